@@ -1,0 +1,154 @@
+"""A function's signature as the schema of its calls: arguments and results to JSON and back, through cached pydantic adapters.
+
+Invariant: what is stored is JSON; what a body sees is what its annotations say.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, get_type_hints
+
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
+
+Json = Any
+
+
+@lru_cache(maxsize=1024)
+def _cached_adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """The adapter of a type; unhashable types get a new one each time."""
+    try:
+        return _cached_adapter(kind)
+    except TypeError:
+        return TypeAdapter(kind)
+
+
+def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
+    """A value as JSON data; raises `InvalidPayload` for what JSON cannot hold."""
+    try:
+        return adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none")
+    except (PydanticSerializationError, ValueError) as error:
+        raise InvalidPayload(what=what, reason=str(error)) from error
+
+
+def load(data: Json, kind: Any, what: str = "The value") -> Any:
+    """JSON data as a value of the type; raises `InvalidPayload`."""
+    if kind is Any:
+        return data
+    try:
+        return adapter(kind).validate_python(data)
+    except ValidationError as error:
+        raise InvalidPayload(what=what, reason=describe(error)) from error
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of a type; `{}` (anything) where it has none."""
+    if kind is Any:
+        return {}
+    try:
+        return adapter(kind).json_schema()
+    except Exception:  # noqa: BLE001 - pydantic raises several kinds for types without a schema; no schema is a fine answer
+        return {}
+
+
+def describe(error: ValidationError) -> str:
+    """A validation error in one line: where, and what is wrong."""
+    parts = [f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}" for e in error.errors(include_url=False)[:5]]
+    return "; ".join(parts)
+
+
+class Signature:
+    """The parameters of a body after its context, and its result."""
+
+    def __init__(self, name: str, function: Callable[..., Any], *, skip: int = 0) -> None:
+        self.name = name
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters.values())[skip:]
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            raise BodyInvalid(name=name, reason="it takes *args; give every argument a name, so that a stored call stays readable")
+        hints = _hints(name, function)
+        self._signature = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+        self._kinds = {p.name: hints.get(p.name, Any) for p in parameters if p.kind is not p.VAR_KEYWORD}
+        self._extra = next((hints.get(p.name, Any) for p in parameters if p.kind is p.VAR_KEYWORD), None)
+        self._positional_only = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        returned = hints.get("return", Any)
+        self.result = Any if returned is inspect.Signature.empty else returned
+        for kind in [*self._kinds.values(), self.result]:
+            try:
+                adapter(kind)
+            except PydanticSchemaGenerationError as error:
+                raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from error
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Json]:
+        """The arguments of one call as a JSON object by name; raises `InvalidArguments`."""
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(name=self.name, reason=str(error)) from error
+        values: dict[str, Any] = {}
+        for name, value in bound.arguments.items():
+            if name in self._kinds:
+                values[name] = value
+            else:
+                values.update(value)
+        return self._through_json(values)
+
+    def bind_json(self, data: Json) -> dict[str, Json]:
+        """Arguments that come as JSON (command line, HTTP): an object by name, or a list by position."""
+        if isinstance(data, list):
+            return self.bind(*data)
+        if not isinstance(data, dict):
+            raise InvalidArguments(name=self.name, reason="give a JSON object of named arguments, or a JSON list")
+        try:
+            self._signature.bind(*[data[n] for n in self._positional_only if n in data], **{k: v for k, v in data.items() if k not in self._positional_only})
+        except TypeError as error:
+            raise InvalidArguments(name=self.name, reason=str(error)) from error
+        return self._through_json(data)
+
+    def _through_json(self, values: dict[str, Any]) -> dict[str, Json]:
+        out: dict[str, Json] = {}
+        for name, value in values.items():
+            kind = self._kinds.get(name, self._extra)
+            try:
+                typed = value if kind is Any else adapter(kind).validate_python(value)
+                out[name] = adapter(kind).dump_python(typed, mode="json")
+            except ValidationError as error:
+                raise InvalidArguments(name=self.name, reason=f"{name}: {describe(error)}") from error
+            except PydanticSerializationError as error:
+                raise InvalidArguments(name=self.name, reason=f"{name}: {error}") from error
+        return out
+
+    def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
+        """The call a stored argument object means, ready to run; ``before`` are the arguments ahead of it (the context)."""
+        values = {name: load(value, self._kinds.get(name, self._extra), f"argument {name} of {self.name}") for name, value in stored.items()}
+        positional = [values.pop(name) for name in self._positional_only if name in values]
+        return lambda: function(*before, *positional, **values)
+
+    def dump_result(self, value: Any) -> Json:
+        """A result as JSON data; raises `InvalidPayload` naming the body."""
+        return dump(value, self.result, f"The result of {self.name}")
+
+    def load_result(self, data: Json) -> Any:
+        """A stored result as the annotation's type."""
+        return load(data, self.result, f"The result of {self.name}")
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the argument object."""
+        required = [n for n, p in self._signature.parameters.items() if p.default is p.empty and n in self._kinds]
+        return {"type": "object", "properties": {n: schema_of(k) for n, k in self._kinds.items()}, "required": required}
+
+
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise BodyInvalid(name=name, reason=f"an annotation cannot be resolved ({error}); import it at module level") from error

@@ -1,0 +1,315 @@
+"""Who started what, and where a thing runs: session scopes, execution scopes, originators, causes, lineage.
+
+Invariant: an execution scope's `id` is not unique across kinds; whoever stores something uses its `journal_key`, from
+which the scope can be read back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import quote, unquote
+
+from pydantic import Field, field_validator, model_validator
+
+from wakeline.errors import InvalidId, MissingExecutionScopeId
+from wakeline.names import ProcessId, split_session_id
+from wakeline.values import Stored, Tagged
+
+
+class SessionScope(Stored):
+    """A session, or one agent frame of it. An empty frame means none."""
+
+    session_id: str
+    agent_frame_id: str | None = None
+
+    @field_validator("session_id")
+    @classmethod
+    def _is_agent_and_key(cls, value: str) -> str:
+        # The slash inside the id is what keeps `session:a/k/frame:f` from being readable in two ways.
+        split_session_id(value)
+        return value
+
+    @field_validator("agent_frame_id")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
+
+    @property
+    def scope_id(self) -> str:
+        """`session:<sid>` or `session:<sid>/frame:<fid>`."""
+        frame = f"/frame:{self.agent_frame_id}" if self.agent_frame_id else ""
+        return f"session:{self.session_id}{frame}"
+
+    @classmethod
+    def parse(cls, scope_id: str) -> Self:
+        """The scope that a scope id names; raises `InvalidId`."""
+        wrong = InvalidId(kind="session scope", value=scope_id, grammar="session:<agent>/<key>[/frame:<frame>]")
+        head, _, rest = scope_id.partition(":")
+        agent, _, tail = rest.partition("/")
+        key, slash, frame = tail.partition("/")
+        if (
+            head != "session"
+            or (slash and not frame.removeprefix("frame:"))
+            or (frame and not frame.startswith("frame:"))
+        ):
+            raise wrong
+        return cls(session_id=f"{agent}/{key}", agent_frame_id=frame.removeprefix("frame:"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not str(getattr(self, field.name)).strip():
+                raise MissingExecutionScopeId(kind=self.kind, component=field.name)
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Every component, in order."""
+        return tuple(str(getattr(self, field.name)) for field in fields(self))
+
+    @property
+    def id(self) -> str:
+        """The last component: for display, never for storage."""
+        return self.components[-1]
+
+    @property
+    def journal_key(self) -> str:
+        """Kind and every component, each percent-quoted so that no two scopes share a key."""
+        return ":".join([self.kind, *(quote(component, safe="") for component in self.components)])
+
+
+class _NoTurn:
+    __slots__ = ()
+
+    @property
+    def turn_id(self) -> None:
+        """None: this is no turn."""
+        return
+
+
+class _NoSession(_NoTurn):
+    __slots__ = ()
+
+    @property
+    def session_id(self) -> None:
+        """None: this belongs to no session."""
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class TurnExecution(_Scope):
+    """One turn of a session."""
+
+    kind: ClassVar[str] = "turn"
+    session_id: str
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExecution(_Scope, _NoSession):
+    """One process."""
+
+    kind: ClassVar[str] = "process"
+    process_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDrainExecution(_Scope, _NoTurn):
+    """One pass over a session's queue."""
+
+    kind: ClassVar[str] = "queue_drain"
+    session_id: str
+    drain_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDeleteExecution(_Scope, _NoTurn):
+    """The deletion of a session."""
+
+    kind: ClassVar[str] = "session_delete"
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOperationExecution(_Scope, _NoSession):
+    """An operation of the runtime itself."""
+
+    kind: ClassVar[str] = "runtime_operation"
+    operation_id: str
+
+
+ExecutionScope = (
+    TurnExecution | ProcessExecution | QueueDrainExecution | SessionDeleteExecution | RuntimeOperationExecution
+)
+_SCOPES: tuple[type[ExecutionScope], ...] = (
+    TurnExecution,
+    ProcessExecution,
+    QueueDrainExecution,
+    SessionDeleteExecution,
+    RuntimeOperationExecution,
+)
+
+
+def parse_execution_scope(journal_key: str) -> ExecutionScope:
+    """The scope a journal key was made of; raises `InvalidId` for what is none."""
+    kind, *components = journal_key.split(":")
+    for scope in _SCOPES:
+        if scope.kind == kind and len(fields(scope)) == len(components):
+            return scope(*(unquote(component) for component in components))
+    raise InvalidId(kind="journal key", value=journal_key, grammar="<kind>:<component>[:<component>]")
+
+
+class Originator(Stored):
+    """Who a chain of processes was first started by: a host (code that holds the app) or a session."""
+
+    type: Literal["host", "session"]
+    label: str | None = None
+    scope: SessionScope | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.scope is not None) != (self.type == "session") or (self.label and self.type != "host"):
+            raise ValueError("a host originator has at most a label, a session originator exactly a scope")
+        return self
+
+    @classmethod
+    def host(cls, label: str | None = None) -> Self:
+        """Code that holds the app; the label groups hosts."""
+        return cls(type="host", label=label or None)
+
+    @classmethod
+    def session(cls, scope: SessionScope) -> Self:
+        """A session, or one frame of it."""
+        return cls(type="session", scope=scope)
+
+    @property
+    def id(self) -> str:
+        """`host`, `host:<label>`, or the scope id of the session."""
+        if self.scope is not None:
+            return self.scope.scope_id
+        return f"host:{self.label}" if self.label else "host"
+
+
+class TurnCause(Tagged):
+    """Caused by a turn."""
+
+    type: Literal["turn"] = "turn"
+    session_id: str
+    turn_id: str
+
+
+class EffectCause(Tagged):
+    """Caused by an effect of a turn or of a session."""
+
+    type: Literal["effect"] = "effect"
+    session_id: str
+    turn_id: str | None = None
+    effect_id: str
+
+
+class ToolCallCause(Tagged):
+    """Caused by a tool call."""
+
+    type: Literal["tool_call"] = "tool_call"
+    session_id: str
+    call_id: str
+
+
+class ProcessCause(Tagged):
+    """Caused by a process."""
+
+    type: Literal["process"] = "process"
+    process_id: str
+
+
+class ProcessEventCause(Tagged):
+    """Caused by one event of a process."""
+
+    type: Literal["process_event"] = "process_event"
+    process_id: str
+    sequence: int
+
+
+class TriggerOccurrenceCause(Tagged):
+    """Caused by an occurrence of a trigger."""
+
+    type: Literal["trigger_occurrence"] = "trigger_occurrence"
+    occurrence_id: str
+
+
+class SessionNodeCause(Tagged):
+    """Caused by a node of a session's history."""
+
+    type: Literal["session_node"] = "session_node"
+    session_id: str
+    node_id: str
+
+
+CausalRef = Annotated[
+    TurnCause
+    | EffectCause
+    | ToolCallCause
+    | ProcessCause
+    | ProcessEventCause
+    | TriggerOccurrenceCause
+    | SessionNodeCause,
+    Field(discriminator="type"),
+]
+
+
+class Provenance(Stored):
+    """Where a process comes from: metadata, without any behaviour of its own."""
+
+    originator: Originator
+    caused_by: CausalRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnProvenance:
+    """What a running process hands to its children: the originator and wake target of its own chain.
+
+    Never part of a public request, so that nobody can claim to be started by somebody else.
+    """
+
+    originator: Originator
+    wake_target: SessionScope | None = None
+
+
+class ProcessEventSubject(Tagged):
+    """An event of a process, as the subject of an invocation."""
+
+    type: Literal["process_event"] = "process_event"
+    process_id: str
+    sequence: int
+    event_type: str
+
+
+class EffectSubject(Tagged):
+    """An effect, as the subject of an invocation."""
+
+    type: Literal["effect"] = "effect"
+    effect_id: str
+    kind: str
+
+
+class Invocation(Stored):
+    """The lineage of one event or effect: where it happened, what it is, what caused it, under which replay key."""
+
+    scope: str
+    subject: Annotated[ProcessEventSubject | EffectSubject, Field(discriminator="type")]
+    caused_by: CausalRef | None = None
+    replay_key: str | None = None
+
+
+def event_invocation(process_id: str | ProcessId, sequence: int, event_type: str, replay_key: str | None) -> Invocation:
+    """The lineage of a process event: always in scope `runtime`, caused by its process."""
+    return Invocation(
+        scope="runtime",
+        subject=ProcessEventSubject(process_id=process_id, sequence=sequence, event_type=event_type),
+        caused_by=ProcessCause(process_id=process_id),
+        replay_key=replay_key,
+    )

@@ -1,0 +1,56 @@
+"""Time as Wakeline sees it: milliseconds since 1970, from Redis' own clock, or from a clock that a test moves.
+
+Invariant: no other module of core asks the operating system for the time of day.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Protocol
+
+from wakeline.values import parse_duration
+
+
+class Clock(Protocol):
+    """What the time is, here and for a script."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, for display and for deriving due times on this side."""
+        ...
+
+    def script_time(self) -> str:
+        """What a script takes as its first argument: "" means the server's own TIME, a number is the time to use."""
+        ...
+
+
+class ServerClock:
+    """The clock of production: scripts ask Redis, everything else this machine."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 on this machine."""
+        return time.time_ns() // 1_000_000
+
+    def script_time(self) -> str:
+        """Empty: workers with skewed clocks must agree about leases, so only the server's time decides."""
+        return ""
+
+
+class VirtualClock:
+    """A clock that stands still until it is moved; scripts use it too, so that a test of a week takes a millisecond."""
+
+    def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
+        self._now_ms = start_ms
+
+    def now_ms(self) -> int:
+        """The time it was set to."""
+        return self._now_ms
+
+    def script_time(self) -> str:
+        """The same time, as text."""
+        return str(self._now_ms)
+
+    def advance(self, duration: timedelta | int | float | str) -> int:
+        """Moves forward by a duration (never back) and returns the new time in ms."""
+        self._now_ms += parse_duration(duration)
+        return self._now_ms

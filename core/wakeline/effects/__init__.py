@@ -1,0 +1,1 @@
+"""Effects: what a body does and how its journal answers when it does so again. Pure."""

@@ -1,0 +1,90 @@
+"""An engine: a long-lived function body under a name, with the signals it takes and the events it emits.
+
+Invariant: the name is persisted with every process of the engine; renaming the function needs `name=`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from wakeline.arguments import Signature, schema_of
+from wakeline.errors import BodyInvalid
+from wakeline.names import check_event_type, check_name, check_signal_name, signal_event_type
+from wakeline.processes.events import EventType, Semantics, WakeSpec
+from wakeline.processes.selectors import parse_text
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Declares an event: the type of its payload, and the wake it means, if any: a text with ``{field}`` holes."""
+
+    payload: Any = Any
+    wake: str | None = None
+    key: str | None = None
+    """Wakes with the same text of this template coalesce while they are pending."""
+
+
+class Engine(Generic[P, R]):
+    """What `@app.engine` makes of a function; pass it to ``start``."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        signals: Mapping[str, Any] | None = None,
+        events: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        context: str,
+    ) -> None:
+        self.name = check_name(name or function.__name__, "engine")
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function)
+        check_pairing(self.name, function, context="AsyncCtx" if self.is_async else "Ctx", found=context)
+        self.signature = Signature(self.name, function, skip=1)
+        self.signals = {check_signal_name(n): kind for n, kind in (signals or {}).items()}
+        self.events = {check_event_type(n): e if isinstance(e, Event) else Event(e) for n, e in (events or {}).items()}
+        self.queue = queue
+        self.__name__ = self.name
+        self.__doc__ = function.__doc__
+
+    @property
+    def event_types(self) -> tuple[EventType, ...]:
+        """What its processes declare at registration."""
+        types = [EventType(name=signal_event_type(n), payload_schema=schema_of(kind)) for n, kind in self.signals.items()]
+        for name, event in self.events.items():
+            semantics = None
+            if event.wake is not None:
+                semantics = Semantics(wake=WakeSpec(input=parse_text(event.wake), **({"dedupe": parse_text(event.key)} if event.key else {})))
+            types.append(EventType(name=name, payload_schema=schema_of(event.payload), semantics=semantics))
+        return tuple(types)
+
+    def __repr__(self) -> str:
+        return f"<Engine {self.name}>"
+
+
+def context_name(function: Callable[..., Any]) -> str:
+    """The annotated name of a body's first parameter, '' without one."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
+        return ""
+    annotation = parameters[0].annotation
+    if annotation is inspect.Parameter.empty:
+        return ""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    return text.split("[")[0].rsplit(".", 1)[-1].strip("'\"")
+
+
+def check_pairing(name: str, function: Callable[..., Any], *, context: str, found: str) -> None:
+    """``async def`` goes with the async context, ``def`` with the blocking one; no type checker sees it, so it is checked at import."""
+    if not inspect.signature(function).parameters:
+        raise BodyInvalid(name=name, reason=f"its first parameter must be the context ({context})")
+    if found and found != context:
+        kind = "async def" if inspect.iscoroutinefunction(function) else "def"
+        raise BodyInvalid(name=name, reason=f"it is `{kind}` but takes {found}; a `{kind}` body takes {context}")

@@ -1,0 +1,54 @@
+"""The bodies one release of an app knows by name.
+
+Invariant: a name means one function; what is not here stays queued and visible, never failed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from wakeline.engines.engine import Engine
+from wakeline.errors import DuplicateName, UnknownAgent, UnknownName
+from wakeline.sessions.agent import Agent
+from wakeline.tools.tool import Tool
+
+B = TypeVar("B", Tool[..., Any], Engine[..., Any], Agent)
+
+
+class Registry:
+    """Tools, engines and agents by name."""
+
+    def __init__(self) -> None:
+        self.tools: dict[str, Tool[..., Any]] = {}
+        self.engines: dict[str, Engine[..., Any]] = {}
+        self.agents: dict[str, Agent] = {}
+
+    def add(self, kind: str, table: dict[str, B], body: B) -> B:
+        """Registers a body; raises `DuplicateName` when another function has the name."""
+        known = table.get(body.name)
+        if known is not None and known.function is not body.function:
+            raise DuplicateName(kind=kind, name=body.name)
+        table[body.name] = body
+        return body
+
+    def tool(self, name: str) -> Tool[..., Any]:
+        if name not in self.tools:
+            raise UnknownName(kind="tool", name=name, known=sorted(self.tools))
+        return self.tools[name]
+
+    def engine(self, name: str) -> Engine[..., Any]:
+        if name not in self.engines:
+            raise UnknownName(kind="engine", name=name, known=sorted(self.engines))
+        return self.engines[name]
+
+    def agent(self, name: str) -> Agent:
+        if name not in self.agents:
+            raise UnknownAgent(agent=name)
+        return self.agents[name]
+
+    def startable(self, name: str) -> Tool[..., Any] | Engine[..., Any]:
+        """An engine or tool by name; raises `UnknownName` listing what there is."""
+        found = self.engines.get(name) or self.tools.get(name)
+        if found is None:
+            raise UnknownName(kind="engine or tool", name=name, known=sorted([*self.engines, *self.tools]))
+        return found

@@ -1,0 +1,690 @@
+"""Every error of Wakeline: one tree, a stable code each, a message built from its fields that says what to do.
+
+    WakelineError
+    ├── ConfigurationError
+    │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── WrongVerb
+    │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
+    │   └── ServerStartFailed
+    ├── StoreError
+    │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
+    │   └── StoreOutOfMemory       └── ScriptFailed
+    ├── InputError
+    │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
+    │   ├── InvalidDuration        ├── InvalidSelector         ├── SelectorMiss            ├── RegistrationInvalid
+    │   ├── InvalidCursor          ├── InvalidHandle           ├── InvalidToken
+    │   └── MissingExecutionScopeId └── InvalidWaitIdentity
+    ├── ProcessError
+    │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
+    │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch   ├── ReservedEvent
+    │   ├── ReplayConflict         ├── ReplayKeyRequired       ├── MailboxFull             ├── NotExternal
+    │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict
+    │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
+    ├── WaitError
+    │   └── WaitTimeout            └── WaitCancelled           └── AwaitEventUnknownOrRevoked └── WaitFailed
+    ├── RunError
+    │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
+    ├── ToolError
+    │   └── NonRetryable           └── RetryAfter              └── ToolFailed
+    └── SessionError
+        └── UnknownAgent           └── SessionDeleted          └── SessionNotFound         └── HeadConflict
+
+    ControlFlow (a BaseException, no WakelineError)
+    └── Parked                     └── Stopped
+
+Invariant: codes are persisted and compared by callers, so a code never changes; a message may.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from inspect import get_annotations
+from typing import Any, ClassVar, Literal, dataclass_transform
+
+FailureClass = Literal[
+    "invalid_request",
+    "unavailable",
+    "permission_denied",
+    "timeout",
+    "execution",
+    "external",
+    "resource_limit",
+    "internal",
+]
+
+
+@dataclass_transform(kw_only_default=True)
+class WakelineError(Exception):
+    """Base of all errors; subclasses declare their fields as annotations and a `template` over them.
+
+    Type checkers see each subclass as keyword-only over its fields; missing or unknown fields are a `TypeError`.
+    """
+
+    code: ClassVar[str] = "wakeline_error"
+    retryable: ClassVar[bool] = False
+    template: ClassVar[str] = "Wakeline failed; see the fields of this error."
+    _declared: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "code" not in cls.__dict__:
+            cls.code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        hints = get_annotations(cls).items()
+        own = [name for name, hint in hints if not str(hint).startswith(("ClassVar", "typing.ClassVar"))]
+        cls._declared = (*cls._declared, *own)
+
+    def __init__(self, **fields: object) -> None:
+        defaults = {name: getattr(type(self), name) for name in self._declared if hasattr(type(self), name)}
+        self.fields: dict[str, object] = {**defaults, **fields}
+        if set(self.fields) != set(self._declared):
+            wanted = ", ".join(self._declared) or "no fields"
+            raise TypeError(f"{type(self).__name__} takes {wanted}; got {', '.join(fields) or 'none'}")
+        for name, value in self.fields.items():
+            setattr(self, name, value)
+        self.message: str = self.template.format(**{name: _shown(value) for name, value in self.fields.items()})
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.fields))
+
+    def to_json(self) -> dict[str, object]:
+        """The error as a JSON object: code, message, retryable, fields; values that are not JSON become text."""
+        fields = {name: _plain(value) for name, value in self.fields.items()}
+        return {"code": self.code, "message": self.message, "retryable": self.retryable, "fields": fields}
+
+
+def _rebuild(cls: type[WakelineError], fields: dict[str, object]) -> WakelineError:
+    error = cls.__new__(cls)
+    WakelineError.__init__(error, **fields)
+    return error
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ", ".join(str(item) for item in value) or "none"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return value
+
+
+def _plain(value: Any) -> object:
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return str(value)
+
+
+# Configuration: somebody has to change code, an argument or the environment.
+
+
+class ConfigurationError(WakelineError):
+    """The app, its settings or a body is set up in a way that cannot work."""
+
+
+class SettingsInvalid(ConfigurationError):
+    """A setting has a value that is not usable."""
+
+    name: str
+    value: object
+    reason: str
+    template = "Setting {name} cannot be {value!r}: {reason}. Change it and start again."
+
+
+class RedisNotConfigured(ConfigurationError):
+    """Work was asked for that needs a shared Redis, and no URL is set."""
+
+    template = "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again."
+
+
+class EvictionPolicyRefused(ConfigurationError):
+    """The server may evict keys, which would lose durable state."""
+
+    policy: str
+    template = (
+        "Redis evicts keys (maxmemory-policy {policy}), which loses durable work. Set maxmemory-policy to noeviction."
+    )
+
+
+class WrongVerb(ConfigurationError):
+    """A blocking verb was called where it would block a loop or a body."""
+
+    verb: str
+    use: str
+    template = "{verb} would block here. Use {use} instead."
+
+
+class BodyInvalid(ConfigurationError):
+    """A decorated function cannot be run as the thing it was declared to be."""
+
+    name: str
+    reason: str
+    template = "{name} cannot be a body: {reason}."
+
+
+class AppNotFound(ConfigurationError):
+    """No App was found where the command line pointed."""
+
+    target: str
+    reason: str
+    template = "No App at {target!r}: {reason}. Name it as module:attribute with -A or WAKELINE_APP."
+
+
+class UnknownName(ConfigurationError):
+    """A tool, engine or agent is asked for that this app does not have."""
+
+    kind: str
+    name: str
+    known: Sequence[str]
+    template = "No {kind} is named {name!r}; known: {known}. Register it, or include the module that does."
+
+
+class DuplicateName(ConfigurationError):
+    """Two tools, engines or agents of one app have the same name."""
+
+    kind: str
+    name: str
+    template = "Two things are registered as {kind} {name!r}. Give one of them another name=."
+
+
+class ServerStartFailed(ConfigurationError):
+    """The private Redis of demo, dev or tests did not start."""
+
+    reason: str
+    template = "The embedded Redis did not start: {reason}. Set REDIS_URL to use your own."
+
+
+# Store: Redis did not do what was asked.
+
+
+class StoreError(WakelineError):
+    """Redis could not be reached or did not accept a command."""
+
+
+class RedisUnavailable(StoreError):
+    """Redis did not answer; the call may be sent again."""
+
+    reason: str
+    retryable = True
+    template = "Redis does not answer: {reason}. Check that it runs and is reachable; the call may be repeated."
+
+
+class RedisRefused(StoreError):
+    """Redis answered and said no: credentials, ACL or a wrong URL."""
+
+    reason: str
+    template = "Redis refused the connection or command: {reason}. Check user, password, ACL and the URL."
+
+
+class TlsFailed(StoreError):
+    """The TLS handshake with Redis failed."""
+
+    reason: str
+    template = (
+        "TLS with Redis failed: {reason}. Give its certificate authority, "
+        "or set WAKELINE_TLS=insecure for a self-signed server you trust."
+    )
+
+
+class StoreOutOfMemory(StoreError):
+    """Redis is at maxmemory and refuses writes."""
+
+    retryable = True
+    template = "Redis is out of memory and refuses writes. Give it more memory or prune; the call may be repeated then."
+
+
+class ScriptFailed(StoreError):
+    """A Lua script stopped with an error Wakeline does not know."""
+
+    script: str
+    reason: str
+    template = (
+        "Script {script} failed: {reason}. This is a bug or a foreign write to Wakeline's keys; run `wakeline doctor`."
+    )
+
+
+# Input: the caller gave something that can be corrected.
+
+
+class InputError(WakelineError):
+    """An argument is not usable; nothing was written."""
+
+
+class InvalidId(InputError):
+    """An id or name does not follow its grammar."""
+
+    kind: str
+    value: object
+    grammar: str
+    template = "{value!r} is not a {kind}: it has to match {grammar}."
+
+
+class InvalidArguments(InputError):
+    """Arguments do not fit the signature of a tool, engine or agent."""
+
+    name: str
+    reason: str
+    template = "The arguments do not fit {name}: {reason}."
+
+
+class InvalidPayload(InputError):
+    """A value cannot be written as JSON, or a text is no JSON."""
+
+    what: str
+    reason: str
+    template = "{what} is not usable as JSON: {reason}."
+
+
+class PayloadTooLarge(InputError):
+    """A payload is over its limit, in bytes."""
+
+    what: str
+    size: int
+    limit: int
+    template = (
+        "{what} has {size} bytes, the limit is {limit}. Store it as an attachment or elsewhere, and pass a reference."
+    )
+
+
+class InvalidDuration(InputError):
+    """A duration is negative, not finite, or not readable."""
+
+    value: object
+    template = "{value!r} is not a duration. Use a timedelta, seconds, or a text such as '1d12h', '30s', '250ms'."
+
+
+class InvalidSelector(InputError):
+    """A selector is not one of the five forms."""
+
+    reason: str
+    template = "The selector is not usable: {reason}. Use payload, pointer, const, template or present."
+
+
+class SelectorMiss(InputError):
+    """A selector's pointer finds nothing in the payload."""
+
+    pointer: str
+    template = "The payload has nothing at {pointer!r}. Send a payload that has it, or change the selector."
+
+
+class RegistrationInvalid(InputError):
+    """A process cannot be registered as described."""
+
+    reason: str
+    template = "The process cannot be registered: {reason}."
+
+
+class InvalidCursor(InputError):
+    """A cursor was not made by this listing."""
+
+    cursor: str
+    template = "{cursor!r} is not a cursor of this listing. Start again without one."
+
+
+class InvalidHandle(InputError):
+    """A handle value is malformed."""
+
+    reason: str
+    template = 'This is no process handle: {reason}. A handle is {{"__handle__": "process", "id": "<process id>"}}.'
+
+
+class MissingExecutionScopeId(InputError):
+    """A component of an execution scope is blank."""
+
+    kind: str
+    component: str
+    template = "Scope {kind} needs a non-blank {component}."
+
+
+class InvalidWaitIdentity(InputError):
+    """A component of a wait identity is blank, or its ordinal is below one."""
+
+    code = "invalid_await_event_wait_identity"
+    reason: str
+    template = "The wait cannot be identified: {reason}."
+
+
+class InvalidToken(InputError):
+    """A bearer token cannot be made as asked."""
+
+    reason: str
+    template = "The token cannot be made: {reason}."
+
+
+# Processes: the process is not in a state in which this can be done.
+
+
+class ProcessError(WakelineError):
+    """Something about one process stands in the way."""
+
+
+class ProcessNotFound(ProcessError):
+    """No process has this id."""
+
+    process_id: str
+    template = "There is no process {process_id!r}. Check the id and the namespace."
+
+
+class ProcessNoLongerRetained(ProcessError):
+    """The process ended and was pruned; only its tombstone is left."""
+
+    process_id: str
+    status: str
+    pruned_at_ms: int
+    template = (
+        "Process {process_id!r} ended as {status} and was pruned at {pruned_at_ms}. "
+        "Keep results longer with a larger retention."
+    )
+
+
+class ProcessConflict(ProcessError):
+    """The id is taken by a process with other content."""
+
+    process_id: str
+    existing: object
+    given: object
+    template = (
+        "Process {process_id!r} exists with other content ({existing}, given {given}). "
+        "Use another id, or send the same input."
+    )
+
+
+class ProcessAlreadyTerminal(ProcessError):
+    """The process has ended; its record never changes again."""
+
+    process_id: str
+    status: str
+    template = "Process {process_id!r} has already ended as {status}. Start a new one, or `retry` it."
+
+
+class ProcessNotVisible(ProcessError):
+    """The caller holds no handle of the process."""
+
+    process_id: str
+    template = "Process {process_id!r} is not visible here. Get a handle granted, or start it from here."
+
+
+class UndeclaredEvent(ProcessError):
+    """The event type was not declared at registration."""
+
+    process_id: str
+    event_type: str
+    declared: Sequence[str]
+    template = "Process {process_id!r} does not declare {event_type!r}; it declares: {declared}."
+
+
+class PayloadSchemaMismatch(ProcessError):
+    """A payload does not fit the schema of its type."""
+
+    what: str
+    path: str
+    reason: str
+    template = "{what} does not fit its schema at {path}: {reason}."
+
+
+class ReservedEvent(ProcessError):
+    """A lifecycle event type is written by the runtime alone."""
+
+    event_type: str
+    template = "{event_type!r} is written by Wakeline alone. Declare and send an event type of your own."
+
+
+class ReplayConflict(ProcessError):
+    """The replay key was used before with other content."""
+
+    process_id: str
+    replay_key: str
+    template = (
+        "Replay key {replay_key!r} of process {process_id!r} was used with other content. "
+        "Use a new key for new content."
+    )
+
+
+class ReplayKeyRequired(ProcessError):
+    """This event type needs a replay key."""
+
+    event_type: str
+    template = "{event_type!r} needs a replay key, so that a repeated send is recognised. Pass key=."
+
+
+class MailboxFull(ProcessError):
+    """Too many signals wait for a process that does not take them."""
+
+    process_id: str
+    limit: int
+    template = "Process {process_id!r} has {limit} signals it has not taken. Send again when it has taken some."
+
+
+class NotExternal(ProcessError):
+    """Only external processes are reported from outside."""
+
+    process_id: str
+    template = (
+        "Process {process_id!r} is run by workers and cannot be reported from outside. Signal or cancel it instead."
+    )
+
+
+class TerminalOutcomeMismatch(ProcessError):
+    """A terminal event's output does not agree with the state its type declares."""
+
+    event_type: str
+    declared: str
+    given: str
+    template = (
+        "{event_type!r} ends a process as {declared}, but its output says {given}. "
+        "Send the output of the declared state."
+    )
+
+
+class ExternalRefConflict(ProcessError):
+    """The external reference is set already, to something else."""
+
+    process_id: str
+    existing: object
+    given: object
+    template = (
+        "Process {process_id!r} already refers to {existing}; it cannot also refer to {given}. "
+        "Start another process for it."
+    )
+
+
+class ProcessEnded(ProcessError):
+    """A result was asked for, and the process ended without one."""
+
+
+class ProcessFailed(ProcessEnded):
+    """The process ended as failed."""
+
+    process_id: str
+    failure_class: str
+    failure_code: str
+    failure_message: str
+    template = "Process {process_id!r} failed ({failure_class}/{failure_code}): {failure_message}"
+
+
+class ProcessCancelled(ProcessEnded):
+    """The process ended as cancelled."""
+
+    process_id: str
+    reason: str
+    template = "Process {process_id!r} was cancelled: {reason}. Start a new one if it is still wanted."
+
+
+class ProcessAbandoned(ProcessEnded):
+    """The process was given up without an outcome; its effects may or may not have happened."""
+
+    process_id: str
+    evidence: object
+    template = "Process {process_id!r} was abandoned ({evidence}). Check what it did outside before you `retry` it."
+
+
+# Waits.
+
+
+class WaitError(WakelineError):
+    """A wait ended without a value."""
+
+
+class WaitTimeout(WaitError):
+    """Nothing came before the timeout."""
+
+    what: str
+    template = "Waiting for {what} timed out. Wait longer, or pass default=."
+
+
+class WaitCancelled(WaitError):
+    """The wait was cancelled with its process."""
+
+    what: str
+    template = "Waiting for {what} was cancelled. Let the body end."
+
+
+class AwaitEventUnknownOrRevoked(WaitError):
+    """The key or token is forged, unknown, used up or revoked; which of these is not told."""
+
+    template = "This await key or token is unknown or revoked. Ask its issuer for a new one."
+
+
+class WaitFailed(WaitError):
+    """The wait was resolved with an error."""
+
+    what: str
+    failure_code: str
+    failure_message: str
+    template = "Waiting for {what} ended with {failure_code}: {failure_message}"
+
+
+# Runs: one worker's try at a process cannot go on.
+
+
+class RunError(WakelineError):
+    """The run of a process cannot go on."""
+
+
+class LeaseLost(RunError):
+    """Another run owns the process now, or it has ended."""
+
+    process_id: str
+    template = "This worker no longer runs process {process_id!r}; nothing was written. Stop the body."
+
+
+class ReplayMismatch(RunError):
+    """The body does something else than what its journal records."""
+
+    process_id: str
+    name: str
+    paths: Sequence[str]
+    total: int
+    template = (
+        "Process {process_id!r} replays {name!r} with other content than recorded; {total} difference(s): {paths}. "
+        "Restore the old code path, or guard the new one with ctx.patched()."
+    )
+
+
+class ParkSwallowed(RunError):
+    """A body caught the signal that parks it and went on."""
+
+    process_id: str
+    template = (
+        "The body of {process_id!r} caught Parked and went on. Do not catch BaseException around waits; use ctx.defer."
+    )
+
+
+class JournalCorrupt(RunError):
+    """A journal row cannot be read."""
+
+    process_id: str
+    replay_key: str
+    template = "The journal of {process_id!r} has an unreadable row {replay_key!r}. Export the process and `retry` it."
+
+
+# Tools: raised by users' tools, or because of them.
+
+
+class ToolError(WakelineError):
+    """A tool ended without a result."""
+
+
+class NonRetryable(ToolError):
+    """Raised by a tool: trying again cannot help."""
+
+    message: str
+    template = "{message}"
+
+    def __init__(self, message: str) -> None:
+        WakelineError.__init__(self, message=message)
+
+
+class RetryAfter(ToolError):
+    """Raised by a tool: try again after this delay (a duration)."""
+
+    delay: timedelta | int | float | str
+    retryable = True
+    template = "Try again after {delay}."
+
+    def __init__(self, delay: timedelta | int | float | str) -> None:
+        WakelineError.__init__(self, delay=delay)
+
+
+class ToolFailed(ToolError):
+    """A tool that was called ended as failed."""
+
+    tool: str
+    failure_class: str
+    failure_code: str
+    failure_message: str
+    template = "Tool {tool!r} failed ({failure_class}/{failure_code}): {failure_message}"
+
+
+# Sessions.
+
+
+class SessionError(WakelineError):
+    """Something about one session stands in the way."""
+
+
+class UnknownAgent(SessionError):
+    """No agent of this app has the session's kind."""
+
+    agent: str
+    template = "There is no agent {agent!r} in this app. Declare it with @app.agent, or include its module."
+
+
+class SessionDeleted(SessionError):
+    """The session was deleted; its id is not used again."""
+
+    session_id: str
+    template = "Session {session_id!r} was deleted. Use another key."
+
+
+class SessionNotFound(SessionError):
+    """No session has this id."""
+
+    session_id: str
+    template = "There is no session {session_id!r}. Send to it to create it."
+
+
+class HeadConflict(SessionError):
+    """The session's head moved since it was read."""
+
+    session_id: str
+    expected: int
+    found: int
+    retryable = True
+    template = "Session {session_id!r} is at revision {found}, not {expected}. Read it again and repeat."
+
+
+class ControlFlow(BaseException):
+    """A run is to be left without an outcome; never caught by `except Exception`."""
+
+
+class Parked(ControlFlow):
+    """The process waits; the run gave it back and will be replayed."""
+
+
+class Stopped(ControlFlow):
+    """The run was handed back or lost."""

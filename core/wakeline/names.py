@@ -1,0 +1,165 @@
+"""Ids and names: their grammars, how new ones are made, and the event types and replay keys built from them.
+
+Invariant: names that end up in Redis are data. They are pinned by golden tests and never change meaning.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+import time
+from typing import NewType
+
+from wakeline.errors import InvalidId
+from wakeline.values import framed
+
+ProcessId = NewType("ProcessId", str)
+SessionId = NewType("SessionId", str)
+OwnerId = NewType("OwnerId", str)
+Incarnation = NewType("Incarnation", str)
+
+ID_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}"
+NAMESPACE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+SIGNAL_GRAMMAR = "[A-Za-z0-9_-]{1,64}"
+EVENT_TYPE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
+SYSTEM_PREFIX = "process:"
+
+PROCESS_STARTED = "process.started"
+PROCESS_WAITING = "process.waiting"
+PROCESS_RESUMED = "process.resumed"
+PROCESS_CANCEL_REQUESTED = "process.cancel_requested"
+PROCESS_EXTERNAL_REF_SET = "process.external_ref_set"
+PROCESS_RETARGETED = "process.retargeted"
+PROCESS_CONTINUED = "process.continued"
+PROCESS_COMPLETED = "process.completed"
+PROCESS_FAILED = "process.failed"
+PROCESS_CANCELLED = "process.cancelled"
+PROCESS_ABANDONED = "process.abandoned"
+LOG = "log"
+PROGRESS = "progress"
+WAKE = "wake"
+SIGNAL_PREFIX = "signal."
+
+TERMINAL_TYPES = frozenset({PROCESS_COMPLETED, PROCESS_FAILED, PROCESS_CANCELLED, PROCESS_ABANDONED})
+LIFECYCLE_TYPES = TERMINAL_TYPES | {
+    PROCESS_STARTED,
+    PROCESS_WAITING,
+    PROCESS_RESUMED,
+    PROCESS_CANCEL_REQUESTED,
+    PROCESS_EXTERNAL_REF_SET,
+    PROCESS_RETARGETED,
+    PROCESS_CONTINUED,
+}
+PRODUCER_TYPES = frozenset({LOG, PROGRESS, WAKE})
+
+# Digits sort before letters here, as bytes and as numbers, which plain base32 does not.
+_SORTABLE = "0123456789abcdefghijklmnopqrstuv"
+
+
+def _checked(kind: str, value: object, grammar: str) -> str:
+    if not isinstance(value, str) or re.fullmatch(grammar, value) is None:
+        raise InvalidId(kind=kind, value=value, grammar=grammar)
+    return value
+
+
+def check_process_id(value: str, system: bool = False) -> ProcessId:
+    """The value as a process id; `InvalidId` if it breaks the grammar, or begins `process:` without `system`."""
+    checked = _checked("process id", value, ID_GRAMMAR)
+    if checked.startswith(SYSTEM_PREFIX) and not system:
+        raise InvalidId(kind="process id", value=value, grammar=f"{ID_GRAMMAR} and not begin with {SYSTEM_PREFIX!r}")
+    return ProcessId(checked)
+
+
+def check_namespace(value: str) -> str:
+    """The value as a namespace, else `InvalidId`."""
+    return _checked("namespace", value, NAMESPACE_GRAMMAR)
+
+
+def check_queue(value: str) -> str:
+    """The value as a queue name (without its namespace), else `InvalidId`."""
+    return _checked("queue name", value, NAMESPACE_GRAMMAR)
+
+
+def check_name(value: str, kind: str = "name") -> str:
+    """The value as the name of a tool, engine or agent, else `InvalidId`."""
+    return _checked(kind, value, ID_GRAMMAR)
+
+
+def check_signal_name(value: str) -> str:
+    """The value as a signal name, else `InvalidId`."""
+    return _checked("signal name", value, SIGNAL_GRAMMAR)
+
+
+def check_event_type(value: str) -> str:
+    """The value as an event type, else `InvalidId`; whether it may be declared is for the registration to say."""
+    return _checked("event type", value, EVENT_TYPE_GRAMMAR)
+
+
+def session_id(agent: str, key: str) -> SessionId:
+    """The id of the session of an agent and a key: `<agent>/<key>`."""
+    return SessionId(f"{check_name(agent, 'agent name')}/{_checked('session key', key, ID_GRAMMAR)}")
+
+
+def split_session_id(value: str) -> tuple[str, str]:
+    """Agent and key of a session id, else `InvalidId`."""
+    agent, slash, key = value.partition("/")
+    if not slash:
+        raise InvalidId(kind="session id", value=value, grammar="<agent>/<key>")
+    return check_name(agent, "agent name"), _checked("session key", key, ID_GRAMMAR)
+
+
+def new_process_id(now_ms: int | None = None) -> ProcessId:
+    """A new process id: `p_`, ten characters of time and ten random ones; later ids sort after earlier ones."""
+    moment = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    stamp = "".join(_SORTABLE[(moment >> shift) & 31] for shift in range(45, -1, -5))
+    return ProcessId("p_" + stamp + _random(10))
+
+
+def new_incarnation() -> Incarnation:
+    """Eight random characters that keep two registrations of one id apart."""
+    return Incarnation(_random(8))
+
+
+def new_owner_id() -> OwnerId:
+    """A new owner id: `o_` and sixteen random characters; never a host name, which may come back."""
+    return OwnerId("o_" + _random(16))
+
+
+def new_claim_id() -> str:
+    """Ten random characters that keep two claims of one epoch apart."""
+    return _random(10)
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_SORTABLE) for _ in range(length))
+
+
+def child_id(parent: str, incarnation: str, generation: int, replay_key: str) -> ProcessId:
+    """The id of the child a body starts at this point; a replay of the body derives the same one."""
+    digest = hashlib.sha256(framed("wakeline.child:1", parent, incarnation, str(generation), replay_key)).digest()
+    return ProcessId("c_" + base64.b32encode(digest).decode().lower()[:26])
+
+
+def doorbell_id(process_id: str, epoch: int) -> str:
+    """The id of the RQ job that rings for a process; RQ fails the whole queue over one id it finds malformed."""
+    safe = "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"_{byte:02x}" for byte in process_id.encode())
+    return f"wl-{safe}-{epoch}"
+
+
+def signal_event_type(name: str) -> str:
+    """The event type of a signal."""
+    return SIGNAL_PREFIX + check_signal_name(name)
+
+
+def signal_replay_key(process_id: str, name: str, signal_id: str) -> str:
+    """The replay key of a signal; `signal_id` is the sender's idempotency key, not blank."""
+    if not signal_id.strip():
+        raise InvalidId(kind="signal id", value=signal_id, grammar="a text that is not blank")
+    return f"process:{process_id}:signal.{check_signal_name(name)}:{signal_id}"
+
+
+def terminal_replay_key(process_id: str, event_type: str) -> str:
+    """The replay key of a terminal event; one per type, so that a repeated end is recognised."""
+    return f"process:{process_id}:terminal:{event_type}"

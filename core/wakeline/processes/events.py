@@ -1,0 +1,210 @@
+"""Event types, what they mean, and events.
+
+Invariant: what an event means (an end, a wake) is decided once, from type and payload, when it is appended, and is kept
+with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple, assert_never
+
+from pydantic import Field
+
+from wakeline import names
+from wakeline.causality import Invocation, event_invocation
+from wakeline.errors import ReplayKeyRequired, ReservedEvent, TerminalOutcomeMismatch
+from wakeline.processes import outputs
+from wakeline.processes.outputs import AbandonedOutput, AwaitOutput, CancelledOutput, Failure, Success, TerminalState
+from wakeline.processes.schema import check_payload
+from wakeline.processes.selectors import PayloadSelector, PointerSelector, Selector, select, text, truthy
+from wakeline.values import Json, Stored, from_json, to_json
+
+
+class TerminalSpec(Stored):
+    """The event ends its process in this state; `output` selects the await output, which only `completed` may omit."""
+
+    state: TerminalState
+    output: Selector | None = None
+
+
+class WakeSpec(Stored):
+    """The event wakes the target: when (always, without a condition), with which text, coalescing with what."""
+
+    when: Selector | None = None
+    input: Selector
+    dedupe: Literal["event_identity"] | Annotated[Selector, Field()] = "event_identity"
+
+
+class Semantics(Stored):
+    """What an event of a type means beyond being in the log."""
+
+    terminal: TerminalSpec | None = None
+    wake: WakeSpec | None = None
+
+
+class EventType(Stored):
+    """A kind of event: its name, the JSON Schema of its payload (`{}` accepts all), what it means."""
+
+    name: str
+    payload_schema: dict[str, Any] = Field(default_factory=dict)
+    semantics: Semantics | None = None
+
+
+class Terminal(NamedTuple):
+    """An end: the state and the output that goes with it."""
+
+    state: TerminalState
+    output: AwaitOutput
+
+
+class WakeInput(NamedTuple):
+    """A wake: its text, and the key under which it coalesces (None: with nothing)."""
+
+    text: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Materialised:
+    """What one event means."""
+
+    terminal: Terminal | None = None
+    wake: WakeInput | None = None
+
+    def to_json(self) -> str | None:
+        """Compact JSON as kept with the event; None where it means nothing."""
+        data: dict[str, Any] = {}
+        if self.terminal:
+            data["terminal"] = {"state": self.terminal.state, "output": outputs.to_data(self.terminal.output)}
+        if self.wake:
+            data["wake"] = {"text": self.wake.text} | ({"key": self.wake.key} if self.wake.key is not None else {})
+        return to_json(data) if data else None
+
+    @classmethod
+    def from_json(cls, stored: str) -> Materialised:
+        """What was kept with an event."""
+        data = from_json(stored)
+        end, wake = data.get("terminal"), data.get("wake")
+        return cls(
+            Terminal(end["state"], outputs.from_data(end["output"])) if end else None,
+            WakeInput(wake["text"], wake.get("key")) if wake else None,
+        )
+
+
+def _ends(state: TerminalState) -> Semantics:
+    return Semantics(terminal=TerminalSpec(state=state, output=PointerSelector(pointer="/await_output")))
+
+
+_CORE_SEMANTICS: dict[str, Semantics] = {
+    names.PROCESS_COMPLETED: _ends("completed"),
+    names.PROCESS_FAILED: _ends("failed"),
+    names.PROCESS_CANCELLED: _ends("cancelled"),
+    names.PROCESS_ABANDONED: _ends("abandoned"),
+    names.WAKE: Semantics(wake=WakeSpec(input=PayloadSelector())),
+}
+CORE_TYPES: dict[str, EventType] = {
+    name: EventType(name=name, semantics=_CORE_SEMANTICS.get(name))
+    for name in sorted(names.LIFECYCLE_TYPES | names.PRODUCER_TYPES)
+}
+"""Present in every process without being declared; declaring one is refused."""
+
+
+def materialise(event_type: EventType, payload: Any) -> Materialised:
+    """What an event of this type with this payload means.
+
+    Raises `SelectorMiss`, and `TerminalOutcomeMismatch` for an output of another state than the type's.
+    """
+    if event_type.semantics is None:
+        return Materialised()
+    end, wake = event_type.semantics.terminal, event_type.semantics.wake
+    return Materialised(
+        _terminal(event_type.name, end, payload) if end else None,
+        _wake(event_type.name, wake, payload) if wake else None,
+    )
+
+
+def _terminal(name: str, spec: TerminalSpec, payload: Any) -> Terminal:
+    value = payload if spec.output is None else select(spec.output, payload)
+    output = (None if spec.output is None else outputs.parse(value)) or _wrapped(spec.state, value)
+    given = outputs.state_of(output)
+    if given != spec.state:
+        raise TerminalOutcomeMismatch(event_type=name, declared=spec.state, given=given)
+    return Terminal(spec.state, output)
+
+
+def _wrapped(state: TerminalState, value: Json) -> AwaitOutput:
+    match state:
+        case "completed":
+            return Success(value)
+        case "failed":
+            return Failure("execution", "process_failed", text(value), value)
+        case "cancelled":
+            return CancelledOutput(text(value))
+        case "abandoned":
+            return AbandonedOutput(value)
+        case _:
+            assert_never(state)
+
+
+def _wake(name: str, spec: WakeSpec, payload: Any) -> WakeInput | None:
+    if spec.when is not None and not truthy(select(spec.when, payload)):
+        return None
+    key = None if spec.dedupe == "event_identity" else text(select(spec.dedupe, payload))
+    if name == names.WAKE and isinstance(payload, dict):
+        # The always-present `wake` type: the payload's text where it has one, else all of it.
+        return WakeInput(text(payload.get("text", payload)), key)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    return WakeInput(text(select(spec.input, payload)), key)
+
+
+def check_append(event_type: EventType, payload: Any, replay_key: str | None) -> Materialised:
+    """All that has to hold before a producer appends; returns what the event means.
+
+    Raises `ReservedEvent`, `ReplayKeyRequired`, `PayloadSchemaMismatch`, `SelectorMiss`, `TerminalOutcomeMismatch`.
+    """
+    if event_type.name in names.LIFECYCLE_TYPES:
+        raise ReservedEvent(event_type=event_type.name)
+    if event_type.semantics and event_type.semantics.terminal and not replay_key:
+        raise ReplayKeyRequired(event_type=event_type.name)
+    check_payload(event_type.payload_schema, payload, f"event {event_type.name}")
+    return materialise(event_type, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a process' log; `sequence` counts from 1 without gaps, `at_ms` is Redis' time."""
+
+    process_id: str
+    sequence: int
+    type: str
+    payload: Any
+    at_ms: int
+    replay_key: str | None = None
+    semantics: Materialised = Materialised()
+
+    @property
+    def invocation(self) -> Invocation:
+        """Its lineage; a function of the rest, so it is not stored."""
+        return event_invocation(self.process_id, self.sequence, self.type, self.replay_key)
+
+    @classmethod
+    def restore(
+        cls,
+        process_id: str,
+        sequence: int,
+        event_type: str,
+        payload: str,
+        at_ms: int,
+        *,
+        replay_key: str | None = None,
+        semantics: str | None = None,
+    ) -> Event:
+        """The event of a stored entry; payload and semantics are JSON. Core types bring their own meaning."""
+        data = from_json(payload, f"The payload of {event_type}")
+        if semantics is not None:
+            meaning = Materialised.from_json(semantics)
+        elif event_type in CORE_TYPES:
+            meaning = materialise(CORE_TYPES[event_type], data)
+        else:
+            meaning = Materialised()
+        return cls(process_id, sequence, event_type, data, at_ms, replay_key, meaning)

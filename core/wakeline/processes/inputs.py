@@ -1,0 +1,91 @@
+"""What a process is to do: a closed union of four inputs, and what follows from which one it is.
+
+Invariant: the union is closed. Inputs that run code here need an execution environment, the others must not have one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import Field
+
+from wakeline.values import Json, Stored, Tagged
+
+
+class PreparedCall(Stored):
+    """A tool call as it crosses to a worker: prepared once by whoever started it, frozen since."""
+
+    call_id: str
+    tool_id: str
+    tool_name: str
+    args: dict[str, Any] = Field(default_factory=dict)
+    prepared: Json = None
+
+
+class ToolCall(Tagged):
+    """One call of a tool, run by the tool dispatcher in a worker."""
+
+    type: Literal["tool_call"] = "tool_call"
+    call: PreparedCall
+
+
+class EngineInput(Tagged):
+    """A payload for the registered engine of this kind."""
+
+    type: Literal["engine"] = "engine"
+    kind: str
+    payload: Json = None
+
+
+class SessionTurn(Tagged):
+    """A turn of a session, run by the session's agent."""
+
+    type: Literal["session_turn"] = "session_turn"
+    session_id: str
+    turn_input: Json = None
+    output_contract: Json = None
+
+
+class ExternalInput(Tagged):
+    """Work done elsewhere; nobody here runs it, someone outside reports it."""
+
+    type: Literal["external"] = "external"
+    metadata: Json = None
+
+
+ProcessInput = Annotated[ToolCall | EngineInput | SessionTurn | ExternalInput, Field(discriminator="type")]
+
+
+class Identity(Stored):
+    """What a process is called in lists: a kind, and a label if it has one."""
+
+    kind: str
+    label: str | None = None
+
+
+def needs_environment(process_input: ProcessInput) -> bool:
+    """Whether the input runs code that sees an execution environment; if not, it must not have one."""
+    return isinstance(process_input, (ToolCall, EngineInput))
+
+
+def default_identity(process_input: ProcessInput) -> Identity:
+    """Kind and label of a process that was not given any."""
+    match process_input:
+        case ToolCall(call=call):
+            return Identity(kind="tool", label=call.tool_name)
+        case EngineInput(kind=kind):
+            return Identity(kind=kind)
+        case SessionTurn(session_id=session_id):
+            return Identity(kind="session_turn", label=session_id.partition("/")[0])
+        case ExternalInput(metadata=metadata):
+            return Identity(kind="external", label=_external_label(metadata))
+        case _:
+            assert_never(process_input)
+
+
+def _external_label(metadata: Json) -> str | None:
+    if not isinstance(metadata, dict):
+        return None
+    # The first of these that is there decides, even where it is no text.
+    first = next((metadata[key] for key in ("label", "name", "title") if key in metadata), None)
+    return first if isinstance(first, str) else None

@@ -1,0 +1,135 @@
+"""How a process ended, as whoever awaits it learns it.
+
+Invariant: exactly one of four forms, and their JSON never changes: scripts write some, histories keep all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, assert_never, cast, get_args
+
+from wakeline import values
+from wakeline.errors import FailureClass, InvalidPayload, ProcessAbandoned, ProcessCancelled, ProcessFailed
+from wakeline.values import Json
+
+TerminalState = Literal["completed", "failed", "cancelled", "abandoned"]
+FAILURE_CLASSES: tuple[str, ...] = get_args(FailureClass)
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """It ended with a value."""
+
+    value: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """It ended with an error: whose fault (class), a stable code, a message, and what was raised, if that was more."""
+
+    failure_class: FailureClass
+    code: str
+    message: str
+    raw: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledOutput:
+    """It was cancelled; the message is the reason that was given."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonedOutput:
+    """It was given up without anybody knowing how far it got; the evidence says who wrote this, and why."""
+
+    evidence: Json
+
+
+AwaitOutput = Success | Failure | CancelledOutput | AbandonedOutput
+
+
+def state_of(output: AwaitOutput) -> TerminalState:
+    """The terminal status that goes with an output."""
+    match output:
+        case Success():
+            return "completed"
+        case Failure():
+            return "failed"
+        case CancelledOutput():
+            return "cancelled"
+        case AbandonedOutput():
+            return "abandoned"
+        case _:
+            assert_never(output)
+
+
+def to_data(output: AwaitOutput) -> dict[str, Any]:
+    """The output as JSON data, tagged by `type`."""
+    match output:
+        case Success(value):
+            return {"type": "success", "value": value}
+        case Failure(failure_class, code, message, raw):
+            failure = {"type": "failure", "class": failure_class, "code": code, "message": message}
+            return failure | ({"raw": raw} if raw is not None else {})
+        case CancelledOutput(message):
+            return {"type": "cancelled", "message": message}
+        case AbandonedOutput(evidence):
+            return {"type": "abandoned", "evidence": evidence}
+        case _:
+            assert_never(output)
+
+
+def parse(data: Any) -> AwaitOutput | None:
+    """The output that JSON data is, or None where it is something else."""
+    match data:
+        case {"type": "success"}:
+            return Success(data.get("value"))
+        case {"type": "failure", "class": str(kind), "code": str(code), "message": str(message)} if (
+            kind in FAILURE_CLASSES
+        ):
+            return Failure(cast("FailureClass", kind), code, message, data.get("raw"))
+        case {"type": "cancelled", "message": str(message)}:
+            return CancelledOutput(message)
+        case {"type": "abandoned", "evidence": evidence}:
+            return AbandonedOutput(evidence)
+        case _:
+            return None
+
+
+def from_data(data: Any) -> AwaitOutput:
+    """The output that JSON data is; raises `InvalidPayload`."""
+    output = parse(data)
+    if output is None:
+        raise InvalidPayload(
+            what="The await output", reason=f"{data!r} is none of success, failure, cancelled, abandoned"
+        )
+    return output
+
+
+def to_json(output: AwaitOutput) -> str:
+    """The output as JSON text, such as `{"type":"success","value":1}`."""
+    return values.to_json(to_data(output), "The await output")
+
+
+def from_json(text: str) -> AwaitOutput:
+    """The output of a JSON text; raises `InvalidPayload`."""
+    return from_data(values.from_json(text, "The await output"))
+
+
+def raise_for(process_id: str, output: AwaitOutput) -> Any:
+    """The value of a success; else raises `ProcessFailed`, `ProcessCancelled` or `ProcessAbandoned`."""
+    match output:
+        case Success(value):
+            return value
+        case Failure(failure_class, code, message):
+            raise ProcessFailed(
+                process_id=process_id, failure_class=failure_class, failure_code=code, failure_message=message
+            )
+        case CancelledOutput(message):
+            raise ProcessCancelled(process_id=process_id, reason=message)
+        case AbandonedOutput(evidence):
+            raise ProcessAbandoned(process_id=process_id, evidence=evidence)
+        case _:
+            assert_never(output)

@@ -1,0 +1,215 @@
+"""`Ctx` and `Turn`: the verbs of `AsyncCtx` for ``def`` bodies. They block the body's thread until the loop has the outcome.
+
+Invariant: no logic here; every verb is the async one, awaited on the worker's loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+
+from wakeline.engines.engine import Engine
+from wakeline.runtime.bridge import Bridge
+from wakeline.runtime.context import AsyncCtx
+from wakeline.runtime.context import Approval as AsyncApproval
+from wakeline.runtime.context import Child as AsyncChild
+from wakeline.runtime.turn import AsyncTurn, Inbox
+from wakeline.tools.tool import Duration, Tool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+_MISSING: Any = object()
+
+
+def _given(default: Any) -> dict[str, Any]:
+    return {} if default is _MISSING else {"default": default}
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Generic[R]):
+    """A process this body started."""
+
+    inner: AsyncChild[R]
+    bridge: Bridge
+
+    @property
+    def id(self) -> str:
+        return self.inner.id
+
+    def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> R:
+        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
+        return self.bridge.block(self.inner.result(timeout, **_given(default)))
+
+    def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        return self.bridge.block(self.inner.signal(name, payload, key=key))
+
+    def cancel(self, reason: str = "requested by its parent") -> str:
+        return self.bridge.block(self.inner.cancel(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Approval(Generic[T]):
+    """A question to someone outside: whoever holds `token` answers it, once."""
+
+    inner: AsyncApproval[T]
+    bridge: Bridge
+
+    @property
+    def token(self) -> str:
+        return self.inner.token
+
+    def wait(self, *, default: Any = _MISSING) -> T:
+        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`."""
+        return self.bridge.block(self.inner.wait(**_given(default)))
+
+
+class Ctx:
+    """The context of a ``def`` body."""
+
+    def __init__(self, inner: AsyncCtx, bridge: Bridge) -> None:
+        self._inner = inner
+        self._bridge = bridge
+
+    def _block(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._bridge.block(coroutine)
+
+    @property
+    def id(self) -> str:
+        """The id of this process."""
+        return self._inner.id
+
+    @property
+    def cancelled(self) -> bool:
+        """True once a cancel was requested."""
+        return self._inner.cancelled
+
+    @property
+    def stopping(self) -> bool:
+        """True once this worker is shutting down."""
+        return self._inner.stopping
+
+    @property
+    def attempt(self) -> int:
+        return self._inner.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over attempts and hand-backs."""
+        return self._inner.idempotency_key
+
+    @property
+    def log(self) -> logging.Logger:
+        """Silent while the body replays."""
+        return self._inner.log
+
+    def now(self) -> datetime:
+        """The time of the latest recorded outcome: the same after a crash."""
+        return self._inner.now()
+
+    def uuid(self) -> uuid.UUID:
+        """A fresh UUID, the same after a crash."""
+        return self._inner.uuid()
+
+    def random(self) -> float:
+        """A number in [0, 1), the same after a crash."""
+        return self._inner.random()
+
+    def patched(self, change: str) -> bool:
+        """True for processes that reach this point for the first time with the new code."""
+        return self._inner.patched(change)
+
+    def using(self, **options: Any) -> Ctx:
+        """This context with options for the next start or call."""
+        return Ctx(self._inner.using(**options), self._bridge)
+
+    def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Run this when the process ends (not when it parks), last deferred first."""
+        self._inner.defer(function, *args, **kwargs)
+
+    def step(self, name: str, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+        """Run a function once and record what it returns."""
+        return self._block(self._inner.step(name, function, *args, **kwargs))
+
+    def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a tool inside this process, with its retries."""
+        return self._block(self._inner.call(tool, *args, **kwargs))
+
+    def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Child[R]:
+        """Start a child process, once whatever happens."""
+        return Child(self._block(self._inner.start(body, *args, **kwargs)), self._bridge)
+
+    def gather(self, children: Sequence[Child[R]]) -> list[R]:
+        """The results of all children, in order; one resume for all of them."""
+        return self._block(self._inner.gather([child.inner for child in children]))
+
+    def race(self, *children: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
+        """(index, result) of whichever child ends first."""
+        return self._block(self._inner.race(*[child.inner for child in children], cancel_losers=cancel_losers))
+
+    def sleep(self, duration: Duration) -> None:
+        """Sleep durably; no worker is held."""
+        self._block(self._inner.sleep(duration))
+
+    def sleep_until(self, when: datetime) -> None:
+        """Sleep until a moment (naive times are local)."""
+        self._block(self._inner.sleep_until(when))
+
+    def wait(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> T:
+        """The next signal of that name; raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`."""
+        return cast("T", self._block(self._inner.wait(name, kind, timeout=timeout, **_given(default))))
+
+    def approval(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None) -> Approval[T]:
+        """Ask someone outside: hand out ``.token``, then ``.wait()``."""
+        made: AsyncApproval[T] = self._block(self._inner.approval(name, kind, timeout=timeout))
+        return Approval(made, self._bridge)
+
+    def emit(self, event_type: str, payload: Any = None) -> int:
+        """Append an event to this process, and the wake its type means."""
+        return self._block(self._inner.emit(event_type, payload))
+
+    def wake(self, text: str, key: str | None = None) -> int:
+        """Wake the session this chain belongs to."""
+        return self._block(self._inner.wake(text, key))
+
+    def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send a signal to another process, once whatever happens."""
+        return self._block(self._inner.signal(target if isinstance(target, str) else target.inner, name, payload, key=key))
+
+    def cancel(self, target: Child[Any] | str, reason: str = "requested by another process") -> str:
+        """Ask another process to end; its status."""
+        return self._block(self._inner.cancel(target if isinstance(target, str) else target.inner, reason))
+
+    def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """End this generation and begin the next with new arguments and a fresh journal."""
+        self._block(self._inner.continue_as_new(*args, **kwargs))
+        raise AssertionError("unreachable")
+
+
+class Turn(Ctx):
+    """The context of a ``def`` agent."""
+
+    def __init__(self, inner: AsyncTurn, bridge: Bridge) -> None:
+        super().__init__(inner, bridge)
+        self._turn = inner
+
+    def using(self, **options: Any) -> Turn:
+        return Turn(self._turn.using(**options), self._bridge)
+
+    @property
+    def inbox(self) -> Inbox:
+        """The batch of this turn, in order."""
+        return self._turn.inbox
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The agent's state, JSON; committed when the turn ends."""
+        return self._turn.state
+
+    @property
+    def session_id(self) -> str:
+        return self._turn.session_id

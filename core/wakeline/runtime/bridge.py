@@ -1,0 +1,56 @@
+"""Between a sync body's thread and the worker's event loop.
+
+Invariant: while the body's thread waits for the loop it runs what the loop hands it (its own steps), so a sync body needs one thread and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Bridge:
+    """One per sync body. `block` is called in the body's thread, `call` on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._inbox: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any] | None, contextvars.Context | None]] = SimpleQueue()
+
+    def block(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine on the loop and returns its result to the body's thread; raises what it raises, control flow included."""
+        context = contextvars.copy_context()
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future.add_done_callback(lambda _: self._inbox.put((lambda: None, None, None)))
+        while not future.done():
+            job, reply, where = self._inbox.get()
+            if reply is None:
+                continue
+            try:
+                result = (where or context).run(job)
+            except BaseException as error:  # noqa: BLE001 - user code; whatever it raises goes to whoever awaits it
+                self._answer(reply, None, error)
+            else:
+                self._answer(reply, result, None)
+        return future.result()
+
+    def _answer(self, reply: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        def settle() -> None:
+            if reply.done():
+                return
+            if error is not None:
+                reply.set_exception(error)
+            else:
+                reply.set_result(result)
+
+        self._loop.call_soon_threadsafe(settle)
+
+    async def call(self, job: Callable[[], T]) -> T:
+        """Runs a function in the body's thread, which is inside `block`."""
+        reply: asyncio.Future[T] = self._loop.create_future()
+        self._inbox.put((job, reply, contextvars.copy_context()))
+        return await reply

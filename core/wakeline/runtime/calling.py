@@ -1,0 +1,152 @@
+"""Calls a tool inside a run: attempts, durable backoff, pending completion. Used by ``ctx.call`` and by a tool that is a process of its own.
+
+Invariant: one idempotency key for all attempts; a recorded attempt never runs again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+from wakeline import arguments
+from wakeline.effects.envelope import Envelope
+from wakeline.errors import NonRetryable, RetryAfter, ToolFailed, WakelineError
+from wakeline.runtime.run import Run, WaitFor
+from wakeline.store import processes
+from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
+from wakeline.values import content_hash, parse_duration, to_json
+from wakeline.waits.identity import Timer, ToolCompletion
+from wakeline.waits.keys import encode_token
+from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut
+
+_PENDING = "$pending"
+
+
+async def call_tool(run: Run, tool: Tool[..., Any], given: dict[str, Any], *, key: str | None = None, last_write: bool = False) -> Any:
+    """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises `ToolFailed`."""
+    envelope = Envelope(kind="tool_call", name=f"call:{tool.name}", args=given)
+    base = key or run.key_of(envelope)
+    most = tool.retry.retries + 1
+    for attempt in range(1, most + 1):
+        row_key = base if attempt == 1 else f"{base}~{attempt}"
+        try:
+            outcome = await run.effect(
+                envelope.kind, envelope.name, given, _Attempt(run, tool, given, base, attempt, most), key=row_key, lazily=last_write
+            )
+        except ToolFailed as failure:
+            if failure.final or attempt == most:
+                raise
+            delay = failure.retry_after_ms
+            if delay is None:
+                delay = tool.retry.delay_ms(attempt, None, random.random)
+            await _back_off(run, f"{base}~{attempt}~backoff", delay)
+            continue
+        if isinstance(outcome, dict) and _PENDING in outcome:
+            return await _completion(run, tool, base, outcome[_PENDING])
+        return outcome
+    raise AssertionError("a tool has at least one attempt")
+
+
+class _Attempt:
+    """Runs the tool's code once."""
+
+    def __init__(self, run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, attempt: int, most: int) -> None:
+        self._run, self._tool, self._given, self._base, self._attempt, self._most = run, tool, given, base, attempt, most
+        self._events: list[tuple[str, Any]] = []
+
+    async def __call__(self, _: str) -> Any:
+        run, tool = self._run, self._tool
+        idempotency_key = content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), self._base)[:32]
+        slot = run.slot_of(ToolCompletion(idempotency_key))
+        call = ToolCall(
+            tool=tool.name,
+            process_id=run.claim.process_id,
+            idempotency_key=idempotency_key,
+            attempt=self._attempt,
+            token=encode_token(run.store.secret, run.claim.process_id, run.fence.incarnation, slot, None),
+            is_cancelled=lambda: run.cancelled,
+            append=lambda event_type, payload: self._events.append((event_type, payload)),
+        )
+        mark = current_call.set(call)
+        try:
+            result = await self._perform()
+        except (WakelineError, Exception) as error:
+            await self._send_events()
+            raise self._failure(error) from error
+        finally:
+            current_call.reset(mark)
+        await self._send_events()
+        if isinstance(result, Pending):
+            return {_PENDING: {"timeout_ms": result.timeout_ms}}
+        return tool.signature.dump_result(result)
+
+    async def _perform(self) -> Any:
+        tool = self._tool
+        code = tool.signature.call(tool.function, self._given)
+        if tool.is_async:
+            work = code()
+        elif tool.timeout_ms is not None:
+            # A thread cannot be interrupted; with a limit it runs in the pool, so that the caller can go on without it.
+            work = asyncio.to_thread(code)
+        else:
+            work = self._run.invoke(code)
+        if tool.timeout_ms is None:
+            return await work
+        return await asyncio.wait_for(work, tool.timeout_ms / 1000)
+
+    async def _send_events(self) -> None:
+        for n, (event_type, payload) in enumerate(self._events):
+            data = arguments.dump(payload, what=f"the payload of {event_type}")
+            replay_key = f"tool:{self._base}:{self._attempt}:{n}"
+            await self._run.store.execute(
+                processes.append(self._run.claim.process_id, event_type, to_json(data), replay_key=replay_key, effect=processes.Effect(self._run.fence))
+            )
+
+    def _failure(self, error: BaseException) -> ToolFailed:
+        final, retry_after, reason = False, None, "execution"
+        code = getattr(error, "code", None) or type(error).__name__
+        if isinstance(error, NonRetryable):
+            final = True
+        elif isinstance(error, RetryAfter):
+            retry_after = parse_duration(error.delay)
+        elif isinstance(error, TimeoutError):
+            reason, code = "timeout", "tool_timeout"
+        if self._tool.retry.policy == "never":
+            final = True
+        return ToolFailed(
+            tool=self._tool.name,
+            failure_class=reason,
+            failure_code=str(code),
+            failure_message=str(error) or type(error).__name__,
+            final=final,
+            retry_after_ms=retry_after,
+        )
+
+
+async def _back_off(run: Run, key: str, delay_ms: int) -> None:
+    target = WaitFor(Timer(f"{run.fence.incarnation}:{run.claim.generation}:{key}"), "t:", for_ms=delay_ms)
+    # The delay is jittered, so it is no part of the envelope: the due time is fixed where the wait is first opened.
+    [resolution] = await run.wait_all([run.call("wait", "backoff", None, target, key=key)])
+    if isinstance(resolution, Cancelled):
+        raise ToolFailed(
+            tool=key, failure_class="execution", failure_code="cancelled", failure_message="cancelled between attempts", final=True, retry_after_ms=None
+        )
+
+
+async def _completion(run: Run, tool: Tool[..., Any], base: str, pending: dict[str, Any]) -> Any:
+    identity = ToolCompletion(content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32])
+    target = WaitFor(identity, f"x:{tool.name}", for_ms=pending["timeout_ms"])
+    [resolution] = await run.wait_all([run.call("wait", f"completion:{tool.name}", None, target, key=f"{base}~completion")])
+    match resolution:
+        case Ok(value):
+            return value
+        case Err(code, message, _):
+            failure = ("external", code, message)
+        case TimedOut():
+            failure = ("timeout", "tool_completion_timeout", "nobody completed the call in time")
+        case Cancelled():
+            failure = ("execution", "cancelled", "the pending call was cancelled")
+    raise ToolFailed(
+        tool=tool.name, failure_class=failure[0], failure_code=failure[1], failure_message=failure[2], final=True, retry_after_ms=None
+    )

@@ -1,0 +1,444 @@
+"""`AsyncCtx`: what an ``async def`` body can do. Every awaited verb is journaled: after a crash it gives its recorded outcome.
+
+Invariant: verbs hold no state of their own; what must survive is in the journal, the slots or the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+
+from wakeline import arguments
+from wakeline.causality import ProcessCause, SessionScope
+from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
+from wakeline.engines.engine import Engine
+from wakeline.errors import ControlFlow, InvalidArguments, LeaseLost, Stopped, UndeclaredEvent, WaitCancelled, WaitFailed, WaitTimeout
+from wakeline.names import LIFECYCLE_TYPES, check_signal_name, child_id, signal_event_type, signal_replay_key
+from wakeline.processes.events import materialise
+from wakeline.processes.outputs import from_data, raise_for
+from wakeline.processes.schema import check_payload, schema_hash
+from wakeline.runtime.calling import call_tool
+from wakeline.runtime.options import NOTHING, Options
+from wakeline.runtime.run import Run, RunState, WaitFor
+from wakeline.runtime.service import wake_of
+from wakeline.runtime.starting import registration_of
+from wakeline.store import processes
+from wakeline.store.processes import Row, SessionAddress
+from wakeline.tools.tool import Duration, Tool
+from wakeline.values import canonical_json, parse_duration, to_json
+from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer
+from wakeline.waits.keys import encode_token
+from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+_MISSING: Any = object()
+
+
+class ContinueAsNew(ControlFlow):
+    """Raised by `AsyncCtx.continue_as_new`; the runner starts the next generation with its payload."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        super().__init__()
+        self.payload = payload
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Generic[R]):
+    """A process this body started. Await it for its result."""
+
+    id: str
+    incarnation: str
+    context: AsyncCtx
+    load: Callable[[Any], R]
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.result().__await__()
+
+    async def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> R:
+        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
+        [value] = await self.context.results([self], timeout=timeout, default=default)
+        return cast("R", value)
+
+    async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        return await self.context.signal(self, name, payload, key=key)
+
+    async def cancel(self, reason: str = "requested by its parent") -> str:
+        return await self.context.cancel(self, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval(Generic[T]):
+    """A question to someone outside: whoever holds `token` answers it, once."""
+
+    name: str
+    token: str
+    context: AsyncCtx
+    slot_key: str
+    kind: Any
+    due_ms: int | None
+
+    async def wait(self, *, default: Any = _MISSING) -> T:
+        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
+        run = self.context.run
+        target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms)
+        [resolution] = await run.wait_all([run.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
+        return cast("T", settle(f"approval {self.name}", resolution, self.kind, default))
+
+
+def settle(what: str, resolution: Resolution, kind: Any, default: Any = _MISSING) -> Any:
+    """A resolution as a value or the error it means."""
+    match resolution:
+        case Ok(value):
+            return arguments.load(value, kind, what)
+        case Err(code, message, _):
+            raise WaitFailed(what=what, failure_code=code, failure_message=message)
+        case TimedOut():
+            if default is _MISSING:
+                raise WaitTimeout(what=what)
+            return default
+        case Cancelled():
+            raise WaitCancelled(what=what)
+
+
+class AsyncCtx:
+    """The context of an ``async def`` body."""
+
+    def __init__(self, run: Run, namespace: str, options: Options = NOTHING) -> None:
+        self.run = run
+        self._namespace = namespace
+        self._options = options
+
+    # -- never awaited -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The id of this process."""
+        return self.run.claim.process_id
+
+    @property
+    def cancelled(self) -> bool:
+        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`."""
+        return self.run.cancelled
+
+    @property
+    def stopping(self) -> bool:
+        """True once this worker is shutting down: the body is handed to another one at its next effect."""
+        return self.run.stopping
+
+    @property
+    def attempt(self) -> int:
+        return self.run.claim.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over attempts and hand-backs; differs between generations."""
+        return f"{self.id}:{self.run.fence.incarnation}:{self.run.claim.generation}"
+
+    @property
+    def log(self) -> logging.Logger:
+        """Silent while the body replays, so that a line is logged once."""
+        return logging.getLogger("wakeline.replayed" if self.run.replay.replaying else f"wakeline.body.{self.run.registration.identity.kind}")
+
+    def _seed(self, what: str) -> str:
+        return f"{self.idempotency_key}:{what}:{self.run.occurrence(what)}"
+
+    def now(self) -> datetime:
+        """The time of the latest recorded outcome: the same after a crash."""
+        ms = self.run.replay.last_at_ms or int(self.run.claim.fields["ca"])
+        return datetime.fromtimestamp(ms / 1000).astimezone()
+
+    def uuid(self) -> uuid.UUID:
+        """A fresh UUID, the same after a crash."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, self._seed("uuid"))
+
+    def random(self) -> float:
+        """A number in [0, 1), the same after a crash."""
+        return random.Random(self._seed("random")).random()  # noqa: S311 - reproducible on purpose
+
+    def patched(self, change: str) -> bool:
+        """True for processes that reach this point for the first time with the new code; old runs keep the old path."""
+        key = f"patched:{change}"
+        row = self.run.replay.rows.get(key)
+        if row is not None:
+            return True
+        if self.run.replay.replaying:
+            return False
+        self.run.remember(key, "patched", key, True)
+        return True
+
+    def using(self, **options: Any) -> AsyncCtx:
+        """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout max_attempts recovery on_parent_end key``."""
+        return AsyncCtx(self.run, self._namespace, self._options.over(**options))
+
+    def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
+        self.run.defers.append((function, args, kwargs))
+
+    # -- work --------------------------------------------------------------------------------------------------------------------
+
+    async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, **kwargs: Any) -> R:
+        """Run a function once and record what it returns; recorded, it never runs again."""
+        given = arguments.dump({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}")
+        signature = arguments.Signature(name, function)
+
+        async def perform(_: str) -> Any:
+            return signature.dump_result(await self.run.invoke(function, *args, **kwargs))
+
+        return cast("R", signature.load_result(await self.run.effect("step", name, given, perform, key=self._options.key)))
+
+    async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a tool inside this process, with its retries; a tool with a queue of its own is started there and awaited."""
+        if tool.queue or self._options.queue:
+            return await (await self.start(tool, *args, **kwargs))
+        return cast("R", tool.signature.load_result(await call_tool(self.run, tool, tool.signature.bind(*args, **kwargs), key=self._options.key)))
+
+    async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Child[R]:
+        """Start a child process; its id is derived from this call, so a crash starts it once."""
+        return cast("Child[R]", await self.start_with(body, body.signature.bind(*args, **kwargs)))
+
+    async def start_with(self, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any]) -> Child[Any]:
+        """`start` with arguments that are JSON already."""
+        run, options = self.run, self._options
+        envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
+        key = options.key or run.key_of(envelope)
+
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            parent = run.registration
+            wake, ends = wake_of(options.wake, self._namespace)
+            inherited = parent.wake_target
+            registration = registration_of(
+                body,
+                given,
+                options,
+                namespace=self._namespace,
+                now_ms=run.clock.now_ms(),
+                process_id=child_id(parent.id, parent.incarnation, run.claim.generation, key),
+                originator=parent.provenance.originator,
+                caused_by=ProcessCause(process_id=parent.id),
+                parent=parent,
+                wake_target=SessionScope(session_id=wake.session_id) if wake else inherited,
+                wake_end=ends if wake else self._child_ends_wake(),
+            )
+            # The script knows the incarnation an existing process has; it fills it in.
+            before, _, after = row_of({"id": registration.id, "incarnation": "\x00"}).text.partition("\\u0000")
+            effect = run.effect_of(Row(key, before, after=after))
+            target = wake or (SessionAddress(inherited.session_id) if inherited else None)
+            receipt = await run.store.execute(processes.register(registration, wake=target, delay_ms=options.ms("delay"), effect=effect))
+            return {"id": registration.id, "incarnation": receipt.incarnation}
+
+        started = await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=key, write=write)
+        run.started.add(started["id"])
+        return Child(started["id"], started["incarnation"], self, body.signature.load_result)
+
+    def _child_ends_wake(self) -> bool:
+        """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts wake its session."""
+        return False
+
+    async def gather(self, children: Sequence[Child[R]]) -> list[R]:
+        """The results of all children, in order; one resume for all of them."""
+        return await self.results(children)
+
+    async def results(self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = _MISSING) -> list[Any]:
+        """`gather` with a timeout for all of them."""
+        run = self.run
+        limit = parse_duration(timeout) if timeout is not None else None
+        calls = [
+            run.call(
+                "await",
+                f"result:{child.id}",
+                None,
+                WaitFor(ProcessTerminal(child.id, child.incarnation), f"c:{child.id}", for_ms=limit, child_incarnation=child.incarnation),
+                key=f"result:{child.id}" if limit is None else None,
+            )
+            for child in children
+        ]
+        values: list[Any] = []
+        for child, resolution in zip(children, await run.wait_all(calls) if calls else [], strict=True):
+            data = settle(f"process {child.id}", resolution, Any, default)
+            values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
+        return values
+
+    async def race(self, *awaitables: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
+        """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes on unless told to be cancelled."""
+        run = self.run
+        key = f"race:{run.occurrence('race')}"
+        tasks = [run.spawn(_awaited(a)) for a in awaitables]
+        known = run.replay.rows.get(key)
+        if known is not None:
+            winner = int(known.outcome)
+            await asyncio.wait([tasks[winner]])
+        else:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            winner = next(i for i, task in enumerate(tasks) if task in done)
+        if known is None:
+            run.remember(key, "race", key, winner)
+        else:
+            await run.replay.lookup(key, Envelope(kind="race", name=key, args=None), known.hash, alone=False)
+        for i, task in enumerate(tasks):
+            if i != winner:
+                task.cancel()
+        await asyncio.wait(tasks)
+        if cancel_losers:
+            for i, awaitable in enumerate(awaitables):
+                if i != winner and isinstance(awaitable, Child):
+                    await self.cancel(awaitable, "lost a race")
+        return winner, tasks[winner].result()
+
+    # -- waiting -----------------------------------------------------------------------------------------------------------------
+
+    async def sleep(self, duration: Duration) -> None:
+        """Sleep durably; the due time is fixed once, a crash waits only the remainder."""
+        ms = parse_duration(duration)
+        await self._timer("sleep", {"for_ms": ms}, for_ms=ms)
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Sleep until a moment (naive times are local)."""
+        ms = int(when.timestamp() * 1000)
+        await self._timer("sleep_until", {"due_ms": ms}, due_ms=ms)
+
+    async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
+        run = self.run
+        key = run.key_of(Envelope(kind="wait", name=name, args=args))
+        target = WaitFor(Timer(f"{self.idempotency_key}:{key}"), "t:", for_ms=for_ms, due_ms=due_ms)
+        [resolution] = await run.wait_all([run.call("wait", name, args, target, key=key)])
+        settle(name, resolution, Any)
+
+    async def wait(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> T:
+        """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender.
+
+        Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `InvalidPayload` for a mistyped one that was kept.
+        """
+        run = self.run
+        ordinal = run.ordinal(check_signal_name(name))
+        declared = self._signal_kind(name)
+        wanted = kind if kind is not None else declared
+        schema = arguments.schema_of(wanted)
+        identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
+        target = WaitFor(
+            identity,
+            f"s:{name}",
+            ordinal=ordinal,
+            for_ms=parse_duration(timeout) if timeout is not None else None,
+            schema=(schema_hash(schema), canonical_json(schema)) if schema else None,
+        )
+        [resolution] = await run.wait_all([run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)])
+        return cast("T", settle(f"signal {name}", resolution, wanted, default))
+
+    def _signal_kind(self, name: str) -> Any:
+        return self.run.signal_kinds.get(name, Any)
+
+    async def approval(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None) -> Approval[T]:
+        """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here."""
+        run = self.run
+        envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
+        key = run.key_of(envelope)
+
+        async def perform(_: str) -> Any:
+            return {"due_ms": run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None}
+
+        made = await run.effect(envelope.kind, envelope.name, envelope.args, perform, key=key, lazily=True)
+        slot_key = f"{self.idempotency_key}:{key}"
+        slot = run.slot_of(Custom(slot_key))
+        token = encode_token(run.store.secret, self.id, run.fence.incarnation, slot, made["due_ms"])
+        return Approval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
+
+    # -- telling others ----------------------------------------------------------------------------------------------------------
+
+    async def emit(self, event_type: str, payload: Any = None) -> int:
+        """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
+        run = self.run
+        declared = run.registration.event_type(event_type)
+        if declared is None or event_type in LIFECYCLE_TYPES:
+            known = sorted(t.name for t in run.registration.event_types)
+            raise UndeclaredEvent(process_id=self.id, event_type=event_type, declared=known)
+        data = arguments.dump(payload, what=f"the payload of {event_type}")
+        check_payload(declared.payload_schema, data, f"event {event_type}")
+        meaning = materialise(declared, data)
+        wake = processes.WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
+        return await self._append(event_type, data, wake)
+
+    async def wake(self, text: str, key: str | None = None) -> int:
+        """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
+        return await self._append("wake", {"text": text}, processes.WakeText(text, key))
+
+    async def _append(self, event_type: str, data: Any, wake: processes.WakeText | None) -> int:
+        run = self.run
+
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            row = row_of("\x00")
+            before, _, after = row.text.partition('"\\u0000"')
+            effect = run.effect_of(Row(row.key, before, after=after))
+            done = await run.store.execute(processes.append(self.id, event_type, to_json(data), wake=wake, effect=effect))
+            return done.sequence
+
+        return int(await run.effect("emit", f"emit:{event_type}", data, _never, write=write))
+
+    async def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send a signal to another process, once whatever happens; returns its sequence there."""
+        run = self.run
+        pid = target if isinstance(target, str) else target.id
+        data = arguments.dump(payload, what=f"signal {name}")
+        envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": pid, "payload": data, "key": key})
+        row_key = run.key_of(envelope)
+        signal_id = key or f"{self.idempotency_key}:{row_key}"
+
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            row = row_of("\x00")
+            before, _, after = row.text.partition('"\\u0000"')
+            wanted: str | None = None
+            consumed = run.take_consumed()
+            while True:
+                try:
+                    sent = await run.store.execute(
+                        processes.signal(
+                            pid,
+                            name,
+                            signal_id,
+                            to_json(data),
+                            canonical=canonical_json(data),
+                            replay_key=signal_replay_key(pid, name, signal_id),
+                            schema_hash=wanted,
+                            effect=processes.Effect(run.fence, Row(row.key, before, after=after), consumed),
+                        )
+                    )
+                    return sent.sequence
+                except processes.SchemaWanted as asked:
+                    check_payload(arguments.load_json(asked.schema), data, signal_event_type(name))
+                    wanted = asked.hash
+
+        return int(await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=row_key, write=write))
+
+    async def cancel(self, target: Child[Any] | str, reason: str = "requested by another process") -> str:
+        """Ask another process to end; returns its status."""
+        run = self.run
+        pid = target if isinstance(target, str) else target.id
+
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            effect = run.effect_of(row_of("requested"))
+            return await run.store.execute(processes.cancel(pid, reason, grace_ms=run.host.grace_ms, effect=effect))
+
+        return str(await run.effect("cancel", f"cancel:{pid}", {"reason": reason}, _never, write=write))
+
+    async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept."""
+        self.run.check()
+        raise ContinueAsNew(self.run.signature.bind(*args, **kwargs))
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+async def _never(_: str) -> Any:
+    raise AssertionError("this effect is written by its own script")
+
+
+__all__ = ["Approval", "AsyncCtx", "Child", "ContinueAsNew", "settle"]

@@ -1,0 +1,454 @@
+"""One run of a process: its fence, its effects, its waits, and the moment it lets go.
+
+Invariant: from the park (or a hand-back, or a lost lease) on, every effect of this run raises and does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from wakeline.arguments import Signature
+from wakeline.causality import ExecutionScope, ProcessScope
+from wakeline.clock import Clock
+from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
+from wakeline.effects.journal import JournalRow
+from wakeline.errors import LeaseLost, Parked, Stopped, WakelineError
+from wakeline.phases import NullProbe, Phase, Probe
+from wakeline.processes.registration import Registration
+from wakeline.runtime.bridge import Bridge
+from wakeline.runtime.replay import Replay
+from wakeline.store import processes, runs
+from wakeline.store.client import AsyncStore
+from wakeline.store.processes import Effect, Row
+from wakeline.store.runs import Claim, Wait
+from wakeline.values import from_json, to_json
+from wakeline.waits.identity import WaitIdentity, key_id
+from wakeline.waits.resolutions import Resolution, resolution_of
+
+if TYPE_CHECKING:
+    from wakeline.runtime.turn import AsyncTurn
+
+T = TypeVar("T")
+log = logging.getLogger("wakeline.run")
+current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
+OPEN_AT_ONCE = 256
+
+
+class RunState(Enum):
+    """What became of a run."""
+
+    RUNNING = "running"
+    PARKED = "parked"
+    LOST = "lost"
+    RELEASED = "released"
+
+
+class Host(Protocol):
+    """What a run needs of whoever runs it."""
+
+    @property
+    def hold_ms(self) -> int: ...
+    @property
+    def full(self) -> bool: ...
+    @property
+    def grace_ms(self) -> int: ...
+    def timer(self, due_ms: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """One thing to wait for: its identity, the store's word for it, and at most how long."""
+
+    identity: WaitIdentity
+    kind: str
+    for_ms: int | None = None
+    due_ms: int | None = None
+    ordinal: int | None = None
+    child_incarnation: str | None = None
+    schema: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitCall:
+    """A wait as the body issues it: journal key and envelope, target, slot."""
+
+    key: str
+    envelope: Envelope
+    digest: str
+    target: WaitFor
+    slot: str
+
+    def wire(self, group: str) -> Wait:
+        t = self.target
+        return Wait(self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema)
+
+
+class Run:
+    """The low-level face of a running process; `Ctx` and `AsyncCtx` speak through it."""
+
+    def __init__(self, store: AsyncStore, claim: Claim, host: Host, *, clock: Clock, probe: Probe | None = None, bridge: Bridge | None = None) -> None:
+        self.store = store
+        self.claim = claim
+        self.fence = claim.fence
+        self.host = host
+        self.clock = clock
+        self.probe = probe or NullProbe()
+        self.bridge = bridge
+        self.state = RunState.RUNNING
+        self.over = asyncio.Event()
+        self.cancelled = claim.cancel_requested
+        self.stopping = False
+        self.scope: ExecutionScope = ProcessScope(claim.process_id)
+        self.replay = Replay(claim.process_id, claim.journal, patience_s=max(host.hold_ms, 100) / 1000)
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.swallowed = False
+        self.started: set[str] = set()
+        self._occurrences: Counter[str] = Counter()
+        self._ordinals: Counter[str] = Counter()
+        self._consumed: list[Row] = []
+        self._inflight = 0
+        self._open: dict[str, asyncio.Future[str]] = {}
+        self._groups: dict[str, list[str]] = {}
+        self._labels: dict[str, dict[str, Any]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._parking: asyncio.Task[None] | None = None
+        self.defers: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
+        self.signal_kinds: dict[str, Any] = {}
+        self.signature: Signature | None = None
+        self.turn: AsyncTurn | None = None
+
+    @property
+    def registration(self) -> Registration:
+        """What was started."""
+        return self.claim.registration
+
+    # -- effects -----------------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raises when this run may do nothing any more."""
+        if self.state is RunState.PARKED:
+            self.swallowed = True
+            raise Parked
+        if self.state is not RunState.RUNNING or self.stopping:
+            raise Stopped
+
+    def occurrence(self, stem: str) -> int:
+        """How many times this run issued a call of this name and these arguments, from 1."""
+        self._occurrences[stem] += 1
+        return self._occurrences[stem]
+
+    def key_of(self, envelope: Envelope) -> str:
+        """The replay key of the body's next call of this envelope: name, argument hash, occurrence."""
+        digest = envelope_hash(envelope)
+        return replay_key(envelope.name, digest, self.occurrence(replay_key(envelope.name, digest, 0)))
+
+    async def _record_of(self, key: str, envelope: Envelope, digest: str) -> JournalRow | None:
+        self.check()
+        await self._settle()
+        self.check()
+        return await self.replay.lookup(key, envelope, digest, alone=self.bridge is not None)
+
+    async def effect(
+        self,
+        kind: str,
+        name: str,
+        args: Any,
+        perform: Callable[[str], Awaitable[Any]],
+        *,
+        key: str | None = None,
+        write: Callable[[Callable[[Any], Row]], Awaitable[Any]] | None = None,
+        lazily: bool = False,
+    ) -> Any:
+        """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is recorded, fenced.
+
+        ``write`` instead of ``perform``: the store verb that writes the row itself, in its own script. ``lazily``: a success is recorded
+        with the run's next write. A `WakelineError` is recorded and raised again on replay; any other exception is no outcome.
+        """
+        envelope = Envelope(kind=kind, name=name, args=args)
+        digest = envelope_hash(envelope)
+        key = key or self.key_of(envelope)
+        row = await self._record_of(key, envelope, digest)
+        if row is not None:
+            return row.deliver()
+        self.check()
+        n, self.replay.next_n = self.replay.next_n, self.replay.next_n + 1
+
+        def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
+            made = JournalRow.of(n, envelope, digest, outcome, error, self.clock.now_ms())
+            self.replay.add(key, made)
+            return Row(key, made.to_json())
+
+        self._inflight += 1
+        self._arm()
+        try:
+            if write is not None:
+                outcome = await write(row_of)
+                row_of(outcome)
+                return outcome
+            self.probe.reach(Phase.EFFECT_BEFORE_RUN, self.claim.process_id)
+            try:
+                outcome = await perform(key)
+            except WakelineError as error:
+                if error.retryable or isinstance(error, LeaseLost):
+                    raise
+                await self.record(row_of(None, error))
+                raise
+            self.probe.reach(Phase.EFFECT_AFTER_RUN, self.claim.process_id)
+            if lazily:
+                self._consumed.append(row_of(outcome))
+            else:
+                await self.record(row_of(outcome))
+            return outcome
+        except LeaseLost:
+            self.end(RunState.LOST)
+            raise Stopped from None
+        finally:
+            self._inflight -= 1
+            self._arm()
+
+    async def record(self, row: Row) -> None:
+        """Writes a row, and the ones consumed before it."""
+        rows = [*self.take_consumed(), row]
+        await self.store.execute(runs.record(self.fence, rows))
+        self.probe.reach(Phase.EFFECT_RECORDED, self.claim.process_id)
+
+    def take_consumed(self) -> list[Row]:
+        """Rows consumed since the last write; whoever takes them writes them."""
+        rows, self._consumed = self._consumed, []
+        return rows
+
+    def remember(self, key: str, kind: str, name: str, value: Any) -> None:
+        """Records a value with the run's next write (``patched``, a race's winner): no round trip of its own."""
+        envelope = Envelope(kind=kind, name=name, args=None)
+        row = JournalRow.of(self.replay.next_n, envelope, envelope_hash(envelope), value, None, self.clock.now_ms())
+        self.replay.add(key, row)
+        self._consumed.append(Row(key, row.to_json()))
+
+    def effect_of(self, row: Row | None) -> Effect:
+        """The fence, row and consumed rows a store verb writes with itself."""
+        return Effect(self.fence, row, self.take_consumed())
+
+    # -- waits -------------------------------------------------------------------------------------------------------------------
+
+    def ordinal(self, name: str) -> int:
+        """The number of the next wait for a signal name, from 1."""
+        self._ordinals[name] += 1
+        return self._ordinals[name]
+
+    def slot_of(self, identity: WaitIdentity) -> str:
+        return key_id(self.scope, identity)
+
+    def call(self, kind: str, name: str, args: Any, target: WaitFor, *, key: str | None = None) -> WaitCall:
+        """One wait of a `wait_all`."""
+        envelope = Envelope(kind=kind, name=name, args=args)
+        return WaitCall(key or self.key_of(envelope), envelope, envelope_hash(envelope), target, self.slot_of(target.identity))
+
+    async def wait_all(self, calls: Sequence[WaitCall]) -> list[Resolution]:
+        """Waits for all (one group: one resume); resolutions in order. Parks the process when nothing else is going on.
+
+        Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no signal.
+        """
+        rows = await asyncio.gather(*(self._record_of(c.key, c.envelope, c.digest) for c in calls))
+        missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
+        texts: dict[str, str] = {}
+        if missing:
+            self.check()
+            try:
+                texts = await self._open_and_wait(missing)
+            except LeaseLost:
+                self.end(RunState.LOST)
+                raise Stopped from None
+            except asyncio.CancelledError:
+                if self.state is RunState.RUNNING and not self.stopping:
+                    self._give_up([c.slot for c in missing])
+                raise
+        out: list[Resolution] = []
+        for call, row in zip(calls, rows, strict=True):
+            if row is None:
+                # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be lost.
+                value = from_json(texts[call.slot])
+                made = JournalRow.of(self.replay.next_n, call.envelope, call.digest, value, None, self.clock.now_ms())
+                self.replay.add(call.key, made)
+                self._consumed.append(Row(call.key, made.to_json(), (call.slot,)))
+                out.append(resolution_of(value))
+            else:
+                out.append(resolution_of(row.deliver()))
+        return out
+
+    async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
+        group = calls[0].slot[2:10]
+        waits = [c.wire(group) for c in calls]
+        futures: dict[str, asyncio.Future[str]] = {}
+        loop = asyncio.get_running_loop()
+        self._inflight += 1
+        try:
+            for start in range(0, len(waits), OPEN_AT_ONCE):
+                part = waits[start : start + OPEN_AT_ONCE]
+                # Known before the reply: a hint may overtake it.
+                for wait in part:
+                    futures[wait.slot] = self._open[wait.slot] = loop.create_future()
+                found = await self.store.execute(runs.open_waits(self.fence, part, self.take_consumed()))
+                for wait, opened in zip(part, found, strict=True):
+                    if opened.state == "open":
+                        self._note(wait, opened.text)
+                    elif not futures[wait.slot].done():
+                        # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
+                        text = to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text
+                        futures[wait.slot].set_result(text)
+            self.probe.reach(Phase.WAIT_OPENED, self.claim.process_id)
+        finally:
+            self._inflight -= 1
+        self._groups[group] = [wait.slot for wait in waits]
+        self._arm()
+        try:
+            return {slot: await future for slot, future in futures.items()}
+        finally:
+            self._groups.pop(group, None)
+            for slot in futures:
+                self._open.pop(slot, None)
+                self._labels.pop(slot, None)
+            self._arm()
+
+    def _note(self, wait: Wait, due: str) -> None:
+        code, _, name = wait.kind.partition(":")
+        label: dict[str, Any] = {"kind": {"s": "signal", "t": "timer", "c": "process", "x": "completion"}[code]}
+        if name:
+            label["name"] = name
+        if wait.ordinal:
+            label["ordinal"] = wait.ordinal
+        if due:
+            label["due_ms"] = int(due)
+            self.host.timer(int(due))
+        self._labels[wait.slot] = label
+
+    def _give_up(self, ids: list[str]) -> None:
+        async def close() -> None:
+            try:
+                await self.store.execute(runs.close_waits(self.fence, ids, self.take_consumed()))
+            except LeaseLost:
+                self.end(RunState.LOST)
+            finally:
+                self._inflight -= 1
+                self._arm()
+
+        self._inflight += 1
+        self.tasks.add(asyncio.get_running_loop().create_task(close()))
+
+    async def look(self) -> None:
+        """Reads the open slots and the cancel mark: after a hint, and once in a while because a hint may be lost."""
+        ids = list(self._open)
+        if self.state is not RunState.RUNNING:
+            return
+        try:
+            cancelled, texts = await self.store.execute(runs.read_slots(self.fence, ids[:4096]))
+        except LeaseLost:
+            self.end(RunState.LOST)
+            return
+        self.cancelled = self.cancelled or cancelled
+        for slot, text in zip(ids, texts, strict=False):
+            future = self._open.get(slot)
+            if text is not None and future is not None and not future.done():
+                future.set_result(text)
+
+    # -- letting go --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """True while some wait is open."""
+        return bool(self._groups)
+
+    @property
+    def only_waits(self) -> bool:
+        """True when nothing but unresolved waits is outstanding."""
+        return bool(self._groups) and not self._inflight and self.replay.idle and all(
+            any(not self._open[slot].done() for slot in ids) for ids in self._groups.values()
+        )
+
+    def _arm(self) -> None:
+        """(Re)starts the hold: the time a body may stay in memory while it only waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.state is not RunState.RUNNING or not self.only_waits:
+            return
+        loop = asyncio.get_running_loop()
+        # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go: no hold.
+        hold = 0 if self.bridge is not None or self.host.full or self.stopping else self.host.hold_ms
+        self._timer = loop.call_later(hold / 1000, self._park_soon)
+
+    def _park_soon(self) -> None:
+        self._timer = None
+        if self._parking is None and self.state is RunState.RUNNING and self.only_waits:
+            self._parking = asyncio.get_running_loop().create_task(self._park())
+
+    async def _settle(self) -> None:
+        """An effect issued while the park script is under way waits for its answer."""
+        while self._parking is not None:
+            await asyncio.wait([self._parking])
+
+    async def _park(self) -> None:
+        self.probe.reach(Phase.PARKING, self.claim.process_id)
+        labels = list(self._labels.values())
+        wait = to_json({"waits": labels[:32]} | ({"total": len(labels)} if len(labels) > 32 else {}))
+        try:
+            answer = await self.store.execute(processes.park(self.fence, list(self._groups), wait, self.take_consumed()))
+        except LeaseLost:
+            self.end(RunState.LOST)
+            return
+        finally:
+            self._parking = None
+        if isinstance(answer, processes.Met):
+            await self.look()
+            self._arm()
+            return
+        self.probe.reach(Phase.PARKED, self.claim.process_id)
+        self.end(RunState.PARKED)
+
+    def end(self, state: RunState) -> None:
+        """This run is over; open waits of a sync body raise in its thread, an async body is cancelled by the runner."""
+        if self.state is not RunState.RUNNING:
+            return
+        self.state = state
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.bridge is not None:
+            for future in self._open.values():
+                if not future.done():
+                    future.set_exception(Parked() if state is RunState.PARKED else Stopped())
+        self.over.set()
+
+    def stop(self) -> None:
+        """Shutdown: the body parks or stops at its next boundary."""
+        self.stopping = True
+        self._arm()
+        if not self._inflight and not self._groups and self._parking is None:
+            self.end(RunState.RELEASED)
+
+    @property
+    def between_effects(self) -> bool:
+        """True when no effect is under way: a safe boundary."""
+        return not self._inflight
+
+    # -- helpers for bodies ------------------------------------------------------------------------------------------------------
+
+    async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
+        if asyncio.iscoroutinefunction(function):
+            return await function(*args, **kwargs)
+        if self.bridge is not None:
+            return await self.bridge.call(lambda: function(*args, **kwargs))
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that belongs to this run and is cancelled with it."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task

@@ -1,0 +1,320 @@
+"""Runs one claim to its park, hand-back or end.
+
+Invariant: a body's outcome becomes an event only through a fenced script; what is not the body's fault (unknown code, Redis away) never ends a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from wakeline.clock import Clock
+from wakeline.engines.registry import Registry
+from wakeline.errors import (
+    ControlFlow,
+    HeadConflict,
+    LeaseLost,
+    Parked,
+    ProcessEnded,
+    ReplayMismatch,
+    Stopped,
+    StoreError,
+    ToolFailed,
+    UnknownAgent,
+    UnknownName,
+    WaitCancelled,
+    WakelineError,
+)
+from wakeline.names import split_session_id
+from wakeline.phases import Phase, Probe
+from wakeline.processes.inputs import EngineInput, SessionTurn, ToolCall
+from wakeline.processes.outputs import AwaitOutput, CancelledOutput, Failure, Success
+from wakeline.processes.outputs import to_json as output_json
+from wakeline.runtime.blocking import Ctx, Turn
+from wakeline.runtime.bridge import Bridge
+from wakeline.runtime.calling import call_tool
+from wakeline.runtime.context import AsyncCtx, ContinueAsNew
+from wakeline.runtime.run import Host, Run, RunState, current_run
+from wakeline.runtime.turn import AsyncTurn
+from wakeline.store import processes, runs, sessions
+from wakeline.store.client import AsyncStore
+from wakeline.store.processes import TurnCommit
+from wakeline.store.runs import Claim
+from wakeline.values import check_size, from_json, to_json
+
+log = logging.getLogger("wakeline.runner")
+UNKNOWN_CODE_DELAY_MS = 5_000
+RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
+UNLOAD_S = 2.0
+MAX_PAYLOAD = 8 * 1024 * 1024
+
+
+class Runner:
+    """Turns claims into outcomes for one worker."""
+
+    def __init__(self, store: AsyncStore, registry: Registry, host: Host, *, clock: Clock, threads: ThreadPoolExecutor, probe: Probe | None = None) -> None:
+        self._store = store
+        self._registry = registry
+        self._host = host
+        self._clock = clock
+        self._threads = threads
+        self._probe = probe
+        self.runs: dict[str, Run] = {}
+
+    async def run(self, claim: Claim) -> str:
+        """Runs it; returns what became of it: 'finished', 'parked', 'released', 'lost'. Never raises for what user code does."""
+        if not claim.complete:
+            journal, slots = await self._store.execute(runs.read_journal(claim.fence))
+            claim = Claim(claim.fence, claim.fields, claim.registration, claim.input, journal, slots, True, claim.now_ms)
+        run: Run | None = None
+        try:
+            body, blocking = self._body_of(claim)
+            bridge = Bridge(asyncio.get_running_loop()) if blocking else None
+            run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge)
+            run.probe.reach(Phase.CLAIMED, claim.process_id)
+            self.runs[claim.process_id] = run
+            return await self._drive(run, body)
+        except LeaseLost:
+            return "lost"
+        except (UnknownName, UnknownAgent) as unknown:
+            # No code for it in this release: it stays queued for a worker that has it; doctor names it.
+            log.warning("%s: %s", claim.process_id, unknown)
+            return await self._release(claim, run, delay_ms=UNKNOWN_CODE_DELAY_MS)
+        except StoreError:
+            log.exception("%s: the store failed; the lease decides", claim.process_id)
+            return "lost"
+        finally:
+            if run is not None:
+                self.runs.pop(claim.process_id, None)
+
+    # -- what to run -------------------------------------------------------------------------------------------------------------
+
+    def _body_of(self, claim: Claim) -> tuple[Callable[[Run], Awaitable[Any]], bool]:
+        namespace = self._store.address.namespace
+        given = from_json(claim.input) if claim.input is not None else None
+        match claim.registration.input:
+            case EngineInput(kind=kind, payload=payload):
+                engine = self._registry.engine(kind)
+
+                async def run_engine(run: Run) -> Any:
+                    run.signature, run.signal_kinds = engine.signature, engine.signals
+                    ctx = AsyncCtx(run, namespace)
+                    context = Ctx(ctx, run.bridge) if run.bridge else ctx
+                    call = engine.signature.call(engine.function, payload if given is None else given, context)
+                    return engine.signature.dump_result(await self._call(run, call))
+
+                return run_engine, not engine.is_async
+            case ToolCall(call=call):
+                tool = self._registry.tool(call.tool_name)
+                return lambda run: call_tool(run, tool, call.args, last_write=True), not tool.is_async
+            case SessionTurn(session_id=session_id):
+                agent = self._registry.agent(split_session_id(session_id)[0])
+
+                async def run_turn(run: Run) -> Any:
+                    batch = await self._store.execute(sessions.admit(run.fence, session_id, agent.max_entries))
+                    turn = AsyncTurn(run, namespace, batch)
+                    run.turn = turn
+                    context = Turn(turn, run.bridge) if run.bridge else turn
+                    return await self._call(run, lambda: agent.function(context))
+
+                return run_turn, not agent.is_async
+            case other:
+                raise UnknownName(kind="input", name=type(other).__name__, known=["tool_call", "engine", "session_turn"])
+
+    async def _call(self, run: Run, code: Callable[[], Any]) -> Any:
+        if run.bridge is None:
+            return await code()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, code)
+
+    # -- one run -----------------------------------------------------------------------------------------------------------------
+
+    async def _drive(self, run: Run, body: Callable[[Run], Awaitable[Any]]) -> str:
+        if run.cancelled and "fs" not in run.claim.fields:
+            return await self._finish(run, CancelledOutput(message="cancelled before it began"))
+        run.probe.reach(Phase.BODY_STARTED, run.claim.process_id)
+        current_run.set(run)
+        task = run.spawn(self._body(run, body))
+        over = asyncio.ensure_future(run.over.wait())
+        await asyncio.wait([task, over], return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if run.state is RunState.RUNNING or (task.done() and run.state is RunState.PARKED):
+            return await self._outcome(run, task)
+        return await self._unload(run, task)
+
+    async def _body(self, run: Run, body: Callable[[Run], Awaitable[Any]]) -> Any:
+        try:
+            value = await body(run)
+        except (ControlFlow, asyncio.CancelledError):
+            raise
+        except BaseException:
+            await self._run_defers(run)
+            raise
+        await self._run_defers(run)
+        return value
+
+    async def _run_defers(self, run: Run) -> None:
+        if run.state is not RunState.RUNNING:
+            return
+        while run.defers:
+            function, args, kwargs = run.defers.pop()
+            try:
+                if asyncio.iscoroutinefunction(function):
+                    await function(*args, **kwargs)
+                else:
+                    await self._call_deferred(run, lambda f=function, a=args, k=kwargs: f(*a, **k))
+            except Exception:
+                log.exception("%s: a deferred call failed; the others still run", run.claim.process_id)
+
+    async def _call_deferred(self, run: Run, code: Callable[[], Any]) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, code) if run.bridge else await asyncio.to_thread(code)
+
+    async def _unload(self, run: Run, task: asyncio.Task[Any]) -> str:
+        """The run is over and the body is not: its tasks are cancelled, what it returns is discarded."""
+        if run.bridge is None:
+            for other in [task, *run.tasks]:
+                other.cancel()
+        done, _ = await asyncio.wait([task], timeout=UNLOAD_S if run.bridge is None or run.state is RunState.PARKED else 0.05)
+        if done and run.bridge is not None and run.state is RunState.PARKED and self._swallowed(run, task):
+            return await self._park_swallowed(run)
+        if done and not task.cancelled():
+            task.exception()
+        if run.state is RunState.RELEASED:
+            return await self._release(run.claim, run)
+        return run.state.value
+
+    def _swallowed(self, run: Run, task: asyncio.Task[Any]) -> bool:
+        return run.swallowed or (not task.cancelled() and task.exception() is None)
+
+    async def _park_swallowed(self, run: Run) -> str:
+        output = Failure(
+            failure_class="execution",
+            code="park_swallowed",
+            message="the body caught the park (a BaseException) and went on; let it pass, and put compensation into ctx.defer",
+        )
+        await self._store.execute(processes.finish(run.claim.process_id, "failed", output_json(output), fence=run.fence, swallowed=True))
+        return "finished"
+
+    async def _outcome(self, run: Run, task: asyncio.Task[Any]) -> str:
+        for other in run.tasks - {task}:
+            other.cancel()
+        try:
+            value = task.result()
+            return await self._finish(run, Success(value=value))
+        except Parked:
+            return "parked"
+        except (Stopped, asyncio.CancelledError):
+            if run.state is RunState.LOST:
+                return "lost"
+            return await self._release(run.claim, run)
+        except ContinueAsNew as again:
+            await self._continue(run, again)
+            return "continued"
+        except LeaseLost:
+            return "lost"
+        except (UnknownName, UnknownAgent):
+            if run.registration.input.type == "session_turn":
+                raise
+            return await self._finish(run, self._failure(run, task.exception()))
+        except HeadConflict:
+            return await self._retry(run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first"))
+        except StoreError:
+            raise
+        except ReplayMismatch as mismatch:
+            log.error("%s: %s", run.claim.process_id, mismatch)
+            return await self._retry(run, Failure(failure_class="internal", code=mismatch.code, message=str(mismatch)))
+        except BaseException as error:  # noqa: BLE001 - the seam to user code: whatever it raised becomes a typed outcome
+            return await self._raised(run, error)
+
+    async def _raised(self, run: Run, error: BaseException) -> str:
+        if run.cancelled and isinstance(error, WaitCancelled | ToolFailed):
+            return await self._finish(run, CancelledOutput(message=str(error)))
+        failure = self._failure(run, error)
+        log.info("%s failed: %s", run.claim.process_id, failure.message, exc_info=error)
+        if isinstance(run.registration.input, SessionTurn):
+            return await self._retry(run, failure)
+        return await self._finish(run, failure)
+
+    def _failure(self, run: Run, error: BaseException | None) -> Failure:
+        if isinstance(error, ToolFailed):
+            return Failure(failure_class=error.failure_class, code=error.failure_code, message=error.failure_message)
+        if isinstance(error, ProcessEnded):
+            return Failure(failure_class="execution", code=error.code, message=str(error))
+        code = error.code if isinstance(error, WakelineError) else type(error).__name__
+        return Failure(failure_class="execution", code=code, message=str(error) or code)
+
+    # -- how a run ends ----------------------------------------------------------------------------------------------------------
+
+    async def _finish(self, run: Run, output: AwaitOutput) -> str:
+        text = output_json(output)
+        try:
+            check_size(f"the result of {run.claim.process_id}", text, MAX_PAYLOAD)
+        except WakelineError as error:
+            output = Failure(failure_class="resource_limit", code=error.code, message=str(error))
+            text = output_json(output)
+        status = "completed" if isinstance(output, Success) else "cancelled" if isinstance(output, CancelledOutput) else "failed"
+        run.probe.reach(Phase.FINISHING, run.claim.process_id)
+        commit = self._commit(run, output) if run.turn is not None and isinstance(output, Success) else None
+        call = processes.finish(
+            run.claim.process_id, status, text, fence=run.fence, text=self._wake_text(run, output), consumed=run.take_consumed(), turn=commit
+        )
+        try:
+            await self._store.execute(call)
+        except LeaseLost:
+            return "lost"
+        except HeadConflict:
+            return await self._retry(run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first"))
+        run.probe.reach(Phase.FINISHED, run.claim.process_id)
+        return "finished"
+
+    def _wake_text(self, run: Run, output: AwaitOutput) -> str | None:
+        if "ws" not in run.claim.fields:
+            return None
+        identity = run.registration.identity
+        name = f"{identity.label or identity.kind} ({run.claim.process_id})"
+        match output:
+            case Success(value=value):
+                return f"{name} completed: {to_json(value)}"
+            case Failure(code=code, message=message):
+                return f"{name} failed: {code}: {message}"
+            case _:
+                return f"{name} ended: {output_json(output)}"
+
+    def _commit(self, run: Run, output: Success) -> TurnCommit:
+        turn = run.turn
+        assert turn is not None
+        messages = [to_json({"role": item.kind, "n": item.n, "content": item.input}) for item in turn.inbox]
+        if output.value is not None:
+            messages.append(to_json({"role": "agent", "content": output.value}))
+        state = to_json(turn.state)
+        check_size(f"the state of {turn.session_id}", state, MAX_PAYLOAD)
+        return TurnCommit(turn.session_id, turn.revision, state, messages)
+
+    async def _retry(self, run: Run, failure: Failure) -> str:
+        """A failed attempt: the next one after a backoff, or the end once attempts are used up."""
+        tries = int(run.claim.fields.get("at", "0"))
+        delay = min(RETRY_BASE_MS * 2**tries, RETRY_MAX_MS)
+        try:
+            return await self._store.execute(processes.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure)))
+        except LeaseLost:
+            return "lost"
+
+    async def _release(self, claim: Claim, run: Run | None, *, delay_ms: int = 0) -> str:
+        if run is not None:
+            run.probe.reach(Phase.HANDING_BACK, claim.process_id)
+        consumed = run.take_consumed() if run is not None else []
+        try:
+            return await self._store.execute(processes.release(claim.fence, delay_ms=delay_ms, consumed=consumed))
+        except LeaseLost:
+            return "lost"
+
+    async def _continue(self, run: Run, again: ContinueAsNew) -> None:
+        try:
+            await self._store.execute(processes.continue_as_new(run.fence, to_json(again.payload)))
+        except LeaseLost:
+            log.info("%s: continued by another worker", run.claim.process_id)
+

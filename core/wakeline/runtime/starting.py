@@ -1,0 +1,94 @@
+"""From a body and its arguments to a registration: the one place where a start is put together.
+
+Invariant: provenance of a child is its parent's chain (originator and wake target), never the parent's ephemeral scope; callers cannot give it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
+from wakeline.engines.engine import Engine
+from wakeline.names import check_process_id, check_queue, new_incarnation, new_process_id
+from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
+from wakeline.processes.registration import Registration, prepare
+from wakeline.runtime.options import Options
+from wakeline.store.keys import queue_name
+from wakeline.tools.tool import Tool
+from wakeline.values import check_size, to_json
+
+MAX_PAYLOAD = 8 * 1024 * 1024
+ENVIRONMENT = "process-env:sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+"""The empty execution environment (sha256 of `{}`): captured environments are the execution-context issue's."""
+
+
+def registration_of(
+    body: Tool[..., Any] | Engine[..., Any],
+    arguments: dict[str, Any],
+    options: Options,
+    *,
+    namespace: str,
+    now_ms: int,
+    process_id: str | None = None,
+    originator: Originator | None = None,
+    caused_by: CausalRef | None = None,
+    parent: Registration | None = None,
+    wake_target: SessionScope | None = None,
+    wake_end: bool = False,
+) -> Registration:
+    """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`."""
+    pid = options.id or process_id or new_process_id()
+    check_process_id(pid, system=options.id is None)
+    check_size(f"the arguments of {body.name}", to_json(arguments), MAX_PAYLOAD)
+    process_input: ToolCall | EngineInput
+    max_attempts, recovery = options.max_attempts, options.recovery
+    if isinstance(body, Tool):
+        process_input = ToolCall(call=PreparedCall(call_id=pid, tool_id=f"tool:{body.name}", tool_name=body.name, args=arguments))
+        if recovery is None and body.retry.policy == "never":
+            recovery = "owner_bound"
+    else:
+        process_input = EngineInput(kind=body.name, payload=arguments)
+    queue = options.queue or body.queue
+    own_deadline = options.ms("deadline")
+    deadline = now_ms + own_deadline if own_deadline is not None else None
+    if parent is not None and parent.deadline_ms is not None:
+        deadline = min(deadline, parent.deadline_ms) if deadline is not None else parent.deadline_ms
+    return prepare(
+        id=pid,
+        input=process_input,
+        event_types=body.event_types if isinstance(body, Engine) else (),
+        provenance=Provenance(originator=originator or HostOriginator(), caused_by=caused_by),
+        env_ref=ENVIRONMENT,
+        wake_target=wake_target,
+        wake_end=wake_end,
+        recovery=recovery or "rerunnable",
+        max_attempts=max_attempts or 5,
+        queue=queue_name(namespace, check_queue(queue) if queue else None),
+        deadline_ms=deadline,
+        attempt_timeout_ms=options.ms("attempt_timeout"),
+        queue_timeout_ms=options.ms("queue_timeout"),
+        on_parent_end=options.on_parent_end or "detach",
+        labels=options.labels or {},
+        incarnation=new_incarnation(),
+        strict_signals=isinstance(body, Engine) and bool(body.signals),
+        parent=parent.id if parent is not None else None,
+    )
+
+
+def external_registration(name: str, options: Options, *, namespace: str, metadata: Any, wake_target: SessionScope | None) -> Registration:
+    """The registration of work that runs elsewhere and is reported from there."""
+    pid = options.id or new_process_id()
+    check_process_id(pid)
+    return prepare(
+        id=pid,
+        input=ExternalInput(metadata={"name": name} | (metadata or {})),
+        event_types=(),
+        provenance=Provenance(originator=HostOriginator(), caused_by=None),
+        env_ref=None,
+        wake_target=wake_target,
+        wake_end=wake_target is not None,
+        recovery="externally_owned",
+        queue=namespace,
+        incarnation=new_incarnation(),
+        strict_signals=False,
+    )

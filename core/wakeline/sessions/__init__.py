@@ -1,0 +1,1 @@
+"""Sessions: which entries a turn takes, and what is left to do when it ends. Pure."""

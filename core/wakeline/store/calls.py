@@ -1,0 +1,58 @@
+"""Store calls as values, and programs of them: written once, run by a sync and by an async client.
+
+Invariant: nothing here does I/O; a `Call` says which script, with what, and how to read the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Reply = Any
+"""What a script returns: nested lists of str and int, as redis-py decodes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One script, its arguments (sent as one JSON object; None values are left out) and the reader of its reply.
+
+    ``decode`` raises the typed error where the reply is a refusal.
+    """
+
+    script: str
+    args: Mapping[str, Any]
+    decode: Callable[[Reply], T]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let time pass before the next step of a program, in milliseconds."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Wait until the process has an event after ``sequence``, at most ``ms``; a hint, so the program re-reads either way."""
+
+    process_id: str
+    sequence: int
+    ms: int
+
+
+Step = Call[Any] | Pause | Change
+Program = Generator[Step, Any, T]
+"""A verb that may need several calls: yields steps, is sent their results, returns its own."""
+
+
+def once(call: Call[T]) -> Program[T]:
+    """The program of a single call."""
+    result: T = yield call
+    return result
+
+
+def pairs(flat: list[str]) -> dict[str, str]:
+    """A flat field/value reply as a dict (RESP2 and RESP3 clients differ here)."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))

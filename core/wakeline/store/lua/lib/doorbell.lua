@@ -1,0 +1,79 @@
+-- The RQ boundary: doorbell jobs, hints to waiting workers, RQ's own bookkeeping for a run.
+-- A doorbell is disposable: what it says is checked against the process at the claim, so a stale or doubled one is harmless.
+local FAR = 31536000 -- s; our entries in RQ's registries are removed by our scripts, so RQ's sweeps must never time them out
+local FAILURE_TTL = 3600
+
+local function doorbell_id(pid, epoch)
+  local safe = string.gsub(pid, '[^A-Za-z0-9]', function(c) return string.format('_%02x', string.byte(c)) end)
+  return 'wl-' .. safe .. '-' .. epoch
+end
+
+-- RQ stores times as 2026-01-31T23:59:59.000000Z (rq.utils.utcformat); Redis' Lua has no calendar. Civil-from-days, proleptic Gregorian.
+local function iso(ms)
+  local s = math.floor(ms / 1000)
+  local days, rest = math.floor(s / 86400), s % 86400
+  local z = days + 719468
+  local era = math.floor(z / 146097)
+  local doe = z - era * 146097
+  local yoe = math.floor((doe - math.floor(doe / 1460) + math.floor(doe / 36524) - math.floor(doe / 146096)) / 365)
+  local doy = doe - (365 * yoe + math.floor(yoe / 4) - math.floor(yoe / 100))
+  local mp = math.floor((5 * doy + 2) / 153)
+  local d = doy - math.floor((153 * mp + 2) / 5) + 1
+  local m = mp < 10 and mp + 3 or mp - 9
+  local y = yoe + era * 400 + (m <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', y, m, d, math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
+end
+
+-- A hint may be lost (state decides, the tick looks again), so the list lives no longer than it can be of use.
+local function hint(owner, message)
+  local key = ns .. 'notify:' .. owner
+  call('RPUSH', key, message)
+  call('PEXPIRE', key, 10000)
+end
+
+local function hint_idle(queue)
+  for _ = 1, 4 do
+    local owner = call('SPOP', ns .. 'idle:' .. queue)
+    if not owner then return end
+    if call('ZSCORE', ns .. 'owners', owner) then return hint(owner, 'bell') end
+  end
+end
+
+-- Writes the job RQ needs and puts it on its queue: at the head for work that was already running once.
+local function ring(pid, epoch, queue, at_head)
+  local id, at = doorbell_id(pid, epoch), iso(now)
+  call('SADD', rq .. ':queues', rq .. ':queue:' .. queue)
+  call('HSET', rq .. ':job:' .. id, 'status', 'queued', 'origin', queue, 'created_at', at, 'enqueued_at', at,
+    'data', '["wakeline_workers.jobs.run", null, [' .. quote(pid) .. ', ' .. epoch .. '], {}]',
+    'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', FAILURE_TTL,
+    'wl_process', pid, 'wl_epoch', epoch, 'wl_rung', int(now))
+  call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id)
+  hint_idle(queue)
+end
+
+-- RQ's view of a run that begins: what rq.executions.prepare_execution writes. The worker's RQ name is its owner id.
+local function rq_begin(pid, epoch, queue, owner, claim)
+  local id = doorbell_id(pid, epoch)
+  local seconds = string.format('%.3f', now / 1000)
+  call('HSET', rq .. ':job:' .. id, 'status', 'started', 'started_at', iso(now), 'worker_name', owner)
+  call('HSET', rq .. ':execution:' .. id .. ':' .. claim, 'id', claim, 'job_id', id, 'created_at', seconds, 'last_heartbeat', seconds, 'worker_name', owner)
+  call('ZADD', rq .. ':executions:' .. id, int(now / 1000 + FAR), claim)
+  call('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim)
+  call('SADD', rq .. ':worker:' .. owner .. ':executions', id .. ':' .. claim)
+  if call('EXISTS', rq .. ':worker:' .. owner) == 1 then call('HSET', rq .. ':worker:' .. owner, 'state', 'busy') end
+end
+
+-- RQ's view of a run that is over; outcome is 'successful', 'failed' or nil where neither counter should move (lost, handed back).
+local function rq_end(pid, p, outcome)
+  local id, worker = doorbell_id(pid, p.ep), rq .. ':worker:' .. p.ow
+  local composite = id .. ':' .. p.cl
+  call('DEL', rq .. ':job:' .. id, rq .. ':execution:' .. composite, rq .. ':executions:' .. id)
+  call('ZREM', rq .. ':wip:' .. p.q, composite)
+  call('SREM', worker .. ':executions', composite)
+  if call('EXISTS', worker) == 0 then return end
+  if outcome then
+    call('HINCRBY', worker, outcome .. '_job_count', 1)
+    call('HINCRBYFLOAT', worker, 'total_working_time', string.format('%.3f', (now - tonumber(p.ct)) / 1000))
+  end
+  if call('SCARD', worker .. ':executions') == 0 then call('HSET', worker, 'state', 'idle') end
+end

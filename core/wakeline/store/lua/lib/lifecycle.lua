@@ -1,0 +1,119 @@
+-- How a process ends, is cancelled, or goes back to the queue. Every script that can end one comes through `finish`.
+local function request_cancel(pid, p, reason_json, grace)
+  local seq = append(pid, p, 'process.cancel_requested', reason_json)
+  call('HSET', ns .. 'replay:' .. pid, 'cancel', seq)
+  call('HSET', proc_key(pid), 'cr', int(now))
+  p.cr = int(now)
+  call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)
+  if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', 'c:' .. pid) end
+  if p.st == 'running' and p.ow then hint(p.ow, 'cancel ' .. pid) end
+end
+
+-- Tells the slots that wait for this process; true when a waiter belongs to the wake target's session (it must not also be woken, race 32).
+local function resolve_waiters(pid, output, session)
+  local inside = false
+  for i, id in ipairs(call('SMEMBERS', ns .. 'waiters:' .. pid)) do
+    if i > BOUND then
+      call('RPUSH', ns .. 'todo', 'w:' .. pid)
+      return inside
+    end
+    if session then
+      local waiter = call('HGET', slot_key(id), 'p')
+      if waiter and call('HGET', proc_key(waiter), 'sid') == session then inside = true end
+    end
+    call('SREM', ns .. 'waiters:' .. pid, id)
+    resolve(id, '{"status":"ok","value":' .. output .. '}')
+  end
+  return inside
+end
+
+-- Ends the waits of a process; slots above the bound are left to the tick.
+local function drop_waits(pid)
+  for i, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
+    if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end
+    local slot = fields(slot_key(id), 'k', 'd')
+    if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
+    if slot.k and string.sub(slot.k, 1, 2) == 'c:' then call('SREM', ns .. 'waiters:' .. string.sub(slot.k, 3), id) end
+    call('UNLINK', slot_key(id))
+    call('SREM', ns .. 'waits:' .. pid, id)
+  end
+end
+
+local function end_children(pid)
+  for i, child in ipairs(call('SMEMBERS', ns .. 'bound:' .. pid)) do
+    if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end
+    call('SREM', ns .. 'bound:' .. pid, child)
+    local c = load(child)
+    if c.st and not ENDED[c.st] and not c.cr then request_cancel(child, c, '{"reason":"parent ended"}', 10000) end
+  end
+end
+
+-- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text` the wake's input as a JSON string.
+local function finish(pid, p, status, output, text)
+  if p.st == 'running' and p.k ~= 'x' then ensure_started(pid, p) end
+  local event_type = 'process.' .. status
+  local seq = append(pid, p, event_type, '{"await_output":' .. output .. '}')
+  leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
+  local extra = {}
+  for _, field in ipairs(call('HKEYS', proc_key(pid))) do
+    local head = string.sub(field, 1, 2)
+    if head == 'o:' or head == 'n:' then extra[#extra + 1] = field end
+  end
+  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', unpack(extra))
+  call('HSET', proc_key(pid), 'st', status, 'sn', int(now))
+  call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
+  move_index(pid, p.st, status, now)
+  p.st = status
+  call('UNLINK', ns .. 'mail:' .. pid)
+  drop_waits(pid)
+  local awaited_inside = resolve_waiters(pid, output, p.ws)
+  if p.ws and p.we and not awaited_inside then
+    text = text or quote('Process ' .. pid .. ' ' .. status .. ': ' .. output)
+    deliver(p.ws, 'wake', wake_body(pid, p.inc, seq, event_type, text))
+  end
+  end_children(pid)
+  if p.sid then settle_turn(pid, p.sid, status == 'completed' and 'settled' or 'failed') end
+  compact(pid)
+  return seq
+end
+
+local function abandon(pid, p, writer)
+  return finish(pid, p, 'abandoned', '{"type":"abandoned","evidence":{"writer":' .. quote(writer) .. ',"owner":' .. quote(p.ow or '') .. ',"at_ms":' .. int(now) .. '}}')
+end
+
+-- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up (race 21).
+local LOSSES = 10
+local function lose(pid, p, writer)
+  if p.rc == 'b' then return abandon(pid, p, writer) end
+  local losses = call('HINCRBY', proc_key(pid), 'ls', 1)
+  if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
+  leave_owner(pid, p, nil)
+  make_runnable(pid, p, true)
+end
+
+-- Everything an owner held goes back to the queue; the owner itself is forgotten once nothing of it is left.
+local function reap(owner, writer)
+  local held = ns .. 'owned:' .. owner
+  local lost = 0
+  for _ = 1, BOUND do
+    local pid = call('SPOP', held)
+    if not pid then break end
+    local p = load(pid)
+    if p.st == 'running' and p.ow == owner then
+      lose(pid, p, writer)
+      lost = lost + 1
+    end
+  end
+  if call('SCARD', held) == 0 then
+    call('ZREM', ns .. 'owners', owner)
+    call('HDEL', ns .. 'suspects', owner)
+    call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)
+    call('SREM', rq .. ':workers', rq .. ':worker:' .. owner)
+    for _, queue in ipairs(call('SMEMBERS', ns .. 'listens:' .. owner)) do
+      call('SREM', ns .. 'idle:' .. queue, owner)
+      call('SREM', rq .. ':workers:' .. queue, rq .. ':worker:' .. owner)
+    end
+    call('DEL', ns .. 'listens:' .. owner, rq .. ':worker:' .. owner, rq .. ':worker:' .. owner .. ':executions')
+  end
+  return lost
+end

@@ -1,0 +1,73 @@
+-- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb' }
+
+local function load(pid) return fields(proc_key(pid), unpack(STATE)) end
+
+-- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event with the same number.
+local function append(pid, p, event_type, payload, replay_key, semantics)
+  local seq = call('HINCRBY', proc_key(pid), 'seq', 1)
+  p.seq = int(seq)
+  local entry = { 't', event_type, 'p', payload, 'at', int(now) }
+  if replay_key then entry[#entry + 1] = 'k'; entry[#entry + 1] = replay_key end
+  if semantics then entry[#entry + 1] = 's'; entry[#entry + 1] = semantics end
+  call('XADD', ns .. 'events:' .. pid, p.seq .. '-0', unpack(entry))
+  call('HSET', proc_key(pid), 'ua', int(now))
+  return p.seq
+end
+
+-- Redis preallocates 4 KB for a stream's first node; a copy is as long as its content. Above 100 entries the copy costs more than it saves.
+local function compact(pid)
+  local key = ns .. 'events:' .. pid
+  local n = call('XLEN', key)
+  if n > 0 and n < 100 then
+    call('COPY', key, key .. ':compact', 'REPLACE')
+    call('RENAME', key .. ':compact', key)
+  end
+end
+
+-- process.started is written with the first thing a run leaves behind, not with the claim: a claim that does nothing leaves nothing.
+local function ensure_started(pid, p)
+  if p.fs then return end
+  p.fs = '1'
+  call('HSET', proc_key(pid), 'fs', '1')
+  append(pid, p, 'process.started', '{}')
+end
+
+-- Fence of semantics 6: incarnation, epoch and claim id must all be those of the run that holds the process now.
+local function holds(p, f)
+  return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl
+end
+
+-- Progress: whoever gets further is not the poison that attempts and losses are counted for.
+local function progressed(pid, p)
+  if p.at or p.ls then call('HDEL', proc_key(pid), 'at', 'ls') end
+  p.at, p.ls = nil, nil
+end
+
+local function write_row(pid, row, sequence)
+  local value = row.v or (row.a .. sequence .. row.b)
+  if call('HSETNX', ns .. 'journal:' .. pid, row.k, value) == 1 then
+    call('HINCRBY', proc_key(pid), 'jb', #value)
+  end
+end
+
+-- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it.
+local function make_runnable(pid, p, at_head, due)
+  local epoch = int(call('HINCRBY', proc_key(pid), 'ep', 1))
+  call('HDEL', proc_key(pid), 'ow', 'cl', 'ct', 'rw', 'rg')
+  call('HSET', proc_key(pid), 'st', 'queued', 'sn', int(now))
+  move_index(pid, p.st, 'queued', due or now)
+  p.st, p.ep = 'queued', epoch
+  if due and due > now then
+    call('ZADD', ns .. 'timers', int(due), 'd:' .. pid)
+  else
+    ring(pid, epoch, p.q, at_head)
+  end
+end
+
+-- The end of a run, whatever comes next: the owner no longer holds it and RQ no longer shows it.
+-- Under a stock worker (no rw) RQ itself ends the running job when the function returns; touching its keys would make it a failure.
+local function leave_owner(pid, p, outcome)
+  if p.ow then call('SREM', ns .. 'owned:' .. p.ow, pid) end
+  if p.rw and p.ow then rq_end(pid, p, outcome) end
+end

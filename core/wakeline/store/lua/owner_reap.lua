@@ -1,0 +1,12 @@
+-- Purpose: take back all that a dead owner held; sent by the supervisor that saw its worker die, or by a worker that leaves.
+-- Include: base doorbell process slots sessions lifecycle
+-- ARGV: owner, writer (owner_lost|shutdown)
+-- Reply: {'reaped', processes handed on}
+-- Atomic because the owner must be refused from the moment its work is given away (race 13).
+local lost = reap(a.owner, a.writer)
+if call('ZSCORE', ns .. 'owners', a.owner) then
+  -- More than one script may touch: expired and already suspected, so the tick goes on at once.
+  call('ZADD', ns .. 'owners', 0, a.owner)
+  call('HSET', ns .. 'suspects', a.owner, 0)
+end
+return { 'reaped', lost }

@@ -1,0 +1,12 @@
+-- Purpose: claim one process by its doorbell, under a stock RQ worker that already popped the job.
+-- Include: base doorbell process slots sessions lifecycle claims
+-- ARGV: pid, epoch, owner, claim_id, lease_ms
+-- Reply: {'claimed', claim} | {'stale'} (another epoch, running, ended or gone: nothing to do) | {'reaped'}
+-- Atomic because of two workers with one doorbell only one may run.
+if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
+call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
+local p = load(a.pid)
+if p.st == 'running' and p.ow == a.owner and p.cl == a.claim_id then return { 'claimed', (claimed(a.pid, REPLY_BYTES)) } end
+if p.st ~= 'queued' or p.ep ~= a.epoch then return { 'stale' } end
+claim(a.pid, p, a.owner, a.claim_id, true)
+return { 'claimed', (claimed(a.pid, REPLY_BYTES)) }

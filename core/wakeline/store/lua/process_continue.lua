@@ -1,0 +1,24 @@
+-- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals kept (race 10).
+-- Include: base doorbell process slots
+-- ARGV: pid, fence, input (JSON), rows?
+-- Reply: {'continued', generation} | {'lost'}
+-- Atomic because a half-emptied journal would replay the old generation's steps in the new one.
+local p = load(a.pid)
+local f = a.fence
+if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 then return { 'continued', p.gen or '1' } end
+if not holds(p, f) then return { 'lost' } end
+ensure_started(a.pid, p)
+for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do
+  local slot = fields(slot_key(id), 'k', 'rs')
+  if slot.rs then call('LPUSH', ns .. 'mail:' .. a.pid, string.sub(slot.k, 3) .. ':' .. slot.rs) end
+  close_slot(a.pid, id)
+end
+call('UNLINK', ns .. 'journal:' .. a.pid)
+call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls')
+local generation = int(tonumber(p.gen or '1') + 1)
+call('HSET', proc_key(a.pid), 'gen', generation)
+call('SET', ns .. 'input:' .. a.pid, a.input)
+append(a.pid, p, 'process.continued', '{"generation":' .. generation .. ',"input":' .. a.input .. '}')
+leave_owner(a.pid, p, 'successful')
+make_runnable(a.pid, p, true)
+return { 'continued', generation }

@@ -1,0 +1,21 @@
+-- Purpose: write a lifecycle fact of a process that is not its end: an external reference or a new wake target.
+-- Include: base doorbell process sessions
+-- ARGV: pid, fact (external_ref|retarget), payload (JSON), sid? (new target, absent = none)
+-- Reply: {'written', sequence} | {'same'} | {'conflict', existing} | {'terminal', status} | not_found | pruned
+-- Atomic because the record is a fold of its events: a field without its event would drift.
+local p = load(a.pid)
+if not p.st then return missing(a.pid) end
+if a.fact == 'external_ref' then
+  local known = call('HGET', ns .. 'replay:' .. a.pid, 'external_ref')
+  if known then
+    if known == a.payload then return { 'same' } end
+    return { 'conflict', known }
+  end
+  if ENDED[p.st] then return { 'terminal', p.st } end
+  call('HSET', ns .. 'replay:' .. a.pid, 'external_ref', a.payload)
+  return { 'written', append(a.pid, p, 'process.external_ref_set', a.payload) }
+end
+if p.ws == a.sid then return { 'same' } end
+if ENDED[p.st] then return { 'terminal', p.st } end
+if a.sid then call('HSET', proc_key(a.pid), 'ws', a.sid) else call('HDEL', proc_key(a.pid), 'ws') end
+return { 'written', append(a.pid, p, 'process.retargeted', a.payload) }

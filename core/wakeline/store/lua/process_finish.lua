@@ -1,0 +1,38 @@
+-- Purpose: end a process: terminal event, lease, waiters' slots, wake, children, turn and RQ bookkeeping in one step.
+-- Include: base doorbell process slots sessions lifecycle
+-- ARGV: pid, status (completed|failed|cancelled|abandoned), output (await output JSON), hash, text? (wake input as a JSON string), rows?,
+--       fence? (a run), external? (someone outside reports), swallowed? (a parked run whose body went on: fence without claim id),
+--       turn? {rev, state?, history [JSON]} (the commit of a session's turn)
+-- Reply: {'finished', sequence} | {'already', status, sequence} | {'terminal', status} | {'head', found} | {'lost'} | {'not_external'} | not_found | pruned
+-- Atomic because a second terminal event, a stranded waiter or a wake without its end must never exist.
+local p = load(a.pid)
+if not p.st then return missing(a.pid) end
+if ENDED[p.st] then
+  local same = call('HGET', proc_key(a.pid), 'fin') == a.status .. ':' .. a.hash
+  if same and (a.external or (a.fence and p.cl == a.fence.cl)) then return { 'already', p.st, p.seq } end
+  if a.external then return { 'terminal', p.st } end
+  return { 'lost' }
+end
+if a.external then
+  if p.k ~= 'x' then return { 'not_external' } end
+elseif a.swallowed then
+  if not (p.st == 'waiting' and p.inc == a.fence.inc and p.ep == a.fence.ep) then return { 'lost' } end
+elseif not holds(p, a.fence) then
+  return { 'lost' }
+end
+local t = a.turn
+if t then
+  local rev = call('HGET', ns .. 'sess:' .. p.sid, 'rev')
+  if rev ~= t.rev then return { 'head', rev } end
+end
+if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
+if t then
+  local rev = int(call('HINCRBY', ns .. 'sess:' .. p.sid, 'rev', 1))
+  if t.state then call('SET', ns .. 'state:' .. p.sid, t.state) end
+  for _, message in ipairs(t.history or {}) do
+    call('XADD', ns .. 'hist:' .. p.sid, int(call('HINCRBY', ns .. 'sess:' .. p.sid, 'hn', 1)) .. '-0', 'm', message, 'rev', rev, 'at', int(now))
+  end
+end
+local seq = finish(a.pid, p, a.status, a.output, a.text)
+call('HSET', proc_key(a.pid), 'fin', a.status .. ':' .. a.hash)
+return { 'finished', seq }

@@ -1,0 +1,22 @@
+-- Purpose: let go of a process that only waits: event, lease released, RQ job ended. Refused when a group is already met, or the fence is lost.
+-- Include: base doorbell process slots
+-- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?
+-- Reply: {'parked', sequence} | {'met'} | {'lost'}
+-- Atomic because a resolution between the look and the release would find nobody (race 5); a pending cancel has met every group (race 2).
+local p = load(a.pid)
+local f = a.fence
+if p.st == 'waiting' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl then return { 'parked', p.seq } end
+if not holds(p, f) then return { 'lost' } end
+apply_rows(a.pid, p, a.rows)
+for _, group in ipairs(a.groups) do
+  if tonumber(call('HGET', proc_key(a.pid), 'o:' .. group) or '0') <= 0 then return { 'met' } end
+end
+local seq = append(a.pid, p, 'process.waiting', a.wait)
+leave_owner(a.pid, p, 'successful')
+call('HDEL', proc_key(a.pid), 'ow', 'ct', 'rw')
+call('HSET', proc_key(a.pid), 'st', 'waiting', 'sn', int(now))
+call('ZREM', ns .. 'timers', 'a:' .. a.pid)
+move_index(a.pid, 'running', 'waiting', now)
+progressed(a.pid, p)
+compact(a.pid)
+return { 'parked', seq }

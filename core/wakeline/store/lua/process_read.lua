@@ -1,0 +1,24 @@
+-- Purpose: one consistent look at a process.
+-- Include: base process
+-- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal keys and slots too)
+-- Reply: {fields, spec, events [[id, fields]*], journal keys, slots [id, fields]*, now} | not_found | pruned
+-- Atomic because record, log and waits must be of one moment.
+local state = call('HGETALL', proc_key(a.pid))
+if #state == 0 then return missing(a.pid) end
+local events = {}
+if a.count > 0 then
+  local key = ns .. 'events:' .. a.pid
+  if a.tail then
+    local back = call('XREVRANGE', key, '+', '-', 'COUNT', int(a.count))
+    for i = #back, 1, -1 do events[#events + 1] = back[i] end
+  else
+    events = call('XRANGE', key, '(' .. int(a.after) .. '-0', '+', 'COUNT', int(a.count))
+  end
+end
+local slots, keys = {}, {}
+if a.detail then keys = call('HKEYS', ns .. 'journal:' .. a.pid) end
+for i, id in ipairs(a.detail and call('SMEMBERS', ns .. 'waits:' .. a.pid) or {}) do
+  if i > BOUND then break end
+  slots[#slots + 1] = { id, call('HGETALL', ns .. 'slot:' .. id) }
+end
+return { state, call('GET', ns .. 'spec:' .. a.pid) or '', events, keys, slots, int(now) }

@@ -1,0 +1,44 @@
+-- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
+-- Include: base doorbell process slots sessions
+-- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, due_ms? or delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms?,
+--       parent?, bound? (end with the parent), wake? {sid, agent?, queue?, salt?, ends?}, fence? {pid, inc, ep, cl}, row?, rows?
+-- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'lost'}
+-- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
+local f, parent = a.fence, nil
+if f then
+  parent = load(f.pid)
+  if not holds(parent, f) then return { 'lost' } end
+end
+local old = fields(proc_key(a.pid), 'h', 'inc', 'st')
+if not old.st then
+  local tomb = call('GET', ns .. 'tomb:' .. a.pid)
+  if tomb then return { 'pruned', tomb } end
+elseif old.h ~= a.hash then
+  return { 'conflict', old.h }
+end
+if f then
+  apply_rows(f.pid, parent, a.rows)
+  if a.row then write_row(f.pid, a.row, old.inc or a.inc) end
+  progressed(f.pid, parent)
+end
+if old.st then return { 'existing', old.inc, old.st } end
+
+local key, w = proc_key(a.pid), a.wake
+local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', '0', 'inc', a.inc, 'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now) }
+local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
+put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms))
+if w then put('ws', w.sid); put('we', w.ends and '1') end
+call('SET', ns .. 'spec:' .. a.pid, a.spec)
+call('HSET', key, unpack(entry))
+if a.parent then call('SADD', ns .. 'children:' .. a.parent, a.pid) end
+if a.bound then call('SADD', ns .. 'bound:' .. a.parent, a.pid) end
+if a.deadline_ms then call('ZADD', ns .. 'timers', int(a.deadline_ms), 'e:' .. a.pid) end
+if w and w.agent then open_session(w) end
+if a.kind == 'x' then
+  move_index(a.pid, nil, 'running', now)
+  return { 'created', a.inc, 'running' }
+end
+local due = a.due_ms or (a.delay_ms and now + a.delay_ms)
+if a.queue_timeout_ms then call('ZADD', ns .. 'timers', int((due or now) + a.queue_timeout_ms), 'q:' .. a.pid) end
+make_runnable(a.pid, { q = a.queue }, false, due)
+return { 'created', a.inc, 'queued' }

@@ -1,0 +1,21 @@
+-- Purpose: hand a run back (shutdown, unknown code) or schedule its next attempt (a turn or tool that raised).
+-- Include: base doorbell process slots sessions lifecycle
+-- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), rows?
+-- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'lost'}
+-- Atomic because a release that is not queued is a process nobody runs.
+local p = load(a.pid)
+if p.st == 'queued' and p.inc == a.fence.inc and tonumber(p.ep) == tonumber(a.fence.ep) + 1 then return { 'released', p.ep } end
+if not holds(p, a.fence) then return { 'lost' } end
+if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
+if a.attempt then
+  local attempts = call('HINCRBY', proc_key(a.pid), 'at', 1)
+  if attempts >= tonumber(p.ma or '5') then
+    if a.output then return { 'exhausted', finish(a.pid, p, 'failed', a.output) } end
+    return { 'exhausted', abandon(a.pid, p, 'attempts_exhausted') }
+  end
+elseif p.rc == 'b' and p.fs then
+  return { 'abandoned', abandon(a.pid, p, 'shutdown') }
+end
+leave_owner(a.pid, p, a.attempt and 'failed' or nil)
+make_runnable(a.pid, p, not a.attempt, a.delay_ms > 0 and now + a.delay_ms or nil)
+return { 'released', p.ep }

@@ -1,0 +1,68 @@
+-- Purpose: take up to n doorbells and claim their processes: no intermediate list, no window in which a job belongs to nobody.
+-- Include: base doorbell process slots sessions lifecycle claims
+-- ARGV: owner, request (random, the claim ids' stem), n, queues, lease_ms, idle (enter the idle sets when the queues are empty)
+-- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
+-- Errors: a foreign job (no wl_process) goes to RQ's failed registry; it is not ours to run
+-- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).
+if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
+call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
+call('HDEL', ns .. 'suspects', a.owner)
+local last, taken, budget = ns .. 'takes:' .. a.owner, {}, REPLY_BYTES
+
+local function reply(pid)
+  local row, used = claimed(pid, budget)
+  budget = budget - used
+  taken[#taken + 1] = row
+end
+
+-- A resend (its reply was lost) gets the same batch: race 1.
+if call('HGET', last, 'request') == a.request then
+  for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
+    local p = load(pid)
+    if p.st == 'running' and p.ow == a.owner then reply(pid) end
+  end
+  return { 'taken', taken, '0' }
+end
+
+local function foreign(queue, id)
+  call('HSET', rq .. ':job:' .. id, 'status', 'failed', 'exc_info', 'This queue runs Wakeline doorbells only; enqueue other jobs on a queue of their own.')
+  call('EXPIRE', rq .. ':job:' .. id, FAILURE_TTL)
+  call('ZADD', rq .. ':failed:' .. queue, int(now / 1000 + FAILURE_TTL), id)
+end
+
+local alone = call('SCARD', ns .. 'owned:' .. a.owner) > 0
+local more = '0'
+for _, queue in ipairs(a.queues) do
+  while #taken < a.n and budget > 0 do
+    local id = call('LPOP', rq .. ':queue:' .. queue)
+    if not id then break end
+    local job = fields(rq .. ':job:' .. id, 'wl_process', 'wl_epoch', 'data')
+    if not job.wl_process then
+      if job.data then foreign(queue, id) end
+    else
+      local p = load(job.wl_process)
+      if p.st ~= 'queued' or p.ep ~= job.wl_epoch then
+        if p.st ~= 'running' or p.ep ~= job.wl_epoch then call('DEL', rq .. ':job:' .. id) end
+      elseif tonumber(p.ls or '0') >= 2 and (alone or #taken > 0) then
+        -- Lost twice: it may be what kills its workers, so it runs with nobody beside it.
+        call('RPUSH', rq .. ':queue:' .. queue, id)
+        more = '1'
+        break
+      else
+        claim(job.wl_process, p, a.owner, a.request .. '-' .. (#taken + 1))
+        reply(job.wl_process)
+        if tonumber(p.ls or '0') >= 2 then budget = 0 end
+      end
+    end
+  end
+end
+if #taken > 0 then
+  local pids = {}
+  for i, row in ipairs(taken) do pids[i] = row[1] end
+  call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
+end
+local full = #taken >= a.n or budget <= 0
+for _, queue in ipairs(a.queues) do
+  if full or not a.idle then call('SREM', ns .. 'idle:' .. queue, a.owner) else call('SADD', ns .. 'idle:' .. queue, a.owner) end
+end
+return { 'taken', taken, full and '1' or more }

@@ -1,0 +1,15 @@
+-- Purpose: one consistent look at a session.
+-- Include: base
+-- ARGV: sid, after (history with a higher number), count, entries (inbox entries and settled ones to show)
+-- Reply: {head fields, state JSON or '', history [id, fields]*, entries [n, body, state, swallowed]*} | {'not_found'}
+-- Atomic because head, history and inbox must be of one moment.
+local key = ns .. 'sess:' .. a.sid
+local head = call('HGETALL', key)
+if #head == 0 then return { 'not_found' } end
+local history = a.count > 0 and call('XRANGE', ns .. 'hist:' .. a.sid, '(' .. int(a.after) .. '-0', '+', 'COUNT', int(a.count)) or {}
+local entries, last = {}, tonumber(call('HGET', key, 'n') or '0')
+for n = math.max(1, last - a.entries + 1), last do
+  local f = fields(ns .. 'wakes:' .. a.sid, int(n), int(n) .. ':s', int(n) .. ':c')
+  if f[int(n)] then entries[#entries + 1] = { int(n), f[int(n)], f[int(n) .. ':s'] or '', f[int(n) .. ':c'] or '0' } end
+end
+return { head, call('GET', ns .. 'state:' .. a.sid) or '', history, entries }

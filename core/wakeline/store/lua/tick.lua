@@ -1,0 +1,146 @@
+-- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
+-- Include: base doorbell process slots sessions lifecycle
+-- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit
+-- Reply: {fired, reaped, rung, pruned, next due or '', more ('1')}
+-- Atomic because between a timer's look and its effect the wait may be over.
+local fired, reaped, rung, pruned = 0, 0, 0, 0
+local timers = ns .. 'timers'
+local TIMEOUT = '{"type":"failure","class":"timeout","code":"%s","message":"%s"}'
+
+local fire = {}
+fire['s'] = function(id)
+  local kind = call('HGET', slot_key(id), 'k')
+  if kind then resolve(id, string.sub(kind, 1, 2) == 't:' and '{"status":"ok","value":null}' or '{"status":"timeout"}') end
+end
+fire['d'] = function(pid)
+  local p = load(pid)
+  if p.st == 'queued' then ring(pid, p.ep, p.q, false) end
+end
+-- Ends a process from outside its run; a worker that still has it is told to stop.
+local function overrule(pid, p, status, output)
+  if p.st == 'running' and p.ow then hint(p.ow, 'lost ' .. pid) end
+  finish(pid, p, status, output)
+end
+fire['c'] = function(pid)
+  local p = load(pid)
+  if not p.st or ENDED[p.st] then return end
+  local seq = call('HGET', ns .. 'replay:' .. pid, 'cancel')
+  local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
+  local reason = event[1] and cjson.decode(event[1][2][4]).reason or 'requested'
+  overrule(pid, p, 'cancelled', '{"type":"cancelled","message":' .. quote(reason) .. '}')
+end
+fire['e'] = function(pid)
+  local p = load(pid)
+  if p.st and not ENDED[p.st] then overrule(pid, p, 'failed', string.format(TIMEOUT, 'deadline_exceeded', 'the total deadline passed')) end
+end
+fire['q'] = function(pid)
+  local p = load(pid)
+  if p.st == 'queued' and not p.fs then overrule(pid, p, 'failed', string.format(TIMEOUT, 'queue_timeout', 'no worker took it in time')) end
+end
+fire['a'] = function(pid)
+  local p = load(pid)
+  if p.st == 'running' then overrule(pid, p, 'failed', string.format(TIMEOUT, 'attempt_timeout', 'the attempt took too long')) end
+end
+
+local due = call('ZRANGEBYSCORE', timers, '-inf', int(now), 'LIMIT', 0, a.limit)
+for _, member in ipairs(due) do
+  call('ZREM', timers, member)
+  local handler = fire[string.sub(member, 1, 1)]
+  if handler then handler(string.sub(member, 3)) end
+  fired = fired + 1
+end
+
+-- Owners: seen expired twice, one beat apart, before anything is taken from them: after an outage of Redis the whole fleet looks dead (race 29).
+for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', int(now + a.lease_ms * 2 + 1), '+inf', 'LIMIT', 0, 64)) do
+  call('ZADD', ns .. 'owners', int(now + a.lease_ms), owner) -- the clock jumped back (race 27)
+end
+for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', '-inf', int(now), 'LIMIT', 0, 16)) do
+  local since = call('HGET', ns .. 'suspects', owner)
+  if not since then
+    call('HSET', ns .. 'suspects', owner, int(now))
+  elseif tonumber(since) > now then
+    call('HSET', ns .. 'suspects', owner, int(now))
+  elseif now - tonumber(since) >= a.beat_ms then
+    reap(owner, 'owner_lost')
+    reaped = reaped + 1
+  end
+end
+
+-- Doorbells: one older than the head of its queue, or whose queue is empty, was lost and is rung again at the head under the same job id (race 18).
+local function lost_bell(pid, p, score)
+  local head = call('LINDEX', rq .. ':queue:' .. p.q, 0)
+  if not head then return true end
+  if head == doorbell_id(pid, p.ep) then return false end
+  local at = tonumber(call('HGET', rq .. ':job:' .. head, 'wl_rung') or '0')
+  return at > score
+end
+local offset = tonumber(call('HGET', ns .. 'meta', 'sweep') or '0')
+local function sweep(from)
+  local page = call('ZRANGEBYSCORE', ns .. 'idx:queued', '-inf', int(now - a.stale_ms), 'WITHSCORES', 'LIMIT', from, 32)
+  for i = 1, #page, 2 do
+    local pid, score = page[i], tonumber(page[i + 1])
+    local p = load(pid)
+    if p.st ~= 'queued' then
+      call('ZREM', ns .. 'idx:queued', pid)
+    elseif lost_bell(pid, p, score) then
+      local rings = call('HINCRBY', proc_key(pid), 'rg', 1)
+      -- Backoff by the index score: it says when this doorbell was last looked after. After five rings only doctor speaks of it.
+      if rings <= 5 then
+        call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep))
+        ring(pid, p.ep, p.q, true)
+        rung = rung + 1
+      end
+      move_index(pid, nil, 'queued', now + a.stale_ms * (2 ^ math.min(rings - 1, 6) - 1))
+    end
+  end
+  return #page / 2
+end
+sweep(0)
+if offset > 0 then offset = offset + sweep(offset) end
+local backlog = call('ZCOUNT', ns .. 'idx:queued', '-inf', int(now - a.stale_ms))
+call('HSET', ns .. 'meta', 'sweep', (offset == 0 and backlog > 32) and 32 or (offset < backlog and int(offset) or 0))
+
+-- The rest of bounded scripts.
+for _ = 1, 4 do
+  local todo = call('LPOP', ns .. 'todo')
+  if not todo then break end
+  local what, pid = string.sub(todo, 1, 1), string.sub(todo, 3)
+  if what == 'c' then
+    if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', todo) end
+  elseif what == 'w' then
+    local event = call('XREVRANGE', ns .. 'events:' .. pid, '+', '-', 'COUNT', 1)
+    if event[1] then resolve_waiters(pid, string.match(event[1][2][4], '^{"await_output":(.*)}$')) end
+  elseif what == 'd' then
+    drop_waits(pid)
+  elseif what == 'p' then
+    end_children(pid)
+  end
+end
+
+-- Retention. A child whose live parent has not journaled its result stays (race 20).
+local function prune(pid, status)
+  local p = fields(proc_key(pid), 'pa', 'inc', 'sid')
+  if p.pa then
+    local parent = fields(proc_key(p.pa), 'st')
+    if parent.st and not ENDED[parent.st] and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0 then
+      move_index(pid, nil, status, now - a.retention_ms + 3600000)
+      return
+    end
+    call('SREM', ns .. 'children:' .. p.pa, pid)
+  end
+  for _, scope in ipairs(call('SMEMBERS', ns .. 'granted:' .. pid)) do call('HDEL', ns .. 'grants:' .. scope, pid) end
+  for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do call('UNLINK', slot_key(id)) end
+  for _, kind in ipairs({ 'spec', 'events', 'replay', 'journal', 'waits', 'waiters', 'children', 'bound', 'mail', 'input', 'granted' }) do
+    call('UNLINK', ns .. kind .. ':' .. pid)
+  end
+  call('UNLINK', proc_key(pid))
+  call('ZREM', ns .. 'idx:' .. status, pid)
+  call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))
+  pruned = pruned + 1
+end
+for status in pairs(ENDED) do
+  for _, pid in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:' .. status, '-inf', int(now - a.retention_ms), 'LIMIT', 0, 16)) do prune(pid, status) end
+end
+
+local first = call('ZRANGE', timers, 0, 0, 'WITHSCORES')
+return { fired, reaped, rung, pruned, first[2] or '', (#due >= a.limit or call('LLEN', ns .. 'todo') > 0) and '1' or '0' }

@@ -1,0 +1,68 @@
+-- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, or an ended child.
+-- Include: base doorbell process slots
+-- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>'), ordinal?, child_inc?,
+--       for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
+-- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
+-- Atomic because a signal or an end between the look and the opening would be missed; journaled waits are never opened again (race 4).
+local SCHEMA_TTL = 2592000000 -- 30 days; refreshed by every wait that carries it
+local p = load(a.pid)
+if not holds(p, a.fence) then return { 'lost' } end
+apply_rows(a.pid, p, a.rows)
+
+local function from_mailbox(name)
+  local box = ns .. 'mail:' .. a.pid
+  for _, letter in ipairs(call('LRANGE', box, 0, -1)) do
+    local of, seq = string.match(letter, '^(.*):(%d+)$')
+    if of == name then
+      call('LREM', box, 1, letter)
+      local event = call('XRANGE', ns .. 'events:' .. a.pid, seq .. '-0', seq .. '-0')
+      return '{"status":"ok","value":' .. event[1][2][4] .. '}', seq
+    end
+  end
+end
+
+local function from_child(child, inc)
+  local c = fields(proc_key(child), 'st', 'inc', 'seq')
+  if not c.st or (inc and c.inc ~= inc) then
+    return '{"status":"err","payload":{"code":"process_not_found","message":"the awaited process is not retained"}}'
+  end
+  if not ENDED[c.st] then return nil end
+  local event = call('XREVRANGE', ns .. 'events:' .. child, '+', '-', 'COUNT', 1)
+  return '{"status":"ok","value":' .. string.match(event[1][2][4], '^{"await_output":(.*)}$') .. '}'
+end
+
+local function open(w)
+  local row = call('HGET', ns .. 'journal:' .. a.pid, w.key)
+  if row then return { 'journaled', row } end
+  local key = slot_key(w.id)
+  local slot = fields(key, 'r', 'd', 'g')
+  if slot.r then return { 'done', slot.r } end
+  if slot.g then return { 'open', slot.d or '' } end
+  if p.cr then return { 'done', '{"status":"cancelled"}' } end
+  local code, name = string.sub(w.kind, 1, 2), string.sub(w.kind, 3)
+  local resolution, seq
+  if code == 's:' then resolution, seq = from_mailbox(name) end
+  if code == 'c:' then resolution = from_child(name, w.child_inc) end
+  local entry = { 'p', a.pid, 'g', w.group, 'k', w.kind }
+  local function put(field, value) if value then entry[#entry + 1] = field; entry[#entry + 1] = value end end
+  put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq)
+  if resolution and code == 'c:' then return { 'done', resolution } end
+  local due = (not resolution) and (w.due_ms or (w.for_ms and now + w.for_ms)) or nil
+  put('d', due and int(due)); put('sh', w.schema and w.schema.hash)
+  call('HSET', key, unpack(entry))
+  call('SADD', ns .. 'waits:' .. a.pid, w.id)
+  if resolution then return { 'done', resolution } end
+  call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1)
+  if w.schema then call('SET', ns .. 'schema:' .. w.schema.hash, w.schema.text, 'PX', SCHEMA_TTL) end
+  if due then call('ZADD', ns .. 'timers', int(due), 's:' .. w.id) end
+  if code == 'c:' then call('SADD', ns .. 'waiters:' .. name, w.id) end
+  if code == 's:' then
+    local others = call('HGET', proc_key(a.pid), 'n:' .. name)
+    call('HSET', proc_key(a.pid), 'n:' .. name, others and (others .. ',' .. w.id) or w.id)
+  end
+  return { 'open', due and int(due) or '' }
+end
+
+local out = {}
+for i, w in ipairs(a.waits) do out[i] = open(w) end
+return { 'waits', out }

@@ -1,0 +1,498 @@
+"""Calls on processes: start, read, list, append, signal, cancel, end.
+
+Invariant: what needs thought (types, schemas, selectors, hashes) is decided before the call; a script only compares and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wakeline.errors import ExternalRefConflict
+from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
+from wakeline.processes.lease import Fence
+from wakeline.processes.registration import Registration
+from wakeline.store.calls import Call, Reply, pairs
+from wakeline.store.replies import refuse
+from wakeline.values import content_hash, to_json
+from wakeline.waits.mailbox import MAILBOX_LIMIT
+
+KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
+RECOVERY_CODE = {"owner_bound": "b", "externally_owned": "x"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A journal row to write: its replay key, its text, and the slots it consumed. ``after`` (text behind the sequence) where the
+    script fills in the sequence of the event it writes."""
+
+    key: str
+    text: str
+    slots: tuple[str, ...] = ()
+    after: str | None = None
+
+    def wire(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"k": self.key}
+        if self.after is None:
+            out["v"] = self.text
+        else:
+            out["a"], out["b"] = self.text, self.after
+        if self.slots:
+            out["s"] = self.slots
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What makes a verb an effect of a run: the fence it is written under, its row, and rows consumed since the run's last write."""
+
+    fence: Fence
+    row: Row | None = None
+    consumed: Sequence[Row] = ()
+
+    def wire(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"fence": fence_wire(self.fence)}
+        if self.row:
+            out["row"] = self.row.wire()
+        if self.consumed:
+            out["rows"] = [row.wire() for row in self.consumed]
+        return out
+
+
+def fence_wire(fence: Fence) -> dict[str, Any]:
+    return {"pid": fence.process_id, "inc": fence.incarnation, "ep": str(fence.epoch), "cl": fence.claim_id}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAddress:
+    """A session as the target of a wake; with ``agent`` set the script creates it when it does not exist."""
+
+    session_id: str
+    agent: str | None = None
+    queue: str | None = None
+    salt: str | None = None
+
+    def wire(self, *, ends: bool = False) -> dict[str, Any]:
+        out: dict[str, Any] = {"sid": self.session_id}
+        if self.agent:
+            out |= {"agent": self.agent, "queue": self.queue, "salt": self.salt}
+        if ends:
+            out["ends"] = True
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A start's receipt: whether this call created it, its incarnation and status."""
+
+    created: bool
+    incarnation: str
+    status: str
+
+
+def register(
+    registration: Registration,
+    *,
+    wake: SessionAddress | None = None,
+    delay_ms: int | None = None,
+    effect: Effect | None = None,
+) -> Call[Registered]:
+    """Start a process (idempotent by id and content).
+
+    Raises `ProcessConflict`, `ProcessNoLongerRetained`; under an effect also `LeaseLost`.
+    """
+    r = registration
+    target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
+    args: dict[str, Any] = {
+        "pid": r.id,
+        "spec": r.to_json(),
+        "hash": r.content_hash[:16],
+        "inc": r.incarnation,
+        "kind": KIND_CODE[type(r.input)],
+        "queue": r.queue,
+        "ma": None if r.max_attempts == 5 else r.max_attempts,
+        "rc": RECOVERY_CODE.get(r.recovery),
+        "delay_ms": delay_ms,
+        "deadline_ms": r.deadline_ms,
+        "queue_timeout_ms": r.queue_timeout_ms,
+        "attempt_timeout_ms": r.attempt_timeout_ms,
+        "parent": r.parent,
+        "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
+        "wake": target.wire(ends=r.wake_end) if target else None,
+    }
+    if effect:
+        args |= effect.wire()
+
+    def decode(reply: Reply) -> Registered:
+        if reply[0] in ("created", "existing"):
+            return Registered(reply[0] == "created", reply[1], reply[2])
+        refuse(r.id, reply, given=r.content_hash[:16], holder=effect.fence.process_id if effect else r.id)
+
+    return Call("process_register", args, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """An append's receipt; ``entry`` is the inbox number of the wake it caused, if any."""
+
+    sequence: int
+    at_ms: int
+    replayed: bool
+    entry: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WakeText:
+    """The wake an event means: input text, coalescing key, and a target other than the process's own."""
+
+    text: str
+    same: str | None = None
+    session_id: str | None = None
+
+    def wire(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"input": to_json(self.text)}
+        if self.same:
+            out["same"] = self.same
+        if self.session_id:
+            out["sid"] = self.session_id
+        return out
+
+
+def append(
+    process_id: str,
+    event_type: str,
+    payload: str,
+    *,
+    incarnation: str | None = None,
+    replay_key: str | None = None,
+    canonical: str | None = None,
+    wake: WakeText | None = None,
+    semantics: str | None = None,
+    effect: Effect | None = None,
+    external: bool = False,
+) -> Call[Appended]:
+    """Append one event; ``payload`` is JSON, ``canonical`` its canonical form (what a replay is compared by).
+
+    Raises `ReplayConflict`, `ProcessAlreadyTerminal`, `ProcessNotFound`, `NotExternal`, `LeaseLost`, `StaleIncarnation`.
+    """
+    args: dict[str, Any] = {
+        "pid": process_id,
+        "inc": incarnation,
+        "type": event_type,
+        "payload": payload,
+        "replay_key": replay_key,
+        "hash": content_hash(event_type, canonical or payload)[:16],
+        "semantics": semantics,
+        "wake": wake.wire() if wake else None,
+        "external": external or None,
+    }
+    if effect:
+        args |= effect.wire()
+
+    def decode(reply: Reply) -> Appended:
+        if reply[0] in ("appended", "replayed"):
+            return Appended(int(reply[1]), int(reply[2]), reply[0] == "replayed", int(reply[3]) if reply[3] else None)
+        if reply[0] == "stale":
+            raise StaleIncarnation(process_id)
+        refuse(process_id, reply, replay_key=replay_key)
+
+    return Call("process_append", args, decode)
+
+
+class StaleIncarnation(LookupError):
+    """The sender checked types of an earlier process of this id; it reads them again and repeats the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signalled:
+    """A signal's receipt: its sequence, and whether a wait took it or the mailbox keeps it ('' for a replay)."""
+
+    sequence: int
+    replayed: bool
+    taken_by: Literal["slot", "mail", ""]
+
+
+class SchemaWanted(LookupError):
+    """The open wait carries another schema than the sender checked: ``schema`` (JSON) and its ``hash``; nothing was written."""
+
+    def __init__(self, schema: str, schema_hash: str) -> None:
+        super().__init__(schema_hash)
+        self.schema, self.hash = schema, schema_hash
+
+
+def signal(
+    process_id: str,
+    name: str,
+    signal_id: str,
+    payload: str,
+    *,
+    canonical: str,
+    replay_key: str,
+    incarnation: str | None = None,
+    schema_hash: str | None = None,
+    effect: Effect | None = None,
+) -> Call[Signalled]:
+    """Send a signal; raises like `append`, and `MailboxFull`, `SchemaWanted`, `StaleIncarnation`."""
+    args: dict[str, Any] = {
+        "pid": process_id,
+        "inc": incarnation,
+        "name": name,
+        "signal_id": signal_id,
+        "replay_key": replay_key,
+        "hash": content_hash(name, canonical)[:16],
+        "payload": payload,
+        "schema": schema_hash,
+        "limit": MAILBOX_LIMIT,
+        "sender": effect.wire() if effect else None,
+    }
+
+    def decode(reply: Reply) -> Signalled:
+        if reply[0] == "accepted":
+            return Signalled(int(reply[1]), False, reply[2])
+        if reply[0] == "replayed":
+            return Signalled(int(reply[1]), True, "")
+        if reply[0] == "recheck":
+            raise SchemaWanted(reply[1], reply[2])
+        if reply[0] == "stale":
+            raise StaleIncarnation(process_id)
+        refuse(process_id, reply, replay_key=replay_key, holder=effect.fence.process_id if effect else process_id)
+
+    return Call("process_signal", args, decode)
+
+
+def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None = None) -> Call[str]:
+    """Request a cancel; returns the status. An ended process is no error: its status is returned."""
+    args: dict[str, Any] = {"pid": process_id, "reason": to_json({"reason": reason}), "grace_ms": grace_ms, "sender": effect.wire() if effect else None}
+
+    def decode(reply: Reply) -> str:
+        if reply[0] in ("requested", "already", "ended"):
+            return str(reply[1])
+        refuse(process_id, reply, holder=effect.fence.process_id if effect else process_id)
+
+    return Call("process_cancel", args, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCommit:
+    """What a session's turn commits with its end: the head it read, the new state (JSON, None = unchanged), messages to append."""
+
+    session_id: str
+    revision: str
+    state: str | None = None
+    history: Sequence[str] = ()
+
+
+def finish(
+    process_id: str,
+    status: str,
+    output: str,
+    *,
+    fence: Fence | None = None,
+    text: str | None = None,
+    consumed: Sequence[Row] = (),
+    turn: TurnCommit | None = None,
+    swallowed: bool = False,
+) -> Call[int]:
+    """End a process with its await output (JSON); without a fence only an external one. Returns the terminal event's sequence.
+
+    Raises `LeaseLost`, `ProcessAlreadyTerminal`, `NotExternal`, `HeadConflict`, `ProcessNotFound`.
+    """
+    args: dict[str, Any] = {
+        "pid": process_id,
+        "status": status,
+        "output": output,
+        "hash": content_hash(output)[:16],
+        "text": to_json(text) if text is not None else None,
+        "fence": fence_wire(fence) if fence else None,
+        "external": None if fence else True,
+        "swallowed": swallowed or None,
+        "rows": [row.wire() for row in consumed] or None,
+    }
+    if turn:
+        args["turn"] = {"rev": turn.revision, "history": list(turn.history)} | ({"state": turn.state} if turn.state is not None else {})
+
+    def decode(reply: Reply) -> int:
+        if reply[0] == "finished":
+            return int(reply[1])
+        if reply[0] == "already":
+            return int(reply[2])
+        refuse(process_id, reply, session_id=turn.session_id if turn else "", expected=turn.revision if turn else "")
+
+    return Call("process_finish", args, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The process waits and nobody holds it."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A wait was over before the park: the body goes on."""
+
+
+def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = ()) -> Call[Parked | Met]:
+    """Let go of a process that only waits; raises `LeaseLost`."""
+    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "groups": list(groups), "wait": wait, "rows": [r.wire() for r in consumed] or None}
+
+    def decode(reply: Reply) -> Parked | Met:
+        if reply[0] == "parked":
+            return Parked(int(reply[1]))
+        if reply[0] == "met":
+            return Met()
+        refuse(fence.process_id, reply)
+
+    return Call("process_park", args, decode)
+
+
+def release(fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = ()) -> Call[str]:
+    """Hand a run back ('released'), or after a failed attempt schedule the next one; 'exhausted' and 'abandoned' mean it ended instead."""
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "delay_ms": delay_ms,
+        "attempt": attempt or None,
+        "output": output,
+        "rows": [r.wire() for r in consumed] or None,
+    }
+
+    def decode(reply: Reply) -> str:
+        if reply[0] in ("released", "exhausted", "abandoned"):
+            return str(reply[0])
+        refuse(fence.process_id, reply)
+
+    return Call("process_release", args, decode)
+
+
+def continue_as_new(fence: Fence, payload: str) -> Call[int]:
+    """Start the next generation with a new input and a fresh journal; returns its number."""
+
+    def decode(reply: Reply) -> int:
+        if reply[0] == "continued":
+            return int(reply[1])
+        refuse(fence.process_id, reply)
+
+    return Call("process_continue", {"pid": fence.process_id, "fence": fence_wire(fence), "input": payload}, decode)
+
+
+def set_external_ref(process_id: str, payload: str) -> Call[int | None]:
+    """Record where outside work was accepted; write-once. Returns the event's sequence, None when it was there already."""
+
+    def decode(reply: Reply) -> int | None:
+        if reply[0] == "written":
+            return int(reply[1])
+        if reply[0] == "same":
+            return None
+        if reply[0] == "conflict":
+            raise ExternalRefConflict(process_id=process_id, existing=reply[1], given=payload)
+        refuse(process_id, reply)
+
+    return Call("process_fact", {"pid": process_id, "fact": "external_ref", "payload": payload}, decode)
+
+
+def retarget(process_id: str, session_id: str | None) -> Call[int | None]:
+    """Give a process another wake target, or none; returns the audit event's sequence, None when nothing changed."""
+
+    def decode(reply: Reply) -> int | None:
+        if reply[0] == "written":
+            return int(reply[1])
+        if reply[0] == "same":
+            return None
+        refuse(process_id, reply)
+
+    payload = to_json({"wake_target": {"session_id": session_id} if session_id else None})
+    return Call("process_fact", {"pid": process_id, "fact": "retarget", "payload": payload, "sid": session_id}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One entry of the log as stored; `wakeline.observe` makes an `Event` of it."""
+
+    sequence: int
+    type: str
+    payload: str
+    at_ms: int
+    replay_key: str | None
+    semantics: str | None
+
+
+def stored_event(entry: Any) -> StoredEvent:
+    values = entry[1] if isinstance(entry[1], dict) else pairs(entry[1])
+    return StoredEvent(
+        int(str(entry[0]).split("-")[0]), values["t"], values["p"], int(values["at"]), values.get("k"), values.get("s")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRow:
+    """The short fields of a process beside its registration."""
+
+    process_id: str
+    fields: Mapping[str, str]
+    registration: Registration
+
+    @property
+    def status(self) -> str:
+        return self.fields["st"]
+
+    def int(self, name: str) -> int:
+        return int(self.fields.get(name, "0"))
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessView(ProcessRow):
+    """One moment of a process: row, events, journal keys, slots."""
+
+    events: tuple[StoredEvent, ...] = ()
+    journal: tuple[str, ...] = ()
+    slots: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    now_ms: int = 0
+
+
+def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False, detail: bool = False) -> Call[ProcessView]:
+    """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys and slots. Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+
+    def decode(reply: Reply) -> ProcessView:
+        if reply[0] in ("not_found", "pruned"):
+            refuse(process_id, reply)
+        return ProcessView(
+            process_id,
+            _flat(reply[0]),
+            Registration.from_json(reply[1]),
+            tuple(stored_event(e) for e in reply[2]),
+            tuple(reply[3]),
+            {row[0]: _flat(row[1]) for row in reply[4]},
+            int(reply[5]),
+        )
+
+    return Call("process_read", {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}, decode)
+
+
+def _flat(value: Any) -> dict[str, str]:
+    return dict(value) if isinstance(value, dict) else pairs(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One page, newest first; ``score`` and ``member`` are where the next one begins, '' when there is none."""
+
+    rows: tuple[ProcessRow, ...]
+    score: str
+    member: str
+
+
+def list_page(
+    status: str, *, limit: int = 50, score: str = "+inf", member: str = "", kind: str | None = None, session_id: str | None = None, waiting: str | None = None
+) -> Call[ListPage]:
+    """Processes of one status, newest first."""
+    args = {"status": status, "limit": limit, "score": score, "member": member, "kind": kind, "sid": session_id, "waiting": waiting}
+
+    def decode(reply: Reply) -> ListPage:
+        rows = tuple(ProcessRow(r[0], _flat(r[1]), Registration.from_json(r[2])) for r in reply[0])
+        return ListPage(rows, reply[1], reply[2])
+
+    return Call("process_list", args, decode)
+

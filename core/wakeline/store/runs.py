@@ -1,0 +1,194 @@
+"""Calls of a run: what a claim brings, its journal, its waits, outside resolutions.
+
+Invariant: every write carries the run's fence; a lost fence is `LeaseLost`, whatever else is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wakeline.processes.lease import Fence
+from wakeline.processes.registration import Registration
+from wakeline.store.calls import Call, Reply, pairs
+from wakeline.store.processes import Row, fence_wire
+from wakeline.store.replies import refuse
+
+
+def _flat(value: Any) -> dict[str, str]:
+    return dict(value) if isinstance(value, dict) else pairs(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """All a worker needs to run a process: fence, registration, input of this generation, journal, slots.
+
+    ``complete`` is False where journal and slots were too large for the reply: `read_journal` brings them.
+    """
+
+    fence: Fence
+    fields: Mapping[str, str]
+    registration: Registration
+    input: str | None
+    journal: Mapping[str, str]
+    slots: Mapping[str, Mapping[str, str]]
+    complete: bool
+    now_ms: int
+
+    @property
+    def process_id(self) -> str:
+        return self.fence.process_id
+
+    @property
+    def generation(self) -> int:
+        return int(self.fields.get("gen", "1"))
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try; failed attempts and losses since the last progress count."""
+        return 1 + int(self.fields.get("at", "0")) + int(self.fields.get("ls", "0"))
+
+    @property
+    def alone(self) -> bool:
+        """Lost twice: nothing else may run beside it."""
+        return int(self.fields.get("ls", "0")) >= 2
+
+    @property
+    def cancel_requested(self) -> bool:
+        return "cr" in self.fields
+
+    @property
+    def session_id(self) -> str | None:
+        """The session whose turn this is."""
+        return self.fields.get("sid")
+
+
+def claim_of(reply: Any) -> Claim:
+    """Reads one claim of a take's reply."""
+    fields = _flat(reply[1])
+    fence = Fence(process_id=reply[0], incarnation=fields["inc"], epoch=int(fields["ep"]), claim_id=fields["cl"], owner=fields["ow"])
+    slots = {row[0]: _flat(row[1]) for row in reply[5]}
+    return Claim(fence, fields, Registration.from_json(reply[2]), reply[3] or None, _flat(reply[4]), slots, reply[6] == "1", int(reply[7]))
+
+
+def record(fence: Fence, rows: Sequence[Row]) -> Call[None]:
+    """Record outcomes; what is recorded never runs again. Raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> None:
+        if reply[0] != "recorded":
+            refuse(fence.process_id, reply)
+
+    return Call("journal_record", {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}, decode)
+
+
+def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str, str]]]]:
+    """Journal and slots of a claimed process; raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        if reply[0] != "rows":
+            refuse(fence.process_id, reply)
+        return _flat(reply[1]), {row[0]: _flat(row[1]) for row in reply[2]}
+
+    return Call("journal_read", {"pid": fence.process_id, "fence": fence_wire(fence)}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside completion).
+
+    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened.
+    """
+
+    slot: str
+    replay_key: str
+    group: str
+    kind: str
+    ordinal: int | None = None
+    child_incarnation: str | None = None
+    for_ms: int | None = None
+    due_ms: int | None = None
+    schema: tuple[str, str] | None = None
+
+    def wire(self) -> dict[str, Any]:
+        wire: dict[str, Any] = {
+            "id": self.slot,
+            "key": self.replay_key,
+            "group": self.group,
+            "kind": self.kind,
+            "ordinal": self.ordinal,
+            "child_inc": self.child_incarnation,
+            "for_ms": self.for_ms,
+            "due_ms": self.due_ms,
+            "schema": {"hash": self.schema[0], "text": self.schema[1]} if self.schema else None,
+        }
+        return {k: v for k, v in wire.items() if v is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening found: an open slot (with its due time), a resolution that is already there (JSON), or the journaled row (JSON)."""
+
+    state: Literal["open", "done", "journaled"]
+    text: str
+
+
+def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()) -> Call[list[Opened]]:
+    """Open up to 256 waits of one process; raises `LeaseLost`."""
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "waits": [w.wire() for w in waits],
+        "rows": [r.wire() for r in consumed] or None,
+    }
+
+    def decode(reply: Reply) -> list[Opened]:
+        if reply[0] != "waits":
+            refuse(fence.process_id, reply)
+        return [Opened(row[0], row[1]) for row in reply[1]]
+
+    return Call("wait_open", args, decode)
+
+
+def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
+    """Give waits up; a signal one of them had taken returns to the head of the mailbox. Raises `LeaseLost`."""
+    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots), "rows": [r.wire() for r in consumed] or None}
+
+    def decode(reply: Reply) -> None:
+        if reply[0] != "closed":
+            refuse(fence.process_id, reply)
+
+    return Call("wait_close", args, decode)
+
+
+def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[bool, list[str | None]]]:
+    """(cancel requested, resolution as JSON or None for each slot); raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> tuple[bool, list[str | None]]:
+        if reply[0] != "slots":
+            refuse(fence.process_id, reply)
+        return reply[1] == "1", [text or None for text in reply[2]]
+
+    return Call("slot_read", {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots)}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Whether this resolution was the first; otherwise the one that stands (JSON). Both None/False: unknown or revoked."""
+
+    accepted: bool
+    standing: str | None
+
+    @property
+    def unknown(self) -> bool:
+        return not self.accepted and self.standing is None
+
+
+def resolve(process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None) -> Call[Resolved]:
+    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer."""
+
+    def decode(reply: Reply) -> Resolved:
+        return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
+
+    args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms}
+    return Call("slot_resolve", args, decode)

@@ -1,0 +1,143 @@
+"""Calls on sessions and handle grants: send, read, admit a turn's batch; grant, revoke, transfer, list.
+
+Invariant: an entry and the turn that will take it are written by one script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline.errors import ProcessNotVisible, SessionNotFound
+from wakeline.processes.lease import Fence
+from wakeline.store.calls import Call, Reply, pairs
+from wakeline.store.processes import SessionAddress, fence_wire
+from wakeline.store.replies import refuse
+from wakeline.values import content_hash
+
+
+def _flat(value: Any) -> dict[str, str]:
+    return dict(value) if isinstance(value, dict) else pairs(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A send's receipt: the entry's number in the inbox, and whether an earlier send with this key had put it there."""
+
+    entry: int
+    replayed: bool
+
+
+def send(session: SessionAddress, body: str, *, key: str | None = None, canonical: str = "") -> Call[Sent]:
+    """Put a user's input into the inbox; raises `ReplayConflict` for the same key with other content."""
+    args: dict[str, Any] = {"session": session.wire(), "body": body, "dedupe": key, "hash": content_hash(canonical)[:16] if key else None}
+
+    def decode(reply: Reply) -> Sent:
+        if reply[0] in ("sent", "replayed"):
+            return Sent(int(reply[1]), reply[0] == "replayed")
+        refuse(session.session_id, reply, replay_key=key)
+
+    return Call("session_send", args, decode)
+
+
+def create(session: SessionAddress) -> Call[None]:
+    """Create the session where it does not exist."""
+    return Call("session_send", {"session": session.wire()}, lambda _: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One inbox entry: its number, its body (JSON), its state ('delivered', 'admitted <turn> <ms>', 'settled …', 'failed …'), how many it swallowed."""
+
+    n: int
+    body: str
+    state: str
+    swallowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One moment of a session."""
+
+    session_id: str
+    head: Mapping[str, str]
+    state: str | None
+    history: tuple[tuple[int, str, int], ...]
+    entries: tuple[Entry, ...]
+
+
+def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50) -> Call[SessionView]:
+    """Head, state, messages after a number as (number, JSON, ms), latest entries; raises `SessionNotFound`."""
+
+    def decode(reply: Reply) -> SessionView:
+        if reply[0] == "not_found":
+            raise SessionNotFound(session_id=session_id)
+        history: list[tuple[int, str, int]] = []
+        for row in reply[2]:
+            values = _flat(row[1])
+            history.append((int(str(row[0]).split("-")[0]), values["m"], int(values["at"])))
+        found = tuple(Entry(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
+        return SessionView(session_id, _flat(reply[0]), reply[1] or None, tuple(history), found)
+
+    return Call("session_read", {"sid": session_id, "after": after, "count": count, "entries": entries}, decode)
+
+
+def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], int]]]:
+    """(id, head, pending entries) by last activity, newest first."""
+    return Call("session_list", {"limit": limit}, lambda reply: [(r[0], _flat(r[1]), int(r[2])) for r in reply])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A turn's input: the head revision it read, the agent's state (JSON or None), its entries in order."""
+
+    revision: str
+    state: str | None
+    entries: tuple[Entry, ...]
+
+
+def admit(fence: Fence, session_id: str, max_entries: int) -> Call[Batch]:
+    """Fix a turn's batch, or read the one that was fixed; raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> Batch:
+        if reply[0] != "batch":
+            refuse(fence.process_id, reply)
+        return Batch(reply[1], reply[2] or None, tuple(Entry(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[3]))
+
+    return Call("turn_admit", {"pid": fence.process_id, "fence": fence_wire(fence), "sid": session_id, "max": max_entries}, decode)
+
+
+def grant(scope: str, process_id: str, descriptor: str) -> Call[None]:
+    """Grant a handle to a session scope; again replaces the descriptor. Raises `ProcessNotFound`."""
+    return _grants("grant", scope, [process_id], {"descriptor": descriptor})
+
+
+def revoke(scope: str, process_id: str) -> Call[None]:
+    """Take a handle away; idempotent."""
+    return _grants("revoke", scope, [process_id], {})
+
+
+def transfer(scope: str, to: str, process_ids: Sequence[str]) -> Call[None]:
+    """Move handles, all or none; raises `ProcessNotVisible` naming the one that was not granted."""
+    return _grants("transfer", scope, process_ids, {"to": to})
+
+
+def _grants(verb: str, scope: str, process_ids: Sequence[str], extra: dict[str, Any]) -> Call[None]:
+    def decode(reply: Reply) -> None:
+        if reply[0] == "not_granted":
+            raise ProcessNotVisible(process_id=reply[1])
+        if reply[0] != "done":
+            refuse(process_ids[0], reply)
+
+    return Call("grant_write", {"verb": verb, "scope": scope, "pids": list(process_ids)} | extra, decode)
+
+
+def list_grants(scope: str, *, live: bool = False) -> Call[list[tuple[str, str, str]]]:
+    """(process id, descriptor JSON, status) by process id; ``live`` leaves ended ones out."""
+    return Call("grant_list", {"scope": scope, "live": live or None}, lambda reply: sorted((r[0], r[1], r[2]) for r in reply))
+
+
+def grants_of(process_id: str) -> Call[list[str]]:
+    """The scopes that hold a handle of this process, sorted."""
+    return Call("grant_list", {"pid": process_id}, lambda reply: sorted(reply))

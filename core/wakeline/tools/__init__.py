@@ -1,0 +1,1 @@
+"""Tools: their definition and their retry rule. Pure."""

@@ -1,0 +1,105 @@
+"""A tool: a function that does one piece of work, called inside a body or started as a process of its own.
+
+Invariant: all attempts of one call share one idempotency key.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from wakeline.arguments import Signature
+from wakeline.errors import WrongVerb
+from wakeline.names import check_name
+from wakeline.tools.definition import RetryPolicy
+from wakeline.values import parse_duration
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Duration = timedelta | int | float | str
+
+
+class Tool(Generic[P, R]):
+    """What `@app.tool` makes of a function; it stays callable as before."""
+
+    def __init__(
+        self,
+        function: Callable[P, Any],
+        *,
+        name: str | None = None,
+        retries: int = 0,
+        policy: str = "safe",
+        backoff: Duration = 0.2,
+        max_backoff: Duration = 60,
+        timeout: Duration | None = None,
+        queue: str | None = None,
+    ) -> None:
+        self.name = check_name(name or function.__name__, "tool")
+        self.function = function
+        self.signature = Signature(self.name, function)
+        self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))  # type: ignore[arg-type]
+        self.timeout_ms = parse_duration(timeout) if timeout is not None else None
+        self.queue = queue
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.__name__ = self.name
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self.function(*args, **kwargs)
+        return result
+
+    def __repr__(self) -> str:
+        return f"<Tool {self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a tool returns whose work goes on elsewhere; its token resolves the call. ``timeout_ms`` None waits for ever."""
+
+    timeout_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The call a tool's code runs in; `current()` returns it."""
+
+    tool: str
+    process_id: str
+    idempotency_key: str
+    attempt: int
+    token: str
+    """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or ``app.resolve``."""
+    is_cancelled: Callable[[], bool]
+    append: Callable[[str, Any], None] = field(repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """True once a cancel of the process was seen."""
+        return self.is_cancelled()
+
+    def emit(self, event_type: str, payload: Any = None) -> None:
+        """Append an event to the process this call runs in; sent when the tool returns."""
+        self.append(event_type, payload)
+
+    def log(self, message: str, **fields: Any) -> None:
+        """Append a ``log`` event; sent when the tool returns."""
+        self.append("log", {"message": message, **fields})
+
+    def pending(self, timeout: Duration | None = None) -> Any:
+        """Return this from the tool: the call ends when its token is resolved; no worker is held meanwhile."""
+        return Pending(parse_duration(timeout) if timeout is not None else None)
+
+
+current_call: ContextVar[ToolCall | None] = ContextVar("wakeline_tool_call", default=None)
+
+
+def current() -> ToolCall:
+    """The call this tool code runs in; raises `WrongVerb` outside one."""
+    call = current_call.get()
+    if call is None:
+        raise WrongVerb(verb="current()", use="it inside a tool that a body calls or a worker runs")
+    return call

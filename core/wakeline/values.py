@@ -1,0 +1,153 @@
+"""Values at the edges: JSON as text, its canonical form, hashes of it, durations and sizes.
+
+Invariant: what this module writes as JSON every JSON reader can read (no NaN, no lone surrogate), and equal content has
+equal canonical text and equal hashes, in every process and every release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from datetime import timedelta
+from typing import Any
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+
+from wakeline.errors import InvalidDuration, InvalidPayload, PayloadTooLarge
+
+Json = JsonValue
+"""A JSON value: null, bool, int, float, str, list, dict with string keys."""
+
+
+class Stored(BaseModel):
+    """Base of what is written to Redis: frozen, and a field this release does not know is refused, not dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tagged(Stored):
+    """A member of a closed union, told from the others by `type`."""
+
+    @model_serializer(mode="wrap")
+    def _with_tag(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Defaults are left out of stored JSON; the tag is one, and without it nothing could read the rest.
+        return {"type": type(self).model_fields["type"].default, **handler(self)}
+
+
+HASH_VERSION = "wakeline:1"
+_SAFE_INTEGER = 2**53
+_LONGEST_MS = 366 * 1000 * 86_400_000
+
+_UNITS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit}(?![a-z]))?" for unit in _UNITS_MS))
+
+
+def to_json(value: object, what: str = "The value") -> str:
+    """Compact JSON text of a value; pydantic models, dataclasses, dates and the like become JSON too.
+
+    Raises `InvalidPayload` for NaN, Infinity, lone surrogates, cycles and objects without a JSON form.
+    """
+    try:
+        text = pydantic_core.to_json(value).decode()
+    except (pydantic_core.PydanticSerializationError, UnicodeError, ValueError, RecursionError) as error:
+        raise InvalidPayload(what=what, reason=str(error)) from error
+    # The serialiser writes these as bare words. A text that merely contains them is legal, so only a parse can tell.
+    if "NaN" in text or "Infinity" in text:
+        from_json(text, what)
+    return text
+
+
+def from_json(text: str | bytes, what: str = "The text") -> Any:
+    """The JSON value of a text; raises `InvalidPayload` for anything that is not JSON."""
+    try:
+        return pydantic_core.from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidPayload(what=what, reason=str(error)) from error
+
+
+def canonical_json(value: object, what: str = "The value") -> str:
+    """JSON text that is equal for equal content: keys sorted, compact, integral floats (and -0.0) as integers.
+
+    JSON has one kind of number, so 1 and 1.0 are the same content: a sender in another language may write either.
+    """
+    plain = _canonical(from_json(to_json(value, what), what))
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _SAFE_INTEGER else value
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def framed(*parts: str | bytes) -> bytes:
+    """Bytes in which no two different lists of parts look alike: each part behind its length (8 bytes, big-endian)."""
+    try:
+        raw = [part if isinstance(part, bytes) else part.encode() for part in parts]
+    except UnicodeEncodeError as error:
+        raise InvalidPayload(what="A part of a hash", reason=str(error)) from error
+    return b"".join(len(part).to_bytes(8, "big") + part for part in raw)
+
+
+def content_hash(*parts: str) -> str:
+    """Sha256 (64 lower hex digits) over a version tag and the framed parts: ("ab", "c") differs from ("a", "bc")."""
+    return hashlib.sha256(framed(HASH_VERSION, *parts)).hexdigest()
+
+
+def short_hash(*parts: str, length: int = 16) -> str:
+    """The first `length` digits of `content_hash`, for places where a clash costs a lookup and not a fact."""
+    return content_hash(*parts)[:length]
+
+
+def parse_duration(value: timedelta | int | float | str) -> int:
+    """A duration in milliseconds: a timedelta, seconds as a number, or text such as "1d12h", "30s", "250ms", "90".
+
+    Units in text go from large to small (w d h m s ms), each at most once. Raises `InvalidDuration` for anything
+    negative, not finite, over 1000 years or not readable.
+    """
+    if isinstance(value, timedelta):
+        milliseconds = value / timedelta(milliseconds=1)
+    elif isinstance(value, bool):
+        raise InvalidDuration(value=value)
+    elif isinstance(value, str):
+        milliseconds = _text_ms(value)
+    elif isinstance(value, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        milliseconds = value * 1000
+    else:
+        raise InvalidDuration(value=value)
+    if not math.isfinite(milliseconds) or not 0 <= milliseconds <= _LONGEST_MS:
+        raise InvalidDuration(value=value)
+    return round(milliseconds)
+
+
+def _text_ms(text: str) -> float:
+    compact = text.strip().lower()
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", compact):
+        return float(compact) * 1000
+    match = _DURATION.fullmatch(compact)
+    if not compact or match is None:
+        raise InvalidDuration(value=text)
+    return sum(float(number) * _UNITS_MS[unit] for unit, number in match.groupdict().items() if number)
+
+
+def format_duration(milliseconds: int) -> str:
+    """The shortest exact text of a duration, which `parse_duration` reads back: "1d12h", "250ms", "0s"."""
+    rest, text = milliseconds, ""
+    for unit, size in _UNITS_MS.items():
+        if unit != "w":
+            count, rest = divmod(rest, size)
+            text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def check_size(what: str, text: str, limit: int) -> None:
+    """Raises `PayloadTooLarge` if the text has more than `limit` bytes in UTF-8."""
+    if len(text) * 4 > limit and (size := len(text.encode())) > limit:
+        raise PayloadTooLarge(what=what, size=size, limit=limit)

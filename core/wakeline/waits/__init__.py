@@ -1,0 +1,1 @@
+"""Everything that waits is one primitive: identities and keys of slots, resolutions, the rules of the mailbox. Pure."""
