@@ -14,6 +14,7 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
+from wakeline.values import from_json
 
 Json = Any
 
@@ -152,3 +153,8 @@ def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
         return get_type_hints(function, include_extras=True)
     except NameError as error:
         raise BodyInvalid(name=name, reason=f"an annotation cannot be resolved ({error}); import it at module level") from error
+
+
+def from_text(text: str) -> Json:
+    """Stored JSON text as data."""
+    return from_json(text)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import quote, unquote
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from wakeline.errors import InvalidId, MissingExecutionScopeId
 from wakeline.names import ProcessId, split_session_id
@@ -101,7 +101,7 @@ class _NoSession(_NoTurn):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnExecution(_Scope):
+class TurnScope(_Scope):
     """One turn of a session."""
 
     kind: ClassVar[str] = "turn"
@@ -110,7 +110,7 @@ class TurnExecution(_Scope):
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessExecution(_Scope, _NoSession):
+class ProcessScope(_Scope, _NoSession):
     """One process."""
 
     kind: ClassVar[str] = "process"
@@ -118,7 +118,7 @@ class ProcessExecution(_Scope, _NoSession):
 
 
 @dataclass(frozen=True, slots=True)
-class QueueDrainExecution(_Scope, _NoTurn):
+class QueueDrainScope(_Scope, _NoTurn):
     """One pass over a session's queue."""
 
     kind: ClassVar[str] = "queue_drain"
@@ -127,7 +127,7 @@ class QueueDrainExecution(_Scope, _NoTurn):
 
 
 @dataclass(frozen=True, slots=True)
-class SessionDeleteExecution(_Scope, _NoTurn):
+class SessionDeleteScope(_Scope, _NoTurn):
     """The deletion of a session."""
 
     kind: ClassVar[str] = "session_delete"
@@ -135,22 +135,20 @@ class SessionDeleteExecution(_Scope, _NoTurn):
 
 
 @dataclass(frozen=True, slots=True)
-class RuntimeOperationExecution(_Scope, _NoSession):
+class RuntimeOperationScope(_Scope, _NoSession):
     """An operation of the runtime itself."""
 
     kind: ClassVar[str] = "runtime_operation"
     operation_id: str
 
 
-ExecutionScope = (
-    TurnExecution | ProcessExecution | QueueDrainExecution | SessionDeleteExecution | RuntimeOperationExecution
-)
+ExecutionScope = TurnScope | ProcessScope | QueueDrainScope | SessionDeleteScope | RuntimeOperationScope
 _SCOPES: tuple[type[ExecutionScope], ...] = (
-    TurnExecution,
-    ProcessExecution,
-    QueueDrainExecution,
-    SessionDeleteExecution,
-    RuntimeOperationExecution,
+    TurnScope,
+    ProcessScope,
+    QueueDrainScope,
+    SessionDeleteScope,
+    RuntimeOperationScope,
 )
 
 
@@ -163,35 +161,32 @@ def parse_execution_scope(journal_key: str) -> ExecutionScope:
     raise InvalidId(kind="journal key", value=journal_key, grammar="<kind>:<component>[:<component>]")
 
 
-class Originator(Stored):
-    """Who a chain of processes was first started by: a host (code that holds the app) or a session."""
+class HostOriginator(Tagged):
+    """Started by code that holds the app; the label groups hosts."""
 
-    type: Literal["host", "session"]
+    type: Literal["host"] = "host"
     label: str | None = None
-    scope: SessionScope | None = None
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.scope is not None) != (self.type == "session") or (self.label and self.type != "host"):
-            raise ValueError("a host originator has at most a label, a session originator exactly a scope")
-        return self
-
-    @classmethod
-    def host(cls, label: str | None = None) -> Self:
-        """Code that holds the app; the label groups hosts."""
-        return cls(type="host", label=label or None)
-
-    @classmethod
-    def session(cls, scope: SessionScope) -> Self:
-        """A session, or one frame of it."""
-        return cls(type="session", scope=scope)
 
     @property
     def id(self) -> str:
-        """`host`, `host:<label>`, or the scope id of the session."""
-        if self.scope is not None:
-            return self.scope.scope_id
+        """`host` or `host:<label>`."""
         return f"host:{self.label}" if self.label else "host"
+
+
+class SessionOriginator(Tagged):
+    """Started from a session, or one frame of it."""
+
+    type: Literal["session"] = "session"
+    scope: SessionScope
+
+    @property
+    def id(self) -> str:
+        """The scope id of the session."""
+        return self.scope.scope_id
+
+
+Originator = Annotated[HostOriginator | SessionOriginator, Field(discriminator="type")]
+"""Who a chain of processes was first started by."""
 
 
 class TurnCause(Tagged):
@@ -264,7 +259,7 @@ CausalRef = Annotated[
 class Provenance(Stored):
     """Where a process comes from: metadata, without any behaviour of its own."""
 
-    originator: Originator
+    originator: Originator = HostOriginator()
     caused_by: CausalRef | None = None
 
 

@@ -17,7 +17,7 @@
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch   ├── ReservedEvent
     │   ├── ReplayConflict         ├── ReplayKeyRequired       ├── MailboxFull             ├── NotExternal
-    │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict
+    │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   └── WaitTimeout            └── WaitCancelled           └── AwaitEventUnknownOrRevoked └── WaitFailed
@@ -25,6 +25,7 @@
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
     ├── ToolError
     │   └── NonRetryable           └── RetryAfter              └── ToolFailed
+    ├── UnknownError
     └── SessionError
         └── UnknownAgent           └── SessionDeleted          └── SessionNotFound         └── HeadConflict
 
@@ -492,6 +493,17 @@ class ExternalRefConflict(ProcessError):
     )
 
 
+class TransitionRefused(ProcessError):
+    """An event cannot follow in the status the process is in, or is not the next one."""
+
+    process_id: str
+    status: str
+    event: str
+    template = (
+        "Event {event} cannot follow in process {process_id!r}, which is {status}. Export the process and report this."
+    )
+
+
 class ProcessEnded(ProcessError):
     """A result was asked for, and the process ended without one."""
 
@@ -631,12 +643,14 @@ class RetryAfter(ToolError):
 
 
 class ToolFailed(ToolError):
-    """A tool that was called ended as failed."""
+    """A tool that was called ended as failed; `final` means that trying again cannot help."""
 
     tool: str
     failure_class: str
     failure_code: str
     failure_message: str
+    final: bool = False
+    retry_after_ms: int | None = None
     template = "Tool {tool!r} failed ({failure_class}/{failure_code}): {failure_message}"
 
 
@@ -676,6 +690,34 @@ class HeadConflict(SessionError):
     found: int
     retryable = True
     template = "Session {session_id!r} is at revision {found}, not {expected}. Read it again and repeat."
+
+
+class UnknownError(WakelineError):
+    """A recorded error of a class this program does not have; it keeps the code and message it was recorded with."""
+
+    original_code: str
+    original_message: str
+    template = "{original_code}: {original_message}"
+
+
+def from_json(data: Mapping[str, Any]) -> WakelineError:
+    """The error that `to_json` described: the same class with the same fields, else an `UnknownError`."""
+    kind = _by_code(WakelineError).get(data["code"])
+    fields: dict[str, Any] = dict(data.get("fields") or {})
+    if kind is not None:
+        try:
+            return _rebuild(kind, fields)
+        except (TypeError, KeyError):
+            # Recorded by another release, with other fields.
+            pass
+    return UnknownError(original_code=str(data["code"]), original_message=str(data.get("message", "")))
+
+
+def _by_code(root: type[WakelineError]) -> dict[str, type[WakelineError]]:
+    found = {root.code: root}
+    for kind in root.__subclasses__():
+        found |= _by_code(kind)
+    return found
 
 
 class ControlFlow(BaseException):

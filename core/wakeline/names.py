@@ -22,6 +22,7 @@ Incarnation = NewType("Incarnation", str)
 
 ID_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}"
 NAMESPACE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+QUEUE_NAME_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,128}"
 SIGNAL_GRAMMAR = "[A-Za-z0-9_-]{1,64}"
 EVENT_TYPE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
 SYSTEM_PREFIX = "process:"
@@ -80,6 +81,11 @@ def check_namespace(value: str) -> str:
 def check_queue(value: str) -> str:
     """The value as a queue name (without its namespace), else `InvalidId`."""
     return _checked("queue name", value, NAMESPACE_GRAMMAR)
+
+
+def check_queue_name(value: str) -> str:
+    """The value as RQ's name of a queue, namespace included, else `InvalidId`."""
+    return _checked("queue name", value, QUEUE_NAME_GRAMMAR)
 
 
 def check_name(value: str, kind: str = "name") -> str:

@@ -118,6 +118,12 @@ def from_json(text: str) -> AwaitOutput:
     return from_data(values.from_json(text, "The await output"))
 
 
+def output_of(payload: str) -> AwaitOutput:
+    """The output that a terminal event's payload (JSON text) carries as `await_output`; raises `InvalidPayload`."""
+    data = values.from_json(payload, "The payload of a terminal event")
+    return from_data(data.get("await_output") if isinstance(data, dict) else None)  # pyright: ignore[reportUnknownMemberType]
+
+
 def raise_for(process_id: str, output: AwaitOutput) -> Any:
     """The value of a success; else raises `ProcessFailed`, `ProcessCancelled` or `ProcessAbandoned`."""
     match output:

@@ -31,7 +31,7 @@ from wakeline.runtime.starting import registration_of
 from wakeline.store import processes
 from wakeline.store.processes import Row, SessionAddress
 from wakeline.tools.tool import Duration, Tool
-from wakeline.values import canonical_json, parse_duration, to_json
+from wakeline.values import canonical_json, from_json, parse_duration, to_json
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer
 from wakeline.waits.keys import encode_token
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
@@ -411,7 +411,7 @@ class AsyncCtx:
                     )
                     return sent.sequence
                 except processes.SchemaWanted as asked:
-                    check_payload(arguments.load_json(asked.schema), data, signal_event_type(name))
+                    check_payload(from_json(asked.schema), data, signal_event_type(name))
                     wanted = asked.hash
 
         return int(await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=row_key, write=write))

@@ -19,7 +19,7 @@ from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidArguments, Proces
 from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_signal_name, session_id, signal_event_type, signal_replay_key, split_session_id
 from wakeline.processes.events import materialise
 from wakeline.processes.lifecycle import TERMINAL
-from wakeline.processes.outputs import AwaitOutput, Failure, Success, output_of, raise_for
+from wakeline.processes.outputs import AwaitOutput, Failure, Success, from_data, raise_for
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, schema_hash
@@ -246,7 +246,7 @@ class Service:
         while True:
             view = yield processes.read(process_id, count=1, tail=True)
             if view.status in TERMINAL:
-                return output_of(view.events[-1].payload)
+                return from_data(from_json(view.events[-1].payload)["await_output"])
             left = 1000 if deadline is None else deadline - self._now_ms()
             if left <= 0:
                 raise WaitTimeout(what=f"process {process_id}")

@@ -1,0 +1,1 @@
+"""Engines: long-lived function bodies, and the registry of all bodies of an app."""

@@ -1,0 +1,56 @@
+"""Handles: who may await, cancel and signal a process it did not start, and the value that is passed around.
+
+Invariant: a grant belongs to a session scope, never to an execution scope, which ends with its run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from wakeline.causality import SessionScope
+from wakeline.errors import InvalidHandle, InvalidId
+from wakeline.names import ProcessId, check_process_id
+from wakeline.values import Stored
+
+HANDLE_KEY = "__handle__"
+HANDLE_KIND = "process"
+
+
+class HandleDescriptor(Stored):
+    """How a handle is shown to its holder."""
+
+    kind: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandleGrant:
+    """A session scope may use a process; granting again replaces the descriptor."""
+
+    scope: SessionScope
+    process_id: str
+    descriptor: HandleDescriptor = HandleDescriptor()
+
+
+def make_handle(process_id: str) -> dict[str, str]:
+    """The handle value of a process: `{"__handle__": "process", "id": …}`."""
+    return {HANDLE_KEY: HANDLE_KIND, "id": check_process_id(process_id, system=True)}
+
+
+def parse_handle(value: Any) -> ProcessId:
+    """The process a handle value names; raises `InvalidHandle` saying what is wrong. Further keys are hints and ignored."""
+    if not isinstance(value, Mapping):
+        raise InvalidHandle(reason=f"it is a {type(value).__name__}, not an object")
+    handle = cast("Mapping[str, Any]", value)
+    if HANDLE_KEY not in handle:
+        raise InvalidHandle(reason=f"{HANDLE_KEY} is missing")
+    if handle[HANDLE_KEY] != HANDLE_KIND:
+        raise InvalidHandle(reason=f"{HANDLE_KEY} is {handle[HANDLE_KEY]!r}, not {HANDLE_KIND!r}")
+    if not handle.get("id"):
+        raise InvalidHandle(reason="id is missing or empty")
+    try:
+        return check_process_id(handle["id"], system=True)
+    except InvalidId as error:
+        raise InvalidHandle(reason=f"its id is {handle['id']!r}, which is no process id") from error

@@ -1,0 +1,60 @@
+"""Leases: the fence every write of a run carries, and what counts against a process that keeps failing.
+
+Invariant: a write is let through only if incarnation, epoch and claim id are those of the run that holds the process now.
+Scripts decide this; the rule is stated here so that it can be tested against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wakeline.processes.lifecycle import Status
+
+MAX_ATTEMPTS = 5
+"""Failed attempts without progress, by default, until a process is abandoned."""
+MAX_LOSSES = 10
+"""Lost owners without progress; counted apart, so that a poisonous neighbour does not use up a bystander's attempts."""
+ALONE_AFTER_LOSSES = 2
+"""From so many losses on, nothing else runs beside the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What a run shows with every write: which process, which registration of it, which epoch, which claim, by whom."""
+
+    process_id: str
+    incarnation: str
+    epoch: int
+    claim_id: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What is known about the run that holds a process: its status, and the claim, if there is one."""
+
+    status: Status
+    incarnation: str
+    epoch: int
+    claim_id: str | None = None
+
+
+def writable(fence: Fence, current: Lease) -> bool:
+    """Whether a run with this fence may write: it holds the process, and was neither released nor reaped."""
+    held = (current.incarnation, current.epoch, current.claim_id)
+    return current.status == "running" and held == (fence.incarnation, fence.epoch, fence.claim_id)
+
+
+def attempts_exhausted(failed_attempts: int, max_attempts: int = MAX_ATTEMPTS) -> bool:
+    """Whether this many failed attempts without progress are all a process gets."""
+    return failed_attempts >= max_attempts
+
+
+def losses_exhausted(losses: int) -> bool:
+    """Whether this many lost owners without progress end a process."""
+    return losses > MAX_LOSSES
+
+
+def runs_alone(losses: int) -> bool:
+    """Whether a process lost this often has its worker for itself."""
+    return losses >= ALONE_AFTER_LOSSES

@@ -1,0 +1,106 @@
+"""The record of a process: a pure fold of its registration and its events.
+
+Invariant: no field is written any other way. What changes without an event (owner, epoch, attempt) is beside the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+from wakeline import names
+from wakeline.causality import SessionScope
+from wakeline.errors import ProcessAlreadyTerminal, TransitionRefused
+from wakeline.processes.events import Event
+from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput
+from wakeline.processes.lifecycle import TERMINAL, Status, next_status
+from wakeline.processes.outputs import AwaitOutput
+from wakeline.processes.registration import Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One process after `sequence` events; `wait` is what it said it waits for, while it does."""
+
+    registration: Registration
+    status: Status
+    created_at_ms: int
+    updated_at_ms: int
+    sequence: int = 0
+    wait: Any = None
+    external_ref: Any = None
+    cancel_requested: str | None = None
+    wake_target: SessionScope | None = None
+    generation: int = 1
+    input: ProcessInput | None = None
+    output: AwaitOutput | None = None
+
+    @property
+    def id(self) -> str:
+        """The process id."""
+        return self.registration.id
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has its outcome."""
+        return self.status in TERMINAL
+
+
+def fold(registration: Registration, created_at_ms: int, events: Iterable[Event]) -> Record:
+    """The record after these events, in order from the first; raises like `apply`."""
+    # Nobody here starts an external process: it runs outside from the moment it is known.
+    status: Status = "running" if isinstance(registration.input, ExternalInput) else "queued"
+    new = Record(
+        registration,
+        status,
+        created_at_ms,
+        created_at_ms,
+        wake_target=registration.wake_target,
+        input=registration.input,
+    )
+    return reduce(apply, events, new)
+
+
+def apply(record: Record, event: Event) -> Record:
+    """The record after one more event.
+
+    Raises `ProcessAlreadyTerminal` after the end, `TransitionRefused` where the event may not follow or is not the next.
+    """
+    if record.ended:
+        raise ProcessAlreadyTerminal(process_id=record.id, status=record.status)
+    status = next_status(record.status, event.type)
+    if status is None or event.sequence != record.sequence + 1:
+        raise TransitionRefused(process_id=record.id, status=record.status, event=f"{event.sequence} {event.type}")
+    after = replace(record, status=status, sequence=event.sequence, updated_at_ms=event.at_ms)
+    end = event.semantics.terminal
+    if end is not None:
+        return replace(after, status=end.state, output=end.output, wait=None)
+    return _with_fact(after, event)
+
+
+def _with_fact(record: Record, event: Event) -> Record:
+    payload = event.payload
+    match event.type:
+        case names.PROCESS_WAITING:
+            return replace(record, wait=payload)
+        case names.PROCESS_RESUMED:
+            return replace(record, wait=None)
+        case names.PROCESS_CANCEL_REQUESTED:
+            return replace(record, cancel_requested=record.cancel_requested or str(payload.get("reason", "")))
+        case names.PROCESS_EXTERNAL_REF_SET:
+            return replace(record, external_ref=payload)
+        case names.PROCESS_RETARGETED:
+            target = payload["wake_target"]
+            return replace(record, wake_target=SessionScope.model_validate(target) if target else None)
+        case names.PROCESS_CONTINUED:
+            return replace(record, generation=payload["generation"], input=_next_input(record.input, payload))
+        case _:
+            return record
+
+
+def _next_input(current: ProcessInput | None, payload: Any) -> ProcessInput | None:
+    if isinstance(current, EngineInput) and "input" in payload:
+        return EngineInput(kind=current.kind, payload=payload["input"])
+    return current

@@ -1,0 +1,169 @@
+"""Registrations: what a process is, fixed when it starts.
+
+Invariant: written once and never changed. Two registrations of one id are the same if id, input and identity kind are; all
+else is kept from the first, so that a resend after a deploy is no conflict.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, NotRequired, TypedDict, Unpack
+
+from pydantic import Field, ValidationError
+
+from wakeline import names
+from wakeline.causality import Provenance, SessionScope
+from wakeline.errors import InvalidPayload, RegistrationInvalid
+from wakeline.processes.events import CORE_TYPES, EventType
+from wakeline.processes.inputs import ExternalInput, Identity, ProcessInput, default_identity, needs_environment
+from wakeline.processes.lease import MAX_ATTEMPTS
+from wakeline.processes.schema import check_schema
+from wakeline.values import Stored, canonical_json, content_hash
+
+Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]
+ParentEnd = Literal["detach", "request_cancel", "await"]
+
+
+class Registration(Stored):
+    """A process as it was asked for; times and limits in ms, `deadline_ms` since 1970.
+
+    Made by `prepare`, which checks it. `wake_end` means that its end wakes the target by default; `strict_signals` that only
+    declared signals are taken.
+    """
+
+    schema_version: Literal[1] = 1
+    id: str
+    input: ProcessInput
+    identity: Identity
+    event_types: tuple[EventType, ...] = ()
+    provenance: Provenance
+    env_ref: str | None = None
+    wake_target: SessionScope | None = None
+    wake_end: bool = False
+    recovery: Recovery = "rerunnable"
+    max_attempts: int = MAX_ATTEMPTS
+    queue: str
+    deadline_ms: int | None = None
+    attempt_timeout_ms: int | None = None
+    queue_timeout_ms: int | None = None
+    on_parent_end: ParentEnd = "detach"
+    labels: dict[str, str] = Field(default_factory=dict)
+    incarnation: str
+    strict_signals: bool = False
+    parent: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Sha256 over what a resend has to repeat: id, input and identity kind."""
+        content = self.input.model_dump(exclude_defaults=True)
+        return content_hash("registration", self.id, canonical_json(content, "The input"), self.identity.kind)
+
+    def event_type(self, name: str) -> EventType | None:
+        """The type under which a producer may append; None if it is not declared, or the runtime's alone.
+
+        Core types `log`, `progress` and `wake` are always there; so is every signal where signals are not strict.
+        """
+        declared = next((event_type for event_type in self.event_types if event_type.name == name), None)
+        if declared is not None or name in names.LIFECYCLE_TYPES:
+            return declared
+        if name.startswith(names.SIGNAL_PREFIX) and not self.strict_signals:
+            names.check_signal_name(name.removeprefix(names.SIGNAL_PREFIX))
+            return EventType(name=name)
+        return CORE_TYPES.get(name)
+
+    def to_json(self) -> str:
+        """Compact JSON, without what has its default."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Registration:
+        """A stored registration; raises `InvalidPayload` for a text that is none."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InvalidPayload(what="The registration", reason=str(error)) from error
+
+
+class Choices(TypedDict):
+    """What a registration may say beyond id, input, provenance and queue."""
+
+    identity: NotRequired[Identity | None]
+    event_types: NotRequired[tuple[EventType, ...]]
+    env_ref: NotRequired[str | None]
+    wake_target: NotRequired[SessionScope | None]
+    wake_end: NotRequired[bool]
+    recovery: NotRequired[Recovery]
+    max_attempts: NotRequired[int]
+    deadline_ms: NotRequired[int | None]
+    attempt_timeout_ms: NotRequired[int | None]
+    queue_timeout_ms: NotRequired[int | None]
+    on_parent_end: NotRequired[ParentEnd]
+    labels: NotRequired[dict[str, str]]
+    incarnation: NotRequired[str | None]
+    strict_signals: NotRequired[bool]
+    parent: NotRequired[str | None]
+    options: NotRequired[dict[str, Any]]
+
+
+def prepare(
+    *, id: str, input: ProcessInput, provenance: Provenance, queue: str, **choices: Unpack[Choices]
+) -> Registration:
+    """A complete and checked registration: identity, incarnation and recovery are filled in where they were left out.
+
+    `queue` is RQ's name of it, namespace included. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`.
+    """
+    given: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
+    given.setdefault("identity", default_identity(input))
+    given.setdefault("incarnation", names.new_incarnation())
+    given.setdefault("recovery", "externally_owned" if isinstance(input, ExternalInput) else "rerunnable")
+    try:
+        registration = Registration(id=id, input=input, provenance=provenance, queue=queue, **given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RegistrationInvalid(reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    names.check_process_id(registration.id, system=True)
+    names.check_queue_name(registration.queue)
+    for reason in _complaints(registration):
+        raise RegistrationInvalid(reason=reason)
+    for event_type in registration.event_types:
+        check_schema(event_type.payload_schema, f"event {event_type.name}")
+    # Also checks that the input is JSON: model_dump_json would write null for a NaN.
+    _ = registration.content_hash
+    return registration
+
+
+def _complaints(registration: Registration) -> list[str]:
+    r = registration
+    found = _event_type_complaints(r.event_types)
+    if needs_environment(r.input) and not r.env_ref:
+        found.append(f"a {r.input.type} needs a captured execution environment (env_ref)")
+    if not needs_environment(r.input) and r.env_ref:
+        found.append(f"a {r.input.type} must not have an execution environment (env_ref)")
+    if isinstance(r.input, ExternalInput) != (r.recovery == "externally_owned"):
+        found.append("external processes, and only these, are externally_owned")
+    if r.max_attempts < 1:
+        found.append(f"max_attempts is {r.max_attempts}, it has to be at least 1")
+    for name in ("attempt_timeout_ms", "queue_timeout_ms"):
+        limit = getattr(r, name)
+        if limit is not None and limit <= 0:
+            found.append(f"{name} is {limit}, it has to be above 0")
+    if r.deadline_ms is not None and r.deadline_ms < 0:
+        found.append(f"deadline_ms is {r.deadline_ms}, it has to be a time since 1970")
+    return found
+
+
+def _event_type_complaints(event_types: tuple[EventType, ...]) -> list[str]:
+    found: list[str] = []
+    seen: set[str] = set()
+    for event_type in event_types:
+        name = names.check_event_type(event_type.name)
+        if name in CORE_TYPES:
+            found.append(f"event type {name!r} is always present and cannot be declared")
+        if name in seen:
+            found.append(f"event type {name!r} is declared twice")
+        seen.add(name)
+        end = event_type.semantics.terminal if event_type.semantics else None
+        if end and end.state != "completed" and end.output is None:
+            found.append(f"event type {name!r} ends as {end.state} and has to select an output")
+    return found

@@ -1,0 +1,88 @@
+"""Settings, read once from the environment.
+
+Invariant: every value can be set by one ``WAKELINE_*`` variable (the URL and RQ's prefix also by the names platforms use).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline.errors import InvalidDuration, SettingsInvalid
+from wakeline.values import parse_duration
+
+URLS = ("WAKELINE_REDIS_URL", "REDIS_TLS_URL", "REDIS_URL", "REDISTOGO_URL", "REDISCLOUD_URL")
+DURATIONS = {
+    "lease_ms": 5_000,
+    "beat_ms": 2_000,
+    "hold_ms": 2_000,
+    "grace_ms": 10_000,
+    "shutdown_ms": 25_000,
+    "stale_ms": 5_000,
+    "retention_ms": 7 * 86_400_000,
+    "tombstone_ms": 7 * 86_400_000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Frozen settings; durations in milliseconds."""
+
+    url: str | None = None
+    namespace: str | None = None
+    tls: str = "auto"
+    rq_prefix: str = "rq"
+    app: str | None = None
+    concurrency: int = 64
+    allow_eviction: bool = False
+    on_dyno: bool = False
+    lease_ms: int = DURATIONS["lease_ms"]
+    beat_ms: int = DURATIONS["beat_ms"]
+    hold_ms: int = DURATIONS["hold_ms"]
+    grace_ms: int = DURATIONS["grace_ms"]
+    shutdown_ms: int = DURATIONS["shutdown_ms"]
+    stale_ms: int = DURATIONS["stale_ms"]
+    retention_ms: int = DURATIONS["retention_ms"]
+    tombstone_ms: int = DURATIONS["tombstone_ms"]
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings of an environment; raises `SettingsInvalid` naming the variable."""
+        env = os.environ if environ is None else environ
+        values: dict[str, Any] = {name: _duration(env, f"WAKELINE_{name[:-3].upper()}", default) for name, default in DURATIONS.items()}
+        tls = env.get("WAKELINE_TLS", "auto")
+        if tls not in ("auto", "verify", "none"):
+            raise SettingsInvalid(name="WAKELINE_TLS", value=tls, reason="it is one of auto, verify, none")
+        text = env.get("WAKELINE_CONCURRENCY", "64")
+        if not text.isdigit() or int(text) < 1:
+            raise SettingsInvalid(name="WAKELINE_CONCURRENCY", value=text, reason="it is a number from 1")
+        return cls(
+            url=next((env[name] for name in URLS if env.get(name)), None),
+            namespace=env.get("WAKELINE_NAMESPACE"),
+            tls=tls,
+            rq_prefix=env.get("RQ_KEY_PREFIX", "rq"),
+            app=env.get("WAKELINE_APP"),
+            concurrency=int(text),
+            allow_eviction=env.get("WAKELINE_ALLOW_EVICTION", "") in ("1", "true", "yes"),
+            on_dyno="DYNO" in env,
+            **values,
+        )
+
+    def tls_options(self) -> dict[str, Any]:
+        """Client options for TLS: ``auto`` verifies, except on a dyno, whose Redis add-on has a self-signed chain."""
+        if not (self.url or "").startswith("rediss://"):
+            return {}
+        if self.tls == "none" or (self.tls == "auto" and self.on_dyno):
+            return {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+        return {}
+
+
+def _duration(env: Mapping[str, str], name: str, default: int) -> int:
+    if name not in env:
+        return default
+    try:
+        return parse_duration(env[name])
+    except InvalidDuration as error:
+        raise SettingsInvalid(name=name, value=env[name], reason=str(error)) from error

