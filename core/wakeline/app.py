@@ -16,7 +16,7 @@ from wakeline.engines.engine import Engine, context_name
 from wakeline.engines.registry import Registry
 from wakeline.errors import RedisNotConfigured, WrongVerb
 from wakeline.names import check_namespace, check_process_id, check_queue, session_id
-from wakeline.processes.lifecycle import LIVE, STATUSES, TERMINAL
+from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import Failure, Success
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.context import AsyncCtx
@@ -37,6 +37,7 @@ from wakeline.values import parse_duration
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
 
 
 class App:
@@ -172,7 +173,7 @@ class App:
         self, status: str | None = None, *, kind: str | None = None, session: str | None = None, waiting: str | None = None, limit: int = 50
     ) -> list[Status]:
         """Processes of a status ('live', 'any', or one), newest first within each."""
-        wanted = {"live": LIVE, "any": STATUSES, None: STATUSES}.get(status, (status or "",))
+        wanted = {"live": LIVE, "any": LIVE + ENDED, None: LIVE + ENDED}.get(status, (status or "",))
         return self.run("processes", self.service.page(wanted, limit=limit, kind=kind, session=session, waiting=waiting))
 
     def close(self) -> None:

@@ -77,9 +77,10 @@ class WorkerLoop:
 
     async def serve(self) -> int:
         """Runs until stopped (or, in burst mode, until nothing is left to take); returns how many claims it ran."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
         await self._register()
-        side = [asyncio.create_task(self._ticking()), asyncio.create_task(self._beating()), asyncio.create_task(self._listening())]
         self._rung = asyncio.Event()
+        side = [asyncio.create_task(self._ticking()), asyncio.create_task(self._beating()), asyncio.create_task(self._listening())]
         try:
             while not self._stopping.is_set():
                 more = await self._take() if self.free else False

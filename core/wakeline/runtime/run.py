@@ -192,7 +192,7 @@ class Run:
                 outcome = await write(row_of)
                 row_of(outcome)
                 return outcome
-            self.probe.reach(Phase.EFFECT_BEFORE_RUN, self.claim.process_id)
+            self.probe.reach(Phase.effect_before_run, self.claim.process_id)
             try:
                 outcome = await perform(key)
             except WakelineError as error:
@@ -200,7 +200,7 @@ class Run:
                     raise
                 await self.record(row_of(None, error))
                 raise
-            self.probe.reach(Phase.EFFECT_AFTER_RUN, self.claim.process_id)
+            self.probe.reach(Phase.effect_after_run, self.claim.process_id)
             if lazily:
                 self._consumed.append(row_of(outcome))
             else:
@@ -217,7 +217,7 @@ class Run:
         """Writes a row, and the ones consumed before it."""
         rows = [*self.take_consumed(), row]
         await self.store.execute(runs.record(self.fence, rows))
-        self.probe.reach(Phase.EFFECT_RECORDED, self.claim.process_id)
+        self.probe.reach(Phase.effect_recorded, self.claim.process_id)
 
     def take_consumed(self) -> list[Row]:
         """Rows consumed since the last write; whoever takes them writes them."""
@@ -302,7 +302,7 @@ class Run:
                         # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
                         text = to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text
                         futures[wait.slot].set_result(text)
-            self.probe.reach(Phase.WAIT_OPENED, self.claim.process_id)
+            self.probe.reach(Phase.wait_opened, self.claim.process_id)
         finally:
             self._inflight -= 1
         self._groups[group] = [wait.slot for wait in waits]
@@ -394,7 +394,7 @@ class Run:
             await asyncio.wait([self._parking])
 
     async def _park(self) -> None:
-        self.probe.reach(Phase.PARKING, self.claim.process_id)
+        self.probe.reach(Phase.parking, self.claim.process_id)
         labels = list(self._labels.values())
         wait = to_json({"waits": labels[:32]} | ({"total": len(labels)} if len(labels) > 32 else {}))
         try:
@@ -408,7 +408,7 @@ class Run:
             await self.look()
             self._arm()
             return
-        self.probe.reach(Phase.PARKED, self.claim.process_id)
+        self.probe.reach(Phase.parked, self.claim.process_id)
         self.end(RunState.PARKED)
 
     def end(self, state: RunState) -> None:

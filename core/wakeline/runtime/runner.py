@@ -74,7 +74,7 @@ class Runner:
             body, blocking = self._body_of(claim)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
             run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge)
-            run.probe.reach(Phase.CLAIMED, claim.process_id)
+            run.probe.reach(Phase.claimed, claim.process_id)
             self.runs[claim.process_id] = run
             return await self._drive(run, body)
         except LeaseLost:
@@ -109,7 +109,8 @@ class Runner:
                 return run_engine, not engine.is_async
             case ToolCall(call=call):
                 tool = self._registry.tool(call.tool_name)
-                return lambda run: call_tool(run, tool, call.args, last_write=True), not tool.is_async
+                # Its code runs in a pool thread; no body blocks on the loop meanwhile.
+                return lambda run: call_tool(run, tool, call.args, last_write=True), False
             case SessionTurn(session_id=session_id):
                 agent = self._registry.agent(split_session_id(session_id)[0])
 
@@ -135,7 +136,7 @@ class Runner:
     async def _drive(self, run: Run, body: Callable[[Run], Awaitable[Any]]) -> str:
         if run.cancelled and "fs" not in run.claim.fields:
             return await self._finish(run, CancelledOutput(message="cancelled before it began"))
-        run.probe.reach(Phase.BODY_STARTED, run.claim.process_id)
+        run.probe.reach(Phase.body_started, run.claim.process_id)
         current_run.set(run)
         task = run.spawn(self._body(run, body))
         over = asyncio.ensure_future(run.over.wait())
@@ -257,7 +258,7 @@ class Runner:
             output = Failure(failure_class="resource_limit", code=error.code, message=str(error))
             text = output_json(output)
         status = "completed" if isinstance(output, Success) else "cancelled" if isinstance(output, CancelledOutput) else "failed"
-        run.probe.reach(Phase.FINISHING, run.claim.process_id)
+        run.probe.reach(Phase.finishing, run.claim.process_id)
         commit = self._commit(run, output) if run.turn is not None and isinstance(output, Success) else None
         call = processes.finish(
             run.claim.process_id, status, text, fence=run.fence, text=self._wake_text(run, output), consumed=run.take_consumed(), turn=commit
@@ -268,7 +269,7 @@ class Runner:
             return "lost"
         except HeadConflict:
             return await self._retry(run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first"))
-        run.probe.reach(Phase.FINISHED, run.claim.process_id)
+        run.probe.reach(Phase.finished, run.claim.process_id)
         return "finished"
 
     def _wake_text(self, run: Run, output: AwaitOutput) -> str | None:
@@ -305,7 +306,7 @@ class Runner:
 
     async def _release(self, claim: Claim, run: Run | None, *, delay_ms: int = 0) -> str:
         if run is not None:
-            run.probe.reach(Phase.HANDING_BACK, claim.process_id)
+            run.probe.reach(Phase.handing_back, claim.process_id)
         consumed = run.take_consumed() if run is not None else []
         try:
             return await self._store.execute(processes.release(claim.fence, delay_ms=delay_ms, consumed=consumed))
