@@ -118,6 +118,10 @@ class WorkerLoop:
         log.warning("owner %s was reaped; going on under a new id", self.owner)
         for run in list(self._runner.runs.values()):
             run.end(RunState.LOST)
+        if self._on_beat is not None:
+            # The supervisor beats for the old id; it starts this process again under a new one.
+            self.stop()
+            return
         self.owner = new_owner_id()
         await self._register()
 

@@ -95,6 +95,11 @@ end
 local function reap(owner, writer)
   local held = ns .. 'owned:' .. owner
   local lost = 0
+  -- First of all: a doorbell rung below must not be hinted to the dead.
+  for _, queue in ipairs(call('SMEMBERS', ns .. 'listens:' .. owner)) do
+    call('SREM', ns .. 'idle:' .. queue, owner)
+    call('SREM', rq .. ':workers:' .. queue, rq .. ':worker:' .. owner)
+  end
   for _ = 1, BOUND do
     local pid = call('SPOP', held)
     if not pid then break end
@@ -109,10 +114,6 @@ local function reap(owner, writer)
     call('HDEL', ns .. 'suspects', owner)
     call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)
     call('SREM', rq .. ':workers', rq .. ':worker:' .. owner)
-    for _, queue in ipairs(call('SMEMBERS', ns .. 'listens:' .. owner)) do
-      call('SREM', ns .. 'idle:' .. queue, owner)
-      call('SREM', rq .. ':workers:' .. queue, rq .. ':worker:' .. owner)
-    end
     call('DEL', ns .. 'listens:' .. owner, rq .. ':worker:' .. owner, rq .. ':worker:' .. owner .. ':executions')
   end
   return lost

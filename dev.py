@@ -1,0 +1,56 @@
+"""Everything a fresh clone needs, with nothing but python >= 3.11: `python3 dev.py demo`, `python3 dev.py test`, `python3 dev.py check`.
+
+Invariant: the first command builds `.venv` from requirements.lock (hashes checked); after that nothing touches the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+COMMANDS: dict[str, list[list[str]]] = {
+    "demo": [["-m", "wakeline_workers.demo"]],
+    "test": [["-m", "pytest", "-p", "no:cacheprovider"]],
+    "lint": [["-m", "ruff", "check", "."]],
+    "setup": [],
+}
+COMMANDS["check"] = [*COMMANDS["lint"], *COMMANDS["demo"], *COMMANDS["test"]]
+
+
+def main() -> int:
+    if sys.version_info < (3, 11):
+        print("dev.py needs python 3.11 or newer", file=sys.stderr)
+        return 2
+    name, *rest = sys.argv[1:] or ["help"]
+    if name not in COMMANDS:
+        print(f"usage: python3 dev.py {' | '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    set_up()
+    for command in COMMANDS[name]:
+        code = subprocess.run([str(PYTHON), *command, *rest], cwd=ROOT, check=False).returncode
+        if code:
+            return code
+    return 0
+
+
+def set_up() -> None:
+    stamp = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in ("requirements.lock", "pyproject.toml")) + sys.version.encode()).hexdigest()
+    mark = VENV / "wakeline.stamp"
+    if mark.exists() and mark.read_text() == stamp:
+        return
+    print("setting up .venv (once) …", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements.lock")], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], check=True)
+    mark.write_text(stamp)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

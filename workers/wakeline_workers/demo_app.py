@@ -1,0 +1,45 @@
+"""The app the demo runs: a refund that asks for a decision, a report that is killed in the middle of a step, an agent that is told."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from wakeline import App, AsyncTurn, Ctx
+
+app = App("demo")
+
+
+def _note(line: str) -> None:
+    with open(os.environ["WAKELINE_DEMO_NOTES"], "a", encoding="utf-8") as notes:
+        notes.write(f"{line} {os.getpid()}\n")
+
+
+@app.tool
+def charge(order: int, cents: int) -> str:
+    _note("charge")
+    return f"order {order}: {cents} cents"
+
+
+@app.engine(signals={"decision": bool})
+def refund(ctx: Ctx, order: int) -> str:
+    charged = ctx.call(charge, order, -500)
+    approved = ctx.wait("decision", bool, timeout="1d", default=False)
+    return f"{charged}, {'approved' if approved else 'refused'}"
+
+
+def slow() -> int:
+    _note("slow")
+    time.sleep(1.0)
+    return os.getpid()
+
+
+@app.engine
+def report(ctx: Ctx) -> int:
+    ctx.step("fast", _note, "fast")
+    return ctx.step("slow", slow)
+
+
+@app.agent("clerk")
+async def clerk(turn: AsyncTurn) -> str:
+    return "; ".join(f"I was told: {item.text}" for item in turn.inbox)
