@@ -24,7 +24,7 @@ COMMANDS["check"] = [*COMMANDS["lint"], *COMMANDS["demo"], *COMMANDS["test"]]
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older python meets first
         print("dev.py needs python 3.11 or newer", file=sys.stderr)
         return 2
     name, *rest = sys.argv[1:] or ["help"]

@@ -48,11 +48,7 @@ class SessionScope(Stored):
         head, _, rest = scope_id.partition(":")
         agent, _, tail = rest.partition("/")
         key, slash, frame = tail.partition("/")
-        if (
-            head != "session"
-            or (slash and not frame.removeprefix("frame:"))
-            or (frame and not frame.startswith("frame:"))
-        ):
+        if head != "session" or (slash and not frame.removeprefix("frame:")) or (frame and not frame.startswith("frame:")):
             raise wrong
         return cls(session_id=f"{agent}/{key}", agent_frame_id=frame.removeprefix("frame:"))
 
@@ -245,13 +241,7 @@ class SessionNodeCause(Tagged):
 
 
 CausalRef = Annotated[
-    TurnCause
-    | EffectCause
-    | ToolCallCause
-    | ProcessCause
-    | ProcessEventCause
-    | TriggerOccurrenceCause
-    | SessionNodeCause,
+    TurnCause | EffectCause | ToolCallCause | ProcessCause | ProcessEventCause | TriggerOccurrenceCause | SessionNodeCause,
     Field(discriminator="type"),
 ]
 

@@ -146,9 +146,7 @@ class EvictionPolicyRefused(ConfigurationError):
     """The server may evict keys, which would lose durable state."""
 
     policy: str
-    template = (
-        "Redis evicts keys (maxmemory-policy {policy}), which loses durable work. Set maxmemory-policy to noeviction."
-    )
+    template = "Redis evicts keys (maxmemory-policy {policy}), which loses durable work. Set maxmemory-policy to noeviction."
 
 
 class WrongVerb(ConfigurationError):
@@ -225,10 +223,7 @@ class TlsFailed(StoreError):
     """The TLS handshake with Redis failed."""
 
     reason: str
-    template = (
-        "TLS with Redis failed: {reason}. Give its certificate authority, "
-        "or set WAKELINE_TLS=insecure for a self-signed server you trust."
-    )
+    template = "TLS with Redis failed: {reason}. Give its certificate authority, or set WAKELINE_TLS=insecure for a self-signed server you trust."
 
 
 class StoreOutOfMemory(StoreError):
@@ -243,9 +238,7 @@ class ScriptFailed(StoreError):
 
     script: str
     reason: str
-    template = (
-        "Script {script} failed: {reason}. This is a bug or a foreign write to Wakeline's keys; run `wakeline doctor`."
-    )
+    template = "Script {script} failed: {reason}. This is a bug or a foreign write to Wakeline's keys; run `wakeline doctor`."
 
 
 # Input: the caller gave something that can be corrected.
@@ -286,9 +279,7 @@ class PayloadTooLarge(InputError):
     what: str
     size: int
     limit: int
-    template = (
-        "{what} has {size} bytes, the limit is {limit}. Store it as an attachment or elsewhere, and pass a reference."
-    )
+    template = "{what} has {size} bytes, the limit is {limit}. Store it as an attachment or elsewhere, and pass a reference."
 
 
 class InvalidDuration(InputError):
@@ -376,10 +367,7 @@ class ProcessNoLongerRetained(ProcessError):
     process_id: str
     status: str
     pruned_at_ms: int
-    template = (
-        "Process {process_id!r} ended as {status} and was pruned at {pruned_at_ms}. "
-        "Keep results longer with a larger retention."
-    )
+    template = "Process {process_id!r} ended as {status} and was pruned at {pruned_at_ms}. Keep results longer with a larger retention."
 
 
 class ProcessConflict(ProcessError):
@@ -388,10 +376,7 @@ class ProcessConflict(ProcessError):
     process_id: str
     existing: object
     given: object
-    template = (
-        "Process {process_id!r} exists with other content ({existing}, given {given}). "
-        "Use another id, or send the same input."
-    )
+    template = "Process {process_id!r} exists with other content ({existing}, given {given}). Use another id, or send the same input."
 
 
 class ProcessAlreadyTerminal(ProcessError):
@@ -439,10 +424,7 @@ class ReplayConflict(ProcessError):
 
     process_id: str
     replay_key: str
-    template = (
-        "Replay key {replay_key!r} of process {process_id!r} was used with other content. "
-        "Use a new key for new content."
-    )
+    template = "Replay key {replay_key!r} of process {process_id!r} was used with other content. Use a new key for new content."
 
 
 class ReplayKeyRequired(ProcessError):
@@ -464,9 +446,7 @@ class NotExternal(ProcessError):
     """Only external processes are reported from outside."""
 
     process_id: str
-    template = (
-        "Process {process_id!r} is run by workers and cannot be reported from outside. Signal or cancel it instead."
-    )
+    template = "Process {process_id!r} is run by workers and cannot be reported from outside. Signal or cancel it instead."
 
 
 class TerminalOutcomeMismatch(ProcessError):
@@ -475,10 +455,7 @@ class TerminalOutcomeMismatch(ProcessError):
     event_type: str
     declared: str
     given: str
-    template = (
-        "{event_type!r} ends a process as {declared}, but its output says {given}. "
-        "Send the output of the declared state."
-    )
+    template = "{event_type!r} ends a process as {declared}, but its output says {given}. Send the output of the declared state."
 
 
 class ExternalRefConflict(ProcessError):
@@ -487,10 +464,7 @@ class ExternalRefConflict(ProcessError):
     process_id: str
     existing: object
     given: object
-    template = (
-        "Process {process_id!r} already refers to {existing}; it cannot also refer to {given}. "
-        "Start another process for it."
-    )
+    template = "Process {process_id!r} already refers to {existing}; it cannot also refer to {given}. Start another process for it."
 
 
 class TransitionRefused(ProcessError):
@@ -499,9 +473,7 @@ class TransitionRefused(ProcessError):
     process_id: str
     status: str
     event: str
-    template = (
-        "Event {event} cannot follow in process {process_id!r}, which is {status}. Export the process and report this."
-    )
+    template = "Event {event} cannot follow in process {process_id!r}, which is {status}. Export the process and report this."
 
 
 class ProcessEnded(ProcessError):
@@ -601,9 +573,7 @@ class ParkSwallowed(RunError):
     """A body caught the signal that parks it and went on."""
 
     process_id: str
-    template = (
-        "The body of {process_id!r} caught Parked and went on. Do not catch BaseException around waits; use ctx.defer."
-    )
+    template = "The body of {process_id!r} caught Parked and went on. Do not catch BaseException around waits; use ctx.defer."
 
 
 class JournalCorrupt(RunError):

@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 import redis
-
 from wakeline.clock import VirtualClock
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
@@ -202,9 +201,7 @@ class World:
 
     def append(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None, **over: Any) -> processes.Appended:
         """The store's append, without the checks a client makes before it."""
-        return self.do(
-            processes.append(pid, event_type, to_json(payload), replay_key=key, canonical=canonical_json(payload), **over)
-        )
+        return self.do(processes.append(pid, event_type, to_json(payload), replay_key=key, canonical=canonical_json(payload), **over))
 
     def emit(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """A client's append, checks included."""

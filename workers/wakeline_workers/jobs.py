@@ -13,6 +13,7 @@ from wakeline.app import App
 from wakeline.names import new_claim_id, new_owner_id
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
+
 from wakeline_workers.loading import load_app
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.store import fleet
+
 from wakeline_workers.loading import load_app
 
 

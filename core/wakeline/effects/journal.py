@@ -10,7 +10,7 @@ from typing import Any
 
 from wakeline import errors
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import WakelineError, WaitFailed
+from wakeline.errors import WaitFailed, WakelineError
 from wakeline.values import canonical_json, from_json, to_json
 
 _KEPT_ARGS = 2048
@@ -30,9 +30,7 @@ class JournalRow:
     envelope: Any = None
 
     @classmethod
-    def of(
-        cls, n: int, envelope: Envelope, digest: str, outcome: Any, error: WakelineError | None, at_ms: int
-    ) -> JournalRow:
+    def of(cls, n: int, envelope: Envelope, digest: str, outcome: Any, error: WakelineError | None, at_ms: int) -> JournalRow:
         """The row of an effect that just ended."""
         args = envelope.args if envelope.args is not None and len(canonical_json(envelope.args)) <= _KEPT_ARGS else None
         return cls(n, envelope.name, digest, at_ms, outcome, error.to_json() if error else None, args)

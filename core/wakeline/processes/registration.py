@@ -106,9 +106,7 @@ class Choices(TypedDict):
     options: NotRequired[dict[str, Any]]
 
 
-def prepare(
-    *, id: str, input: ProcessInput, provenance: Provenance, queue: str, **choices: Unpack[Choices]
-) -> Registration:
+def prepare(*, id: str, input: ProcessInput, provenance: Provenance, queue: str, **choices: Unpack[Choices]) -> Registration:
     """A complete and checked registration: identity, incarnation and recovery are filled in where they were left out.
 
     `queue` is RQ's name of it, namespace included. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`.

@@ -14,8 +14,8 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from wakeline.engines.engine import Engine
 from wakeline.runtime.bridge import Bridge
-from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.context import Approval as AsyncApproval
+from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.context import Child as AsyncChild
 from wakeline.runtime.turn import AsyncTurn, Inbox
 from wakeline.tools.tool import Duration, Tool

@@ -31,9 +31,7 @@ async def call_tool(run: Run, tool: Tool[..., Any], given: dict[str, Any], *, ke
     for attempt in range(1, most + 1):
         row_key = base if attempt == 1 else f"{base}~{attempt}"
         try:
-            outcome = await run.effect(
-                envelope.kind, envelope.name, given, _Attempt(run, tool, given, base, attempt, most), key=row_key, lazily=last_write
-            )
+            outcome = await run.effect(envelope.kind, envelope.name, given, _Attempt(run, tool, given, base, attempt, most), key=row_key, lazily=last_write)
         except ToolFailed as failure:
             if failure.final or attempt == most:
                 raise
@@ -147,6 +145,4 @@ async def _completion(run: Run, tool: Tool[..., Any], base: str, pending: dict[s
             failure = ("timeout", "tool_completion_timeout", "nobody completed the call in time")
         case Cancelled():
             failure = ("execution", "cancelled", "the pending call was cancelled")
-    raise ToolFailed(
-        tool=tool.name, failure_class=failure[0], failure_code=failure[1], failure_message=failure[2], final=True, retry_after_ms=None
-    )
+    raise ToolFailed(tool=tool.name, failure_class=failure[0], failure_code=failure[1], failure_message=failure[2], final=True, retry_after_ms=None)

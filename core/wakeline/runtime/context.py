@@ -16,16 +16,16 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from wakeline import arguments
 from wakeline.causality import ProcessCause, SessionScope
-from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
+from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
-from wakeline.errors import ControlFlow, InvalidArguments, LeaseLost, Stopped, UndeclaredEvent, WaitCancelled, WaitFailed, WaitTimeout
+from wakeline.errors import ControlFlow, UndeclaredEvent, WaitCancelled, WaitFailed, WaitTimeout
 from wakeline.names import LIFECYCLE_TYPES, check_signal_name, child_id, signal_event_type, signal_replay_key
 from wakeline.processes.events import materialise
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import check_payload, schema_hash
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.options import NOTHING, Options
-from wakeline.runtime.run import Run, RunState, WaitFor
+from wakeline.runtime.run import Run, WaitFor
 from wakeline.runtime.service import wake_of
 from wakeline.runtime.starting import registration_of
 from wakeline.store import processes

@@ -367,8 +367,11 @@ class Run:
     @property
     def only_waits(self) -> bool:
         """True when nothing but unresolved waits is outstanding."""
-        return bool(self._groups) and not self._inflight and self.replay.idle and all(
-            any(not self._open[slot].done() for slot in ids) for ids in self._groups.values()
+        return (
+            bool(self._groups)
+            and not self._inflight
+            and self.replay.idle
+            and all(any(not self._open[slot].done() for slot in ids) for ids in self._groups.values())
         )
 
     def _arm(self) -> None:

@@ -318,4 +318,3 @@ class Runner:
             await self._store.execute(processes.continue_as_new(run.fence, to_json(again.payload)))
         except LeaseLost:
             log.info("%s: continued by another worker", run.claim.process_id)
-

