@@ -1,0 +1,26 @@
+"""Two clocks: production asks Redis, tests move their own."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from wakeline.clock import ServerClock, VirtualClock
+from wakeline.errors import InvalidDuration
+
+
+def test_production_leaves_the_time_to_the_server():
+    assert ServerClock().script_time() == ""
+    assert abs(ServerClock().now_ms() - time.time() * 1000) < 5_000
+
+
+def test_a_virtual_clock_stands_still_until_it_is_moved():
+    clock = VirtualClock()
+    assert (clock.now_ms(), clock.script_time()) == (1_700_000_000_000, "1700000000000")
+    assert clock.advance("1m") == 1_700_000_060_000
+    assert clock.script_time() == "1700000060000"
+
+
+def test_a_virtual_clock_never_goes_back():
+    with pytest.raises(InvalidDuration):
+        VirtualClock().advance(-1)
