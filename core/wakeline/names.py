@@ -139,7 +139,8 @@ def new_claim_id() -> str:
 
 
 def _random(length: int) -> str:
-    return "".join(secrets.choice(_SORTABLE) for _ in range(length))
+    # 256 is a multiple of 32, so the low five bits of a random byte are as random as a choice among 32.
+    return "".join(_SORTABLE[byte & 31] for byte in secrets.token_bytes(length))
 
 
 def child_id(parent: str, incarnation: str, generation: int, replay_key: str) -> ProcessId:

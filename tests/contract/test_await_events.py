@@ -231,10 +231,6 @@ def test_a_wait_opened_under_a_cancel_is_cancelled_at_once(world: World) -> None
     assert world.open(fence, completion()) == [runs.Opened("done", CANCELLED)]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a wait answered by a pending cancel leaves no resolved slot, so a later resolver is told it was first",
-)
 def test_a_resolver_that_comes_after_such_a_wait_learns_of_the_cancel(world: World) -> None:
     fence = world.running("p")
     world.go(world.service.cancel("p", "enough"))

@@ -54,6 +54,16 @@ def test_an_owner_seen_expired_once_keeps_its_work(world: World) -> None:
     assert world.view().journal == ("step:1",)
 
 
+def test_two_looks_have_to_be_a_heartbeat_apart(world: World) -> None:
+    world.running("p", "o_1")
+    world.clock.advance("6s")
+    assert [world.tick().reaped, world.tick().reaped] == [0, 0]
+    world.clock.advance("1999ms")
+    assert world.tick().reaped == 0
+    world.clock.advance("1ms")
+    assert world.tick().reaped == 1
+
+
 def test_a_reaped_owner_is_refused(world: World) -> None:
     world.running("p", "o_1")
     world.lose("o_1")

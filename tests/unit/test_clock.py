@@ -9,18 +9,18 @@ from wakeline.clock import ServerClock, VirtualClock
 from wakeline.errors import InvalidDuration
 
 
-def test_production_leaves_the_time_to_the_server():
+def test_production_leaves_the_time_to_the_server() -> None:
     assert ServerClock().script_time() == ""
     assert abs(ServerClock().now_ms() - time.time() * 1000) < 5_000
 
 
-def test_a_virtual_clock_stands_still_until_it_is_moved():
+def test_a_virtual_clock_stands_still_until_it_is_moved() -> None:
     clock = VirtualClock()
     assert (clock.now_ms(), clock.script_time()) == (1_700_000_000_000, "1700000000000")
     assert clock.advance("1m") == 1_700_000_060_000
     assert clock.script_time() == "1700000060000"
 
 
-def test_a_virtual_clock_never_goes_back():
+def test_a_virtual_clock_never_goes_back() -> None:
     with pytest.raises(InvalidDuration):
         VirtualClock().advance(-1)

@@ -26,7 +26,7 @@ def sample(kind: type[WakelineError]) -> WakelineError:
     return error
 
 
-def test_codes_are_unique():
+def test_codes_are_unique() -> None:
     codes = [kind.code for kind in tree()]
     assert sorted(codes) == sorted(set(codes))
 
@@ -45,17 +45,17 @@ def test_codes_are_unique():
         (errors.ReplayMismatch, "replay_mismatch"),
     ],
 )
-def test_codes_are_pinned(kind: type[WakelineError], code: str):
+def test_codes_are_pinned(kind: type[WakelineError], code: str) -> None:
     assert kind.code == code
 
 
-def test_only_these_may_be_repeated():
+def test_only_these_may_be_repeated() -> None:
     leaves = {kind.__name__ for kind in tree() if kind.retryable}
     assert leaves == {"RedisUnavailable", "StoreOutOfMemory", "RetryAfter", "HeadConflict"}
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
-def test_every_error_survives_pickling_and_json(kind: type[WakelineError]):
+def test_every_error_survives_pickling_and_json(kind: type[WakelineError]) -> None:
     error = sample(kind)
     for copy in (pickle.loads(pickle.dumps(error)), errors.from_json(error.to_json())):
         assert type(copy) is kind
@@ -63,12 +63,12 @@ def test_every_error_survives_pickling_and_json(kind: type[WakelineError]):
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
-def test_every_class_stands_in_the_drawn_tree(kind: type[WakelineError]):
+def test_every_class_stands_in_the_drawn_tree(kind: type[WakelineError]) -> None:
     assert errors.__doc__ is not None
     assert re.search(rf"\b{kind.__name__}\b", errors.__doc__)
 
 
-def test_fields_are_attributes_and_part_of_the_message():
+def test_fields_are_attributes_and_part_of_the_message() -> None:
     error = errors.MailboxFull(process_id="p_1", limit=1024)
     assert (error.process_id, error.limit) == ("p_1", 1024)
     assert str(error) == "Process 'p_1' has 1024 signals it has not taken. Send again when it has taken some."
@@ -80,35 +80,35 @@ def test_fields_are_attributes_and_part_of_the_message():
     }
 
 
-def test_braces_in_a_field_are_no_template():
+def test_braces_in_a_field_are_no_template() -> None:
     assert str(errors.NonRetryable("no {braces} here")) == "no {braces} here"
 
 
 @pytest.mark.parametrize("fields", [{}, {"process_id": "p_1", "other": 1}])
-def test_missing_or_unknown_fields_are_a_programming_error(fields: dict[str, object]):
+def test_missing_or_unknown_fields_are_a_programming_error(fields: dict[str, object]) -> None:
     kind: type[WakelineError] = errors.ProcessNotFound
     with pytest.raises(TypeError, match="ProcessNotFound takes process_id"):
         kind(**fields)
 
 
-def test_fields_with_a_default_may_be_left_out():
+def test_fields_with_a_default_may_be_left_out() -> None:
     error = errors.ToolFailed(tool="charge", failure_class="execution", failure_code="x", failure_message="y")
     assert (error.final, error.retry_after_ms) == (False, None)
 
 
-def test_an_unknown_recorded_error_keeps_its_code_and_message():
+def test_an_unknown_recorded_error_keeps_its_code_and_message() -> None:
     error = errors.from_json({"code": "from_the_future", "message": "what it said", "fields": {"a": 1}})
     assert isinstance(error, errors.UnknownError)
     assert (error.original_code, str(error)) == ("from_the_future", "from_the_future: what it said")
 
 
-def test_a_recorded_error_with_other_fields_is_not_guessed():
+def test_a_recorded_error_with_other_fields_is_not_guessed() -> None:
     error = errors.from_json({"code": "process_not_found", "message": "gone", "fields": {"renamed": 1}})
     assert isinstance(error, errors.UnknownError)
     assert error.original_message == "gone"
 
 
 @pytest.mark.parametrize("kind", [errors.Parked, errors.Stopped])
-def test_control_flow_passes_except_exception(kind: type[BaseException]):
+def test_control_flow_passes_except_exception(kind: type[BaseException]) -> None:
     assert not issubclass(kind, Exception)
     assert not issubclass(kind, WakelineError)

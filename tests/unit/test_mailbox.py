@@ -16,7 +16,7 @@ def taken(box: Mailbox) -> dict[str, str]:
     return {wait: signal.signal_id for wait, signal in (box.resolved | box.consumed).items()}
 
 
-def test_the_nth_signal_resolves_the_nth_wait():
+def test_the_nth_signal_resolves_the_nth_wait() -> None:
     box = Mailbox()
     assert [box.deliver("go", key) for key in "abc"] == [1, 2, 3]
     for wait in ("w1", "w2", "w3"):
@@ -24,7 +24,7 @@ def test_the_nth_signal_resolves_the_nth_wait():
     assert taken(box) == {"w1": "a", "w2": "b", "w3": "c"}
 
 
-def test_two_senders_while_one_wait_is_open():
+def test_two_senders_while_one_wait_is_open() -> None:
     # W1 of the reference: the second signal must not be lost on the wait that the first one took.
     box = Mailbox()
     box.open("w1", "go")
@@ -34,7 +34,7 @@ def test_two_senders_while_one_wait_is_open():
     assert taken(box) == {"w1": "a", "w2": "b"}
 
 
-def test_a_signal_goes_to_the_wait_of_its_name():
+def test_a_signal_goes_to_the_wait_of_its_name() -> None:
     box = Mailbox()
     box.open("w1", "go")
     box.deliver("stop", "a")
@@ -42,7 +42,7 @@ def test_a_signal_goes_to_the_wait_of_its_name():
     assert [signal.signal_id for signal in box.kept] == ["a"]
 
 
-def test_a_resend_returns_the_first_sequence_and_resolves_nothing_new():
+def test_a_resend_returns_the_first_sequence_and_resolves_nothing_new() -> None:
     box = Mailbox()
     box.open("w1", "go")
     assert box.deliver("go", "a", "1") == 1
@@ -51,14 +51,14 @@ def test_a_resend_returns_the_first_sequence_and_resolves_nothing_new():
     assert taken(box) == {"w1": "a"}
 
 
-def test_a_resend_with_other_content_is_a_conflict():
+def test_a_resend_with_other_content_is_a_conflict() -> None:
     box = Mailbox()
     box.deliver("go", "a", "1")
     with pytest.raises(ReplayConflict):
         box.deliver("go", "a", "2")
 
 
-def test_a_given_up_wait_consumes_nothing():
+def test_a_given_up_wait_consumes_nothing() -> None:
     box = Mailbox()
     box.open("w1", "go")
     box.give_up("w1")
@@ -67,7 +67,7 @@ def test_a_given_up_wait_consumes_nothing():
     assert taken(box) == {"w2": "a"}
 
 
-def test_a_signal_that_resolved_a_given_up_wait_returns_to_the_head():
+def test_a_signal_that_resolved_a_given_up_wait_returns_to_the_head() -> None:
     box = Mailbox()
     box.open("w1", "go")
     box.deliver("go", "a")
@@ -76,7 +76,7 @@ def test_a_signal_that_resolved_a_given_up_wait_returns_to_the_head():
     assert [signal.signal_id for signal in box.kept] == ["a", "b"]
 
 
-def test_waits_given_up_in_any_order_leave_signals_in_the_order_they_were_sent():
+def test_waits_given_up_in_any_order_leave_signals_in_the_order_they_were_sent() -> None:
     box = Mailbox()
     for wait, key in (("w1", "a"), ("w2", "b")):
         box.open(wait, "go")
@@ -86,7 +86,7 @@ def test_waits_given_up_in_any_order_leave_signals_in_the_order_they_were_sent()
     assert [signal.signal_id for signal in box.kept] == ["a", "b"]
 
 
-def test_a_returned_signal_resolves_the_wait_that_is_open_now():
+def test_a_returned_signal_resolves_the_wait_that_is_open_now() -> None:
     box = Mailbox()
     box.open("w1", "go")
     box.deliver("go", "a")
@@ -96,7 +96,7 @@ def test_a_returned_signal_resolves_the_wait_that_is_open_now():
     assert box.kept == []
 
 
-def test_a_journaled_signal_stays_consumed():
+def test_a_journaled_signal_stays_consumed() -> None:
     box = Mailbox()
     box.open("w1", "go")
     box.deliver("go", "a")
@@ -106,7 +106,7 @@ def test_a_journaled_signal_stays_consumed():
     assert box.kept == []
 
 
-def test_a_late_duplicate_does_not_reopen_a_wait():
+def test_a_late_duplicate_does_not_reopen_a_wait() -> None:
     box = Mailbox()
     box.open("w1", "go")
     box.give_up("w1")
@@ -115,7 +115,7 @@ def test_a_late_duplicate_does_not_reopen_a_wait():
     assert taken(box) == {}
 
 
-def test_a_full_mailbox_refuses_and_writes_nothing():
+def test_a_full_mailbox_refuses_and_writes_nothing() -> None:
     box = Mailbox(limit=2)
     box.deliver("go", "a")
     box.deliver("stop", "b")
@@ -127,7 +127,7 @@ def test_a_full_mailbox_refuses_and_writes_nothing():
     assert box.deliver("halt", "d") == 3
 
 
-def test_the_limit_is_pinned():
+def test_the_limit_is_pinned() -> None:
     assert MAILBOX_LIMIT == 1024
 
 
@@ -138,7 +138,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_no_order_of_steps_loses_or_doubles_a_signal(script: list[tuple[str, str, int]]):
+def test_no_order_of_steps_loses_or_doubles_a_signal(script: list[tuple[str, str, int]]) -> None:
     box = Mailbox()
     for verb, name, number in script:
         wait = f"{name}{number}"

@@ -31,52 +31,52 @@ from wakeline.names import (
 
 
 @pytest.mark.parametrize("value", ["a", "crawl-7", "A.b_c:d~e-f", "0" * 128])
-def test_process_ids(value: str):
+def test_process_ids(value: str) -> None:
     assert check_process_id(value) == value
 
 
 @pytest.mark.parametrize("value", ["", " ", "-a", "_a", "a b", "a/b", "a#1", "é", "a\n", "0" * 129, None, 7])
-def test_what_is_no_process_id(value: Any):
+def test_what_is_no_process_id(value: Any) -> None:
     with pytest.raises(InvalidId):
         check_process_id(value)
 
 
-def test_system_ids_are_the_systems():
+def test_system_ids_are_the_systems() -> None:
     assert check_process_id("process:turn:x:1", system=True) == "process:turn:x:1"
     with pytest.raises(InvalidId):
         check_process_id("process:turn:x:1")
 
 
 @pytest.mark.parametrize("value", ["publish", "page_done-2", "7"])
-def test_signal_names(value: str):
+def test_signal_names(value: str) -> None:
     assert signal_event_type(value) == "signal." + value
 
 
 @pytest.mark.parametrize("value", ["", "a.b", "a b", "a:b", "é", "a\n"])
-def test_what_is_no_signal_name(value: str):
+def test_what_is_no_signal_name(value: str) -> None:
     with pytest.raises(InvalidId):
         check_signal_name(value)
 
 
 @pytest.mark.parametrize("check", [check_namespace, check_queue, check_event_type])
 @pytest.mark.parametrize("value", ["", "{a}", "a b", ".a", "a/b", "x" * 200])
-def test_other_names_are_checked(check: Any, value: str):
+def test_other_names_are_checked(check: Any, value: str) -> None:
     with pytest.raises(InvalidId):
         check(value)
 
 
-def test_session_ids_are_agent_and_key():
+def test_session_ids_are_agent_and_key() -> None:
     assert session_id("helper", "u42") == "helper/u42"
     assert split_session_id("helper/u42") == ("helper", "u42")
 
 
 @pytest.mark.parametrize("value", ["helper", "/u42", "helper/", "a/b/c", "he lper/u42"])
-def test_what_is_no_session_id(value: str):
+def test_what_is_no_session_id(value: str) -> None:
     with pytest.raises(InvalidId):
         split_session_id(value)
 
 
-def test_generated_ids_follow_their_grammars():
+def test_generated_ids_follow_their_grammars() -> None:
     for _ in range(200):
         assert re.fullmatch("p_[0-9a-v]{20}", check_process_id(new_process_id()))
         assert re.fullmatch("[0-9a-v]{8}", new_incarnation())
@@ -84,12 +84,12 @@ def test_generated_ids_follow_their_grammars():
         assert re.fullmatch("[0-9a-v]{10}", new_claim_id())
 
 
-def test_generated_ids_differ():
+def test_generated_ids_differ() -> None:
     assert len({new_process_id(1) for _ in range(1000)}) == 1000
 
 
 @given(st.integers(0, 2**47), st.integers(0, 2**47))
-def test_process_ids_sort_by_time(one: int, other: int):
+def test_process_ids_sort_by_time(one: int, other: int) -> None:
     first, second = new_process_id(one)[:12], new_process_id(other)[:12]
     assert (first < second) == (one < other)
 
@@ -103,21 +103,21 @@ def test_process_ids_sort_by_time(one: int, other: int):
         ("é", 1, "wl-_c3_a9-1"),
     ],
 )
-def test_doorbell_golden_vectors(process_id: str, epoch: int, doorbell: str):
+def test_doorbell_golden_vectors(process_id: str, epoch: int, doorbell: str) -> None:
     assert doorbell_id(process_id, epoch) == doorbell
 
 
 @given(st.from_regex(f"^{names.ID_GRAMMAR}$").map(str.strip), st.from_regex(f"^{names.ID_GRAMMAR}$").map(str.strip))
-def test_doorbells_of_two_processes_differ(one: str, other: str):
+def test_doorbells_of_two_processes_differ(one: str, other: str) -> None:
     assert (doorbell_id(one, 1) == doorbell_id(other, 1)) == (one == other)
     assert re.fullmatch("wl-[A-Za-z0-9_]+-1", doorbell_id(one, 1))
 
 
-def test_child_id_golden_vector():
+def test_child_id_golden_vector() -> None:
     assert child_id("p_1", "inc00001", 1, "start:page:aa:1") == "c_l6ochz2epnb3irhzvlk2vvs4iq"
 
 
-def test_child_id_depends_on_every_part():
+def test_child_id_depends_on_every_part() -> None:
     ids = {
         child_id("p_1", "inc00001", 1, "k"),
         child_id("p_2", "inc00001", 1, "k"),
@@ -128,18 +128,18 @@ def test_child_id_depends_on_every_part():
     assert len(ids) == 5
 
 
-def test_replay_keys():
+def test_replay_keys() -> None:
     assert signal_replay_key("p_1", "publish", "slack-991") == "process:p_1:signal.publish:slack-991"
     assert terminal_replay_key("p_1", "process.completed") == "process:p_1:terminal:process.completed"
 
 
 @pytest.mark.parametrize("signal_id", ["", "  "])
-def test_a_signal_needs_an_idempotency_key(signal_id: str):
+def test_a_signal_needs_an_idempotency_key(signal_id: str) -> None:
     with pytest.raises(InvalidId):
         signal_replay_key("p_1", "publish", signal_id)
 
 
-def test_core_event_types_are_pinned():
+def test_core_event_types_are_pinned() -> None:
     assert sorted(names.LIFECYCLE_TYPES) == [
         "process.abandoned",
         "process.cancel_requested",

@@ -22,7 +22,7 @@ FORMS: list[tuple[AwaitOutput, str, str]] = [
 
 
 @pytest.mark.parametrize(("output", "text", "state"), FORMS)
-def test_outputs_are_pinned_and_read_back(output: AwaitOutput, text: str, state: str):
+def test_outputs_are_pinned_and_read_back(output: AwaitOutput, text: str, state: str) -> None:
     assert outputs.to_json(output) == text
     assert outputs.from_json(text) == output
     assert outputs.state_of(output) == state
@@ -41,14 +41,14 @@ def test_outputs_are_pinned_and_read_back(output: AwaitOutput, text: str, state:
         '{"type":"abandoned"}',
     ],
 )
-def test_what_is_no_output(text: str):
+def test_what_is_no_output(text: str) -> None:
     with pytest.raises(InvalidPayload):
         outputs.from_json(text)
     with pytest.raises(InvalidPayload):
         outputs.output_of(text)
 
 
-def test_failure_classes_are_pinned():
+def test_failure_classes_are_pinned() -> None:
     assert outputs.FAILURE_CLASSES == (
         "invalid_request",
         "unavailable",
@@ -61,11 +61,11 @@ def test_failure_classes_are_pinned():
     )
 
 
-def test_a_success_is_its_value():
+def test_a_success_is_its_value() -> None:
     assert outputs.raise_for("p_1", Success([1])) == [1]
 
 
-def test_other_outputs_are_errors():
+def test_other_outputs_are_errors() -> None:
     with pytest.raises(ProcessFailed) as failed:
         outputs.raise_for("p_1", Failure("external", "red", "tests failed"))
     assert failed.value.fields == {

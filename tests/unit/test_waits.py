@@ -40,12 +40,12 @@ TOKEN = "wt1.WyJwXzEiLCJpbmMwMDAwMSIsInYxNmRJZW9wNGYtLXNOdk9LaE95SlpmRVNQIixudWx
         (RuntimeOperationScope("op"), Custom("k"), "v1tDHKoc5G6eI_I2wKAPjX0C_b"),
     ],
 )
-def test_key_id_golden_vectors(scope: ExecutionScope, identity: WaitIdentity, expected: str):
+def test_key_id_golden_vectors(scope: ExecutionScope, identity: WaitIdentity, expected: str) -> None:
     # E32, E49, E55: bytes are the same in every instance, framed, and carry their version.
     assert key_id(scope, identity) == expected
 
 
-def test_every_field_of_a_signal_wait_is_part_of_its_id():
+def test_every_field_of_a_signal_wait_is_part_of_its_id() -> None:
     changed = [
         READY,
         replace(READY, process_id="p_2"),
@@ -57,7 +57,7 @@ def test_every_field_of_a_signal_wait_is_part_of_its_id():
     assert len({key_id(ProcessScope("p_1"), identity) for identity in changed}) == 6
 
 
-def test_the_kind_of_wait_is_part_of_its_id():
+def test_the_kind_of_wait_is_part_of_its_id() -> None:
     scope = ProcessScope("p_1")
     assert len({key_id(scope, identity) for identity in (Timer("x"), Custom("x"), ToolCompletion("x"))}) == 3
 
@@ -76,13 +76,13 @@ def test_the_kind_of_wait_is_part_of_its_id():
         lambda: Custom(""),
     ],
 )
-def test_blank_parts_and_ordinals_below_one_are_refused(make: Callable[[], WaitIdentity]):
+def test_blank_parts_and_ordinals_below_one_are_refused(make: Callable[[], WaitIdentity]) -> None:
     with pytest.raises(InvalidWaitIdentity) as caught:
         make()
     assert caught.value.code == "invalid_await_event_wait_identity"
 
 
-def test_two_mints_are_equal_and_verify():
+def test_two_mints_are_equal_and_verify() -> None:
     # E5, E58: deriving a key again gives the same key.
     key = mint(SECRET, ProcessScope("p_1"), READY)
     assert key == mint(SECRET, ProcessScope("p_1"), READY)
@@ -102,21 +102,21 @@ def test_two_mints_are_equal_and_verify():
     ],
     ids=["signature", "longer", "empty", "key id", "scope", "identity"],
 )
-def test_a_tampered_key_is_refused(tampered: Callable[[AwaitEventKey], AwaitEventKey]):
+def test_a_tampered_key_is_refused(tampered: Callable[[AwaitEventKey], AwaitEventKey]) -> None:
     # E33, E53
     assert not verify(SECRET, tampered(mint(SECRET, ProcessScope("p_1"), READY)))
 
 
-def test_a_key_of_another_namespace_is_refused():
+def test_a_key_of_another_namespace_is_refused() -> None:
     assert not verify(b"other", mint(SECRET, ProcessScope("p_1"), READY))
 
 
-def test_token_golden_vector():
+def test_token_golden_vector() -> None:
     assert encode_token(SECRET, "p_1", "inc00001", "v16dIeop4f--sNvOKhOyJZfESP") == TOKEN
 
 
 @pytest.mark.parametrize("expires_ms", [None, 0, 1_700_000_000_000])
-def test_tokens_carry_their_claims(expires_ms: int | None):
+def test_tokens_carry_their_claims(expires_ms: int | None) -> None:
     token = encode_token(SECRET, "p_1", "inc00001", "v1x", expires_ms)
     assert decode_token(SECRET, token) == TokenClaims("p_1", "inc00001", "v1x", expires_ms)
 
@@ -126,30 +126,30 @@ def test_tokens_carry_their_claims(expires_ms: int | None):
     ["", "wt1", "wt1..", "wt1.a.b", "wt2" + TOKEN[3:], TOKEN + "A", TOKEN + "=", TOKEN[:-1], TOKEN[:-1] + "5", TOKEN + ".x"]
     + [TOKEN.replace("WyJw", "WyJx"), "é" + TOKEN, TOKEN + "é", "wt1.\ud800.x"],
 )
-def test_every_bad_token_has_the_same_answer(forged: str):
+def test_every_bad_token_has_the_same_answer(forged: str) -> None:
     with pytest.raises(AwaitEventUnknownOrRevoked) as caught:
         decode_token(SECRET, forged)
     assert caught.value.fields == {}
 
 
-def test_a_token_of_another_namespace_has_that_answer_too():
+def test_a_token_of_another_namespace_has_that_answer_too() -> None:
     with pytest.raises(AwaitEventUnknownOrRevoked):
         decode_token(b"other", TOKEN)
 
 
 @given(st.text(max_size=60))
-def test_no_text_is_a_token_by_chance(text: str):
+def test_no_text_is_a_token_by_chance(text: str) -> None:
     with pytest.raises(AwaitEventUnknownOrRevoked):
         decode_token(SECRET, text)
 
 
 @pytest.mark.parametrize("claims", [("", "i", "k"), ("p", "", "k"), ("p", "i", "")])
-def test_a_token_without_a_claim_is_not_made(claims: tuple[str, str, str]):
+def test_a_token_without_a_claim_is_not_made(claims: tuple[str, str, str]) -> None:
     with pytest.raises(InvalidToken):
         encode_token(SECRET, *claims)
 
 
-def test_a_token_that_expires_before_1970_is_not_made():
+def test_a_token_that_expires_before_1970_is_not_made() -> None:
     with pytest.raises(InvalidToken):
         encode_token(SECRET, "p", "i", "k", -1)
 
@@ -165,18 +165,18 @@ def test_a_token_that_expires_before_1970_is_not_made():
         (Cancelled(), '{"status":"cancelled"}'),
     ],
 )
-def test_resolutions_are_pinned_and_read_back(resolution: Resolution, text: str):
+def test_resolutions_are_pinned_and_read_back(resolution: Resolution, text: str) -> None:
     assert resolutions.to_json(resolution) == text
     assert resolutions.from_json(text) == resolution
 
 
 @pytest.mark.parametrize("text", ["{}", "null", "[]", '{"status":"maybe"}', '{"status":"err"}', '{"status":"err","payload":{}}', "{"])
-def test_what_is_no_resolution(text: str):
+def test_what_is_no_resolution(text: str) -> None:
     with pytest.raises(InvalidPayload):
         resolutions.from_json(text)
 
 
-def test_a_timeout_is_no_null():
+def test_a_timeout_is_no_null() -> None:
     values: list[Any] = [resolutions.from_json('{"status":"ok","value":null}'), resolutions.from_json('{"status":"timeout"}')]
     assert values == [Ok(None), TimedOut()]
     assert values[0] != values[1]

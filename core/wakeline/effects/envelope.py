@@ -1,21 +1,23 @@
-"""What an effect is, for the journal: kind, name, arguments; its hash and its replay key.
+"""What identifies an effect: its envelope, the envelope's hash, its replay key, and where two envelopes differ.
 
-Invariant: keys come from local facts only (name, arguments, occurrence), so changed arguments are another key and never silently a hit.
+Invariant: it is all a function of the process' own facts (name, arguments, occurrence). No parent, worker, attempt or
+time goes in: a re-run on any worker derives the same keys, and changed arguments are another key, never silently a hit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from wakeline.values import canonical_json, content_hash
 
-_SHOWN = 8
+SHOWN_PATHS = 8
+"""A mismatch names this many places and counts the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One effect as a body asks for it; ``args`` is JSON data."""
+    """One effect as a body asks for it: what kind it is, its name, its arguments as JSON data."""
 
     kind: str
     name: str
@@ -23,28 +25,43 @@ class Envelope:
 
 
 def envelope_hash(envelope: Envelope) -> str:
-    """32 hex characters over kind, name and canonical arguments."""
-    return content_hash(envelope.kind, envelope.name, canonical_json(envelope.args))[:32]
+    """Thirty-two hex digits over kind, name and canonical arguments."""
+    args = canonical_json(envelope.args, f"The arguments of {envelope.name}")
+    return content_hash(envelope.kind, envelope.name, args)[:32]
 
 
 def replay_key(name: str, args_hash: str, occurrence: int) -> str:
-    """``<name>:<argument hash>:<occurrence>``, occurrences from 1."""
+    """The key of an effect in its journal: `<name>:<argument hash>:<occurrence>`, the occurrence counted from 1."""
     return f"{name}:{args_hash[:16]}:{occurrence}"
 
 
 def diff_paths(old: Any, new: Any) -> tuple[list[str], int]:
-    """Where two argument values differ: the first eight paths, and how many there are."""
+    """The places where two argument values differ, as `args.a[2]`: the first eight, and how many there are.
+
+    Lists are compared place by place, so a swap shows both places. Values that are canonically equal do not differ.
+    """
+    found = _differences(old, new, "args")
+    return found[:SHOWN_PATHS], len(found)
+
+
+def _differences(old: Any, new: Any, path: str) -> list[str]:
+    befores, afters = _members(old), _members(new)
+    if befores is None or afters is None or isinstance(old, list) != isinstance(new, list):
+        return [] if canonical_json(old) == canonical_json(new) else [path]
     found: list[str] = []
-    _walk("args", old, new, found)
-    return found[:_SHOWN], len(found)
+    for step in {**befores, **afters}:
+        if step in befores and step in afters:
+            found += _differences(befores[step], afters[step], path + step)
+        else:
+            found.append(path + step)
+    return found
 
 
-def _walk(path: str, old: Any, new: Any, found: list[str]) -> None:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            _walk(f"{path}.{key}", old.get(key, ...), new.get(key, ...), found)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for i, (a, b) in enumerate(zip(old, new, strict=True)):
-            _walk(f"{path}[{i}]", a, b, found)
-    elif old != new or type(old) is not type(new):
-        found.append(path)
+def _members(value: Any) -> dict[str, Any] | None:
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return {f".{key}": members[key] for key in sorted(members)}
+    if isinstance(value, list):
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {f"[{index}]": item for index, item in enumerate(items)}
+    return None

@@ -1,65 +1,121 @@
-"""A journal row: the recorded outcome of one effect.
+"""Journal rows, and what a row means for a body that asks for its effect again.
 
-Invariant: a row holds an outcome or an error, and the order in which it was recorded; both replay for ever.
+Invariant: a recorded outcome is final, an error as much as a value; other content under the same key outranks both.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, assert_never
 
-from wakeline import errors
+from wakeline import errors, values
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import WaitFailed, WakelineError
-from wakeline.values import canonical_json, from_json, to_json
+from wakeline.errors import InvalidPayload, WakelineError
 
-_KEPT_ARGS = 2048
-"""Longest arguments kept in a row, in bytes: they name the paths of a mismatch; longer ones are known by their hash only."""
+KEPT_ARGS = 2048
+"""Longest arguments kept in a row, in characters. They name the places of a mismatch; longer ones leave a hash only."""
+
+Status = Literal["ok", "err"]
 
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One row; ``n`` is its place in the recorded order, ``at_ms`` when it was made."""
+    """One recorded effect: its place in the order of recording, what was asked, what came of it, when (ms).
+
+    `outcome` is JSON data where `status` is ok, else the error's JSON; `envelope` holds arguments of up to `KEPT_ARGS`.
+    """
 
     n: int
+    kind: str
     name: str
     hash: str
+    status: Status
+    outcome: Any
     at_ms: int
-    outcome: Any = None
-    error: dict[str, Any] | None = None
     envelope: Any = None
 
     @classmethod
-    def of(cls, n: int, envelope: Envelope, digest: str, outcome: Any, error: WakelineError | None, at_ms: int) -> JournalRow:
-        """The row of an effect that just ended."""
-        args = envelope.args if envelope.args is not None and len(canonical_json(envelope.args)) <= _KEPT_ARGS else None
-        return cls(n, envelope.name, digest, at_ms, outcome, error.to_json() if error else None, args)
-
-    def to_json(self) -> str:
-        row: dict[str, Any] = {"n": self.n, "f": self.name, "h": self.hash, "at": self.at_ms}
-        if self.envelope is not None:
-            row["e"] = self.envelope
-        row |= {"x": self.error} if self.error is not None else {"o": self.outcome}
-        return to_json(row)
-
-    @classmethod
-    def from_json(cls, text: str) -> JournalRow:
-        """Raises ValueError for what is no row."""
-        row = from_json(text)
-        if not isinstance(row, dict) or ("o" in row) == ("x" in row):
-            raise ValueError("a journal row has an outcome or an error")
-        return cls(row["n"], row["f"], row["h"], row["at"], row.get("o"), row.get("x"), row.get("e"))
+    def of(cls, n: int, envelope: Envelope, envelope_hash: str, outcome: Any, error: WakelineError | None, at_ms: int) -> JournalRow:
+        """The row of an effect that ended with an outcome (JSON data), or with an error."""
+        status: Status = "ok" if error is None else "err"
+        result = outcome if error is None else error.to_json()
+        text = values.to_json(envelope.args, f"The arguments of {envelope.name}")
+        args = envelope.args if len(text) <= KEPT_ARGS else None
+        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args)
 
     def deliver(self) -> Any:
         """The recorded outcome; raises the recorded error."""
-        if self.error is None:
-            return self.outcome
-        kinds = {k.code: k for k in _tree(WakelineError)}
-        kind = kinds.get(self.error["code"])
-        if kind is None or issubclass(kind, errors.NonRetryable | errors.RetryAfter):
-            raise WaitFailed(what=self.name, failure_code=self.error["code"], failure_message=self.error["message"])
-        raise kind(**self.error["fields"])
+        if self.status == "err":
+            raise errors.from_json(self.outcome)
+        return self.outcome
+
+    def to_json(self) -> str:
+        """Compact JSON; the outcome is before all that callers choose freely, because scripts complete it in place."""
+        row: dict[str, Any] = {"n": self.n, "o" if self.status == "ok" else "x": self.outcome}
+        row |= {"k": self.kind, "h": self.hash, "at": self.at_ms, "f": self.name}
+        if self.envelope is not None:
+            row["e"] = self.envelope
+        return values.to_json(row, f"The record of {self.name}")
+
+    @classmethod
+    def from_json(cls, text: str) -> JournalRow:
+        """The row of a stored text; raises `ValueError` for a text that is no row, whoever wrote it."""
+        try:
+            row = values.from_json(text)
+        except InvalidPayload as error:
+            raise ValueError(error.message) from error
+        match row:
+            case {"n": int(n), "k": str(kind), "f": str(name), "h": str(hashed), "at": int(at_ms)}:
+                pass
+            case _:
+                raise ValueError("a journal row has n, k, f, h and at")
+        if ("o" in row) == ("x" in row):
+            raise ValueError("a journal row has exactly one of an outcome (o) and an error (x)")
+        if "x" in row and not (isinstance(row["x"], dict) and "code" in row["x"]):
+            raise ValueError("a recorded error has a code")
+        status: Status = "ok" if "o" in row else "err"
+        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"))
 
 
-def _tree(kind: type[WakelineError]) -> list[type[WakelineError]]:
-    return [kind, *(deeper for sub in kind.__subclasses__() for deeper in _tree(sub))]
+@dataclass(frozen=True, slots=True)
+class RunEffect:
+    """Nothing is recorded: run it and record what comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnOutcome:
+    """It ended well before: this is its outcome."""
+
+    outcome: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseRecorded:
+    """It failed before: this is its error."""
+
+    error: WakelineError
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Something else was recorded under this key; the row says what."""
+
+    row: JournalRow
+
+
+Decision = RunEffect | ReturnOutcome | RaiseRecorded | Mismatch
+
+
+def decide(row: JournalRow | None, envelope_hash: str) -> Decision:
+    """What to do with an effect whose key has this row, in the order of semantics 6: mismatch, outcome, error, run."""
+    if row is None:
+        return RunEffect()
+    if row.hash != envelope_hash:
+        return Mismatch(row)
+    match row.status:
+        case "ok":
+            return ReturnOutcome(row.outcome)
+        case "err":
+            return RaiseRecorded(errors.from_json(row.outcome))
+        case _:
+            assert_never(row.status)

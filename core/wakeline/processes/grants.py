@@ -6,7 +6,7 @@ Invariant: a grant belongs to a session scope, never to an execution scope, whic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from wakeline.causality import SessionScope
@@ -31,7 +31,7 @@ class HandleGrant:
 
     scope: SessionScope
     process_id: str
-    descriptor: HandleDescriptor = HandleDescriptor()
+    descriptor: HandleDescriptor = field(default_factory=HandleDescriptor)
 
 
 def make_handle(process_id: str) -> dict[str, str]:
@@ -40,7 +40,7 @@ def make_handle(process_id: str) -> dict[str, str]:
 
 
 def parse_handle(value: Any) -> ProcessId:
-    """The process a handle value names; raises `InvalidHandle` saying what is wrong. Further keys are hints and ignored."""
+    """The process a handle value names; raises `InvalidHandle` saying what is wrong. Other keys are ignored."""
     if not isinstance(value, Mapping):
         raise InvalidHandle(reason=f"it is a {type(value).__name__}, not an object")
     handle = cast("Mapping[str, Any]", value)

@@ -1,7 +1,7 @@
 """Leases: the fence every write of a run carries, and what counts against a process that keeps failing.
 
-Invariant: a write is let through only if incarnation, epoch and claim id are those of the run that holds the process now.
-Scripts decide this; the rule is stated here so that it can be tested against them.
+Invariant: a write is let through only if incarnation, epoch and claim id are those of the run that holds the process
+now. Scripts decide this; the rule is stated here so that it can be tested against them.
 """
 
 from __future__ import annotations

@@ -1,18 +1,19 @@
 """The statuses of a process and the events that move between them.
 
-Invariant: the last four are terminal; nothing leads out of them. Who owns a process is not part of the record, so `queued` and
-`running` are told apart only when it is observed.
+Invariant: the last four are terminal; nothing leads out of them. Who owns a process is not part of the record, so
+`queued` and `running` are told apart only when it is observed.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from wakeline import names
 
 Status = Literal["queued", "running", "waiting", "completed", "failed", "cancelled", "abandoned"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 TERMINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "abandoned"})
-LIVE: frozenset[Status] = frozenset({"queued", "running", "waiting"})
+LIVE: tuple[Status, ...] = ("queued", "running", "waiting")
 
 TERMINAL_STATUS: dict[str, Status] = {
     names.PROCESS_COMPLETED: "completed",
@@ -28,10 +29,10 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("running", names.PROCESS_CONTINUED): "running",
     **{
         (status, event_type): status
-        for status in sorted(LIVE)
+        for status in LIVE
         for event_type in (names.PROCESS_CANCEL_REQUESTED, names.PROCESS_EXTERNAL_REF_SET, names.PROCESS_RETARGETED)
     },
-    **{(status, event_type): end for status in sorted(LIVE) for event_type, end in TERMINAL_STATUS.items()},
+    **{(status, event_type): end for status in LIVE for event_type, end in TERMINAL_STATUS.items()},
 }
 """Every lifecycle event that may follow in a status, and the status after it. What is not here is refused."""
 

@@ -1,6 +1,6 @@
 """The record of a process: a pure fold of its registration and its events.
 
-Invariant: no field is written any other way. What changes without an event (owner, epoch, attempt) is beside the record.
+Invariant: no field is written any other way. What changes without an event (owner, epoch, attempt) is beside it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def fold(registration: Registration, created_at_ms: int, events: Iterable[Event]
 def apply(record: Record, event: Event) -> Record:
     """The record after one more event.
 
-    Raises `ProcessAlreadyTerminal` after the end, `TransitionRefused` where the event may not follow or is not the next.
+    Raises `ProcessAlreadyTerminal` after the end, `TransitionRefused` where the event may not follow, or is not next.
     """
     if record.ended:
         raise ProcessAlreadyTerminal(process_id=record.id, status=record.status)

@@ -1,7 +1,7 @@
 """Registrations: what a process is, fixed when it starts.
 
-Invariant: written once and never changed. Two registrations of one id are the same if id, input and identity kind are; all
-else is kept from the first, so that a resend after a deploy is no conflict.
+Invariant: written once and never changed. Two registrations of one id are the same if id, input and identity kind are;
+all else is kept from the first, so that a resend after a deploy is no conflict.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ ParentEnd = Literal["detach", "request_cancel", "await"]
 class Registration(Stored):
     """A process as it was asked for; times and limits in ms, `deadline_ms` since 1970.
 
-    Made by `prepare`, which checks it. `wake_end` means that its end wakes the target by default; `strict_signals` that only
-    declared signals are taken.
+    Made by `prepare`, which checks it. `wake_end` means that its end wakes the target by default; `strict_signals` that
+    only declared signals are taken.
     """
 
     schema_version: Literal[1] = 1
@@ -112,9 +112,12 @@ def prepare(*, id: str, input: ProcessInput, provenance: Provenance, queue: str,
     `queue` is RQ's name of it, namespace included. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`.
     """
     given: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
-    given.setdefault("identity", default_identity(input))
-    given.setdefault("incarnation", names.new_incarnation())
-    given.setdefault("recovery", "externally_owned" if isinstance(input, ExternalInput) else "rerunnable")
+    if "identity" not in given:
+        given["identity"] = default_identity(input)
+    if "incarnation" not in given:
+        given["incarnation"] = names.new_incarnation()
+    if "recovery" not in given and isinstance(input, ExternalInput):
+        given["recovery"] = "externally_owned"
     try:
         registration = Registration(id=id, input=input, provenance=provenance, queue=queue, **given)
     except ValidationError as error:

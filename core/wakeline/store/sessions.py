@@ -5,6 +5,7 @@ Invariant: an entry and the turn that will take it are written by one script.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,12 @@ class Sent:
 
 
 def send(session: SessionAddress, body: str, *, key: str | None = None, canonical: str = "") -> Call[Sent]:
-    """Put a user's input into the inbox; raises `ReplayConflict` for the same key with other content."""
-    args: dict[str, Any] = {"session": session.wire(), "body": body, "dedupe": key, "hash": content_hash(canonical)[:16] if key else None}
+    """Put a user's input into the inbox; raises `ReplayConflict` for the same key with other content.
+
+    Without a key every call made here is an entry of its own, and still only one when the client sends it twice.
+    """
+    key = key or f"once:{secrets.token_hex(8)}"
+    args: dict[str, Any] = {"session": session.wire(), "body": body, "dedupe": key, "hash": content_hash(canonical)[:16]}
 
     def decode(reply: Reply) -> Sent:
         if reply[0] in ("sent", "replayed"):

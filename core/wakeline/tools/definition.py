@@ -1,26 +1,60 @@
-"""How a tool may be retried.
+"""What a tool is, without its code: manifest and retry rule.
 
-Invariant: the delay is exponential with full jitter; what the tool asks for (`RetryAfter`) wins.
+Invariant: how often and how late a tool is tried again follows from its policy and the failure alone; what the failure
+asks for (`RetryAfter`) wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
+
+from wakeline.values import Stored
+
+Policy = Literal["never", "safe", "idempotent"]
+Scheduling = Literal["parallel", "serial"]
+Projection = Literal["materialize_projected_values", "keep_projected_values"]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """``never``: its process is owner_bound and is not run again after a crash. ``retries`` counts tries after the first."""
+    """When a failed tool is tried again: `retries` more times after the first, waiting between base and max (ms).
 
-    policy: Literal["never", "safe", "idempotent"] = "safe"
+    `never`: not even after a crash. `safe` and `idempotent`: after failures that allow it, with one key for all tries.
+    """
+
+    policy: Policy = "safe"
     retries: int = 0
     base_ms: int = 200
     max_ms: int = 60_000
 
-    def delay_ms(self, attempt: int, retry_after_ms: int | None, random: Callable[[], float]) -> int:
-        """The pause after a failed attempt (from 1), in ms."""
+    @property
+    def most_attempts(self) -> int:
+        """The first try and its retries."""
+        return 1 if self.policy == "never" else 1 + max(0, self.retries)
+
+    def delay_ms(self, attempt: int, retry_after_ms: int | None, rng: Callable[[], float]) -> int:
+        """How long to wait after this attempt (from 1) failed, in ms.
+
+        What the failure asked for is taken as it is; else full jitter: `rng` (in [0, 1)) times a base that doubles.
+        """
         if retry_after_ms is not None:
-            return retry_after_ms
-        return int(min(self.max_ms, self.base_ms * 2 ** (attempt - 1)) * random())
+            return max(0, retry_after_ms)
+        # The exponent is bounded because an int times a float overflows where the int alone would only grow.
+        ceiling = min(self.max_ms, self.base_ms * 2 ** min(max(attempt, 1) - 1, 62))
+        return int(rng() * ceiling)
+
+
+class ToolManifest(Stored):
+    """What is always loaded about a tool; schemas and examples are its contract, resolved when needed."""
+
+    id: str
+    name: str
+    description: str = ""
+    scheduling: Scheduling = "parallel"
+    retry_policy: Policy = "safe"
+    argument_projection: Projection = "materialize_projected_values"
+    bindings: dict[str, Any] = Field(default_factory=dict)

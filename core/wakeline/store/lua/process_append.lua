@@ -13,7 +13,7 @@ if a.external and p.k ~= 'x' then return { 'not_external' } end
 local written = a.fence and a.row and call('HGET', ns .. 'journal:' .. a.pid, a.row.k)
 if written then return { 'replayed', string.sub(written, #a.row.a + 1, -#a.row.b - 1), int(now), '' } end
 if a.replay_key then
-  local known = call('HGET', ns .. 'replay:' .. a.pid, a.replay_key)
+  local known = call('HGET', ns .. 'replay:' .. a.pid, 'k:' .. a.replay_key)
   if known then
     local seq, hash = string.match(known, '^(%d+):(.*)$')
     if hash ~= a.hash then return { 'conflict' } end
@@ -28,7 +28,7 @@ end
 if ENDED[p.st] then return { 'terminal', p.st } end
 if a.fence then apply_rows(a.pid, p, a.rows) end
 local seq = append(a.pid, p, a.type, a.payload, a.replay_key, a.semantics)
-if a.replay_key then call('HSET', ns .. 'replay:' .. a.pid, a.replay_key, seq .. ':' .. a.hash) end
+if a.replay_key then call('HSET', ns .. 'replay:' .. a.pid, 'k:' .. a.replay_key, seq .. ':' .. a.hash) end
 if a.row then write_row(a.pid, a.row, seq) end
 progressed(a.pid, p)
 local n = ''

@@ -8,11 +8,7 @@ local f = a.fence
 if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 then return { 'continued', p.gen or '1' } end
 if not holds(p, f) then return { 'lost' } end
 ensure_started(a.pid, p)
-for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do
-  local slot = fields(slot_key(id), 'k', 'rs')
-  if slot.rs then call('LPUSH', ns .. 'mail:' .. a.pid, string.sub(slot.k, 3) .. ':' .. slot.rs) end
-  close_slot(a.pid, id)
-end
+give_up(a.pid, call('SMEMBERS', ns .. 'waits:' .. a.pid))
 call('UNLINK', ns .. 'journal:' .. a.pid)
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls')
 local generation = int(tonumber(p.gen or '1') + 1)

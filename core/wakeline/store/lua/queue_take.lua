@@ -31,8 +31,8 @@ local function foreign(queue, id)
 end
 
 local alone = call('SCARD', ns .. 'owned:' .. a.owner) > 0
-local more = '0'
 for _, queue in ipairs(a.queues) do
+  local aside = {}
   while #taken < a.n and budget > 0 do
     local id = call('LPOP', rq .. ':queue:' .. queue)
     if not id then break end
@@ -44,10 +44,9 @@ for _, queue in ipairs(a.queues) do
       if p.st ~= 'queued' or p.ep ~= job.wl_epoch then
         if p.st ~= 'running' or p.ep ~= job.wl_epoch then call('DEL', rq .. ':job:' .. id) end
       elseif tonumber(p.ls or '0') >= 2 and (alone or #taken > 0) then
-        -- Lost twice: it may be what kills its workers, so it runs with nobody beside it.
-        call('RPUSH', rq .. ':queue:' .. queue, id)
-        more = '1'
-        break
+        -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
+        aside[#aside + 1] = id
+        if #aside >= BOUND then break end
       else
         claim(job.wl_process, p, a.owner, a.request .. '-' .. (#taken + 1))
         reply(job.wl_process)
@@ -55,6 +54,7 @@ for _, queue in ipairs(a.queues) do
       end
     end
   end
+  for i = #aside, 1, -1 do call('LPUSH', rq .. ':queue:' .. queue, aside[i]) end
 end
 if #taken > 0 then
   local pids = {}
@@ -65,4 +65,4 @@ local full = #taken >= a.n or budget <= 0
 for _, queue in ipairs(a.queues) do
   if full or not a.idle then call('SREM', ns .. 'idle:' .. queue, a.owner) else call('SADD', ns .. 'idle:' .. queue, a.owner) end
 end
-return { 'taken', taken, full and '1' or more }
+return { 'taken', taken, full and '1' or '0' }

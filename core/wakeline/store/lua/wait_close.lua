@@ -6,9 +6,5 @@
 local p = load(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
-for _, id in ipairs(a.ids) do
-  local slot = fields(slot_key(id), 'k', 'rs')
-  if slot.rs then call('LPUSH', ns .. 'mail:' .. a.pid, string.sub(slot.k, 3) .. ':' .. slot.rs) end
-  close_slot(a.pid, id)
-end
+give_up(a.pid, a.ids)
 return { 'closed' }

@@ -36,9 +36,19 @@ local function open(w)
   if row then return { 'journaled', row } end
   local key = slot_key(w.id)
   local slot = fields(key, 'r', 'd', 'g')
-  if slot.r then return { 'done', slot.r } end
+  if slot.r then
+    if not slot.g then call('HSET', key, 'g', w.group, 'k', w.kind) end -- resolved before anyone waited
+    return { 'done', slot.r }
+  end
   if slot.g then return { 'open', slot.d or '' } end
-  if p.cr then return { 'done', '{"status":"cancelled"}' } end
+  if p.cr then
+    -- Whoever resolves it from outside later must learn what stands.
+    if string.sub(w.kind, 1, 2) == 'x:' then
+      call('HSET', key, 'p', a.pid, 'g', w.group, 'k', w.kind, 'r', '{"status":"cancelled"}')
+      call('SADD', ns .. 'waits:' .. a.pid, w.id)
+    end
+    return { 'done', '{"status":"cancelled"}' }
+  end
   local code, name = string.sub(w.kind, 1, 2), string.sub(w.kind, 3)
   local resolution, seq
   if code == 's:' then resolution, seq = from_mailbox(name) end

@@ -36,21 +36,56 @@ local function resolve(id, resolution, sequence)
   return true
 end
 
+-- A slot leaves its group: one that nobody resolved is counted no longer, the others of the group still are.
+local function leave_group(pid, slot)
+  if not slot.g then return end
+  local field = 'o:' .. slot.g
+  local open = tonumber(call('HGET', proc_key(pid), field) or '0') - (slot.r and 0 or 1)
+  if open > 0 then call('HSET', proc_key(pid), field, int(open)) else call('HDEL', proc_key(pid), field) end
+end
+
 -- A wait is over (consumed, given up, its process ended). Slots an outsider can resolve stay, marked closed, so that a token is never good twice.
 local function close_slot(pid, id)
   local key = slot_key(id)
-  local slot = fields(key, 'g', 'k', 'd', 'r')
-  if not slot.k then return end
+  local slot = fields(key, 'g', 'k', 'd', 'r', 'z')
+  if not slot.k or slot.z then return end
   if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
   if not slot.r and string.sub(slot.k, 1, 2) == 's:' then forget_open_signal(pid, string.sub(slot.k, 3), id) end
   if string.sub(slot.k, 1, 2) == 'c:' then call('SREM', ns .. 'waiters:' .. string.sub(slot.k, 3), id) end
-  call('HDEL', proc_key(pid), 'o:' .. slot.g)
+  leave_group(pid, slot)
   if string.sub(slot.k, 1, 2) == 'x:' then
     call('HSET', key, 'z', '1')
   else
     call('DEL', key)
     call('SREM', ns .. 'waits:' .. pid, id)
   end
+end
+
+-- A signal whose wait was given up: the oldest open wait of its name takes it, else the mailbox, in the order of sending.
+local function give_back(pid, name, seq)
+  local open = string.match(call('HGET', proc_key(pid), 'n:' .. name) or '', '^[^,]+')
+  if open then
+    local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
+    return resolve(open, '{"status":"ok","value":' .. event[1][2][4] .. '}', seq)
+  end
+  local box = ns .. 'mail:' .. pid
+  for _, letter in ipairs(call('LRANGE', box, 0, -1)) do
+    local of, other = string.match(letter, '^(.*):(%d+)$')
+    if of == name and tonumber(other) > tonumber(seq) then return call('LINSERT', box, 'BEFORE', letter, name .. ':' .. seq) end
+  end
+  call('RPUSH', box, name .. ':' .. seq)
+end
+
+-- Gives waits up. All are closed before a signal finds its next wait, or it could fall into one that is given up with it.
+local function give_up(pid, ids)
+  local letters = {}
+  for _, id in ipairs(ids) do
+    local slot = fields(slot_key(id), 'k', 'rs')
+    if slot.rs then letters[#letters + 1] = { string.sub(slot.k, 3), slot.rs } end
+    close_slot(pid, id)
+  end
+  table.sort(letters, function(x, y) return tonumber(x[2]) < tonumber(y[2]) end)
+  for _, letter in ipairs(letters) do give_back(pid, letter[1], letter[2]) end
 end
 
 -- Rows a run consumed since its last write: journaled here, with whatever it writes now, and their slots closed.

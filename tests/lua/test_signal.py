@@ -1,0 +1,126 @@
+"""process_signal: recorded once, given to the oldest open wait of its name, else kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lua.world import WEEK_MS, World, signal, wait
+from wakeline.errors import LeaseLost, MailboxFull, ProcessAlreadyTerminal, ProcessNoLongerRetained, ProcessNotFound, ReplayConflict
+from wakeline.store.processes import Effect, Row, SchemaWanted, StaleIncarnation
+
+
+def test_a_signal_resolves_the_open_wait_and_resumes_its_process(world: World) -> None:
+    world.parked("p")
+    sent = world.twice(signal("p", "go", "1", '{"ok":true}'), also=["replayed"])
+    assert (sent.sequence, sent.taken_by) == (3, "slot")
+    assert world.resolution("w1") == '{"status":"ok","value":{"ok":true}}'
+    assert world.events() == ["process.started", "process.waiting", "signal.go", "process.resumed"]
+    assert (world.status(), world.field("ep"), world.doorbells()) == ("queued", "2", ["wl-p-2"])
+
+
+def test_a_signal_nobody_waits_for_is_kept_for_the_next_wait(world: World) -> None:
+    world.start("p")
+    assert world.twice(signal("p", "go", "1", "7"), also=["replayed"]).taken_by == "mail"
+    assert world.mail() == ["go:1"]
+    opened = world.open(world.claim("p"), wait("w1"))[0]
+    assert (opened.state, opened.text, world.mail()) == ("done", '{"status":"ok","value":7}', [])
+
+
+def test_kept_signals_are_taken_oldest_first_by_name(world: World) -> None:
+    world.start("p")
+    for name, number in (("go", "1"), ("stop", "2"), ("go", "3")):
+        world.signal("p", name, number, number)
+    fence = world.claim("p")
+    texts = [opened.text for opened in world.open(fence, wait("a", "s:go"), wait("b", "s:go"), wait("c", "s:go"), wait("d", "s:stop"))]
+    assert texts == ['{"status":"ok","value":1}', '{"status":"ok","value":3}', "", '{"status":"ok","value":2}']
+
+
+def test_the_oldest_of_two_open_waits_is_served_first(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a"), wait("b"))
+    world.signal("p", "go", "1", "1")
+    assert (world.resolution("a"), world.resolution("b")) == ('{"status":"ok","value":1}', None)
+    world.signal("p", "go", "2", "2")
+    assert world.resolution("b") == '{"status":"ok","value":2}'
+
+
+def test_a_run_in_memory_is_told_by_a_hint(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a"))
+    world.signal("p")
+    assert world.redis.lrange(world.key("notify:o1"), 0, -1) == ["slot a p"]
+    assert world.status() == "running"
+
+
+def test_one_signal_id_with_other_content_is_a_conflict(world: World) -> None:
+    world.start("p")
+    world.signal("p", payload="1")
+    before = world.snapshot()
+    with pytest.raises(ReplayConflict):
+        world.signal("p", payload="2")
+    assert world.snapshot() == before
+
+
+def test_a_full_mailbox_refuses_and_an_open_wait_still_takes(world: World) -> None:
+    fence = world.running("p")
+    for number in range(1024):
+        world.redis.rpush(world.key("mail:p"), f"other:{number}")
+    with pytest.raises(MailboxFull):
+        world.signal("p")
+    assert world.events() == []
+    world.open(fence, wait("a"))
+    assert world.signal("p").taken_by == "slot"
+
+
+def test_a_signal_checked_against_another_schema_is_to_be_checked_again(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a", schema=("h1", '{"type":"string"}')))
+    before = world.snapshot()
+    for checked in (None, "h2"):
+        with pytest.raises(SchemaWanted) as wanted:
+            world.signal("p", schema_hash=checked)
+        assert (wanted.value.schema, wanted.value.hash) == ('{"type":"string"}', "h1")
+    assert world.snapshot() == before
+    assert world.signal("p", schema_hash="h1").taken_by == "slot"
+
+
+def test_signals_to_nobody_are_refused(world: World) -> None:
+    with pytest.raises(ProcessNotFound):
+        world.signal("p")
+    world.start("p", kind="external")
+    with pytest.raises(StaleIncarnation):
+        world.signal("p", incarnation="inc00002")
+    world.finish("p")
+    with pytest.raises(ProcessAlreadyTerminal):
+        world.signal("p")
+    world.pass_ms(WEEK_MS)
+    world.tick()
+    with pytest.raises(ProcessNoLongerRetained):
+        world.signal("p")
+
+
+def test_a_resend_is_answered_after_the_end_too(world: World) -> None:
+    world.start("p", kind="external")
+    assert world.signal("p").sequence == 1
+    world.finish("p")
+    assert (world.signal("p").sequence, world.signal("p").replayed) == (1, True)
+
+
+def test_a_bodys_signal_writes_its_row_in_the_same_step(world: World) -> None:
+    world.start("other", kind="external")
+    fence = world.running("p")
+    effect = Effect(fence, Row("signal:1", '{"seq":', after="}"))
+    world.twice(signal("other", "go", "1", effect=effect), also=["replayed"])
+    assert world.journal() == {"signal:1": '{"seq":1}'}
+    world.lose()
+    with pytest.raises(LeaseLost):
+        world.signal("other", "go", "2", effect=effect)
+    assert world.events("other") == ["signal.go"]
+
+
+def test_a_process_may_signal_itself(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a"))
+    sent = world.signal("p", effect=Effect(fence, Row("signal:1", '{"seq":', after="}")))
+    assert (sent.taken_by, world.journal()) == ("slot", {"signal:1": '{"seq":2}'})
+    assert world.events() == ["process.started", "signal.go"]

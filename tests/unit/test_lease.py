@@ -1,0 +1,44 @@
+"""The fence, and what counts against a process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from wakeline.processes.lease import Fence, Lease, attempts_exhausted, losses_exhausted, runs_alone, writable
+from wakeline.processes.lifecycle import STATUSES
+
+FENCE = Fence("p_1", "inc00001", 3, "claim1", "o_1")
+LEASE = Lease("running", "inc00001", 3, "claim1")
+
+
+def test_the_run_that_holds_the_process_may_write() -> None:
+    assert writable(FENCE, LEASE)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"incarnation": "inc00002"}, {"epoch": 2}, {"epoch": 4}, {"claim_id": "claim2"}, {"claim_id": None}],
+    ids=["registered again", "older epoch", "newer epoch", "claimed after a failover", "released"],
+)
+def test_any_other_run_may_not(changed: dict[str, Any]) -> None:
+    assert not writable(FENCE, replace(LEASE, **changed))
+
+
+@pytest.mark.parametrize("status", [status for status in STATUSES if status != "running"])
+def test_nobody_writes_to_a_process_that_does_not_run(status: Any) -> None:
+    assert not writable(FENCE, replace(LEASE, status=status))
+
+
+def test_five_failed_attempts_are_all_by_default() -> None:
+    assert [attempts_exhausted(n) for n in (4, 5)] == [False, True]
+    assert [attempts_exhausted(n, 1) for n in (0, 1)] == [False, True]
+
+
+def test_ten_losses_are_survived() -> None:
+    assert [losses_exhausted(n) for n in (10, 11)] == [False, True]
+
+
+def test_a_process_lost_twice_runs_alone() -> None:
+    assert [runs_alone(n) for n in (1, 2)] == [False, True]

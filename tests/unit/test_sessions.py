@@ -1,0 +1,98 @@
+"""Turns: which entries one takes, and what its end leaves to do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wakeline.sessions.admission import AdmissionPolicy, Entry, EntryKind, admit
+from wakeline.sessions.commit import isolate, settle, turn_stamp
+
+KINDS: dict[str, EntryKind] = {"w": "wake", "i": "input", "c": "command"}
+NO_COMMANDS = AdmissionPolicy(kinds=frozenset({"wake", "input"}))
+
+
+def inbox(letters: str) -> list[Entry]:
+    return [Entry(n, KINDS[letter]) for n, letter in enumerate(letters, 1)]
+
+
+def numbers(entries: list[Entry] | tuple[Entry, ...]) -> list[int]:
+    return [entry.n for entry in entries]
+
+
+@pytest.mark.parametrize(
+    ("letters", "taken"),
+    [("", []), ("w", [1]), ("wiw", [1, 2, 3]), ("c", [1]), ("cww", [1]), ("wicw", [1, 2]), ("cc", [1])],
+)
+def test_wakes_and_inputs_share_a_turn_and_commands_do_not(letters: str, taken: list[int]) -> None:
+    assert numbers(admit(inbox(letters))) == taken
+
+
+def test_entries_are_taken_in_order_of_arrival() -> None:
+    assert numbers(admit(inbox("www")[::-1])) == [1, 2, 3]
+
+
+def test_a_turn_takes_256_entries_at_most() -> None:
+    assert numbers(admit(inbox("w" * 300))) == list(range(1, 257))
+    assert numbers(admit(inbox("www"), AdmissionPolicy(max_entries=2))) == [1, 2]
+
+
+def test_entries_no_turn_takes_are_passed_over() -> None:
+    assert numbers(admit(inbox("wcw"), NO_COMMANDS)) == [1, 3]
+    assert admit(inbox("c"), NO_COMMANDS) == []
+
+
+@given(st.text("wic", max_size=30), st.integers(1, 4))
+def test_turn_after_turn_takes_every_entry_once_and_in_order(letters: str, most: int) -> None:
+    policy, left, seen = AdmissionPolicy(max_entries=most), inbox(letters), list[int]()
+    while batch := admit(left, policy):
+        assert len(batch) <= most
+        assert len(batch) == 1 or all(entry.kind != "command" for entry in batch)
+        seen += numbers(batch)
+        left = [entry for entry in left if entry not in batch]
+    assert seen == list(range(1, len(letters) + 1))
+
+
+def test_a_session_without_entries_is_released() -> None:
+    entries = inbox("ww")
+    end = settle(entries, entries, completed=True)
+    assert (end.state, end.settled, end.undeliverable, end.released) == ("settled", (1, 2), (), True)
+
+
+def test_late_arrivals_get_the_next_turn() -> None:
+    entries = inbox("wwi")
+    end = settle(entries[:2], entries, completed=True)
+    assert (end.settled, numbers(end.next), end.released) == ((1, 2), [3], False)
+
+
+def test_a_turn_that_did_not_complete_settles_its_entries_too() -> None:
+    entries = inbox("ww")
+    end = settle(entries[:1], entries, completed=False)
+    assert (end.state, end.settled, numbers(end.next)) == ("failed", (1,), [2])
+
+
+def test_entries_that_no_policy_admits_are_undeliverable_and_do_not_keep_the_session() -> None:
+    entries = inbox("wc")
+    end = settle(entries[:1], entries, completed=True, policy=NO_COMMANDS)
+    assert (end.undeliverable, end.released) == ((2,), True)
+
+
+@given(st.text("wic", max_size=20), st.integers(0, 20), st.booleans())
+def test_no_entry_is_stranded(letters: str, had: int, completed: bool) -> None:
+    entries = inbox(letters)
+    end = settle(entries[:had], entries, completed=completed)
+    left = [entry.n for entry in entries[had:]]
+    assert end.released == (not left)
+    assert set(end.settled) == set(numbers(entries[:had]))
+
+
+def test_a_batch_is_halved_until_the_poisonous_entry_stands_alone() -> None:
+    batch = inbox("wwwww")
+    assert numbers(isolate(batch)) == [1, 2]
+    assert numbers(isolate(batch[:2])) == [1]
+    assert numbers(isolate(batch[:1])) == [1]
+
+
+def test_turn_stamp_golden_vector() -> None:
+    assert turn_stamp("helper/u42", "t1", "{}") == "418aecb223b0ee1c4adcbb9438248572930a1a498c4b6b3ffb935999076d4935"
+    assert len({turn_stamp("s", "t", "{}"), turn_stamp("s", "u", "{}"), turn_stamp("s", "t", "[]"), turn_stamp("st", "", "{}")}) == 4
