@@ -17,7 +17,12 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 COMMANDS: dict[str, list[list[str]]] = {
     "demo": [["-m", "wakeline_workers.demo"]],
     "test": [["-m", "pytest", "-p", "no:cacheprovider"]],
-    "lint": [["-m", "ruff", "check", "."]],
+    "lint": [
+        ["-m", "ruff", "check", "."],
+        ["-m", "mypy"],
+        ["-m", "pyright"],
+        ["-c", "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint())"],
+    ],
     "setup": [],
 }
 COMMANDS["check"] = [*COMMANDS["lint"], *COMMANDS["demo"], *COMMANDS["test"]]

@@ -40,6 +40,11 @@ T = TypeVar("T")
 LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
 
 
+def _as_json(data: Any) -> Any:
+    """Without the body's types a result stays what JSON says."""
+    return data
+
+
 class App:
     """One namespace: the bodies it knows and the Redis it lives on. Clients are made on first use, per OS process."""
 
@@ -96,8 +101,9 @@ class App:
     @property
     def queues(self) -> tuple[str, ...]:
         """RQ names of every queue its bodies use."""
-        bodies = [*self.registry.tools.values(), *self.registry.engines.values(), *self.registry.agents.values()]
-        own = {queue_name(self.namespace, check_queue(b.queue)) for b in bodies if b.queue}
+        r = self.registry
+        named = [*(t.queue for t in r.tools.values()), *(e.queue for e in r.engines.values()), *(a.queue for a in r.agents.values())]
+        own = {queue_name(self.namespace, check_queue(queue)) for queue in named if queue}
         return (self.namespace, *sorted(own))
 
     # -- connecting --------------------------------------------------------------------------------------------------------------
@@ -154,7 +160,7 @@ class App:
 
     def handle(self, process_id: str, load: Callable[[Any], R] | None = None) -> Handle[R]:
         """A process by id; nothing is read yet."""
-        return Handle(self, check_process_id(process_id, system=True), cast("Any", load or (lambda data: data)))
+        return Handle(self, check_process_id(process_id, system=True), load or _as_json)
 
     def session(self, agent: str, key: str) -> Session:
         """A session; the first send, or a start with ``wake=`` it, creates it."""
@@ -204,7 +210,8 @@ class Handle(Generic[R]):
 
     def result(self, timeout: Duration | None = None) -> R:
         """Wait for its end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`, `ProcessNotFound`."""
-        return self.app.run("result", self.app.service.result(self.id, parse_duration(timeout) if timeout is not None else None, self.load))
+        result: R = self.app.run("result", self.app.service.result(self.id, parse_duration(timeout) if timeout is not None else None, self.load))
+        return result
 
     def status(self) -> Status:
         return self.app.run("status", self.app.service.status(self.id))
@@ -244,7 +251,7 @@ class External(Handle[Any]):
     """Work that runs elsewhere, and how it is reported."""
 
     def __init__(self, app: App, id: str) -> None:  # noqa: A002
-        Handle.__init__(self, app, id, lambda data: data)
+        super().__init__(app, id, _as_json)
 
     def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """Append an event; its sequence."""
@@ -334,7 +341,7 @@ class AsyncApp:
         return AsyncStarter(self, NOTHING.over(**options))
 
     def handle(self, process_id: str) -> AsyncHandle[Any]:
-        return AsyncHandle(self, check_process_id(process_id, system=True), lambda data: data)
+        return AsyncHandle(self, check_process_id(process_id, system=True), _as_json)
 
     async def resolve(self, token: str, value: Any = None) -> bool:
         await self.store.open()

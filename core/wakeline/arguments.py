@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -108,11 +108,12 @@ class Signature:
             return self.bind(*data)
         if not isinstance(data, dict):
             raise InvalidArguments(name=self.name, reason="give a JSON object of named arguments, or a JSON list")
+        given = cast("dict[str, Json]", data)
         try:
-            self._signature.bind(*[data[n] for n in self._positional_only if n in data], **{k: v for k, v in data.items() if k not in self._positional_only})
+            self._signature.bind(*[given[n] for n in self._positional_only if n in given], **{k: v for k, v in given.items() if k not in self._positional_only})
         except TypeError as error:
             raise InvalidArguments(name=self.name, reason=str(error)) from error
-        return self._through_json(data)
+        return self._through_json(given)
 
     def _through_json(self, values: dict[str, Any]) -> dict[str, Json]:
         out: dict[str, Json] = {}

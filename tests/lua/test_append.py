@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.lua.world import START_MS, WEEK_MS, World
 from wakeline.errors import LeaseLost, NotExternal, ProcessAlreadyTerminal, ProcessNoLongerRetained, ProcessNotFound, ReplayConflict
 from wakeline.store import processes
 from wakeline.store.processes import Appended, Effect, Row, StaleIncarnation, WakeText
+
+from tests.lua.world import START_MS, WEEK_MS, World
 
 
 def test_an_event_is_numbered_and_timed(world: World) -> None:

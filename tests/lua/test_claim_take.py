@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tests.lua.world import LEASE_MS, START_MS, World, wait
 from wakeline.store import fleet, runs
 from wakeline.store.processes import Row
+
+from tests.lua.world import LEASE_MS, START_MS, World, wait
 
 
 def test_a_take_claims_in_order_of_the_queue_up_to_n(world: World) -> None:
@@ -94,7 +95,7 @@ def test_rq_sees_the_run_begin_and_end(world: World) -> None:
     world.pass_ms(1_500)
     world.finish("p", fence)
     assert world.redis.hgetall(world.rq("worker:o1")) == {"state": "idle", "successful_job_count": "1", "total_working_time": "1.5"}
-    assert [key for key in world.keys() if "wl-p-1" in key] == []
+    assert [key for key in list(world.keys()) if "wl-p-1" in key] == []
 
 
 def test_a_large_claim_leaves_its_journal_for_a_read(world: World) -> None:

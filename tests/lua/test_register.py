@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.lua.world import START_MS, World
 from wakeline.errors import LeaseLost, ProcessConflict, ProcessNoLongerRetained
 from wakeline.store.processes import Effect, Row
+
+from tests.lua.world import START_MS, World
 
 
 def test_a_start_writes_record_index_and_doorbell(world: World) -> None:

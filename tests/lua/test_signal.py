@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.lua.world import WEEK_MS, World, signal, wait
 from wakeline.errors import LeaseLost, MailboxFull, ProcessAlreadyTerminal, ProcessNoLongerRetained, ProcessNotFound, ReplayConflict
 from wakeline.store.processes import Effect, Row, SchemaWanted, StaleIncarnation
+
+from tests.lua.world import WEEK_MS, World, signal, wait
 
 
 def test_a_signal_resolves_the_open_wait_and_resumes_its_process(world: World) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.lua.world import START_MS, World, consumed, signal, wait
 from wakeline.errors import LeaseLost
 from wakeline.store import processes, runs
 from wakeline.store.processes import Row
 from wakeline.store.runs import Opened
+
+from tests.lua.world import START_MS, World, consumed, signal, wait
 
 
 def test_an_open_wait_is_counted_in_its_group_and_found_by_its_signal(world: World) -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-
 from wakeline.clock import VirtualClock
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 from wakeline.engines.engine import Engine
 from wakeline.runtime.bridge import Bridge
@@ -23,6 +23,7 @@ from wakeline.tools.tool import Duration, Tool
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+D = TypeVar("D")
 _MISSING: Any = object()
 
 
@@ -159,13 +160,25 @@ class Ctx:
         """Sleep until a moment (naive times are local)."""
         self._block(self._inner.sleep_until(when))
 
-    def wait(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> T:
+    @overload
+    def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    @overload
+    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> T: ...
+    @overload
+    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D) -> T | D: ...
+    @overload
+    def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> Any:
         """The next signal of that name; raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`."""
-        return cast("T", self._block(self._inner.wait(name, kind, timeout=timeout, **_given(default))))
+        return self._block(self._inner.wait(name, kind, timeout=timeout, **_given(default)))
 
-    def approval(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None) -> Approval[T]:
+    @overload
+    def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> Approval[T]: ...
+    @overload
+    def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]: ...
+    def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]:
         """Ask someone outside: hand out ``.token``, then ``.wait()``."""
-        made: AsyncApproval[T] = self._block(self._inner.approval(name, kind, timeout=timeout))
+        made: AsyncApproval[Any] = self._block(self._inner.approval(name, kind, timeout=timeout))
         return Approval(made, self._bridge)
 
     def emit(self, event_type: str, payload: Any = None) -> int:

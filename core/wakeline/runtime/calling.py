@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from typing import Any, cast
 
 from wakeline import arguments
 from wakeline.effects.envelope import Envelope
@@ -40,9 +40,8 @@ async def call_tool(run: Run, tool: Tool[..., Any], given: dict[str, Any], *, ke
                 delay = tool.retry.delay_ms(attempt, None, random.random)
             await _back_off(run, f"{base}~{attempt}~backoff", delay)
             continue
-        if isinstance(outcome, dict) and _PENDING in outcome:
-            return await _completion(run, tool, base, outcome[_PENDING])
-        return outcome
+        pending = cast("dict[str, Any]", outcome).get(_PENDING) if isinstance(outcome, dict) else None
+        return cast("Any", outcome) if pending is None else await _completion(run, tool, base, pending)
     raise AssertionError("a tool has at least one attempt")
 
 

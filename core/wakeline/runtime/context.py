@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from wakeline import arguments
 from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
-from wakeline.errors import ControlFlow, UndeclaredEvent, WaitCancelled, WaitFailed, WaitTimeout
+from wakeline.errors import BodyInvalid, ControlFlow, UndeclaredEvent, WaitCancelled, WaitFailed, WaitTimeout
 from wakeline.names import LIFECYCLE_TYPES, check_signal_name, child_id, signal_event_type, signal_replay_key
 from wakeline.processes.events import materialise
 from wakeline.processes.outputs import from_data, raise_for
@@ -39,6 +39,7 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+D = TypeVar("D")
 _MISSING: Any = object()
 
 
@@ -311,7 +312,15 @@ class AsyncCtx:
         [resolution] = await run.wait_all([run.call("wait", name, args, target, key=key)])
         settle(name, resolution, Any)
 
-    async def wait(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> T:
+    @overload
+    async def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    @overload
+    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> T: ...
+    @overload
+    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D) -> T | D: ...
+    @overload
+    async def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> Any:
         """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender.
 
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `InvalidPayload` for a mistyped one that was kept.
@@ -330,12 +339,16 @@ class AsyncCtx:
             schema=(schema_hash(schema), canonical_json(schema)) if schema else None,
         )
         [resolution] = await run.wait_all([run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)])
-        return cast("T", settle(f"signal {name}", resolution, wanted, default))
+        return settle(f"signal {name}", resolution, wanted, default)
 
     def _signal_kind(self, name: str) -> Any:
         return self.run.signal_kinds.get(name, Any)
 
-    async def approval(self, name: str, kind: type[T] | Any = None, *, timeout: Duration | None = None) -> Approval[T]:
+    @overload
+    async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> Approval[T]: ...
+    @overload
+    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]: ...
+    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]:
         """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here."""
         run = self.run
         envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
@@ -430,6 +443,8 @@ class AsyncCtx:
     async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
         """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept."""
         self.run.check()
+        if self.run.signature is None:
+            raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")
         raise ContinueAsNew(self.run.signature.bind(*args, **kwargs))
 
 

@@ -6,6 +6,7 @@ Invariant: from the park (or a hand-back, or a lost lease) on, every effect of t
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -443,7 +444,7 @@ class Run:
 
     async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
-        if asyncio.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(function):
             return await function(*args, **kwargs)
         if self.bridge is not None:
             return await self.bridge.call(lambda: function(*args, **kwargs))

@@ -6,15 +6,18 @@ Invariant: a body's outcome becomes an event only through a fenced script; what 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from wakeline.clock import Clock
 from wakeline.engines.registry import Registry
 from wakeline.errors import (
     ControlFlow,
+    FailureClass,
     HeadConflict,
     LeaseLost,
     Parked,
@@ -94,7 +97,7 @@ class Runner:
 
     def _body_of(self, claim: Claim) -> tuple[Callable[[Run], Awaitable[Any]], bool]:
         namespace = self._store.address.namespace
-        given = from_json(claim.input) if claim.input is not None else None
+        given = cast("dict[str, Any] | None", from_json(claim.input) if claim.input is not None else None)
         match claim.registration.input:
             case EngineInput(kind=kind, payload=payload):
                 engine = self._registry.engine(kind)
@@ -103,7 +106,7 @@ class Runner:
                     run.signature, run.signal_kinds = engine.signature, engine.signals
                     ctx = AsyncCtx(run, namespace)
                     context = Ctx(ctx, run.bridge) if run.bridge else ctx
-                    call = engine.signature.call(engine.function, payload if given is None else given, context)
+                    call = engine.signature.call(engine.function, cast("dict[str, Any]", payload) if given is None else given, context)
                     return engine.signature.dump_result(await self._call(run, call))
 
                 return run_engine, not engine.is_async
@@ -163,10 +166,10 @@ class Runner:
         while run.defers:
             function, args, kwargs = run.defers.pop()
             try:
-                if asyncio.iscoroutinefunction(function):
+                if inspect.iscoroutinefunction(function):
                     await function(*args, **kwargs)
                 else:
-                    await self._call_deferred(run, lambda f=function, a=args, k=kwargs: f(*a, **k))
+                    await self._call_deferred(run, partial(function, *args, **kwargs))
             except Exception:
                 log.exception("%s: a deferred call failed; the others still run", run.claim.process_id)
 
@@ -186,7 +189,7 @@ class Runner:
             task.exception()
         if run.state is RunState.RELEASED:
             return await self._release(run.claim, run)
-        return run.state.value
+        return str(run.state.value)
 
     def _swallowed(self, run: Run, task: asyncio.Task[Any]) -> bool:
         return run.swallowed or (not task.cancelled() and task.exception() is None)
@@ -242,7 +245,7 @@ class Runner:
 
     def _failure(self, run: Run, error: BaseException | None) -> Failure:
         if isinstance(error, ToolFailed):
-            return Failure(failure_class=error.failure_class, code=error.failure_code, message=error.failure_message)
+            return Failure(failure_class=cast("FailureClass", error.failure_class), code=error.failure_code, message=error.failure_message)
         if isinstance(error, ProcessEnded):
             return Failure(failure_class="execution", code=error.code, message=str(error))
         code = error.code if isinstance(error, WakelineError) else type(error).__name__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 Reply = Any
@@ -53,6 +53,6 @@ def once(call: Call[T]) -> Program[T]:
     return result
 
 
-def pairs(flat: list[str]) -> dict[str, str]:
-    """A flat field/value reply as a dict (RESP2 and RESP3 clients differ here)."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def flat(fields: Any) -> dict[str, str]:
+    """A field/value reply as a dict: RESP3 sends a map, RESP2 a flat list."""
+    return dict(cast("Mapping[str, str]", fields)) if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))

@@ -10,7 +10,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -94,7 +94,7 @@ class SyncStore:
     def _open(self, client: redis.Redis) -> None:
         with typed_errors("namespace_open"):
             if self.backend.real:
-                _check_eviction(cast("Mapping[str, Any]", client.info("memory")), self.address.allow_eviction)
+                _check_eviction(cast("Any", client).info("memory"), self.address.allow_eviction)
             self._secret = self._send(client, _open_call(self.address))[0]
 
     @property
@@ -107,12 +107,13 @@ class SyncStore:
     def _send(self, client: redis.Redis, call: Call[T]) -> T:
         script = scripts.load(call.script)
         argv = _argv(self.address, call)
+        send: Callable[..., Any] = cast("Any", client).execute_command
         with typed_errors(call.script):
             self.sent.add(call.script)
             try:
-                reply = client.execute_command("EVALSHA", script.sha, 1, *argv)
+                reply = send("EVALSHA", script.sha, 1, *argv)
             except rex.NoScriptError:
-                reply = client.execute_command("EVAL", script.text, 1, *argv)
+                reply = send("EVAL", script.text, 1, *argv)
         return call.decode(reply)
 
     def execute(self, call: Call[T]) -> T:
@@ -175,14 +176,15 @@ class AsyncStore:
             if self._secret is not None:
                 return
             client = self.backend.aio()
+            untyped: Any = client  # redis-py leaves the types of its commands open
             call = _open_call(self.address)
             script = scripts.load(call.script)
             while True:
                 try:
                     with typed_errors(call.script):
                         if self.backend.real:
-                            _check_eviction(await client.info("memory"), self.address.allow_eviction)
-                        reply = await client.execute_command("EVAL", script.text, 1, *_argv(self.address, call))
+                            _check_eviction(await untyped.info("memory"), self.address.allow_eviction)
+                        reply = await untyped.execute_command("EVAL", script.text, 1, *_argv(self.address, call))
                     break
                 except RedisUnavailable:
                     if not self.patient:
@@ -242,7 +244,7 @@ class AsyncStore:
                 future.set_result(reply)
 
     async def _pipeline(self, calls: list[Call[Any]], *, by_sha: bool) -> list[Any]:
-        pipeline = self.client.pipeline(transaction=False)
+        pipeline: Any = self.client.pipeline(transaction=False)
         for call in calls:
             script = scripts.load(call.script)
             self.sent.add(call.script)

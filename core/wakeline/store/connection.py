@@ -5,9 +5,9 @@ Invariant: clients are made per OS process, on first use, and never shared with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import redis
@@ -50,7 +50,7 @@ class UrlBackend:
         return {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), 3)}
 
     def sync(self) -> redis.Redis:
-        pool = redis.BlockingConnectionPool.from_url(
+        pool = cast("Any", redis.BlockingConnectionPool).from_url(
             self.url, decode_responses=True, max_connections=self._connections, timeout=30, **self._retry(), **self._options
         )
         return redis.Redis(connection_pool=pool)
@@ -59,14 +59,14 @@ class UrlBackend:
         from redis.asyncio.retry import Retry as AsyncRetry
 
         retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), 3)}
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
+        pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
             self.url, decode_responses=True, max_connections=self._connections, timeout=30, **retry, **self._options
         )
         return redis.asyncio.Redis(connection_pool=pool)
 
     def for_rq(self) -> redis.Redis:
         """A client of its own for RQ: bytes replies, RQ's timeouts."""
-        return redis.Redis.from_url(self.url, **{k: v for k, v in self._options.items() if k.startswith("ssl")})
+        return cast("redis.Redis", cast("Any", redis.Redis).from_url(self.url, **{k: v for k, v in self._options.items() if k.startswith("ssl")}))
 
     def describe(self) -> str:
         parts = urlsplit(self.url)
@@ -103,7 +103,7 @@ class FakeBackend:
 
 
 @contextmanager
-def typed_errors(script: str) -> Iterator[None]:
+def typed_errors(script: str) -> Generator[None]:
     """Turns redis-py's exceptions into the errors of `wakeline.errors`."""
     try:
         yield

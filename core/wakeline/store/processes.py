@@ -13,7 +13,7 @@ from wakeline.errors import ExternalRefConflict
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
-from wakeline.store.calls import Call, Reply, pairs
+from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash, to_json
 from wakeline.waits.mailbox import MAILBOX_LIMIT
@@ -426,7 +426,7 @@ class StoredEvent:
 
 
 def stored_event(entry: Any) -> StoredEvent:
-    values = entry[1] if isinstance(entry[1], dict) else pairs(entry[1])
+    values = flat(entry[1])
     return StoredEvent(int(str(entry[0]).split("-")[0]), values["t"], values["p"], int(values["at"]), values.get("k"), values.get("s"))
 
 
@@ -466,19 +466,15 @@ def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False,
             refuse(process_id, reply)
         return ProcessView(
             process_id,
-            _flat(reply[0]),
+            flat(reply[0]),
             Registration.from_json(reply[1]),
             tuple(stored_event(e) for e in reply[2]),
             tuple(reply[3]),
-            {row[0]: _flat(row[1]) for row in reply[4]},
+            {row[0]: flat(row[1]) for row in reply[4]},
             int(reply[5]),
         )
 
     return Call("process_read", {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}, decode)
-
-
-def _flat(value: Any) -> dict[str, str]:
-    return dict(value) if isinstance(value, dict) else pairs(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,7 +493,7 @@ def list_page(
     args = {"status": status, "limit": limit, "score": score, "member": member, "kind": kind, "sid": session_id, "waiting": waiting}
 
     def decode(reply: Reply) -> ListPage:
-        rows = tuple(ProcessRow(r[0], _flat(r[1]), Registration.from_json(r[2])) for r in reply[0])
+        rows = tuple(ProcessRow(r[0], flat(r[1]), Registration.from_json(r[2])) for r in reply[0])
         return ListPage(rows, reply[1], reply[2])
 
     return Call("process_list", args, decode)

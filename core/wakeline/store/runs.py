@@ -11,13 +11,9 @@ from typing import Any, Literal
 
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
-from wakeline.store.calls import Call, Reply, pairs
+from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.processes import Row, fence_wire
 from wakeline.store.replies import refuse
-
-
-def _flat(value: Any) -> dict[str, str]:
-    return dict(value) if isinstance(value, dict) else pairs(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +62,10 @@ class Claim:
 
 def claim_of(reply: Any) -> Claim:
     """Reads one claim of a take's reply."""
-    fields = _flat(reply[1])
+    fields = flat(reply[1])
     fence = Fence(process_id=reply[0], incarnation=fields["inc"], epoch=int(fields["ep"]), claim_id=fields["cl"], owner=fields["ow"])
-    slots = {row[0]: _flat(row[1]) for row in reply[5]}
-    return Claim(fence, fields, Registration.from_json(reply[2]), reply[3] or None, _flat(reply[4]), slots, reply[6] == "1", int(reply[7]))
+    slots = {row[0]: flat(row[1]) for row in reply[5]}
+    return Claim(fence, fields, Registration.from_json(reply[2]), reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]))
 
 
 def record(fence: Fence, rows: Sequence[Row]) -> Call[None]:
@@ -88,7 +84,7 @@ def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str,
     def decode(reply: Reply) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         if reply[0] != "rows":
             refuse(fence.process_id, reply)
-        return _flat(reply[1]), {row[0]: _flat(row[1]) for row in reply[2]}
+        return flat(reply[1]), {row[0]: flat(row[1]) for row in reply[2]}
 
     return Call("journal_read", {"pid": fence.process_id, "fence": fence_wire(fence)}, decode)
 

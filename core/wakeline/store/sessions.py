@@ -12,14 +12,10 @@ from typing import Any
 
 from wakeline.errors import ProcessNotVisible, SessionNotFound
 from wakeline.processes.lease import Fence
-from wakeline.store.calls import Call, Reply, pairs
+from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.processes import SessionAddress, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash
-
-
-def _flat(value: Any) -> dict[str, str]:
-    return dict(value) if isinstance(value, dict) else pairs(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +76,17 @@ def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50
             raise SessionNotFound(session_id=session_id)
         history: list[tuple[int, str, int]] = []
         for row in reply[2]:
-            values = _flat(row[1])
+            values = flat(row[1])
             history.append((int(str(row[0]).split("-")[0]), values["m"], int(values["at"])))
         found = tuple(Entry(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
-        return SessionView(session_id, _flat(reply[0]), reply[1] or None, tuple(history), found)
+        return SessionView(session_id, flat(reply[0]), reply[1] or None, tuple(history), found)
 
     return Call("session_read", {"sid": session_id, "after": after, "count": count, "entries": entries}, decode)
 
 
 def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], int]]]:
     """(id, head, pending entries) by last activity, newest first."""
-    return Call("session_list", {"limit": limit}, lambda reply: [(r[0], _flat(r[1]), int(r[2])) for r in reply])
+    return Call("session_list", {"limit": limit}, lambda reply: [(r[0], flat(r[1]), int(r[2])) for r in reply])
 
 
 @dataclass(frozen=True, slots=True)
