@@ -14,7 +14,10 @@ TARGET = SessionScope(session_id="helper/u42", agent_frame_id="f1")
 CAUSE = TurnCause(session_id="helper/u42", turn_id="t1")
 
 
-def event(sequence: int = 7, wake: WakeInput | None = WakeInput("Page a done"), terminal: Terminal | None = None) -> Event:
+PAGE_DONE = WakeInput("Page a done")
+
+
+def event(sequence: int = 7, wake: WakeInput | None = PAGE_DONE, terminal: Terminal | None = None) -> Event:
     return Event("p_1", sequence, "page_done", {"url": "a"}, 1000 + sequence, "k", Materialised(terminal, wake))
 
 
