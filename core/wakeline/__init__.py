@@ -1,6 +1,8 @@
 """Durable processes on Redis and RQ, and agents that wake when something happens to them."""
 
-from wakeline.app import App, External, Handle, Session
+from wakeline.app import App
+from wakeline.client.handles import External, Handle
+from wakeline.client.sessions import Session
 from wakeline.engines.engine import Engine, Event
 from wakeline.errors import NonRetryable, RetryAfter, WakelineError
 from wakeline.runtime.blocking import Ctx, Turn

@@ -6,7 +6,7 @@ Invariant: durations arrive as people write them and leave as milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack
 
 from wakeline.values import parse_duration
 
@@ -17,30 +17,68 @@ ParentEnd = Literal["detach", "request_cancel", "await"]
 Recovery = Literal["rerunnable", "owner_bound"]
 
 
+class WakeTarget(Protocol):
+    """A session, blocking or awaited: what ``wake=`` takes besides a session id."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def queue(self) -> str | None: ...
+
+
+class StartOptions(TypedDict, total=False):
+    """What ``using`` takes, as type checkers see it; `Options` says what each means."""
+
+    id: str | None
+    queue: str | None
+    delay: Duration | None
+    wake: WakeTarget | str | None
+    deadline: Duration | None
+    attempt_timeout: Duration | None
+    queue_timeout: Duration | None
+    max_attempts: int | None
+    recovery: Recovery | None
+    on_parent_end: ParentEnd | None
+    key: str | None
+    labels: dict[str, str] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What ``using`` may say; see `api.md`. ``wake`` is a session (or its id) that is woken by wakes and by the end."""
+    """The options of one start or call; None leaves what the body declares, or the default."""
 
     id: str | None = None
+    """The process id, which is also its idempotency key: the same id with the same arguments is the same process."""
     queue: str | None = None
+    """Its queue, without the namespace."""
     delay: Duration | None = None
-    wake: Any = None
+    """How long it stays queued before it may begin."""
+    wake: WakeTarget | str | None = None
+    """The session (or its id) that its wakes and its end wake; ``"end"`` in a body: the inherited one, for its end too."""
     deadline: Duration | None = None
+    """How long it may take in all; its children inherit the moment as an upper bound."""
     attempt_timeout: Duration | None = None
+    """How long one attempt may take."""
     queue_timeout: Duration | None = None
+    """How long it may wait for a worker."""
     max_attempts: int | None = None
+    """How many attempts may fail without progress."""
     recovery: Recovery | None = None
+    """``owner_bound``: never run twice; without its worker it is abandoned, with evidence."""
     on_parent_end: ParentEnd | None = None
+    """What the end of the body that starts it means for it."""
     key: str | None = None
+    """The replay key of this call in its body, where name and arguments do not tell two calls apart."""
     labels: dict[str, str] | None = None
+    """Kept with the process for whoever looks at it."""
 
-    def over(self, **given: Any) -> Options:
+    def over(self, **given: Unpack[StartOptions]) -> Options:
         """These options with the given ones on top; unknown names raise TypeError, as a call's would."""
         return replace(self, **given)
 
     def ms(self, name: str) -> int | None:
         """A duration option in milliseconds."""
-        value = getattr(self, name)
+        value: Any = getattr(self, name)
         return None if value is None else parse_duration(value)
 
 

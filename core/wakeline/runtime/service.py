@@ -8,26 +8,25 @@ from __future__ import annotations
 import json
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from wakeline import arguments
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
-from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidArguments, ProcessFailed, ReservedEvent, UndeclaredEvent, WaitTimeout
-from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_signal_name, session_id, signal_event_type, signal_replay_key, split_session_id
+from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidArguments, ReservedEvent, UndeclaredEvent
+from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.processes.events import materialise
-from wakeline.processes.lifecycle import TERMINAL
-from wakeline.processes.outputs import AwaitOutput, Failure, Success, from_data, raise_for
+from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, schema_hash
-from wakeline.runtime.options import Options
+from wakeline.runtime.conversing import Conversing, address_of
+from wakeline.runtime.looking import Looking, Status, status_of
+from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.starting import external_registration, registration_of
-from wakeline.store import processes, runs, sessions
-from wakeline.store.calls import Change, Program
-from wakeline.store.keys import queue_name
+from wakeline.store import processes, runs
+from wakeline.store.calls import Program
 from wakeline.store.processes import Registered, SchemaWanted, SessionAddress, Signalled, StaleIncarnation
 from wakeline.tools.tool import Tool
 from wakeline.values import canonical_json, check_size, from_json, to_json
@@ -39,49 +38,23 @@ MAX_PAYLOAD = 8 * 1024 * 1024
 CACHED_TYPES = 10_000
 
 
-def address_of(target: Any, namespace: str, queue: str | None = None) -> SessionAddress:
-    """A session (object or id ``<agent>/<key>``) as the store addresses it; sending to it creates it."""
-    sid = target if isinstance(target, str) else target.id
-    agent, _ = split_session_id(sid)
-    return SessionAddress(sid, agent, queue_name(namespace, queue), secrets.token_hex(8))
-
-
-def wake_of(target: Any, namespace: str) -> tuple[SessionAddress | None, bool]:
+def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAddress | None, bool]:
     """The wake target a start was given, and whether its end wakes it too: yes, since it was given to that very process."""
     if target is None or target == "end":
         return None, target == "end"
-    queue = getattr(target, "queue", None)
-    return address_of(target, namespace, queue), True
+    if isinstance(target, str):
+        return address_of(target, namespace), True
+    return address_of(target.id, namespace, target.queue), True
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A process as seen from outside at one moment."""
-
-    id: str
-    status: str
-    kind: str
-    label: str | None
-    created_ms: int
-    updated_ms: int
-    sequence: int
-    waiting_for: tuple[str, ...]
-    owner: str | None
-
-
-def status_of(row: processes.ProcessRow) -> Status:
-    waits = tuple(name[2:] for name in row.fields if name.startswith("n:"))
-    identity = row.registration.identity
-    return Status(row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, row.fields.get("ow"))
-
-
-class Service:
+class Service(Looking):
     """The client verbs of one namespace; knows the types of processes it has seen."""
 
     def __init__(self, namespace: str, *, grace_ms: int, now_ms: Callable[[], int]) -> None:
+        super().__init__(now_ms)
         self.namespace = namespace
+        self.sessions = Conversing(namespace, now_ms, self)
         self._grace_ms = grace_ms
-        self._now_ms = now_ms
         self._types: OrderedDict[str, Registration] = OrderedDict()
 
     # -- starting ----------------------------------------------------------------------------------------------------------------
@@ -214,6 +187,14 @@ class Service:
         sequence = yield processes.finish(process_id, status, text)
         return int(sequence)
 
+    def succeed_external(self, process_id: str, value: Any) -> Program[int]:
+        """Report success of outside work."""
+        return self.finish_external(process_id, Success(arguments.dump(value, what=f"the result of {process_id}")))
+
+    def fail_external(self, process_id: str, code: str, message: str) -> Program[int]:
+        """Report failure of outside work."""
+        return self.finish_external(process_id, Failure("external", code, message))
+
     def resolve(self, secret: bytes, token: str, value: Any) -> Program[bool]:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""
         claims = decode_token(secret, token)
@@ -225,75 +206,6 @@ class Service:
             raise AwaitEventUnknownOrRevoked()
         return bool(done.accepted)
 
-    # -- looking -----------------------------------------------------------------------------------------------------------------
-
-    def status(self, process_id: str) -> Program[Status]:
-        """One look; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
-        view = yield processes.read(process_id)
-        return status_of(view)
-
-    def result(self, process_id: str, timeout_ms: int | None, load: Callable[[Any], Any]) -> Program[Any]:
-        """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`, `ProcessNotFound`."""
-        output = yield from self.await_output(process_id, timeout_ms)
-        return load(raise_for(process_id, output))
-
-    def await_output(self, process_id: str, timeout_ms: int | None) -> Program[AwaitOutput]:
-        """The await output, once there is one."""
-        deadline = None if timeout_ms is None else self._now_ms() + timeout_ms
-        pause = 25
-        while True:
-            view = yield processes.read(process_id, count=1, tail=True)
-            if view.status in TERMINAL:
-                return from_data(from_json(view.events[-1].payload)["await_output"])
-            left = 1000 if deadline is None else deadline - self._now_ms()
-            if left <= 0:
-                raise WaitTimeout(what=f"process {process_id}")
-            yield Change(process_id, view.int("seq"), min(left, pause))
-            pause = min(pause * 2, 1000)
-
-    def page(
-        self, statuses: Sequence[str], *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
-    ) -> Program[list[Status]]:
-        """Processes of these statuses, newest first within each, at most ``limit``."""
-        found: list[Status] = []
-        for status in statuses:
-            score, member = "+inf", ""
-            while len(found) < limit:
-                page = yield processes.list_page(status, limit=limit - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
-                found.extend(status_of(row) for row in page.rows)
-                if not page.score:
-                    break
-                score, member = page.score, page.member
-        return found
-
-    # -- sessions ----------------------------------------------------------------------------------------------------------------
-
-    def send(self, session: SessionAddress, text: Any, key: str | None) -> Program[int]:
-        """Put input into a session's inbox; its number there."""
-        data = arguments.dump(text, what="the input")
-        body = to_json({"kind": "input", "input": data, "at_ms": self._now_ms()})
-        check_size("the input", body, MAX_PAYLOAD)
-        sent = yield sessions.send(session, body, key=key, canonical=canonical_json(data))
-        return int(sent.entry)
-
-    def ask(self, session: SessionAddress, text: Any, key: str | None, timeout_ms: int) -> Program[Any]:
-        """Send, and wait for what the turn that takes it returns."""
-        entry = yield from self.send(session, text, key)
-        deadline = self._now_ms() + timeout_ms
-        pause = 25
-        while True:
-            view = yield sessions.read(session.session_id, count=0, entries=256)
-            state = next((e.state for e in view.entries if e.n == entry), "")
-            verb, _, rest = state.partition(" ")
-            if verb in ("settled", "failed"):
-                output = yield from self.await_output(rest.split(" ")[0], 1000)
-                return raise_for(rest.split(" ")[0], output)
-            left = deadline - self._now_ms()
-            if left <= 0:
-                raise WaitTimeout(what=f"an answer of session {session.session_id}")
-            yield Change(view.head.get("turn", "none"), 0, min(left, pause))
-            pause = min(pause * 2, 500)
-
 
 def json_arguments(body: Engine[..., Any] | Tool[..., Any], text: str) -> dict[str, Any]:
     """Arguments given as JSON text; raises `InvalidArguments`."""
@@ -303,4 +215,4 @@ def json_arguments(body: Engine[..., Any] | Tool[..., Any], text: str) -> dict[s
         raise InvalidArguments(name=body.name, reason=f"not JSON: {error}") from error
 
 
-__all__ = ["ProcessFailed", "Service", "Status", "address_of", "json_arguments", "session_id", "status_of", "wake_of"]
+__all__ = ["Service", "Status", "address_of", "json_arguments", "status_of", "wake_of"]

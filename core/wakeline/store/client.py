@@ -28,6 +28,8 @@ from wakeline.values import to_json
 T = TypeVar("T")
 FORMAT = "1"
 """Version of the key layout; raised when an older release could no longer read what a newer one writes."""
+LOOK_AGAIN_MS = 200
+"""Longest pause of an awaited `Change`: the price of a hint that nobody sends to an event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,19 @@ class SyncStore:
         _ = self.client
         assert self._secret is not None
         return self._secret
+
+    def info(self) -> dict[str, Any]:
+        """What the server says about itself: INFO, and ``appendfsync`` where CONFIG may be read; empty where neither is answered (fakeredis)."""
+        client = cast("Any", self.client)
+        found: dict[str, Any] = {}
+        with typed_errors("INFO"):
+            try:
+                found |= client.info()
+                found |= client.config_get("appendfsync")
+            except rex.ResponseError:
+                # Not a command here, or not for this user: what is missing is not known.
+                pass
+        return found
 
     def _send(self, client: redis.Redis, call: Call[T]) -> T:
         script = scripts.load(call.script)
@@ -274,8 +289,8 @@ class AsyncStore:
             value = failure = None
             try:
                 if isinstance(step, Pause | Change):
-                    # Many waiters share the loop; a blocked read each would take a connection each.
-                    await asyncio.sleep(min(step.ms, 25 if isinstance(step, Change) else step.ms) / 1000)
+                    # Many waiters share the loop; a blocked read each would take a connection each, so they look again instead.
+                    await asyncio.sleep((min(step.ms, LOOK_AGAIN_MS) if isinstance(step, Change) else step.ms) / 1000)
                 else:
                     value = await self.execute(step)
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows

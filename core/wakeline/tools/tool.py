@@ -6,7 +6,7 @@ Invariant: all attempts of one call share one idempotency key.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from wakeline.arguments import Signature
 from wakeline.errors import WrongVerb
 from wakeline.names import check_name
-from wakeline.tools.definition import RetryPolicy
+from wakeline.tools.definition import Policy, RetryPolicy
 from wakeline.values import parse_duration
 
 P = ParamSpec("P")
@@ -32,7 +32,7 @@ class Tool(Generic[P, R]):
         *,
         name: str | None = None,
         retries: int = 0,
-        policy: str = "safe",
+        policy: Policy = "safe",
         backoff: Duration = 0.2,
         max_backoff: Duration = 60,
         timeout: Duration | None = None,
@@ -41,7 +41,7 @@ class Tool(Generic[P, R]):
         self.name = check_name(name or function.__name__, "tool")
         self.function = function
         self.signature = Signature(self.name, function)
-        self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))  # type: ignore[arg-type]
+        self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))
         self.timeout_ms = parse_duration(timeout) if timeout is not None else None
         self.queue = queue
         self.is_async = inspect.iscoroutinefunction(function)
@@ -54,6 +54,15 @@ class Tool(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<Tool {self.name}>"
+
+
+class AsyncTool(Tool[P, R]):
+    """A tool made of an ``async def`` function: started and called like any other, called by itself it gives a coroutine."""
+
+    # Type checkers are right that this is another result; a body never sees it, since `start` and `call` take P and R alone.
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        result: Coroutine[Any, Any, R] = self.function(*args, **kwargs)
+        return result
 
 
 @dataclass(frozen=True, slots=True)

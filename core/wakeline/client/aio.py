@@ -1,0 +1,179 @@
+"""The awaited twins, reached through ``app.aio``: for handlers that run on an event loop.
+
+Invariant: same names, same parameters, same programs as the blocking verbs (a test compares them); what each verb does is said there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack
+
+from wakeline.client.drivers import Awaiting
+from wakeline.client.handles import as_json
+from wakeline.engines.engine import Engine
+from wakeline.engines.registry import Registry
+from wakeline.names import check_process_id, session_id
+from wakeline.runtime.conversing import Message
+from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
+from wakeline.runtime.service import Status
+from wakeline.store.client import AsyncStore
+from wakeline.store.processes import StoredEvent
+from wakeline.store.sessions import SessionView
+from wakeline.tools.tool import Duration, Tool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AsyncApp:
+    """`App`'s verbs, awaited."""
+
+    def __init__(self, client: Awaiting, registry: Registry) -> None:
+        self._client = client
+        self._registry = registry
+
+    @property
+    def store(self) -> AsyncStore:
+        """The awaited client of the running loop."""
+        return self._client.store
+
+    def using(self, **options: Unpack[StartOptions]) -> AsyncStarter:
+        """Options for the next start."""
+        return AsyncStarter(self._client, NOTHING.over(**options))
+
+    async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncHandle[R]:
+        """Start a process; one round trip."""
+        return await AsyncStarter(self._client, NOTHING).start(body, *args, **kwargs)
+
+    def handle(self, process_id: str, load: Callable[[Any], R] | None = None) -> AsyncHandle[R]:
+        """A process by id; nothing is read yet."""
+        return AsyncHandle(self._client, check_process_id(process_id, system=True), load or as_json)
+
+    def session(self, agent: str, key: str) -> AsyncSession:
+        """A session; the first send, or a start with ``wake=`` it, creates it."""
+        known = self._registry.agents.get(agent)
+        return AsyncSession(self._client, session_id(agent, key), known.queue if known else None)
+
+    async def external(
+        self, name: str, *, id: str | None = None, wake: WakeTarget | str | None = None, metadata: dict[str, Any] | None = None  # noqa: A002
+    ) -> AsyncExternal:  # fmt: skip
+        """Register work that runs elsewhere and is reported from there."""
+        return AsyncExternal(self._client, await self._client.run(self._client.service.external(name, Options(id=id, wake=wake), metadata)), as_json)
+
+    async def resolve(self, token: str, value: Any = None) -> bool:
+        """Resolve a bearer token; False when it was resolved before."""
+        store = self._client.store
+        await store.open()
+        return await self._client.run(self._client.service.resolve(store.secret, token, value))
+
+    async def processes(
+        self, status: str | None = None, *, kind: str | None = None, session: str | None = None, waiting: str | None = None, limit: int = 50
+    ) -> list[Status]:
+        """Processes of a status ('live', 'any', or one), newest first within each."""
+        return await self._client.run(self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
+
+    async def close(self) -> None:
+        """Closes the client of the running loop; the next verb makes a new one."""
+        await self._client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncStarter:
+    """`Starter`, awaited."""
+
+    client: Awaiting = field(repr=False)
+    options: Options
+
+    async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncHandle[R]:
+        """Start a process; one round trip."""
+        pid = await self.client.run(self.client.service.start(body, body.signature.bind(*args, **kwargs), self.options))
+        return AsyncHandle(self.client, pid, body.signature.load_result)
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncHandle(Generic[R]):
+    """`Handle`, awaited; awaiting it is awaiting its result."""
+
+    client: Awaiting = field(repr=False)
+    id: str
+    load: Callable[[Any], R] = field(repr=False)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.result().__await__()
+
+    async def result(self, timeout: Duration | None = None) -> R:
+        """Wait for its end."""
+        return await self.client.run(self.client.service.result(self.id, timeout, self.load))
+
+    async def status(self) -> Status:
+        """One look."""
+        return await self.client.run(self.client.service.status(self.id))
+
+    async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send a signal; its sequence."""
+        return (await self.client.run(self.client.service.signal(self.id, name, payload, key))).sequence
+
+    async def cancel(self, reason: str = "requested") -> str:
+        """Ask it to end; its status now."""
+        return await self.client.run(self.client.service.cancel(self.id, reason))
+
+    async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[StoredEvent]:
+        """Its events after a sequence; ``follow`` goes on until its end."""
+        more = True
+        while more:
+            page = await self.client.run(self.client.service.events(self.id, after, follow=follow))
+            for event in page.events:
+                yield event
+            after, more = page.after, page.more
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncExternal(AsyncHandle[Any]):
+    """`External`, awaited."""
+
+    async def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Append an event; its sequence."""
+        return await self.client.run(self.client.service.emit(self.id, event_type, payload, key, external=True))
+
+    async def finish(self, value: Any = None) -> int:
+        """Report success."""
+        return await self.client.run(self.client.service.succeed_external(self.id, value))
+
+    async def fail(self, code: str, message: str) -> int:
+        """Report failure."""
+        return await self.client.run(self.client.service.fail_external(self.id, code, message))
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncSession:
+    """`Session`, awaited."""
+
+    client: Awaiting = field(repr=False)
+    id: str
+    queue: str | None = None
+
+    async def send(self, text: Any, *, key: str | None = None) -> int:
+        """Put input into the inbox; its number."""
+        return await self.client.run(self.client.service.sessions.send(self.id, self.queue, text, key))
+
+    async def ask(self, text: Any, *, key: str | None = None, timeout: Duration = 60) -> Any:
+        """Send, and wait for what the turn that takes it returns."""
+        return await self.client.run(self.client.service.sessions.ask(self.id, self.queue, text, key, timeout))
+
+    async def view(self, *, after: int = 0, count: int = 100, entries: int = 50) -> SessionView:
+        """Head, state, history and inbox of one moment."""
+        return await self.client.run(self.client.service.sessions.view(self.id, after=after, count=count, entries=entries))
+
+    async def history(self, *, after: int = 0, count: int = 100) -> list[Message]:
+        """Messages after a number, oldest first."""
+        return await self.client.run(self.client.service.sessions.history(self.id, after=after, count=count))
+
+    async def state(self) -> dict[str, Any]:
+        """The agent's state as of the latest committed turn."""
+        return await self.client.run(self.client.service.sessions.state(self.id))
+
+    async def turn(self) -> AsyncHandle[Any] | None:
+        """The turn that runs or waits now, if any."""
+        pid = await self.client.run(self.client.service.sessions.turn(self.id))
+        return AsyncHandle(self.client, pid, as_json) if pid else None

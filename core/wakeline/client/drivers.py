@@ -1,0 +1,104 @@
+"""How a verb runs: `Blocking` drives its program to the end, `Awaiting` lets an event loop do it.
+
+Invariant: a blocking verb refuses, before it does anything, to run where it would stop a loop or escape a body's journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from wakeline.errors import WrongVerb
+from wakeline.runtime.run import Run, current_run
+from wakeline.runtime.service import Service
+from wakeline.store.calls import Program
+from wakeline.store.client import AsyncStore, SyncStore
+
+T = TypeVar("T")
+IN_A_BODY = {
+    "app.start": "{context}.start(…)",
+    "handle.signal": "{context}.signal(id, …)",
+    "handle.cancel": "{context}.cancel(id)",
+    "handle.result": "{context}.start(…) and the result of the child it returns",
+}
+"""The journaled verb for a blocking one. What has none belongs into a step, whose function may call anything."""
+ON_A_LOOP = {
+    "app": "app.aio.{verb}(…)",
+    "handle": "app.aio.handle(id).{verb}(…)",
+    "external": "{verb}(…) of what app.aio.external(…) gives",
+    "session": "app.aio.session(agent, key).{verb}(…)",
+}
+
+
+def right_verb(verb: str) -> str | None:
+    """What to use instead of a blocking verb ('app.start', 'session.send', …) here; None where it may block."""
+    run = current_run.get()
+    if run is not None:
+        return _in_body(run, verb)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    noun, _, name = verb.partition(".")
+    how = "async for … in" if name == "events" else "await"
+    return f"{how} {ON_A_LOOP[noun].format(verb=name)}"
+
+
+def _in_body(run: Run, verb: str) -> str:
+    context = "turn" if run.turn is not None else "ctx"
+    journaled = IN_A_BODY.get(verb, "{context}.step(name, function) with a function that calls it,")
+    return f"{'await ' if run.bridge is None else ''}{journaled.format(context=context)}"
+
+
+class Blocking:
+    """Runs verbs in the calling thread, over one client per OS process that is made on first use."""
+
+    def __init__(self, service: Service, connect: Callable[[], SyncStore]) -> None:
+        self.service = service
+        self._connect = connect
+
+    def check(self, verb: str) -> None:
+        """Raises `WrongVerb` on a running loop and in a body."""
+        use = right_verb(verb)
+        if use is not None:
+            raise WrongVerb(verb=verb, use=use)
+
+    def run(self, verb: str, program: Program[T]) -> T:
+        """Drives a program of a verb to its end; raises `WrongVerb` before its first step."""
+        try:
+            self.check(verb)
+        except WrongVerb:
+            program.close()
+            raise
+        return self._connect().run(program)
+
+
+class Awaiting:
+    """Runs verbs on the running loop, over one client per loop that is made on first use."""
+
+    def __init__(self, service: Service, connect: Callable[[], AsyncStore]) -> None:
+        self.service = service
+        self._connect = connect
+        self._stores: dict[asyncio.AbstractEventLoop, AsyncStore] = {}
+
+    @property
+    def store(self) -> AsyncStore:
+        """The client of the running loop."""
+        loop = asyncio.get_running_loop()
+        store = self._stores.get(loop)
+        if store is None:
+            for ended in [known for known in self._stores if known.is_closed()]:
+                del self._stores[ended]
+            store = self._stores[loop] = self._connect()
+        return store
+
+    async def run(self, program: Program[T]) -> T:
+        """Drives a program to its end."""
+        return await self.store.run(program)
+
+    async def close(self) -> None:
+        """Closes the client of the running loop; the next verb makes a new one."""
+        store = self._stores.pop(asyncio.get_running_loop(), None)
+        if store is not None:
+            await store.close()

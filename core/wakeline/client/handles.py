@@ -1,0 +1,96 @@
+"""`Handle`: one process from outside, blocking; `External` reports work that runs elsewhere, `Starter` starts with options.
+
+Invariant: a handle is a name and reads nothing by itself; every verb asks the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from wakeline.client.drivers import Blocking
+from wakeline.engines.engine import Engine
+from wakeline.runtime.options import Options
+from wakeline.runtime.service import Status
+from wakeline.store.processes import StoredEvent
+from wakeline.tools.tool import Duration, Tool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def as_json(data: Any) -> Any:
+    """Without the body's types a result stays what JSON says."""
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts with options."""
+
+    client: Blocking = field(repr=False)
+    options: Options
+
+    def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
+        """Start a process; one round trip. Raises `ProcessConflict`, `InvalidArguments`, `PayloadTooLarge`."""
+        program = self.client.service.start(body, body.signature.bind(*args, **kwargs), self.options)
+        return Handle(self.client, self.client.run("app.start", program), body.signature.load_result)
+
+
+@dataclass(frozen=True, slots=True)
+class Handle(Generic[R]):
+    """One process, from outside."""
+
+    client: Blocking = field(repr=False)
+    id: str
+    load: Callable[[Any], R] = field(repr=False)
+
+    def result(self, timeout: Duration | None = None) -> R:
+        """Wait for its end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`, `ProcessNotFound`."""
+        return self.client.run("handle.result", self.client.service.result(self.id, timeout, self.load))
+
+    def status(self) -> Status:
+        """One look. Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+        return self.client.run("handle.status", self.client.service.status(self.id))
+
+    def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send a signal; the same ``key`` again is the same signal. Its sequence.
+
+        Raises `UndeclaredEvent`, `PayloadSchemaMismatch`, `ProcessAlreadyTerminal`, `MailboxFull`.
+        """
+        return self.client.run("handle.signal", self.client.service.signal(self.id, name, payload, key)).sequence
+
+    def cancel(self, reason: str = "requested") -> str:
+        """Ask it to end; ends it after the grace whatever happens. Its status now."""
+        return self.client.run("handle.cancel", self.client.service.cancel(self.id, reason))
+
+    def events(self, *, after: int = 0, follow: bool = False) -> Iterator[StoredEvent]:
+        """Its events after a sequence; ``follow`` goes on until its end."""
+        self.client.check("handle.events")
+        return self._events(after, follow)
+
+    def _events(self, after: int, follow: bool) -> Iterator[StoredEvent]:
+        more = True
+        while more:
+            page = self.client.run("handle.events", self.client.service.events(self.id, after, follow=follow))
+            yield from page.events
+            after, more = page.after, page.more
+
+
+@dataclass(frozen=True, slots=True)
+class External(Handle[Any]):
+    """Work that runs elsewhere, and how it is reported."""
+
+    def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Append an event; the same ``key`` again is the same event. Its sequence."""
+        return self.client.run("external.emit", self.client.service.emit(self.id, event_type, payload, key, external=True))
+
+    def finish(self, value: Any = None) -> int:
+        """Report success; the sequence of its end."""
+        return self.client.run("external.finish", self.client.service.succeed_external(self.id, value))
+
+    def fail(self, code: str, message: str) -> int:
+        """Report failure; the sequence of its end."""
+        return self.client.run("external.fail", self.client.service.fail_external(self.id, code, message))

@@ -1,0 +1,120 @@
+"""What an app declares: tools, engines, agents, and the modules that hold more of them.
+
+Invariant: what a decorator returns has the parameters and the result of the function it was given, as type checkers see them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from wakeline.engines.engine import Engine, check_pairing, context_name
+from wakeline.engines.registry import Registry
+from wakeline.names import check_queue
+from wakeline.runtime.blocking import Ctx, Turn
+from wakeline.runtime.context import AsyncCtx
+from wakeline.runtime.turn import AsyncTurn
+from wakeline.sessions.agent import Agent
+from wakeline.store.keys import queue_name
+from wakeline.tools.definition import Policy
+from wakeline.tools.tool import AsyncTool, Duration, Tool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AgentFunction = Callable[[AsyncTurn], Coroutine[Any, Any, Any]] | Callable[[Turn], Any]
+"""A function that runs a turn; what it returns joins the history as the agent's message."""
+
+
+class ToolDecorator(Protocol):
+    """What ``@app.tool(…)`` is: it keeps parameters and result."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Tool[P, R]: ...
+
+
+class EngineDecorator(Protocol):
+    """What ``@app.engine(…)`` is: it takes the context away and keeps the rest."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[AsyncCtx, P], Coroutine[Any, Any, R]], /) -> Engine[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Ctx, P], R], /) -> Engine[P, R]: ...
+
+
+class Declarations:
+    """The bodies of one app, by name."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.registry = Registry()
+        self.included: tuple[str, ...] = ()
+
+    @overload
+    def tool(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
+    @overload
+    def tool(self, function: Callable[P, R], /) -> Tool[P, R]: ...
+    @overload
+    def tool(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        retries: int = 0,
+        policy: Policy = "safe",
+        backoff: Duration = 0.2,
+        max_backoff: Duration = 60,
+        timeout: Duration | None = None,
+        queue: str | None = None,
+    ) -> ToolDecorator: ...
+    def tool(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a crash; ``timeout``: of one try."""
+
+        def declare(f: Callable[..., Any]) -> Tool[..., Any]:
+            return self.registry.add("tool", self.registry.tools, (AsyncTool if inspect.iscoroutinefunction(f) else Tool)(f, **options))
+
+        return declare(function) if function is not None else declare
+
+    @overload
+    def engine(self, function: Callable[Concatenate[AsyncCtx, P], Coroutine[Any, Any, R]], /) -> Engine[P, R]: ...
+    @overload
+    def engine(self, function: Callable[Concatenate[Ctx, P], R], /) -> Engine[P, R]: ...
+    @overload
+    def engine(
+        self, /, *, name: str | None = None, signals: Mapping[str, Any] | None = None, events: Mapping[str, Any] | None = None, queue: str | None = None
+    ) -> EngineDecorator: ...
+    def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Event`); declaring signals refuses all others."""
+
+        def declare(f: Callable[..., Any]) -> Engine[..., Any]:
+            return self.registry.add("engine", self.registry.engines, Engine(f, context=context_name(f), **options))
+
+        return declare(function) if function is not None else declare
+
+    @overload
+    def agent(self, function: AgentFunction, /) -> Agent: ...
+    @overload
+    def agent(self, name: str | None = None, *, queue: str | None = None, max_entries: int = 256) -> Callable[[AgentFunction], Agent]: ...
+    def agent(self, name: Any = None, **options: Any) -> Any:
+        """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each."""
+
+        def declare(f: AgentFunction) -> Agent:
+            made = Agent(f, name=None if f is name else name, **options)
+            check_pairing(made.name, f, context="AsyncTurn" if made.is_async else "Turn", found=context_name(f))
+            return self.registry.add("agent", self.registry.agents, made)
+
+        return declare(name) if callable(name) else declare
+
+    def include(self, *modules: str) -> None:
+        """Names modules that declare more bodies: whoever loads this app by name (workers, the command line) imports them then."""
+        self.included = tuple(dict.fromkeys((*self.included, *modules)))
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """RQ names of every queue its bodies use."""
+        r = self.registry
+        named = [*(t.queue for t in r.tools.values()), *(e.queue for e in r.engines.values()), *(a.queue for a in r.agents.values())]
+        own = {queue_name(self.namespace, check_queue(queue)) for queue in named if queue}
+        return (self.namespace, *sorted(own))
