@@ -10,13 +10,12 @@ import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.engines.engine import Engine
 from wakeline.runtime.bridge import Bridge
-from wakeline.runtime.context import Approval as AsyncApproval
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.context import Child as AsyncChild
+from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
+from wakeline.runtime.options import StartOptions
 from wakeline.runtime.turn import AsyncTurn, Inbox
 from wakeline.tools.tool import Duration, Tool
 
@@ -42,7 +41,11 @@ class Child(Generic[R]):
     def id(self) -> str:
         return self.inner.id
 
-    def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> R:
+    @overload
+    def result(self, timeout: Duration | None = None) -> R: ...
+    @overload
+    def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
+    def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> Any:
         """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
         return self.bridge.block(self.inner.result(timeout, **_given(default)))
 
@@ -64,7 +67,11 @@ class Approval(Generic[T]):
     def token(self) -> str:
         return self.inner.token
 
-    def wait(self, *, default: Any = _MISSING) -> T:
+    @overload
+    def wait(self) -> T: ...
+    @overload
+    def wait(self, *, default: D) -> T | D: ...
+    def wait(self, *, default: Any = _MISSING) -> Any:
         """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`."""
         return self.bridge.block(self.inner.wait(**_given(default)))
 
@@ -124,7 +131,7 @@ class Ctx:
         """True for processes that reach this point for the first time with the new code."""
         return self._inner.patched(change)
 
-    def using(self, **options: Any) -> Ctx:
+    def using(self, **options: Unpack[StartOptions]) -> Ctx:
         """This context with options for the next start or call."""
         return Ctx(self._inner.using(**options), self._bridge)
 
@@ -144,13 +151,17 @@ class Ctx:
         """Start a child process, once whatever happens."""
         return Child(self._block(self._inner.start(body, *args, **kwargs)), self._bridge)
 
-    def gather(self, children: Sequence[Child[R]]) -> list[R]:
-        """The results of all children, in order; one resume for all of them."""
-        return self._block(self._inner.gather([child.inner for child in children]))
+    @overload
+    def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None) -> list[R]: ...
+    @overload
+    def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
+    def gather(self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = _MISSING) -> list[Any]:
+        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
+        return self._block(self._inner.gather([child.inner for child in children], timeout=timeout, **_given(default)))
 
-    def race(self, *children: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
+    def race(self, *contenders: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, result) of whichever child ends first."""
-        return self._block(self._inner.race(*[child.inner for child in children], cancel_losers=cancel_losers))
+        return self._block(self._inner.race(*[child.inner for child in contenders], cancel_losers=cancel_losers))
 
     def sleep(self, duration: Duration) -> None:
         """Sleep durably; no worker is held."""
@@ -210,7 +221,7 @@ class Turn(Ctx):
         super().__init__(inner, bridge)
         self._turn = inner
 
-    def using(self, **options: Any) -> Turn:
+    def using(self, **options: Unpack[StartOptions]) -> Turn:
         return Turn(self._turn.using(**options), self._bridge)
 
     @property
@@ -225,4 +236,10 @@ class Turn(Ctx):
 
     @property
     def session_id(self) -> str:
+        """The session this turn belongs to."""
         return self._turn.session_id
+
+    @property
+    def revision(self) -> str:
+        """The head revision this turn read."""
+        return self._turn.revision

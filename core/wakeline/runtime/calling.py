@@ -12,7 +12,7 @@ from typing import Any, cast
 from wakeline import arguments
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import NonRetryable, RetryAfter, ToolFailed, WakelineError
-from wakeline.runtime.run import Run, WaitFor
+from wakeline.runtime.run import Run, WaitFor, outside_body
 from wakeline.store import processes
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
 from wakeline.values import content_hash, parse_duration, to_json
@@ -67,7 +67,8 @@ class _Attempt:
         )
         mark = current_call.set(call)
         try:
-            result = await self._perform()
+            with outside_body():
+                result = await self._perform()
         except (WakelineError, Exception) as error:
             await self._send_events()
             raise self._failure(error) from error

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
 from wakeline import arguments
 from wakeline.causality import ProcessCause, SessionScope
@@ -24,7 +24,7 @@ from wakeline.processes.events import materialise
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import check_payload, schema_hash
 from wakeline.runtime.calling import call_tool
-from wakeline.runtime.options import NOTHING, Options
+from wakeline.runtime.options import NOTHING, Options, StartOptions
 from wakeline.runtime.run import Run, WaitFor
 from wakeline.runtime.service import wake_of
 from wakeline.runtime.starting import registration_of
@@ -52,7 +52,7 @@ class ContinueAsNew(ControlFlow):
 
 
 @dataclass(frozen=True, slots=True)
-class Child(Generic[R]):
+class AsyncChild(Generic[R]):
     """A process this body started. Await it for its result."""
 
     id: str
@@ -63,10 +63,14 @@ class Child(Generic[R]):
     def __await__(self) -> Generator[Any, None, R]:
         return self.result().__await__()
 
-    async def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> R:
+    @overload
+    async def result(self, timeout: Duration | None = None) -> R: ...
+    @overload
+    async def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
+    async def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> Any:
         """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
-        [value] = await self.context.results([self], timeout=timeout, default=default)
-        return cast("R", value)
+        [value] = await self.context.gather([self], timeout=timeout, default=default)
+        return value
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
         return await self.context.signal(self, name, payload, key=key)
@@ -76,7 +80,7 @@ class Child(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class Approval(Generic[T]):
+class AsyncApproval(Generic[T]):
     """A question to someone outside: whoever holds `token` answers it, once."""
 
     name: str
@@ -86,12 +90,16 @@ class Approval(Generic[T]):
     kind: Any
     due_ms: int | None
 
-    async def wait(self, *, default: Any = _MISSING) -> T:
+    @overload
+    async def wait(self) -> T: ...
+    @overload
+    async def wait(self, *, default: D) -> T | D: ...
+    async def wait(self, *, default: Any = _MISSING) -> Any:
         """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
         run = self.context.run
         target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms)
         [resolution] = await run.wait_all([run.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
-        return cast("T", settle(f"approval {self.name}", resolution, self.kind, default))
+        return settle(f"approval {self.name}", resolution, self.kind, default)
 
 
 def settle(what: str, resolution: Resolution, kind: Any, default: Any = _MISSING) -> Any:
@@ -175,7 +183,7 @@ class AsyncCtx:
         self.run.remember(key, "patched", key, True)
         return True
 
-    def using(self, **options: Any) -> AsyncCtx:
+    def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
         """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout max_attempts recovery on_parent_end key``."""
         return AsyncCtx(self.run, self._namespace, self._options.over(**options))
 
@@ -201,13 +209,10 @@ class AsyncCtx:
             return await (await self.start(tool, *args, **kwargs))
         return cast("R", tool.signature.load_result(await call_tool(self.run, tool, tool.signature.bind(*args, **kwargs), key=self._options.key)))
 
-    async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Child[R]:
+    async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process; its id is derived from this call, so a crash starts it once."""
-        return cast("Child[R]", await self.start_with(body, body.signature.bind(*args, **kwargs)))
-
-    async def start_with(self, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any]) -> Child[Any]:
-        """`start` with arguments that are JSON already."""
         run, options = self.run, self._options
+        given = body.signature.bind(*args, **kwargs)
         envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
         key = options.key or run.key_of(envelope)
 
@@ -237,18 +242,18 @@ class AsyncCtx:
 
         started = await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=key, write=write)
         run.started.add(started["id"])
-        return Child(started["id"], started["incarnation"], self, body.signature.load_result)
+        return AsyncChild(started["id"], started["incarnation"], self, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
         """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts wake its session."""
         return False
 
-    async def gather(self, children: Sequence[Child[R]]) -> list[R]:
-        """The results of all children, in order; one resume for all of them."""
-        return await self.results(children)
-
-    async def results(self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = _MISSING) -> list[Any]:
-        """`gather` with a timeout for all of them."""
+    @overload
+    async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None) -> list[R]: ...
+    @overload
+    async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
+    async def gather(self, children: Sequence[AsyncChild[Any]], *, timeout: Duration | None = None, default: Any = _MISSING) -> list[Any]:
+        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
         run = self.run
         limit = parse_duration(timeout) if timeout is not None else None
         calls = [
@@ -267,11 +272,11 @@ class AsyncCtx:
             values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
         return values
 
-    async def race(self, *awaitables: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
+    async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes on unless told to be cancelled."""
         run = self.run
         key = f"race:{run.occurrence('race')}"
-        tasks = [run.spawn(_awaited(a)) for a in awaitables]
+        tasks = [run.spawn(_awaited(a)) for a in contenders]
         known = run.replay.rows.get(key)
         if known is not None:
             winner = int(known.outcome)
@@ -288,9 +293,9 @@ class AsyncCtx:
                 task.cancel()
         await asyncio.wait(tasks)
         if cancel_losers:
-            for i, awaitable in enumerate(awaitables):
-                if i != winner and isinstance(awaitable, Child):
-                    await self.cancel(awaitable, "lost a race")
+            for i, contender in enumerate(contenders):
+                if i != winner and isinstance(contender, AsyncChild):
+                    await self.cancel(contender, "lost a race")
         return winner, tasks[winner].result()
 
     # -- waiting -----------------------------------------------------------------------------------------------------------------
@@ -345,10 +350,10 @@ class AsyncCtx:
         return self.run.signal_kinds.get(name, Any)
 
     @overload
-    async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> Approval[T]: ...
+    async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> AsyncApproval[T]: ...
     @overload
-    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]: ...
-    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]:
+    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]: ...
+    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]:
         """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here."""
         run = self.run
         envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
@@ -361,7 +366,7 @@ class AsyncCtx:
         slot_key = f"{self.idempotency_key}:{key}"
         slot = run.slot_of(Custom(slot_key))
         token = encode_token(run.store.secret, self.id, run.fence.incarnation, slot, made["due_ms"])
-        return Approval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
+        return AsyncApproval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
 
     # -- telling others ----------------------------------------------------------------------------------------------------------
 
@@ -394,7 +399,7 @@ class AsyncCtx:
 
         return int(await run.effect("emit", f"emit:{event_type}", data, _never, write=write))
 
-    async def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
+    async def signal(self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once whatever happens; returns its sequence there."""
         run = self.run
         pid = target if isinstance(target, str) else target.id
@@ -429,7 +434,7 @@ class AsyncCtx:
 
         return int(await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=row_key, write=write))
 
-    async def cancel(self, target: Child[Any] | str, reason: str = "requested by another process") -> str:
+    async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""
         run = self.run
         pid = target if isinstance(target, str) else target.id
@@ -456,4 +461,4 @@ async def _never(_: str) -> Any:
     raise AssertionError("this effect is written by its own script")
 
 
-__all__ = ["Approval", "AsyncCtx", "Child", "ContinueAsNew", "settle"]
+__all__ = ["AsyncApproval", "AsyncCtx", "AsyncChild", "ContinueAsNew", "settle"]

@@ -9,7 +9,8 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
@@ -39,7 +40,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger("wakeline.run")
 current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
+"""The run whose body the current code is; a verb that is not its context's would escape its journal."""
 OPEN_AT_ONCE = 256
+
+
+@contextmanager
+def outside_body() -> Generator[None]:
+    """The code of a step, a tool or a deferred call: recorded as a whole, so it may talk to the world in any way, through `App` too."""
+    mark = current_run.set(None)
+    try:
+        yield
+    finally:
+        current_run.reset(mark)
 
 
 class RunState(Enum):
@@ -129,6 +141,11 @@ class Run:
     def registration(self) -> Registration:
         """What was started."""
         return self.claim.registration
+
+    @property
+    def owner_bound(self) -> bool:
+        """True for work that is never handed to another worker."""
+        return self.claim.fields.get("rc") == "b"
 
     # -- effects -----------------------------------------------------------------------------------------------------------------
 
@@ -444,11 +461,12 @@ class Run:
 
     async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
-        if inspect.iscoroutinefunction(function):
-            return await function(*args, **kwargs)
-        if self.bridge is not None:
-            return await self.bridge.call(lambda: function(*args, **kwargs))
-        return await asyncio.to_thread(function, *args, **kwargs)
+        with outside_body():
+            if inspect.iscoroutinefunction(function):
+                return await function(*args, **kwargs)
+            if self.bridge is not None:
+                return await self.bridge.call(lambda: function(*args, **kwargs))
+            return await asyncio.to_thread(function, *args, **kwargs)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that belongs to this run and is cancelled with it."""

@@ -10,6 +10,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, cast
 
@@ -40,7 +41,7 @@ from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
-from wakeline.runtime.run import Host, Run, RunState, current_run
+from wakeline.runtime.run import Host, Run, RunState, current_run, outside_body
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.store import processes, runs, sessions
 from wakeline.store.client import AsyncStore
@@ -132,7 +133,8 @@ class Runner:
         if run.bridge is None:
             return await code()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, code)
+        # With this task's context: what is running here is known in the body's thread too.
+        return await loop.run_in_executor(self._threads, copy_context().run, code)
 
     # -- one run -----------------------------------------------------------------------------------------------------------------
 
@@ -166,10 +168,11 @@ class Runner:
         while run.defers:
             function, args, kwargs = run.defers.pop()
             try:
-                if inspect.iscoroutinefunction(function):
-                    await function(*args, **kwargs)
-                else:
-                    await self._call_deferred(run, partial(function, *args, **kwargs))
+                with outside_body():
+                    if inspect.iscoroutinefunction(function):
+                        await function(*args, **kwargs)
+                    else:
+                        await self._call_deferred(run, partial(function, *args, **kwargs))
             except Exception:
                 log.exception("%s: a deferred call failed; the others still run", run.claim.process_id)
 
@@ -318,6 +321,6 @@ class Runner:
 
     async def _continue(self, run: Run, again: ContinueAsNew) -> None:
         try:
-            await self._store.execute(processes.continue_as_new(run.fence, to_json(again.payload)))
+            await self._store.execute(processes.continue_as_new(run.fence, to_json(again.payload), run.take_consumed()))
         except LeaseLost:
             log.info("%s: continued by another worker", run.claim.process_id)

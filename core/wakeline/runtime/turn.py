@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.options import NOTHING, Options
+from wakeline.runtime.options import NOTHING, Options, StartOptions
 from wakeline.runtime.run import Run
 from wakeline.store.sessions import Batch, Entry
 
@@ -73,7 +73,7 @@ class AsyncTurn(AsyncCtx):
         self.state: dict[str, Any] = state if state is not None else (json.loads(batch.state) if batch.state else {})
         """The agent's state, JSON; committed when the turn ends."""
 
-    def using(self, **options: Any) -> AsyncTurn:
+    def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
         return AsyncTurn(self.run, self._namespace, self._batch, self._options.over(**options), self.state)
 
     @property
