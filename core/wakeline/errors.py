@@ -11,7 +11,7 @@
     ├── InputError
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
     │   ├── InvalidDuration        ├── InvalidSelector         ├── SelectorMiss            ├── RegistrationInvalid
-    │   ├── InvalidCursor          ├── InvalidHandle           ├── InvalidToken
+    │   ├── InvalidCursor          ├── InvalidHandle           ├── InvalidToken            ├── AmbiguousId
     │   └── MissingExecutionScopeId └── InvalidWaitIdentity
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
@@ -139,7 +139,7 @@ class SettingsInvalid(ConfigurationError):
 class RedisNotConfigured(ConfigurationError):
     """Work was asked for that needs a shared Redis, and no URL is set."""
 
-    template = "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again."
+    template = "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again; `wakeline dev` brings a private one."
 
 
 class EvictionPolicyRefused(ConfigurationError):
@@ -223,7 +223,7 @@ class TlsFailed(StoreError):
     """The TLS handshake with Redis failed."""
 
     reason: str
-    template = "TLS with Redis failed: {reason}. Give its certificate authority, or set WAKELINE_TLS=insecure for a self-signed server you trust."
+    template = "TLS with Redis failed: {reason}. Give its certificate authority, or set WAKELINE_TLS=none for a self-signed server you trust."
 
 
 class StoreOutOfMemory(StoreError):
@@ -255,6 +255,14 @@ class InvalidId(InputError):
     value: object
     grammar: str
     template = "{value!r} is not a {kind}: it has to match {grammar}."
+
+
+class AmbiguousId(InputError):
+    """The beginning of an id, which several processes share."""
+
+    prefix: str
+    candidates: Sequence[str]
+    template = "Several processes begin with {prefix!r}: {candidates}. Give more characters of the id."
 
 
 class InvalidArguments(InputError):

@@ -110,12 +110,12 @@ def typed_errors(script: str) -> Generator[None]:
     except rex.RedisError as error:
         raise translate(script, error) from error
     except OSError as error:
-        raise RedisUnavailable(reason=str(error)) from error
+        raise RedisUnavailable(reason=_reason(error)) from error
 
 
 def translate(script: str, error: BaseException) -> Exception:
     """The typed error for what redis-py raised, or for an error reply of a script."""
-    text = str(error)
+    text = _reason(error)
     if isinstance(error, rex.AuthenticationError | rex.AuthorizationError | rex.NoPermissionError):
         return RedisRefused(reason=text)
     if isinstance(error, rex.ConnectionError | rex.TimeoutError | rex.BusyLoadingError):
@@ -127,3 +127,8 @@ def translate(script: str, error: BaseException) -> Exception:
     if text.startswith(("READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN")):
         return RedisUnavailable(reason=text)
     return ScriptFailed(script=script, reason=text)
+
+
+def _reason(error: BaseException) -> str:
+    """What it says, to be put into a sentence: some servers and clients end theirs with a full stop."""
+    return str(error).rstrip(".")

@@ -5,11 +5,11 @@ Invariant: an owner that is not registered can neither take nor claim; whoever w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wakeline.store.calls import Call, Reply
+from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claim_of
 
 
@@ -84,30 +84,100 @@ def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombs
 
 
 @dataclass(frozen=True, slots=True)
+class QueueView:
+    """An RQ queue: its name, how many doorbells lie in it, owners that wait for work, names of the live workers (ours and stock ones) that take from it."""
+
+    name: str
+    length: int
+    idle: int
+    workers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedView:
+    """A queued process: where, how often its lost doorbell was rung again, whether RQ gave that doorbell up, and the code it needs.
+
+    ``input`` is 'engine', 'tool_call' or 'session_turn', ``needs`` the name of the engine, tool or agent.
+    """
+
+    process_id: str
+    queue: str
+    rings: int
+    failed: bool
+    input: str
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
 class FleetView:
-    """Counts by status, owners (id, expiry ms, processes held), queues (name, length, idle owners), doorbells nobody answers."""
+    """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the namespace was opened with."""
 
     counts: dict[str, int]
     owners: tuple[tuple[str, int, int], ...]
     timers: int
     todo: int
-    queues: tuple[tuple[str, int, int], ...]
-    stuck: tuple[tuple[str, int], ...]
+    queues: tuple[QueueView, ...]
+    queued: tuple[QueuedView, ...]
+    format: str | None
+    rq_prefix: str | None
     now_ms: int
+
+    @property
+    def stuck(self) -> tuple[QueuedView, ...]:
+        """Processes whose doorbell had to be rung again: nobody answered it."""
+        return tuple(row for row in self.queued if row.rings)
 
 
 def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
     """One consistent picture of the namespace."""
 
     def decode(reply: Reply) -> FleetView:
+        meta = flat(reply[6])
         return FleetView(
-            {row[0]: int(row[1]) for row in reply[0]},
-            tuple((row[0], int(float(row[1])), int(row[2])) for row in reply[1]),
-            int(reply[2]),
-            int(reply[3]),
-            tuple((row[0], int(row[1]), int(row[2])) for row in reply[4]),
-            tuple((row[0], int(row[1])) for row in reply[5]),
-            int(reply[6]),
+            counts={row[0]: int(row[1]) for row in reply[0]},
+            owners=tuple((row[0], int(float(row[1])), int(row[2])) for row in reply[1]),
+            timers=int(reply[2]),
+            todo=int(reply[3]),
+            queues=tuple(QueueView(row[0], int(row[1]), int(row[2]), tuple(row[3])) for row in reply[4]),
+            queued=tuple(QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5]) for row in reply[5]),
+            format=meta.get("format"),
+            rq_prefix=meta.get("rq"),
+            now_ms=int(reply[7]),
         )
 
     return Call("fleet_read", {"queues": list(queues)}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a server says about itself; None is "not known" (fakeredis, or INFO and CONFIG are refused)."""
+
+    product: str | None = None
+    version: str | None = None
+    eviction: str | None = None
+    used_bytes: int | None = None
+    limit_bytes: int | None = None
+    aof: bool | None = None
+    fsync: str | None = None
+    role: str | None = None
+    replicas: int | None = None
+
+
+def server_facts(info: Mapping[str, Any]) -> ServerFacts:
+    """The facts in what `SyncStore.info` returned."""
+
+    def number(name: str) -> int | None:
+        return int(info[name]) if name in info else None
+
+    valkey = info.get("valkey_version")
+    return ServerFacts(
+        product="valkey" if valkey else "redis" if "redis_version" in info else None,
+        version=str(valkey or info.get("redis_version") or "") or None,
+        eviction=info.get("maxmemory_policy"),
+        used_bytes=number("used_memory"),
+        limit_bytes=number("maxmemory"),
+        aof=bool(info["aof_enabled"]) if "aof_enabled" in info else None,
+        fsync=info.get("appendfsync"),
+        role=info.get("role"),
+        replicas=number("connected_slaves"),
+    )

@@ -19,6 +19,8 @@ from wakeline.values import content_hash, to_json
 from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
+KIND_CODES = {"tool": "t", "session_turn": "s", "external": "x"} | {code: code for code in KIND_CODE.values()}
+"""The codes by which a listing is narrowed; any other kind is an engine's."""
 RECOVERY_CODE = {"owner_bound": "b", "externally_owned": "x"}
 
 
@@ -489,11 +491,20 @@ class ListPage:
 def list_page(
     status: str, *, limit: int = 50, score: str = "+inf", member: str = "", kind: str | None = None, session_id: str | None = None, waiting: str | None = None
 ) -> Call[ListPage]:
-    """Processes of one status, newest first."""
-    args = {"status": status, "limit": limit, "score": score, "member": member, "kind": kind, "sid": session_id, "waiting": waiting}
+    """Processes of one status, newest first. ``kind`` as a status shows it: tool, session_turn, external, or an engine's name."""
+    code = KIND_CODES.get(kind, "e") if kind is not None else None
+    engine = kind if kind not in KIND_CODES else None
+    args = {
+        "status": status, "limit": limit, "score": score, "member": member, "kind": code, "engine": engine, "sid": session_id, "waiting": waiting
+    }  # fmt: skip
 
     def decode(reply: Reply) -> ListPage:
         rows = tuple(ProcessRow(r[0], flat(r[1]), Registration.from_json(r[2])) for r in reply[0])
         return ListPage(rows, reply[1], reply[2])
 
     return Call("process_list", args, decode)
+
+
+def list_ids(status: str, *, offset: int, limit: int) -> Call[list[tuple[str, int]]]:
+    """Ids of one status and when each got there (ms), latest first."""
+    return Call("process_ids", {"status": status, "offset": offset, "limit": limit}, lambda reply: [(row[0], int(float(row[1]))) for row in reply])

@@ -1,19 +1,72 @@
 -- Purpose: what doctor and the dashboard need to know of a namespace.
--- Include: base
--- ARGV: queues
--- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queue lengths [queue, n, idle]*, stuck [pid, rings]*, now}
+-- Include: base doorbell
+-- ARGV: queues (of the app; other queues of the namespace that RQ knows are added)
+-- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
+--         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name]* (the first 256 by due time), meta fields, now}
 -- Atomic only for a consistent picture.
-local counts, owners, lengths, stuck = {}, {}, {}, {}
+local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
   counts[#counts + 1] = { status, call('ZCARD', ns .. 'idx:' .. status) }
 end
-local all = call('ZRANGE', ns .. 'owners', 0, 255, 'WITHSCORES')
-for i = 1, #all, 2 do owners[#owners + 1] = { all[i], all[i + 1], call('SCARD', ns .. 'owned:' .. all[i]) } end
-for _, queue in ipairs(a.queues) do
-  lengths[#lengths + 1] = { queue, call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue) }
+
+local listens, expiry = {}, {}
+local all = call('ZRANGE', ns .. 'owners', 0, BOUND - 1, 'WITHSCORES')
+for i = 1, #all, 2 do
+  local owner = all[i]
+  expiry[owner] = tonumber(all[i + 1])
+  owners[#owners + 1] = { owner, all[i + 1], call('SCARD', ns .. 'owned:' .. owner) }
+  for _, queue in ipairs(call('SMEMBERS', ns .. 'listens:' .. owner)) do
+    listens[queue] = listens[queue] or {}
+    listens[queue][owner] = expiry[owner] > now or nil
+  end
 end
-for _, pid in ipairs(call('ZRANGE', ns .. 'idx:queued', 0, 255)) do
-  local rings = call('HGET', proc_key(pid), 'rg')
-  if rings then stuck[#stuck + 1] = { pid, rings } end
+
+-- Who takes from a queue: our owners by their lease, stock RQ workers by RQ's own key, which expires with them.
+local function workers_of(queue)
+  local names, prefix = listens[queue] or {}, rq .. ':worker:'
+  for _, key in ipairs(call('SMEMBERS', rq .. ':workers:' .. queue)) do
+    local name = string.sub(key, #prefix + 1)
+    if not expiry[name] and call('EXISTS', key) == 1 then names[name] = true end
+  end
+  local out = {}
+  for name in pairs(names) do out[#out + 1] = name end
+  table.sort(out)
+  return out
 end
-return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), lengths, stuck, int(now) }
+
+local seen = {}
+local function look_at(queue)
+  if seen[queue] then return end
+  seen[queue] = true
+  queues[#queues + 1] = { queue, call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue), workers_of(queue) }
+end
+for _, queue in ipairs(a.queues) do look_at(queue) end
+local own, key_prefix, others = string.sub(ns, 2, -3), rq .. ':queue:', {}
+for _, key in ipairs(call('SMEMBERS', rq .. ':queues')) do
+  local queue = string.sub(key, #key_prefix + 1)
+  if queue == own or string.sub(queue, 1, #own + 1) == own .. '.' then others[#others + 1] = queue end
+end
+table.sort(others)
+for _, queue in ipairs(others) do
+  -- RQ never forgets a queue; one that is empty and nobody's is no news.
+  if seen[queue] or call('LLEN', key_prefix .. queue) > 0 or listens[queue] then look_at(queue) end
+end
+
+-- What it takes to run a registration, read from its beginning: the input stands there and is of any size.
+local function needs(pid)
+  local head = call('GETRANGE', ns .. 'spec:' .. pid, 0, 1023)
+  local kind = string.match(head, '"input":{"type":"([a-z_]+)"') or ''
+  if kind == 'engine' then return kind, string.match(head, '"type":"engine","kind":"([^"]+)"') or '' end
+  if kind == 'tool_call' then return kind, string.match(head, '"tool_name":"([^"]+)"') or '' end
+  if kind == 'session_turn' then return kind, string.match(head, '"session_id":"([^"/\\]+)') or '' end
+  return kind, ''
+end
+for _, pid in ipairs(call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1)) do
+  local p = fields(proc_key(pid), 'q', 'rg', 'ep')
+  if p.q then
+    local failed = p.rg and call('ZSCORE', rq .. ':failed:' .. p.q, doorbell_id(pid, p.ep))
+    local kind, name = needs(pid)
+    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name }
+  end
+end
+return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now) }
