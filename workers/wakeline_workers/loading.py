@@ -1,27 +1,64 @@
-"""Finds the app a worker serves: ``module:attribute``, from the command line or ``WAKELINE_APP``."""
+"""Finds the app a worker or the command line serves: ``module:attribute``, given or in ``WAKELINE_APP``, with the modules it includes.
+
+Invariant: a loaded app knows all of its bodies, so what it has no code for is not in this release.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 import sys
+import traceback
+from types import ModuleType
 
 from wakeline.app import App
-from wakeline.errors import AppNotFound
+from wakeline.errors import AppNotFound, WakelineError
 
 
 def load_app(target: str | None = None) -> App:
-    """The app; raises `AppNotFound` saying what to do."""
+    """The app, with its included modules imported; raises `AppNotFound` naming the module that failed."""
     name = target or os.environ.get("WAKELINE_APP", "")
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise AppNotFound(target=name, reason="name it as module:attribute with -A or WAKELINE_APP")
+        raise AppNotFound(target=name, reason="the name has no module and attribute around a colon" if name else "none was named")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        app = getattr(importlib.import_module(module_name), attribute)
+        app = getattr(_import(module_name, "it", name), attribute)
     except (ImportError, AttributeError) as error:
         raise AppNotFound(target=name, reason=str(error)) from error
     if not isinstance(app, App):
         raise AppNotFound(target=name, reason=f"{attribute} is a {type(app).__name__}, not an App")
+    _include(app, name)
     return app
+
+
+def _include(app: App, target: str) -> None:
+    imported: list[str] = []
+    while left := [module for module in app.included if module not in imported]:
+        # A module that is included may include others.
+        try:
+            _import(left[0], left[0], target)
+        except ImportError as error:
+            raise AppNotFound(target=target, reason=f"it includes {left[0]}: {error}") from error
+        imported.append(left[0])
+
+
+def _import(module: str, called: str, target: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except (ImportError, WakelineError):
+        # A body that cannot be one says itself what to do.
+        raise
+    except Exception as error:  # the seam to user code: whatever a module raises while it is imported
+        raise AppNotFound(target=target, reason=f"importing {called} raised {type(error).__name__} at {_place(error)}: {error}") from error
+
+
+def _place(error: Exception) -> str:
+    """Where in the user's own files it happened: the deepest line under the working directory."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{os.path.relpath(error.filename)}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename.startswith(os.getcwd() + os.sep)]
+    last = (own or frames)[-1]
+    return f"{os.path.relpath(last.filename)}:{last.lineno}"
