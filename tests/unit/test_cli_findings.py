@@ -1,0 +1,127 @@
+"""What doctor concludes, for what no server at hand can be brought to say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from wakeline.engines.registry import Registry
+from wakeline.store.fleet import FleetView, QueuedView, QueueView, ServerFacts, server_facts
+from wakeline_workers.cli.findings import Finding, Seen, findings
+
+NOW = 1_700_000_000_000
+COUNTS = {"queued": 0, "running": 0, "waiting": 0, "completed": 0, "failed": 0, "cancelled": 0, "abandoned": 0}
+FLEET = FleetView(
+    counts=COUNTS,
+    owners=(("o_1", NOW + 5000, 0),),
+    timers=0,
+    todo=0,
+    queues=(QueueView("shop", 0, 1, ("o_1",)),),
+    queued=(),
+    format="1",
+    rq_prefix="rq",
+    now_ms=NOW,
+)
+SERVER = ServerFacts("valkey", "8.0.1", "noeviction", 1_000, 0, aof=True, fsync="everysec", role="master", replicas=1)
+SEEN = Seen("redis://db", SERVER, FLEET, NOW, Registry(), "rq", "1", allow_eviction=False)
+
+
+def seen(**over: Any) -> list[Finding]:
+    """Findings of a healthy fleet, with the server's facts or the fleet's view changed."""
+    server = {name: over.pop(name) for name in list(over) if name in ServerFacts.__dataclass_fields__}
+    fleet = {name: over.pop(name) for name in list(over) if name in FleetView.__dataclass_fields__}
+    return findings(replace(SEEN, server=replace(SERVER, **server), fleet=replace(FLEET, **fleet), **over))
+
+
+def of(code: str, **over: Any) -> tuple[str, str]:
+    [one] = [one for one in seen(**over) if one.code == code]
+    return one.level, one.message
+
+
+def test_a_healthy_fleet_asks_for_nothing() -> None:
+    assert {one.level for one in seen()} == {"ok", "note"}
+    assert of("role") == ("ok", "primary with 1 replica, which follow asynchronously: a failover loses the last moments")
+
+
+def test_what_is_not_known_is_said_and_is_no_problem() -> None:
+    unknown = findings(replace(SEEN, server=ServerFacts()))
+    assert [(one.level, one.message) for one in unknown if "not known" in one.message] == [
+        ("note", "server redis://db: version not known"),
+        ("note", "maxmemory-policy: not known; it has to be noeviction"),
+        ("note", "AOF: not known; without it a restart of the server loses what happened since its last snapshot"),
+        ("note", "role and replicas: not known"),
+        ("note", "threads left behind by bodies that did not stop: not known here; workers log them"),
+    ]
+    assert of("aof", fsync=None) == ("ok", "AOF is on, appendfsync not known: how often it is synced is not known")
+
+
+@pytest.mark.parametrize(
+    ("product", "version", "level"),
+    [("redis", "6.0.16", "problem"), ("redis", "6.2.0", "ok"), ("redis", "8.4.0", "ok"), ("valkey", "7.2.0", "ok"), ("valkey", "7.0.1", "problem")],
+)
+def test_servers_below_the_oldest_supported_are_a_problem(product: str, version: str, level: str) -> None:
+    assert of("server", product=product, version=version)[0] == level
+
+
+def test_a_replica_refuses_writes() -> None:
+    assert of("role", role="slave") == ("problem", "this server is a slave and refuses writes; connect to its primary")
+
+
+def test_fsync_always_waits_for_the_disk() -> None:
+    assert of("aof", fsync="always") == ("ok", "AOF is on, appendfsync always: no acknowledged write is lost, and every write waits for the disk")
+
+
+def test_memory_is_spoken_of_when_it_runs_out() -> None:
+    assert "memory" not in [one.code for one in seen(used_bytes=90, limit_bytes=100)]
+    message = "memory is 91 % full; writes are refused when it is full: give it more, or shorten WAKELINE_RETENTION"
+    assert of("memory", used_bytes=91, limit_bytes=100) == ("warning", message)
+
+
+@pytest.mark.parametrize(("local", "said"), [(NOW - 1001, "1001 ms behind"), (NOW + 1001, "1001 ms ahead of")])
+def test_clocks_that_disagree_are_a_warning(local: int, said: str) -> None:
+    level, message = of("clock", local_ms=local)
+    assert level == "warning"
+    assert message == f"this machine's clock is {said} the server's: deadlines given here are off by that, timers and leases are not; set it by NTP"
+    assert of("clock", local_ms=NOW - 1000)[0] == "ok"
+
+
+def test_waiting_processes_need_somebody_who_ticks() -> None:
+    level, message = of("workers", owners=(), queues=(), counts=COUNTS | {"waiting": 2})
+    assert (level, message) == ("problem", "2 processes and no worker alive: nothing runs and no timer fires; start `wakeline worker`")
+
+
+def test_ended_and_external_processes_need_no_worker() -> None:
+    assert of("workers", owners=(), queues=(), counts=COUNTS | {"running": 1, "completed": 9})[0] == "note"
+
+
+def test_a_stock_rq_worker_counts_as_a_worker() -> None:
+    level, message = of("workers", owners=(), queues=(QueueView("shop", 1, 0, ("host.123",)),), counts=COUNTS | {"queued": 1})
+    assert (level, message) == ("ok", "1 worker alive, 0 running in them")
+
+
+def test_only_these_stop_a_release() -> None:
+    broken = seen(
+        eviction="allkeys-lru", format="2", role="slave", product="redis", version="5.0.0", rq_prefix="other", owners=(), queues=(),
+        counts=COUNTS | {"queued": 1}, queued=(QueuedView("p1", "shop", 5, True, "engine", "gone"),),
+    )  # fmt: skip
+    assert {one.code for one in broken if one.stops_release} == {"eviction", "format"}
+    assert {"server", "role", "rq_prefix", "workers", "doorbells", "code"} <= {one.code for one in broken if one.level == "problem"}
+
+
+def test_many_processes_are_named_by_their_first_five() -> None:
+    rows = tuple(QueuedView(f"p{n}", "shop", 0, False, "engine", "gone") for n in range(7))
+    assert of("code", queued=rows)[1].startswith("no code here for engine 'gone', needed by p0, p1, p2, p3, p4 and 2 more; ")
+
+
+def test_external_work_and_unreadable_input_need_no_code() -> None:
+    rows = (QueuedView("p1", "shop", 0, False, "external", ""), QueuedView("p2", "shop", 0, False, "", ""))
+    assert "code" not in [one.code for one in seen(queued=rows)]
+
+
+def test_facts_are_read_from_info() -> None:
+    memory = {"maxmemory_policy": "noeviction", "used_memory": 5, "maxmemory": 9}
+    redis_7 = {"redis_version": "7.0.15", "aof_enabled": 0, "role": "master", "connected_slaves": 2, **memory}
+    assert server_facts(redis_7) == ServerFacts("redis", "7.0.15", "noeviction", 5, 9, aof=False, fsync=None, role="master", replicas=2)
+    assert server_facts({"redis_version": "7.2.4", "valkey_version": "9.1.2"}).version == "9.1.2"
+    assert server_facts({}) == ServerFacts()

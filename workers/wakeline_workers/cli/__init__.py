@@ -1,0 +1,14 @@
+"""The command line: one file per noun. ``main`` is the entry point of ``wakeline`` and ``wl``."""
+
+from __future__ import annotations
+
+from wakeline_workers.cli import fleet, processes, sessions, waits
+from wakeline_workers.cli.root import cli
+
+
+def main() -> None:
+    """Runs one command and exits with its code."""
+    cli()
+
+
+__all__ = ["cli", "fleet", "main", "processes", "sessions", "waits"]

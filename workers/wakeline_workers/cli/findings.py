@@ -1,0 +1,194 @@
+"""What doctor concludes from what it saw: one finding a line, each with what to do.
+
+Invariant: pure. What is not known is said to be not known, and never counts as a problem.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from wakeline.engines.registry import Registry
+from wakeline.store.fleet import FleetView, ServerFacts
+
+OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
+SKEW_MS = 1_000
+CROWDED = 0.9
+NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``ok`` and ``note`` ask for nothing, ``warning`` for a thought, ``problem`` for action; some of the last stop a release."""
+
+    code: str
+    level: Literal["ok", "note", "warning", "problem"]
+    message: str
+    stops_release: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What doctor looked at, beside what this client is set to."""
+
+    where: str
+    server: ServerFacts
+    fleet: FleetView
+    local_ms: int
+    registry: Registry
+    rq_prefix: str
+    format: str
+    allow_eviction: bool
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """Owners whose lease runs."""
+        return tuple(owner for owner, expiry, _ in self.fleet.owners if expiry > self.fleet.now_ms)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Everybody who takes work, stock RQ workers included."""
+        return tuple(sorted({name for queue in self.fleet.queues for name in queue.workers} | set(self.alive)))
+
+
+def findings(seen: Seen) -> list[Finding]:
+    """All of them: the server first, then the namespace, then the fleet and its work."""
+    return [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_workers(seen), *_queues(seen), *_doorbells(seen), *_code(seen)]
+
+
+def _server(seen: Seen) -> Iterator[Finding]:
+    facts = seen.server
+    if facts.version is None:
+        yield Finding("server", "note", f"server {seen.where}: version not known")
+    elif tuple(int(part) for part in facts.version.split(".")[:2]) < OLDEST[facts.product or "redis"]:
+        least = ".".join(map(str, OLDEST[facts.product or "redis"]))
+        yield Finding("server", "problem", f"{facts.product} {facts.version} at {seen.where} is too old; use {facts.product} {least} or newer")
+    else:
+        yield Finding("server", "ok", f"{facts.product} {facts.version} at {seen.where}")
+    if facts.eviction is None:
+        yield Finding("eviction", "note", "maxmemory-policy: not known; it has to be noeviction")
+    elif facts.eviction == "noeviction":
+        yield Finding("eviction", "ok", "maxmemory-policy noeviction: nothing durable is ever evicted")
+    elif seen.allow_eviction:
+        yield Finding("eviction", "warning", f"maxmemory-policy {facts.eviction} may lose durable work, and WAKELINE_ALLOW_EVICTION permits it; set noeviction")
+    else:
+        yield Finding("eviction", "problem", f"maxmemory-policy {facts.eviction} loses durable work, and workers refuse to start; set noeviction", True)
+    if facts.limit_bytes and facts.used_bytes is not None and facts.used_bytes > facts.limit_bytes * CROWDED:
+        share = round(100 * facts.used_bytes / facts.limit_bytes)
+        yield Finding("memory", "warning", f"memory is {share} % full; writes are refused when it is full: give it more, or shorten WAKELINE_RETENTION")
+
+
+def _durability(facts: ServerFacts) -> Iterator[Finding]:
+    if facts.aof is None:
+        yield Finding("aof", "note", "AOF: not known; without it a restart of the server loses what happened since its last snapshot")
+    elif not facts.aof:
+        yield Finding("aof", "warning", "AOF is off: a restart of the server loses what happened since its last snapshot; set appendonly yes")
+    else:
+        meaning = {
+            "always": "no acknowledged write is lost, and every write waits for the disk",
+            "everysec": "a crash of the server loses nothing acknowledged, a power failure up to 2 s",
+            "no": "a crash of the server loses nothing acknowledged, a power failure what the system had not written yet; set appendfsync everysec",
+        }.get(facts.fsync or "", "how often it is synced is not known")
+        level: Literal["ok", "warning"] = "warning" if facts.fsync == "no" else "ok"
+        yield Finding("aof", level, f"AOF is on, appendfsync {facts.fsync or 'not known'}: {meaning}")
+    if facts.role is None:
+        yield Finding("role", "note", "role and replicas: not known")
+    elif facts.role != "master":
+        yield Finding("role", "problem", f"this server is a {facts.role} and refuses writes; connect to its primary")
+    elif facts.replicas:
+        yield Finding("role", "ok", f"primary with {_count(facts.replicas, 'replica')}, which follow asynchronously: a failover loses the last moments")
+    else:
+        yield Finding("role", "note", "primary without replicas: its disk is the only copy")
+
+
+def _clock(seen: Seen) -> Iterator[Finding]:
+    off = seen.fleet.now_ms - seen.local_ms
+    if abs(off) <= SKEW_MS:
+        yield Finding("clock", "ok", f"clocks agree within {SKEW_MS} ms")
+    else:
+        what = f"this machine's clock is {abs(off)} ms {'behind' if off > 0 else 'ahead of'} the server's"
+        yield Finding("clock", "warning", f"{what}: deadlines given here are off by that, timers and leases are not; set it by NTP")
+
+
+def _namespace(seen: Seen) -> Iterator[Finding]:
+    found = seen.fleet.format
+    if found is not None and found.isdigit() and int(found) > int(seen.format):
+        yield Finding("format", "problem", f"keys have format {found}, this release writes {seen.format}; deploy a release that knows {found}", True)
+    else:
+        yield Finding("format", "ok", f"key format {found or seen.format}")
+    stored = seen.fleet.rq_prefix
+    if stored is not None and stored != seen.rq_prefix:
+        yield Finding(
+            "rq_prefix", "problem", f"doorbells are under RQ prefix {stored!r}, this client uses {seen.rq_prefix!r}; set RQ_KEY_PREFIX={stored} everywhere"
+        )
+    counts = ", ".join(f"{count} {status}" for status, count in seen.fleet.counts.items() if count)
+    yield Finding("counts", "ok", f"processes: {counts or 'none'}; {_count(seen.fleet.timers, 'timer')}")
+
+
+def _workers(seen: Seen) -> Iterator[Finding]:
+    fleet = seen.fleet
+    for owner, expiry, held in fleet.owners:
+        if expiry <= fleet.now_ms:
+            fate = "the next tick gives them away" if seen.alive else "nobody ticks: start `wakeline worker` or `wakeline clock`"
+            yield Finding("expired", "warning", f"owner {owner} has not been heard of for {(fleet.now_ms - expiry) // 1000} s and holds {held}; {fate}")
+    lost = sum(held for _, expiry, held in fleet.owners if expiry <= fleet.now_ms)
+    work = fleet.counts["queued"] + fleet.counts["waiting"] + lost
+    if seen.workers:
+        held = sum(count for owner, _, count in fleet.owners if owner in seen.alive)
+        yield Finding("workers", "ok", f"{_count(len(seen.workers), 'worker')} alive, {held} running in them")
+    elif work:
+        yield Finding("workers", "problem", f"{_count(work, 'process')} and no worker alive: nothing runs and no timer fires; start `wakeline worker`")
+    else:
+        yield Finding("workers", "note", "no worker alive, and no work; start `wakeline worker` before there is some")
+    yield Finding("threads", "note", "threads left behind by bodies that did not stop: not known here; workers log them")
+
+
+def _queues(seen: Seen) -> Iterator[Finding]:
+    for queue in seen.fleet.queues:
+        text = f"queue {queue.name}: {_count(queue.length, 'doorbell')}, {_count(len(queue.workers), 'worker')}, {queue.idle} idle"
+        if queue.length and not queue.workers and seen.workers:
+            # With no worker at all one finding says so for every queue.
+            yield Finding("queue", "problem", f"{text}; nobody takes from it: start `wakeline worker -Q {queue.name.partition('.')[2] or queue.name}`")
+        else:
+            yield Finding("queue", "ok", text)
+
+
+def _doorbells(seen: Seen) -> Iterator[Finding]:
+    taken = {queue.name for queue in seen.fleet.queues if queue.workers}
+    causes: dict[str, list[str]] = defaultdict(list)
+    for row in seen.fleet.stuck:
+        if row.failed:
+            cause = "RQ took them and failed: a stock worker needs `-S json` and WAKELINE_APP"
+        elif row.queue in taken:
+            cause = "they were popped and lost, as a killed stock worker does, or the workers are behind: look at their logs"
+        else:
+            cause = f"no worker takes from queue {row.queue}"
+        causes[cause].append(row.process_id)
+    for cause, pids in causes.items():
+        yield Finding("doorbells", "problem", f"nobody answers the doorbells of {_some(pids)}; {cause}")
+
+
+def _code(seen: Seen) -> Iterator[Finding]:
+    registry = seen.registry
+    tables: dict[str, tuple[str, Container[str]]] = {
+        "engine": ("engine", registry.engines),
+        "tool_call": ("tool", registry.tools),
+        "session_turn": ("agent", registry.agents),
+    }
+    missing: dict[str, list[str]] = defaultdict(list)
+    for row in seen.fleet.queued:
+        if row.input in tables and row.needs not in tables[row.input][1]:
+            missing[f"{tables[row.input][0]} {row.needs!r}"].append(row.process_id)
+    for name, pids in missing.items():
+        yield Finding("code", "problem", f"no code here for {name}, needed by {_some(pids)}; include its module, or deploy the release that has it")
+
+
+def _some(pids: list[str]) -> str:
+    shown = ", ".join(pids[:NAMED])
+    return f"{shown} and {len(pids) - NAMED} more" if len(pids) > NAMED else shown
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"

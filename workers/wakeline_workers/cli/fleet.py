@@ -1,0 +1,107 @@
+"""Commands about the fleet: worker, clock, dev, demo, doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import asdict, replace
+
+import click
+from wakeline.names import check_queue
+from wakeline.store import fleet
+from wakeline.store.client import FORMAT, SyncStore
+
+from wakeline_workers.cli.findings import Finding, Seen, findings
+from wakeline_workers.cli.root import Console, command, option
+
+
+def _queues(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return tuple(check_queue(name.strip()) for name in value.split(",") if name.strip()) if value else ()
+
+
+processes_option = option("-n", "--processes", default=1, show_default=True, type=click.IntRange(1), envvar="WAKELINE_PROCESSES", help="Worker processes.")
+concurrency_option = option("-c", "--concurrency", type=click.IntRange(1), envvar="WAKELINE_CONCURRENCY", help="Bodies at a time in each.  [default: 64]")
+
+
+@command("worker")
+@processes_option
+@option("-Q", "--queues", callback=_queues, envvar="WAKELINE_QUEUES", metavar="A,B", help="Only these queues, first come first served; without the app's name.")
+@concurrency_option
+@option("--burst", is_flag=True, envvar="WAKELINE_BURST", help="End when there is nothing left to do.")
+@click.pass_obj
+def worker(console: Console, processes: int, queues: tuple[str, ...], concurrency: int | None, burst: bool) -> int:
+    """Run workers under their supervisor, until SIGTERM or SIGINT."""
+    from wakeline_workers import supervisor
+
+    app = console.app
+    _ = app.store.secret  # a missing, wrong or refused Redis is said before anything is started
+    console.note(f"wakeline: {processes} worker{'' if processes == 1 else 's'} of {app.namespace} on {app.backend.describe()}")
+    return supervisor.run(console.target or "", processes, queues=queues, concurrency=concurrency, burst=burst)
+
+
+@command("clock")
+@click.pass_obj
+def clock(console: Console) -> int:
+    """Only tick, until SIGTERM or SIGINT.
+
+    Timers, expired owners, lost doorbells, retention. Workers do this too.
+    """
+    from wakeline_workers import clock as ticking
+
+    app = console.app
+    _ = app.store.secret
+    console.note(f"wakeline: clock of {app.namespace} on {app.backend.describe()}")
+    return ticking.run(app)
+
+
+@command("demo")
+@click.pass_obj
+def demo(console: Console) -> int:
+    """The product in a few seconds.
+
+    Parks, kills a worker, resumes elsewhere, wakes an agent; checks every count.
+    """
+    from wakeline_workers import demo as story
+
+    # With --json the result is one object, and the story is told on stderr.
+    with contextlib.redirect_stdout(sys.stderr) if console.as_json else contextlib.nullcontext():
+        code = story.main()
+    if console.as_json:
+        console.answer({"ok": code == 0})
+    return code
+
+
+@command("doctor")
+@option("--release", is_flag=True, help="For a release phase: fail only for what must stop a release.")
+@click.pass_obj
+def doctor(console: Console, release: bool) -> int:
+    """Say what is wrong with Redis and the fleet.
+
+    One finding a line, each with what to do. Exits 1 when there is a problem.
+    """
+    app = console.app
+    # An eviction policy that everybody else refuses is a finding here, not an end.
+    store = SyncStore(app.backend, replace(app.address, allow_eviction=True))
+    facts = fleet.server_facts(store.info())
+    before = app.clock.now_ms()
+    view = store.execute(fleet.read_fleet(app.queues))
+    local = (before + app.clock.now_ms()) // 2
+    store.close()
+    seen = Seen(app.backend.describe(), facts, view, local, app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
+    found = findings(seen)
+    failed = any(one.stops_release if release else one.level == "problem" for one in found)
+    console.answer(_report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))
+    return 1 if failed else 0
+
+
+def _report(seen: Seen, found: list[Finding], *, failed: bool) -> dict[str, object]:
+    view = seen.fleet
+    return {
+        "ok": not failed,
+        "server": {"where": seen.where, **asdict(seen.server), "clock_difference_ms": view.now_ms - seen.local_ms},
+        "namespace": {"format": view.format, "rq_prefix": view.rq_prefix, "counts": view.counts, "timers": view.timers},
+        "owners": [{"id": owner, "alive": owner in seen.alive, "expires_ms": expiry, "holds": held} for owner, expiry, held in view.owners],
+        "queues": [asdict(queue) for queue in view.queues],
+        "threads_left_behind": None,
+        "findings": [asdict(one) for one in found],
+    }

@@ -1,0 +1,78 @@
+"""Ids as people type them: whole, or their beginning.
+
+Invariant: an id that exists means itself, whatever else begins with it, and costs no search.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import islice
+
+import click
+from wakeline import errors
+from wakeline.app import App
+from wakeline.runtime.looking import ENDED, LIVE
+from wakeline.store import processes
+
+from wakeline_workers.cli.root import Console
+
+SHORTEST = 6
+SEARCHED = 10_000
+PAGE = 1_000
+NAMED = 10
+"""Candidates an error names; more would not help anybody."""
+
+
+def process_id(app: App, given: str) -> str:
+    """The id that is meant; raises `ProcessNotFound`, `ProcessNoLongerRetained`, `AmbiguousId`."""
+    whole = app.handle(given).id
+    try:
+        app.store.execute(processes.read(whole))
+    except errors.ProcessNotFound:
+        if len(given) < SHORTEST:
+            raise
+        found = [pid for pid in latest_ids(app) if pid.startswith(given)]
+        if not found:
+            raise
+        if len(found) > 1:
+            more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
+            raise errors.AmbiguousId(prefix=given, candidates=[*found[:NAMED], *more]) from None
+        return found[0]
+    return whole
+
+
+def latest_ids(app: App) -> Iterator[str]:
+    """Ids of the latest processes of any status, latest first."""
+    seen: set[str] = set()
+    for _, pid in islice(heapq.merge(*(_ids_of(app, status) for status in LIVE + ENDED), reverse=True), SEARCHED):
+        # One that changes its status during the search is met twice.
+        if pid not in seen:
+            seen.add(pid)
+            yield pid
+
+
+def _ids_of(app: App, status: str) -> Iterator[tuple[int, str]]:
+    offset = 0
+    while page := app.store.execute(processes.list_ids(status, offset=offset, limit=PAGE)):
+        yield from ((at, pid) for pid, at in page)
+        if len(page) < PAGE:
+            return
+        offset += PAGE
+
+
+def complete_process(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: the latest ids that begin like this."""
+    try:
+        return list(islice((pid for pid in latest_ids(context.ensure_object(Console).app) if pid.startswith(incomplete)), 50))
+    except errors.WakelineError:
+        return []
+
+
+def complete_body(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell: what can be started."""
+    try:
+        registry = context.ensure_object(Console).app.registry
+    except errors.WakelineError:
+        return []
+    return sorted(name for name in [*registry.engines, *registry.tools] if name.startswith(incomplete))

@@ -1,0 +1,175 @@
+"""Commands about processes: start, signal, cancel, ps, show, events."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from wakeline.client.handles import as_json
+from wakeline.processes.lifecycle import TERMINAL
+from wakeline.processes.outputs import output_of, to_data
+from wakeline.runtime.looking import ENDED, LIVE, Status, status_of
+from wakeline.runtime.options import Options
+from wakeline.store import processes
+from wakeline.store.processes import ProcessView, StoredEvent
+from wakeline.values import from_json, to_json
+
+from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
+from wakeline_workers.cli.root import Console, command, duration, option, payload
+from wakeline_workers.cli.waits import moment, open_waits, sentence
+
+SHOWN = 200
+"""Characters of a payload in a terminal's line; a pipe gets all of it."""
+
+
+@command("start")
+@click.argument("name", shell_complete=complete_body)
+@click.argument("arguments", metavar="[JSON]", default="{}")
+@option("--id", metavar="ID", help="Its id; the same id with the same arguments is the same process.")
+@option("--queue", help="The queue, without the app's name before it.")
+@option("--delay", callback=duration, metavar="DURATION", help="Start it after this time.")
+@option("--wait", callback=duration, metavar="DURATION", help="Wait this long for its result, e.g. 30s.")
+@click.pass_obj
+def start(console: Console, name: str, arguments: str, id: str | None, queue: str | None, delay: str | None, wait: str | None) -> None:
+    """Start an engine or a tool.
+
+    JSON is an object of named arguments, a list of them, or - for stdin.
+    """
+    app = console.app
+    body = app.registry.startable(name)
+    given = body.signature.bind_json(payload("The argument object", arguments))
+    pid = app.run("app.start", app.service.start(body, given, Options(id=id, queue=queue, delay=delay)))
+    if wait is None:
+        return console.answer({"id": pid}, pid)
+    console.note(pid)
+    result = app.handle(pid, as_json).result(timeout=wait)
+    console.answer({"id": pid, "result": result}, to_json(result))
+
+
+@command("signal")
+@click.argument("given", metavar="ID", shell_complete=complete_process)
+@click.argument("name")
+@click.argument("text", metavar="[JSON]", default="null")
+@option("--key", help="The same key again is the same signal.")
+@click.pass_obj
+def signal(console: Console, given: str, name: str, text: str, key: str | None) -> None:
+    """Send a signal to a process.
+
+    JSON is its payload, or - for stdin.
+    """
+    value = payload("The payload", text)
+    pid = process_id(console.app, given)
+    sequence = console.app.handle(pid).signal(name, value, key=key)
+    console.answer({"id": pid, "sequence": sequence}, f"signal {name} is event {sequence} of {pid}")
+
+
+@command("cancel")
+@click.argument("given", metavar="ID", shell_complete=complete_process)
+@option("--reason", default="requested by an operator", show_default=True)
+@click.pass_obj
+def cancel(console: Console, given: str, reason: str) -> None:
+    """Ask a process to end.
+
+    It ends after the grace whatever its body does. Prints its status as of now; asking an ended one changes nothing.
+    """
+    pid = process_id(console.app, given)
+    status = console.app.handle(pid).cancel(reason)
+    console.answer({"id": pid, "status": status}, status)
+
+
+@command("ps")
+@option("--status", default="any", show_default=True, type=click.Choice(["any", "live", *LIVE, *ENDED]))
+@option("--kind", help="An engine's name, or tool, session_turn, external.")
+@option("--session", help="Of this session: its turns, and what wakes it.")
+@option("--waiting", metavar="SIGNAL", help="Waiting for this signal.")
+@option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@click.pass_obj
+def ps(console: Console, status: str, kind: str | None, session: str | None, waiting: str | None, limit: int) -> None:
+    """List processes, newest first within each status."""
+    rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit)
+    now = console.app.clock.now_ms()
+    cells = [(row.id, row.status, what(row), age(now - row.created_ms), ",".join(row.waiting_for)) for row in rows]
+    console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes")
+
+
+@command("show")
+@click.argument("given", metavar="ID", shell_complete=complete_process)
+@click.pass_obj
+def show(console: Console, given: str) -> None:
+    """Show one process.
+
+    What it is, where it stands, what it waits for, how it ended.
+    """
+    pid = process_id(console.app, given)
+    data = describe(console.app.store.execute(processes.read(pid, count=1, tail=True, detail=True)))
+    lines = [f"{name.removesuffix('_ms'):<16} {plain(name, value)}" for name, value in data.items() if name != "waits" and value not in (None, (), {}, False)]
+    waits = [f"{'waits for':<16} {sentence(wait)}" for wait in data["waits"]]
+    console.answer(data, *lines, *waits)
+
+
+@command("events")
+@click.argument("given", metavar="ID", shell_complete=complete_process)
+@option("-f", "--follow", is_flag=True, help="Go on until the process ends.")
+@option("--after", default=0, show_default=True, type=click.IntRange(0), help="Only events after this sequence.")
+@click.pass_obj
+def events(console: Console, given: str, follow: bool, after: int) -> None:
+    """Print a process's events.
+
+    With --json one object a line.
+    """
+    pid = process_id(console.app, given)
+    for event in console.app.handle(pid).events(after=after, follow=follow):
+        console.answer(asdict(event) | {"payload": from_json(event.payload)}, line_of(event))
+
+
+def describe(view: ProcessView) -> dict[str, Any]:
+    """A process as JSON: its status, its registration in short, its open waits, its outcome."""
+    registration = view.registration
+    ended = view.status in TERMINAL and view.events
+    return asdict(status_of(view)) | {
+        "queue": registration.queue,
+        "parent": registration.parent,
+        "wake_target": view.fields.get("ws"),
+        "recovery": registration.recovery,
+        "generation": int(view.fields.get("gen", "1")),
+        "failed_attempts": view.int("at"),
+        "losses": view.int("ls"),
+        "cancel_requested": "cr" in view.fields,
+        "deadline_ms": registration.deadline_ms,
+        "labels": registration.labels,
+        "input": registration.input.model_dump(mode="json"),
+        "recorded_effects": len(view.journal),
+        "waits": [asdict(wait) for wait in open_waits(view)],
+        "outcome": to_data(output_of(view.events[-1].payload)) if ended else None,
+    }
+
+
+def line_of(event: StoredEvent) -> str:
+    """An event for people."""
+    at = datetime.fromtimestamp(event.at_ms / 1000).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    line = f"{event.sequence:>4}  {at}  {event.type:<26} {event.payload}"
+    return line[:SHOWN] if sys.stdout.isatty() else line
+
+
+def what(row: Status) -> str:
+    """Kind and label in one word."""
+    return f"{row.kind}:{row.label}" if row.label and row.label != row.kind else row.kind
+
+
+def plain(name: str, value: Any) -> str:
+    """A value in a line for people: times in their own zone, texts as they are, the rest as JSON."""
+    if name.endswith("_ms"):
+        return moment(value)
+    return value if isinstance(value, str) else to_json(value)
+
+
+def age(ms: int) -> str:
+    """How long ago, in one unit."""
+    seconds = max(0, ms) // 1000
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

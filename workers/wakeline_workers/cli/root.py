@@ -1,0 +1,192 @@
+"""The root command, and what all commands share: the app, the output, what an error means to a shell.
+
+Invariant: stdout carries results only (with ``--json`` JSON only, errors included), everything else goes to stderr; exit codes are
+0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis unreachable, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.metadata import version as installed
+from typing import Any, NoReturn
+
+import click
+from click.shell_completion import get_completion_class
+from wakeline import errors
+from wakeline.app import App
+from wakeline.store.client import FORMAT
+from wakeline.values import from_json, parse_duration
+
+from wakeline_workers.loading import load_app
+
+PROGRAMS = ("wakeline", "wl")
+INTERRUPTED = 130
+CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
+    ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.AwaitEventUnknownOrRevoked), 3),
+    ((errors.WaitTimeout,), 4),
+    ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal), 5),
+    ((errors.RedisUnavailable, errors.TlsFailed), 69),
+    ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
+    ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch), 2),
+)
+"""What is not here is 1: the work was asked for correctly and did not succeed."""
+
+option = partial(click.option, show_envvar=True)
+
+
+def exit_code(error: errors.WakelineError) -> int:
+    """The code a shell sees for an error."""
+    return next((code for kinds, code in CODES if isinstance(error, kinds)), 1)
+
+
+class Console:
+    """One invocation: which app it is about, and how it answers."""
+
+    def __init__(self) -> None:
+        self.target: str | None = None
+        self.as_json = False
+        self._app: App | None = None
+
+    @property
+    def app(self) -> App:
+        """The app that was named; raises `AppNotFound` saying what stood in the way."""
+        if self._app is None:
+            self._app = load_app(self.target)
+        return self._app
+
+    def answer(self, data: Any, *lines: str) -> None:
+        """The result: one line of JSON, or lines for people."""
+        if self.as_json:
+            click.echo(json.dumps(data, ensure_ascii=False))
+            return
+        for line in lines:
+            click.echo(line)
+
+    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], data: Any, *, empty: str) -> None:
+        """Rows in columns. Headings, and a word about there being none, are for a terminal."""
+        if self.as_json:
+            return self.answer(data)
+        terminal = sys.stdout.isatty()
+        shown = [headings, *rows] if rows and terminal else list(rows)
+        widths = [max(len(row[i]) for row in shown) for i in range(len(headings))] if shown else []
+        for row in shown:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if terminal and not rows:
+            self.note(empty)
+
+    def note(self, text: str) -> None:
+        """A line for whoever watches; never a result."""
+        click.echo(text, err=True)
+
+    def fail(self, error: Mapping[str, Any], *, say: str | None) -> None:
+        """An error: a line on stderr, and the result of an invocation that asked for JSON."""
+        if say is not None:
+            self.note(f"wakeline: {say}")
+        if self.as_json:
+            click.echo(json.dumps({"error": error}, ensure_ascii=False))
+
+
+class Root(click.Group):
+    """Turns what a command returns or raises into an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        given = list(sys.argv[1:] if args is None else args)
+        console = Console()
+        extra |= {"standalone_mode": False, "obj": console}
+        try:
+            result = super().main(given, prog_name, complete_var, **extra)
+        except errors.WakelineError as error:
+            console.fail(error.to_json(), say=str(error))
+            sys.exit(exit_code(error))
+        except click.Abort:
+            sys.exit(INTERRUPTED)
+        except click.ClickException as error:
+            error.show()
+            console.as_json = console.as_json or "--json" in given
+            console.fail({"code": "usage", "message": error.format_message(), "retryable": False, "fields": {}}, say=None)
+            sys.exit(error.exit_code)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _set_target(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value:
+        context.ensure_object(Console).target = value
+
+
+def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Console).as_json = True
+
+
+def _shared(**more: Any) -> Callable[[Any], Any]:
+    def declare(function: Any) -> Any:
+        app = click.option("-A", "--app", metavar="MODULE:APP", help="The app.", expose_value=False, callback=_set_target, **more)
+        as_json = click.option("--json", is_flag=True, help="JSON on stdout.", expose_value=False, callback=_set_json, **more)
+        return app(as_json(function))
+
+    return declare
+
+
+@click.group(cls=Root, context_settings={"auto_envvar_prefix": "WAKELINE", "help_option_names": ["-h", "--help"], "max_content_width": 120})
+@_shared(show_envvar=True)
+def cli() -> None:
+    """Durable processes on Redis and RQ.
+
+    -A and --json may stand before or after the command's name. Every option can be given by the variable that its help names.
+    """
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Declares a command of the root, with the options all of them share; what the function returns is the exit code."""
+
+    def declare(function: Callable[..., Any]) -> click.Command:
+        # Their variables are the root's; a second set per command would only be noise.
+        return cli.command(name)(_shared(allow_from_autoenv=False)(function))
+
+    return declare
+
+
+def duration(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Callback of options that take a duration as people write it: checked before anything is sent."""
+    if value is not None:
+        try:
+            parse_duration(value)
+        except errors.InvalidDuration as error:
+            raise click.BadParameter(str(error), param=parameter) from error
+    return value
+
+
+def payload(what: str, text: str) -> Any:
+    """JSON given as an argument, ``-`` for stdin; raises `InvalidPayload`."""
+    if text == "-":
+        text = sys.stdin.read()
+    try:
+        return from_json(text, what)
+    except errors.InvalidPayload as error:
+        hint = "" if text[:1] in '{["' else "; a text needs quotes of its own, as in '\"yes\"'"
+        raise errors.InvalidPayload(what=what, reason=f"{error.reason}{hint}") from error
+
+
+@command("version")
+@click.pass_obj
+def show_version(console: Console) -> None:
+    """Print what is installed."""
+    found = {"wakeline": installed("wakeline"), "python": platform.python_version(), "redis": installed("redis"), "rq": installed("rq"), "format": FORMAT}
+    console.answer(found, " ".join(f"{name} {number}" for name, number in found.items()))
+
+
+@command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a shell's completion script.
+
+    For example: eval "$(wakeline completion bash)"
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None
+    for program in PROGRAMS:
+        click.echo(kind(cli, {}, program, f"_{program.upper()}_COMPLETE").source())

@@ -1,0 +1,88 @@
+"""Commands about what processes wait for: waits, resolve."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import click
+from wakeline import errors
+from wakeline.store import processes
+from wakeline.store.processes import ProcessView
+
+from wakeline_workers.cli.root import Console, command, option, payload
+
+NOT_FIRST = 5
+KINDS = {"s": "signal", "t": "timer", "c": "child", "x": "completion"}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWait:
+    """One open wait: 'signal', 'timer', 'child', 'approval', or 'completion' (of a tool that answered "pending"), its name, when it gives up."""
+
+    kind: str
+    name: str | None
+    due_ms: int | None
+
+
+def open_waits(view: ProcessView) -> list[OpenWait]:
+    """What a process waits for, soonest due first; read with ``detail``."""
+    found: list[OpenWait] = []
+    for slot in view.slots.values():
+        # Resolved or given up: nobody waits for it any more. Without a group: answered before anyone waited.
+        if "r" in slot or "z" in slot or "g" not in slot:
+            continue
+        code, _, name = slot["k"].partition(":")
+        kind = KINDS[code]
+        if code == "x" and any(key.startswith(f"approval:{name}:") for key in view.journal):
+            kind = "approval"
+        found.append(OpenWait(kind, name or None, int(slot["d"]) if "d" in slot else None))
+    return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.kind, wait.name or ""))
+
+
+def moment(ms: int) -> str:
+    """A time for people, in their own zone."""
+    return datetime.fromtimestamp(ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def sentence(wait: dict[str, str | int | None]) -> str:
+    """An open wait (as JSON data) in words."""
+    name = f" {wait['name']}" if wait["name"] else ""
+    due = wait["due_ms"]
+    return f"{wait['kind']}{name}" + (f" until {moment(int(due))}" if due is not None else "")
+
+
+@command("waits")
+@option("--limit", default=50, show_default=True, type=click.IntRange(1), help="So many processes, the latest to wait first.")
+@click.pass_obj
+def waits(console: Console, limit: int) -> None:
+    """List what waiting processes wait for.
+
+    Signals, timers, children, approvals, and completions of tools that answered "pending".
+    """
+    rows: list[tuple[str, str, OpenWait]] = []
+    for status in console.app.processes("waiting", limit=limit):
+        try:
+            view = console.app.store.execute(processes.read(status.id, detail=True))
+        except (errors.ProcessNotFound, errors.ProcessNoLongerRetained):
+            continue  # it ended and went between the two looks
+        rows.extend((status.id, status.kind, wait) for wait in open_waits(view))
+    cells = [(pid, kind, wait.kind, wait.name or "", moment(wait.due_ms) if wait.due_ms is not None else "") for pid, kind, wait in rows]
+    data = [{"process_id": pid, "process_kind": kind} | asdict(wait) for pid, kind, wait in rows]
+    console.table(("ID", "KIND", "WAITS FOR", "NAME", "UNTIL"), cells, data, empty="nothing waits")
+
+
+@command("resolve")
+@click.argument("token")
+@click.argument("text", metavar="[JSON]", default="null")
+@click.pass_obj
+def resolve(console: Console, token: str, text: str) -> int:
+    """Answer an approval by its bearer token.
+
+    JSON is the answer, or - for stdin. The first answer stands; a later one exits 5.
+    """
+    first = console.app.resolve(token, payload("The value", text))
+    console.answer({"accepted": first}, *(["accepted"] if first else []))
+    if not first:
+        console.note("wakeline: This token was answered before, and the first answer stands.")
+    return 0 if first else NOT_FIRST
