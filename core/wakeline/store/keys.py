@@ -26,7 +26,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("events:<pid>", "stream", "the log; ids are <sequence>-0", "process", "prune"),
     KeyFamily("replay:<pid>", "hash", "replay key to sequence and content hash", "process", "prune"),
     KeyFamily("journal:<pid>", "hash", "replay key to journal row", "process", "continue_as_new, prune"),
-    KeyFamily("slot:<key id>", "hash", "await-event slot: waiting process, group, kind, deadline, resolution", "wait", "consumption or end of the process"),
+    KeyFamily("slot:<key id>", "hash", "await-event slot: waiter, group, kind, deadline, resolution", "wait", "consumption, end of the process, 60 s after giving up"),
     KeyFamily("waits:<pid>", "set", "key ids of its slots", "process", "end of the process"),
     KeyFamily("mail:<pid>", "list", "signals not yet consumed, oldest first: <name>:<sequence>", "process", "end of the process"),
     KeyFamily("waiters:<pid>", "set", "slots to resolve when it ends", "process", "its end, prune"),

@@ -375,15 +375,16 @@ def release(fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: s
     return Call("process_release", args, decode)
 
 
-def continue_as_new(fence: Fence, payload: str) -> Call[int]:
+def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = ()) -> Call[int]:
     """Start the next generation with a new input and a fresh journal; returns its number."""
+    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "input": payload, "rows": [r.wire() for r in consumed] or None}
 
     def decode(reply: Reply) -> int:
         if reply[0] == "continued":
             return int(reply[1])
         refuse(fence.process_id, reply)
 
-    return Call("process_continue", {"pid": fence.process_id, "fence": fence_wire(fence), "input": payload}, decode)
+    return Call("process_continue", args, decode)
 
 
 def set_external_ref(process_id: str, payload: str) -> Call[int | None]:

@@ -7,7 +7,7 @@ local p = load(a.pid)
 local f = a.fence
 if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 then return { 'continued', p.gen or '1' } end
 if not holds(p, f) then return { 'lost' } end
-ensure_started(a.pid, p)
+apply_rows(a.pid, p, a.rows) -- closes what this generation consumed: given up, its signals would come again
 give_up(a.pid, call('SMEMBERS', ns .. 'waits:' .. a.pid))
 call('UNLINK', ns .. 'journal:' .. a.pid)
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls')

@@ -3,7 +3,7 @@
 -- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>'), ordinal?, child_inc?,
 --       for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
--- Atomic because a signal or an end between the look and the opening would be missed; journaled waits are never opened again (race 4).
+-- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
 local SCHEMA_TTL = 2592000000 -- 30 days; refreshed by every wait that carries it
 local p = load(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
@@ -35,11 +35,14 @@ local function open(w)
   local row = call('HGET', ns .. 'journal:' .. a.pid, w.key)
   if row then return { 'journaled', row } end
   local key = slot_key(w.id)
-  local slot = fields(key, 'r', 'd', 'g')
+  local slot = fields(key, 'r', 'd', 'g', 'z')
   if slot.r then
     if not slot.g then call('HSET', key, 'g', w.group, 'k', w.kind) end -- resolved before anyone waited
     return { 'done', slot.r }
   end
+  -- Given up: by this run, or as a token, which is never good twice. A later run opens a signal's wait anew.
+  if slot.z == a.fence.cl or slot.z == '1' then return { 'done', '{"status":"cancelled"}' } end
+  if slot.z then call('DEL', key) end
   if slot.g then return { 'open', slot.d or '' } end
   if p.cr then
     -- Whoever resolves it from outside later must learn what stands.

@@ -1,0 +1,188 @@
+"""Races 1, 3, 12 and 13: who runs a process, and who no longer does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from wakeline.errors import LeaseLost
+from wakeline.store import fleet, processes, runs
+from wakeline.store.processes import Row
+
+from tests.lua.world import BEAT_MS, LEASE_MS, SUCCESS, World
+from tests.races.rules import fails_without
+
+# -- 1: a claim is applied, its reply is lost, the client gives up: the owner lives and beats, and nobody runs the process
+
+
+@fails_without(
+    "a take sent again gives the batch it gave",
+    "queue_take.lua",
+    "if call('HGET', last, 'request') == a.request then",
+    "if false then",
+)
+def test_race_01_a_take_whose_reply_was_lost_gives_the_same_batch(world: World) -> None:
+    world.start("p")
+    world.worker("o1")
+    first = world.take("o1", request="r7")
+    assert [claim.process_id for claim in first] == ["p"]
+    assert [claim.fence for claim in world.take("o1", request="r7")] == [claim.fence for claim in first]
+    assert world.take("o1", request="r8") == ()
+
+
+@fails_without(
+    "what an owner holds and does not name for two beats goes back",
+    "owner_beat.lua",
+    "elseif call('HINCRBY', missed, pid, 1) >= 2 then",
+    "elseif false then",
+)
+def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(world: World) -> None:
+    world.running("p", "o1")
+    assert world.beat("o1", running=[]) == (True, [])
+    assert world.status("p") == "running"
+    assert world.beat("o1", running=[]) == (True, ["p"])
+    assert (world.status("p"), world.doorbells()) == ("queued", ["wl-p-2"])
+
+
+@fails_without(
+    "a beat that names the process forgets the one that did not",
+    "owner_beat.lua",
+    "    if named[pid] then\n      call('HDEL', missed, pid)",
+    "    if named[pid] then\n",
+)
+def test_race_01_a_claim_on_its_way_to_its_owner_is_not_taken_from_it(world: World) -> None:
+    world.running("p", "o1")
+    for named in ([], ["p"], [], ["p"]):
+        assert world.beat("o1", running=named) == (True, [])
+    assert world.status("p") == "running"
+
+
+# -- 3: an owner is reaped while it lives, then claims: it has no expiry and would never be reaped
+
+
+@fails_without(
+    "an owner that was reaped gets nothing more",
+    "queue_take.lua",
+    "if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end",
+)
+def test_race_03_a_reaped_owner_takes_nothing_and_is_told(world: World) -> None:
+    world.start("p")
+    world.worker("o1")
+    world.do(fleet.reap("o1"))
+    assert world.do(world.taking("o1")).reaped
+    assert world.status("p") == "queued"
+    assert [claim.process_id for claim in world.take(world.worker("o2"))] == ["p"]
+
+
+@fails_without(
+    "an owner that was reaped gets nothing more",
+    "process_claim.lua",
+    "if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end",
+)
+def test_race_03_a_reaped_owner_claims_nothing_under_a_stock_worker_either(world: World) -> None:
+    world.start("p")
+    world.worker("o1")
+    world.do(fleet.reap("o1"))
+    assert world.do(fleet.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS)) is None
+    assert world.status("p") == "queued"
+
+
+@fails_without(
+    "a take writes its owner's expiry",
+    "queue_take.lua",
+    "call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)",
+)
+def test_race_03_the_lease_of_a_claim_begins_with_the_claim(world: World) -> None:
+    world.start("p")
+    world.worker("o1")
+    world.pass_ms(LEASE_MS - 1)
+    world.take("o1")
+    world.pass_ms(LEASE_MS - 1)
+    world.tick()
+    world.pass_ms(BEAT_MS)
+    assert (world.tick().reaped, world.status("p")) == (0, "running")
+    world.pass_ms(BEAT_MS)
+    assert (world.tick().reaped, world.status("p")) == (1, "queued")
+
+
+# -- 12: a failover loses a claim: two workers hold one epoch
+
+
+@fails_without(
+    "a write shows the claim id of the run that holds the process",
+    "lib/process.lua",
+    "p.ep == f.ep and p.cl == f.cl",
+    "p.ep == f.ep",
+)
+def test_race_12_after_a_failover_that_lost_a_claim_only_the_second_claim_of_that_epoch_writes(world: World) -> None:
+    world.start("p")
+    world.worker("o1")
+    world.worker("o2")
+    replica = world.snapshot()
+    [lost] = world.take("o1")
+    rewind(world, replica)
+    [kept] = world.take("o2")
+    assert (lost.fence.epoch, kept.fence.epoch) == (1, 1)
+    for late in (runs.record(lost.fence, [Row("k", "1")]), processes.finish("p", "completed", SUCCESS, fence=lost.fence)):
+        with pytest.raises(LeaseLost):
+            world.do(late)
+    world.do(runs.record(kept.fence, [Row("k", "2")]))
+    assert world.journal("p") == {"k": "2"}
+
+
+def rewind(world: World, replica: dict[str, Any]) -> None:
+    """A replica takes over that did not get the last writes."""
+    world.redis.delete(*world.keys())
+    for key, content in replica.items():
+        match content:
+            case str():
+                world.redis.set(key, content)
+            case set():
+                world.redis.sadd(key, *content)
+            case dict():
+                world.redis.hset(key, mapping=content)
+            case [(_, float()), *_]:
+                world.redis.zadd(key, dict(content))
+            case [str(), *_]:
+                world.redis.rpush(key, *content)
+            case other:
+                raise AssertionError(f"{key} holds {other!r}")
+
+
+# -- 13: a zombie writes between the reap and the next claim
+
+
+@fails_without(
+    "a write is let through only for the run that holds the process now",
+    "lib/process.lua",
+    "return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl",
+    "return p.inc == f.inc",
+)
+def test_race_13_nothing_a_run_writes_counts_between_its_reap_and_the_next_claim(world: World) -> None:
+    fence = world.running("p", "o1")
+    world.lose("o1")
+    before = world.snapshot()
+    for late in (
+        runs.record(fence, [Row("k", "1")]),
+        processes.append("p", "log", "1", effect=processes.Effect(fence, Row("k", "1"))),
+        processes.park(fence, ["g"], "{}"),
+        processes.finish("p", "completed", SUCCESS, fence=fence),
+    ):
+        with pytest.raises(LeaseLost):
+            world.do(late)
+    assert world.snapshot() == before
+
+
+@fails_without(
+    "a run that let go holds nothing, though epoch and claim id are still its own",
+    "lib/process.lua",
+    "p.st == 'running' and p.inc == f.inc",
+    "p.inc == f.inc",
+)
+def test_race_13_nothing_a_run_writes_counts_after_it_parked(world: World) -> None:
+    fence = world.parked("p")
+    with pytest.raises(LeaseLost):
+        world.do(runs.record(fence, [Row("k", "1")]))
+    with pytest.raises(LeaseLost):
+        world.finish("p", fence)
+    assert world.status("p") == "waiting"

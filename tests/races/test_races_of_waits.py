@@ -1,0 +1,339 @@
+"""Races 2, 4, 5, 6, 11, 17 and 28: waits against cancels, parks, duplicates, deadlines and each other."""
+
+from __future__ import annotations
+
+import pytest
+from wakeline.app import App
+from wakeline.errors import AwaitEventUnknownOrRevoked
+from wakeline.runtime.context import AsyncCtx
+from wakeline.store import processes, runs
+from wakeline.store.runs import Opened
+
+from tests.lua.world import START_MS, WEEK_MS, World, consumed, wait
+from tests.races.rules import fails_without
+from tests.races.workers import work
+
+# -- 2: a cancel arrives between a claim and the opening of its wait, then the body parks: nobody resolves its slots
+
+
+@fails_without(
+    "a wait opened after the cancel is answered by it",
+    "wait_open.lua",
+    "if p.cr then",
+    "if false then",
+)
+def test_race_02_a_wait_opened_after_a_cancel_is_cancelled_at_once(world: World) -> None:
+    fence = world.running("p")
+    world.cancel("p")
+    assert world.open(fence, wait("w")) == [Opened("done", '{"status":"cancelled"}')]
+
+
+@fails_without(
+    "a cancel answers the waits that are open",
+    "lib/lifecycle.lua",
+    "if not cancel_waits(pid) then",
+    "if false then",
+)
+@fails_without(
+    "a park is refused where a group is met",
+    "process_park.lua",
+    "<= 0 then return { 'met' } end",
+    "<= 0 then end",
+)
+def test_race_02_a_park_after_a_cancel_the_run_has_not_seen_is_refused(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("w"))
+    world.cancel("p")
+    assert world.park(fence, "w") == processes.Met()
+    assert world.do(runs.read_slots(fence, ["w"])) == (True, ['{"status":"cancelled"}'])
+
+
+# -- 4: a late duplicate of an opening re-opens a slot that was consumed, which swallows the next signal
+
+
+@fails_without(
+    "a wait that is journaled is never opened again",
+    "wait_open.lua",
+    "if row then return { 'journaled', row } end",
+)
+def test_race_04_a_late_duplicate_of_a_consumed_wait_swallows_no_signal(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("w"))
+    world.signal("p", signal_id="a")
+    world.do(runs.record(fence, [consumed("w", '{"n":1}')]))
+    assert world.open(fence, wait("w")) == [Opened("journaled", '{"n":1}')]
+    assert world.signal("p", signal_id="b").taken_by == "mail"
+
+
+@fails_without(
+    "a wait that its run gave up is not opened again in that run",
+    "wait_open.lua",
+    "slot.z == a.fence.cl or ",
+)
+def test_race_04_a_late_duplicate_of_an_abandoned_wait_swallows_no_signal(world: World) -> None:
+    fence = world.running("p", "o1")
+    world.open(fence, wait("w"))
+    world.do(runs.close_waits(fence, ["w"]))
+    assert world.open(fence, wait("w")) == [Opened("done", '{"status":"cancelled"}')]
+    assert world.signal("p").taken_by == "mail"
+
+
+def test_a_wait_that_was_given_up_is_opened_again_by_the_next_run(world: World) -> None:
+    fence = world.running("p", "o1")
+    world.open(fence, wait("w"))
+    world.do(runs.close_waits(fence, ["w"]))
+    world.lose("o1")
+    fence = world.claim("p", "o2")
+    assert world.open(fence, wait("w", for_ms=1_000))[0].state == "open"
+    assert world.redis.ttl(world.key("slot:w")) == -1
+    assert world.signal("p").taken_by == "slot"
+
+
+def test_an_approval_that_was_given_up_is_not_waited_for_again(world: World) -> None:
+    """Its token is worth nothing any more, so nobody could answer."""
+    fence = world.running("p")
+    world.open(fence, wait("x1", "x:ship"))
+    world.do(runs.close_waits(fence, ["x1"]))
+    assert world.open(fence, wait("x1", "x:ship")) == [Opened("done", '{"status":"cancelled"}')]
+
+
+# -- 5: a gather of children one of which already ended: "no slot resolved" never holds, and the body never parks
+
+
+@fails_without(
+    "a park asks whether its condition is met, not whether anything was resolved",
+    "process_park.lua",
+    "if tonumber(call('HGET', proc_key(a.pid), 'o:' .. group) or '0') <= 0 then return { 'met' } end",
+    "for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do if call('HGET', slot_key(id), 'r') then return { 'met' } end end",
+)
+def test_race_05_a_gather_parks_although_one_of_its_children_ended(world: World) -> None:
+    fence = gathering(world)
+    world.finish("a")
+    assert isinstance(world.park(fence, "g"), processes.Parked)
+    world.finish("b")
+    assert world.status("p") == "queued"
+
+
+@fails_without(
+    "a child that ended before it was awaited is not counted",
+    "wait_open.lua",
+    "if resolution and code == 'c:' then return { 'done', resolution } end",
+    "if resolution and code == 'c:' then call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1) return { 'done', resolution } end",
+)
+def test_race_05_a_gather_resumes_although_one_of_its_children_ended_before_it(world: World) -> None:
+    world.start("a", kind="external")
+    world.finish("a")
+    fence = gathering(world)
+    assert isinstance(world.park(fence, "g"), processes.Parked)
+    world.finish("b")
+    assert world.status("p") == "queued"
+
+
+@fails_without(
+    "a park is refused where a group is met",
+    "process_park.lua",
+    "<= 0 then return { 'met' } end",
+    "<= 0 then end",
+)
+def test_race_05_a_park_whose_wait_is_over_is_refused(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("w"))
+    world.signal("p")
+    assert world.park(fence, "w") == processes.Met()
+    assert world.status("p") == "running"
+
+
+def gathering(world: World):  # type: ignore[no-untyped-def]
+    """A run of `p` that gathers the external children a and b."""
+    for child in ("a", "b"):
+        world.start(child, kind="external")
+    fence = world.running("p")
+    world.open(fence, wait("wa", "c:a", "g"), wait("wb", "c:b", "g"))
+    return fence
+
+
+# -- 6: a gather beside another wait: as one `all` it deadlocks, as one `any` it resumes n times
+
+
+@fails_without(
+    "one group that is met resumes the process",
+    "lib/slots.lua",
+    "    if open <= 0 then resume(slot.p, p) end",
+    """    local left = 0
+    for _, field in ipairs(call('HKEYS', proc_key(slot.p))) do
+      if string.sub(field, 1, 2) == 'o:' then left = left + tonumber(call('HGET', proc_key(slot.p), field)) end
+    end
+    if left <= 0 then resume(slot.p, p) end""",
+)
+def test_race_06_a_gather_does_not_keep_a_wait_beside_it_from_resuming(world: World) -> None:
+    fence = gathering(world)
+    world.open(fence, wait("w"))
+    world.park(fence, "g", "w")
+    world.signal("p")
+    assert world.status("p") == "queued"
+
+
+@fails_without(
+    "a group is met when all of its slots are resolved",
+    "lib/slots.lua",
+    "if open <= 0 then resume(slot.p, p) end",
+    "resume(slot.p, p)",
+)
+def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> None:
+    fence = gathering(world)
+    world.open(fence, wait("w"))
+    world.park(fence, "g", "w")
+    world.finish("a")
+    assert world.status("p") == "waiting"
+    world.finish("b")
+    world.signal("p")
+    assert (world.status("p"), world.events("p").count("process.resumed")) == ("queued", 1)
+
+
+# -- 11: the loser of a race, a `wait_for`, a cancelled task: the wait they abandon swallows a signal
+
+
+@fails_without(
+    "a signal whose wait was given up goes back",
+    "lib/slots.lua",
+    "if slot.rs then letters[#letters + 1] = { string.sub(slot.k, 3), slot.rs } end",
+)
+def test_race_11_a_signal_that_reached_an_abandoned_wait_goes_back_to_the_head_of_the_mailbox(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("w1"))
+    world.signal("p", signal_id="a", payload='"first"')
+    world.signal("p", signal_id="b", payload='"second"')
+    world.do(runs.close_waits(fence, ["w1"]))
+    assert world.mail("p") == ["go:2", "go:3"]
+    assert world.open(fence, wait("w2")) == [Opened("done", '{"status":"ok","value":"first"}')]
+
+
+@fails_without(
+    "a wait whose task is cancelled is given up",
+    "wakeline.runtime.run:Run.wait_all",
+    "self._give_up([c.slot for c in missing])",
+    "pass",
+)
+def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> None:
+    @app.engine
+    async def patient(ctx: AsyncCtx) -> str:
+        await ctx.race(ctx.wait("go"), ctx.sleep("10s"))
+        return str(await ctx.wait("go"))
+
+    handle = app.using(id="p").start(patient)
+    work(world, app)
+    world.pass_ms(10_000)
+    world.tick()
+    work(world, app)
+    handle.signal("go", "for the second wait")
+    work(world, app)
+    assert handle.status().status == "completed"
+    assert handle.result() == "for the second wait"
+
+
+@fails_without(
+    "a wait whose task is cancelled is given up",
+    "wakeline.runtime.run:Run.wait_all",
+    "self._give_up([c.slot for c in missing])",
+    "pass",
+)
+def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> None:
+    @app.engine
+    async def impatient(ctx: AsyncCtx) -> str:
+        abandoned = ctx.run.spawn(ctx.wait("go"))
+        await ctx.step("something else", lambda: None)
+        abandoned.cancel()
+        return str(await ctx.wait("go"))
+
+    handle = app.using(id="p").start(impatient)
+    work(world, app)
+    handle.signal("go", "for the second wait")
+    work(world, app)
+    assert handle.status().status == "completed"
+    assert handle.result() == "for the second wait"
+
+
+# -- 17: an old bearer token meets a process that reuses the id
+
+
+@fails_without(
+    "a token is good for the incarnation it was made for",
+    "slot_resolve.lua",
+    "p.inc ~= a.inc or ",
+)
+def test_race_17_an_old_token_is_worth_nothing_to_a_later_process_of_the_same_id(world: World, app: App) -> None:
+    tokens: list[str] = []
+
+    @app.engine
+    async def ask(ctx: AsyncCtx) -> bool:
+        approval = await ctx.approval("ship", bool)
+        tokens.append(approval.token)
+        return await approval.wait()
+
+    first = app.using(id="order-7").start(ask)
+    work(world, app)
+    assert app.resolve(tokens[0], True)
+    work(world, app)
+    assert first.status().status == "completed"
+    world.pass_ms(WEEK_MS)
+    assert world.tick().pruned == 1
+    world.redis.delete(world.key("tomb:order-7"))  # it expires by the server's own clock
+
+    second = app.using(id="order-7").start(ask)
+    work(world, app)
+    with pytest.raises(AwaitEventUnknownOrRevoked):
+        app.resolve(tokens[0], True)
+    assert second.status().status == "waiting"
+    assert app.resolve(tokens[-1], True)
+    work(world, app)
+    assert second.status().status == "completed"
+
+
+@fails_without(
+    "the incarnation is part of what an approval waits for",
+    "wakeline.runtime.context:AsyncCtx.idempotency_key",
+    "{self.run.fence.incarnation}",
+    "-",
+)
+def test_race_17_a_later_process_of_the_same_id_asks_on_another_slot(world: World, app: App) -> None:
+    @app.engine
+    async def ask(ctx: AsyncCtx) -> bool:
+        return await (await ctx.approval("ship", bool)).wait()
+
+    def slots() -> set[str]:
+        return world.redis.smembers(world.key("waits:order-7"))
+
+    first = app.using(id="order-7").start(ask)
+    work(world, app)
+    before = slots()
+    first.cancel()
+    world.pass_ms(10_000)
+    world.tick()
+    world.pass_ms(WEEK_MS)
+    assert world.tick().pruned == 1
+    world.redis.delete(world.key("tomb:order-7"))
+
+    app.using(id="order-7").start(ask)
+    work(world, app)
+    assert (len(before), len(slots()), before & slots()) == (1, 1, set())
+
+
+# -- 28: the deadline of a wait begins again after a crash
+
+
+@fails_without(
+    "the due time of a wait is fixed when it is first opened",
+    "wait_open.lua",
+    "if slot.g then return { 'open', slot.d or '' } end",
+)
+def test_race_28_a_crash_does_not_restart_the_deadline_of_a_wait(world: World) -> None:
+    fence = world.running("p", "o1")
+    due = str(START_MS + 60_000)
+    assert world.open(fence, wait("w", for_ms=60_000)) == [Opened("open", due)]
+    world.lose("o1")
+    fence = world.claim("p", "o2")
+    assert world.open(fence, wait("w", for_ms=60_000)) == [Opened("open", due)]
+    assert isinstance(world.park(fence, "w"), processes.Parked)
+    world.pass_ms(START_MS + 60_000 - world.now())
+    world.tick()
+    assert (world.status("p"), world.resolution("w")) == ("queued", '{"status":"timeout"}')

@@ -1,0 +1,101 @@
+"""Workers in this process: they run bodies with the real runner, under the virtual clock, and can be killed at a named moment.
+
+Invariant: a killed worker sends nothing more, as after SIGKILL; the fleet learns of it by its silence alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wakeline.app import App
+from wakeline.phases import Phase
+from wakeline.runtime.runner import Runner
+from wakeline.settings import Settings
+from wakeline.store import fleet
+from wakeline.store.calls import Call
+from wakeline.store.client import AsyncStore
+
+from tests.lua.world import LEASE_MS, World
+
+T = TypeVar("T")
+
+
+def app_of(world: World) -> App:
+    """An app in the world's namespace, under its clock, whose bodies park as soon as they only wait."""
+    return App(world.ns, backend=world.backend, clock=world.clock, settings=Settings(rq_prefix=world.rq("").removesuffix(":"), hold_ms=0, shutdown_ms=100))
+
+
+@dataclass(frozen=True)
+class Host:
+    """A worker with room for everything."""
+
+    hold_ms: int = 0
+    full: bool = False
+    grace_ms: int = 10_000
+
+    def timer(self, due_ms: int) -> None:
+        """Ticks are the test's."""
+
+
+class _Cord(AsyncStore):
+    """A connection that is cut when its worker is killed: what is sent then never arrives."""
+
+    def cut(self) -> None:
+        self.is_cut.set()
+
+    async def execute(self, call: Call[T]) -> T:
+        if self.is_cut.is_set():
+            await asyncio.Event().wait()
+        return await super().execute(call)
+
+    async def open(self) -> None:
+        self.is_cut = asyncio.Event()
+        await super().open()
+
+
+@dataclass
+class _Killer:
+    """Kills a worker when a phase is reached for the n-th time."""
+
+    kill: Callable[[], None]
+    phase: Phase | None
+    left: int
+
+    def reach(self, phase: Phase, process_id: str) -> None:
+        if phase is self.phase:
+            self.left -= 1
+            if self.left == 0:
+                self.kill()
+
+
+def work(world: World, app: App, owner: str = "w1", *, killed_at: Phase | None = None, nth: int = 1) -> list[str]:
+    """A worker runs all there is to run and leaves; or is killed at a phase. What became of its runs ('killed' last)."""
+    return asyncio.run(_work(world, app, owner, killed_at, nth))
+
+
+async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth: int) -> list[str]:
+    store = _Cord(app.backend, app.address)
+    await store.open()
+    ended: list[str] = []
+    with ThreadPoolExecutor(4) as threads:
+        probe = _Killer(store.cut, killed_at, nth)
+        runner = Runner(store, app.registry, Host(), clock=app.clock, threads=threads, probe=probe)
+        await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS))
+        while claims := (await store.execute(world.taking(owner))).claims:
+            runs = asyncio.gather(*(runner.run(claim) for claim in claims))
+            cut = asyncio.ensure_future(store.is_cut.wait())
+            await asyncio.wait([runs, cut], return_when=asyncio.FIRST_COMPLETED)
+            cut.cancel()
+            if store.is_cut.is_set():
+                runs.cancel()
+                return [*ended, "killed"]
+            ended += runs.result()
+    await store.execute(fleet.reap(owner, "shutdown"))
+    await store.close()
+    return ended
+
+
