@@ -14,7 +14,6 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
-from wakeline.values import from_json
 
 Json = Any
 
@@ -83,10 +82,7 @@ class Signature:
         returned = hints.get("return", Any)
         self.result = Any if returned is inspect.Signature.empty else returned
         for kind in [*self._kinds.values(), self.result]:
-            try:
-                adapter(kind)
-            except PydanticSchemaGenerationError as error:
-                raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from error
+            _check_kind(name, kind)
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Json]:
         """The arguments of one call as a JSON object by name; raises `InvalidArguments`."""
@@ -149,13 +145,25 @@ class Signature:
         return {"type": "object", "properties": {n: schema_of(k) for n, k in self._kinds.items()}, "required": required}
 
 
+def result_kind(name: str, function: Callable[..., Any]) -> Any:
+    """The type a function says it returns, Any where it says none (builtins, partials); raises `BodyInvalid` for one that is not JSON."""
+    try:
+        kind = _hints(name, function).get("return", Any)
+    except TypeError:
+        return Any
+    _check_kind(name, kind)
+    return kind
+
+
+def _check_kind(name: str, kind: Any) -> None:
+    try:
+        adapter(kind)
+    except PydanticSchemaGenerationError as error:
+        raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from error
+
+
 def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(function, include_extras=True)
     except NameError as error:
         raise BodyInvalid(name=name, reason=f"an annotation cannot be resolved ({error}); import it at module level") from error
-
-
-def from_text(text: str) -> Json:
-    """Stored JSON text as data."""
-    return from_json(text)

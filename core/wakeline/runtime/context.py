@@ -196,12 +196,12 @@ class AsyncCtx:
     async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         """Run a function once and record what it returns; recorded, it never runs again."""
         given = arguments.dump({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}")
-        signature = arguments.Signature(name, function)
+        what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", function)
 
         async def perform(_: str) -> Any:
-            return signature.dump_result(await self.run.invoke(function, *args, **kwargs))
+            return arguments.dump(await self.run.invoke(function, *args, **kwargs), kind, what)
 
-        return cast("R", signature.load_result(await self.run.effect("step", name, given, perform, key=self._options.key)))
+        return cast("R", arguments.load(await self.run.effect("step", name, given, perform, key=self._options.key), kind, what))
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries; a tool with a queue of its own is started there and awaited."""

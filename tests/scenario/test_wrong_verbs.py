@@ -1,0 +1,198 @@
+"""A blocking verb where it would stop a loop or escape a body's journal does nothing and names the right one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Turn
+from wakeline.client.handles import External
+from wakeline.errors import RedisNotConfigured, WrongVerb
+from wakeline.settings import Settings
+
+BLOCKING = {
+    "app.start": lambda app: app.start(app.registry.tools["one"]),
+    "app.external": lambda app: app.external("ci"),
+    "app.resolve": lambda app: app.resolve("token"),
+    "app.processes": lambda app: app.processes(),
+    "handle.result": lambda app: app.handle("p").result(),
+    "handle.status": lambda app: app.handle("p").status(),
+    "handle.signal": lambda app: app.handle("p").signal("go"),
+    "handle.cancel": lambda app: app.handle("p").cancel(),
+    "handle.events": lambda app: app.handle("p").events(),
+    "external.emit": lambda app: external(app).emit("log"),
+    "external.finish": lambda app: external(app).finish(),
+    "external.fail": lambda app: external(app).fail("red", "it failed"),
+    "session.send": lambda app: app.session("clerk", "1").send("hello"),
+    "session.ask": lambda app: app.session("clerk", "1").ask("hello"),
+    "session.view": lambda app: app.session("clerk", "1").view(),
+    "session.history": lambda app: app.session("clerk", "1").history(),
+    "session.state": lambda app: app.session("clerk", "1").state(),
+    "session.turn": lambda app: app.session("clerk", "1").turn(),
+}
+ON_A_LOOP = {
+    "app.start": "await app.aio.start(…)",
+    "app.external": "await app.aio.external(…)",
+    "app.resolve": "await app.aio.resolve(…)",
+    "app.processes": "await app.aio.processes(…)",
+    "handle.result": "await app.aio.handle(id).result(…)",
+    "handle.status": "await app.aio.handle(id).status(…)",
+    "handle.signal": "await app.aio.handle(id).signal(…)",
+    "handle.cancel": "await app.aio.handle(id).cancel(…)",
+    "handle.events": "async for … in app.aio.handle(id).events(…)",
+    "external.emit": "await emit(…) of what app.aio.external(…) gives",
+    "external.finish": "await finish(…) of what app.aio.external(…) gives",
+    "external.fail": "await fail(…) of what app.aio.external(…) gives",
+    "session.send": "await app.aio.session(agent, key).send(…)",
+    "session.ask": "await app.aio.session(agent, key).ask(…)",
+    "session.view": "await app.aio.session(agent, key).view(…)",
+    "session.history": "await app.aio.session(agent, key).history(…)",
+    "session.state": "await app.aio.session(agent, key).state(…)",
+    "session.turn": "await app.aio.session(agent, key).turn(…)",
+}
+JOURNALED = {
+    "app.start": "ctx.start(…)",
+    "handle.signal": "ctx.signal(id, …)",
+    "handle.cancel": "ctx.cancel(id)",
+    "handle.result": "ctx.start(…) and the result of the child it returns",
+}
+IN_A_STEP = "ctx.step(name, function) with a function that calls it,"
+
+
+def external(app: App) -> External:
+    return External(app.handle("x").client, "x", lambda data: data)
+
+
+def refusals(app: App) -> dict[str, str]:
+    """What each blocking verb says here."""
+    said: dict[str, str] = {}
+    for verb, call in BLOCKING.items():
+        try:
+            call(app)
+        except WrongVerb as wrong:
+            assert (wrong.verb, wrong.retryable) == (verb, False)
+            said[verb] = wrong.use
+        else:
+            said[verb] = "it went through"
+    return said
+
+
+@pytest.fixture
+def bodies(app: App) -> dict[str, Any]:
+    @app.tool
+    def one() -> int:
+        return 1
+
+    @app.engine
+    def blocking(ctx: Ctx) -> dict[str, str]:
+        return refusals(app)
+
+    @app.engine
+    async def on_the_loop(ctx: AsyncCtx) -> dict[str, str]:
+        return refusals(app)
+
+    return {"blocking": blocking, "on_the_loop": on_the_loop}
+
+
+def test_on_a_running_loop_every_blocking_verb_names_its_awaited_twin_and_connects_to_nothing() -> None:
+    app = App("nowhere", settings=Settings())
+
+    @app.tool
+    def one() -> int:
+        return 1
+
+    async def handler() -> dict[str, str]:
+        return refusals(app)
+
+    assert asyncio.run(handler()) == ON_A_LOOP
+    with pytest.raises(RedisNotConfigured):
+        app.start(one)
+
+
+def test_in_the_thread_of_a_body_every_blocking_verb_names_the_journaled_one(app: App, bodies: dict[str, Any]) -> None:
+    assert app.start(bodies["blocking"]).result(timeout=10) == {verb: JOURNALED.get(verb, IN_A_STEP) for verb in BLOCKING}
+
+
+def test_in_a_body_on_the_loop_the_journaled_verb_is_awaited(app: App, bodies: dict[str, Any]) -> None:
+    assert app.start(bodies["on_the_loop"]).result(timeout=10) == {verb: f"await {JOURNALED.get(verb, IN_A_STEP)}" for verb in BLOCKING}
+    assert app.processes("any", kind="one") == []
+
+
+def test_in_a_turn_the_right_verb_is_the_turns(app: App, bodies: dict[str, Any]) -> None:
+    @app.agent("clerk")
+    def clerk(turn: Turn) -> str:
+        return refusals(app)["app.start"]
+
+    @app.agent("typist")
+    async def typist(turn: AsyncTurn) -> str:
+        return refusals(app)["handle.signal"]
+
+    assert app.session("clerk", "1").ask("hello", timeout=10) == "turn.start(…)"
+    assert app.session("typist", "1").ask("hello", timeout=10) == "await turn.signal(id, …)"
+
+
+def test_a_body_sees_it_also_after_a_verb_of_its_own_came_back(app: App, bodies: dict[str, Any]) -> None:
+    @app.engine
+    def later(ctx: Ctx) -> str:
+        ctx.step("first", int)
+        ctx.call(app.registry.tools["one"])
+        return refusals(app)["app.start"]
+
+    assert app.start(later).result(timeout=10) == "ctx.start(…)"
+
+
+@pytest.mark.parametrize("kind", ["step of a def body", "step of an async def body", "tool", "tool of a def body", "deferred"])
+def test_a_step_a_tool_and_a_deferred_call_may_use_blocking_verbs(app: App, kind: str) -> None:
+    sent: list[int] = []
+
+    def send() -> int:
+        sent.append(app.session("clerk", "1").send("hello", key="k"))
+        return sent[-1]
+
+    @app.agent("clerk")
+    def clerk(turn: Turn) -> None: ...
+
+    @app.tool
+    def tool() -> int:
+        return send()
+
+    @app.engine
+    def blocking(ctx: Ctx) -> int:
+        return ctx.step("send", send)
+
+    @app.engine
+    async def on_the_loop(ctx: AsyncCtx) -> int:
+        return await ctx.step("send", send)
+
+    @app.engine
+    def calling(ctx: Ctx) -> int:
+        return ctx.call(tool)
+
+    @app.engine
+    def deferring(ctx: Ctx) -> int:
+        ctx.defer(send)
+        return 1
+
+    start: dict[str, Callable[[], Any]] = {
+        "step of a def body": lambda: app.start(blocking),
+        "step of an async def body": lambda: app.start(on_the_loop),
+        "tool": lambda: app.start(tool),
+        "tool of a def body": lambda: app.start(calling),
+        "deferred": lambda: app.start(deferring),
+    }
+    assert start[kind]().result(timeout=10) == 1
+    assert sent == [1]
+
+
+def test_declaring_and_naming_are_no_blocking_verbs(app: App) -> None:
+    @app.tool
+    def one() -> int:
+        return 1
+
+    async def handler() -> tuple[str, str]:
+        app.using(id="x")
+        return app.handle("p").id, app.session("clerk", "1").id
+
+    assert asyncio.run(handler()) == ("p", "clerk/1")
