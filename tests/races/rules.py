@@ -76,6 +76,8 @@ class Rule:
         made: dict[str, Any] = {}
         # In the module's own globals, so that what the function calls is what it always called.
         exec(compile(self._edited(source), f"<{self}>", "exec", dont_inherit=True, flags=annotations.compiler_flag), vars(module), made)
+        if hasattr(made[name], "__set_name__"):
+            made[name].__set_name__(owner, name)
         with mock.patch.object(owner, name, made[name]):
             yield
 

@@ -6,6 +6,7 @@ Invariant: a killed worker sends nothing more, as after SIGKILL; the fleet learn
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from wakeline.store.client import AsyncStore
 from tests.lua.world import LEASE_MS, World
 
 T = TypeVar("T")
+MOST_TAKES = 50
 
 
 def app_of(world: World) -> App:
@@ -81,11 +83,13 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
     store = _Cord(app.backend, app.address)
     await store.open()
     ended: list[str] = []
+    takes = itertools.count(1)
     with ThreadPoolExecutor(4) as threads:
         probe = _Killer(store.cut, killed_at, nth)
         runner = Runner(store, app.registry, Host(), clock=app.clock, threads=threads, probe=probe)
         await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS))
         while claims := (await store.execute(world.taking(owner))).claims:
+            assert next(takes) < MOST_TAKES, f"a hot loop: {ended[-3:]}"
             runs = asyncio.gather(*(runner.run(claim) for claim in claims))
             cut = asyncio.ensure_future(store.is_cut.wait())
             await asyncio.wait([runs, cut], return_when=asyncio.FIRST_COMPLETED)

@@ -30,7 +30,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("waits:<pid>", "set", "key ids of its slots", "process", "end of the process"),
     KeyFamily("mail:<pid>", "list", "signals not yet consumed, oldest first: <name>:<sequence>", "process", "end of the process"),
     KeyFamily("waiters:<pid>", "set", "slots to resolve when it ends", "process", "its end, prune"),
-    KeyFamily("children:<pid>", "set", "processes it started", "process", "prune"),
+    KeyFamily("children:<pid>", "set", "processes this generation started", "process", "continue_as_new, prune"),
     KeyFamily("bound:<pid>", "set", "children whose cancel is requested when it ends", "process", "its end, prune"),
     KeyFamily("granted:<pid>", "set", "scopes that hold a handle of it", "process", "revoke, prune"),
     KeyFamily("grants:<scope>", "hash", "process id to descriptor", "session scope", "revoke, prune of the process"),

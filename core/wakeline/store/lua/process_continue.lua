@@ -9,7 +9,7 @@ if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 
 if not holds(p, f) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows) -- closes what this generation consumed: given up, its signals would come again
 give_up(a.pid, call('SMEMBERS', ns .. 'waits:' .. a.pid))
-call('UNLINK', ns .. 'journal:' .. a.pid)
+call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid) -- nobody awaits the last generation's children any more
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls')
 local generation = int(tonumber(p.gen or '1') + 1)
 call('HSET', proc_key(a.pid), 'gen', generation)

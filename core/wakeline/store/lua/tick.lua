@@ -67,12 +67,19 @@ for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', '-inf', int(now), '
 end
 
 -- Doorbells: one older than the head of its queue, or whose queue is empty, was lost and is rung again at the head under the same job id (race 18).
+-- The head is the first bell that was rung at the tail, as it was before this tick rang: what is rung at the head would make all behind it look lost.
+local heads = {}
 local function lost_bell(pid, p, score)
-  local head = call('LINDEX', rq .. ':queue:' .. p.q, 0)
-  if not head then return true end
-  if head == doorbell_id(pid, p.ep) then return false end
-  local at = tonumber(call('HGET', rq .. ':job:' .. head, 'wl_rung') or '0')
-  return at > score
+  local head = heads[p.q]
+  if not head then
+    head = { ids = {}, at = math.huge }
+    for _, id in ipairs(call('LRANGE', rq .. ':queue:' .. p.q, 0, 15)) do
+      head.ids[id], head.at = true, tonumber(call('HGET', rq .. ':job:' .. id, 'wl_rung') or '0')
+      if head.at > 0 then break end
+    end
+    heads[p.q] = head
+  end
+  return head.at > score and not head.ids[doorbell_id(pid, p.ep)]
 end
 local offset = tonumber(call('HGET', ns .. 'meta', 'sweep') or '0')
 local function sweep(from)
@@ -122,7 +129,8 @@ local function prune(pid, status)
   local p = fields(proc_key(pid), 'pa', 'inc', 'sid')
   if p.pa then
     local parent = fields(proc_key(p.pa), 'st')
-    if parent.st and not ENDED[parent.st] and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0 then
+    local awaited = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1 and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0
+    if parent.st and not ENDED[parent.st] and awaited then
       move_index(pid, nil, status, now - a.retention_ms + 3600000)
       return
     end

@@ -40,13 +40,14 @@ local function hint_idle(queue)
 end
 
 -- Writes the job RQ needs and puts it on its queue: at the head for work that was already running once.
+-- wl_rung is the time of a bell rung at the tail; one at the head says nothing about the age of what is behind it.
 local function ring(pid, epoch, queue, at_head)
   local id, at = doorbell_id(pid, epoch), iso(now)
   call('SADD', rq .. ':queues', rq .. ':queue:' .. queue)
   call('HSET', rq .. ':job:' .. id, 'status', 'queued', 'origin', queue, 'created_at', at, 'enqueued_at', at,
     'data', '["wakeline_workers.jobs.run", null, [' .. quote(pid) .. ', ' .. epoch .. '], {}]',
     'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', FAILURE_TTL,
-    'wl_process', pid, 'wl_epoch', epoch, 'wl_rung', int(now))
+    'wl_process', pid, 'wl_epoch', epoch, 'wl_rung', at_head and '0' or int(now))
   call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id)
   hint_idle(queue)
 end

@@ -101,10 +101,10 @@ end
 
 -- Resolves every open slot of a process as cancelled; returns false when more than the bound are left.
 local function cancel_waits(pid)
-  local ids = call('SMEMBERS', ns .. 'waits:' .. pid)
-  for i, id in ipairs(ids) do
-    if i > BOUND then return false end
-    resolve(id, '{"status":"cancelled"}')
+  local resolved = 0 -- the ones an earlier round resolved are still in the set: counted too, the rest would never have its turn
+  for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
+    if resolved >= BOUND then return false end
+    if resolve(id, '{"status":"cancelled"}') then resolved = resolved + 1 end
   end
   return true
 end

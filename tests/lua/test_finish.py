@@ -1,0 +1,26 @@
+"""process_finish: one terminal event, whoever sends it how often."""
+
+from __future__ import annotations
+
+import pytest
+from wakeline.errors import LeaseLost, ProcessAlreadyTerminal
+from wakeline.store import processes
+
+from tests.lua.world import SUCCESS, World
+
+
+def test_an_end_sent_twice_is_one_end(world: World) -> None:
+    fence = world.running("p")
+    end = processes.finish("p", "completed", SUCCESS, fence=fence)
+    assert [world.do(end), world.do(end)] == [2, 2]
+    assert world.events("p") == ["process.started", "process.completed"]
+
+
+def test_another_end_is_refused(world: World) -> None:
+    fence = world.running("p")
+    world.finish("p", fence)
+    with pytest.raises(LeaseLost):
+        world.finish("p", fence, output='{"type":"success","value":2}')
+    with pytest.raises(ProcessAlreadyTerminal):
+        world.signal("p")
+    assert world.events("p") == ["process.started", "process.completed"]

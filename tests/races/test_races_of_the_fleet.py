@@ -1,0 +1,351 @@
+"""Races 18, 21, 27, 29 and 31: what the fleet does about lost doorbells, lost workers, clocks, outages and old releases."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from unittest import mock
+
+import redis.exceptions
+from wakeline.app import App
+from wakeline.runtime.context import AsyncCtx
+from wakeline.store import fleet, processes
+from wakeline.store.client import AsyncStore
+
+from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, World
+from tests.races.rules import fails_without
+from tests.races.workers import app_of, work
+
+HOUR_MS = 3_600_000
+
+# -- 18: the sweep under a backlog doubles the queue, or starves its head
+
+
+@fails_without(
+    "only a bell older than the head of its queue is lost, however old it is",
+    "tick.lua",
+    "return head.at > score and not head.ids[doorbell_id(pid, p.ep)]",
+    "return true",
+)
+def test_race_18_a_backlog_is_not_rung_again_by_its_age(world: World) -> None:
+    backlog = queue(world, "p", 100)
+    world.pass_ms(STALE_MS + 1)
+    assert world.tick().rung == 0
+    assert world.doorbells() == backlog
+
+
+@fails_without(
+    "a lost bell is rung at the head",
+    "tick.lua",
+    "ring(pid, p.ep, p.q, true)",
+    "ring(pid, p.ep, p.q, false)",
+)
+@fails_without(
+    "a bell rung at the head makes nothing behind it look lost",
+    "lib/doorbell.lua",
+    "at_head and '0' or int(now)",
+    "int(now)",
+)
+def test_race_18_a_lost_bell_goes_to_the_head_and_the_backlog_keeps_its_order(world: World) -> None:
+    [lost] = queue(world, "lost", 1)
+    world.redis.delete(world.rq(f"queue:{world.ns}"))
+    world.pass_ms(1)
+    backlog = queue(world, "p", 100)
+    world.pass_ms(STALE_MS)
+    assert world.tick().rung == 1
+    for _ in range(5):
+        world.pass_ms(1_000)
+        assert world.tick().rung == 0
+    assert world.doorbells() == [lost, *backlog]
+
+
+@fails_without(
+    "a bell rung at the head makes nothing behind it look lost",
+    "lib/doorbell.lua",
+    "at_head and '0' or int(now)",
+    "int(now)",
+)
+def test_race_18_a_process_handed_back_to_the_head_does_not_stir_the_backlog(world: World) -> None:
+    fence = world.running("back")
+    backlog = queue(world, "p", 20)
+    world.pass_ms(1)
+    world.do(processes.release(fence))
+    world.pass_ms(STALE_MS)
+    assert world.tick().rung == 0
+    assert world.doorbells() == ["wl-back-2", *backlog]
+
+
+@fails_without(
+    "where the queue is empty every bell was lost",
+    "tick.lua",
+    "at = math.huge",
+    "at = 0",
+)
+def test_race_18_a_queue_that_was_lost_is_rung_again_by_the_page(world: World) -> None:
+    bells = queue(world, "p", 20)
+    world.redis.delete(world.rq(f"queue:{world.ns}"))
+    world.pass_ms(STALE_MS)
+    assert world.tick().rung == 20
+    assert sorted(world.doorbells()) == sorted(bells)
+
+
+@fails_without(
+    "a bell that is rung again is taken from where it was",
+    "tick.lua",
+    "call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep))",
+)
+def test_race_18_a_bell_taken_for_lost_is_not_doubled(world: World) -> None:
+    world.start("late", delay_ms=1_000)  # queued since it was due, rung when the tick saw that
+    world.pass_ms(1_500)
+    bells = queue(world, "p", 3)
+    world.tick()
+    world.pass_ms(STALE_MS)
+    assert world.tick().rung == 1
+    assert world.doorbells() == ["wl-late-1", *bells]
+
+
+@fails_without(
+    "a bell that nobody answers is rung five times",
+    "tick.lua",
+    "if rings <= 5 then",
+    "if true then",
+)
+def test_race_18_a_bell_that_nobody_answers_is_left_to_the_doctor(world: World) -> None:
+    world.start("p")
+    rung = 0
+    for _ in range(200):
+        world.redis.delete(world.rq(f"queue:{world.ns}"))
+        world.pass_ms(STALE_MS)
+        rung += world.tick().rung
+    assert rung == 5
+    assert [row.process_id for row in world.do(fleet.read_fleet([world.ns])).stuck] == ["p"]
+
+
+def queue(world: World, prefix: str, n: int) -> list[str]:
+    """Starts so many processes; their bells in order."""
+    for i in range(n):
+        world.start(f"{prefix}{i}")
+    return [f"wl-{prefix}{i}-1" for i in range(n)]
+
+
+# -- 21: kill -9 of a worker with 100 bodies uses up 100 attempts
+
+
+@fails_without(
+    "a loss is counted apart from failed attempts",
+    "lib/lifecycle.lua",
+    "call('HINCRBY', proc_key(pid), 'ls', 1)",
+    "call('HINCRBY', proc_key(pid), 'at', 1)",
+)
+def test_race_21_the_death_of_a_worker_uses_up_no_attempt_of_the_hundred_it_ran(world: World) -> None:
+    for n in range(100):
+        world.start(f"p{n}", max_attempts=2)
+    assert len(world.take(world.worker("o1"))) == 100
+    world.do(fleet.reap("o1"))
+    claims = world.take(world.worker("o2"))
+    assert len(claims) == 100
+    assert {world.do(processes.release(claim.fence, attempt=True)) for claim in claims} == {"released"}
+
+
+@fails_without(
+    "a process lost eleven times without progress is abandoned",
+    "lib/lifecycle.lua",
+    "if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end",
+)
+def test_race_21_a_process_that_kills_its_workers_does_not_do_so_for_ever(world: World) -> None:
+    world.start("poison")
+    for n in range(11):
+        assert len(world.take(world.worker(f"o{n}"))) == 1
+        world.do(fleet.reap(f"o{n}"))
+    assert world.status("poison") == "abandoned"
+    assert '"writer":"losses_exhausted"' in world.payload("poison")
+
+
+@fails_without(
+    "a process lost twice runs beside nothing else",
+    "queue_take.lua",
+    "elseif tonumber(p.ls or '0') >= 2 and (alone or #taken > 0) then",
+    "elseif false then",
+)
+def test_race_21_a_process_that_was_lost_twice_takes_no_neighbour_with_it(world: World) -> None:
+    world.running("bystander", "o1")
+    world.start("poison")
+    for owner in ("o2", "o3"):
+        assert len(world.take(world.worker(owner))) == 1
+        world.do(fleet.reap(owner))
+    assert world.take("o1") == ()
+    world.start("another")
+    assert [claim.process_id for claim in world.take(world.worker("o4"))] == ["poison"]
+
+
+# -- 27: the clock jumps back: dead owners look alive
+
+
+@fails_without(
+    "an expiry far ahead is brought back",
+    "tick.lua",
+    "call('ZADD', ns .. 'owners', int(now + a.lease_ms), owner) -- the clock jumped back (race 27)",
+)
+def test_race_27_a_dead_owner_is_reaped_in_time_although_the_clock_jumped_back(world: World) -> None:
+    world.running("p", "o1")
+    jump_back(world)
+    world.tick()
+    world.pass_ms(LEASE_MS)
+    world.tick()
+    world.pass_ms(BEAT_MS)
+    assert (world.tick().reaped, world.status("p")) == (1, "queued")
+
+
+@fails_without(
+    "a suspicion from the future begins again",
+    "tick.lua",
+    "elseif tonumber(since) > now then",
+    "elseif false then",
+)
+def test_race_27_a_suspected_owner_is_reaped_in_time_although_the_clock_jumped_back(world: World) -> None:
+    world.running("p", "o1")
+    world.pass_ms(LEASE_MS)
+    world.tick()
+    jump_back(world)
+    world.tick()
+    world.pass_ms(LEASE_MS)
+    world.tick()
+    world.pass_ms(BEAT_MS)
+    assert (world.tick().reaped, world.status("p")) == (1, "queued")
+
+
+def jump_back(world: World) -> None:
+    """The server's clock is set back by an hour."""
+    world.clock._now_ms -= HOUR_MS
+
+
+# -- 29: Redis is away for longer than a lease: the fleet must not reap itself
+
+
+@fails_without(
+    "an owner is reaped when it was seen expired twice, one beat apart",
+    "tick.lua",
+    "local since = call('HGET', ns .. 'suspects', owner)",
+    "local since = '0'",
+)
+def test_race_29_after_an_outage_nobody_who_beats_again_is_reaped(world: World) -> None:
+    fleet_of_three = ["o1", "o2", "o3"]
+    for owner in fleet_of_three:
+        world.running(f"p-{owner}", owner)
+    world.pass_ms(60_000)
+    assert world.tick().reaped == 0
+    for owner in fleet_of_three:
+        world.pass_ms(500)
+        assert world.beat(owner, [f"p-{owner}"]) == (True, [])
+        assert world.tick().reaped == 0
+    world.pass_ms(BEAT_MS)
+    assert world.tick().reaped == 0
+    assert [world.status(f"p-{owner}") for owner in fleet_of_three] == ["running"] * 3
+
+
+@fails_without(
+    "a beat clears the suspicion",
+    "owner_beat.lua",
+    "call('HDEL', ns .. 'suspects', a.owner)",
+)
+def test_race_29_a_second_outage_finds_no_suspicion_left_of_the_first(world: World) -> None:
+    world.running("p", "o1")
+    for _ in range(2):
+        world.pass_ms(60_000)
+        assert world.tick().reaped == 0
+        assert world.beat("o1", ["p"]) == (True, [])
+    assert world.status("p") == "running"
+
+
+@fails_without(
+    "a take clears the suspicion",
+    "queue_take.lua",
+    "call('HDEL', ns .. 'suspects', a.owner)",
+)
+def test_race_29_a_worker_that_takes_after_an_outage_is_not_suspected(world: World) -> None:
+    world.running("p", "o1")
+    for _ in range(2):
+        world.pass_ms(60_000)
+        assert world.tick().reaped == 0
+        world.take("o1")
+    assert world.status("p") == "running"
+
+
+@fails_without(
+    "a worker that lost Redis tries again within a beat",
+    "wakeline.store.client:AsyncStore._send",
+    "delay = min(delay * 2, 1.0)",
+    "delay = delay * 2",
+)
+def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(world: World) -> None:
+    pauses: list[float] = []
+
+    async def outage() -> None:
+        store = AsyncStore(world.backend, world.store.address, patient=True)
+        await store.open()
+        pipeline, sleep = store._pipeline, asyncio.sleep
+
+        async def unreachable(*args: Any, **given: Any) -> Any:
+            if len(pauses) < 50:
+                raise redis.exceptions.ConnectionError("down")
+            return await pipeline(*args, **given)
+
+        async def no_sleep(seconds: float) -> None:
+            if seconds:
+                pauses.append(seconds)
+            await sleep(0)
+
+        with mock.patch.object(store, "_pipeline", unreachable), mock.patch.object(asyncio, "sleep", no_sleep):
+            await store.execute(fleet.read_fleet([world.ns]))
+        await store.close()
+
+    asyncio.run(outage())
+    assert len(pauses) == 50
+    assert max(pauses) <= BEAT_MS / 1000
+
+
+# -- 31: an old release claims an engine it does not know: backoff, no hot loop
+
+
+@fails_without(
+    "what this release does not know waits before it is offered again",
+    "wakeline.runtime.runner:Runner.run",
+    "delay_ms=UNKNOWN_CODE_DELAY_MS",
+    "delay_ms=0",
+)
+@fails_without(
+    "a hand-back with a delay rings when it is due",
+    "process_release.lua",
+    "a.delay_ms > 0 and now + a.delay_ms or nil",
+    "nil",
+)
+def test_race_31_an_old_release_hands_an_unknown_engine_back_for_a_while(world: World, app: App) -> None:
+    new = app_of(world)
+
+    @new.engine
+    async def only_in_the_new_release(ctx: AsyncCtx) -> str:
+        return "done"
+
+    handle = new.using(id="p").start(only_in_the_new_release)
+    assert [work(world, app, owner) for owner in ("old1", "old2", "old3")] == [["released"], [], []]
+    assert (world.status("p"), world.doorbells()) == ("queued", [])
+    world.pass_ms(5_000)
+    world.tick()
+    work(world, new, "new1")
+    assert handle.result() == "done"
+    new.close()
+
+
+@fails_without(
+    "a hand-back is no failed attempt",
+    "wakeline.runtime.runner:Runner._release",
+    "processes.release(claim.fence, delay_ms=delay_ms, consumed=consumed)",
+    "processes.release(claim.fence, delay_ms=delay_ms, consumed=consumed, attempt=True)",
+)
+def test_race_31_an_unknown_engine_uses_up_no_attempt(world: World, app: App) -> None:
+    world.start("p", max_attempts=2)
+    for n in range(5):
+        work(world, app, f"old{n}")
+        world.pass_ms(5_000)
+        world.tick()
+    assert (world.status("p"), world.events("p")) == ("queued", [])
