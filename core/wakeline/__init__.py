@@ -1,22 +1,45 @@
-"""Durable processes on Redis and RQ, and agents that wake when something happens to them."""
+"""Durable processes on Redis and RQ, and agents that wake when something happens to them.
+
+Every error is in `wakeline.errors`; the ones a caller usually catches, or a tool raises, are here too.
+"""
 
 from wakeline.app import App
+from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession
 from wakeline.client.handles import External, Handle
 from wakeline.client.sessions import Session
 from wakeline.engines.engine import Engine, Event
-from wakeline.errors import NonRetryable, RetryAfter, WakelineError
-from wakeline.runtime.blocking import Ctx, Turn
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.turn import AsyncTurn
-from wakeline.tools.tool import Tool, current
+from wakeline.errors import (
+    NonRetryable,
+    ProcessAbandoned,
+    ProcessCancelled,
+    ProcessFailed,
+    ProcessNotFound,
+    RetryAfter,
+    ToolFailed,
+    WaitCancelled,
+    WaitTimeout,
+    WakelineError,
+)
+from wakeline.runtime.blocking import Approval, Child, Ctx, Turn
+from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
+from wakeline.runtime.conversing import Message
+from wakeline.runtime.looking import Status
+from wakeline.runtime.turn import AsyncTurn, InboxItem
+from wakeline.sessions.agent import Agent
+from wakeline.store.processes import StoredEvent
+from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
 
 __all__ = [
     # declaring
-    "App", "Event", "Engine", "Tool",
-    # bodies
-    "AsyncCtx", "AsyncTurn", "Ctx", "Turn", "current",
-    # talking to what runs
-    "External", "Handle", "Session",
-    # errors
-    "NonRetryable", "RetryAfter", "WakelineError",
+    "App", "Agent", "AsyncTool", "Engine", "Event", "Tool",
+    # in a body
+    "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
+    # from outside, blocking and awaited
+    "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
+    # what they show
+    "Message", "Status", "StoredEvent",
+    # raised by tools
+    "NonRetryable", "RetryAfter",
+    # caught by callers and bodies
+    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "ToolFailed", "WaitCancelled", "WaitTimeout",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ Invariant: every blocking verb has its awaited twin of the same name on ``app.ai
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.client.aio import AsyncApp
 from wakeline.client.drivers import Awaiting, Blocking
@@ -89,9 +89,13 @@ class App(Declarations):
         """Start a process; one round trip. Raises `InvalidArguments`, `PayloadTooLarge`."""
         return Starter(self._client, NOTHING).start(body, *args, **kwargs)
 
-    def handle(self, process_id: str, load: Callable[[Any], R] | None = None) -> Handle[R]:
+    @overload
+    def handle(self, process_id: str) -> Handle[Any]: ...
+    @overload
+    def handle(self, process_id: str, load: Callable[[Any], R]) -> Handle[R]: ...
+    def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> Handle[Any]:
         """A process by id; nothing is read yet. ``load`` makes its result of JSON data."""
-        return Handle(self._client, check_process_id(process_id, system=True), load or as_json)
+        return Handle(self._client, check_process_id(process_id, system=True), load)
 
     def session(self, agent: str, key: str) -> Session:
         """A session; the first send, or a start with ``wake=`` it, creates it."""

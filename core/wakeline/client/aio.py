@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.client.drivers import Awaiting
 from wakeline.client.handles import as_json
@@ -46,9 +46,13 @@ class AsyncApp:
         """Start a process; one round trip."""
         return await AsyncStarter(self._client, NOTHING).start(body, *args, **kwargs)
 
-    def handle(self, process_id: str, load: Callable[[Any], R] | None = None) -> AsyncHandle[R]:
+    @overload
+    def handle(self, process_id: str) -> AsyncHandle[Any]: ...
+    @overload
+    def handle(self, process_id: str, load: Callable[[Any], R]) -> AsyncHandle[R]: ...
+    def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> AsyncHandle[Any]:
         """A process by id; nothing is read yet."""
-        return AsyncHandle(self._client, check_process_id(process_id, system=True), load or as_json)
+        return AsyncHandle(self._client, check_process_id(process_id, system=True), load)
 
     def session(self, agent: str, key: str) -> AsyncSession:
         """A session; the first send, or a start with ``wake=`` it, creates it."""

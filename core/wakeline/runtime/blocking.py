@@ -15,7 +15,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from wakeline.engines.engine import Engine
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
-from wakeline.runtime.options import StartOptions
+from wakeline.runtime.options import MISSING, StartOptions
 from wakeline.runtime.turn import AsyncTurn, Inbox
 from wakeline.tools.tool import Duration, Tool
 
@@ -23,11 +23,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 D = TypeVar("D")
-_MISSING: Any = object()
-
-
-def _given(default: Any) -> dict[str, Any]:
-    return {} if default is _MISSING else {"default": default}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +34,23 @@ class Child(Generic[R]):
 
     @property
     def id(self) -> str:
+        """The id of the child's process."""
         return self.inner.id
 
     @overload
     def result(self, timeout: Duration | None = None) -> R: ...
     @overload
     def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
-    def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> Any:
+    def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
         """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
-        return self.bridge.block(self.inner.result(timeout, **_given(default)))
+        return self.bridge.block(self.inner.result(timeout, default=default))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send it a signal, once whatever happens; its sequence there."""
         return self.bridge.block(self.inner.signal(name, payload, key=key))
 
     def cancel(self, reason: str = "requested by its parent") -> str:
+        """Ask it to end; its status."""
         return self.bridge.block(self.inner.cancel(reason))
 
 
@@ -65,15 +63,16 @@ class Approval(Generic[T]):
 
     @property
     def token(self) -> str:
+        """The bearer token that answers it."""
         return self.inner.token
 
     @overload
     def wait(self) -> T: ...
     @overload
     def wait(self, *, default: D) -> T | D: ...
-    def wait(self, *, default: Any = _MISSING) -> Any:
+    def wait(self, *, default: Any = MISSING) -> Any:
         """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`."""
-        return self.bridge.block(self.inner.wait(**_given(default)))
+        return self.bridge.block(self.inner.wait(default=default))
 
 
 class Ctx:
@@ -103,6 +102,7 @@ class Ctx:
 
     @property
     def attempt(self) -> int:
+        """Which attempt this is."""
         return self._inner.attempt
 
     @property
@@ -155,9 +155,9 @@ class Ctx:
     def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None) -> list[R]: ...
     @overload
     def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
-    def gather(self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = _MISSING) -> list[Any]:
+    def gather(self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = MISSING) -> list[Any]:
         """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
-        return self._block(self._inner.gather([child.inner for child in children], timeout=timeout, **_given(default)))
+        return self._block(self._inner.gather([child.inner for child in children], timeout=timeout, default=default))
 
     def race(self, *contenders: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, result) of whichever child ends first."""
@@ -179,9 +179,9 @@ class Ctx:
     def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D) -> T | D: ...
     @overload
     def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-    def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> Any:
+    def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING) -> Any:
         """The next signal of that name; raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`."""
-        return self._block(self._inner.wait(name, kind, timeout=timeout, **_given(default)))
+        return self._block(self._inner.wait(name, kind, timeout=timeout, default=default))
 
     @overload
     def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> Approval[T]: ...
@@ -222,6 +222,7 @@ class Turn(Ctx):
         self._turn = inner
 
     def using(self, **options: Unpack[StartOptions]) -> Turn:
+        """This turn with options for the next start or call."""
         return Turn(self._turn.using(**options), self._bridge)
 
     @property

@@ -24,7 +24,7 @@ from wakeline.processes.events import materialise
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import check_payload, schema_hash
 from wakeline.runtime.calling import call_tool
-from wakeline.runtime.options import NOTHING, Options, StartOptions
+from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions
 from wakeline.runtime.run import Run, WaitFor
 from wakeline.runtime.service import wake_of
 from wakeline.runtime.starting import registration_of
@@ -40,7 +40,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 D = TypeVar("D")
-_MISSING: Any = object()
 
 
 class ContinueAsNew(ControlFlow):
@@ -67,15 +66,17 @@ class AsyncChild(Generic[R]):
     async def result(self, timeout: Duration | None = None) -> R: ...
     @overload
     async def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
-    async def result(self, timeout: Duration | None = None, *, default: Any = _MISSING) -> Any:
+    async def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
         """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
         [value] = await self.context.gather([self], timeout=timeout, default=default)
         return value
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send it a signal, once whatever happens; its sequence there."""
         return await self.context.signal(self, name, payload, key=key)
 
     async def cancel(self, reason: str = "requested by its parent") -> str:
+        """Ask it to end; its status."""
         return await self.context.cancel(self, reason)
 
 
@@ -94,7 +95,7 @@ class AsyncApproval(Generic[T]):
     async def wait(self) -> T: ...
     @overload
     async def wait(self, *, default: D) -> T | D: ...
-    async def wait(self, *, default: Any = _MISSING) -> Any:
+    async def wait(self, *, default: Any = MISSING) -> Any:
         """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
         run = self.context.run
         target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms)
@@ -102,7 +103,7 @@ class AsyncApproval(Generic[T]):
         return settle(f"approval {self.name}", resolution, self.kind, default)
 
 
-def settle(what: str, resolution: Resolution, kind: Any, default: Any = _MISSING) -> Any:
+def settle(what: str, resolution: Resolution, kind: Any, default: Any = MISSING) -> Any:
     """A resolution as a value or the error it means."""
     match resolution:
         case Ok(value):
@@ -110,7 +111,7 @@ def settle(what: str, resolution: Resolution, kind: Any, default: Any = _MISSING
         case Err(code, message, _):
             raise WaitFailed(what=what, failure_code=code, failure_message=message)
         case TimedOut():
-            if default is _MISSING:
+            if default is MISSING:
                 raise WaitTimeout(what=what)
             return default
         case Cancelled():
@@ -144,6 +145,7 @@ class AsyncCtx:
 
     @property
     def attempt(self) -> int:
+        """Which attempt this is."""
         return self.run.claim.attempt
 
     @property
@@ -252,7 +254,7 @@ class AsyncCtx:
     async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None) -> list[R]: ...
     @overload
     async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
-    async def gather(self, children: Sequence[AsyncChild[Any]], *, timeout: Duration | None = None, default: Any = _MISSING) -> list[Any]:
+    async def gather(self, children: Sequence[AsyncChild[Any]], *, timeout: Duration | None = None, default: Any = MISSING) -> list[Any]:
         """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
         run = self.run
         limit = parse_duration(timeout) if timeout is not None else None
@@ -325,7 +327,7 @@ class AsyncCtx:
     async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D) -> T | D: ...
     @overload
     async def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-    async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = _MISSING) -> Any:
+    async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING) -> Any:
         """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender.
 
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `InvalidPayload` for a mistyped one that was kept.

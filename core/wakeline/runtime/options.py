@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack
 
+from wakeline.errors import InvalidId
+from wakeline.names import check_key
 from wakeline.values import parse_duration
 
 if TYPE_CHECKING:
@@ -72,6 +74,11 @@ class Options:
     labels: dict[str, str] | None = None
     """Kept with the process for whoever looks at it."""
 
+    def __post_init__(self) -> None:
+        # "@" begins the rows that Wakeline itself keeps in a journal.
+        if self.key is not None and check_key(self.key, "replay key").startswith("@"):
+            raise InvalidId(kind="replay key", value=self.key, grammar="a text that does not begin with '@'")
+
     def over(self, **given: Unpack[StartOptions]) -> Options:
         """These options with the given ones on top; unknown names raise TypeError, as a call's would."""
         return replace(self, **given)
@@ -83,3 +90,5 @@ class Options:
 
 
 NOTHING = Options()
+MISSING: Any = object()
+"""No ``default=`` was given: None is a value like any other."""

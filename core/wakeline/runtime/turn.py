@@ -74,6 +74,7 @@ class AsyncTurn(AsyncCtx):
         """The agent's state, JSON; committed when the turn ends."""
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
+        """This turn with options for the next start or call."""
         return AsyncTurn(self.run, self._namespace, self._batch, self._options.over(**options), self.state)
 
     @property

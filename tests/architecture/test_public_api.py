@@ -1,0 +1,149 @@
+"""What `import wakeline` gives: pinned by name, at run time and for type checkers; and twins that differ in how they are waited for alone."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import wakeline
+from mypy.build import build
+from mypy.modulefinder import BuildSource
+from mypy.options import Options as MypyOptions
+from wakeline.client.aio import AsyncStarter
+from wakeline.client.handles import Starter
+from wakeline.runtime.options import Options, StartOptions
+
+ROOT = Path(__file__).parents[2]
+PUBLIC = [
+    # declaring
+    "App", "Agent", "AsyncTool", "Engine", "Event", "Tool",
+    # in a body
+    "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
+    # from outside, blocking and awaited
+    "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
+    # what they show
+    "Message", "Status", "StoredEvent",
+    # raised by tools
+    "NonRetryable", "RetryAfter",
+    # caught by callers and bodies
+    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "ToolFailed", "WaitCancelled", "WaitTimeout",
+]  # fmt: skip
+
+# -- the names
+
+
+def test_the_public_names_are_these_in_these_groups() -> None:
+    assert wakeline.__all__ == PUBLIC
+
+
+def test_nothing_else_is_to_be_had_at_run_time_but_the_modules_behind_them() -> None:
+    found = {name for name, value in vars(wakeline).items() if not name.startswith("__") and not isinstance(value, ModuleType)}
+    assert found == set(PUBLIC)
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    options = MypyOptions()
+    options.mypy_path, options.cache_dir, options.follow_imports = [str(ROOT / "core")], os.devnull, "silent"
+    result = build([BuildSource(str(ROOT / "core/wakeline/__init__.py"), "wakeline")], options)
+    assert result.errors == []
+    seen = {name for name, symbol in result.files["wakeline"].names.items() if symbol.module_public and not name.startswith("__")}
+    assert seen == set(PUBLIC)
+
+
+def test_both_packages_say_that_they_are_typed() -> None:
+    assert (ROOT / "core/wakeline/py.typed").is_file()
+    assert (ROOT / "workers/wakeline_workers/py.typed").is_file()
+
+
+def test_importing_it_connects_to_nothing_and_loads_neither_workers_nor_rq() -> None:
+    code = "import sys, wakeline; print(sorted({m.partition('.')[0] for m in sys.modules} & {'rq', 'wakeline_workers', 'click', 'fakeredis'}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
+# -- twins
+
+Shown = list[tuple[str, Any, Any]] | str
+
+
+def face(kind: type) -> dict[str, Shown]:
+    """The public methods of a class with name, kind and default of their parameters, and its properties."""
+    found: dict[str, Shown] = {}
+    for name in dir(kind):
+        value = inspect.getattr_static(kind, name)
+        if name.startswith("_") or not (callable(value) or isinstance(value, property)):
+            continue
+        found[name] = "property" if isinstance(value, property) else [(p.name, p.kind, p.default) for p in inspect.signature(value).parameters.values()]
+    return found
+
+
+def awaited(kind: type, name: str) -> bool:
+    value = inspect.getattr_static(kind, name)
+    return inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
+
+
+CONTEXT = {"id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
+NEVER_AWAITED = {"using", "handle", "session", "defer", "now", "uuid", "random", "patched"}
+TWINS: list[tuple[type, type, set[str]]] = [
+    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "close"}),
+    (Starter, AsyncStarter, {"start"}),
+    (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "events"}),
+    (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "events", "emit", "finish", "fail"}),
+    (wakeline.Session, wakeline.AsyncSession, {"send", "ask", "view", "history", "state", "turn"}),
+    (wakeline.Child, wakeline.AsyncChild, {"result", "signal", "cancel"}),
+    (wakeline.Approval, wakeline.AsyncApproval, {"wait"}),
+    (wakeline.Ctx, wakeline.AsyncCtx, {
+        "call", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "emit", "approval",
+        "continue_as_new", "defer", "now", "uuid", "random", "patched",
+    }),
+]  # fmt: skip
+ONLY_BLOCKING = {
+    "App": {"tool", "engine", "agent", "include", "queues", "backend", "address", "new_async_store", "aio", "run"},
+    "Child": {"id"},
+    "Approval": {"token"},
+}
+"""An app declares and connects for both of its faces; what an awaited child or approval shows is a field there."""
+
+
+@pytest.mark.parametrize(("blocking", "twin", "verbs"), TWINS, ids=lambda value: getattr(value, "__name__", ""))
+def test_an_awaited_twin_has_the_same_names_and_parameters(blocking: type, twin: type, verbs: set[str]) -> None:
+    only = ONLY_BLOCKING.get(blocking.__name__, set())
+    assert face(blocking).keys() - face(twin).keys() == only
+    assert face(twin) == {name: shown for name, shown in face(blocking).items() if name not in only}
+    assert {name for name, shown in face(twin).items() if shown != "property"} == verbs
+
+
+@pytest.mark.parametrize(("blocking", "twin", "verbs"), TWINS, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_verb_of_the_twin_is_awaited_and_none_of_the_blocking_one(blocking: type, twin: type, verbs: set[str]) -> None:
+    assert {name for name in verbs if not awaited(twin, name)} == verbs & NEVER_AWAITED
+    assert {name for name in verbs if awaited(blocking, name)} == set()
+
+
+def test_a_context_shows_these_properties_and_a_turn_its_session_too() -> None:
+    for kind in (wakeline.Ctx, wakeline.AsyncCtx):
+        assert {name for name, shown in face(kind).items() if shown == "property"} == CONTEXT
+    assert face(wakeline.Turn).keys() - face(wakeline.Ctx).keys() == {"inbox", "state", "session_id", "revision"}
+    # The inbox and the state of an awaited turn are attributes of its own.
+    assert face(wakeline.AsyncTurn).keys() - face(wakeline.AsyncCtx).keys() == {"session_id", "revision"}
+
+
+def test_what_using_takes_is_what_type_checkers_are_told() -> None:
+    told = {name: hint.__forward_arg__ for name, hint in StartOptions.__annotations__.items()}
+    assert told == {field.name: field.type for field in fields(Options)}
+    with pytest.raises(TypeError, match="deadlin"):
+        wakeline.App("x").using(deadlin="1d")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_everything_public_says_what_it_is(name: str) -> None:
+    kind = getattr(wakeline, name)
+    assert (kind.__doc__ or "").strip()
+    silent = [own for own, value in vars(kind).items() if inspect.isclass(kind) and own[0] != "_" and inspect.isfunction(value) and not value.__doc__]
+    assert silent == []
