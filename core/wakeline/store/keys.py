@@ -1,4 +1,4 @@
-"""Every key Wakeline writes: name, type, owner and what reclaims it. `docs/keys.md` is generated from this table.
+"""Every key Wakeline writes: name, type, owner and what reclaims it. ``python -m wakeline.store > docs/keys.md`` writes the tables down.
 
 Invariant: all keys carry the namespace in braces, so that one namespace is one Redis Cluster slot.
 """
@@ -19,6 +19,12 @@ class KeyFamily:
     reclaimed_by: str
 
 
+    @property
+    def name(self) -> str:
+        """The fixed part, as scripts write it."""
+        return self.pattern.partition(":")[0]
+
+
 TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("proc:<pid>", "hash", "status, sequence, epoch, owner, attempt, times; short fields only", "process", "prune, retention after its end"),
     KeyFamily("spec:<pid>", "string", "registration as JSON", "process", "prune"),
@@ -26,7 +32,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("events:<pid>", "stream", "the log; ids are <sequence>-0", "process", "prune"),
     KeyFamily("replay:<pid>", "hash", "replay key to sequence and content hash", "process", "prune"),
     KeyFamily("journal:<pid>", "hash", "replay key to journal row", "process", "continue_as_new, prune"),
-    KeyFamily("slot:<key id>", "hash", "await-event slot: waiter, group, kind, deadline, resolution", "wait", "consumption, end of the process, 60 s after giving up"),
+    KeyFamily("slot:<key id>", "hash", "await-event slot: waiter, group, kind, deadline, resolution", "wait", "consumption, its process's end, giving up"),
     KeyFamily("waits:<pid>", "set", "key ids of its slots", "process", "end of the process"),
     KeyFamily("mail:<pid>", "list", "signals not yet consumed, oldest first: <name>:<sequence>", "process", "end of the process"),
     KeyFamily("waiters:<pid>", "set", "slots to resolve when it ends", "process", "its end, prune"),
@@ -57,6 +63,21 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("meta", "hash", "key format, RQ prefix, sweep cursor", "namespace", "never"),
 )
 
+RQ_TABLE: tuple[KeyFamily, ...] = (
+    KeyFamily("queues", "set", "keys of all queues", "RQ", "never"),
+    KeyFamily("queue:<queue>", "list", "doorbells waiting, oldest first", "RQ", "a take"),
+    KeyFamily("job:<doorbell>", "hash", "one doorbell as an RQ job: wl_process, wl_epoch, wl_rung", "RQ", "end of the run, expires where RQ failed it"),
+    KeyFamily("execution:<doorbell>:<claim>", "hash", "one run, as RQ shows it", "RQ", "end of the run"),
+    KeyFamily("executions:<doorbell>", "zset", "the runs of a job", "RQ", "end of the run"),
+    KeyFamily("wip:<queue>", "zset", "jobs that run", "RQ", "end of the run"),
+    KeyFamily("failed:<queue>", "zset", "jobs that were no doorbells of ours", "RQ", "RQ's own cleaning"),
+    KeyFamily("worker:<owner>", "hash", "a worker's state and counters", "RQ", "its leave, reap"),
+    KeyFamily("worker:<owner>:executions", "set", "what it runs", "RQ", "end of the run, reap"),
+    KeyFamily("workers", "set", "keys of all workers", "RQ", "its leave, reap"),
+    KeyFamily("workers:<queue>", "set", "keys of a queue's workers", "RQ", "its leave, reap"),
+)
+"""What scripts keep true of RQ's own keys, so that `rq info` and autoscalers read true numbers."""
+
 
 def prefix(namespace: str) -> str:
     """The prefix of every key of a namespace, braces included."""
@@ -66,3 +87,28 @@ def prefix(namespace: str) -> str:
 def queue_name(namespace: str, queue: str | None) -> str:
     """RQ's queue name: the namespace, or ``<namespace>.<queue>``; two apps on one Redis never take each other's doorbells."""
     return f"{namespace}.{queue}" if queue else namespace
+
+
+def markdown() -> str:
+    """The tables as a document."""
+    lines = [
+        "# Keys",
+        "",
+        "Written by `python -m wakeline.store > docs/keys.md`; a test compares it with the table and the table with the scripts.",
+        "",
+        "## Wakeline's keys",
+        "All begin with `{<namespace>}:`, braces included: one namespace is one Cluster slot.",
+        "",
+        *_rows(TABLE, ""),
+        "",
+        "## RQ's keys that scripts write",
+        "They begin with `rq:`, or with what `RQ_KEY_PREFIX` says. A doorbell's id is `wl-<process id, escaped>-<epoch>`.",
+        "",
+        *_rows(RQ_TABLE, "rq:"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(table: tuple[KeyFamily, ...], before: str) -> list[str]:
+    rows = [f"| `{before}{f.pattern}` | {f.type} | {f.content} | {f.owner} | {f.reclaimed_by} |" for f in table]
+    return ["| key | type | content | owner | reclaimed by |", "|---|---|---|---|---|", *rows]
