@@ -22,8 +22,8 @@ from wakeline.errors import (
 )
 from wakeline.runtime.blocking import Approval, Child, Ctx, Turn
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
-from wakeline.runtime.conversing import Message
 from wakeline.runtime.looking import Status
+from wakeline.runtime.sessions import Message
 from wakeline.runtime.turn import AsyncTurn, InboxItem
 from wakeline.sessions.agent import Agent
 from wakeline.store.processes import StoredEvent

@@ -14,9 +14,10 @@ from wakeline.client.handles import as_json
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import check_process_id, session_id
-from wakeline.runtime.conversing import Message
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.service import Status
+from wakeline.runtime.sessions import Message
+from wakeline.runtime.starting import bound
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import StoredEvent
 from wakeline.store.sessions import SessionView
@@ -91,7 +92,7 @@ class AsyncStarter:
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncHandle[R]:
         """Start a process; one round trip."""
-        pid = await self.client.run(self.client.service.start(body, body.signature.bind(*args, **kwargs), self.options))
+        pid = await self.client.run(self.client.service.start(body, bound(body, *args, **kwargs), self.options))
         return AsyncHandle(self.client, pid, body.signature.load_result)
 
 

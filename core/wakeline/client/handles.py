@@ -13,6 +13,7 @@ from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
 from wakeline.runtime.options import Options
 from wakeline.runtime.service import Status
+from wakeline.runtime.starting import bound
 from wakeline.store.processes import StoredEvent
 from wakeline.tools.tool import Duration, Tool
 
@@ -35,7 +36,7 @@ class Starter:
 
     def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start a process; one round trip. Raises `ProcessConflict`, `InvalidArguments`, `PayloadTooLarge`."""
-        program = self.client.service.start(body, body.signature.bind(*args, **kwargs), self.options)
+        program = self.client.service.start(body, bound(body, *args, **kwargs), self.options)
         return Handle(self.client, self.client.run("app.start", program), body.signature.load_result)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wakeline.client.drivers import Blocking
 from wakeline.client.handles import Handle, as_json
-from wakeline.runtime.conversing import Message
+from wakeline.runtime.sessions import Message
 from wakeline.store.sessions import SessionView
 from wakeline.tools.tool import Duration
 

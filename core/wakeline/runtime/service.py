@@ -21,9 +21,9 @@ from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, schema_hash
-from wakeline.runtime.conversing import Conversing, address_of
 from wakeline.runtime.looking import Looking, Status, status_of
 from wakeline.runtime.options import Options, WakeTarget
+from wakeline.runtime.sessions import SessionVerbs, address_of
 from wakeline.runtime.starting import external_registration, registration_of
 from wakeline.store import processes, runs
 from wakeline.store.calls import Program
@@ -53,7 +53,7 @@ class Service(Looking):
     def __init__(self, namespace: str, *, grace_ms: int, now_ms: Callable[[], int]) -> None:
         super().__init__(now_ms)
         self.namespace = namespace
-        self.sessions = Conversing(namespace, now_ms, self)
+        self.sessions = SessionVerbs(namespace, now_ms, self)
         self._grace_ms = grace_ms
         self._types: OrderedDict[str, Registration] = OrderedDict()
 

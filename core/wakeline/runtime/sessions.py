@@ -43,7 +43,7 @@ def address_of(session: str, namespace: str, queue: str | None = None) -> Sessio
     return SessionAddress(session, agent, queue_name(namespace, queue), secrets.token_hex(8))
 
 
-class Conversing:
+class SessionVerbs:
     """The verbs of sessions."""
 
     def __init__(self, namespace: str, now_ms: Callable[[], int], looking: Looking) -> None:
