@@ -1,4 +1,4 @@
-"""One worker process under its supervisor: ``python -m wakeline_workers.child module:app owner``.
+"""One worker process under its supervisor: ``python -m wakeline_workers.child '<orders as JSON>'``.
 
 Invariant: when the supervisor is gone (its pipe closes) nobody beats for this process, so it hands its work back and leaves.
 """
@@ -6,41 +6,74 @@ Invariant: when the supervisor is gone (its pipe closes) nobody beats for this p
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import os
 import signal
 import sys
+from dataclasses import asdict, dataclass
+
+from wakeline.app import App
+from wakeline.store.keys import queue_name
 
 from wakeline_workers.loading import load_app
 from wakeline_workers.loop import WorkerLoop
+from wakeline_workers.worker import WakelineWorker, serve
 
 
-async def serve(target: str, owner: str) -> None:
-    """Serves until SIGTERM or until the supervisor's pipe closes."""
-    out = sys.stdout
-    loop = asyncio.get_running_loop()
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many bodies, until when."""
+
+    target: str
+    owner: str
+    queues: tuple[str, ...] = ()
+    concurrency: int | None = None
+    burst: bool = False
+
+    def command(self) -> list[str]:
+        """How to start a process with these orders."""
+        return [sys.executable, "-m", "wakeline_workers.child", json.dumps(asdict(self))]
+
+    def rq_queues(self, app: App) -> tuple[str, ...]:
+        """RQ's names of the queues, in order of priority; the app's own name is its default queue."""
+        named = [queue_name(app.namespace, None if queue == app.namespace else queue) for queue in self.queues]
+        return tuple(named) or app.queues
+
+
+def run(orders: Orders) -> None:
+    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's pipe closes."""
+    app = load_app(orders.target)
+    queues = orders.rq_queues(app)
+    WakelineWorker.of(app, orders.owner, queues).announce()
 
     def report(running: list[str]) -> None:
-        out.write(" ".join(running) + "\n")
-        out.flush()
+        sys.stdout.write(" ".join(running) + "\n")
+        sys.stdout.flush()
 
-    worker = WorkerLoop(load_app(target), owner=owner, on_beat=report)
-    loop.add_signal_handler(signal.SIGTERM, worker.stop)
-    loop.add_signal_handler(signal.SIGINT, worker.stop)
+    worker = WorkerLoop(app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report)
+    asyncio.run(_serve(worker))
+
+
+async def _serve(worker: WorkerLoop) -> None:
     reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
 
     async def orphaned() -> None:
         await reader.read()
         worker.stop()
 
     watch = asyncio.create_task(orphaned())
-    await worker.serve()
+    await serve(worker, beating=False)
     watch.cancel()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], sys.argv[2]))
+    logging.basicConfig(level=os.environ.get("WAKELINE_LOG", "INFO").upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    # Until the loop takes over, a signal of the supervisor is a plain end: nothing was taken yet.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    given = json.loads(sys.argv[1])
+    run(Orders(**(given | {"queues": tuple(given["queues"])})))
     sys.stdout.flush()
     # A thread of a handed-back sync body must not keep this process alive.
-    import os
-
     os._exit(0)

@@ -6,15 +6,19 @@ Invariant: a stale, doubled or foreign doorbell ends at once and harms nothing.
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from wakeline.app import App
 from wakeline.names import new_claim_id, new_owner_id
+from wakeline.runtime.run import RunState
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 
+from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.loading import load_app
+
+LOOK_S = 0.2
+"""How often a run looks at its waits: a stock worker listens to no hints."""
 
 
 def run(process_id: str, epoch: int) -> str:
@@ -23,32 +27,29 @@ def run(process_id: str, epoch: int) -> str:
 
 
 async def _run(app: App, process_id: str, epoch: int) -> str:
-    owner, lease = new_owner_id(), app.settings.lease_ms
-    stop = threading.Event()
-
-    def beat() -> None:
-        # A thread of the same interpreter: C code that holds it stops the heartbeat, which only our own supervisor can prevent.
-        while not stop.wait(app.settings.beat_ms / 1000):
-            app.store.execute(fleet.beat(owner, None, lease_ms=lease))
-
+    owner, settings = new_owner_id(), app.settings
     store = app.new_async_store(patient=True)
-    host = _Host(app)
+    loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(2) as threads:
+        runner = Runner(store, app.registry, _Host(app), clock=app.clock, threads=threads)
+
+        def lose() -> None:
+            for run in list(runner.runs.values()):
+                run.end(RunState.LOST)
+
         try:
-            await store.execute(fleet.register_owner(owner, (), lease_ms=lease))
-            claim = await store.execute(fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=lease))
+            await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms))
+            claim = await store.execute(fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms))
             if claim is None:
                 return "stale"
-            threading.Thread(target=beat, daemon=True).start()
-            runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
-            task = asyncio.create_task(runner.run(claim))
-            while not task.done():
-                await asyncio.wait([task], timeout=0.2)
-                for held in list(runner.runs.values()):
-                    await held.look()
-            return task.result()
+            with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):
+                task = asyncio.create_task(runner.run(claim))
+                while not task.done():
+                    await asyncio.wait([task], timeout=LOOK_S)
+                    for held in list(runner.runs.values()):
+                        await held.look()
+                return task.result()
         finally:
-            stop.set()
             await store.execute(fleet.reap(owner, "shutdown"))
             await store.close()
 

@@ -1,19 +1,19 @@
 """The worker loop: takes doorbells in batches, runs bodies concurrently, ticks, and waits for work on its own hint list.
 
-Invariant: it never takes more than its free slots, and what it took it runs, hands back or loses with its lease.
+Invariant: it never takes more than its free slots, and what it took it runs, hands back or loses with its lease. It does not beat:
+whoever runs it does, from a place that no body can block.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from typing import Any
 
 from wakeline.app import App
-from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.phases import Probe
 from wakeline.runtime.run import RunState
@@ -21,30 +21,35 @@ from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 from wakeline.store.runs import Claim
 
+from wakeline_workers.clock import TICK_MS, Ticker
+
 log = logging.getLogger("wakeline.worker")
-TICK_MS = 1000
+DRAIN_SHARE = 0.8
+"""Part of the shutdown time in which running work may end by itself; the rest is for handing back what did not."""
 
 
 class WorkerLoop:
-    """One worker on one event loop. ``on_beat`` (under a supervisor) is told what runs; without one the loop beats for itself."""
+    """One worker on one event loop. ``reported`` is told the ids of what runs, once a beat."""
 
-    def __init__(self, app: App, *, owner: str | None = None, queues: tuple[str, ...] | None = None, concurrency: int | None = None,
-                 on_beat: Callable[[list[str]], None] | None = None, burst: bool = False, probe: Probe | None = None) -> None:  # fmt: skip
+    def __init__(self, app: App, *, owner: str | None = None, queues: Sequence[str] = (), concurrency: int | None = None,
+                 reported: Callable[[list[str]], None] | None = None, burst: bool = False, probe: Probe | None = None) -> None:  # fmt: skip
         self.app = app
         self.owner = owner or new_owner_id()
-        self.queues = queues or app.queues
+        self.queues = tuple(queues) or app.queues
         self.concurrency = concurrency or app.settings.concurrency
+        self.reaped = False
+        self.ran = 0
         self.store = app.new_async_store(patient=True)
         self._threads = ThreadPoolExecutor(max_workers=self.concurrency, thread_name_prefix="wakeline-body")
         self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe)
-        self._on_beat = on_beat
+        self._ticker = Ticker(self.store, app.settings, ticked=self._look_at_waits)
+        self._reported = reported
         self._burst = burst
         self._tasks: set[asyncio.Task[Any]] = set()
         self._alone = False
         self._stopping = asyncio.Event()
-        self._next_tick_ms = 0
+        self._rung = asyncio.Event()
         self._request: tuple[str, int] | None = None
-        self.ran = 0
 
     # -- what a run asks of its host ---------------------------------------------------------------------------------------------
 
@@ -67,20 +72,40 @@ class WorkerLoop:
 
     def timer(self, due_ms: int) -> None:
         """A timer this worker knows of: the tick comes no later."""
-        self._next_tick_ms = min(self._next_tick_ms, due_ms)
+        self._ticker.sooner(due_ms)
+
+    # -- what its owner may ask --------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> list[str]:
+        """Ids of the processes that run here; safe to read from another thread."""
+        return list(self._runner.runs)
+
+    def stop(self) -> None:
+        """Stops taking; running work parks, ends or is handed back. Called on the loop."""
+        self._stopping.set()
+
+    def lose(self) -> None:
+        """The fleet has reaped this owner: nothing of it may write any more, and it takes no more. Called on the loop."""
+        if not self.reaped:
+            log.warning("owner %s was reaped; its runs stop", self.owner)
+        self.reaped = True
+        for run in list(self._runner.runs.values()):
+            run.end(RunState.LOST)
+        self.stop()
 
     # -- the loop ----------------------------------------------------------------------------------------------------------------
 
-    def stop(self) -> None:
-        """Stops taking; running work parks, ends or is handed back. Safe to call from a signal handler of the loop."""
-        self._stopping.set()
-
     async def serve(self) -> int:
-        """Runs until stopped (or, in burst mode, until nothing is left to take); returns how many claims it ran."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
-        await self._register()
-        self._rung = asyncio.Event()
-        side = [asyncio.create_task(self._ticking()), asyncio.create_task(self._beating()), asyncio.create_task(self._listening())]
+        """Runs until stopped, reaped, or (burst) until nothing is left to take; returns how many claims it ran."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
+        await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms))
+        side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
+        if self._reported is not None:
+            side.append(loop.create_task(self._report(self._reported)))
+        for task in side:
+            task.add_done_callback(self._side_ended)
         try:
             while not self._stopping.is_set():
                 more = await self._take() if self.free else False
@@ -90,16 +115,11 @@ class WorkerLoop:
                     await self._until_something()
             await self._drain()
         finally:
-            for task in side:
-                task.cancel()
-            await asyncio.gather(*side, return_exceptions=True)
+            await _end(side)
             await self.store.execute(fleet.reap(self.owner, "shutdown"))
             await self.store.close()
             self._threads.shutdown(wait=False)
         return self.ran
-
-    async def _register(self) -> None:
-        await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms))
 
     async def _take(self) -> bool:
         # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.
@@ -107,23 +127,11 @@ class WorkerLoop:
         taken = await self.store.execute(fleet.take(self.owner, request, self.queues, n, lease_ms=self.app.settings.lease_ms))
         self._request = None
         if taken.reaped:
-            await self._new_owner()
-            return True
+            self.lose()
+            return False
         for claim in taken.claims:
             self._start(claim)
         return taken.more or len(taken.claims) == n
-
-    async def _new_owner(self) -> None:
-        """Reaped (we looked dead): nothing of ours may write any more; a new id starts clean."""
-        log.warning("owner %s was reaped; going on under a new id", self.owner)
-        for run in list(self._runner.runs.values()):
-            run.end(RunState.LOST)
-        if self._on_beat is not None:
-            # The supervisor beats for the old id; it starts this process again under a new one.
-            self.stop()
-            return
-        self.owner = new_owner_id()
-        await self._register()
 
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._runner.run(claim))
@@ -140,15 +148,20 @@ class WorkerLoop:
         if not task.cancelled() and task.exception() is not None:
             log.error("a run ended unexpectedly; its lease decides", exc_info=task.exception())
 
+    def _side_ended(self, task: asyncio.Task[Any]) -> None:
+        # Without its tick, its hints or its reports a worker is no worker: it leaves, and its supervisor starts another.
+        if not task.cancelled():
+            log.error("the worker lost a part of itself and stops", exc_info=task.exception())
+            self.stop()
+
     async def _until_something(self) -> None:
-        stop = asyncio.ensure_future(self._stopping.wait())
-        rung = asyncio.ensure_future(self._rung.wait())
-        await asyncio.wait([stop, rung], timeout=0.05 if self._burst else TICK_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        rung.cancel()
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._stopping, self._rung)]
+        await asyncio.wait(waiting, timeout=0.05 if self._burst else TICK_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
+        for event in waiting:
+            event.cancel()
         self._rung.clear()
 
-    async def _listening(self) -> None:
+    async def _listen(self) -> None:
         while True:
             for message in await self.store.hints(self.owner, TICK_MS):
                 self._heed(message)
@@ -167,43 +180,29 @@ class WorkerLoop:
             run.cancelled = run.cancelled or verb == "cancel"
             run.spawn(run.look())
 
-    async def _ticking(self) -> None:
-        s = self.app.settings
-        while True:
-            try:
-                report = await self.store.execute(
-                    fleet.tick(beat_ms=s.beat_ms, lease_ms=s.lease_ms, stale_ms=s.stale_ms, retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
-                )
-            except StoreError:
-                log.exception("a tick failed; the next one follows")
-                await asyncio.sleep(TICK_MS / 1000)
-                continue
-            for run in list(self._runner.runs.values()):
-                if run.waiting:
-                    run.spawn(run.look())
-            now = self.app.clock.now_ms()
-            self._next_tick_ms = now + (0 if report.more else TICK_MS)
-            if report.next_due_ms is not None:
-                self._next_tick_ms = min(self._next_tick_ms, report.next_due_ms)
-            while (left := self._next_tick_ms - self.app.clock.now_ms()) > 0:
-                await asyncio.sleep(min(left, 50) / 1000)
-            await asyncio.sleep(0.001)
+    def _look_at_waits(self) -> None:
+        """A hint may be lost: open waits are looked at once in a while."""
+        for run in list(self._runner.runs.values()):
+            if run.waiting:
+                run.spawn(run.look())
 
-    async def _beating(self) -> None:
-        s = self.app.settings
+    async def _report(self, reported: Callable[[list[str]], None]) -> None:
         while True:
-            running = list(self._runner.runs)
-            if self._on_beat is not None:
-                self._on_beat(running)
-            else:
-                alive, _ = await self.store.execute(fleet.beat(self.owner, running, lease_ms=s.lease_ms))
-                if not alive:
-                    await self._new_owner()
-            await asyncio.sleep(s.beat_ms / 1000)
+            reported(self.running)
+            await asyncio.sleep(self.app.settings.beat_ms / 1000)
 
     async def _drain(self) -> None:
-        """Shutdown: bodies park or stop at their next effect; what does not end in time is handed back and left behind."""
+        """Shutdown: bodies park or stop at their next effect; work that may not move is waited for; the rest is handed back by the caller's reap."""
         for run in list(self._runner.runs.values()):
-            run.stop()
+            if not run.owner_bound:
+                run.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self.app.settings.shutdown_ms / 1000)
+            await asyncio.wait(self._tasks, timeout=self.app.settings.shutdown_ms * DRAIN_SHARE / 1000)
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py sends inside one."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.1)

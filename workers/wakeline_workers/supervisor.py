@@ -1,6 +1,6 @@
 """The parent of worker processes: it beats for them, sees a death at once, gives their work away and starts them again.
 
-Invariant: user code never runs here, so nothing a body does can stop a heartbeat.
+Invariant: no body runs here, so nothing user code does can stop a heartbeat; and no call to Redis blocks the watching of processes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,32 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 
+from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.store import fleet
 
+from wakeline_workers.child import Orders
 from wakeline_workers.loading import load_app
+
+WATCH_S = 0.05
+YOUNG_S = 1.0
+"""A worker process that dies younger than this could not start."""
+GIVE_UP = 5
+"""So many in a row, and the supervisor ends with an error: starting again would change nothing."""
+GRACE_S = 2.0
+"""Beyond the shutdown time, before a child that does not leave is killed."""
+
+
+def say(text: str) -> None:
+    """One line for whoever reads the log."""
+    print(f"wakeline: {text}", file=sys.stderr, flush=True)
 
 
 @dataclass(slots=True)
@@ -29,38 +47,99 @@ class _Child:
     started: float = field(default_factory=time.monotonic)
 
 
-class Supervisor:
-    """Runs ``processes`` children of one app until it is told to stop."""
+@dataclass(frozen=True, slots=True)
+class _Death:
+    owner: str
+    pid: int
+    code: int
 
-    def __init__(self, target: str, processes: int) -> None:
-        self._target = target
+
+class _Pulse(threading.Thread):
+    """Speaks to Redis for the supervisor: beats for every child, gives the work of a dead one away at once."""
+
+    def __init__(self, app: App, children: list[_Child]) -> None:
+        super().__init__(name="wakeline-pulse", daemon=True)
+        self._app = app
+        self._children = children
+        self._deaths: SimpleQueue[_Death | None] = SimpleQueue()
+
+    def died(self, child: _Child) -> None:
+        self._deaths.put(_Death(child.owner, child.process.pid, child.process.returncode))
+
+    def finish(self, timeout: float) -> None:
+        """Lets it give away what is left, and ends it."""
+        self._deaths.put(None)
+        self.join(timeout)
+
+    def run(self) -> None:
+        next_beat = 0.0
+        while True:
+            try:
+                death = self._deaths.get(timeout=max(0.0, next_beat - time.monotonic()))
+            except Empty:
+                self._beat()
+                next_beat = time.monotonic() + self._app.settings.beat_ms / 1000
+                continue
+            if death is None:
+                return
+            self._give_away(death)
+
+    def _beat(self) -> None:
+        for child in list(self._children):
+            running, child.running = child.running, None
+            try:
+                self._app.store.execute(fleet.beat(child.owner, running, lease_ms=self._app.settings.lease_ms))
+            except StoreError as error:
+                say(f"no heartbeat for {child.owner}: {error}")
+                return
+
+    def _give_away(self, death: _Death) -> None:
+        try:
+            lost = self._app.store.execute(fleet.reap(death.owner))
+        except StoreError as error:
+            # Unreachable now: its lease runs out and the tick of any worker does the same.
+            say(f"could not give away the work of {death.owner}: {error}")
+            return
+        if death.code:
+            say(f"worker {death.pid} died ({_why(death.code)}); {lost} processes handed on")
+
+
+def _why(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+class Supervisor:
+    """Runs ``processes`` children of one app until it is told to stop, or (burst) until each found nothing left to do."""
+
+    def __init__(self, target: str, processes: int, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False) -> None:
+        self._orders = (target, tuple(queues), concurrency, burst)
         self._app = load_app(target)
         self._count = processes
+        self._burst = burst
         self._children: list[_Child] = []
+        self._pulse = _Pulse(self._app, self._children)
         self._stopping = False
+        self._failed_starts = 0
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
-        """Serves until SIGTERM or SIGINT; 0 when every child left in time."""
+        """Serves until SIGTERM or SIGINT; the exit code: 0 when every child left as it was told to, 1 when none can start."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         for _ in range(self._count):
             self._spawn()
-        next_beat = 0.0
+        self._pulse.start()
         deadline: float | None = None
         while self._children:
-            self._hear(0.05)
+            self._hear(WATCH_S)
             self._bury()
-            now = time.monotonic()
-            if now >= next_beat:
-                self._beat()
-                next_beat = now + self._app.settings.beat_ms / 1000
             if self._stopping:
-                deadline = deadline or now + self._app.settings.shutdown_ms / 1000 + 2
-                if now > deadline:
+                deadline = deadline or time.monotonic() + self._app.settings.shutdown_ms / 1000 + GRACE_S
+                if time.monotonic() > deadline:
                     for child in self._children:
                         child.process.kill()
-        return 0
+        self._pulse.finish(GRACE_S)
+        return 1 if self._failed_starts >= GIVE_UP else 0
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -68,15 +147,17 @@ class Supervisor:
             child.process.terminate()
 
     def _spawn(self) -> None:
-        owner = new_owner_id()
-        command = [sys.executable, "-m", "wakeline_workers.child", self._target, owner]
+        target, queues, concurrency, burst = self._orders
+        orders = Orders(target, new_owner_id(), queues, concurrency, burst)
         # In a session of its own: a signal to the whole terminal group reaches it through us only.
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(orders.command(), stdout=subprocess.PIPE, stdin=subprocess.PIPE, start_new_session=True)
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        child = _Child(owner, process)
+        child = _Child(orders.owner, process)
         self._children.append(child)
         self._selector.register(process.stdout, selectors.EVENT_READ, child)
+        if self._stopping:
+            process.terminate()  # the signal came between the fork and the list
 
     def _hear(self, timeout: float) -> None:
         for key, _ in self._selector.select(timeout):
@@ -92,28 +173,20 @@ class Supervisor:
     def _bury(self) -> None:
         for child in [c for c in self._children if c.process.poll() is not None]:
             self._children.remove(child)
-            try:
-                lost = self._app.store.execute(fleet.reap(child.owner))
-            except StoreError as error:
-                # Unreachable now: its lease runs out and the tick of any worker does the same.
-                print(f"wakeline: could not give away the work of {child.owner}: {error}", file=sys.stderr)
-            else:
-                if child.process.returncode:
-                    print(f"wakeline: worker {child.process.pid} died ({child.process.returncode}); {lost} processes handed on", file=sys.stderr)
-            if not self._stopping:
-                if time.monotonic() - child.started < 1:
-                    time.sleep(0.5)  # a worker that cannot start must not spin
-                self._spawn()
-
-    def _beat(self) -> None:
-        for child in self._children:
-            try:
-                self._app.store.execute(fleet.beat(child.owner, child.running, lease_ms=self._app.settings.lease_ms))
-            except StoreError as error:
-                print(f"wakeline: no heartbeat for {child.owner}: {error}", file=sys.stderr)
-            child.running = None
+            self._pulse.died(child)
+            young = bool(child.process.returncode) and time.monotonic() - child.started < YOUNG_S
+            self._failed_starts = self._failed_starts + 1 if young else 0
+            if self._stopping or (self._burst and not child.process.returncode):
+                continue
+            if self._failed_starts >= GIVE_UP:
+                say(f"{GIVE_UP} workers in a row could not start; the lines above say why")
+                self._stop()
+                continue
+            if young:
+                time.sleep(min(0.1 * 2**self._failed_starts, 2.0))  # a worker that cannot start must not spin
+            self._spawn()
 
 
-def run(target: str, processes: int = 1) -> int:
-    """Supervises until stopped."""
-    return Supervisor(target, processes).run()
+def run(target: str, processes: int = 1, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False) -> int:
+    """Supervises until stopped; returns the exit code."""
+    return Supervisor(target, processes, queues=queues, concurrency=concurrency, burst=burst).run()

@@ -62,7 +62,7 @@ def reap(owner: str, writer: str = "owner_lost") -> Call[int]:
 
 @dataclass(frozen=True, slots=True)
 class TickReport:
-    """What a tick did, when the next timer is due (server ms), and whether more waits already."""
+    """What a tick did, when the next timer is due and what the time is (server ms), and whether more waits already."""
 
     fired: int
     reaped: int
@@ -70,6 +70,7 @@ class TickReport:
     pruned: int
     next_due_ms: int | None
     more: bool
+    now_ms: int
 
 
 def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100) -> Call[TickReport]:
@@ -78,7 +79,7 @@ def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombs
 
     def decode(reply: Reply) -> TickReport:
         due = int(float(reply[4])) if reply[4] not in ("", None) else None
-        return TickReport(int(reply[0]), int(reply[1]), int(reply[2]), int(reply[3]), due, reply[5] == "1")
+        return TickReport(int(reply[0]), int(reply[1]), int(reply[2]), int(reply[3]), due, reply[5] == "1", int(reply[6]))
 
     return Call("tick", args, decode)
 

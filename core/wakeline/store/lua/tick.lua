@@ -1,7 +1,7 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
 -- Include: base doorbell process slots sessions lifecycle
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit
--- Reply: {fired, reaped, rung, pruned, next due or '', more ('1')}
+-- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now}
 -- Atomic because between a timer's look and its effect the wait may be over.
 local fired, reaped, rung, pruned = 0, 0, 0, 0
 local timers = ns .. 'timers'
@@ -151,4 +151,4 @@ for status in pairs(ENDED) do
 end
 
 local first = call('ZRANGE', timers, 0, 0, 'WITHSCORES')
-return { fired, reaped, rung, pruned, first[2] or '', (#due >= a.limit or call('LLEN', ns .. 'todo') > 0) and '1' or '0' }
+return { fired, reaped, rung, pruned, first[2] or '', (#due >= a.limit or call('LLEN', ns .. 'todo') > 0) and '1' or '0', int(now) }

@@ -1,0 +1,93 @@
+"""What time does: fires due timers, reaps expired owners, rings lost doorbells, prunes. Every worker ticks; ``wakeline clock`` only ticks.
+
+Invariant: no leader. The script decides by Redis' clock and doing it twice does nothing twice, so any number may tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+
+from wakeline.app import App
+from wakeline.errors import StoreError
+from wakeline.settings import Settings
+from wakeline.store import fleet
+from wakeline.store.client import AsyncStore
+
+log = logging.getLogger("wakeline.clock")
+TICK_MS = 1000
+"""Longest time between two ticks; a known timer shortens it."""
+
+
+class Ticker:
+    """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`."""
+
+    def __init__(self, store: AsyncStore, settings: Settings, *, ticked: Callable[[], None] = lambda: None) -> None:
+        self._store = store
+        self._settings = settings
+        self._ticked = ticked
+        self._sooner = asyncio.Event()
+        self._next_ms = 0
+        # The server's time minus this process' monotonic clock: due times are the server's, and machines disagree about the time of day.
+        self._server_offset_ms: int | None = None
+
+    def sooner(self, due_ms: int) -> None:
+        """A timer this process knows of (server ms): the next tick comes no later."""
+        if due_ms < self._next_ms:
+            self._next_ms = due_ms
+            self._sooner.set()
+
+    async def run(self) -> None:
+        """Ticks for ever; a tick that failed is said and tried again."""
+        s = self._settings
+        while True:
+            try:
+                report = await self._store.execute(
+                    fleet.tick(beat_ms=s.beat_ms, lease_ms=s.lease_ms, stale_ms=s.stale_ms, retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
+                )
+            except StoreError:
+                log.exception("a tick failed; the next one follows")
+                await asyncio.sleep(TICK_MS / 1000)
+                continue
+            self._ticked()
+            self._server_offset_ms = report.now_ms - _monotonic_ms()
+            self._next_ms = report.now_ms + (0 if report.more else TICK_MS)
+            if report.next_due_ms is not None:
+                self._next_ms = min(self._next_ms, report.next_due_ms)
+            await self._until_next()
+
+    async def _until_next(self) -> None:
+        assert self._server_offset_ms is not None
+        while (left := self._next_ms - self._server_offset_ms - _monotonic_ms()) > 0:
+            self._sooner.clear()
+            try:
+                await asyncio.wait_for(self._sooner.wait(), left / 1000)
+            except TimeoutError:
+                break
+        # A virtual or skewed clock must not make a loop without a pause.
+        await asyncio.sleep(0.001)
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+async def _tick(app: App) -> None:
+    loop = asyncio.get_running_loop()
+    store = app.new_async_store(patient=True)
+    ticking = asyncio.create_task(Ticker(store, app.settings).run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ticking.cancel)
+    await asyncio.wait([ticking])
+    await store.close()
+    if not ticking.cancelled():
+        await ticking
+
+
+def run(app: App) -> int:
+    """Only ticks, until SIGTERM or SIGINT; returns the exit code."""
+    asyncio.run(_tick(app))
+    return 0

@@ -1,0 +1,50 @@
+"""A heartbeat from a thread of the worker's own process: for a stock ``rq worker``, ``rq worker -w`` and tests, where no supervisor beats.
+
+Invariant: it beats as long as the interpreter runs. C code that holds the interpreter stops it, which only our own supervisor can prevent.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from wakeline.errors import StoreError
+from wakeline.settings import Settings
+from wakeline.store import fleet
+from wakeline.store.client import SyncStore
+
+log = logging.getLogger("wakeline.worker")
+
+
+class Heartbeat:
+    """Beats for one owner while its ``with`` block runs; ``reaped`` is called once when the fleet has given the owner's work away."""
+
+    def __init__(self, store: SyncStore, owner: str, settings: Settings, *, running: Callable[[], Sequence[str] | None], reaped: Callable[[], object]) -> None:
+        self._store = store
+        self._owner = owner
+        self._settings = settings
+        self._running = running
+        self._reaped = reaped
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="wakeline-heartbeat", daemon=True)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._settings.beat_ms / 1000):
+            try:
+                alive, _ = self._store.execute(fleet.beat(self._owner, self._running(), lease_ms=self._settings.lease_ms))
+            except StoreError as error:
+                # The next beat tries again; nothing is reaped before it was seen expired twice (race 29).
+                log.warning("no heartbeat for %s: %s", self._owner, error)
+                continue
+            if not alive:
+                self._reaped()
+                return
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()

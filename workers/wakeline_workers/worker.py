@@ -1,0 +1,89 @@
+"""RQ's face of a worker: what ``rq info``, ``Worker.all()`` and ``rq worker -w wakeline_workers.worker.WakelineWorker`` see.
+
+Invariant: RQ's name of a worker is its owner id. RQ writes the worker's birth; its state, counters, executions and end are kept by the
+same scripts that take, end and hand back work, so the two can not disagree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, cast
+
+from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
+from wakeline.app import App
+from wakeline.errors import SettingsInvalid
+from wakeline.names import new_owner_id
+
+from wakeline_workers.heartbeat import Heartbeat
+from wakeline_workers.loading import load_app
+from wakeline_workers.loop import WorkerLoop
+
+_Base: Any = BaseWorker  # RQ ships without complete types
+
+
+class WakelineWorker(_Base):  # type: ignore[misc]
+    """An RQ worker that takes doorbells in batches and runs their processes concurrently on one event loop.
+
+    The app is found by ``WAKELINE_APP``. RQ's own options for retries, schedulers and job timeouts mean nothing here.
+    """
+
+    name: str
+
+    def __init__(self, queues: Any, name: str | None = None, **options: Any) -> None:
+        # Owner ids are random per start: a name that is used again would make a new worker inherit a dead one's work.
+        # RQ reads other workers' records through this class too: those keep their names.
+        reading = name is not None and not options.get("prepare_for_work", True)
+        given: Any = options | {"serializer": JSONSerializer}
+        cast("Any", BaseWorker).__init__(self, queues, name if reading else str(new_owner_id()), **given)
+
+    @classmethod
+    def of(cls, app: App, owner: str, queues: Sequence[str]) -> WakelineWorker:
+        """The worker of an owner id, on a connection of its own (RQ changes the pool it is given)."""
+        worker = cls(list(queues), connection=app.backend.for_rq(), default_worker_ttl=None)
+        worker.name = owner
+        return worker
+
+    def announce(self) -> None:
+        """Registers this start with RQ and lets go of RQ's connection; everything after it is written by our scripts."""
+        self.register_birth()
+        self.set_state("idle")
+        self.connection.close()
+
+    def work(self, burst: bool = False, logging_level: str | None = None, with_scheduler: bool = False, max_jobs: int | None = None, **_: Any) -> bool:
+        """RQ's entry point: serves until SIGTERM or SIGINT (or, in burst mode, until nothing is left); True when anything ran.
+
+        Raises `SettingsInvalid` for the options of ``rq worker`` that cannot work with processes that wait.
+        """
+        if with_scheduler:
+            raise SettingsInvalid(name="--with-scheduler", value="true", reason="timers are part of every worker here; leave it out")
+        if max_jobs is not None:
+            raise SettingsInvalid(name="--max-jobs", value=str(max_jobs), reason="a doorbell is no job; restart workers by SIGTERM instead")
+        app = load_app()
+        ran = 0
+        while True:
+            self.announce()
+            loop = WorkerLoop(app, owner=self.name, queues=self.queue_names(), burst=burst)
+            ran += asyncio.run(serve(loop, beating=True))
+            if not loop.reaped:
+                return ran > 0
+            # It looked dead and its work was given away; nothing may go on under that id.
+            self.name = str(new_owner_id())
+
+
+async def serve(worker: WorkerLoop, *, beating: bool) -> int:
+    """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor beats."""
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A flag, never an exception: RQ raises from inside the handler, which loses the job whose pop was under way.
+        running.add_signal_handler(number, worker.stop)
+    with ExitStack() as stack:
+        if beating:
+            beat = Heartbeat(
+                worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=lambda: running.call_soon_threadsafe(worker.lose)
+            )
+            stack.enter_context(beat)
+        return await worker.serve()
