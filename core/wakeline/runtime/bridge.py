@@ -27,11 +27,11 @@ class Bridge:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         future.add_done_callback(lambda _: self._inbox.put((lambda: None, None, None)))
         while not future.done():
-            job, reply, where = self._inbox.get()
+            code, reply, where = self._inbox.get()
             if reply is None:
                 continue
             try:
-                result = (where or context).run(job)
+                result = (where or context).run(code)
             except BaseException as error:  # noqa: BLE001 - user code; whatever it raises goes to whoever awaits it
                 self._answer(reply, None, error)
             else:
@@ -49,8 +49,8 @@ class Bridge:
 
         self._loop.call_soon_threadsafe(settle)
 
-    async def call(self, job: Callable[[], T]) -> T:
+    async def call(self, code: Callable[[], T]) -> T:
         """Runs a function in the body's thread, which is inside `block`."""
         reply: asyncio.Future[T] = self._loop.create_future()
-        self._inbox.put((job, reply, contextvars.copy_context()))
+        self._inbox.put((code, reply, contextvars.copy_context()))
         return await reply
