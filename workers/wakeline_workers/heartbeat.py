@@ -5,6 +5,7 @@ Invariant: it beats as long as the interpreter runs. C code that holds the inter
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from wakeline.errors import StoreError
 from wakeline.settings import Settings
 from wakeline.store import fleet
 from wakeline.store.client import SyncStore
+
+from wakeline_workers.loop import WorkerLoop
 
 log = logging.getLogger("wakeline.worker")
 
@@ -29,6 +32,11 @@ class Heartbeat:
         self._reaped = reaped
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="wakeline-heartbeat", daemon=True)
+
+    @classmethod
+    def of(cls, worker: WorkerLoop, loop: asyncio.AbstractEventLoop) -> Heartbeat:
+        """The heartbeat of a worker loop that runs on ``loop``."""
+        return cls(worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=lambda: loop.call_soon_threadsafe(worker.lose))
 
     def _beat(self) -> None:
         while not self._stop.wait(self._settings.beat_ms / 1000):

@@ -82,8 +82,5 @@ async def serve(worker: WorkerLoop, *, beating: bool) -> int:
         running.add_signal_handler(number, worker.stop)
     with ExitStack() as stack:
         if beating:
-            beat = Heartbeat(
-                worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=lambda: running.call_soon_threadsafe(worker.lose)
-            )
-            stack.enter_context(beat)
+            stack.enter_context(Heartbeat.of(worker, running))
         return await worker.serve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from dataclasses import asdict, replace
 
@@ -52,6 +53,35 @@ def clock(console: Console) -> int:
     _ = app.store.secret
     console.note(f"wakeline: clock of {app.namespace} on {app.backend.describe()}")
     return ticking.run(app)
+
+
+@command("dev")
+@processes_option
+@concurrency_option
+@click.pass_obj
+def dev(console: Console, processes: int, concurrency: int | None) -> int:
+    """Run workers, with a server of their own if need be.
+
+    Where no URL is set a private server is started, and stopped with the workers; its data goes with it.
+    """
+    from wakeline import embedded
+
+    from wakeline_workers import supervisor, threads
+    from wakeline_workers.threads import WorkerThread
+
+    with embedded.open_embedded() as server:
+        console.note(f"wakeline: {server.describe()}")
+        if server.url is not None:
+            # Before the app is imported: it reads its settings then, and so does every worker.
+            os.environ["WAKELINE_REDIS_URL"] = server.url
+            console.note(f"export WAKELINE_REDIS_URL={server.url} WAKELINE_APP={console.target}")
+        app = console.app
+        if server.url is None:
+            app.connect(server.backend)
+            with WorkerThread(app, concurrency=concurrency):
+                return threads.until_stopped()
+        _ = app.store.secret
+        return supervisor.run(console.target or "", processes, concurrency=concurrency)
 
 
 @command("demo")
