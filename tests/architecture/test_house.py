@@ -65,7 +65,7 @@ def test_the_import_contracts_hold() -> None:
     code = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-cache']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
-    assert "Contracts: 4 kept, 0 broken." in done.stdout
+    assert re.search(r"Contracts: [4-9] kept, 0 broken\.", done.stdout)
 
 
 def test_nothing_is_left_to_do_without_an_issue() -> None:

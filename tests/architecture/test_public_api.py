@@ -105,7 +105,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
     }),
 ]  # fmt: skip
 ONLY_BLOCKING = {
-    "App": {"tool", "engine", "agent", "include", "queues", "backend", "address", "new_async_store", "aio", "run"},
+    "App": {"tool", "engine", "agent", "include", "queues", "backend", "connect", "address", "new_async_store", "aio", "run"},
     "Child": {"id"},
     "Approval": {"token"},
 }

@@ -40,9 +40,9 @@ def right_verb(verb: str) -> str | None:
         asyncio.get_running_loop()
     except RuntimeError:
         return None
-    noun, _, name = verb.partition(".")
+    noun, _, name = verb.rpartition(".")
     how = "async for … in" if name == "events" else "await"
-    return f"{how} {ON_A_LOOP[noun].format(verb=name)}"
+    return f"{how} {ON_A_LOOP[noun or 'app'].format(verb=name)}"
 
 
 def _in_body(run: Run, verb: str) -> str:
