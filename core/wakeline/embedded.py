@@ -62,7 +62,8 @@ class PrivateServer:
         """Starts it (again, on the same data); raises `ServerStartFailed`."""
         command = [self._binary.path, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name,
                    "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]  # fmt: skip
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # In a session of its own: Ctrl-C in a terminal reaches the whole group, and the workers still need it to hand back what they run.
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         client = redis.Redis(port=self.port, socket_connect_timeout=1)
         for _ in range(200):
             try:

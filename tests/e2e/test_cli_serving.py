@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import redis
 
 from tests.e2e.shop import MODULE, Shop, until
 
@@ -49,6 +53,88 @@ def test_clock_only_ticks(shop: Shop) -> None:
     assert (ticking.returncode, output) == (0, "")
     assert problems.startswith("wakeline: clock of shop on redis://127.0.0.1:")
     assert shop.json("show", "blink-1")["status"] == "queued"
+
+
+def lines_until(process: subprocess.Popen[str], wanted: str) -> list[str]:
+    """Lines of its stderr up to the one that has the text."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    while not lines or wanted not in lines[-1]:
+        line = process.stderr.readline()
+        assert line, lines
+        lines.append(line.rstrip("\n"))
+    return lines
+
+
+def test_dev_brings_a_server_and_says_how_to_reach_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAKELINE_REDIS_URL")
+    serving = shop.spawn("dev", "-n", "2", start_new_session=True)
+    which, how = lines_until(serving, "export ")
+    assert which.startswith("wakeline: embedded: ")
+    words = dict(word.split("=", 1) for word in how.removeprefix("export ").split())
+    assert words["WAKELINE_APP"] == "cli_app:app"
+    with redis.Redis.from_url(words["WAKELINE_REDIS_URL"]) as client:
+        outside = subprocess.run(
+            [*MODULE, "start", "charge", "[1, 2]", "--wait", "20s"], env=os.environ | words, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (outside.returncode, outside.stdout) == (0, '"order 1: 2"\n')
+        # Ctrl-C in a terminal reaches every process of the group at once: the server has to outlive the workers.
+        os.killpg(serving.pid, signal.SIGINT)
+        output, problems = serving.communicate(timeout=60)
+        assert (serving.returncode, output) == (0, "")
+        assert "Traceback" not in problems and "no heartbeat" not in problems and "does not answer" not in problems
+        with pytest.raises(redis.ConnectionError):
+            client.ping()
+
+
+def test_dev_uses_the_server_that_is_set(shop: Shop) -> None:
+    serving = shop.spawn("dev")
+    [which, _] = lines_until(serving, "export ")
+    assert which.startswith("wakeline: the server that is set: redis://127.0.0.1:")
+    shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
+    until(lambda: shop.json("show", "charge-1")["status"] == "completed")
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(30) == 0
+
+
+VISITED = """
+import threading, time
+from wakeline import App
+from wakeline.errors import RedisNotConfigured
+
+app = App("visited")
+
+@app.tool
+def greet(name: str) -> str:
+    return f"hello {name}"
+
+def visit() -> None:
+    while True:
+        try:
+            return print(app.start(greet, "dev").result(timeout=20), flush=True)
+        except RedisNotConfigured:
+            time.sleep(0.02)
+
+threading.Thread(target=visit, daemon=True).start()
+"""
+
+
+def test_dev_without_any_server_runs_a_worker_on_a_thread(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAKELINE_REDIS_URL")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "visited.py").write_text(VISITED)
+    code = "import wakeline.embedded as e; e.find_server = lambda: None; from wakeline_workers.cli import main; main()"
+    serving = subprocess.Popen(
+        [sys.executable, "-c", code, "-A", "visited:app", "dev"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )  # fmt: skip
+    [which] = lines_until(serving, "embedded: ")
+    assert which == "wakeline: embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)"
+    assert serving.stdout is not None
+    assert serving.stdout.readline() == "hello dev\n"
+    serving.send_signal(signal.SIGINT)
+    output, problems = serving.communicate(timeout=60)
+    assert (serving.returncode, output) == (0, "")
+    assert "Traceback" not in problems
 
 
 def test_demo_runs_and_answers_in_json(shop: Shop) -> None:
