@@ -5,8 +5,10 @@ Invariant: what is stored is JSON; what a body sees is what its annotations say.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast, get_type_hints
 
@@ -14,8 +16,11 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
+from wakeline.values import to_json, unusable
 
 Json = Any
+ROOM = 16
+"""Levels of nesting kept free for what surrounds a payload: its event, its record, the message of a session."""
 
 
 @lru_cache(maxsize=1024)
@@ -32,11 +37,27 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
-    """A value as JSON data; raises `InvalidPayload` for what JSON cannot hold."""
+    """A value as JSON data that can be stored; raises `InvalidPayload` for what JSON cannot hold."""
     try:
-        return adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none")
-    except (PydanticSerializationError, ValueError) as error:
-        raise InvalidPayload(what=what, reason=str(error)) from error
+        data = adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none")
+        # Records put a payload into objects of their own, which have to be readable too.
+        text = to_json(functools.reduce(lambda inner, _: [inner], range(ROOM), data), what)
+        # pydantic writes null for NaN and Infinity, without a word.
+        if "null" in text and not _finite(adapter(kind).dump_python(value, warnings="none")):
+            raise InvalidPayload(what=what, reason="JSON has no NaN and no Infinity; use null or a text")
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise unusable(what, error) from error
+    return data
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(_finite(item) for pair in value.items() for item in pair)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(_finite(item) for item in cast("list[Any]", value))
+    return True
 
 
 def load(data: Json, kind: Any, what: str = "The value") -> Any:
@@ -116,12 +137,11 @@ class Signature:
         for name, value in values.items():
             kind = self._kinds.get(name, self._extra)
             try:
-                typed = value if kind is Any else adapter(kind).validate_python(value)
-                out[name] = adapter(kind).dump_python(typed, mode="json")
+                out[name] = dump(value if kind is Any else adapter(kind).validate_python(value), kind)
             except ValidationError as error:
                 raise InvalidArguments(name=self.name, reason=f"{name}: {describe(error)}") from error
-            except PydanticSerializationError as error:
-                raise InvalidArguments(name=self.name, reason=f"{name}: {error}") from error
+            except InvalidPayload as error:
+                raise InvalidArguments(name=self.name, reason=f"{name}: {error.reason}") from error
         return out
 
     def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
@@ -160,6 +180,12 @@ def _check_kind(name: str, kind: Any) -> None:
         adapter(kind)
     except PydanticSchemaGenerationError as error:
         raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from error
+
+
+def check_body(name: str, function: Callable[..., Any]) -> None:
+    """Raises `BodyInvalid` for a function with ``yield``: nobody would run what it yields."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise BodyInvalid(name=name, reason="it yields; a body returns its result, and emits what it has to say before that")
 
 
 def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:

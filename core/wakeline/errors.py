@@ -2,17 +2,17 @@
 
     WakelineError
     ├── ConfigurationError
-    │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── WrongVerb
+    │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── ServerTooOld
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
-    │   └── ServerStartFailed
+    │   └── WrongVerb              └── ServerStartFailed
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed
     ├── InputError
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
     │   ├── InvalidDuration        ├── InvalidSelector         ├── SelectorMiss            ├── RegistrationInvalid
-    │   ├── InvalidCursor          ├── InvalidHandle           ├── InvalidToken            ├── AmbiguousId
-    │   └── MissingExecutionScopeId └── InvalidWaitIdentity
+    │   ├── InvalidHandle          ├── InvalidToken            ├── AmbiguousId             ├── MissingExecutionScopeId
+    │   └── InvalidWaitIdentity
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch   ├── ReservedEvent
@@ -24,10 +24,10 @@
     ├── RunError
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
     ├── ToolError
-    │   └── NonRetryable           └── RetryAfter              └── ToolFailed
+    │   └── NonRetryable           └── RetryAfter              └── ToolFailed              └── StepFailed
     ├── UnknownError
     └── SessionError
-        └── UnknownAgent           └── SessionDeleted          └── SessionNotFound         └── HeadConflict
+        └── UnknownAgent           └── SessionNotFound         └── HeadConflict
 
     ControlFlow (a BaseException, no WakelineError)
     └── Parked                     └── Stopped
@@ -42,6 +42,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from inspect import get_annotations
 from typing import Any, ClassVar, Literal, dataclass_transform
+
+SHOWN_LENGTH, SHOWN_BITS = 200, 200
 
 FailureClass = Literal[
     "invalid_request",
@@ -78,6 +80,8 @@ class WakelineError(Exception):
     def __init__(self, **fields: object) -> None:
         defaults = {name: getattr(type(self), name) for name in self._declared if hasattr(type(self), name)}
         self.fields: dict[str, object] = {**defaults, **fields}
+        if "value" in fields:
+            self.fields["value"] = _short(fields["value"])
         if set(self.fields) != set(self._declared):
             wanted = ", ".join(self._declared) or "no fields"
             raise TypeError(f"{type(self).__name__} takes {wanted}; got {', '.join(fields) or 'none'}")
@@ -102,6 +106,16 @@ def _rebuild(cls: type[WakelineError], fields: dict[str, object]) -> WakelineErr
     error = cls.__new__(cls)
     WakelineError.__init__(error, **fields)
     return error
+
+
+def _short(value: object) -> object:
+    """What somebody gave instead of a value that is usable: shown, not kept, so the beginning of a long one will do."""
+    if isinstance(value, int) and value.bit_length() > SHOWN_BITS:
+        return f"a number of {value.bit_length()} bits"
+    if isinstance(value, str):
+        shown = value if len(value) <= SHOWN_LENGTH else value[:SHOWN_LENGTH] + "…"
+        return shown.encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def _shown(value: object) -> object:
@@ -147,6 +161,15 @@ class EvictionPolicyRefused(ConfigurationError):
 
     policy: str
     template = "Redis evicts keys (maxmemory-policy {policy}), which loses durable work. Set maxmemory-policy to noeviction."
+
+
+class ServerTooOld(ConfigurationError):
+    """The server lacks commands that scripts use; a half of a script would be written before the first one is missed."""
+
+    product: str
+    found: str
+    needed: str
+    template = "The server is {product} {found}; Wakeline needs {product} {needed} or newer. Upgrade it, or set REDIS_URL to one that is."
 
 
 class WrongVerb(ConfigurationError):
@@ -223,7 +246,10 @@ class TlsFailed(StoreError):
     """The TLS handshake with Redis failed."""
 
     reason: str
-    template = "TLS with Redis failed: {reason}. Give its certificate authority, or set WAKELINE_TLS=none for a self-signed server you trust."
+    template = (
+        "TLS with Redis failed: {reason}. Name its certificate authority in the URL (?ssl_ca_certs=<file>), "
+        "or set WAKELINE_TLS=none for a self-signed server you trust."
+    )
 
 
 class StoreOutOfMemory(StoreError):
@@ -316,13 +342,6 @@ class RegistrationInvalid(InputError):
 
     reason: str
     template = "The process cannot be registered: {reason}."
-
-
-class InvalidCursor(InputError):
-    """A cursor was not made by this listing."""
-
-    cursor: str
-    template = "{cursor!r} is not a cursor of this listing. Start again without one."
 
 
 class InvalidHandle(InputError):
@@ -424,7 +443,7 @@ class ReservedEvent(ProcessError):
     """A lifecycle event type is written by the runtime alone."""
 
     event_type: str
-    template = "{event_type!r} is written by Wakeline alone. Declare and send an event type of your own."
+    template = "{event_type!r} is written by Wakeline alone. Emit an event type of your own; a signal is sent with signal()."
 
 
 class ReplayConflict(ProcessError):
@@ -620,6 +639,15 @@ class RetryAfter(ToolError):
         WakelineError.__init__(self, delay=delay)
 
 
+class StepFailed(ToolError):
+    """The function of a step raised; recorded, so that a replay raises the same. ``failure_code`` is the name of what it raised."""
+
+    step: str
+    failure_code: str
+    failure_message: str
+    template = "Step {step!r} failed ({failure_code}): {failure_message}"
+
+
 class ToolFailed(ToolError):
     """A tool that was called ended as failed; `final` means that trying again cannot help."""
 
@@ -644,13 +672,6 @@ class UnknownAgent(SessionError):
 
     agent: str
     template = "There is no agent {agent!r} in this app. Declare it with @app.agent, or include its module."
-
-
-class SessionDeleted(SessionError):
-    """The session was deleted; its id is not used again."""
-
-    session_id: str
-    template = "Session {session_id!r} was deleted. Use another key."
 
 
 class SessionNotFound(SessionError):

@@ -26,6 +26,7 @@ QUEUE_NAME_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,128}"
 SIGNAL_GRAMMAR = "[A-Za-z0-9_-]{1,64}"
 EVENT_TYPE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
 SYSTEM_PREFIX = "process:"
+LONGEST_KEY = 1024
 
 PROCESS_STARTED = "process.started"
 PROCESS_WAITING = "process.waiting"
@@ -103,6 +104,18 @@ def check_event_type(value: str) -> str:
     return _checked("event type", value, EVENT_TYPE_GRAMMAR)
 
 
+def check_key(value: str, kind: str) -> str:
+    """The value as a key that its sender chose (of a signal, an input, an event, an effect), else `InvalidId`: any text that is not blank."""
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_KEY or not _encodable(value):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidId(kind=kind, value=value, grammar=f"1 to {LONGEST_KEY} characters, not all of them blank")
+    return value
+
+
+def _encodable(text: str) -> bool:
+    # A lone surrogate is a str that no encoding can write.
+    return not re.search("[\ud800-\udfff]", text)
+
+
 def session_id(agent: str, key: str) -> SessionId:
     """The id of the session of an agent and a key: `<agent>/<key>`."""
     return SessionId(f"{check_name(agent, 'agent name')}/{_checked('session key', key, ID_GRAMMAR)}")
@@ -162,9 +175,7 @@ def signal_event_type(name: str) -> str:
 
 def signal_replay_key(process_id: str, name: str, signal_id: str) -> str:
     """The replay key of a signal; `signal_id` is the sender's idempotency key, not blank."""
-    if not signal_id.strip():
-        raise InvalidId(kind="signal id", value=signal_id, grammar="a text that is not blank")
-    return f"process:{process_id}:signal.{check_signal_name(name)}:{signal_id}"
+    return f"process:{process_id}:signal.{check_signal_name(name)}:{check_key(signal_id, 'signal id')}"
 
 
 def terminal_replay_key(process_id: str, event_type: str) -> str:

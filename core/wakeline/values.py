@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from datetime import timedelta
 from typing import Any
@@ -38,7 +37,11 @@ class Tagged(Stored):
 
 
 HASH_VERSION = "wakeline:1"
+MAX_PAYLOAD = 8 * 1024 * 1024
+"""Longest JSON text of one payload, in bytes: arguments, signal, event, result, outcome of a step, session input and state."""
 _SAFE_INTEGER = 2**53
+_DEEP, _LONG = 100, 4_000
+_LONG_NUMBER = re.compile(r"[0-9]{4000}")
 _LONGEST_MS = 366 * 1000 * 86_400_000
 
 _UNITS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
@@ -46,26 +49,45 @@ _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit}(?![a-
 
 
 def to_json(value: object, what: str = "The value") -> str:
-    """Compact JSON text of a value; pydantic models, dataclasses, dates and the like become JSON too.
+    """Compact JSON text of a value, which `from_json` reads back; pydantic models, dataclasses, dates and the like become JSON too.
 
-    Raises `InvalidPayload` for NaN, Infinity, lone surrogates, cycles and objects without a JSON form.
+    Raises `InvalidPayload` for NaN, Infinity, lone surrogates, cycles, integers of over 4,300 digits, deep nesting and objects without a JSON form.
     """
-    try:
-        text = pydantic_core.to_json(value).decode()
-    except (pydantic_core.PydanticSerializationError, UnicodeError, ValueError, RecursionError) as error:
-        raise InvalidPayload(what=what, reason=str(error)) from error
-    # The serialiser writes these as bare words. A text that merely contains them is legal, so only a parse can tell.
-    if "NaN" in text or "Infinity" in text:
+    text = as_text(value, what)
+    # The serialiser writes NaN as a bare word, and deeper and longer than the parser reads. Only a parse can tell, and few texts need one.
+    if "NaN" in text or "Infinity" in text or text.count("[") + text.count("{") > _DEEP or (len(text) > _LONG and _LONG_NUMBER.search(text)):
         from_json(text, what)
     return text
+
+
+def as_text(value: object, what: str) -> str:
+    """`to_json` without the promise that it can be read back: for JSON that holds such texts as strings."""
+    try:
+        return pydantic_core.to_json(value).decode()
+    except (pydantic_core.PydanticSerializationError, UnicodeError, ValueError, RecursionError) as error:
+        raise unusable(what, error) from error
 
 
 def from_json(text: str | bytes, what: str = "The text") -> Any:
     """The JSON value of a text; raises `InvalidPayload` for anything that is not JSON."""
     try:
         return pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise InvalidPayload(what=what, reason=str(error)) from error
+    except (ValueError, TypeError) as error:
+        raise unusable(what, error) from error
+
+
+_ADVICE = {
+    "recursion limit": "it is nested too deeply; flatten it to at most 180 levels",
+    "depth exceeded": "it is nested too deeply; flatten it to at most 180 levels",
+    "out of range": "an integer has over 4,300 digits; write it as a text",
+    "surrogates not allowed": "a text has a lone surrogate, which no encoding can write; replace it",
+}
+
+
+def unusable(what: str, error: Exception) -> InvalidPayload:
+    """The typed error for what a serialiser or parser found; where its own words do not say what to do, other ones."""
+    said = str(error)
+    return InvalidPayload(what=what, reason=next((advice for sign, advice in _ADVICE.items() if sign in said), said))
 
 
 def canonical_json(value: object, what: str = "The value") -> str:
@@ -122,7 +144,8 @@ def parse_duration(value: timedelta | int | float | str) -> int:
         milliseconds = value * 1000
     else:
         raise InvalidDuration(value=value)
-    if not math.isfinite(milliseconds) or not 0 <= milliseconds <= _LONGEST_MS:
+    # A comparison with NaN is false, and unlike isfinite it takes an integer of any size.
+    if not 0 <= milliseconds <= _LONGEST_MS:
         raise InvalidDuration(value=value)
     return round(milliseconds)
 
@@ -145,6 +168,13 @@ def format_duration(milliseconds: int) -> str:
             count, rest = divmod(rest, size)
             text += f"{count}{unit}" if count else ""
     return text or "0s"
+
+
+def check_text(what: str, value: object) -> str:
+    """The value if it is a str; raises `InvalidPayload`."""
+    if not isinstance(value, str):
+        raise InvalidPayload(what=what, reason=f"it has to be a text, not a {type(value).__name__}")
+    return value
 
 
 def check_size(what: str, text: str, limit: int) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
-from wakeline.arguments import Signature, schema_of
+from wakeline.arguments import Signature, check_body, schema_of
 from wakeline.errors import BodyInvalid
-from wakeline.names import check_event_type, check_name, check_signal_name, signal_event_type
+from wakeline.names import check_event_type, check_name, check_queue, check_signal_name, signal_event_type
 from wakeline.processes.events import EventType, Semantics, WakeSpec
 from wakeline.processes.selectors import parse_text
 
@@ -43,14 +44,15 @@ class Engine(Generic[P, R]):
         queue: str | None = None,
         context: str,
     ) -> None:
-        self.name = check_name(name or function.__name__, "engine")
+        self.name = check_name(name if name is not None else function.__name__, "engine")
+        check_body(self.name, function)
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
         check_pairing(self.name, function, context="AsyncCtx" if self.is_async else "Ctx", found=context)
         self.signature = Signature(self.name, function, skip=1)
         self.signals = {check_signal_name(n): kind for n, kind in (signals or {}).items()}
         self.events = {check_event_type(n): e if isinstance(e, Event) else Event(e) for n, e in (events or {}).items()}
-        self.queue = queue
+        self.queue = check_queue(queue) if queue is not None else None
         self.__name__ = self.name
         self.__doc__ = function.__doc__
 
@@ -72,19 +74,20 @@ class Engine(Generic[P, R]):
 def context_name(function: Callable[..., Any]) -> str:
     """The annotated name of a body's first parameter, '' without one."""
     parameters = list(inspect.signature(function).parameters.values())
-    if not parameters:
+    if not parameters or parameters[0].annotation is inspect.Parameter.empty:
         return ""
     annotation = parameters[0].annotation
-    if annotation is inspect.Parameter.empty:
-        return ""
+    # Under a name of the module's own (``import AsyncCtx as C``) only its value tells; where that cannot be had, its text has to do.
+    with suppress(Exception):
+        annotation = get_type_hints(function)[parameters[0].name]
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
     return text.split("[")[0].rsplit(".", 1)[-1].strip("'\"")
 
 
 def check_pairing(name: str, function: Callable[..., Any], *, context: str, found: str) -> None:
     """``async def`` goes with the async context, ``def`` with the blocking one; no type checker sees it, so it is checked at import."""
-    if not inspect.signature(function).parameters:
-        raise BodyInvalid(name=name, reason=f"its first parameter must be the context ({context})")
-    if found and found != context:
+    if not found:
+        raise BodyInvalid(name=name, reason=f"its first parameter must be the context; annotate it as {context}")
+    if found != context:
         kind = "async def" if inspect.iscoroutinefunction(function) else "def"
         raise BodyInvalid(name=name, reason=f"it is `{kind}` but takes {found}; a `{kind}` body takes {context}")

@@ -24,8 +24,8 @@ class Registry:
         self.agents: dict[str, Agent] = {}
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:
-        """Registers a body; raises `DuplicateName` when another function has the name."""
-        known = table.get(body.name)
+        """Registers a body; raises `DuplicateName` when another function has the name. Engines and tools share theirs: both are started by it."""
+        known = table.get(body.name) if table is self.agents else self.engines.get(body.name) or self.tools.get(body.name)
         if known is not None and known.function is not body.function:
             raise DuplicateName(kind=kind, name=body.name)
         table[body.name] = body

@@ -12,6 +12,8 @@ from wakeline.processes.lifecycle import Status
 
 MAX_ATTEMPTS = 5
 """Failed attempts without progress, by default, until a process is abandoned."""
+MOST_ATTEMPTS = 1_000
+"""The most that may be asked for."""
 MAX_LOSSES = 10
 """Lost owners without progress; counted apart, so that a poisonous neighbour does not use up a bystander's attempts."""
 ALONE_AFTER_LOSSES = 2

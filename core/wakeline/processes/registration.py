@@ -16,7 +16,7 @@ from wakeline.causality import Provenance, SessionScope
 from wakeline.errors import InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import CORE_TYPES, EventType
 from wakeline.processes.inputs import ExternalInput, Identity, ProcessInput, default_identity, needs_environment
-from wakeline.processes.lease import MAX_ATTEMPTS
+from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.schema import check_schema
 from wakeline.values import Stored, canonical_json, content_hash
 
@@ -143,8 +143,8 @@ def _complaints(registration: Registration) -> list[str]:
         found.append(f"a {r.input.type} must not have an execution environment (env_ref)")
     if isinstance(r.input, ExternalInput) != (r.recovery == "externally_owned"):
         found.append("external processes, and only these, are externally_owned")
-    if r.max_attempts < 1:
-        found.append(f"max_attempts is {r.max_attempts}, it has to be at least 1")
+    if not 1 <= r.max_attempts <= MOST_ATTEMPTS:
+        found.append(f"max_attempts is {r.max_attempts}, it has to be 1 to {MOST_ATTEMPTS}")
     for name in ("attempt_timeout_ms", "queue_timeout_ms"):
         limit = getattr(r, name)
         if limit is not None and limit <= 0:

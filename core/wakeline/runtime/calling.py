@@ -9,13 +9,14 @@ import asyncio
 import random
 from typing import Any, cast
 
-from wakeline import arguments
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import NonRetryable, RetryAfter, ToolFailed, WakelineError
+from wakeline.errors import NonRetryable, RetryAfter, ToolFailed
+from wakeline.runtime.containing import contained, contained_on_loop, described
+from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.run import Run, WaitFor, outside_body
 from wakeline.store import processes
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
-from wakeline.values import content_hash, parse_duration, to_json
+from wakeline.values import content_hash, parse_duration
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.keys import encode_token
 from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut
@@ -50,7 +51,7 @@ class _Attempt:
 
     def __init__(self, run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, attempt: int, most: int) -> None:
         self._run, self._tool, self._given, self._base, self._attempt, self._most = run, tool, given, base, attempt, most
-        self._events: list[tuple[str, Any]] = []
+        self._events: list[Occurrence] = []
 
     async def __call__(self, _: str) -> Any:
         run, tool = self._run, self._tool
@@ -63,13 +64,13 @@ class _Attempt:
             attempt=self._attempt,
             token=encode_token(run.store.secret, run.claim.process_id, run.fence.incarnation, slot, None),
             is_cancelled=lambda: run.cancelled,
-            append=lambda event_type, payload: self._events.append((event_type, payload)),
+            append=self._append,
         )
         mark = current_call.set(call)
         try:
             with outside_body():
                 result = await self._perform()
-        except (WakelineError, Exception) as error:
+        except Exception as error:
             await self._send_events()
             raise self._failure(error) from error
         finally:
@@ -83,27 +84,32 @@ class _Attempt:
         tool = self._tool
         code = tool.signature.call(tool.function, self._given)
         if tool.is_async:
-            work = code()
+            work = contained_on_loop(code)
         elif tool.timeout_ms is not None:
             # A thread cannot be interrupted; with a limit it runs in the pool, so that the caller can go on without it.
-            work = asyncio.to_thread(code)
+            work = asyncio.to_thread(contained, code)
         else:
             work = self._run.invoke(code)
         if tool.timeout_ms is None:
             return await work
         return await asyncio.wait_for(work, tool.timeout_ms / 1000)
 
+    def _append(self, event_type: str, payload: Any) -> None:
+        # Checked where the tool's code says it, so that the code sees what is wrong with it.
+        self._events.append(occurrence(self._run.registration, event_type, payload))
+
     async def _send_events(self) -> None:
-        for n, (event_type, payload) in enumerate(self._events):
-            data = arguments.dump(payload, what=f"the payload of {event_type}")
+        for n, event in enumerate(self._events):
             replay_key = f"tool:{self._base}:{self._attempt}:{n}"
             await self._run.store.execute(
-                processes.append(self._run.claim.process_id, event_type, to_json(data), replay_key=replay_key, effect=processes.Effect(self._run.fence))
+                processes.append(
+                    self._run.claim.process_id, event.type, event.text, replay_key=replay_key, wake=event.wake, effect=processes.Effect(self._run.fence)
+                )
             )
 
     def _failure(self, error: BaseException) -> ToolFailed:
         final, retry_after, reason = False, None, "execution"
-        code = getattr(error, "code", None) or type(error).__name__
+        code, message = described(error)
         if isinstance(error, NonRetryable):
             final = True
         elif isinstance(error, RetryAfter):
@@ -115,8 +121,8 @@ class _Attempt:
         return ToolFailed(
             tool=self._tool.name,
             failure_class=reason,
-            failure_code=str(code),
-            failure_message=str(error) or type(error).__name__,
+            failure_code=code,
+            failure_message=message,
             final=final,
             retry_after_ms=retry_after,
         )

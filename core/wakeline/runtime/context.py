@@ -10,7 +10,7 @@ import logging
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
@@ -18,20 +18,21 @@ from wakeline import arguments
 from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
-from wakeline.errors import BodyInvalid, ControlFlow, UndeclaredEvent, WaitCancelled, WaitFailed, WaitTimeout
-from wakeline.names import LIFECYCLE_TYPES, check_signal_name, child_id, signal_event_type, signal_replay_key
-from wakeline.processes.events import materialise
+from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidDuration, StepFailed, WaitCancelled, WaitFailed, WaitTimeout, WakelineError
+from wakeline.names import check_key, check_signal_name, child_id, signal_event_type, signal_replay_key
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import check_payload, schema_hash
 from wakeline.runtime.calling import call_tool
+from wakeline.runtime.containing import described
+from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions
 from wakeline.runtime.run import Run, WaitFor
-from wakeline.runtime.service import wake_of
-from wakeline.runtime.starting import registration_of
+from wakeline.runtime.service import MAX_REASON, wake_of
+from wakeline.runtime.starting import bound, registration_of
 from wakeline.store import processes
 from wakeline.store.processes import Row, SessionAddress
 from wakeline.tools.tool import Duration, Tool
-from wakeline.values import canonical_json, from_json, parse_duration, to_json
+from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, parse_duration, to_json
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer
 from wakeline.waits.keys import encode_token
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
@@ -196,25 +197,36 @@ class AsyncCtx:
     # -- work --------------------------------------------------------------------------------------------------------------------
 
     async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, **kwargs: Any) -> R:
-        """Run a function once and record what it returns; recorded, it never runs again."""
+        """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised."""
         given = arguments.dump({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}")
         what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", function)
 
         async def perform(_: str) -> Any:
-            return arguments.dump(await self.run.invoke(function, *args, **kwargs), kind, what)
+            try:
+                made = await self.run.invoke(function, *args, **kwargs)
+            except WakelineError:
+                raise
+            except Exception as error:
+                # Recorded like a result: a body that handles it must find it again when it is replayed.
+                code, message = described(error)
+                raise StepFailed(step=name, failure_code=code, failure_message=message) from error
+            return arguments.dump(made, kind, what)
 
         return cast("R", arguments.load(await self.run.effect("step", name, given, perform, key=self._options.key), kind, what))
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries; a tool with a queue of its own is started there and awaited."""
+        given = bound(tool, *args, **kwargs)
+        if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
         if tool.queue or self._options.queue:
             return await (await self.start(tool, *args, **kwargs))
-        return cast("R", tool.signature.load_result(await call_tool(self.run, tool, tool.signature.bind(*args, **kwargs), key=self._options.key)))
+        return cast("R", tool.signature.load_result(await call_tool(self.run, tool, given, key=self._options.key)))
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process; its id is derived from this call, so a crash starts it once."""
         run, options = self.run, self._options
-        given = body.signature.bind(*args, **kwargs)
+        given = bound(body, *args, **kwargs)
         envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
         key = options.key or run.key_of(envelope)
 
@@ -239,7 +251,7 @@ class AsyncCtx:
             before, _, after = row_of({"id": registration.id, "incarnation": "\x00"}).text.partition("\\u0000")
             effect = run.effect_of(Row(key, before, after=after))
             target = wake or (SessionAddress(inherited.session_id) if inherited else None)
-            receipt = await run.store.execute(processes.register(registration, wake=target, delay_ms=options.ms("delay"), effect=effect))
+            receipt = await run.send(effect, processes.register(registration, wake=target, delay_ms=options.ms("delay"), effect=effect))
             return {"id": registration.id, "incarnation": receipt.incarnation}
 
         started = await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=key, write=write)
@@ -309,7 +321,7 @@ class AsyncCtx:
 
     async def sleep_until(self, when: datetime) -> None:
         """Sleep until a moment (naive times are local)."""
-        ms = int(when.timestamp() * 1000)
+        ms = _moment_ms(when)
         await self._timer("sleep_until", {"due_ms": ms}, due_ms=ms)
 
     async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
@@ -374,60 +386,55 @@ class AsyncCtx:
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
-        run = self.run
-        declared = run.registration.event_type(event_type)
-        if declared is None or event_type in LIFECYCLE_TYPES:
-            known = sorted(t.name for t in run.registration.event_types)
-            raise UndeclaredEvent(process_id=self.id, event_type=event_type, declared=known)
-        data = arguments.dump(payload, what=f"the payload of {event_type}")
-        check_payload(declared.payload_schema, data, f"event {event_type}")
-        meaning = materialise(declared, data)
-        wake = processes.WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
-        return await self._append(event_type, data, wake)
+        return await self._append(occurrence(self.run.registration, event_type, payload))
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
-        return await self._append("wake", {"text": text}, processes.WakeText(text, key))
+        event = occurrence(self.run.registration, "wake", {"text": check_text("the text", text)})
+        return await self._append(replace(event, wake=processes.WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
 
-    async def _append(self, event_type: str, data: Any, wake: processes.WakeText | None) -> int:
+    async def _append(self, event: Occurrence) -> int:
         run = self.run
 
         async def write(row_of: Callable[[Any], Row]) -> Any:
             row = row_of("\x00")
             before, _, after = row.text.partition('"\\u0000"')
             effect = run.effect_of(Row(row.key, before, after=after))
-            done = await run.store.execute(processes.append(self.id, event_type, to_json(data), wake=wake, effect=effect))
+            done = await run.send(effect, processes.append(self.id, event.type, event.text, wake=event.wake, effect=effect))
             return done.sequence
 
-        return int(await run.effect("emit", f"emit:{event_type}", data, _never, write=write))
+        return int(await run.effect("emit", f"emit:{event.type}", event.data, _never, write=write))
 
     async def signal(self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once whatever happens; returns its sequence there."""
         run = self.run
         pid = target if isinstance(target, str) else target.id
         data = arguments.dump(payload, what=f"signal {name}")
+        body = to_json(data)
+        check_size(f"signal {name}", body, MAX_PAYLOAD)
         envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": pid, "payload": data, "key": key})
         row_key = run.key_of(envelope)
-        signal_id = key or f"{self.idempotency_key}:{row_key}"
+        signal_id = check_key(key, "signal id") if key is not None else f"{self.idempotency_key}:{row_key}"
 
         async def write(row_of: Callable[[Any], Row]) -> Any:
             row = row_of("\x00")
             before, _, after = row.text.partition('"\\u0000"')
             wanted: str | None = None
-            consumed = run.take_consumed()
             while True:
+                effect = run.effect_of(Row(row.key, before, after=after))
                 try:
-                    sent = await run.store.execute(
+                    sent = await run.send(
+                        effect,
                         processes.signal(
                             pid,
                             name,
                             signal_id,
-                            to_json(data),
+                            body,
                             canonical=canonical_json(data),
                             replay_key=signal_replay_key(pid, name, signal_id),
                             schema_hash=wanted,
-                            effect=processes.Effect(run.fence, Row(row.key, before, after=after), consumed),
-                        )
+                            effect=effect,
+                        ),
                     )
                     return sent.sequence
                 except processes.SchemaWanted as asked:
@@ -439,11 +446,12 @@ class AsyncCtx:
     async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""
         run = self.run
+        check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
         pid = target if isinstance(target, str) else target.id
 
         async def write(row_of: Callable[[Any], Row]) -> Any:
             effect = run.effect_of(row_of("requested"))
-            return await run.store.execute(processes.cancel(pid, reason, grace_ms=run.host.grace_ms, effect=effect))
+            return await run.send(effect, processes.cancel(pid, reason, grace_ms=run.host.grace_ms, effect=effect))
 
         return str(await run.effect("cancel", f"cancel:{pid}", {"reason": reason}, _never, write=write))
 
@@ -452,7 +460,19 @@ class AsyncCtx:
         self.run.check()
         if self.run.signature is None:
             raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")
-        raise ContinueAsNew(self.run.signature.bind(*args, **kwargs))
+        given = self.run.signature.bind(*args, **kwargs)
+        check_size(f"the arguments of {self.run.signature.name}", to_json(given), MAX_PAYLOAD)
+        raise ContinueAsNew(given)
+
+
+def _moment_ms(when: datetime) -> int:
+    try:
+        ms = int(when.timestamp() * 1000)
+    except (AttributeError, OverflowError, ValueError, OSError) as error:
+        raise InvalidDuration(value=when) from error
+    if ms < 0:
+        raise InvalidDuration(value=when)
+    return ms
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from wakeline.arguments import Signature
@@ -21,16 +22,18 @@ from wakeline.causality import ExecutionScope, ProcessScope
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.effects.journal import JournalRow
-from wakeline.errors import LeaseLost, Parked, Stopped, WakelineError
+from wakeline.errors import LeaseLost, Parked, Stopped, StoreError, WakelineError
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.bridge import Bridge
+from wakeline.runtime.containing import contained, contained_on_loop
 from wakeline.runtime.replay import Replay
 from wakeline.store import processes, runs
+from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect, Row
 from wakeline.store.runs import Claim, Wait
-from wakeline.values import from_json, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 from wakeline.waits.identity import WaitIdentity, key_id
 from wakeline.waits.resolutions import Resolution, resolution_of
 
@@ -42,6 +45,7 @@ log = logging.getLogger("wakeline.run")
 current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
 """The run whose body the current code is; a verb that is not its context's would escape its journal."""
 OPEN_AT_ONCE = 256
+PARK_AGAIN_S = 1.0
 
 
 @contextmanager
@@ -187,7 +191,7 @@ class Run:
         """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is recorded, fenced.
 
         ``write`` instead of ``perform``: the store verb that writes the row itself, in its own script. ``lazily``: a success is recorded
-        with the run's next write. A `WakelineError` is recorded and raised again on replay; any other exception is no outcome.
+        with the run's next write. A `WakelineError` that is final is recorded and raised again on replay; any other exception is no outcome.
         """
         envelope = Envelope(kind=kind, name=name, args=args)
         digest = envelope_hash(envelope)
@@ -206,23 +210,25 @@ class Run:
         self._inflight += 1
         self._arm()
         try:
-            if write is not None:
-                outcome = await write(row_of)
-                row_of(outcome)
-                return outcome
-            self.probe.reach(Phase.effect_before_run, self.claim.process_id)
             try:
+                if write is not None:
+                    outcome = await write(row_of)
+                    row_of(outcome)
+                    return outcome
+                self.probe.reach(Phase.effect_before_run, self.claim.process_id)
                 outcome = await perform(key)
+                self.probe.reach(Phase.effect_after_run, self.claim.process_id)
+                made = row_of(outcome)
+                check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
             except WakelineError as error:
-                if error.retryable or isinstance(error, LeaseLost):
+                if error.retryable or isinstance(error, LeaseLost | StoreError):
                     raise
                 await self.record(row_of(None, error))
                 raise
-            self.probe.reach(Phase.effect_after_run, self.claim.process_id)
             if lazily:
-                self._consumed.append(row_of(outcome))
+                self._consumed.append(made)
             else:
-                await self.record(row_of(outcome))
+                await self.record(made)
             return outcome
         except LeaseLost:
             self.end(RunState.LOST)
@@ -252,6 +258,14 @@ class Run:
     def effect_of(self, row: Row | None) -> Effect:
         """The fence, row and consumed rows a store verb writes with itself."""
         return Effect(self.fence, row, self.take_consumed())
+
+    async def send(self, effect: Effect, call: Call[T]) -> T:
+        """A verb that writes an effect. Refused, it wrote nothing: what was consumed travels with the next write."""
+        try:
+            return await self.store.execute(call)
+        except (WakelineError, LookupError):
+            self._consumed = [*effect.consumed, *self._consumed]
+            raise
 
     # -- waits -------------------------------------------------------------------------------------------------------------------
 
@@ -418,10 +432,16 @@ class Run:
         self.probe.reach(Phase.parking, self.claim.process_id)
         labels = list(self._labels.values())
         wait = to_json({"waits": labels[:32]} | ({"total": len(labels)} if len(labels) > 32 else {}))
+        consumed = self.take_consumed()
         try:
-            answer = await self.store.execute(processes.park(self.fence, list(self._groups), wait, self.take_consumed()))
+            answer = await self.store.execute(processes.park(self.fence, list(self._groups), wait, consumed))
         except LeaseLost:
             self.end(RunState.LOST)
+            return
+        except StoreError as error:
+            log.warning("%s could not be parked, which is tried again: %s", self.claim.process_id, error)
+            self._consumed = [*consumed, *self._consumed]
+            self._timer = asyncio.get_running_loop().call_later(PARK_AGAIN_S, self._park_soon)
             return
         finally:
             self._parking = None
@@ -461,12 +481,13 @@ class Run:
 
     async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
+        code = partial(function, *args, **kwargs)
         with outside_body():
             if inspect.iscoroutinefunction(function):
-                return await function(*args, **kwargs)
+                return await contained_on_loop(code)
             if self.bridge is not None:
-                return await self.bridge.call(lambda: function(*args, **kwargs))
-            return await asyncio.to_thread(function, *args, **kwargs)
+                return await self.bridge.call(partial(contained, code))
+            return await asyncio.to_thread(contained, code)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that belongs to this run and is cancelled with it."""

@@ -22,15 +22,15 @@ from wakeline.errors import (
     HeadConflict,
     LeaseLost,
     Parked,
-    ProcessEnded,
+    ParkSwallowed,
+    PayloadTooLarge,
     ReplayMismatch,
-    Stopped,
+    StepFailed,
     StoreError,
     ToolFailed,
     UnknownAgent,
     UnknownName,
     WaitCancelled,
-    WakelineError,
 )
 from wakeline.names import split_session_id
 from wakeline.phases import Phase, Probe
@@ -40,6 +40,7 @@ from wakeline.processes.outputs import to_json as output_json
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.calling import call_tool
+from wakeline.runtime.containing import contained, contained_on_loop, described
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
 from wakeline.runtime.run import Host, Run, RunState, current_run, outside_body
 from wakeline.runtime.turn import AsyncTurn
@@ -47,13 +48,12 @@ from wakeline.store import processes, runs, sessions
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import TurnCommit
 from wakeline.store.runs import Claim
-from wakeline.values import check_size, from_json, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 
 log = logging.getLogger("wakeline.runner")
 UNKNOWN_CODE_DELAY_MS = 5_000
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
 UNLOAD_S = 2.0
-MAX_PAYLOAD = 8 * 1024 * 1024
 
 
 class Runner:
@@ -131,10 +131,10 @@ class Runner:
 
     async def _call(self, run: Run, code: Callable[[], Any]) -> Any:
         if run.bridge is None:
-            return await code()
+            return await contained_on_loop(code)
         loop = asyncio.get_running_loop()
         # With this task's context: what is running here is known in the body's thread too.
-        return await loop.run_in_executor(self._threads, copy_context().run, code)
+        return await loop.run_in_executor(self._threads, copy_context().run, partial(contained, code))
 
     # -- one run -----------------------------------------------------------------------------------------------------------------
 
@@ -168,11 +168,12 @@ class Runner:
         while run.defers:
             function, args, kwargs = run.defers.pop()
             try:
+                code = partial(function, *args, **kwargs)
                 with outside_body():
                     if inspect.iscoroutinefunction(function):
-                        await function(*args, **kwargs)
+                        await contained_on_loop(code)
                     else:
-                        await self._call_deferred(run, partial(function, *args, **kwargs))
+                        await self._call_deferred(run, partial(contained, code))
             except Exception:
                 log.exception("%s: a deferred call failed; the others still run", run.claim.process_id)
 
@@ -186,7 +187,7 @@ class Runner:
             for other in [task, *run.tasks]:
                 other.cancel()
         done, _ = await asyncio.wait([task], timeout=UNLOAD_S if run.bridge is None or run.state is RunState.PARKED else 0.05)
-        if done and run.bridge is not None and run.state is RunState.PARKED and self._swallowed(run, task):
+        if run.bridge is not None and run.state is RunState.PARKED and self._swallowed(run, task):
             return await self._park_swallowed(run)
         if done and not task.cancelled():
             task.exception()
@@ -195,74 +196,76 @@ class Runner:
         return str(run.state.value)
 
     def _swallowed(self, run: Run, task: asyncio.Task[Any]) -> bool:
-        return run.swallowed or (not task.cancelled() and task.exception() is None)
+        return run.swallowed or (task.done() and not task.cancelled() and task.exception() is None)
 
     async def _park_swallowed(self, run: Run) -> str:
-        output = Failure(
-            failure_class="execution",
-            code="park_swallowed",
-            message="the body caught the park (a BaseException) and went on; let it pass, and put compensation into ctx.defer",
-        )
+        swallowed = ParkSwallowed(process_id=run.claim.process_id)
+        output = Failure(failure_class="execution", code=swallowed.code, message=str(swallowed))
         await self._store.execute(processes.finish(run.claim.process_id, "failed", output_json(output), fence=run.fence, swallowed=True))
         return "finished"
 
     async def _outcome(self, run: Run, task: asyncio.Task[Any]) -> str:
         for other in run.tasks - {task}:
             other.cancel()
-        try:
-            value = task.result()
-            return await self._finish(run, Success(value=value))
-        except Parked:
-            return "parked"
-        except (Stopped, asyncio.CancelledError):
-            if run.state is RunState.LOST:
-                return "lost"
-            return await self._release(run.claim, run)
-        except ContinueAsNew as again:
-            await self._continue(run, again)
-            return "continued"
-        except LeaseLost:
-            return "lost"
-        except (UnknownName, UnknownAgent):
-            if run.registration.input.type == "session_turn":
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            try:
+                return await self._finish(run, Success(value=task.result()))
+            except StoreError:
                 raise
-            return await self._finish(run, self._failure(run, task.exception()))
-        except HeadConflict:
-            return await self._retry(run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first"))
-        except StoreError:
-            raise
-        except ReplayMismatch as mismatch:
-            log.error("%s: %s", run.claim.process_id, mismatch)
-            return await self._retry(run, Failure(failure_class="internal", code=mismatch.code, message=str(mismatch)))
-        except BaseException as error:  # noqa: BLE001 - the seam to user code: whatever it raised becomes a typed outcome
-            return await self._raised(run, error)
+            except Exception as unusable:  # noqa: BLE001 - what the body returned is no JSON, or too large: its own fault
+                error = unusable
+        return await self._ended(run, error)
+
+    async def _ended(self, run: Run, error: BaseException) -> str:
+        """The seam to user code: whatever it raised becomes a typed outcome."""
+        match error:
+            case ContinueAsNew():
+                await self._continue(run, error)
+                return "continued"
+            case ControlFlow() | asyncio.CancelledError() if run.state is RunState.RUNNING and not run.stopping:
+                # Nothing asked the body to leave. Handed back, it would only do so again, for ever.
+                return await self._raised(run, error)
+            case Parked():
+                return "parked"
+            case ControlFlow() | asyncio.CancelledError():
+                return "lost" if run.state is RunState.LOST else await self._release(run.claim, run)
+            case LeaseLost():
+                return "lost"
+            case StoreError():
+                raise error
+            case ReplayMismatch():
+                log.error("%s: %s", run.claim.process_id, error)
+                return await self._retry(run, Failure(failure_class="internal", code=error.code, message=str(error)))
+            case _:
+                return await self._raised(run, error)
 
     async def _raised(self, run: Run, error: BaseException) -> str:
         if run.cancelled and isinstance(error, WaitCancelled | ToolFailed):
             return await self._finish(run, CancelledOutput(message=str(error)))
-        failure = self._failure(run, error)
+        failure = self._failure(error)
         log.info("%s failed: %s", run.claim.process_id, failure.message, exc_info=error)
         if isinstance(run.registration.input, SessionTurn):
             return await self._retry(run, failure)
         return await self._finish(run, failure)
 
-    def _failure(self, run: Run, error: BaseException | None) -> Failure:
-        if isinstance(error, ToolFailed):
-            return Failure(failure_class=cast("FailureClass", error.failure_class), code=error.failure_code, message=error.failure_message)
-        if isinstance(error, ProcessEnded):
-            return Failure(failure_class="execution", code=error.code, message=str(error))
-        code = error.code if isinstance(error, WakelineError) else type(error).__name__
-        return Failure(failure_class="execution", code=code, message=str(error) or code)
+    def _failure(self, error: BaseException) -> Failure:
+        code, message = described(error)
+        match error:
+            case ToolFailed():
+                return Failure(failure_class=cast("FailureClass", error.failure_class), code=error.failure_code, message=error.failure_message)
+            case StepFailed():
+                return Failure(failure_class="execution", code=error.failure_code, message=message)
+            case PayloadTooLarge():
+                return Failure(failure_class="resource_limit", code=code, message=message)
+            case _:
+                return Failure(failure_class="execution", code=code, message=message)
 
     # -- how a run ends ----------------------------------------------------------------------------------------------------------
 
     async def _finish(self, run: Run, output: AwaitOutput) -> str:
         text = output_json(output)
-        try:
-            check_size(f"the result of {run.claim.process_id}", text, MAX_PAYLOAD)
-        except WakelineError as error:
-            output = Failure(failure_class="resource_limit", code=error.code, message=str(error))
-            text = output_json(output)
+        check_size(f"the result of {run.claim.process_id}", text, MAX_PAYLOAD)
         status = "completed" if isinstance(output, Success) else "cancelled" if isinstance(output, CancelledOutput) else "failed"
         run.probe.reach(Phase.finishing, run.claim.process_id)
         commit = self._commit(run, output) if run.turn is not None and isinstance(output, Success) else None

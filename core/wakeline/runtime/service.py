@@ -5,7 +5,6 @@ Invariant: types are checked here before anything is sent, so bad input loses no
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,13 +13,13 @@ from typing import Any
 from wakeline import arguments
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
-from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidArguments, ReservedEvent, UndeclaredEvent
-from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_signal_name, signal_event_type, signal_replay_key
-from wakeline.processes.events import materialise
+from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidId, UndeclaredEvent
+from wakeline.names import SIGNAL_PREFIX, check_key, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, schema_hash
+from wakeline.runtime.emitting import check_producer_type, occurrence
 from wakeline.runtime.looking import Looking, Status, status_of
 from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.sessions import SessionVerbs, address_of
@@ -29,12 +28,12 @@ from wakeline.store import processes, runs
 from wakeline.store.calls import Program
 from wakeline.store.processes import Registered, SchemaWanted, SessionAddress, Signalled, StaleIncarnation
 from wakeline.tools.tool import Tool
-from wakeline.values import canonical_json, check_size, from_json, to_json
+from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, to_json
 from wakeline.waits.keys import decode_token
 from wakeline.waits.resolutions import Ok
 from wakeline.waits.resolutions import to_json as resolution_json
 
-MAX_PAYLOAD = 8 * 1024 * 1024
+MAX_REASON = 64 * 1024
 CACHED_TYPES = 10_000
 
 
@@ -44,6 +43,8 @@ def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAdd
         return None, target == "end"
     if isinstance(target, str):
         return address_of(target, namespace), True
+    if not hasattr(target, "queue"):
+        raise InvalidId(kind="wake target", value=target, grammar="a session, or <agent>/<key>")
     return address_of(target.id, namespace, target.queue), True
 
 
@@ -109,7 +110,7 @@ class Service(Looking):
         data = arguments.dump(payload, what=f"signal {name}")
         body = to_json(data)
         check_size(f"signal {name}", body, MAX_PAYLOAD)
-        signal_id = key or secrets.token_hex(12)
+        signal_id = check_key(key, "signal id") if key is not None else secrets.token_hex(12)
         while True:
             registration = yield from self._types_of(process_id)
             checked = self._check_signal(registration, event_type, data)
@@ -146,28 +147,20 @@ class Service(Looking):
 
     def emit(self, process_id: str, event_type: str, payload: Any, key: str | None, *, external: bool) -> Program[int]:
         """Append an event to a process from outside it."""
-        if event_type in LIFECYCLE_TYPES:
-            raise ReservedEvent(event_type=event_type)
-        data = arguments.dump(payload, what=f"event {event_type}")
-        body = to_json(data)
-        check_size(f"event {event_type}", body, MAX_PAYLOAD)
+        check_producer_type(event_type)
+        replay_key = check_key(key, "key of an event") if key is not None else f"emit:{secrets.token_hex(12)}"
         while True:
             registration = yield from self._types_of(process_id)
-            declared = registration.event_type(event_type)
-            if declared is None:
-                raise UndeclaredEvent(process_id=process_id, event_type=event_type, declared=sorted(t.name for t in registration.event_types))
-            check_payload(declared.payload_schema, data, event_type)
-            meaning = materialise(declared, data)
-            wake = processes.WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
+            event = occurrence(registration, event_type, payload)
             try:
                 done = yield processes.append(
                     process_id,
                     event_type,
-                    body,
+                    event.text,
                     incarnation=registration.incarnation,
-                    replay_key=key or f"emit:{secrets.token_hex(12)}",
-                    canonical=canonical_json(data),
-                    wake=wake,
+                    replay_key=replay_key,
+                    canonical=canonical_json(event.data),
+                    wake=event.wake,
                     external=external,
                 )
                 return int(done.sequence)
@@ -176,6 +169,7 @@ class Service(Looking):
 
     def cancel(self, process_id: str, reason: str) -> Program[str]:
         """Ask a process to end; its status as of now."""
+        check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
         status = yield processes.cancel(process_id, reason, grace_ms=self._grace_ms)
         return str(status)
 
@@ -193,7 +187,7 @@ class Service(Looking):
 
     def fail_external(self, process_id: str, code: str, message: str) -> Program[int]:
         """Report failure of outside work."""
-        return self.finish_external(process_id, Failure("external", code, message))
+        return self.finish_external(process_id, Failure("external", check_key(code, "failure code"), check_text("the message", message)))
 
     def resolve(self, secret: bytes, token: str, value: Any) -> Program[bool]:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""
@@ -207,12 +201,4 @@ class Service(Looking):
         return bool(done.accepted)
 
 
-def json_arguments(body: Engine[..., Any] | Tool[..., Any], text: str) -> dict[str, Any]:
-    """Arguments given as JSON text; raises `InvalidArguments`."""
-    try:
-        return body.signature.bind_json(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise InvalidArguments(name=body.name, reason=f"not JSON: {error}") from error
-
-
-__all__ = ["Service", "Status", "address_of", "json_arguments", "status_of", "wake_of"]
+__all__ = ["Service", "Status", "address_of", "status_of", "wake_of"]

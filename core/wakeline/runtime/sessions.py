@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from wakeline import arguments
 from wakeline.errors import WaitTimeout
-from wakeline.names import split_session_id
+from wakeline.names import check_key, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
 from wakeline.store import sessions
@@ -21,9 +21,8 @@ from wakeline.store.keys import queue_name
 from wakeline.store.processes import SessionAddress
 from wakeline.store.sessions import SessionView
 from wakeline.tools.tool import Duration
-from wakeline.values import canonical_json, check_size, from_json, parse_duration, to_json
+from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, from_json, parse_duration, to_json
 
-MAX_PAYLOAD = 8 * 1024 * 1024
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 500
 
 
@@ -53,6 +52,8 @@ class SessionVerbs:
 
     def send(self, session: str, queue: str | None, text: Any, key: str | None) -> Program[int]:
         """Put input into a session's inbox; its number there."""
+        if key is not None:
+            check_key(key, "key of an input")
         data = arguments.dump(text, what="the input")
         body = to_json({"kind": "input", "input": data, "at_ms": self._now_ms()})
         check_size("the input", body, MAX_PAYLOAD)

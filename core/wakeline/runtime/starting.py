@@ -1,4 +1,4 @@
-"""From a body and its arguments to a registration: the one place where a start is put together.
+"""From a body and its arguments to a registration: the one place where a start is put together and checked.
 
 Invariant: provenance of a child is its parent's chain (originator and wake target), never the parent's ephemeral scope; callers cannot give it.
 """
@@ -7,19 +7,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from wakeline.arguments import dump
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
 from wakeline.engines.engine import Engine
-from wakeline.names import check_process_id, check_queue, new_incarnation, new_process_id
+from wakeline.errors import InvalidArguments
+from wakeline.names import check_key, check_process_id, check_queue, new_incarnation, new_process_id
 from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
+from wakeline.processes.lease import MAX_ATTEMPTS
 from wakeline.processes.registration import Registration, prepare
 from wakeline.runtime.options import Options
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool
-from wakeline.values import check_size, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
-MAX_PAYLOAD = 8 * 1024 * 1024
+MAX_LABELS = 64 * 1024
 ENVIRONMENT = "process-env:sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 """The empty execution environment (sha256 of `{}`): captured environments are the execution-context issue's."""
+
+
+def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for what cannot be started at all."""
+    if not isinstance(body, (Tool, Engine)):
+        raise InvalidArguments(name="start", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}")
+    return body.signature.bind(*args, **kwargs)
 
 
 def registration_of(
@@ -37,9 +47,11 @@ def registration_of(
     wake_end: bool = False,
 ) -> Registration:
     """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`."""
-    pid = options.id or process_id or new_process_id()
+    pid = options.id if options.id is not None else process_id or new_process_id()
     check_process_id(pid, system=options.id is None)
-    check_size(f"the arguments of {body.name}", to_json(arguments), MAX_PAYLOAD)
+    what = f"the arguments of {body.name}"
+    check_size(what, to_json(arguments, what), MAX_PAYLOAD)
+    check_size("the labels", to_json(options.labels, "the labels"), MAX_LABELS)
     process_input: ToolCall | EngineInput
     max_attempts, recovery = options.max_attempts, options.recovery
     if isinstance(body, Tool):
@@ -48,7 +60,7 @@ def registration_of(
             recovery = "owner_bound"
     else:
         process_input = EngineInput(kind=body.name, payload=arguments)
-    queue = options.queue or body.queue
+    queue = options.queue if options.queue is not None else body.queue
     own_deadline = options.ms("deadline")
     deadline = now_ms + own_deadline if own_deadline is not None else None
     if parent is not None and parent.deadline_ms is not None:
@@ -62,8 +74,8 @@ def registration_of(
         wake_target=wake_target,
         wake_end=wake_end,
         recovery=recovery or "rerunnable",
-        max_attempts=max_attempts or 5,
-        queue=queue_name(namespace, check_queue(queue) if queue else None),
+        max_attempts=max_attempts if max_attempts is not None else MAX_ATTEMPTS,
+        queue=queue_name(namespace, check_queue(queue) if queue is not None else None),
         deadline_ms=deadline,
         attempt_timeout_ms=options.ms("attempt_timeout"),
         queue_timeout_ms=options.ms("queue_timeout"),
@@ -77,11 +89,14 @@ def registration_of(
 
 def external_registration(name: str, options: Options, *, namespace: str, metadata: Any, wake_target: SessionScope | None) -> Registration:
     """The registration of work that runs elsewhere and is reported from there."""
-    pid = options.id or new_process_id()
+    pid = options.id if options.id is not None else new_process_id()
     check_process_id(pid)
+    what = "the metadata"
+    described = {"name": check_key(name, "name")} | dump(metadata or {}, dict[str, Any], what)
+    check_size(what, to_json(described, what), MAX_PAYLOAD)
     return prepare(
         id=pid,
-        input=ExternalInput(metadata={"name": name} | (metadata or {})),
+        input=ExternalInput(metadata=described),
         event_types=(),
         provenance=Provenance(originator=HostOriginator(), caused_by=None),
         env_ref=None,

@@ -10,17 +10,18 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, get_args
 
-from wakeline.arguments import Signature
-from wakeline.errors import WrongVerb
-from wakeline.names import check_name
+from wakeline.arguments import Signature, check_body
+from wakeline.errors import BodyInvalid, WrongVerb
+from wakeline.names import check_name, check_queue
 from wakeline.tools.definition import Policy, RetryPolicy
 from wakeline.values import parse_duration
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Duration = timedelta | int | float | str
+MOST_RETRIES = 1_000
 
 
 class Tool(Generic[P, R]):
@@ -38,15 +39,28 @@ class Tool(Generic[P, R]):
         timeout: Duration | None = None,
         queue: str | None = None,
     ) -> None:
-        self.name = check_name(name or function.__name__, "tool")
+        self.name = check_name(name if name is not None else function.__name__, "tool")
+        check_body(self.name, function)
         self.function = function
         self.signature = Signature(self.name, function)
         self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))
         self.timeout_ms = parse_duration(timeout) if timeout is not None else None
-        self.queue = queue
+        for reason in self._complaints():
+            raise BodyInvalid(name=self.name, reason=reason)
+        self.queue = check_queue(queue) if queue is not None else None
         self.is_async = inspect.iscoroutinefunction(function)
         self.__name__ = self.name
         self.__doc__ = function.__doc__
+
+    def _complaints(self) -> list[str]:
+        found: list[str] = []
+        if self.retry.policy not in get_args(Policy):
+            found.append(f"its policy is {self.retry.policy!r}, it has to be one of {', '.join(get_args(Policy))}")
+        if not isinstance(self.retry.retries, int) or not 0 <= self.retry.retries <= MOST_RETRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
+            found.append(f"its retries are {self.retry.retries!r}, they have to be 0 to {MOST_RETRIES}")
+        if self.timeout_ms == 0:
+            found.append("its timeout is 0, so no try could end; leave it out for none")
+        return found
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         result: R = self.function(*args, **kwargs)

@@ -93,5 +93,5 @@ def decode_token(secret: bytes, token: str) -> TokenClaims:
             raise AwaitEventUnknownOrRevoked()
         values: Any = from_json(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
         return TokenClaims(*values)
-    except (ValueError, TypeError, InvalidPayload) as error:
+    except (ValueError, TypeError, AttributeError, InvalidPayload) as error:
         raise AwaitEventUnknownOrRevoked() from error

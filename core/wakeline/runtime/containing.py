@@ -1,0 +1,65 @@
+"""The seam to user code: what a body, a step or a tool raises ends that one thing, never the worker, and can always be recorded.
+
+Invariant: control flow and a cancel that was asked for pass through as they are; everything else leaves as an `Exception`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from wakeline.errors import WakelineError
+
+T = TypeVar("T")
+LONGEST_CODE, LONGEST_MESSAGE = 128, 10_000
+
+
+class Escaped(Exception):
+    """What user code raised and neither a task nor a future can carry: it would end the event loop, get lost, or look like a cancel."""
+
+    def __init__(self, original: BaseException) -> None:
+        super().__init__(original)
+        self.original = original
+
+
+def contained(code: Callable[[], T]) -> T:
+    """Calls user code in a thread. Raises `Escaped` for `SystemExit` and its like."""
+    try:
+        return code()
+    except (SystemExit, KeyboardInterrupt, StopIteration, asyncio.CancelledError) as error:
+        # Nothing can cancel a thread, so whoever raised that last one made it up; a future would forget a StopIteration, and wait for ever.
+        raise Escaped(error) from error
+
+
+async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
+    """Awaits user code. Raises `Escaped` for `SystemExit` and its like, and for a `CancelledError` that nobody asked for."""
+    try:
+        return await code()
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise Escaped(error) from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise Escaped(error) from error
+
+
+def described(error: BaseException) -> tuple[str, str]:
+    """Code and message of whatever was raised, fit to be recorded: bounded, without lone surrogates, also where its own text cannot be had."""
+    if isinstance(error, Escaped):
+        error = error.original
+    name = type(error).__name__
+    own = getattr(error, "code", None)
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide that something failed
+        message = f"{name} (it cannot be shown as text)"
+    code = own if isinstance(error, WakelineError) or (isinstance(own, str) and own) else name
+    return _fit(str(code), LONGEST_CODE), _fit(message or name, LONGEST_MESSAGE)
+
+
+def _fit(text: str, longest: int) -> str:
+    if len(text) > longest:
+        text = f"{text[:longest]}… ({len(text)} characters)"
+    return text.encode("utf-8", "backslashreplace").decode()

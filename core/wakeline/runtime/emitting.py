@@ -1,0 +1,50 @@
+"""An event as a producer asks for it: a body, the code of a tool, someone outside.
+
+Invariant: type, schema and size are checked here, before anything is sent; what the event means is decided with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline import arguments
+from wakeline.errors import ReservedEvent, UndeclaredEvent
+from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type
+from wakeline.processes.events import materialise
+from wakeline.processes.registration import Registration
+from wakeline.processes.schema import check_payload
+from wakeline.store.processes import WakeText
+from wakeline.values import MAX_PAYLOAD, check_size, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One event that may be appended: its type, its payload as JSON data and text, the wake it means."""
+
+    type: str
+    data: Any
+    text: str
+    wake: WakeText | None = None
+
+
+def check_producer_type(event_type: str) -> str:
+    """The event type, if producers may write it at all; raises `InvalidId`, `ReservedEvent`."""
+    # A signal has to find its wait or the mailbox: only the verb does that.
+    if check_event_type(event_type) in LIFECYCLE_TYPES or event_type.startswith(SIGNAL_PREFIX):
+        raise ReservedEvent(event_type=event_type)
+    return event_type
+
+
+def occurrence(registration: Registration, event_type: str, payload: Any) -> Occurrence:
+    """An event of a process; raises `InvalidId`, `ReservedEvent`, `UndeclaredEvent`, `PayloadSchemaMismatch`, `InvalidPayload`, `PayloadTooLarge`."""
+    declared = registration.event_type(check_producer_type(event_type))
+    if declared is None:
+        raise UndeclaredEvent(process_id=registration.id, event_type=event_type, declared=sorted(t.name for t in registration.event_types))
+    what = f"event {event_type}"
+    data = arguments.dump(payload, what=what)
+    text = to_json(data)
+    check_size(what, text, MAX_PAYLOAD)
+    check_payload(declared.payload_schema, data, what)
+    meaning = materialise(declared, data)
+    return Occurrence(event_type, data, text, WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None)
