@@ -1,4 +1,5 @@
-"""Everything a fresh clone needs, with nothing but python >= 3.11: `python3 dev.py demo`, `python3 dev.py test`, `python3 dev.py check`.
+"""Everything a fresh clone needs, with nothing but python >= 3.11: `python3 dev.py demo`, `python3 dev.py test`, `python3 dev.py check`,
+`python3 dev.py bench`.
 
 Invariant: the first command builds `.venv` from requirements.lock (hashes checked); after that nothing touches the network.
 """
@@ -23,6 +24,7 @@ COMMANDS: dict[str, list[list[str]]] = {
         ["-m", "pyright"],
         ["-c", "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint())"],
     ],
+    "bench": [["-m", "benchmarks"]],
     "setup": [],
 }
 COMMANDS["check"] = [*COMMANDS["lint"], *COMMANDS["demo"], *COMMANDS["test"]]

@@ -1,0 +1,74 @@
+"""A private server with AOF, worker processes under their supervisor, and figures with their spread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from wakeline import App
+from wakeline.embedded import PrivateServer
+from wakeline.store import fleet
+from wakeline.store.calls import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row: what, its unit, and every value it had."""
+
+    name: str
+    unit: str
+    values: Sequence[float]
+
+    def row(self) -> str:
+        """Name, median and spread."""
+        digits = 0 if statistics.median(self.values) >= 100 else 2
+        low, high = min(self.values), max(self.values)
+        return f"| {self.name} | {statistics.median(self.values):,.{digits}f} | {low:,.{digits}f} to {high:,.{digits}f} | {self.unit} |"
+
+
+@contextmanager
+def workers(server: PrivateServer, target: str, processes: int) -> Generator[None]:
+    """Worker processes that serve the app; they have taken their places when the block begins."""
+    env = os.environ | {"WAKELINE_REDIS_URL": server.url, "WAKELINE_LOG": "WARNING"}
+    code = f"import sys; from wakeline_workers.supervisor import run; sys.exit(run({target!r}, {processes}))"
+    child = subprocess.Popen([sys.executable, "-c", code], env=env)
+    try:
+        yield
+    finally:
+        child.terminate()
+        child.wait(30)
+
+
+def until(look: Callable[[], bool], seconds: float = 60) -> None:
+    """Waits for what must come; raises TimeoutError when it does not."""
+    end = time.monotonic() + seconds
+    while not look():
+        if time.monotonic() > end:
+            raise TimeoutError("the work was not done in time")
+        time.sleep(0.005)
+
+
+def count(app: App, status: str) -> int:
+    """How many processes have a status."""
+    return app.store.execute(fleet.read_fleet(app.queues)).counts[status]
+
+
+async def many(n: int, one: Callable[[int], Awaitable[object]], *, at_once: int = 256) -> None:
+    """Runs ``one`` for 0 … n-1, at most ``at_once`` at a time."""
+    numbers = iter(range(n))
+
+    async def take() -> None:
+        for i in numbers:
+            await one(i)
+
+    await asyncio.gather(*(take() for _ in range(at_once)))
+
+
+__all__ = ["Call", "Figure", "count", "many", "until", "workers"]
