@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wakeline.errors import InvalidDuration, SettingsInvalid
-from wakeline.values import parse_duration
+from wakeline.values import format_duration, parse_duration
 
 URLS = ("WAKELINE_REDIS_URL", "REDIS_TLS_URL", "REDIS_URL", "REDISTOGO_URL", "REDISCLOUD_URL")
 DURATIONS = {
@@ -24,6 +24,9 @@ DURATIONS = {
     "retention_ms": 7 * 86_400_000,
     "tombstone_ms": 7 * 86_400_000,
 }
+
+SHORTEST_TOMBSTONE_MS = 3_600_000
+FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,13 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Settings of an environment; raises `SettingsInvalid` naming the variable."""
         env = os.environ if environ is None else environ
-        values: dict[str, Any] = {name: _duration(env, f"WAKELINE_{name[:-3].upper()}", default) for name, default in DURATIONS.items()}
+        values: dict[str, Any] = {name: _duration(env, _variable(name), default) for name, default in DURATIONS.items()}
+        _check_durations(values)
         tls = env.get("WAKELINE_TLS", "auto")
         if tls not in ("auto", "verify", "none"):
             raise SettingsInvalid(name="WAKELINE_TLS", value=tls, reason="it is one of auto, verify, none")
         text = env.get("WAKELINE_CONCURRENCY", "64")
-        if not text.isdigit() or int(text) < 1:
+        if not text.isdecimal() or int(text) < 1:
             raise SettingsInvalid(name="WAKELINE_CONCURRENCY", value=text, reason="it is a number from 1")
         return cls(
             url=next((env[name] for name in URLS if env.get(name)), None),
@@ -65,7 +69,7 @@ class Settings:
             rq_prefix=env.get("RQ_KEY_PREFIX", "rq"),
             app=env.get("WAKELINE_APP"),
             concurrency=int(text),
-            allow_eviction=env.get("WAKELINE_ALLOW_EVICTION", "") in ("1", "true", "yes"),
+            allow_eviction=_flag(env, "WAKELINE_ALLOW_EVICTION"),
             on_dyno="DYNO" in env,
             **values,
         )
@@ -76,7 +80,31 @@ class Settings:
             return {}
         if self.tls == "none" or (self.tls == "auto" and self.on_dyno):
             return {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-        return {}
+        return {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+
+
+def _variable(name: str) -> str:
+    return f"WAKELINE_{name[:-3].upper()}"
+
+
+def _check_durations(values: Mapping[str, int]) -> None:
+    """Raises `SettingsInvalid` for times with which a fleet would take its own work away, or run it twice."""
+    lease, beat, tombstone = values["lease_ms"], values["beat_ms"], values["tombstone_ms"]
+    if beat < 1:
+        raise SettingsInvalid(name="WAKELINE_BEAT", value=format_duration(beat), reason="a worker has to beat less often than all the time")
+    if lease < 2 * beat:
+        reason = f"a lease has to outlast two heartbeats, which are {format_duration(beat)} apart (WAKELINE_BEAT), or workers lose what they run"
+        raise SettingsInvalid(name="WAKELINE_LEASE", value=format_duration(lease), reason=reason)
+    if tombstone < SHORTEST_TOMBSTONE_MS:
+        reason = "at least 1h; without its tombstone a late resend of a start would run again"
+        raise SettingsInvalid(name="WAKELINE_TOMBSTONE", value=format_duration(tombstone), reason=reason)
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    value = env.get(name, "").lower()
+    if value not in FLAGS:
+        raise SettingsInvalid(name=name, value=env[name], reason=f"it is one of {', '.join(filter(None, FLAGS))}")
+    return FLAGS[value]
 
 
 def _duration(env: Mapping[str, str], name: str, default: int) -> int:
@@ -85,4 +113,4 @@ def _duration(env: Mapping[str, str], name: str, default: int) -> int:
     try:
         return parse_duration(env[name])
     except InvalidDuration as error:
-        raise SettingsInvalid(name=name, value=env[name], reason=str(error)) from error
+        raise SettingsInvalid(name=name, value=env[name], reason=str(error).rstrip(".")) from error

@@ -6,11 +6,12 @@ Invariant: a reply lost on the way is asked for again with the same arguments; e
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -19,15 +20,18 @@ import redis.asyncio
 from redis import exceptions as rex
 
 from wakeline.clock import Clock, ServerClock
-from wakeline.errors import EvictionPolicyRefused, RedisUnavailable
+from wakeline.errors import RedisUnavailable, StoreError
 from wakeline.store import keys, scripts
 from wakeline.store.calls import Call, Change, Pause, Program
-from wakeline.store.connection import BLOCK_MS, Backend, translate, typed_errors
-from wakeline.values import to_json
+from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
+from wakeline.values import as_text, check_size
 
+log = logging.getLogger("wakeline.store")
 T = TypeVar("T")
 FORMAT = "1"
 """Version of the key layout; raised when an older release could no longer read what a newer one writes."""
+MAX_CALL = 256 * 1024 * 1024
+"""Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 LOOK_AGAIN_MS = 200
 """Longest pause of an awaited `Change`: the price of a hint that nobody sends to an event loop."""
 
@@ -56,20 +60,21 @@ class Counter:
         self.counts[name] = self.counts.get(name, 0) + n
 
 
-def _argv(address: Address, call: Call[Any]) -> list[str]:
-    args: Mapping[str, Any] = {k: v for k, v in call.args.items() if v is not None}
-    return [f"{address.prefix}meta", address.clock.script_time(), address.prefix, address.rq_prefix, to_json(args)]
+def _encode(call: Call[Any]) -> str:
+    """The arguments as JSON text; raises `InvalidPayload`, and `PayloadTooLarge` for what no server would take: it would hang up, at every resend."""
+    what = f"The arguments of {call.script}"
+    text = as_text({k: v for k, v in call.args.items() if v is not None}, what)
+    check_size(what, text, MAX_CALL)
+    return text
+
+
+def _argv(address: Address, args: str) -> list[str]:
+    return [f"{address.prefix}meta", address.clock.script_time(), address.prefix, address.rq_prefix, args]
 
 
 def _open_call(address: Address) -> Call[tuple[bytes, str, str]]:
     args = {"secret": secrets.token_hex(32), "format": FORMAT, "rq": address.rq_prefix}
     return Call("namespace_open", args, lambda reply: (bytes.fromhex(reply[0]), reply[1], reply[2]))
-
-
-def _check_eviction(info: Mapping[str, Any], allow: bool) -> None:
-    policy = info.get("maxmemory_policy")
-    if policy and policy != "noeviction" and not allow:
-        raise EvictionPolicyRefused(policy=policy)
 
 
 class SyncStore:
@@ -89,15 +94,21 @@ class SyncStore:
         """The redis-py client of this OS process: a forked child gets its own."""
         with self._lock:
             if self._client is None or self._pid != os.getpid():
-                self._client, self._pid = self.backend.sync(), os.getpid()
-                self._open(self._client)
+                client = self.backend.sync()
+                # Kept only when it was checked: after a failure the next use looks again.
+                self._secret = self._open(client)
+                self._client, self._pid = client, os.getpid()
             return self._client
 
-    def _open(self, client: redis.Redis) -> None:
-        with typed_errors("namespace_open"):
-            if self.backend.real:
-                _check_eviction(cast("Any", client).info("memory"), self.address.allow_eviction)
-            self._secret = self._send(client, _open_call(self.address))[0]
+    def _open(self, client: redis.Redis) -> bytes:
+        try:
+            with first_contact(self.backend), typed_errors("namespace_open"):
+                if self.backend.real:
+                    check_server(cast("Any", client).info(), allow_eviction=self.address.allow_eviction)
+                return self._send(client, _open_call(self.address))[0]
+        except BaseException:
+            client.close()
+            raise
 
     @property
     def secret(self) -> bytes:
@@ -121,7 +132,7 @@ class SyncStore:
 
     def _send(self, client: redis.Redis, call: Call[T]) -> T:
         script = scripts.load(call.script)
-        argv = _argv(self.address, call)
+        argv = _argv(self.address, _encode(call))
         send: Callable[..., Any] = cast("Any", client).execute_command
         with typed_errors(call.script):
             self.sent.add(call.script)
@@ -167,6 +178,15 @@ class SyncStore:
             self._client = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """A call that waits for the next write: its arguments as text, and who is told the reply."""
+
+    call: Call[Any]
+    args: str
+    reply: asyncio.Future[Any]
+
+
 class AsyncStore:
     """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write.
 
@@ -179,7 +199,8 @@ class AsyncStore:
         self.patient = patient
         self.sent = Counter({})
         self._client: redis.asyncio.Redis | None = None
-        self._queue: list[tuple[Call[Any], asyncio.Future[Any]]] = []
+        self._away = False
+        self._queue: list[_Queued] = []
         self._flushing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
         self._secret: bytes | None = None
@@ -196,13 +217,14 @@ class AsyncStore:
             script = scripts.load(call.script)
             while True:
                 try:
-                    with typed_errors(call.script):
+                    with first_contact(self.backend), typed_errors(call.script):
                         if self.backend.real:
-                            _check_eviction(await untyped.info("memory"), self.address.allow_eviction)
-                        reply = await untyped.execute_command("EVAL", script.text, 1, *_argv(self.address, call))
+                            check_server(await untyped.info(), allow_eviction=self.address.allow_eviction)
+                        reply = await untyped.execute_command("EVAL", script.text, 1, *_argv(self.address, _encode(call)))
                     break
-                except RedisUnavailable:
-                    if not self.patient:
+                except StoreError as error:
+                    if not self._waits_for(error):
+                        await client.aclose()
                         raise
                     await asyncio.sleep(0.5)
             self._client = client
@@ -223,7 +245,8 @@ class AsyncStore:
         if self._secret is None:
             await self.open()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append((call, future))
+        # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same write.
+        self._queue.append(_Queued(call, _encode(call), future))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         return call.decode(await future)
@@ -235,41 +258,57 @@ class AsyncStore:
             batch, self._queue = self._queue[:512], self._queue[512:]
             await self._send(batch)
 
-    async def _send(self, batch: list[tuple[Call[Any], asyncio.Future[Any]]]) -> None:
+    def _waits_for(self, error: Exception) -> bool:
+        """Whether this client waits until the server is there again, and says so once; False where the error is its caller's."""
+        if not (self.patient and isinstance(error, RedisUnavailable)):
+            return False
+        if not self._away:
+            log.warning("%s Waiting for it.", error)
+        self._away = True
+        return True
+
+    def _is_back(self) -> None:
+        if self._away:
+            log.warning("Redis answers again")
+        self._away = False
+
+    async def _send(self, batch: list[_Queued]) -> None:
         delay = 0.02
         while True:
             try:
-                replies = await self._pipeline([call for call, _ in batch], by_sha=True)
+                replies = await self._pipeline(batch, by_sha=True)
                 break
             except (rex.RedisError, OSError) as error:
                 typed = translate("pipeline", error)
-                if not (self.patient and isinstance(typed, RedisUnavailable)):
-                    for _, future in batch:
-                        if not future.done():
-                            future.set_exception(typed)
+                if not self._waits_for(typed):
+                    for one in batch:
+                        if not one.reply.done():
+                            one.reply.set_exception(typed)
                     return
                 await asyncio.sleep(delay)
+                # Below a heartbeat, so that nobody is reaped because he was slow to come back (race 29).
                 delay = min(delay * 2, 1.0)
-        for (call, future), reply in zip(batch, replies, strict=True):
-            if future.done():
+        self._is_back()
+        for one, reply in zip(batch, replies, strict=True):
+            if one.reply.done():
                 continue
             if isinstance(reply, Exception):
-                future.set_exception(translate(call.script, reply))
+                one.reply.set_exception(translate(one.call.script, reply))
             else:
-                future.set_result(reply)
+                one.reply.set_result(reply)
 
-    async def _pipeline(self, calls: list[Call[Any]], *, by_sha: bool) -> list[Any]:
+    async def _pipeline(self, batch: list[_Queued], *, by_sha: bool) -> list[Any]:
         pipeline: Any = self.client.pipeline(transaction=False)
-        for call in calls:
-            script = scripts.load(call.script)
-            self.sent.add(call.script)
+        for one in batch:
+            script = scripts.load(one.call.script)
+            self.sent.add(one.call.script)
             command = ("EVALSHA", script.sha) if by_sha else ("EVAL", script.text)
-            pipeline.execute_command(*command, 1, *_argv(self.address, call))
+            pipeline.execute_command(*command, 1, *_argv(self.address, one.args))
         self.sent.add("round_trips")
         replies: list[Any] = await pipeline.execute(raise_on_error=False)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, rex.NoScriptError)]
         if unknown:
-            again = await self._pipeline([calls[i] for i in unknown], by_sha=False)
+            again = await self._pipeline([batch[i] for i in unknown], by_sha=False)
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply
         lost = [r for r in replies if isinstance(r, rex.ConnectionError | rex.TimeoutError | rex.BusyLoadingError)]
@@ -308,10 +347,11 @@ class AsyncStore:
             more = await cast("Any", self.client.lpop(key, 1000))
         except (rex.RedisError, OSError) as error:
             typed = translate("BLPOP", error)
-            if isinstance(typed, RedisUnavailable) and self.patient:
+            if self._waits_for(typed):
                 await asyncio.sleep(0.2)
                 return []
             raise typed from error
+        self._is_back()
         return [popped[1], *(more or [])]
 
     async def close(self) -> None:

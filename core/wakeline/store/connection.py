@@ -5,8 +5,10 @@ Invariant: clients are made per OS process, on first use, and never shared with 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -16,8 +18,23 @@ from redis import exceptions as rex
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from wakeline.errors import RedisRefused, RedisUnavailable, ScriptFailed, StoreOutOfMemory, TlsFailed
+from wakeline.errors import (
+    EvictionPolicyRefused,
+    RedisRefused,
+    RedisUnavailable,
+    ScriptFailed,
+    ServerTooOld,
+    StoreError,
+    StoreOutOfMemory,
+    TlsFailed,
+)
 
+OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
+"""Below these, commands that scripts use are missing."""
+RESENDS = 1
+NO_PASSWORD = "the server wants a password and the URL has none"
+TLS_ALERT = 'got "\x15"'
+"""How redis-py says that the first byte of an answer is the one with which a TLS alert begins."""
 BLOCK_MS = 1000
 """Longest blocking read, well below the socket timeout: redis-py would resend a blocked command that timed out."""
 
@@ -34,20 +51,45 @@ class Backend(Protocol):
 
 
 class UrlBackend:
-    """A server behind a URL (redis://, rediss://, unix://); `connections` bounds what one OS process opens."""
+    """A server behind a URL (redis://, rediss://, unix://); `connections` bounds what one OS process opens.
+
+    Raises `RedisRefused` for a URL that cannot work, and `TlsFailed` for one that names files which are not there; nothing is connected yet.
+    """
 
     real = True
 
     def __init__(self, url: str, *, options: dict[str, Any] | None = None, connections: int = 4) -> None:
-        if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-            raise RedisRefused(reason=f"the URL must begin with redis://, rediss:// or unix://, not {url.split(':', 1)[0]!r}")
         self.url = url
-        self._options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5, "health_check_interval": 25, **(options or {})}
+        self._options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 25, **(options or {})}
         self._connections = connections
+        self._check()
+
+    def _check(self) -> None:
+        scheme = self.url.split(":", 1)[0]
+        if scheme not in ("redis", "rediss", "unix"):
+            raise RedisRefused(reason=f"the URL must begin with redis://, rediss:// or unix://, not {scheme!r}")
+        try:
+            parts = urlsplit(self.url)
+            _ = parts.port
+        except ValueError:
+            # What stands there may be a part of a password, so it is not shown.
+            raise RedisRefused(reason="the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded") from None
+        if scheme != "unix" and not re.fullmatch("/?[0-9]*", parts.path):
+            raise RedisRefused(reason=f"the path of the URL has to be the number of a database, not {parts.path!r}")
+        try:
+            made = cast("Any", redis.ConnectionPool).from_url(self.url, **self._options)
+            made.make_connection()
+        except (ValueError, TypeError, rex.RedisError) as error:
+            raise RedisRefused(reason=f"the URL has an option that cannot be used: {_reason(error)}") from error
+        for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+            file = made.connection_kwargs.get(name)
+            if file and not Path(file).is_file():
+                raise TlsFailed(reason=f"there is no file {file!r}, which {name} names")
 
     def _retry(self) -> dict[str, Any]:
-        # Every script may be sent twice, so redis-py may resend; RQ's own commands keep RQ's defaults.
-        return {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), 3)}
+        # Every script may be sent twice, so redis-py may resend; RQ's own commands keep RQ's defaults. Once: it multiplies with the attempts
+        # to connect, and a server that accepts and says nothing costs a whole timeout each time.
+        return {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS)}
 
     def sync(self) -> redis.Redis:
         pool = cast("Any", redis.BlockingConnectionPool).from_url(
@@ -58,7 +100,7 @@ class UrlBackend:
     def aio(self) -> redis.asyncio.Redis:
         from redis.asyncio.retry import Retry as AsyncRetry
 
-        retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), 3)}
+        retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS)}
         pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
             self.url, decode_responses=True, max_connections=self._connections, timeout=30, **retry, **self._options
         )
@@ -102,30 +144,69 @@ class FakeBackend:
         return "in-process fakeredis"
 
 
+def check_server(info: Mapping[str, Any], *, allow_eviction: bool) -> None:
+    """Raises `ServerTooOld` and `EvictionPolicyRefused` by what INFO says; what it does not say is not held against it."""
+    product = "valkey" if "valkey_version" in info else "redis"
+    found = str(info.get(f"{product}_version", ""))
+    numbers = tuple(int(part) for part in re.findall("[0-9]+", found)[:2])
+    if numbers and numbers < OLDEST[product]:
+        raise ServerTooOld(product=product, found=found, needed=".".join(map(str, OLDEST[product])))
+    policy = info.get("maxmemory_policy")
+    if policy and policy != "noeviction" and not allow_eviction:
+        raise EvictionPolicyRefused(policy=policy)
+
+
+@contextmanager
+def first_contact(backend: Backend) -> Generator[None]:
+    """Around the first exchange with a server: what looks like silence may be two sides that disagree about TLS."""
+    try:
+        yield
+    except RedisUnavailable as error:
+        doubt = ""
+        if "imeout" in error.reason and backend.describe().startswith("rediss:"):
+            doubt = "; if it does not speak TLS, use redis://"
+        elif "closed by server" in error.reason and backend.describe().startswith("redis:"):
+            doubt = "; if it speaks TLS only, use rediss://"
+        if not doubt:
+            raise
+        raise RedisUnavailable(reason=error.reason + doubt) from error
+
+
 @contextmanager
 def typed_errors(script: str) -> Generator[None]:
     """Turns redis-py's exceptions into the errors of `wakeline.errors`."""
     try:
         yield
-    except rex.RedisError as error:
+    except (rex.RedisError, OSError) as error:
         raise translate(script, error) from error
-    except OSError as error:
-        raise RedisUnavailable(reason=_reason(error)) from error
 
 
-def translate(script: str, error: BaseException) -> Exception:
+def translate(script: str, error: BaseException) -> StoreError:
     """The typed error for what redis-py raised, or for an error reply of a script."""
     text = _reason(error)
-    if isinstance(error, rex.AuthenticationError | rex.AuthorizationError | rex.NoPermissionError):
-        return RedisRefused(reason=text)
-    if isinstance(error, rex.ConnectionError | rex.TimeoutError | rex.BusyLoadingError):
-        if "SSL" in text or "certificate" in text.lower():
-            return TlsFailed(reason=text)
-        return RedisUnavailable(reason=text)
-    if text.startswith("OOM") or "OOM command not allowed" in text:
+    match error:
+        case rex.AuthenticationError() | rex.AuthorizationError() | rex.NoPermissionError():
+            return RedisRefused(reason=NO_PASSWORD if text.startswith(("HELLO must be called", "Authentication required")) else text)
+        case rex.InvalidResponse():
+            if TLS_ALERT in text:
+                return TlsFailed(reason="the server speaks TLS and the URL does not; use rediss://")
+            return RedisRefused(reason=f"what answers there is not Redis ({text})")
+        case rex.ConnectionError() | rex.TimeoutError() | OSError():
+            return TlsFailed(reason=text) if "SSL" in text or "certificate" in text.lower() else RedisUnavailable(reason=text)
+        case rex.ReadOnlyError() | rex.MasterDownError() | rex.ClusterDownError():
+            return RedisUnavailable(reason=text)
+        case _:
+            return _translate_reply(script, error, text)
+
+
+def _translate_reply(script: str, error: BaseException, text: str) -> StoreError:
+    # Inside a script's error reply (Redis 6.2) the code is somewhere in the text; by itself redis-py makes a class of it and drops it.
+    if isinstance(error, rex.OutOfMemoryError) or "OOM command not allowed" in text:
         return StoreOutOfMemory()
-    if text.startswith(("READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN")):
+    if text.startswith(("MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "CLUSTERDOWN")):
         return RedisUnavailable(reason=text)
+    if text.startswith(("DENIED", "NOAUTH", "DB index", "invalid DB index")):
+        return RedisRefused(reason=text)
     return ScriptFailed(script=script, reason=text)
 
 
