@@ -32,6 +32,8 @@ FORMAT = "1"
 """Version of the key layout; raised when an older release could no longer read what a newer one writes."""
 MAX_CALL = 256 * 1024 * 1024
 """Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
+FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
+"""Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come back (race 29)."""
 LOOK_AGAIN_MS = 200
 """Longest pause of an awaited `Change`: the price of a hint that nobody sends to an event loop."""
 
@@ -273,7 +275,7 @@ class AsyncStore:
         self._away = False
 
     async def _send(self, batch: list[_Queued]) -> None:
-        delay = 0.02
+        delay = FIRST_WAIT_S
         while True:
             try:
                 replies = await self._pipeline(batch, by_sha=True)
@@ -286,8 +288,7 @@ class AsyncStore:
                             one.reply.set_exception(typed)
                     return
                 await asyncio.sleep(delay)
-                # Below a heartbeat, so that nobody is reaped because he was slow to come back (race 29).
-                delay = min(delay * 2, 1.0)
+                delay = min(delay * 2, LAST_WAIT_S)
         self._is_back()
         for one, reply in zip(batch, replies, strict=True):
             if one.reply.done():
