@@ -401,5 +401,3 @@ def test_race_23_what_a_thread_did_after_its_process_was_taken_from_it_is_not_re
     assert world.status("p") == "queued"
     work(world, app, "w2")
     assert handle.result() == "of the second"
-
-

@@ -88,7 +88,7 @@ def the_next_turn_follows(world: World, ended: Fence) -> None:
 @fails_without(
     "content is id, input and identity kind; the rest is kept from the first start",
     "wakeline.processes.registration:Registration.content_hash",
-    "canonical_json(content, \"The input\"), self.identity.kind",
+    'canonical_json(content, "The input"), self.identity.kind',
     "self.to_json()",
     raises=ProcessConflict,
 )
@@ -331,8 +331,8 @@ def test_race_30_an_end_with_a_thousand_children_is_bounded_and_reaches_them_all
 @fails_without(
     "one script asks one generation",
     "lib/lifecycle.lua",
-    "then request_cancel(child, c, '{\"reason\":\"parent ended\"}', 10000) end",
-    "then request_cancel(child, c, '{\"reason\":\"parent ended\"}', 10000) end_children(child) end",
+    'then request_cancel(child, c, \'{"reason":"parent ended"}\', 10000) end',
+    'then request_cancel(child, c, \'{"reason":"parent ended"}\', 10000) end_children(child) end',
 )
 def test_race_30_the_end_of_a_deep_chain_goes_down_one_generation_at_a_time(world: World) -> None:
     chain = [world.running("c0")]

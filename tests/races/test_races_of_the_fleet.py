@@ -162,6 +162,20 @@ def test_race_21_a_process_that_kills_its_workers_does_not_do_so_for_ever(world:
 
 
 @fails_without(
+    "a worker that leaves in order is nobody's loss",
+    "lib/lifecycle.lua",
+    "if writer ~= 'shutdown' then",
+    "if true then",
+)
+def test_race_21_a_hundred_deploys_use_up_nothing(world: World) -> None:
+    world.start("p")
+    for n in range(100):
+        assert len(world.take(world.worker(f"o{n}"))) == 1
+        world.do(fleet.reap(f"o{n}", "shutdown"))
+    assert world.status("p") == "queued"
+
+
+@fails_without(
     "a process lost twice runs beside nothing else",
     "queue_take.lua",
     "elseif tonumber(p.ls or '0') >= 2 and (alone or #taken > 0) then",
@@ -274,8 +288,8 @@ def test_race_29_a_worker_that_takes_after_an_outage_is_not_suspected(world: Wor
 @fails_without(
     "a worker that lost Redis tries again within a beat",
     "wakeline.store.client:AsyncStore._send",
-    "delay = min(delay * 2, 1.0)",
-    "delay = delay * 2",
+    "min(delay * 2, LAST_WAIT_S)",
+    "delay * 2",
 )
 def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(world: World) -> None:
     pauses: list[float] = []

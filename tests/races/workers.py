@@ -101,5 +101,3 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
     await store.execute(fleet.reap(owner, "shutdown"))
     await store.close()
     return ended
-
-

@@ -6,13 +6,14 @@
 local p = load(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
-local signals = {}
+local once = {} -- signals and timers; the end of one child may be awaited again in the same run
 for _, id in ipairs(a.ids) do
-  if string.sub(call('HGET', slot_key(id), 'k') or '', 1, 2) == 's:' then signals[#signals + 1] = id end
+  local code = string.sub(call('HGET', slot_key(id), 'k') or '', 1, 2)
+  if code == 's:' or code == 't:' then once[#once + 1] = id end
 end
 give_up(a.pid, a.ids)
 -- A duplicate of the opening may still be on its way: in this run the wait stays closed, or it would swallow the next signal (race 4).
-for _, id in ipairs(signals) do
+for _, id in ipairs(once) do
   call('HSET', slot_key(id), 'z', p.cl)
   call('PEXPIRE', slot_key(id), 60000)
 end
