@@ -5,7 +5,6 @@ Invariant: what is stored is JSON; what a body sees is what its annotations say.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -19,8 +18,6 @@ from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
 from wakeline.values import to_json, unusable
 
 Json = Any
-ROOM = 16
-"""Levels of nesting kept free for what surrounds a payload: its event, its record, the message of a session."""
 
 
 @lru_cache(maxsize=1024)
@@ -40,8 +37,8 @@ def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
     """A value as JSON data that can be stored; raises `InvalidPayload` for what JSON cannot hold."""
     try:
         data = adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none")
-        # Records put a payload into objects of their own, which have to be readable too.
-        text = to_json(functools.reduce(lambda inner, _: [inner], range(ROOM), data), what)
+        # Records put a payload into objects of their own (event, record, message of a session), which have to be readable too: 16 levels are kept free.
+        text = to_json([[[[[[[[[[[[[[[[data]]]]]]]]]]]]]]]], what)
         # pydantic writes null for NaN and Infinity, without a word.
         if "null" in text and not _finite(adapter(kind).dump_python(value, warnings="none")):
             raise InvalidPayload(what=what, reason="JSON has no NaN and no Infinity; use null or a text")
@@ -168,11 +165,22 @@ class Signature:
 def result_kind(name: str, function: Callable[..., Any]) -> Any:
     """The type a function says it returns, Any where it says none (builtins, partials); raises `BodyInvalid` for one that is not JSON."""
     try:
+        return _cached_result_kind(name, function)
+    except TypeError:
+        return _result_kind(name, function)  # a callable that cannot be hashed
+
+
+def _result_kind(name: str, function: Callable[..., Any]) -> Any:
+    try:
         kind = _hints(name, function).get("return", Any)
     except TypeError:
         return Any
     _check_kind(name, kind)
     return kind
+
+
+_cached_result_kind = lru_cache(maxsize=1024)(_result_kind)
+"""A step asks at every call; reading annotations costs more than most steps' bookkeeping."""
 
 
 def _check_kind(name: str, kind: Any) -> None:

@@ -163,3 +163,13 @@ def test_a_busy_worker_passes_a_process_lost_twice_by_and_is_not_told_to_hurry(w
     taken = world.do(world.taking("o3"))
     assert ([c.process_id for c in taken.claims], taken.more) == (["r"], False)
     assert world.doorbells() == bell == ["wl-p-3"]
+
+
+def test_nothing_is_taken_while_rq_is_suspended(world: World) -> None:
+    world.start("p")
+    world.worker()
+    world.redis.set(world.rq("suspended"), 1)
+    taken = world.do(world.taking(idle=True))
+    assert (taken.claims, taken.more, world.doorbells()) == ((), False, ["wl-p-1"])
+    world.redis.delete(world.rq("suspended"))
+    assert [claim.process_id for claim in world.take()] == ["p"]

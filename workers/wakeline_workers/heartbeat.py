@@ -39,13 +39,16 @@ class Heartbeat:
         return cls(worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=lambda: loop.call_soon_threadsafe(worker.lose))
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._settings.beat_ms / 1000):
+        beat = pause = self._settings.beat_ms / 1000
+        while not self._stop.wait(pause):
             try:
                 alive, _ = self._store.execute(fleet.beat(self._owner, self._running(), lease_ms=self._settings.lease_ms))
             except StoreError as error:
-                # The next beat tries again; nothing is reaped before it was seen expired twice (race 29).
+                # After an outage all look dead until they beat, and the others give them one heartbeat: it is tried again sooner (race 29).
                 log.warning("no heartbeat for %s: %s", self._owner, error)
+                pause = beat / 4
                 continue
+            pause = beat
             if not alive:
                 self._reaped()
                 return

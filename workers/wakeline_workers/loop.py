@@ -50,6 +50,7 @@ class WorkerLoop:
         self._stopping = asyncio.Event()
         self._rung = asyncio.Event()
         self._request: tuple[str, int] | None = None
+        self._closed = False
 
     # -- what a run asks of its host ---------------------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class WorkerLoop:
 
     def _side_ended(self, task: asyncio.Task[Any]) -> None:
         # Without its tick, its hints or its reports a worker is no worker: it leaves, and its supervisor starts another.
-        if not task.cancelled():
+        if not self._closed and not task.cancelled():
             log.error("the worker lost a part of itself and stops", exc_info=task.exception())
             self.stop()
 
@@ -162,7 +163,8 @@ class WorkerLoop:
         self._rung.clear()
 
     async def _listen(self) -> None:
-        while True:
+        # Until closed, not for ever: a client that swallows a cancellation in the middle of its blocking read must not hang the shutdown.
+        while not self._closed:
             for message in await self.store.hints(self.owner, TICK_MS):
                 self._heed(message)
 

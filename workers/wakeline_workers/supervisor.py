@@ -25,6 +25,7 @@ from wakeline_workers.child import Orders
 from wakeline_workers.loading import load_app
 
 WATCH_S = 0.05
+TRIES_PER_BEAT = 4
 YOUNG_S = 1.0
 """A worker process that dies younger than this could not start."""
 GIVE_UP = 5
@@ -62,6 +63,7 @@ class _Pulse(threading.Thread):
         self._app = app
         self._children = children
         self._deaths: SimpleQueue[_Death | None] = SimpleQueue()
+        self._beating = True
 
     def died(self, child: _Child) -> None:
         self._deaths.put(_Death(child.owner, child.process.pid, child.process.returncode))
@@ -77,21 +79,27 @@ class _Pulse(threading.Thread):
             try:
                 death = self._deaths.get(timeout=max(0.0, next_beat - time.monotonic()))
             except Empty:
-                self._beat()
-                next_beat = time.monotonic() + self._app.settings.beat_ms / 1000
+                pause = self._app.settings.beat_ms / 1000
+                # After an outage all look dead until they beat, and the others give them one heartbeat: a failed one is tried again sooner (race 29).
+                next_beat = time.monotonic() + (pause if self._beat() else pause / TRIES_PER_BEAT)
                 continue
             if death is None:
                 return
             self._give_away(death)
 
-    def _beat(self) -> None:
+    def _beat(self) -> bool:
+        """Beats for all; False, said once, when Redis does not let it."""
         for child in list(self._children):
             running, child.running = child.running, None
             try:
                 self._app.store.execute(fleet.beat(child.owner, running, lease_ms=self._app.settings.lease_ms))
             except StoreError as error:
-                say(f"no heartbeat for {child.owner}: {error}")
-                return
+                if self._beating:
+                    say(f"no heartbeat for {child.owner}: {error}")
+                self._beating = False
+                return False
+        self._beating = True
+        return True
 
     def _give_away(self, death: _Death) -> None:
         try:

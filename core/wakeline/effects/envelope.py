@@ -7,6 +7,7 @@ time goes in: a re-run on any worker derives the same keys, and changed argument
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from wakeline.values import canonical_json, content_hash
@@ -15,7 +16,7 @@ SHOWN_PATHS = 8
 """A mismatch names this many places and counts the rest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Envelope:
     """One effect as a body asks for it: what kind it is, its name, its arguments as JSON data."""
 
@@ -23,11 +24,16 @@ class Envelope:
     name: str
     args: Any = None
 
+    @cached_property
+    def digest(self) -> str:
+        """Computed once: the replay key and the journal row of one call both need it."""
+        args = canonical_json(self.args, f"The arguments of {self.name}")
+        return content_hash(self.kind, self.name, args)[:32]
+
 
 def envelope_hash(envelope: Envelope) -> str:
     """Thirty-two hex digits over kind, name and canonical arguments."""
-    args = canonical_json(envelope.args, f"The arguments of {envelope.name}")
-    return content_hash(envelope.kind, envelope.name, args)[:32]
+    return envelope.digest
 
 
 def replay_key(name: str, args_hash: str, occurrence: int) -> str:

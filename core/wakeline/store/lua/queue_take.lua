@@ -30,6 +30,9 @@ local function foreign(queue, id)
   call('ZADD', rq .. ':failed:' .. queue, int(now / 1000 + FAILURE_TTL), id)
 end
 
+-- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out.
+if call('EXISTS', rq .. ':suspended') == 1 then return { 'taken', {}, '0' } end
+
 local alone = call('SCARD', ns .. 'owned:' .. a.owner) > 0
 for _, queue in ipairs(a.queues) do
   local aside = {}

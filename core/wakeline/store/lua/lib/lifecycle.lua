@@ -85,8 +85,11 @@ end
 local LOSSES = 10
 local function lose(pid, p, writer)
   if p.rc == 'b' then return abandon(pid, p, writer) end
-  local losses = call('HINCRBY', proc_key(pid), 'ls', 1)
-  if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
+  -- A worker that leaves in order hands on what did not end in time: nobody's fault, so nobody's loss.
+  if writer ~= 'shutdown' then
+    local losses = call('HINCRBY', proc_key(pid), 'ls', 1)
+    if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
+  end
   leave_owner(pid, p, nil)
   make_runnable(pid, p, true)
 end

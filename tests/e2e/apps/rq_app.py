@@ -1,0 +1,35 @@
+"""Bodies for the tests of RQ's own tools."""
+
+from __future__ import annotations
+
+import time
+
+from wakeline import App, AsyncCtx, Ctx
+
+app = App("rqapp")
+
+
+@app.engine
+async def add(ctx: AsyncCtx, a: int, b: int) -> int:
+    return a + b
+
+
+@app.engine
+async def breaks(ctx: AsyncCtx) -> None:
+    raise ValueError("no")
+
+
+@app.engine(signals={"go": bool})
+def waits(ctx: Ctx) -> bool:
+    return ctx.wait("go", bool)
+
+
+@app.engine
+def slow(ctx: Ctx, seconds: float) -> float:
+    ctx.step("sleep", time.sleep, seconds)
+    return seconds
+
+
+@app.tool
+def double(n: int) -> int:
+    return 2 * n
