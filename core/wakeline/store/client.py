@@ -20,7 +20,7 @@ import redis.asyncio
 from redis import exceptions as rex
 
 from wakeline.clock import Clock, ServerClock
-from wakeline.errors import RedisUnavailable, StoreError
+from wakeline.errors import RedisUnavailable, WakelineError
 from wakeline.store import keys, scripts
 from wakeline.store.calls import Call, Change, Pause, Program
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
@@ -224,7 +224,7 @@ class AsyncStore:
                             check_server(await untyped.info(), allow_eviction=self.address.allow_eviction)
                         reply = await untyped.execute_command("EVAL", script.text, 1, *_argv(self.address, _encode(call)))
                     break
-                except StoreError as error:
+                except WakelineError as error:
                     if not self._waits_for(error):
                         await client.aclose()
                         raise

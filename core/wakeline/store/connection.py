@@ -24,9 +24,9 @@ from wakeline.errors import (
     RedisUnavailable,
     ScriptFailed,
     ServerTooOld,
-    StoreError,
     StoreOutOfMemory,
     TlsFailed,
+    WakelineError,
 )
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
@@ -165,7 +165,7 @@ def first_contact(backend: Backend) -> Generator[None]:
         doubt = ""
         if "imeout" in error.reason and backend.describe().startswith("rediss:"):
             doubt = "; if it does not speak TLS, use redis://"
-        elif "closed by server" in error.reason and backend.describe().startswith("redis:"):
+        elif re.search("closed by server|reset by peer", error.reason) and backend.describe().startswith("redis:"):
             doubt = "; if it speaks TLS only, use rediss://"
         if not doubt:
             raise
@@ -181,7 +181,7 @@ def typed_errors(script: str) -> Generator[None]:
         raise translate(script, error) from error
 
 
-def translate(script: str, error: BaseException) -> StoreError:
+def translate(script: str, error: BaseException) -> WakelineError:
     """The typed error for what redis-py raised, or for an error reply of a script."""
     text = _reason(error)
     match error:
@@ -199,7 +199,10 @@ def translate(script: str, error: BaseException) -> StoreError:
             return _translate_reply(script, error, text)
 
 
-def _translate_reply(script: str, error: BaseException, text: str) -> StoreError:
+def _translate_reply(script: str, error: BaseException, text: str) -> WakelineError:
+    if text.lower().startswith("unknown command") and "HELLO" in text:
+        # It does not get as far as saying its version.
+        return ServerTooOld(product="redis", found="older than 6.0", needed=".".join(map(str, OLDEST["redis"])))
     # Inside a script's error reply (Redis 6.2) the code is somewhere in the text; by itself redis-py makes a class of it and drops it.
     if isinstance(error, rex.OutOfMemoryError) or "OOM command not allowed" in text:
         return StoreOutOfMemory()
