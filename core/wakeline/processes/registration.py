@@ -20,6 +20,8 @@ from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.schema import check_schema
 from wakeline.values import Stored, canonical_json, content_hash
 
+EMPTY_ENVIRONMENT = "process-env:sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+"""The environment in which nothing was captured (sha256 of `{}`). It is what a record without the field means, and so costs no memory."""
 Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]
 ParentEnd = Literal["detach", "request_cancel", "await"]
 
@@ -37,7 +39,7 @@ class Registration(Stored):
     identity: Identity
     event_types: tuple[EventType, ...] = ()
     provenance: Provenance
-    env_ref: str | None = None
+    env_ref: str | None = EMPTY_ENVIRONMENT
     wake_target: SessionScope | None = None
     wake_end: bool = False
     recovery: Recovery = "rerunnable"
@@ -112,6 +114,7 @@ def prepare(*, id: str, input: ProcessInput, provenance: Provenance, queue: str,
     `queue` is RQ's name of it, namespace included. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`.
     """
     given: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
+    given.setdefault("env_ref", None)
     if "identity" not in given:
         given["identity"] = default_identity(input)
     if "incarnation" not in given:

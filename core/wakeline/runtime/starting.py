@@ -14,17 +14,13 @@ from wakeline.errors import InvalidArguments
 from wakeline.names import check_key, check_process_id, check_queue, new_incarnation, new_process_id
 from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
 from wakeline.processes.lease import MAX_ATTEMPTS
-from wakeline.processes.registration import Registration, prepare
+from wakeline.processes.registration import EMPTY_ENVIRONMENT, Registration, prepare
 from wakeline.runtime.options import Options
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
 MAX_LABELS = 64 * 1024
-ENVIRONMENT = "process-env:sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-"""The empty execution environment (sha256 of `{}`): captured environments are the execution-context issue's."""
-
-
 def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for what cannot be started at all."""
     if not isinstance(body, (Tool, Engine)):
@@ -70,7 +66,7 @@ def registration_of(
         input=process_input,
         event_types=body.event_types if isinstance(body, Engine) else (),
         provenance=Provenance(originator=originator or HostOriginator(), caused_by=caused_by),
-        env_ref=ENVIRONMENT,
+        env_ref=EMPTY_ENVIRONMENT,
         wake_target=wake_target,
         wake_end=wake_end,
         recovery=recovery or "rerunnable",
