@@ -1,0 +1,138 @@
+"""What verbs cost in round trips, counted by the server itself (MONITOR): counts gate, times do not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from secrets import token_hex
+from typing import Any
+
+import pytest
+import redis
+from wakeline import App, AsyncCtx, AsyncTurn
+from wakeline.embedded import PrivateServer
+from wakeline.settings import Settings
+from wakeline.store.connection import UrlBackend
+from wakeline_workers.threads import WorkerThread
+
+pytestmark = pytest.mark.real
+HOUSEKEEPING_MS = 60_000
+
+
+@pytest.fixture
+def app(server: PrivateServer) -> Iterator[App]:
+    made = App("t" + token_hex(4), backend=UrlBackend(server.url), settings=Settings(beat_ms=HOUSEKEEPING_MS, lease_ms=3 * HOUSEKEEPING_MS))
+    yield made
+    made.close()
+
+
+class Monitor:
+    """The commands that clients sent since the last look, without those that scripts ran."""
+
+    def __init__(self, server: PrivateServer) -> None:
+        self._client: Any = redis.Redis.from_url(server.url)
+        self._marker: Any = redis.Redis.from_url(server.url)
+        self._monitor = self._client.monitor()
+        self._monitor.__enter__()
+
+    def sent(self) -> list[str]:
+        """Names of the commands, in order; a script is called by its name's stem."""
+        mark, found = token_hex(8), []
+        self._marker.echo(mark)
+        while True:
+            entry = self._monitor.next_command()
+            if mark in entry["command"]:
+                return [command for command in found if command != "PING"]
+            if entry["client_type"] != "lua":
+                found.append(entry["command"].split(" ", 1)[0].upper())
+
+
+@pytest.fixture
+def monitor(server: PrivateServer) -> Monitor:
+    return Monitor(server)
+
+
+def nothing(app: App) -> Any:
+    @app.engine(signals={"go": bool})
+    async def nothing(ctx: AsyncCtx) -> None:
+        """Ends at once."""
+
+    return nothing
+
+
+VERBS: dict[str, Callable[[Any], object]] = {
+    "start": lambda world: world.app.start(world.body),
+    "signal": lambda world: world.handle.signal("go", True),
+    "emit": lambda world: world.outside.emit("log", {"line": 1}),
+    "cancel": lambda world: world.handle.cancel("enough"),
+    "status": lambda world: world.handle.status(),
+    "send": lambda world: world.app.session("clerk", "1").send("hello"),
+    "finish": lambda world: world.outside.finish(1),
+}
+
+
+class World:
+    """A queued process and outside work; every script was sent once before, on others, and their types are cached."""
+
+    def __init__(self, app: App) -> None:
+        self.app, self.body = app, nothing(app)
+
+        @app.agent("clerk")
+        async def clerk(turn: AsyncTurn) -> None:
+            """Says nothing."""
+
+        self.handle, self.outside = app.start(self.body), app.external("ci")
+        for call in VERBS.values():
+            call(self)
+        self.handle, self.outside = app.start(self.body), app.external("ci")
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_a_verb_is_one_round_trip(app: App, monitor: Monitor, verb: str) -> None:
+    world = World(app)
+    monitor.sent()
+    VERBS[verb](world)
+    assert monitor.sent() == ["EVALSHA"]
+
+
+def test_resolving_a_token_is_one_round_trip(app: App, monitor: Monitor) -> None:
+    tokens: list[str] = []
+
+    @app.engine
+    async def asks(ctx: AsyncCtx) -> None:
+        question = await ctx.approval("deploy", bool)
+        tokens.append(question.token)
+        await question.wait()
+
+    with WorkerThread(app):
+        for _ in range(2):
+            app.start(asks)
+        _until(lambda: len(tokens) == 2)
+    app.resolve(tokens[0], True)
+    monitor.sent()
+    assert app.resolve(tokens[1], True) is True
+    assert monitor.sent() == ["EVALSHA"]
+
+
+def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app: App, monitor: Monitor) -> None:
+    body = nothing(app)
+    with WorkerThread(app):
+        app.start(body).result(timeout=10)
+        time.sleep(0.3)  # the worker is idle again: one blocked read, and a look once a second
+        counts = []
+        for _ in range(5):
+            monitor.sent()
+            app.start(body)
+            time.sleep(0.2)
+            counts.append(monitor.sent())
+    # A tick or an idle look of the worker may fall into one of them, not into all.
+    fewest = min(counts, key=len)
+    assert fewest.count("EVALSHA") >= 3  # start, take and end at least: it did run
+    assert len(fewest) <= 8, fewest
+
+
+def _until(look: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.01)
