@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from wakeline.app import App
 from wakeline.errors import AwaitEventUnknownOrRevoked
 from wakeline.runtime.context import AsyncCtx
+from wakeline.runtime.run import WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.runs import Opened
+from wakeline.waits.identity import Custom
 
 from tests.lua.world import START_MS, WEEK_MS, World, consumed, wait
 from tests.races.rules import fails_without
@@ -190,6 +194,70 @@ def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> 
     assert (world.status("p"), world.events("p").count("process.resumed")) == ("queued", 1)
 
 
+@fails_without(
+    "a slot two tasks of a body wait for is opened once, in one group",
+    "wakeline.runtime.run:Run._open_and_wait",
+    "if c.slot not in self._open",
+)
+@fails_without(
+    "a slot two tasks of a body wait for resolves for both",
+    "wakeline.runtime.run:Run._open_and_wait",
+    "self._open.setdefault(c.slot, loop.create_future()) for c in calls}",
+    "loop.create_future() for c in calls}\n    self._open.update(futures)",
+)
+def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(world: World, app: App) -> None:
+    alone: list[int] = []
+
+    @app.tool
+    def one() -> int:
+        return 1
+
+    @app.engine
+    async def both(ctx: AsyncCtx) -> list[int]:
+        first, other = await ctx.start(one), await ctx.using(delay="1h").start(one)
+
+        async def wait_for_the_first() -> None:
+            alone.append(await first.result())
+
+        _, together = await asyncio.gather(wait_for_the_first(), ctx.gather([first, other]))
+        return together
+
+    handle = app.using(id="p").start(both)
+    work(world, app)
+    assert (handle.status().status, alone) == ("waiting", [1])
+    world.pass_ms(3_600_000)
+    world.tick()
+    work(world, app)
+    assert handle.result() == [1, 1]
+
+
+@fails_without(
+    "a slot two tasks of a body wait for is given up by the last",
+    "wakeline.runtime.run:Run.wait_all",
+    " if not self._awaited[c.slot]",
+)
+def test_race_06_one_of_two_who_await_a_child_gives_up_and_the_other_does_not(world: World, app: App) -> None:
+    @app.tool
+    def one() -> int:
+        return 1
+
+    @app.engine
+    async def both(ctx: AsyncCtx) -> int:
+        child = await ctx.using(delay="1h").start(one)
+        impatient = ctx.run.spawn(child.result())
+        patient = ctx.run.spawn(child.result())
+        await ctx.step("something else", lambda: None)
+        impatient.cancel()
+        return await patient
+
+    handle = app.using(id="p").start(both)
+    work(world, app)
+    world.pass_ms(3_600_000)
+    world.tick()
+    work(world, app)
+    assert handle.status().status == "completed"
+
+
 # -- 11: the loser of a race, a `wait_for`, a cancelled task: the wait they abandon swallows a signal
 
 
@@ -211,7 +279,7 @@ def test_race_11_a_signal_that_reached_an_abandoned_wait_goes_back_to_the_head_o
 @fails_without(
     "a wait whose task is cancelled is given up",
     "wakeline.runtime.run:Run.wait_all",
-    "self._give_up([c.slot for c in missing])",
+    "self._give_up([c.slot for c in missing if not self._awaited[c.slot]])",
     "pass",
 )
 def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> None:
@@ -234,7 +302,7 @@ def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> 
 @fails_without(
     "a wait whose task is cancelled is given up",
     "wakeline.runtime.run:Run.wait_all",
-    "self._give_up([c.slot for c in missing])",
+    "self._give_up([c.slot for c in missing if not self._awaited[c.slot]])",
     "pass",
 )
 def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> None:
@@ -251,6 +319,28 @@ def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> Non
     work(world, app)
     assert handle.status().status == "completed"
     assert handle.result() == "for the second wait"
+
+
+@fails_without(
+    "what was given up before it was opened is not opened",
+    "wakeline.runtime.run:Run._open_group",
+    " if wait.slot in self._open]  # not what",
+    "]  # not what",
+)
+def test_race_11_a_gather_given_up_in_the_middle_of_its_opening_leaves_nothing_open(world: World, app: App) -> None:
+    @app.engine
+    async def hasty(ctx: AsyncCtx) -> None:
+        many = ctx.run.spawn(ctx.run.wait_all([ctx.run.call("wait", "wait:go", n, WaitFor(Custom(str(n)), "s:go", ordinal=n)) for n in range(1, 1_001)]))
+        while world.field("n:go") is None:  # until the first page of them is open
+            await asyncio.sleep(0)
+        many.cancel()
+        await ctx.step("something else", lambda: None)
+        await ctx.sleep("1d")
+
+    app.using(id="p").start(hasty)
+    work(world, app)
+    assert (world.status("p"), world.field("n:go")) == ("waiting", None)
+    assert world.signal("p").taken_by == "mail"
 
 
 # -- 17: an old bearer token meets a process that reuses the id

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from wakeline.app import App
 from wakeline.phases import Phase
+from wakeline.runtime.run import Run, RunState
 from wakeline.runtime.runner import Runner
 from wakeline.settings import Settings
 from wakeline.store import fleet
@@ -24,6 +25,7 @@ from tests.lua.world import LEASE_MS, World
 
 T = TypeVar("T")
 MOST_TAKES = 50
+PATIENCE_S = 3
 
 
 def app_of(world: World) -> App:
@@ -92,12 +94,22 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
             assert next(takes) < MOST_TAKES, f"a hot loop: {ended[-3:]}"
             runs = asyncio.gather(*(runner.run(claim) for claim in claims))
             cut = asyncio.ensure_future(store.is_cut.wait())
-            await asyncio.wait([runs, cut], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([runs, cut], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
             cut.cancel()
-            if store.is_cut.is_set():
-                runs.cancel()
+            if runs not in done:
+                store.cut()
+                await _bury(runs, list(runner.runs.values()))
+                assert done, f"a run of {[claim.process_id for claim in claims]} neither ends nor parks"
                 return [*ended, "killed"]
             ended += runs.result()
     await store.execute(fleet.reap(owner, "shutdown"))
     await store.close()
     return ended
+
+
+async def _bury(runs: asyncio.Future[list[str]], left: Sequence[Run]) -> None:
+    """What a dead worker leaves in this process does nothing more."""
+    for run in left:
+        run.end(RunState.LOST)
+    runs.cancel()
+    await asyncio.gather(runs, return_exceptions=True)

@@ -54,6 +54,8 @@ class Replay:
 
         Raises `ReplayMismatch` for the same key with another envelope, and for a call no record fits while records of its name are left.
         """
+        while (other := self._issued.get(key)) is not None:
+            await asyncio.wait([other])  # two tasks of the body ask for one outcome: each in its turn
         row = self.rows.get(key)
         if row is not None and key in self._pending:
             if row.hash != envelope_hash:

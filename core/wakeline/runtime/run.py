@@ -32,7 +32,7 @@ from wakeline.store import processes, runs
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect, Row
-from wakeline.store.runs import Claim, Wait
+from wakeline.store.runs import Claim, Opened, Wait
 from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 from wakeline.waits.identity import WaitIdentity, key_id
 from wakeline.waits.resolutions import Resolution, resolution_of
@@ -132,7 +132,9 @@ class Run:
         self._consumed: list[Row] = []
         self._inflight = 0
         self._open: dict[str, asyncio.Future[str]] = {}
+        self._awaited: Counter[str] = Counter()
         self._groups: dict[str, list[str]] = {}
+        self._waits: list[list[str]] = []
         self._labels: dict[str, dict[str, Any]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._parking: asyncio.Task[None] | None = None
@@ -294,12 +296,9 @@ class Run:
             self.check()
             try:
                 texts = await self._open_and_wait(missing)
-            except LeaseLost:
-                self.end(RunState.LOST)
-                raise Stopped from None
             except asyncio.CancelledError:
                 if self.state is RunState.RUNNING and not self.stopping:
-                    self._give_up([c.slot for c in missing])
+                    self._give_up([c.slot for c in missing if not self._awaited[c.slot]])
                 raise
         out: list[Resolution] = []
         for call, row in zip(calls, rows, strict=True):
@@ -315,38 +314,68 @@ class Run:
         return out
 
     async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
+        """A slot that another task of the body waits for already is shared: opened once, given up by the last."""
+        loop = asyncio.get_running_loop()
+        fresh = [c for c in calls if c.slot not in self._open]
+        # Known before the reply: a hint may overtake it.
+        futures = {c.slot: self._open.setdefault(c.slot, loop.create_future()) for c in calls}
+        mine = list(futures)
+        self._waits.append(mine)
+        self._awaited.update(mine)
+        if fresh:
+            self._inflight += 1
+            self.spawn(self._open_group(fresh))
+        try:
+            return {slot: await asyncio.shield(future) for slot, future in futures.items()}
+        finally:
+            self._waits.remove(mine)
+            self._awaited.subtract(mine)
+            self._forget([slot for slot in mine if not self._awaited[slot]])
+            self._arm()
+
+    async def _open_group(self, calls: Sequence[WaitCall]) -> None:
+        """A task of the run, not of who waits: when that one gives up, the reply is still for whoever shares a slot with it."""
         group = calls[0].slot[2:10]
         waits = [c.wire(group) for c in calls]
-        futures: dict[str, asyncio.Future[str]] = {}
-        loop = asyncio.get_running_loop()
-        self._inflight += 1
+        self._groups[group] = [wait.slot for wait in waits if wait.slot in self._open]
         try:
             for start in range(0, len(waits), OPEN_AT_ONCE):
-                part = waits[start : start + OPEN_AT_ONCE]
-                # Known before the reply: a hint may overtake it.
-                for wait in part:
-                    futures[wait.slot] = self._open[wait.slot] = loop.create_future()
+                part = [wait for wait in waits[start : start + OPEN_AT_ONCE] if wait.slot in self._open]  # not what was given up meanwhile
                 found = await self.store.execute(runs.open_waits(self.fence, part, self.take_consumed()))
                 for wait, opened in zip(part, found, strict=True):
-                    if opened.state == "open":
-                        self._note(wait, opened.text)
-                    elif not futures[wait.slot].done():
-                        # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
-                        text = to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text
-                        futures[wait.slot].set_result(text)
+                    self._opened(wait, opened)
             self.probe.reach(Phase.wait_opened, self.claim.process_id)
+        except asyncio.CancelledError:
+            raise
+        except LeaseLost:
+            self.end(RunState.LOST)
+        except BaseException as error:  # noqa: BLE001 - whoever waits raises it
+            for wait in waits:
+                future = self._open.get(wait.slot)
+                if future is not None and not future.done():
+                    future.set_exception(error)
         finally:
             self._inflight -= 1
-        self._groups[group] = [wait.slot for wait in waits]
-        self._arm()
-        try:
-            return {slot: await future for slot, future in futures.items()}
-        finally:
-            self._groups.pop(group, None)
-            for slot in futures:
-                self._open.pop(slot, None)
-                self._labels.pop(slot, None)
             self._arm()
+
+    def _opened(self, wait: Wait, opened: Opened) -> None:
+        future = self._open.get(wait.slot)
+        if future is None:
+            return
+        if opened.state == "open":
+            self._note(wait, opened.text)
+        elif not future.done():
+            # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
+            future.set_result(to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text)
+
+    def _forget(self, slots: Sequence[str]) -> None:
+        """Nobody in this run waits for these any more."""
+        for slot in slots:
+            del self._awaited[slot]
+            self._open.pop(slot, None)
+            self._labels.pop(slot, None)
+        gone = set(slots)
+        self._groups = {group: left for group, ids in self._groups.items() if (left := [slot for slot in ids if slot not in gone])}
 
     def _note(self, wait: Wait, due: str) -> None:
         code, _, name = wait.kind.partition(":")
@@ -403,8 +432,11 @@ class Run:
             bool(self._groups)
             and not self._inflight
             and self.replay.idle
-            and all(any(not self._open[slot].done() for slot in ids) for ids in self._groups.values())
+            and all(self._unresolved(slots) for slots in self._waits)
         )
+
+    def _unresolved(self, slots: Sequence[str]) -> bool:
+        return any(not self._open[slot].done() for slot in slots)
 
     def _arm(self) -> None:
         """(Re)starts the hold: the time a body may stay in memory while it only waits."""
@@ -431,10 +463,11 @@ class Run:
     async def _park(self) -> None:
         self.probe.reach(Phase.parking, self.claim.process_id)
         labels = list(self._labels.values())
+        groups = [group for group, slots in self._groups.items() if self._unresolved(slots)]
         wait = to_json({"waits": labels[:32]} | ({"total": len(labels)} if len(labels) > 32 else {}))
         consumed = self.take_consumed()
         try:
-            answer = await self.store.execute(processes.park(self.fence, list(self._groups), wait, consumed))
+            answer = await self.store.execute(processes.park(self.fence, groups, wait, consumed))
         except LeaseLost:
             self.end(RunState.LOST)
             return
