@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import Callable
 
@@ -16,6 +15,8 @@ from wakeline.errors import StoreError
 from wakeline.settings import Settings
 from wakeline.store import fleet
 from wakeline.store.client import AsyncStore
+
+from wakeline_workers.signals import ignore_ending_on, on_ending
 
 log = logging.getLogger("wakeline.clock")
 TICK_MS = 1000
@@ -79,9 +80,9 @@ async def _tick(app: App) -> None:
     loop = asyncio.get_running_loop()
     store = app.new_async_store(patient=True)
     ticking = asyncio.create_task(Ticker(store, app.settings).run())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ticking.cancel)
+    on_ending(loop, ticking.cancel)
     await asyncio.wait([ticking])
+    ignore_ending_on(loop)
     await store.close()
     if not ticking.cancelled():
         await ticking

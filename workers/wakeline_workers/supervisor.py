@@ -23,6 +23,7 @@ from wakeline.store import fleet
 
 from wakeline_workers.child import Orders
 from wakeline_workers.loading import load_app
+from wakeline_workers.signals import ENDING, ignore_ending
 
 WATCH_S = 0.05
 TRIES_PER_BEAT = 4
@@ -132,8 +133,8 @@ class Supervisor:
 
     def run(self) -> int:
         """Serves until SIGTERM or SIGINT; the exit code: 0 when every child left as it was told to, 1 when none can start."""
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
+        for number in ENDING:
+            signal.signal(number, self._stop)
         for _ in range(self._count):
             self._spawn()
         self._pulse.start()
@@ -146,6 +147,7 @@ class Supervisor:
                 if time.monotonic() > deadline:
                     for child in self._children:
                         child.process.kill()
+        ignore_ending()
         self._pulse.finish(GRACE_S)
         return 1 if self._failed_starts >= GIVE_UP else 0
 

@@ -7,7 +7,6 @@ same scripts that take, end and hand back work, so the two can not disagree.
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, cast
@@ -21,6 +20,7 @@ from wakeline.names import new_owner_id
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.loading import load_app
 from wakeline_workers.loop import WorkerLoop
+from wakeline_workers.signals import ignore_ending_on, on_ending
 
 _Base: Any = BaseWorker  # RQ ships without complete types
 
@@ -77,10 +77,9 @@ class WakelineWorker(_Base):  # type: ignore[misc]
 async def serve(worker: WorkerLoop, *, beating: bool) -> int:
     """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor beats."""
     running = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # A flag, never an exception: RQ raises from inside the handler, which loses the job whose pop was under way.
-        running.add_signal_handler(number, worker.stop)
+    on_ending(running, worker.stop)
     with ExitStack() as stack:
+        stack.callback(ignore_ending_on, running)
         if beating:
             stack.enter_context(Heartbeat.of(worker, running))
         return await worker.serve()
