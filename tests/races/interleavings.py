@@ -250,7 +250,7 @@ class View:
         """What holds after every step."""
         assert self.listed == [self.status], f"a {self.status} process is listed as {self.listed}"
         self._has_one_log()
-        self._serves_in_order()
+        self._serves_once_and_in_order()
         if self.status not in ENDED:
             self._counts_its_waits()
             self._keeps_every_signal()
@@ -276,10 +276,10 @@ class View:
                 places = self.mail.count(f"go:{number}") + in_slots + in_journal
                 assert places == 1, f"signal {event['p']} is in {places} places"
 
-    def _serves_in_order(self) -> None:
+    def _serves_once_and_in_order(self) -> None:
         sent = [event["p"] for _, event in self.events if event["t"] == "signal.go"]
         served = [payload for _, row in sorted(self.journal.items()) for payload in sent if payload in row]
-        assert served == sorted(served, key=sent.index), f"{served} served to waits 1, 2, …, though sent as {sent}"
+        assert served == sorted(set(served), key=sent.index), f"{served} served to waits 1, 2, …, though sent as {sent}"
 
     def _can_be_reached(self, actors: Actors) -> None:
         """Somebody will go on with it: a doorbell, a run, or a slot in every group that something can still resolve."""
@@ -295,40 +295,63 @@ class View:
                 groups = {slot["g"] for slot in self.slots.values()}
                 open_groups = {slot["g"] for slot in self.slots.values() if "r" not in slot}
                 assert groups, "a parked process waits for something"
+                assert "cr" not in self.process, "no process is parked with a cancel that was not answered"
                 assert groups == open_groups, "no process is parked with a group that is met"
 
 
 # -- the exploration
 
 
+@dataclass(frozen=True)
+class Moment:
+    """The store at one moment: how to tell it from another, how to come back to it, and what is seen in it."""
+
+    identity: int
+    saved: bytes
+    view: View
+
+
 class Store:
-    """The store as a value, saved and put back between steps."""
+    """The store as a function: a moment and a call give a reply and a moment. The same ones are run once."""
 
     def __init__(self) -> None:
         backend = FakeBackend()
         clock = VirtualClock(START_MS)
         self.world = World(backend, clock, QUEUE, SyncStore(backend, Address(QUEUE, rq_prefix=f"rq-{QUEUE}", clock=clock)))
         self._lock, self._keys = backend._server.lock, backend._server.dbs[0]
+        self._moments: dict[int, Moment] = {}
+        self._ran: dict[tuple[int, str, str, int], tuple[Any, Moment]] = {}
 
-    def save(self) -> bytes:
-        """All keys and the time; hints are no state."""
+    def after(self, moment: Moment, step: Step) -> tuple[Any, Moment]:
+        """What the script of a step answers at this moment, and the moment after it."""
+        what = (moment.identity, step.call.script, to_json(step.call.args), step.takes_ms)
+        if what not in self._ran:
+            self._return_to(moment)
+            self.world.pass_ms(step.takes_ms)
+            reply = self.world.raw(step.call)
+            self._ran[what] = (reply, self.now())
+        return self._ran[what]
+
+    def now(self) -> Moment:
+        """This moment. Hints are no state."""
         with self._lock:
             for key in [key for key in self._keys if b"notify:" in key]:
                 del self._keys[key]
-            return pickle.dumps((self.world.now(), dict(self._keys.items())))
+            kept = dict(self._keys.items())
+        identity = hash((self.world.now(), _plain({key: item.value for key, item in kept.items()})))
+        if identity not in self._moments:
+            self._moments[identity] = Moment(identity, pickle.dumps((self.world.now(), kept)), View(self.world))
+        return self._moments[identity]
 
-    def restore(self, saved: bytes) -> None:
-        self.world.clock._now_ms, kept = pickle.loads(saved)
+    def _return_to(self, moment: Moment) -> None:
+        self.world.clock._now_ms, kept = pickle.loads(moment.saved)
         with self._lock:
             self._keys.clear()
             self._keys.update(kept)
 
-    def identity(self) -> int:
-        """The same for two stores of the same content, whatever the order in which it was written."""
-        return hash((self.world.now(), _plain({key: item.value for key, item in self._keys.items()})))
-
 
 def _plain(value: Any) -> Any:
+    """The same for the same content, whatever the order in which it was written."""
     if isinstance(value, dict):
         return tuple(sorted((repr(key), _plain(held)) for key, held in value.items()))
     if isinstance(value, list | tuple):
@@ -339,18 +362,18 @@ def _plain(value: Any) -> Any:
 def explore(play: Play) -> Explored:
     """Every interleaving of a play; raises AssertionError with the steps that lead to a state in which an oracle does not hold."""
     store = Store()
-    world = store.world
-    world.start("p")
+    store.world.start("p")
     for n in range(1, MOST_RUNS + 1):
-        world.do(fleet.register_owner(f"o{n}", [], lease_ms=FOR_EVER_MS))
-    known: dict[tuple[int, Actors], int] = {(store.identity(), play.actors): 0}
-    states: list[tuple[bytes, Actors, str]] = [(store.save(), play.actors, "queued")]
+        store.world.do(fleet.register_owner(f"o{n}", [], lease_ms=FOR_EVER_MS))
+    begin = (store.now(), play.actors)
+    states: list[tuple[Moment, Actors]] = [begin]
+    known: dict[tuple[int, Actors], int] = {(begin[0].identity, begin[1]): 0}
     came: list[tuple[int, str]] = [(0, "")]
     next_of: list[set[int]] = []
     steps = 0
 
     def trace(at: int) -> str:
-        names = []
+        names: list[str] = []
         while at:
             at, name = came[at]
             names.append(name)
@@ -358,28 +381,24 @@ def explore(play: Play) -> Explored:
 
     while len(next_of) < len(states):
         here = len(next_of)
-        saved, actors, status = states[here]
+        moment, actors = states[here]
         next_of.append(set())
-        for step in play.steps(actors, status):
-            store.restore(saved)
-            world.pass_ms(step.takes_ms)
-            reply = world.raw(step.call)
+        for step in play.steps(actors, moment.view.status):
+            reply, then = store.after(moment, step)
             after = step.heard(reply)
             after = replace(after, sent=(*after.sent, Sent(step.call.script, to_json(step.call.args)))[-play.remembered :] if after.duplicates else ())
             steps += 1
-            identity = (store.identity(), after)
-            if identity not in known:
-                known[identity] = len(states)
+            there = known.setdefault((then.identity, after), len(states))
+            if there == len(states):
+                states.append((then, after))
                 came.append((here, f"{step.name} -> {str(reply)[:60]}"))
-                view = View(world)
-                states.append((store.save(), after, view.status))
                 try:
-                    view.consistent(after)
+                    then.view.consistent(after)
                 except AssertionError as error:
-                    raise AssertionError(f"{error}, after\n{trace(len(states) - 1)}") from None
-            next_of[here].add(known[identity])
+                    raise AssertionError(f"{error}, after\n{trace(there)}") from None
+            next_of[here].add(there)
         next_of[here].discard(here)
-        assert next_of[here] or status in ENDED, f"a {status} process nobody goes on with, after\n{trace(here)}"
+        assert next_of[here] or moment.view.status in ENDED, f"a {moment.view.status} process nobody goes on with, after\n{trace(here)}"
     return Explored(len(states), steps, _paths(next_of))
 
 
