@@ -15,7 +15,7 @@ from wakeline.causality import (
     TurnScope,
     parse_execution_scope,
 )
-from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidId, InvalidWaitIdentity, MissingExecutionScopeId
+from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidId, InvalidWaitIdentity, LeaseLost, MissingExecutionScopeId
 from wakeline.names import split_session_id
 from wakeline.processes.lease import Fence
 from wakeline.store import processes, runs
@@ -287,6 +287,8 @@ def test_the_end_of_a_process_revokes_its_keys_for_ever(world: World, end: str) 
     for later in (world, world.reopened()):
         with pytest.raises(AwaitEventUnknownOrRevoked):
             later.go(later.service.resolve(later.store.secret, token, "late"))
+        with pytest.raises(LeaseLost):
+            later.open(fence, completion())
     assert [key for key in keys(world) if ":slot:" in key or ":waits:" in key] == []
 
 
@@ -296,7 +298,10 @@ def test_a_closed_wait_is_revoked_and_stays_so(world: World) -> None:
     world.do(runs.close_waits(fence, [SLOT]))
     world.do(runs.close_waits(fence, [SLOT]))
     assert resolve(world, FIRST).unknown is True
-    assert resolve(world.reopened(), FIRST).unknown is True
+    later = world.reopened()
+    assert resolve(later, FIRST).unknown is True
+    assert later.open(fence, completion()) == [runs.Opened("done", CANCELLED)]
+    assert resolve(later, FIRST).unknown is True
 
 
 def test_a_key_of_an_earlier_process_of_this_id_is_unknown(world: World) -> None:
@@ -375,15 +380,22 @@ def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third
     assert third.open(fence, wait) == [runs.Opened("done", '{"status":"ok","value":"from afar"}')]
 
 
-def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_all(world: World) -> None:
+@pytest.mark.parametrize("first", ["resolution", "cancel"])
+def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_all(world: World, first: str) -> None:
     fence = world.running("p")
     world.open(fence, completion())
     second = world.reopened()
-    resolve(second, FIRST)
+    if first == "resolution":
+        resolve(second, FIRST)
+    else:
+        second.go(second.service.cancel("p", "in time"))
     third = second.reopened()
-    third.go(third.service.cancel("p", "too late"))
+    if first == "resolution":
+        third.go(third.service.cancel("p", "too late"))
+    else:
+        assert resolve(third, FIRST) == runs.Resolved(False, CANCELLED)
     for instance in (second, third):
-        assert instance.do(runs.read_slots(fence, [SLOT])) == (True, [FIRST])
+        assert instance.do(runs.read_slots(fence, [SLOT])) == (True, [FIRST if first == "resolution" else CANCELLED])
 
 
 def test_a_parked_wait_is_resolved_while_its_owner_is_gone_and_replays_from_the_journal(world: World) -> None:

@@ -17,22 +17,10 @@ from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect, Row
 from wakeline.tools.tool import Tool, current
 
+from tests.contract.working import LEASE_MS, Host
+
 if TYPE_CHECKING:
     from tests.contract.conftest import World
-
-LEASE_MS = 5_000
-
-
-@dataclass
-class Host:
-    """Runs one body and holds nothing back."""
-
-    hold_ms: int = 0
-    full: bool = False
-    grace_ms: int = 10_000
-
-    def timer(self, due_ms: int) -> None:
-        """Ticks are the test's."""
 
 
 def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> Any:
@@ -247,6 +235,14 @@ def test_a_childs_start_and_its_record_are_one_step_and_replay_as_one(world: Wor
     claims = {claim.process_id: claim for claim in world.take("o_2")}
     assert json.loads(claims["p"].journal["start:child"])["o"] == "inc00001"
     assert world.types("child") == []
+
+
+def test_a_prepared_call_reaches_its_worker_unchanged(world: World) -> None:
+    call = {"call_id": "t", "tool_id": "tool:add", "tool_name": "add", "args": {"a": 1.5, "b": []}, "prepared": {"quote": "q-1", "at": 9007199254740993}}
+    world.start("t", input={"type": "tool_call", "call": call}, identity={"kind": "tool", "label": "add"})
+    world.worker()
+    (claim,) = world.take()
+    assert claim.registration.input.call.model_dump() == call  # type: ignore[union-attr]
 
 
 def test_pruning_a_process_removes_its_journal_and_no_other(world: World) -> None:

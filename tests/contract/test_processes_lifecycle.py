@@ -11,6 +11,7 @@ from wakeline.errors import (
     LeaseLost,
     NotExternal,
     ProcessAlreadyTerminal,
+    ProcessNotFound,
     ReplayConflict,
     ReservedEvent,
     TerminalOutcomeMismatch,
@@ -82,8 +83,12 @@ def test_a_long_cancel_reason_is_kept_whole_and_asked_twice_is_one_event(world: 
 def test_another_reason_does_not_replace_the_first(world: World) -> None:
     world.start("x", kind="external")
     world.go(world.service.cancel("x", "first"))
+    asked = world.view("x")
+    world.clock.advance("1s")
     world.go(world.service.cancel("x", "second"))
-    assert [event.payload for event in world.log("x")] == ['{"reason":"first"}']
+    again = world.view("x")
+    assert (again.fields, again.events) == (asked.fields, asked.events)
+    assert [event.payload for event in again.events] == ['{"reason":"first"}']
     world.clock.advance("10s")
     world.tick()
     assert world.go(world.service.await_output("x", 0)) == CancelledOutput("first")
@@ -99,6 +104,10 @@ def test_external_work_that_nobody_reports_is_closed_by_a_cancel_without_any_wor
     world.tick()
     assert world.types("x") == ["process.cancel_requested", "process.cancelled"]
     assert "ow" not in world.view("x").fields
+    record = check_fold(world, "x")
+    assert (record.status, record.output) == ("cancelled", CancelledOutput("the vendor is gone"))
+    with pytest.raises(ProcessAlreadyTerminal):
+        world.finish("x", "it was there after all")
 
 
 def test_the_end_is_the_status_and_the_output_that_was_given(world: World) -> None:
@@ -254,10 +263,12 @@ def test_a_process_without_a_worker_cannot_wait(world: World) -> None:
 
 
 def test_only_external_work_is_ended_from_outside(world: World) -> None:
-    world.running("p")
+    world.running("p", recovery="owner_bound")
     with pytest.raises(NotExternal):
         world.do(processes.finish("p", "completed", SUCCESS))
-    assert world.status() == "running"
+    assert (world.status(), world.types()) == ("running", [])
+    with pytest.raises(ProcessNotFound):
+        world.do(processes.finish("nobody", "completed", SUCCESS))
 
 
 def test_a_request_that_asks_for_an_end_is_no_end(world: World) -> None:

@@ -1,13 +1,12 @@
-"""Counting, listing and paging (P111 to P114, P129 to P137)."""
+"""Counting, listing and paging (P111 to P114, P129 to P137, P208)."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
+from wakeline.errors import InvalidArguments
 from wakeline.store import fleet, processes
-from wakeline.store.calls import Change, Program
 from wakeline.store.processes import ListPage
 from wakeline.store.runs import Wait
 
@@ -91,21 +90,50 @@ def test_counts_equal_a_count_of_what_is_retained_after_every_step(world: World)
     assert {world.status(pid) for pid in seen} == {"completed", "queued", "running", "cancelled"}
 
 
-def test_a_page_can_be_narrowed_by_kind_session_and_signal(world: World) -> None:
+def test_each_filter_narrows_a_page_by_itself(world: World) -> None:
     world.start("engine", wake="chat/1")
+    world.start("engine-of-another-name", input={"type": "engine", "kind": "jobs", "payload": None}, identity={"kind": "jobs"})
     world.start("tool", kind="tool_call")
     started(world, "other")
     assert ids(page(world, "running", 10)) == ["other"]
-    assert ids(page(world, "queued", 10, kind="t")) == ["tool"]
-    assert ids(page(world, "queued", 10, kind="e", session_id="chat/1")) == ["engine"]
+    assert ids(page(world, "queued", 10, kind="tool")) == ["tool"]
+    assert ids(page(world, "queued", 10, kind="job")) == ["engine"]
+    assert ids(page(world, "queued", 10, kind="jobs")) == ["engine-of-another-name"]
+    assert ids(page(world, "queued", 10, kind="jo")) == []
+    assert ids(page(world, "queued", 10, session_id="chat/1")) == ["engine"]
     assert ids(page(world, "queued", 10, session_id="chat/2")) == []
+    assert ids(page(world, "queued", 10, session_id="chat/")) == []
+
+
+def waiting(world: World, pid: str, name: str = "go", **over: object) -> None:
+    """A process that is parked on a signal."""
+    fence = world.running(pid, **over)
+    world.open(fence, Wait(f"slot-{pid}", f"wait-{name}", pid, f"s:{name}", 1))
+    world.do(processes.park(fence, [pid], "{}"))
+
+
+def test_all_filters_together_select_the_one_row_that_meets_them_all(world: World) -> None:
+    jobs = {"input": {"type": "engine", "kind": "jobs", "payload": None}, "identity": {"kind": "jobs"}}
+    waiting(world, "it", wake="chat/1")
+    waiting(world, "other-signal", "stop", wake="chat/1")
+    waiting(world, "other-session", wake="chat/2")
+    waiting(world, "other-engine", wake="chat/1", **jobs)
+    waiting(world, "tool", wake="chat/1", kind="tool_call")
+    world.start("other-status", wake="chat/1")
+    assert ids(page(world, "waiting", 10, kind="job", session_id="chat/1", waiting="go")) == ["it"]
+
+
+def test_a_word_that_is_no_status_is_refused(world: World) -> None:
+    started(world, "x")
+    with pytest.raises(InvalidArguments, match="status is live, any, or one of"):
+        world.go(world.service.processes("asleep", limit=5))
+    found = {word: [row.id for row in world.go(world.service.processes(word, limit=5))] for word in ("running", "live", "any", "waiting")}
+    assert found == {"running": ["x"], "live": ["x"], "any": ["x"], "waiting": []}
 
 
 def test_those_that_wait_for_a_signal_are_found_by_its_name(world: World) -> None:
-    for pid, name in (("p", "go"), ("q", "stop")):
-        fence = world.running(pid)
-        world.open(fence, Wait(f"slot-{pid}", f"wait-{name}", pid, f"s:{name}", 1))
-        world.do(processes.park(fence, [pid], "{}"))
+    waiting(world, "p", "go")
+    waiting(world, "q", "stop")
     assert ids(page(world, "waiting", 10, waiting="go")) == ["p"]
     assert ids(page(world, "waiting", 10, waiting="never")) == []
 
@@ -159,22 +187,3 @@ def test_a_narrow_list_over_many_rows_ends_its_scan_without_losing_one(world: Wo
     one = page(world, "running", 5, session_id="chat/1")
     assert (ids(one), one.score != "") == ([], True)
     assert ids(page(world, "running", 5, one, session_id="chat/1")) == ["first"]
-
-
-def test_a_follower_sees_every_event_of_a_process_once_and_in_order(world: World) -> None:
-    world.start("x", kind="external")
-    for n in range(48):
-        world.append("x", "log", n)
-
-    def follow() -> Program[list[int]]:
-        seen: list[int] = []
-        cursor = 0
-        while True:
-            view = yield processes.read("x", after=cursor, count=2)
-            if not view.events:
-                return seen
-            seen.extend(json.loads(event.payload) for event in view.events)
-            cursor = view.events[-1].sequence
-            yield Change("x", 0, 1000)
-
-    assert world.go(follow()) == list(range(48))

@@ -20,7 +20,7 @@ def parked(world: World, pid: str = "p", owner: str = "o_1") -> Fence:
     """A process that waits for the signal `go`; returns the fence of the run that parked it."""
     fence = world.running(pid, owner)
     world.wait_for(fence, "go")
-    assert isinstance(world.do(processes.park(fence, ["go.1"], GO)), Parked)
+    assert world.do(processes.park(fence, ["go.1"], GO)) == Parked(2)
     return fence
 
 

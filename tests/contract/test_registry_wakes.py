@@ -105,6 +105,10 @@ def test_a_settled_wake_is_not_offered_again(world: World) -> None:
     )
     assert [wake["state"] for wake in world.inbox(CHAT)] == ["settled"]
     assert world.take() == ()
+    world.emit("x", "wake", "next")
+    (turn,) = world.take()
+    batch = world.do(sessions.admit(turn.fence, CHAT, 256))
+    assert [json.loads(entry.body)["input"] for entry in batch.entries] == ["next"]
 
 
 def test_each_event_is_a_wake_of_its_own_by_default(world: World) -> None:

@@ -1,0 +1,77 @@
+"""Bodies in the contract tests: an app in a world's namespace, and workers that run them with the real runner on the world's clock."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import TYPE_CHECKING, TypeVar
+
+from wakeline.app import App
+from wakeline.errors import RedisUnavailable
+from wakeline.runtime.runner import Runner
+from wakeline.settings import Settings
+from wakeline.store import fleet
+from wakeline.store.calls import Call
+from wakeline.store.client import Address, AsyncStore
+from wakeline.store.connection import Backend
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import World
+
+T = TypeVar("T")
+LEASE_MS = 5_000
+MOST_TAKES = 50
+
+
+@dataclass
+class Host:
+    """Runs bodies and holds nothing back: whatever only waits is parked at once."""
+
+    hold_ms: int = 0
+    full: bool = False
+    grace_ms: int = 10_000
+
+    def timer(self, due_ms: int) -> None:
+        """Ticks are the test's."""
+
+
+def app_of(world: World) -> App:
+    """An app in the world's namespace, on its clock."""
+    return App(world.namespace, backend=world.backend, clock=world.clock, settings=Settings(rq_prefix=world.store.address.rq_prefix))
+
+
+def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None) -> list[str]:
+    """A worker of this name runs all there is to run; what became of its runs, in order. ``fails``: a script it cannot reach Redis for."""
+
+    async def main() -> list[str]:
+        store = _Store(world.backend, world.store.address, fails)
+        ended: list[str] = []
+        takes = 0
+        try:
+            with ThreadPoolExecutor(4) as threads:
+                runner = Runner(store, app.registry, Host(), clock=world.clock, threads=threads)
+                await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS))
+                while claims := (await store.execute(fleet.take(owner, token_hex(4), app.queues, 100, lease_ms=LEASE_MS))).claims:
+                    takes += 1
+                    assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"
+                    ended += await asyncio.gather(*(runner.run(claim) for claim in claims))
+        finally:
+            await store.close()
+        return ended
+
+    return asyncio.run(main())
+
+
+class _Store(AsyncStore):
+    """A client that one script never gets through."""
+
+    def __init__(self, backend: Backend, address: Address, fails: str | None) -> None:
+        super().__init__(backend, address)
+        self._fails = fails
+
+    async def execute(self, call: Call[T]) -> T:
+        if call.script == self._fails:
+            raise RedisUnavailable(reason="the cable was pulled")
+        return await super().execute(call)
