@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -60,7 +61,7 @@ def test_a_rule_that_is_not_there_exactly_once_is_no_row(text: str) -> None:
         pass
 
 
-def twice(test) -> tuple[object, object]:  # type: ignore[no-untyped-def]
+def twice(test: Callable[[], None]) -> tuple[object, object]:
     """What a test under `fails_without` raises as it stands and with its rule gone."""
     proven = fails_without(*PARKS, "<= 0 then end")(test)
     raised: list[object] = []

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from wakeline.app import App
 from wakeline.errors import AwaitEventUnknownOrRevoked
+from wakeline.processes.lease import Fence
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.run import WaitFor
 from wakeline.store import processes, runs
@@ -147,7 +148,7 @@ def test_race_05_a_park_whose_wait_is_over_is_refused(world: World) -> None:
     assert world.status("p") == "running"
 
 
-def gathering(world: World):  # type: ignore[no-untyped-def]
+def gathering(world: World) -> Fence:
     """A run of `p` that gathers the external children a and b."""
     for child in ("a", "b"):
         world.start(child, kind="external")

@@ -14,7 +14,7 @@ from tests.races.rules import take_out_as_told
 take_out_as_told()
 app = App("races")
 
-HOLD_S = 3
+HOLD_S = 4
 SLEEP_S = 20
 
 
