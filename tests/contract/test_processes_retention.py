@@ -278,6 +278,32 @@ def test_what_happens_to_children_is_written_with_the_end_of_the_parent(world: W
     assert (world.status("child"), world.status("free")) == ("cancelled", "running")
 
 
+def busy(world: World, pid: str) -> None:
+    """A cancelled process with more open waits than one script may touch: the rest of its cancel is left to a tick."""
+    fence = world.running(pid)
+    for part in (range(200), range(200, 257)):
+        world.open(fence, *(runs.Wait(f"{pid}-{n}", f"w{n}", "g", f"x:{n}") for n in part))
+    world.do(processes.cancel(pid, "enough", grace_ms=WEEK_MS * 9))
+
+
+def test_a_parent_is_kept_until_the_last_of_its_children_was_told(world: World) -> None:
+    for n in range(4):  # all that one tick has time for
+        busy(world, f"busy{n}")
+    parent = with_child(world, on_parent_end="request_cancel")
+    for n in range(256):  # with the one there is: one more than a script may touch
+        bound = world.registration(f"c{n}", kind="external", parent="parent", on_parent_end="request_cancel")
+        world.do(processes.register(bound, effect=Effect(parent)))
+    world.finish("parent", 1, parent)
+    world.clock.advance("8d")
+    assert world.tick().pruned == 0
+    assert world.status("parent") == "completed"
+    world.clock.advance("1d")
+    assert world.tick().pruned == 1
+    with pytest.raises(ProcessNoLongerRetained):
+        world.view("parent")
+    assert [pid for pid in ["child", *(f"c{n}" for n in range(256))] if "cr" not in world.view(pid, count=0).fields] == []
+
+
 def test_a_journal_ends_with_its_generation_and_sending_that_again_makes_no_third(world: World) -> None:
     fence = world.running("p")
     world.do(runs.record(fence, [Row("step:1", "{}")]))

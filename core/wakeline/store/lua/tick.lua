@@ -126,6 +126,8 @@ end
 
 -- Retention. A child whose live parent has not journaled its result stays (race 20).
 local function prune(pid, status)
+  -- Whoever has not been told of its end yet is found through it: it stays until a todo row has done the rest.
+  if call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then return end
   local p = fields(proc_key(pid), 'pa', 'inc', 'sid')
   if p.pa then
     local parent = fields(proc_key(p.pa), 'st')
