@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 TABLES = ("processes-1-110", "processes-111-235", "effects")
 PREFIXES = ("differs: ", "does not apply: ", "open: ")
 ROW = re.compile(r"^\| ([PE][0-9]+) \| (\S.*) \| (\S.*) \|$")
-NAMED = re.compile(r"^(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)$")
+NAMED = re.compile(r"^(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)$")
 SHORTEST_REASON = len("see P75")
 
 
@@ -86,8 +86,18 @@ def test_every_named_test_is_collected() -> None:
 def test_every_test_that_a_row_mentions_is_collected() -> None:
     known = {name for _, name in collected()}
     mentioned = [(row.number, name) for row in rows() for name in re.findall(r"`(test_\w+)`", row.behaviour)]
-    assert len(mentioned) >= 20
+    assert len(mentioned) >= 80
     assert [(number, name) for number, name in mentioned if name not in known] == []
+
+
+def test_a_row_that_differs_names_the_test_of_what_still_applies() -> None:
+    assert [row.number for row in rows() if row.shown_by.startswith("differs: ") and "`test_" not in row.behaviour] == []
+
+
+def test_what_is_open_belongs_to_what_is_not_built_yet() -> None:
+    """A behaviour of the kernel is shown, differs or does not apply; it is not put off."""
+    later = re.compile("sessions|triggers|attachments|tool catalog|execution context|see P209")
+    assert [row.number for row in rows() if row.shown_by.startswith("open: ") and not later.search(row.shown_by)] == []
 
 
 def test_the_index_links_every_table() -> None:
@@ -98,7 +108,7 @@ def test_the_index_links_every_table() -> None:
 
 def test_most_behaviours_are_shown_by_a_test() -> None:
     """A floor, so that rows cannot turn into reasons one by one."""
-    assert sum(1 for row in rows() if row.test) >= 180
+    assert sum(1 for row in rows() if row.test) >= 226
 
 
 @pytest.mark.parametrize("line", ["| P7 | no third column |", "| P7 |  |  |", "|P7| x | y |"])

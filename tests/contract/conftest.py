@@ -202,8 +202,14 @@ def _world(backend: Backend, clock: VirtualClock, namespace: str) -> World:
 
 
 @pytest.fixture
-def world(backend: Backend) -> Iterator[World]:
+def fresh(backend: Backend) -> Callable[[], World]:
+    """Makes a fresh namespace on each backend in turn; whoever calls it closes its store."""
+    return lambda: _world(backend, VirtualClock(START_MS), f"t{next(_numbers)}")
+
+
+@pytest.fixture
+def world(fresh: Callable[[], World]) -> Iterator[World]:
     """A fresh namespace on each backend in turn."""
-    made = _world(backend, VirtualClock(START_MS), f"t{next(_numbers)}")
+    made = fresh()
     yield made
     made.store.close()

@@ -1,9 +1,10 @@
-"""Ends, replays, and the law that a record is the fold of its log (P122 to P128, P148, P149, P155 to P165, P193, P195, P203, P224)."""
+"""Ends, replays, and the law that a record is the fold of its log (P122 to P128, P148, P149, P155 to P165, P195, P203, P209, P224, P233)."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.errors import (
@@ -11,45 +12,23 @@ from wakeline.errors import (
     LeaseLost,
     NotExternal,
     ProcessAlreadyTerminal,
+    ProcessNoLongerRetained,
     ProcessNotFound,
     ReplayConflict,
     ReservedEvent,
     TerminalOutcomeMismatch,
 )
 from wakeline.names import LIFECYCLE_TYPES
-from wakeline.processes.events import Event
-from wakeline.processes.lifecycle import observed
 from wakeline.processes.outputs import CancelledOutput, Success
-from wakeline.processes.record import Record, fold
 from wakeline.store import processes, runs, sessions
+
+from tests.contract.folding import check_fold
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
 
 CHAT = {"session_id": "chat/1"}
 SUCCESS = '{"type":"success","value":1}'
-
-
-def refolded(world: World, pid: str = "p") -> Record:
-    """The record made from nothing but registration and log."""
-    view = world.view(pid)
-    events = [
-        Event.restore(pid, e.sequence, e.type, e.payload, e.at_ms, replay_key=e.replay_key, semantics=e.semantics)
-        for e in view.events
-    ]
-    return fold(view.registration, view.int("ca"), events)
-
-
-def check_fold(world: World, pid: str = "p") -> Record:
-    """Compares every field that is stored beside the log with the fold."""
-    view, record = world.view(pid), refolded(world, pid)
-    assert view.status == observed(record.status, "ow" in view.fields, external=view.fields["k"] == "x")
-    assert view.int("seq") == record.sequence == len(view.events)
-    assert view.int("ua") == record.updated_at_ms
-    assert view.fields.get("ws") == (record.wake_target.session_id if record.wake_target else None)
-    assert int(view.fields.get("gen", "1")) == record.generation
-    assert ("cr" in view.fields) == (record.cancel_requested is not None)
-    return record
 
 
 @pytest.mark.parametrize("event_type", sorted(LIFECYCLE_TYPES))
@@ -277,6 +256,37 @@ def test_a_request_that_asks_for_an_end_is_no_end(world: World) -> None:
     assert world.types() == ["process.cancel_requested"]
     world.finish("p", "finished anyway", fence)
     assert world.status() == "completed"
+
+
+def test_a_cancel_of_what_is_not_there_is_refused_and_asks_nobody(world: World) -> None:
+    world.start("p")
+    with pytest.raises(ProcessNotFound):
+        world.go(world.service.cancel("nobody", "enough"))
+    assert world.types("p") == []
+
+
+def test_every_verb_checks_and_writes_in_one_script(world: World) -> None:
+    def scripts(verb: Callable[[], Any]) -> int:
+        before = sum(world.store.sent.counts.values())
+        verb()
+        return sum(world.store.sent.counts.values()) - before
+
+    world.worker()
+    fences: list[Any] = []
+    assert scripts(lambda: world.start("p")) == 1
+    assert scripts(lambda: fences.extend(claim.fence for claim in world.take())) == 1
+    world.emit("p", "log", "from here on the sender knows its types")
+    verbs: list[Callable[[], Any]] = [
+        lambda: world.emit("p", "log", 1),
+        lambda: world.signal("p", "go", 1),
+        lambda: world.do(runs.resolve("p", "inc00001", "slot", '{"status":"ok","value":1}')),
+        lambda: world.go(world.service.cancel("p", "enough")),
+        lambda: world.finish("p", 1, fences[0]),
+        lambda: world.tick(retention_ms=0),
+    ]
+    assert [scripts(verb) for verb in verbs] == [1, 1, 1, 1, 1, 1]
+    with pytest.raises(ProcessNoLongerRetained):
+        world.view()
 
 
 def test_a_key_is_one_event_and_no_key_is_always_another(world: World) -> None:
