@@ -244,6 +244,13 @@ def test_a_plain_client_on_a_tls_port_is_told_to_speak_tls(server: PrivateServer
     assert "rediss://" in str(error)
 
 
+def test_a_plain_client_that_is_answered_with_a_tls_alert_is_told_to_speak_tls() -> None:
+    with listening(saying(b"\x15\x03\x03\x00\x02\x02\x28")) as port:
+        error = refusal(app_at(f"redis://127.0.0.1:{port}/0"))
+    assert type(error) is TlsFailed
+    assert str(error).startswith("TLS with Redis failed: the server speaks TLS and the URL does not; use rediss://.")
+
+
 def test_a_plain_client_on_a_port_that_hangs_up_is_told_of_tls() -> None:
     with listening(closing) as port:
         error = refusal(app_at(f"redis://127.0.0.1:{port}/0"))

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from wakeline.arguments import Signature, check_body, schema_of
 from wakeline.errors import BodyInvalid
-from wakeline.names import check_event_type, check_name, check_queue, check_signal_name, signal_event_type
+from wakeline.names import LIFECYCLE_TYPES, PRODUCER_TYPES, SIGNAL_PREFIX, check_event_type, check_name, check_queue, check_signal_name, signal_event_type
 from wakeline.processes.events import EventType, Semantics, WakeSpec
 from wakeline.processes.selectors import parse_text
 
@@ -52,6 +52,11 @@ class Engine(Generic[P, R]):
         self.signature = Signature(self.name, function, skip=1)
         self.signals = {check_signal_name(n): kind for n, kind in (signals or {}).items()}
         self.events = {check_event_type(n): e if isinstance(e, Event) else Event(e) for n, e in (events or {}).items()}
+        for event in self.events:
+            if event in PRODUCER_TYPES | LIFECYCLE_TYPES:
+                raise BodyInvalid(name=self.name, reason=f"it declares event {event!r}, which every process has; choose another name")
+            if event.startswith(SIGNAL_PREFIX):
+                raise BodyInvalid(name=self.name, reason=f"it declares {event!r} as an event; declare {event.removeprefix(SIGNAL_PREFIX)!r} in signals=")
         self.queue = check_queue(queue) if queue is not None else None
         self.__name__ = self.name
         self.__doc__ = function.__doc__

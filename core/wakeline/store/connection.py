@@ -33,8 +33,8 @@ OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 """Below these, commands that scripts use are missing."""
 RESENDS = 1
 NO_PASSWORD = "the server wants a password and the URL has none"
-TLS_ALERT = 'got "\x15"'
-"""How redis-py says that the first byte of an answer is the one with which a TLS alert begins."""
+TLS_ALERT = "\\x15"
+"""How both of redis-py's parsers show the first byte of an answer where it is the one with which a TLS alert begins."""
 BLOCK_MS = 1000
 """Longest blocking read, well below the socket timeout: redis-py would resend a blocked command that timed out."""
 

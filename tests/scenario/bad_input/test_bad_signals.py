@@ -1,0 +1,377 @@
+"""Telling a process something it cannot take: refused at the sender, or kept as that wait's error; nothing is lost and nothing is told twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, WakelineError
+from wakeline.engines.engine import Engine
+from wakeline.errors import (
+    AwaitEventUnknownOrRevoked,
+    InvalidId,
+    InvalidPayload,
+    MailboxFull,
+    NotExternal,
+    PayloadSchemaMismatch,
+    ProcessAlreadyTerminal,
+    ProcessNoLongerRetained,
+    ProcessNotFound,
+    ReplayConflict,
+    ReservedEvent,
+    SessionNotFound,
+    UndeclaredEvent,
+)
+from wakeline.waits.keys import encode_token
+
+from tests.lua.world import WEEK_MS, World
+from tests.races.workers import app_of, work
+from tests.scenario.bad_input.ends import end_of, failure_of
+from tests.scenario.bad_input.test_bad_starts import refused
+
+
+@pytest.fixture
+def decides(app: App) -> Engine[[], bool]:
+    @app.engine(signals={"decision": bool})
+    def decides(ctx: Ctx) -> bool:
+        return ctx.wait("decision", bool)
+
+    return decides
+
+
+@pytest.fixture
+def listens(app: App) -> Engine[[], Any]:
+    @app.engine
+    def listens(ctx: Ctx) -> Any:
+        return ctx.wait("go")
+
+    return listens
+
+
+def inside(app: App, tell: Callable[[Ctx], Any], error: type[WakelineError]) -> Engine[[], str]:
+    """An engine that tries to tell somebody something, and ends with the code of what it is told itself."""
+
+    @app.engine
+    def tells(ctx: Ctx) -> str:
+        with pytest.raises(error) as caught:
+            tell(ctx)
+        return caught.value.code
+
+    return tells
+
+
+# -- what was not declared, or does not fit
+
+
+def test_an_undeclared_signal_is_refused_where_signals_are_declared(world: World, app: App, decides: Any) -> None:
+    handle = app.using(id="p").start(decides)
+    work(world, app)
+    error = refused(world, app, UndeclaredEvent, lambda: handle.signal("decison", True))
+    assert str(error) == "Process 'p' does not declare 'signal.decison'; it declares: signal.decision."
+
+
+def test_a_mistyped_signal_is_refused_at_the_sender(world: World, app: App, decides: Any) -> None:
+    handle = app.using(id="p").start(decides)
+    for _ in range(2):  # before it waits, and while it does
+        error = refused(world, app, PayloadSchemaMismatch, lambda: handle.signal("decision", "perhaps"))
+        assert str(error) == "signal.decision does not fit its schema at $: 'perhaps' is not of type 'boolean'."
+        work(world, app)
+    teller = inside(app, lambda ctx: ctx.signal("p", "decision", "perhaps"), PayloadSchemaMismatch)
+    assert end_of(world, app, app.start(teller)).value == "payload_schema_mismatch"
+    assert world.events("p") == ["process.started", "process.waiting"]
+
+
+def test_a_signal_is_held_to_the_type_of_the_wait_that_is_open(world: World, app: App) -> None:
+    @app.engine
+    def typed(ctx: Ctx) -> int:
+        return ctx.wait("count", int)
+
+    handle = app.using(id="p").start(typed)
+    work(world, app)
+    refused(world, app, PayloadSchemaMismatch, lambda: handle.signal("count", "many"))
+    handle.signal("count", 3)
+    assert end_of(world, app, handle).value == 3
+
+
+def test_a_mistyped_signal_that_was_kept_is_the_error_of_the_wait_that_meets_it(world: World, app: App) -> None:
+    met: list[str] = []
+
+    @app.engine
+    def typed(ctx: Ctx) -> int:
+        ctx.wait("begin")
+        while True:
+            try:
+                count = ctx.wait("count", int)
+            except InvalidPayload as error:
+                met.append(str(error))
+            else:
+                ctx.wait("end")
+                return count
+
+    handle = app.using(id="p").start(typed)
+    work(world, app)
+    handle.signal("count", "many")
+    handle.signal("count", 3)
+    handle.signal("begin")
+    work(world, app)
+    handle.signal("end")
+    assert end_of(world, app, handle).value == 3
+    said = "signal count is not usable as JSON: value: Input should be a valid integer, unable to parse string as an integer."
+    assert met == [said, said]  # the second time it is replayed
+
+
+@pytest.mark.parametrize(
+    ("event_type", "payload", "error"),
+    [
+        ("shipped", 1, UndeclaredEvent),
+        ("process.completed", {}, ReservedEvent),
+        ("process.cancel_requested", {}, ReservedEvent),
+        ("signal.go", 1, ReservedEvent),
+        ("a b", 1, InvalidId),
+        ("", 1, InvalidId),
+        (5, 1, InvalidId),
+        ("page", "one", PayloadSchemaMismatch),
+    ],
+)
+def test_an_event_that_may_not_be_written_is_refused(world: World, app: App, event_type: Any, payload: Any, error: type[WakelineError]) -> None:
+    @app.engine(events={"page": int})
+    def emits(ctx: Ctx) -> str:
+        with pytest.raises(error) as caught:
+            ctx.emit(event_type, payload)
+        return caught.value.code
+
+    assert end_of(world, app, app.using(id="p").start(emits)).value == error.code
+    assert world.events("p") == ["process.started", "process.completed"]
+    if event_type != "page":
+        external = app.external("ci")
+        refused(world, app, error, lambda: external.emit(event_type, payload))
+
+
+# -- who is not there any more, or never was
+
+
+def test_an_ended_process_is_told_nothing_more(world: World, app: App, listens: Any) -> None:
+    handle = app.using(id="p").start(listens)
+    handle.signal("go", 1, key="k")
+    assert end_of(world, app, handle).value == 1
+    error = refused(world, app, ProcessAlreadyTerminal, lambda: handle.signal("go", 2))
+    assert str(error) == "Process 'p' has already ended as completed. Start a new one, or `retry` it."
+    assert handle.signal("go", 1, key="k") == 1  # a late resend of what it was told in time
+    teller = inside(app, lambda ctx: ctx.signal("p", "go"), ProcessAlreadyTerminal)
+    assert end_of(world, app, app.start(teller)).value == "process_already_terminal"
+
+
+def test_a_process_that_never_was_is_told_nothing(world: World, app: App) -> None:
+    handle = app.handle("nobody")
+    for ask in (handle.status, handle.result, lambda: handle.signal("go"), handle.cancel, lambda: next(handle.events())):
+        error = refused(world, app, ProcessNotFound, ask)
+        assert str(error) == "There is no process 'nobody'. Check the id and the namespace."
+    refused(world, app, SessionNotFound, app.session("clerk", "nobody").history)
+    for tell in (lambda ctx: ctx.signal("nobody", "go"), lambda ctx: ctx.cancel("nobody")):
+        assert end_of(world, app, app.start(inside(app, tell, ProcessNotFound))).value == "process_not_found"
+        app.registry.engines.clear()
+
+
+def test_a_pruned_process_is_told_nothing_and_not_begun_again(world: World, app: App, listens: Any) -> None:
+    handle = app.using(id="p").start(listens)
+    handle.signal("go")
+    work(world, app)
+    world.pass_ms(WEEK_MS + 1)
+    world.tick()
+    for ask in (handle.status, lambda: handle.signal("go", 2), lambda: app.using(id="p").start(listens)):
+        error = refused(world, app, ProcessNoLongerRetained, ask)
+        assert str(error).startswith("Process 'p' ended as completed and was pruned at ")
+
+
+def test_what_a_body_was_told_of_another_process_is_recorded(world: World, app: App, listens: Any) -> None:
+    """Who was not there is there when the body is replayed: it must go the way it went."""
+
+    @app.engine
+    def looks(ctx: Ctx) -> str:
+        try:
+            ctx.signal("late", "go", 1)
+        except ProcessNotFound:
+            ctx.wait("on")
+            return "not there"
+        return "there"
+
+    handle = app.using(id="p").start(looks)
+    work(world, app)
+    app.using(id="late").start(listens)
+    handle.signal("on")
+    assert end_of(world, app, handle).value == "not there"
+    assert world.events("late") == ["process.started", "process.waiting"]
+
+
+def test_what_a_run_consumed_is_recorded_although_the_write_it_travelled_with_was_refused(world: World, app: App) -> None:
+    @app.engine
+    async def tells(ctx: AsyncCtx) -> Any:
+        got = await ctx.wait("go")
+        with pytest.raises(ProcessNotFound):
+            await ctx.signal("nobody", "go")
+        await ctx.continue_as_new() if got == 1 else None
+        return got
+
+    handle = app.using(id="p").start(tells)
+    handle.signal("go", 1)
+    handle.signal("go", 2)
+    assert end_of(world, app, handle, runs=3).value == 2
+    assert world.mail("p") == []
+
+
+# -- the same key again
+
+
+def test_the_same_key_with_other_content_is_a_conflict_and_the_first_stands(world: World, app: App, listens: Any) -> None:
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> None: ...
+
+    handle = app.using(id="p").start(listens)
+    external, session = app.external("ci", id="x"), app.session("clerk", "1")
+    assert [handle.signal("go", {"n": 1}, key="k"), external.emit("log", 1, key="k"), session.send("hello", key="k")] == [1, 1, 1]
+    assert [handle.signal("go", {"n": 1.0}, key="k"), external.emit("log", 1, key="k"), session.send("hello", key="k")] == [1, 1, 1]
+    for ask in (lambda: handle.signal("go", {"n": 2}, key="k"), lambda: external.emit("log", 2, key="k"), lambda: session.send("bye", key="k")):
+        assert str(refused(world, app, ReplayConflict, ask)).endswith("was used with other content. Use a new key for new content.")
+    assert end_of(world, app, handle).value == {"n": 1}
+
+
+def test_a_body_that_uses_a_senders_key_for_something_else_is_told(world: World, app: App, listens: Any) -> None:
+    app.using(id="p").start(listens).signal("go", 1, key="k")
+    teller = inside(app, lambda ctx: ctx.signal("p", "go", 2, key="k"), ReplayConflict)
+    assert end_of(world, app, app.start(teller)).value == "replay_conflict"
+
+
+def test_an_end_is_reported_once(world: World, app: App, listens: Any) -> None:
+    external = app.external("ci", id="x")
+    sequence = external.finish({"ok": True})
+    assert external.finish({"ok": True}) == sequence
+    for ask in (lambda: external.finish({"ok": False}), lambda: external.fail("ci_red", "tests failed"), lambda: external.emit("log", 1)):
+        refused(world, app, ProcessAlreadyTerminal, ask)
+    assert external.result(timeout=0) == {"ok": True}
+
+
+@pytest.mark.parametrize("bad", [("", "message"), (5, "message"), ("code", 5), ("code", None), ("\ud800", "message"), ("code", "\ud800")], ids=repr)
+def test_a_failure_is_reported_in_words(world: World, app: App, bad: tuple[Any, Any]) -> None:
+    external = app.external("ci", id="x")
+    refused(world, app, InvalidId if bad[1] == "message" else InvalidPayload, lambda: external.fail(*bad))
+    external.fail("ci_red", "")
+    assert external.status().status == "failed"
+
+
+@pytest.mark.parametrize("reason", [5, None, b"x", "\ud800"], ids=repr)
+def test_a_reason_is_given_in_words(world: World, app: App, listens: Any, reason: Any) -> None:
+    handle = app.using(id="p").start(listens)
+    refused(world, app, InvalidPayload, lambda: handle.cancel(reason))
+    teller = inside(app, lambda ctx: ctx.cancel("p", reason), InvalidPayload)
+    work(world, app)
+    assert end_of(world, app, app.start(teller)).value == "invalid_payload"
+    assert handle.status().status == "waiting"
+
+
+def test_work_of_our_own_is_not_reported_from_outside(world: World, app: App, listens: Any) -> None:
+    app.using(id="p").start(listens)
+    ours = app.external("ci", id="x")
+    object.__setattr__(ours, "id", "p")
+    for ask in (lambda: ours.emit("log", 1), ours.finish, lambda: ours.fail("red", "no")):
+        assert str(refused(world, app, NotExternal, ask)) == (
+            "Process 'p' is run by workers and cannot be reported from outside. Signal or cancel it instead."
+        )
+
+
+# -- names, and a mailbox that nobody empties
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a.b", "ü", "a\0", "go\n", "x" * 65, 5, None], ids=repr)
+def test_a_signal_name_outside_the_grammar_is_refused(world: World, app: App, listens: Any, name: Any) -> None:
+    handle = app.using(id="p").start(listens)
+    refused(world, app, InvalidId, lambda: handle.signal(name))
+    work(world, app)
+
+    @app.engine
+    def waits(ctx: Ctx) -> None:
+        ctx.wait(name)
+
+    assert failure_of(world, app, app.start(waits)) == ("execution", "invalid_id")
+
+
+def test_a_full_mailbox_refuses_and_loses_nothing(world: World, app: App, listens: Any) -> None:
+    handle = app.using(id="p").start(listens)
+    for n in range(1024):
+        handle.signal("other", n)
+    error = refused(world, app, MailboxFull, lambda: handle.signal("other", 1024))
+    assert str(error) == "Process 'p' has 1024 signals it has not taken. Send again when it has taken some."
+    work(world, app)
+    handle.signal("go", "taken by the open wait")
+    assert end_of(world, app, handle).value == "taken by the open wait"
+
+
+# -- tokens
+
+
+def ask_for(world: World, app: App, timeout: str | None = None) -> str:
+    """A token for an approval of process `p`, which waits for it."""
+    tokens: list[str] = []
+
+    @app.engine
+    def deploys(ctx: Ctx) -> bool:
+        question = ctx.approval("ship", bool, timeout=timeout)
+        tokens.append(question.token)
+        return question.wait(default=False)
+
+    app.using(id="p").start(deploys)
+    work(world, app)
+    return tokens[-1]
+
+
+def test_a_token_that_is_not_good_has_one_answer_whatever_is_wrong_with_it(world: World, app: App) -> None:
+    token = ask_for(world, app)
+    version, claims, signature = token.split(".")
+    other = encode_token(b"the secret of another namespace", "p", "incarnation", "v1key")
+    forged = encode_token(world.store.secret, "p", "inc00001", "v1" + "A" * 24)
+    bad: list[Any] = [f"{version}.{claims}.{signature[:-2]}xx", f"wt2.{claims}.{signature}", f"{version}.{claims}x.{signature}", f"{claims}.{signature}"]
+    bad += [other, forged, "", ".", "..", "a.b.c", "\ud800", "ü.ü.ü", "x" * 100_000, token + "\n", None, 5, b"a.b.c"]
+    for one in bad:
+        error = refused(world, app, AwaitEventUnknownOrRevoked, lambda one=one: app.resolve(one, True))
+        assert str(error) == "This await key or token is unknown or revoked. Ask its issuer for a new one."
+    assert app.resolve(token, True) is True
+    assert end_of(world, app, app.handle("p")).value is True
+
+
+def test_a_token_is_used_once(world: World, app: App) -> None:
+    token = ask_for(world, app)
+    assert [app.resolve(token, True), app.resolve(token, False)] == [True, False]  # kept until the body has seen the first
+    assert end_of(world, app, app.handle("p")).value is True
+    refused(world, app, AwaitEventUnknownOrRevoked, lambda: app.resolve(token, False))
+
+
+def test_an_expired_token_is_not_good(world: World, app: App) -> None:
+    token = ask_for(world, app, "10s")
+    world.pass_ms(10_000)
+    refused(world, app, AwaitEventUnknownOrRevoked, lambda: app.resolve(token, True))
+    world.tick()
+    assert end_of(world, app, app.handle("p")).value is False
+
+
+def test_a_token_of_another_namespace_is_not_good_although_the_ids_are_the_same(world: World, app: App) -> None:
+    elsewhere = World.on(world.backend)
+    token = ask_for(elsewhere, app_of(elsewhere))
+    ask_for(world, app)
+    refused(world, app, AwaitEventUnknownOrRevoked, lambda: app.resolve(token, True))
+    assert world.status("p") == "waiting"
+
+
+def test_a_mistyped_answer_to_an_approval_is_the_error_of_its_wait(world: World, app: App) -> None:
+    @app.engine
+    def deploys(ctx: Ctx) -> str:
+        question = ctx.approval("ship", bool)
+        ctx.emit("log", {"token": question.token})
+        with pytest.raises(InvalidPayload) as caught:
+            question.wait()
+        return str(caught.value)
+
+    handle = app.using(id="p").start(deploys)
+    work(world, app)
+    token = world.payload("p", 1).split('"')[3]
+    assert app.resolve(token, "perhaps") is True
+    assert "approval ship is not usable as JSON: value: Input should be a valid boolean" in end_of(world, app, handle).value
