@@ -15,7 +15,7 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
-from wakeline.values import to_json, unusable
+from wakeline.values import NON_FINITE, to_json, unusable
 
 Json = Any
 
@@ -41,7 +41,7 @@ def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
         text = to_json([[[[[[[[[[[[[[[[data]]]]]]]]]]]]]]]], what)
         # pydantic writes null for NaN and Infinity, without a word.
         if "null" in text and not _finite(adapter(kind).dump_python(value, warnings="none")):
-            raise InvalidPayload(what=what, reason="JSON has no NaN and no Infinity; use null or a text")
+            raise InvalidPayload(what=what, reason=NON_FINITE)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise unusable(what, error) from error
     return data

@@ -56,7 +56,11 @@ def to_json(value: object, what: str = "The value") -> str:
     text = as_text(value, what)
     # The serialiser writes NaN as a bare word, and deeper and longer than the parser reads. Only a parse can tell, and few texts need one.
     if "NaN" in text or "Infinity" in text or text.count("[") + text.count("{") > _DEEP or (len(text) > _LONG and _LONG_NUMBER.search(text)):
-        from_json(text, what)
+        try:
+            pydantic_core.from_json(text, allow_inf_nan=False)
+        except ValueError as error:
+            # All else it writes well: where it is not a matter of depth or length, it is one of these.
+            raise InvalidPayload(what=what, reason=_advice(error) or NON_FINITE) from error
     return text
 
 
@@ -84,10 +88,16 @@ _ADVICE = {
 }
 
 
+NON_FINITE = "JSON has no NaN and no Infinity; use null or a text"
+
+
+def _advice(error: Exception) -> str | None:
+    return next((advice for sign, advice in _ADVICE.items() if sign in str(error)), None)
+
+
 def unusable(what: str, error: Exception) -> InvalidPayload:
     """The typed error for what a serialiser or parser found; where its own words do not say what to do, other ones."""
-    said = str(error)
-    return InvalidPayload(what=what, reason=next((advice for sign, advice in _ADVICE.items() if sign in said), said))
+    return InvalidPayload(what=what, reason=_advice(error) or str(error))
 
 
 def canonical_json(value: object, what: str = "The value") -> str:

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, cast
 
+from wakeline.arguments import dump
 from wakeline.clock import Clock
 from wakeline.engines.registry import Registry
 from wakeline.errors import (
@@ -123,7 +124,7 @@ class Runner:
                     turn = AsyncTurn(run, namespace, batch)
                     run.turn = turn
                     context = Turn(turn, run.bridge) if run.bridge else turn
-                    return await self._call(run, lambda: agent.function(context))
+                    return dump(await self._call(run, lambda: agent.function(context)), what=f"The result of {agent.name}")
 
                 return run_turn, not agent.is_async
             case other:
@@ -300,8 +301,9 @@ class Runner:
         messages = [to_json({"role": item.kind, "n": item.n, "content": item.input}) for item in turn.inbox]
         if output.value is not None:
             messages.append(to_json({"role": "agent", "content": output.value}))
-        state = to_json(turn.state)
-        check_size(f"the state of {turn.session_id}", state, MAX_PAYLOAD)
+        what = f"the state of {turn.session_id}"
+        state = to_json(dump(turn.state, what=what))
+        check_size(what, state, MAX_PAYLOAD)
         return TurnCommit(turn.session_id, turn.revision, state, messages)
 
     async def _retry(self, run: Run, failure: Failure) -> str:

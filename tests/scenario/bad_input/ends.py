@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from wakeline import App, Handle
 from wakeline.errors import ProcessFailed
 
 from tests.lua.world import World
 from tests.races.workers import work
 
+on_the_fake_alone = pytest.mark.parametrize("backend", ["fakeredis"], indirect=True)
+"""For what is decided before anything is sent, and takes long: a real server would have no part in it."""
 PATIENCE_MS = 70_000
 """Longer than any backoff between two attempts."""
 
