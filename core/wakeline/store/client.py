@@ -35,7 +35,9 @@ MAX_CALL = 256 * 1024 * 1024
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
 """Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come back (race 29)."""
 LOOK_AGAIN_MS = 200
-"""Longest pause of an awaited `Change`: the price of a hint that nobody sends to an event loop."""
+"""Longest pause of a `Change` that no blocking read shortens: the price of a hint that nobody sends to an event loop."""
+BLOCKED_AT_ONCE = 2
+"""Most connections of a blocking client that wait for events: the others are for verbs, however many threads wait for results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class SyncStore:
         self._pid = 0
         self._secret: bytes | None = None
         self._lock = threading.Lock()
+        self._blocking = threading.Semaphore(BLOCKED_AT_ONCE)
 
     @property
     def client(self) -> redis.Redis:
@@ -170,9 +173,15 @@ class SyncStore:
 
     def _await_change(self, step: Change) -> None:
         stream = f"{self.address.prefix}events:{step.process_id}"
-        with typed_errors("XREAD"):
-            # One entry is enough: the program re-reads. BLOCK 0 would wait for ever.
-            self.client.xread({stream: f"{step.sequence}-0"}, count=1, block=max(1, min(step.ms, BLOCK_MS)))
+        if not self._blocking.acquire(blocking=False):
+            time.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
+            return
+        try:
+            with typed_errors("XREAD"):
+                # One entry is enough: the program re-reads. BLOCK 0 would wait for ever.
+                self.client.xread({stream: f"{step.sequence}-0"}, count=1, block=max(1, min(step.ms, BLOCK_MS)))
+        finally:
+            self._blocking.release()
 
     def close(self) -> None:
         if self._client is not None:
