@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from wakeline.errors import WrongVerb
-from wakeline.runtime.run import Run, current_run
+from wakeline.runtime.containing import current_run
+from wakeline.runtime.run import Run
 from wakeline.runtime.service import Service
 from wakeline.store.calls import Program
 from wakeline.store.client import AsyncStore, SyncStore

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import NonRetryable, RetryAfter, ToolFailed
-from wakeline.runtime.containing import contained, contained_on_loop, described
+from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
 from wakeline.runtime.emitting import Occurrence, occurrence
-from wakeline.runtime.run import Run, WaitFor, outside_body
+from wakeline.runtime.run import Run
+from wakeline.runtime.waiting import WaitFor
 from wakeline.store import processes
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
 from wakeline.values import content_hash, parse_duration

@@ -6,12 +6,19 @@ Invariant: control flow and a cancel that was asked for pass through as they are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, TypeVar
 
 from wakeline.errors import WakelineError
 
+if TYPE_CHECKING:
+    from wakeline.runtime.run import Run
+
 T = TypeVar("T")
+current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
+"""The run whose body the current code is; a verb that is not its context's would escape its journal."""
 LONGEST_CODE, LONGEST_MESSAGE = 128, 10_000
 
 
@@ -21,6 +28,16 @@ class Escaped(Exception):
     def __init__(self, original: BaseException) -> None:
         super().__init__(original)
         self.original = original
+
+
+@contextmanager
+def outside_body() -> Generator[None]:
+    """The code of a step, a tool or a deferred call: recorded as a whole, so it may talk to the world in any way, through `App` too."""
+    mark = current_run.set(None)
+    try:
+        yield
+    finally:
+        current_run.reset(mark)
 
 
 def contained(code: Callable[[], T]) -> T:

@@ -26,9 +26,10 @@ from wakeline.runtime.calling import call_tool
 from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions
-from wakeline.runtime.run import Run, WaitFor
+from wakeline.runtime.run import Run
 from wakeline.runtime.service import MAX_REASON, wake_of
 from wakeline.runtime.starting import bound, registration_of
+from wakeline.runtime.waiting import WaitFor
 from wakeline.store import processes
 from wakeline.store.processes import Row, SessionAddress
 from wakeline.tools.tool import Duration, Tool

@@ -9,10 +9,7 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -26,8 +23,9 @@ from wakeline.errors import LeaseLost, Parked, Stopped, StoreError, WakelineErro
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.bridge import Bridge
-from wakeline.runtime.containing import contained, contained_on_loop
+from wakeline.runtime.containing import contained, contained_on_loop, outside_body
 from wakeline.runtime.replay import Replay
+from wakeline.runtime.waiting import WaitCall, WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
@@ -42,20 +40,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger("wakeline.run")
-current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
-"""The run whose body the current code is; a verb that is not its context's would escape its journal."""
 OPEN_AT_ONCE = 256
 PARK_AGAIN_S = 1.0
-
-
-@contextmanager
-def outside_body() -> Generator[None]:
-    """The code of a step, a tool or a deferred call: recorded as a whole, so it may talk to the world in any way, through `App` too."""
-    mark = current_run.set(None)
-    try:
-        yield
-    finally:
-        current_run.reset(mark)
 
 
 class RunState(Enum):
@@ -77,34 +63,6 @@ class Host(Protocol):
     @property
     def grace_ms(self) -> int: ...
     def timer(self, due_ms: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class WaitFor:
-    """One thing to wait for: its identity, the store's word for it, and at most how long."""
-
-    identity: WaitIdentity
-    kind: str
-    for_ms: int | None = None
-    due_ms: int | None = None
-    ordinal: int | None = None
-    child_incarnation: str | None = None
-    schema: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WaitCall:
-    """A wait as the body issues it: journal key and envelope, target, slot."""
-
-    key: str
-    envelope: Envelope
-    digest: str
-    target: WaitFor
-    slot: str
-
-    def wire(self, group: str) -> Wait:
-        t = self.target
-        return Wait(self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema)
 
 
 class Run:

@@ -41,9 +41,9 @@ from wakeline.processes.outputs import to_json as output_json
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.calling import call_tool
-from wakeline.runtime.containing import contained, contained_on_loop, described
+from wakeline.runtime.containing import contained, contained_on_loop, current_run, described, outside_body
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
-from wakeline.runtime.run import Host, Run, RunState, current_run, outside_body
+from wakeline.runtime.run import Host, Run, RunState
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.store import processes, runs, sessions
 from wakeline.store.client import AsyncStore
