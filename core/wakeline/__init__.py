@@ -15,6 +15,7 @@ from wakeline.errors import (
     ProcessFailed,
     ProcessNotFound,
     RetryAfter,
+    StepFailed,
     ToolFailed,
     WaitCancelled,
     WaitTimeout,
@@ -41,5 +42,6 @@ __all__ = [
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies
-    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "ToolFailed", "WaitCancelled", "WaitTimeout",
+    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "StepFailed", "ToolFailed",
+    "WaitCancelled", "WaitTimeout",
 ]  # fmt: skip

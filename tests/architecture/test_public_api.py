@@ -33,7 +33,8 @@ PUBLIC = [
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies
-    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "ToolFailed", "WaitCancelled", "WaitTimeout",
+    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "StepFailed", "ToolFailed",
+    "WaitCancelled", "WaitTimeout",
 ]  # fmt: skip
 
 # -- the names

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wakeline.engines.registry import Registry
+from wakeline.store.connection import OLDEST
 from wakeline.store.fleet import FleetView, ServerFacts
 
-OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 SKEW_MS = 1_000
 CROWDED = 0.9
 NAMED = 5
