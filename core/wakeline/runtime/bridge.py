@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
 from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
 from typing import Any, TypeVar
+
+from wakeline.errors import WrongVerb
 
 T = TypeVar("T")
 
@@ -19,10 +22,27 @@ class Bridge:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._lock = threading.Lock()
+        self._inside: int | None = None
         self._inbox: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any] | None, contextvars.Context | None]] = SimpleQueue()
 
     def block(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine on the loop and returns its result to the body's thread; raises what it raises, control flow included."""
+        """Runs a coroutine on the loop and returns its result to the body's thread; raises what it raises, control flow included.
+
+        Raises `WrongVerb` while another thread is in here: each would take what is meant for the other.
+        """
+        me = threading.get_ident()
+        with self._lock:
+            outer, self._inside = self._inside, self._inside or me
+        if outer not in (None, me):
+            coroutine.close()
+            raise WrongVerb(verb="A context in two threads at once", use="children (start and gather) or an `async def` body for what runs side by side")
+        try:
+            return self._block(coroutine)
+        finally:
+            self._inside = outer
+
+    def _block(self, coroutine: Coroutine[Any, Any, T]) -> T:
         context = contextvars.copy_context()
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         future.add_done_callback(lambda _: self._inbox.put((lambda: None, None, None)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import pytest
@@ -319,6 +320,26 @@ def test_a_body_that_calls_a_blocking_verb_ends_as_failed_with_the_right_one_nam
         "app.start would block here. Use await ctx.start(…) instead.",
     ]
     assert len(app.processes()) == 2
+
+
+def test_a_context_that_two_threads_use_at_once_is_refused_to_the_second(world: World, app: App) -> None:
+    @app.engine
+    def threaded(ctx: Ctx) -> str:
+        def inner() -> str:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(ctx.step, "second", lambda: "ran").result()
+
+        return ctx.step("first", inner)
+
+    @app.engine
+    def in_turn(ctx: Ctx) -> str:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(ctx.step, "only", lambda: "ran").result()
+
+    end = end_of(world, app, app.start(threaded))
+    assert end.failure == ("execution", "wrong_verb")
+    assert "children (start and gather)" in end.message
+    assert end_of(world, app, app.start(in_turn)).value == "ran"
 
 
 # -- events of a tool's code
