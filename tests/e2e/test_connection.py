@@ -18,7 +18,7 @@ from wakeline.settings import Settings
 from tests.e2e.listeners import CERTIFICATE, closing, listening, reporting, saying, tls_in_front_of
 
 BOUND_S = 3
-QUICK = "socket_timeout=0.2&socket_connect_timeout=0.2"
+QUICK = "socket_timeout=0.1&socket_connect_timeout=0.1"
 """Options of a URL under which silence is noticed soon; a server that says nothing costs four timeouts."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,13 +27,15 @@ APPS = Path(__file__).parent / "apps"
 AWAY_S = 12
 SOON_S = 4.5
 """How soon all is done after the return: half of it is what the bodies themselves still have to do."""
+GIVES_UP_S = 6
+"""By then a supervisor whose worker cannot start has seen five of them die in a row."""
 BOUND_S = 3
 """Longest that a client call takes to say that nobody answers."""
 
 
 @dataclass
 class Site:
-    """A server of its own, two worker processes, the app as a client sees it, and the notes of the bodies."""
+    """A server of its own, worker processes, the app as a client sees it, and the notes of the bodies."""
 
     server: PrivateServer
     workers: subprocess.Popen[str]
@@ -66,7 +69,7 @@ def until(look: Callable[[], bool], what: str, seconds: float = 20) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for name in [n for n in os.environ if n.startswith("WAKELINE_")]:
         monkeypatch.delenv(name)
     notes = tmp_path / "notes"
@@ -75,21 +78,22 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     assert binary is not None
     with PrivateServer(binary) as server:
         settings = {"WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "outage_app:app", "OUTAGE_NOTES": str(notes), "PYTHONPATH": str(APPS)}
-        for name, value in settings.items():
+        processes, quick = getattr(request, "param", (2, {}))
+        for name, value in (settings | quick).items():
             monkeypatch.setenv(name, value)
         monkeypatch.syspath_prepend(str(APPS))
         monkeypatch.delitem(sys.modules, "outage_app", raising=False)
         import outage_app
 
-        with working() as (workers, said):
+        with working(processes) as (workers, said):
             yield Site(server, workers, outage_app, notes, said)
         outage_app.app.close()
 
 
 @contextmanager
-def working() -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """Two worker processes under their supervisor, and what they say."""
-    command = [sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "2", "-c", "16"]
+def working(processes: int) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Worker processes under their supervisor, and what they say."""
+    command = [sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", str(processes), "-c", "16"]
     workers = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     said: list[str] = []
     errors = workers.stderr
@@ -171,7 +175,7 @@ def test_work_goes_on_by_itself_after_redis_was_away_for_longer_than_a_lease(sit
     ]  # fmt: skip
     assert time.monotonic() - back < SOON_S
     until(lambda: {m.role for m in app.session("clerk", "1").history()} == {"input", "wake", "agent"}, "the session's turn")
-    time.sleep(1)  # a second, wrong, run would begin by now
+    time.sleep(0.5)  # a second, wrong, run would begin by now
 
     # Nothing ran twice, also not what was under way.
     steps = [f"{name}.{n}" for name in ("works", "async") for n in (1, 2, 3)]
@@ -191,6 +195,26 @@ def test_work_goes_on_by_itself_after_redis_was_away_for_longer_than_a_lease(sit
     assert [(queue.name, queue.length) for queue in view.queues] == [("outage", 0)]
     assert (view.timers, view.todo, view.queued) == (0, 0, ())
     assert leftovers(app) == []
+
+
+@pytest.mark.parametrize("site", [(1, {"WAKELINE_LEASE": "1s", "WAKELINE_BEAT": "300ms"})], ids=[""], indirect=True)
+def test_a_worker_that_dies_while_redis_is_away_is_replaced_and_its_work_goes_on(site: Site) -> None:
+    handle = site.app.using(id="works").start(site.bodies.works, "works", 0.5)
+    until(lambda: "begin works.2" in site.noted(), "a step under way")
+    site.server.kill()
+    [pid] = children_of(site.workers)
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(GIVES_UP_S)
+    assert site.workers.poll() is None, "".join(site.said)
+    site.server.start()
+    assert handle.result(timeout=20) == ["works.1", "works.2", "works.3"]
+    noted = site.noted()
+    assert (noted["end works.1"], noted["begin works.2"], noted["end works.2"], noted["end works.3"]) == (1, 2, 1, 1)
+
+
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    return [int(pid) for pid in found.stdout.split()]
 
 
 def turns(noted: Counter[str]) -> int:

@@ -9,16 +9,22 @@ import asyncio
 import json
 import logging
 import os
+import select
 import signal
 import sys
 from dataclasses import asdict, dataclass
 
 from wakeline.app import App
+from wakeline.errors import RedisUnavailable
+from wakeline.store.connection import typed_errors
 from wakeline.store.keys import queue_name
 
 from wakeline_workers.loading import load_app
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.worker import WakelineWorker, serve
+
+log = logging.getLogger("wakeline.worker")
+AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,8 @@ def run(orders: Orders) -> None:
     """Announces itself to RQ and serves until SIGTERM, or until the supervisor's pipe closes."""
     app = load_app(orders.target)
     queues = orders.rq_queues(app)
-    WakelineWorker.of(app, orders.owner, queues).announce()
+    if not _announced(app, orders.owner, queues):
+        return
 
     def report(running: list[str]) -> None:
         sys.stdout.write(" ".join(running) + "\n")
@@ -53,6 +60,25 @@ def run(orders: Orders) -> None:
 
     worker = WorkerLoop(app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report)
     asyncio.run(_serve(worker))
+
+
+def _announced(app: App, owner: str, queues: tuple[str, ...]) -> bool:
+    """Announces the worker to RQ, when Redis is there to be told; False when the supervisor is gone before that.
+
+    Whoever starts while Redis is away waits like those who run: leaving, five in a row would end the supervisor and with it the fleet.
+    """
+    said = False
+    while True:
+        try:
+            with typed_errors("announce"):
+                WakelineWorker.of(app, owner, queues).announce()
+            return True
+        except RedisUnavailable as error:
+            if not said:
+                log.warning("%s Waiting for it.", error)
+            said = True
+        if select.select([sys.stdin], [], [], AGAIN_S)[0]:
+            return False
 
 
 async def _serve(worker: WorkerLoop) -> None:

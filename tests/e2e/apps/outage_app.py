@@ -30,9 +30,9 @@ def charge(order: int) -> int:
 
 
 @app.engine
-def works(ctx: Ctx, name: str) -> list[str]:
+def works(ctx: Ctx, name: str, seconds: float = 2.0) -> list[str]:
     """In the middle of its second step when Redis goes."""
-    return [ctx.step("slow", slow, f"{name}.{n}", 0.3 if n == 1 else 2.0) for n in (1, 2, 3)]
+    return [ctx.step("slow", slow, f"{name}.{n}", 0.3 if n == 1 else seconds) for n in (1, 2, 3)]
 
 
 @app.engine

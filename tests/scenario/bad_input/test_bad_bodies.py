@@ -16,7 +16,7 @@ from wakeline.runtime import runner
 
 from tests.lua.world import World
 from tests.races.workers import work
-from tests.scenario.bad_input.ends import End, end_of, failure_of
+from tests.scenario.bad_input.ends import End, end_of, failure_of, on_the_fake_alone
 
 
 class Odd(BaseException):
@@ -62,6 +62,7 @@ def test_whatever_a_def_body_raises_ends_it_as_failed(world: World, app: App, na
     assert end_of(world, app, app.start(raises)) == End("failed", ("finished",), failure=("execution", code), message=message)
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("name", RAISED)
 def test_whatever_an_async_body_raises_ends_it_as_failed(world: World, app: App, name: str) -> None:
     make, code, message = RAISED[name]
@@ -105,6 +106,7 @@ def test_a_body_that_cancels_its_own_task_ends_as_failed(world: World, app: App)
 RAISED_BY_STEPS = {name: row for name, row in RAISED.items() if name not in ("Parked", "Stopped", "GeneratorExit", "BaseException", "a name nobody has")}
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("name", RAISED_BY_STEPS)
 def test_what_a_step_raises_is_recorded_and_raised_again_as_step_failed(world: World, app: App, name: str) -> None:
     make, code, message = RAISED_BY_STEPS[name]
@@ -172,6 +174,7 @@ def test_a_step_that_was_recorded_as_failed_is_not_run_again_by_another_worker(w
     assert ran == [1]
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("name", RAISED_BY_STEPS)
 def test_whatever_a_tool_raises_ends_it_as_failed_after_its_retries(world: World, app: App, name: str) -> None:
     make, code, message = RAISED_BY_STEPS[name]

@@ -102,6 +102,7 @@ def test_a_payload_that_cannot_be_kept_is_refused_where_it_is_given(world: World
         assert reason in str(refused(world, app, error, ask))
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("name", BAD)
 def test_what_a_body_makes_that_cannot_be_kept_ends_it_typed_in_one_run(world: World, app: App, name: str) -> None:
     value, reason = BAD[name]

@@ -27,7 +27,7 @@ from wakeline.waits.keys import encode_token
 
 from tests.lua.world import WEEK_MS, World
 from tests.races.workers import app_of, work
-from tests.scenario.bad_input.ends import end_of, failure_of
+from tests.scenario.bad_input.ends import end_of, failure_of, on_the_fake_alone
 from tests.scenario.bad_input.test_bad_starts import refused
 
 
@@ -282,6 +282,7 @@ def test_work_of_our_own_is_not_reported_from_outside(world: World, app: App, li
 # -- names, and a mailbox that nobody empties
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("name", ["", " ", "a b", "a.b", "ü", "a\0", "go\n", "x" * 65, 5, None], ids=repr)
 def test_a_signal_name_outside_the_grammar_is_refused(world: World, app: App, listens: Any, name: Any) -> None:
     handle = app.using(id="p").start(listens)

@@ -16,7 +16,7 @@ from wakeline.errors import InvalidArguments, InvalidDuration, InvalidId, Invali
 
 from tests.lua.world import World
 from tests.races.workers import work
-from tests.scenario.bad_input.ends import End, end_of, failure_of
+from tests.scenario.bad_input.ends import End, end_of, failure_of, on_the_fake_alone
 
 IDS: list[Any] = ["", " ", "a b", "a/b", "ü", "a\0b", "a\n", "\ud800", "process:x", ".a", "../x", "x" * 129, 5, b"a"]
 DURATIONS: list[Any] = [-1, -0.5, math.nan, math.inf, "soon", "", "1x", "-1s", "1s1h", True, b"1s", timedelta(-1), timedelta.max, 1e300]
@@ -130,6 +130,7 @@ def test_an_engine_cannot_be_called_like_a_tool(world: World, app: App, pack: An
 # -- ids
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("bad", IDS, ids=repr)
 def test_ids_outside_the_grammar_are_refused(world: World, app: App, pack: Any, bad: Any) -> None:
     names = [
@@ -154,6 +155,7 @@ def test_a_body_is_told_of_an_id_outside_the_grammar(world: World, app: App, pac
         assert failure_of(world, app, app.start(names, bad)) == ("execution", "invalid_id")
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("bad", ["", " ", "\ud800", "x" * 1025, 5, b"k"], ids=lambda value: repr(value)[:20])
 def test_keys_that_could_not_be_told_apart_are_refused(world: World, app: App, pack: Any, bad: Any) -> None:
     handle = app.using(id="p").start(pack, [])
@@ -217,6 +219,7 @@ def test_a_start_that_a_body_was_refused_is_recorded_as_refused(world: World, ap
 # -- options
 
 
+@on_the_fake_alone
 @pytest.mark.parametrize("option", ["delay", "deadline", "attempt_timeout", "queue_timeout"])
 @pytest.mark.parametrize("bad", [*DURATIONS, pytest.param(10**400, id="huge")], ids=repr)
 def test_durations_that_make_no_sense_are_refused(world: World, app: App, pack: Any, option: str, bad: Any) -> None:
