@@ -223,6 +223,13 @@ def test_a_corrupt_row_is_named_and_never_run_over(world: World) -> None:
     assert (error.value.replay_key, error.value.retryable, charge.times) == (replay_key, False, 1)
 
 
+def test_what_is_recorded_is_never_written_over(world: World) -> None:
+    fence = world.running("p")
+    for outcome in ("first", "second"):
+        world.do(runs.record(fence, [Row("k", f'{{"o":"{outcome}"}}')]))
+    assert world.store.client.hget("{" + world.namespace + "}:journal:p", "k") == '{"o":"first"}'
+
+
 def test_a_childs_start_and_its_record_are_one_step_and_replay_as_one(world: World) -> None:
     fence = world.running("p", "o_1")
     row = Row("start:child", '{"n":1,"o":"', (), '","k":"start","h":"h","at":1,"f":"start:job"}')

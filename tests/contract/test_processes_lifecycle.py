@@ -171,7 +171,7 @@ def test_an_insert_writes_one_event_and_one_wake_and_a_replay_neither(world: Wor
     by_run = processes.Effect(fence, processes.Row("event:1", '{"v":', after="}"))
     for _ in range(2):
         world.append("p", "wake", "ready", key="host", wake=ready)
-        world.append("p", "wake", "ready", key="run", wake=ready, effect=by_run)
+        world.append("p", "wake", "ready", wake=ready, effect=by_run)
     assert world.types() == ["wake", "process.started", "wake"]
     assert [wake["sequence"] for wake in world.inbox("chat/1")] == [1, 3]
     for _ in range(2):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.causality import SessionScope
-from wakeline.errors import LeaseLost
+from wakeline.errors import HeadConflict, LeaseLost
 from wakeline.runtime.turn import Inbox
 from wakeline.store import processes, sessions
 from wakeline.store.processes import TurnCommit
@@ -211,6 +211,17 @@ def test_a_turn_that_is_taken_over_has_the_same_batch_and_its_first_worker_settl
     assert states(world) == [("first", "admitted"), ("second", "delivered")]
     settle(world, new)
     assert states(world) == [("first", "settled"), ("second", "delivered")]
+    assert world.do(sessions.read(CHAT)).head["rev"] == "1"
+
+
+def test_a_turn_that_read_an_earlier_head_commits_nothing(world: World) -> None:
+    source(world)
+    world.emit("x", "wake", "first")
+    claim, _ = turn(world)
+    with pytest.raises(HeadConflict):
+        settle(world, claim, "7")
+    assert states(world) == [("first", "admitted")]
+    settle(world, claim, "0")
     assert world.do(sessions.read(CHAT)).head["rev"] == "1"
 
 
