@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeVar
 
-from wakeline.errors import WakelineError
+from wakeline.errors import ControlFlow, WakelineError
 
 if TYPE_CHECKING:
     from wakeline.runtime.run import Run
@@ -41,23 +41,26 @@ def outside_body() -> Generator[None]:
 
 
 def contained(code: Callable[[], T]) -> T:
-    """Calls user code in a thread. Raises `Escaped` for `SystemExit` and its like."""
+    """Calls user code in a thread. Raises `Escaped` for what is no `Exception`, and for a `StopIteration`, which a future would forget."""
     try:
         return code()
-    except (SystemExit, KeyboardInterrupt, StopIteration, asyncio.CancelledError) as error:
-        # Nothing can cancel a thread, so whoever raised that last one made it up; a future would forget a StopIteration, and wait for ever.
+    except ControlFlow:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
         raise Escaped(error) from error
 
 
 async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
-    """Awaits user code. Raises `Escaped` for `SystemExit` and its like, and for a `CancelledError` that nobody asked for."""
+    """Awaits user code. Raises `Escaped` for what is no `Exception`, a `CancelledError` that nobody asked for included."""
     try:
         return await code()
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise Escaped(error) from error
-    except asyncio.CancelledError as error:
+    except (Exception, ControlFlow, GeneratorExit):
+        raise  # the last is how a coroutine that nobody awaits any more is closed
+    except BaseException as error:
         task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
         raise Escaped(error) from error
 
