@@ -33,6 +33,7 @@ def pages(world: World, status: str, limit: int) -> list[list[str]]:
     """A whole scan, page by page."""
     found = [page(world, status, limit)]
     while found[-1].score:
+        assert len(found) < 10, "a scan without an end"
         found.append(page(world, status, limit, found[-1]))
     return [ids(each) for each in found]
 

@@ -95,15 +95,16 @@ def test_a_status_says_what_a_process_is_and_waits_for(world: World) -> None:
         world.go(world.service.status("nobody"))
 
 
-def follow(world: World, pid: str, after: int, upto: int | None = None) -> list[tuple[int, str]]:
-    """The events after a sequence, until the end of the process or one sequence."""
+def follow(world: World, pid: str, after: int, upto: int | None = None, *, wait: bool = True) -> list[tuple[int, str]]:
+    """The events after a sequence, until the end of the process or one sequence, or (without waiting) as many as there are."""
 
     def program() -> Program[list[tuple[int, str]]]:
         seen: list[tuple[int, str]] = []
         reached, more = after, True
         while more and (upto is None or reached < upto):
-            page = yield from world.service.events(pid, reached, follow=True)
+            page = yield from world.service.events(pid, reached, follow=wait)
             seen.extend((event.sequence, event.type) for event in page.events)
+            assert len(seen) < 1_000, "the same events again and again"
             reached, more = page.after, page.more
         return seen
 
@@ -116,6 +117,7 @@ def test_a_follower_sees_everything_to_the_end_and_goes_on_where_it_stopped(worl
     for n in range(299):
         world.append("x", "log", n)
     first = follow(world, "x", 0, upto=1)
+    assert len(follow(world, "x", 0, wait=False)) == 300
     world.finish("x", 1)
     rest = follow(world, "x", first[-1][0])
     assert len(first) == 256  # a page
