@@ -196,6 +196,20 @@ def test_a_changed_body_under_an_explicit_key_is_a_mismatch_even_where_an_error_
         drive(world, "o_2", lambda run: run.effect("step", "charge", {"cents": 2}, refused, key="k"))
 
 
+def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_mismatch_too(world: World) -> None:
+    world.start("p")
+    charge = Charge()
+
+    async def body(run: Run) -> Any:
+        await run.effect("step", "charge", {"cents": 1}, charge, key="k")
+        assert await run.effect("step", "charge", {"cents": 1}, charge, key="k") == {"receipt": 1}
+        return await run.effect("step", "charge", {"cents": 2}, charge, key="k")
+
+    with pytest.raises(ReplayMismatch):
+        drive(world, "o_1", body)
+    assert charge.times == 1
+
+
 def test_concurrent_outcomes_get_distinct_places_and_a_fenced_one_takes_none(world: World) -> None:
     world.start("p")
     charge = Charge()

@@ -57,9 +57,9 @@ class Replay:
         while (other := self._issued.get(key)) is not None:
             await asyncio.wait([other])  # two tasks of the body ask for one outcome: each in its turn
         row = self.rows.get(key)
+        if row is not None and row.hash != envelope_hash:
+            raise self._mismatch(envelope, row)
         if row is not None and key in self._pending:
-            if row.hash != envelope_hash:
-                raise self._mismatch(envelope, row)
             future = self._issued[key] = asyncio.get_running_loop().create_future()
             self._pump_soon()
             try:
@@ -68,7 +68,7 @@ class Replay:
                 self._issued.pop(key, None)
             return row
         if row is not None:
-            return row if row.hash == envelope_hash else None
+            return row
         if self._names[envelope.name]:
             await self._hold(envelope, alone)
         return None
