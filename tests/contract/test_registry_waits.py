@@ -88,13 +88,13 @@ def test_a_park_whose_wait_is_over_already_is_refused(world: World) -> None:
 
 
 def test_every_process_is_listed_under_its_status_newest_first(world: World) -> None:
-    for pid in ("a", "b", "c"):
+    for pid in ("b", "c", "a"):
         world.start(pid)
         world.clock.advance("1s")
     world.start("x", kind="external")
     world.start("y", kind="external")
     world.finish("y")
-    assert listed(world, "queued") == ["c", "b", "a"]
+    assert listed(world, "queued") == ["a", "c", "b"]
     assert listed(world, "running") == ["x"]
     assert listed(world, "completed") == ["y"]
 
