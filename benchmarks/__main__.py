@@ -28,7 +28,8 @@ def main() -> int:
         from benchmarks.app import app
 
         version = cast("Any", app.store.client).info("server")
-        print(f"machine: {os.cpu_count()} cores, python {platform.python_version()}; {version.get('server_name', 'redis')} {version['redis_version']}, AOF everysec")
+        where = f"{version.get('server_name', 'redis')} {version.get('valkey_version', version['redis_version'])}, AOF everysec"
+        print(f"machine: {os.cpu_count()} cores, python {platform.python_version()}; {where}")
         print("two worker processes, one supervisor, clients and server on the same machine\n")
         print("| figure | median | spread | unit |\n|---|---|---|---|")
         with workers(server, "benchmarks.app:app", 2):

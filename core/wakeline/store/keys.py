@@ -75,6 +75,7 @@ RQ_TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("worker:<owner>:executions", "set", "what it runs", "RQ", "end of the run, reap"),
     KeyFamily("workers", "set", "keys of all workers", "RQ", "its leave, reap"),
     KeyFamily("workers:<queue>", "set", "keys of a queue's workers", "RQ", "its leave, reap"),
+    KeyFamily("suspended", "string", "`rq suspend`; read by every take", "RQ", "`rq resume`"),
 )
 """What scripts keep true of RQ's own keys, so that `rq info` and autoscalers read true numbers."""
 
