@@ -1,0 +1,54 @@
+"""Settings: one variable each, the platforms' names of the URL, and a typed refusal that names the variable."""
+
+from __future__ import annotations
+
+import pytest
+from wakeline.errors import SettingsInvalid
+from wakeline.settings import Settings
+
+
+def test_an_empty_environment_has_the_documented_defaults() -> None:
+    s = Settings.from_env({})
+    assert (s.url, s.namespace, s.tls, s.rq_prefix, s.app, s.concurrency) == (None, None, "auto", "rq", None, 64)
+    assert (s.beat_ms, s.lease_ms, s.hold_ms, s.grace_ms, s.shutdown_ms, s.stale_ms) == (2_000, 5_000, 2_000, 10_000, 25_000, 5_000)
+    assert (s.retention_ms, s.tombstone_ms) == (604_800_000, 604_800_000)
+
+
+@pytest.mark.parametrize("name", ["WAKELINE_REDIS_URL", "REDIS_TLS_URL", "REDIS_URL", "REDISTOGO_URL", "REDISCLOUD_URL"])
+def test_the_url_is_found_under_every_platforms_name(name: str) -> None:
+    assert Settings.from_env({name: "redis://h:1"}).url == "redis://h:1"
+
+
+def test_our_own_name_of_the_url_wins_and_an_empty_one_does_not_count() -> None:
+    assert Settings.from_env({"REDIS_URL": "redis://b", "WAKELINE_REDIS_URL": "redis://a"}).url == "redis://a"
+    assert Settings.from_env({"REDIS_URL": "redis://b", "WAKELINE_REDIS_URL": ""}).url == "redis://b"
+
+
+def test_durations_are_written_as_people_write_them() -> None:
+    s = Settings.from_env({"WAKELINE_LEASE": "1m", "WAKELINE_BEAT": "500ms", "WAKELINE_RETENTION": "1d12h"})
+    assert (s.lease_ms, s.beat_ms, s.retention_ms) == (60_000, 500, 129_600_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("WAKELINE_LEASE", "soon"), ("WAKELINE_TLS", "maybe"), ("WAKELINE_CONCURRENCY", "0"), ("WAKELINE_CONCURRENCY", "many")]
+)
+def test_a_value_that_makes_no_sense_is_refused_by_its_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        Settings.from_env({name: value})
+    assert refused.value.code == "settings_invalid"
+    assert name in str(refused.value)
+    assert value in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "options"),
+    [
+        ({"REDIS_URL": "redis://h"}, {}),
+        ({"REDIS_URL": "rediss://h"}, {"ssl_cert_reqs": "required", "ssl_check_hostname": True}),
+        ({"REDIS_URL": "rediss://h", "DYNO": "worker.1"}, {"ssl_cert_reqs": "none", "ssl_check_hostname": False}),
+        ({"REDIS_URL": "rediss://h", "DYNO": "worker.1", "WAKELINE_TLS": "verify"}, {"ssl_cert_reqs": "required", "ssl_check_hostname": True}),
+        ({"REDIS_URL": "rediss://h", "WAKELINE_TLS": "none"}, {"ssl_cert_reqs": "none", "ssl_check_hostname": False}),
+    ],
+)
+def test_tls_verifies_except_on_a_dyno_or_when_told_not_to(env: dict[str, str], options: dict[str, object]) -> None:
+    assert Settings.from_env(env).tls_options() == options
