@@ -18,25 +18,26 @@ from wakeline import arguments
 from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
-from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidDuration, StepFailed, WaitCancelled, WaitFailed, WaitTimeout, WakelineError
-from wakeline.names import check_key, check_signal_name, child_id, signal_event_type, signal_replay_key
+from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, StepFailed, WakelineError
+from wakeline.names import check_key, check_signal_name
 from wakeline.processes.outputs import from_data, raise_for
-from wakeline.processes.schema import check_payload, schema_hash
+from wakeline.processes.registration import Registration
+from wakeline.processes.schema import schema_hash
 from wakeline.runtime.calling import call_tool
+from wakeline.runtime.children import start_child
 from wakeline.runtime.containing import described
-from wakeline.runtime.emitting import Occurrence, occurrence
+from wakeline.runtime.emitting import occurrence
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions
 from wakeline.runtime.run import Run
-from wakeline.runtime.service import MAX_REASON, wake_of
+from wakeline.runtime.service import wake_of
 from wakeline.runtime.starting import bound, registration_of
-from wakeline.runtime.waiting import WaitFor
-from wakeline.store import processes
-from wakeline.store.processes import Row, SessionAddress
+from wakeline.runtime.telling import append_event, request_cancel, send_signal
+from wakeline.runtime.waiting import WaitFor, moment_ms, settle
+from wakeline.store.processes import WakeText
 from wakeline.tools.tool import Duration, Tool
-from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, parse_duration, to_json
+from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, parse_duration, to_json
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer
 from wakeline.waits.keys import encode_token
-from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,21 +106,6 @@ class AsyncApproval(Generic[T]):
         return settle(f"approval {self.name}", resolution, self.kind, default)
 
 
-def settle(what: str, resolution: Resolution, kind: Any, default: Any = MISSING) -> Any:
-    """A resolution as a value or the error it means."""
-    match resolution:
-        case Ok(value):
-            return arguments.load(value, kind, what)
-        case Err(code, message, _):
-            raise WaitFailed(what=what, failure_code=code, failure_message=message)
-        case TimedOut():
-            if default is MISSING:
-                raise WaitTimeout(what=what)
-            return default
-        case Cancelled():
-            raise WaitCancelled(what=what)
-
-
 class AsyncCtx:
     """The context of an ``async def`` body."""
 
@@ -153,7 +139,7 @@ class AsyncCtx:
     @property
     def idempotency_key(self) -> str:
         """Stable over attempts and hand-backs; differs between generations."""
-        return f"{self.id}:{self.run.fence.incarnation}:{self.run.claim.generation}"
+        return self.run.idempotency_key
 
     @property
     def log(self) -> logging.Logger:
@@ -231,33 +217,26 @@ class AsyncCtx:
         envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
         key = options.key or run.key_of(envelope)
 
-        async def write(row_of: Callable[[Any], Row]) -> Any:
+        wake, ends = wake_of(options.wake, self._namespace)
+
+        def registration() -> Registration:
             parent = run.registration
-            wake, ends = wake_of(options.wake, self._namespace)
-            inherited = parent.wake_target
-            registration = registration_of(
+            return registration_of(
                 body,
                 given,
                 options,
                 namespace=self._namespace,
                 now_ms=run.clock.now_ms(),
-                process_id=child_id(parent.id, parent.incarnation, run.claim.generation, key),
+                process_id=run.child_id(key),
                 originator=parent.provenance.originator,
                 caused_by=ProcessCause(process_id=parent.id),
                 parent=parent,
-                wake_target=SessionScope(session_id=wake.session_id) if wake else inherited,
+                wake_target=SessionScope(session_id=wake.session_id) if wake else parent.wake_target,
                 wake_end=ends if wake else self._child_ends_wake(),
             )
-            # The script knows the incarnation an existing process has; it fills it in.
-            before, _, after = row_of({"id": registration.id, "incarnation": "\x00"}).text.partition("\\u0000")
-            effect = run.effect_of(Row(key, before, after=after))
-            target = wake or (SessionAddress(inherited.session_id) if inherited else None)
-            receipt = await run.send(effect, processes.register(registration, wake=target, delay_ms=options.ms("delay"), effect=effect))
-            return {"id": registration.id, "incarnation": receipt.incarnation}
 
-        started = await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=key, write=write)
-        run.started.add(started["id"])
-        return AsyncChild(started["id"], started["incarnation"], self, body.signature.load_result)
+        started = await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"))
+        return AsyncChild(*started, self, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
         """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts wake its session."""
@@ -322,7 +301,7 @@ class AsyncCtx:
 
     async def sleep_until(self, when: datetime) -> None:
         """Sleep until a moment (naive times are local)."""
-        ms = _moment_ms(when)
+        ms = moment_ms(when)
         await self._timer("sleep_until", {"due_ms": ms}, due_ms=ms)
 
     async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
@@ -387,74 +366,20 @@ class AsyncCtx:
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
-        return await self._append(occurrence(self.run.registration, event_type, payload))
+        return await append_event(self.run, occurrence(self.run.registration, event_type, payload))
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
         event = occurrence(self.run.registration, "wake", {"text": check_text("the text", text)})
-        return await self._append(replace(event, wake=processes.WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
-
-    async def _append(self, event: Occurrence) -> int:
-        run = self.run
-
-        async def write(row_of: Callable[[Any], Row]) -> Any:
-            row = row_of("\x00")
-            before, _, after = row.text.partition('"\\u0000"')
-            effect = run.effect_of(Row(row.key, before, after=after))
-            done = await run.send(effect, processes.append(self.id, event.type, event.text, wake=event.wake, effect=effect))
-            return done.sequence
-
-        return int(await run.effect("emit", f"emit:{event.type}", event.data, _never, write=write))
+        return await append_event(self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
 
     async def signal(self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once whatever happens; returns its sequence there."""
-        run = self.run
-        pid = target if isinstance(target, str) else target.id
-        data = arguments.dump(payload, what=f"signal {name}")
-        body = to_json(data)
-        check_size(f"signal {name}", body, MAX_PAYLOAD)
-        envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": pid, "payload": data, "key": key})
-        row_key = run.key_of(envelope)
-        signal_id = check_key(key, "signal id") if key is not None else f"{self.idempotency_key}:{row_key}"
-
-        async def write(row_of: Callable[[Any], Row]) -> Any:
-            row = row_of("\x00")
-            before, _, after = row.text.partition('"\\u0000"')
-            wanted: str | None = None
-            while True:
-                effect = run.effect_of(Row(row.key, before, after=after))
-                try:
-                    sent = await run.send(
-                        effect,
-                        processes.signal(
-                            pid,
-                            name,
-                            signal_id,
-                            body,
-                            canonical=canonical_json(data),
-                            replay_key=signal_replay_key(pid, name, signal_id),
-                            schema_hash=wanted,
-                            effect=effect,
-                        ),
-                    )
-                    return sent.sequence
-                except processes.SchemaWanted as asked:
-                    check_payload(from_json(asked.schema), data, signal_event_type(name))
-                    wanted = asked.hash
-
-        return int(await run.effect(envelope.kind, envelope.name, envelope.args, _never, key=row_key, write=write))
+        return await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)
 
     async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""
-        run = self.run
-        check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
-        pid = target if isinstance(target, str) else target.id
-
-        async def write(row_of: Callable[[Any], Row]) -> Any:
-            effect = run.effect_of(row_of("requested"))
-            return await run.send(effect, processes.cancel(pid, reason, grace_ms=run.host.grace_ms, effect=effect))
-
-        return str(await run.effect("cancel", f"cancel:{pid}", {"reason": reason}, _never, write=write))
+        return await request_cancel(self.run, target if isinstance(target, str) else target.id, reason)
 
     async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
         """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept."""
@@ -466,22 +391,8 @@ class AsyncCtx:
         raise ContinueAsNew(given)
 
 
-def _moment_ms(when: datetime) -> int:
-    try:
-        ms = int(when.timestamp() * 1000)
-    except (AttributeError, OverflowError, ValueError, OSError) as error:
-        raise InvalidDuration(value=when) from error
-    if ms < 0:
-        raise InvalidDuration(value=when)
-    return ms
-
-
 async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-async def _never(_: str) -> Any:
-    raise AssertionError("this effect is written by its own script")
-
-
-__all__ = ["AsyncApproval", "AsyncCtx", "AsyncChild", "ContinueAsNew", "settle"]
+__all__ = ["AsyncApproval", "AsyncChild", "AsyncCtx", "ContinueAsNew"]

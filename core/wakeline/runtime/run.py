@@ -20,6 +20,7 @@ from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.effects.journal import JournalRow
 from wakeline.errors import LeaseLost, Parked, Stopped, StoreError, WakelineError
+from wakeline.names import child_id
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.bridge import Bridge
@@ -110,6 +111,15 @@ class Run:
     def owner_bound(self) -> bool:
         """True for work that is never handed to another worker."""
         return self.claim.fields.get("rc") == "b"
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over attempts and hand-backs; differs between generations."""
+        return f"{self.claim.process_id}:{self.fence.incarnation}:{self.claim.generation}"
+
+    def child_id(self, key: str) -> str:
+        """The id of the child that this run starts under a replay key."""
+        return child_id(self.claim.process_id, self.fence.incarnation, self.claim.generation, key)
 
     # -- effects -----------------------------------------------------------------------------------------------------------------
 

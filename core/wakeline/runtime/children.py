@@ -1,0 +1,36 @@
+"""Starting children: the one place where a run makes another process.
+
+Invariant: the start, its journal row and the child are written by one script under the parent's fence, so a crash starts it once and a
+parent that lost its lease starts nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wakeline.effects.envelope import Envelope
+from wakeline.processes.registration import Registration
+from wakeline.runtime.run import Run
+from wakeline.runtime.telling import never
+from wakeline.store import processes
+from wakeline.store.processes import Row, SessionAddress
+
+
+async def start_child(
+    run: Run, envelope: Envelope, key: str, registration: Callable[[], Registration], *, wake: SessionAddress | None = None, delay_ms: int | None = None
+) -> tuple[str, str]:
+    """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its registration."""
+
+    async def write(row_of: Callable[[Any], Row]) -> Any:
+        made = registration()
+        # The script knows the incarnation an existing process has; it fills it in.
+        before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition("\\u0000")
+        effect = run.effect_of(Row(key, before, after=after))
+        target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
+        receipt = await run.send(effect, processes.register(made, wake=target, delay_ms=delay_ms, effect=effect))
+        return {"id": made.id, "incarnation": receipt.incarnation}
+
+    started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
+    run.started.add(started["id"])
+    return started["id"], started["incarnation"]

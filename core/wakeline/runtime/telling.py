@@ -1,0 +1,92 @@
+"""What a run tells other processes, and its own log: signals, cancels, events. Each is an effect written by the verb's own script.
+
+Invariant: the message and the journal row that says it was sent are written by one script, under the run's fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wakeline import arguments
+from wakeline.effects.envelope import Envelope
+from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
+from wakeline.processes.schema import check_payload
+from wakeline.runtime.emitting import Occurrence
+from wakeline.runtime.run import Run
+from wakeline.runtime.service import MAX_REASON
+from wakeline.store import processes
+from wakeline.store.processes import Appended, Row
+from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, to_json
+
+
+async def never(_: str) -> Any:
+    """The ``perform`` of an effect that its verb's own script records."""
+    raise AssertionError("this effect is written by its own script")
+
+
+def _with_sequence(row: Row) -> Row:
+    """The row of an outcome that only the script knows: it fills the sequence in."""
+    before, _, after = row.text.partition('"\\u0000"')
+    return Row(row.key, before, after=after)
+
+
+async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> int:
+    """Append an event to the run's own process; its sequence. With a replay key, the same one again is the same event."""
+
+    async def write(row_of: Callable[[Any], Row]) -> Any:
+        effect = run.effect_of(_with_sequence(row_of("\x00")))
+        # Only an event with a key of its own is ever compared.
+        canonical = canonical_json(event.data) if replay_key is not None else None
+        call = processes.append(run.claim.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, effect=effect)
+        done: Appended = await run.send(effect, call)
+        return done.sequence
+
+    return int(await run.effect("emit", f"emit:{event.type}", event.data, never, write=write))
+
+
+async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> int:
+    """Send a signal to another process, once whatever happens; its sequence there. Without an id of its own it has one of the run's making."""
+    data = arguments.dump(payload, what=f"signal {name}")
+    body = to_json(data)
+    check_size(f"signal {name}", body, MAX_PAYLOAD)
+    envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": process_id, "payload": data, "key": signal_id})
+    row_key = run.key_of(envelope)
+    signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
+
+    async def write(row_of: Callable[[Any], Row]) -> Any:
+        row = _with_sequence(row_of("\x00"))
+        wanted: str | None = None
+        while True:
+            effect = run.effect_of(row)
+            try:
+                sent = await run.send(
+                    effect,
+                    processes.signal(
+                        process_id,
+                        name,
+                        signal_id,
+                        body,
+                        canonical=canonical_json(data),
+                        replay_key=signal_replay_key(process_id, name, signal_id),
+                        schema_hash=wanted,
+                        effect=effect,
+                    ),
+                )
+                return sent.sequence
+            except processes.SchemaWanted as asked:
+                check_payload(from_json(asked.schema), data, signal_event_type(name))
+                wanted = asked.hash
+
+    return int(await run.effect(envelope.kind, envelope.name, envelope.args, never, key=row_key, write=write))
+
+
+async def request_cancel(run: Run, process_id: str, reason: str) -> str:
+    """Ask another process to end; its status."""
+    check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
+
+    async def write(row_of: Callable[[Any], Row]) -> Any:
+        effect = run.effect_of(row_of("requested"))
+        return await run.send(effect, processes.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect))
+
+    return str(await run.effect("cancel", f"cancel:{process_id}", {"reason": reason}, never, write=write))
