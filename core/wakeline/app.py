@@ -17,6 +17,7 @@ from wakeline.declaring import Declarations
 from wakeline.engines.engine import Engine
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import check_namespace, check_process_id, session_id
+from wakeline.runtime.execution import ExecutionContext, outside
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.service import Service, Status
 from wakeline.settings import Settings
@@ -113,6 +114,10 @@ class App(Declarations):
         """Register work that runs elsewhere and is reported from there; the same ``id`` again is the same work."""
         program = self.service.external(name, Options(id=id, wake=wake), metadata)
         return External(self._client, self.run("app.external", program), as_json)
+
+    def execution(self, session: Session | str | None = None) -> ExecutionContext:
+        """The execution context of this host code: it is no process, so it has facts, and its verbs say where to go instead."""
+        return outside(self.namespace, session if session is None or isinstance(session, str) else session.id)
 
     def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""

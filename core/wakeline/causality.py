@@ -7,7 +7,7 @@ which the scope can be read back.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, assert_never
 from urllib.parse import quote, unquote
 
 from pydantic import Field, field_validator
@@ -298,3 +298,36 @@ def event_invocation(process_id: str | ProcessId, sequence: int, event_type: str
         caused_by=ProcessCause(process_id=process_id),
         replay_key=replay_key,
     )
+
+
+def start_invocation(process_id: str, caused_by: CausalRef | None) -> Invocation | None:
+    """The invocation that started a process, from what its registration keeps; None for one that host code started.
+
+    The effect id of a start is a function of the child's id, so that it need not be stored with the child.
+    """
+    if caused_by is None:
+        return None
+    effect = f"process:start:{process_id}"
+    return Invocation(scope=_scope_of(caused_by), subject=EffectSubject(effect_id=effect, kind="start"), caused_by=caused_by, replay_key=effect)
+
+
+def _scope_of(cause: CausalRef) -> str:
+    match cause:
+        case ProcessCause(process_id=process_id) | ProcessEventCause(process_id=process_id):
+            return ProcessScope(process_id).journal_key
+        case TurnCause(session_id=session_id, turn_id=turn_id):
+            return TurnScope(session_id, turn_id).journal_key
+        case EffectCause(session_id=session_id, turn_id=str(turn_id)):
+            return TurnScope(session_id, turn_id).journal_key
+        case TriggerOccurrenceCause(occurrence_id=occurrence_id):
+            return RuntimeOperationScope(occurrence_id).journal_key
+        case EffectCause() | ToolCallCause() | SessionNodeCause():
+            return "runtime"
+        case _:
+            assert_never(cause)
+
+
+def effect_invocation(scope: ExecutionScope, kind: str, replay_key: str, *, process_id: str | None, parent: Invocation | None) -> Invocation:
+    """The lineage of one effect: its scope and replay key, caused by its process, else by what caused its parent."""
+    cause = ProcessCause(process_id=process_id) if process_id is not None else parent.caused_by if parent else None
+    return Invocation(scope=scope.journal_key, subject=EffectSubject(effect_id=replay_key, kind=kind), caused_by=cause, replay_key=replay_key)

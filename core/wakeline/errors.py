@@ -18,9 +18,11 @@
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch   ├── ReservedEvent
     │   ├── ReplayConflict         ├── ReplayKeyRequired       ├── MailboxFull             ├── NotExternal
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
+    │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
-    │   └── WaitTimeout            └── WaitCancelled           └── AwaitEventUnknownOrRevoked └── WaitFailed
+    │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
+    │   └── AwaitEventUnknownOrRevoked                         └── WaitFailed
     ├── RunError
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
     ├── ToolError
@@ -421,6 +423,21 @@ class ProcessNotVisible(ProcessError):
     template = "Process {process_id!r} is not visible here. Get a handle granted, or start it from here."
 
 
+class ProcessExecutionUnavailable(ProcessError):
+    """A verb of a running process was used outside one."""
+
+    verb: str
+    template = "{verb} needs a running process, and there is none here. Use ctx.execution in a body; from outside, app.handle(id) and app.start."
+
+
+class ProcessEventContextMismatch(ProcessError):
+    """A running process may append to its own log and wait for its own signals only."""
+
+    process_id: str | None
+    own: str
+    template = "This is process {own!r}; it cannot do this for {process_id!r}. Leave the process id out, or send that process a signal."
+
+
 class UndeclaredEvent(ProcessError):
     """The event type was not declared at registration."""
 
@@ -552,6 +569,27 @@ class WaitCancelled(WaitError):
 
     what: str
     template = "Waiting for {what} was cancelled. Let the body end."
+
+
+class SleepCancelled(WaitCancelled):
+    """A durable sleep was cancelled with its process."""
+
+    code = "runtime_effect_sleep_cancelled"
+    template = "The {what} was cancelled with its process. Let the body end."
+
+
+class SignalWaitTimeout(WaitTimeout):
+    """No signal came before the timeout."""
+
+    code = "process_signal_wait_timeout"
+    template = "No {what} came before the timeout. Wait longer, or go on without it."
+
+
+class SignalWaitCancelled(WaitCancelled):
+    """The wait for a signal was cancelled with its process."""
+
+    code = "process_signal_wait_cancelled"
+    template = "The wait for {what} was cancelled with its process. Let the body end."
 
 
 class AwaitEventUnknownOrRevoked(WaitError):

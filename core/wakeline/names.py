@@ -26,6 +26,8 @@ QUEUE_NAME_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,128}"
 SIGNAL_GRAMMAR = "[A-Za-z0-9_-]{1,64}"
 EVENT_TYPE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
 SYSTEM_PREFIX = "process:"
+EPHEMERAL_AGENT = "process-env"
+"""The agent name of the session that a process without one acts as. It is nobody's: no agent, send, wake or grant may use it."""
 LONGEST_KEY = 1024
 
 PROCESS_STARTED = "process.started"
@@ -94,6 +96,13 @@ def check_name(value: str, kind: str = "name") -> str:
     return _checked(kind, value, ID_GRAMMAR)
 
 
+def check_agent(value: str) -> str:
+    """The value as an agent's name, else `InvalidId`."""
+    if value == EPHEMERAL_AGENT:
+        raise InvalidId(kind="agent name", value=value, grammar="any other name: this one stands for processes without a session")
+    return check_name(value, "agent name")
+
+
 def check_signal_name(value: str) -> str:
     """The value as a signal name, else `InvalidId`."""
     return _checked("signal name", value, SIGNAL_GRAMMAR)
@@ -118,7 +127,7 @@ def _encodable(text: str) -> bool:
 
 def session_id(agent: str, key: str) -> SessionId:
     """The id of the session of an agent and a key: `<agent>/<key>`."""
-    return SessionId(f"{check_name(agent, 'agent name')}/{_checked('session key', key, ID_GRAMMAR)}")
+    return SessionId(f"{check_agent(agent)}/{_checked('session key', key, ID_GRAMMAR)}")
 
 
 def split_session_id(value: str) -> tuple[str, str]:

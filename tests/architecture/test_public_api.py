@@ -90,7 +90,7 @@ def awaited(kind: type, name: str) -> bool:
     return inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
 
 
-CONTEXT = {"id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
+CONTEXT = {"execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
 NEVER_AWAITED = {"using", "handle", "session", "defer", "now", "uuid", "random", "patched"}
 TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "close"}),
@@ -106,7 +106,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
     }),
 ]  # fmt: skip
 ONLY_BLOCKING = {
-    "App": {"tool", "engine", "agent", "include", "queues", "backend", "connect", "address", "new_async_store", "aio", "run"},
+    "App": {"tool", "engine", "agent", "include", "queues", "backend", "connect", "address", "new_async_store", "aio", "run", "execution"},
     "Child": {"id"},
     "Approval": {"token"},
 }

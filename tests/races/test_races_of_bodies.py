@@ -147,8 +147,8 @@ def test_race_10_the_first_wait_of_a_generation_has_a_slot_of_its_own(world: Wor
 
 @fails_without(
     "the generation is part of what an approval waits for",
-    "wakeline.runtime.context:AsyncCtx.idempotency_key",
-    ":{self.run.claim.generation}",
+    "wakeline.runtime.run:Run.idempotency_key",
+    ":{self.claim.generation}",
 )
 def test_race_10_an_approval_asked_again_in_the_next_generation_can_be_answered(world: World, app: App) -> None:
     tokens: list[str] = []
@@ -174,8 +174,8 @@ def test_race_10_an_approval_asked_again_in_the_next_generation_can_be_answered(
 
 @fails_without(
     "the generation is part of a child's id",
-    "wakeline.runtime.context:AsyncCtx.start",
-    "run.claim.generation",
+    "wakeline.runtime.run:Run.child_id",
+    "self.claim.generation",
     "1",
 )
 def test_race_10_a_child_started_again_in_the_next_generation_is_another_child(world: World, app: App) -> None:

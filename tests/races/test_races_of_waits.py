@@ -198,13 +198,13 @@ def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> 
 @fails_without(
     "a slot two tasks of a body wait for is opened once, in one group",
     "wakeline.runtime.run:Run._open_and_wait",
-    "if c.slot not in self._open",
+    "if c.slot not in self._waits",
 )
 @fails_without(
     "a slot two tasks of a body wait for resolves for both",
-    "wakeline.runtime.run:Run._open_and_wait",
-    "self._open.setdefault(c.slot, loop.create_future()) for c in calls}",
-    "loop.create_future() for c in calls}\n    self._open.update(futures)",
+    "wakeline.runtime.openwaits:OpenWaits.enter",
+    "self._answers.setdefault(slot, loop.create_future()) for slot in slots}",
+    "loop.create_future() for slot in slots}\n    self._answers.update(futures)",
 )
 def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(world: World, app: App) -> None:
     alone: list[int] = []
@@ -234,8 +234,8 @@ def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(
 
 @fails_without(
     "a slot two tasks of a body wait for is given up by the last",
-    "wakeline.runtime.run:Run.wait_all",
-    " if not self._awaited[c.slot]",
+    "wakeline.runtime.openwaits:OpenWaits.abandoned",
+    " if not self._awaited[slot]",
 )
 def test_race_06_one_of_two_who_await_a_child_gives_up_and_the_other_does_not(world: World, app: App) -> None:
     @app.tool
@@ -280,7 +280,7 @@ def test_race_11_a_signal_that_reached_an_abandoned_wait_goes_back_to_the_head_o
 @fails_without(
     "a wait whose task is cancelled is given up",
     "wakeline.runtime.run:Run.wait_all",
-    "self._give_up([c.slot for c in missing if not self._awaited[c.slot]])",
+    "self._give_up(self._waits.abandoned([c.slot for c in missing]))",
     "pass",
 )
 def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> None:
@@ -303,7 +303,7 @@ def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> 
 @fails_without(
     "a wait whose task is cancelled is given up",
     "wakeline.runtime.run:Run.wait_all",
-    "self._give_up([c.slot for c in missing if not self._awaited[c.slot]])",
+    "self._give_up(self._waits.abandoned([c.slot for c in missing]))",
     "pass",
 )
 def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> None:
@@ -325,7 +325,7 @@ def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> Non
 @fails_without(
     "what was given up before it was opened is not opened",
     "wakeline.runtime.run:Run._open_group",
-    " if wait.slot in self._open]  # not what",
+    " if wait.slot in self._waits]  # not what",
     "]  # not what",
 )
 def test_race_11_a_gather_given_up_in_the_middle_of_its_opening_leaves_nothing_open(world: World, app: App) -> None:
@@ -382,8 +382,8 @@ def test_race_17_an_old_token_is_worth_nothing_to_a_later_process_of_the_same_id
 
 @fails_without(
     "the incarnation is part of what an approval waits for",
-    "wakeline.runtime.context:AsyncCtx.idempotency_key",
-    "{self.run.fence.incarnation}",
+    "wakeline.runtime.run:Run.idempotency_key",
+    "{self.fence.incarnation}",
     "-",
 )
 def test_race_17_a_later_process_of_the_same_id_asks_on_another_slot(world: World, app: App) -> None:

@@ -2,3 +2,7 @@
 
 Invariant: everything that decides is in the domain packages, everything atomic is in a script; this package only connects them.
 """
+
+from wakeline.runtime.execution import ExecutionContext
+
+__all__ = ["ExecutionContext"]

@@ -15,6 +15,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 from wakeline.engines.engine import Engine
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
+from wakeline.runtime.execution import BlockingExecutionContext
 from wakeline.runtime.options import MISSING, StartOptions
 from wakeline.runtime.turn import AsyncTurn, Inbox
 from wakeline.tools.tool import Duration, Tool
@@ -84,6 +85,11 @@ class Ctx:
 
     def _block(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._bridge.block(coroutine)
+
+    @property
+    def execution(self) -> BlockingExecutionContext:
+        """The low-level context of this run, with blocking verbs."""
+        return BlockingExecutionContext(self._inner.execution, self._bridge)
 
     @property
     def id(self) -> str:

@@ -32,5 +32,5 @@ async def start_child(
         return {"id": made.id, "incarnation": receipt.incarnation}
 
     started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
-    run.started.add(started["id"])
+    run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]

@@ -27,6 +27,7 @@ from wakeline.runtime.calling import call_tool
 from wakeline.runtime.children import start_child
 from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import occurrence
+from wakeline.runtime.execution import ExecutionContext, execution_of
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import wake_of
@@ -113,6 +114,11 @@ class AsyncCtx:
         self.run = run
         self._namespace = namespace
         self._options = options
+
+    @property
+    def execution(self) -> ExecutionContext:
+        """The low-level context of this run: facts about it, and verbs under keys of the caller's own."""
+        return execution_of(self.run)
 
     # -- never awaited -----------------------------------------------------------------------------------------------------------
 
@@ -366,16 +372,17 @@ class AsyncCtx:
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
-        return await append_event(self.run, occurrence(self.run.registration, event_type, payload))
+        return (await append_event(self.run, occurrence(self.run.registration, event_type, payload))).sequence
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
         event = occurrence(self.run.registration, "wake", {"text": check_text("the text", text)})
-        return await append_event(self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
+        told = await append_event(self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
+        return told.sequence
 
     async def signal(self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once whatever happens; returns its sequence there."""
-        return await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)
+        return (await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)).sequence
 
     async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""

@@ -25,7 +25,9 @@ from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.containing import contained, contained_on_loop, outside_body
+from wakeline.runtime.openwaits import OpenWaits, due_of
 from wakeline.runtime.replay import Replay
+from wakeline.runtime.started import StartedProcesses
 from wakeline.runtime.waiting import WaitCall, WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.calls import Call
@@ -85,16 +87,12 @@ class Run:
         self.replay = Replay(claim.process_id, claim.journal, patience_s=max(host.hold_ms, 100) / 1000)
         self.tasks: set[asyncio.Task[Any]] = set()
         self.swallowed = False
-        self.started: set[str] = set()
+        self.started = StartedProcesses()
         self._occurrences: Counter[str] = Counter()
         self._ordinals: Counter[str] = Counter()
         self._consumed: list[Row] = []
         self._inflight = 0
-        self._open: dict[str, asyncio.Future[str]] = {}
-        self._awaited: Counter[str] = Counter()
-        self._groups: dict[str, list[str]] = {}
-        self._waits: list[list[str]] = []
-        self._labels: dict[str, dict[str, Any]] = {}
+        self._waits = OpenWaits()
         self._timer: asyncio.TimerHandle | None = None
         self._parking: asyncio.Task[None] | None = None
         self.defers: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
@@ -244,6 +242,10 @@ class Run:
         self._ordinals[name] += 1
         return self._ordinals[name]
 
+    def reserve_ordinal(self, name: str, ordinal: int) -> None:
+        """A wait whose number the caller chose: the numbers after it are left for the others."""
+        self._ordinals[name] = max(self._ordinals[name], ordinal)
+
     def slot_of(self, identity: WaitIdentity) -> str:
         return key_id(self.scope, identity)
 
@@ -266,7 +268,7 @@ class Run:
                 texts = await self._open_and_wait(missing)
             except asyncio.CancelledError:
                 if self.state is RunState.RUNNING and not self.stopping:
-                    self._give_up([c.slot for c in missing if not self._awaited[c.slot]])
+                    self._give_up(self._waits.abandoned([c.slot for c in missing]))
                 raise
         out: list[Resolution] = []
         for call, row in zip(calls, rows, strict=True):
@@ -283,32 +285,25 @@ class Run:
 
     async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
         """A slot that another task of the body waits for already is shared: opened once, given up by the last."""
-        loop = asyncio.get_running_loop()
-        fresh = [c for c in calls if c.slot not in self._open]
-        # Known before the reply: a hint may overtake it.
-        futures = {c.slot: self._open.setdefault(c.slot, loop.create_future()) for c in calls}
-        mine = list(futures)
-        self._waits.append(mine)
-        self._awaited.update(mine)
+        fresh = [c for c in calls if c.slot not in self._waits]
+        futures = self._waits.enter([c.slot for c in calls])
         if fresh:
             self._inflight += 1
             self.spawn(self._open_group(fresh))
         try:
             return {slot: await asyncio.shield(future) for slot, future in futures.items()}
         finally:
-            self._waits.remove(mine)
-            self._awaited.subtract(mine)
-            self._forget([slot for slot in mine if not self._awaited[slot]])
+            self._waits.leave(list(futures))
             self._arm()
 
     async def _open_group(self, calls: Sequence[WaitCall]) -> None:
         """A task of the run, not of who waits: when that one gives up, the reply is still for whoever shares a slot with it."""
         group = calls[0].slot[2:10]
         waits = [c.wire(group) for c in calls]
-        self._groups[group] = [wait.slot for wait in waits if wait.slot in self._open]
+        self._waits.group(group, [wait.slot for wait in waits])
         try:
             for start in range(0, len(waits), OPEN_AT_ONCE):
-                part = [wait for wait in waits[start : start + OPEN_AT_ONCE] if wait.slot in self._open]  # not what was given up meanwhile
+                part = [wait for wait in waits[start : start + OPEN_AT_ONCE] if wait.slot in self._waits]  # not what was given up meanwhile
                 found = await self.store.execute(runs.open_waits(self.fence, part, self.take_consumed()))
                 for wait, opened in zip(part, found, strict=True):
                     self._opened(wait, opened)
@@ -318,44 +313,23 @@ class Run:
         except LeaseLost:
             self.end(RunState.LOST)
         except BaseException as error:  # noqa: BLE001 - whoever waits raises it
-            for wait in waits:
-                future = self._open.get(wait.slot)
-                if future is not None and not future.done():
-                    future.set_exception(error)
+            self._waits.fail([wait.slot for wait in waits], error)
         finally:
             self._inflight -= 1
             self._arm()
 
     def _opened(self, wait: Wait, opened: Opened) -> None:
-        future = self._open.get(wait.slot)
-        if future is None:
+        if wait.slot not in self._waits:
             return
         if opened.state == "open":
-            self._note(wait, opened.text)
-        elif not future.done():
+            due_ms = due_of(opened)
+            self._waits.opened(wait, due_ms)
+            if due_ms is not None:
+                self.host.timer(due_ms)
+        else:
             # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
-            future.set_result(to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text)
-
-    def _forget(self, slots: Sequence[str]) -> None:
-        """Nobody in this run waits for these any more."""
-        for slot in slots:
-            del self._awaited[slot]
-            self._open.pop(slot, None)
-            self._labels.pop(slot, None)
-        gone = set(slots)
-        self._groups = {group: left for group, ids in self._groups.items() if (left := [slot for slot in ids if slot not in gone])}
-
-    def _note(self, wait: Wait, due: str) -> None:
-        code, _, name = wait.kind.partition(":")
-        label: dict[str, Any] = {"kind": {"s": "signal", "t": "timer", "c": "process", "x": "completion"}[code]}
-        if name:
-            label["name"] = name
-        if wait.ordinal:
-            label["ordinal"] = wait.ordinal
-        if due:
-            label["due_ms"] = int(due)
-            self.host.timer(int(due))
-        self._labels[wait.slot] = label
+            text = to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text
+            self._waits.resolve(wait.slot, text)
 
     def _give_up(self, ids: list[str]) -> None:
         async def close() -> None:
@@ -372,7 +346,7 @@ class Run:
 
     async def look(self) -> None:
         """Reads the open slots and the cancel mark: after a hint, and once in a while because a hint may be lost."""
-        ids = list(self._open)
+        ids = self._waits.slots
         if self.state is not RunState.RUNNING:
             return
         try:
@@ -382,29 +356,20 @@ class Run:
             return
         self.cancelled = self.cancelled or cancelled
         for slot, text in zip(ids, texts, strict=False):
-            future = self._open.get(slot)
-            if text is not None and future is not None and not future.done():
-                future.set_result(text)
+            if text is not None:
+                self._waits.resolve(slot, text)
 
     # -- letting go --------------------------------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> bool:
         """True while some wait is open."""
-        return bool(self._groups)
+        return bool(self._waits)
 
     @property
     def only_waits(self) -> bool:
         """True when nothing but unresolved waits is outstanding."""
-        return (
-            bool(self._groups)
-            and not self._inflight
-            and self.replay.idle
-            and all(self._unresolved(slots) for slots in self._waits)
-        )
-
-    def _unresolved(self, slots: Sequence[str]) -> bool:
-        return any(not self._open[slot].done() for slot in slots)
+        return bool(self._waits) and not self._inflight and self.replay.idle and self._waits.all_unresolved
 
     def _arm(self) -> None:
         """(Re)starts the hold: the time a body may stay in memory while it only waits."""
@@ -430,12 +395,9 @@ class Run:
 
     async def _park(self) -> None:
         self.probe.reach(Phase.parking, self.claim.process_id)
-        labels = list(self._labels.values())
-        groups = [group for group, slots in self._groups.items() if self._unresolved(slots)]
-        wait = to_json({"waits": labels[:32]} | ({"total": len(labels)} if len(labels) > 32 else {}))
         consumed = self.take_consumed()
         try:
-            answer = await self.store.execute(processes.park(self.fence, groups, wait, consumed))
+            answer = await self.store.execute(processes.park(self.fence, self._waits.unmet_groups, self._waits.shown, consumed))
         except LeaseLost:
             self.end(RunState.LOST)
             return
@@ -461,16 +423,14 @@ class Run:
         if self._timer is not None:
             self._timer.cancel()
         if self.bridge is not None:
-            for future in self._open.values():
-                if not future.done():
-                    future.set_exception(Parked() if state is RunState.PARKED else Stopped())
+            self._waits.fail(self._waits.slots, Parked() if state is RunState.PARKED else Stopped())
         self.over.set()
 
     def stop(self) -> None:
         """Shutdown: the body parks or stops at its next boundary."""
         self.stopping = True
         self._arm()
-        if not self._inflight and not self._groups and self._parking is None:
+        if not self._inflight and not self._waits and self._parking is None:
             self.end(RunState.RELEASED)
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from wakeline import arguments
 from wakeline.errors import WaitTimeout
-from wakeline.names import check_key, split_session_id
+from wakeline.names import check_agent, check_key, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
 from wakeline.store import sessions
@@ -39,6 +39,7 @@ class Message:
 def address_of(session: str, namespace: str, queue: str | None = None) -> SessionAddress:
     """A session id ``<agent>/<key>`` as the store addresses it; sending to it creates it."""
     agent, _ = split_session_id(session)
+    check_agent(agent)
     return SessionAddress(session, agent, queue_name(namespace, queue), secrets.token_hex(8))
 
 

@@ -5,8 +5,8 @@ Invariant: the message and the journal row that says it was sent are written by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 from wakeline import arguments
 from wakeline.effects.envelope import Envelope
@@ -20,6 +20,13 @@ from wakeline.store.processes import Appended, Row
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, to_json
 
 
+class Told(NamedTuple):
+    """What was written: the event's sequence there, and when this run recorded it (ms)."""
+
+    sequence: int
+    at_ms: int
+
+
 async def never(_: str) -> Any:
     """The ``perform`` of an effect that its verb's own script records."""
     raise AssertionError("this effect is written by its own script")
@@ -31,8 +38,10 @@ def _with_sequence(row: Row) -> Row:
     return Row(row.key, before, after=after)
 
 
-async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> int:
-    """Append an event to the run's own process; its sequence. With a replay key, the same one again is the same event."""
+async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> Told:
+    """Append an event to the run's own process. With a replay key, the same one again is the same event."""
+    envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
+    key = run.key_of(envelope)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         effect = run.effect_of(_with_sequence(row_of("\x00")))
@@ -42,11 +51,11 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
         done: Appended = await run.send(effect, call)
         return done.sequence
 
-    return int(await run.effect("emit", f"emit:{event.type}", event.data, never, write=write))
+    return await _told(run, envelope, key, write)
 
 
-async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> int:
-    """Send a signal to another process, once whatever happens; its sequence there. Without an id of its own it has one of the run's making."""
+async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:
+    """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's making."""
     data = arguments.dump(payload, what=f"signal {name}")
     body = to_json(data)
     check_size(f"signal {name}", body, MAX_PAYLOAD)
@@ -78,7 +87,12 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
                 check_payload(from_json(asked.schema), data, signal_event_type(name))
                 wanted = asked.hash
 
-    return int(await run.effect(envelope.kind, envelope.name, envelope.args, never, key=row_key, write=write))
+    return await _told(run, envelope, row_key, write)
+
+
+async def _told(run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]) -> Told:
+    sequence = int(await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write))
+    return Told(sequence, run.replay.rows[key].at_ms)
 
 
 async def request_cancel(run: Run, process_id: str, reason: str) -> str:

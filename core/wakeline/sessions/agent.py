@@ -11,7 +11,7 @@ from typing import Any
 
 from wakeline.arguments import check_body
 from wakeline.errors import BodyInvalid
-from wakeline.names import check_name, check_queue
+from wakeline.names import check_agent, check_queue
 
 MOST_ENTRIES = 256
 """What one turn may take at most: the script that fixes its batch is bounded."""
@@ -21,7 +21,7 @@ class Agent:
     """What `@app.agent` makes of a function."""
 
     def __init__(self, function: Callable[..., Any], *, name: str | None = None, queue: str | None = None, max_entries: int = MOST_ENTRIES) -> None:
-        self.name = check_name(name if name is not None else function.__name__, "agent")
+        self.name = check_agent(name if name is not None else function.__name__)
         check_body(self.name, function)
         if not isinstance(max_entries, int) or not 1 <= max_entries <= MOST_ENTRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise BodyInvalid(name=self.name, reason=f"its max_entries is {max_entries!r}, it has to be 1 to {MOST_ENTRIES}")

@@ -1,0 +1,70 @@
+"""Waiting, as running work does it at the low level: sleeps and signals under keys of the caller's own.
+
+Invariant: a wait's due time is fixed when it is first opened; a crash waits the remainder only. Nothing that stops a worker cancels a wait.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wakeline import arguments
+from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
+from wakeline.errors import ProcessEventContextMismatch, SignalWaitCancelled, SignalWaitTimeout, SleepCancelled, WaitCancelled, WaitTimeout
+from wakeline.names import check_key, check_signal_name
+from wakeline.processes.schema import schema_hash
+from wakeline.runtime.execution.facts import Facts
+from wakeline.runtime.waiting import WaitFor, settle
+from wakeline.tools.tool import Duration
+from wakeline.values import canonical_json, parse_duration
+from wakeline.waits.identity import ProcessSignal, Timer
+
+
+class Waits(Facts):
+    """Sleeping and waiting for signals."""
+
+    async def sleep_process(self, scope: str, sequence: int, duration_ms: int) -> None:
+        """Sleep durably under (scope, sequence): the same pair again is the same sleep, over at the same moment.
+
+        Raises `SleepCancelled`, and `ReplayMismatch` for the same pair with another duration.
+        """
+        run = self.in_process("sleep_process")
+        key = f"process:{check_key(scope, 'scope of a sleep')}:sleep:{sequence}"
+        duration = parse_duration(duration_ms / 1000)
+        target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), "t:", for_ms=duration)
+        [resolution] = await run.wait_all([run.call("wait", "sleep", {"for_ms": duration}, target, key=key)])
+        try:
+            settle(f"sleep {key}", resolution, Any)
+        except WaitCancelled as error:
+            raise SleepCancelled(what=str(error.fields["what"])) from error
+
+    async def await_process_signal_event(
+        self, process_id: str, signal_name: str, event_ordinal: int, *, kind: Any = Any, timeout: Duration | None = None
+    ) -> Any:
+        """The payload that this process's wait number ``event_ordinal`` (from 1) for a signal name is resolved with; the same number again, the same payload.
+
+        Raises `SignalWaitTimeout`, `SignalWaitCancelled`, `WaitFailed`, and `ProcessEventContextMismatch` for another process: only it waits for its signals.
+        """
+        run = self.in_process("await_process_signal_event")
+        if process_id != run.claim.process_id:
+            raise ProcessEventContextMismatch(process_id=process_id, own=run.claim.process_id)
+        identity = ProcessSignal(process_id, run.fence.incarnation, run.claim.generation, check_signal_name(signal_name), event_ordinal)
+        run.reserve_ordinal(signal_name, event_ordinal)
+        schema = arguments.schema_of(kind)
+        target = WaitFor(
+            identity,
+            f"s:{signal_name}",
+            ordinal=event_ordinal,
+            for_ms=parse_duration(timeout) if timeout is not None else None,
+            schema=(schema_hash(schema), canonical_json(schema)) if schema else None,
+        )
+        # The key of `ctx.wait` for the same number: both name one wait.
+        envelope = Envelope(kind="wait", name=f"wait:{signal_name}", args={"ordinal": event_ordinal})
+        call = run.call(envelope.kind, envelope.name, envelope.args, target, key=replay_key(envelope.name, envelope_hash(envelope), 1))
+        [resolution] = await run.wait_all([call])
+        what = f"signal {signal_name}"
+        try:
+            return settle(what, resolution, kind)
+        except WaitTimeout as error:
+            raise SignalWaitTimeout(what=what) from error
+        except WaitCancelled as error:
+            raise SignalWaitCancelled(what=what) from error

@@ -1,0 +1,117 @@
+"""The waits a run has open: who in the body waits for which slots, in which groups they resume the process, and how they are shown.
+
+Invariant: memory only, on one event loop; what is open for the store is the store's to say. A slot that two tasks of the body wait for is
+opened once and given up by the last of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from wakeline.store.runs import Opened, Wait
+from wakeline.values import to_json
+
+SHOWN = 32
+"""How many waits a parked process shows; the rest is counted."""
+_KINDS = {"s": "signal", "t": "timer", "c": "process", "x": "completion"}
+
+
+class OpenWaits:
+    """Slots with a future each, the waiters of each, and the groups still to be met."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, asyncio.Future[str]] = {}
+        self._awaited: Counter[str] = Counter()
+        self._groups: dict[str, list[str]] = {}
+        self._waiters: list[list[str]] = []
+        self._labels: dict[str, dict[str, Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def __contains__(self, slot: str) -> bool:
+        return slot in self._answers
+
+    @property
+    def slots(self) -> list[str]:
+        """Every slot somebody waits for."""
+        return list(self._answers)
+
+    def enter(self, slots: Sequence[str]) -> dict[str, asyncio.Future[str]]:
+        """Somebody waits for these from now on. Known before the store answers: a hint may overtake its reply."""
+        loop = asyncio.get_running_loop()
+        futures = {slot: self._answers.setdefault(slot, loop.create_future()) for slot in slots}
+        self._waiters.append(list(futures))
+        self._awaited.update(list(futures))
+        return futures
+
+    def leave(self, slots: Sequence[str]) -> None:
+        """Whoever waited for these does so no more; what nobody waits for is forgotten."""
+        self._waiters.remove(list(slots))
+        self._awaited.subtract(list(slots))
+        gone = {slot for slot in slots if not self._awaited[slot]}
+        for slot in gone:
+            del self._awaited[slot]
+            self._answers.pop(slot, None)
+            self._labels.pop(slot, None)
+        self._groups = {group: left for group, ids in self._groups.items() if (left := [slot for slot in ids if slot not in gone])}
+
+    def abandoned(self, slots: Sequence[str]) -> list[str]:
+        """Those of the slots that nobody waits for."""
+        return [slot for slot in slots if not self._awaited[slot]]
+
+    def group(self, group: str, slots: Sequence[str]) -> None:
+        """These resume the process together."""
+        self._groups[group] = [slot for slot in slots if slot in self._answers]
+
+    def opened(self, wait: Wait, due_ms: int | None) -> None:
+        """The store holds the slot open."""
+        code, _, name = wait.kind.partition(":")
+        label: dict[str, Any] = {"kind": _KINDS[code]}
+        if name:
+            label["name"] = name
+        if wait.ordinal:
+            label["ordinal"] = wait.ordinal
+        if due_ms is not None:
+            label["due_ms"] = due_ms
+        self._labels[wait.slot] = label
+
+    def resolve(self, slot: str, text: str) -> None:
+        """The resolution (JSON) of a slot; the first counts."""
+        future = self._answers.get(slot)
+        if future is not None and not future.done():
+            future.set_result(text)
+
+    def fail(self, slots: Sequence[str], error: BaseException) -> None:
+        """Whoever waits for these raises the error."""
+        for slot in slots:
+            future = self._answers.get(slot)
+            if future is not None and not future.done():
+                future.set_exception(error)
+
+    @property
+    def all_unresolved(self) -> bool:
+        """Whether no waiter of the body can go on."""
+        return all(self._unresolved(slots) for slots in self._waiters)
+
+    @property
+    def unmet_groups(self) -> list[str]:
+        """The groups any of which resumes the process."""
+        return [group for group, slots in self._groups.items() if self._unresolved(slots)]
+
+    def _unresolved(self, slots: Sequence[str]) -> bool:
+        return any(not self._answers[slot].done() for slot in slots)
+
+    @property
+    def shown(self) -> str:
+        """What the process waits for, as JSON for whoever looks at it."""
+        labels = list(self._labels.values())
+        return to_json({"waits": labels[:SHOWN]} | ({"total": len(labels)} if len(labels) > SHOWN else {}))
+
+
+def due_of(opened: Opened) -> int | None:
+    """The due time of a slot that is open, in ms."""
+    return int(opened.text) if opened.text else None

@@ -1,0 +1,230 @@
+"""Children through run-local handles, other processes through grants, and refusals without either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, ProcessFailed
+from wakeline.causality import ProcessCause, SessionScope
+from wakeline.errors import InvalidHandle, InvalidId, ProcessNotVisible, WaitTimeout
+from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn
+from wakeline.store import processes
+
+from tests.scenario.conftest import until
+
+
+@pytest.fixture
+def ran(app: App) -> list[str]:
+    """What bodies noted, in memory: the worker is in this process."""
+    notes: list[str] = []
+
+    @app.engine(signals={"go": int})
+    async def double(ctx: AsyncCtx, n: int) -> int:
+        notes.append(f"double {n}")
+        return n * 2 + await ctx.wait("go", int, timeout="5s", default=0) if n > 9 else n * 2
+
+    @app.engine
+    async def idle(ctx: AsyncCtx) -> None:
+        await ctx.wait("never")
+
+    return notes
+
+
+def test_a_child_is_started_once_and_awaited_through_its_handle(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[Any]:
+        reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 4}), "doubling", "of four")
+        assert reply.ok
+        assert ctx.execution.is_run_local_process(reply.value["id"])
+        return [reply.value["__handle__"], reply.value["id"], await ctx.execution.await_process(reply.value)]
+
+    handle, pid, value = app.using(id="p1").start(parent).result(timeout=10)
+    assert (handle, value, ran) == ("process", 8, ["double 4"])
+    child = app.handle(pid).status()
+    assert (child.kind, child.label) == ("doubling", "of four")
+
+
+def test_a_child_is_signalled_and_cancelled_through_its_run_local_handle(app: App, ran: list[str]) -> None:
+    @app.engine
+    def parent(ctx: Ctx) -> list[Any]:
+        first = ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 10}), "double").value
+        second = ctx.execution.start_child_process(EngineInput(kind="idle", payload={}), "idle").value
+        ctx.execution.signal_process(first, "go", 5, "s1")
+        ctx.execution.cancel_process(second)
+        try:
+            ctx.execution.await_process(second)
+        except Exception as ended:
+            return [ctx.execution.await_process(first), type(ended).__name__]
+        return []
+
+    assert app.start(parent).result(timeout=10) == [25, "ProcessCancelled"]
+
+
+def test_what_is_wrong_with_a_child_is_a_reply_and_no_exception(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[Any]:
+        first = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
+        changed = ctx.run.registration.model_copy(update={"id": first.value["id"], "input": EngineInput(kind="double", payload={"n": 2})})
+        conflict = await ctx.execution.start_child_process(changed, "double")
+        return [conflict.ok, conflict.value["code"]]
+
+    assert app.start(parent).result(timeout=10) == [False, "process_conflict"]
+
+
+def test_a_childs_environment_is_that_of_its_parent_and_an_external_child_has_none(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[Any]:
+        outside = await ctx.execution.start_child_process(ExternalInput(metadata={"name": "ci"}), "external", "ci")
+        mine = await ctx.execution.captured_process_execution_env_ref()
+        bare = ctx.run.registration.model_copy(update={"env_ref": None})
+        attached = await ctx.execution.attach_captured_process_execution_env(bare)
+        turn = bare.model_copy(update={"input": SessionTurn(session_id="helper/u1")})
+        unchanged = await ctx.execution.attach_captured_process_execution_env(turn)
+        return [outside.ok, mine == ctx.execution.process_env_ref == attached.env_ref, unchanged.env_ref]
+
+    assert app.start(parent).result(timeout=10) == [True, True, None]
+
+
+def test_provenance_cannot_be_forged(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> str:
+        forged = ctx.run.registration.model_copy(
+            update={"id": "forged", "input": EngineInput(kind="double", payload={"n": 1}), "wake_target": SessionScope(session_id="other/one")}
+        )
+        reply = await ctx.execution.start_child_process(forged, "double")
+        return str(reply.value["id"])
+
+    app.using(id="p1").start(parent).result(timeout=10)
+    made = app.store.execute(processes.read("forged")).registration
+    assert (made.wake_target, made.parent) == (None, "p1")
+    assert made.provenance.caused_by == ProcessCause(process_id="p1")
+
+
+def test_a_stranger_is_refused_and_nothing_reaches_it(app: App, ran: list[str]) -> None:
+    app.using(id="stranger").start(app.registry.engines["idle"])
+
+    @app.engine
+    async def nosy(ctx: AsyncCtx, verb: str) -> str:
+        try:
+            match verb:
+                case "await":
+                    await ctx.execution.await_process("stranger")
+                case "cancel":
+                    await ctx.execution.cancel_process("stranger")
+                case _:
+                    await ctx.execution.signal_process("stranger", "never")
+        except ProcessNotVisible as refused:
+            return refused.code
+        return "allowed"
+
+    for verb in ("await", "cancel", "signal"):
+        assert app.start(nosy, verb).result(timeout=10) == "process_not_visible"
+    assert not any(e.type.startswith(("signal.", "process.cancel")) for e in app.handle("stranger").events())
+
+
+def test_a_session_acts_on_what_it_was_granted_by_an_earlier_turn(app: App, ran: list[str]) -> None:
+    answers: list[Any] = []
+
+    @app.agent("helper")
+    async def helper(turn: AsyncTurn) -> None:
+        if not turn.state.get("job"):
+            reply = await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 20}), "double", "of twenty")
+            await turn.execution.grant_process_handle(reply.value, kind="double", label="of twenty")
+            turn.state["job"] = reply.value
+            answers.append("started")
+            return
+        handles = await turn.execution.list_process_handles(live=True)
+        assert not turn.execution.is_run_local_process(turn.state["job"]["id"])
+        await turn.execution.signal_process(turn.state["job"], "go", 2, "s1")
+        value = await turn.execution.await_process(turn.state["job"])
+        await turn.execution.revoke_process_handle(turn.state["job"])
+        answers.append([[d.label for _, d, _ in handles], value, await turn.execution.list_process_handles()])
+
+    session = app.session("helper", "u1")
+    session.send("start it")
+    until(lambda: answers == ["started"])
+    session.send("finish it")
+    until(lambda: len(answers) == 2)
+    assert answers[1] == [["of twenty"], 42, []]
+
+
+def test_handles_move_to_another_session_all_or_none(app: App, ran: list[str]) -> None:
+    answers: list[Any] = []
+
+    @app.agent("helper")
+    async def helper(turn: AsyncTurn) -> None:
+        first = (await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")).value
+        second = (await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 2}), "double")).value
+        await turn.execution.grant_process_handle(first)
+        other = SessionScope(session_id="helper/u2")
+        try:
+            await turn.execution.transfer_process_handles([first, second], other)
+        except ProcessNotVisible:
+            answers.append(len(await turn.execution.list_process_handles()))
+        await turn.execution.transfer_process_handles([first], other)
+        answers.append(len(await turn.execution.list_process_handles()))
+
+    app.session("helper", "u1").send("go")
+    until(lambda: len(answers) == 2)
+    assert answers == [1, 0]
+
+
+def test_an_ephemeral_scope_never_enters_a_grant(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> str:
+        reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
+        try:
+            await ctx.execution.grant_process_handle(reply.value)
+        except InvalidId as refused:
+            return refused.code
+        return "granted"
+
+    assert app.start(parent).result(timeout=10) == "invalid_id"
+
+
+def test_a_malformed_handle_is_named_and_an_awaited_failure_is_its_own(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def fails(ctx: AsyncCtx) -> None:
+        raise ValueError("no")
+
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[str]:
+        found: list[str] = []
+        for handle in ({"id": "x"}, {"__handle__": "file", "id": "x"}):
+            try:
+                await ctx.execution.await_process(handle)
+            except InvalidHandle as error:
+                found.append(error.code)
+        child = (await ctx.execution.start_child_process(EngineInput(kind="fails", payload={}), "fails")).value
+        try:
+            await ctx.execution.await_process(child)
+        except ProcessFailed as error:
+            found.append(error.code)
+        waits = (await ctx.execution.start_child_process(EngineInput(kind="idle", payload={}), "idle")).value
+        try:
+            await ctx.execution.await_process(waits, timeout="50ms")
+        except WaitTimeout as error:
+            found.append(error.code)
+        return found
+
+    assert app.start(parent).result(timeout=10) == ["invalid_handle", "invalid_handle", "process_failed", "wait_timeout"]
+
+
+def test_a_rerun_regains_its_children_by_replaying_their_starts(app: App, ran: list[str]) -> None:
+    local: list[list[str]] = []
+
+    @app.engine(signals={"on": None})
+    async def parent(ctx: AsyncCtx) -> int:
+        reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 3}), "double")
+        local.append(sorted(ctx.execution.started_process_ids))
+        await ctx.wait("on")  # parks: the body runs again from its start
+        ctx.execution.record_started_process(reply.value["id"])
+        return int(await ctx.execution.await_process(reply.value))
+
+    handle = app.start(parent)
+    until(lambda: handle.status().status == "waiting")
+    handle.signal("on")
+    assert handle.result(timeout=10) == 6
+    assert len(local) == 2 and local[0] == local[1] != []
+    assert ran == ["double 3"]
