@@ -33,7 +33,7 @@ class Tagged(Stored):
     @model_serializer(mode="wrap")
     def _with_tag(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Defaults are left out of stored JSON; the tag is one, and without it nothing could read the rest.
-        return {"type": type(self).model_fields["type"].default, **handler(self)}
+        return {"type": vars(self)["type"], **handler(self)}
 
 
 HASH_VERSION = "wakeline:1"
