@@ -18,5 +18,5 @@ call('HSET', proc_key(a.pid), 'st', 'waiting', 'sn', int(now))
 call('ZREM', ns .. 'timers', 'a:' .. a.pid)
 move_index(a.pid, 'running', 'waiting', now)
 progressed(a.pid, p)
-compact(a.pid)
+compact(a.pid, p)
 return { 'parked', seq }

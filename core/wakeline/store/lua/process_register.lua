@@ -24,9 +24,9 @@ end
 if old.st then return { 'existing', old.inc, old.st } end
 
 local key, w = proc_key(a.pid), a.wake
-local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', '0', 'inc', a.inc, 'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now) }
+local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', a.kind == 'x' and '0' or '1', 'inc', a.inc, 'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now) }
 local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
-put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms))
+put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1')
 if w then put('ws', w.sid); put('we', w.ends and '1') end
 call('SET', ns .. 'spec:' .. a.pid, a.spec)
 call('HSET', key, unpack(entry))
@@ -40,5 +40,6 @@ if a.kind == 'x' then
 end
 local due = a.due_ms or (a.delay_ms and now + a.delay_ms)
 if a.queue_timeout_ms then call('ZADD', ns .. 'timers', int((due or now) + a.queue_timeout_ms), 'q:' .. a.pid) end
-make_runnable(a.pid, { q = a.queue }, false, due)
+move_index(a.pid, nil, 'queued', due or now)
+call_worker(a.pid, '1', a.queue, false, due)
 return { 'created', a.inc, 'queued' }

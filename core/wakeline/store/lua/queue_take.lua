@@ -9,8 +9,8 @@ call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 call('HDEL', ns .. 'suspects', a.owner)
 local last, taken, budget = ns .. 'takes:' .. a.owner, {}, REPLY_BYTES
 
-local function reply(pid)
-  local row, used = claimed(pid, budget)
+local function reply(pid, p)
+  local row, used = claimed(pid, p, budget)
   budget = budget - used
   taken[#taken + 1] = row
 end
@@ -19,7 +19,7 @@ end
 if call('HGET', last, 'request') == a.request then
   for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
     local p = load(pid)
-    if p.st == 'running' and p.ow == a.owner then reply(pid) end
+    if p.st == 'running' and p.ow == a.owner then reply(pid, p) end
   end
   return { 'taken', taken, '0' }
 end
@@ -39,9 +39,9 @@ for _, queue in ipairs(a.queues) do
   while #taken < a.n and budget > 0 do
     local id = call('LPOP', rq .. ':queue:' .. queue)
     if not id then break end
-    local job = fields(rq .. ':job:' .. id, 'wl_process', 'wl_epoch', 'data')
+    local job = fields(rq .. ':job:' .. id, 'wl_process', 'wl_epoch')
     if not job.wl_process then
-      if job.data then foreign(queue, id) end
+      if call('EXISTS', rq .. ':job:' .. id) == 1 then foreign(queue, id) end
     else
       local p = load(job.wl_process)
       if p.st ~= 'queued' or p.ep ~= job.wl_epoch then
@@ -52,7 +52,7 @@ for _, queue in ipairs(a.queues) do
         if #aside >= BOUND then break end
       else
         claim(job.wl_process, p, a.owner, a.request .. '-' .. (#taken + 1))
-        reply(job.wl_process)
+        reply(job.wl_process, p)
         if tonumber(p.ls or '0') >= 2 then budget = 0 end
       end
     end
@@ -63,6 +63,7 @@ if #taken > 0 then
   local pids = {}
   for i, row in ipairs(taken) do pids[i] = row[1] end
   call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
+  rq_busy(a.owner)
 end
 local full = #taken >= a.n or budget <= 0
 for _, queue in ipairs(a.queues) do

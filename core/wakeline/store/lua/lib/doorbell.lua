@@ -61,6 +61,9 @@ local function rq_begin(pid, epoch, queue, owner, claim)
   call('ZADD', rq .. ':executions:' .. id, int(now / 1000 + FAR), claim)
   call('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim)
   call('SADD', rq .. ':worker:' .. owner .. ':executions', id .. ':' .. claim)
+end
+
+local function rq_busy(owner)
   if call('EXISTS', rq .. ':worker:' .. owner) == 1 then call('HSET', rq .. ':worker:' .. owner, 'state', 'busy') end
 end
 

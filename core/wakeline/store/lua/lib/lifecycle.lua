@@ -48,32 +48,42 @@ local function end_children(pid)
   end
 end
 
+-- Groups and open signals of the record; only what once waited has any.
+local function wait_fields(pid)
+  local found = {}
+  for _, field in ipairs(call('HKEYS', proc_key(pid))) do
+    local head = string.sub(field, 1, 2)
+    if head == 'o:' or head == 'n:' then found[#found + 1] = field end
+  end
+  return found
+end
+
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text` the wake's input as a JSON string.
 local function finish(pid, p, status, output, text)
   if p.st == 'running' and p.k ~= 'x' then ensure_started(pid, p) end
   local event_type = 'process.' .. status
   local seq = append(pid, p, event_type, '{"await_output":' .. output .. '}')
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
-  local extra = {}
-  for _, field in ipairs(call('HKEYS', proc_key(pid))) do
-    local head = string.sub(field, 1, 2)
-    if head == 'o:' or head == 'n:' then extra[#extra + 1] = field end
-  end
-  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', unpack(extra))
+  -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
+  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid) > 0
+  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', unpack(involved and wait_fields(pid) or {}))
   call('HSET', proc_key(pid), 'st', status, 'sn', int(now))
   call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
   move_index(pid, p.st, status, now)
   p.st = status
-  call('UNLINK', ns .. 'mail:' .. pid)
-  drop_waits(pid)
-  local awaited_inside = resolve_waiters(pid, output, p.ws)
+  local awaited_inside = false
+  if involved then
+    call('UNLINK', ns .. 'mail:' .. pid)
+    drop_waits(pid)
+    awaited_inside = resolve_waiters(pid, output, p.ws)
+  end
   if p.ws and p.we and not awaited_inside then
     text = text or quote('Process ' .. pid .. ' ' .. status .. ': ' .. output)
     deliver(p.ws, 'wake', wake_body(pid, p.inc, seq, event_type, text))
   end
-  end_children(pid)
+  if involved then end_children(pid) end
   if p.sid then settle_turn(pid, p.sid, status == 'completed' and 'settled' or 'failed') end
-  compact(pid)
+  compact(pid, p)
   return seq
 end
 

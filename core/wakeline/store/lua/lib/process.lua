@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt' }
 
 local function load(pid) return fields(proc_key(pid), unpack(STATE)) end
 
@@ -16,9 +16,8 @@ local function append(pid, p, event_type, payload, replay_key, semantics)
 end
 
 -- Redis preallocates 4 KB for a stream's first node; a copy is as long as its content. Above 100 entries the copy costs more than it saves.
-local function compact(pid)
-  local key = ns .. 'events:' .. pid
-  local n = call('XLEN', key)
+local function compact(pid, p)
+  local key, n = ns .. 'events:' .. pid, tonumber(p.seq)
   if n > 0 and n < 100 then
     call('COPY', key, key .. ':compact', 'REPLACE')
     call('RENAME', key .. ':compact', key)
@@ -51,6 +50,15 @@ local function write_row(pid, row, sequence)
   end
 end
 
+-- What makes a queued process be looked at: its doorbell, or the timer that rings it at due_ms.
+local function call_worker(pid, epoch, queue, at_head, due)
+  if due and due > now then
+    call('ZADD', ns .. 'timers', int(due), 'd:' .. pid)
+  else
+    ring(pid, epoch, queue, at_head)
+  end
+end
+
 -- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it.
 local function make_runnable(pid, p, at_head, due)
   local epoch = int(call('HINCRBY', proc_key(pid), 'ep', 1))
@@ -58,11 +66,7 @@ local function make_runnable(pid, p, at_head, due)
   call('HSET', proc_key(pid), 'st', 'queued', 'sn', int(now))
   move_index(pid, p.st, 'queued', due or now)
   p.st, p.ep = 'queued', epoch
-  if due and due > now then
-    call('ZADD', ns .. 'timers', int(due), 'd:' .. pid)
-  else
-    ring(pid, epoch, p.q, at_head)
-  end
+  call_worker(pid, epoch, p.q, at_head, due)
 end
 
 -- The end of a run, whatever comes next: the owner no longer holds it and RQ no longer shows it.
