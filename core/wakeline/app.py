@@ -15,6 +15,8 @@ from wakeline.client.sessions import Session
 from wakeline.clock import Clock, ServerClock
 from wakeline.declaring import Declarations
 from wakeline.engines.engine import Engine
+from wakeline.environments.spec import EnvironmentSpec
+from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import check_namespace, check_process_id, session_id
 from wakeline.runtime.execution import ExecutionContext, outside
@@ -34,11 +36,19 @@ T = TypeVar("T")
 class App(Declarations):
     """One namespace: the bodies it knows and the Redis it lives on. Clients are made on first use, per OS process."""
 
-    def __init__(self, name: str, *, backend: Backend | None = None, settings: Settings | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        backend: Backend | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        environment: EnvironmentSpec | dict[str, Any] | None = None,
+    ) -> None:
         self.settings = settings or Settings.from_env()
-        super().__init__(check_namespace(self.settings.namespace or name))
+        super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
         self.clock: Clock = clock or ServerClock()
-        self.service = Service(self.namespace, grace_ms=self.settings.grace_ms, now_ms=self.clock.now_ms)
+        self.service = Service(self.namespace, grace_ms=self.settings.grace_ms, now_ms=self.clock.now_ms, environment=self.registry.environment)
         self._backend = backend
         self._store: SyncStore | None = None
         self._client = Blocking(self.service, lambda: self.store)
@@ -117,7 +127,7 @@ class App(Declarations):
 
     def execution(self, session: Session | str | None = None) -> ExecutionContext:
         """The execution context of this host code: it is no process, so it has facts, and its verbs say where to go instead."""
-        return outside(self.namespace, session if session is None or isinstance(session, str) else session.id)
+        return outside(self.namespace, session if session is None or isinstance(session, str) else session.id, self.registry.environment)
 
     def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""

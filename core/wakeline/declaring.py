@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from wakeline.engines.engine import Engine, check_pairing, context_name
 from wakeline.engines.registry import Registry
+from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.names import check_queue
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.context import AsyncCtx
@@ -47,9 +48,9 @@ class EngineDecorator(Protocol):
 class Declarations:
     """The bodies of one app, by name."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, environment: EnvironmentSpec = EMPTY) -> None:
         self.namespace = namespace
-        self.registry = Registry()
+        self.registry = Registry(environment)
         self.included: tuple[str, ...] = ()
 
     @overload

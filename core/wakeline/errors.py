@@ -12,13 +12,14 @@
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
     │   ├── InvalidDuration        ├── InvalidSelector         ├── SelectorMiss            ├── RegistrationInvalid
     │   ├── InvalidHandle          ├── InvalidToken            ├── AmbiguousId             ├── MissingExecutionScopeId
-    │   └── InvalidWaitIdentity
+    │   └── InvalidWaitIdentity    └── InvalidEnvironment
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch   ├── ReservedEvent
     │   ├── ReplayConflict         ├── ReplayKeyRequired       ├── MailboxFull             ├── NotExternal
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
+    │   ├── MissingExecutionEnvironment
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
@@ -353,6 +354,13 @@ class InvalidHandle(InputError):
     template = 'This is no process handle: {reason}. A handle is {{"__handle__": "process", "id": "<process id>"}}.'
 
 
+class InvalidEnvironment(InputError):
+    """An execution environment that cannot be one."""
+
+    reason: str
+    template = "The execution environment is unusable: {reason}. Give plugin_options and policy only."
+
+
 class MissingExecutionScopeId(InputError):
     """A component of an execution scope is blank."""
 
@@ -436,6 +444,13 @@ class ProcessEventContextMismatch(ProcessError):
     process_id: str | None
     own: str
     template = "This is process {own!r}; it cannot do this for {process_id!r}. Leave the process id out, or send that process a signal."
+
+
+class MissingExecutionEnvironment(ProcessError):
+    """A process names an environment that is not kept; it is never run in another one."""
+
+    ref: str | None
+    template = "The execution environment {ref} is not kept here. Start the process again, or put that environment first."
 
 
 class UndeclaredEvent(ProcessError):

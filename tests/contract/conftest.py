@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from wakeline.clock import VirtualClock
+from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
 from wakeline.runtime.service import Service
@@ -96,7 +97,7 @@ class World:
             "incarnation": "inc00001",
         }
         if kind != "external":
-            data["env_ref"] = "process-env:sha256:" + "0" * 64
+            data["env_ref"] = EMPTY_ENVIRONMENT
         else:
             data["recovery"] = "externally_owned"
         return Registration.from_json(to_json(data | over))

@@ -176,3 +176,17 @@ def test_a_process_whose_code_a_release_does_not_have_is_run_by_one_that_has(wor
     world.clock.advance("5s")
     world.tick()
     assert work(world, app, "w_2") == ["finished"]
+
+
+def test_a_body_that_meets_its_cancel_in_a_wait_ends_as_cancelled_although_no_hint_of_it_arrived(world: World) -> None:
+    app = app_of(world)
+
+    @app.engine
+    async def waits(ctx: AsyncCtx) -> None:
+        await ctx.step("somebody cancels it", app.handle(ctx.id).cancel)
+        assert not ctx.cancelled
+        await ctx.wait("go")
+
+    handle = app.using(id="p").start(waits)
+    assert work(world, app) == ["finished"]
+    assert handle.status().status == "cancelled"

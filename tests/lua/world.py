@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wakeline.clock import VirtualClock
+from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
 from wakeline.store import fleet, processes, runs, sessions
@@ -45,7 +46,7 @@ def registration(pid: str, queue: str, kind: str = "engine", **over: Any) -> Reg
         "recovery": "externally_owned" if external else "rerunnable",
     }
     if not external:
-        data["env_ref"] = "process-env:sha256:" + "0" * 64
+        data["env_ref"] = EMPTY_ENVIRONMENT
     return Registration.from_json(to_json(data | over))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from wakeline.engines.engine import Engine
+from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName, UnknownAgent, UnknownName
 from wakeline.sessions.agent import Agent
 from wakeline.tools.tool import Tool
@@ -16,9 +17,10 @@ B = TypeVar("B", Tool[..., Any], Engine[..., Any], Agent)
 
 
 class Registry:
-    """Tools, engines and agents by name."""
+    """Tools, engines and agents by name, and the environment that starts of this app capture."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: EnvironmentSpec = EMPTY) -> None:
+        self.environment = environment
         self.tools: dict[str, Tool[..., Any]] = {}
         self.engines: dict[str, Engine[..., Any]] = {}
         self.agents: dict[str, Agent] = {}

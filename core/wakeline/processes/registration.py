@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from wakeline import names
 from wakeline.causality import Provenance, SessionScope
+from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import CORE_TYPES, EventType
 from wakeline.processes.inputs import ExternalInput, Identity, ProcessInput, default_identity, needs_environment
@@ -20,8 +21,6 @@ from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.schema import check_schema
 from wakeline.values import Stored, canonical_json, content_hash
 
-EMPTY_ENVIRONMENT = "process-env:sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-"""The environment in which nothing was captured (sha256 of `{}`). It is what a record without the field means, and so costs no memory."""
 Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]
 ParentEnd = Literal["detach", "request_cancel", "await"]
 

@@ -66,6 +66,7 @@ class _Attempt:
             token=encode_token(run.store.secret, run.claim.process_id, run.fence.incarnation, slot, None),
             is_cancelled=lambda: run.cancelled,
             append=self._append,
+            environment=run.environment,
         )
         mark = current_call.set(call)
         try:

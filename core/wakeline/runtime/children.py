@@ -10,7 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from wakeline.effects.envelope import Envelope
+from wakeline.environments.spec import EnvironmentSpec, environment
+from wakeline.errors import InvalidArguments
 from wakeline.processes.registration import Registration
+from wakeline.runtime.options import Options
 from wakeline.runtime.run import Run
 from wakeline.runtime.telling import never
 from wakeline.store import processes
@@ -18,9 +21,19 @@ from wakeline.store.processes import Row, SessionAddress
 
 
 async def start_child(
-    run: Run, envelope: Envelope, key: str, registration: Callable[[], Registration], *, wake: SessionAddress | None = None, delay_ms: int | None = None
+    run: Run,
+    envelope: Envelope,
+    key: str,
+    registration: Callable[[], Registration],
+    *,
+    wake: SessionAddress | None = None,
+    delay_ms: int | None = None,
+    captured: EnvironmentSpec | None = None,
 ) -> tuple[str, str]:
-    """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its registration."""
+    """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its registration.
+
+    ``captured``: the environment, where this start captured it, and did not inherit it.
+    """
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         made = registration()
@@ -28,9 +41,21 @@ async def start_child(
         before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition("\\u0000")
         effect = run.effect_of(Row(key, before, after=after))
         target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
-        receipt = await run.send(effect, processes.register(made, wake=target, delay_ms=delay_ms, effect=effect))
+        receipt = await run.send(effect, processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect))
         return {"id": made.id, "incarnation": receipt.incarnation}
 
     started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
     run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]
+
+
+def captured_for_child(run: Run, options: Options) -> EnvironmentSpec:
+    """The environment of a child: the run's own, verbatim; a turn, which has none, captures the app's or the one it is given.
+
+    Raises `InvalidArguments` where a running process would hand on another one than its own.
+    """
+    if options.environment is None:
+        return run.environment
+    if run.registration.env_ref is not None:
+        raise InvalidArguments(name="using(environment=…)", reason="a running process hands its own environment on; leave it out")
+    return environment(options.environment)

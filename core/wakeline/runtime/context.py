@@ -24,7 +24,7 @@ from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.calling import call_tool
-from wakeline.runtime.children import start_child
+from wakeline.runtime.children import captured_for_child, start_child
 from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import occurrence
 from wakeline.runtime.execution import ExecutionContext, execution_of
@@ -224,6 +224,7 @@ class AsyncCtx:
         key = options.key or run.key_of(envelope)
 
         wake, ends = wake_of(options.wake, self._namespace)
+        captured = captured_for_child(run, options)
 
         def registration() -> Registration:
             parent = run.registration
@@ -239,9 +240,10 @@ class AsyncCtx:
                 parent=parent,
                 wake_target=SessionScope(session_id=wake.session_id) if wake else parent.wake_target,
                 wake_end=ends if wake else self._child_ends_wake(),
+                env_ref=parent.env_ref or captured.ref,
             )
 
-        started = await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"))
+        started = await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured)
         return AsyncChild(*started, self, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:

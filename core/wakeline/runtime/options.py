@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack
 
+from wakeline.environments.spec import EnvironmentSpec
 from wakeline.errors import InvalidId
 from wakeline.names import check_key
 from wakeline.values import parse_duration
@@ -43,6 +44,7 @@ class StartOptions(TypedDict, total=False):
     on_parent_end: ParentEnd | None
     key: str | None
     labels: dict[str, str] | None
+    environment: EnvironmentSpec | dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Options:
     """The replay key of this call in its body, where name and arguments do not tell two calls apart."""
     labels: dict[str, str] | None = None
     """Kept with the process for whoever looks at it."""
+    environment: EnvironmentSpec | dict[str, Any] | None = None
+    """The execution environment to capture instead of the app's; a running process hands on its own."""
 
     def __post_init__(self) -> None:
         # "@" begins the rows that Wakeline itself keeps in a journal.

@@ -19,6 +19,7 @@ from wakeline.causality import ExecutionScope, ProcessScope
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.effects.journal import JournalRow
+from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import LeaseLost, Parked, Stopped, StoreError, WakelineError
 from wakeline.names import child_id
 from wakeline.phases import NullProbe, Phase, Probe
@@ -71,7 +72,8 @@ class Host(Protocol):
 class Run:
     """The low-level face of a running process; `Ctx` and `AsyncCtx` speak through it."""
 
-    def __init__(self, store: AsyncStore, claim: Claim, host: Host, *, clock: Clock, probe: Probe | None = None, bridge: Bridge | None = None) -> None:
+    def __init__(self, store: AsyncStore, claim: Claim, host: Host, *, clock: Clock, probe: Probe | None = None, bridge: Bridge | None = None,
+                 environment: EnvironmentSpec = EMPTY) -> None:  # fmt: skip
         self.store = store
         self.claim = claim
         self.fence = claim.fence
@@ -79,6 +81,7 @@ class Run:
         self.clock = clock
         self.probe = probe or NullProbe()
         self.bridge = bridge
+        self.environment = environment
         self.state = RunState.RUNNING
         self.over = asyncio.Event()
         self.cancelled = claim.cancel_requested

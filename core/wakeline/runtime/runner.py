@@ -22,6 +22,7 @@ from wakeline.errors import (
     FailureClass,
     HeadConflict,
     LeaseLost,
+    MissingExecutionEnvironment,
     Parked,
     ParkSwallowed,
     PayloadTooLarge,
@@ -43,6 +44,7 @@ from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.containing import contained, contained_on_loop, current_run, described, outside_body
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
+from wakeline.runtime.environments import Environments
 from wakeline.runtime.run import Host, Run, RunState
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.store import processes, runs, sessions
@@ -67,6 +69,7 @@ class Runner:
         self._clock = clock
         self._threads = threads
         self._probe = probe
+        self._environments = Environments(store, registry.environment)
         self.runs: dict[str, Run] = {}
 
     async def run(self, claim: Claim) -> str:
@@ -77,8 +80,9 @@ class Runner:
         run: Run | None = None
         try:
             body, blocking = self._body_of(claim)
+            environment = await self._environments.of(claim.registration)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
-            run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge)
+            run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge, environment=environment)
             run.probe.reach(Phase.claimed, claim.process_id)
             self.runs[claim.process_id] = run
             return await self._drive(run, body)
@@ -88,12 +92,23 @@ class Runner:
             # No code for it in this release: it stays queued for a worker that has it; doctor names it.
             log.warning("%s: %s", claim.process_id, unknown)
             return await self._release(claim, run, delay_ms=UNKNOWN_CODE_DELAY_MS)
+        except MissingExecutionEnvironment as missing:
+            log.error("%s: %s", claim.process_id, missing)
+            return await self._refuse(claim, Failure(failure_class="unavailable", code=missing.code, message=str(missing)))
         except StoreError:
             log.exception("%s: the store failed; the lease decides", claim.process_id)
             return "lost"
         finally:
             if run is not None:
                 self.runs.pop(claim.process_id, None)
+
+    async def _refuse(self, claim: Claim, failure: Failure) -> str:
+        """Ends a process that cannot be run as it was started."""
+        try:
+            await self._store.execute(processes.finish(claim.process_id, "failed", output_json(failure), fence=claim.fence))
+        except LeaseLost:
+            return "lost"
+        return "finished"
 
     # -- what to run -------------------------------------------------------------------------------------------------------------
 
@@ -242,6 +257,8 @@ class Runner:
                 return await self._raised(run, error)
 
     async def _raised(self, run: Run, error: BaseException) -> str:
+        if isinstance(error, WaitCancelled) and not run.cancelled:
+            await run.look()  # a wait may be answered by the cancel before the hint of it arrives
         if run.cancelled and isinstance(error, WaitCancelled | ToolFailed):
             return await self._finish(run, CancelledOutput(message=str(error)))
         failure = self._failure(error)

@@ -13,6 +13,7 @@ from typing import Any
 from wakeline import arguments
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
+from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
 from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidId, UndeclaredEvent
 from wakeline.names import SIGNAL_PREFIX, check_key, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
@@ -51,9 +52,10 @@ def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAdd
 class Service(Looking):
     """The client verbs of one namespace; knows the types of processes it has seen."""
 
-    def __init__(self, namespace: str, *, grace_ms: int, now_ms: Callable[[], int]) -> None:
+    def __init__(self, namespace: str, *, grace_ms: int, now_ms: Callable[[], int], environment: EnvironmentSpec = EMPTY) -> None:
         super().__init__(now_ms)
         self.namespace = namespace
+        self.environment = environment
         self.sessions = SessionVerbs(namespace, now_ms, self)
         self._grace_ms = grace_ms
         self._types: OrderedDict[str, Registration] = OrderedDict()
@@ -63,16 +65,18 @@ class Service(Looking):
     def start(self, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any], options: Options) -> Program[str]:
         """Start a process; the same id with the same content is the same process. One round trip."""
         wake, ends = wake_of(options.wake, self.namespace)
+        captured = environment(options.environment) if options.environment is not None else self.environment
         registration = registration_of(
             body,
             given,
             options,
+            env_ref=captured.ref,
             namespace=self.namespace,
             now_ms=self._now_ms(),
             wake_target=SessionScope(session_id=wake.session_id) if wake else None,
             wake_end=ends,
         )
-        receipt = yield processes.register(registration, wake=wake, delay_ms=options.ms("delay"))
+        receipt = yield processes.register(registration, wake=wake, delay_ms=options.ms("delay"), environment=captured)
         self._learn(registration, receipt)
         return str(registration.id)
 

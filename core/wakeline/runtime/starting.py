@@ -10,11 +10,12 @@ from typing import Any
 from wakeline.arguments import dump
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
 from wakeline.engines.engine import Engine
+from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidArguments
 from wakeline.names import check_key, check_process_id, check_queue, new_incarnation, new_process_id
 from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
 from wakeline.processes.lease import MAX_ATTEMPTS
-from wakeline.processes.registration import EMPTY_ENVIRONMENT, Registration, prepare
+from wakeline.processes.registration import Registration, prepare
 from wakeline.runtime.options import Options
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool
@@ -41,6 +42,7 @@ def registration_of(
     parent: Registration | None = None,
     wake_target: SessionScope | None = None,
     wake_end: bool = False,
+    env_ref: str = EMPTY_ENVIRONMENT,
 ) -> Registration:
     """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`."""
     pid = options.id if options.id is not None else process_id or new_process_id()
@@ -66,7 +68,7 @@ def registration_of(
         input=process_input,
         event_types=body.event_types if isinstance(body, Engine) else (),
         provenance=Provenance(originator=originator or HostOriginator(), caused_by=caused_by),
-        env_ref=EMPTY_ENVIRONMENT,
+        env_ref=env_ref,
         wake_target=wake_target,
         wake_end=wake_end,
         recovery=recovery or "rerunnable",

@@ -41,6 +41,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("granted:<pid>", "set", "scopes that hold a handle of it", "process", "revoke, prune"),
     KeyFamily("grants:<scope>", "hash", "process id to descriptor", "session scope", "revoke, prune of the process"),
     KeyFamily("tomb:<pid>", "string", "how a pruned process ended", "process", "expires after tombstone_ms"),
+    KeyFamily("env:<hash>", "hash", "an execution environment, how many processes use it", "its processes", "prune of the last one; 7 days without any"),
     KeyFamily("schema:<hash>", "string", "payload schema of an open typed wait", "wait", "expires 30 days after its last use"),
     KeyFamily("sess:<sid>", "hash", "session head: agent, queue, revision, current turn, counters", "session", "deletion of the session"),
     KeyFamily("inbox:<sid>", "stream", "entries not yet settled, in order", "session", "settled with their turn"),

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wakeline.errors import ExternalRefConflict
+from wakeline.environments.spec import EnvironmentSpec
+from wakeline.errors import ExternalRefConflict, MissingExecutionEnvironment
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
+from wakeline.store import environments
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash, to_json
@@ -98,11 +100,12 @@ def register(
     *,
     wake: SessionAddress | None = None,
     delay_ms: int | None = None,
+    environment: EnvironmentSpec | None = None,
     effect: Effect | None = None,
 ) -> Call[Registered]:
-    """Start a process (idempotent by id and content).
+    """Start a process (idempotent by id and content); ``environment`` where this start captured it.
 
-    Raises `ProcessConflict`, `ProcessNoLongerRetained`; under an effect also `LeaseLost`.
+    Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect also `LeaseLost`.
     """
     r = registration
     target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
@@ -122,6 +125,7 @@ def register(
         "parent": r.parent,
         "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
         "wake": target.wire(ends=r.wake_end) if target else None,
+        "env": environments.wire(r.env_ref, environment),
     }
     if effect:
         args |= effect.wire()
@@ -129,6 +133,8 @@ def register(
     def decode(reply: Reply) -> Registered:
         if reply[0] in ("created", "existing"):
             return Registered(reply[0] == "created", reply[1], reply[2])
+        if reply[0] == "no_env":
+            raise MissingExecutionEnvironment(ref=r.env_ref)
         refuse(r.id, reply, given=r.content_hash[:16], holder=effect.fence.process_id if effect else r.id)
 
     return Call("process_register", args, decode)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, get_args
 
 from wakeline.arguments import Signature, check_body
+from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import BodyInvalid, WrongVerb
 from wakeline.names import check_name, check_queue
 from wakeline.tools.definition import Policy, RetryPolicy
@@ -98,6 +99,8 @@ class ToolCall:
     """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or ``app.resolve``."""
     is_cancelled: Callable[[], bool]
     append: Callable[[str, Any], None] = field(repr=False)
+    environment: EnvironmentSpec = EMPTY
+    """What the process of this call is allowed to see, as captured when it was started."""
 
     @property
     def cancelled(self) -> bool:

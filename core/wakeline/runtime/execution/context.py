@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 
 from wakeline.causality import start_invocation
+from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.runtime.execution.facts import Identity, Lineage, Services, host_identity, identity_of
 from wakeline.runtime.execution.handles import Handles
 from wakeline.runtime.execution.recording import Recording
@@ -31,11 +32,12 @@ def execution_of(run: Run) -> ExecutionContext:
         originator=registration.provenance.originator,
         wake_target=registration.wake_target,
         env_ref=registration.env_ref,
+        env_spec=run.environment,
         parent_invocation=start_invocation(registration.id, registration.provenance.caused_by),
     )
     return ExecutionContext(identity_of(run), lineage, Services(run.store.address.namespace, run, run.started))
 
 
-def outside(namespace: str, session_id: str | None = None) -> ExecutionContext:
+def outside(namespace: str, session_id: str | None = None, environment: EnvironmentSpec = EMPTY) -> ExecutionContext:
     """The context of host code that is no process: it has a session or none, and verbs that need a process say so."""
-    return ExecutionContext(host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(), Services(namespace))
+    return ExecutionContext(host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(env_spec=environment), Services(namespace))

@@ -18,9 +18,11 @@ from wakeline.causality import (
     SpawnProvenance,
     effect_invocation,
 )
+from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import ProcessExecutionUnavailable
 from wakeline.names import EPHEMERAL_AGENT
 from wakeline.processes.registration import Registration
+from wakeline.runtime.environments import Environments
 from wakeline.runtime.run import Run
 from wakeline.runtime.started import StartedProcesses
 from wakeline.store.client import AsyncStore
@@ -38,11 +40,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Where it comes from: its chain's originator and wake target, its captured environment, the invocation that started it."""
+    """Where it comes from: its chain's originator and wake target, its captured environment, the invocation that started it.
+
+    ``env_ref`` is the environment its process was started with, ``env_spec`` what it is, or what a start from here would capture.
+    """
 
     originator: Originator | None = None
     wake_target: SessionScope | None = None
     env_ref: str | None = None
+    env_spec: EnvironmentSpec = EMPTY
     parent_invocation: Invocation | None = None
 
 
@@ -139,6 +145,16 @@ class Facts:
         return self.lineage.env_ref
 
     @property
+    def execution_env_spec(self) -> EnvironmentSpec:
+        """What this work is allowed to see, and what its children will be."""
+        return self.lineage.env_spec
+
+    @property
+    def process_env_store(self) -> Environments:
+        """Environments by name; raises `ProcessExecutionUnavailable` outside a process."""
+        return Environments(self.in_process("process_env_store").store, self.execution_env_spec)
+
+    @property
     def parent_invocation(self) -> Invocation | None:
         """The invocation that started this process: its causal parent."""
         return self.lineage.parent_invocation
@@ -190,6 +206,10 @@ class Facts:
     def with_parent_invocation(self, invocation: Invocation) -> Self:
         """This context under another causal parent."""
         return replace(self, lineage=replace(self.lineage, parent_invocation=invocation))
+
+    def with_execution_env_spec(self, spec: EnvironmentSpec) -> Self:
+        """This context capturing another environment; a process that has one of its own goes on handing that on."""
+        return replace(self, lineage=replace(self.lineage, env_spec=spec))
 
     def with_process_registration_context(self, registration: Registration) -> Self:
         """This context as the process of a registration: its id, originator, environment and wake target, nothing else."""

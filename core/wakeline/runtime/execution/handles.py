@@ -9,12 +9,13 @@ from typing import Any, cast
 
 from wakeline.causality import ProcessCause, Provenance, SessionScope
 from wakeline.effects.envelope import Envelope
+from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidId, ProcessNotVisible, WakelineError
 from wakeline.processes.grants import HandleDescriptor, make_handle, parse_handle
 from wakeline.processes.inputs import Identity as ProcessIdentity
 from wakeline.processes.inputs import ProcessInput, needs_environment
 from wakeline.processes.outputs import from_data, raise_for
-from wakeline.processes.registration import EMPTY_ENVIRONMENT, Registration, prepare
+from wakeline.processes.registration import Registration, prepare
 from wakeline.runtime.children import start_child
 from wakeline.runtime.execution.facts import Facts, Reply, is_ephemeral
 from wakeline.runtime.run import Run
@@ -83,8 +84,8 @@ class Handles(Facts):
         return registration.model_copy(update={"env_ref": await self.captured_process_execution_env_ref()})
 
     async def captured_process_execution_env_ref(self) -> str:
-        """The environment its children get: the very one its process was started with."""
-        return self.process_env_ref or EMPTY_ENVIRONMENT
+        """The environment its children get: the very one its process was started with, else this context's, stored now."""
+        return self.process_env_ref or await self.process_env_store.put(self.execution_env_spec)
 
     # -- through a handle --------------------------------------------------------------------------------------------------------
 

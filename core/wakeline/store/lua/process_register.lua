@@ -1,8 +1,8 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
--- Include: base doorbell process slots sessions
+-- Include: base doorbell process slots sessions environments
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, due_ms? or delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms?,
---       parent?, bound? (end with the parent), wake? {sid, agent?, queue?, salt?, ends?}, fence? {pid, inc, ep, cl}, row?, rows?
--- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'lost'}
+--       parent?, bound? (end with the parent), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?, unused_ms}, fence? {pid, inc, ep, cl}, row?, rows?
+-- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
 local f, parent = a.fence, nil
 if f then
@@ -16,6 +16,7 @@ if not old.st then
 elseif old.h ~= a.hash then
   return { 'conflict', old.h }
 end
+if not old.st and a.env and not use_environment(a.pid, a.env) then return { 'no_env' } end
 if f then
   apply_rows(f.pid, parent, a.rows)
   if a.row then write_row(f.pid, a.row, old.inc or a.inc) end

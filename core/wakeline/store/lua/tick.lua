@@ -1,5 +1,5 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
--- Include: base doorbell process slots sessions lifecycle
+-- Include: base doorbell process slots sessions lifecycle environments
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit
 -- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now}
 -- Atomic because between a timer's look and its effect the wait may be over.
@@ -128,7 +128,7 @@ end
 local function prune(pid, status)
   -- Whoever has not been told of its end yet is found through it: it stays until a todo row has done the rest.
   if call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then return end
-  local p = fields(proc_key(pid), 'pa', 'inc', 'sid')
+  local p = fields(proc_key(pid), 'pa', 'inc', 'sid', 'env')
   if p.pa then
     local parent = fields(proc_key(p.pa), 'st')
     local awaited = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1 and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0
@@ -143,6 +143,7 @@ local function prune(pid, status)
   for _, kind in ipairs({ 'spec', 'events', 'replay', 'journal', 'waits', 'waiters', 'children', 'bound', 'mail', 'input', 'granted' }) do
     call('UNLINK', ns .. kind .. ':' .. pid)
   end
+  leave_environment(p.env)
   call('UNLINK', proc_key(pid))
   call('ZREM', ns .. 'idx:' .. status, pid)
   call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))

@@ -1,0 +1,41 @@
+"""The environments a worker runs processes in, and the store of them as running work sees it.
+
+Invariant: a process runs in the environment it was started with, whatever the app of this worker says; one that is not kept is an error.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec
+from wakeline.processes.registration import Registration
+from wakeline.store import environments
+from wakeline.store.client import AsyncStore
+
+KEPT = 256
+
+
+class Environments:
+    """Environments by name; content-addressed, so one that was read stays good."""
+
+    def __init__(self, store: AsyncStore, own: EnvironmentSpec) -> None:
+        self._store = store
+        self._own = own
+        self._known: OrderedDict[str, EnvironmentSpec] = OrderedDict({own.ref: own})
+
+    async def of(self, registration: Registration) -> EnvironmentSpec:
+        """The environment of a process; a turn has none, and what it starts captures the app's. Raises `MissingExecutionEnvironment`."""
+        return self._own if registration.env_ref is None else await self.get(registration.env_ref)
+
+    async def get(self, ref: str) -> EnvironmentSpec:
+        """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""
+        known = self._known.get(ref)
+        if known is None:
+            known = self._known[ref] = await self._store.execute(environments.read(ref))
+            if len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return known
+
+    async def put(self, spec: EnvironmentSpec) -> str:
+        """Store an environment; its name. Nothing is written for the empty one."""
+        return spec.ref if spec.ref == EMPTY_ENVIRONMENT else await self._store.execute(environments.put(spec))

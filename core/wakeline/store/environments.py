@@ -1,0 +1,43 @@
+"""Calls on execution environments: put and read.
+
+Invariant: content-addressed, so a put is idempotent and what was read once may be kept for ever.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wakeline.environments.spec import EMPTY, EMPTY_ENVIRONMENT, EnvironmentSpec, digest_of
+from wakeline.errors import MissingExecutionEnvironment
+from wakeline.store.calls import Call, Reply
+from wakeline.values import from_json
+
+UNUSED_MS = 7 * 86_400_000
+"""How long an environment stays that no process was started with."""
+
+
+def put(spec: EnvironmentSpec) -> Call[str]:
+    """Store an environment; its name. One that no process uses within seven days goes."""
+    ref = spec.ref
+    return Call("environment_put", {"env": digest_of(ref), "spec": spec.text, "unused_ms": UNUSED_MS}, lambda _: ref)
+
+
+def read(ref: str) -> Call[EnvironmentSpec]:
+    """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""
+
+    def decode(reply: Reply) -> EnvironmentSpec:
+        if reply:
+            return EnvironmentSpec.model_validate(from_json(reply))
+        if ref == EMPTY_ENVIRONMENT:
+            return EMPTY
+        raise MissingExecutionEnvironment(ref=ref)
+
+    return Call("environment_read", {"env": digest_of(ref)}, decode)
+
+
+def wire(ref: str | None, spec: EnvironmentSpec | None) -> dict[str, Any] | None:
+    """What a register needs of the environment of its process: nothing for the empty one; the text where this start captured it."""
+    if ref is None or ref == EMPTY_ENVIRONMENT:
+        return None
+    known = {"spec": spec.text} if spec is not None and spec.ref == ref else {}
+    return {"id": digest_of(ref), "unused_ms": UNUSED_MS, **known}
