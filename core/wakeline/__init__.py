@@ -15,6 +15,7 @@ from wakeline.errors import (
     ProcessFailed,
     ProcessNotFound,
     RetryAfter,
+    SessionDeleted,
     StepFailed,
     ToolFailed,
     WaitCancelled,
@@ -24,9 +25,11 @@ from wakeline.errors import (
 from wakeline.runtime.blocking import Approval, Child, Ctx, Turn
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
 from wakeline.runtime.looking import Status
+from wakeline.runtime.reports import SessionReport
 from wakeline.runtime.sessions import Message
 from wakeline.runtime.turn import AsyncTurn, InboxItem
 from wakeline.sessions.agent import Agent
+from wakeline.sessions.life import InboxEntry
 from wakeline.store.processes import StoredEvent
 from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
 
@@ -38,10 +41,10 @@ __all__ = [
     # from outside, blocking and awaited
     "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
     # what they show
-    "Message", "Status", "StoredEvent",
+    "InboxEntry", "Message", "SessionReport", "Status", "StoredEvent",
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies
-    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "StepFailed", "ToolFailed",
+    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "SessionDeleted", "StepFailed", "ToolFailed",
     "WaitCancelled", "WaitTimeout",
 ]  # fmt: skip

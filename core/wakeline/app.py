@@ -22,6 +22,7 @@ from wakeline.names import check_namespace, check_process_id, session_id
 from wakeline.runtime.execution import ExecutionContext, outside
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.service import Service, Status
+from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
 from wakeline.store.calls import Program
 from wakeline.store.client import Address, AsyncStore, SyncStore
@@ -143,6 +144,10 @@ class App(Declarations):
     ) -> list[Status]:
         """Processes of a status ('live', 'any', or one), newest first within each."""
         return self.run("app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
+
+    def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
+        """Entries of all sessions that are undeliverable or failed, the latest first; `Session.redrive` offers one again."""
+        return self.run("app.undeliverable", self.service.sessions.undeliverable(limit))
 
     def close(self) -> None:
         """Closes the blocking client; the next verb makes a new one."""

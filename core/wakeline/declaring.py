@@ -6,8 +6,8 @@ Invariant: what a decorator returns has the parameters and the result of the fun
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from wakeline.engines.engine import Engine, check_pairing, context_name
 from wakeline.engines.registry import Registry
@@ -16,6 +16,7 @@ from wakeline.names import check_queue
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.turn import AsyncTurn
+from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, Arrival, EntryKind
 from wakeline.sessions.agent import Agent
 from wakeline.store.keys import queue_name
 from wakeline.tools.definition import Policy
@@ -97,9 +98,27 @@ class Declarations:
     @overload
     def agent(self, function: AgentFunction, /) -> Agent: ...
     @overload
-    def agent(self, name: str | None = None, *, queue: str | None = None, max_entries: int = 256) -> Callable[[AgentFunction], Agent]: ...
+    def agent(
+        self,
+        name: str | None = None,
+        *,
+        queue: str | None = None,
+        max_entries: int = MOST_ENTRIES,
+        kinds: Iterable[EntryKind] = ALL_KINDS,
+        one_at_a_time: bool = False,
+        on_arrival: Arrival = "next_turn",
+        debounce: Duration | None = None,
+        debounce_max: Duration | None = None,
+        on_failure: Literal["settle", "block"] = "settle",
+        max_attempts: int = 5,
+    ) -> Callable[[AgentFunction], Agent]: ...
     def agent(self, name: Any = None, **options: Any) -> Any:
-        """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each."""
+        """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each, of these ``kinds``.
+
+        ``on_arrival``: what a new entry means for a running turn: nothing, it may ask for it with `arrivals` ("early"), or it gives way ("interrupt").
+        ``debounce``: a turn waits that long for more, ``debounce_max`` at most. ``on_failure``: what becomes of an entry whose turn failed
+        ``max_attempts`` times: settled as failed, or the session stands still.
+        """
 
         def declare(f: AgentFunction) -> Agent:
             made = Agent(f, name=None if f is name else name, **options)

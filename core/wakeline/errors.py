@@ -30,7 +30,8 @@
     │   └── NonRetryable           └── RetryAfter              └── ToolFailed              └── StepFailed
     ├── UnknownError
     └── SessionError
-        └── UnknownAgent           └── SessionNotFound         └── HeadConflict
+        ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused
+        ├── FrameLimitExceeded     ├── OutputMismatch          └── SessionNotFound: SessionDeleted
 
     ControlFlow (a BaseException, no WakelineError)
     └── Parked                     └── Stopped
@@ -732,6 +733,46 @@ class SessionNotFound(SessionError):
 
     session_id: str
     template = "There is no session {session_id!r}. Send to it to create it."
+
+
+class SessionDeleted(SessionNotFound):
+    """The session was deleted; its id is used up."""
+
+    deleted_at_ms: int
+    template = "Session {session_id!r} was deleted at {deleted_at_ms} ms, and its id is never used again. Take another key."
+
+
+class EntryNotFound(SessionError):
+    """No entry of the inbox has this number, or it is not kept any more."""
+
+    session_id: str
+    entry: int
+    template = "Session {session_id!r} has no entry {entry}, or keeps it no longer. Its wakes() lists what it keeps."
+
+
+class RedriveRefused(SessionError):
+    """The entry is in no state from which it could be offered again, or skipped."""
+
+    session_id: str
+    entry: int
+    state: str
+    template = "Entry {entry} of session {session_id!r} is {state}. Redrive what is failed, undeliverable or blocked; skip what is blocked."
+
+
+class FrameLimitExceeded(SessionError):
+    """Turns of a session followed on each other, from frame to frame, without anything having arrived."""
+
+    session_id: str
+    limit: int
+    template = "Turns of session {session_id!r} switched frames {limit} times in a row. End one without a switch."
+
+
+class OutputMismatch(SessionError):
+    """A turn answered with something else than was asked for."""
+
+    session_id: str
+    reason: str
+    template = "Session {session_id!r} answered with another output than was asked for: {reason}. Ask for what its agent returns."
 
 
 class HeadConflict(SessionError):

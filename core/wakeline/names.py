@@ -103,6 +103,11 @@ def check_agent(value: str) -> str:
     return check_name(value, "agent name")
 
 
+def check_frame(value: str) -> str:
+    """The value as the id of an agent frame, else `InvalidId`."""
+    return _checked("agent frame", value, ID_GRAMMAR)
+
+
 def check_signal_name(value: str) -> str:
     """The value as a signal name, else `InvalidId`."""
     return _checked("signal name", value, SIGNAL_GRAMMAR)

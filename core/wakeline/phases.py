@@ -14,6 +14,7 @@ class Phase(StrEnum):
 
     claimed = "claimed", "the claim script answered: this run holds the lease, nothing of the body ran yet"
     body_started = "body_started", "the context is rebuilt and the body is about to be called"
+    admitted = "admitted", "the batch of a turn is fixed, its body has not seen it"
     effect_before_run = "effect_before_run", "no journal row exists and the effect's own code is about to run"
     effect_after_run = "effect_after_run", "the effect's code returned or raised, and nothing is recorded yet"
     effect_recorded = "effect_recorded", "the journal row is written"

@@ -29,11 +29,11 @@ PUBLIC = [
     # from outside, blocking and awaited
     "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
     # what they show
-    "Message", "Status", "StoredEvent",
+    "InboxEntry", "Message", "SessionReport", "Status", "StoredEvent",
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies
-    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "StepFailed", "ToolFailed",
+    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "SessionDeleted", "StepFailed", "ToolFailed",
     "WaitCancelled", "WaitTimeout",
 ]  # fmt: skip
 
@@ -93,15 +93,17 @@ def awaited(kind: type, name: str) -> bool:
 CONTEXT = {"execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
 NEVER_AWAITED = {"using", "handle", "session", "defer", "now", "uuid", "random", "patched"}
 TWINS: list[tuple[type, type, set[str]]] = [
-    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "close"}),
+    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "undeliverable", "close"}),
     (Starter, AsyncStarter, {"start"}),
     (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "events"}),
     (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "events", "emit", "finish", "fail"}),
-    (wakeline.Session, wakeline.AsyncSession, {"send", "ask", "view", "history", "state", "turn"}),
+    (wakeline.Session, wakeline.AsyncSession, {
+        "send", "command", "ask", "create", "delete", "inspect", "wakes", "why", "redrive", "skip", "view", "history", "frames", "state", "turn",
+    }),
     (wakeline.Child, wakeline.AsyncChild, {"result", "signal", "cancel"}),
     (wakeline.Approval, wakeline.AsyncApproval, {"wait"}),
     (wakeline.Ctx, wakeline.AsyncCtx, {
-        "call", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "emit", "approval",
+        "call", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "ask", "emit", "approval",
         "continue_as_new", "defer", "now", "uuid", "random", "patched",
     }),
 ]  # fmt: skip
@@ -130,9 +132,10 @@ def test_every_verb_of_the_twin_is_awaited_and_none_of_the_blocking_one(blocking
 def test_a_context_shows_these_properties_and_a_turn_its_session_too() -> None:
     for kind in (wakeline.Ctx, wakeline.AsyncCtx):
         assert {name for name, shown in face(kind).items() if shown == "property"} == CONTEXT
-    assert face(wakeline.Turn).keys() - face(wakeline.Ctx).keys() == {"inbox", "state", "session_id", "revision"}
-    # The inbox and the state of an awaited turn are attributes of its own.
-    assert face(wakeline.AsyncTurn).keys() - face(wakeline.AsyncCtx).keys() == {"session_id", "revision"}
+    assert face(wakeline.Turn).keys() - face(wakeline.Ctx).keys() == {"inbox", "state", "session_id", "revision", "frame", "arrivals", "switch_frame"}
+    turn, awaited_turn = face(wakeline.Turn), face(wakeline.AsyncTurn)
+    assert {name for name in awaited_turn.keys() - face(wakeline.AsyncCtx).keys() if awaited_turn[name] != turn[name]} == set()
+    assert (awaited(wakeline.AsyncTurn, "arrivals"), awaited(wakeline.AsyncTurn, "switch_frame")) == (True, False)
 
 
 def test_what_using_takes_is_what_type_checkers_are_told() -> None:

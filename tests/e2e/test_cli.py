@@ -238,7 +238,10 @@ def test_wakes_tell_what_became_of_every_entry(shop: Shop) -> None:
     shop.work()
     rows = shop.json("wakes", "clerk/u1")
     assert [sorted(row) for row in rows] == [
-        ["at_ms", "event_type", "input", "kind", "n", "process_id", "reason", "session", "state", "swallowed", "turn"]
+        [
+            "admitted_ms", "by", "ended_ms", "error", "event_type", "input", "kind", "n", "name", "process_id", "reason", "recorded_ms",
+            "sequence", "session", "state", "swallowed", "swallowed_wakes", "turn", "wake_id",
+        ]  # fmt: skip
     ] * 2
     assert [(row["n"], row["kind"], row["state"], row["process_id"]) for row in rows] == [(1, "input", "settled", None), (2, "wake", "settled", handle.id)]
     assert rows[1]["event_type"] == "process.completed"

@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 SETTLES = (
     "every end of a turn settles its entries and frees its session",
     "lib/lifecycle.lua",
-    "  if p.sid then settle_turn(pid, p.sid, status == 'completed' and 'settled' or 'failed') end\n",
+    "  if p.sid then settle_turn(pid, p.sid, status, output) end\n",
 )
 
 
@@ -29,7 +29,7 @@ def test_race_07_a_turn_that_is_cancelled_frees_its_session(world: World) -> Non
     world.cancel(turn.process_id)
     world.pass_ms(10_000)
     world.tick()
-    the_next_turn_follows(world, turn)
+    the_next_turn_follows(world, turn, "settled")
 
 
 @fails_without(*SETTLES)
@@ -74,9 +74,9 @@ def a_turn(world: World) -> Fence:
     return claim.fence
 
 
-def the_next_turn_follows(world: World, ended: Fence) -> None:
+def the_next_turn_follows(world: World, ended: Fence, became: str = "failed") -> None:
     """The first entry went with its turn, the second has a turn of its own."""
-    assert [state for state, _, _ in world.entries("bot/1")] == ["failed", "delivered"]
+    assert [state for state, _, _ in world.entries("bot/1")] == [became, "delivered"]
     [claim] = world.take(world.worker("next"))
     assert claim.process_id != ended.process_id
     assert [entry.n for entry in world.do(sessions.admit(claim.fence, "bot/1", 256)).entries] == [2]

@@ -89,7 +89,7 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
     with ThreadPoolExecutor(4) as threads:
         probe = _Killer(store.cut, killed_at, nth)
         runner = Runner(store, app.registry, Host(), clock=app.clock, threads=threads, probe=probe)
-        await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS))
+        await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS, agents=app.registry.policies))
         while claims := (await store.execute(world.taking(owner))).claims:
             assert next(takes) < MOST_TAKES, f"a hot loop: {ended[-3:]}"
             runs = asyncio.gather(*(runner.run(claim) for claim in claims))

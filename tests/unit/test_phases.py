@@ -9,6 +9,7 @@ def test_phases_are_pinned() -> None:
     assert [phase.value for phase in Phase] == [
         "claimed",
         "body_started",
+        "admitted",
         "effect_before_run",
         "effect_after_run",
         "effect_recorded",

@@ -101,7 +101,8 @@ class WorkerLoop:
         """Runs until stopped, reaped, or (burst) until nothing is left to take; returns how many claims it ran."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
-        await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms))
+        agents = self.app.registry.policies
+        await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms, agents=agents))
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:
             side.append(loop.create_task(self._report(self._reported)))

@@ -15,12 +15,14 @@ from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import check_process_id, session_id
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
+from wakeline.runtime.reports import SessionReport
 from wakeline.runtime.service import Status
 from wakeline.runtime.sessions import Message
 from wakeline.runtime.starting import bound
+from wakeline.sessions.life import InboxEntry
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import StoredEvent
-from wakeline.store.sessions import SessionView
+from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration, Tool
 
 P = ParamSpec("P")
@@ -77,6 +79,10 @@ class AsyncApp:
     ) -> list[Status]:
         """Processes of a status ('live', 'any', or one), newest first within each."""
         return await self._client.run(self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
+
+    async def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
+        """Entries of all sessions that are undeliverable or failed, the latest first."""
+        return await self._client.run(self._client.service.sessions.undeliverable(limit))
 
     async def close(self) -> None:
         """Closes the client of the running loop; the next verb makes a new one."""
@@ -166,13 +172,49 @@ class AsyncSession:
         """Send, and wait for what the turn that takes it returns."""
         return await self.client.run(self.client.service.sessions.ask(self.id, self.queue, text, key, timeout))
 
+    async def command(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Put a command into the inbox: it is alone in its turn. Its number."""
+        return await self.client.run(self.client.service.sessions.command(self.id, self.queue, name, payload, key))
+
+    async def create(self) -> None:
+        """Create it where it does not exist."""
+        await self.client.run(self.client.service.sessions.create(self.id, self.queue))
+
+    async def delete(self) -> Deleted:
+        """Delete it for ever."""
+        return await self.client.run(self.client.service.sessions.delete(self.id))
+
+    async def inspect(self) -> SessionReport:
+        """What there is to know of it but its contents."""
+        return await self.client.run(self.client.service.sessions.inspect(self.id))
+
+    async def wakes(self, *, after: int | None = None, limit: int = 50) -> list[InboxEntry]:
+        """The latest entries of its inbox, or those after a number, and what became of each."""
+        return await self.client.run(self.client.service.sessions.wakes(self.id, after=after, limit=limit))
+
+    async def why(self, entry: int | None = None) -> str:
+        """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
+        return await self.client.run(self.client.service.sessions.why(self.id, entry))
+
+    async def redrive(self, entry: int | None = None) -> int:
+        """Offer a failed or undeliverable entry again, or the one that blocks it; the number it has now."""
+        return await self.client.run(self.client.service.sessions.redrive(self.id, entry))
+
+    async def skip(self) -> int:
+        """Give up on the entry that blocks it; its number."""
+        return await self.client.run(self.client.service.sessions.skip(self.id))
+
     async def view(self, *, after: int = 0, count: int = 100, entries: int = 50) -> SessionView:
         """Head, state, history and inbox of one moment."""
         return await self.client.run(self.client.service.sessions.view(self.id, after=after, count=count, entries=entries))
 
-    async def history(self, *, after: int = 0, count: int = 100) -> list[Message]:
-        """Messages after a number, oldest first."""
-        return await self.client.run(self.client.service.sessions.history(self.id, after=after, count=count))
+    async def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> list[Message]:
+        """Messages after a number, oldest first; of one agent frame, or of all."""
+        return await self.client.run(self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
+
+    async def frames(self) -> dict[str, int]:
+        """Its agent frames, each with the ms at which it was opened."""
+        return await self.client.run(self.client.service.sessions.frames(self.id))
 
     async def state(self) -> dict[str, Any]:
         """The agent's state as of the latest committed turn."""

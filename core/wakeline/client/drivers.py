@@ -21,6 +21,7 @@ IN_A_BODY = {
     "app.start": "{context}.start(…)",
     "handle.signal": "{context}.signal(id, …)",
     "handle.cancel": "{context}.cancel(id)",
+    "session.ask": "{context}.ask(session, …)",
     "handle.result": "{context}.start(…) and the result of the child it returns",
 }
 """The journaled verb for a blocking one. What has none belongs into a step, whose function may call anything."""

@@ -10,8 +10,10 @@ from typing import Any
 
 from wakeline.client.drivers import Blocking
 from wakeline.client.handles import Handle, as_json
+from wakeline.runtime.reports import SessionReport
 from wakeline.runtime.sessions import Message
-from wakeline.store.sessions import SessionView
+from wakeline.sessions.life import InboxEntry
+from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration
 
 
@@ -31,13 +33,49 @@ class Session:
         """Send, and wait for what the turn that takes it returns. Raises `WaitTimeout`, `ProcessFailed`."""
         return self.client.run("session.ask", self.client.service.sessions.ask(self.id, self.queue, text, key, timeout))
 
+    def command(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Put a command into the inbox: it is alone in its turn. Its number. Raises `ReplayConflict`, `SessionDeleted`."""
+        return self.client.run("session.command", self.client.service.sessions.command(self.id, self.queue, name, payload, key))
+
+    def create(self) -> None:
+        """Create it where it does not exist. Raises `SessionDeleted`."""
+        self.client.run("session.create", self.client.service.sessions.create(self.id, self.queue))
+
+    def delete(self) -> Deleted:
+        """Delete it for ever: its turn ends, its entries are undeliverable, its id stays used. Other processes go on."""
+        return self.client.run("session.delete", self.client.service.sessions.delete(self.id))
+
+    def inspect(self) -> SessionReport:
+        """What there is to know of it but its contents; also of a deleted one."""
+        return self.client.run("session.inspect", self.client.service.sessions.inspect(self.id))
+
+    def wakes(self, *, after: int | None = None, limit: int = 50) -> list[InboxEntry]:
+        """The latest entries of its inbox, or those after a number, and what became of each; also of a deleted one."""
+        return self.client.run("session.wakes", self.client.service.sessions.wakes(self.id, after=after, limit=limit))
+
+    def why(self, entry: int | None = None) -> str:
+        """Why it does, or does not, go on; or why it did, or did not, wake for an entry. Raises `EntryNotFound`."""
+        return self.client.run("session.why", self.client.service.sessions.why(self.id, entry))
+
+    def redrive(self, entry: int | None = None) -> int:
+        """Offer a failed or undeliverable entry again, or the one that blocks it; the number it has now. Raises `RedriveRefused`, `EntryNotFound`."""
+        return self.client.run("session.redrive", self.client.service.sessions.redrive(self.id, entry))
+
+    def skip(self) -> int:
+        """Give up on the entry that blocks it; its number. Raises `RedriveRefused`."""
+        return self.client.run("session.skip", self.client.service.sessions.skip(self.id))
+
     def view(self, *, after: int = 0, count: int = 100, entries: int = 50) -> SessionView:
         """Head, state, history and inbox of one moment. Raises `SessionNotFound`, as every look does."""
         return self.client.run("session.view", self.client.service.sessions.view(self.id, after=after, count=count, entries=entries))
 
-    def history(self, *, after: int = 0, count: int = 100) -> list[Message]:
-        """Messages after a number, oldest first."""
-        return self.client.run("session.history", self.client.service.sessions.history(self.id, after=after, count=count))
+    def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> list[Message]:
+        """Messages after a number, oldest first; of one agent frame, or of all."""
+        return self.client.run("session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
+
+    def frames(self) -> dict[str, int]:
+        """Its agent frames, each with the ms at which it was opened."""
+        return self.client.run("session.frames", self.client.service.sessions.frames(self.id))
 
     def state(self) -> dict[str, Any]:
         """The agent's state as of the latest committed turn."""

@@ -48,6 +48,11 @@ class Registry:
             raise UnknownAgent(agent=name)
         return self.agents[name]
 
+    @property
+    def policies(self) -> dict[str, str]:
+        """What the turns of each agent take, as scripts know it."""
+        return {name: agent.policy.wire() for name, agent in self.agents.items()}
+
     def startable(self, name: str) -> Tool[..., Any] | Engine[..., Any]:
         """An engine or tool by name; raises `UnknownName` listing what there is."""
         found = self.engines.get(name) or self.tools.get(name)

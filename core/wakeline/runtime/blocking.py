@@ -16,8 +16,8 @@ from wakeline.engines.engine import Engine
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
 from wakeline.runtime.execution import BlockingExecutionContext
-from wakeline.runtime.options import MISSING, StartOptions
-from wakeline.runtime.turn import AsyncTurn, Inbox
+from wakeline.runtime.options import MISSING, StartOptions, WakeTarget
+from wakeline.runtime.turn import AsyncTurn, Inbox, InboxItem
 from wakeline.tools.tool import Duration, Tool
 
 P = ParamSpec("P")
@@ -210,6 +210,18 @@ class Ctx:
         """Send a signal to another process, once whatever happens."""
         return self._block(self._inner.signal(target if isinstance(target, str) else target.inner, name, payload, key=key))
 
+    @overload
+    def ask(self, session: WakeTarget | str, text: Any, *, key: str | None = None, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    @overload
+    def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None) -> T: ...
+    @overload
+    def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None, default: D) -> T | D: ...
+    def ask(
+        self, session: WakeTarget | str, text: Any, *, output: Any = Any, key: str | None = None, timeout: Duration | None = None, default: Any = MISSING
+    ) -> Any:
+        """Put input into another session, and await what the turn that takes it returns, as ``output``."""
+        return self._block(self._inner.ask(session, text, output=output, key=key, timeout=timeout, default=default))
+
     def cancel(self, target: Child[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; its status."""
         return self._block(self._inner.cancel(target if isinstance(target, str) else target.inner, reason))
@@ -241,6 +253,10 @@ class Turn(Ctx):
         """The agent's state, JSON; committed when the turn ends."""
         return self._turn.state
 
+    @state.setter
+    def state(self, value: dict[str, Any]) -> None:
+        self._turn.state = value
+
     @property
     def session_id(self) -> str:
         """The session this turn belongs to."""
@@ -250,3 +266,16 @@ class Turn(Ctx):
     def revision(self) -> str:
         """The head revision this turn read."""
         return self._turn.revision
+
+    @property
+    def frame(self) -> str | None:
+        """The agent frame this turn runs in; None before any was opened."""
+        return self._turn.frame
+
+    def arrivals(self) -> list[InboxItem]:
+        """What arrived since this turn began or last asked: it joins the inbox here, and is settled with this turn."""
+        return self._block(self._turn.arrivals())
+
+    def switch_frame(self, frame: str, text: str = "") -> None:
+        """End this turn in another agent frame: its first turn follows with ``text`` as a wake."""
+        self._turn.switch_frame(frame, text)

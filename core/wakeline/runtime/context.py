@@ -23,12 +23,13 @@ from wakeline.names import check_key, check_signal_name
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import schema_hash
+from wakeline.runtime.asking import ask
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.children import captured_for_child, start_child
 from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import occurrence
 from wakeline.runtime.execution import ExecutionContext, execution_of
-from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions
+from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import wake_of
 from wakeline.runtime.starting import bound, registration_of
@@ -385,6 +386,24 @@ class AsyncCtx:
     async def signal(self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once whatever happens; returns its sequence there."""
         return (await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)).sequence
+
+    @overload
+    async def ask(self, session: WakeTarget | str, text: Any, *, key: str | None = None, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    @overload
+    async def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None) -> T: ...
+    @overload
+    async def ask(
+        self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None, default: D
+    ) -> T | D: ...
+    async def ask(
+        self, session: WakeTarget | str, text: Any, *, output: Any = Any, key: str | None = None, timeout: Duration | None = None, default: Any = MISSING
+    ) -> Any:
+        """Put input into another session, and await what the turn that takes it returns, as ``output``; parks meanwhile.
+
+        Raises `ProcessFailed`, `ProcessCancelled`, `OutputMismatch`, `WaitFailed` where it is undeliverable, `WaitTimeout` unless ``default`` is given.
+        """
+        limit = parse_duration(timeout) if timeout is not None else None
+        return await ask(self.run, self._namespace, session, text, output=output, key=key, timeout_ms=limit, default=default)
 
     async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""

@@ -135,9 +135,13 @@ class Runner:
                 agent = self._registry.agent(split_session_id(session_id)[0])
 
                 async def run_turn(run: Run) -> Any:
-                    batch = await self._store.execute(sessions.admit(run.fence, session_id, agent.max_entries))
+                    batch = await self._store.execute(sessions.admit(run.fence, session_id, agent.max_entries, agent.policy))
                     turn = AsyncTurn(run, namespace, batch)
                     run.turn = turn
+                    run.probe.reach(Phase.admitted, run.claim.process_id)
+                    if not batch.entries:
+                        # What it was started for is undeliverable since: nothing to read, nothing to say.
+                        return None
                     context = Turn(turn, run.bridge) if run.bridge else turn
                     return dump(await self._call(run, lambda: agent.function(context)), what=f"The result of {agent.name}")
 
@@ -321,7 +325,7 @@ class Runner:
         what = f"the state of {turn.session_id}"
         state = to_json(dump(turn.state, what=what))
         check_size(what, state, MAX_PAYLOAD)
-        return TurnCommit(turn.session_id, turn.revision, state, messages)
+        return TurnCommit(turn.session_id, turn.revision, state, messages, turn.shared.switch_to, turn.shared.follow)
 
     async def _retry(self, run: Run, failure: Failure) -> str:
         """A failed attempt: the next one after a backoff, or the end once attempts are used up."""

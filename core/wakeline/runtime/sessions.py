@@ -1,4 +1,4 @@
-"""What a client asks of a session: send, ask, look.
+"""What a client asks of a session: send, ask, look, delete, offer again.
 
 Invariant: an answer is the outcome of the turn that took the entry, never of another one.
 """
@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline import arguments
-from wakeline.errors import WaitTimeout
-from wakeline.names import check_agent, check_key, split_session_id
+from wakeline.errors import InvalidArguments, RedriveRefused, WaitTimeout
+from wakeline.names import check_agent, check_key, check_name, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
-from wakeline.store import sessions
+from wakeline.runtime.reports import SessionReport, explain_session, report_of
+from wakeline.sessions.life import InboxEntry, explain
+from wakeline.store import entries, sessions
 from wakeline.store.calls import Change, Program
 from wakeline.store.keys import queue_name
 from wakeline.store.processes import SessionAddress
-from wakeline.store.sessions import SessionView
+from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, from_json, parse_duration, to_json
 
@@ -55,11 +57,29 @@ class SessionVerbs:
         """Put input into a session's inbox; its number there."""
         if key is not None:
             check_key(key, "key of an input")
-        data = arguments.dump(text, what="the input")
-        body = to_json({"kind": "input", "input": data, "at_ms": self._now_ms()})
-        check_size("the input", body, MAX_PAYLOAD)
+        data, body = input_body(text, self._now_ms())
         sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical_json(data))
         return int(sent.entry)
+
+    def command(self, session: str, queue: str | None, name: str, payload: Any, key: str | None) -> Program[int]:
+        """Put a command into a session's inbox; its number there."""
+        if key is not None:
+            check_key(key, "key of a command")
+        data = arguments.dump(payload, what=f"command {name}")
+        body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data, "at_ms": self._now_ms()})
+        check_size(f"command {name}", body, MAX_PAYLOAD)
+        canonical = canonical_json([name, data])
+        sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical, kind="command")
+        return int(sent.entry)
+
+    def create(self, session: str, queue: str | None) -> Program[None]:
+        """Create the session where it does not exist."""
+        yield sessions.create(address_of(session, self._namespace, queue))
+
+    def delete(self, session: str) -> Program[Deleted]:
+        """Delete it for ever."""
+        done = yield sessions.delete(session)
+        return cast("Deleted", done)
 
     def ask(self, session: str, queue: str | None, text: Any, key: str | None, timeout: Duration) -> Program[Any]:
         """Send, and wait for what the turn that takes it returns."""
@@ -85,9 +105,11 @@ class SessionVerbs:
         view: SessionView = yield sessions.read(session, after=after, count=count, entries=entries)
         return view
 
-    def history(self, session: str, *, after: int, count: int) -> Program[list[Message]]:
-        """Messages after a number, oldest first."""
-        view = yield from self.view(session, after=after, count=count, entries=0)
+    def history(self, session: str, *, after: int, count: int, frame: str | None) -> Program[list[Message]]:
+        """Messages after a number, of one frame or all, oldest first."""
+        check_positive("count", count, least=0)
+        check_positive("after", after, least=0)
+        view = yield sessions.read(session, after=after, count=count, entries=0, frame=frame)
         bodies = [(n, cast("dict[str, Any]", from_json(text)), at) for n, text, at in view.history]
         return [Message(n, body["role"], body.get("content"), at) for n, body, at in bodies]
 
@@ -100,3 +122,74 @@ class SessionVerbs:
         """The id of the turn that runs or waits now, if any."""
         view = yield from self.view(session, count=0, entries=0)
         return view.head.get("turn")
+
+    def frames(self, session: str) -> Program[dict[str, int]]:
+        """Its agent frames, each with the ms at which it was opened."""
+        found = yield sessions.frames(session)
+        return dict(found)
+
+    # -- the life of entries -----------------------------------------------------------------------------------------------------
+
+    def inspect(self, session: str) -> Program[SessionReport]:
+        """What there is to know of it but its contents; also of a deleted one."""
+        view = yield entries.look(session, limit=0)
+        return report_of(view)
+
+    def wakes(self, session: str, *, after: int | None, limit: int) -> Program[list[InboxEntry]]:
+        """The latest entries, or those after a number, by number."""
+        check_positive("limit", limit)
+        if after is not None:
+            check_positive("after", after, least=0)
+        view = yield entries.look(session, after=after, limit=limit)
+        return list(view.entries)
+
+    def why(self, session: str, entry: int | None) -> Program[str]:
+        """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
+        if entry is not None:
+            check_positive("entry", entry)
+            view = yield entries.look(session, limit=1, n=entry)
+            found: InboxEntry = view.entries[0]
+            # A waiting entry waits for what its session waits for.
+            return f"{explain(found)}; {explain_session(report_of(view))}" if found.state in ("delivered", "admitted") else explain(found)
+        view = yield entries.look(session, limit=0)
+        return explain_session(report_of(view))
+
+    def redrive(self, session: str, entry: int | None) -> Program[int]:
+        """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""
+        if entry is None:
+            entry = yield from self._blocking(session)
+        check_positive("entry", entry)
+        again = yield entries.redrive(session, entry)
+        return int(again)
+
+    def skip(self, session: str) -> Program[int]:
+        """Give up on the entry that blocks the session; its number."""
+        n = yield from self._blocking(session)
+        skipped = yield entries.skip(session, n)
+        return int(skipped)
+
+    def _blocking(self, session: str) -> Program[int]:
+        report = yield from self.inspect(session)
+        if report.blocked_by is None:
+            raise RedriveRefused(session_id=session, entry=0, state=f"not there: the session is {report.status} and nothing blocks it")
+        return report.blocked_by
+
+    def undeliverable(self, limit: int) -> Program[list[InboxEntry]]:
+        """Entries of all sessions that are undeliverable or failed, the latest first."""
+        check_positive("limit", limit)
+        found = yield entries.undeliverable(limit)
+        return list(found)
+
+
+def check_positive(what: str, given: Any, *, least: int = 1) -> None:
+    """Raises `InvalidArguments` for what is no number from ``least`` up."""
+    if not isinstance(given, int) or isinstance(given, bool) or given < least:
+        raise InvalidArguments(name=what, reason=f"it is {given!r}, it has to be {least} or more")
+
+
+def input_body(text: Any, now_ms: int) -> tuple[Any, str]:
+    """A user's input as JSON data, and as the body of an entry; raises `InvalidPayload`, `PayloadTooLarge`."""
+    data = arguments.dump(text, what="the input")
+    body = to_json({"kind": "input", "input": data, "at_ms": now_ms})
+    check_size("the input", body, MAX_PAYLOAD)
+    return data, body

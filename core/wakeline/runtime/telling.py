@@ -32,7 +32,7 @@ async def never(_: str) -> Any:
     raise AssertionError("this effect is written by its own script")
 
 
-def _with_sequence(row: Row) -> Row:
+def with_sequence(row: Row) -> Row:
     """The row of an outcome that only the script knows: it fills the sequence in."""
     before, _, after = row.text.partition('"\\u0000"')
     return Row(row.key, before, after=after)
@@ -44,7 +44,7 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
     key = run.key_of(envelope)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
-        effect = run.effect_of(_with_sequence(row_of("\x00")))
+        effect = run.effect_of(with_sequence(row_of("\x00")))
         # Only an event with a key of its own is ever compared.
         canonical = canonical_json(event.data) if replay_key is not None else None
         call = processes.append(run.claim.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, effect=effect)
@@ -64,7 +64,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
     signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
-        row = _with_sequence(row_of("\x00"))
+        row = with_sequence(row_of("\x00"))
         wanted: str | None = None
         while True:
             effect = run.effect_of(row)

@@ -6,19 +6,30 @@ Invariant: the batch was fixed at the turn's first claim; state and history are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
+from wakeline.effects.envelope import Envelope
+from wakeline.errors import FrameLimitExceeded
+from wakeline.names import check_frame
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.options import NOTHING, Options, StartOptions
 from wakeline.runtime.run import Run
+from wakeline.runtime.telling import never
+from wakeline.sessions.admission import MOST_ENTRIES
+from wakeline.store import sessions
+from wakeline.store.processes import Row
 from wakeline.store.sessions import Batch, Entry
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
+
+MOST_FOLLOW_ONS = 32
+"""Turns in a row that only follow a switch of frames; more is a loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
-    """One entry of the batch: a ``wake`` of a process or an ``input`` of a user. ``swallowed`` wakes coalesced into it."""
+    """One entry of the batch: a ``wake`` of a process, an ``input`` of a user, or a ``command`` with its name. ``swallowed`` wakes coalesced into it."""
 
     n: int
     kind: str
@@ -28,6 +39,7 @@ class InboxItem:
     event_type: str | None = None
     sequence: int | None = None
     swallowed: int = 0
+    name: str | None = None
 
     @property
     def text(self) -> str:
@@ -47,11 +59,12 @@ def item_of(entry: Entry) -> InboxItem:
         body.get("event_type"),
         body.get("sequence"),
         entry.swallowed,
+        body.get("name"),
     )
 
 
 class Inbox:
-    """The batch of a turn, in order."""
+    """The batch of a turn, in order; what arrives during the turn joins it with `AsyncTurn.arrivals`."""
 
     def __init__(self, batch: Batch) -> None:
         self.items = tuple(item_of(entry) for entry in batch.entries)
@@ -63,19 +76,41 @@ class Inbox:
         return len(self.items)
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What all faces of one turn (`using` makes more of them) have in common: what its commit writes."""
+
+    inbox: Inbox
+    state: dict[str, Any]
+    switch_to: str | None = None
+    follow: str | None = None
+
+
 class AsyncTurn(AsyncCtx):
     """The context of an ``async def`` agent."""
 
-    def __init__(self, run: Run, namespace: str, batch: Batch, options: Options = NOTHING, state: dict[str, Any] | None = None) -> None:
+    def __init__(self, run: Run, namespace: str, batch: Batch, options: Options = NOTHING, shared: _Shared | None = None) -> None:
         super().__init__(run, namespace, options)
         self._batch = batch
-        self.inbox = Inbox(batch)
-        self.state: dict[str, Any] = state if state is not None else (json.loads(batch.state) if batch.state else {})
-        """The agent's state, JSON; committed when the turn ends."""
+        self.shared = shared or _Shared(Inbox(batch), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {})
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
         """This turn with options for the next start or call."""
-        return AsyncTurn(self.run, self._namespace, self._batch, self._options.over(**options), self.state)
+        return AsyncTurn(self.run, self._namespace, self._batch, self._options.over(**options), self.shared)
+
+    @property
+    def inbox(self) -> Inbox:
+        """The batch of this turn, in order."""
+        return self.shared.inbox
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The agent's state, JSON; committed when the turn ends."""
+        return self.shared.state
+
+    @state.setter
+    def state(self, value: dict[str, Any]) -> None:
+        self.shared.state = value
 
     @property
     def session_id(self) -> str:
@@ -88,6 +123,37 @@ class AsyncTurn(AsyncCtx):
     def revision(self) -> str:
         """The head revision this turn read."""
         return self._batch.revision
+
+    @property
+    def frame(self) -> str | None:
+        """The agent frame this turn runs in; None before any was opened."""
+        return self._batch.frame
+
+    async def arrivals(self) -> list[InboxItem]:
+        """What arrived since this turn began or last asked: it joins the inbox here, and is settled with this turn. Commands wait for their own."""
+        run = self.run
+        envelope = Envelope(kind="arrivals", name="arrivals", args=None)
+        key = run.key_of(envelope)
+
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            # The script knows what arrived; it puts the entries into the row.
+            before, _, after = row_of("\x00").text.partition('"\\u0000"')
+            effect = run.effect_of(Row(key, before, after=after))
+            found: str = await run.send(effect, sessions.arrivals(effect, self.session_id, MOST_ENTRIES))
+            return from_json(found)
+
+        rows = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
+        items = [item_of(Entry(n, to_json(body), "admitted", swallowed)) for n, body, swallowed in rows]
+        self.inbox.items = (*self.inbox.items, *items)
+        return items
+
+    def switch_frame(self, frame: str, text: str = "") -> None:
+        """End this turn in another agent frame, which is opened if there is none of that name: its first turn follows with ``text`` as a wake."""
+        if self._batch.follow_ons >= MOST_FOLLOW_ONS:
+            raise FrameLimitExceeded(session_id=self.session_id, limit=MOST_FOLLOW_ONS)
+        wake = to_json(check_text("the text", text))
+        check_size("the text", wake, MAX_PAYLOAD)
+        self.shared.switch_to, self.shared.follow = check_frame(frame), wake
 
     def _child_ends_wake(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Which entries of an inbox a turn takes.
+"""Which entries of an inbox a turn takes, and what an arrival does to a turn that runs.
 
 Invariant: entries are taken in order of arrival, from the oldest, and a command is always alone in its turn.
 """
@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from wakeline.values import to_json
+
+MOST_ENTRIES = 256
+"""What one turn may take at most: the script that fixes its batch is bounded."""
+Arrival = Literal["next_turn", "early", "interrupt"]
 EntryKind = Literal["wake", "input", "command"]
+ALL_KINDS: tuple[EntryKind, ...] = ("wake", "input", "command")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +30,33 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionPolicy:
-    """What an agent's turns take: at most so many entries, of these kinds."""
+    """What an agent's turns take (at most so many entries, of these kinds), and how they begin, give way and fail.
 
-    max_entries: int = 256
-    kinds: frozenset[EntryKind] = frozenset({"wake", "input", "command"})
+    ``debounce_ms``: how long a turn waits for more after an arrival, ``debounce_max_ms`` at most. ``max_attempts``: tries before a batch is halved.
+    """
+
+    max_entries: int = MOST_ENTRIES
+    kinds: frozenset[EntryKind] = frozenset(ALL_KINDS)
+    on_arrival: Arrival = "next_turn"
+    debounce_ms: int = 0
+    debounce_max_ms: int = 0
+    on_failure: Literal["settle", "block"] = "settle"
+    max_attempts: int = 5
+
+    def wire(self) -> str:
+        """What scripts know of it: JSON with what differs from the defaults, empty when nothing does."""
+        out: dict[str, Any] = {}
+        if len(self.kinds) < len(ALL_KINDS):
+            out["k"] = "".join(sorted(kind[0] for kind in self.kinds))
+        if self.on_arrival != "next_turn":
+            out["a"] = self.on_arrival[0]
+        if self.debounce_ms:
+            out |= {"d": self.debounce_ms, "x": self.debounce_max_ms}
+        if self.on_failure == "block":
+            out["f"] = "b"
+        if self.max_attempts != 5:
+            out["t"] = self.max_attempts
+        return to_json(out) if out else ""
 
 
 def admissible(entry: Entry, policy: AdmissionPolicy) -> bool:

@@ -1,4 +1,4 @@
-"""An agent: the function that runs a session's turns, one at a time.
+"""An agent: the function that runs a session's turns, one at a time, and what its turns take.
 
 Invariant: the agent's name is the kind of its sessions and the first part of their ids.
 """
@@ -6,29 +6,80 @@ Invariant: the agent's name is the kind of its sessions and the first part of th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, get_args
 
 from wakeline.arguments import check_body
 from wakeline.errors import BodyInvalid
-from wakeline.names import check_agent, check_queue
+from wakeline.names import check_name, check_queue
+from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, AdmissionPolicy, Arrival, EntryKind
+from wakeline.values import parse_duration
 
-MOST_ENTRIES = 256
-"""What one turn may take at most: the script that fixes its batch is bounded."""
+MOST_ATTEMPTS = 100
+LONGEST_DEBOUNCE_MS = 3_600_000
 
 
 class Agent:
     """What `@app.agent` makes of a function."""
 
-    def __init__(self, function: Callable[..., Any], *, name: str | None = None, queue: str | None = None, max_entries: int = MOST_ENTRIES) -> None:
-        self.name = check_agent(name if name is not None else function.__name__)
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        queue: str | None = None,
+        max_entries: int = MOST_ENTRIES,
+        kinds: Iterable[EntryKind] = ALL_KINDS,
+        one_at_a_time: bool = False,
+        on_arrival: Arrival = "next_turn",
+        debounce: timedelta | float | str | None = None,
+        debounce_max: timedelta | float | str | None = None,
+        on_failure: str = "settle",
+        max_attempts: int = 5,
+    ) -> None:
+        self.name = check_name(name if name is not None else function.__name__, "agent")
         check_body(self.name, function)
-        if not isinstance(max_entries, int) or not 1 <= max_entries <= MOST_ENTRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise BodyInvalid(name=self.name, reason=f"its max_entries is {max_entries!r}, it has to be 1 to {MOST_ENTRIES}")
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
         self.queue = check_queue(queue) if queue is not None else None
-        self.max_entries = max_entries
+        self._check_number("max_entries", max_entries, MOST_ENTRIES)
+        self._check_number("max_attempts", max_attempts, MOST_ATTEMPTS)
+        self._check_choice("on_arrival", on_arrival, get_args(Arrival))
+        self._check_choice("on_failure", on_failure, ("settle", "block"))
+        wait_ms = parse_duration(debounce) if debounce is not None else 0
+        longest_ms = parse_duration(debounce_max) if debounce_max is not None else 10 * wait_ms
+        if not 0 <= wait_ms <= longest_ms <= LONGEST_DEBOUNCE_MS:
+            raise BodyInvalid(name=self.name, reason="its debounce has to be at most its debounce_max, and that at most an hour")
+        self.policy = AdmissionPolicy(
+            max_entries=1 if one_at_a_time else max_entries,
+            kinds=self._kinds(kinds),
+            on_arrival=on_arrival,
+            debounce_ms=wait_ms,
+            debounce_max_ms=longest_ms,
+            on_failure="block" if on_failure == "block" else "settle",
+            max_attempts=max_attempts,
+        )
+
+    @property
+    def max_entries(self) -> int:
+        """What one turn takes at most."""
+        return self.policy.max_entries
+
+    def _kinds(self, kinds: Iterable[EntryKind]) -> frozenset[EntryKind]:
+        given = frozenset([kinds] if isinstance(kinds, str) else kinds)
+        known: frozenset[EntryKind] = frozenset(kind for kind in ALL_KINDS if kind in given)
+        if not known or len(known) < len(given):
+            raise BodyInvalid(name=self.name, reason=f"its kinds are {sorted(map(str, given))}, they have to be some of {', '.join(ALL_KINDS)}")
+        return known
+
+    def _check_number(self, what: str, given: Any, most: int) -> None:
+        if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= most:
+            raise BodyInvalid(name=self.name, reason=f"its {what} is {given!r}, it has to be 1 to {most}")
+
+    def _check_choice(self, what: str, given: Any, known: tuple[str, ...]) -> None:
+        if given not in known:
+            raise BodyInvalid(name=self.name, reason=f"its {what} is {given!r}, it has to be one of {', '.join(known)}")
 
     def __repr__(self) -> str:
         return f"<Agent {self.name}>"

@@ -13,9 +13,10 @@ from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claim_of
 
 
-def register_owner(owner: str, queues: Sequence[str], *, lease_ms: int) -> Call[int]:
-    """A worker start introduces itself; returns the server's time in ms."""
-    return Call("owner_register", {"owner": owner, "queues": list(queues), "lease_ms": lease_ms}, lambda reply: int(reply[1]))
+def register_owner(owner: str, queues: Sequence[str], *, lease_ms: int, agents: Mapping[str, str] | None = None) -> Call[int]:
+    """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`); returns the server's time in ms."""
+    args = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "agents": dict(agents) if agents else None}
+    return Call("owner_register", args, lambda reply: int(reply[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,12 +283,21 @@ def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None
 
 @dataclass(frozen=True, slots=True)
 class TurnCommit:
-    """What a session's turn commits with its end: the head it read, the new state (JSON, None = unchanged), messages to append."""
+    """What a session's turn commits with its end: the head it read, the new state (JSON, None = unchanged), messages to append.
+
+    ``frame``: the agent frame that begins; ``follow``: the input (JSON) of the turn that follows in it.
+    """
 
     session_id: str
     revision: str
     state: str | None = None
     history: Sequence[str] = ()
+    frame: str | None = None
+    follow: str | None = None
+
+    def wire(self) -> dict[str, Any]:
+        wire: dict[str, Any] = {"rev": self.revision, "history": list(self.history), "state": self.state, "frame": self.frame, "follow": self.follow}
+        return {name: value for name, value in wire.items() if value is not None}
 
 
 def finish(
@@ -318,7 +327,7 @@ def finish(
         "rows": [row.wire() for row in consumed] or None,
     }
     if turn:
-        args["turn"] = {"rev": turn.revision, "history": list(turn.history)} | ({"state": turn.state} if turn.state is not None else {})
+        args["turn"] = turn.wire()
 
     def decode(reply: Reply) -> int:
         if reply[0] == "finished":

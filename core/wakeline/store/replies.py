@@ -18,6 +18,7 @@ from wakeline.errors import (
     ProcessNoLongerRetained,
     ProcessNotFound,
     ReplayConflict,
+    SessionDeleted,
     WakelineError,
 )
 from wakeline.waits.mailbox import MAILBOX_LIMIT
@@ -47,6 +48,8 @@ def _refusal(process_id: str, reply: Any, context: dict[str, Any]) -> WakelineEr
             return MailboxFull(process_id=process_id, limit=MAILBOX_LIMIT)
         case "not_external":
             return NotExternal(process_id=process_id)
+        case "gone":
+            return SessionDeleted(session_id=reply[1], deleted_at_ms=int(reply[2]))
         case "head":
             return HeadConflict(session_id=context["session_id"], expected=context["expected"], found=reply[1])
         case other:

@@ -1,4 +1,4 @@
-"""Calls on sessions and handle grants: send, read, admit a turn's batch; grant, revoke, transfer, list.
+"""Calls on sessions and handle grants: send, read, delete, admit a turn's batch; grant, revoke, transfer, list.
 
 Invariant: an entry and the turn that will take it are written by one script.
 """
@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wakeline.errors import ProcessNotVisible, SessionNotFound
+from wakeline.errors import ProcessNotVisible, SessionDeleted, SessionNotFound
 from wakeline.processes.lease import Fence
+from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 from wakeline.store.calls import Call, Reply, flat
-from wakeline.store.processes import SessionAddress, fence_wire
+from wakeline.store.processes import Effect, SessionAddress, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash
 
@@ -26,30 +27,67 @@ class Sent:
     replayed: bool
 
 
-def send(session: SessionAddress, body: str, *, key: str | None = None, canonical: str = "") -> Call[Sent]:
-    """Put a user's input into the inbox; raises `ReplayConflict` for the same key with other content.
+def send(
+    session: SessionAddress,
+    body: str,
+    *,
+    key: str | None = None,
+    canonical: str = "",
+    kind: EntryKind = "input",
+    effect: Effect | None = None,
+) -> Call[Sent]:
+    """Put an input or a command into the inbox; raises `ReplayConflict` for the same key with other content, `SessionDeleted`.
 
     Without a key every call made here is an entry of its own, and still only one when the client sends it twice.
     """
     key = key or f"once:{secrets.token_hex(8)}"
     args: dict[str, Any] = {"session": session.wire(), "body": body, "dedupe": key, "hash": content_hash(canonical)[:16]}
+    if kind != "input":
+        args["kind"] = kind
+    if effect:
+        args |= effect.wire()
 
     def decode(reply: Reply) -> Sent:
         if reply[0] in ("sent", "replayed"):
             return Sent(int(reply[1]), reply[0] == "replayed")
-        refuse(session.session_id, reply, replay_key=key)
+        refuse(session.session_id, reply, replay_key=key, holder=effect.fence.process_id if effect else session.session_id)
 
     return Call("session_send", args, decode)
 
 
 def create(session: SessionAddress) -> Call[None]:
-    """Create the session where it does not exist."""
-    return Call("session_send", {"session": session.wire()}, lambda _: None)
+    """Create the session where it does not exist; raises `SessionDeleted`."""
+
+    def decode(reply: Reply) -> None:
+        if reply[0] != "created":
+            refuse(session.session_id, reply)
+
+    return Call("session_send", {"session": session.wire()}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion did: whether this call did it, and the live processes it held a handle of: held by nobody now, held by others too."""
+
+    deleted: bool
+    orphaned: tuple[str, ...] = ()
+    preserved: tuple[str, ...] = ()
+
+
+def delete(session_id: str) -> Call[Deleted]:
+    """Delete a session for ever; again, or of an id that was never used, it does nothing."""
+
+    def decode(reply: Reply) -> Deleted:
+        if reply[0] != "deleted":
+            return Deleted(False)
+        return Deleted(True, tuple(sorted(reply[2])), tuple(sorted(reply[3])))
+
+    return Call("session_delete", {"sid": session_id}, decode)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One inbox entry: its number, its body (JSON), its state ('delivered', 'admitted <turn> <ms>', 'settled …', 'failed …'), how many it swallowed."""
+    """One inbox entry: its number, its body (JSON), its state as stored ('delivered', 'admitted <turn> <ms>', …), how many it swallowed."""
 
     n: int
     body: str
@@ -68,12 +106,15 @@ class SessionView:
     entries: tuple[Entry, ...]
 
 
-def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50) -> Call[SessionView]:
-    """Head, state, messages after a number as (number, JSON, ms), latest entries; raises `SessionNotFound`."""
+def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50, frame: str | None = None) -> Call[SessionView]:
+    """Head, state, messages after a number (of one frame) as (number, JSON, ms), latest entries; raises `SessionNotFound`, `SessionDeleted`."""
 
     def decode(reply: Reply) -> SessionView:
         if reply[0] == "not_found":
             raise SessionNotFound(session_id=session_id)
+        deleted_at = flat(reply[0]).get("gone")
+        if deleted_at is not None:
+            raise SessionDeleted(session_id=session_id, deleted_at_ms=int(deleted_at))
         history: list[tuple[int, str, int]] = []
         for row in reply[2]:
             values = flat(row[1])
@@ -81,7 +122,12 @@ def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50
         found = tuple(Entry(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
         return SessionView(session_id, flat(reply[0]), reply[1] or None, tuple(history), found)
 
-    return Call("session_read", {"sid": session_id, "after": after, "count": count, "entries": entries}, decode)
+    return Call("session_read", {"sid": session_id, "after": after, "count": count, "entries": entries, "frame": frame}, decode)
+
+
+def frames(session_id: str) -> Call[dict[str, int]]:
+    """The agent frames of a session, each with the ms at which it was opened."""
+    return Call("frame_list", {"sid": session_id}, lambda reply: {name: int(at) for name, at in flat(reply).items()})
 
 
 def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], int]]]:
@@ -91,22 +137,40 @@ def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], in
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A turn's input: the head revision it read, the agent's state (JSON or None), its entries in order."""
+    """A turn's input: the head revision it read, the agent's state (JSON or None), its entries in order, the agent frame it runs in.
+
+    ``follow_ons``: how many turns in a row, up to this one, only followed a switch of frames.
+    """
 
     revision: str
     state: str | None
     entries: tuple[Entry, ...]
+    frame: str | None = None
+    follow_ons: int = 0
 
 
-def admit(fence: Fence, session_id: str, max_entries: int) -> Call[Batch]:
-    """Fix a turn's batch, or read the one that was fixed; raises `LeaseLost`."""
+def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPolicy | None = None) -> Call[Batch]:
+    """Fix a turn's batch, or read the one that was fixed; ``policy`` is what the agent's code says from now on. Raises `LeaseLost`."""
 
     def decode(reply: Reply) -> Batch:
         if reply[0] != "batch":
             refuse(fence.process_id, reply)
-        return Batch(reply[1], reply[2] or None, tuple(Entry(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[3]))
+        entries = tuple(Entry(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[3])
+        return Batch(reply[1], reply[2] or None, entries, reply[4] or None, int(reply[5]))
 
-    return Call("turn_admit", {"pid": fence.process_id, "fence": fence_wire(fence), "sid": session_id, "max": max_entries}, decode)
+    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "sid": session_id, "max": max_entries}
+    return Call("turn_admit", args | ({"policy": policy.wire()} if policy else {}), decode)
+
+
+def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
+    """Offer the running turn what arrived meanwhile, recorded with it: JSON of [number, body, swallowed] each. Raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> str:
+        if reply[0] != "arrivals":
+            refuse(effect.fence.process_id, reply)
+        return str(reply[1])
+
+    return Call("turn_arrivals", {"pid": effect.fence.process_id, "sid": session_id, "max": max_entries} | effect.wire(), decode)
 
 
 def grant(scope: str, process_id: str, descriptor: str) -> Call[None]:

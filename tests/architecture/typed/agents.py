@@ -21,6 +21,10 @@ async def helper(turn: AsyncTurn) -> str | None:
     assert_type(await turn.using(queue="slow").start(crawl, ["a"]), AsyncChild[int])
     turn.state["seen"] = turn.state.get("seen", 0) + len(turn.inbox)
     assert_type(turn.state, dict[str, Any])
+    assert_type(await turn.arrivals(), list[InboxItem])
+    assert_type(await turn.ask("clerk/1", "how many?", output=int), int)
+    turn.switch_frame("planning", "go on")
+    assert_type(turn.frame, str | None)
     return f"{turn.session_id} {turn.revision}"
 
 
@@ -35,6 +39,10 @@ def clerk(turn: Turn) -> str:
 def typist(turn: Turn) -> None: ...
 
 
+@app.agent("porter", kinds=["wake"], on_arrival="interrupt", debounce="200ms", debounce_max="2s", on_failure="block", max_attempts=3)
+def porter(turn: Turn) -> None: ...
+
+
 def declarations() -> None:
     assert_type(helper, Agent)
     assert_type(clerk, Agent)
@@ -42,6 +50,10 @@ def declarations() -> None:
 
 @app.agent("wrong")  # WRONG: an agent's function takes a turn
 def takes_no_turn(number: int) -> None: ...
+
+
+@app.agent("strange", on_arrival="ignore")  # WRONG: no such policy
+def strange(turn: Turn) -> None: ...
 
 
 async def misused(turn: AsyncTurn) -> None:

@@ -26,7 +26,7 @@ from wakeline_workers.loading import load_app
 PROGRAMS = ("wakeline", "wl")
 INTERRUPTED = 130
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
-    ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.AwaitEventUnknownOrRevoked), 3),
+    ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.EntryNotFound, errors.AwaitEventUnknownOrRevoked), 3),
     ((errors.WaitTimeout,), 4),
     ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal), 5),
     ((errors.RedisUnavailable, errors.TlsFailed), 69),

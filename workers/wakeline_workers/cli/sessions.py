@@ -1,18 +1,20 @@
-"""Commands about sessions: sessions, send, wakes."""
+"""Commands about sessions: sessions, session, send, wakes, why, redrive, skip."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import click
+from wakeline import errors
 from wakeline.app import App
+from wakeline.client.sessions import Session
 from wakeline.names import split_session_id
-from wakeline.store import sessions
-from wakeline.store.sessions import SessionView
-from wakeline.values import from_json, to_json
+from wakeline.sessions.life import InboxEntry
+from wakeline.store import entries, sessions
+from wakeline.values import to_json
 
 from wakeline_workers.cli.root import Console, command, option
 
@@ -23,12 +25,12 @@ from wakeline_workers.cli.root import Console, command, option
 def list_sessions(console: Console, limit: int) -> None:
     """List sessions by last activity, latest first."""
     rows = console.app.store.execute(sessions.list_sessions(limit))
-    data = [_session(sid, head, pending) for sid, head, pending in rows]
+    data = [_row(sid, head, pending) for sid, head, pending in rows]
     cells = [(str(row["id"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or "")) for row in data]
     console.table(("SESSION", "ENTRIES", "PENDING", "TURN"), cells, data, empty="no sessions")
 
 
-def _session(sid: str, head: Mapping[str, str], pending: int) -> dict[str, str | int | None]:
+def _row(sid: str, head: Mapping[str, str], pending: int) -> dict[str, str | int | None]:
     counts = {"entries": int(head.get("n", "0")), "pending": pending, "revision": int(head.get("rev", "0"))}
     # Without an agent only wakes were addressed to it so far; nobody opened it.
     return {"id": sid, "agent": head.get("ag"), **counts, "turn": head.get("turn")}
@@ -51,26 +53,9 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
     console.answer({"session": session, "entry": entry}, f"entry {entry} of {session}")
 
 
-@dataclass(frozen=True, slots=True)
-class WakeRow:
-    """An inbox entry and what became of it; ``reason`` says why it is undeliverable, where it is."""
-
-    session: str
-    n: int
-    kind: str
-    state: str
-    turn: str | None
-    process_id: str | None
-    event_type: str | None
-    swallowed: int
-    at_ms: int | None
-    reason: str | None
-    input: Any
-
-
 @command("wakes")
 @click.argument("session", metavar="[AGENT/KEY]", required=False)
-@option("--undeliverable", is_flag=True, help="Only what no turn can take.")
+@option("--undeliverable", is_flag=True, help="Only what came to no good end: undeliverable and failed entries.")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1), help="So many entries of a session, and so many sessions.")
 @click.pass_obj
 def wakes(console: Console, session: str | None, undeliverable: bool, limit: int) -> None:
@@ -82,33 +67,101 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
     if session is not None:
         split_session_id(session)
     wanted = [session] if session is not None else [row[0] for row in app.store.execute(sessions.list_sessions(limit))]
-    rows = [row for sid in wanted for row in _rows(app, app.store.execute(sessions.read(sid, count=0, entries=limit)))]
-    shown = [row for row in rows if row.reason is not None] if undeliverable else rows
-    cells = [(row.session, str(row.n), row.kind, row.reason or row.state, row.process_id or "", to_json(row.input)[:80]) for row in shown]
-    console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, [asdict(row) for row in shown], empty="no entries")
+    rows = [row for sid in wanted for row in _rows(app, sid, limit)]
+    if undeliverable:
+        # What waits in vain, and what is over; that of a deleted session is in no list of sessions.
+        over = [entry for entry in app.undeliverable(limit) if session in (None, entry.session_id)]
+        rows = [*(row for row in rows if row["state"] == "delivered" and row["reason"]), *(_shown(entry, _error(entry)) for entry in over)]
+    cells = [(row["session"], str(row["n"]), row["kind"], row["reason"] or row["state"], row["process_id"] or "", to_json(row["input"])[:80]) for row in rows]
+    console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, rows, empty="no entries")
 
 
-def _rows(app: App, view: SessionView) -> Iterator[WakeRow]:
-    agent = view.head.get("ag")
+def _rows(app: App, session: str, limit: int) -> Iterator[dict[str, Any]]:
+    view = app.store.execute(entries.look(session, limit=limit))
+    agent, waits = view.head.get("ag"), None
+    if agent is None and "gone" not in view.head:
+        waits = "the session was never opened: send to it, or start something with wake="
+    elif agent not in app.registry.agents:
+        waits = f"no code here for agent {agent}"
     for entry in view.entries:
-        body = from_json(entry.body)
-        state, _, rest = entry.state.partition(" ")
-        # "admitted|settled|failed <turn> <ms>"; "undeliverable <reason>"
-        reason = rest or "undeliverable" if state == "undeliverable" else None
-        if state == "delivered" and agent is None:
-            reason = "the session was never opened: send to it, or start something with wake="
-        elif state == "delivered" and agent not in app.registry.agents:
-            reason = f"no code here for agent {agent}"
-        yield WakeRow(
-            session=view.session_id,
-            n=entry.n,
-            kind=body["kind"],
-            state=state,
-            turn=rest.split(" ")[0] if state in ("admitted", "settled", "failed") and rest else None,
-            process_id=body.get("process_id"),
-            event_type=body.get("event_type"),
-            swallowed=entry.swallowed,
-            at_ms=body.get("at_ms"),
-            reason=reason,
-            input=body.get("input"),
-        )
+        yield _shown(entry, waits if entry.state == "delivered" else _error(entry))
+
+
+def _error(entry: InboxEntry) -> str | None:
+    return f"failed: {entry.error['message']}" if entry.error and "message" in entry.error else entry.reason
+
+
+def _shown(entry: InboxEntry, reason: str | None) -> dict[str, Any]:
+    """An entry as a row; ``reason`` says why nothing good became of it, where that is so."""
+    row = asdict(entry)
+    return {"session": row.pop("session_id")} | row | {"reason": reason}
+
+
+@command("session")
+@click.argument("session", metavar="AGENT/KEY")
+@option("--create", is_flag=True, help="Create it where it does not exist.")
+@option("--delete", is_flag=True, help="Delete it, for ever: its id is never used again.")
+@click.pass_obj
+def session_command(console: Console, session: str, create: bool, delete: bool) -> None:
+    """Show, create or delete a session."""
+    if create and delete:
+        raise click.UsageError("--create and --delete exclude each other.")
+    target = _session(console, session, known=create)
+    if create:
+        target.create()
+    if delete:
+        done = target.delete()
+        told = f"deleted {session}" if done.deleted else f"{session} was not there, or deleted before"
+        console.answer({"session": session} | asdict(done), told)
+        return
+    report = target.inspect()
+    lines = [f"{name}: {value}" for name, value in asdict(report).items() if value is not None]
+    console.answer(asdict(report) | {"why": target.why()}, "\n".join([*lines, target.why()]))
+
+
+@command("why")
+@click.argument("address", metavar="AGENT/KEY[#N]")
+@click.pass_obj
+def why(console: Console, address: str) -> None:
+    """Say why an agent woke for an entry, or did not; or what its session waits for."""
+    session, n = _address(address)
+    told = _session(console, session).why(n)
+    console.answer({"session": session, "entry": n, "why": told}, told)
+
+
+@command("redrive")
+@click.argument("address", metavar="AGENT/KEY[#N]")
+@click.pass_obj
+def redrive(console: Console, address: str) -> None:
+    """Offer an entry again that failed or was undeliverable.
+
+    Without a number: the one that blocks its session.
+    """
+    session, n = _address(address)
+    entry = _session(console, session).redrive(n)
+    console.answer({"session": session, "entry": entry}, f"entry {entry} of {session}")
+
+
+@command("skip")
+@click.argument("session", metavar="AGENT/KEY")
+@click.pass_obj
+def skip(console: Console, session: str) -> None:
+    """Give up on the entry that blocks a session."""
+    entry = _session(console, session).skip()
+    console.answer({"session": session, "entry": entry}, f"skipped entry {entry} of {session}")
+
+
+def _address(address: str) -> tuple[str, int | None]:
+    """A session, and the number of an entry of it."""
+    session, mark, n = address.partition("#")
+    split_session_id(session)
+    if mark and not (n.isdecimal() and n.isascii() and int(n) > 0):
+        raise errors.InvalidId(kind="entry", value=address, grammar="<agent>/<key>#<number of the entry>")
+    return session, int(n) if mark else None
+
+
+def _session(console: Console, session: str, *, known: bool = False) -> Session:
+    agent, key = split_session_id(session)
+    if known:
+        console.app.registry.agent(agent)  # a typing error must not make a session that nobody serves
+    return console.app.session(agent, key)

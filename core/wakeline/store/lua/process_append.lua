@@ -1,5 +1,5 @@
 -- Purpose: append one event of a producer (never a lifecycle type) and the wake it means, in one step.
--- Include: base doorbell process slots sessions
+-- Include: base doorbell process slots sessions lifecycle
 -- ARGV: pid, inc? (must still be this incarnation), type, payload (JSON), replay_key?, hash (type + canonical payload), semantics? (JSON),
 --       wake? {input (JSON string), same?, sid? (instead of the process's target)}, fence?, row?, rows?, external? (only an external process)
 -- Reply: {'appended', sequence, at, wake entry|''} | {'replayed', sequence, at, ''} | {'conflict'} | {'terminal', status} | {'stale'} | {'not_external'} | {'lost'} | not_found | pruned

@@ -2,7 +2,7 @@
 -- Include: base doorbell process slots sessions lifecycle
 -- ARGV: pid, status (completed|failed|cancelled|abandoned), output (await output JSON), hash, text? (wake input as a JSON string), rows?,
 --       fence? (a run), external? (someone outside reports), swallowed? (a parked run whose body went on: fence without claim id),
---       turn? {rev, state?, history [JSON]} (the commit of a session's turn)
+--       turn? {rev, state?, history [JSON], frame? (the one that begins), follow? (input of the follow-on turn, JSON)} (the commit of a session's turn)
 -- Reply: {'finished', sequence} | {'already', status, sequence} | {'terminal', status} | {'head', found} | {'lost'} | {'not_external'} | not_found | pruned
 -- Atomic because a second terminal event, a stranded waiter or a wake without its end must never exist.
 local p = load(a.pid)
@@ -29,10 +29,18 @@ if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
 if t then
   local rev = int(call('HINCRBY', ns .. 'sess:' .. p.sid, 'rev', 1))
   if t.state then call('SET', ns .. 'state:' .. p.sid, t.state) end
+  local frame = call('HGET', ns .. 'sess:' .. p.sid, 'fr')
   for _, message in ipairs(t.history or {}) do
-    call('XADD', ns .. 'hist:' .. p.sid, int(call('HINCRBY', ns .. 'sess:' .. p.sid, 'hn', 1)) .. '-0', 'm', message, 'rev', rev, 'at', int(now))
+    call('XADD', ns .. 'hist:' .. p.sid, int(call('HINCRBY', ns .. 'sess:' .. p.sid, 'hn', 1)) .. '-0', 'm', message, 'rev', rev, 'at', int(now), 'f', frame or '')
   end
+  if t.frame then
+    call('HSETNX', ns .. 'frames:' .. p.sid, t.frame, int(now))
+    call('HSET', ns .. 'sess:' .. p.sid, 'fr', t.frame)
+  end
+  if t.follow then call('HINCRBY', ns .. 'sess:' .. p.sid, 'fo', 1) else call('HDEL', ns .. 'sess:' .. p.sid, 'fo') end
 end
 local seq = finish(a.pid, p, a.status, a.output, a.text)
+-- Only now: an entry that arrives during a turn may interrupt it.
+if t and t.follow then deliver(p.sid, 'wake', wake_body(a.pid, p.inc, seq, 'process.' .. a.status, t.follow)) end
 call('HSET', proc_key(a.pid), 'fin', a.status .. ':' .. a.hash)
 return { 'finished', seq }

@@ -2,7 +2,7 @@
 -- Include: base doorbell process slots sessions environments
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, due_ms? or delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms?,
 --       parent?, bound? (end with the parent), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?, unused_ms}, fence? {pid, inc, ep, cl}, row?, rows?
--- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'lost'}
+-- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
 local f, parent = a.fence, nil
 if f then
@@ -16,6 +16,9 @@ if not old.st then
 elseif old.h ~= a.hash then
   return { 'conflict', old.h }
 end
+local w = a.wake
+local gone = not old.st and w and w.agent and call('HGET', ns .. 'sess:' .. w.sid, 'gone')
+if gone then return { 'gone', w.sid, gone } end
 if not old.st and a.env and not use_environment(a.pid, a.env) then return { 'no_env' } end
 if f then
   apply_rows(f.pid, parent, a.rows)
@@ -24,7 +27,7 @@ if f then
 end
 if old.st then return { 'existing', old.inc, old.st } end
 
-local key, w = proc_key(a.pid), a.wake
+local key = proc_key(a.pid)
 local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', a.kind == 'x' and '0' or '1', 'inc', a.inc, 'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now) }
 local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
 put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1')

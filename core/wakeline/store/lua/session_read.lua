@@ -1,12 +1,24 @@
 -- Purpose: one consistent look at a session.
 -- Include: base
--- ARGV: sid, after (history with a higher number), count, entries (inbox entries and settled ones to show)
+-- ARGV: sid, after (history with a higher number), count, entries (inbox entries and settled ones to show), frame? (only its messages; '' = before any)
 -- Reply: {head fields, state JSON or '', history [id, fields]*, entries [n, body, state, swallowed]*} | {'not_found'}
 -- Atomic because head, history and inbox must be of one moment.
 local key = ns .. 'sess:' .. a.sid
 local head = call('HGETALL', key)
 if #head == 0 then return { 'not_found' } end
-local history = a.count > 0 and call('XRANGE', ns .. 'hist:' .. a.sid, '(' .. int(a.after) .. '-0', '+', 'COUNT', int(a.count)) or {}
+local hist, history = ns .. 'hist:' .. a.sid, {}
+if a.count > 0 and not a.frame then history = call('XRANGE', hist, '(' .. int(a.after) .. '-0', '+', 'COUNT', int(a.count)) end
+if a.count > 0 and a.frame then
+  local from = '(' .. int(a.after) .. '-0'
+  for _ = 1, 16 do
+    local page = call('XRANGE', hist, from, '+', 'COUNT', BOUND)
+    for _, row in ipairs(page) do
+      if (row[2][8] or '') == a.frame and #history < a.count then history[#history + 1] = row end
+    end
+    if #page < BOUND or #history >= a.count then break end
+    from = '(' .. page[#page][1]
+  end
+end
 local entries, last = {}, tonumber(call('HGET', key, 'n') or '0')
 for n = math.max(1, last - a.entries + 1), last do
   local f = fields(ns .. 'wakes:' .. a.sid, int(n), int(n) .. ':s', int(n) .. ':c')

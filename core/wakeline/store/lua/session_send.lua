@@ -1,20 +1,32 @@
--- Purpose: put a user's input into a session's inbox (or only create the session) and start the turn it needs.
--- Include: base doorbell process sessions
--- ARGV: session {sid, agent, queue, salt}, body? (JSON; absent = only create), dedupe? (sender's key), hash? (of the content)
--- Reply: {'sent', entry, turn or ''} | {'replayed', entry, ''} | {'conflict'} | {'created'}
+-- Purpose: put an input or a command into a session's inbox (or only create the session) and start the turn it needs.
+-- Include: base doorbell process slots sessions lifecycle
+-- ARGV: session {sid, agent, queue, salt}, body? (JSON; absent = only create), kind? (command; absent = input), dedupe? (sender's key), hash? (of the content),
+--       fence?, row?, rows? (a body sends: its row in the same step)
+-- Reply: {'sent', entry, turn or ''} | {'replayed', entry, ''} | {'conflict'} | {'created'} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because an entry without a turn to take it would wait for ever.
 local sid = a.session.sid
-open_session(a.session)
+local from = a.fence and load(a.fence.pid)
+if from and not holds(from, a.fence) then return { 'lost' } end
+local open, deleted = open_session(a.session)
+if not open then return { 'gone', sid, deleted } end
 if not a.body then return { 'created' } end
+local function recorded(n)
+  if not from then return end
+  apply_rows(a.fence.pid, from, a.rows)
+  write_row(a.fence.pid, a.row, n)
+  progressed(a.fence.pid, from)
+end
 local bodies = ns .. 'wakes:' .. sid
 if a.dedupe then
   local known = call('HGET', bodies, 'key:' .. a.dedupe)
   if known then
     local n, hash = string.match(known, '^(%d+):(.*)$')
     if hash ~= a.hash then return { 'conflict' } end
+    recorded(n)
     return { 'replayed', n, '' }
   end
 end
-local n = deliver(sid, 'input', a.body)
+local n = deliver(sid, a.kind or 'input', a.body)
 if a.dedupe then call('HSET', bodies, 'key:' .. a.dedupe, n .. ':' .. a.hash, n .. ':k', a.dedupe) end
+recorded(n)
 return { 'sent', n, call('HGET', ns .. 'sess:' .. sid, 'turn') or '' }

@@ -41,6 +41,17 @@ fire['a'] = function(pid)
   local p = load(pid)
   if p.st == 'running' then overrule(pid, p, 'failed', string.format(TIMEOUT, 'attempt_timeout', 'the attempt took too long')) end
 end
+-- Wakes that waited long enough for a session that nobody opened.
+fire['w'] = function(sid)
+  if call('HGET', ns .. 'sess:' .. sid, 'ag') then return end
+  for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', BOUND)) do
+    local n = string.match(entry[1], '^%d+')
+    local at = tonumber(string.match(call('HGET', ns .. 'wakes:' .. sid, n) or '', '"at_ms":(%d+)') or '0')
+    if at + EXPIRY > now then return call('ZADD', timers, int(at + EXPIRY), 'w:' .. sid) end
+    drop(sid, n, 'expired')
+  end
+  if call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('ZADD', timers, int(now), 'w:' .. sid) end
+end
 
 local due = call('ZRANGEBYSCORE', timers, '-inf', int(now), 'LIMIT', 0, a.limit)
 for _, member in ipairs(due) do
@@ -121,6 +132,10 @@ for _ = 1, 4 do
     drop_waits(pid)
   elseif what == 'p' then
     end_children(pid)
+  elseif what == 'n' then
+    ring_session(pid)
+  elseif what == 'g' then
+    clear_session(pid)
   end
 end
 
@@ -151,6 +166,17 @@ local function prune(pid, status)
 end
 for status in pairs(ENDED) do
   for _, pid in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:' .. status, '-inf', int(now - a.retention_ms), 'LIMIT', 0, 16)) do prune(pid, status) end
+end
+-- What became of entries is shown as long as what became of processes; a session that was never opened goes with its last one.
+for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:undeliverable', '-inf', int(now - a.retention_ms), 'LIMIT', 0, 64)) do
+  local sid, n = string.match(member, '^(.*)#(%d+)$')
+  forget(sid, n)
+  call('ZREM', ns .. 'idx:undeliverable', member)
+  local s = fields(ns .. 'sess:' .. sid, 'ag', 'gone')
+  if not s.ag and not s.gone and call('HLEN', ns .. 'wakes:' .. sid) == 0 then
+    call('UNLINK', ns .. 'sess:' .. sid)
+    call('ZREM', ns .. 'idx:sessions', sid)
+  end
 end
 
 local first = call('ZRANGE', timers, 0, 0, 'WITHSCORES')

@@ -1,6 +1,6 @@
--- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, or an ended child.
+-- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or a settled entry.
 -- Include: base doorbell process slots
--- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>'), ordinal?, child_inc?,
+-- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'), ordinal?, child_inc?,
 --       for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
@@ -31,6 +31,14 @@ local function from_child(child, inc)
   return '{"status":"ok","value":' .. string.match(event[1][2][4], '^{"await_output":(.*)}$') .. '}'
 end
 
+-- What became of an entry of a session's inbox: the output of the turn that had it.
+local function from_entry(n, sid)
+  local verb, rest = string.match(call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '', '^(%a+) ?(%S*)')
+  if verb == 'settled' or verb == 'failed' then return from_child(rest) end
+  if verb == 'undeliverable' then return '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(rest) .. '}}' end
+  if not verb then return '{"status":"err","payload":{"code":"entry_not_found","message":"the awaited entry is not kept"}}' end
+end
+
 local function open(w)
   local row = call('HGET', ns .. 'journal:' .. a.pid, w.key)
   if row then return { 'journaled', row } end
@@ -56,10 +64,12 @@ local function open(w)
   local resolution, seq
   if code == 's:' then resolution, seq = from_mailbox(name) end
   if code == 'c:' then resolution = from_child(name, w.child_inc) end
+  local n, sid = string.match(name, '^(%d+):(.*)$')
+  if code == 'a:' then resolution = from_entry(n, sid) end
   local entry = { 'p', a.pid, 'g', w.group, 'k', w.kind }
   local function put(field, value) if value then entry[#entry + 1] = field; entry[#entry + 1] = value end end
   put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq)
-  if resolution and code == 'c:' then return { 'done', resolution } end
+  if resolution and (code == 'c:' or code == 'a:') then return { 'done', resolution } end
   local due = (not resolution) and (w.due_ms or (w.for_ms and now + w.for_ms)) or nil
   put('d', due and int(due)); put('sh', w.schema and w.schema.hash)
   call('HSET', key, unpack(entry))
@@ -69,6 +79,10 @@ local function open(w)
   if w.schema then call('SET', ns .. 'schema:' .. w.schema.hash, w.schema.text, 'PX', SCHEMA_TTL) end
   if due then call('ZADD', ns .. 'timers', int(due), 's:' .. w.id) end
   if code == 'c:' then call('SADD', ns .. 'waiters:' .. name, w.id) end
+  if code == 'a:' then
+    local others = call('HGET', ns .. 'wakes:' .. sid, n .. ':a')
+    call('HSET', ns .. 'wakes:' .. sid, n .. ':a', others and (others .. ',' .. w.id) or w.id)
+  end
   if code == 's:' then
     local others = call('HGET', proc_key(a.pid), 'n:' .. name)
     call('HSET', proc_key(a.pid), 'n:' .. name, others and (others .. ',' .. w.id) or w.id)

@@ -1,5 +1,5 @@
 -- How a process ends, is cancelled, or goes back to the queue. Every script that can end one comes through `finish`.
-local function request_cancel(pid, p, reason_json, grace)
+function request_cancel(pid, p, reason_json, grace)
   local seq = append(pid, p, 'process.cancel_requested', reason_json)
   call('HSET', ns .. 'replay:' .. pid, 'cancel', seq)
   call('HSET', proc_key(pid), 'cr', int(now))
@@ -82,7 +82,7 @@ local function finish(pid, p, status, output, text)
     deliver(p.ws, 'wake', wake_body(pid, p.inc, seq, event_type, text))
   end
   if involved then end_children(pid) end
-  if p.sid then settle_turn(pid, p.sid, status == 'completed' and 'settled' or 'failed') end
+  if p.sid then settle_turn(pid, p.sid, status, output) end
   compact(pid, p)
   return seq
 end

@@ -1,47 +1,153 @@
--- Sessions: an inbox in arrival order and at most one turn. The inbox stream holds the order, wakes:<sid> the bodies ("<n>") and their states ("<n>:s").
-local KEPT = 1000 -- settled entries kept per session for "why did this agent wake?"
+-- Sessions: an inbox in arrival order and at most one turn. The inbox stream holds what no turn has settled, wakes:<sid> by entry number n:
+-- "<n>" body, "<n>:s" state, "<n>:c" how many it swallowed and "<n>:w" which, "<n>:co" coalescing key, "<n>:k" sender's key, "<n>:e" error, "<n>:a" slots of who awaits it.
+-- States: delivered | admitted TURN MS | settled TURN MS ADMITTED | failed TURN MS ADMITTED | blocked TURN MS ADMITTED | undeliverable REASON MS | superseded N MS
+local KEPT = 1000 -- entries kept per session for "why did this agent wake?"
+local SHOWN = 8 -- swallowed wakes an entry names; the rest is counted
+local EXPIRY = 604800000 -- how long a wake waits for a session that does not exist
+local INTERRUPTS = 3 -- a turn whose entries were interrupted so often is left alone (race 24)
+local OVER = { settled = true, failed = true, undeliverable = true, superseded = true }
+local request_cancel -- of lifecycle, which comes later: scripts that deliver include it
+
+-- What the latest worker with the agent's code said of its turns; what is absent is the default.
+local function policy_of(agent)
+  local text = agent and call('HGET', ns .. 'agents', agent)
+  return text and cjson.decode(text) or {}
+end
+
+local function admits(policy, kind) return not policy.k or string.find(policy.k, string.sub(kind, 1, 1), 1, true) ~= nil end
+
+local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
+
+local function verb_of(state) return string.match(state, '^%a*') end
+
+-- From here on a later wake of this key is an entry of its own.
+local function stop_coalescing(bodies, n)
+  local key = call('HGET', bodies, n .. ':co')
+  if key and call('HGET', bodies, 'co:' .. key) == n then call('HDEL', bodies, 'co:' .. key) end
+end
+
+-- Removes what is known of an entry whose life is over.
+local function forget(sid, n)
+  local bodies = ns .. 'wakes:' .. sid
+  if not OVER[verb_of(state_of(sid, n))] then return end
+  local dedupe = call('HGET', bodies, n .. ':k')
+  if dedupe then call('HDEL', bodies, 'key:' .. dedupe) end
+  call('HDEL', bodies, n, n .. ':s', n .. ':c', n .. ':w', n .. ':co', n .. ':k', n .. ':e', n .. ':a')
+  call('ZREM', ns .. 'idx:undeliverable', sid .. '#' .. n)
+end
+
+-- The end of an entry's life: out of the inbox, whoever awaits it is told, and an old one makes room.
+local function conclude(sid, n, state, resolution)
+  local bodies = ns .. 'wakes:' .. sid
+  call('XDEL', ns .. 'inbox:' .. sid, n .. '-0')
+  call('HSET', bodies, n .. ':s', state)
+  stop_coalescing(bodies, n)
+  local verb = verb_of(state)
+  if verb == 'undeliverable' or verb == 'failed' then call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n) end
+  for slot in string.gmatch(call('HGET', bodies, n .. ':a') or '', '[^,]+') do resolve(slot, resolution) end
+  call('HDEL', bodies, n .. ':a')
+  forget(sid, int(tonumber(n) - KEPT))
+end
+
+local function drop(sid, n, reason)
+  conclude(sid, n, 'undeliverable ' .. reason .. ' ' .. int(now), '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(reason) .. '}}')
+end
 
 -- The turn is a process like any other; its registration is written here so that an entry and the turn it needs are one step.
-local function ring_session(sid)
-  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn')
-  if not s.ag or s.turn then return end
+local function start_turn(sid, s, policy)
   local n = int(call('HINCRBY', ns .. 'sess:' .. sid, 'tn', 1))
   local pid = 'process:turn:' .. s.salt .. ':' .. n -- the salt is random per session, so no turn id is ever used twice
   local inc = string.sub(s.salt, 1, 8)
   local scope = '{"session_id":' .. quote(sid) .. '}'
   call('SET', ns .. 'spec:' .. pid, '{"id":' .. quote(pid) .. ',"input":{"type":"session_turn","session_id":' .. quote(sid) .. '},"identity":{"kind":"session_turn","label":'
     .. quote(s.ag) .. '},"provenance":{"originator":{"type":"session","scope":' .. scope .. '}},"env_ref":null,"wake_target":' .. scope .. ',"queue":' .. quote(s.q) .. ',"incarnation":"' .. inc .. '"}')
-  call('HSET', proc_key(pid), 'st', 'queued', 'seq', '0', 'ep', '0', 'inc', inc, 'q', s.q, 'k', 's', 'sid', sid, 'ca', int(now), 'ua', int(now), 'h', 'turn', 'ma', '5')
+  call('HSET', proc_key(pid), 'st', 'queued', 'seq', '0', 'ep', '0', 'inc', inc, 'q', s.q, 'k', 's', 'sid', sid, 'ca', int(now), 'ua', int(now), 'h', 'turn',
+    'ma', int(policy.t or 5))
   call('HSET', ns .. 'sess:' .. sid, 'turn', pid)
-  make_runnable(pid, { q = s.q }, false)
+  local due = s.df and policy.d and math.min(tonumber(s.df) + policy.x, tonumber(s.dl) + policy.d)
+  make_runnable(pid, { q = s.q }, false, due and due > now and due or nil)
 end
 
--- Creates the session on its first use; entries that were addressed to it before get their turn now.
+-- Release or next: a turn for the oldest entry that this agent admits; what stands before it and is not admitted is undeliverable (race 26).
+local function ring_session(sid)
+  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl')
+  if not s.ag or s.turn or s.blk or s.gone then return end
+  local policy = policy_of(s.ag)
+  for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or 1)) do
+    if admits(policy, entry[2][2]) then return start_turn(sid, s, policy) end
+    drop(sid, string.match(entry[1], '^%d+'), 'not_admissible')
+  end
+  if policy.k and call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('RPUSH', ns .. 'todo', 'n:' .. sid) end
+end
+
+-- Creates the session on its first use; entries that were addressed to it before get their turn now. False: deleted, for ever.
 local function open_session(s)
   local key = ns .. 'sess:' .. s.sid
-  if call('HSETNX', key, 'ag', s.agent) == 0 then return end
-  call('HSET', key, 'q', s.queue, 'salt', s.salt, 'rev', '0', 'ca', int(now))
+  local known = fields(key, 'ag', 'gone')
+  if known.gone then return false, known.gone end
+  if known.ag then return true end
+  call('HSET', key, 'ag', s.agent, 'q', s.queue, 'salt', s.salt, 'rev', '0', 'ca', int(now))
   call('ZADD', ns .. 'idx:sessions', int(now), s.sid)
-  if call('XLEN', ns .. 'inbox:' .. s.sid) > 0 then ring_session(s.sid) end
+  call('ZREM', ns .. 'timers', 'w:' .. s.sid)
+  ring_session(s.sid)
+  return true
 end
 
--- Puts one entry into the inbox and returns its number. `same` coalesces with a pending entry of that key: it keeps its place and takes the newest body.
-local function deliver(sid, kind, body, same)
-  local bodies = ns .. 'wakes:' .. sid
-  if same then
-    local n = call('HGET', bodies, 'co:' .. same)
-    if n and call('HGET', bodies, n .. ':s') == 'delivered' then
-      call('HSET', bodies, n, body)
-      call('HINCRBY', bodies, n .. ':c', 1)
-      return n
-    end
+-- What an arrival does to the turn there is: nothing, unless it still waits for more (debounce) or gives way to it (interrupt).
+local function arrived(sid, s)
+  local policy = policy_of(s.ag)
+  if policy.d then
+    call('HSETNX', ns .. 'sess:' .. sid, 'df', int(now))
+    call('HSET', ns .. 'sess:' .. sid, 'dl', int(now))
   end
-  local n = int(call('HINCRBY', ns .. 'sess:' .. sid, 'n', 1))
+  if not s.turn then return ring_session(sid) end
+  if not policy.d and policy.a ~= 'i' then return end
+  if call('HEXISTS', ns .. 'journal:' .. s.turn, '@inbox') == 1 then
+    local p = load(s.turn)
+    if policy.a == 'i' and not p.cr and not ENDED[p.st] and tonumber(s.ic or '0') < INTERRUPTS then
+      call('HSET', proc_key(s.turn), 'it', '1')
+      request_cancel(s.turn, p, '{"reason":"a new entry arrived"}', 10000)
+    end
+  elseif policy.d and call('ZSCORE', ns .. 'timers', 'd:' .. s.turn) then
+    local due = int(math.min(tonumber(call('HGET', ns .. 'sess:' .. sid, 'df')) + policy.x, now + policy.d))
+    call('ZADD', ns .. 'timers', due, 'd:' .. s.turn)
+    move_index(s.turn, nil, 'queued', due)
+  end
+end
+
+-- A wake that takes the place of a pending one of its key: place and number stay, the text is the newest, the older one is named.
+local function swallow(bodies, n, body)
+  local old = call('HGET', bodies, n)
+  local pid, seq = string.match(old, '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":(%d+),')
+  local named = call('HGET', bodies, n .. ':w')
+  local _, many = string.gsub(named or '', ' ', '')
+  if pid and many < SHOWN then call('HSET', bodies, n .. ':w', (named or '') .. pid .. '#' .. seq .. ' ') end
+  call('HSET', bodies, n, body)
+  call('HINCRBY', bodies, n .. ':c', 1)
+end
+
+-- Puts one entry into the inbox and returns its number. `same` coalesces with a pending entry of that key.
+local function deliver(sid, kind, body, same)
+  local bodies, head = ns .. 'wakes:' .. sid, ns .. 'sess:' .. sid
+  local s = fields(head, 'ag', 'turn', 'gone', 'ic')
+  local pending = same and call('HGET', bodies, 'co:' .. same)
+  if pending and state_of(sid, pending) == 'delivered' then
+    swallow(bodies, pending, body)
+    arrived(sid, s)
+    return pending
+  end
+  local n = int(call('HINCRBY', head, 'n', 1))
+  call('HSET', bodies, n, body)
+  local refused = s.gone and 'target_gone' or (s.ag and not admits(policy_of(s.ag), kind) and 'not_admissible')
+  if refused then
+    drop(sid, n, refused)
+    return n
+  end
   call('XADD', ns .. 'inbox:' .. sid, n .. '-0', 'k', kind)
-  call('HSET', bodies, n, body, n .. ':s', 'delivered')
+  call('HSET', bodies, n .. ':s', 'delivered')
   if same then call('HSET', bodies, 'co:' .. same, n, n .. ':co', same) end
   call('ZADD', ns .. 'idx:sessions', int(now), sid)
-  ring_session(sid)
+  if s.ag then arrived(sid, s) else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), 'w:' .. sid) end
   return n
 end
 
@@ -50,20 +156,93 @@ local function wake_body(pid, inc, seq, event_type, input_json)
     .. ',"at_ms":' .. int(now) .. ',"input":' .. input_json .. '}'
 end
 
--- Every terminal event of a turn, whoever writes it, settles its entries and frees the session or starts its next turn (race 7).
-local function settle_turn(pid, sid, state)
+-- Fixes an entry for a turn.
+local function admit(sid, n, pid)
   local bodies = ns .. 'wakes:' .. sid
-  local batch = call('HGET', ns .. 'journal:' .. pid, '@inbox')
-  for n in string.gmatch(batch or '', '%d+') do
-    call('XDEL', ns .. 'inbox:' .. sid, n .. '-0')
-    call('HSET', bodies, n .. ':s', state .. ' ' .. pid .. ' ' .. int(now))
-    local key = call('HGET', bodies, n .. ':co')
-    if key and call('HGET', bodies, 'co:' .. key) == n then call('HDEL', bodies, 'co:' .. key) end
-    local old = int(tonumber(n) - KEPT)
-    local dedupe = call('HGET', bodies, old .. ':k')
-    if dedupe then call('HDEL', bodies, 'key:' .. dedupe) end
-    call('HDEL', bodies, old, old .. ':s', old .. ':c', old .. ':co', old .. ':k')
+  call('HSET', bodies, n .. ':s', 'admitted ' .. pid .. ' ' .. int(now))
+  stop_coalescing(bodies, n)
+end
+
+local function batch_of(pid)
+  local out = {}
+  local rows = call('HMGET', ns .. 'journal:' .. pid, '@inbox', '@early')
+  for n in string.gmatch((rows[1] or '') .. ',' .. (rows[2] or ''), '%d+') do out[#out + 1] = n end
+  return out
+end
+
+-- An entry goes back to its place, for a later turn.
+local function give_entries_back(sid, batch)
+  for _, n in ipairs(batch) do call('HSET', ns .. 'wakes:' .. sid, n .. ':s', 'delivered') end
+end
+
+-- Every terminal event of a turn, whoever writes it, settles its entries and frees the session or starts its next turn (race 7).
+-- A batch that failed is halved until the poisonous entry stands alone (race 25): entries up to `hw` go in turns of at most `half` meanwhile.
+local function settle_turn(pid, sid, status, output)
+  local head, bodies = ns .. 'sess:' .. sid, ns .. 'wakes:' .. sid
+  local s = fields(head, 'ag', 'gone', 'half', 'hw')
+  local batch = batch_of(pid)
+  local last = batch[#batch]
+  local poisoned = status == 'failed' or status == 'abandoned'
+  call('HDEL', head, 'turn')
+  if s.gone then
+    for _, n in ipairs(batch) do drop(sid, n, 'target_gone') end
+  elseif status == 'cancelled' and call('HEXISTS', proc_key(pid), 'it') == 1 then
+    give_entries_back(sid, batch)
+    call('HINCRBY', head, 'ic', 1)
+  elseif poisoned and #batch > 1 then
+    give_entries_back(sid, batch)
+    call('HSET', head, 'half', int(math.floor(#batch / 2)), 'hw', s.hw or last)
+  elseif batch[1] then
+    call('HDEL', head, 'ic')
+    for _, n in ipairs(batch) do
+      local admitted = string.match(state_of(sid, n), '%d+$') or ''
+      local rest = ' ' .. pid .. ' ' .. int(now) .. ' ' .. admitted
+      if poisoned and #output <= 4096 then call('HSET', bodies, n .. ':e', output) end
+      if poisoned and policy_of(s.ag).f == 'b' then
+        call('HSET', bodies, n .. ':s', 'blocked' .. rest)
+        call('HSET', head, 'blk', n)
+      else
+        conclude(sid, n, (poisoned and 'failed' or 'settled') .. rest, '{"status":"ok","value":' .. output .. '}')
+      end
+    end
+    if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then call('HDEL', head, 'half', 'hw') end
   end
-  call('HDEL', ns .. 'sess:' .. sid, 'turn')
-  if call('XLEN', ns .. 'inbox:' .. sid) > 0 then ring_session(sid) end
+  ring_session(sid)
+end
+
+-- What a deleted session leaves: entries undeliverable, handles revoked, its data removed. Returns processes that nobody else holds, and others.
+local function clear_session(sid)
+  local orphaned, preserved, inbox = {}, {}, ns .. 'inbox:' .. sid
+  for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do drop(sid, string.match(entry[1], '^%d+'), 'target_gone') end
+  local scopes = { 'session:' .. sid }
+  for _, frame in ipairs(call('HKEYS', ns .. 'frames:' .. sid)) do scopes[#scopes + 1] = 'session:' .. sid .. '/frame:' .. frame end
+  local left = BOUND
+  for _, scope in ipairs(scopes) do
+    for _, pid in ipairs(call('HKEYS', ns .. 'grants:' .. scope)) do
+      if left == 0 then break end
+      left = left - 1
+      call('HDEL', ns .. 'grants:' .. scope, pid)
+      call('SREM', ns .. 'granted:' .. pid, scope)
+      local st = call('HGET', proc_key(pid), 'st')
+      if st and not ENDED[st] then
+        local list = call('SCARD', ns .. 'granted:' .. pid) == 0 and orphaned or preserved
+        list[#list + 1] = pid
+      end
+    end
+  end
+  -- What was settled is forgotten now, what was not is shown as long as any undeliverable entry.
+  local head = fields(ns .. 'sess:' .. sid, 'n', 'cl')
+  local last = tonumber(head.n or '0')
+  local from = tonumber(head.cl or math.max(1, last - KEPT))
+  for n = from, math.min(last, from + BOUND - 1) do
+    if string.find(state_of(sid, int(n)), '^s') then forget(sid, int(n)) end
+  end
+  if left == 0 or call('XLEN', inbox) > 0 or from + BOUND <= last then
+    call('HSET', ns .. 'sess:' .. sid, 'cl', int(math.min(last, from + BOUND - 1) + 1))
+    call('RPUSH', ns .. 'todo', 'g:' .. sid)
+  else
+    call('HDEL', ns .. 'sess:' .. sid, 'cl')
+    call('UNLINK', inbox, ns .. 'frames:' .. sid)
+  end
+  return orphaned, preserved
 end

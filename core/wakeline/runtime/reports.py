@@ -1,0 +1,76 @@
+"""A session as seen from outside at one moment, and why it does, or does not, go on.
+
+Invariant: pure; every status names what moves the session out of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wakeline.store.entries import InboxView
+
+SessionStatus = Literal["unopened", "idle", "active", "blocked", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReport:
+    """A session without its contents; times in ms. ``unopened``: wakes wait for it, and nobody has created it yet."""
+
+    id: str
+    status: SessionStatus
+    agent: str | None
+    revision: int
+    frame: str | None
+    turn: str | None
+    turn_status: str | None
+    pending: int
+    entries: int
+    blocked_by: int | None
+    isolating: bool
+    created_ms: int | None
+    deleted_ms: int | None
+
+
+def report_of(view: InboxView) -> SessionReport:
+    """What an inbox and its head say of the session."""
+    head = view.head
+
+    def number(name: str) -> int | None:
+        return int(head[name]) if name in head else None
+
+    status: SessionStatus = (
+        "deleted" if "gone" in head else "unopened" if "ag" not in head else "blocked" if "blk" in head else "active" if "turn" in head else "idle"
+    )
+    return SessionReport(
+        view.session_id,
+        status,
+        head.get("ag"),
+        number("rev") or 0,
+        head.get("fr"),
+        head.get("turn"),
+        view.turn.get("st"),
+        view.pending,
+        number("n") or 0,
+        number("blk"),
+        "half" in head,
+        number("ca"),
+        number("gone"),
+    )
+
+
+def explain_session(report: SessionReport) -> str:
+    """One sentence on what the session waits for, with what to do where something is to be done."""
+    match report.status:
+        case "deleted":
+            return "the session was deleted; its id is never used again"
+        case "unopened":
+            return f"nobody opened the session yet: {report.pending} entries wait for a first send, a create, or a start with wake="
+        case "idle":
+            return "the session has nothing to read"
+        case "blocked":
+            where = f"entry {report.blocked_by} blocks the session: its turn failed, and its agent's policy is on_failure=\"block\""
+            return f"{where}; `wakeline redrive {report.id}` offers it again, `wakeline skip {report.id}` goes on without it"
+        case "active":
+            halves = ", in halves, to find the entry that fails" if report.isolating else ""
+            return f"turn {report.turn} is {report.turn_status}{halves}; `wakeline show {report.turn}` says more"

@@ -1,0 +1,110 @@
+"""The life of an inbox entry, as it is stored and as people ask for it.
+
+Invariant: recorded → delivered → admitted{turn} → settled | failed | undeliverable{reason} | superseded{by}; blocked stands between the last two
+until somebody decides. Recorded and delivered are one moment here: the event and its entry are written by one script.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from wakeline.values import from_json
+from wakeline.wakes.wake import wake_id
+
+EntryState = Literal["delivered", "admitted", "settled", "failed", "blocked", "undeliverable", "superseded"]
+REASONS = {
+    "target_gone": "its session was deleted",
+    "not_admissible": "the agent takes no entries of its kind",
+    "expired": "nobody opened its session in time",
+    "retargeted": "its process was given another session before this one was opened",
+}
+"""Why an entry is undeliverable, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """One entry of a session's inbox, and what became of it; times in ms.
+
+    ``error`` is how the turn that had it failed (a JSON object), ``by`` the entry that took its place, ``swallowed_wakes`` the
+    events (``<process id>#<sequence>``, the first ones) of the wakes that coalesced into it.
+    """
+
+    session_id: str
+    n: int
+    kind: str
+    state: EntryState
+    input: Any
+    recorded_ms: int
+    turn: str | None = None
+    admitted_ms: int | None = None
+    ended_ms: int | None = None
+    reason: str | None = None
+    error: dict[str, Any] | None = None
+    by: int | None = None
+    name: str | None = None
+    process_id: str | None = None
+    event_type: str | None = None
+    sequence: int | None = None
+    wake_id: str | None = None
+    swallowed: int = 0
+    swallowed_wakes: tuple[str, ...] = ()
+
+
+def entry_of(session_id: str, n: int, body: str, state: str, *, swallowed: int = 0, error: str = "", swallowed_wakes: str = "") -> InboxEntry:
+    """An entry from what is stored of it."""
+    data = cast("dict[str, Any]", from_json(body))
+    verb, *rest = state.split(" ")
+    if verb not in get_args(EntryState):
+        raise AssertionError(f"an entry is {state!r}, which no reader knows")
+    turn = rest[0] if verb in ("admitted", "settled", "failed", "blocked") else None
+    admitted = rest[1] if verb == "admitted" else rest[2] if turn and len(rest) > 2 else ""
+    process_id = data.get("process_id")
+    return InboxEntry(
+        session_id,
+        n,
+        data["kind"],
+        cast("EntryState", verb),
+        data.get("input"),
+        data.get("at_ms", 0),
+        turn,
+        int(admitted) if admitted else None,
+        int(rest[1]) if verb not in ("delivered", "admitted") else None,
+        rest[0] if verb == "undeliverable" else None,
+        cast("dict[str, Any]", from_json(error)) if error else None,
+        int(rest[0]) if verb == "superseded" else None,
+        data.get("name"),
+        process_id,
+        data.get("event_type"),
+        data.get("sequence"),
+        wake_id(session_id, process_id, data["incarnation"], data["sequence"]) if process_id else None,
+        swallowed,
+        tuple(swallowed_wakes.split()),
+    )
+
+
+def explain(entry: InboxEntry) -> str:
+    """Why an agent did, or did not, wake for an entry: one sentence, with what to do where something is to be done."""
+    address = f"{entry.session_id}#{entry.n}"
+    match entry.state:
+        case "delivered":
+            return "it waits in the inbox"
+        case "admitted":
+            return f"turn {entry.turn} has it"
+        case "settled":
+            return f"turn {entry.turn} read it and ended"
+        case "failed":
+            return f"turn {entry.turn} failed over it{_error(entry)}; offer it again with `wakeline redrive {address}`"
+        case "blocked":
+            ways_out = f"`wakeline redrive {address}`, or `wakeline skip {entry.session_id}`"
+            return f"turn {entry.turn} failed over it{_error(entry)}, and its session stands still: {ways_out}"
+        case "undeliverable":
+            way_out = "" if entry.reason == "target_gone" else f"; offer it again with `wakeline redrive {address}`"
+            return f"undeliverable: {REASONS.get(str(entry.reason), str(entry.reason))}{way_out}"
+        case "superseded":
+            return f"it was offered again, as entry {entry.by}"
+
+
+def _error(entry: InboxEntry) -> str:
+    # An abandoned turn has evidence, no code.
+    return f" ({entry.error['code']}: {entry.error['message']})" if entry.error and "code" in entry.error else ""

@@ -1,0 +1,24 @@
+-- Purpose: delete a session for ever: its turn ends, its entries are undeliverable, its handles and data go, its id stays used.
+-- Include: base doorbell process slots sessions lifecycle
+-- ARGV: sid
+-- Reply: {'deleted', deleted at, orphaned [pid]*, preserved [pid]*} (live processes it held: held by nobody now, held by others) | {'gone', sid, deleted at}
+--       | {'absent'} (never used: nothing to do)
+-- Atomic because an entry, a turn or a wait that a deleted session left behind would wait for ever (races 8, 10, 11).
+local head = ns .. 'sess:' .. a.sid
+local s = fields(head, 'turn', 'gone', 'n')
+if s.gone then return { 'gone', a.sid, s.gone } end
+if call('EXISTS', head) == 0 then return { 'absent' } end
+call('HSET', head, 'gone', int(now))
+if s.turn then
+  local p = load(s.turn)
+  if p.st and not ENDED[p.st] then
+    if p.st == 'running' and p.ow then hint(p.ow, 'lost ' .. s.turn) end
+    finish(s.turn, p, 'cancelled', '{"type":"cancelled","message":"its session was deleted"}')
+  end
+end
+call('HDEL', head, 'q', 'salt', 'rev', 'ca', 'turn', 'tn', 'hn', 'fr', 'fo', 'blk', 'half', 'hw', 'ic', 'df', 'dl')
+call('ZREM', ns .. 'idx:sessions', a.sid)
+call('ZREM', ns .. 'timers', 'w:' .. a.sid)
+call('UNLINK', ns .. 'state:' .. a.sid, ns .. 'hist:' .. a.sid)
+local orphaned, preserved = clear_session(a.sid)
+return { 'deleted', int(now), orphaned, preserved }

@@ -1,0 +1,86 @@
+"""Short words for what the tests of sessions do to a world of the contract: send, take a turn, end it, look.
+
+Invariant: a turn's end is the script that a worker sends, under the fence of its claim.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from wakeline.sessions.admission import AdmissionPolicy
+from wakeline.sessions.life import InboxEntry
+from wakeline.store import entries, fleet, processes, sessions
+from wakeline.store.processes import TurnCommit
+from wakeline.store.runs import Claim
+from wakeline.values import to_json
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import World
+
+CHAT = "chat/1"
+NOTHING = '{"type":"success","value":null}'
+FAILED = '{"type":"failure","class":"execution","code":"broken","message":"it raised"}'
+
+
+def policy_is(world: World, agent: str = "chat", **over: Any) -> AdmissionPolicy:
+    """From now on the agent's turns take this."""
+    policy = AdmissionPolicy(**over)
+    world.do(fleet.register_owner("o_1", [world.namespace], lease_ms=5_000, agents={agent: policy.wire()}))
+    return policy
+
+
+def send(world: World, *texts: str, to: str = CHAT) -> None:
+    """Inputs of a user, one entry each."""
+    for text in texts:
+        world.do(sessions.send(world.session(to), to_json({"kind": "input", "input": text, "at_ms": world.clock.now_ms()})))
+
+
+def command(world: World, name: str, to: str = CHAT) -> None:
+    """A command."""
+    body = to_json({"kind": "command", "name": name, "input": None, "at_ms": world.clock.now_ms()})
+    world.do(sessions.send(world.session(to), body, kind="command"))
+
+
+def source(world: World, pid: str = "x", wake: str = CHAT) -> None:
+    """Work elsewhere whose wakes go to the session."""
+    world.start(pid, kind="external", wake=wake, wake_target={"session_id": wake})
+
+
+def turn(world: World, owner: str = "o_1", *, most: int = 256, to: str = CHAT) -> tuple[Claim, list[str]]:
+    """A worker takes the session's turn: its claim, and the texts of its batch."""
+    world.worker(owner)
+    claims = world.take(owner)
+    assert len(claims) == 1, f"{len(claims)} turns to take"
+    batch = world.do(sessions.admit(claims[0].fence, to, most))
+    return claims[0], [json.loads(entry.body)["input"] for entry in batch.entries]
+
+
+def commit(world: World, claim: Claim, to: str = CHAT, **over: Any) -> None:
+    """The turn ends well."""
+    revision = world.do(sessions.read(to)).head["rev"]
+    world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(to, revision, **over)))
+
+
+def fail(world: World, claim: Claim, attempts: int = 5) -> None:
+    """The turn raises until its attempts are used up."""
+    for left in range(attempts - 1, -1, -1):
+        done = world.do(processes.release(claim.fence, attempt=True, output=FAILED))
+        assert done == ("released" if left else "exhausted")
+        if left:
+            (claim,) = world.take()
+
+
+def inbox(world: World, session_id: str = CHAT) -> list[InboxEntry]:
+    """Its entries, by number."""
+    return list(world.do(entries.look(session_id, limit=1000)).entries)
+
+
+def states(world: World, session_id: str = CHAT) -> list[tuple[Any, str]]:
+    """(input, state) of each entry."""
+    return [(entry.input, entry.state) for entry in inbox(world, session_id)]
+
+
+def head(world: World, session_id: str = CHAT) -> dict[str, str]:
+    """The session's head."""
+    return dict(world.do(entries.look(session_id, limit=0)).head)

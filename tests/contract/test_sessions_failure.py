@@ -1,0 +1,219 @@
+"""Turns that fail: retried, halved until the poisonous entry stands alone, which is settled as failed or blocks; nothing waits behind it for ever."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from wakeline.errors import EntryNotFound, RedriveRefused
+from wakeline.sessions.admission import Entry
+from wakeline.sessions.commit import isolate
+from wakeline.store import entries, fleet, processes, runs, sessions
+
+from tests.contract.session_world import CHAT, FAILED, commit, fail, head, inbox, policy_is, send, source, states, turn
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import World
+
+
+def work_off(world: World, poison: set[str], *, most: int = 60) -> list[list[str]]:
+    """Turns fail with what is poisonous and end well with the rest, until nothing is left to take; the batches of all turns."""
+    batches: list[list[str]] = []
+    world.worker()
+    while claims := world.take():
+        assert len(batches) < most, "it never comes to rest"
+        batch = world.do(sessions.admit(claims[0].fence, CHAT, 256))
+        texts = [json.loads(entry.body)["input"] for entry in batch.entries]
+        batches.append(texts)
+        if poison & set(texts):
+            fail(world, claims[0])
+        else:
+            commit(world, claims[0])
+    return batches
+
+
+def test_a_batch_that_fails_is_halved_until_the_poisonous_entry_stands_alone(world: World) -> None:
+    send(world, "a", "b", "poison", "d", "e")
+    batches = work_off(world, {"poison"})
+    assert batches == [["a", "b", "poison", "d", "e"], ["a", "b"], ["poison", "d"], ["poison"], ["d", "e"]]
+    assert states(world) == [("a", "settled"), ("b", "settled"), ("poison", "failed"), ("d", "settled"), ("e", "settled")]
+
+
+def test_the_failed_entry_says_with_what_its_turn_failed_and_when(world: World) -> None:
+    send(world, "poison")
+    world.clock.advance("1s")
+    claim, _ = turn(world)
+    world.clock.advance("1s")
+    fail(world, claim)
+    (entry,) = inbox(world)
+    assert (entry.state, entry.turn, entry.recorded_ms, entry.admitted_ms, entry.ended_ms) == (
+        "failed",
+        claim.process_id,
+        1_700_000_000_000,
+        1_700_000_001_000,
+        1_700_000_002_000,
+    )
+    assert entry.error == {"type": "failure", "class": "execution", "code": "broken", "message": "it raised"}
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(count=st.integers(1, 12), poison=st.sets(st.integers(0, 11)))
+def test_every_entry_is_settled_in_order_and_only_the_poisonous_ones_fail(fresh: Any, count: int, poison: set[int]) -> None:
+    world = fresh()
+    texts = [str(i) for i in range(count)]
+    bad = {text for text in texts if int(text) in poison}
+    send(world, *texts)
+    batches = work_off(world, bad, most=count * 8)
+    assert states(world) == [(text, "failed" if text in bad else "settled") for text in texts]
+    ended = [text for batch in batches for text in batch if not bad & set(batch) or len(batch) == 1]
+    assert ended == texts
+    world.store.close()
+
+
+def test_the_script_halves_as_the_pure_rule_says(world: World) -> None:
+    texts = [str(i) for i in range(9)]
+    send(world, *texts)
+    batch = [Entry(n, "input") for n in range(1, 10)]
+    while len(batch) > 1:
+        claim, found = turn(world)
+        assert found == [texts[entry.n - 1] for entry in batch]
+        fail(world, claim)
+        batch = isolate(batch)
+
+
+def test_what_arrives_while_a_batch_is_halved_waits_its_turn(world: World) -> None:
+    send(world, "a", "poison")
+    claim, _ = turn(world)
+    send(world, "late")
+    fail(world, claim)
+    assert work_off(world, {"poison"}) == [["a"], ["poison"], ["late"]]
+
+
+def test_a_turn_that_kills_its_workers_is_halved_too(world: World) -> None:
+    send(world, "a", "b")
+    claim, _ = turn(world)
+    for n in range(11):
+        world.do(fleet.reap(claim.fence.owner))
+        if world.status(claim.process_id) == "queued":
+            (claim,) = world.take(world.worker(f"w{n}"))
+    assert world.status(claim.process_id) == "abandoned"
+    assert states(world) == [("a", "delivered"), ("b", "delivered")]
+    _, texts = turn(world)
+    assert texts == ["a"]
+
+
+def test_attempts_are_those_of_the_agent(world: World) -> None:
+    policy_is(world, max_attempts=2)
+    send(world, "poison")
+    claim, _ = turn(world)
+    fail(world, claim, attempts=2)
+    assert states(world) == [("poison", "failed")]
+
+
+# -- block
+
+
+def blocked(world: World) -> None:
+    policy_is(world, on_failure="block")
+    send(world, "poison", "next")
+    claim, _ = turn(world)
+    fail(world, claim)
+    claim, texts = turn(world)
+    assert texts == ["poison"]
+    fail(world, claim)
+
+
+def test_a_session_that_is_to_block_stands_still_in_sight(world: World) -> None:
+    blocked(world)
+    assert states(world) == [("poison", "blocked"), ("next", "delivered")]
+    assert world.take() == ()
+    send(world, "more")
+    assert world.take() == ()
+    assert head(world)["blk"] == "1"
+    assert world.go(world.service.sessions.inspect(CHAT)).status == "blocked"
+    assert "redrive chat/1" in world.go(world.service.sessions.why(CHAT, None))
+
+
+def test_redrive_offers_the_blocking_entry_again_alone(world: World) -> None:
+    blocked(world)
+    assert world.go(world.service.sessions.redrive(CHAT, None)) == 1
+    claim, texts = turn(world)
+    assert texts == ["poison"]
+    commit(world, claim)
+    _, texts = turn(world)
+    assert texts == ["next"]
+
+
+def test_skip_fails_the_blocking_entry_and_goes_on(world: World) -> None:
+    blocked(world)
+    assert world.go(world.service.sessions.skip(CHAT)) == 1
+    assert states(world) == [("poison", "failed"), ("next", "delivered")]
+    _, texts = turn(world)
+    assert texts == ["next"]
+
+
+def test_nothing_blocks_a_session_that_goes_on(world: World) -> None:
+    send(world, "a")
+    for verb in (world.service.sessions.skip(CHAT), world.service.sessions.redrive(CHAT, None)):
+        with pytest.raises(RedriveRefused):
+            world.go(verb)
+
+
+# -- redrive
+
+
+def test_a_failed_entry_is_offered_again_as_a_new_one(world: World) -> None:
+    send(world, "poison")
+    claim, _ = turn(world)
+    fail(world, claim)
+    assert [(e.session_id, e.n, e.state) for e in world.go(world.service.sessions.undeliverable(10))] == [(CHAT, 1, "failed")]
+    assert world.do(entries.redrive(CHAT, 1)) == 2
+    assert world.do(entries.redrive(CHAT, 1)) == 2
+    first, second = inbox(world)
+    assert (first.state, first.by, second.state, second.input) == ("superseded", 2, "delivered", "poison")
+    assert world.go(world.service.sessions.undeliverable(10)) == []
+    claim, texts = turn(world)
+    assert texts == ["poison"]
+    commit(world, claim)
+    assert states(world) == [("poison", "superseded"), ("poison", "settled")]
+
+
+def test_what_was_settled_is_not_offered_again(world: World) -> None:
+    send(world, "a")
+    claim, _ = turn(world)
+    commit(world, claim)
+    with pytest.raises(RedriveRefused, match="is settled"):
+        world.do(entries.redrive(CHAT, 1))
+    with pytest.raises(EntryNotFound):
+        world.do(entries.redrive(CHAT, 9))
+
+
+# -- cancel
+
+
+def test_a_cancelled_turn_settles_its_entries_and_its_open_question_takes_no_answer(world: World) -> None:
+    source(world)
+    world.emit("x", "wake", "first")
+    claim, _ = turn(world)
+    world.open(claim.fence, runs.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
+    world.do(processes.park(claim.fence, ["ask"], "{}"))
+    world.emit("x", "wake", "second")
+    world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
+    world.clock.advance("10s")
+    world.tick()
+    assert world.status(claim.process_id) == "cancelled"
+    assert states(world) == [("first", "settled"), ("second", "delivered")]
+    answer = world.do(runs.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}'))
+    assert answer.unknown
+    _, texts = turn(world)
+    assert texts == ["second"]
+
+
+def test_a_failure_that_is_no_exhaustion_halves_as_well(world: World) -> None:
+    send(world, "a", "b")
+    claim, _ = turn(world)
+    world.do(processes.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
+    assert states(world) == [("a", "delivered"), ("b", "delivered")]

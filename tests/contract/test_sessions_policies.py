@@ -1,0 +1,332 @@
+"""What an agent's turns take, and what an arrival does to a turn: next turn, early, interrupt, debounce; commands, frames."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from wakeline.processes.lease import Fence
+from wakeline.store import fleet, processes, runs, sessions
+from wakeline.store.processes import Effect, Row
+
+from tests.contract.session_world import CHAT, command, commit, fail, head, inbox, policy_is, send, source, states, turn
+
+if TYPE_CHECKING:
+    from tests.contract.conftest import World
+
+CANCELLED = '{"type":"cancelled","message":"interrupted"}'
+
+
+def offered(world: World, fence: Fence, key: str = "arrivals:1") -> list[str]:
+    """The texts of what is offered to a running turn under a replay key."""
+    found = world.do(sessions.arrivals(Effect(fence, Row(key, '{"o":', after="}")), CHAT, 256))
+    return [body["input"] for _, body, _ in json.loads(found)]
+
+
+# -- which entries
+
+
+def test_a_command_is_alone_in_its_turn(world: World) -> None:
+    send(world, "a", "b")
+    command(world, "reset")
+    send(world, "c")
+    batches: list[int] = []
+    for _ in range(3):
+        claim, texts = turn(world)
+        batches.append(len(texts))
+        commit(world, claim)
+    assert batches == [2, 1, 1]
+    assert [(e.n, e.kind, e.name) for e in inbox(world) if e.kind == "command"] == [(3, "command", "reset")]
+
+
+def test_one_at_a_time_is_one_entry_a_turn(world: World) -> None:
+    policy_is(world, max_entries=1)
+    send(world, "a", "b")
+    claim, texts = turn(world, most=1)
+    assert texts == ["a"]
+    commit(world, claim)
+    _, texts = turn(world, most=1)
+    assert texts == ["b"]
+
+
+def test_what_no_policy_admits_is_undeliverable_and_starts_no_turn(world: World) -> None:
+    policy_is(world, kinds=frozenset({"wake"}))
+    send(world, "hello")
+    assert [(e.state, e.reason) for e in inbox(world)] == [("undeliverable", "not_admissible")]
+    assert world.take() == ()
+    assert [e.input for e in world.go(world.service.sessions.undeliverable(10))] == ["hello"]
+
+
+def test_what_the_next_release_does_not_admit_is_undeliverable_and_keeps_no_turn(world: World) -> None:
+    source(world)
+    send(world, "old")
+    world.emit("x", "wake", "told")
+    policy = policy_is(world, kinds=frozenset({"wake"}))
+    (claim,) = world.take()
+    batch = world.do(sessions.admit(claim.fence, CHAT, 256, policy))
+    assert [json.loads(e.body)["input"] for e in batch.entries] == ["told"]
+    assert states(world) == [("old", "undeliverable"), ("told", "admitted")]
+
+
+def test_an_end_passes_over_what_is_not_admitted_and_releases(world: World) -> None:
+    send(world, "a")
+    claim, _ = turn(world)
+    send(world, *(str(i) for i in range(300)))
+    policy_is(world, kinds=frozenset({"wake"}))
+    commit(world, claim)
+    world.tick()
+    assert {e.state for e in inbox(world)[1:]} == {"undeliverable"}
+    assert world.take() == ()
+    assert "turn" not in head(world)
+
+
+def test_an_entry_that_is_not_admitted_is_redriven_once_the_agent_takes_its_kind(world: World) -> None:
+    policy_is(world, kinds=frozenset({"wake"}))
+    send(world, "hello")
+    policy_is(world)
+    world.go(world.service.sessions.redrive(CHAT, 1))
+    _, texts = turn(world)
+    assert texts == ["hello"]
+
+
+# -- early
+
+
+def test_an_arrival_is_offered_to_the_running_turn_when_it_asks(world: World) -> None:
+    policy_is(world, on_arrival="early")
+    send(world, "first")
+    claim, _ = turn(world)
+    assert offered(world, claim.fence) == []
+    send(world, "second")
+    assert states(world) == [("first", "admitted"), ("second", "delivered")]
+    assert offered(world, claim.fence, "arrivals:2") == ["second"]
+    assert states(world) == [("first", "admitted"), ("second", "admitted")]
+    commit(world, claim)
+    assert states(world) == [("first", "settled"), ("second", "settled")]
+    assert world.take() == ()
+
+
+def test_an_early_entry_is_recorded_with_its_place_and_seen_by_the_next_run(world: World) -> None:
+    policy_is(world, on_arrival="early")
+    send(world, "first")
+    claim, _ = turn(world)
+    send(world, "second")
+    assert offered(world, claim.fence) == ["second"]
+    assert offered(world, claim.fence) == ["second"]
+    world.lose("o_1")
+    again, texts = turn(world, "o_2")
+    assert texts == ["first"]
+    assert json.loads(again.journal["arrivals:1"])["o"][0][1]["input"] == "second"
+    commit(world, again)
+    assert states(world) == [("first", "settled"), ("second", "settled")]
+
+
+def test_a_command_comes_neither_early_nor_is_it_passed(world: World) -> None:
+    send(world, "first")
+    claim, _ = turn(world)
+    command(world, "reset")
+    send(world, "behind")
+    assert offered(world, claim.fence) == []
+
+
+def test_early_entries_fail_and_are_halved_with_their_turn(world: World) -> None:
+    send(world, "first")
+    claim, _ = turn(world)
+    send(world, "second")
+    assert offered(world, claim.fence) == ["second"]
+    fail(world, claim)
+    assert states(world) == [("first", "delivered"), ("second", "delivered")]
+
+
+# -- interrupt
+
+
+def cancelled(world: World, fence: Fence) -> None:
+    world.do(processes.finish(fence.process_id, "cancelled", CANCELLED, fence=fence))
+
+
+def test_an_arrival_cancels_the_running_turn_and_the_next_takes_all(world: World) -> None:
+    policy_is(world, on_arrival="interrupt")
+    send(world, "first")
+    claim, _ = turn(world)
+    send(world, "second")
+    assert world.do(runs.read_slots(claim.fence, []))[0]
+    cancelled(world, claim.fence)
+    assert states(world) == [("first", "delivered"), ("second", "delivered")]
+    claim, texts = turn(world)
+    assert texts == ["first", "second"]
+    commit(world, claim)
+    assert states(world) == [("first", "settled"), ("second", "settled")]
+
+
+def test_an_interrupted_turn_that_does_not_listen_ends_with_its_grace(world: World) -> None:
+    policy_is(world, on_arrival="interrupt")
+    send(world, "first")
+    turn(world)
+    send(world, "second")
+    world.clock.advance("10s")
+    world.tick()
+    _, texts = turn(world, "o_2")
+    assert texts == ["first", "second"]
+
+
+def test_a_turn_that_ends_before_it_notices_settles_what_it_had(world: World) -> None:
+    policy_is(world, on_arrival="interrupt")
+    send(world, "first")
+    claim, _ = turn(world)
+    send(world, "second")
+    commit(world, claim)
+    assert states(world) == [("first", "settled"), ("second", "delivered")]
+
+
+def test_a_turn_whose_entries_were_interrupted_three_times_is_left_alone(world: World) -> None:
+    policy_is(world, on_arrival="interrupt")
+    send(world, "0")
+    for n in range(1, 4):
+        claim, texts = turn(world)
+        assert len(texts) == n
+        send(world, str(n))
+        cancelled(world, claim.fence)
+    claim, texts = turn(world)
+    assert texts == ["0", "1", "2", "3"]
+    send(world, "4")
+    assert not world.do(runs.read_slots(claim.fence, []))[0]
+    commit(world, claim)
+    claim, texts = turn(world)
+    assert texts == ["4"]
+    send(world, "5")
+    assert world.do(runs.read_slots(claim.fence, []))[0]
+
+
+def test_a_turn_that_has_not_begun_is_not_interrupted(world: World) -> None:
+    policy_is(world, on_arrival="interrupt")
+    send(world, "first", "second")
+    _, texts = turn(world)
+    assert texts == ["first", "second"]
+
+
+# -- debounce
+
+
+def ready(world: World) -> bool:
+    world.tick()
+    return world.status(head(world)["turn"]) == "queued" and bool(world.store.client.llen(f"{{{world.namespace}}}:rq:queue:{world.namespace}"))
+
+
+def test_a_turn_waits_for_more_and_at_most_so_long(world: World) -> None:
+    policy_is(world, debounce_ms=200, debounce_max_ms=500)
+    send(world, "0")
+    for n in range(1, 4):
+        world.clock.advance("150ms")
+        assert not ready(world)
+        send(world, str(n))
+    world.clock.advance("49ms")
+    assert not ready(world)
+    world.clock.advance("1ms")
+    assert ready(world)
+    _, texts = turn(world)
+    assert texts == ["0", "1", "2", "3"]
+
+
+def test_a_turn_waits_so_long_after_the_last_arrival(world: World) -> None:
+    policy_is(world, debounce_ms=200, debounce_max_ms=5_000)
+    send(world, "0")
+    world.clock.advance("199ms")
+    assert not ready(world)
+    send(world, "1")
+    world.clock.advance("199ms")
+    assert not ready(world)
+    world.clock.advance("1ms")
+    assert ready(world)
+
+
+def test_what_waited_through_a_turn_has_waited(world: World) -> None:
+    policy_is(world, debounce_ms=200, debounce_max_ms=500)
+    send(world, "0")
+    world.clock.advance("200ms")
+    world.tick()
+    claim, _ = turn(world)
+    send(world, "1")
+    world.clock.advance("1s")
+    commit(world, claim)
+    _, texts = turn(world)
+    assert texts == ["1"]
+
+
+def test_a_turn_that_was_put_off_after_a_failure_is_not_put_off_by_arrivals(world: World) -> None:
+    policy_is(world, debounce_ms=200, debounce_max_ms=500)
+    send(world, "0")
+    world.clock.advance("200ms")
+    world.tick()
+    claim, _ = turn(world)
+    world.do(processes.release(claim.fence, attempt=True, delay_ms=1_000))
+    send(world, "1")
+    world.clock.advance("999ms")
+    assert not ready(world)
+    world.clock.advance("1ms")
+    assert ready(world)
+
+
+# -- frames
+
+
+def test_a_turn_ends_in_another_frame_and_its_first_turn_follows_in_the_same_step(world: World) -> None:
+    send(world, "plan")
+    claim, _ = turn(world)
+    commit(world, claim, history=['{"role":"agent","content":"a plan"}'], frame="doing", follow='"do it"')
+    assert head(world)["fr"] == "doing"
+    (follow,) = inbox(world)[1:]
+    assert (follow.input, follow.state, follow.process_id, follow.event_type) == ("do it", "delivered", claim.process_id, "process.completed")
+    again, texts = turn(world)
+    batch = world.do(sessions.admit(again.fence, CHAT, 256))
+    assert (texts, batch.frame, batch.follow_ons) == (["do it"], "doing", 1)
+    commit(world, again, history=['{"role":"agent","content":"done"}'])
+    assert world.do(sessions.frames(CHAT)) == {"doing": 1_700_000_000_000}
+    assert [json.loads(m)["content"] for _, m, _ in world.do(sessions.read(CHAT, frame="doing")).history] == ["done"]
+    assert [json.loads(m)["content"] for _, m, _ in world.do(sessions.read(CHAT, frame="")).history] == ["a plan"]
+    assert len(world.do(sessions.read(CHAT)).history) == 2
+
+
+def test_a_commit_whose_reply_was_lost_follows_once(world: World) -> None:
+    send(world, "plan")
+    claim, _ = turn(world)
+    commit_call = processes.finish(
+        claim.process_id,
+        "completed",
+        '{"type":"success","value":null}',
+        fence=claim.fence,
+        turn=processes.TurnCommit(CHAT, "0", frame="f", follow='"go"'),
+    )
+    assert world.do(commit_call) == world.do(commit_call)
+    assert [e.input for e in inbox(world)] == ["plan", "go"]
+
+
+def test_a_turn_without_a_switch_ends_the_row_of_them(world: World) -> None:
+    send(world, "plan")
+    claim, _ = turn(world)
+    commit(world, claim, frame="f", follow='"go"')
+    claim, _ = turn(world)
+    commit(world, claim)
+    send(world, "more")
+    claim, _ = turn(world)
+    assert world.do(sessions.admit(claim.fence, CHAT, 256)).follow_ons == 0
+
+
+# -- what a coalesced wake leaves
+
+
+def test_a_swallowed_wake_is_named_by_the_entry_that_took_its_place(world: World) -> None:
+    source(world)
+    for text in ("one", "two", "three"):
+        world.append("x", "wake", {"text": text}, wake=processes.WakeText(text, same="k"))
+    (entry,) = inbox(world)
+    assert (entry.input, entry.sequence, entry.swallowed, entry.swallowed_wakes) == ("three", 3, 2, ("x#1", "x#2"))
+
+
+@pytest.mark.parametrize("agents", [{"chat": ""}, None])
+def test_a_release_with_the_defaults_takes_back_what_the_one_before_said(world: World, agents: dict[str, str] | None) -> None:
+    policy_is(world, kinds=frozenset({"wake"}))
+    world.do(fleet.register_owner("o_2", [world.namespace], lease_ms=5_000, agents=agents))
+    send(world, "hello")
+    assert states(world) == [("hello", "undeliverable" if agents is None else "delivered")]

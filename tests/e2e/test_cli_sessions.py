@@ -1,0 +1,69 @@
+"""The command line on sessions: show, create, delete, why, redrive, skip."""
+
+from __future__ import annotations
+
+import pytest
+from wakeline.store import fleet, processes, sessions
+
+from tests.e2e.shop import Shop
+
+FAILED = '{"type":"failure","class":"execution","code":"broken","message":"it raised"}'
+
+
+def failed_turn(shop: Shop, policy: str = "") -> None:
+    """An entry whose turn failed for good."""
+    store = shop.app.store
+    store.execute(fleet.register_owner("o1", ["shop"], lease_ms=60_000, agents={"clerk": policy}))
+    shop.text("send", "clerk/u1", "poison")
+    (claim,) = store.execute(fleet.take("o1", "r1", ["shop"], 1, lease_ms=60_000)).claims
+    store.execute(sessions.admit(claim.fence, "clerk/u1", 256))
+    store.execute(processes.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
+
+
+def test_a_session_is_created_shown_and_deleted(shop: Shop) -> None:
+    assert shop.json("session", "clerk/u1", "--create")["status"] == "idle"
+    shown = shop.text("session", "clerk/u1").splitlines()
+    assert {"id: clerk/u1", "status: idle", "the session has nothing to read"} <= set(shown)
+    assert shop.json("session", "clerk/u1", "--delete") == {"session": "clerk/u1", "deleted": True, "orphaned": [], "preserved": []}
+    assert shop.text("session", "clerk/u1", "--delete") == "clerk/u1 was not there, or deleted before\n"
+    assert shop.json("session", "clerk/u1")["status"] == "deleted"
+    refused = shop.run("send", "clerk/u1", "hello")
+    assert (refused.exit_code, "never used again" in refused.stderr) == (3, True)
+
+
+def test_a_session_of_nobody_is_not_made_by_a_typing_error(shop: Shop) -> None:
+    assert shop.run("session", "clark/u1", "--create").exit_code == 2
+    assert shop.run("session", "clark/u1").exit_code == 3
+    assert shop.run("session", "clerk/u1", "--create", "--delete").exit_code == 2
+
+
+def test_why_says_what_became_of_an_entry_and_redrive_offers_it_again(shop: Shop) -> None:
+    failed_turn(shop)
+    assert "(broken: it raised); offer it again with `wakeline redrive clerk/u1#1`" in shop.text("why", "clerk/u1#1")
+    (row,) = shop.json("wakes", "--undeliverable")
+    assert (row["session"], row["n"], row["state"], row["reason"]) == ("clerk/u1", 1, "failed", "failed: it raised")
+    assert shop.json("redrive", "clerk/u1#1") == {"session": "clerk/u1", "entry": 2}
+    assert shop.text("why", "clerk/u1#1") == "it was offered again, as entry 2\n"
+    assert shop.json("wakes", "--undeliverable") == []
+    shop.work()
+    assert shop.text("why", "clerk/u1") == "the session has nothing to read\n"
+
+
+@pytest.mark.parametrize("words", [("redrive", "clerk/u1"), ("skip", "clerk/u1")], ids=" ".join)
+def test_a_blocked_session_goes_on_when_told(shop: Shop, words: tuple[str, ...]) -> None:
+    failed_turn(shop, '{"f":"b"}')
+    assert shop.json("session", "clerk/u1")["status"] == "blocked"
+    assert shop.json(*words)["entry"] == 1
+    shop.work()
+    assert shop.json("session", "clerk/u1")["status"] == "idle"
+
+
+@pytest.mark.parametrize("address", ["clerk", "clerk/u1#", "clerk/u1#x", "clerk/u1#0", "clerk/u1#-1", "clerk/u1#1#2"])
+def test_an_address_that_is_none_is_refused(shop: Shop, address: str) -> None:
+    assert shop.run("why", address).exit_code == 2
+
+
+def test_what_is_not_there_is_said_so(shop: Shop) -> None:
+    shop.text("session", "clerk/u1", "--create")
+    assert shop.run("why", "clerk/u1#7").exit_code == 3
+    assert shop.run("redrive", "clerk/u1").exit_code == 1
