@@ -12,9 +12,9 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("processes-1-110", "processes-111-235", "effects")
+TABLES = ("processes-1-110", "processes-111-235", "effects", "wakes")
 PREFIXES = ("differs: ", "does not apply: ", "open: ")
-ROW = re.compile(r"^\| ([PE][0-9]+) \| (\S.*) \| (\S.*) \|$")
+ROW = re.compile(r"^\| ([PEW][0-9]+) \| (\S.*) \| (\S.*) \|$")
 NAMED = re.compile(r"^(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)$")
 SHORTEST_REASON = len("see P75")
 
@@ -47,7 +47,7 @@ def read(text: str, table: str = "") -> list[Row]:
         if match := ROW.match(line):
             found.append(Row(table, match[1], match[2], match[3]))
         else:
-            assert not re.match(r"\|\s*[PE][0-9]", line), f"{table}: cannot read {line!r}"
+            assert not re.match(r"\|\s*[PEW][0-9]", line), f"{table}: cannot read {line!r}"
     return found
 
 
@@ -69,7 +69,7 @@ def collected() -> frozenset[tuple[str, str]]:
     return frozenset(re.findall(r"^(tests/[^:\s]+\.py)::(test_\w+)", done.stdout, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("letter", "last"), [("P", 235), ("E", 93)])
+@pytest.mark.parametrize(("letter", "last"), [("P", 235), ("E", 93), ("W", 36)])
 def test_every_number_has_exactly_one_row_in_order(letter: str, last: int) -> None:
     numbers = [int(row.number[1:]) for row in rows() if row.number[0] == letter]
     assert numbers == list(range(1, last + 1))

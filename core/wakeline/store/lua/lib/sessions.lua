@@ -131,7 +131,7 @@ local function deliver(sid, kind, body, same)
   local bodies, head = ns .. 'wakes:' .. sid, ns .. 'sess:' .. sid
   local s = fields(head, 'ag', 'turn', 'gone', 'ic')
   local pending = same and call('HGET', bodies, 'co:' .. same)
-  if pending and state_of(sid, pending) == 'delivered' then
+  if pending then
     swallow(bodies, pending, body)
     arrived(sid, s)
     return pending
