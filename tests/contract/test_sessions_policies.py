@@ -130,6 +130,13 @@ def test_a_command_comes_neither_early_nor_is_it_passed(world: World) -> None:
     assert offered(world, claim.fence) == []
 
 
+def test_nothing_joins_the_turn_of_a_command(world: World) -> None:
+    command(world, "reset")
+    claim, _ = turn(world)
+    send(world, "late")
+    assert offered(world, claim.fence) == []
+
+
 def test_early_entries_fail_and_are_halved_with_their_turn(world: World) -> None:
     send(world, "first")
     claim, _ = turn(world)

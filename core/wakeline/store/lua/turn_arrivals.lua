@@ -11,10 +11,11 @@ if written then return { 'arrivals', string.sub(written, #a.row.a + 1, -#a.row.b
 apply_rows(a.pid, p, a.rows)
 local policy, had, out = policy_of(call('HGET', ns .. 'sess:' .. a.sid, 'ag')), batch_of(a.pid), {}
 local numbers, last = {}, had[#had]
+local command = last and string.find(call('HGET', ns .. 'wakes:' .. a.sid, had[1]) or '', '^{"kind":"command"')
 for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. a.sid, last and '(' .. last .. '-0' or '-', '+', 'COUNT', BOUND)) do
   local n, kind = string.match(entry[1], '^%d+'), entry[2][2]
-  -- A command is alone in its turn, so nothing behind it comes early either.
-  if kind == 'command' or #had + #numbers >= a.max then break end
+  -- A command is alone in its turn: nothing joins it, and nothing behind it comes early.
+  if command or kind == 'command' or #had + #numbers >= a.max then break end
   if admits(policy, kind) then
     numbers[#numbers + 1] = n
     admit(a.sid, n, a.pid)
