@@ -1,0 +1,1 @@
+"""A support agent that sleeps between wakes."""

@@ -1,0 +1,80 @@
+"""kill -9 of a real worker at each point between an event and the turn that settles it: every wake has exactly one settled turn.
+
+The points are those of the reference's table of step orders; here event, delivery and doorbell are one step, so a crash is before or after all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import redis
+from wakeline.embedded import PrivateServer
+
+from tests.e2e.shop import APPS
+from tests.e2e.test_races import ROOT, Site, leave
+
+POINTS = [
+    *("job claimed", "job body_started", "job effect_after_run", "job effect_recorded", "job parking", "job parked", "job finishing", "job finished"),
+    *("turn claimed", "turn body_started", "turn admitted", "turn effect_before_run", "turn effect_after_run", "turn effect_recorded"),
+    *("turn wait_opened", "turn parking", "turn parked", "turn finishing", "turn finished"),
+]
+
+
+@pytest.fixture
+def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    settings = {
+        "WAKELINE_REDIS_URL": server.url,
+        "WAKELINE_APP": "wakes_app:app",
+        "WAKELINE_LEASE": "1500ms",
+        "WAKELINE_BEAT": "300ms",
+        "WAKELINE_HOLD": "0",
+        "WAKES_FOLDER": str(tmp_path),
+        "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(APPS))
+    for name in ("wakes_app", "killing"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    before = sys.modules["wakeline.runtime.run"].NullProbe  # type: ignore[attr-defined]
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    notes = tmp_path / "notes"
+    notes.touch()
+    import wakes_app
+
+    module: ModuleType = wakes_app
+    yield Site(module, notes)
+    wakes_app.app.close()
+    sys.modules["wakeline.runtime.run"].NullProbe = before  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_anywhere_between_event_and_commit_costs_no_wake_and_doubles_none(site: Site, point: str) -> None:
+    app = site.app
+    command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "wakes_app:app", "worker", "-n", "1"]
+    running = subprocess.Popen(command, env=os.environ | {"WAKES_KILL": point, "WAKES_WORKER": "1"})
+    try:
+        desk = app.session("desk", "1")
+        handle = app.using(wake=desk).start(site.bodies.job)
+        site.until(lambda: handle.status().status == "completed", "the job ends")
+        site.until(lambda: [entry.state for entry in desk.wakes()] == ["settled", "settled"], "both wakes are settled")
+        site.until(lambda: desk.inspect().status == "idle", "the desk is idle")
+    finally:
+        leave(running)
+    assert (site.notes.parent / "killed").exists(), f"nobody was killed at {point}"
+    texts = ["half", f'job ({handle.id}) completed: "done"']
+    history = desk.history()
+    assert [m.content for m in history if m.role == "wake"] == texts
+    assert [text for m in history if m.role == "agent" for text in m.content] == texts
+    turns = {entry.turn for entry in desk.wakes()}
+    assert len(turns) == int(desk.inspect().revision)
+    # What was recorded was not done again; what died between its effect and its record was, and the other body may have been there too.
+    notes = site.notes.read_text().splitlines()
+    assert (1 if "effect_after_run" in point else 0) <= len(notes) - len(set(notes)) <= 1
