@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from wakeline import App, AsyncCtx
+from wakeline import App, AsyncCtx, AsyncTurn
 
 app = App("bench")
 
@@ -39,3 +39,19 @@ async def waits(ctx: AsyncCtx) -> float:
     """Parks; the time between the signal's sending and its next line, in seconds."""
     sent = await ctx.wait("go", float)
     return time.time() - sent
+
+
+@app.agent("ear")
+async def ear(turn: AsyncTurn) -> float:
+    """How long ago its latest wake was sent, in seconds, at its first line."""
+    return time.time() - float([item.text for item in turn.inbox][-1])
+
+
+@app.agent("sink")
+async def sink(turn: AsyncTurn) -> None:
+    """Reads, and says nothing."""
+
+
+@app.agent("single", one_at_a_time=True)
+async def single(turn: AsyncTurn) -> None:
+    """One entry a turn."""

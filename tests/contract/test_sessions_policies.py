@@ -90,6 +90,30 @@ def test_an_entry_that_is_not_admitted_is_redriven_once_the_agent_takes_its_kind
     assert texts == ["hello"]
 
 
+def test_a_burst_of_a_thousand_wakes_to_an_idle_session_costs_five_turns_at_most(world: World) -> None:
+    source(world)
+    world.emit("x", "wake", "0")
+    claim, texts = turn(world)
+    seen = len(texts)
+    for n in range(1, 1_000):
+        world.append("x", "wake", {"text": str(n)}, wake=processes.WakeText(str(n)))
+    commit(world, claim)
+    turns = 1
+    while claims := world.take():
+        seen += len(world.do(sessions.admit(claims[0].fence, CHAT, 256)).entries)
+        commit(world, claims[0])
+        turns += 1
+    assert (seen, turns) == (1_000, 5)
+
+
+def test_an_idle_session_is_in_nothing_that_is_scanned(world: World) -> None:
+    world.do(sessions.create(world.session(CHAT)))
+    prefix = world.store.address.prefix
+    held = {key.removeprefix(prefix) for key in world.store.client.scan_iter(match=f"{prefix.replace('{', '[{]')}*") if "rq" not in key}
+    assert {key for key in held if CHAT in key} == {f"sess:{CHAT}"}
+    assert not held & {"timers", "todo", "idx:queued", "idx:waiting"}
+
+
 # -- early
 
 
