@@ -272,6 +272,14 @@ def test_a_turn_waits_so_long_after_the_last_arrival(world: World) -> None:
     assert ready(world)
 
 
+def test_an_idle_worker_is_told_of_a_turn_that_is_due_before_its_next_tick(world: World) -> None:
+    policy_is(world, debounce_ms=200, debounce_max_ms=500)
+    world.do(fleet.take("o_1", "idle", [world.namespace], 1, lease_ms=5_000, idle=True))
+    send(world, "0")
+    hints = world.store.client.lrange(f"{world.store.address.prefix}notify:o_1", 0, -1)
+    assert hints == ["timer 1700000000200"]
+
+
 def test_what_waited_through_a_turn_has_waited(world: World) -> None:
     policy_is(world, debounce_ms=200, debounce_max_ms=500)
     send(world, "0")

@@ -225,7 +225,7 @@ def test_sessions_lists_the_latest_first_with_these_keys(shop: Shop) -> None:
     shop.text("send", "clerk/u2", "hello")
     first, second = shop.json("sessions")
     assert (first["id"], second["id"]) == ("clerk/u2", "clerk/u1")
-    assert first == {"id": "clerk/u2", "agent": "clerk", "entries": 1, "pending": 1, "revision": 0, "turn": first["turn"]}
+    assert first == {"id": "clerk/u2", "agent": "clerk", "status": "active", "entries": 1, "pending": 1, "revision": 0, "turn": first["turn"]}
     assert first["turn"].startswith("process:turn:")
     shop.work()
     assert [(row["pending"], row["revision"], row["turn"]) for row in shop.json("sessions")] == [(0, 1, None)] * 2

@@ -276,6 +276,26 @@ async def idle(ctx: AsyncCtx) -> None:
     """A body."""
 
 
+def test_a_process_is_given_another_session_to_wake(app: App) -> None:
+    one, two = app.session("clerk", "1"), app.session("clerk", "2")
+    for session in (one, two):
+        session.create()
+    work = app.external("ci", wake=one)
+    work.emit("wake", "before")
+    work.retarget(two)
+    work.emit("wake", "after")
+    work.retarget(None)
+    work.emit("wake", "nobody hears this")
+    assert [e.input for e in one.wakes()] == ["before"]
+    assert [e.input for e in two.wakes()] == ["after"]
+    assert [e.type for e in work.events()].count("process.retargeted") == 2
+    one.delete()
+    with pytest.raises(SessionDeleted):
+        work.retarget(one)
+    with pytest.raises(InvalidId):
+        work.retarget("end")
+
+
 # -- bad input
 
 

@@ -174,6 +174,9 @@ class WorkerLoop:
         if verb == "bell":
             self._rung.set()
             return
+        if verb == "timer":
+            self.timer(int(rest[0]))
+            return
         run = self._runner.runs.get(rest[-1])
         if run is None:
             return

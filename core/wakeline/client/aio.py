@@ -129,6 +129,10 @@ class AsyncHandle(Generic[R]):
         """Ask it to end; its status now."""
         return await self.client.run(self.client.service.cancel(self.id, reason))
 
+    async def retarget(self, session: WakeTarget | str | None) -> None:
+        """Have it wake another session from now on, or none."""
+        await self.client.run(self.client.service.retarget(self.id, session))
+
     async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[StoredEvent]:
         """Its events after a sequence; ``follow`` goes on until its end."""
         more = True

@@ -11,7 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
-from wakeline.runtime.options import Options
+from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.service import Status
 from wakeline.runtime.starting import bound
 from wakeline.store.processes import StoredEvent
@@ -66,6 +66,10 @@ class Handle(Generic[R]):
     def cancel(self, reason: str = "requested") -> str:
         """Ask it to end; ends it after the grace whatever happens. Its status now."""
         return self.client.run("handle.cancel", self.client.service.cancel(self.id, reason))
+
+    def retarget(self, session: WakeTarget | str | None) -> None:
+        """Have it wake another session from now on, or none. What no session had received yet is undeliverable; what one has stays there."""
+        self.client.run("handle.retarget", self.client.service.retarget(self.id, session))
 
     def events(self, *, after: int = 0, follow: bool = False) -> Iterator[StoredEvent]:
         """Its events after a sequence; ``follow`` goes on until its end."""

@@ -5,6 +5,7 @@ Invariant: pure; every status names what moves the session out of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,13 @@ class SessionReport:
     deleted_ms: int | None
 
 
+def status_of(head: Mapping[str, str]) -> SessionStatus:
+    """What the fields of a session's head mean; without an agent only wakes were addressed to it so far."""
+    if "gone" in head:
+        return "deleted"
+    return "unopened" if "ag" not in head else "blocked" if "blk" in head else "active" if "turn" in head else "idle"
+
+
 def report_of(view: InboxView) -> SessionReport:
     """What an inbox and its head say of the session."""
     head = view.head
@@ -39,12 +47,9 @@ def report_of(view: InboxView) -> SessionReport:
     def number(name: str) -> int | None:
         return int(head[name]) if name in head else None
 
-    status: SessionStatus = (
-        "deleted" if "gone" in head else "unopened" if "ag" not in head else "blocked" if "blk" in head else "active" if "turn" in head else "idle"
-    )
     return SessionReport(
         view.session_id,
-        status,
+        status_of(head),
         head.get("ag"),
         number("rev") or 0,
         head.get("fr"),

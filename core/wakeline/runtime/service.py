@@ -15,7 +15,7 @@ from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
 from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidId, UndeclaredEvent
-from wakeline.names import SIGNAL_PREFIX, check_key, check_signal_name, signal_event_type, signal_replay_key
+from wakeline.names import SIGNAL_PREFIX, check_key, check_signal_name, signal_event_type, signal_replay_key, split_session_id
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
@@ -176,6 +176,13 @@ class Service(Looking):
         check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
         status = yield processes.cancel(process_id, reason, grace_ms=self._grace_ms)
         return str(status)
+
+    def retarget(self, process_id: str, target: WakeTarget | str | None) -> Program[None]:
+        """Give a process another wake target, or none; an audit event says so."""
+        session = target if target is None or isinstance(target, str) else target.id
+        if session is not None:
+            split_session_id(session)
+        yield processes.retarget(process_id, session)
 
     def finish_external(self, process_id: str, output: AwaitOutput) -> Program[int]:
         """Report the end of outside work."""

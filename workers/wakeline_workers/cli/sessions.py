@@ -12,6 +12,7 @@ from wakeline import errors
 from wakeline.app import App
 from wakeline.client.sessions import Session
 from wakeline.names import split_session_id
+from wakeline.runtime.reports import status_of
 from wakeline.sessions.life import InboxEntry
 from wakeline.store import entries, sessions
 from wakeline.values import to_json
@@ -26,14 +27,13 @@ def list_sessions(console: Console, limit: int) -> None:
     """List sessions by last activity, latest first."""
     rows = console.app.store.execute(sessions.list_sessions(limit))
     data = [_row(sid, head, pending) for sid, head, pending in rows]
-    cells = [(str(row["id"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or "")) for row in data]
-    console.table(("SESSION", "ENTRIES", "PENDING", "TURN"), cells, data, empty="no sessions")
+    cells = [(str(row["id"]), str(row["status"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or "")) for row in data]
+    console.table(("SESSION", "STATUS", "ENTRIES", "PENDING", "TURN"), cells, data, empty="no sessions")
 
 
 def _row(sid: str, head: Mapping[str, str], pending: int) -> dict[str, str | int | None]:
     counts = {"entries": int(head.get("n", "0")), "pending": pending, "revision": int(head.get("rev", "0"))}
-    # Without an agent only wakes were addressed to it so far; nobody opened it.
-    return {"id": sid, "agent": head.get("ag"), **counts, "turn": head.get("turn")}
+    return {"id": sid, "agent": head.get("ag"), "status": status_of(head), **counts, "turn": head.get("turn")}
 
 
 @command("send")

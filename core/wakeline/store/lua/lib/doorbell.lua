@@ -39,6 +39,13 @@ local function hint_idle(queue)
   end
 end
 
+-- A due time before anybody's next tick: one idle worker ticks sooner.
+local function hint_timer(queue, due)
+  if due >= now + 1000 then return end
+  local owner = call('SRANDMEMBER', ns .. 'idle:' .. queue)
+  if owner then hint(owner, 'timer ' .. int(due)) end
+end
+
 -- Writes the job RQ needs and puts it on its queue: at the head for work that was already running once.
 -- wl_rung is the time of a bell rung at the tail; one at the head says nothing about the age of what is behind it.
 local function ring(pid, epoch, queue, at_head)

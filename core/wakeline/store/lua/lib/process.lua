@@ -54,6 +54,7 @@ end
 local function call_worker(pid, epoch, queue, at_head, due)
   if due and due > now then
     call('ZADD', ns .. 'timers', int(due), 'd:' .. pid)
+    hint_timer(queue, due)
   else
     ring(pid, epoch, queue, at_head)
   end
