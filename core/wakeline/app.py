@@ -146,7 +146,7 @@ class App(Declarations):
         return self.run("app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
     def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
-        """Entries of all sessions that are undeliverable or failed, the latest first; `Session.redrive` offers one again."""
+        """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive` offers one again."""
         return self.run("app.undeliverable", self.service.sessions.undeliverable(limit))
 
     def close(self) -> None:

@@ -137,6 +137,16 @@ def test_a_session_that_is_to_block_stands_still_in_sight(world: World) -> None:
     assert "redrive chat/1" in world.go(world.service.sessions.why(CHAT, None))
 
 
+def test_what_blocks_is_listed_until_somebody_decides(world: World) -> None:
+    blocked(world)
+    for _ in range(3):
+        assert [(e.n, e.state) for e in world.go(world.service.sessions.undeliverable(10))] == [(1, "blocked")]
+        world.clock.advance("8d")
+        world.tick()
+    world.go(world.service.sessions.redrive(CHAT, None))
+    assert world.go(world.service.sessions.undeliverable(10)) == []
+
+
 def test_redrive_offers_the_blocking_entry_again_alone(world: World) -> None:
     blocked(world)
     assert world.go(world.service.sessions.redrive(CHAT, None)) == 1

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from wakeline import App, AsyncCtx, AsyncTurn, Ctx, ProcessFailed, SessionDeleted, Turn
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, ProcessFailed, Session, SessionDeleted, Turn
 from wakeline.errors import (
     BodyInvalid,
     DuplicateName,
@@ -19,6 +19,7 @@ from wakeline.errors import (
     ReplayConflict,
     SessionNotFound,
     UnknownAgent,
+    WaitFailed,
 )
 
 from tests.scenario.conftest import until
@@ -112,6 +113,56 @@ def test_an_ask_that_fails_fails_as_its_turn_did(app: App) -> None:
             return failed.failure_code
 
     assert app.start(plan).result(timeout=10) == "ValueError"
+
+
+def test_a_turn_that_asks_its_own_session_is_told_so(app: App) -> None:
+    @app.agent("narcissus", max_attempts=1)
+    async def narcissus(turn: AsyncTurn) -> str:
+        return str(await turn.ask(turn.session_id, "who?"))
+
+    session = app.session("narcissus", "1")
+    session.send("hello")
+    until(lambda: [e.state for e in session.wakes()] == ["failed"])
+    error = session.wakes()[0].error
+    assert error is not None and error["code"] == "invalid_arguments"
+
+
+def test_a_question_that_no_turn_takes_is_answered_with_the_reason(app: App) -> None:
+    @app.agent("deaf", kinds=["command"])
+    async def deaf(turn: AsyncTurn) -> None: ...
+
+    session = app.session("deaf", "1")
+    session.command("hello")  # its first turn says what this agent takes
+    until(lambda: session.inspect().status == "idle")
+    with pytest.raises(WaitFailed, match="takes no entries of its kind"):
+        session.ask("hello?", timeout=10)
+
+
+def test_a_question_that_is_offered_again_is_answered_by_its_successor(app: App) -> None:
+    good = threading.Event()
+
+    @app.agent("clerk", on_failure="block", max_attempts=1)
+    async def clerk(turn: AsyncTurn) -> str:
+        if not good.is_set():
+            raise ValueError("not yet")
+        return "fine"
+
+    session = app.session("clerk", "1")
+    asked: list[Any] = []
+    asking = threading.Thread(target=lambda: asked.append(session.ask("hello", timeout=20)))
+    asking.start()
+    until(lambda: _status(session) == "blocked")
+    good.set()
+    session.redrive()
+    asking.join(20)
+    assert asked == ["fine"]
+
+
+def _status(session: Session) -> str:
+    try:
+        return session.inspect().status
+    except SessionNotFound:
+        return "not there"
 
 
 def test_an_ask_gives_up_in_time(app: App) -> None:

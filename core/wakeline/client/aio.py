@@ -81,7 +81,7 @@ class AsyncApp:
         return await self._client.run(self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
     async def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
-        """Entries of all sessions that are undeliverable or failed, the latest first."""
+        """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
         return await self._client.run(self._client.service.sessions.undeliverable(limit))
 
     async def close(self) -> None:

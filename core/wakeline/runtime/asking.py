@@ -10,7 +10,7 @@ from typing import Any
 
 from wakeline import arguments
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import InvalidPayload, OutputMismatch
+from wakeline.errors import InvalidArguments, InvalidPayload, OutputMismatch
 from wakeline.names import check_key, split_session_id
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.runtime.options import WakeTarget
@@ -30,6 +30,8 @@ async def ask(
     """The answer, checked against ``output``. Raises `ProcessFailed`, `OutputMismatch`, `WaitFailed` (undeliverable), `WaitTimeout`."""
     sid, queue = (session, None) if isinstance(session, str) else (session.id, session.queue)
     split_session_id(sid)
+    if sid == run.claim.session_id:
+        raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
     envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.dump(text, what="the input"), "key": key})
     row_key = run.key_of(envelope)
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline import arguments
-from wakeline.errors import InvalidArguments, RedriveRefused, WaitTimeout
+from wakeline.errors import InvalidArguments, RedriveRefused, WaitFailed, WaitTimeout
 from wakeline.names import check_agent, check_key, check_name, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
@@ -19,6 +19,7 @@ from wakeline.runtime.reports import SessionReport, explain_session, report_of
 from wakeline.sessions.life import InboxEntry, explain
 from wakeline.store import entries, sessions
 from wakeline.store.calls import Change, Program
+from wakeline.store.entries import InboxView
 from wakeline.store.keys import queue_name
 from wakeline.store.processes import SessionAddress
 from wakeline.store.sessions import Deleted, SessionView
@@ -82,18 +83,21 @@ class SessionVerbs:
         return cast("Deleted", done)
 
     def ask(self, session: str, queue: str | None, text: Any, key: str | None, timeout: Duration) -> Program[Any]:
-        """Send, and wait for what the turn that takes it returns."""
+        """Send, and wait for what the turn that takes it returns; raises `WaitFailed` where it is undeliverable."""
         limit = parse_duration(timeout)
         entry = yield from self.send(session, queue, text, key)
         deadline, pause = self._now_ms() + limit, FIRST_LOOK_MS
         while True:
-            view = yield sessions.read(session, count=0, entries=256)
-            state = next((e.state for e in view.entries if e.n == entry), "")
-            verb, _, rest = state.partition(" ")
-            if verb in ("settled", "failed"):
-                turn = rest.split(" ")[0]
-                output = yield from self._looking.await_output(turn, 1000)
-                return raise_for(turn, output)
+            view: InboxView = yield entries.look(session, limit=1, n=entry)
+            [found] = view.entries
+            if found.state in ("settled", "failed"):
+                output = yield from self._looking.await_output(str(found.turn), 1000)
+                return raise_for(str(found.turn), output)
+            if found.state == "undeliverable":
+                raise WaitFailed(what=f"an answer of session {session}", failure_code="undeliverable", failure_message=explain(found))
+            if found.by is not None:
+                entry = found.by  # somebody offered it again
+                continue
             left = deadline - self._now_ms()
             if left <= 0:
                 raise WaitTimeout(what=f"an answer of session {session}")
@@ -175,7 +179,7 @@ class SessionVerbs:
         return report.blocked_by
 
     def undeliverable(self, limit: int) -> Program[list[InboxEntry]]:
-        """Entries of all sessions that are undeliverable or failed, the latest first."""
+        """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
         check_positive("limit", limit)
         found = yield entries.undeliverable(limit)
         return list(found)

@@ -46,7 +46,7 @@ def look(session_id: str, *, after: int | None = None, limit: int = 50, n: int |
 
 
 def undeliverable(limit: int) -> Call[list[InboxEntry]]:
-    """Entries of all sessions that are undeliverable or failed, the latest first."""
+    """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
     return Call("entry_list", {"limit": limit}, lambda reply: [_entry(row) for row in reply[3]])
 
 

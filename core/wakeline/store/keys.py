@@ -61,7 +61,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("timers", "zset", "due times: slots (s:), delays (d:), cancel grace (c:), deadlines (e: q: a:), wakes of missing sessions (w:)", "fleet", "tick"),
     KeyFamily("todo", "list", "the rest of bounded scripts", "fleet", "tick"),
     KeyFamily("idx:<status>", "zset", "processes of a status by time; idx:queued is what the sweep reads", "fleet", "next transition, prune"),
-    KeyFamily("idx:undeliverable", "zset", "entries that are undeliverable or failed, as <sid>#<n>, by time", "fleet", "redrive, retention"),
+    KeyFamily("idx:undeliverable", "zset", "entries that are undeliverable, failed or blocking, as <sid>#<n>, by time", "fleet", "redrive, retention"),
     KeyFamily("idx:sessions", "zset", "sessions by last activity", "fleet", "deletion of the session"),
     KeyFamily("secret", "string", "HMAC secret of await-event keys and tokens", "namespace", "never"),
     KeyFamily("meta", "hash", "key format, RQ prefix, sweep cursor", "namespace", "never"),

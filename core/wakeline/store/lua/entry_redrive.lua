@@ -25,6 +25,7 @@ if verb == 'blocked' then
   call('HSET', head, 'half', '1', 'hw', n)
   call('HSET', bodies, n .. ':s', 'delivered')
   call('HDEL', bodies, n .. ':e')
+  call('ZREM', ns .. 'idx:undeliverable', a.sid .. '#' .. n)
   ring_session(a.sid)
   return { 'redriven', n }
 end

@@ -171,7 +171,8 @@ end
 for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:undeliverable', '-inf', int(now - a.retention_ms), 'LIMIT', 0, 64)) do
   local sid, n = string.match(member, '^(.*)#(%d+)$')
   forget(sid, n)
-  call('ZREM', ns .. 'idx:undeliverable', member)
+  -- What blocks its session is shown until somebody decides.
+  if verb_of(state_of(sid, n)) == 'blocked' then call('ZADD', ns .. 'idx:undeliverable', int(now), member) else call('ZREM', ns .. 'idx:undeliverable', member) end
   local s = fields(ns .. 'sess:' .. sid, 'ag', 'gone')
   if not s.ag and not s.gone and call('HLEN', ns .. 'wakes:' .. sid) == 0 then
     call('UNLINK', ns .. 'sess:' .. sid)

@@ -201,6 +201,7 @@ local function settle_turn(pid, sid, status, output)
       if poisoned and policy_of(s.ag).f == 'b' then
         call('HSET', bodies, n .. ':s', 'blocked' .. rest)
         call('HSET', head, 'blk', n)
+        call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
       else
         conclude(sid, n, (poisoned and 'failed' or 'settled') .. rest, '{"status":"ok","value":' .. output .. '}')
       end
@@ -210,7 +211,8 @@ local function settle_turn(pid, sid, status, output)
   ring_session(sid)
 end
 
--- What a deleted session leaves: entries undeliverable, handles revoked, its data removed. Returns processes that nobody else holds, and others.
+-- What a deleted session leaves: entries undeliverable, handles revoked, its data removed; whatever else belongs to a session goes here too.
+-- Bounded, the rest is a todo row. Returns the live processes that nobody holds any more, and those that others hold.
 local function clear_session(sid)
   local orphaned, preserved, inbox = {}, {}, ns .. 'inbox:' .. sid
   for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do drop(sid, string.match(entry[1], '^%d+'), 'target_gone') end
