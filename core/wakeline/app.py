@@ -145,6 +145,10 @@ class App(Declarations):
         """Processes of a status ('live', 'any', or one), newest first within each."""
         return self.run("app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
+    def why(self, address: str) -> str:
+        """Why an agent did, or did not, wake: of ``<agent>/<key>``, its entry ``<agent>/<key>#<n>``, or an event ``<process id>#<sequence>``."""
+        return self.run("app.why", self.service.sessions.why_address(address))
+
     def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
         """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive` offers one again."""
         return self.run("app.undeliverable", self.service.sessions.undeliverable(limit))

@@ -93,7 +93,7 @@ def awaited(kind: type, name: str) -> bool:
 CONTEXT = {"execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
 NEVER_AWAITED = {"using", "handle", "session", "defer", "now", "uuid", "random", "patched"}
 TWINS: list[tuple[type, type, set[str]]] = [
-    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "undeliverable", "close"}),
+    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "why", "undeliverable", "close"}),
     (Starter, AsyncStarter, {"start"}),
     (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "retarget", "events"}),
     (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "retarget", "events", "emit", "finish", "fail"}),

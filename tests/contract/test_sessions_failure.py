@@ -222,6 +222,15 @@ def test_a_cancelled_turn_settles_its_entries_and_its_open_question_takes_no_ans
     assert texts == ["second"]
 
 
+def test_a_question_of_a_turn_that_is_to_end_takes_no_answer_although_nobody_waits_for_it_yet(world: World) -> None:
+    send(world, "a")
+    claim, _ = turn(world)
+    world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
+    assert world.do(runs.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}')).unknown
+    [opened] = world.open(claim.fence, runs.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
+    assert (opened.state, opened.text) == ("done", '{"status":"cancelled"}')
+
+
 def test_a_failure_that_is_no_exhaustion_halves_as_well(world: World) -> None:
     send(world, "a", "b")
     claim, _ = turn(world)

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from wakeline import App, AsyncCtx, AsyncTurn, Ctx, ProcessFailed, Session, SessionDeleted, Turn
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event, ProcessFailed, ProcessNotFound, Session, SessionDeleted, Turn
 from wakeline.errors import (
     BodyInvalid,
     DuplicateName,
@@ -280,6 +280,38 @@ def test_a_session_tells_why_it_does_not_go_on_and_goes_on_when_told(app: App) -
     assert states(app, "clerk", "1") == [("hello", "settled")]
     assert session.why() == "the session has nothing to read"
     assert session.why(1).startswith("turn process:turn:")
+
+
+def test_an_event_says_whom_it_woke_and_why_not(app: App) -> None:
+    session = app.session("clerk", "1")
+    work = app.external("ci", id="ci-1", wake=session)
+    deaf = app.external("ci", id="ci-2")
+    work.emit("wake", {"text": "told"})
+    work.emit("log", "no wake")
+    deaf.emit("wake", {"text": "told"})
+    assert app.why("ci-1#1").startswith("event 1 of ci-1 (wake) woke clerk/1, as its entry 1: it waits in the inbox; turn process:turn:")
+    assert app.why("ci-1#2") == "event 2 of ci-1 (log) is no wake that clerk/1 keeps: its type means none, its condition was not met, or it is forgotten"
+    assert app.why("ci-2#1") == "event 1 of ci-2 (wake) wakes nobody: the process has no session to wake"
+    assert app.why("ci-1#9") == "process ci-1 has no event 9; it is running, and its latest is 2"
+    assert app.why("clerk/1#1").startswith("it waits in the inbox; ")
+    assert app.why("clerk/1").startswith("turn process:turn:")
+    for wrong in ("clerk", "clerk/1#", "ci-1#0", "ci-1#x", "#1"):
+        with pytest.raises(InvalidId):
+            app.why(wrong)
+    with pytest.raises(ProcessNotFound):
+        app.why("ci-3#1")
+
+
+def test_a_coalesced_event_names_the_one_that_took_its_place(app: App) -> None:
+    @app.engine(events={"seen": Event(dict[str, int], wake="{n} seen", key="seen")})
+    async def count(ctx: AsyncCtx) -> None:
+        for n in range(2):
+            await ctx.emit("seen", {"n": n})
+
+    handle = app.using(id="count-1", wake=app.session("nobody", "1")).start(count)
+    handle.result(timeout=10)
+    told = app.why("count-1#2")
+    assert told == "event 2 of count-1 (seen) was superseded: a later wake of its key took its place, as entry 1 of nobody/1"
 
 
 def test_a_failed_entry_is_listed_and_redriven(app: App) -> None:

@@ -80,6 +80,10 @@ class AsyncApp:
         """Processes of a status ('live', 'any', or one), newest first within each."""
         return await self._client.run(self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
+    async def why(self, address: str) -> str:
+        """Why an agent did, or did not, wake: of a session, an entry of it, or an event of a process."""
+        return await self._client.run(self._client.service.sessions.why_address(address))
+
     async def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
         """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
         return await self._client.run(self._client.service.sessions.undeliverable(limit))

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline import arguments
-from wakeline.errors import InvalidArguments, RedriveRefused, WaitFailed, WaitTimeout
-from wakeline.names import check_agent, check_key, check_name, split_session_id
+from wakeline.errors import InvalidArguments, InvalidId, RedriveRefused, SessionNotFound, WaitFailed, WaitTimeout
+from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
 from wakeline.runtime.reports import SessionReport, explain_session, report_of
 from wakeline.sessions.life import InboxEntry, explain
-from wakeline.store import entries, sessions
+from wakeline.store import entries, processes, sessions
 from wakeline.store.calls import Change, Program
 from wakeline.store.entries import InboxView
 from wakeline.store.keys import queue_name
@@ -157,6 +157,39 @@ class SessionVerbs:
             return f"{explain(found)}; {explain_session(report_of(view))}" if found.state in ("delivered", "admitted") else explain(found)
         view = yield entries.look(session, limit=0)
         return explain_session(report_of(view))
+
+    def why_address(self, address: str) -> Program[str]:
+        """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process id>#<sequence>`` is."""
+        subject, mark, n = address.partition("#")
+        if mark and not (n.isdecimal() and n.isascii() and int(n) > 0):
+            raise InvalidId(kind="address", value=address, grammar="<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>")
+        if "/" in subject or not mark:
+            split_session_id(subject)
+            told = yield from self.why(subject, int(n) if mark else None)
+        else:
+            told = yield from self._why_event(check_process_id(subject, system=True), int(n))
+        return told
+
+    def _why_event(self, process_id: str, sequence: int) -> Program[str]:
+        view: processes.ProcessView = yield processes.read(process_id, after=sequence - 1, count=1)
+        if not view.events or view.events[0].sequence != sequence:
+            return f"process {process_id} has no event {sequence}; it is {view.status}, and its latest is {view.int('seq')}"
+        event = f"event {sequence} of {process_id} ({view.events[0].type})"
+        targets = {view.fields.get("ws"), *(view.registration.wake_target and [view.registration.wake_target.session_id] or [])} - {None}
+        for session in sorted(str(target) for target in targets):
+            try:
+                inbox: InboxView = yield entries.look(session, limit=1000)
+            except SessionNotFound:
+                continue
+            for entry in inbox.entries:
+                if (entry.process_id, entry.sequence) == (process_id, sequence):
+                    told = yield from self.why(session, entry.n)
+                    return f"{event} woke {session}, as its entry {entry.n}: {told}"
+                if f"{process_id}#{sequence}" in entry.swallowed_wakes:
+                    return f"{event} was superseded: a later wake of its key took its place, as entry {entry.n} of {session}"
+        if not targets:
+            return f"{event} wakes nobody: the process has no session to wake"
+        return f"{event} is no wake that {', '.join(sorted(map(str, targets)))} keeps: its type means none, its condition was not met, or it is forgotten"
 
     def redrive(self, session: str, entry: int | None) -> Program[int]:
         """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""

@@ -120,13 +120,15 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
 
 
 @command("why")
-@click.argument("address", metavar="AGENT/KEY[#N]")
+@click.argument("address", metavar="AGENT/KEY[#N]|PROCESS#SEQUENCE")
 @click.pass_obj
 def why(console: Console, address: str) -> None:
-    """Say why an agent woke for an entry, or did not; or what its session waits for."""
-    session, n = _address(address)
-    told = _session(console, session).why(n)
-    console.answer({"session": session, "entry": n, "why": told}, told)
+    """Say why an agent woke, or did not.
+
+    Of a session, of entry N of it, or of the event of a process that should have woken one.
+    """
+    told = console.app.why(address)
+    console.answer({"address": address, "why": told}, told)
 
 
 @command("redrive")
