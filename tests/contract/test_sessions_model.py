@@ -173,7 +173,7 @@ class Lives(RuleBasedStateMachine):
         self.world.store.close()
 
     def a_worker(self) -> str:
-        policies = {"strict": AdmissionPolicy(on_failure="block").wire(), "chat": ""}
+        policies = {"strict": AdmissionPolicy(on_failure="block", on_arrival="early").wire(), "chat": AdmissionPolicy(on_arrival="early").wire()}
         owner = f"o_{next(self.owners)}"
         self.world.do(fleet.register_owner(owner, [self.world.namespace], lease_ms=5_000, agents=policies))
         return owner

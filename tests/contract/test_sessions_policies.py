@@ -146,7 +146,16 @@ def test_an_early_entry_is_recorded_with_its_place_and_seen_by_the_next_run(worl
     assert states(world) == [("first", "settled"), ("second", "settled")]
 
 
+def test_an_arrival_is_for_the_next_turn_where_the_agent_says_nothing_else(world: World) -> None:
+    send(world, "first")
+    claim, _ = turn(world)
+    send(world, "second")
+    assert offered(world, claim.fence) == []
+    assert states(world) == [("first", "admitted"), ("second", "delivered")]
+
+
 def test_a_command_comes_neither_early_nor_is_it_passed(world: World) -> None:
+    policy_is(world, on_arrival="early")
     send(world, "first")
     claim, _ = turn(world)
     command(world, "reset")
@@ -155,6 +164,7 @@ def test_a_command_comes_neither_early_nor_is_it_passed(world: World) -> None:
 
 
 def test_nothing_joins_the_turn_of_a_command(world: World) -> None:
+    policy_is(world, on_arrival="early")
     command(world, "reset")
     claim, _ = turn(world)
     send(world, "late")
@@ -162,6 +172,7 @@ def test_nothing_joins_the_turn_of_a_command(world: World) -> None:
 
 
 def test_early_entries_fail_and_are_halved_with_their_turn(world: World) -> None:
+    policy_is(world, on_arrival="early")
     send(world, "first")
     claim, _ = turn(world)
     send(world, "second")

@@ -39,6 +39,7 @@ def admitted(world: World) -> None:
 
 
 def joined_early(world: World) -> None:
+    policy_is(world, on_arrival="early")
     send(world, "a")
     claim, _ = turn(world)
     send(world, "late")

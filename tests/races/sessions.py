@@ -24,6 +24,7 @@ FAILED = '{"type":"failure","class":"execution","code":"broken","message":"it ra
 def policy_is(world: World, **over: Any) -> None:
     """From now on turns of `bot` take this."""
     world.do(fleet.register_owner("policy", [], lease_ms=LEASE_MS, agents={"bot": AdmissionPolicy(**over).wire()}))
+    world.do(fleet.reap("policy", "shutdown"))
 
 
 def send(world: World, *texts: str, to: str = BOT) -> None:

@@ -126,6 +126,7 @@ def test_race_24_what_an_interrupted_turn_had_is_read_by_the_next(world: World) 
     "a recorded admission is given again", "turn_arrivals.lua", "if written then return { 'arrivals', string.sub(written, #a.row.a + 1, -#a.row.b - 1) } end"
 )
 def test_race_25_an_early_entry_is_seen_again_by_the_next_run(world: World) -> None:
+    policy_is(world, on_arrival="early")
     send(world, "first")
     fence, _ = turn(world)
     send(world, "second")
@@ -139,6 +140,7 @@ def test_race_25_an_early_entry_is_seen_again_by_the_next_run(world: World) -> N
 
 @fails_without("early entries are part of the batch that is settled", "lib/sessions.lua", "'@inbox', '@early')", "'@inbox', '@none')")
 def test_race_25_an_early_entry_is_settled_with_its_turn(world: World) -> None:
+    policy_is(world, on_arrival="early")
     send(world, "first")
     fence, _ = turn(world)
     send(world, "second")

@@ -326,6 +326,7 @@ def test_wake_race_31_of_a_cancel_and_a_commit_the_first_stands(world: World) ->
 
 @fails_without("early entries are part of the batch", "lib/sessions.lua", "'@inbox', '@early')", "'@inbox', '@none')")
 def test_wake_race_32_an_early_wake_of_a_cancelled_turn_is_settled_with_it(world: World) -> None:
+    policy_is(world, on_arrival="early")
     source(world)
     wake(world, "first")
     fence, _ = turn(world)

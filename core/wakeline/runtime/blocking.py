@@ -273,7 +273,7 @@ class Turn(Ctx):
         return self._turn.frame
 
     def arrivals(self) -> list[InboxItem]:
-        """What arrived since this turn began or last asked: it joins the inbox here, and is settled with this turn."""
+        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the inbox."""
         return self._block(self._turn.arrivals())
 
     def switch_frame(self, frame: str, text: str = "") -> None:

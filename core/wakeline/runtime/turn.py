@@ -130,7 +130,10 @@ class AsyncTurn(AsyncCtx):
         return self._batch.frame
 
     async def arrivals(self) -> list[InboxItem]:
-        """What arrived since this turn began or last asked: it joins the inbox here, and is settled with this turn. Commands wait for their own."""
+        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the inbox, and is settled with this turn.
+
+        Commands wait for a turn of their own.
+        """
         run = self.run
         envelope = Envelope(kind="arrivals", name="arrivals", args=None)
         key = run.key_of(envelope)

@@ -1,4 +1,5 @@
 -- Purpose: offer a running turn what arrived since it began, at a safe boundary: an effect, its entries and its place recorded with it.
+-- Nothing is offered where the agent's policy is another than early: an arrival is for the next turn then.
 -- Include: base doorbell process slots sessions
 -- ARGV: pid, fence, sid, max, row {k, a, b} (the entries go between a and b), rows?
 -- Reply: {'arrivals', [[n, body, swallowed]*] as JSON} | {'lost'}
@@ -15,7 +16,7 @@ local command = last and string.find(call('HGET', ns .. 'wakes:' .. a.sid, had[1
 for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. a.sid, last and '(' .. last .. '-0' or '-', '+', 'COUNT', BOUND)) do
   local n, kind = string.match(entry[1], '^%d+'), entry[2][2]
   -- A command is alone in its turn: nothing joins it, and nothing behind it comes early.
-  if command or kind == 'command' or #had + #numbers >= a.max then break end
+  if policy.a ~= 'e' or command or kind == 'command' or #had + #numbers >= a.max then break end
   if admits(policy, kind) then
     numbers[#numbers + 1] = n
     admit(a.sid, n, a.pid)
