@@ -42,6 +42,7 @@ def test_why_says_what_became_of_an_entry_and_redrive_offers_it_again(shop: Shop
     assert "(broken: it raised); offer it again with `wakeline redrive clerk/u1#1`" in shop.text("why", "clerk/u1#1")
     (row,) = shop.json("wakes", "--undeliverable")
     assert (row["session"], row["n"], row["state"], row["reason"]) == ("clerk/u1", 1, "failed", "failed: it raised")
+    assert "1 entry is undeliverable, failed or blocking a session" in shop.run("doctor").stdout
     assert shop.json("redrive", "clerk/u1#1") == {"session": "clerk/u1", "entry": 2}
     assert shop.text("why", "clerk/u1#1") == "it was offered again, as entry 2\n"
     assert shop.json("wakes", "--undeliverable") == []

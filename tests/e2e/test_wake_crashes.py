@@ -6,9 +6,12 @@ The points are those of the reference's table of step orders; here event, delive
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -78,3 +81,40 @@ def test_a_worker_killed_anywhere_between_event_and_commit_costs_no_wake_and_dou
     # What was recorded was not done again; what died between its effect and its record was, and the other body may have been there too.
     notes = site.notes.read_text().splitlines()
     assert (1 if "effect_after_run" in point else 0) <= len(notes) - len(set(notes)) <= 1
+
+
+def test_a_worker_that_was_stopped_and_goes_on_later_ends_no_turn_that_another_one_has(site: Site) -> None:
+    """SIGSTOP to a worker and its supervisor for longer than a lease, then SIGCONT. Two fences stand here, so no single rule's removal shows;
+    each has its own test (W4, W7)."""
+    command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "wakes_app:app", "worker", "-n", "1"]
+
+    def worker(name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, env=os.environ | {"WAKES_NAME": name})
+
+    def thinking() -> list[int]:
+        return [int(line.split()[1]) for line in site.notes.read_text().splitlines() if line.startswith("thinks")]
+
+    def tell(what: signal.Signals) -> None:
+        for pid in (first.pid, *thinking()[:1]):
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
+
+    desk = site.app.session("slow", "1")
+    first = worker("first")
+    second = None
+    try:
+        desk.send("hello")
+        site.until(thinking, "the first worker has the turn")
+        tell(signal.SIGSTOP)
+        second = worker("second")
+        site.until(lambda: desk.inspect().status == "idle", "the second worker ends the turn")
+        tell(signal.SIGCONT)
+        time.sleep(5)  # the first one's step ends now, if it ever does: real time, as it is a real process that goes on
+    finally:
+        tell(signal.SIGCONT)
+        for running in (first, second):
+            if running is not None:
+                leave(running)
+    assert [m.content for m in desk.history() if m.role == "agent"] == ["thought in second"]
+    assert [(entry.state, desk.inspect().revision) for entry in desk.wakes()] == [("settled", 1)]
+    assert len(set(thinking())) == 2

@@ -39,6 +39,14 @@ def of(code: str, **over: Any) -> tuple[str, str]:
     return one.level, one.message
 
 
+def test_what_no_turn_read_asks_for_a_thought() -> None:
+    assert of("wakes", undeliverable=1) == (
+        "warning",
+        "1 entry is undeliverable, failed or blocking a session: `wakeline wakes --undeliverable` says why; redrive or skip",
+    )
+    assert "3 entries are" in of("wakes", undeliverable=3)[1]
+
+
 def test_a_healthy_fleet_asks_for_nothing() -> None:
     assert {one.level for one in seen()} == {"ok", "note"}
     assert of("role") == ("ok", "primary with 1 replica, which follow asynchronously: a failover loses the last moments")

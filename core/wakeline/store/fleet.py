@@ -123,6 +123,8 @@ class FleetView:
     format: str | None
     rq_prefix: str | None
     now_ms: int
+    undeliverable: int = 0
+    """Inbox entries that are undeliverable, failed or blocking."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -145,6 +147,7 @@ def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
             format=meta.get("format"),
             rq_prefix=meta.get("rq"),
             now_ms=int(reply[7]),
+            undeliverable=int(reply[8]),
         )
 
     return Call("fleet_read", {"queues": list(queues)}, decode)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from killing import note
-from wakeline import App, AsyncCtx, AsyncTurn
+import os
+import time
+
+from killing import NOTES, note
+from wakeline import App, AsyncCtx, AsyncTurn, Turn
 
 app = App("wakes")
 
@@ -22,3 +25,16 @@ async def desk(turn: AsyncTurn) -> list[str]:
     await turn.step("note", note, f"read {texts}")
     await turn.sleep("50ms")
     return texts
+
+
+def think() -> None:
+    """Long, the first time."""
+    note(f"thinks {os.getpid()}")
+    if NOTES.read_text().count("thinks") == 1:
+        time.sleep(4)
+
+
+@app.agent("slow")
+def slow(turn: Turn) -> str:
+    turn.step("think", think)
+    return f"thought in {os.environ.get('WAKES_NAME')}"

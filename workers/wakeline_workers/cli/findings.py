@@ -55,7 +55,8 @@ class Seen:
 
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
-    return [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_workers(seen), *_queues(seen), *_doorbells(seen), *_code(seen)]
+    about_the_server = [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen)]
+    return [*about_the_server, *_workers(seen), *_queues(seen), *_doorbells(seen), *_wakes(seen), *_code(seen)]
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -168,6 +169,13 @@ def _doorbells(seen: Seen) -> Iterator[Finding]:
         causes[cause].append(row.process_id)
     for cause, pids in causes.items():
         yield Finding("doorbells", "problem", f"nobody answers the doorbells of {_some(pids)}; {cause}")
+
+
+def _wakes(seen: Seen) -> Iterator[Finding]:
+    n = seen.fleet.undeliverable
+    if n:
+        entries = "1 entry is" if n == 1 else f"{n} entries are"
+        yield Finding("wakes", "warning", f"{entries} undeliverable, failed or blocking a session: `wakeline wakes --undeliverable` says why; redrive or skip")
 
 
 def _code(seen: Seen) -> Iterator[Finding]:
