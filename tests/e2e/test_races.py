@@ -64,7 +64,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "WAKELINE_BEAT": "300ms",
         "WAKELINE_SHUTDOWN": "1s",
         "RACES_NOTES": str(notes),
-        "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}",
+        "PYTHONPATH": os.pathsep.join(map(str, (APPS, ROOT, ROOT / "core", ROOT / "workers"))),
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)

@@ -16,8 +16,10 @@ from wakeline.processes.registration import Registration
 from wakeline.runtime.options import Options
 from wakeline.runtime.run import Run
 from wakeline.runtime.telling import never
+from wakeline.runtime.waiting import WaitFor
 from wakeline.store import processes
 from wakeline.store.processes import Row, SessionAddress
+from wakeline.waits.identity import Custom
 
 
 async def start_child(
@@ -41,12 +43,25 @@ async def start_child(
         before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition("\\u0000")
         effect = run.effect_of(Row(key, before, after=after))
         target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
+        run.awaits_children = run.awaits_children or made.on_parent_end == "await"
         receipt = await run.send(effect, processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect))
         return {"id": made.id, "incarnation": receipt.incarnation}
 
     started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
     run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]
+
+
+async def await_children(run: Run) -> None:
+    """The body has ended: before its process does, the children end that were started with ``on_parent_end="await"``, in whatever way.
+
+    A wait like any other, so it parks and survives a crash. A cancel does not end it, but goes on to the children.
+    """
+    if not run.awaits_children:
+        return
+    key = "end:children"
+    target = WaitFor(Custom(f"{run.idempotency_key}:{key}"), "e:")
+    await run.wait_all([run.call("await", key, None, target, key=key)])
 
 
 def captured_for_child(run: Run, options: Options) -> EnvironmentSpec:

@@ -16,7 +16,7 @@ from wakeline.values import to_json
 
 SHOWN = 32
 """How many waits a parked process shows; the rest is counted."""
-_KINDS = {"s": "signal", "t": "timer", "c": "process", "x": "completion", "a": "answer"}
+_KINDS = {"s": "signal", "t": "timer", "c": "process", "x": "completion", "a": "answer", "e": "children"}
 
 
 class OpenWaits:

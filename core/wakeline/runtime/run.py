@@ -37,7 +37,7 @@ from wakeline.store.processes import Effect, Row
 from wakeline.store.runs import Claim, Opened, Wait
 from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 from wakeline.waits.identity import WaitIdentity, key_id
-from wakeline.waits.resolutions import Resolution, resolution_of
+from wakeline.waits.resolutions import Ok, Resolution, resolution_of
 
 if TYPE_CHECKING:
     from wakeline.runtime.turn import AsyncTurn
@@ -91,6 +91,8 @@ class Run:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.swallowed = False
         self.started = StartedProcesses()
+        self.awaits_children = "aw" in claim.fields
+        """Whether a process was ever started that its end has to wait for."""
         self._occurrences: Counter[str] = Counter()
         self._ordinals: Counter[str] = Counter()
         self._consumed: list[Row] = []
@@ -282,9 +284,16 @@ class Run:
                 self.replay.add(call.key, made)
                 self._consumed.append(Row(call.key, made.to_json(), (call.slot,)))
                 out.append(resolution_of(value))
+                self._note_read(call, out[-1])
             else:
                 out.append(resolution_of(row.deliver()))
         return out
+
+    def _note_read(self, call: WaitCall, resolution: Resolution) -> None:
+        """A child that was awaited under another key than its own has been read too: retention keeps it no longer for this parent."""
+        child = call.target.kind.removeprefix("c:")
+        if call.target.child_incarnation and isinstance(resolution, Ok) and call.key != f"result:{child}":
+            self._consumed.append(Row(f"@read:{child}", "1"))
 
     async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
         """A slot that another task of the body waits for already is shared: opened once, given up by the last."""

@@ -42,6 +42,7 @@ from wakeline.processes.outputs import to_json as output_json
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.calling import call_tool
+from wakeline.runtime.children import await_children
 from wakeline.runtime.containing import contained, contained_on_loop, current_run, described, outside_body
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
 from wakeline.runtime.environments import Environments
@@ -176,11 +177,18 @@ class Runner:
             value = await body(run)
         except (ControlFlow, asyncio.CancelledError):
             raise
-        except BaseException:
+        except BaseException as error:
+            if self._is_an_end(run, error):
+                await await_children(run)
             await self._run_defers(run)
             raise
+        await await_children(run)
         await self._run_defers(run)
         return value
+
+    def _is_an_end(self, run: Run, error: BaseException) -> bool:
+        """Whether what a body raised ends its process: not what has it run again."""
+        return not isinstance(error, ReplayMismatch | LeaseLost | StoreError) and not isinstance(run.registration.input, SessionTurn)
 
     async def _run_defers(self, run: Run) -> None:
         if run.state is not RunState.RUNNING:

@@ -38,6 +38,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("waiters:<pid>", "set", "slots to resolve when it ends", "process", "its end, prune"),
     KeyFamily("children:<pid>", "set", "processes this generation started", "process", "continue_as_new, prune"),
     KeyFamily("bound:<pid>", "set", "children whose cancel is requested when it ends", "process", "its end, prune"),
+    KeyFamily("awaited:<pid>", "set", "live children that its end waits for", "process", "their end, its end"),
     KeyFamily("granted:<pid>", "set", "scopes that hold a handle of it", "process", "revoke, prune"),
     KeyFamily("grants:<scope>", "hash", "process id to descriptor", "session scope", "revoke, prune of the process"),
     KeyFamily("tomb:<pid>", "string", "how a pruned process ended", "process", "expires after tombstone_ms"),

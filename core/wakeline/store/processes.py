@@ -124,6 +124,7 @@ def register(
         "attempt_timeout_ms": r.attempt_timeout_ms,
         "parent": r.parent,
         "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
+        "awaits": True if r.parent and r.on_parent_end == "await" else None,
         "wake": target.wire(ends=r.wake_end) if target else None,
         "env": environments.wire(r.env_ref, environment),
     }

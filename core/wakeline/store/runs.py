@@ -91,7 +91,8 @@ def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str,
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside completion).
+    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside completion),
+    'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all children that its own end waits for).
 
     Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened.
     """

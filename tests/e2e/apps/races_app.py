@@ -7,7 +7,7 @@ import os
 import threading
 import time
 
-from wakeline import App, Ctx
+from wakeline import App, AsyncCtx, Ctx
 
 from tests.races.rules import take_out_as_told
 
@@ -60,6 +60,21 @@ def compute(ctx: Ctx) -> str:
         time.sleep(SLEEP_S)
     ctx.step("report", note, "report")
     return "computed"
+
+
+@app.engine(signals={"go": str})
+async def ward(ctx: AsyncCtx) -> str:
+    """Waits to be told."""
+    return str(await ctx.wait("go", str))
+
+
+@app.engine
+async def guardian(ctx: AsyncCtx) -> str:
+    """Ends when its ward has, with a result of its own."""
+    await ctx.using(id="ward", on_parent_end="await").start(ward)
+    await ctx.step("note", note, "started")
+    note("ended")
+    return "guarded"
 
 
 @app.tool

@@ -13,12 +13,13 @@ from wakeline.store.processes import ProcessView
 from wakeline_workers.cli.root import Console, command, option, payload
 
 NOT_FIRST = 5
-KINDS = {"s": "signal", "t": "timer", "c": "child", "x": "completion"}
+KINDS = {"s": "signal", "t": "timer", "c": "child", "x": "completion", "a": "answer", "e": "children"}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenWait:
-    """One open wait: 'signal', 'timer', 'child', 'approval', or 'completion' (of a tool that answered "pending"), its name, when it gives up."""
+    """One open wait: 'signal', 'timer', 'child', 'approval', 'answer' (of a session), 'completion' (of a tool that answered "pending"), or
+    'children' (its body has ended); its name, when it gives up."""
 
     kind: str
     name: str | None

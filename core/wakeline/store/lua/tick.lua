@@ -132,6 +132,8 @@ for _ = 1, 4 do
     drop_waits(pid)
   elseif what == 'p' then
     end_children(pid)
+  elseif what == 'k' then
+    if not cancel_awaited(pid) then call('RPUSH', ns .. 'todo', todo) end
   elseif what == 'n' then
     ring_session(pid)
   elseif what == 'g' then
@@ -146,8 +148,9 @@ local function prune(pid, status)
   local p = fields(proc_key(pid), 'pa', 'inc', 'sid', 'env')
   if p.pa then
     local parent = fields(proc_key(p.pa), 'st')
-    local awaited = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1 and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0
-    if parent.st and not ENDED[parent.st] and awaited then
+    local unread = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1
+      and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0 and call('HEXISTS', ns .. 'journal:' .. p.pa, '@read:' .. pid) == 0
+    if parent.st and not ENDED[parent.st] and unread then
       move_index(pid, nil, status, now - a.retention_ms + 3600000)
       return
     end

@@ -1,7 +1,7 @@
 -- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or a settled entry.
 -- Include: base doorbell process slots
--- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'), ordinal?, child_inc?,
---       for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
+-- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'
+--       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
 local SCHEMA_TTL = 2592000000 -- 30 days; refreshed by every wait that carries it
@@ -52,7 +52,12 @@ local function open(w)
   if slot.z == a.fence.cl or slot.z == '1' then return { 'done', '{"status":"cancelled"}' } end
   if slot.z then call('DEL', key) end
   if slot.g then return { 'open', slot.d or '' } end
-  if p.cr then
+  local code, name = string.sub(w.kind, 1, 2), string.sub(w.kind, 3)
+  if code == 'e:' then
+    if call('EXISTS', ns .. 'awaited:' .. a.pid) == 0 then return { 'done', '{"status":"ok","value":null}' } end
+    call('HSET', proc_key(a.pid), 'aw', w.id)
+    if p.cr then call('RPUSH', ns .. 'todo', 'k:' .. a.pid) end
+  elseif p.cr then
     -- Whoever resolves it from outside later must learn what stands.
     if string.sub(w.kind, 1, 2) == 'x:' then
       call('HSET', key, 'p', a.pid, 'g', w.group, 'k', w.kind, 'r', '{"status":"cancelled"}')
@@ -60,7 +65,6 @@ local function open(w)
     end
     return { 'done', '{"status":"cancelled"}' }
   end
-  local code, name = string.sub(w.kind, 1, 2), string.sub(w.kind, 3)
   local resolution, seq
   if code == 's:' then resolution, seq = from_mailbox(name) end
   if code == 'c:' then resolution = from_child(name, w.child_inc) end

@@ -6,6 +6,7 @@ function request_cancel(pid, p, reason_json, grace)
   p.cr = int(now)
   call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)
   if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', 'c:' .. pid) end
+  if p.aw and p.aw ~= '1' then call('RPUSH', ns .. 'todo', 'k:' .. pid) end
   if p.st == 'running' and p.ow then hint(p.ow, 'cancel ' .. pid) end
 end
 
@@ -39,7 +40,35 @@ local function drop_waits(pid)
   end
 end
 
+-- A body that has ended waits for its children ('aw' is the slot of that wait, '1' before it): the last of them to end tells it.
+local function leave_parent(pid, parent)
+  local awaited = ns .. 'awaited:' .. parent
+  if call('SREM', awaited, pid) == 0 or call('EXISTS', awaited) == 1 then return end
+  local slot = call('HGET', proc_key(parent), 'aw')
+  if slot then resolve(slot, '{"status":"ok","value":null}') end
+end
+
+-- The cancel of a process whose body has ended goes on to the children it waits for. By the tick: such trees may be deep.
+-- Returns false when more than the bound are left.
+local function cancel_awaited(pid)
+  local asked = 0
+  for _, child in ipairs(call('SMEMBERS', ns .. 'awaited:' .. pid)) do
+    local c = load(child)
+    if c.st and not ENDED[c.st] and not c.cr then
+      if asked >= BOUND then return false end
+      request_cancel(child, c, '{"reason":"parent cancelled"}', 10000)
+      asked = asked + 1
+    end
+  end
+  return true
+end
+
 local function end_children(pid)
+  -- What ends before the children it was to wait for (grace, deadline, abandoned) waits no more: they are asked to end, like bound ones.
+  if call('EXISTS', ns .. 'awaited:' .. pid) == 1 then
+    call('SUNIONSTORE', ns .. 'bound:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid)
+    call('DEL', ns .. 'awaited:' .. pid)
+  end
   for i, child in ipairs(call('SMEMBERS', ns .. 'bound:' .. pid)) do
     if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end
     call('SREM', ns .. 'bound:' .. pid, child)
@@ -65,8 +94,8 @@ local function finish(pid, p, status, output, text)
   local seq = append(pid, p, event_type, '{"await_output":' .. output .. '}')
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
-  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid) > 0
-  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', unpack(involved and wait_fields(pid) or {}))
+  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
+  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', 'aw', unpack(involved and wait_fields(pid) or {}))
   call('HSET', proc_key(pid), 'st', status, 'sn', int(now))
   call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
   move_index(pid, p.st, status, now)
@@ -82,6 +111,7 @@ local function finish(pid, p, status, output, text)
     deliver(p.ws, 'wake', wake_body(pid, p.inc, seq, event_type, text))
   end
   if involved then end_children(pid) end
+  if p.pe then leave_parent(pid, p.pa) end
   if p.sid then settle_turn(pid, p.sid, status, output) end
   compact(pid, p)
   return seq
