@@ -5,16 +5,22 @@ Each test rests on a rule that the suite takes out to see it fail.
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from wakeline.app import App
 from wakeline.errors import EntryNotFound, HeadConflict, LeaseLost, ProcessAlreadyTerminal, ReplayConflict, ScriptFailed
+from wakeline.phases import Phase
+from wakeline.runtime.context import AsyncCtx
+from wakeline.runtime.turn import AsyncTurn
 from wakeline.store import entries, processes, runs
 from wakeline.store.processes import TurnCommit
 
 from tests.lua.world import STALE_MS, WEEK_MS, World, wait
 from tests.races.rules import fails_without
 from tests.races.sessions import BOT, FAILED, admit, commit, committing, offered, policy_is, send, source, states, take_turn, turn, wake
+from tests.races.workers import work
 
 FENCE = ("a write of a run carries its fence", "lib/process.lua", "return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl")
 
@@ -430,6 +436,24 @@ def test_who_waits_for_an_entry_that_is_settled_is_answered_at_once(world: World
     world.do(committing(fence, value="answer"))
     [opened] = world.open(asks, wait("w", "a:1:bot/1"))
     assert (opened.state, json.loads(opened.text or "0")) == ("done", ANSWERED)
+
+
+@pytest.mark.parametrize("phase", [Phase.body_started, Phase.wait_opened, Phase.parking, Phase.parked, Phase.finishing])
+def test_a_body_that_asks_a_session_asks_it_once_whoever_dies(world: World, app: App, phase: Phase) -> None:
+    @app.agent("bot")
+    async def bot(turn: AsyncTurn) -> int:
+        return len(turn.inbox)
+
+    @app.engine
+    async def plan(ctx: AsyncCtx) -> list[int]:
+        return list(await asyncio.gather(*(ctx.ask(BOT, question, output=int) for question in ("one", "two"))))
+
+    handle = app.using(id="p").start(plan)
+    assert work(world, app, "w1", killed_at=phase)[-1] == "killed"
+    world.lose("w1")
+    work(world, app, "w2")
+    assert handle.result() == [2, 2]
+    assert states(world) == [("one", "settled"), ("two", "settled")]
 
 
 def test_a_turn_commit_says_what_it_read() -> None:

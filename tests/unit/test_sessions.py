@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.sessions.admission import AdmissionPolicy, Entry, EntryKind, admit
 from wakeline.sessions.commit import isolate, settle, turn_stamp
+from wakeline.sessions.life import entry_of, explain
+from wakeline.values import content_hash
 
 KINDS: dict[str, EntryKind] = {"w": "wake", "i": "input", "c": "command"}
 NO_COMMANDS = AdmissionPolicy(kinds=frozenset({"wake", "input"}))
@@ -96,3 +98,50 @@ def test_a_batch_is_halved_until_the_poisonous_entry_stands_alone() -> None:
 def test_turn_stamp_golden_vector() -> None:
     assert turn_stamp("helper/u42", "t1", "{}") == "418aecb223b0ee1c4adcbb9438248572930a1a498c4b6b3ffb935999076d4935"
     assert len({turn_stamp("s", "t", "{}"), turn_stamp("s", "u", "{}"), turn_stamp("s", "t", "[]"), turn_stamp("st", "", "{}")}) == 4
+
+
+# -- what is stored
+
+
+@pytest.mark.parametrize(
+    ("policy", "stored"),
+    [
+        (AdmissionPolicy(), ""),
+        (AdmissionPolicy(max_entries=1), ""),  # a worker says it with every turn; scripts alone never count entries
+        (NO_COMMANDS, '{"k":"iw"}'),
+        (AdmissionPolicy(on_arrival="early"), '{"a":"e"}'),
+        (AdmissionPolicy(on_arrival="interrupt"), '{"a":"i"}'),
+        (AdmissionPolicy(debounce_ms=200, debounce_max_ms=2_000), '{"d":200,"x":2000}'),
+        (AdmissionPolicy(on_failure="block", max_attempts=3), '{"f":"b","t":3}'),
+    ],
+)
+def test_what_scripts_know_of_a_policy_is_pinned(policy: AdmissionPolicy, stored: str) -> None:
+    assert policy.wire() == stored
+
+
+WAKE = '{"kind":"wake","process_id":"p","incarnation":"inc00001","sequence":3,"event_type":"done","at_ms":10,"input":"told"}'
+
+
+@pytest.mark.parametrize(
+    ("state", "shown", "says"),
+    [
+        ("delivered", ("delivered", None, None, None, None, None), "it waits in the inbox"),
+        ("admitted t1 20", ("admitted", "t1", 20, None, None, None), "turn t1 has it"),
+        ("settled t1 30 20", ("settled", "t1", 20, 30, None, None), "turn t1 read it and ended"),
+        ("failed t1 30 20", ("failed", "t1", 20, 30, None, None), "turn t1 failed over it; offer it again with `wakeline redrive bot/1#4`"),
+        ("blocked t1 30 20", ("blocked", "t1", 20, 30, None, None), None),
+        ("undeliverable expired 30", ("undeliverable", None, None, 30, "expired", None), None),
+        (
+            "undeliverable target_gone 30",
+            ("undeliverable", None, None, 30, "target_gone", None),
+            "undeliverable: its session was deleted",
+        ),
+        ("superseded 7 30", ("superseded", None, None, 30, None, 7), "it was offered again, as entry 7"),
+    ],
+)
+def test_every_state_of_an_entry_is_read_and_explained(state: str, shown: tuple[object, ...], says: str | None) -> None:
+    entry = entry_of("bot/1", 4, WAKE, state, swallowed=1, swallowed_wakes="p#1 ")
+    assert (entry.state, entry.turn, entry.admitted_ms, entry.ended_ms, entry.reason, entry.by) == shown
+    assert (entry.kind, entry.input, entry.process_id, entry.sequence, entry.recorded_ms, entry.swallowed_wakes) == ("wake", "told", "p", 3, 10, ("p#1",))
+    assert entry.wake_id == "wake:v1:" + content_hash("wake", "bot/1", "p", "inc00001", "3")
+    assert explain(entry) == says if says else "`wakeline redrive bot/1#4`" in explain(entry)

@@ -8,10 +8,15 @@ local INTERRUPTS = 3 -- a turn whose entries were interrupted so often is left a
 local OVER = { settled = true, failed = true, undeliverable = true, superseded = true }
 local request_cancel -- of lifecycle, which comes later: scripts that deliver include it
 
--- What the latest worker with the agent's code said of its turns; what is absent is the default.
+-- What the latest worker with the agent's code said of its turns; what is absent is the default. Looked up once a script.
+local policies = {}
 local function policy_of(agent)
-  local text = agent and call('HGET', ns .. 'agents', agent)
-  return text and cjson.decode(text) or {}
+  if not agent then return {} end
+  if not policies[agent] then
+    local text = call('HGET', ns .. 'agents', agent)
+    policies[agent] = text and cjson.decode(text) or {}
+  end
+  return policies[agent]
 end
 
 local function admits(policy, kind) return not policy.k or string.find(policy.k, string.sub(kind, 1, 1), 1, true) ~= nil end
