@@ -254,6 +254,19 @@ def test_an_interrupted_turn_gives_way_to_one_that_reads_all(app: App) -> None:
     until(lambda: [m.content for m in session.history() if m.role == "agent"] == [["first", "second"]])
 
 
+def test_a_turn_knows_the_identity_of_a_wake(app: App) -> None:
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> list[str | None]:
+        return [item.wake_id for item in turn.inbox]
+
+    session = app.session("clerk", "1")
+    work = app.external("ci", wake=session)
+    work.emit("wake", "told")
+    until(lambda: len(session.history()) == 2)
+    assert session.history()[-1].content == [session.wakes()[0].wake_id]
+    assert session.ask("hello", timeout=10) == [None]
+
+
 # -- life
 
 

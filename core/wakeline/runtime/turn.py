@@ -22,6 +22,7 @@ from wakeline.store import sessions
 from wakeline.store.processes import Row
 from wakeline.store.sessions import Batch, Entry
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
+from wakeline.wakes.wake import wake_id
 
 MOST_FOLLOW_ONS = 32
 """Turns in a row that only follow a switch of frames; more is a loop."""
@@ -40,6 +41,8 @@ class InboxItem:
     sequence: int | None = None
     swallowed: int = 0
     name: str | None = None
+    wake_id: str | None = None
+    """The identity of a wake: of its session, process, incarnation and event, the same however often it is looked at."""
 
     @property
     def text(self) -> str:
@@ -47,27 +50,29 @@ class InboxItem:
         return self.input if isinstance(self.input, str) else json.dumps(self.input)
 
 
-def item_of(entry: Entry) -> InboxItem:
-    """An entry of the store as a turn sees it."""
+def item_of(entry: Entry, session_id: str = "") -> InboxItem:
+    """An entry of the store as a turn of the session sees it."""
     body = json.loads(entry.body)
+    process_id = body.get("process_id")
     return InboxItem(
         entry.n,
         body["kind"],
         body.get("input"),
         body.get("at_ms", 0),
-        body.get("process_id"),
+        process_id,
         body.get("event_type"),
         body.get("sequence"),
         entry.swallowed,
         body.get("name"),
+        wake_id(session_id, process_id, body["incarnation"], body["sequence"]) if process_id and session_id else None,
     )
 
 
 class Inbox:
     """The batch of a turn, in order; what arrives during the turn joins it with `AsyncTurn.arrivals`."""
 
-    def __init__(self, batch: Batch) -> None:
-        self.items = tuple(item_of(entry) for entry in batch.entries)
+    def __init__(self, batch: Batch, session_id: str = "") -> None:
+        self.items = tuple(item_of(entry, session_id) for entry in batch.entries)
 
     def __iter__(self) -> Iterator[InboxItem]:
         return iter(self.items)
@@ -92,7 +97,7 @@ class AsyncTurn(AsyncCtx):
     def __init__(self, run: Run, namespace: str, batch: Batch, options: Options = NOTHING, shared: _Shared | None = None) -> None:
         super().__init__(run, namespace, options)
         self._batch = batch
-        self.shared = shared or _Shared(Inbox(batch), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {})
+        self.shared = shared or _Shared(Inbox(batch, self.session_id), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {})
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
         """This turn with options for the next start or call."""
@@ -146,7 +151,7 @@ class AsyncTurn(AsyncCtx):
             return from_json(found)
 
         rows = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
-        items = [item_of(Entry(n, to_json(body), "admitted", swallowed)) for n, body, swallowed in rows]
+        items = [item_of(Entry(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows]
         self.inbox.items = (*self.inbox.items, *items)
         return items
 
