@@ -338,6 +338,15 @@ def test_a_turn_ends_in_another_frame_and_its_first_turn_follows_in_the_same_ste
     assert len(world.do(sessions.read(CHAT)).history) == 2
 
 
+def test_an_agent_that_takes_no_wakes_still_goes_on_in_the_frame_it_switched_to(world: World) -> None:
+    policy_is(world, kinds=frozenset({"input"}))
+    send(world, "plan")
+    claim, _ = turn(world)
+    commit(world, claim, frame="doing", follow='"do it"')
+    _, texts = turn(world)
+    assert texts == ["do it"]
+
+
 def test_a_commit_whose_reply_was_lost_follows_once(world: World) -> None:
     send(world, "plan")
     claim, _ = turn(world)

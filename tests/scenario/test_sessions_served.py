@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ from wakeline.errors import (
     UnknownAgent,
     WaitFailed,
 )
+from wakeline.store.connection import Backend
 
-from tests.scenario.conftest import until
+from tests.scenario.conftest import served, until
 
 
 def states(app: App, agent: str, key: str) -> list[tuple[Any, str]]:
@@ -265,6 +267,23 @@ def test_a_turn_knows_the_identity_of_a_wake(app: App) -> None:
     until(lambda: len(session.history()) == 2)
     assert session.history()[-1].content == [session.wakes()[0].wake_id]
     assert session.ask("hello", timeout=10) == [None]
+
+
+def test_a_worker_says_what_its_agents_take_before_their_first_turn(backend: Backend) -> None:
+    app = App("t" + token_hex(4), backend=backend)
+
+    @app.agent("clerk", debounce="1s", debounce_max="30s")
+    async def clerk(turn: AsyncTurn) -> list[str]:
+        return [item.text for item in turn.inbox]
+
+    with served(app):
+        until(lambda: bool(app.store.client.hlen(app.store.address.prefix + "agents")))
+        session = app.session("clerk", "1")
+        for text in ("one", "two", "three"):
+            session.send(text)
+        until(lambda: session.inspect().status == "idle")
+        assert [m.content for m in session.history() if m.role == "agent"] == [["one", "two", "three"]]
+    app.close()
 
 
 # -- life

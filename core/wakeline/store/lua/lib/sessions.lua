@@ -19,7 +19,8 @@ local function policy_of(agent)
   return policies[agent]
 end
 
-local function admits(policy, kind) return not policy.k or string.find(policy.k, string.sub(kind, 1, 1), 1, true) ~= nil end
+-- A follow-on is the session's own doing: every agent admits it.
+local function admits(policy, kind) return not policy.k or kind == 'follow_on' or string.find(policy.k, string.sub(kind, 1, 1), 1, true) ~= nil end
 
 local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
 
