@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from wakeline.engines.engine import Engine, check_pairing, context_name
+from wakeline.engines.hosted import HostedEngine
+from wakeline.engines.protocol import EngineProtocol
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.names import check_queue
@@ -85,15 +87,34 @@ class Declarations:
     def engine(self, function: Callable[Concatenate[Ctx, P], R], /) -> Engine[P, R]: ...
     @overload
     def engine(
-        self, /, *, name: str | None = None, signals: Mapping[str, Any] | None = None, events: Mapping[str, Any] | None = None, queue: str | None = None
+        self,
+        /,
+        *,
+        name: str | None = None,
+        signals: Mapping[str, Any] | None = None,
+        events: Mapping[str, Any] | None = None,
+        queue: str | None = None,
+        version: str | None = None,
+        default: bool = False,
+        label: Callable[..., str] | str | None = None,
+        validate: Callable[..., Any] | None = None,
     ) -> EngineDecorator: ...
     def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Event`); declaring signals refuses all others."""
+        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Event`); declaring signals refuses all others.
+
+        ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each runs the processes it
+        was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists; what ``validate`` (of the
+        arguments) raises refuses a start.
+        """
 
         def declare(f: Callable[..., Any]) -> Engine[..., Any]:
-            return self.registry.add("engine", self.registry.engines, Engine(f, context=context_name(f), **options))
+            return self.registry.add_engine(Engine(f, context=context_name(f), **options))
 
         return declare(function) if function is not None else declare
+
+    def add_engine(self, engine: EngineProtocol) -> Engine[[Any], Any]:
+        """Registers an object that implements the engine protocol; start it with its payload."""
+        return self.registry.add_engine(HostedEngine(engine))
 
     @overload
     def agent(self, function: AgentFunction, /) -> Agent: ...

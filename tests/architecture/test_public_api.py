@@ -108,7 +108,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
     }),
 ]  # fmt: skip
 ONLY_BLOCKING = {
-    "App": {"tool", "engine", "agent", "include", "queues", "backend", "connect", "address", "new_async_store", "aio", "run", "execution"},
+    "App": {"tool", "engine", "add_engine", "agent", "include", "queues", "backend", "connect", "address", "new_async_store", "aio", "run", "execution"},
     "Child": {"id"},
     "Approval": {"token"},
 }

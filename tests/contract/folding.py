@@ -26,6 +26,7 @@ def check_fold(world: World, pid: str = "p") -> Record:
     assert view.int("seq") == record.sequence == len(view.events)
     assert view.int("ua") == record.updated_at_ms
     assert view.fields.get("ws") == (record.wake_target.session_id if record.wake_target else None)
+    assert view.fields.get("ver") == record.engine_version
     assert int(view.fields.get("gen", "1")) == record.generation
     assert ("cr" in view.fields) == (record.cancel_requested is not None)
     return record

@@ -122,6 +122,11 @@ def test_many_processes_are_named_by_their_first_five() -> None:
     assert of("code", queued=rows)[1].startswith("no code here for engine 'gone', needed by p0, p1, p2, p3, p4 and 2 more; ")
 
 
+def test_a_version_that_is_not_here_is_named_with_its_engine() -> None:
+    rows = (QueuedView("p1", "shop", 0, False, "engine", "gone", "2"),)
+    assert of("code", queued=rows)[1].startswith("no code here for engine 'gone' version '2', needed by p1; ")
+
+
 def test_external_work_and_unreadable_input_need_no_code() -> None:
     rows = (QueuedView("p1", "shop", 0, False, "external", ""), QueuedView("p2", "shop", 0, False, "", ""))
     assert "code" not in [one.code for one in seen(queued=rows)]

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from wakeline.arguments import Signature, check_body, schema_of
-from wakeline.errors import BodyInvalid
+from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
 from wakeline.names import LIFECYCLE_TYPES, PRODUCER_TYPES, SIGNAL_PREFIX, check_event_type, check_name, check_queue, check_signal_name, signal_event_type
 from wakeline.processes.events import EventType, Semantics, WakeSpec
-from wakeline.processes.selectors import parse_text
+from wakeline.processes.inputs import Identity
+from wakeline.processes.selectors import parse_text, select
 
 P = ParamSpec("P")
 R = TypeVar("R")
+LONGEST_LABEL = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,21 @@ class Engine(Generic[P, R]):
         signals: Mapping[str, Any] | None = None,
         events: Mapping[str, Any] | None = None,
         queue: str | None = None,
+        version: str | None = None,
+        default: bool = False,
+        label: Callable[..., str] | str | None = None,
+        validate: Callable[..., Any] | None = None,
         context: str,
     ) -> None:
         self.name = check_name(name if name is not None else function.__name__, "engine")
         check_body(self.name, function)
         self.function = function
+        self.source: Any = function
+        self.version = check_name(version, "engine version") if version is not None else None
+        self.is_default = default
+        self._label: Any = label
+        self._template = parse_text(label) if isinstance(label, str) else None
+        self._validate = validate
         self.is_async = inspect.iscoroutinefunction(function)
         check_pairing(self.name, function, context="AsyncCtx" if self.is_async else "Ctx", found=context)
         self.signature = Signature(self.name, function, skip=1)
@@ -62,6 +74,45 @@ class Engine(Generic[P, R]):
         self.__doc__ = function.__doc__
 
     @property
+    def kind(self) -> str:
+        """The name its processes are started by."""
+        return self.name
+
+    def validate_start(self, payload: Any) -> None:
+        """Raises `InvalidArguments` for a payload it would not run, `validate=` included; nothing is stored before."""
+        self.signature.bind_json(payload)
+        self.check_start(payload)
+
+    def check_start(self, payload: Any) -> None:
+        """`validate=` alone, for a payload that fits the parameters."""
+        if self._validate is not None:
+            self._asked("validate=", self._call_with, self._validate, payload)
+
+    def identity(self, payload: Any) -> Identity:
+        """What a process with this payload is called in lists; raises `SelectorMiss` where a template's field is not there."""
+        if self._label is None:
+            return Identity(kind=self.name)
+        made = select(self._template, payload) if self._template else self._asked("label=", self._call_with, self._label, payload)
+        if not isinstance(made, str):
+            raise BodyInvalid(name=self.name, reason=f"its label is a {type(made).__name__}; it has to be a text")
+        return Identity(kind=self.name, label=made[:LONGEST_LABEL])
+
+    def run(self, context: Any, payload: Any) -> Any:
+        """Calls the body; of an ``async def`` one, what is to be awaited."""
+        return self.signature.call(self.function, payload, context)()
+
+    def _call_with(self, function: Callable[..., Any], payload: Any) -> Any:
+        return self.signature.call(function, payload)()
+
+    def _asked(self, what: str, code: Callable[..., Any], *given: Any) -> Any:
+        try:
+            return code(*given)
+        except WakelineError:
+            raise
+        except Exception as error:
+            raise InvalidArguments(name=self.name, reason=f"{what} says {str(error) or type(error).__name__}") from error
+
+    @property
     def event_types(self) -> tuple[EventType, ...]:
         """What its processes declare at registration."""
         types = [EventType(name=signal_event_type(n), payload_schema=schema_of(kind)) for n, kind in self.signals.items()]
@@ -73,7 +124,7 @@ class Engine(Generic[P, R]):
         return tuple(types)
 
     def __repr__(self) -> str:
-        return f"<Engine {self.name}>"
+        return f"<Engine {self.name}{f' {self.version}' if self.version else ''}>"
 
 
 def context_name(function: Callable[..., Any]) -> str:

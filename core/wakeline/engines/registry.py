@@ -1,6 +1,6 @@
 """The bodies one release of an app knows by name.
 
-Invariant: a name means one function; what is not here stays queued and visible, never failed.
+Invariant: a name, of an engine with its version, means one body; what is not here stays queued and visible, never failed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ class Registry:
         self.environment = environment
         self.tools: dict[str, Tool[..., Any]] = {}
         self.engines: dict[str, Engine[..., Any]] = {}
+        """Of each name the version that is started."""
+        self.versions: dict[tuple[str, str | None], Engine[..., Any]] = {}
+        """All of them: what runs here."""
         self.agents: dict[str, Agent] = {}
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:
@@ -33,15 +36,33 @@ class Registry:
         table[body.name] = body
         return body
 
+    def add_engine(self, engine: Engine[..., Any]) -> Engine[..., Any]:
+        """Registers one version of an engine. Of several the last one is started, or the last with ``default=True``; each runs its own processes."""
+        known = self.versions.get((engine.name, engine.version))
+        if engine.name in self.tools or (known is not None and known.source is not engine.source):
+            raise DuplicateName(kind="engine", name=engine.name if engine.version is None else f"{engine.name} version {engine.version}")
+        self.versions[engine.name, engine.version] = engine
+        started = self.engines.get(engine.name)
+        if started is None or engine.is_default or not started.is_default or started is known:
+            self.engines[engine.name] = engine
+        return engine
+
+    def has_engine(self, name: str, version: str | None) -> bool:
+        """Whether processes of this version can run here."""
+        return (name, version) in self.versions
+
     def tool(self, name: str) -> Tool[..., Any]:
         if name not in self.tools:
             raise UnknownName(kind="tool", name=name, known=sorted(self.tools))
         return self.tools[name]
 
-    def engine(self, name: str) -> Engine[..., Any]:
-        if name not in self.engines:
-            raise UnknownName(kind="engine", name=name, known=sorted(self.engines))
-        return self.engines[name]
+    def engine(self, name: str, version: str | None = None) -> Engine[..., Any]:
+        """The engine that runs processes of this version, and no other one."""
+        found = self.versions.get((name, version))
+        if found is None:
+            known = sorted(f"{one} version {of}" if of else one for one, of in self.versions)
+            raise UnknownName(kind="engine", name=f"{name} version {version}" if version else name, known=known)
+        return found
 
     def agent(self, name: str) -> Agent:
         if name not in self.agents:

@@ -35,6 +35,7 @@ class Record:
     wake_target: SessionScope | None = None
     generation: int = 1
     input: ProcessInput | None = None
+    engine_version: str | None = None
     output: AwaitOutput | None = None
 
     @property
@@ -59,6 +60,7 @@ def fold(registration: Registration, created_at_ms: int, events: Iterable[Event]
         created_at_ms,
         wake_target=registration.wake_target,
         input=registration.input,
+        engine_version=registration.engine_version,
     )
     return reduce(apply, events, new)
 
@@ -95,7 +97,8 @@ def _with_fact(record: Record, event: Event) -> Record:
             target = payload["wake_target"]
             return replace(record, wake_target=SessionScope.model_validate(target) if target else None)
         case names.PROCESS_CONTINUED:
-            return replace(record, generation=payload["generation"], input=_next_input(record.input, payload))
+            return replace(record, generation=payload["generation"], input=_next_input(record.input, payload),
+                           engine_version=payload.get("version", record.engine_version))  # fmt: skip
         case _:
             return record
 

@@ -52,6 +52,7 @@ class Registration(Stored):
     incarnation: str
     strict_signals: bool = False
     parent: str | None = None
+    engine_version: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @cached_property
@@ -104,6 +105,7 @@ class Choices(TypedDict):
     incarnation: NotRequired[str | None]
     strict_signals: NotRequired[bool]
     parent: NotRequired[str | None]
+    engine_version: NotRequired[str | None]
     options: NotRequired[dict[str, Any]]
 
 

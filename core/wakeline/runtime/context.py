@@ -32,7 +32,7 @@ from wakeline.runtime.execution import ExecutionContext, execution_of
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import wake_of
-from wakeline.runtime.starting import bound, registration_of
+from wakeline.runtime.starting import bound, next_generation, registration_of
 from wakeline.runtime.telling import append_event, request_cancel, send_signal
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
 from wakeline.store.processes import WakeText
@@ -50,9 +50,10 @@ D = TypeVar("D")
 class ContinueAsNew(ControlFlow):
     """Raised by `AsyncCtx.continue_as_new`; the runner starts the next generation with its payload."""
 
-    def __init__(self, payload: dict[str, Any]) -> None:
+    def __init__(self, payload: dict[str, Any], version: str | None = None) -> None:
         super().__init__()
         self.payload = payload
+        self.version = version
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,13 +411,17 @@ class AsyncCtx:
         return await request_cancel(self.run, target if isinstance(target, str) else target.id, reason)
 
     async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept."""
+        """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept.
+
+        The next one moves to the version of the engine that is started now, where that takes the arguments and declares no other signals and events.
+        """
         self.run.check()
-        if self.run.signature is None:
+        own = self.run.engine
+        if own is None:
             raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")
-        given = self.run.signature.bind(*args, **kwargs)
-        check_size(f"the arguments of {self.run.signature.name}", to_json(given), MAX_PAYLOAD)
-        raise ContinueAsNew(given)
+        engine, given = next_generation(self.run, own, args, kwargs)
+        check_size(f"the arguments of {engine.name}", to_json(given), MAX_PAYLOAD)
+        raise ContinueAsNew(given, None if engine is own else engine.version or "")
 
 
 async def _awaited(awaitable: Awaitable[T]) -> T:

@@ -14,11 +14,12 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from wakeline.arguments import Signature
 from wakeline.causality import ExecutionScope, ProcessScope
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.effects.journal import JournalRow
+from wakeline.engines.engine import Engine
+from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import LeaseLost, Parked, Stopped, StoreError, WakelineError
 from wakeline.names import child_id
@@ -102,7 +103,8 @@ class Run:
         self._parking: asyncio.Task[None] | None = None
         self.defers: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
         self.signal_kinds: dict[str, Any] = {}
-        self.signature: Signature | None = None
+        self.engine: Engine[..., Any] | None = None
+        self.registry: Registry | None = None
         self.turn: AsyncTurn | None = None
 
     @property

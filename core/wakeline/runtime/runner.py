@@ -84,6 +84,7 @@ class Runner:
             environment = await self._environments.of(claim.registration)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
             run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge, environment=environment)
+            run.registry = self._registry
             run.probe.reach(Phase.claimed, claim.process_id)
             self.runs[claim.process_id] = run
             return await self._drive(run, body)
@@ -92,7 +93,7 @@ class Runner:
         except (UnknownName, UnknownAgent) as unknown:
             # No code for it in this release: it stays queued for a worker that has it; doctor names it.
             log.warning("%s: %s", claim.process_id, unknown)
-            return await self._release(claim, run, delay_ms=UNKNOWN_CODE_DELAY_MS)
+            return await self._leave_queued(claim)
         except MissingExecutionEnvironment as missing:
             log.error("%s: %s", claim.process_id, missing)
             return await self._refuse(claim, Failure(failure_class="unavailable", code=missing.code, message=str(missing)))
@@ -115,16 +116,16 @@ class Runner:
 
     def _body_of(self, claim: Claim) -> tuple[Callable[[Run], Awaitable[Any]], bool]:
         namespace = self._store.address.namespace
-        given = cast("dict[str, Any] | None", from_json(claim.input) if claim.input is not None else None)
+        given = cast("dict[str, Any]", from_json(claim.input) if claim.input is not None else None)
         match claim.registration.input:
             case EngineInput(kind=kind, payload=payload):
-                engine = self._registry.engine(kind)
+                engine = self._registry.engine(kind, claim.engine_version)
 
                 async def run_engine(run: Run) -> Any:
-                    run.signature, run.signal_kinds = engine.signature, engine.signals
+                    run.engine, run.signal_kinds = engine, engine.signals
                     ctx = AsyncCtx(run, namespace)
                     context = Ctx(ctx, run.bridge) if run.bridge else ctx
-                    call = engine.signature.call(engine.function, cast("dict[str, Any]", payload) if given is None else given, context)
+                    call = engine.signature.call(engine.function, cast("dict[str, Any]", payload) if claim.input is None else given, context)
                     return engine.signature.dump_result(await self._call(run, call))
 
                 return run_engine, not engine.is_async
@@ -353,8 +354,14 @@ class Runner:
         except LeaseLost:
             return "lost"
 
+    async def _leave_queued(self, claim: Claim) -> str:
+        try:
+            return await self._store.execute(processes.release(claim.fence, delay_ms=UNKNOWN_CODE_DELAY_MS, unrun=True))
+        except LeaseLost:
+            return "lost"
+
     async def _continue(self, run: Run, again: ContinueAsNew) -> None:
         try:
-            await self._store.execute(processes.continue_as_new(run.fence, to_json(again.payload), run.take_consumed()))
+            await self._store.execute(processes.continue_as_new(run.fence, to_json(again.payload), run.take_consumed(), version=again.version))
         except LeaseLost:
             log.info("%s: continued by another worker", run.claim.process_id)

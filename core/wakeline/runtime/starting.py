@@ -5,6 +5,7 @@ Invariant: provenance of a child is its parent's chain (originator and wake targ
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from wakeline.arguments import dump
@@ -17,11 +18,15 @@ from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, 
 from wakeline.processes.lease import MAX_ATTEMPTS
 from wakeline.processes.registration import Registration, prepare
 from wakeline.runtime.options import Options
+from wakeline.runtime.run import Run
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
 MAX_LABELS = 64 * 1024
+log = logging.getLogger("wakeline.run")
+
+
 def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for what cannot be started at all."""
     if not isinstance(body, (Tool, Engine)):
@@ -57,6 +62,7 @@ def registration_of(
         if recovery is None and body.retry.policy == "never":
             recovery = "owner_bound"
     else:
+        body.check_start(arguments)
         process_input = EngineInput(kind=body.name, payload=arguments)
     queue = options.queue if options.queue is not None else body.queue
     own_deadline = options.ms("deadline")
@@ -66,6 +72,8 @@ def registration_of(
     return prepare(
         id=pid,
         input=process_input,
+        identity=body.identity(arguments) if isinstance(body, Engine) else None,
+        engine_version=body.version if isinstance(body, Engine) else None,
         event_types=body.event_types if isinstance(body, Engine) else (),
         provenance=Provenance(originator=originator or HostOriginator(), caused_by=caused_by),
         env_ref=env_ref,
@@ -83,6 +91,22 @@ def registration_of(
         strict_signals=isinstance(body, Engine) and bool(body.signals),
         parent=parent.id if parent is not None else None,
     )
+
+
+def next_generation(run: Run, own: Engine[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Engine[..., Any], dict[str, Any]]:
+    """The engine that goes on, and its arguments: the version that is started now where it fits, else the one that runs. Raises `InvalidArguments`."""
+    newest = run.registry.engines.get(own.name, own) if run.registry is not None else own
+    declared = run.registration.event_types
+    if newest is not own and bool(newest.signals) == run.registration.strict_signals and all(one in declared for one in newest.event_types):
+        try:
+            given = newest.signature.bind(*args, **kwargs)
+            newest.check_start(given)
+            return newest, given
+        except InvalidArguments as misfit:
+            log.info("%s stays with its engine: %s", run.registration.id, misfit)
+    given = own.signature.bind(*args, **kwargs)
+    own.check_start(given)
+    return own, given
 
 
 def external_registration(name: str, options: Options, *, namespace: str, metadata: Any, wake_target: SessionScope | None) -> Registration:

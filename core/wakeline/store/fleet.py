@@ -108,6 +108,7 @@ class QueuedView:
     failed: bool
     input: str
     needs: str
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
             timers=int(reply[2]),
             todo=int(reply[3]),
             queues=tuple(QueueView(row[0], int(row[1]), int(row[2]), tuple(row[3])) for row in reply[4]),
-            queued=tuple(QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5]) for row in reply[5]),
+            queued=tuple(QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None) for row in reply[5]),
             format=meta.get("format"),
             rq_prefix=meta.get("rq"),
             now_ms=int(reply[7]),

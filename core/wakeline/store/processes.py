@@ -123,6 +123,7 @@ def register(
         "queue_timeout_ms": r.queue_timeout_ms,
         "attempt_timeout_ms": r.attempt_timeout_ms,
         "parent": r.parent,
+        "version": r.engine_version,
         "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
         "awaits": True if r.parent and r.on_parent_end == "await" else None,
         "wake": target.wire(ends=r.wake_end) if target else None,
@@ -372,13 +373,18 @@ def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row]
     return Call("process_park", args, decode)
 
 
-def release(fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = ()) -> Call[str]:
-    """Hand a run back ('released'), or after a failed attempt schedule the next one; 'exhausted' and 'abandoned' mean it ended instead."""
+def release(
+    fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = (), unrun: bool = False
+) -> Call[str]:
+    """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted' and 'abandoned' mean it ended instead.
+
+    ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
         "delay_ms": delay_ms,
         "attempt": attempt or None,
+        "unrun": unrun or None,
         "output": output,
         "rows": [r.wire() for r in consumed] or None,
     }
@@ -391,9 +397,15 @@ def release(fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: s
     return Call("process_release", args, decode)
 
 
-def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = ()) -> Call[int]:
-    """Start the next generation with a new input and a fresh journal; returns its number."""
-    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "input": payload, "rows": [r.wire() for r in consumed] or None}
+def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None) -> Call[int]:
+    """Start the next generation with a new input and a fresh journal; returns its number. ``version``: of its engine, '' for none, None as before."""
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "input": payload,
+        "rows": [r.wire() for r in consumed] or None,
+        "version": version,
+    }
 
     def decode(reply: Reply) -> int:
         if reply[0] == "continued":

@@ -41,6 +41,11 @@ class Claim:
         return int(self.fields.get("gen", "1"))
 
     @property
+    def engine_version(self) -> str | None:
+        """The version of the engine that this generation is for."""
+        return self.fields.get("ver")
+
+    @property
     def attempt(self) -> int:
         """1 for the first try; failed attempts and losses since the last progress count."""
         return 1 + int(self.fields.get("at", "0")) + int(self.fields.get("ls", "0"))

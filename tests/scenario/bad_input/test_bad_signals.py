@@ -171,6 +171,7 @@ def test_a_process_that_never_was_is_told_nothing(world: World, app: App) -> Non
     for tell in (lambda ctx: ctx.signal("nobody", "go"), lambda ctx: ctx.cancel("nobody")):
         assert end_of(world, app, app.start(inside(app, tell, ProcessNotFound))).value == "process_not_found"
         app.registry.engines.clear()
+        app.registry.versions.clear()
 
 
 def test_a_pruned_process_is_told_nothing_and_not_begun_again(world: World, app: App, listens: Any) -> None:

@@ -90,6 +90,7 @@ def test_arguments_that_break_the_schema_inside_a_body_end_it_unless_it_handles_
 def test_stored_arguments_that_the_code_no_longer_takes_end_the_process_typed(world: World, app: App, pack: Any) -> None:
     handle = app.start(pack, [Line(sku="a", count=1)])
     app.registry.engines.clear()
+    app.registry.versions.clear()
 
     @app.engine(name="pack")
     def changed(ctx: Ctx, lines: int) -> int:

@@ -181,13 +181,14 @@ def _wakes(seen: Seen) -> Iterator[Finding]:
 def _code(seen: Seen) -> Iterator[Finding]:
     registry = seen.registry
     tables: dict[str, tuple[str, Container[str]]] = {
-        "engine": ("engine", registry.engines),
         "tool_call": ("tool", registry.tools),
         "session_turn": ("agent", registry.agents),
     }
     missing: dict[str, list[str]] = defaultdict(list)
     for row in seen.fleet.queued:
-        if row.input in tables and row.needs not in tables[row.input][1]:
+        if row.input == "engine" and not registry.has_engine(row.needs, row.version):
+            missing[f"engine {row.needs!r}" + (f" version {row.version!r}" if row.version else "")].append(row.process_id)
+        elif row.input in tables and row.needs not in tables[row.input][1]:
             missing[f"{tables[row.input][0]} {row.needs!r}"].append(row.process_id)
     for name, pids in missing.items():
         yield Finding("code", "problem", f"no code here for {name}, needed by {_some(pids)}; include its module, or deploy the release that has it")

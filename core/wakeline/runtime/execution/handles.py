@@ -12,8 +12,8 @@ from wakeline.effects.envelope import Envelope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidId, ProcessNotVisible, WakelineError
 from wakeline.processes.grants import HandleDescriptor, make_handle, parse_handle
+from wakeline.processes.inputs import EngineInput, ProcessInput, needs_environment
 from wakeline.processes.inputs import Identity as ProcessIdentity
-from wakeline.processes.inputs import ProcessInput, needs_environment
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Registration, prepare
 from wakeline.runtime.children import start_child
@@ -65,6 +65,13 @@ class Handles(Facts):
             env_ref = EMPTY_ENVIRONMENT if needs_environment(child) else None
             given = prepare(id=run.child_id(key), input=child, provenance=parent.provenance, queue=parent.queue, env_ref=env_ref)
             given = given.model_copy(update={"env_ref": None})
+        known = run.registry.engines.get(given.input.kind) if run.registry is not None and isinstance(given.input, EngineInput) else None
+        if known is not None and isinstance(given.input, EngineInput):
+            # One that only other workers have is for them to judge.
+            known.validate_start(given.input.payload)
+            given = given.model_copy(update={"engine_version": known.version})
+            if not isinstance(child, Registration):
+                given = given.model_copy(update={"event_types": known.event_types, "strict_signals": bool(known.signals)})
         spawn = self.process_spawn_provenance
         assert spawn is not None, "a run has provenance"
         return given.model_copy(

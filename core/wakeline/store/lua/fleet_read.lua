@@ -2,7 +2,7 @@
 -- Include: base doorbell
 -- ARGV: queues (of the app; other queues of the namespace that RQ knows are added)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
---         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name]* (the first 256 by due time), meta fields, now,
+--         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '']* (the first 256 by due time), meta fields, now,
 --         entries that are undeliverable, failed or blocking}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
@@ -63,11 +63,11 @@ local function needs(pid)
   return kind, ''
 end
 for _, pid in ipairs(call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1)) do
-  local p = fields(proc_key(pid), 'q', 'rg', 'ep')
+  local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver')
   if p.q then
     local failed = p.rg and call('ZSCORE', rq .. ':failed:' .. p.q, doorbell_id(pid, p.ep))
     local kind, name = needs(pid)
-    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name }
+    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '' }
   end
 end
 return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable') }

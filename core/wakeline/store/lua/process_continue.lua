@@ -1,6 +1,6 @@
 -- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals kept (race 10).
 -- Include: base doorbell process slots
--- ARGV: pid, fence, input (JSON), rows?
+-- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before)
 -- Reply: {'continued', generation} | {'lost'}
 -- Atomic because a half-emptied journal would replay the old generation's steps in the new one.
 local p = load(a.pid)
@@ -14,7 +14,12 @@ call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls')
 local generation = int(tonumber(p.gen or '1') + 1)
 call('HSET', proc_key(a.pid), 'gen', generation)
 call('SET', ns .. 'input:' .. a.pid, a.input)
-append(a.pid, p, 'process.continued', '{"generation":' .. generation .. ',"input":' .. a.input .. '}')
+local moved = ''
+if a.version then
+  if a.version == '' then call('HDEL', proc_key(a.pid), 'ver') else call('HSET', proc_key(a.pid), 'ver', a.version) end
+  moved = ',"version":' .. (a.version == '' and 'null' or quote(a.version))
+end
+append(a.pid, p, 'process.continued', '{"generation":' .. generation .. ',"input":' .. a.input .. moved .. '}')
 leave_owner(a.pid, p, 'successful')
 make_runnable(a.pid, p, true)
 return { 'continued', generation }

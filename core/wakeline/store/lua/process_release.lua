@@ -1,6 +1,7 @@
 -- Purpose: hand a run back (shutdown, unknown code) or schedule its next attempt (a turn or tool that raised).
 -- Include: base doorbell process slots sessions lifecycle
--- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), rows?
+-- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), rows?,
+--       unrun? (this worker lacks its code)
 -- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'lost'}
 -- Atomic because a release that is not queued is a process nobody runs.
 local p = load(a.pid)
@@ -13,7 +14,7 @@ if a.attempt then
     if a.output then return { 'exhausted', finish(a.pid, p, 'failed', a.output) } end
     return { 'exhausted', abandon(a.pid, p, 'attempts_exhausted') }
   end
-elseif p.rc == 'b' and p.fs then
+elseif p.rc == 'b' and p.fs and not a.unrun then
   return { 'abandoned', abandon(a.pid, p, 'shutdown') }
 end
 leave_owner(a.pid, p, a.attempt and 'failed' or nil)
