@@ -265,3 +265,30 @@ def test_a_child_that_is_started_by_the_name_of_its_engine_gets_its_version_and_
     pid, code = handle.result(timeout=0)
     made = world.view(pid).registration
     assert (made.engine_version, made.strict_signals, code) == ("2", True, "invalid_arguments")
+
+
+# -- environments of another release, and of another run
+
+
+def test_an_environment_that_only_a_later_release_can_read_leaves_its_process_queued(world: World) -> None:
+    app = app_of(world)
+    handle = app.using(id="p", environment={"plugin_options": {"a": 1}}).start(refund(app, "1"), 7)
+    ref = str(world.view("p").registration.env_ref)
+    world.store.client.hset(f"{world.store.address.prefix}env:{ref[-64:]}", "s", '{"plugins_of_2030":{}}')
+    assert work(world, app) == ["released"]
+    assert handle.status().status == "queued"
+
+
+def test_what_a_body_changes_in_its_environment_is_no_other_ones(world: World) -> None:
+    app = app_of(world)
+
+    @app.engine
+    async def careless(ctx: AsyncCtx) -> list[str]:
+        seen = sorted(ctx.execution.execution_env_spec.plugin_options)
+        ctx.execution.execution_env_spec.plugin_options["mine"] = True
+        return seen
+
+    for options in ({}, {"environment": {"plugin_options": {"a": 1}}}):
+        handles = [app.using(**options).start(careless) for _ in range(2)]  # type: ignore[arg-type]
+        work(world, app)
+        assert [handle.result(timeout=0) for handle in handles] == [sorted(options.get("environment", {}).get("plugin_options", {}))] * 2

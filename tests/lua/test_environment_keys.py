@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from wakeline.environments.spec import EMPTY, EMPTY_ENVIRONMENT, EnvironmentSpec
-from wakeline.errors import MissingExecutionEnvironment
+from wakeline.errors import InvalidEnvironment, MissingExecutionEnvironment
 from wakeline.store import environments, processes
 
 from tests.lua.world import WEEK_MS, World, registration
@@ -34,6 +34,15 @@ def test_what_was_put_is_read_and_put_again_is_the_same(world: World) -> None:
 def test_what_is_not_kept_is_an_error_and_the_empty_one_always_is_there(world: World) -> None:
     assert world.do(environments.read(EMPTY_ENVIRONMENT)) == EMPTY
     with pytest.raises(MissingExecutionEnvironment):
+        world.do(environments.read(SPEC.ref))
+
+
+def test_what_its_name_does_not_say_is_not_kept_and_what_a_later_release_wrote_is_told_apart(world: World) -> None:
+    world.redis.hset(key(world), "s", '{"plugin_options":{"search":{"depth":4}}}')
+    with pytest.raises(MissingExecutionEnvironment):
+        world.do(environments.read(SPEC.ref))
+    world.redis.hset(key(world), "s", '{"plugins_of_2030":{}}')
+    with pytest.raises(InvalidEnvironment):
         world.do(environments.read(SPEC.ref))
 
 

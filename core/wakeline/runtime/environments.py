@@ -25,15 +25,18 @@ class Environments:
 
     async def of(self, registration: Registration) -> EnvironmentSpec:
         """The environment of a process; a turn has none, and what it starts captures the app's. Raises `MissingExecutionEnvironment`."""
-        return self._own if registration.env_ref is None else await self.get(registration.env_ref)
+        found = self._own if registration.env_ref is None else await self.get(registration.env_ref)
+        # A copy for each run: what a body changes in its own is no other's.
+        return found.model_copy(deep=True)
 
     async def get(self, ref: str) -> EnvironmentSpec:
         """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""
         known = self._known.get(ref)
         if known is None:
             known = self._known[ref] = await self._store.execute(environments.read(ref))
-            if len(self._known) > KEPT:
-                self._known.popitem(last=False)
+        self._known.move_to_end(ref)
+        if len(self._known) > KEPT:
+            self._known.popitem(last=False)
         return known
 
     async def put(self, spec: EnvironmentSpec) -> str:

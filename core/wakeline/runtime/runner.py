@@ -21,6 +21,7 @@ from wakeline.errors import (
     ControlFlow,
     FailureClass,
     HeadConflict,
+    InvalidEnvironment,
     LeaseLost,
     MissingExecutionEnvironment,
     Parked,
@@ -90,8 +91,8 @@ class Runner:
             return await self._drive(run, body)
         except LeaseLost:
             return "lost"
-        except (UnknownName, UnknownAgent) as unknown:
-            # No code for it in this release: it stays queued for a worker that has it; doctor names it.
+        except (UnknownName, UnknownAgent, InvalidEnvironment) as unknown:
+            # No code for it in this release, or an environment of a later one: it stays queued for a worker that has it; doctor names it.
             log.warning("%s: %s", claim.process_id, unknown)
             return await self._leave_queued(claim)
         except MissingExecutionEnvironment as missing:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wakeline.environments.spec import EMPTY, EMPTY_ENVIRONMENT, EnvironmentSpec, digest_of
+from wakeline.environments.spec import EMPTY, EMPTY_ENVIRONMENT, EnvironmentSpec, digest_of, environment
 from wakeline.errors import MissingExecutionEnvironment
 from wakeline.store.calls import Call, Reply
 from wakeline.values import from_json
@@ -23,13 +23,15 @@ def put(spec: EnvironmentSpec) -> Call[str]:
 
 
 def read(ref: str) -> Call[EnvironmentSpec]:
-    """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""
+    """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment` for what only a later release can read."""
 
     def decode(reply: Reply) -> EnvironmentSpec:
-        if reply:
-            return EnvironmentSpec.model_validate(from_json(reply))
         if ref == EMPTY_ENVIRONMENT:
             return EMPTY
+        if reply:
+            spec = environment(from_json(reply))
+            if spec.ref == ref:
+                return spec
         raise MissingExecutionEnvironment(ref=ref)
 
     return Call("environment_read", {"env": digest_of(ref)}, decode)
