@@ -57,7 +57,7 @@ def test_a_race_ends_whoever_dies_and_whatever_arrives_twice() -> None:
     assert (explored.states >= 2_500, explored.interleavings >= 50_000) == (True, True), explored
 
 
-@fails_without("a wait opened after the cancel is answered by it", "wait_open.lua", "if p.cr then", "if false then")
+@fails_without("a wait opened after the cancel is answered by it", "wait_open.lua", "elseif p.cr then", "elseif false then")
 @fails_without("a cancel answers the waits that are open", "lib/lifecycle.lua", "if not cancel_waits(pid) then", "if false then")
 def test_a_cancel_or_a_signal_ends_the_process_whoever_dies_and_whatever_arrives_twice() -> None:
     explored = explore(Play(ONE_WAIT, Actors(signals=("a",), cancels=1, deaths=1, duplicates=1)))

@@ -24,8 +24,8 @@ from tests.races.workers import work
 @fails_without(
     "a wait opened after the cancel is answered by it",
     "wait_open.lua",
-    "if p.cr then",
-    "if false then",
+    "elseif p.cr then",
+    "elseif false then",
 )
 def test_race_02_a_wait_opened_after_a_cancel_is_cancelled_at_once(world: World) -> None:
     fence = world.running("p")
