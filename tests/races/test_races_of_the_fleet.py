@@ -323,7 +323,7 @@ def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(w
 
 @fails_without(
     "what this release does not know waits before it is offered again",
-    "wakeline.runtime.runner:Runner.run",
+    "wakeline.runtime.runner:Runner._leave_queued",
     "delay_ms=UNKNOWN_CODE_DELAY_MS",
     "delay_ms=0",
 )
@@ -352,9 +352,9 @@ def test_race_31_an_old_release_hands_an_unknown_engine_back_for_a_while(world: 
 
 @fails_without(
     "a hand-back is no failed attempt",
-    "wakeline.runtime.runner:Runner._release",
-    "processes.release(claim.fence, delay_ms=delay_ms, consumed=consumed)",
-    "processes.release(claim.fence, delay_ms=delay_ms, consumed=consumed, attempt=True)",
+    "wakeline.runtime.runner:Runner._leave_queued",
+    "delay_ms=UNKNOWN_CODE_DELAY_MS, unrun=True",
+    "delay_ms=UNKNOWN_CODE_DELAY_MS, unrun=True, attempt=True",
 )
 def test_race_31_an_unknown_engine_uses_up_no_attempt(world: World, app: App) -> None:
     world.start("p", max_attempts=2)
