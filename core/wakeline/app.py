@@ -128,7 +128,7 @@ class App(Declarations):
 
     def execution(self, session: Session | str | None = None) -> ExecutionContext:
         """The execution context of this host code: it is no process, so it has facts, and its verbs say where to go instead."""
-        return outside(self.namespace, session if session is None or isinstance(session, str) else session.id, self.registry.environment)
+        return outside(self.namespace, self.registry, session if session is None or isinstance(session, str) else session.id)
 
     def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""

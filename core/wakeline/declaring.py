@@ -6,7 +6,7 @@ Invariant: what a decorator returns has the parameters and the result of the fun
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from wakeline.engines.engine import Engine, check_pairing, context_name
@@ -21,11 +21,15 @@ from wakeline.runtime.turn import AsyncTurn
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, Arrival, EntryKind
 from wakeline.sessions.agent import Agent
 from wakeline.store.keys import queue_name
-from wakeline.tools.definition import Policy
+from wakeline.tools.catalog import ToolProvider
+from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, Scheduling
+from wakeline.tools.hooks import AfterHook, BeforeHook
 from wakeline.tools.tool import AsyncTool, Duration, Tool
 
 P = ParamSpec("P")
 R = TypeVar("R")
+H = TypeVar("H", bound=BeforeHook)
+A = TypeVar("A", bound=AfterHook)
 AgentFunction = Callable[[AsyncTurn], Coroutine[Any, Any, Any]] | Callable[[Turn], Any]
 """A function that runs a turn; what it returns joins the history as the agent's message."""
 
@@ -72,9 +76,21 @@ class Declarations:
         max_backoff: Duration = 60,
         timeout: Duration | None = None,
         queue: str | None = None,
+        id: str | None = None,  # noqa: A002
+        description: str | None = None,
+        availability: Availability = "callable",
+        scheduling: Scheduling = "parallel",
+        projection: ArgumentProjection = MATERIALIZE,
+        bindings: dict[str, Any] | None = None,
+        examples: Sequence[dict[str, Any]] = (),
+        prepare: Callable[[dict[str, Any]], Any] | None = None,
     ) -> ToolDecorator: ...
     def tool(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a crash; ``timeout``: of one try."""
+        """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a crash; ``timeout``: of one try.
+
+        The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``, which makes of the arguments (JSON by name)
+        what ``current().prepared`` gives: once, where the call is started.
+        """
 
         def declare(f: Callable[..., Any]) -> Tool[..., Any]:
             return self.registry.add("tool", self.registry.tools, (AsyncTool if inspect.iscoroutinefunction(f) else Tool)(f, **options))
@@ -147,6 +163,20 @@ class Declarations:
             return self.registry.add("agent", self.registry.agents, made)
 
         return declare(name) if callable(name) else declare
+
+    def add_provider(self, provider: ToolProvider) -> None:
+        """Tools that are no functions of this app; asked in the order they were added, after the app's own."""
+        self.registry.providers.append(provider)
+
+    def before_call(self, hook: H) -> H:
+        """Declares a hook that every tool call goes through first; see `ToolRequest`."""
+        self.registry.hooks.before.append(hook)
+        return hook
+
+    def after_call(self, hook: A) -> A:
+        """Declares a hook that sees the outcome of every tool call and may replace it."""
+        self.registry.hooks.after.append(hook)
+        return hook
 
     def include(self, *modules: str) -> None:
         """Names modules that declare more bodies: whoever loads this app by name (workers, the command line) imports them then."""

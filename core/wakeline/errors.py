@@ -27,7 +27,8 @@
     ├── RunError
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
     ├── ToolError
-    │   └── NonRetryable           └── RetryAfter              └── ToolFailed              └── StepFailed
+    │   ├── NonRetryable           ├── RetryAfter              ├── ToolFailed              ├── StepFailed
+    │   └── ToolUnavailable
     ├── UnknownError
     └── SessionError
         ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused
@@ -693,6 +694,14 @@ class RetryAfter(ToolError):
         WakelineError.__init__(self, delay=delay)
 
 
+class ToolUnavailable(ToolError):
+    """A call by name means no tool that may be called here."""
+
+    tool: str
+    known: Sequence[str]
+    template = "Tool {tool!r} is unavailable here. Call one of: {known}."
+
+
 class StepFailed(ToolError):
     """The function of a step raised; recorded, so that a replay raises the same. ``failure_code`` is the name of what it raised."""
 
@@ -711,6 +720,7 @@ class ToolFailed(ToolError):
     failure_message: str
     final: bool = False
     retry_after_ms: int | None = None
+    attempts: int = 1
     template = "Tool {tool!r} failed ({failure_class}/{failure_code}): {failure_message}"
 
 

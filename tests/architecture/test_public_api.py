@@ -103,15 +103,19 @@ TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.Child, wakeline.AsyncChild, {"result", "signal", "cancel"}),
     (wakeline.Approval, wakeline.AsyncApproval, {"wait"}),
     (wakeline.Ctx, wakeline.AsyncCtx, {
-        "call", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "ask", "emit", "approval",
+        "call", "call_batch", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "ask", "emit",
+        "approval",
         "continue_as_new", "defer", "now", "uuid", "random", "patched",
     }),
 ]  # fmt: skip
 ONLY_BLOCKING = {
-    "App": {"tool", "engine", "add_engine", "agent", "include", "queues", "backend", "connect", "address", "new_async_store", "aio", "run", "execution"},
+    "App": {
+        "tool", "engine", "add_engine", "agent", "include", "add_provider", "before_call", "after_call", "queues", "backend", "connect",
+        "address", "new_async_store", "aio", "run", "execution",
+    },
     "Child": {"id"},
     "Approval": {"token"},
-}
+}  # fmt: skip
 """An app declares and connects for both of its faces; what an awaited child or approval shows is a field there."""
 
 

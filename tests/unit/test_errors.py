@@ -84,6 +84,7 @@ CODES = {
     "tls_failed",
     "tool_error",
     "tool_failed",
+    "tool_unavailable",
     "transition_refused",
     "undeclared_event",
     "unknown_agent",

@@ -11,6 +11,9 @@ from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName, UnknownAgent, UnknownName
 from wakeline.sessions.agent import Agent
+from wakeline.tools.catalog import ToolCatalog, ToolProvider
+from wakeline.tools.hooks import Hooks
+from wakeline.tools.provided import ProvidedTool
 from wakeline.tools.tool import Tool
 
 B = TypeVar("B", Tool[..., Any], Engine[..., Any], Agent)
@@ -27,6 +30,9 @@ class Registry:
         self.versions: dict[tuple[str, str | None], Engine[..., Any]] = {}
         """All of them: what runs here."""
         self.agents: dict[str, Agent] = {}
+        self.providers: list[ToolProvider] = []
+        self.hooks = Hooks()
+        self._catalog: tuple[int, ToolCatalog] = (0, ToolCatalog())
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:
         """Registers a body; raises `DuplicateName` when another function has the name. Engines and tools share theirs: both are started by it."""
@@ -51,10 +57,19 @@ class Registry:
         """Whether processes of this version can run here."""
         return (name, version) in self.versions
 
+    @property
+    def catalog(self) -> ToolCatalog:
+        """The app's own tools as a snapshot: the same one until another tool is declared."""
+        if self._catalog[0] != len(self.tools):
+            self._catalog = (len(self.tools), ToolCatalog.from_tools(tool.manifest for tool in self.tools.values()))
+        return self._catalog[1]
+
     def tool(self, name: str) -> Tool[..., Any]:
-        if name not in self.tools:
+        """A tool of the app, else of a provider; raises `UnknownName`."""
+        found = self.tools.get(name) or next((ProvidedTool(p, m) for p in self.providers if (m := p.resolve(name)) is not None), None)
+        if found is None:
             raise UnknownName(kind="tool", name=name, known=sorted(self.tools))
-        return self.tools[name]
+        return found
 
     def engine(self, name: str, version: str | None = None) -> Engine[..., Any]:
         """The engine that runs processes of this version, and no other one."""

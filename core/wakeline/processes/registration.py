@@ -16,7 +16,7 @@ from wakeline.causality import Provenance, SessionScope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import CORE_TYPES, EventType
-from wakeline.processes.inputs import ExternalInput, Identity, ProcessInput, default_identity, needs_environment
+from wakeline.processes.inputs import ExternalInput, Identity, ProcessInput, ToolCall, default_identity, needs_environment
 from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.schema import check_schema
 from wakeline.values import Stored, canonical_json, content_hash
@@ -59,6 +59,9 @@ class Registration(Stored):
     def content_hash(self) -> str:
         """Sha256 over what a resend has to repeat: id, input and identity kind."""
         content = self.input.model_dump(exclude_defaults=True)
+        if isinstance(self.input, ToolCall):
+            # What was prepared is made of the arguments, perhaps with the time in it: a resend prepares again.
+            content["call"].pop("prepared", None)
         return content_hash("registration", self.id, canonical_json(content, "The input"), self.identity.kind)
 
     def event_type(self, name: str) -> EventType | None:

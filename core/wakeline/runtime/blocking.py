@@ -18,6 +18,7 @@ from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
 from wakeline.runtime.execution import BlockingExecutionContext
 from wakeline.runtime.options import MISSING, StartOptions, WakeTarget
 from wakeline.runtime.turn import AsyncTurn, Inbox, InboxItem
+from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
 
 P = ParamSpec("P")
@@ -152,6 +153,10 @@ class Ctx:
     def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries."""
         return self._block(self._inner.call(tool, *args, **kwargs))
+
+    def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
+        """Call several tools; what became of each, in order."""
+        return self._block(self._inner.call_batch(calls))
 
     def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Child[R]:
         """Start a child process, once whatever happens."""

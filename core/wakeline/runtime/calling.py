@@ -11,11 +11,14 @@ from typing import Any, cast
 
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import NonRetryable, RetryAfter, ToolFailed
+from wakeline.processes.outputs import Success
+from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
 from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.run import Run
 from wakeline.runtime.waiting import WaitFor
 from wakeline.store import processes
+from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
 from wakeline.values import content_hash, parse_duration
 from wakeline.waits.identity import Timer, ToolCompletion
@@ -25,18 +28,27 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut
 _PENDING = "$pending"
 
 
-async def call_tool(run: Run, tool: Tool[..., Any], given: dict[str, Any], *, key: str | None = None, last_write: bool = False) -> Any:
-    """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises `ToolFailed`."""
+async def call_tool(
+    run: Run, tool: Tool[..., Any], given: dict[str, Any], *, key: str | None = None, last_write: bool = False, prepared: Any = None
+) -> Any:
+    """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises `ToolFailed`.
+
+    ``prepared``: what its ``prepare`` made already, where the call was started elsewhere.
+    """
     envelope = Envelope(kind="tool_call", name=f"call:{tool.name}", args=given)
     base = key or run.key_of(envelope)
+    admitted = await admit(run, tool, given, base, prepared)
+    if admitted.outcome is not None:
+        return value_of(tool.name, admitted.outcome)
     most = tool.retry.retries + 1
     for attempt in range(1, most + 1):
         row_key = base if attempt == 1 else f"{base}~{attempt}"
         try:
-            outcome = await run.effect(envelope.kind, envelope.name, given, _Attempt(run, tool, given, base, attempt, most), key=row_key, lazily=last_write)
+            outcome = await run.effect(envelope.kind, envelope.name, given, _Attempt(run, tool, admitted, base, attempt, most), key=row_key, lazily=last_write)
         except ToolFailed as failure:
             if failure.final or attempt == most:
                 raise
+            # The next attempt has its own row; what this one answered is recorded with it.
             delay = failure.retry_after_ms
             if delay is None:
                 delay = tool.retry.delay_ms(attempt, None, random.random)
@@ -50,8 +62,8 @@ async def call_tool(run: Run, tool: Tool[..., Any], given: dict[str, Any], *, ke
 class _Attempt:
     """Runs the tool's code once."""
 
-    def __init__(self, run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, attempt: int, most: int) -> None:
-        self._run, self._tool, self._given, self._base, self._attempt, self._most = run, tool, given, base, attempt, most
+    def __init__(self, run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, attempt: int, most: int) -> None:
+        self._run, self._tool, self._admitted, self._base, self._attempt, self._most = run, tool, admitted, base, attempt, most
         self._events: list[Occurrence] = []
 
     async def __call__(self, _: str) -> Any:
@@ -67,24 +79,40 @@ class _Attempt:
             is_cancelled=lambda: run.cancelled,
             append=self._append,
             environment=run.environment,
+            prepared=self._admitted.prepared,
+            leave_note=run.dispatch.notes.add,
         )
         mark = current_call.set(call)
         try:
             with outside_body():
                 result = await self._perform()
+                if is_outcome(result):
+                    result = value_of(tool.name, result)
         except Exception as error:
             await self._send_events()
-            raise self._failure(error) from error
+            failure = self._failure(error)
+            return await self._after(outcome_of(failure), failure)
         finally:
             current_call.reset(mark)
         await self._send_events()
         if isinstance(result, Pending):
             return {_PENDING: {"timeout_ms": result.timeout_ms}}
-        return tool.signature.dump_result(result)
+        return await self._after(Success(tool.signature.dump_result(result)), None)
+
+    async def _after(self, outcome: ToolOutcome, failure: ToolFailed | None) -> Any:
+        """The value of an attempt, or its failure, as the hooks leave it; a failure that is tried again is nobody's outcome yet."""
+        if failure is not None:
+            failure = failure if self._attempt == 1 else replaced(failure, attempts=self._attempt)
+            if not (failure.final or self._attempt == self._most):
+                raise failure
+        changed = await run_after(self._run, self._admitted.request(self._tool.name, self._run), outcome)
+        if changed is outcome and failure is not None:
+            raise failure
+        return value_of(self._tool.name, changed) if changed is not outcome else cast("Success", outcome).value
 
     async def _perform(self) -> Any:
         tool = self._tool
-        code = tool.signature.call(tool.function, self._given)
+        code = tool.signature.call(tool.function, self._admitted.args)
         if tool.is_async:
             work = contained_on_loop(code)
         elif tool.timeout_ms is not None:
@@ -112,6 +140,8 @@ class _Attempt:
     def _failure(self, error: BaseException) -> ToolFailed:
         final, retry_after, reason = False, None, "execution"
         code, message = described(error)
+        if isinstance(error, ToolFailed):
+            return error  # an outcome the tool returned, or a failure of what it called
         if isinstance(error, NonRetryable):
             final = True
         elif isinstance(error, RetryAfter):

@@ -24,6 +24,7 @@ from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.asking import ask
+from wakeline.runtime.batches import call_batch
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.children import captured_for_child, start_child
 from wakeline.runtime.containing import described
@@ -36,6 +37,7 @@ from wakeline.runtime.starting import bound, next_generation, registration_of
 from wakeline.runtime.telling import append_event, request_cancel, send_signal
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
 from wakeline.store.processes import WakeText
+from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, parse_duration, to_json
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer
@@ -217,6 +219,11 @@ class AsyncCtx:
         if tool.queue or self._options.queue:
             return await (await self.start(tool, *args, **kwargs))
         return cast("R", tool.signature.load_result(await call_tool(self.run, tool, given, key=self._options.key)))
+
+    async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
+        """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by name. What became of each,
+        in order: a failure is an outcome here, no error. Raises `InvalidArguments` before anything runs."""
+        return await call_batch(self.run, [(tool, bound(tool, **given)) for tool, given in calls])
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process; its id is derived from this call, so a crash starts it once."""

@@ -27,6 +27,7 @@ from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.containing import contained, contained_on_loop, outside_body
+from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.openwaits import OpenWaits, due_of
 from wakeline.runtime.replay import Replay
 from wakeline.runtime.started import StartedProcesses
@@ -74,7 +75,7 @@ class Run:
     """The low-level face of a running process; `Ctx` and `AsyncCtx` speak through it."""
 
     def __init__(self, store: AsyncStore, claim: Claim, host: Host, *, clock: Clock, probe: Probe | None = None, bridge: Bridge | None = None,
-                 environment: EnvironmentSpec = EMPTY) -> None:  # fmt: skip
+                 environment: EnvironmentSpec = EMPTY, dispatch: ToolDispatch | None = None) -> None:  # fmt: skip
         self.store = store
         self.claim = claim
         self.fence = claim.fence
@@ -83,6 +84,7 @@ class Run:
         self.probe = probe or NullProbe()
         self.bridge = bridge
         self.environment = environment
+        self.dispatch = dispatch or ToolDispatch.of(Registry())
         self.state = RunState.RUNNING
         self.over = asyncio.Event()
         self.cancelled = claim.cancel_requested

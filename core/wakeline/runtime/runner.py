@@ -46,6 +46,7 @@ from wakeline.runtime.calling import call_tool
 from wakeline.runtime.children import await_children
 from wakeline.runtime.containing import contained, contained_on_loop, current_run, described, outside_body
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
+from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
 from wakeline.runtime.run import Host, Run, RunState
 from wakeline.runtime.turn import AsyncTurn
@@ -84,7 +85,8 @@ class Runner:
             body, blocking = self._body_of(claim)
             environment = await self._environments.of(claim.registration)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
-            run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge, environment=environment)
+            run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge,
+                      environment=environment, dispatch=ToolDispatch.of(self._registry))  # fmt: skip
             run.registry = self._registry
             run.probe.reach(Phase.claimed, claim.process_id)
             self.runs[claim.process_id] = run
@@ -133,7 +135,7 @@ class Runner:
             case ToolCall(call=call):
                 tool = self._registry.tool(call.tool_name)
                 # Its code runs in a pool thread; no body blocks on the loop meanwhile.
-                return lambda run: call_tool(run, tool, call.args, last_write=True), False
+                return lambda run: call_tool(run, tool, call.args, last_write=True, prepared=call.prepared), False
             case SessionTurn(session_id=session_id):
                 agent = self._registry.agent(split_session_id(session_id)[0])
 

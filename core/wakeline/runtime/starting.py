@@ -12,11 +12,12 @@ from wakeline.arguments import dump
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
-from wakeline.errors import InvalidArguments
+from wakeline.errors import InvalidArguments, ToolFailed
 from wakeline.names import check_key, check_process_id, check_queue, new_incarnation, new_process_id
 from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
 from wakeline.processes.lease import MAX_ATTEMPTS
 from wakeline.processes.registration import Registration, prepare
+from wakeline.runtime.containing import described
 from wakeline.runtime.options import Options
 from wakeline.runtime.run import Run
 from wakeline.store.keys import queue_name
@@ -58,7 +59,8 @@ def registration_of(
     process_input: ToolCall | EngineInput
     max_attempts, recovery = options.max_attempts, options.recovery
     if isinstance(body, Tool):
-        process_input = ToolCall(call=PreparedCall(call_id=pid, tool_id=f"tool:{body.name}", tool_name=body.name, args=arguments))
+        call = PreparedCall(call_id=pid, tool_id=body.manifest.id, tool_name=body.name, args=arguments, prepared=prepared(body, arguments))
+        process_input = ToolCall(call=call)
         if recovery is None and body.retry.policy == "never":
             recovery = "owner_bound"
     else:
@@ -107,6 +109,23 @@ def next_generation(run: Run, own: Engine[..., Any], args: tuple[Any, ...], kwar
     given = own.signature.bind(*args, **kwargs)
     own.check_start(given)
     return own, given
+
+
+def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
+    """What a tool's ``prepare`` makes of the arguments, as JSON data; raises `ToolFailed` (tool_prepare_failed), `InvalidPayload`."""
+    if tool.prepare is None:
+        return None
+    try:
+        made = tool.prepare(dict(arguments))
+    except Exception as error:
+        _, message = described(error)
+        raise ToolFailed(
+            tool=tool.name, failure_class="invalid_request", failure_code="tool_prepare_failed", failure_message=message, final=True, retry_after_ms=None
+        ) from error
+    what = f"What {tool.name} prepared"
+    data = dump(made, what=what)
+    check_size(what, to_json(data, what), MAX_PAYLOAD)
+    return data
 
 
 def external_registration(name: str, options: Options, *, namespace: str, metadata: Any, wake_target: SessionScope | None) -> Registration:

@@ -1,4 +1,4 @@
-"""What a tool is, without its code: manifest and retry rule.
+"""What a tool is, without its code: manifest, contract and retry rule.
 
 Invariant: how often and how late a tool is tried again follows from its policy and the failure alone; what the failure
 asks for (`RetryAfter`) wins.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -16,7 +16,9 @@ from wakeline.values import Stored
 
 Policy = Literal["never", "safe", "idempotent"]
 Scheduling = Literal["parallel", "serial"]
-Projection = Literal["materialize_projected_values", "keep_projected_values"]
+Availability = Literal["off", "searchable", "callable", "showcased"]
+AVAILABILITIES: tuple[Availability, ...] = get_args(Availability)
+"""From hidden to shown first; a tool can be called from `callable` on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,53 @@ class RetryPolicy:
         return int(rng() * ceiling)
 
 
+class ArgumentProjection(Stored):
+    """What happens to references to projected values in a call's arguments: their values are put in, but for the fields named here."""
+
+    kind: Literal["materialize_projected_values", "preserve_projected_refs_in_fields"] = "materialize_projected_values"
+    fields: tuple[str, ...] = ()
+
+
+MATERIALIZE = ArgumentProjection()
+
+
+def preserve_projected_refs_in(*fields: str) -> ArgumentProjection:
+    """The policy that leaves references in these fields as they are."""
+    return ArgumentProjection(kind="preserve_projected_refs_in_fields", fields=tuple(sorted(fields)))
+
+
 class ToolManifest(Stored):
     """What is always loaded about a tool; schemas and examples are its contract, resolved when needed."""
 
-    id: str
-    name: str
+    id: str = Field(min_length=1)
+    name: str = Field(min_length=1)
     description: str = ""
+    availability: Availability = "callable"
+    override: Availability | None = None
     scheduling: Scheduling = "parallel"
     retry_policy: Policy = "safe"
-    argument_projection: Projection = "materialize_projected_values"
+    argument_projection: ArgumentProjection = MATERIALIZE
     bindings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def effective(self) -> Availability:
+        """Its availability: the override where there is one."""
+        return self.override or self.availability
+
+    @property
+    def is_callable(self) -> bool:
+        """Whether a call may resolve to it."""
+        return AVAILABILITIES.index(self.effective) >= AVAILABILITIES.index("callable")
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is to be treated as absent."""
+        return self.effective == "off"
+
+
+class ToolContract(Stored):
+    """What a tool takes and gives: JSON Schemas of its arguments and of its result (`{}` accepts all), and examples of arguments."""
+
+    input_schema: dict[str, Any] = Field(default_factory=dict)
+    output_schema: dict[str, Any] = Field(default_factory=dict)
+    examples: tuple[dict[str, Any], ...] = ()

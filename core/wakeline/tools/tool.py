@@ -6,17 +6,19 @@ Invariant: all attempts of one call share one idempotency key.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, ParamSpec, TypeVar, get_args
 
-from wakeline.arguments import Signature, check_body
+from pydantic import ValidationError
+
+from wakeline.arguments import Signature, check_body, describe, schema_of
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import BodyInvalid, WrongVerb
 from wakeline.names import check_name, check_queue
-from wakeline.tools.definition import Policy, RetryPolicy
+from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, RetryPolicy, Scheduling, ToolContract, ToolManifest
 from wakeline.values import parse_duration
 
 P = ParamSpec("P")
@@ -39,6 +41,14 @@ class Tool(Generic[P, R]):
         max_backoff: Duration = 60,
         timeout: Duration | None = None,
         queue: str | None = None,
+        id: str | None = None,  # noqa: A002
+        description: str | None = None,
+        availability: Availability = "callable",
+        scheduling: Scheduling = "parallel",
+        projection: ArgumentProjection = MATERIALIZE,
+        bindings: dict[str, Any] | None = None,
+        examples: Sequence[dict[str, Any]] = (),
+        prepare: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
         self.name = check_name(name if name is not None else function.__name__, "tool")
         check_body(self.name, function)
@@ -49,9 +59,35 @@ class Tool(Generic[P, R]):
         for reason in self._complaints():
             raise BodyInvalid(name=self.name, reason=reason)
         self.queue = check_queue(queue) if queue is not None else None
+        self.prepare = prepare
+        self._examples = tuple(examples)
+        self._contract: ToolContract | None = None
+        about: dict[str, Any] = {
+            "id": id if id is not None else f"tool:{self.name}",
+            "description": description if description is not None else inspect.getdoc(function) or "",
+            "availability": availability,
+            "scheduling": scheduling,
+            "argument_projection": projection,
+            "bindings": bindings or {},
+        }
+        self.manifest = self._manifest(about)
+        """What is always loaded about it."""
         self.is_async = inspect.iscoroutinefunction(function)
         self.__name__ = self.name
         self.__doc__ = function.__doc__
+
+    def _manifest(self, about: dict[str, Any]) -> ToolManifest:
+        try:
+            return ToolManifest(name=self.name, retry_policy=self.retry.policy, **about)
+        except ValidationError as error:
+            raise BodyInvalid(name=self.name, reason=describe(error)) from error
+
+    @property
+    def contract(self) -> ToolContract:
+        """What it takes and gives, from its annotations; worked out when somebody asks."""
+        if self._contract is None:
+            self._contract = ToolContract(input_schema=self.signature.schema, output_schema=schema_of(self.signature.result), examples=self._examples)
+        return self._contract
 
     def _complaints(self) -> list[str]:
         found: list[str] = []
@@ -99,6 +135,9 @@ class ToolCall:
     """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or ``app.resolve``."""
     is_cancelled: Callable[[], bool]
     append: Callable[[str, Any], None] = field(repr=False)
+    prepared: Any = None
+    """What the tool's ``prepare`` made of the arguments, once, where the call was started."""
+    leave_note: Callable[[Any], None] | None = field(default=None, repr=False)
     environment: EnvironmentSpec = EMPTY
     """What the process of this call is allowed to see, as captured when it was started."""
 
@@ -114,6 +153,11 @@ class ToolCall:
     def log(self, message: str, **fields: Any) -> None:
         """Append a ``log`` event; sent when the tool returns."""
         self.append("log", {"message": message, **fields})
+
+    def note(self, note: Any) -> None:
+        """Leave a note for whoever runs the body: ``ctx.execution.notes`` gives it, once."""
+        if self.leave_note is not None:
+            self.leave_note(note)
 
     def pending(self, timeout: Duration | None = None) -> Any:
         """Return this from the tool: the call ends when its token is resolved; no worker is held meanwhile."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 import secrets
 
 from wakeline.causality import start_invocation
-from wakeline.environments.spec import EMPTY, EnvironmentSpec
+from wakeline.engines.registry import Registry
+from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.execution.facts import Identity, Lineage, Services, host_identity, identity_of
 from wakeline.runtime.execution.handles import Handles
 from wakeline.runtime.execution.recording import Recording
+from wakeline.runtime.execution.tools import Tools
 from wakeline.runtime.execution.waits import Waits
 from wakeline.runtime.run import Run
 
 
-class ExecutionContext(Handles, Waits, Recording):
+class ExecutionContext(Handles, Waits, Recording, Tools):
     """What running work can see and do: ``ctx.execution``. docs/reference-map.md has a row for every member."""
 
     @classmethod
@@ -35,9 +37,10 @@ def execution_of(run: Run) -> ExecutionContext:
         env_spec=run.environment,
         parent_invocation=start_invocation(registration.id, registration.provenance.caused_by),
     )
-    return ExecutionContext(identity_of(run), lineage, Services(run.store.address.namespace, run, run.started))
+    return ExecutionContext(identity_of(run), lineage, Services(run.store.address.namespace, run, run.started, run.dispatch))
 
 
-def outside(namespace: str, session_id: str | None = None, environment: EnvironmentSpec = EMPTY) -> ExecutionContext:
+def outside(namespace: str, registry: Registry, session_id: str | None = None) -> ExecutionContext:
     """The context of host code that is no process: it has a session or none, and verbs that need a process say so."""
-    return ExecutionContext(host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(env_spec=environment), Services(namespace))
+    services = Services(namespace, dispatch=ToolDispatch.of(registry))
+    return ExecutionContext(host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(env_spec=registry.environment), services)

@@ -18,10 +18,12 @@ from wakeline.causality import (
     SpawnProvenance,
     effect_invocation,
 )
+from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import ProcessExecutionUnavailable
 from wakeline.names import EPHEMERAL_AGENT
 from wakeline.processes.registration import Registration
+from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
 from wakeline.runtime.run import Run
 from wakeline.runtime.started import StartedProcesses
@@ -85,6 +87,7 @@ class Services:
     namespace: str
     run: Run | None = None
     started: StartedProcesses = field(default_factory=StartedProcesses)
+    dispatch: ToolDispatch = field(default_factory=lambda: ToolDispatch.of(Registry()))
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ class Facts:
 
     def with_process_event_context(self, run: Run) -> Self:
         """This context with the run through which it appends to its own log."""
-        return replace(self, services=replace(self.services, run=run, started=run.started))
+        return replace(self, services=replace(self.services, run=run, started=run.started, dispatch=run.dispatch))
 
 
 def identity_of(run: Run) -> Identity:

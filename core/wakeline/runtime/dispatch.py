@@ -1,0 +1,47 @@
+"""What a run calls tools with: its catalog, the providers behind it, hooks, and what its calls leave.
+
+Invariant: one per run; the catalog is the snapshot of its beginning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from wakeline.engines.registry import Registry
+from wakeline.errors import ToolUnavailable
+from wakeline.tools.catalog import ToolCatalog, ToolProvider, callable_manifest
+from wakeline.tools.hooks import Hooks
+from wakeline.tools.leftovers import Leftovers
+from wakeline.tools.tool import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDispatch:
+    """The tools of one run, and what their calls leave behind."""
+
+    registry: Registry
+    catalog: ToolCatalog
+    notes: Leftovers[Any] = field(default_factory=Leftovers[Any])
+    trigger_outcomes: Leftovers[dict[str, Any]] = field(default_factory=Leftovers[dict[str, Any]])
+
+    @classmethod
+    def of(cls, registry: Registry) -> ToolDispatch:
+        """The dispatch of a run that begins now."""
+        return cls(registry, registry.catalog)
+
+    @property
+    def providers(self) -> list[ToolProvider]:
+        """Where tools come from that the catalog does not know."""
+        return self.registry.providers
+
+    @property
+    def hooks(self) -> Hooks:
+        """The hooks every call goes through."""
+        return self.registry.hooks
+
+    def tool(self, name: str) -> Tool[..., Any]:
+        """The tool that a call by name means; raises `ToolUnavailable`."""
+        if callable_manifest(self.catalog, self.providers, name) is None:
+            raise ToolUnavailable(tool=name, known=self.catalog.callable_names)
+        return self.registry.tool(name)
