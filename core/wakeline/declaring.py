@@ -15,6 +15,7 @@ from wakeline.engines.protocol import EngineProtocol
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.names import check_queue
+from wakeline.phases import PhaseProbe
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.turn import AsyncTurn
@@ -177,6 +178,10 @@ class Declarations:
         """Declares a hook that sees the outcome of every tool call and may replace it."""
         self.registry.hooks.after.append(hook)
         return hook
+
+    def probe_phases(self, probe: PhaseProbe | None) -> None:
+        """Tells a probe (a `DurationProbe`, a tracer) when named stretches of work begin and end in runs of this app from now on."""
+        self.registry.phase_probe = probe
 
     def include(self, *modules: str) -> None:
         """Names modules that declare more bodies: whoever loads this app by name (workers, the command line) imports them then."""

@@ -23,7 +23,8 @@
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
-    │   └── AwaitEventUnknownOrRevoked                         └── WaitFailed
+    │   ├── AwaitEventUnknownOrRevoked                         ├── WaitFailed
+    │   └── OperationCancelled
     ├── RunError
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
     ├── ToolError
@@ -586,6 +587,13 @@ class WaitCancelled(WaitError):
 
     what: str
     template = "Waiting for {what} was cancelled. Let the body end."
+
+
+class OperationCancelled(WaitError):
+    """Something asked its cancellation token whether to go on, and it is not to."""
+
+    reason: str
+    template = "This was cancelled ({reason}). Stop, and leave what is left."
 
 
 class SleepCancelled(WaitCancelled):

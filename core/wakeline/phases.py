@@ -5,6 +5,10 @@ Invariant: one list for all three. A phase without a crash test fails the test s
 
 from __future__ import annotations
 
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -66,3 +70,58 @@ class RecordingProbe:
     def phases(self, process_id: str | None = None) -> list[Phase]:
         """The phases reached, of one process or of all."""
         return [phase for phase, of in self.reached if process_id is None or of == process_id]
+
+
+START_CHILD, AWAIT_HANDLE = "process.start_child", "process.await_handle"
+NAMED_PHASES = (START_CHILD, AWAIT_HANDLE)
+"""The stretches that the runtime itself names; code of an app may name others."""
+
+
+class PhaseProbe(Protocol):
+    """Something that is told when a named stretch of work begins and ends; it may raise there, as a crash would."""
+
+    def begin(self, name: str, process_id: str) -> None:
+        """The stretch begins."""
+        ...
+
+    def end(self, name: str, process_id: str, seconds: float) -> None:
+        """It is over, however it ended."""
+        ...
+
+
+@contextmanager
+def named_phase(probe: PhaseProbe | None, name: str, process_id: str) -> Generator[None]:
+    """A named stretch of work; its end is told on errors too. Nothing happens without a probe."""
+    if probe is None:
+        yield
+        return
+    probe.begin(name, process_id)
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        probe.end(name, process_id, time.monotonic() - began)
+
+
+@dataclass(slots=True)
+class Durations:
+    """How often a named phase was gone through, and how long it took, in seconds."""
+
+    count: int = 0
+    total: float = 0.0
+    longest: float = 0.0
+
+
+class DurationProbe:
+    """A probe that adds up durations by name."""
+
+    def __init__(self) -> None:
+        self.durations: dict[str, Durations] = {}
+
+    def begin(self, name: str, process_id: str) -> None:
+        """Nothing: only ends count."""
+
+    def end(self, name: str, process_id: str, seconds: float) -> None:
+        """Adds one to its name."""
+        of = self.durations.setdefault(name, Durations())
+        of.count, of.total, of.longest = of.count + 1, of.total + seconds, max(of.longest, seconds)

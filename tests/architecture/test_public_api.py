@@ -110,7 +110,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
 ]  # fmt: skip
 ONLY_BLOCKING = {
     "App": {
-        "tool", "engine", "add_engine", "agent", "include", "add_provider", "before_call", "after_call", "queues", "backend", "connect",
+        "tool", "engine", "add_engine", "agent", "include", "add_provider", "before_call", "after_call", "probe_phases", "queues", "backend", "connect",
         "address", "new_async_store", "aio", "run", "execution",
     },
     "Child": {"id"},

@@ -113,7 +113,8 @@ def test_the_registration_and_event_contexts_bring_their_facts_and_no_others(app
         assert ctx.execution.with_process_event_context(ctx.run) == ctx.execution
         event = ctx.execution.process_event_context
         assert event is not None and whole.process_event_context == event
-        assert ExecutionContext.new(ctx.execution.identity, ctx.execution.services, ctx.execution.lineage) == ctx.execution
+        made = ExecutionContext.new(ctx.execution.identity, ctx.execution.services, ctx.execution.lineage)
+        assert made.with_cancellation_token(ctx.execution.cancellation_token) == ctx.execution
         return [registered.runtime_process_id, registered.process_env_ref, event.process_id, event.incarnation == ctx.run.fence.incarnation]
 
     assert app.using(id="p1").start(look).result(timeout=10) == ["p1", EMPTY_ENVIRONMENT, "p1", True]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, Ctx, NonRetryable, ProcessFailed, ToolFailed, current
-from wakeline.errors import InvalidArguments, ToolUnavailable
+from wakeline.errors import BodyInvalid, DuplicateName, InvalidArguments, ToolUnavailable
 from wakeline.processes.outputs import CancelledOutput, Failure, Success
 from wakeline.tools.definition import MATERIALIZE, ToolContract, ToolManifest, preserve_projected_refs_in
 from wakeline.tools.hooks import ToolRequest
@@ -301,3 +301,117 @@ def test_an_exhausted_call_says_how_often_it_was_tried(app: App) -> None:
         return 0
 
     assert app.start(calls).result(timeout=10) == 3
+
+
+def test_what_hooks_decided_is_recorded_before_the_tool_runs_and_their_request_is_a_copy(app: App) -> None:
+    asked: list[int] = []
+    rows: list[str] = []
+
+    @app.before_call
+    def before(request: ToolRequest) -> Any:
+        asked.append(request.args["n"])
+        request.args["n"] = 99
+        return {"n": 5}
+
+    @app.tool
+    def work(n: int) -> int:
+        store, pid = app.store, current().process_id
+        rows.extend(key for key in store.client.hkeys(f"{{{app.namespace}}}:journal:{pid}") if key.endswith("~admit"))
+        return n
+
+    @app.engine
+    async def calls(ctx: AsyncCtx) -> int:
+        found = await ctx.call(work, 1)
+        await ctx.sleep("30ms")
+        return found
+
+    assert app.start(calls).result(timeout=10) == 5
+    assert (asked, len(rows)) == ([1], 1)
+
+
+def test_a_call_recorded_without_hooks_goes_on_without_them_and_one_with_hooks_keeps_their_word(app: App) -> None:
+    def before(request: ToolRequest) -> Any:
+        return Success("instead")
+
+    @app.tool
+    def work(n: int) -> Any:
+        return n
+
+    @app.engine(signals={"on": None})
+    async def calls(ctx: AsyncCtx) -> list[Any]:
+        first = await ctx.call(work, 1)
+        await ctx.wait("on")
+        second = await ctx.call(work, 2)
+        await ctx.wait("on")
+        return [first, second]
+
+    handle = app.start(calls)
+    until(lambda: handle.status().status == "waiting")
+    app.before_call(before)  # the next release has a hook
+    handle.signal("on")
+    until(lambda: handle.status().sequence > 3 and handle.status().status == "waiting")
+    app.registry.hooks.before.clear()  # the one after it has none
+    handle.signal("on")
+    assert handle.result(timeout=10) == [1, "instead"]
+
+
+def test_a_batch_keeps_the_outcomes_of_the_others_when_one_breaks_its_schema(app: App) -> None:
+    app.add_provider(Weather())
+
+    @app.tool
+    def one() -> int:
+        return 1
+
+    @app.engine
+    async def batch(ctx: AsyncCtx) -> list[Any]:
+        outcomes = await ctx.call_batch([(one, {}), (app.registry.tool("weather"), {"city": "nowhere"}), (one, {})])
+        return [outcome.value if isinstance(outcome, Success) else getattr(outcome, "code", None) for outcome in outcomes]
+
+    assert app.start(batch).result(timeout=10) == [1, "invalid_payload", 1]
+
+
+def test_a_tool_with_a_queue_of_its_own_is_a_process_there_however_it_is_called(app: App) -> None:
+    @app.tool(queue="slow")
+    def slow() -> str:
+        return current().process_id
+
+    @app.engine
+    async def calls(ctx: AsyncCtx) -> list[Any]:
+        by_name = await ctx.execution.call_tool("slow")
+        [batched] = await ctx.call_batch([(slow, {})])
+        assert isinstance(batched, Success)
+        return [by_name, batched.value]
+
+    found = app.using(id="p1").start(calls)
+    until(lambda: len(app.processes("any", kind="tool")) >= 1)
+    for pid in (status.id for status in app.processes("any", kind="tool")):
+        assert pid != "p1"
+    found.cancel()
+
+
+def test_two_tools_of_one_id_and_an_async_prepare_are_refused_where_they_are_declared(app: App) -> None:
+    @app.tool(id="tool:x")
+    def one() -> None: ...
+
+    with pytest.raises(DuplicateName):
+
+        @app.tool(id="tool:x")
+        def two() -> None: ...
+
+    async def plan(args: dict[str, Any]) -> Any: ...
+
+    with pytest.raises(BodyInvalid, match="prepare"):
+
+        @app.tool(prepare=plan)
+        def three() -> None: ...
+
+
+def test_a_prepare_that_makes_nothing_runs_once_too(app: App) -> None:
+    prepared: list[dict[str, Any]] = []
+
+    @app.tool(prepare=prepared.append)
+    def work(n: int) -> Any:
+        return current().prepared
+
+    assert app.start(work, 1).result(timeout=10) is None
+    assert prepared == [{"n": 1}]

@@ -40,6 +40,7 @@ CODES = {
     "non_retryable",
     "not_external",
     "output_mismatch",
+    "operation_cancelled",
     "park_swallowed",
     "payload_schema_mismatch",
     "payload_too_large",

@@ -183,7 +183,8 @@ class WorkerLoop:
         if verb == "lost":
             run.end(RunState.LOST)
         else:
-            run.cancelled = run.cancelled or verb == "cancel"
+            if verb == "cancel":
+                run.cancellation.cancel()
             run.spawn(run.look())
 
     def _look_at_waits(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName, UnknownAgent, UnknownName
+from wakeline.phases import PhaseProbe
 from wakeline.sessions.agent import Agent
 from wakeline.tools.catalog import ToolCatalog, ToolProvider
 from wakeline.tools.hooks import Hooks
@@ -32,6 +33,7 @@ class Registry:
         self.agents: dict[str, Agent] = {}
         self.providers: list[ToolProvider] = []
         self.hooks = Hooks()
+        self.phase_probe: PhaseProbe | None = None
         self._catalog: tuple[int, ToolCatalog] = (0, ToolCatalog())
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:
@@ -39,6 +41,8 @@ class Registry:
         known = table.get(body.name) if table is self.agents else self.engines.get(body.name) or self.tools.get(body.name)
         if known is not None and known.function is not body.function:
             raise DuplicateName(kind=kind, name=body.name)
+        if isinstance(body, Tool) and any(other.manifest.id == body.manifest.id for other in self.tools.values() if other.name != body.name):
+            raise DuplicateName(kind="tool id", name=body.manifest.id)
         table[body.name] = body
         return body
 
@@ -66,7 +70,9 @@ class Registry:
 
     def tool(self, name: str) -> Tool[..., Any]:
         """A tool of the app, else of a provider; raises `UnknownName`."""
-        found = self.tools.get(name) or next((ProvidedTool(p, m) for p in self.providers if (m := p.resolve(name)) is not None), None)
+        found = self.tools.get(name) or next(
+            (ProvidedTool(p, m) for p in self.providers if (m := p.resolve(name)) is not None and m.name == name and m.is_callable), None
+        )
         if found is None:
             raise UnknownName(kind="tool", name=name, known=sorted(self.tools))
         return found

@@ -6,13 +6,14 @@ Invariant: once per call and recorded, so that a replay, a retry or another work
 
 from __future__ import annotations
 
-import inspect
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from wakeline.errors import InvalidPayload, ToolFailed
-from wakeline.processes.outputs import from_data, to_data
-from wakeline.runtime.containing import described, outside_body
+from wakeline.processes.inputs import PreparedCall
+from wakeline.processes.outputs import Success, from_data, to_data
+from wakeline.runtime.containing import described
 from wakeline.runtime.run import Run
 from wakeline.runtime.starting import prepared
 from wakeline.tools.hooks import ToolRequest
@@ -30,22 +31,29 @@ class Admitted:
 
     def request(self, tool: str, run: Run) -> ToolRequest:
         """The call as a hook sees it."""
-        return ToolRequest(tool, self.args, run.claim.process_id)
+        return ToolRequest(tool, deepcopy(self.args), run.claim.process_id)
 
 
-async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, ready: Any) -> Admitted:
-    """The call as the hooks leave it. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed, invalid_tool_args)."""
-    if not run.dispatch.hooks.before and (tool.prepare is None or ready is not None):
+async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, started: PreparedCall | None) -> Admitted:
+    """The call as the hooks leave it. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed, invalid_tool_args).
+
+    Recorded before the tool's code runs. A call that was recorded by a release without hooks goes on without them, and one that went through
+    hooks keeps what they made of it in a release that has none.
+    """
+    key, recorded = f"{base}~admit", run.replay.rows
+    ready = started.prepared if started is not None else None
+    wanted = bool(run.dispatch.hooks.before) or (tool.prepare is not None and started is None)
+    if key not in recorded and (base in recorded or not wanted):
         return Admitted(given, ready)
 
     async def perform(_: str) -> Any:
         admitted = await _through_hooks(run, tool, given)
         if admitted.outcome is not None:
             return {"outcome": to_data(admitted.outcome)}
-        made = ready if ready is not None and admitted.args == given else prepared(tool, admitted.args)
+        made = ready if started is not None and admitted.args == given else prepared(tool, admitted.args)
         return {"args": admitted.args, "prepared": made}
 
-    found = await run.effect("admit", f"admit:{tool.name}", given, perform, key=f"{base}~admit", lazily=True)
+    found = await run.effect("admit", f"admit:{tool.name}", given, perform, key=key)
     if "outcome" in found:
         return Admitted(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     return Admitted(found["args"], found["prepared"])
@@ -54,12 +62,24 @@ async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str
 async def _through_hooks(run: Run, tool: Tool[..., Any], given: dict[str, Any]) -> Admitted:
     admitted = Admitted(given)
     for hook in run.dispatch.hooks.before:
-        answer = await _ask(tool.name, "before_tool_call_failed", hook, admitted.request(tool.name, run))
-        if is_outcome(answer):
-            return Admitted(admitted.args, None, answer)
-        if answer is not None:
-            admitted = Admitted(_checked(tool, answer))
+        answer = await _ask(run, tool.name, "before_tool_call_failed", hook, admitted.request(tool.name, run))
+        match answer:
+            case None:
+                continue
+            case Success(value):
+                return Admitted(admitted.args, None, Success(_dumped(tool, value)))
+            case _ if is_outcome(answer):
+                return Admitted(admitted.args, None, answer)
+            case _:
+                admitted = Admitted(_checked(tool, answer))
     return admitted
+
+
+def _dumped(tool: Tool[..., Any], value: Any) -> Any:
+    try:
+        return tool.signature.dump_result(value)
+    except InvalidPayload as error:
+        raise _failed(tool.name, "before_tool_call_failed", error) from error
 
 
 def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
@@ -72,7 +92,7 @@ def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
 async def run_after(run: Run, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
     """The outcome of a call as the hooks leave it; the same object where none changed it. Raises `ToolFailed` (after_tool_call_failed)."""
     for hook in run.dispatch.hooks.after:
-        answer = await _ask(request.tool, "after_tool_call_failed", hook, request, outcome)
+        answer = await _ask(run, request.tool, "after_tool_call_failed", hook, request, outcome)
         if is_outcome(answer):
             outcome = answer
         elif answer is not None:
@@ -80,11 +100,9 @@ async def run_after(run: Run, request: ToolRequest, outcome: ToolOutcome) -> Too
     return outcome
 
 
-async def _ask(tool: str, code: str, hook: Any, *given: Any) -> Any:
+async def _ask(run: Run, tool: str, code: str, hook: Any, *given: Any) -> Any:
     try:
-        with outside_body():
-            answer = hook(*given)
-            return await answer if inspect.isawaitable(answer) else answer
+        return await run.invoke(hook, *given)
     except Exception as error:
         raise _failed(tool, code, error) from error
 

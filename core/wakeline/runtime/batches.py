@@ -6,35 +6,46 @@ Invariant: every call is a call of its own in the journal, so a crash runs again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
-from wakeline.errors import InvalidArguments, ToolFailed
-from wakeline.processes.outputs import Success
-from wakeline.runtime.calling import call_tool
+from wakeline.errors import FailureClass, InvalidPayload, PayloadTooLarge, ProcessAbandoned, ProcessCancelled, ProcessFailed, ToolFailed
+from wakeline.processes.outputs import CancelledOutput, Failure, Success
 from wakeline.runtime.run import Run
 from wakeline.tools.catalog import scheduling_of
 from wakeline.tools.outcome import ToolOutcome, outcome_of
-from wakeline.tools.tool import Tool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCall:
+    """One call of a batch: whose it is, and how it is made."""
+
+    tool: str
+    perform: Callable[[], Awaitable[Any]]
+
 
 MOST_CALLS = 256
 """What one batch may hold: one park may wait for all of them."""
 
 
-async def call_batch(run: Run, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
+async def call_batch(run: Run, calls: Sequence[BatchCall]) -> list[ToolOutcome]:
     """What became of each call: the parallel ones together, then the serial ones one by one in their order. A failed call is an outcome, not an error."""
-    if len(calls) > MOST_CALLS:
-        raise InvalidArguments(name="call_batch", reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several")
     outcomes: dict[int, ToolOutcome] = {}
 
     async def one(i: int) -> None:
-        tool, given = calls[i]
         try:
-            outcomes[i] = Success(tool.signature.load_result(await call_tool(run, tool, given)))
+            outcomes[i] = Success(await calls[i].perform())
         except ToolFailed as failure:
             outcomes[i] = outcome_of(failure)
+        except ProcessFailed as failure:
+            outcomes[i] = Failure(cast("FailureClass", failure.failure_class), failure.failure_code, failure.failure_message)
+        except ProcessCancelled as cancelled:
+            outcomes[i] = CancelledOutput(str(cancelled))
+        except (InvalidPayload, PayloadTooLarge, ProcessAbandoned) as error:
+            outcomes[i] = Failure("execution", error.code, str(error))
 
-    serial = [i for i, (tool, _) in enumerate(calls) if scheduling_of(run.dispatch.catalog, tool.name) == "serial"]
+    serial = [i for i, call in enumerate(calls) if scheduling_of(run.dispatch.catalog, call.tool) == "serial"]
     together = [run.spawn(one(i)) for i in range(len(calls)) if i not in serial]
     try:
         await asyncio.gather(*together)

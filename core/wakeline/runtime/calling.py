@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import NonRetryable, RetryAfter, ToolFailed
+from wakeline.processes.inputs import PreparedCall
 from wakeline.processes.outputs import Success
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
@@ -29,15 +30,15 @@ _PENDING = "$pending"
 
 
 async def call_tool(
-    run: Run, tool: Tool[..., Any], given: dict[str, Any], *, key: str | None = None, last_write: bool = False, prepared: Any = None
+    run: Run, tool: Tool[..., Any], given: dict[str, Any], *, key: str | None = None, last_write: bool = False, started: PreparedCall | None = None
 ) -> Any:
     """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises `ToolFailed`.
 
-    ``prepared``: what its ``prepare`` made already, where the call was started elsewhere.
+    ``started``: the call as its starter prepared it, where it is a process of its own.
     """
     envelope = Envelope(kind="tool_call", name=f"call:{tool.name}", args=given)
     base = key or run.key_of(envelope)
-    admitted = await admit(run, tool, given, base, prepared)
+    admitted = await admit(run, tool, given, base, started)
     if admitted.outcome is not None:
         return value_of(tool.name, admitted.outcome)
     most = tool.retry.retries + 1
@@ -76,7 +77,7 @@ class _Attempt:
             idempotency_key=idempotency_key,
             attempt=self._attempt,
             token=encode_token(run.store.secret, run.claim.process_id, run.fence.incarnation, slot, None),
-            is_cancelled=lambda: run.cancelled,
+            run_token=run.cancellation,
             append=self._append,
             environment=run.environment,
             prepared=self._admitted.prepared,
@@ -108,7 +109,9 @@ class _Attempt:
         changed = await run_after(self._run, self._admitted.request(self._tool.name, self._run), outcome)
         if changed is outcome and failure is not None:
             raise failure
-        return value_of(self._tool.name, changed) if changed is not outcome else cast("Success", outcome).value
+        if changed is outcome:
+            return cast("Success", outcome).value
+        return self._tool.signature.dump_result(value_of(self._tool.name, changed))
 
     async def _perform(self) -> Any:
         tool = self._tool

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
 from wakeline import arguments
@@ -24,7 +25,7 @@ from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.asking import ask
-from wakeline.runtime.batches import call_batch
+from wakeline.runtime.batches import MOST_CALLS, BatchCall, call_batch
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.children import captured_for_child, start_child
 from wakeline.runtime.containing import described
@@ -223,7 +224,11 @@ class AsyncCtx:
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
         """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by name. What became of each,
         in order: a failure is an outcome here, no error. Raises `InvalidArguments` before anything runs."""
-        return await call_batch(self.run, [(tool, bound(tool, **given)) for tool, given in calls])
+        if len(calls) > MOST_CALLS:
+            raise InvalidArguments(name="call_batch", reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several")
+        for tool, given in calls:
+            bound(tool, **given)
+        return await call_batch(self.run, [BatchCall(tool.name, partial(self.call, tool, **given)) for tool, given in calls])
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process; its id is derived from this call, so a crash starts it once."""

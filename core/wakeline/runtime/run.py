@@ -14,6 +14,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from wakeline.cancellation import CancellationToken
 from wakeline.causality import ExecutionScope, ProcessScope
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
@@ -87,7 +88,9 @@ class Run:
         self.dispatch = dispatch or ToolDispatch.of(Registry())
         self.state = RunState.RUNNING
         self.over = asyncio.Event()
-        self.cancelled = claim.cancel_requested
+        self.cancellation = CancellationToken()
+        if claim.cancel_requested:
+            self.cancellation.cancel()
         self.stopping = False
         self.scope: ExecutionScope = ProcessScope(claim.process_id)
         self.replay = Replay(claim.process_id, claim.journal, patience_s=max(host.hold_ms, 100) / 1000)
@@ -113,6 +116,11 @@ class Run:
     def registration(self) -> Registration:
         """What was started."""
         return self.claim.registration
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this run has seen that a cancel was requested."""
+        return self.cancellation.cancelled
 
     @property
     def owner_bound(self) -> bool:
@@ -370,7 +378,8 @@ class Run:
         except LeaseLost:
             self.end(RunState.LOST)
             return
-        self.cancelled = self.cancelled or cancelled
+        if cancelled:
+            self.cancellation.cancel()
         for slot, text in zip(ids, texts, strict=False):
             if text is not None:
                 self._waits.resolve(slot, text)

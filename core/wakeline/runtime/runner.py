@@ -135,7 +135,7 @@ class Runner:
             case ToolCall(call=call):
                 tool = self._registry.tool(call.tool_name)
                 # Its code runs in a pool thread; no body blocks on the loop meanwhile.
-                return lambda run: call_tool(run, tool, call.args, last_write=True, prepared=call.prepared), False
+                return lambda run: call_tool(run, tool, call.args, last_write=True, started=call), False
             case SessionTurn(session_id=session_id):
                 agent = self._registry.agent(split_session_id(session_id)[0])
 

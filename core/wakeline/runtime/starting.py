@@ -6,6 +6,7 @@ Invariant: provenance of a child is its parent's chain (originator and wake targ
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from typing import Any
 
 from wakeline.arguments import dump
@@ -116,7 +117,7 @@ def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
     if tool.prepare is None:
         return None
     try:
-        made = tool.prepare(dict(arguments))
+        made = tool.prepare(deepcopy(arguments))
     except Exception as error:
         _, message = described(error)
         raise ToolFailed(

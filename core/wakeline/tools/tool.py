@@ -15,6 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_args
 from pydantic import ValidationError
 
 from wakeline.arguments import Signature, check_body, describe, schema_of
+from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import BodyInvalid, WrongVerb
 from wakeline.names import check_name, check_queue
@@ -56,10 +57,10 @@ class Tool(Generic[P, R]):
         self.signature = Signature(self.name, function)
         self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))
         self.timeout_ms = parse_duration(timeout) if timeout is not None else None
+        self.prepare = prepare
         for reason in self._complaints():
             raise BodyInvalid(name=self.name, reason=reason)
         self.queue = check_queue(queue) if queue is not None else None
-        self.prepare = prepare
         self._examples = tuple(examples)
         self._contract: ToolContract | None = None
         about: dict[str, Any] = {
@@ -95,6 +96,8 @@ class Tool(Generic[P, R]):
             found.append(f"its policy is {self.retry.policy!r}, it has to be one of {', '.join(get_args(Policy))}")
         if not isinstance(self.retry.retries, int) or not 0 <= self.retry.retries <= MOST_RETRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
             found.append(f"its retries are {self.retry.retries!r}, they have to be 0 to {MOST_RETRIES}")
+        if inspect.iscoroutinefunction(self.prepare):
+            found.append("its prepare is `async def`; it runs where a call is started, blocking or not, so it has to be `def`")
         if self.timeout_ms == 0:
             found.append("its timeout is 0, so no try could end; leave it out for none")
         return found
@@ -133,7 +136,7 @@ class ToolCall:
     attempt: int
     token: str
     """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or ``app.resolve``."""
-    is_cancelled: Callable[[], bool]
+    run_token: CancellationToken = field(repr=False)
     append: Callable[[str, Any], None] = field(repr=False)
     prepared: Any = None
     """What the tool's ``prepare`` made of the arguments, once, where the call was started."""
@@ -144,7 +147,12 @@ class ToolCall:
     @property
     def cancelled(self) -> bool:
         """True once a cancel of the process was seen."""
-        return self.is_cancelled()
+        return self.run_token.cancelled
+
+    @property
+    def cancellation(self) -> CancellationToken:
+        """A token of this call's own, cancelled with its process: code that blocks can wait for it instead of asking again and again."""
+        return self.run_token.child()
 
     def emit(self, event_type: str, payload: Any = None) -> None:
         """Append an event to the process this call runs in; sent when the tool returns."""

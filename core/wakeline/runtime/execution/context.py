@@ -11,14 +11,13 @@ from wakeline.causality import start_invocation
 from wakeline.engines.registry import Registry
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.execution.facts import Identity, Lineage, Services, host_identity, identity_of
-from wakeline.runtime.execution.handles import Handles
 from wakeline.runtime.execution.recording import Recording
 from wakeline.runtime.execution.tools import Tools
 from wakeline.runtime.execution.waits import Waits
 from wakeline.runtime.run import Run
 
 
-class ExecutionContext(Handles, Waits, Recording, Tools):
+class ExecutionContext(Tools, Waits, Recording):
     """What running work can see and do: ``ctx.execution``. docs/reference-map.md has a row for every member."""
 
     @classmethod
@@ -37,7 +36,8 @@ def execution_of(run: Run) -> ExecutionContext:
         env_spec=run.environment,
         parent_invocation=start_invocation(registration.id, registration.provenance.caused_by),
     )
-    return ExecutionContext(identity_of(run), lineage, Services(run.store.address.namespace, run, run.started, run.dispatch))
+    services = Services(run.store.address.namespace, run, run.started, run.dispatch, run.dispatch.registry.phase_probe)
+    return ExecutionContext(identity_of(run), lineage, services, run.cancellation)
 
 
 def outside(namespace: str, registry: Registry, session_id: str | None = None) -> ExecutionContext:

@@ -5,9 +5,11 @@ Invariant: frozen. ``with_…`` makes another context; what must be shared by al
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from wakeline.cancellation import CancellationToken
 from wakeline.causality import (
     ExecutionScope,
     Invocation,
@@ -22,6 +24,7 @@ from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import ProcessExecutionUnavailable
 from wakeline.names import EPHEMERAL_AGENT
+from wakeline.phases import PhaseProbe, named_phase
 from wakeline.processes.registration import Registration
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
@@ -88,15 +91,18 @@ class Services:
     run: Run | None = None
     started: StartedProcesses = field(default_factory=StartedProcesses)
     dispatch: ToolDispatch = field(default_factory=lambda: ToolDispatch.of(Registry()))
+    phase_probe: PhaseProbe | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Identity, lineage and services of one piece of running work, and what follows from them."""
+    """Identity, lineage, services and cancellation of one piece of running work, and what follows from them."""
 
     identity: Identity
     lineage: Lineage
     services: Services
+    cancellation_token: CancellationToken = field(default_factory=CancellationToken)
+    """Cancelled with its process, where it has one; a token nobody cancels outside."""
 
     # -- who ---------------------------------------------------------------------------------------------------------------------
 
@@ -204,11 +210,33 @@ class Facts:
             raise ProcessExecutionUnavailable(verb=verb)
         return self.services.run
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether this work is to stop: a cancel was requested, or its token was cancelled."""
+        return self.cancellation_token.cancelled
+
+    @property
+    def turn_phase_probe(self) -> PhaseProbe | None:
+        """What is told of named phases; None for nothing."""
+        return self.services.phase_probe
+
+    def named_phase(self, name: str) -> AbstractContextManager[None]:
+        """A named stretch of this work: ``with ctx.execution.named_phase("plan"): …``. Its end is told on errors too."""
+        return named_phase(self.turn_phase_probe, name, self.runtime_process_id or "")
+
     # -- another context ---------------------------------------------------------------------------------------------------------
 
     def with_parent_invocation(self, invocation: Invocation) -> Self:
         """This context under another causal parent."""
         return replace(self, lineage=replace(self.lineage, parent_invocation=invocation))
+
+    def with_cancellation_token(self, token: CancellationToken) -> Self:
+        """This context under another token, such as a child of its own: its waits end when that one is cancelled."""
+        return replace(self, cancellation_token=token)
+
+    def with_turn_phase_probe(self, probe: PhaseProbe | None) -> Self:
+        """This context telling another probe."""
+        return replace(self, services=replace(self.services, phase_probe=probe))
 
     def with_execution_env_spec(self, spec: EnvironmentSpec) -> Self:
         """This context capturing another environment; a process that has one of its own goes on handing that on."""

@@ -11,6 +11,7 @@ from wakeline.causality import ProcessCause, Provenance, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidId, ProcessNotVisible, WakelineError
+from wakeline.phases import AWAIT_HANDLE, START_CHILD
 from wakeline.processes.grants import HandleDescriptor, make_handle, parse_handle
 from wakeline.processes.inputs import EngineInput, ProcessInput, needs_environment
 from wakeline.processes.inputs import Identity as ProcessIdentity
@@ -48,13 +49,17 @@ class Handles(Facts):
         """
         try:
             run = self.in_process("start_child_process")
-            envelope = Envelope(kind="start", name=f"start:{kind}", args=_asked(child))
-            key = run.key_of(envelope)
-            made = await self.attach_captured_process_execution_env(self._child(run, child, key, kind, label))
-            pid, _ = await start_child(run, envelope, key, lambda: made)
+            with self.named_phase(START_CHILD):
+                return Reply(True, make_handle(await self._start(run, child, kind, label)))
         except WakelineError as error:
             return Reply(False, {"code": error.code, "message": str(error)})
-        return Reply(True, make_handle(pid))
+
+    async def _start(self, run: Run, child: Registration | ProcessInput, kind: str, label: str | None) -> str:
+        envelope = Envelope(kind="start", name=f"start:{kind}", args=_asked(child))
+        key = run.key_of(envelope)
+        made = await self.attach_captured_process_execution_env(self._child(run, child, key, kind, label))
+        pid, _ = await start_child(run, envelope, key, lambda: made)
+        return pid
 
     def _child(self, run: Run, child: Registration | ProcessInput, key: str, kind: str, label: str | None) -> Registration:
         parent = run.registration
@@ -102,7 +107,8 @@ class Handles(Facts):
         incarnation = await self._visible(run, pid)
         limit = parse_duration(timeout) if timeout is not None else None
         target = WaitFor(ProcessTerminal(pid, incarnation), f"c:{pid}", for_ms=limit, child_incarnation=incarnation)
-        [resolution] = await run.wait_all([run.call("await", f"result:{pid}", None, target, key=f"result:{pid}" if limit is None else None)])
+        with self.named_phase(AWAIT_HANDLE):
+            [resolution] = await run.wait_all([run.call("await", f"result:{pid}", None, target, key=f"result:{pid}" if limit is None else None)])
         return raise_for(pid, from_data(settle(f"process {pid}", resolution, Any)))
 
     async def cancel_process(self, handle: HandleValue, reason: str = "requested by process handle") -> str:

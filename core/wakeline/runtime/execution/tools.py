@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from wakeline.effects.envelope import Envelope
+from wakeline.errors import ToolFailed
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.dispatch import ToolDispatch
-from wakeline.runtime.execution.facts import Facts
+from wakeline.runtime.execution.handles import Handles
+from wakeline.runtime.options import NOTHING
+from wakeline.runtime.run import Run
+from wakeline.runtime.starting import registration_of
 from wakeline.tools.catalog import ToolCatalog, callable_manifest, callable_manifest_by_id, projection_of, scheduling_of
 from wakeline.tools.definition import ArgumentProjection, Scheduling, ToolManifest
 from wakeline.tools.leftovers import Leftovers
+from wakeline.tools.tool import Tool
 
 
-class Tools(Facts):
+class Tools(Handles):
     """Looking tools up and calling them by name."""
 
     @property
@@ -30,7 +36,7 @@ class Tools(Facts):
 
     @property
     def notes(self) -> Leftovers[Any]:
-        """What tools and hooks left for whoever runs this body."""
+        """What tools left for whoever runs this body. Memory of this run only: a call that is replayed leaves nothing, so nothing may depend on it."""
         return self.dispatch.notes
 
     def drain_tool_trigger_outcomes(self) -> list[dict[str, Any]]:
@@ -57,4 +63,18 @@ class Tools(Facts):
         """Call a tool by name with JSON arguments; its JSON result. Raises `ToolUnavailable`, `InvalidArguments`, `ToolFailed`."""
         run = self.in_process("call_tool")
         tool = self.dispatch.tool(name)
-        return await call_tool(run, tool, tool.signature.bind_json(args or {}), key=key)
+        given = tool.signature.bind_json(args or {})
+        if tool.queue is not None:
+            return await self._elsewhere(run, tool, given)
+        return await call_tool(run, tool, given, key=key)
+
+    async def _elsewhere(self, run: Run, tool: Tool[..., Any], given: dict[str, Any]) -> Any:
+        """A tool with a queue of its own is a process of its own there, as with `ctx.call`."""
+        pid = run.child_id(run.key_of(Envelope(kind="start", name=f"start:{tool.name}", args=given)))
+        made = registration_of(tool, given, NOTHING, namespace=self.services.namespace, now_ms=run.clock.now_ms(), process_id=pid)
+        reply = await self.start_child_process(made.model_copy(update={"env_ref": None}), "tool", tool.name)
+        if not reply.ok:
+            raise ToolFailed(
+                tool=tool.name, failure_class="unavailable", failure_code=reply.value["code"], failure_message=reply.value["message"], final=True
+            )
+        return await self.await_process(reply.value)

@@ -5,6 +5,7 @@ Invariant: a wait's due time is fixed when it is first opened; a crash waits the
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from wakeline import arguments
@@ -13,10 +14,12 @@ from wakeline.errors import ProcessEventContextMismatch, SignalWaitCancelled, Si
 from wakeline.names import check_key, check_signal_name
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.execution.facts import Facts
-from wakeline.runtime.waiting import WaitFor, settle
+from wakeline.runtime.run import Run
+from wakeline.runtime.waiting import WaitCall, WaitFor, settle
 from wakeline.tools.tool import Duration
 from wakeline.values import canonical_json, parse_duration
 from wakeline.waits.identity import ProcessSignal, Timer
+from wakeline.waits.resolutions import Cancelled, Resolution
 
 
 class Waits(Facts):
@@ -31,7 +34,7 @@ class Waits(Facts):
         key = f"process:{check_key(scope, 'scope of a sleep')}:sleep:{sequence}"
         duration = parse_duration(duration_ms / 1000)
         target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), "t:", for_ms=duration)
-        [resolution] = await run.wait_all([run.call("wait", "sleep", {"for_ms": duration}, target, key=key)])
+        resolution = await self._under_token(run, run.call("wait", "sleep", {"for_ms": duration}, target, key=key))
         try:
             settle(f"sleep {key}", resolution, Any)
         except WaitCancelled as error:
@@ -60,7 +63,7 @@ class Waits(Facts):
         # The key of `ctx.wait` for the same number: both name one wait.
         envelope = Envelope(kind="wait", name=f"wait:{signal_name}", args={"ordinal": event_ordinal})
         call = run.call(envelope.kind, envelope.name, envelope.args, target, key=replay_key(envelope.name, envelope_hash(envelope), 1))
-        [resolution] = await run.wait_all([call])
+        resolution = await self._under_token(run, call)
         what = f"signal {signal_name}"
         try:
             return settle(what, resolution, kind)
@@ -68,3 +71,20 @@ class Waits(Facts):
             raise SignalWaitTimeout(what=what) from error
         except WaitCancelled as error:
             raise SignalWaitCancelled(what=what) from error
+
+    async def _under_token(self, run: Run, call: WaitCall) -> Resolution:
+        """The resolution of a wait; cancelled, too, once this context's own token is: the wait is then given up."""
+        if self.cancellation_token is run.cancellation:
+            [resolution] = await run.wait_all([call])
+            return resolution
+        waiting = run.spawn(run.wait_all([call]))
+        token = run.spawn(self.cancellation_token.wait())
+        try:
+            await asyncio.wait([waiting, token], return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                waiting.cancel()
+                await asyncio.wait([waiting])
+            return Cancelled() if waiting.cancelled() else waiting.result()[0]
+        finally:
+            token.cancel()
+            waiting.cancel()
