@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, ProcessFailed
 from wakeline.causality import ProcessCause, SessionScope
-from wakeline.errors import InvalidHandle, InvalidId, ProcessNotVisible, WaitTimeout
+from wakeline.errors import InvalidHandle, InvalidId, ProcessNotVisible, RedisUnavailable, WaitTimeout
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn
 from wakeline.store import processes
 
@@ -228,3 +228,40 @@ def test_a_rerun_regains_its_children_by_replaying_their_starts(app: App, ran: l
     assert handle.result(timeout=10) == 6
     assert len(local) == 2 and local[0] == local[1] != []
     assert ran == ["double 3"]
+
+
+def test_redis_away_at_a_start_is_no_answer_about_the_child(app: App, ran: list[str]) -> None:
+    told: list[str] = []
+
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> Any:
+        send = ctx.run.send
+
+        async def away(effect: Any, call: Any) -> Any:
+            raise RedisUnavailable(reason="the cable was pulled")
+
+        ctx.run.send = away  # type: ignore[method-assign]
+        try:
+            reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
+            told.append(str(reply.value))
+        except RedisUnavailable:
+            ctx.run.send = send  # type: ignore[method-assign]
+        reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
+        return await ctx.execution.await_process(reply.value)
+
+    assert app.start(parent).result(timeout=10) == 2
+    assert told == []
+
+
+def test_a_turn_in_an_agent_frame_acts_as_that_frame(app: App) -> None:
+    scopes: list[str] = []
+
+    @app.agent("helper")
+    async def helper(turn: AsyncTurn) -> None:
+        scopes.append(turn.execution.session_scope.scope_id)
+        if turn.frame is None:
+            turn.switch_frame("plan", "go on")
+
+    app.session("helper", "u1").send("begin")
+    until(lambda: len(scopes) == 2)
+    assert scopes == ["session:helper/u1", "session:helper/u1/frame:plan"]

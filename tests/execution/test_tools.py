@@ -10,11 +10,13 @@ import pytest
 from wakeline import App, AsyncCtx, Ctx, NonRetryable, ProcessFailed, ToolFailed, current
 from wakeline.errors import BodyInvalid, DuplicateName, InvalidArguments, ToolUnavailable
 from wakeline.processes.outputs import CancelledOutput, Failure, Success
+from wakeline.runtime.run import RunState
+from wakeline.store import processes
 from wakeline.tools.definition import MATERIALIZE, ToolContract, ToolManifest, preserve_projected_refs_in
 from wakeline.tools.hooks import ToolRequest
 from wakeline.tools.outcome import ToolOutcome
 
-from tests.scenario.conftest import until
+from tests.scenario.conftest import served, until
 
 
 class Weather:
@@ -274,7 +276,6 @@ def test_a_tool_leaves_notes_for_the_body_that_called_it(app: App) -> None:
     async def calls(ctx: AsyncCtx) -> list[Any]:
         await ctx.call(work, 1)
         await ctx.call(work, 2)
-        assert ctx.execution.drain_tool_trigger_outcomes() == []
         return [ctx.execution.notes.drain(), ctx.execution.notes.drain()]
 
     assert app.start(calls).result(timeout=10) == [[{"n": 1}, {"n": 2}], []]
@@ -380,13 +381,38 @@ def test_a_tool_with_a_queue_of_its_own_is_a_process_there_however_it_is_called(
         by_name = await ctx.execution.call_tool("slow")
         [batched] = await ctx.call_batch([(slow, {})])
         assert isinstance(batched, Success)
-        return [by_name, batched.value]
+        return [by_name, await ctx.execution.call_tool("slow", key="mine"), batched.value, await ctx.call(slow)]
 
-    found = app.using(id="p1").start(calls)
-    until(lambda: len(app.processes("any", kind="tool")) >= 1)
-    for pid in (status.id for status in app.processes("any", kind="tool")):
-        assert pid != "p1"
-    found.cancel()
+    with served(app):  # by a worker that knows of the queue
+        ran_as = app.using(id="p1").start(calls).result(timeout=10)
+    assert len(set(ran_as)) == 4
+    for pid in ran_as:
+        found = app.store.execute(processes.read(pid)).registration
+        assert (found.parent, found.queue) == ("p1", f"{app.namespace}.slow")
+
+
+def test_a_batch_of_a_sync_body_that_is_handed_back_between_two_records_goes_on(app: App) -> None:
+    ran: list[int] = []
+    runs: list[Any] = []
+
+    @app.tool
+    async def work(n: int) -> int:
+        ran.append(n)
+        if n == 1 and ran.count(1) == 1:
+            run = runs[-1]
+            while not any(row.name == "call:work" and row.outcome == 2 for row in run.replay.rows.values()):
+                await asyncio.sleep(0.005)
+            run.end(RunState.RELEASED)  # the second is recorded, the first is not
+            await asyncio.sleep(0.5)  # and what it returns comes after the hand-back
+        return n
+
+    @app.engine
+    def batch(ctx: Ctx) -> list[Any]:
+        runs.append(ctx.execution.services.run)
+        return [outcome.value for outcome in ctx.call_batch([(work, {"n": 1}), (work, {"n": 2})]) if isinstance(outcome, Success)]
+
+    assert app.start(batch).result(timeout=10) == [1, 2]
+    assert (ran.count(1), ran.count(2), len(runs)) == (2, 1, 2)
 
 
 def test_two_tools_of_one_id_and_an_async_prepare_are_refused_where_they_are_declared(app: App) -> None:

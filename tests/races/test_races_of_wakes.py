@@ -1,4 +1,4 @@
-"""The races of wakes (docs/races-of-wakes.md): between an event, its entry, the turn that takes it and the end that settles it.
+"""The races of wakes (docs/conformance/wakes.md): between an event, its entry, the turn that takes it and the end that settles it.
 
 Each test rests on a rule that the suite takes out to see it fail.
 """

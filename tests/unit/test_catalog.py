@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from wakeline.engines.registry import Registry
 from wakeline.errors import BodyInvalid, DuplicateName, InvalidArguments, InvalidPayload
 from wakeline.tools.catalog import ToolCatalog, callable_manifest, callable_manifest_by_id, projection_of, scheduling_of
 from wakeline.tools.definition import MATERIALIZE, Availability, ToolContract, ToolManifest, preserve_projected_refs_in
@@ -134,3 +135,15 @@ def test_leftovers_are_drained_once_in_order_whichever_threads_left_them() -> No
     left.add(1)
     left.add(2)
     assert left.drain() == [1, 2]
+
+
+def test_a_tool_that_is_declared_again_shows_its_new_manifest() -> None:
+    def charge() -> None: ...
+
+    registry = Registry()
+    registry.add("tool", registry.tools, Tool(charge))
+    first = registry.catalog
+    assert registry.catalog is first
+    registry.add("tool", registry.tools, Tool(charge, scheduling="serial"))
+    assert scheduling_of(registry.catalog, "charge") == "serial"
+    assert scheduling_of(first, "charge") == "parallel"

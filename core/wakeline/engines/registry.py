@@ -34,7 +34,7 @@ class Registry:
         self.providers: list[ToolProvider] = []
         self.hooks = Hooks()
         self.phase_probe: PhaseProbe | None = None
-        self._catalog: tuple[int, ToolCatalog] = (0, ToolCatalog())
+        self._catalog: ToolCatalog | None = None
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:
         """Registers a body; raises `DuplicateName` when another function has the name. Engines and tools share theirs: both are started by it."""
@@ -44,6 +44,7 @@ class Registry:
         if isinstance(body, Tool) and any(other.manifest.id == body.manifest.id for other in self.tools.values() if other.name != body.name):
             raise DuplicateName(kind="tool id", name=body.manifest.id)
         table[body.name] = body
+        self._catalog = None
         return body
 
     def add_engine(self, engine: Engine[..., Any]) -> Engine[..., Any]:
@@ -64,9 +65,9 @@ class Registry:
     @property
     def catalog(self) -> ToolCatalog:
         """The app's own tools as a snapshot: the same one until another tool is declared."""
-        if self._catalog[0] != len(self.tools):
-            self._catalog = (len(self.tools), ToolCatalog.from_tools(tool.manifest for tool in self.tools.values()))
-        return self._catalog[1]
+        if self._catalog is None:
+            self._catalog = ToolCatalog.from_tools(tool.manifest for tool in self.tools.values())
+        return self._catalog
 
     def tool(self, name: str) -> Tool[..., Any]:
         """A tool of the app, else of a provider; raises `UnknownName`."""

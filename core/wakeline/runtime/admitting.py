@@ -89,14 +89,14 @@ def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
         raise _failed(tool.name, "invalid_tool_args", error) from error
 
 
-async def run_after(run: Run, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
+async def run_after(run: Run, tool: str, admitted: Admitted, outcome: ToolOutcome) -> ToolOutcome:
     """The outcome of a call as the hooks leave it; the same object where none changed it. Raises `ToolFailed` (after_tool_call_failed)."""
     for hook in run.dispatch.hooks.after:
-        answer = await _ask(run, request.tool, "after_tool_call_failed", hook, request, outcome)
+        answer = await _ask(run, tool, "after_tool_call_failed", hook, admitted.request(tool, run), outcome)
         if is_outcome(answer):
             outcome = answer
         elif answer is not None:
-            raise _failed(request.tool, "after_tool_call_failed", InvalidPayload(what="A hook's answer", reason="it is None or an outcome"))
+            raise _failed(tool, "after_tool_call_failed", InvalidPayload(what="A hook's answer", reason="it is None or an outcome"))
     return outcome
 
 

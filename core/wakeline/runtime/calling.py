@@ -79,7 +79,7 @@ class _Attempt:
             token=encode_token(run.store.secret, run.claim.process_id, run.fence.incarnation, slot, None),
             run_token=run.cancellation,
             append=self._append,
-            environment=run.environment,
+            environment_of=lambda: run.environment,
             prepared=self._admitted.prepared,
             leave_note=run.dispatch.notes.add,
         )
@@ -106,7 +106,7 @@ class _Attempt:
             failure = failure if self._attempt == 1 else replaced(failure, attempts=self._attempt)
             if not (failure.final or self._attempt == self._most):
                 raise failure
-        changed = await run_after(self._run, self._admitted.request(self._tool.name, self._run), outcome)
+        changed = await run_after(self._run, self._tool.name, self._admitted, outcome)
         if changed is outcome and failure is not None:
             raise failure
         if changed is outcome:

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope
+from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import InvalidArguments
 from wakeline.processes.registration import Registration
 from wakeline.runtime.options import Options
 from wakeline.runtime.run import Run
+from wakeline.runtime.service import wake_of
+from wakeline.runtime.starting import registration_of
 from wakeline.runtime.telling import never
 from wakeline.runtime.waiting import WaitFor
 from wakeline.store import processes
 from wakeline.store.processes import Row, SessionAddress
+from wakeline.tools.tool import Tool
 from wakeline.waits.identity import Custom
 
 
@@ -52,6 +57,35 @@ async def start_child(
     return started["id"], started["incarnation"]
 
 
+async def start_body(
+    run: Run, namespace: str, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False
+) -> tuple[str, str]:
+    """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an inherited target too."""
+    envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
+    key = options.key or run.key_of(envelope)
+    wake, ends = wake_of(options.wake, namespace)
+    captured = captured_for_child(run, options)
+
+    def registration() -> Registration:
+        parent = run.registration
+        return registration_of(
+            body,
+            given,
+            options,
+            namespace=namespace,
+            now_ms=run.clock.now_ms(),
+            process_id=run.child_id(key),
+            originator=parent.provenance.originator,
+            caused_by=ProcessCause(process_id=parent.id),
+            parent=parent,
+            wake_target=SessionScope(session_id=wake.session_id) if wake else parent.wake_target,
+            wake_end=ends if wake else wake_end,
+            env_ref=parent.env_ref or captured.ref,
+        )
+
+    return await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured)
+
+
 async def await_children(run: Run) -> None:
     """The body has ended: before its process does, the children end that were started with ``on_parent_end="await"``, in whatever way.
 
@@ -70,7 +104,7 @@ def captured_for_child(run: Run, options: Options) -> EnvironmentSpec:
     Raises `InvalidArguments` where a running process would hand on another one than its own.
     """
     if options.environment is None:
-        return run.environment
+        return run.captured
     if run.registration.env_ref is not None:
         raise InvalidArguments(name="using(environment=…)", reason="a running process hands its own environment on; leave it out")
     return environment(options.environment)

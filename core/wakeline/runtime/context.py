@@ -16,25 +16,22 @@ from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
 from wakeline import arguments
-from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
 from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, StepFailed, WakelineError
 from wakeline.names import check_key, check_signal_name
 from wakeline.processes.outputs import from_data, raise_for
-from wakeline.processes.registration import Registration
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.asking import ask
 from wakeline.runtime.batches import MOST_CALLS, BatchCall, call_batch
 from wakeline.runtime.calling import call_tool
-from wakeline.runtime.children import captured_for_child, start_child
+from wakeline.runtime.children import start_body
 from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import occurrence
 from wakeline.runtime.execution import ExecutionContext, execution_of
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.run import Run
-from wakeline.runtime.service import wake_of
-from wakeline.runtime.starting import bound, next_generation, registration_of
+from wakeline.runtime.starting import bound, next_generation
 from wakeline.runtime.telling import append_event, request_cancel, send_signal
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
 from wakeline.store.processes import WakeText
@@ -232,32 +229,7 @@ class AsyncCtx:
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process; its id is derived from this call, so a crash starts it once."""
-        run, options = self.run, self._options
-        given = bound(body, *args, **kwargs)
-        envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
-        key = options.key or run.key_of(envelope)
-
-        wake, ends = wake_of(options.wake, self._namespace)
-        captured = captured_for_child(run, options)
-
-        def registration() -> Registration:
-            parent = run.registration
-            return registration_of(
-                body,
-                given,
-                options,
-                namespace=self._namespace,
-                now_ms=run.clock.now_ms(),
-                process_id=run.child_id(key),
-                originator=parent.provenance.originator,
-                caused_by=ProcessCause(process_id=parent.id),
-                parent=parent,
-                wake_target=SessionScope(session_id=wake.session_id) if wake else parent.wake_target,
-                wake_end=ends if wake else self._child_ends_wake(),
-                env_ref=parent.env_ref or captured.ref,
-            )
-
-        started = await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured)
+        started = await start_body(self.run, self._namespace, body, bound(body, *args, **kwargs), self._options, wake_end=self._child_ends_wake())
         return AsyncChild(*started, self, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:

@@ -23,7 +23,6 @@ class ToolDispatch:
     registry: Registry
     catalog: ToolCatalog
     notes: Leftovers[Any] = field(default_factory=Leftovers[Any])
-    trigger_outcomes: Leftovers[dict[str, Any]] = field(default_factory=Leftovers[dict[str, Any]])
 
     @classmethod
     def of(cls, registry: Registry) -> ToolDispatch:

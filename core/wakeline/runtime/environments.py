@@ -25,9 +25,7 @@ class Environments:
 
     async def of(self, registration: Registration) -> EnvironmentSpec:
         """The environment of a process; a turn has none, and what it starts captures the app's. Raises `MissingExecutionEnvironment`."""
-        found = self._own if registration.env_ref is None else await self.get(registration.env_ref)
-        # A copy for each run: what a body changes in its own is no other's.
-        return found.model_copy(deep=True)
+        return self._own if registration.env_ref is None else await self.get(registration.env_ref)
 
     async def get(self, ref: str) -> EnvironmentSpec:
         """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import Enum
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from wakeline.cancellation import CancellationToken
@@ -84,7 +84,8 @@ class Run:
         self.clock = clock
         self.probe = probe or NullProbe()
         self.bridge = bridge
-        self.environment = environment
+        self.captured = environment
+        """What its starts hand on; shared by the runs of this worker."""
         self.dispatch = dispatch or ToolDispatch.of(Registry())
         self.state = RunState.RUNNING
         self.over = asyncio.Event()
@@ -96,6 +97,8 @@ class Run:
         self.replay = Replay(claim.process_id, claim.journal, patience_s=max(host.hold_ms, 100) / 1000)
         self.tasks: set[asyncio.Task[Any]] = set()
         self.swallowed = False
+        self.side_by_side = 0
+        """Batches under way: while one is, a sync body too has more than one call to issue."""
         self.started = StartedProcesses()
         self.awaits_children = "aw" in claim.fields
         """Whether a process was ever started that its end has to wait for."""
@@ -109,13 +112,17 @@ class Run:
         self.defers: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
         self.signal_kinds: dict[str, Any] = {}
         self.engine: Engine[..., Any] | None = None
-        self.registry: Registry | None = None
         self.turn: AsyncTurn | None = None
 
     @property
     def registration(self) -> Registration:
         """What was started."""
         return self.claim.registration
+
+    @cached_property
+    def environment(self) -> EnvironmentSpec:
+        """The environment as code of the run sees it: a copy, so that what one changes in its own is no other's. Made when somebody looks."""
+        return self.captured.model_copy(deep=True)
 
     @property
     def cancelled(self) -> bool:
@@ -160,7 +167,7 @@ class Run:
         self.check()
         await self._settle()
         self.check()
-        return await self.replay.lookup(key, envelope, digest, alone=self.bridge is not None)
+        return await self.replay.lookup(key, envelope, digest, alone=self.bridge is not None and not self.side_by_side)
 
     async def effect(
         self,

@@ -87,7 +87,6 @@ class Runner:
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
             run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge,
                       environment=environment, dispatch=ToolDispatch.of(self._registry))  # fmt: skip
-            run.registry = self._registry
             run.probe.reach(Phase.claimed, claim.process_id)
             self.runs[claim.process_id] = run
             return await self._drive(run, body)

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from wakeline.arguments import check_body
 from wakeline.errors import BodyInvalid
-from wakeline.names import check_name, check_queue
+from wakeline.names import check_agent, check_queue
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, AdmissionPolicy, Arrival, EntryKind
 from wakeline.values import parse_duration
 
@@ -38,7 +38,7 @@ class Agent:
         on_failure: str = "settle",
         max_attempts: int = 5,
     ) -> None:
-        self.name = check_name(name if name is not None else function.__name__, "agent")
+        self.name = check_agent(name if name is not None else function.__name__)
         check_body(self.name, function)
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)

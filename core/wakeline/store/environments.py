@@ -42,4 +42,4 @@ def wire(ref: str | None, spec: EnvironmentSpec | None) -> dict[str, Any] | None
     if ref is None or ref == EMPTY_ENVIRONMENT:
         return None
     known = {"spec": spec.text} if spec is not None and spec.ref == ref else {}
-    return {"id": digest_of(ref), "unused_ms": UNUSED_MS, **known}
+    return {"id": digest_of(ref), **known}

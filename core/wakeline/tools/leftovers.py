@@ -1,4 +1,4 @@
-"""What tools and hooks leave for whoever runs them: notes for the body, outcomes of triggers they fired.
+"""What tools leave for whoever runs them: notes for the body.
 
 Invariant: in order, each once: draining empties, and a second drain finds nothing.
 """

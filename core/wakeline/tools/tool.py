@@ -141,13 +141,17 @@ class ToolCall:
     prepared: Any = None
     """What the tool's ``prepare`` made of the arguments, once, where the call was started."""
     leave_note: Callable[[Any], None] | None = field(default=None, repr=False)
-    environment: EnvironmentSpec = EMPTY
-    """What the process of this call is allowed to see, as captured when it was started."""
+    environment_of: Callable[[], EnvironmentSpec] = field(default=lambda: EMPTY, repr=False)
 
     @property
     def cancelled(self) -> bool:
         """True once a cancel of the process was seen."""
         return self.run_token.cancelled
+
+    @property
+    def environment(self) -> EnvironmentSpec:
+        """What the process of this call is allowed to see, as captured when it was started."""
+        return self.environment_of()
 
     @property
     def cancellation(self) -> CancellationToken:

@@ -224,3 +224,15 @@ def test_a_setting_that_makes_no_sense_is_named_with_what_it_may_be(variable: st
     assert str(caught.value).startswith(f"Setting {variable} cannot be ")
     assert reason in str(caught.value)
     assert str(caught.value).endswith(". Change it and start again.")
+
+
+def test_no_agent_and_no_session_has_the_name_that_stands_for_processes_without_one() -> None:
+    app = App("names")
+
+    async def shadow(turn: AsyncTurn) -> None:
+        """Never declared."""
+
+    with pytest.raises(InvalidId, match="processes without a session"):
+        app.agent("process-env")(shadow)
+    with pytest.raises(InvalidId, match="processes without a session"):
+        app.session("process-env", "p1")

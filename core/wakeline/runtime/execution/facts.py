@@ -260,7 +260,8 @@ class Facts:
 def identity_of(run: Run) -> Identity:
     """The identity of a running process: its session's where it is a turn."""
     pid = run.claim.process_id
-    return Identity(run.claim.session_id or ephemeral_session(pid), ProcessScope(pid), process_id=pid)
+    frame = run.turn.frame if run.turn is not None else None
+    return Identity(run.claim.session_id or ephemeral_session(pid), ProcessScope(pid), frame or "", pid)
 
 
 def ephemeral_session(process_id: str) -> str:

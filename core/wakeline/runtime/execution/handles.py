@@ -10,7 +10,7 @@ from typing import Any, cast
 from wakeline.causality import ProcessCause, Provenance, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
-from wakeline.errors import InvalidId, ProcessNotVisible, WakelineError
+from wakeline.errors import InvalidId, ProcessNotVisible, RunError, StoreError, WakelineError
 from wakeline.phases import AWAIT_HANDLE, START_CHILD
 from wakeline.processes.grants import HandleDescriptor, make_handle, parse_handle
 from wakeline.processes.inputs import EngineInput, ProcessInput, needs_environment
@@ -42,7 +42,7 @@ class Handles(Facts):
     # -- children ----------------------------------------------------------------------------------------------------------------
 
     async def start_child_process(self, child: Registration | ProcessInput, kind: str, label: str | None = None) -> Reply:
-        """Start a child, once whatever happens; the reply is its handle value. Never raises for what is wrong with the child.
+        """Start a child, once whatever happens; the reply is its handle value. What is wrong with the child is a reply, not an error.
 
         The child is an input (its id is then derived from this call), or a whole registration. Its provenance, wake target, environment
         and parent are those of this work, whatever the registration says: nobody can claim to be started by somebody else.
@@ -51,6 +51,8 @@ class Handles(Facts):
             run = self.in_process("start_child_process")
             with self.named_phase(START_CHILD):
                 return Reply(True, make_handle(await self._start(run, child, kind, label)))
+        except (StoreError, RunError):
+            raise  # Redis is away, or the body changed: no answer about the child, and a replay might get another one
         except WakelineError as error:
             return Reply(False, {"code": error.code, "message": str(error)})
 
@@ -66,11 +68,11 @@ class Handles(Facts):
         if isinstance(child, Registration):
             given = child
         else:
-            # Checked once more below, with the environment that it needs.
+            # `prepare` refuses an input without the environment it needs; which one that is comes with the start.
             env_ref = EMPTY_ENVIRONMENT if needs_environment(child) else None
             given = prepare(id=run.child_id(key), input=child, provenance=parent.provenance, queue=parent.queue, env_ref=env_ref)
             given = given.model_copy(update={"env_ref": None})
-        known = run.registry.engines.get(given.input.kind) if run.registry is not None and isinstance(given.input, EngineInput) else None
+        known = run.dispatch.registry.engines.get(given.input.kind) if isinstance(given.input, EngineInput) else None
         if known is not None and isinstance(given.input, EngineInput):
             # One that only other workers have is for them to judge.
             known.validate_start(given.input.payload)

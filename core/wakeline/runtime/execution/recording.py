@@ -32,7 +32,7 @@ class Recording(Facts):
     """Appending events and sending signals."""
 
     async def append_process_event(self, request: AppendRequest, *, process_id: str | None = None) -> Event:
-        """Append an event to this process's own log, and the wake its type means; the event as recorded.
+        """Append an event to this process's own log, and the wake its type means; the event, with the time at which this run recorded it.
 
         Raises `ProcessExecutionUnavailable` outside a process, `ProcessEventContextMismatch` for another one, `UndeclaredEvent`,
         `PayloadSchemaMismatch`, `ReplayConflict`, `ProcessAlreadyTerminal`.
@@ -49,7 +49,7 @@ class Recording(Facts):
         return Event(own, told.sequence, event.type, event.data, told.at_ms, key)
 
     async def signal_process_by_id(self, process_id: str, signal_name: str, signal_id: str, payload: Any = None) -> Event:
-        """Send a signal with the authority of the host (through a handle: `signal_process`); the event as recorded.
+        """Send a signal with the authority of the host (through a handle: `signal_process`); the event, with the time at which this run recorded it.
 
         The script appends it, chooses the wait it resolves (or keeps it) and resolves that in one step. The same ``signal_id`` again is the
         same event. Raises `ProcessNotFound`, `ProcessAlreadyTerminal`, `UndeclaredEvent`, `PayloadSchemaMismatch`, `ReplayConflict`, `MailboxFull`.

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from wakeline.effects.envelope import Envelope
-from wakeline.errors import ToolFailed
 from wakeline.runtime.calling import call_tool
+from wakeline.runtime.children import start_body
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.execution.handles import Handles
 from wakeline.runtime.options import NOTHING
-from wakeline.runtime.run import Run
-from wakeline.runtime.starting import registration_of
 from wakeline.tools.catalog import ToolCatalog, callable_manifest, callable_manifest_by_id, projection_of, scheduling_of
 from wakeline.tools.definition import ArgumentProjection, Scheduling, ToolManifest
 from wakeline.tools.leftovers import Leftovers
-from wakeline.tools.tool import Tool
 
 
 class Tools(Handles):
@@ -38,10 +34,6 @@ class Tools(Handles):
     def notes(self) -> Leftovers[Any]:
         """What tools left for whoever runs this body. Memory of this run only: a call that is replayed leaves nothing, so nothing may depend on it."""
         return self.dispatch.notes
-
-    def drain_tool_trigger_outcomes(self) -> list[dict[str, Any]]:
-        """What became of each trigger that tools fired in calls of this run, in order, each once."""
-        return self.dispatch.trigger_outcomes.drain()
 
     def tool_scheduling(self, name: str) -> Scheduling:
         """How calls of a tool are scheduled in a batch; parallel for a name that the catalog does not know."""
@@ -65,16 +57,7 @@ class Tools(Handles):
         tool = self.dispatch.tool(name)
         given = tool.signature.bind_json(args or {})
         if tool.queue is not None:
-            return await self._elsewhere(run, tool, given)
+            # On its own queue it is a process of its own, as with `ctx.call`.
+            pid, _ = await start_body(run, self.services.namespace, tool, given, NOTHING.over(key=key))
+            return await self.await_process(pid)
         return await call_tool(run, tool, given, key=key)
-
-    async def _elsewhere(self, run: Run, tool: Tool[..., Any], given: dict[str, Any]) -> Any:
-        """A tool with a queue of its own is a process of its own there, as with `ctx.call`."""
-        pid = run.child_id(run.key_of(Envelope(kind="start", name=f"start:{tool.name}", args=given)))
-        made = registration_of(tool, given, NOTHING, namespace=self.services.namespace, now_ms=run.clock.now_ms(), process_id=pid)
-        reply = await self.start_child_process(made.model_copy(update={"env_ref": None}), "tool", tool.name)
-        if not reply.ok:
-            raise ToolFailed(
-                tool=tool.name, failure_class="unavailable", failure_code=reply.value["code"], failure_message=reply.value["message"], final=True
-            )
-        return await self.await_process(reply.value)

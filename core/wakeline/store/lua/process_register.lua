@@ -1,7 +1,7 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
 -- Include: base doorbell process slots sessions environments
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, due_ms? or delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms?,
---       parent?, version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?, unused_ms}, fence? {pid, inc, ep, cl}, row?, rows?
+--       parent?, version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, fence? {pid, inc, ep, cl}, row?, rows?
 -- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
 local f, parent = a.fence, nil
