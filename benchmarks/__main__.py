@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import sys
 import time
-from typing import Any, cast
+from typing import Any
 
-from wakeline.embedded import PrivateServer, find_server
-
-from benchmarks.harness import Figure, count, many, until, workers
+from benchmarks.harness import Figure, count, many, measured_server, until, workers
 
 ROUNDS = 3
 
 
 def main() -> int:
     """Runs every figure; 1 when no server is found."""
-    binary = find_server()
-    if binary is None:
-        print("no valkey-server or redis-server found: nothing to measure on", file=sys.stderr)
-        return 1
     scale = 0.2 if "--quick" in sys.argv else 1.0
-    with PrivateServer(binary) as server:
-        os.environ["WAKELINE_REDIS_URL"] = server.url
-        from benchmarks.app import app
-
-        version = cast("Any", app.store.client).info("server")
-        where = f"{version.get('server_name', 'redis')} {version.get('valkey_version', version['redis_version'])}, AOF everysec"
-        print(f"machine: {os.cpu_count()} cores, python {platform.python_version()}; {where}")
-        print("two worker processes, one supervisor, clients and server on the same machine\n")
-        print("| figure | median | spread | unit |\n|---|---|---|---|")
-        with workers(server, "benchmarks.app:app", 2):
-            for figure in (*throughput(int(6000 * scale)), *latency(int(200 * scale))):
-                print(figure.row(), flush=True)
+    with measured_server() as server, workers(server, "benchmarks.app:app", 2):
+        for figure in (*throughput(int(6000 * scale)), *latency(int(200 * scale))):
+            print(figure.row(), flush=True)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 from wakeline import App
-from wakeline.embedded import PrivateServer
+from wakeline.embedded import PrivateServer, find_server
 from wakeline.store import fleet
 from wakeline.store.calls import Call
 
@@ -31,6 +33,25 @@ class Figure:
         digits = 0 if statistics.median(self.values) >= 100 else 2
         low, high = min(self.values), max(self.values)
         return f"| {self.name} | {statistics.median(self.values):,.{digits}f} | {low:,.{digits}f} to {high:,.{digits}f} | {self.unit} |"
+
+
+@contextmanager
+def measured_server() -> Generator[PrivateServer]:
+    """A private server that `benchmarks.app` lives on; machine and head of the table are printed. Exits with 1 where no server is found."""
+    binary = find_server()
+    if binary is None:
+        print("no valkey-server or redis-server found: nothing to measure on", file=sys.stderr)
+        raise SystemExit(1)
+    with PrivateServer(binary) as server:
+        os.environ["WAKELINE_REDIS_URL"] = server.url
+        from benchmarks.app import app
+
+        version = cast("Any", app.store.client).info("server")
+        where = f"{version.get('server_name', 'redis')} {version.get('valkey_version', version['redis_version'])}, AOF everysec"
+        print(f"machine: {os.cpu_count()} cores, python {platform.python_version()}; {where}")
+        print("two worker processes, one supervisor, clients and server on the same machine\n")
+        print("| figure | median | spread | unit |\n|---|---|---|---|")
+        yield server
 
 
 @contextmanager

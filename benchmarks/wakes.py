@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import sys
 import time
 from typing import Any, cast
 
-from wakeline.embedded import PrivateServer, find_server
-
-from benchmarks.harness import Figure, many, until, workers
+from benchmarks.harness import Figure, many, measured_server, until, workers
 
 ROUNDS = 3
 SESSIONS = 100
@@ -19,16 +16,10 @@ SESSIONS = 100
 
 def main() -> int:
     """Runs every figure on a private server with two worker processes; 1 when no server is found."""
-    binary = find_server()
-    if binary is None:
-        print("no valkey-server or redis-server found: nothing to measure on", file=sys.stderr)
-        return 1
     scale = 0.2 if "--quick" in sys.argv else 1.0
-    with PrivateServer(binary) as server:
-        os.environ["WAKELINE_REDIS_URL"] = server.url
+    with measured_server() as server:
         from benchmarks.app import app
 
-        print("| figure | median | spread | unit |\n|---|---|---|---|")
         for figure in memory(int(2000 * scale)):
             print(figure.row(), flush=True)
         with workers(server, "benchmarks.app:app", 2):
