@@ -62,6 +62,8 @@ def test_the_support_agent_survives_the_death_of_its_worker_at_each_step(site: S
         session = app.session("support", "customer-7")
         session.send("where is my order 7", key="message-1")
         site.until(lambda: lines("approve"), "a person is asked")
+        # Answered sooner, the turn would go on without a park, and a kill at its park would never come.
+        site.until(lambda: session.inspect().turn_status == "waiting", "the turn waits for the person")
         app.resolve(lines("approve")[-1][2], True)
         site.until(lambda: any("on their way" in str(m.content) for m in session.history()), "the customer is answered")
         site.until(lambda: session.inspect().status == "idle", "the agent sleeps")
