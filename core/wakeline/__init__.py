@@ -7,7 +7,8 @@ from wakeline.app import App
 from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession
 from wakeline.client.handles import External, Handle
 from wakeline.client.sessions import Session
-from wakeline.engines.engine import Engine, Event
+from wakeline.engines.declared import Event
+from wakeline.engines.engine import Engine
 from wakeline.errors import (
     NonRetryable,
     ProcessAbandoned,

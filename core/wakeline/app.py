@@ -5,7 +5,7 @@ Invariant: every blocking verb has its awaited twin of the same name on ``app.ai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.client.aio import AsyncApp
@@ -120,10 +120,14 @@ class App(Declarations):
         return Session(self._client, session_id(agent, key), known.queue if known else None)
 
     def external(
-        self, name: str, *, id: str | None = None, wake: WakeTarget | str | None = None, metadata: dict[str, Any] | None = None  # noqa: A002
+        self, name: str, *, id: str | None = None, wake: WakeTarget | str | None = None, metadata: dict[str, Any] | None = None,  # noqa: A002
+        events: Mapping[str, Any] | None = None,
     ) -> External:  # fmt: skip
-        """Register work that runs elsewhere and is reported from there; the same ``id`` again is the same work."""
-        program = self.service.external(name, Options(id=id, wake=wake), metadata)
+        """Register work that runs elsewhere and is reported from there; the same ``id`` again is the same work.
+
+        ``events``: name to payload type (or `Event`) of what may be reported besides ``log`` and ``progress``.
+        """
+        program = self.service.external(name, Options(id=id, wake=wake), metadata, events)
         return External(self._client, self.run("app.external", program), as_json)
 
     def execution(self, session: Session | str | None = None) -> ExecutionContext:

@@ -16,11 +16,15 @@ class Clock(Protocol):
     """What the time is, here and for a script."""
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970, for display and for deriving due times on this side."""
+        """Milliseconds since 1970, for display and for how long a caller waits; never for what a script decides."""
         ...
 
     def script_time(self) -> str:
         """What a script takes as its first argument: "" means the server's own TIME, a number is the time to use."""
+        ...
+
+    def following(self, server_ms: int, heard_ns: int) -> Clock:
+        """A clock that goes on from what Redis said (ms) at a moment of this process (``time.monotonic_ns``)."""
         ...
 
 
@@ -34,6 +38,22 @@ class ServerClock:
     def script_time(self) -> str:
         """Empty: workers with skewed clocks must agree about leases, so only the server's time decides."""
         return ""
+
+    def following(self, server_ms: int, heard_ns: int) -> Clock:
+        """Redis' time, as a run follows it."""
+        return FollowingClock(server_ms, heard_ns)
+
+
+class FollowingClock(ServerClock):
+    """Redis' time between two replies: what a body records must not depend on how this machine's clock is set."""
+
+    def __init__(self, server_ms: int, heard_ns: int) -> None:
+        self._server_ms = server_ms
+        self._heard_ns = heard_ns
+
+    def now_ms(self) -> int:
+        """What Redis said, and how long ago that was."""
+        return self._server_ms + (time.monotonic_ns() - self._heard_ns) // 1_000_000
 
 
 class VirtualClock:
@@ -49,6 +69,10 @@ class VirtualClock:
     def script_time(self) -> str:
         """The same time, as text."""
         return str(self._now_ms)
+
+    def following(self, server_ms: int, heard_ns: int) -> Clock:  # noqa: ARG002 - scripts have this clock's time
+        """Itself."""
+        return self
 
     def advance(self, duration: timedelta | int | float | str) -> int:
         """Moves forward by a duration (never back) and returns the new time in ms."""

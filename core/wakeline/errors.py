@@ -4,7 +4,7 @@
     ├── ConfigurationError
     │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── ServerTooOld
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
-    │   └── WrongVerb              └── ServerStartFailed
+    │   ├── WrongVerb              ├── KeyFormatTooNew         └── ServerStartFailed
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed
@@ -19,7 +19,7 @@
     │   ├── ReplayConflict         ├── ReplayKeyRequired       ├── MailboxFull             ├── NotExternal
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
-    │   ├── MissingExecutionEnvironment
+    │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
@@ -176,6 +176,18 @@ class ServerTooOld(ConfigurationError):
     found: str
     needed: str
     template = "The server is {product} {found}; Wakeline needs {product} {needed} or newer. Upgrade it, or set REDIS_URL to one that is."
+
+
+class KeyFormatTooNew(ConfigurationError):
+    """The namespace was written by a later release, whose keys this one would misread."""
+
+    namespace: str
+    found: str
+    known: str
+    template = (
+        "Namespace {namespace!r} has keys of format {found}, and this release knows {known}. "
+        "Deploy the release that wrote them or a later one, or take another namespace."
+    )
 
 
 class WrongVerb(ConfigurationError):
@@ -427,6 +439,23 @@ class ProcessAlreadyTerminal(ProcessError):
     template = "Process {process_id!r} has already ended as {status}. Start a new one, or `retry` it."
 
 
+class ProcessNotEnded(ProcessError):
+    """What is still under way is not retried: its attempts are the worker's."""
+
+    process_id: str
+    status: str
+    template = "Process {process_id!r} is {status}; only one that has ended is retried. Wait for its end, or cancel it first."
+
+
+class ProcessNotRetryable(ProcessError):
+    """The process was no work of a tool or an engine."""
+
+    process_id: str
+    kind: str
+    instead: str
+    template = "Process {process_id!r} is {kind}, which is not retried. Instead, {instead}."
+
+
 class ProcessNotVisible(ProcessError):
     """The caller holds no handle of the process."""
 
@@ -579,7 +608,7 @@ class WaitTimeout(WaitError):
     """Nothing came before the timeout."""
 
     what: str
-    template = "Waiting for {what} timed out. Wait longer, or pass default=."
+    template = "Waiting for {what} timed out. Wait longer; in code, default= says what to go on with."
 
 
 class WaitCancelled(WaitError):

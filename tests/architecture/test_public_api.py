@@ -95,8 +95,8 @@ NEVER_AWAITED = {"using", "handle", "session", "defer", "now", "uuid", "random",
 TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "why", "undeliverable", "close"}),
     (Starter, AsyncStarter, {"start"}),
-    (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "retarget", "events"}),
-    (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "retarget", "events", "emit", "finish", "fail"}),
+    (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "retry", "retarget", "events"}),
+    (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "retry", "retarget", "events", "emit", "finish", "fail"}),
     (wakeline.Session, wakeline.AsyncSession, {
         "send", "command", "ask", "create", "delete", "inspect", "wakes", "why", "redrive", "skip", "view", "history", "frames", "state", "turn",
     }),

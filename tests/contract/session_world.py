@@ -33,12 +33,12 @@ def policy_is(world: World, agent: str = "chat", **over: Any) -> AdmissionPolicy
 def send(world: World, *texts: str, to: str = CHAT) -> None:
     """Inputs of a user, one entry each."""
     for text in texts:
-        world.do(sessions.send(world.session(to), to_json({"kind": "input", "input": text, "at_ms": world.clock.now_ms()})))
+        world.do(sessions.send(world.session(to), to_json({"kind": "input", "input": text})))
 
 
 def command(world: World, name: str, to: str = CHAT) -> None:
     """A command."""
-    body = to_json({"kind": "command", "name": name, "input": None, "at_ms": world.clock.now_ms()})
+    body = to_json({"kind": "command", "name": name, "input": None})
     world.do(sessions.send(world.session(to), body, kind="command"))
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wakeline.errors import JournalCorrupt, NonRetryable, ProcessNotFound, ReplayMismatch, RetryAfter
 from wakeline.runtime.calling import call_tool
-from wakeline.runtime.run import Run, RunState
+from wakeline.runtime.hosting import RunState
+from wakeline.runtime.run import Run
 from wakeline.store import fleet, processes, runs
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect, Row

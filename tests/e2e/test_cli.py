@@ -60,7 +60,7 @@ def test_start_with_wait_exits_1_with_the_class_code_and_message_of_a_failure(sh
 def test_start_with_wait_exits_4_when_it_takes_longer(shop: Shop) -> None:
     result = shop.run("start", "charge", "[1, 2]", "--id", "c1", "--wait", "50ms")
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr == "c1\nwakeline: Waiting for process c1 timed out. Wait longer, or pass default=.\n"
+    assert result.stderr == "c1\nwakeline: Waiting for process c1 timed out. Wait longer; in code, default= says what to go on with.\n"
 
 
 def test_ctrl_c_while_waiting_leaves_the_id_behind(shop: Shop) -> None:
@@ -97,6 +97,19 @@ def test_cancel_prints_the_status_and_leaves_an_ended_process_alone(shop: Shop) 
     assert shop.text("cancel", "c1", "--reason", "wrong order") == "queued\n"
     shop.work()
     assert shop.json("cancel", "c1") == {"id": "c1", "status": "cancelled"}
+
+
+def test_retry_runs_an_ended_process_again_and_refuses_a_live_one(shop: Shop) -> None:
+    shop.text("start", "decline", "[7]", "--id", "d1")
+    refused = shop.run("retry", "d1")
+    assert (refused.exit_code, refused.stderr) == (
+        5, "wakeline: Process 'd1' is queued; only one that has ended is retried. Wait for its end, or cancel it first.\n",
+    )  # fmt: skip
+    shop.work()
+    assert shop.json("retry", "d1") == {"id": "d1~r1", "retry_of": "d1"}
+    assert shop.text("retry", "d1") == "d1~r1\n"
+    shop.work()
+    assert shop.json("show", "d1~r1")["status"] == "failed"
 
 
 def test_resolve_answers_an_approval_once(shop: Shop) -> None:

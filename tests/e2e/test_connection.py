@@ -12,7 +12,7 @@ import pytest
 import redis
 from wakeline import App
 from wakeline.embedded import PrivateServer, find_server
-from wakeline.errors import EvictionPolicyRefused, RedisRefused, RedisUnavailable, ServerTooOld, StoreOutOfMemory, TlsFailed, WakelineError
+from wakeline.errors import EvictionPolicyRefused, KeyFormatTooNew, RedisRefused, RedisUnavailable, ServerTooOld, StoreOutOfMemory, TlsFailed, WakelineError
 from wakeline.settings import Settings
 
 from tests.e2e.listeners import CERTIFICATE, closing, listening, reporting, saying, tls_in_front_of
@@ -204,6 +204,18 @@ def test_a_server_that_is_too_old_is_named_with_what_is_needed(info: str, messag
         error = refusal(app_at(f"redis://127.0.0.1:{port}/0?protocol=2"))
     assert type(error) is ServerTooOld
     assert str(error) == f"{message} Upgrade it, or set REDIS_URL to one that is."
+
+
+def test_keys_of_a_later_release_are_left_alone(server: PrivateServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.hset("{connect}:meta", "format", "2")
+        error = refusal(app_at(server.url))
+        assert type(error) is KeyFormatTooNew
+        assert str(error) == (
+            "Namespace 'connect' has keys of format 2, and this release knows 1. "
+            "Deploy the release that wrote them or a later one, or take another namespace."
+        )
+        client.flushall()
 
 
 def test_a_server_too_old_to_say_how_old_it_is_is_refused_alike() -> None:

@@ -84,10 +84,21 @@ def test_a_delayed_start_rings_when_it_is_due(world: World) -> None:
 
 
 def test_limits_become_timers(world: World) -> None:
-    world.start("p", deadline_ms=START_MS + 9_000, queue_timeout_ms=5_000, attempt_timeout_ms=7_000, max_attempts=2)
+    world.start("p", deadline_ms=9_000, queue_timeout_ms=5_000, attempt_timeout_ms=7_000, max_attempts=2)
     timers = world.redis.zrange(world.key("timers"), 0, -1, withscores=True)
     assert timers == [("q:p", START_MS + 5_000.0), ("e:p", START_MS + 9_000.0)]
     assert (world.field("to"), world.field("ma")) == ("7000", "2")
+
+
+def test_a_child_takes_no_longer_than_what_started_it(world: World) -> None:
+    world.start("p", deadline_ms=9_000)
+    world.pass_ms(1_000)
+    for child, own in (("c1", None), ("c2", 5_000), ("c3", 60_000)):
+        world.start(child, parent="p", deadline_ms=own)
+    world.start("grandchild", parent="c2")
+    ends = {pid: int(world.field("dl", pid)) - START_MS for pid in ("p", "c1", "c2", "c3", "grandchild")}
+    assert ends == {"p": 9_000, "c1": 9_000, "c2": 6_000, "c3": 9_000, "grandchild": 6_000}
+    assert dict(world.redis.zrange(world.key("timers"), 0, -1, withscores=True))["e:grandchild"] == START_MS + 6_000
 
 
 def test_a_start_with_a_wake_target_creates_its_session(world: World) -> None:

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from wakeline.app import App
 from wakeline.phases import Phase
-from wakeline.runtime.run import Run, RunState
+from wakeline.runtime.hosting import RunState
+from wakeline.runtime.run import Run
 from wakeline.runtime.runner import Runner
 from wakeline.settings import Settings
 from wakeline.store import fleet

@@ -90,7 +90,7 @@ def test_memory_is_spoken_of_when_it_runs_out() -> None:
 def test_clocks_that_disagree_are_a_warning(local: int, said: str) -> None:
     level, message = of("clock", local_ms=local)
     assert level == "warning"
-    assert message == f"this machine's clock is {said} the server's: deadlines given here are off by that, timers and leases are not; set it by NTP"
+    assert message == f"this machine's clock is {said} the server's: moments it names are off by that, limits, timers and leases are not; set it by NTP"
     assert of("clock", local_ms=NOW - 1000)[0] == "ok"
 
 

@@ -140,7 +140,7 @@ def test_key_order_of_an_input_is_no_content() -> None:
         ({"max_attempts": 0}, "max_attempts is 0"),
         ({"attempt_timeout_ms": 0}, "attempt_timeout_ms is 0"),
         ({"queue_timeout_ms": -1}, "queue_timeout_ms is -1"),
-        ({"deadline_ms": -1}, "deadline_ms is -1"),
+        ({"deadline_ms": 0}, "deadline_ms is 0"),
         ({"recovery": "maybe"}, "recovery"),
         ({"on_parent_end": "explode"}, "on_parent_end"),
         ({"event_types": (EventType(name="page"), EventType(name="page"))}, "declared twice"),

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from wakeline.app import App
 from wakeline.names import new_claim_id, new_owner_id
-from wakeline.runtime.run import RunState
+from wakeline.runtime.hosting import RunState
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 

@@ -16,7 +16,7 @@ from typing import Any
 from wakeline.app import App
 from wakeline.names import new_owner_id
 from wakeline.phases import Probe
-from wakeline.runtime.run import RunState
+from wakeline.runtime.hosting import RunState
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 from wakeline.store.runs import Claim

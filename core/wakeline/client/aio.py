@@ -5,7 +5,7 @@ Invariant: same names, same parameters, same programs as the blocking verbs (a t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
@@ -63,10 +63,11 @@ class AsyncApp:
         return AsyncSession(self._client, session_id(agent, key), known.queue if known else None)
 
     async def external(
-        self, name: str, *, id: str | None = None, wake: WakeTarget | str | None = None, metadata: dict[str, Any] | None = None  # noqa: A002
+        self, name: str, *, id: str | None = None, wake: WakeTarget | str | None = None, metadata: dict[str, Any] | None = None,  # noqa: A002
+        events: Mapping[str, Any] | None = None,
     ) -> AsyncExternal:  # fmt: skip
         """Register work that runs elsewhere and is reported from there."""
-        return AsyncExternal(self._client, await self._client.run(self._client.service.external(name, Options(id=id, wake=wake), metadata)), as_json)
+        return AsyncExternal(self._client, await self._client.run(self._client.service.external(name, Options(id=id, wake=wake), metadata, events)), as_json)
 
     async def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before."""
@@ -132,6 +133,10 @@ class AsyncHandle(Generic[R]):
     async def cancel(self, reason: str = "requested") -> str:
         """Ask it to end; its status now."""
         return await self.client.run(self.client.service.cancel(self.id, reason))
+
+    async def retry(self) -> AsyncHandle[R]:
+        """Run it again once it has ended, as a process of its own; asked again, the same one."""
+        return AsyncHandle(self.client, await self.client.run(self.client.service.retry(self.id)), self.load)
 
     async def retarget(self, session: WakeTarget | str | None) -> None:
         """Have it wake another session from now on, or none."""

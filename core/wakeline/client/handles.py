@@ -67,6 +67,13 @@ class Handle(Generic[R]):
         """Ask it to end; ends it after the grace whatever happens. Its status now."""
         return self.client.run("handle.cancel", self.client.service.cancel(self.id, reason))
 
+    def retry(self) -> Handle[R]:
+        """Run it again once it has ended, as a process of its own with id ``<id>~r<n>``; asked again, the same one.
+
+        Raises `ProcessNotEnded`, `ProcessNotRetryable`, `ProcessNotFound`.
+        """
+        return Handle(self.client, self.client.run("handle.retry", self.client.service.retry(self.id)), self.load)
+
     def retarget(self, session: WakeTarget | str | None) -> None:
         """Have it wake another session from now on, or none. What no session had received yet is undeliverable; what one has stays there."""
         self.client.run("handle.retarget", self.client.service.retarget(self.id, session))

@@ -8,29 +8,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from wakeline.arguments import Signature, check_body, schema_of
+from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
-from wakeline.names import LIFECYCLE_TYPES, PRODUCER_TYPES, SIGNAL_PREFIX, check_event_type, check_name, check_queue, check_signal_name, signal_event_type
-from wakeline.processes.events import EventType, Semantics, WakeSpec
+from wakeline.names import check_name, check_queue, check_signal_name, signal_event_type
+from wakeline.processes.events import EventType
 from wakeline.processes.inputs import Identity
 from wakeline.processes.selectors import parse_text, select
 
 P = ParamSpec("P")
 R = TypeVar("R")
 LONGEST_LABEL = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Declares an event: the type of its payload, and the wake it means, if any: a text with ``{field}`` holes."""
-
-    payload: Any = Any
-    wake: str | None = None
-    key: str | None = None
-    """Wakes with the same text of this template coalesce while they are pending."""
 
 
 class Engine(Generic[P, R]):
@@ -63,12 +53,7 @@ class Engine(Generic[P, R]):
         check_pairing(self.name, function, context="AsyncCtx" if self.is_async else "Ctx", found=context)
         self.signature = Signature(self.name, function, skip=1)
         self.signals = {check_signal_name(n): kind for n, kind in (signals or {}).items()}
-        self.events = {check_event_type(n): e if isinstance(e, Event) else Event(e) for n, e in (events or {}).items()}
-        for event in self.events:
-            if event in PRODUCER_TYPES | LIFECYCLE_TYPES:
-                raise BodyInvalid(name=self.name, reason=f"it declares event {event!r}, which every process has; choose another name")
-            if event.startswith(SIGNAL_PREFIX):
-                raise BodyInvalid(name=self.name, reason=f"it declares {event!r} as an event; declare {event.removeprefix(SIGNAL_PREFIX)!r} in signals=")
+        self.events = declared_events(self.name, events)
         self.queue = check_queue(queue) if queue is not None else None
         self.__name__ = self.name
         self.__doc__ = function.__doc__
@@ -115,13 +100,8 @@ class Engine(Generic[P, R]):
     @property
     def event_types(self) -> tuple[EventType, ...]:
         """What its processes declare at registration."""
-        types = [EventType(name=signal_event_type(n), payload_schema=schema_of(kind)) for n, kind in self.signals.items()]
-        for name, event in self.events.items():
-            semantics = None
-            if event.wake is not None:
-                semantics = Semantics(wake=WakeSpec(input=parse_text(event.wake), **({"dedupe": parse_text(event.key)} if event.key else {})))
-            types.append(EventType(name=name, payload_schema=schema_of(event.payload), semantics=semantics))
-        return tuple(types)
+        types = (EventType(name=signal_event_type(n), payload_schema=schema_of(kind)) for n, kind in self.signals.items())
+        return (*types, *event_types_of(self.events))
 
     def __repr__(self) -> str:
         return f"<Engine {self.name}{f' {self.version}' if self.version else ''}>"

@@ -26,7 +26,7 @@ ParentEnd = Literal["detach", "request_cancel", "await"]
 
 
 class Registration(Stored):
-    """A process as it was asked for; times and limits in ms, `deadline_ms` since 1970.
+    """A process as it was asked for; limits in ms, from the moment it was registered.
 
     Made by `prepare`, which checks it. `wake_end` means that its end wakes the target by default; `strict_signals` that
     only declared signals are taken.
@@ -152,12 +152,10 @@ def _complaints(registration: Registration) -> list[str]:
         found.append("external processes, and only these, are externally_owned")
     if not 1 <= r.max_attempts <= MOST_ATTEMPTS:
         found.append(f"max_attempts is {r.max_attempts}, it has to be 1 to {MOST_ATTEMPTS}")
-    for name in ("attempt_timeout_ms", "queue_timeout_ms"):
+    for name in ("attempt_timeout_ms", "queue_timeout_ms", "deadline_ms"):
         limit = getattr(r, name)
         if limit is not None and limit <= 0:
             found.append(f"{name} is {limit}, it has to be above 0")
-    if r.deadline_ms is not None and r.deadline_ms < 0:
-        found.append(f"deadline_ms is {r.deadline_ms}, it has to be a time since 1970")
     return found
 
 

@@ -37,7 +37,7 @@ async def ask(
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
-        data, body = input_body(text, run.clock.now_ms())
+        data, body = input_body(text)
         effect = run.effect_of(with_sequence(row_of("\x00")))
         sent = await run.send(effect, sessions.send(address_of(sid, namespace, queue), body, key=dedupe, canonical=canonical_json(data), effect=effect))
         return sent.entry

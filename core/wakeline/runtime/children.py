@@ -73,7 +73,6 @@ async def start_body(
             given,
             options,
             namespace=namespace,
-            now_ms=run.clock.now_ms(),
             process_id=run.child_id(key),
             originator=parent.provenance.originator,
             caused_by=ProcessCause(process_id=parent.id),

@@ -10,8 +10,8 @@ from typing import Any
 
 from wakeline import arguments
 from wakeline.errors import ReservedEvent, UndeclaredEvent
-from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type
-from wakeline.processes.events import materialise
+from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type, terminal_replay_key
+from wakeline.processes.events import Terminal, materialise
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload
 from wakeline.store.processes import WakeText
@@ -20,12 +20,15 @@ from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One event that may be appended: its type, its payload as JSON data and text, the wake it means."""
+    """One event that may be appended: its type, its payload as JSON data and text, the wake and the end it means."""
 
     type: str
     data: Any
     text: str
     wake: WakeText | None = None
+    end: Terminal | None = None
+    replay_key: str | None = None
+    """Of an end: one per type, so that a repeated one is recognised."""
 
 
 def check_producer_type(event_type: str) -> str:
@@ -47,4 +50,5 @@ def occurrence(registration: Registration, event_type: str, payload: Any) -> Occ
     check_size(what, text, MAX_PAYLOAD)
     check_payload(declared.payload_schema, data, what)
     meaning = materialise(declared, data)
-    return Occurrence(event_type, data, text, WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None)
+    wake = WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
+    return Occurrence(event_type, data, text, wake, meaning.terminal, terminal_replay_key(registration.id, event_type) if meaning.terminal else None)

@@ -10,9 +10,8 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from enum import Enum
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wakeline.cancellation import CancellationToken
 from wakeline.causality import ExecutionScope, ProcessScope
@@ -29,6 +28,7 @@ from wakeline.processes.registration import Registration
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.containing import contained, contained_on_loop, outside_body
 from wakeline.runtime.dispatch import ToolDispatch
+from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.openwaits import OpenWaits, due_of
 from wakeline.runtime.replay import Replay
 from wakeline.runtime.started import StartedProcesses
@@ -47,29 +47,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger("wakeline.run")
-OPEN_AT_ONCE = 256
+AT_ONCE = 256
+"""How many waits or rows one script is given at most."""
 PARK_AGAIN_S = 1.0
-
-
-class RunState(Enum):
-    """What became of a run."""
-
-    RUNNING = "running"
-    PARKED = "parked"
-    LOST = "lost"
-    RELEASED = "released"
-
-
-class Host(Protocol):
-    """What a run needs of whoever runs it."""
-
-    @property
-    def hold_ms(self) -> int: ...
-    @property
-    def full(self) -> bool: ...
-    @property
-    def grace_ms(self) -> int: ...
-    def timer(self, due_ms: int) -> None: ...
 
 
 class Run:
@@ -306,7 +286,20 @@ class Run:
                 self._note_read(call, out[-1])
             else:
                 out.append(resolution_of(row.deliver()))
+        await self._write_ahead()
         return out
+
+    async def _write_ahead(self) -> None:
+        """Rows beyond what one script may touch are written before the verb that would carry them."""
+        try:
+            while len(self._consumed) > AT_ONCE:
+                rows = self._consumed[:AT_ONCE]
+                await self.store.execute(runs.record(self.fence, rows))
+                written = {row.key for row in rows}
+                self._consumed = [row for row in self._consumed if row.key not in written]
+        except LeaseLost:
+            self.end(RunState.LOST)
+            raise Stopped from None
 
     def _note_read(self, call: WaitCall, resolution: Resolution) -> None:
         """A child that was awaited under another key than its own has been read too: retention keeps it no longer for this parent."""
@@ -333,8 +326,10 @@ class Run:
         waits = [c.wire(group) for c in calls]
         self._waits.group(group, [wait.slot for wait in waits])
         try:
-            for start in range(0, len(waits), OPEN_AT_ONCE):
-                part = [wait for wait in waits[start : start + OPEN_AT_ONCE] if wait.slot in self._waits]  # not what was given up meanwhile
+            for start in range(0, len(waits), AT_ONCE):
+                part = [wait for wait in waits[start : start + AT_ONCE] if wait.slot in self._waits]  # not what was given up meanwhile
+                if not part:
+                    continue
                 found = await self.store.execute(runs.open_waits(self.fence, part, self.take_consumed()))
                 for wait, opened in zip(part, found, strict=True):
                     self._opened(wait, opened)
@@ -365,7 +360,8 @@ class Run:
     def _give_up(self, ids: list[str]) -> None:
         async def close() -> None:
             try:
-                await self.store.execute(runs.close_waits(self.fence, ids, self.take_consumed()))
+                for start in range(0, len(ids), AT_ONCE):
+                    await self.store.execute(runs.close_waits(self.fence, ids[start : start + AT_ONCE], self.take_consumed()))
             except LeaseLost:
                 self.end(RunState.LOST)
             finally:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -48,7 +49,8 @@ from wakeline.runtime.containing import contained, contained_on_loop, current_ru
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
-from wakeline.runtime.run import Host, Run, RunState
+from wakeline.runtime.hosting import Host, RunState
+from wakeline.runtime.run import Run
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.store import processes, runs, sessions
 from wakeline.store.client import AsyncStore
@@ -79,13 +81,14 @@ class Runner:
         """Runs it; returns what became of it: 'finished', 'parked', 'released', 'lost'. Never raises for what user code does."""
         if not claim.complete:
             journal, slots = await self._store.execute(runs.read_journal(claim.fence))
-            claim = Claim(claim.fence, claim.fields, claim.registration, claim.input, journal, slots, True, claim.now_ms)
+            claim = replace(claim, journal=journal, slots=slots, complete=True)
         run: Run | None = None
         try:
             body, blocking = self._body_of(claim)
             environment = await self._environments.of(claim.registration)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
-            run = Run(self._store, claim, self._host, clock=self._clock, probe=self._probe, bridge=bridge,
+            clock = self._clock.following(claim.now_ms, claim.heard_ns)
+            run = Run(self._store, claim, self._host, clock=clock, probe=self._probe, bridge=bridge,
                       environment=environment, dispatch=ToolDispatch.of(self._registry))  # fmt: skip
             run.probe.reach(Phase.claimed, claim.process_id)
             self.runs[claim.process_id] = run
@@ -194,7 +197,7 @@ class Runner:
         return not isinstance(error, ReplayMismatch | LeaseLost | StoreError) and not isinstance(run.registration.input, SessionTurn)
 
     async def _run_defers(self, run: Run) -> None:
-        if run.state is not RunState.RUNNING:
+        if run.state not in (RunState.RUNNING, RunState.ENDED):
             return
         while run.defers:
             function, args, kwargs = run.defers.pop()
@@ -224,6 +227,7 @@ class Runner:
             task.exception()
         if run.state is RunState.RELEASED:
             return await self._release(run.claim, run)
+        await self._run_defers(run)
         return str(run.state.value)
 
     def _swallowed(self, run: Run, task: asyncio.Task[Any]) -> bool:
@@ -364,6 +368,12 @@ class Runner:
 
     async def _continue(self, run: Run, again: ContinueAsNew) -> None:
         try:
-            await self._store.execute(processes.continue_as_new(run.fence, to_json(again.payload), run.take_consumed(), version=again.version))
+            while True:
+                answer = await self._store.execute(
+                    processes.continue_as_new(run.fence, to_json(again.payload), run.take_consumed(), version=again.version)
+                )
+                if isinstance(answer, int):
+                    return
+                await self._store.execute(runs.close_waits(run.fence, answer))
         except LeaseLost:
             log.info("%s: continued by another worker", run.claim.process_id)

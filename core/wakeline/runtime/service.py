@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wakeline import arguments
@@ -23,11 +23,12 @@ from wakeline.processes.schema import check_payload, schema_hash
 from wakeline.runtime.emitting import check_producer_type, occurrence
 from wakeline.runtime.looking import Looking, Status, status_of
 from wakeline.runtime.options import Options, WakeTarget
+from wakeline.runtime.retrying import retry_of
 from wakeline.runtime.sessions import SessionVerbs, address_of
 from wakeline.runtime.starting import external_registration, registration_of
 from wakeline.store import processes, runs
 from wakeline.store.calls import Program
-from wakeline.store.processes import Registered, SchemaWanted, SessionAddress, Signalled, StaleIncarnation
+from wakeline.store.processes import ProcessView, Registered, SchemaWanted, SessionAddress, Signalled, StaleIncarnation
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, to_json
 from wakeline.waits.keys import decode_token
@@ -72,7 +73,6 @@ class Service(Looking):
             options,
             env_ref=captured.ref,
             namespace=self.namespace,
-            now_ms=self._now_ms(),
             wake_target=SessionScope(session_id=wake.session_id) if wake else None,
             wake_end=ends,
         )
@@ -80,14 +80,22 @@ class Service(Looking):
         self._learn(registration, receipt)
         return str(registration.id)
 
-    def external(self, name: str, options: Options, metadata: Any = None) -> Program[str]:
+    def external(self, name: str, options: Options, metadata: Any = None, events: Mapping[str, Any] | None = None) -> Program[str]:
         """Register work that runs elsewhere."""
         wake, _ = wake_of(options.wake, self.namespace)
         target = SessionScope(session_id=wake.session_id) if wake else None
-        registration = external_registration(name, options, namespace=self.namespace, metadata=metadata, wake_target=target)
+        registration = external_registration(name, options, namespace=self.namespace, metadata=metadata, events=events, wake_target=target)
         receipt = yield processes.register(registration, wake=wake)
         self._learn(registration, receipt)
         return str(registration.id)
+
+    def retry(self, process_id: str) -> Program[str]:
+        """Start the retry of an ended process; the same one again where it was started before. Its id."""
+        view: ProcessView = yield processes.read(process_id)
+        registration = retry_of(view)
+        receipt = yield processes.register(registration)
+        self._learn(registration, receipt)
+        return registration.id
 
     def _learn(self, registration: Registration, receipt: Registered) -> None:
         if receipt.incarnation == registration.incarnation:
@@ -152,7 +160,7 @@ class Service(Looking):
     def emit(self, process_id: str, event_type: str, payload: Any, key: str | None, *, external: bool) -> Program[int]:
         """Append an event to a process from outside it."""
         check_producer_type(event_type)
-        replay_key = check_key(key, "key of an event") if key is not None else f"emit:{secrets.token_hex(12)}"
+        own_key = check_key(key, "key of an event") if key is not None else f"emit:{secrets.token_hex(12)}"
         while True:
             registration = yield from self._types_of(process_id)
             event = occurrence(registration, event_type, payload)
@@ -162,9 +170,10 @@ class Service(Looking):
                     event_type,
                     event.text,
                     incarnation=registration.incarnation,
-                    replay_key=replay_key,
+                    replay_key=event.replay_key or own_key,
                     canonical=canonical_json(event.data),
                     wake=event.wake,
+                    end=event.end,
                     external=external,
                 )
                 return int(done.sequence)

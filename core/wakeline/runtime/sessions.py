@@ -58,7 +58,7 @@ class SessionVerbs:
         """Put input into a session's inbox; its number there."""
         if key is not None:
             check_key(key, "key of an input")
-        data, body = input_body(text, self._now_ms())
+        data, body = input_body(text)
         sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical_json(data))
         return int(sent.entry)
 
@@ -67,7 +67,7 @@ class SessionVerbs:
         if key is not None:
             check_key(key, "key of a command")
         data = arguments.dump(payload, what=f"command {name}")
-        body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data, "at_ms": self._now_ms()})
+        body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data})
         check_size(f"command {name}", body, MAX_PAYLOAD)
         canonical = canonical_json([name, data])
         sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical, kind="command")
@@ -224,9 +224,9 @@ def check_positive(what: str, given: Any, *, least: int = 1) -> None:
         raise InvalidArguments(name=what, reason=f"it is {given!r}, it has to be {least} or more")
 
 
-def input_body(text: Any, now_ms: int) -> tuple[Any, str]:
+def input_body(text: Any) -> tuple[Any, str]:
     """A user's input as JSON data, and as the body of an entry; raises `InvalidPayload`, `PayloadTooLarge`."""
     data = arguments.dump(text, what="the input")
-    body = to_json({"kind": "input", "input": data, "at_ms": now_ms})
+    body = to_json({"kind": "input", "input": data})
     check_size("the input", body, MAX_PAYLOAD)
     return data, body

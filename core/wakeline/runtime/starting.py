@@ -6,11 +6,13 @@ Invariant: provenance of a child is its parent's chain (originator and wake targ
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from wakeline.arguments import dump
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
+from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidArguments, ToolFailed
@@ -42,7 +44,6 @@ def registration_of(
     options: Options,
     *,
     namespace: str,
-    now_ms: int,
     process_id: str | None = None,
     originator: Originator | None = None,
     caused_by: CausalRef | None = None,
@@ -68,10 +69,6 @@ def registration_of(
         body.check_start(arguments)
         process_input = EngineInput(kind=body.name, payload=arguments)
     queue = options.queue if options.queue is not None else body.queue
-    own_deadline = options.ms("deadline")
-    deadline = now_ms + own_deadline if own_deadline is not None else None
-    if parent is not None and parent.deadline_ms is not None:
-        deadline = min(deadline, parent.deadline_ms) if deadline is not None else parent.deadline_ms
     return prepare(
         id=pid,
         input=process_input,
@@ -85,7 +82,7 @@ def registration_of(
         recovery=recovery or "rerunnable",
         max_attempts=max_attempts if max_attempts is not None else MAX_ATTEMPTS,
         queue=queue_name(namespace, check_queue(queue) if queue is not None else None),
-        deadline_ms=deadline,
+        deadline_ms=options.ms("deadline"),
         attempt_timeout_ms=options.ms("attempt_timeout"),
         queue_timeout_ms=options.ms("queue_timeout"),
         on_parent_end=options.on_parent_end or "detach",
@@ -129,7 +126,9 @@ def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
     return data
 
 
-def external_registration(name: str, options: Options, *, namespace: str, metadata: Any, wake_target: SessionScope | None) -> Registration:
+def external_registration(
+    name: str, options: Options, *, namespace: str, metadata: Any, events: Mapping[str, Any] | None = None, wake_target: SessionScope | None
+) -> Registration:
     """The registration of work that runs elsewhere and is reported from there."""
     pid = options.id if options.id is not None else new_process_id()
     check_process_id(pid)
@@ -139,7 +138,7 @@ def external_registration(name: str, options: Options, *, namespace: str, metada
     return prepare(
         id=pid,
         input=ExternalInput(metadata=described),
-        event_types=(),
+        event_types=event_types_of(declared_events(name, events)),
         provenance=Provenance(originator=HostOriginator(), caused_by=None),
         env_ref=None,
         wake_target=wake_target,

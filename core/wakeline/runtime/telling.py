@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from wakeline import arguments
 from wakeline.effects.envelope import Envelope
+from wakeline.errors import Stopped
 from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.processes.schema import check_payload
 from wakeline.runtime.emitting import Occurrence
+from wakeline.runtime.hosting import RunState
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import MAX_REASON
 from wakeline.store import processes
@@ -39,7 +41,8 @@ def with_sequence(row: Row) -> Row:
 
 
 async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> Told:
-    """Append an event to the run's own process. With a replay key, the same one again is the same event."""
+    """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends the process ends the run."""
+    replay_key = replay_key or event.replay_key
     envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
     key = run.key_of(envelope)
 
@@ -47,11 +50,17 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
         effect = run.effect_of(with_sequence(row_of("\x00")))
         # Only an event with a key of its own is ever compared.
         canonical = canonical_json(event.data) if replay_key is not None else None
-        call = processes.append(run.claim.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, effect=effect)
+        call = processes.append(
+            run.claim.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, end=event.end, effect=effect
+        )
         done: Appended = await run.send(effect, call)
         return done.sequence
 
-    return await _told(run, envelope, key, write)
+    told = await _told(run, envelope, key, write)
+    if event.end is not None:
+        run.end(RunState.ENDED)
+        raise Stopped
+    return told
 
 
 async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:

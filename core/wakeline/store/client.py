@@ -20,9 +20,9 @@ import redis.asyncio
 from redis import exceptions as rex
 
 from wakeline.clock import Clock, ServerClock
-from wakeline.errors import RedisUnavailable, WakelineError
+from wakeline.errors import KeyFormatTooNew, RedisUnavailable, WakelineError
 from wakeline.store import keys, scripts
-from wakeline.store.calls import Call, Change, Pause, Program
+from wakeline.store.calls import Call, Change, Pause, Program, Reply
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
 from wakeline.values import as_text, check_size
 
@@ -48,6 +48,8 @@ class Address:
     rq_prefix: str = "rq"
     clock: Clock = ServerClock()
     allow_eviction: bool = False
+    only_looks: bool = False
+    """Doctor's: what everybody else refuses is a finding there."""
 
     @property
     def prefix(self) -> str:
@@ -76,9 +78,16 @@ def _argv(address: Address, args: str) -> list[str]:
     return [f"{address.prefix}meta", address.clock.script_time(), address.prefix, address.rq_prefix, args]
 
 
-def _open_call(address: Address) -> Call[tuple[bytes, str, str]]:
+def _open_call(address: Address) -> Call[bytes]:
     args = {"secret": secrets.token_hex(32), "format": FORMAT, "rq": address.rq_prefix}
-    return Call("namespace_open", args, lambda reply: (bytes.fromhex(reply[0]), reply[1], reply[2]))
+
+    def decode(reply: Reply) -> bytes:
+        found = str(reply[1])
+        if found.isdigit() and int(found) > int(FORMAT) and not address.only_looks:
+            raise KeyFormatTooNew(namespace=address.namespace, found=found, known=FORMAT)
+        return bytes.fromhex(reply[0])
+
+    return Call("namespace_open", args, decode)
 
 
 class SyncStore:
@@ -109,8 +118,8 @@ class SyncStore:
         try:
             with first_contact(self.backend), typed_errors("namespace_open"):
                 if self.backend.real:
-                    check_server(cast("Any", client).info(), allow_eviction=self.address.allow_eviction)
-                return self._send(client, _open_call(self.address))[0]
+                    check_server(cast("Any", client).info(), allow_eviction=self.address.allow_eviction or self.address.only_looks)
+                return self._send(client, _open_call(self.address))
         except BaseException:
             client.close()
             raise
@@ -230,7 +239,7 @@ class AsyncStore:
                 try:
                     with first_contact(self.backend), typed_errors(call.script):
                         if self.backend.real:
-                            check_server(await untyped.info(), allow_eviction=self.address.allow_eviction)
+                            check_server(await untyped.info(), allow_eviction=self.address.allow_eviction or self.address.only_looks)
                         reply = await untyped.execute_command("EVAL", script.text, 1, *_argv(self.address, _encode(call)))
                     break
                 except WakelineError as error:
@@ -238,8 +247,12 @@ class AsyncStore:
                         await client.aclose()
                         raise
                     await asyncio.sleep(0.5)
+            try:
+                self._secret = call.decode(reply)
+            except WakelineError:
+                await client.aclose()
+                raise
             self._client = client
-            self._secret = call.decode(reply)[0]
 
     @property
     def client(self) -> redis.asyncio.Redis:

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.errors import ExternalRefConflict, MissingExecutionEnvironment
+from wakeline.processes.events import Terminal
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.lease import Fence
+from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
 from wakeline.store import environments
 from wakeline.store.calls import Call, Reply, flat
@@ -179,10 +181,11 @@ def append(
     canonical: str | None = None,
     wake: WakeText | None = None,
     semantics: str | None = None,
+    end: Terminal | None = None,
     effect: Effect | None = None,
     external: bool = False,
 ) -> Call[Appended]:
-    """Append one event; ``payload`` is JSON, ``canonical`` its canonical form (what a replay is compared by).
+    """Append one event; ``payload`` is JSON, ``canonical`` its canonical form (what a replay is compared by), ``end`` how it ends its process.
 
     Raises `ReplayConflict`, `ProcessAlreadyTerminal`, `ProcessNotFound`, `NotExternal`, `LeaseLost`, `StaleIncarnation`.
     """
@@ -195,6 +198,7 @@ def append(
         "hash": content_hash(event_type, canonical or payload)[:16],
         "semantics": semantics,
         "wake": wake.wire() if wake else None,
+        "ends": {"status": end.state, "output": output_json(end.output)} if end else None,
         "external": external or None,
     }
     if effect:
@@ -397,8 +401,11 @@ def release(
     return Call("process_release", args, decode)
 
 
-def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None) -> Call[int]:
-    """Start the next generation with a new input and a fresh journal; returns its number. ``version``: of its engine, '' for none, None as before."""
+def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None) -> Call[int | list[str]]:
+    """Start the next generation with a new input and a fresh journal; returns its number. ``version``: of its engine, '' for none, None as before.
+
+    Returns ids instead where more than 256 waits are open: these have to be closed first, and nothing but the consumed rows was written.
+    """
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
@@ -407,9 +414,11 @@ def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *,
         "version": version,
     }
 
-    def decode(reply: Reply) -> int:
+    def decode(reply: Reply) -> int | list[str]:
         if reply[0] == "continued":
             return int(reply[1])
+        if reply[0] == "open":
+            return list(reply[1])
         refuse(fence.process_id, reply)
 
     return Call("process_continue", args, decode)

@@ -5,6 +5,7 @@ Invariant: every write carries the run's fence; a lost fence is `LeaseLost`, wha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,6 +32,8 @@ class Claim:
     slots: Mapping[str, Mapping[str, str]]
     complete: bool
     now_ms: int
+    heard_ns: int
+    """When this process heard ``now_ms``, by ``time.monotonic_ns``."""
 
     @property
     def process_id(self) -> str:
@@ -70,7 +73,7 @@ def claim_of(reply: Any) -> Claim:
     fields = flat(reply[1])
     fence = Fence(process_id=reply[0], incarnation=fields["inc"], epoch=int(fields["ep"]), claim_id=fields["cl"], owner=fields["ow"])
     slots = {row[0]: flat(row[1]) for row in reply[5]}
-    return Claim(fence, fields, Registration.from_json(reply[2]), reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]))
+    return Claim(fence, fields, Registration.from_json(reply[2]), reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]), time.monotonic_ns())
 
 
 def record(fence: Fence, rows: Sequence[Row]) -> Call[None]:
@@ -153,7 +156,7 @@ def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()
 
 
 def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
-    """Give waits up; a signal one of them had taken returns to the head of the mailbox. Raises `LeaseLost`."""
+    """Give up to 256 waits up; a signal one of them had taken returns to the head of the mailbox. Raises `LeaseLost`."""
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots), "rows": [r.wire() for r in consumed] or None}
 
     def decode(reply: Reply) -> None:

@@ -110,7 +110,7 @@ def _clock(seen: Seen) -> Iterator[Finding]:
         yield Finding("clock", "ok", f"clocks agree within {SKEW_MS} ms")
     else:
         what = f"this machine's clock is {abs(off)} ms {'behind' if off > 0 else 'ahead of'} the server's"
-        yield Finding("clock", "warning", f"{what}: deadlines given here are off by that, timers and leases are not; set it by NTP")
+        yield Finding("clock", "warning", f"{what}: moments it names are off by that, limits, timers and leases are not; set it by NTP")
 
 
 def _namespace(seen: Seen) -> Iterator[Finding]:

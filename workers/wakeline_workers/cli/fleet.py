@@ -110,8 +110,8 @@ def doctor(console: Console, release: bool) -> int:
     One finding a line, each with what to do. Exits 1 when there is a problem.
     """
     app = console.app
-    # An eviction policy that everybody else refuses is a finding here, not an end.
-    store = SyncStore(app.backend, replace(app.address, allow_eviction=True))
+    # What everybody else refuses (an eviction policy, keys of a later release) is a finding here, not an end.
+    store = SyncStore(app.backend, replace(app.address, only_looks=True))
     facts = fleet.server_facts(store.info())
     before = app.clock.now_ms()
     view = store.execute(fleet.read_fleet(app.queues))

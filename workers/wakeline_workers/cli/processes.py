@@ -1,4 +1,4 @@
-"""Commands about processes: start, signal, cancel, ps, show, events."""
+"""Commands about processes: start, signal, cancel, retry, ps, show, events."""
 
 from __future__ import annotations
 
@@ -80,6 +80,18 @@ def cancel(console: Console, given: str, reason: str) -> None:
     console.answer({"id": pid, "status": status}, status)
 
 
+@command("retry")
+@click.argument("given", metavar="ID", shell_complete=complete_process)
+@click.pass_obj
+def retry(console: Console, given: str) -> None:
+    """Run an ended process again.
+
+    As a process of its own with the same registration; prints its id. Asked again, it is the same one.
+    """
+    pid = console.app.handle(process_id(console.app, given)).retry().id
+    console.answer({"id": pid, "retry_of": given}, pid)
+
+
 @command("ps")
 @option("--status", default="any", show_default=True, type=click.Choice(["any", "live", *LIVE, *ENDED]))
 @option("--kind", help="An engine's name, or tool, session_turn, external.")
@@ -138,7 +150,7 @@ def describe(view: ProcessView) -> dict[str, Any]:
         "failed_attempts": view.int("at"),
         "losses": view.int("ls"),
         "cancel_requested": "cr" in view.fields,
-        "deadline_ms": registration.deadline_ms,
+        "deadline_ms": view.int("dl") or None,
         "labels": registration.labels,
         "input": registration.input.model_dump(mode="json"),
         "recorded_effects": len(view.journal),

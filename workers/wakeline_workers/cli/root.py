@@ -28,7 +28,7 @@ INTERRUPTED = 130
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
     ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.EntryNotFound, errors.AwaitEventUnknownOrRevoked), 3),
     ((errors.WaitTimeout,), 4),
-    ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal), 5),
+    ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal, errors.ProcessNotEnded), 5),
     ((errors.RedisUnavailable, errors.TlsFailed), 69),
     ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
     ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch), 2),

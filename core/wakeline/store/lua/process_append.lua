@@ -1,7 +1,8 @@
--- Purpose: append one event of a producer (never a lifecycle type) and the wake it means, in one step.
+-- Purpose: append one event of a producer (never a lifecycle type), and the wake and the end it means, in one step.
 -- Include: base doorbell process slots sessions lifecycle
 -- ARGV: pid, inc? (must still be this incarnation), type, payload (JSON), replay_key?, hash (type + canonical payload), semantics? (JSON),
---       wake? {input (JSON string), same?, sid? (instead of the process's target)}, fence?, row?, rows?, external? (only an external process)
+--       wake? {input (JSON string), same?, sid? (instead of the process's target)}, ends? {status, output (await output, JSON)} (the event ends its process),
+--       fence?, row?, rows?, external? (only an external process)
 -- Reply: {'appended', sequence, at, wake entry|''} | {'replayed', sequence, at, ''} | {'conflict'} | {'terminal', status} | {'stale'} | {'not_external'} | {'lost'} | not_found | pruned
 -- Atomic because an event without its wake, or a wake without its event, must never exist.
 local p = load(a.pid)
@@ -35,5 +36,9 @@ local n = ''
 if a.wake then
   local sid = a.wake.sid or p.ws
   if sid then n = deliver(sid, 'wake', wake_body(a.pid, p.inc, seq, a.type, a.wake.input), a.wake.same) end
+end
+if a.ends then
+  if n ~= '' then p.we = nil end -- the event's own wake tells of it
+  finish(a.pid, p, a.ends.status, a.ends.output)
 end
 return { 'appended', seq, int(now), n }

@@ -1,14 +1,16 @@
 -- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals kept (race 10).
 -- Include: base doorbell process slots
 -- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before)
--- Reply: {'continued', generation} | {'lost'}
+-- Reply: {'continued', generation} | {'open', ids} (too many waits to close in one step: these first) | {'lost'}
 -- Atomic because a half-emptied journal would replay the old generation's steps in the new one.
 local p = load(a.pid)
 local f = a.fence
 if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 then return { 'continued', p.gen or '1' } end
 if not holds(p, f) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows) -- closes what this generation consumed: given up, its signals would come again
-give_up(a.pid, call('SMEMBERS', ns .. 'waits:' .. a.pid))
+local open = call('SMEMBERS', ns .. 'waits:' .. a.pid)
+if #open > BOUND then return { 'open', { unpack(open, 1, BOUND) } } end
+give_up(a.pid, open)
 call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid) -- nobody awaits the last generation's children any more
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls')
 local generation = int(tonumber(p.gen or '1') + 1)

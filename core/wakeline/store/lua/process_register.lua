@@ -1,6 +1,6 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
 -- Include: base doorbell process slots sessions environments
--- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, due_ms? or delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms?,
+-- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all from now),
 --       parent?, version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, fence? {pid, inc, ep, cl}, row?, rows?
 -- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
@@ -34,19 +34,25 @@ put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a
 if w then put('ws', w.sid); put('we', w.ends and '1') end
 call('SET', ns .. 'spec:' .. a.pid, a.spec)
 call('HSET', key, unpack(entry))
+-- A child may take no longer than what started it.
+local ends, bound = a.deadline_ms and now + a.deadline_ms, a.parent and tonumber(call('HGET', proc_key(a.parent), 'dl') or nil)
+if bound and not (ends and ends < bound) then ends = bound end
+if ends then
+  call('HSET', key, 'dl', int(ends))
+  call('ZADD', ns .. 'timers', int(ends), 'e:' .. a.pid)
+end
 if a.parent then call('SADD', ns .. 'children:' .. a.parent, a.pid) end
 if a.bound then call('SADD', ns .. 'bound:' .. a.parent, a.pid) end
 if a.awaits then
   call('SADD', ns .. 'awaited:' .. a.parent, a.pid)
   call('HSETNX', proc_key(a.parent), 'aw', '1')
 end
-if a.deadline_ms then call('ZADD', ns .. 'timers', int(a.deadline_ms), 'e:' .. a.pid) end
 if w and w.agent then open_session(w) end
 if a.kind == 'x' then
   move_index(a.pid, nil, 'running', now)
   return { 'created', a.inc, 'running' }
 end
-local due = a.due_ms or (a.delay_ms and now + a.delay_ms)
+local due = a.delay_ms and now + a.delay_ms
 if a.queue_timeout_ms then call('ZADD', ns .. 'timers', int((due or now) + a.queue_timeout_ms), 'q:' .. a.pid) end
 move_index(a.pid, nil, 'queued', due or now)
 call_worker(a.pid, '1', a.queue, false, due)

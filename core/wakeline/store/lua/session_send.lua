@@ -1,6 +1,6 @@
 -- Purpose: put an input or a command into a session's inbox (or only create the session) and start the turn it needs.
 -- Include: base doorbell process slots sessions lifecycle
--- ARGV: session {sid, agent, queue, salt}, body? (JSON; absent = only create), kind? (command; absent = input), dedupe? (sender's key), hash? (of the content),
+-- ARGV: session {sid, agent, queue, salt}, body? (JSON object, to which the time is added; absent = only create), kind? (command; absent = input), dedupe? (sender's key), hash? (of the content),
 --       fence?, row?, rows? (a body sends: its row in the same step)
 -- Reply: {'sent', entry, turn or ''} | {'replayed', entry, ''} | {'conflict'} | {'created'} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because an entry without a turn to take it would wait for ever.
@@ -26,7 +26,7 @@ if a.dedupe then
     return { 'replayed', n, '' }
   end
 end
-local n = deliver(sid, a.kind or 'input', a.body)
+local n = deliver(sid, a.kind or 'input', string.sub(a.body, 1, -2) .. ',"at_ms":' .. int(now) .. '}')
 if a.dedupe then call('HSET', bodies, 'key:' .. a.dedupe, n .. ':' .. a.hash, n .. ':k', a.dedupe) end
 recorded(n)
 return { 'sent', n, call('HGET', ns .. 'sess:' .. sid, 'turn') or '' }

@@ -158,7 +158,7 @@ local function prune(pid, status)
   end
   for _, scope in ipairs(call('SMEMBERS', ns .. 'granted:' .. pid)) do call('HDEL', ns .. 'grants:' .. scope, pid) end
   for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do call('UNLINK', slot_key(id)) end
-  for _, kind in ipairs({ 'spec', 'events', 'replay', 'journal', 'waits', 'waiters', 'children', 'bound', 'mail', 'input', 'granted' }) do
+  for _, kind in ipairs({ 'spec', 'events', 'replay', 'journal', 'waits', 'closed', 'waiters', 'children', 'bound', 'mail', 'input', 'granted' }) do
     call('UNLINK', ns .. kind .. ':' .. pid)
   end
   leave_environment(p.env)

@@ -1,6 +1,6 @@
 -- Purpose: give up waits (a race's loser, a cancelled task). A signal that resolved one and is not journaled goes back to the head of the mailbox (race 11).
 -- Include: base doorbell process slots
--- ARGV: pid, fence, ids, rows?
+-- ARGV: pid, fence, ids (at most 256), rows?
 -- Reply: {'closed'} | {'lost'}
 -- Atomic because between looking at the slot and closing it a signal could fall into it.
 local p = load(a.pid)

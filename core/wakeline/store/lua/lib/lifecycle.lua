@@ -30,6 +30,8 @@ end
 
 -- Ends the waits of a process; slots above the bound are left to the tick.
 local function drop_waits(pid)
+  local closed = call('SPOP', ns .. 'closed:' .. pid, BOUND)
+  for _, id in ipairs(closed) do call('UNLINK', slot_key(id)) end
   for i, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
     if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end
     local slot = fields(slot_key(id), 'k', 'd')
@@ -38,6 +40,7 @@ local function drop_waits(pid)
     call('UNLINK', slot_key(id))
     call('SREM', ns .. 'waits:' .. pid, id)
   end
+  if #closed == BOUND then call('RPUSH', ns .. 'todo', 'd:' .. pid) end
 end
 
 -- A body that has ended waits for its children ('aw' is the slot of that wait, '1' before it): the last of them to end tells it.
@@ -77,14 +80,14 @@ local function end_children(pid)
   end
 end
 
--- Groups and open signals of the record; only what once waited has any.
-local function wait_fields(pid)
+-- Forgets groups and open signals of the record; only what once waited has any. In parts: Lua unpacks no more than 8,000 values.
+local function forget_waits(pid)
   local found = {}
   for _, field in ipairs(call('HKEYS', proc_key(pid))) do
     local head = string.sub(field, 1, 2)
     if head == 'o:' or head == 'n:' then found[#found + 1] = field end
   end
-  return found
+  for i = 1, #found, 1000 do call('HDEL', proc_key(pid), unpack(found, i, math.min(i + 999, #found))) end
 end
 
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text` the wake's input as a JSON string.
@@ -94,8 +97,9 @@ local function finish(pid, p, status, output, text)
   local seq = append(pid, p, event_type, '{"await_output":' .. output .. '}')
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
-  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
-  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', 'aw', unpack(involved and wait_fields(pid) or {}))
+  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
+  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', 'aw')
+  if involved then forget_waits(pid) end
   call('HSET', proc_key(pid), 'st', status, 'sn', int(now))
   call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
   move_index(pid, p.st, status, now)

@@ -55,6 +55,7 @@ local function close_slot(pid, id)
   leave_group(pid, slot)
   if string.sub(slot.k, 1, 2) == 'x:' then
     call('HSET', key, 'z', '1')
+    call('SMOVE', ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, id) -- nobody looks for it among the waits any more, nothing grows with them
   else
     call('DEL', key)
     call('SREM', ns .. 'waits:' .. pid, id)
