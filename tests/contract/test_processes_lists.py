@@ -22,7 +22,7 @@ def counts(world: World) -> dict[str, int]:
 
 def page(world: World, status: str, limit: int, after: ListPage | None = None, **only: str) -> ListPage:
     place = {"score": after.score, "member": after.member} if after else {}
-    return world.do(processes.list_page(status, limit=limit, **place, **only))  # type: ignore[arg-type]
+    return world.do(processes.list_page([status], limit=limit, **place, **only))  # type: ignore[arg-type]
 
 
 def ids(found: ListPage) -> list[str]:
@@ -43,6 +43,19 @@ def started(world: World, *pids: str, **over: object) -> None:
     for pid in pids:
         world.start(pid, **({"kind": "external"} | over))
         world.clock.advance("1s")
+
+
+def test_a_list_over_statuses_is_of_one_moment_and_goes_on_where_it_ended(world: World) -> None:
+    started(world, "x1", "x2", "x3")
+    world.finish("x2")
+    started(world, "q1", "q2", kind="engine")
+    statuses = ["queued", "running", "waiting", "completed"]
+    whole = world.do(processes.list_page(statuses))
+    assert (ids(whole), whole.score, whole.done) == (["q2", "q1", "x3", "x1", "x2"], "", 4)
+    first = world.do(processes.list_page(statuses, limit=3))
+    assert (ids(first), first.done) == (["q2", "q1", "x3"], 1)
+    rest = world.do(processes.list_page(statuses[first.done :], score=first.score, member=first.member))
+    assert (ids(rest), rest.done) == (["x1", "x2"], 3)
 
 
 def test_a_fresh_namespace_counts_nothing(world: World) -> None:

@@ -26,7 +26,7 @@ def parked(world: World, pid: str = "p", owner: str = "o_1") -> Fence:
 
 def listed(world: World, status: str, **filters: str) -> list[str]:
     """Ids of one page of a status, newest first."""
-    return [row.process_id for row in world.do(processes.list_page(status, **filters)).rows]
+    return [row.process_id for row in world.do(processes.list_page([status], **filters)).rows]
 
 
 def test_nobody_can_open_a_wait_of_an_unknown_process(world: World) -> None:

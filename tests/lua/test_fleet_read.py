@@ -78,7 +78,7 @@ def test_a_list_is_narrowed_by_the_kind_that_a_status_shows(world: World) -> Non
     world.do(sessions.send(world.session("bot/1"), '{"kind":"input","input":"hi"}'))
 
     def listed(status: str, kind: str) -> list[str]:
-        return [row.process_id for row in world.do(processes.list_page(status, kind=kind)).rows]
+        return [row.process_id for row in world.do(processes.list_page([status], kind=kind)).rows]
 
     assert listed("queued", "job") == ["e1"]
     assert listed("queued", "jo") == []

@@ -111,13 +111,14 @@ class Looking:
         self, statuses: Sequence[str], *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
     ) -> Program[list[Status]]:
         """Processes of these statuses, newest first within each, at most ``limit``."""
-        found: list[Status] = []
-        for status in statuses:
-            score, member = "+inf", ""
-            while len(found) < limit:
-                page = yield processes.list_page(status, limit=limit - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
-                found.extend(status_of(row) for row in page.rows)
-                if not page.score:
-                    break
-                score, member = page.score, page.member
-        return found
+        found: dict[str, Status] = {}
+        score, member = "+inf", ""
+        while statuses and len(found) < limit:
+            page = yield processes.list_page(statuses, limit=limit - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
+            # What moved between two pages is shown once, as it was first seen.
+            for row in page.rows:
+                found.setdefault(row.process_id, status_of(row))
+            if not page.score:
+                break
+            statuses, score, member = statuses[page.done :], page.score, page.member
+        return list(found.values())

@@ -519,26 +519,27 @@ def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False,
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page, newest first; ``score`` and ``member`` are where the next one begins, '' when there is none."""
+    """One page, newest first; ``score`` and ``member`` are where the next one begins, '' when there is none, after ``done`` of the statuses."""
 
     rows: tuple[ProcessRow, ...]
     score: str
     member: str
+    done: int
 
 
 def list_page(
-    status: str, *, limit: int = 50, score: str = "+inf", member: str = "", kind: str | None = None, session_id: str | None = None, waiting: str | None = None
+    statuses: Sequence[str], *, limit: int = 50, score: str = "+inf", member: str = "", kind: str | None = None, session_id: str | None = None, waiting: str | None = None
 ) -> Call[ListPage]:
-    """Processes of one status, newest first. ``kind`` as a status shows it: tool, session_turn, external, or an engine's name."""
+    """Processes of some statuses, newest first within each, of one moment. ``kind`` as `Status` shows it: tool, session_turn, external, or an engine's name."""
     code = KIND_CODES.get(kind, "e") if kind is not None else None
     engine = kind if kind not in KIND_CODES else None
     args = {
-        "status": status, "limit": limit, "score": score, "member": member, "kind": code, "engine": engine, "sid": session_id, "waiting": waiting
+        "statuses": list(statuses), "limit": limit, "score": score, "member": member, "kind": code, "engine": engine, "sid": session_id, "waiting": waiting
     }  # fmt: skip
 
     def decode(reply: Reply) -> ListPage:
         rows = tuple(ProcessRow(r[0], flat(r[1]), Registration.from_json(r[2])) for r in reply[0])
-        return ListPage(rows, reply[1], reply[2])
+        return ListPage(rows, reply[1], reply[2], int(reply[3]))
 
     return Call("process_list", args, decode)
 
