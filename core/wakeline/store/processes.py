@@ -528,7 +528,14 @@ class ListPage:
 
 
 def list_page(
-    statuses: Sequence[str], *, limit: int = 50, score: str = "+inf", member: str = "", kind: str | None = None, session_id: str | None = None, waiting: str | None = None
+    statuses: Sequence[str],
+    *,
+    limit: int = 50,
+    score: str = "+inf",
+    member: str = "",
+    kind: str | None = None,
+    session_id: str | None = None,
+    waiting: str | None = None,
 ) -> Call[ListPage]:
     """Processes of some statuses, newest first within each, of one moment. ``kind`` as `Status` shows it: tool, session_turn, external, or an engine's name."""
     code = KIND_CODES.get(kind, "e") if kind is not None else None
