@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from wakeline.app import App
 from wakeline.errors import StoreError
@@ -76,13 +77,24 @@ def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
+async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py sends inside one."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.1)
+
+
 async def _tick(app: App) -> None:
     loop = asyncio.get_running_loop()
     store = app.new_async_store(patient=True)
+    stopping = asyncio.Event()
     ticking = asyncio.create_task(Ticker(store, app.settings).run())
-    on_ending(loop, ticking.cancel)
-    await asyncio.wait([ticking])
+    stopped = loop.create_task(stopping.wait())
+    on_ending(loop, stopping.set)
+    await asyncio.wait([ticking, stopped], return_when=asyncio.FIRST_COMPLETED)
     ignore_ending_on(loop)
+    await end_tasks([stopped, *([] if ticking.done() else [ticking])])
     await store.close()
     if not ticking.cancelled():
         await ticking

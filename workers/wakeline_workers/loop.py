@@ -21,7 +21,7 @@ from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 from wakeline.store.runs import Claim
 
-from wakeline_workers.clock import TICK_MS, Ticker
+from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
 
 log = logging.getLogger("wakeline.worker")
 DRAIN_SHARE = 0.8
@@ -117,7 +117,7 @@ class WorkerLoop:
                     await self._until_something()
             await self._drain()
         finally:
-            await _end(side)
+            await end_tasks(side)
             await self.store.execute(fleet.reap(self.owner, "shutdown"))
             await self.store.close()
             self._threads.shutdown(wait=False)
@@ -205,11 +205,3 @@ class WorkerLoop:
                 run.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self.app.settings.shutdown_ms * DRAIN_SHARE / 1000)
-
-
-async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py sends inside one."""
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=0.1)

@@ -50,6 +50,11 @@ class EventType(Stored):
     payload_schema: dict[str, Any] = Field(default_factory=dict)
     semantics: Semantics | None = None
 
+    @property
+    def ends(self) -> bool:
+        """Whether an event of this type ends its process."""
+        return self.semantics is not None and self.semantics.terminal is not None
+
 
 class Terminal(NamedTuple):
     """An end: the state and the output that goes with it."""
@@ -163,7 +168,7 @@ def check_append(event_type: EventType, payload: Any, replay_key: str | None) ->
     """
     if event_type.name in names.LIFECYCLE_TYPES:
         raise ReservedEvent(event_type=event_type.name)
-    if event_type.semantics and event_type.semantics.terminal and not replay_key:
+    if event_type.ends and not replay_key:
         raise ReplayKeyRequired(event_type=event_type.name)
     check_payload(event_type.payload_schema, payload, f"event {event_type.name}")
     return materialise(event_type, payload)

@@ -11,9 +11,8 @@ from typing import Any
 from wakeline import arguments
 from wakeline.errors import ReservedEvent, UndeclaredEvent
 from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type, terminal_replay_key
-from wakeline.processes.events import Terminal, materialise
+from wakeline.processes.events import Terminal, check_append
 from wakeline.processes.registration import Registration
-from wakeline.processes.schema import check_payload
 from wakeline.store.processes import WakeText
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
@@ -48,7 +47,7 @@ def occurrence(registration: Registration, event_type: str, payload: Any) -> Occ
     data = arguments.dump(payload, what=what)
     text = to_json(data)
     check_size(what, text, MAX_PAYLOAD)
-    check_payload(declared.payload_schema, data, what)
-    meaning = materialise(declared, data)
+    replay_key = terminal_replay_key(registration.id, event_type) if declared.ends else None
+    meaning = check_append(declared, data, replay_key)
     wake = WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
-    return Occurrence(event_type, data, text, wake, meaning.terminal, terminal_replay_key(registration.id, event_type) if meaning.terminal else None)
+    return Occurrence(event_type, data, text, wake, meaning.terminal, replay_key)
