@@ -12,6 +12,7 @@ from wakeline.client.aio import AsyncApp
 from wakeline.client.drivers import Awaiting, Blocking
 from wakeline.client.handles import External, Handle, Starter, as_json
 from wakeline.client.sessions import Session
+from wakeline.client.triggers import Source, Trigger
 from wakeline.clock import Clock, ServerClock
 from wakeline.declaring import Declarations
 from wakeline.engines.engine import Engine
@@ -22,6 +23,7 @@ from wakeline.names import check_namespace, check_process_id, session_id
 from wakeline.runtime.execution import ExecutionContext, outside
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.service import Service, Status
+from wakeline.runtime.triggering import Triggers
 from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
 from wakeline.store.calls import Program
@@ -53,7 +55,8 @@ class App(Declarations):
         self._backend = backend
         self._store: SyncStore | None = None
         self._client = Blocking(self.service, lambda: self.store)
-        self._aio = AsyncApp(Awaiting(self.service, self.new_async_store), self.registry)
+        self.triggers = Triggers(self.namespace, self.registry)
+        self._aio = AsyncApp(Awaiting(self.service, self.new_async_store), self.registry, self.triggers)
 
     # -- connecting --------------------------------------------------------------------------------------------------------------
 
@@ -129,6 +132,10 @@ class App(Declarations):
         """
         program = self.service.external(name, Options(id=id, wake=wake), metadata, events)
         return External(self._client, self.run("app.external", program), as_json)
+
+    def trigger(self, source: str, kind: Any = Any) -> Trigger:
+        """A source of occurrences, such as ``github.push``: ``.emit`` what happened, ``.subscribe`` bodies to it. ``kind``: the type of its payloads."""
+        return Trigger(self._client, Source.of(self.triggers, self.registry, source, kind))
 
     def execution(self, session: Session | str | None = None) -> ExecutionContext:
         """The execution context of this host code: it is no process, so it has facts, and its verbs say where to go instead."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, cast, get_type_hints
 
-from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
@@ -100,7 +100,7 @@ class Signature:
         returned = hints.get("return", Any)
         self.result = Any if returned is inspect.Signature.empty else returned
         for kind in [*self._kinds.values(), self.result]:
-            _check_kind(name, kind)
+            check_kind(name, kind)
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Json]:
         """The arguments of one call as a JSON object by name; raises `InvalidArguments`."""
@@ -156,9 +156,14 @@ class Signature:
         return load(data, self.result, f"The result of {self.name}")
 
     @property
+    def parameters(self) -> dict[str, bool]:
+        """The parameters by name, in order, and whether each has to be given; not ``**extra``."""
+        return {n: p.default is p.empty for n, p in self._signature.parameters.items() if n in self._kinds}
+
+    @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the argument object."""
-        required = [n for n, p in self._signature.parameters.items() if p.default is p.empty and n in self._kinds]
+        required = [name for name, needed in self.parameters.items() if needed]
         return {"type": "object", "properties": {n: schema_of(k) for n, k in self._kinds.items()}, "required": required}
 
 
@@ -175,7 +180,7 @@ def _result_kind(name: str, function: Callable[..., Any]) -> Any:
         kind = _hints(name, function).get("return", Any)
     except TypeError:
         return Any
-    _check_kind(name, kind)
+    check_kind(name, kind)
     return kind
 
 
@@ -183,11 +188,14 @@ _cached_result_kind = lru_cache(maxsize=1024)(_result_kind)
 """A step asks at every call; reading annotations costs more than most steps' bookkeeping."""
 
 
-def _check_kind(name: str, kind: Any) -> None:
+def check_kind(name: str, kind: Any) -> None:
+    """Raises `BodyInvalid` for a type that is not JSON, or that pydantic refuses for a reason of its own."""
     try:
         adapter(kind)
-    except PydanticSchemaGenerationError as error:
-        raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from error
+    except PydanticUserError as refused:
+        if not isinstance(refused, PydanticSchemaGenerationError):
+            raise BodyInvalid(name=name, reason=f"{kind!r} cannot be used: {refused.message.rstrip('.')}") from refused
+        raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from refused
 
 
 def check_body(name: str, function: Callable[..., Any]) -> None:

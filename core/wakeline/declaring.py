@@ -14,10 +14,12 @@ from wakeline.engines.hosted import HostedEngine
 from wakeline.engines.protocol import EngineProtocol
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
+from wakeline.errors import DuplicateName
 from wakeline.names import check_queue
 from wakeline.phases import PhaseProbe
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.context import AsyncCtx
+from wakeline.runtime.triggering import schedule_of
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, Arrival, EntryKind
 from wakeline.sessions.agent import Agent
@@ -26,6 +28,7 @@ from wakeline.tools.catalog import ToolProvider
 from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, Scheduling
 from wakeline.tools.hooks import AfterHook, BeforeHook
 from wakeline.tools.tool import AsyncTool, Duration, Tool
+from wakeline.triggers.schedule import Missed, Overlap, Schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -164,6 +167,33 @@ class Declarations:
             return self.registry.add("agent", self.registry.agents, made)
 
         return declare(name) if callable(name) else declare
+
+    def cron(
+        self,
+        expression: str,
+        body: Engine[..., Any] | Tool[..., Any],
+        *,
+        name: str | None = None,
+        input: Mapping[str, Any] | None = None,  # noqa: A002
+        timezone: str = "UTC",
+        missed: Missed = "once",
+        overlap: Overlap = "allow",
+        wake: str | None = None,
+        queue: str | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> Schedule:
+        """Starts this body at the moments of a cron expression of five fields, on the wall clock of a time zone. Workers make it known when they start.
+
+        ``missed``: moments at which no worker was there become one start, none (``"skip"``) or one each (``"all"``); ``overlap``: a process that
+        still runs lets the next start too, is the reason to leave it out (``"skip"``), or is cancelled for it (``"replace"``). ``name``, the
+        body's unless given, says which schedule it is over all releases. Raises `InvalidSchedule`, `InvalidArguments`, `DuplicateName`.
+        """
+        made = schedule_of(expression, body, name=name, input=input, timezone=timezone, missed=missed, overlap=overlap, wake=wake, queue=queue,
+                           labels=labels, captured=self.registry.environment)  # fmt: skip
+        known = self.registry.schedules.setdefault(made.name, made)
+        if known.content_hash != made.content_hash:
+            raise DuplicateName(kind="schedule", name=made.name)
+        return known
 
     def add_provider(self, provider: ToolProvider) -> None:
         """Tools that are no functions of this app; asked in the order they were added, after the app's own."""

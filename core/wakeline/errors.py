@@ -4,7 +4,7 @@
     ├── ConfigurationError
     │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── ServerTooOld
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
-    │   ├── WrongVerb              ├── KeyFormatTooNew         └── ServerStartFailed
+    │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         └── ServerStartFailed
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed
@@ -30,6 +30,8 @@
     ├── ToolError
     │   ├── NonRetryable           ├── RetryAfter              ├── ToolFailed              ├── StepFailed
     │   └── ToolUnavailable
+    ├── TriggerError
+    │   ├── OccurrenceConflict     ├── SubscriptionNotFound    ├── SubscriptionChanged     └── SubscriptionLimit
     ├── UnknownError
     └── SessionError
         ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused
@@ -236,6 +238,15 @@ class ServerStartFailed(ConfigurationError):
 
     reason: str
     template = "The embedded Redis did not start: {reason}. Set REDIS_URL to use your own."
+
+
+class InvalidSchedule(ConfigurationError):
+    """A cron expression, its time zone or a policy of it is none."""
+
+    name: str
+    expression: str
+    reason: str
+    template = "Schedule {name!r} ({expression!r}) cannot be used: {reason}."
 
 
 # Store: Redis did not do what was asked.
@@ -858,6 +869,43 @@ def _by_code(root: type[WakelineError]) -> dict[str, type[WakelineError]]:
     for kind in root.__subclasses__():
         found |= _by_code(kind)
     return found
+
+
+class TriggerError(WakelineError):
+    """A trigger, or a subscription to it, refuses."""
+
+
+class OccurrenceConflict(TriggerError):
+    """The key was used for an occurrence with another payload."""
+
+    source: str
+    key: str
+    template = "Key {key!r} of {source!r} was used for an occurrence with another payload. Emit it under a key of its own."
+
+
+class SubscriptionNotFound(TriggerError):
+    """No such subscription, or it is another owner's."""
+
+    source: str
+    subscription: str
+    template = "Source {source!r} has no subscription {subscription!r} of this owner. `wakeline triggers list` shows what there is."
+
+
+class SubscriptionChanged(TriggerError):
+    """The subscription has another revision than the caller read."""
+
+    subscription: str
+    expected: int
+    found: int
+    template = "Subscription {subscription!r} has revision {found}, not {expected}: somebody changed it. Read it again and decide anew."
+
+
+class SubscriptionLimit(TriggerError):
+    """The source has as many subscriptions as one occurrence may reach."""
+
+    source: str
+    limit: int
+    template = "Source {source!r} has {limit} subscriptions, which is the most one may have. Remove some, or split the source."
 
 
 class ControlFlow(BaseException):

@@ -118,6 +118,11 @@ def check_event_type(value: str) -> str:
     return _checked("event type", value, EVENT_TYPE_GRAMMAR)
 
 
+def check_source(value: str) -> str:
+    """The value as the source of a trigger, such as ``github.push``, else `InvalidId`."""
+    return _checked("trigger source", value, EVENT_TYPE_GRAMMAR)
+
+
 def check_key(value: str, kind: str) -> str:
     """The value as a key that its sender chose (of a signal, an input, an event, an effect), else `InvalidId`: any text that is not blank."""
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_KEY or not _encodable(value):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -18,7 +18,9 @@ from mypy.modulefinder import BuildSource
 from mypy.options import Options as MypyOptions
 from wakeline.client.aio import AsyncStarter
 from wakeline.client.handles import Starter
+from wakeline.client.triggers import AsyncTrigger, Trigger
 from wakeline.runtime.options import Options, StartOptions
+from wakeline.runtime.telling_triggers import AsyncBodyTrigger, BodyTrigger
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
@@ -91,26 +93,27 @@ def awaited(kind: type, name: str) -> bool:
 
 
 CONTEXT = {"execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
-NEVER_AWAITED = {"using", "handle", "session", "defer", "now", "uuid", "random", "patched"}
+NEVER_AWAITED = {"using", "handle", "session", "trigger", "defer", "now", "uuid", "random", "patched"}
 TWINS: list[tuple[type, type, set[str]]] = [
-    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "resolve", "processes", "why", "undeliverable", "close"}),
+    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "trigger", "resolve", "processes", "why", "undeliverable", "close"}),
     (Starter, AsyncStarter, {"start"}),
     (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "retry", "retarget", "events"}),
     (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "retry", "retarget", "events", "emit", "finish", "fail"}),
     (wakeline.Session, wakeline.AsyncSession, {
         "send", "command", "ask", "create", "delete", "inspect", "wakes", "why", "redrive", "skip", "view", "history", "frames", "state", "turn",
     }),
+    (Trigger, AsyncTrigger, {"emit", "subscribe", "subscriptions", "enable", "disable", "remove"}),
+    (BodyTrigger, AsyncBodyTrigger, {"emit", "subscribe"}),
     (wakeline.Child, wakeline.AsyncChild, {"result", "signal", "cancel"}),
     (wakeline.Approval, wakeline.AsyncApproval, {"wait"}),
     (wakeline.Ctx, wakeline.AsyncCtx, {
-        "call", "call_batch", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "ask", "emit",
-        "approval",
-        "continue_as_new", "defer", "now", "uuid", "random", "patched",
+        "call", "call_batch", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "ask", "emit", "trigger",
+        "approval", "continue_as_new", "defer", "now", "uuid", "random", "patched",
     }),
 ]  # fmt: skip
 ONLY_BLOCKING = {
     "App": {
-        "tool", "engine", "add_engine", "agent", "include", "add_provider", "before_call", "after_call", "probe_phases", "queues", "backend", "connect",
+        "tool", "engine", "add_engine", "cron", "agent", "include", "add_provider", "before_call", "after_call", "probe_phases", "queues", "backend", "connect",
         "address", "new_async_store", "aio", "run", "execution",
     },
     "Child": {"id"},

@@ -322,3 +322,34 @@ def test_an_ambiguous_beginning_names_at_most_ten_candidates(shop: Shop) -> None
     assert (error["code"], error["fields"]["prefix"]) == ("ambiguous_id", "charge-")
     assert len(error["fields"]["candidates"]) == 11
     assert error["fields"]["candidates"][-1] == "and 2 more"
+
+
+# -- triggers ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_triggers_are_listed_emitted_and_switched(shop: Shop) -> None:
+    assert shop.json("triggers") == []
+    app = shop.app
+    subscribed = app.trigger("order.paid").subscribe(app.registry.engines["archive"])
+    assert [(row["source"], row["name"], row["starts"], row["enabled"]) for row in shop.json("triggers")] == [("order.paid", "archive", "archive", True)]
+    receipt = shop.json("triggers", "emit", "order.paid", "{}", "--key", "k1")
+    assert (receipt["replayed"], len(receipt["started"]), receipt["failed"]) == (False, 1, [])
+    assert shop.text("triggers", "emit", "order.paid", "{}", "--key", "k1") == receipt["started"][0] + "\n"
+    conflict = shop.run("triggers", "emit", "order.paid", "7", "--key", "k1")
+    assert (conflict.exit_code, conflict.stderr) == (
+        5, "wakeline: Key 'k1' of 'order.paid' was used for an occurrence with another payload. Emit it under a key of its own.\n",
+    )  # fmt: skip
+    assert shop.json("triggers", "disable", "order.paid", "archive") == {"source": "order.paid", "id": subscribed.id, "changed": True}
+    assert shop.json("triggers", "emit", "order.paid", "{}")["started"] == []
+    assert shop.text("triggers", "enable", "order.paid", subscribed.id) == f"{subscribed.id} enabled\n"
+    shop.text("triggers", "remove", "order.paid", "archive")
+    assert shop.run("triggers", "remove", "order.paid", "archive").exit_code == 3
+    assert shop.run("triggers", "remove", "cron", "daily").exit_code == 3
+
+
+def test_an_occurrence_that_cannot_start_something_exits_1(shop: Shop) -> None:
+    app = shop.app
+    app.trigger("order.paid").subscribe(app.registry.tools["charge"])
+    result = shop.run("triggers", "emit", "order.paid", '{"order": "seven"}')
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "starts nothing: invalid_arguments: The arguments do not fit charge" in result.stderr

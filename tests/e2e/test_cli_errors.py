@@ -194,9 +194,9 @@ def test_every_error_has_the_exit_code_of_its_kind() -> None:
     for kind in tree():
         if kind.__module__ == "wakeline.errors" and not kind.__subclasses__():
             codes.setdefault(exit_code(kind.__new__(kind)), set()).add(kind.__name__)
-    assert codes[3] == {"ProcessNotFound", "ProcessNoLongerRetained", "SessionDeleted", "AwaitEventUnknownOrRevoked", "EntryNotFound"}
+    assert codes[3] == {"ProcessNotFound", "ProcessNoLongerRetained", "SessionDeleted", "AwaitEventUnknownOrRevoked", "EntryNotFound", "SubscriptionNotFound"}
     assert codes[4] == {"SignalWaitTimeout"}
-    assert codes[5] == {"ProcessConflict", "ReplayConflict", "ProcessAlreadyTerminal", "ProcessNotEnded"}
+    assert codes[5] == {"ProcessConflict", "ReplayConflict", "ProcessAlreadyTerminal", "ProcessNotEnded", "OccurrenceConflict", "SubscriptionChanged"}
     assert codes[69] == {"RedisUnavailable", "TlsFailed"}
     assert {"RedisNotConfigured", "AppNotFound", "InvalidArguments", "AmbiguousId", "RedisRefused", "UndeclaredEvent", "UnknownAgent"} <= codes[2]
     assert {"ProcessFailed", "ProcessCancelled", "ProcessAbandoned", "StoreOutOfMemory", "MailboxFull"} <= codes[1]

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wakeline.app import App
-from wakeline.errors import StoreError
+from wakeline.errors import StoreError, WakelineError
+from wakeline.runtime.triggering import Triggers
 from wakeline.settings import Settings
 from wakeline.store import fleet
 from wakeline.store.client import AsyncStore
@@ -27,9 +28,10 @@ TICK_MS = 1000
 class Ticker:
     """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`."""
 
-    def __init__(self, store: AsyncStore, settings: Settings, *, ticked: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, store: AsyncStore, settings: Settings, triggers: Triggers, *, ticked: Callable[[], None] = lambda: None) -> None:
         self._store = store
         self._settings = settings
+        self._triggers = triggers
         self._ticked = ticked
         self._sooner = asyncio.Event()
         self._next_ms = 0
@@ -55,11 +57,23 @@ class Ticker:
                 await asyncio.sleep(TICK_MS / 1000)
                 continue
             self._ticked()
+            await self._tend(report)
             self._server_offset_ms = report.now_ms - _monotonic_ms()
-            self._next_ms = report.now_ms + (0 if report.more else TICK_MS)
+            self._next_ms = report.now_ms + (0 if report.more or report.schedules else TICK_MS)
             if report.next_due_ms is not None:
                 self._next_ms = min(self._next_ms, report.next_due_ms)
             await self._until_next()
+
+    async def _tend(self, report: fleet.TickReport) -> None:
+        """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far."""
+        try:
+            for schedule, due_ms in report.schedules:
+                await self._store.run(self._triggers.fire(schedule, due_ms, report.now_ms))
+            if report.undelivered:
+                await self._store.run(self._triggers.redrive(older_ms=self._settings.beat_ms))
+        except WakelineError:
+            log.exception("a trigger could not be served; the next tick tries again")
+            await asyncio.sleep(TICK_MS / 1000)
 
     async def _until_next(self) -> None:
         assert self._server_offset_ms is not None
@@ -89,7 +103,7 @@ async def _tick(app: App) -> None:
     loop = asyncio.get_running_loop()
     store = app.new_async_store(patient=True)
     stopping = asyncio.Event()
-    ticking = asyncio.create_task(Ticker(store, app.settings).run())
+    ticking = asyncio.create_task(Ticker(store, app.settings, app.triggers).run())
     stopped = loop.create_task(stopping.wait())
     on_ending(loop, stopping.set)
     await asyncio.wait([ticking, stopped], return_when=asyncio.FIRST_COMPLETED)

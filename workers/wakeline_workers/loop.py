@@ -42,7 +42,7 @@ class WorkerLoop:
         self.store = app.new_async_store(patient=True)
         self._threads = ThreadPoolExecutor(max_workers=self.concurrency, thread_name_prefix="wakeline-body")
         self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe)
-        self._ticker = Ticker(self.store, app.settings, ticked=self._look_at_waits)
+        self._ticker = Ticker(self.store, app.settings, app.triggers, ticked=self._look_at_waits)
         self._reported = reported
         self._burst = burst
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -103,6 +103,7 @@ class WorkerLoop:
         loop.set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
         agents = self.app.registry.policies
         await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms, agents=agents))
+        await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:
             side.append(loop.create_task(self._report(self._reported)))

@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.client.drivers import Awaiting
 from wakeline.client.handles import as_json
+from wakeline.client.triggers import AsyncTrigger, Source
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import check_process_id, session_id
@@ -19,6 +20,7 @@ from wakeline.runtime.reports import SessionReport
 from wakeline.runtime.service import Status
 from wakeline.runtime.sessions import Message
 from wakeline.runtime.starting import bound
+from wakeline.runtime.triggering import Triggers
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import StoredEvent
@@ -32,9 +34,10 @@ R = TypeVar("R")
 class AsyncApp:
     """`App`'s verbs, awaited."""
 
-    def __init__(self, client: Awaiting, registry: Registry) -> None:
+    def __init__(self, client: Awaiting, registry: Registry, triggers: Triggers) -> None:
         self._client = client
         self._registry = registry
+        self._triggers = triggers
 
     @property
     def store(self) -> AsyncStore:
@@ -68,6 +71,10 @@ class AsyncApp:
     ) -> AsyncExternal:  # fmt: skip
         """Register work that runs elsewhere and is reported from there."""
         return AsyncExternal(self._client, await self._client.run(self._client.service.external(name, Options(id=id, wake=wake), metadata, events)), as_json)
+
+    def trigger(self, source: str, kind: Any = Any) -> AsyncTrigger:
+        """A source of occurrences: ``.emit`` what happened, ``.subscribe`` bodies to it."""
+        return AsyncTrigger(self._client, Source.of(self._triggers, self._registry, source, kind))
 
     async def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before."""

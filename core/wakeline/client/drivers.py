@@ -22,6 +22,8 @@ IN_A_BODY = {
     "handle.signal": "{context}.signal(id, …)",
     "handle.cancel": "{context}.cancel(id)",
     "session.ask": "{context}.ask(session, …)",
+    "trigger.emit": "{context}.trigger(source).emit(…)",
+    "trigger.subscribe": "{context}.trigger(source).subscribe(…)",
     "handle.result": "{context}.start(…) and the result of the child it returns",
 }
 """The journaled verb for a blocking one. What has none belongs into a step, whose function may call anything."""
@@ -29,6 +31,7 @@ ON_A_LOOP = {
     "app": "app.aio.{verb}(…)",
     "handle": "app.aio.handle(id).{verb}(…)",
     "external": "{verb}(…) of what app.aio.external(…) gives",
+    "trigger": "app.aio.trigger(source).{verb}(…)",
     "session": "app.aio.session(agent, key).{verb}(…)",
 }
 

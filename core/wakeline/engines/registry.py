@@ -16,6 +16,7 @@ from wakeline.tools.catalog import ToolCatalog, ToolProvider
 from wakeline.tools.hooks import Hooks
 from wakeline.tools.provided import ProvidedTool
 from wakeline.tools.tool import Tool
+from wakeline.triggers.schedule import Schedule
 
 B = TypeVar("B", Tool[..., Any], Engine[..., Any], Agent)
 
@@ -31,6 +32,7 @@ class Registry:
         self.versions: dict[tuple[str, str | None], Engine[..., Any]] = {}
         """All of them: what runs here."""
         self.agents: dict[str, Agent] = {}
+        self.schedules: dict[str, Schedule] = {}
         self.providers: list[ToolProvider] = []
         self.hooks = Hooks()
         self.phase_probe: PhaseProbe | None = None

@@ -17,6 +17,7 @@ from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
 from wakeline.runtime.execution import BlockingExecutionContext
 from wakeline.runtime.options import MISSING, StartOptions, WakeTarget
+from wakeline.runtime.telling_triggers import BodyTrigger
 from wakeline.runtime.turn import AsyncTurn, Inbox, InboxItem
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
@@ -210,6 +211,10 @@ class Ctx:
     def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to."""
         return self._block(self._inner.wake(text, key))
+
+    def trigger(self, source: str, kind: Any = Any) -> BodyTrigger:
+        """A source: ``ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
+        return BodyTrigger(self._inner.trigger(source, kind), self._bridge)
 
     def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once whatever happens."""

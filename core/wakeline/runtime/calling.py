@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import asdict
+from functools import partial
 from typing import Any, cast
 
 from wakeline.effects.envelope import Envelope
@@ -17,16 +19,20 @@ from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
 from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.run import Run
+from wakeline.runtime.triggering import Triggers, occurrence_of, receipt_from
 from wakeline.runtime.waiting import WaitFor
 from wakeline.store import processes
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
+from wakeline.triggers.occurrence import Occurrence as TriggerOccurrence
 from wakeline.values import content_hash, parse_duration
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.keys import encode_token
 from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut
 
 _PENDING = "$pending"
+_TRIGGERS = "$triggers"
+"""Beside the outcome of an attempt that emitted to triggers: the receipts, so that a replay has them too."""
 
 
 async def call_tool(
@@ -55,9 +61,20 @@ async def call_tool(
                 delay = tool.retry.delay_ms(attempt, None, random.random)
             await _back_off(run, f"{base}~{attempt}~backoff", delay)
             continue
+        outcome = _told(run, outcome)
         pending = cast("dict[str, Any]", outcome).get(_PENDING) if isinstance(outcome, dict) else None
         return cast("Any", outcome) if pending is None else await _completion(run, tool, base, pending)
     raise AssertionError("a tool has at least one attempt")
+
+
+def _told(run: Run, outcome: Any) -> Any:
+    """The outcome itself; what it emitted to triggers is left for the body."""
+    if not isinstance(outcome, dict) or _TRIGGERS not in outcome:
+        return cast("Any", outcome)
+    kept = cast("dict[str, Any]", outcome)
+    for receipt in kept[_TRIGGERS]:
+        run.dispatch.trigger_outcomes.add(receipt_from(receipt))
+    return kept["outcome"]
 
 
 class _Attempt:
@@ -66,6 +83,7 @@ class _Attempt:
     def __init__(self, run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, attempt: int, most: int) -> None:
         self._run, self._tool, self._admitted, self._base, self._attempt, self._most = run, tool, admitted, base, attempt, most
         self._events: list[Occurrence] = []
+        self._occurrences: list[TriggerOccurrence] = []
 
     async def __call__(self, _: str) -> Any:
         run, tool = self._run, self._tool
@@ -82,6 +100,7 @@ class _Attempt:
             environment_of=lambda: run.environment,
             prepared=self._admitted.prepared,
             leave_note=run.dispatch.notes.add,
+            tell_trigger=partial(self._tell, idempotency_key),
         )
         mark = current_call.set(call)
         try:
@@ -97,8 +116,13 @@ class _Attempt:
             current_call.reset(mark)
         await self._send_events()
         if isinstance(result, Pending):
-            return {_PENDING: {"timeout_ms": result.timeout_ms}}
-        return await self._after(Success(tool.signature.dump_result(result)), None)
+            outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms}}
+        else:
+            outcome = await self._after(Success(tool.signature.dump_result(result)), None)
+        if not self._occurrences:
+            return outcome
+        verbs = Triggers(run.store.address.namespace, run.dispatch.registry)
+        return {_TRIGGERS: [asdict(await run.store.run(verbs.emit(one))) for one in self._occurrences], "outcome": outcome}
 
     async def _after(self, outcome: ToolOutcome, failure: ToolFailed | None) -> Any:
         """The value of an attempt, or its failure, as the hooks leave it; a failure that is tried again is nobody's outcome yet."""
@@ -130,6 +154,10 @@ class _Attempt:
     def _append(self, event_type: str, payload: Any) -> None:
         # Checked where the tool's code says it, so that the code sees what is wrong with it.
         self._events.append(occurrence(self._run.registration, event_type, payload))
+
+    def _tell(self, own_key: str, source: str, payload: Any, key: str | None, source_key: str | None) -> None:
+        key = key if key is not None else f"{own_key}:{len(self._occurrences)}"
+        self._occurrences.append(occurrence_of(source, Any, payload, key, source_key))
 
     async def _send_events(self) -> None:
         for n, event in enumerate(self._events):

@@ -33,6 +33,7 @@ from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, Wa
 from wakeline.runtime.run import Run
 from wakeline.runtime.starting import bound, next_generation
 from wakeline.runtime.telling import append_event, request_cancel, send_signal
+from wakeline.runtime.telling_triggers import AsyncBodyTrigger
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
 from wakeline.store.processes import WakeText
 from wakeline.tools.outcome import ToolOutcome
@@ -361,6 +362,10 @@ class AsyncCtx:
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
         return (await append_event(self.run, occurrence(self.run.registration, event_type, payload))).sequence
+
+    def trigger(self, source: str, kind: Any = Any) -> AsyncBodyTrigger:
+        """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
+        return AsyncBodyTrigger(self.run, source, kind, self.execution.trigger_registrar)
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""

@@ -23,6 +23,8 @@ class ToolDispatch:
     registry: Registry
     catalog: ToolCatalog
     notes: Leftovers[Any] = field(default_factory=Leftovers[Any])
+    trigger_outcomes: Leftovers[Any] = field(default_factory=Leftovers[Any])
+    """Receipts of what tools emitted to triggers."""
 
     @classmethod
     def of(cls, registry: Registry) -> ToolDispatch:

@@ -11,6 +11,8 @@ from typing import Any
 
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claim_of
+from wakeline.store.triggers import due_schedules
+from wakeline.triggers.schedule import Schedule
 
 
 def register_owner(owner: str, queues: Sequence[str], *, lease_ms: int, agents: Mapping[str, str] | None = None) -> Call[int]:
@@ -72,6 +74,10 @@ class TickReport:
     next_due_ms: int | None
     more: bool
     now_ms: int
+    schedules: tuple[tuple[Schedule, int], ...] = ()
+    """Schedules that are due, each with the time it was due at."""
+    undelivered: int = 0
+    """Deliveries of triggers that their emitter did not settle."""
 
 
 def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100) -> Call[TickReport]:
@@ -80,7 +86,8 @@ def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombs
 
     def decode(reply: Reply) -> TickReport:
         due = int(float(reply[4])) if reply[4] not in ("", None) else None
-        return TickReport(int(reply[0]), int(reply[1]), int(reply[2]), int(reply[3]), due, reply[5] == "1", int(reply[6]))
+        fired, reaped, rung, pruned = (int(count) for count in reply[:4])
+        return TickReport(fired, reaped, rung, pruned, due, reply[5] == "1", int(reply[6]), due_schedules(reply[7]), int(reply[8]))
 
     return Call("tick", args, decode)
 

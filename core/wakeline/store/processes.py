@@ -103,9 +103,10 @@ def register(
     wake: SessionAddress | None = None,
     delay_ms: int | None = None,
     environment: EnvironmentSpec | None = None,
+    delivery: Mapping[str, Any] | None = None,
     effect: Effect | None = None,
 ) -> Call[Registered]:
-    """Start a process (idempotent by id and content); ``environment`` where this start captured it.
+    """Start a process (idempotent by id and content); ``environment`` where this start captured it, ``delivery`` the one of a trigger that it settles.
 
     Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect also `LeaseLost`.
     """
@@ -130,6 +131,7 @@ def register(
         "awaits": True if r.parent and r.on_parent_end == "await" else None,
         "wake": target.wire(ends=r.wake_end) if target else None,
         "env": environments.wire(r.env_ref, environment),
+        "delivery": delivery,
     }
     if effect:
         args |= effect.wire()

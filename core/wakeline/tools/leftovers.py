@@ -1,4 +1,4 @@
-"""What tools leave for whoever runs them: notes for the body.
+"""What tools leave for whoever runs them: notes for the body, receipts of what they emitted to triggers.
 
 Invariant: in order, each once: draining empties, and a second drain finds nothing.
 """

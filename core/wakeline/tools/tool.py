@@ -141,6 +141,7 @@ class ToolCall:
     prepared: Any = None
     """What the tool's ``prepare`` made of the arguments, once, where the call was started."""
     leave_note: Callable[[Any], None] | None = field(default=None, repr=False)
+    tell_trigger: Callable[[str, Any, str | None, str | None], None] | None = field(default=None, repr=False)
     environment_of: Callable[[], EnvironmentSpec] = field(default=lambda: EMPTY, repr=False)
 
     @property
@@ -165,6 +166,12 @@ class ToolCall:
     def log(self, message: str, **fields: Any) -> None:
         """Append a ``log`` event; sent when the tool returns."""
         self.append("log", {"message": message, **fields})
+
+    def trigger(self, source: str, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> None:
+        """Something happened at a source: recorded once this attempt succeeded. Without a ``key`` the call's own makes it one occurrence over all
+        attempts; ``ctx.execution.drain_tool_trigger_outcomes()`` gives the receipts. Raises `InvalidId`, `InvalidPayload` at once."""
+        if self.tell_trigger is not None:
+            self.tell_trigger(source, payload, key, source_key)
 
     def note(self, note: Any) -> None:
         """Leave a note for whoever runs the body: ``ctx.execution.notes`` gives it, once."""

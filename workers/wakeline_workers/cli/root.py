@@ -26,9 +26,11 @@ from wakeline_workers.loading import load_app
 PROGRAMS = ("wakeline", "wl")
 INTERRUPTED = 130
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
-    ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.EntryNotFound, errors.AwaitEventUnknownOrRevoked), 3),
+    ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.EntryNotFound, errors.AwaitEventUnknownOrRevoked,
+      errors.SubscriptionNotFound), 3),
     ((errors.WaitTimeout,), 4),
-    ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal, errors.ProcessNotEnded), 5),
+    ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal, errors.ProcessNotEnded, errors.OccurrenceConflict,
+      errors.SubscriptionChanged), 5),
     ((errors.RedisUnavailable, errors.TlsFailed), 69),
     ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
     ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch), 2),
@@ -140,12 +142,23 @@ def cli() -> None:
     """
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """Declares a command of the root, with the options all of them share; what the function returns is the exit code."""
+def command(name: str, *, of: click.Group = cli) -> Callable[[Callable[..., Any]], click.Command]:
+    """Declares a command (of the root, unless given), with the options all of them share; what the function returns is the exit code."""
 
     def declare(function: Callable[..., Any]) -> click.Command:
         # Their variables are the root's; a second set per command would only be noise.
-        return cli.command(name)(_shared(allow_from_autoenv=False)(function))
+        return of.command(name)(_shared(allow_from_autoenv=False)(function))
+
+    return declare
+
+
+def group(name: str) -> Callable[[Callable[..., Any]], click.Group]:
+    """Declares a command with commands of its own; without one of them it does what its function says."""
+
+    def declare(function: Callable[..., Any]) -> click.Group:
+        made = cli.group(name, invoke_without_command=True)(_shared(allow_from_autoenv=False)(function))
+        assert isinstance(made, click.Group)
+        return made
 
     return declare
 

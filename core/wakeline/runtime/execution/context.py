@@ -13,11 +13,12 @@ from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.execution.facts import Identity, Lineage, Services, host_identity, identity_of
 from wakeline.runtime.execution.recording import Recording
 from wakeline.runtime.execution.tools import Tools
+from wakeline.runtime.execution.triggers import Triggering
 from wakeline.runtime.execution.waits import Waits
 from wakeline.runtime.run import Run
 
 
-class ExecutionContext(Tools, Waits, Recording):
+class ExecutionContext(Tools, Triggering, Waits, Recording):
     """What running work can see and do: ``ctx.execution``. docs/reference-map.md has a row for every member."""
 
     @classmethod

@@ -1,7 +1,7 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
--- Include: base doorbell process slots sessions environments
+-- Include: base doorbell process slots sessions environments triggers
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all from now),
---       parent?, version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, fence? {pid, inc, ep, cl}, row?, rows?
+--       parent?, version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
 -- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
 local f, parent = a.fence, nil
@@ -25,6 +25,7 @@ if f then
   if a.row then write_row(f.pid, a.row, old.inc or a.inc) end
   progressed(f.pid, parent)
 end
+if a.delivery then settle_delivery(a.delivery.occ, a.delivery.sub, 'started', a.delivery.kept_ms) end
 if old.st then return { 'existing', old.inc, old.st } end
 
 local key = proc_key(a.pid)

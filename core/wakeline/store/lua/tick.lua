@@ -1,7 +1,7 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
--- Include: base doorbell process slots sessions lifecycle environments
+-- Include: base doorbell process slots sessions lifecycle environments triggers deleting
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit
--- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now}
+-- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled}
 -- Atomic because between a timer's look and its effect the wait may be over.
 local fired, reaped, rung, pruned = 0, 0, 0, 0
 local timers = ns .. 'timers'
@@ -183,5 +183,13 @@ for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:undeliverable', '-inf',
   end
 end
 
-local first = call('ZRANGE', timers, 0, 0, 'WITHSCORES')
-return { fired, reaped, rung, pruned, first[2] or '', (#due >= a.limit or call('LLEN', ns .. 'todo') > 0) and '1' or '0', int(now) }
+-- Schedules and deliveries need code, so whoever ticks is only told of them.
+local schedules, cron = {}, ns .. 'cron'
+local page = call('ZRANGEBYSCORE', cron, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, 16)
+for i = 1, #page, 2 do schedules[#schedules + 1] = { page[i], page[i + 1], call('HGET', ns .. 'schedule:' .. page[i], 's') or '' } end
+local undelivered = call('ZCOUNT', ns .. 'deliveries', '-inf', int(now - a.beat_ms))
+
+local first, soon = call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2], call('ZRANGEBYSCORE', cron, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+if soon and (not first or tonumber(soon) < tonumber(first)) then first = soon end
+local more = (#due >= a.limit or call('LLEN', ns .. 'todo') > 0) and '1' or '0'
+return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered }

@@ -1,0 +1,147 @@
+"""`Trigger`: a source from outside, where code says what happened and what that starts.
+
+Invariant: a source is a name and needs no declaration; the type of its payload, where one is given, is checked before anything is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wakeline.arguments import check_kind
+from wakeline.client.drivers import Awaiting, Blocking
+from wakeline.engines.registry import Registry
+from wakeline.environments.spec import EnvironmentSpec
+from wakeline.names import check_source
+from wakeline.runtime.options import WakeTarget
+from wakeline.runtime.triggering import Body, Receipt, Triggers, occurrence_of, subscription_to
+from wakeline.store import triggers
+from wakeline.store.calls import Call, Program
+from wakeline.store.triggers import Subscribed, SubscriptionView
+
+
+def _one(call: Call[Any]) -> Program[Any]:
+    return (yield call)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source and the code that is there for it; what both faces of a trigger ask."""
+
+    verbs: Triggers = field(repr=False)
+    source: str
+    kind: Any = Any
+    captured: EnvironmentSpec | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, verbs: Triggers, registry: Registry, source: str, kind: Any) -> Source:
+        """The source of a name; raises `InvalidId`, and `BodyInvalid` for a type of payload that is not JSON."""
+        check_kind(f"trigger {source}", kind)
+        return cls(verbs, check_source(source), kind, registry.environment)
+
+    def emitting(self, payload: Any, key: str | None, source_key: str | None) -> Program[Receipt]:
+        return self.verbs.emit(occurrence_of(self.source, self.kind, payload, key, source_key))
+
+    def subscribing(self, body: Body, revision: int | None, options: dict[str, Any]) -> Program[Subscribed]:
+        return self.verbs.subscribe(subscription_to(self.source, body, captured=self.captured, **options), revision)
+
+    def listing(self) -> Program[list[SubscriptionView]]:
+        subscriptions, _ = yield triggers.list_all(self.source)
+        return list(subscriptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A source, blocking: emit what happened there, subscribe bodies to it."""
+
+    client: Blocking = field(repr=False)
+    at: Source
+
+    def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
+        """Record that it happened and start what is subscribed; the same ``key`` again is the same occurrence.
+
+        Raises `InvalidPayload`, `PayloadTooLarge`, `OccurrenceConflict`. What a subscription makes impossible is in the receipt.
+        """
+        return self.client.run("trigger.emit", self.at.emitting(payload, key, source_key))
+
+    def subscribe(
+        self,
+        body: Body,
+        *,
+        name: str | None = None,
+        source_key: str | None = None,
+        input: Mapping[str, Any] | None = None,  # noqa: A002
+        wake: WakeTarget | str | None = None,
+        queue: str | None = None,
+        labels: dict[str, str] | None = None,
+        revision: int | None = None,
+    ) -> Subscribed:
+        """Start this body with every occurrence, or those of one ``source_key``. Under the same ``name`` (the body's, unless given) again it is the
+        same subscription; with ``revision`` only if it is still that one.
+
+        ``input`` says which argument is what: ``{"order": "{order.id}", "all": "{}", "why": "pushed by {user}", "limit": 3}``; without it the payload's
+        fields are the arguments by name, or else the payload is the one argument. Raises `SubscriptionChanged`, `SubscriptionLimit`, `InvalidArguments`.
+        """
+        options = {"name": name, "source_key": source_key, "input": input, "wake": wake, "queue": queue, "labels": labels}
+        return self.client.run("trigger.subscribe", self.at.subscribing(body, revision, options))
+
+    def subscriptions(self) -> list[SubscriptionView]:
+        """What is subscribed, whoever owns it."""
+        return self.client.run("trigger.subscriptions", self.at.listing())
+
+    def enable(self, subscription: str, *, revision: int | None = None) -> bool:
+        """Have it take occurrences again; whether that changed anything. Raises `SubscriptionNotFound`, `SubscriptionChanged`."""
+        return bool(self.client.run("trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))))
+
+    def disable(self, subscription: str, *, revision: int | None = None) -> bool:
+        """Have it take no occurrences until it is enabled; what is reserved for it is still delivered."""
+        return bool(self.client.run("trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))))
+
+    def remove(self, subscription: str, *, revision: int | None = None) -> None:
+        """Forget it; what is reserved for it is still delivered."""
+        self.client.run("trigger.remove", _one(triggers.switch(self.at.source, subscription, "", revision=revision)))
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncTrigger:
+    """`Trigger`, awaited."""
+
+    client: Awaiting = field(repr=False)
+    at: Source
+
+    async def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
+        """Record that it happened and start what is subscribed."""
+        return await self.client.run(self.at.emitting(payload, key, source_key))
+
+    async def subscribe(
+        self,
+        body: Body,
+        *,
+        name: str | None = None,
+        source_key: str | None = None,
+        input: Mapping[str, Any] | None = None,  # noqa: A002
+        wake: WakeTarget | str | None = None,
+        queue: str | None = None,
+        labels: dict[str, str] | None = None,
+        revision: int | None = None,
+    ) -> Subscribed:
+        """Start this body with every occurrence, or those of one ``source_key``."""
+        options = {"name": name, "source_key": source_key, "input": input, "wake": wake, "queue": queue, "labels": labels}
+        return await self.client.run(self.at.subscribing(body, revision, options))
+
+    async def subscriptions(self) -> list[SubscriptionView]:
+        """What is subscribed, whoever owns it."""
+        return await self.client.run(self.at.listing())
+
+    async def enable(self, subscription: str, *, revision: int | None = None) -> bool:
+        """Have it take occurrences again; whether that changed anything."""
+        return bool(await self.client.run(_one(triggers.switch(self.at.source, subscription, "1", revision=revision))))
+
+    async def disable(self, subscription: str, *, revision: int | None = None) -> bool:
+        """Have it take no occurrences until it is enabled."""
+        return bool(await self.client.run(_one(triggers.switch(self.at.source, subscription, "0", revision=revision))))
+
+    async def remove(self, subscription: str, *, revision: int | None = None) -> None:
+        """Forget it."""
+        await self.client.run(_one(triggers.switch(self.at.source, subscription, "", revision=revision)))

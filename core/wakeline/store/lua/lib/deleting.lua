@@ -1,0 +1,41 @@
+-- What a deleted session leaves: entries undeliverable, handles revoked, its data removed; whatever else belongs to a session goes here too.
+-- Bounded, the rest is a todo row. Returns the live processes that nobody holds any more, and those that others hold.
+local function clear_session(sid)
+  local orphaned, preserved, inbox = {}, {}, ns .. 'inbox:' .. sid
+  for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do drop(sid, string.match(entry[1], '^%d+'), 'target_gone') end
+  local scopes = { 'session:' .. sid }
+  for _, frame in ipairs(call('HKEYS', ns .. 'frames:' .. sid)) do scopes[#scopes + 1] = 'session:' .. sid .. '/frame:' .. frame end
+  local left = BOUND
+  for _, scope in ipairs(scopes) do
+    for _, pid in ipairs(call('HKEYS', ns .. 'grants:' .. scope)) do
+      if left == 0 then break end
+      left = left - 1
+      call('HDEL', ns .. 'grants:' .. scope, pid)
+      call('SREM', ns .. 'granted:' .. pid, scope)
+      local st = call('HGET', proc_key(pid), 'st')
+      if st and not ENDED[st] then
+        local list = call('SCARD', ns .. 'granted:' .. pid) == 0 and orphaned or preserved
+        list[#list + 1] = pid
+      end
+    end
+  end
+  for _, row in ipairs(call('SPOP', ns .. 'subscribed:' .. sid, BOUND)) do
+    local source, id = string.match(row, '^(%S+) (.*)$')
+    unsubscribe(source, id)
+  end
+  -- What was settled is forgotten now, what was not is shown as long as any undeliverable entry.
+  local head = fields(ns .. 'sess:' .. sid, 'n', 'cl')
+  local last = tonumber(head.n or '0')
+  local from = tonumber(head.cl or math.max(1, last - KEPT))
+  for n = from, math.min(last, from + BOUND - 1) do
+    if string.find(state_of(sid, int(n)), '^s') then forget(sid, int(n)) end
+  end
+  if left == 0 or call('XLEN', inbox) > 0 or call('EXISTS', ns .. 'subscribed:' .. sid) == 1 or from + BOUND <= last then
+    call('HSET', ns .. 'sess:' .. sid, 'cl', int(math.min(last, from + BOUND - 1) + 1))
+    call('RPUSH', ns .. 'todo', 'g:' .. sid)
+  else
+    call('HDEL', ns .. 'sess:' .. sid, 'cl')
+    call('UNLINK', inbox, ns .. 'frames:' .. sid)
+  end
+  return orphaned, preserved
+end

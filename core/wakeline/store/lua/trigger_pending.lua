@@ -1,0 +1,16 @@
+-- Purpose: reserved deliveries that nobody settled for a while.
+-- Include: base
+-- ARGV: older_ms, limit
+-- Reply: [occ, sub id, sub, source, source key or '', key, payload, at]*
+-- Atomic because what is read of a delivery must belong to it.
+local out = {}
+for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'deliveries', '-inf', int(now - a.older_ms), 'LIMIT', 0, int(a.limit))) do
+  local occ, id = string.match(member, '^(%S+) (.*)$')
+  local o = fields(ns .. 'occ:' .. occ, 'd:' .. id, 'src', 'sk', 'ik', 'p', 'at')
+  if o['d:' .. id] then
+    out[#out + 1] = { occ, id, o['d:' .. id], o.src, o.sk, o.ik, o.p, o.at }
+  else
+    call('ZREM', ns .. 'deliveries', member)
+  end
+end
+return out

@@ -1,0 +1,214 @@
+"""Calls on triggers: subscriptions, occurrences, deliveries, schedules.
+
+Invariant: recording an occurrence and reserving its deliveries is one script; a reserved delivery stays until it is settled, whoever does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wakeline.errors import OccurrenceConflict, SessionDeleted, SubscriptionChanged, SubscriptionLimit, SubscriptionNotFound
+from wakeline.store.calls import Call, Reply
+from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
+from wakeline.triggers.schedule import SOURCE, Schedule
+from wakeline.triggers.subscription import MOST_SUBSCRIPTIONS, Subscription
+from wakeline.values import from_json, to_json
+
+DeliveryState = Literal["reserved", "started", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A subscription as it stands. ``changed``: this call wrote it."""
+
+    id: str
+    revision: int
+    enabled: bool
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionView:
+    """A subscription with its standing."""
+
+    id: str
+    revision: int
+    enabled: bool
+    subscription: Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A schedule, when it is due next (ms), and the process its latest moment started."""
+
+    name: str
+    due_ms: int | None
+    last: str | None
+    schedule: Schedule
+
+
+def subscribe(subscription: Subscription, *, revision: int | None = None) -> Call[Subscribed]:
+    """Subscribe, or change a subscription of that name and owner. Raises `SubscriptionChanged`, `SubscriptionLimit`, `SessionDeleted`."""
+    s = subscription
+    args = {
+        "source": s.source, "id": s.id, "sub": s.model_dump_json(exclude_defaults=True), "hash": s.content_hash, "key": s.source_key, "owner": s.owner,
+        "revision": revision, "limit": MOST_SUBSCRIPTIONS,
+    }  # fmt: skip
+
+    def decode(reply: Reply) -> Subscribed:
+        match reply[0]:
+            case "subscribed" | "same":
+                return Subscribed(s.id, int(reply[1]), reply[2] == "1", reply[0] == "subscribed")
+            case "changed":
+                raise SubscriptionChanged(subscription=s.id, expected=revision or 0, found=int(reply[1]))
+            case "full":
+                raise SubscriptionLimit(source=s.source, limit=MOST_SUBSCRIPTIONS)
+            case _:
+                raise SessionDeleted(session_id=reply[1], deleted_at_ms=int(reply[2]))
+
+    return Call("trigger_subscribe", args, decode)
+
+
+def switch(source: str, subscription_id: str, to: Literal["1", "0", ""], *, owner: str | None = None, revision: int | None = None) -> Call[bool]:
+    """Enable ("1"), disable ("0") or remove (""); whether that changed anything. Raises `SubscriptionNotFound`, `SubscriptionChanged`."""
+
+    def decode(reply: Reply) -> bool:
+        if reply[0] == "done":
+            return bool(reply[1] == "1")
+        if reply[0] == "changed":
+            raise SubscriptionChanged(subscription=subscription_id, expected=revision or 0, found=int(reply[1]))
+        raise SubscriptionNotFound(source=source, subscription=subscription_id)
+
+    return Call("trigger_switch", {"source": source, "id": subscription_id, "to": to, "owner": owner, "revision": revision}, decode)
+
+
+def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], list[ScheduleView]]]:
+    """Subscriptions of a source or of all, and schedules, each by name."""
+
+    def decode(reply: Reply) -> tuple[list[SubscriptionView], list[ScheduleView]]:
+        subscriptions = [SubscriptionView(row[1], int(row[3]), row[4] == "1", Subscription.model_validate_json(row[2])) for row in reply[0]]
+        schedules = [
+            ScheduleView(row[0], int(float(row[2])) if row[2] else None, row[3] or None, Schedule.model_validate_json(row[1])) for row in reply[1] if row[1]
+        ]
+        return sorted(subscriptions, key=lambda v: (v.subscription.source, v.subscription.name, v.id)), sorted(schedules, key=lambda v: v.name)
+
+    return Call("trigger_list", {"source": source}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What an occurrence starts for one subscription; ``subscription`` None once that is settled, ``state`` with the reason of a failure."""
+
+    occurrence_id: str
+    subscription_id: str
+    state: str
+    subscription: Subscription | None
+    occurrence: Occurrence
+    at_ms: int
+
+    def wire(self) -> dict[str, Any]:
+        """How a start says that it settles this."""
+        return {"occ": self.occurrence_id, "sub": self.subscription_id, "kept_ms": RETAINED_MS}
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """An occurrence as recorded; ``replayed`` where it was recorded before. None of a schedule that did not occur."""
+
+    replayed: bool
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A schedule that is due: the moment it was planned for, when it is due next, and the process to start; ``void`` where nothing occurs."""
+
+    schedule: Schedule
+    due_ms: int
+    next_ms: int
+    process_id: str
+    void: bool = False
+
+    def wire(self) -> dict[str, Any]:
+        s = self.schedule
+        wire: dict[str, Any] = {
+            "name": s.name, "due": self.due_ms, "next": self.next_ms, "id": s.subscription.id, "pid": self.process_id, "overlap": s.overlap,
+            "sub": s.subscription.model_dump_json(exclude_defaults=True),
+        }  # fmt: skip
+        return wire | ({"void": True} if self.void else {})
+
+
+def emit(occurrence: Occurrence, due: Due | None = None) -> Call[Emitted | None]:
+    """Record an occurrence and reserve its deliveries. Raises `OccurrenceConflict`."""
+    o = occurrence
+    args = {
+        "source": o.source, "source_key": o.source_key, "key": o.key, "occ": o.id, "hash": o.content_hash, "payload": to_json(o.payload),
+        "kept_ms": RETAINED_MS, "cron": due.wire() if due else None,
+    }  # fmt: skip
+
+    def decode(reply: Reply) -> Emitted | None:
+        if reply[0] == "conflict":
+            raise OccurrenceConflict(source=o.source, key=o.key)
+        if reply[0] not in ("recorded", "known"):
+            return None
+        at = int(reply[1])
+        return Emitted(
+            reply[0] == "known",
+            tuple(Delivery(o.id, row[0], row[1], Subscription.model_validate_json(row[2]) if row[2] else None, o, at) for row in reply[2]),
+        )
+
+    return Call("trigger_emit", args, decode)
+
+
+def settle(delivery: Delivery, state: str) -> Call[bool]:
+    """Say what became of a reserved delivery that no start settled; whether this call did."""
+    args = {"occ": delivery.occurrence_id, "sub": delivery.subscription_id, "state": state, "kept_ms": RETAINED_MS}
+    return Call("trigger_settle", args, lambda reply: reply[0] == "settled")
+
+
+def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
+    """Reserved deliveries that nobody settled for this long, oldest first."""
+
+    def decode(reply: Reply) -> list[Delivery]:
+        def delivery(row: Reply) -> Delivery:
+            occurrence = Occurrence(row[3], row[5], from_json(row[6]), row[4] or None)
+            return Delivery(row[0], row[1], "reserved", Subscription.model_validate_json(row[2]), occurrence, int(row[7]))
+
+        return [delivery(row) for row in reply]
+
+    return Call("trigger_pending", {"older_ms": older_ms, "limit": limit}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """When a declared schedule is due (ms), None where that has still to be said; and the time."""
+
+    due_ms: int | None
+    now_ms: int
+
+
+def declare(schedule: Schedule, *, due_ms: int | None = None) -> Call[Planned]:
+    """Make a schedule known; unknown or changed, it needs its next due time."""
+    args = {"name": schedule.name, "schedule": schedule.model_dump_json(exclude_defaults=True), "hash": schedule.content_hash, "due": due_ms}
+
+    def decode(reply: Reply) -> Planned:
+        return Planned(int(float(reply[1])), int(reply[2])) if reply[0] == "due" else Planned(None, int(reply[1]))
+
+    return Call("schedule_declare", args, decode)
+
+
+def remove_schedule(name: str) -> Call[None]:
+    """Forget a schedule. Raises `SubscriptionNotFound`."""
+
+    def decode(reply: Reply) -> None:
+        if reply[0] != "removed":
+            raise SubscriptionNotFound(source=SOURCE, subscription=name)
+
+    return Call("schedule_remove", {"name": name}, decode)
+
+
+def due_schedules(rows: Sequence[Any]) -> tuple[tuple[Schedule, int], ...]:
+    """The schedules that a tick found due, each with the time it was due at."""
+    return tuple((Schedule.model_validate_json(row[2]), int(float(row[1]))) for row in rows if row[2])

@@ -1,0 +1,1 @@
+"""Triggers: sources whose occurrences start processes, subscriptions to them, and schedules. Pure."""

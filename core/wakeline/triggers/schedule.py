@@ -1,0 +1,107 @@
+"""A schedule: the moments a cron expression names, and what becomes of the ones nobody was there for.
+
+Invariant: moments are those of its time zone's wall clock; an expression that is none is refused where it is written. The five fields of
+cron as crontab(5) says them; reading them is croniter's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import croniter
+
+from wakeline.errors import InvalidSchedule
+from wakeline.triggers.subscription import Subscription
+from wakeline.values import Stored
+
+SOURCE = "cron"
+_cron: Any = croniter  # it says nothing of its types
+Missed = Literal["once", "skip", "all"]
+Overlap = Literal["allow", "skip", "replace"]
+LATE_MS = 60_000
+"""With ``missed="skip"`` a moment is missed when nobody came within this time."""
+
+
+class Schedule(Stored):
+    """When a subscription of the source ``cron`` occurs. ``missed``: one occurrence for all moments nobody was there for, none, or each;
+    ``overlap``: what a process that still runs means for the next: nothing, no next one, or its own cancel."""
+
+    expression: str
+    timezone: str = "UTC"
+    missed: Missed = "once"
+    overlap: Overlap = "allow"
+    subscription: Subscription
+
+    @property
+    def name(self) -> str:
+        """The name it is declared under."""
+        return self.subscription.name
+
+    @property
+    def content_hash(self) -> str:
+        """Changes with all that it says."""
+        return self.subscription.content_hash + f"|{self.expression}|{self.timezone}|{self.missed}|{self.overlap}"
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """What a due schedule does: the moment that occurs (None: none of the missed ones does), and when it is due next."""
+
+    moment_ms: int | None
+    next_ms: int
+
+
+def check_schedule(schedule: Schedule) -> Schedule:
+    """The schedule, if it ever occurs; raises `InvalidSchedule`."""
+
+    def wrong(reason: str) -> InvalidSchedule:
+        return InvalidSchedule(name=schedule.name, expression=schedule.expression, reason=reason)
+
+    if len(schedule.expression.split()) != 5:
+        raise wrong("it has to have five fields: minute, hour, day of month, month, day of week")
+    try:
+        ZoneInfo(schedule.timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise wrong(f"{schedule.timezone!r} is no time zone; write it as Europe/Berlin") from error
+    if schedule.missed not in ("once", "skip", "all"):
+        raise wrong(f"missed is {schedule.missed!r}; it has to be once, skip or all")
+    if schedule.overlap not in ("allow", "skip", "replace"):
+        raise wrong(f"overlap is {schedule.overlap!r}; it has to be allow, skip or replace")
+    try:
+        following(schedule, 0)
+    except (ValueError, KeyError) as error:
+        raise wrong(str(error)) from error
+    return schedule
+
+
+def following(schedule: Schedule, after_ms: int) -> int:
+    """The first moment after a time (ms since 1970)."""
+    return _moment(schedule, after_ms, forward=True)
+
+
+def latest(schedule: Schedule, until_ms: int) -> int:
+    """The last moment until a time, that time included."""
+    return _moment(schedule, until_ms + 1_000, forward=False)
+
+
+def _moment(schedule: Schedule, ms: int, *, forward: bool) -> int:
+    start = datetime.fromtimestamp(ms // 1000, UTC).astimezone(ZoneInfo(schedule.timezone))
+    moments = _cron.croniter(schedule.expression, start)
+    found: datetime = moments.get_next(datetime) if forward else moments.get_prev(datetime)
+    return int(found.timestamp() * 1000)
+
+
+def fire(schedule: Schedule, due_ms: int, now_ms: int) -> Firing:
+    """What a schedule that was due does now."""
+    after = following(schedule, due_ms)
+    match schedule.missed:
+        case "all":
+            return Firing(due_ms, after)
+        case "skip" if now_ms - due_ms > LATE_MS:
+            recent = latest(schedule, now_ms)
+            return Firing(recent if recent > due_ms and now_ms - recent <= LATE_MS else None, following(schedule, now_ms))
+        case _:
+            return Firing(due_ms if after > now_ms else latest(schedule, now_ms), following(schedule, now_ms))

@@ -1,0 +1,106 @@
+"""A subscription: which occurrences of a source start what, with which input, for whom.
+
+Invariant: it holds all that a start needs but the code, so that any worker that has the code can deliver to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from pydantic import Field
+
+from wakeline.causality import HostOriginator, Originator, SessionScope
+from wakeline.errors import InvalidArguments, SelectorMiss
+from wakeline.names import check_key, check_name, check_source
+from wakeline.processes.selectors import ConstSelector, PayloadSelector, PointerSelector, Selector, parse_text, select
+from wakeline.values import Json, Stored, content_hash
+
+MOST_SUBSCRIPTIONS = 256
+"""Of one source: an occurrence reserves a delivery for each of them in one script."""
+WHOLE = "{}"
+
+
+class Target(Stored):
+    """What a subscription starts: the name of an engine or a tool."""
+
+    kind: Literal["engine", "tool"]
+    name: str
+
+
+class Subscription(Stored):
+    """What one occurrence starts. ``source_key`` None takes every occurrence of the source; ``input`` None is the payload as it is."""
+
+    source: str
+    name: str
+    target: Target
+    originator: Originator = Field(default_factory=HostOriginator)
+    source_key: str | None = None
+    input: dict[str, Selector] | None = None
+    environment: dict[str, Any] | None = None
+    wake_target: SessionScope | None = None
+    wake_queue: str | None = None
+    """Queue of the session's turns, where the first start creates it."""
+    queue: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The same name of the same owner at the same source is the same subscription."""
+        owner = self.originator.model_dump_json() if self.owner else ""
+        return f"sub:{content_hash(owner, self.source, self.name)[:24]}"
+
+    @property
+    def owner(self) -> str | None:
+        """The session it belongs to and goes with; None for the host's."""
+        return None if isinstance(self.originator, HostOriginator) else self.originator.scope.session_id
+
+    @property
+    def content_hash(self) -> str:
+        """What a change of makes a new revision."""
+        return content_hash(self.model_dump_json(exclude_defaults=True))[:16]
+
+
+def check_subscription(subscription: Subscription) -> Subscription:
+    """The subscription, its names checked; raises `InvalidId`."""
+    check_source(subscription.source)
+    check_name(subscription.name, "subscription name")
+    if subscription.source_key is not None:
+        check_key(subscription.source_key, "source key")
+    return subscription
+
+
+def parse_input(given: Mapping[str, Any] | None) -> dict[str, Selector] | None:
+    """An input template as people write it: by parameter ``"{}"`` for the whole payload, ``"{user.id}"`` for what it has there, a text with
+    ``{field}`` holes, or any other value as it is."""
+    return None if given is None else {name: _parse(value) for name, value in given.items()}
+
+
+def _parse(value: Any) -> Selector:
+    if not isinstance(value, str):
+        return ConstSelector(value=value)
+    if value == WHOLE:
+        return PayloadSelector()
+    path = value[1:-1]
+    if value.startswith("{") and value.endswith("}") and path and not set(path) & set("{} "):
+        return PointerSelector(pointer="/" + path.replace("~", "~0").replace("/", "~1").replace(".", "/"))
+    return parse_text(value)
+
+
+def arguments_of(subscription: Subscription, parameters: Mapping[str, bool], payload: Json) -> dict[str, Any]:
+    """The arguments that an occurrence means for a body with these parameters (whether each has to be given).
+
+    Without a template they are the payload's fields by name where it has all that have to be given, else the payload is the one argument.
+    Raises `InvalidArguments`.
+    """
+    if subscription.input is None:
+        fields = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
+        if all(name in fields for name, needed in parameters.items() if needed) and (fields or not parameters):
+            return {name: fields[name] for name in parameters if name in fields}
+        if len(parameters) == 1:
+            return dict.fromkeys(parameters, payload)
+        raise InvalidArguments(name=subscription.target.name, reason=f"the payload has not all of {', '.join(parameters)}; say in input= what they are")
+    try:
+        return {name: select(selector, payload) for name, selector in subscription.input.items()}
+    except SelectorMiss as missing:
+        raise InvalidArguments(name=subscription.target.name, reason=f"the payload has nothing at {missing.fields['pointer']}") from missing

@@ -1,0 +1,109 @@
+"""Commands about triggers: what is subscribed and scheduled, emit, enable, disable, remove.
+
+Invariant: a subscription is named by its source and its name or id; a schedule by the source cron and its name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+from wakeline import errors
+from wakeline.store import triggers as calls
+from wakeline.triggers.schedule import SOURCE
+
+from wakeline_workers.cli.root import Console, command, group, option, payload
+from wakeline_workers.cli.waits import moment
+
+
+@group("triggers")
+@click.pass_context
+def triggers(context: click.Context) -> None:
+    """List subscriptions and schedules, or emit, enable, disable, remove."""
+    if context.invoked_subcommand is not None:
+        return
+    console: Console = context.obj
+    subscriptions, schedules = console.app.store.execute(calls.list_all())
+    cells = [
+        (v.subscription.source, v.subscription.name, v.subscription.target.name, "" if v.enabled else "disabled", v.subscription.owner or "", v.id)
+        for v in subscriptions
+    ]
+    cells += [
+        (SOURCE, v.name, v.schedule.subscription.target.name, f"next {moment(v.due_ms)}" if v.due_ms else "", "", v.schedule.expression) for v in schedules
+    ]
+    data = [
+        {"source": v.subscription.source, "name": v.subscription.name, "id": v.id, "starts": v.subscription.target.name, "enabled": v.enabled,
+         "revision": v.revision, "owner": v.subscription.owner, "source_key": v.subscription.source_key}
+        for v in subscriptions
+    ] + [
+        {"source": SOURCE, "name": v.name, "starts": v.schedule.subscription.target.name, "expression": v.schedule.expression,
+         "timezone": v.schedule.timezone, "missed": v.schedule.missed, "overlap": v.schedule.overlap, "due_ms": v.due_ms, "last": v.last}
+        for v in schedules
+    ]  # fmt: skip
+    console.table(("SOURCE", "NAME", "STARTS", "STATE", "OWNER", "ID"), cells, data, empty="nothing is subscribed")
+
+
+@command("emit", of=triggers)
+@click.argument("source")
+@click.argument("text", metavar="[JSON]", default="null")
+@option("--key", help="The same key again is the same occurrence.")
+@option("--source-key", help="Which of the source's things it happened to.")
+@click.pass_obj
+def emit(console: Console, source: str, text: str, key: str | None, source_key: str | None) -> int:
+    """Say that something happened at a source.
+
+    JSON is its payload, or - for stdin. Prints the processes that it starts; exits 1 where one of them cannot be started.
+    """
+    receipt = console.app.trigger(source).emit(payload("The payload", text), key=key, source_key=source_key)
+    data = {
+        "occurrence": receipt.occurrence_id, "replayed": receipt.replayed, "started": list(receipt.started), "waiting": list(receipt.waiting),
+        "failed": [{"subscription": subscription, "reason": reason} for subscription, reason in receipt.failed],
+    }  # fmt: skip
+    console.answer(data, *receipt.started)
+    for subscription in receipt.waiting:
+        console.note(f"{subscription} waits for a worker that has its code")
+    for subscription, reason in receipt.failed:
+        console.note(f"wakeline: {subscription} starts nothing: {reason}")
+    return 1 if receipt.failed else 0
+
+
+def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""], word: str) -> None:
+    if source == SOURCE:
+        if to != "":
+            raise click.UsageError("A schedule is declared in code: change it there, or `triggers remove cron NAME` what no code declares any more.")
+        console.app.store.execute(calls.remove_schedule(given))
+        console.answer({"source": source, "name": given, "changed": True}, f"{given} removed")
+        return
+    found = [v for v in console.app.store.execute(calls.list_all(source))[0] if given in (v.id, v.subscription.name)]
+    if not found:
+        raise errors.SubscriptionNotFound(source=source, subscription=given)
+    for view in found:
+        changed = console.app.store.execute(calls.switch(source, view.id, to, revision=view.revision))
+        console.answer({"source": source, "id": view.id, "changed": changed}, f"{view.id} {word}")
+
+
+@command("enable", of=triggers)
+@click.argument("source")
+@click.argument("subscription")
+@click.pass_obj
+def enable(console: Console, source: str, subscription: str) -> None:
+    """Have a subscription take occurrences again."""
+    _switch(console, source, subscription, "1", "enabled")
+
+
+@command("disable", of=triggers)
+@click.argument("source")
+@click.argument("subscription")
+@click.pass_obj
+def disable(console: Console, source: str, subscription: str) -> None:
+    """Have a subscription take no occurrences."""
+    _switch(console, source, subscription, "0", "disabled")
+
+
+@command("remove", of=triggers)
+@click.argument("source")
+@click.argument("subscription")
+@click.pass_obj
+def remove(console: Console, source: str, subscription: str) -> None:
+    """Forget a subscription, or (source cron) a schedule that no code declares."""
+    _switch(console, source, subscription, "", "removed")
