@@ -39,7 +39,7 @@ def test_race_08_a_turn_parked_on_a_question_ends_with_its_session(world: World)
 )
 @fails_without(
     "a deletion drops what is pending",
-    "lib/sessions.lua",
+    "lib/deleting.lua",
     "do drop(sid, string.match(entry[1], '^%d+'), 'target_gone') end",
     "do end",
 )

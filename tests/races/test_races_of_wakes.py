@@ -43,8 +43,8 @@ def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world:
 @fails_without(
     "an end that leaves entries begins the next turn in its own script",
     "lib/sessions.lua",
-    "  end\n  ring_session(sid)\nend\n\n-- What a deleted",
-    "  end\nend\n\n-- What a deleted",
+    "'half', 'hw') end\n  end\n  ring_session(sid)",
+    "'half', 'hw') end\n  end",
 )
 def test_wake_race_02_a_wake_between_the_last_claim_and_the_release_has_a_turn(world: World) -> None:
     source(world)
