@@ -25,6 +25,7 @@ from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, Arrival, EntryK
 from wakeline.sessions.agent import Agent
 from wakeline.store.keys import queue_name
 from wakeline.tools.catalog import ToolProvider
+from wakeline.tools.completions import CompletionClient
 from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, Scheduling
 from wakeline.tools.hooks import AfterHook, BeforeHook
 from wakeline.tools.tool import AsyncTool, Duration, Tool
@@ -152,13 +153,15 @@ class Declarations:
         debounce_max: Duration | None = None,
         on_failure: Literal["settle", "block"] = "settle",
         max_attempts: int = 5,
+        context: Mapping[str, Any] | None = None,
     ) -> Callable[[AgentFunction], Agent]: ...
     def agent(self, name: Any = None, **options: Any) -> Any:
         """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each, of these ``kinds``.
 
         ``on_arrival``: what a new entry means for a running turn: nothing, it may ask for it with `arrivals` ("early"), or it gives way ("interrupt").
         ``debounce``: a turn waits that long for more, ``debounce_max`` at most. ``on_failure``: what becomes of an entry whose turn failed
-        ``max_attempts`` times: settled as failed, or the session stands still.
+        ``max_attempts`` times: settled as failed, or the session stands still. ``context``: plain data that its turns find as
+        ``turn.execution.turn_context``.
         """
 
         def declare(f: AgentFunction) -> Agent:
@@ -208,6 +211,16 @@ class Declarations:
         """Declares a hook that sees the outcome of every tool call and may replace it."""
         self.registry.hooks.after.append(hook)
         return hook
+
+    def extend(self, extension: object) -> None:
+        """Adds an object for code that knows it: ``ctx.execution.protocol_extension(ItsType)``. One of each type."""
+        if type(extension) in self.registry.extensions:
+            raise DuplicateName(kind="extension", name=type(extension).__name__)
+        self.registry.extensions[type(extension)] = extension
+
+    def use_completions(self, client: CompletionClient) -> None:
+        """The client that ``ctx.execution.complete(…)`` asks: one of your own, `ToolCompletions`, or `UnavailableCompletions`."""
+        self.registry.completions = client
 
     def probe_phases(self, probe: PhaseProbe | None) -> None:
         """Tells a probe (a `DurationProbe`, a tracer) when named stretches of work begin and end in runs of this app from now on."""

@@ -29,13 +29,14 @@
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
     ├── ToolError
     │   ├── NonRetryable           ├── RetryAfter              ├── ToolFailed              ├── StepFailed
-    │   └── ToolUnavailable
+    │   ├── ToolUnavailable        └── CompletionsUnavailable
     ├── TriggerError
     │   ├── OccurrenceConflict     ├── SubscriptionNotFound    ├── SubscriptionChanged     └── SubscriptionLimit
     ├── UnknownError
     └── SessionError
         ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused
-        ├── FrameLimitExceeded     ├── OutputMismatch          └── SessionNotFound: SessionDeleted
+        ├── FrameLimitExceeded     ├── OutputMismatch          ├── ForeignCursor           ├── StaleBranch
+        └── SessionNotFound: SessionDeleted
 
     ControlFlow (a BaseException, no WakelineError)
     └── Parked                     └── Stopped
@@ -750,6 +751,13 @@ class ToolUnavailable(ToolError):
     template = "Tool {tool!r} is unavailable here. Call one of: {known}."
 
 
+class CompletionsUnavailable(ToolError):
+    """The app has no client for direct completions."""
+
+    reason: str
+    template = "No completion can be asked for: {reason}. Give the app one with App.use_completions()."
+
+
 class StepFailed(ToolError):
     """The function of a step raised; recorded, so that a replay raises the same. ``failure_code`` is the name of what it raised."""
 
@@ -869,6 +877,22 @@ def _by_code(root: type[WakelineError]) -> dict[str, type[WakelineError]]:
     for kind in root.__subclasses__():
         found |= _by_code(kind)
     return found
+
+
+class ForeignCursor(SessionError):
+    """A cursor of another session, of none, or from the future."""
+
+    cursor: str
+    template = "{cursor!r} is no cursor of this session. Follow it without a cursor, or from one that an item of it had."
+
+
+class StaleBranch(SessionError):
+    """The history went on since its writer read it."""
+
+    session_id: str
+    ancestor: int
+    found: int
+    template = "The history of {session_id!r} is at revision {found}, not {ancestor}. Read what was added and append anew."
 
 
 class TriggerError(WakelineError):

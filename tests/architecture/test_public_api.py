@@ -101,6 +101,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "retry", "retarget", "events", "emit", "finish", "fail"}),
     (wakeline.Session, wakeline.AsyncSession, {
         "send", "command", "ask", "create", "delete", "inspect", "wakes", "why", "redrive", "skip", "view", "history", "frames", "state", "turn",
+        "follow", "append", "graph",
     }),
     (Trigger, AsyncTrigger, {"emit", "subscribe", "subscriptions", "enable", "disable", "remove"}),
     (BodyTrigger, AsyncBodyTrigger, {"emit", "subscribe"}),
@@ -113,7 +114,8 @@ TWINS: list[tuple[type, type, set[str]]] = [
 ]  # fmt: skip
 ONLY_BLOCKING = {
     "App": {
-        "tool", "engine", "add_engine", "cron", "agent", "include", "add_provider", "before_call", "after_call", "probe_phases", "queues", "backend", "connect",
+        "tool", "engine", "add_engine", "cron", "agent", "include", "add_provider", "before_call", "after_call", "probe_phases", "extend", "use_completions",
+        "queues", "backend", "connect",
         "address", "new_async_store", "aio", "run", "execution",
     },
     "Child": {"id"},

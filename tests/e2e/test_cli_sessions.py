@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from wakeline.store import fleet, processes, sessions
+from wakeline.store import feed, fleet, processes, sessions
 
 from tests.e2e.shop import Shop
 
@@ -68,3 +70,24 @@ def test_what_is_not_there_is_said_so(shop: Shop) -> None:
     shop.text("session", "clerk/u1", "--create")
     assert shop.run("why", "clerk/u1#7").exit_code == 3
     assert shop.run("redrive", "clerk/u1").exit_code == 1
+
+
+# -- follow
+
+
+def test_follow_prints_each_change_once_and_goes_on_behind_a_cursor(shop: Shop) -> None:
+    app = shop.app
+    session = app.session("clerk", "7")
+    session.create()
+    start = app.store.execute(feed.follow("clerk/7", None)).cursor
+    session.send("hello")
+    shop.work()
+    first = [json.loads(line) for line in shop.run("--json", "follow", "clerk/7", "--after", start, "--most", "2").stdout.splitlines()]
+    assert [(item["item"], item.get("entry"), item.get("state")) for item in first] == [("entry", 1, "delivered"), ("entry", 1, "admitted")]
+    rest = shop.run("follow", "clerk/7", "--after", first[-1]["cursor"], "--most", "1").stdout
+    assert "turn_started" in rest or "commit 1 with" in rest
+    assert shop.run("follow", "clerk/8").exit_code == 3
+    foreign = shop.run("follow", "clerk/7", "--after", "x:1")
+    assert (foreign.exit_code, foreign.stderr) == (
+        2, "wakeline: 'x:1' is no cursor of this session. Follow it without a cursor, or from one that an item of it had.\n",
+    )  # fmt: skip

@@ -50,6 +50,9 @@ BLOCKING = {
     "session.skip": lambda app: app.session("clerk", "1").skip(),
     "session.frames": lambda app: app.session("clerk", "1").frames(),
     "session.turn": lambda app: app.session("clerk", "1").turn(),
+    "session.follow": lambda app: app.session("clerk", "1").follow(),
+    "session.append": lambda app: app.session("clerk", "1").append([]),
+    "session.graph": lambda app: app.session("clerk", "1").graph(),
 }
 ON_A_LOOP = {
     "app.start": "await app.aio.start(…)",
@@ -89,6 +92,9 @@ ON_A_LOOP = {
     "session.skip": "await app.aio.session(agent, key).skip(…)",
     "session.frames": "await app.aio.session(agent, key).frames(…)",
     "session.turn": "await app.aio.session(agent, key).turn(…)",
+    "session.follow": "async for … in app.aio.session(agent, key).follow(…)",
+    "session.append": "await app.aio.session(agent, key).append(…)",
+    "session.graph": "await app.aio.session(agent, key).graph(…)",
 }
 JOURNALED = {
     "app.start": "ctx.start(…)",

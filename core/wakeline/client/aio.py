@@ -5,7 +5,7 @@ Invariant: same names, same parameters, same programs as the blocking verbs (a t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
@@ -21,8 +21,10 @@ from wakeline.runtime.service import Status
 from wakeline.runtime.sessions import Message
 from wakeline.runtime.starting import bound
 from wakeline.runtime.triggering import Triggers
+from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.client import AsyncStore
+from wakeline.store.feed import SessionNode
 from wakeline.store.processes import StoredEvent
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration, Tool
@@ -231,6 +233,23 @@ class AsyncSession:
     async def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> list[Message]:
         """Messages after a number, oldest first; of one agent frame, or of all."""
         return await self.client.run(self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
+
+    async def follow(self, cursor: str | None = None) -> AsyncIterator[FeedItem]:
+        """What changes from the first step on, or after the cursor of an item, until the session is deleted."""
+        over = False
+        while not over:
+            page = await self.client.run(self.client.service.sessions.follow(self.id, cursor))
+            for item in page.items:
+                yield item
+            cursor, over = page.cursor, page.over
+
+    async def append(self, messages: Sequence[Any], *, ancestor: int | None = None) -> int:
+        """Append messages to the history, if the head is still at revision ``ancestor``; the revision now."""
+        return await self.client.run(self.client.service.sessions.append(self.id, messages, ancestor))
+
+    async def graph(self) -> SessionNode:
+        """Where it stands among others."""
+        return await self.client.run(self.client.service.sessions.graph(self.id))
 
     async def frames(self) -> dict[str, int]:
         """Its agent frames, each with the ms at which it was opened."""

@@ -46,7 +46,7 @@ def right_verb(verb: str) -> str | None:
     except RuntimeError:
         return None
     noun, _, name = verb.rpartition(".")
-    how = "async for … in" if name == "events" else "await"
+    how = "async for … in" if name in ("events", "follow") else "await"
     return f"{how} {ON_A_LOOP[noun or 'app'].format(verb=name)}"
 
 

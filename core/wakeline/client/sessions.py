@@ -5,6 +5,7 @@ Invariant: a session is a name; the first send, or a start with ``wake=`` it, cr
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,9 @@ from wakeline.client.drivers import Blocking
 from wakeline.client.handles import Handle, as_json
 from wakeline.runtime.reports import SessionReport
 from wakeline.runtime.sessions import Message
+from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
+from wakeline.store.feed import FeedPage, SessionNode
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration
 
@@ -72,6 +75,29 @@ class Session:
     def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> list[Message]:
         """Messages after a number, oldest first; of one agent frame, or of all."""
         return self.client.run("session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
+
+    def follow(self, cursor: str | None = None) -> Iterator[FeedItem]:
+        """What changes from now on, or after the cursor of an item: entries, commits, what turns do. Goes on until the session is deleted.
+
+        What was missed (nobody followed for a minute, or more than 1,000 items ago) is a `Gap`. Raises `SessionNotFound`, `ForeignCursor`.
+        """
+        page = self.client.run("session.follow", self.client.service.sessions.follow(self.id, cursor))
+        return self._follow(page)
+
+    def _follow(self, page: FeedPage) -> Iterator[FeedItem]:
+        yield from page.items
+        while not page.over:
+            page = self.client.run("session.follow", self.client.service.sessions.follow(self.id, page.cursor))
+            yield from page.items
+
+    def append(self, messages: Sequence[Any], *, ancestor: int | None = None) -> int:
+        """Append messages (objects with ``role`` and ``content``; ``id`` makes a repetition the same one, ``transient`` keeps it out of projections)
+        to the history, if the head is still at revision ``ancestor``. The revision now. Raises `StaleBranch`, `SessionNotFound`."""
+        return self.client.run("session.append", self.client.service.sessions.append(self.id, messages, ancestor))
+
+    def graph(self) -> SessionNode:
+        """Where it stands among others: the session whose turn first wrote to it, those its own turns first wrote to, its frames."""
+        return self.client.run("session.graph", self.client.service.sessions.graph(self.id))
 
     def frames(self) -> dict[str, int]:
         """Its agent frames, each with the ms at which it was opened."""

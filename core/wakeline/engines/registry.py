@@ -13,6 +13,7 @@ from wakeline.errors import DuplicateName, UnknownAgent, UnknownName
 from wakeline.phases import PhaseProbe
 from wakeline.sessions.agent import Agent
 from wakeline.tools.catalog import ToolCatalog, ToolProvider
+from wakeline.tools.completions import CompletionClient, UnavailableCompletions
 from wakeline.tools.hooks import Hooks
 from wakeline.tools.provided import ProvidedTool
 from wakeline.tools.tool import Tool
@@ -36,6 +37,8 @@ class Registry:
         self.providers: list[ToolProvider] = []
         self.hooks = Hooks()
         self.phase_probe: PhaseProbe | None = None
+        self.extensions: dict[type, object] = {}
+        self.completions: CompletionClient = UnavailableCompletions("the app has no completion client")
         self._catalog: ToolCatalog | None = None
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:

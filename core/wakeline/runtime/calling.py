@@ -21,6 +21,7 @@ from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.run import Run
 from wakeline.runtime.triggering import Triggers, occurrence_of, receipt_from
 from wakeline.runtime.waiting import WaitFor
+from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
 from wakeline.store import processes
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
@@ -102,6 +103,8 @@ class _Attempt:
             leave_note=run.dispatch.notes.add,
             tell_trigger=partial(self._tell, idempotency_key),
         )
+        correlation = f"tool:{idempotency_key}"
+        run.activities.tell(correlation, ToolCallStarted(tool=tool.name, attempt=self._attempt))
         mark = current_call.set(call)
         try:
             with outside_body():
@@ -111,10 +114,12 @@ class _Attempt:
         except Exception as error:
             await self._send_events()
             failure = self._failure(error)
+            run.activities.tell(correlation, ToolCallCompleted(tool=tool.name, attempt=self._attempt, failure=failure.failure_code))
             return await self._after(outcome_of(failure), failure)
         finally:
             current_call.reset(mark)
         await self._send_events()
+        run.activities.tell(correlation, ToolCallCompleted(tool=tool.name, attempt=self._attempt))
         if isinstance(result, Pending):
             outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms}}
         else:

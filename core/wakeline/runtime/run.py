@@ -25,6 +25,7 @@ from wakeline.errors import LeaseLost, Parked, Stopped, StoreError, WakelineErro
 from wakeline.names import child_id
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
+from wakeline.runtime.activity import Activities
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.containing import contained, contained_on_loop, outside_body
 from wakeline.runtime.dispatch import ToolDispatch
@@ -93,6 +94,7 @@ class Run:
         self.signal_kinds: dict[str, Any] = {}
         self.engine: Engine[..., Any] | None = None
         self.turn: AsyncTurn | None = None
+        self.activities = Activities(store, claim.session_id)
 
     @property
     def registration(self) -> Registration:

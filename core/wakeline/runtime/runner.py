@@ -52,6 +52,7 @@ from wakeline.runtime.environments import Environments
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.run import Run
 from wakeline.runtime.turn import AsyncTurn
+from wakeline.sessions.activity import TurnStarted
 from wakeline.store import processes, runs, sessions
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import TurnCommit
@@ -144,7 +145,8 @@ class Runner:
                 async def run_turn(run: Run) -> Any:
                     batch = await self._store.execute(sessions.admit(run.fence, session_id, agent.max_entries, agent.policy))
                     turn = AsyncTurn(run, namespace, batch)
-                    run.turn = turn
+                    run.turn, run.activities.followed = turn, batch.followed
+                    run.activities.tell(run.claim.process_id, TurnStarted(attempt=run.claim.attempt, entries=[entry.n for entry in batch.entries]))
                     run.probe.reach(Phase.admitted, run.claim.process_id)
                     if not batch.entries:
                         # What it was started for is undeliverable since: nothing to read, nothing to say.

@@ -6,20 +6,21 @@ Invariant: an answer is the outcome of the turn that took the entry, never of an
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline import arguments
-from wakeline.errors import InvalidArguments, InvalidId, RedriveRefused, SessionNotFound, WaitFailed, WaitTimeout
+from wakeline.errors import InvalidArguments, InvalidId, InvalidPayload, RedriveRefused, SessionNotFound, WaitFailed, WaitTimeout
 from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
 from wakeline.runtime.reports import SessionReport, explain_session, report_of
 from wakeline.sessions.life import InboxEntry, explain
-from wakeline.store import entries, processes, sessions
+from wakeline.store import entries, feed, processes, sessions
 from wakeline.store.calls import Change, Program
 from wakeline.store.entries import InboxView
+from wakeline.store.feed import FeedPage, SessionNode
 from wakeline.store.keys import queue_name
 from wakeline.store.processes import SessionAddress
 from wakeline.store.sessions import Deleted, SessionView
@@ -37,6 +38,10 @@ class Message:
     role: str
     content: Any
     at_ms: int
+    id: str | None = None
+    """Of a message that was appended with one: the same id again is the same message."""
+    transient: bool = False
+    """Not part of what a reader of the conversation sees."""
 
 
 def address_of(session: str, namespace: str, queue: str | None = None) -> SessionAddress:
@@ -104,6 +109,26 @@ class SessionVerbs:
             yield Change(view.head.get("turn", "none"), 0, min(left, pause))
             pause = min(pause * 2, LAST_LOOK_MS)
 
+    def follow(self, session: str, cursor: str | None) -> Program[FeedPage]:
+        """What changed after a cursor, once something did; from now on without one."""
+        pause = FIRST_LOOK_MS
+        while True:
+            page: FeedPage = yield feed.follow(session, cursor)
+            if page.items or page.over or cursor is None:
+                return page
+            yield Change(session, page.reached, pause, "feed")
+            pause = min(pause * 2, LAST_LOOK_MS)
+
+    def append(self, session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:
+        """Append messages to the history; the revision now."""
+        revision: int = yield feed.append(session, [as_stored(one) for one in messages], ancestor=ancestor)
+        return revision
+
+    def graph(self, session: str) -> Program[SessionNode]:
+        """Where it stands among others."""
+        node: SessionNode = yield feed.graph(session)
+        return node
+
     def view(self, session: str, *, after: int = 0, count: int = 100, entries: int = 50) -> Program[SessionView]:
         """Head, state, history and inbox of one moment; raises `SessionNotFound`."""
         view: SessionView = yield sessions.read(session, after=after, count=count, entries=entries)
@@ -115,7 +140,7 @@ class SessionVerbs:
         check_positive("after", after, least=0)
         view = yield sessions.read(session, after=after, count=count, entries=0, frame=frame)
         bodies = [(n, cast("dict[str, Any]", from_json(text)), at) for n, text, at in view.history]
-        return [Message(n, body["role"], body.get("content"), at) for n, body, at in bodies]
+        return [Message(n, body["role"], body.get("content"), at, body.get("id"), body.get("transient") is True) for n, body, at in bodies]
 
     def state(self, session: str) -> Program[dict[str, Any]]:
         """The agent's state as of the latest committed turn."""
@@ -222,6 +247,17 @@ def check_positive(what: str, given: Any, *, least: int = 1) -> None:
     """Raises `InvalidArguments` for what is no number from ``least`` up."""
     if not isinstance(given, int) or isinstance(given, bool) or given < least:
         raise InvalidArguments(name=what, reason=f"it is {given!r}, it has to be {least} or more")
+
+
+def as_stored(message: Any) -> tuple[str, str | None]:
+    """A message of a history as it is stored, and its id if it has one; raises `InvalidPayload`, `PayloadTooLarge`."""
+    data: Any = arguments.dump(message, what="the message")
+    if not isinstance(data, dict) or not isinstance(cast("Any", data).get("role"), str):
+        raise InvalidPayload(what="The message", reason="it has to be an object with a role, and with content")
+    kept = cast("dict[str, Any]", data)
+    text = to_json(kept)
+    check_size("the message", text, MAX_PAYLOAD)
+    return text, check_key(kept["id"], "message id") if "id" in kept else None
 
 
 def input_body(text: Any) -> tuple[Any, str]:

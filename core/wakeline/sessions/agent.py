@@ -6,11 +6,11 @@ Invariant: the agent's name is the kind of its sessions and the first part of th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, get_args
 
-from wakeline.arguments import check_body
+from wakeline.arguments import check_body, dump
 from wakeline.errors import BodyInvalid
 from wakeline.names import check_agent, check_queue
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, AdmissionPolicy, Arrival, EntryKind
@@ -37,12 +37,14 @@ class Agent:
         debounce_max: timedelta | float | str | None = None,
         on_failure: str = "settle",
         max_attempts: int = 5,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = check_agent(name if name is not None else function.__name__)
         check_body(self.name, function)
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)
         self.queue = check_queue(queue) if queue is not None else None
+        self.context: dict[str, Any] = dump(dict(context or {}), dict[str, Any], f"the context of {self.name}")
         self._check_number("max_entries", max_entries, MOST_ENTRIES)
         self._check_number("max_attempts", max_attempts, MOST_ATTEMPTS)
         self._check_choice("on_arrival", on_arrival, get_args(Arrival))

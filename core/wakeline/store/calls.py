@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 T = TypeVar("T")
 Reply = Any
@@ -35,11 +35,15 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Wait until the process has an event after ``sequence``, at most ``ms``; a hint, so the program re-reads either way."""
+    """Wait until the process has an event after ``sequence``, at most ``ms``; a hint, so the program re-reads either way.
+
+    ``of``: whose entries: ``events`` of a process, or the ``feed`` of a session.
+    """
 
     process_id: str
     sequence: int
     ms: int
+    of: Literal["events", "feed"] = "events"
 
 
 Step = Call[Any] | Pause | Change

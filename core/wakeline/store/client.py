@@ -181,7 +181,7 @@ class SyncStore:
                 failure = error
 
     def _await_change(self, step: Change) -> None:
-        stream = f"{self.address.prefix}events:{step.process_id}"
+        stream = f"{self.address.prefix}{step.of}:{step.process_id}"
         if not self._blocking.acquire(blocking=False):
             time.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
             return

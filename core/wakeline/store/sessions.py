@@ -147,6 +147,8 @@ class Batch:
     entries: tuple[Entry, ...]
     frame: str | None = None
     follow_ons: int = 0
+    followed: bool = False
+    """Whether somebody follows the session."""
 
 
 def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPolicy | None = None) -> Call[Batch]:
@@ -156,7 +158,7 @@ def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPoli
         if reply[0] != "batch":
             refuse(fence.process_id, reply)
         entries = tuple(Entry(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[3])
-        return Batch(reply[1], reply[2] or None, entries, reply[4] or None, int(reply[5]))
+        return Batch(reply[1], reply[2] or None, entries, reply[4] or None, int(reply[5]), reply[6] == "1")
 
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "sid": session_id, "max": max_entries}
     return Call("turn_admit", args | ({"policy": policy.wire()} if policy else {}), decode)

@@ -33,7 +33,7 @@ CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
       errors.SubscriptionChanged), 5),
     ((errors.RedisUnavailable, errors.TlsFailed), 69),
     ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
-    ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch), 2),
+    ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch, errors.ForeignCursor), 2),
 )
 """What is not here is 1: the work was asked for correctly and did not succeed."""
 

@@ -11,14 +11,14 @@ from wakeline.causality import start_invocation
 from wakeline.engines.registry import Registry
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.execution.facts import Identity, Lineage, Services, host_identity, identity_of
+from wakeline.runtime.execution.insession import InSession
 from wakeline.runtime.execution.recording import Recording
-from wakeline.runtime.execution.tools import Tools
 from wakeline.runtime.execution.triggers import Triggering
 from wakeline.runtime.execution.waits import Waits
 from wakeline.runtime.run import Run
 
 
-class ExecutionContext(Tools, Triggering, Waits, Recording):
+class ExecutionContext(InSession, Triggering, Waits, Recording):
     """What running work can see and do: ``ctx.execution``. docs/reference-map.md has a row for every member."""
 
     @classmethod

@@ -26,6 +26,7 @@ from wakeline.errors import ProcessExecutionUnavailable
 from wakeline.names import EPHEMERAL_AGENT
 from wakeline.phases import PhaseProbe, named_phase
 from wakeline.processes.registration import Registration
+from wakeline.runtime.activity import TurnEventSender
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
 from wakeline.runtime.run import Run
@@ -92,6 +93,7 @@ class Services:
     started: StartedProcesses = field(default_factory=StartedProcesses)
     dispatch: ToolDispatch = field(default_factory=lambda: ToolDispatch.of(Registry()))
     phase_probe: PhaseProbe | None = None
+    turn_event_sender: TurnEventSender | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if verb == 'blocked' then
   call('HDEL', head, 'blk')
   call('HSET', head, 'half', '1', 'hw', n)
   call('HSET', bodies, n .. ':s', 'delivered')
+  tell_entry(a.sid, n, 'delivered')
   call('HDEL', bodies, n .. ':e')
   call('ZREM', ns .. 'idx:undeliverable', a.sid .. '#' .. n)
   ring_session(a.sid)
@@ -33,5 +34,6 @@ if verb == 'settled' then return { 'refused', state } end
 local body = call('HGET', bodies, n)
 local heir = deliver(a.sid, string.match(body, '^{"kind":"(%a+)"'), body)
 call('HSET', bodies, n .. ':s', 'superseded ' .. heir .. ' ' .. int(now))
+tell_entry(a.sid, n, 'superseded ' .. heir)
 call('ZREM', ns .. 'idx:undeliverable', a.sid .. '#' .. n)
 return { 'redriven', heir }

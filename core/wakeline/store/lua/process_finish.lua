@@ -27,12 +27,7 @@ if t then
 end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
 if t then
-  local rev = int(call('HINCRBY', ns .. 'sess:' .. p.sid, 'rev', 1))
-  if t.state then call('SET', ns .. 'state:' .. p.sid, t.state) end
-  local frame = call('HGET', ns .. 'sess:' .. p.sid, 'fr')
-  for _, message in ipairs(t.history or {}) do
-    call('XADD', ns .. 'hist:' .. p.sid, int(call('HINCRBY', ns .. 'sess:' .. p.sid, 'hn', 1)) .. '-0', 'm', message, 'rev', rev, 'at', int(now), 'f', frame or '')
-  end
+  commit(p.sid, nil, t.history or {}, call('HGET', ns .. 'sess:' .. p.sid, 'fr'), t.state, a.pid)
   if t.frame then
     call('HSETNX', ns .. 'frames:' .. p.sid, t.frame, int(now))
     call('HSET', ns .. 'sess:' .. p.sid, 'fr', t.frame)

@@ -19,6 +19,7 @@ end
 call('HDEL', head, 'q', 'salt', 'rev', 'ca', 'turn', 'tn', 'hn', 'fr', 'fo', 'blk', 'half', 'hw', 'ic', 'df', 'dl')
 call('ZREM', ns .. 'idx:sessions', a.sid)
 call('ZREM', ns .. 'timers', 'w:' .. a.sid)
-call('UNLINK', ns .. 'state:' .. a.sid, ns .. 'hist:' .. a.sid)
+call('UNLINK', ns .. 'state:' .. a.sid, ns .. 'hist:' .. a.sid, ns .. 'born:' .. a.sid, ns .. 'mids:' .. a.sid)
 local orphaned, preserved = clear_session(a.sid)
+tell(a.sid, 'deleted')
 return { 'deleted', int(now), orphaned, preserved }

@@ -7,7 +7,7 @@
 local sid = a.session.sid
 local from = a.fence and load(a.fence.pid)
 if from and not holds(from, a.fence) then return { 'lost' } end
-local open, deleted = open_session(a.session)
+local open, deleted = open_session(a.session, from and from.sid)
 if not open then return { 'gone', sid, deleted } end
 if not a.body then return { 'created' } end
 local function recorded(n)

@@ -35,4 +35,4 @@ local entries = {}
 for n in string.gmatch(batch, '%d+') do
   entries[#entries + 1] = { n, call('HGET', bodies, n) or '', call('HGET', bodies, n .. ':c') or '0' }
 end
-return { 'batch', s.rev, call('GET', ns .. 'state:' .. a.sid) or '', entries, s.fr or '', s.fo or '0' }
+return { 'batch', s.rev, call('GET', ns .. 'state:' .. a.sid) or '', entries, s.fr or '', s.fo or '0', call('EXISTS', ns .. 'followed:' .. a.sid) == 1 and '1' or '0' }

@@ -24,6 +24,19 @@ local function admits(policy, kind) return not policy.k or kind == 'follow_on' o
 
 local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
 
+-- Whoever follows a session is told in order what changes there. Nobody follows most sessions, and of these nothing is written.
+local FEED, FEED_TTL = 1000, 600000
+local followed = {}
+local function tell(sid, what, ...)
+  if followed[sid] == nil then followed[sid] = call('EXISTS', ns .. 'followed:' .. sid) == 1 end
+  if not followed[sid] then return end
+  local n = int(call('HINCRBY', ns .. 'sess:' .. sid, 'fd', 1))
+  call('XADD', ns .. 'feed:' .. sid, 'MAXLEN', FEED, n .. '-0', 'at', int(now), 'w', what, ...)
+  call('PEXPIRE', ns .. 'feed:' .. sid, FEED_TTL)
+end
+
+local function tell_entry(sid, n, state) tell(sid, 'entry', 'n', n, 's', state) end
+
 local function verb_of(state) return string.match(state, '^%a*') end
 
 -- From here on a later wake of this key is an entry of its own.
@@ -47,6 +60,7 @@ local function conclude(sid, n, state, resolution)
   local bodies = ns .. 'wakes:' .. sid
   call('XDEL', ns .. 'inbox:' .. sid, n .. '-0')
   call('HSET', bodies, n .. ':s', state)
+  tell_entry(sid, n, state)
   stop_coalescing(bodies, n)
   local verb = verb_of(state)
   if verb == 'undeliverable' or verb == 'failed' then call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n) end
@@ -87,12 +101,16 @@ local function ring_session(sid)
 end
 
 -- Creates the session on its first use; entries that were addressed to it before get their turn now. False: deleted, for ever.
-local function open_session(s)
+local function open_session(s, parent)
   local key = ns .. 'sess:' .. s.sid
   local known = fields(key, 'ag', 'gone')
   if known.gone then return false, known.gone end
   if known.ag then return true end
   call('HSET', key, 'ag', s.agent, 'q', s.queue, 'salt', s.salt, 'rev', '0', 'ca', int(now))
+  if parent and parent ~= s.sid then
+    call('HSET', key, 'pa', parent)
+    call('SADD', ns .. 'born:' .. parent, s.sid)
+  end
   call('ZADD', ns .. 'idx:sessions', int(now), s.sid)
   call('ZREM', ns .. 'timers', 'w:' .. s.sid)
   ring_session(s.sid)
@@ -139,6 +157,7 @@ local function deliver(sid, kind, body, same)
   local pending = same and call('HGET', bodies, 'co:' .. same)
   if pending then
     swallow(bodies, pending, body)
+    tell_entry(sid, pending, 'delivered')
     arrived(sid, s)
     return pending
   end
@@ -151,6 +170,7 @@ local function deliver(sid, kind, body, same)
   end
   call('XADD', ns .. 'inbox:' .. sid, n .. '-0', 'k', kind)
   call('HSET', bodies, n .. ':s', 'delivered')
+  tell_entry(sid, n, 'delivered')
   if same then call('HSET', bodies, 'co:' .. same, n, n .. ':co', same) end
   call('ZADD', ns .. 'idx:sessions', int(now), sid)
   if s.ag then arrived(sid, s) else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), 'w:' .. sid) end
@@ -166,6 +186,7 @@ end
 local function admit(sid, n, pid)
   local bodies = ns .. 'wakes:' .. sid
   call('HSET', bodies, n .. ':s', 'admitted ' .. pid .. ' ' .. int(now))
+  tell_entry(sid, n, 'admitted ' .. pid)
   stop_coalescing(bodies, n)
 end
 
@@ -179,6 +200,7 @@ end
 -- An entry goes back to its place, for a later turn.
 local function give_entries_back(sid, batch)
   for _, n in ipairs(batch) do call('HSET', ns .. 'wakes:' .. sid, n .. ':s', 'delivered') end
+  for _, n in ipairs(batch) do tell_entry(sid, n, 'delivered') end
 end
 
 -- Every terminal event of a turn, whoever writes it, settles its entries and frees the session or starts its next turn (race 7).
@@ -206,6 +228,7 @@ local function settle_turn(pid, sid, status, output)
       if poisoned and #output <= 4096 then call('HSET', bodies, n .. ':e', output) end
       if poisoned and policy_of(s.ag).f == 'b' then
         call('HSET', bodies, n .. ':s', 'blocked' .. rest)
+        tell_entry(sid, n, 'blocked' .. rest)
         call('HSET', head, 'blk', n)
         call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
       else
@@ -215,4 +238,24 @@ local function settle_turn(pid, sid, status, output)
     if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then call('HDEL', head, 'half', 'hw') end
   end
   ring_session(sid)
+end
+
+-- Moves a session's history on: compared with the head that its writer read (absent: whatever it is), or nothing. Returns the new revision, or nil and the head.
+local function commit(sid, read, messages, frame, state, by)
+  local head = ns .. 'sess:' .. sid
+  local rev = call('HGET', head, 'rev')
+  if read and rev ~= read then return nil, rev end
+  rev = int(call('HINCRBY', head, 'rev', 1))
+  if state then call('SET', ns .. 'state:' .. sid, state) end
+  local last = '0'
+  for _, message in ipairs(messages) do
+    last = int(call('HINCRBY', head, 'hn', 1))
+    if type(message) == 'table' then
+      if message.id then call('HSET', ns .. 'mids:' .. sid, message.id, last) end
+      message = message.m
+    end
+    call('XADD', ns .. 'hist:' .. sid, last .. '-0', 'm', message, 'rev', rev, 'at', int(now), 'f', frame or '')
+  end
+  tell(sid, 'commit', 'rev', rev, 'by', by or '', 'c', #messages, 'l', last)
+  return rev
 end

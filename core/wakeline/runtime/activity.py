@@ -1,0 +1,79 @@
+"""Turn activity on its way to whoever follows the session.
+
+Invariant: telemetry never fails work and never waits for it: what cannot be sent at once, or at all, is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+
+from wakeline.errors import WakelineError
+from wakeline.sessions.activity import ActivityEvent
+from wakeline.store import feed
+from wakeline.store.client import AsyncStore
+
+MOST_ON_THE_WAY = 64
+log = logging.getLogger("wakeline.activity")
+TurnEventSender = Callable[[str, str, ActivityEvent], Awaitable[None]]
+"""Takes the id of an activity, its correlation id and the event."""
+
+
+class ActivityOutlet:
+    """Sends what a run says of itself, some at a time."""
+
+    def __init__(self, send: TurnEventSender) -> None:
+        self._send = send
+        self._under_way: set[asyncio.Task[None]] = set()
+        self.dropped = 0
+        """How many were not sent."""
+
+    def tell(self, correlation_id: str, event: ActivityEvent) -> None:
+        """Sends one, or drops it where too many are on their way."""
+        if len(self._under_way) >= MOST_ON_THE_WAY:
+            self.dropped += 1
+            return
+        task = asyncio.get_running_loop().create_task(self._sent(str(uuid.uuid4()), correlation_id, event))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _sent(self, own_id: str, correlation_id: str, event: ActivityEvent) -> None:
+        try:
+            await self._send(own_id, correlation_id, event)
+        except WakelineError as error:
+            self.dropped += 1
+            log.debug("an activity was dropped: %s", error)
+        except Exception:
+            self.dropped += 1
+            log.exception("a sender of activities failed; the work goes on")
+
+
+class Activities:
+    """What one run says of itself, to whoever follows its session or to a sender of a context's own."""
+
+    def __init__(self, store: AsyncStore, session_id: str | None) -> None:
+        self.sender: TurnEventSender | None = to_session(store, session_id) if session_id is not None else None
+        """Into the feed of the session whose turn this is."""
+        self.followed = False
+        """Whether somebody followed when the turn was admitted: only then it says by itself what it does."""
+        self._outlets: dict[TurnEventSender, ActivityOutlet] = {}
+
+    def outlet_to(self, sender: TurnEventSender) -> ActivityOutlet:
+        """The outlet of a sender; one each, so that each is bounded by itself."""
+        return self._outlets.setdefault(sender, ActivityOutlet(sender))
+
+    def tell(self, correlation_id: str, event: ActivityEvent) -> None:
+        """Says what the run does by itself, where somebody follows."""
+        if self.followed and self.sender is not None:
+            self.outlet_to(self.sender).tell(correlation_id, event)
+
+
+def to_session(store: AsyncStore, session_id: str) -> TurnEventSender:
+    """A sender into the feed of a session; nothing is written where nobody follows it."""
+
+    async def send(own_id: str, correlation_id: str, event: ActivityEvent) -> None:
+        await store.execute(feed.tell(session_id, own_id, correlation_id, event.model_dump_json(exclude_defaults=False)))
+
+    return send

@@ -1,0 +1,97 @@
+"""Calls that follow a session, tell what its turns do, append to its history, and say where it stands among others.
+
+Invariant: nothing is written for a session that nobody follows; who reads and is behind is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wakeline.errors import ForeignCursor, SessionNotFound, StaleBranch
+from wakeline.sessions.feed import FeedItem, cursor_of, parse_cursor, read_feed
+from wakeline.store.calls import Call, Reply, flat
+from wakeline.store.replies import refuse
+
+FOLLOWED_MS = 60_000
+"""How long a session counts as followed after a look."""
+AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Items, where to go on, the last number as a wait for more needs it, and whether nothing follows."""
+
+    items: tuple[FeedItem, ...]
+    cursor: str
+    reached: int
+    over: bool
+
+
+def follow(session_id: str, cursor: str | None) -> Call[FeedPage]:
+    """What changed after a cursor (None: nothing, from now on). Raises `SessionNotFound`, `ForeignCursor`."""
+    mark, after = parse_cursor(cursor) if cursor is not None else (None, None)
+
+    def decode(reply: Reply) -> FeedPage:
+        if reply[0] == "not_found":
+            raise SessionNotFound(session_id=session_id)
+        if reply[0] == "foreign":
+            raise ForeignCursor(cursor=str(cursor))
+        rows = [(int(str(row[0]).split("-")[0]), flat(row[1])) for row in reply[2]]
+        whole = len(rows) < AT_ONCE
+        items, reached = read_feed(reply[0], after, int(reply[1]), rows, whole=whole)
+        return FeedPage(tuple(items), cursor_of(reply[0], reached), reached, reply[3] == "1" and whole)
+
+    args = {"sid": session_id, "after": after, "mark": mark, "count": AT_ONCE, "ttl_ms": FOLLOWED_MS}
+    return Call("session_follow", args, decode)
+
+
+def tell(session_id: str, activity_id: str, correlation_id: str, event: str) -> Call[None]:
+    """Tell whoever follows the session what its turn is doing; ``event`` is JSON."""
+    return Call("session_tell", {"sid": session_id, "id": activity_id, "correlation": correlation_id, "event": event}, lambda _: None)
+
+
+def append(session_id: str, messages: Sequence[tuple[str, str | None]], *, ancestor: int | None = None) -> Call[int]:
+    """Append messages (JSON, with an id or none) to the history; one whose id is known is there already. The revision now.
+
+    Raises `StaleBranch`, `SessionNotFound`, `SessionDeleted`.
+    """
+
+    def decode(reply: Reply) -> int:
+        if reply[0] == "appended":
+            return int(reply[1])
+        if reply[0] == "stale":
+            raise StaleBranch(session_id=session_id, ancestor=ancestor or 0, found=int(reply[1]))
+        if reply[0] == "not_found":
+            raise SessionNotFound(session_id=session_id)
+        refuse(session_id, reply)
+
+    args = {
+        "sid": session_id, "ancestor": str(ancestor) if ancestor is not None else None,
+        "messages": [{"m": text} | ({"id": own} if own else {}) for text, own in messages],
+    }  # fmt: skip
+    return Call("session_append", args, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionNode:
+    """A session among others: whose turn first wrote to it, up to 256 sessions that its own turns were the first to write to, its frames with the ms
+    at which each was opened, and its head revision."""
+
+    session_id: str
+    parent: str | None
+    children: tuple[str, ...]
+    frames: dict[str, int]
+    revision: int
+
+
+def graph(session_id: str) -> Call[SessionNode]:
+    """Where a session stands. Raises `SessionNotFound`."""
+
+    def decode(reply: Reply) -> SessionNode:
+        if reply[0] == "not_found":
+            raise SessionNotFound(session_id=session_id)
+        frames = {name: int(at) for name, at in flat(reply[2]).items()}
+        return SessionNode(session_id, reply[0] or None, tuple(sorted(reply[1])), frames, int(reply[3]))
+
+    return Call("session_graph", {"sid": session_id}, decode)

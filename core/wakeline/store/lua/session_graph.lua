@@ -1,0 +1,8 @@
+-- Purpose: where a session stands among others: whose turn first wrote to it, and whom its turns first wrote to.
+-- Include: base
+-- ARGV: sid
+-- Reply: {parent or '', children [sid]*, frames {name, at}*, revision} | {'not_found'}
+-- Atomic because a session and its frames must be of one moment.
+local s = fields(ns .. 'sess:' .. a.sid, 'ag', 'pa', 'rev', 'gone')
+if not s.ag or s.gone then return { 'not_found' } end
+return { s.pa or '', call('SRANDMEMBER', ns .. 'born:' .. a.sid, BOUND), call('HGETALL', ns .. 'frames:' .. a.sid), s.rev or '0' }

@@ -1,0 +1,191 @@
+"""The session through the execution context: history, graph, activity, and what the host gives its work."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx
+from wakeline.errors import BodyInvalid, CompletionsUnavailable, DuplicateName, InvalidPayload, StaleBranch
+from wakeline.sessions.activity import Progress, ToolCallCompleted, ToolCallStarted, TurnStarted
+from wakeline.sessions.feed import Committed, EntryChanged, SessionGone, TurnActivity
+from wakeline.tools.completions import Completion, CompletionRequest, ToolCompletions, UnavailableCompletions
+
+from tests.scenario.conftest import until
+
+
+def test_the_projection_is_the_conversation_without_what_is_transient(app: App) -> None:
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> list[Any]:
+        view = turn.execution.chronological_projection
+        first = await view.read(limit=1)
+        rest = await view.read(after=first[0].n) if first else []
+        return [message.content for message in [*first, *rest] if message.role == "note"]
+
+    session = app.session("clerk", "one")
+    session.create()
+    session.append([{"role": "note", "content": "a", "id": "m1"}, {"role": "note", "content": "thinking", "transient": True}])
+    session.append([{"role": "note", "content": "again", "id": "m1"}, {"role": "note", "content": "b"}])
+    assert session.ask("what was said?", timeout=10) == ["a", "b"]
+    assert [message.transient for message in session.history() if message.role == "note"] == [False, True, False]
+
+
+def test_a_process_without_a_session_has_an_empty_history_and_nobody_to_tell(app: App) -> None:
+    @app.engine
+    async def alone(ctx: AsyncCtx) -> list[Any]:
+        await ctx.execution.emit_turn_activity("x", Progress(text="hello"))
+        return [len(await ctx.execution.chronological_projection.read()), ctx.execution.turn_event_tx is None, dict(ctx.execution.turn_context)]
+
+    assert app.start(alone).result(timeout=10) == [0, True, {}]
+
+
+def test_history_is_appended_once_to_the_head_that_was_read(app: App) -> None:
+    runs: list[int] = []
+
+    @app.engine
+    async def writes(ctx: AsyncCtx, session: str) -> list[Any]:
+        runs.append(1)
+        graph = ctx.execution.session_graph_service
+        node = await graph.node(session)
+        first = await graph.append_history([{"role": "note", "content": "a"}], ancestor=node.revision, session_id=session)
+        try:
+            await graph.append_history([{"role": "note", "content": "b"}], ancestor=node.revision, session_id=session)
+        except StaleBranch as stale:
+            found = stale.fields["found"]
+        await ctx.sleep("40ms")
+        return [node.revision, first, found]
+
+    session = app.session("clerk", "one")
+    session.create()
+    assert app.start(writes, session.id).result(timeout=10) == [0, 1, 1]
+    assert len(runs) == 2
+    assert [message.content for message in session.history()] == ["a"]
+
+
+def test_a_session_knows_whose_turn_first_wrote_to_it(app: App) -> None:
+    @app.agent("helper")
+    async def helper(turn: AsyncTurn) -> str:
+        return "done"
+
+    @app.agent("lead")
+    async def lead(turn: AsyncTurn) -> str:
+        return str(await turn.ask(app.session("helper", "h1"), "please"))
+
+    assert app.session("lead", "one").ask("go", timeout=10) == "done"
+    assert app.session("helper", "h1").graph().parent == "lead/one"
+    assert app.session("lead", "one").graph().children == ("helper/h1",)
+
+
+def test_whoever_follows_a_session_sees_what_its_turn_does(app: App) -> None:
+    @app.tool
+    def look_up() -> int:
+        return 7
+
+    @app.agent("clerk", context={"tone": "kind"})
+    async def clerk(turn: AsyncTurn) -> str:
+        await turn.execution.emit_turn_activity("plan", Progress(text="looking", data=turn.execution.turn_context["tone"]))
+        return str(await turn.call(look_up))
+
+    session = app.session("clerk", "one")
+    session.create()
+    items: list[Any] = []
+    follower = session.follow()
+
+    def follow() -> None:
+        items.extend(follower)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    session.send("hello")
+    until(lambda: any(isinstance(item, Committed) for item in items) and sum(isinstance(item, TurnActivity) for item in items) == 4)
+    session.delete()
+    thread.join(10)
+    changes = [(item.entry, item.state) for item in items if isinstance(item, EntryChanged)]
+    assert changes == [(1, "delivered"), (1, "admitted"), (1, "settled")]
+    said = {type(item.event): item for item in items if isinstance(item, TurnActivity)}
+    assert said[TurnStarted].event == TurnStarted(attempt=1, entries=[1])
+    assert said[Progress].event == Progress(text="looking", data="kind")
+    assert said[ToolCallStarted].correlation_id == said[ToolCallCompleted].correlation_id
+    assert [item for item in items if isinstance(item, Committed)][0].messages == range(1, 3)
+    assert isinstance(items[-1], SessionGone)
+
+
+def test_a_sender_of_its_own_hears_a_context_and_its_failure_harms_nobody(app: App) -> None:
+    heard: list[Any] = []
+
+    @app.engine
+    async def tells(ctx: AsyncCtx) -> str:
+        async def hear(own_id: str, correlation: str, event: Any) -> None:
+            heard.append((correlation, event))
+            raise RuntimeError("the ear is deaf")
+
+        mine = ctx.execution.with_turn_event_sender(hear)
+        for number in range(100):
+            await mine.emit_turn_activity("n", Progress(data=number))
+        await ctx.step("pause", lambda: None)
+        return "unharmed"
+
+    assert app.start(tells).result(timeout=10) == "unharmed"
+    assert [event.data for _, event in heard] == list(range(64))
+
+
+class Terminal:
+    """What code that knows terminals is given."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+
+def test_an_extension_is_found_by_its_type_and_by_no_other(app: App) -> None:
+    app.extend(Terminal(80))
+    with pytest.raises(DuplicateName):
+        app.extend(Terminal(132))
+
+    @app.engine
+    async def draws(ctx: AsyncCtx) -> list[Any]:
+        terminal = ctx.execution.protocol_extension(Terminal)
+        return [terminal.width if terminal else None, ctx.execution.protocol_extension(int)]
+
+    assert app.start(draws).result(timeout=10) == [80, None]
+
+
+def test_a_completion_is_asked_of_a_tool_once_or_refused_with_the_reason(app: App) -> None:
+    asked: list[str] = []
+
+    @app.tool
+    def model(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(request["prompt"])
+        return {"text": request["prompt"].upper(), "usage": {"tokens": 1}}
+
+    @app.engine
+    def asks(ctx: Ctx) -> list[Any]:
+        answer: Completion = ctx.execution.complete(CompletionRequest(prompt="hello"))
+        ctx.sleep("40ms")
+        return [answer.text, answer.usage]
+
+    @app.engine
+    async def cannot(ctx: AsyncCtx) -> str:
+        try:
+            await ctx.execution.complete("hello")
+        except CompletionsUnavailable as error:
+            return str(error)
+        return "it could"
+
+    assert app.start(cannot).result(timeout=10).startswith("No completion can be asked for: the app has no completion client.")
+    app.use_completions(ToolCompletions("model"))
+    assert app.start(asks).result(timeout=10) == ["HELLO", {"tokens": 1}]
+    assert asked == ["hello"]
+    app.use_completions(UnavailableCompletions("it is Sunday"))
+    assert "it is Sunday" in app.start(cannot).result(timeout=10)
+
+
+def test_what_is_no_message_and_no_plain_context_is_refused(app: App) -> None:
+    session = app.session("clerk", "one")
+    session.create()
+    for wrong in ("hello", {"content": "no role"}, {"role": 7}):
+        with pytest.raises(InvalidPayload):
+            session.append([wrong])
+    assert session.history() == []
+    with pytest.raises((BodyInvalid, InvalidPayload)):
+        app.agent("odd", context={"live": object()})(lambda turn: None)

@@ -1,0 +1,69 @@
+"""The command that follows a session.
+
+Invariant: one line an item, flushed at once; with --json one object a line, whose cursor is where to go on after it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+from wakeline.names import split_session_id
+from wakeline.sessions.feed import Committed, EntryChanged, FeedItem, Gap, SessionGone, TurnActivity
+
+from wakeline_workers.cli.root import Console, command, option
+
+
+@command("follow")
+@click.argument("session", metavar="AGENT/KEY")
+@option("--after", metavar="CURSOR", help="Go on behind this cursor instead of from now on.")
+@option("--most", type=click.IntRange(1), help="End after so many items.")
+@click.pass_obj
+def follow(console: Console, session: str, after: str | None, most: int | None) -> None:
+    """Print what changes in a session.
+
+    Entries, commits and what its turns do, until the session is deleted. A gap says that something was missed.
+    """
+    for number, item in enumerate(console.app.session(*split_session_id(session)).follow(after), 1):
+        console.answer(data_of(item), line_of(item))
+        if number == most:
+            return
+
+
+def data_of(item: FeedItem) -> dict[str, Any]:
+    """An item as JSON."""
+    data: dict[str, Any] = {"item": _kind(item)}
+    match item:
+        case Committed():
+            return data | {
+                "cursor": item.cursor, "at_ms": item.at_ms, "revision": item.revision, "turn": item.turn, "messages": list(item.messages),
+            }  # fmt: skip
+        case TurnActivity():
+            return data | {
+                "cursor": item.cursor, "at_ms": item.at_ms, "id": item.id, "correlation_id": item.correlation_id, "event": item.event.model_dump(mode="json"),
+            }  # fmt: skip
+        case _:
+            return data | asdict(item)
+
+
+def _kind(item: FeedItem) -> str:
+    return {EntryChanged: "entry", Committed: "commit", TurnActivity: "activity", Gap: "gap", SessionGone: "deleted"}[type(item)]
+
+
+def line_of(item: FeedItem) -> str:
+    """An item for people."""
+    match item:
+        case EntryChanged():
+            what = f"entry {item.entry} {item.state} {item.reason or item.turn or ''}"
+        case Committed():
+            what = f"commit {item.revision} with {len(item.messages)} messages {item.turn or ''}"
+        case TurnActivity():
+            what = f"{item.event.type} {json.dumps(item.event.model_dump(mode='json', exclude={'type'}), ensure_ascii=False)} {item.correlation_id}"
+        case Gap():
+            return "gap: something was missed"
+        case SessionGone():
+            what = "deleted"
+    return f"{datetime.fromtimestamp(item.at_ms / 1000).strftime('%H:%M:%S.%f')[:-3]}  {what}".rstrip()
