@@ -166,7 +166,7 @@ def _run(left: Left, i: int, run: Worker, seen: Seen) -> Iterator[Step]:
     if run.doing == "admit":
 
         def admitted(reply: Any) -> Worker:
-            assert len(reply) == 6, "a batch is that of a session that is there"
+            assert len(reply) == 7, "a batch is that of a session that is there"
             return replace(run, doing="end", batch=tuple(int(row[0]) for row in reply[3]))
 
         yield Step(f"{who} admits", sessions.admit(run.fence, BOT, 256), then(admitted))

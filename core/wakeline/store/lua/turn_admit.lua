@@ -1,7 +1,7 @@
 -- Purpose: fix the batch of a turn at its first claim: pending entries in order, up to max. A later run of the same turn gets the same batch.
 -- Include: base doorbell process slots sessions
 -- ARGV: pid, fence, sid, max, policy? (the agent's, JSON; '' = the defaults; absent = as known)
--- Reply: {'batch', rev, state JSON or '', [n, body, swallowed]*, frame or '', follow-on turns so far} | {'lost'}
+-- Reply: {'batch', rev, state JSON or '', [n, body, swallowed]*, frame or '', follow-on turns so far, followed ('1'|'0')} | {'lost'}
 -- Atomic because an entry admitted to a turn must not coalesce with a later wake.
 local p = load(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end

@@ -186,8 +186,8 @@ end
 local function admit(sid, n, pid)
   local bodies = ns .. 'wakes:' .. sid
   call('HSET', bodies, n .. ':s', 'admitted ' .. pid .. ' ' .. int(now))
-  tell_entry(sid, n, 'admitted ' .. pid)
   stop_coalescing(bodies, n)
+  tell_entry(sid, n, 'admitted ' .. pid)
 end
 
 local function batch_of(pid)
