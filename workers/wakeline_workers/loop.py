@@ -85,6 +85,7 @@ class WorkerLoop:
     def stop(self) -> None:
         """Stops taking; running work parks, ends or is handed back. Called on the loop."""
         self._stopping.set()
+        self._rung.set()
 
     def lose(self) -> None:
         """The fleet has reaped this owner: nothing of it may write any more, and it takes no more. Called on the loop."""
@@ -158,17 +159,15 @@ class WorkerLoop:
             self.stop()
 
     async def _until_something(self) -> None:
-        waiting = [asyncio.ensure_future(event.wait()) for event in (self._stopping, self._rung)]
-        await asyncio.wait(waiting, timeout=0.05 if self._burst else TICK_MS / 1000, return_when=asyncio.FIRST_COMPLETED)
-        for event in waiting:
-            event.cancel()
+        later = asyncio.get_running_loop().call_later(0.05 if self._burst else TICK_MS / 1000, self._rung.set)
+        await self._rung.wait()
+        later.cancel()
         self._rung.clear()
 
     async def _listen(self) -> None:
         # Until closed, not for ever: a client that swallows a cancellation in the middle of its blocking read must not hang the shutdown.
         while not self._closed:
-            for message in await self.store.hints(self.owner, TICK_MS):
-                self._heed(message)
+            await self.store.hints(self.owner, TICK_MS, self._heed)
 
     def _heed(self, message: str) -> None:
         verb, *rest = message.split(" ")

@@ -64,10 +64,10 @@ class Activities:
         """The outlet of a sender; one each, so that each is bounded by itself."""
         return self._outlets.setdefault(sender, ActivityOutlet(sender))
 
-    def tell(self, correlation_id: str, event: ActivityEvent) -> None:
-        """Says what the run does by itself, where somebody follows."""
+    def tell(self, correlation_id: str, event_of: Callable[[], ActivityEvent]) -> None:
+        """Says what the run does by itself, where somebody follows; else the event is not even made."""
         if self.followed and self.sender is not None:
-            self.outlet_to(self.sender).tell(correlation_id, event)
+            self.outlet_to(self.sender).tell(correlation_id, event_of())
 
 
 def to_session(store: AsyncStore, session_id: str) -> TurnEventSender:

@@ -104,7 +104,7 @@ class _Attempt:
             tell_trigger=partial(self._tell, idempotency_key),
         )
         correlation = f"tool:{idempotency_key}"
-        run.activities.tell(correlation, ToolCallStarted(tool=tool.name, attempt=self._attempt))
+        run.activities.tell(correlation, lambda: ToolCallStarted(tool=tool.name, attempt=self._attempt))
         mark = current_call.set(call)
         try:
             with outside_body():
@@ -114,12 +114,12 @@ class _Attempt:
         except Exception as error:
             await self._send_events()
             failure = self._failure(error)
-            run.activities.tell(correlation, ToolCallCompleted(tool=tool.name, attempt=self._attempt, failure=failure.failure_code))
+            run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt, failure=failure.failure_code))
             return await self._after(outcome_of(failure), failure)
         finally:
             current_call.reset(mark)
         await self._send_events()
-        run.activities.tell(correlation, ToolCallCompleted(tool=tool.name, attempt=self._attempt))
+        run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt))
         if isinstance(result, Pending):
             outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms}}
         else:

@@ -146,7 +146,7 @@ class Runner:
                     batch = await self._store.execute(sessions.admit(run.fence, session_id, agent.max_entries, agent.policy))
                     turn = AsyncTurn(run, namespace, batch)
                     run.turn, run.activities.followed = turn, batch.followed
-                    run.activities.tell(run.claim.process_id, TurnStarted(attempt=run.claim.attempt, entries=[entry.n for entry in batch.entries]))
+                    run.activities.tell(run.claim.process_id, lambda: TurnStarted(attempt=run.claim.attempt, entries=[e.n for e in batch.entries]))
                     run.probe.reach(Phase.admitted, run.claim.process_id)
                     if not batch.entries:
                         # What it was started for is undeliverable since: nothing to read, nothing to say.

@@ -321,14 +321,13 @@ class AsyncStore:
                 one.reply.set_result(reply)
 
     async def _pipeline(self, batch: list[_Queued], *, by_sha: bool) -> list[Any]:
-        pipeline: Any = self.client.pipeline(transaction=False)
+        commands: list[tuple[Any, ...]] = []
         for one in batch:
             script = scripts.load(one.call.script)
             self.sent.add(one.call.script)
-            command = ("EVALSHA", script.sha) if by_sha else ("EVAL", script.text)
-            pipeline.execute_command(*command, 1, *_argv(self.address, one.args))
+            commands.append((*(("EVALSHA", script.sha) if by_sha else ("EVAL", script.text)), 1, *_argv(self.address, one.args)))
         self.sent.add("round_trips")
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        replies = await self._replies(commands)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, rex.NoScriptError)]
         if unknown:
             again = await self._pipeline([batch[i] for i in unknown], by_sha=False)
@@ -338,6 +337,19 @@ class AsyncStore:
         if lost:
             raise lost[0]
         return replies
+
+    async def _replies(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        client: Any = self.client
+        if len(commands) == 1:
+            # A pipeline of one costs a third more than its command.
+            try:
+                return [await client.execute_command(*commands[0])]
+            except rex.ResponseError as refused:
+                return [refused]
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return list(await pipeline.execute(raise_on_error=False))
 
     async def run(self, program: Program[T]) -> T:
         """Drives a program to its end."""
@@ -358,24 +370,26 @@ class AsyncStore:
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
                 failure = error
 
-    async def hints(self, owner: str, timeout_ms: int) -> list[str]:
-        """Blocks on the owner's hint list; what it returns may be empty, and a hint may be lost: state decides."""
+    async def hints(self, owner: str, timeout_ms: int, heed: Callable[[str], None]) -> None:
+        """Blocks on the owner's hint list and tells each hint as it comes; there may be none, and one may be lost: state decides."""
         if self._secret is None:
             await self.open()
         key = f"{self.address.prefix}notify:{owner}"
         try:
             popped = await cast("Any", self.client.blpop([key], timeout=max(timeout_ms, 10) / 1000))
             if popped is None:
-                return []
-            more = await cast("Any", self.client.lpop(key, 1000))
+                return
+            # At once: what came with it can be told when somebody is already on the way.
+            heed(popped[1])
+            for hint in await cast("Any", self.client.lpop(key, 1000)) or []:
+                heed(hint)
         except (rex.RedisError, OSError) as error:
             typed = translate("BLPOP", error)
             if self._waits_for(typed):
                 await asyncio.sleep(0.2)
-                return []
+                return
             raise typed from error
         self._is_back()
-        return [popped[1], *(more or [])]
 
     async def close(self) -> None:
         if self._client is not None:
