@@ -50,6 +50,8 @@ class App(Declarations):
     ) -> None:
         self.settings = settings or Settings.from_env()
         super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
+        self.name = check_namespace(name)
+        """Says which app this is where several share a namespace."""
         self.clock: Clock = clock or ServerClock()
         self.service = Service(self.namespace, grace_ms=self.settings.grace_ms, now_ms=self.clock.now_ms, environment=self.registry.environment)
         self._backend = backend

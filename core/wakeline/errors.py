@@ -4,7 +4,8 @@
     ├── ConfigurationError
     │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── ServerTooOld
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
-    │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         └── ServerStartFailed
+    │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         ├── AgentConflict
+    │   └── ServerStartFailed
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed
@@ -239,6 +240,18 @@ class ServerStartFailed(ConfigurationError):
 
     reason: str
     template = "The embedded Redis did not start: {reason}. Set REDIS_URL to use your own."
+
+
+class AgentConflict(ConfigurationError):
+    """Two apps in one namespace have an agent of the same name; a session would be served by one or the other, as it falls."""
+
+    agent: str
+    app: str
+    other: str
+    template = (
+        "Agent {agent!r} of app {app!r} is run in this namespace by workers of app {other!r} too. "
+        "Give one of them another name, or the apps namespaces of their own."
+    )
 
 
 class InvalidSchedule(ConfigurationError):

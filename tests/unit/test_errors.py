@@ -11,6 +11,7 @@ from wakeline import errors
 from wakeline.errors import WakelineError
 
 CODES = {
+    "agent_conflict",
     "ambiguous_id",
     "app_not_found",
     "await_event_unknown_or_revoked",

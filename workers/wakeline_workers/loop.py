@@ -103,7 +103,9 @@ class WorkerLoop:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
         agents = self.app.registry.policies
-        await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms, agents=agents))
+        await self.store.execute(
+            fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms, agents=agents, app=self.app.name)
+        )
         await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:

@@ -9,16 +9,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wakeline.errors import AgentConflict
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claim_of
 from wakeline.store.triggers import due_schedules
 from wakeline.triggers.schedule import Schedule
 
 
-def register_owner(owner: str, queues: Sequence[str], *, lease_ms: int, agents: Mapping[str, str] | None = None) -> Call[int]:
-    """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`); returns the server's time in ms."""
-    args = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "agents": dict(agents) if agents else None}
-    return Call("owner_register", args, lambda reply: int(reply[1]))
+def register_owner(
+    owner: str, queues: Sequence[str], *, lease_ms: int, agents: Mapping[str, str] | None = None, app: str | None = None
+) -> Call[int]:  # fmt: skip
+    """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`); returns the server's time in ms.
+
+    Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
+    """
+    args = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "agents": dict(agents) if agents else None, "app": app}
+
+    def decode(reply: Reply) -> int:
+        if reply[0] == "conflict":
+            raise AgentConflict(agent=reply[1], app=app or "", other=reply[2])
+        return int(reply[1])
+
+    return Call("owner_register", args, decode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("hist:<sid>", "stream", "the session's messages", "session", "deletion of the session"),
     KeyFamily("owners", "zset", "owner to lease expiry", "fleet", "reap"),
     KeyFamily("suspects", "hash", "owners seen expired once", "fleet", "heartbeat, reap"),
+    KeyFamily("apps", "hash", "owner to the name of its app and the agents it runs", "fleet", "reap"),
     KeyFamily("owned:<owner>", "set", "processes an owner runs", "owner", "release, reap"),
     KeyFamily("missed:<owner>", "hash", "processes it held and did not name at its last beat", "owner", "beat, reap, expires"),
     KeyFamily("takes:<owner>", "hash", "its last take: request id and batch", "owner", "reap"),

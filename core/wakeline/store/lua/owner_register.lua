@@ -1,8 +1,21 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
 -- Include: base
--- ARGV: owner, lease_ms, queues, agents? {name: what its turns take, '' for the defaults}
--- Reply: {'registered', now}
--- Atomic because an owner without an expiry is never reaped (race 3).
+-- ARGV: owner, lease_ms, queues, agents? {name: what its turns take, '' for the defaults}, app? (its name)
+-- Reply: {'registered', now} | {'conflict', agent, app} (a live worker of another app runs that agent)
+-- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
+if a.app and a.agents then
+  local rows = call('HGETALL', ns .. 'apps')
+  for i = 1, #rows, 2 do
+    local app, theirs = string.match(rows[i + 1], '^(%S+) (.*)$')
+    local expiry = tonumber(call('ZSCORE', ns .. 'owners', rows[i]) or '0')
+    for agent in pairs(app ~= a.app and expiry > now and a.agents or {}) do
+      if string.find(theirs, ',' .. agent .. ',', 1, true) then return { 'conflict', agent, app } end
+    end
+  end
+  local names = ','
+  for agent in pairs(a.agents) do names = names .. agent .. ',' end
+  call('HSET', ns .. 'apps', a.owner, a.app .. ' ' .. names)
+end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue) end
 for agent, policy in pairs(a.agents or {}) do
