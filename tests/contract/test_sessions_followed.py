@@ -99,11 +99,45 @@ def test_a_deletion_ends_the_feed(world: World) -> None:
     assert world.do(feed.follow(SID, page.cursor)).over
 
 
+def test_a_deletion_is_told_last_and_also_to_who_was_not_there(world: World) -> None:
+    world.do(sessions.create(world.session(SID)))
+    _, cursor = look(world, None)
+    world.backend.sync().delete(f"{world.store.address.prefix}followed:{SID}")
+    world.do(sessions.delete(SID))
+    world.do(feed.tell(SID, "a1", "late", '{"type":"progress"}'))
+    for from_here in (cursor, None):
+        page = world.do(feed.follow(SID, from_here))
+        assert (shown(list(page.items))[-1], page.over) == ("SessionGone", True)
+
+
+def test_every_entry_of_a_large_inbox_is_told_before_the_deletion_is(world: World) -> None:
+    for number in range(300):
+        send(world, str(number))
+    _, cursor = look(world, None)
+    world.do(sessions.delete(SID))
+    assert not world.do(feed.follow(SID, cursor)).over
+    world.tick()
+    told: list[Any] = []
+    over = False
+    while not over:
+        page = world.do(feed.follow(SID, cursor))
+        told += shown(list(page.items))
+        cursor, over = page.cursor, page.over
+    assert told == [*((n, "undeliverable") for n in range(1, 301)), "SessionGone"]
+
+
 # -- the history as a graph of commits
 
 
-def message(text: str, own: str | None = None) -> tuple[str, str | None]:
-    return to_json({"role": "agent", "content": text}), own
+def message(text: str, own: str | None = None) -> tuple[str, str]:
+    return to_json({"role": "agent", "content": text}), own or f"id of {text}"
+
+
+def test_an_append_that_is_sent_again_is_there_once(world: World) -> None:
+    world.do(sessions.create(world.session(SID)))
+    call = feed.append(SID, [message("a"), message("b"), message("b")], ancestor=0)
+    assert [world.do(call), world.do(call)] == [1, 1]
+    assert len(world.do(sessions.read(SID)).history) == 2
 
 
 def test_history_is_appended_to_the_head_that_its_writer_read_or_not_at_all(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx
-from wakeline.errors import BodyInvalid, CompletionsUnavailable, DuplicateName, InvalidPayload, StaleBranch
+from wakeline.errors import BodyInvalid, CompletionsUnavailable, DuplicateName, InvalidArguments, InvalidPayload, StaleBranch
 from wakeline.sessions.activity import Progress, ToolCallCompleted, ToolCallStarted, TurnStarted
 from wakeline.sessions.feed import Committed, EntryChanged, SessionGone, TurnActivity
 from wakeline.tools.completions import Completion, CompletionRequest, ToolCompletions, UnavailableCompletions
@@ -61,6 +61,18 @@ def test_history_is_appended_once_to_the_head_that_was_read(app: App) -> None:
     assert app.start(writes, session.id).result(timeout=10) == [0, 1, 1]
     assert len(runs) == 2
     assert [message.content for message in session.history()] == ["a"]
+
+
+def test_what_a_context_gives_a_sync_body_blocks_too(app: App) -> None:
+    @app.engine
+    def looks(ctx: Ctx, session: str) -> list[Any]:
+        revision = ctx.execution.session_graph_service.append_history([{"role": "note", "content": "a"}], session_id=session)
+        history = ctx.execution.chronological_projection.read()
+        return [revision, history, len(ctx.execution.trigger_store.list())]
+
+    session = app.session("clerk", "one")
+    session.create()
+    assert app.start(looks, session.id).result(timeout=10) == [1, [], 0]
 
 
 def test_a_session_knows_whose_turn_first_wrote_to_it(app: App) -> None:
@@ -186,6 +198,8 @@ def test_what_is_no_message_and_no_plain_context_is_refused(app: App) -> None:
     for wrong in ("hello", {"content": "no role"}, {"role": 7}):
         with pytest.raises(InvalidPayload):
             session.append([wrong])
+    with pytest.raises(InvalidArguments, match="at most 256"):
+        session.append([{"role": "note"}] * 257)
     assert session.history() == []
     with pytest.raises((BodyInvalid, InvalidPayload)):
         app.agent("odd", context={"live": object()})(lambda turn: None)

@@ -28,6 +28,7 @@ from wakeline.tools.tool import Duration
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, from_json, parse_duration, to_json
 
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 500
+MOST_MESSAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ class SessionVerbs:
 
     def append(self, session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:
         """Append messages to the history; the revision now."""
+        if len(messages) > MOST_MESSAGES:
+            raise InvalidArguments(name="append", reason=f"it has {len(messages)} messages, at most {MOST_MESSAGES} are appended at once")
         revision: int = yield feed.append(session, [as_stored(one) for one in messages], ancestor=ancestor)
         return revision
 
@@ -249,15 +252,18 @@ def check_positive(what: str, given: Any, *, least: int = 1) -> None:
         raise InvalidArguments(name=what, reason=f"it is {given!r}, it has to be {least} or more")
 
 
-def as_stored(message: Any) -> tuple[str, str | None]:
-    """A message of a history as it is stored, and its id if it has one; raises `InvalidPayload`, `PayloadTooLarge`."""
+def as_stored(message: Any) -> tuple[str, str]:
+    """A message of a history as it is stored, and its id, which is random where it has none: even then a resend of the call is no second message.
+
+    Raises `InvalidPayload`, `PayloadTooLarge`.
+    """
     data: Any = arguments.dump(message, what="the message")
     if not isinstance(data, dict) or not isinstance(cast("Any", data).get("role"), str):
         raise InvalidPayload(what="The message", reason="it has to be an object with a role, and with content")
     kept = cast("dict[str, Any]", data)
     text = to_json(kept)
     check_size("the message", text, MAX_PAYLOAD)
-    return text, check_key(kept["id"], "message id") if "id" in kept else None
+    return text, check_key(kept["id"], "message id") if "id" in kept else secrets.token_hex(12)
 
 
 def input_body(text: Any) -> tuple[Any, str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wakeline.errors import ForeignCursor, SessionNotFound, StaleBranch
-from wakeline.sessions.feed import FeedItem, cursor_of, parse_cursor, read_feed
+from wakeline.sessions.feed import FeedItem, SessionGone, cursor_of, parse_cursor, read_feed
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
 
@@ -40,7 +40,11 @@ def follow(session_id: str, cursor: str | None) -> Call[FeedPage]:
         rows = [(int(str(row[0]).split("-")[0]), flat(row[1])) for row in reply[2]]
         whole = len(rows) < AT_ONCE
         items, reached = read_feed(reply[0], after, int(reply[1]), rows, whole=whole)
-        return FeedPage(tuple(items), cursor_of(reply[0], reached), reached, reply[3] == "1" and whole)
+        over = bool(reply[3]) and whole
+        if over and not (items and isinstance(items[-1], SessionGone)):
+            # Nobody looked when it was deleted, so nobody was told: it is what the reader has to know all the same.
+            items.append(SessionGone(cursor_of(reply[0], reached), int(reply[3])))
+        return FeedPage(tuple(items), cursor_of(reply[0], reached), reached, over)
 
     args = {"sid": session_id, "after": after, "mark": mark, "count": AT_ONCE, "ttl_ms": FOLLOWED_MS}
     return Call("session_follow", args, decode)
@@ -51,8 +55,8 @@ def tell(session_id: str, activity_id: str, correlation_id: str, event: str) -> 
     return Call("session_tell", {"sid": session_id, "id": activity_id, "correlation": correlation_id, "event": event}, lambda _: None)
 
 
-def append(session_id: str, messages: Sequence[tuple[str, str | None]], *, ancestor: int | None = None) -> Call[int]:
-    """Append messages (JSON, with an id or none) to the history; one whose id is known is there already. The revision now.
+def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: int | None = None) -> Call[int]:
+    """Append messages (JSON, each with an id; at most 256) to the history; one whose id is known is there already. The revision now.
 
     Raises `StaleBranch`, `SessionNotFound`, `SessionDeleted`.
     """
@@ -68,7 +72,7 @@ def append(session_id: str, messages: Sequence[tuple[str, str | None]], *, ances
 
     args = {
         "sid": session_id, "ancestor": str(ancestor) if ancestor is not None else None,
-        "messages": [{"m": text} | ({"id": own} if own else {}) for text, own in messages],
+        "messages": [{"m": text, "id": own} for text, own in messages],
     }  # fmt: skip
     return Call("session_append", args, decode)
 

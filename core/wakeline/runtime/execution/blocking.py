@@ -7,10 +7,33 @@ from __future__ import annotations
 
 import inspect
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from wakeline.runtime.bridge import Bridge
+from wakeline.runtime.environments import Environments
 from wakeline.runtime.execution.context import ExecutionContext
+from wakeline.runtime.execution.insession import Projection, SessionGraph
+from wakeline.runtime.execution.triggers import TriggerStore
+
+SPEAKING = (Projection, SessionGraph, TriggerStore, Environments)
+"""What a context gives that has awaited verbs of its own."""
+
+
+def _blocking(awaited: Any, bridge: Bridge) -> Any:
+    @wraps(awaited)
+    def verb(*args: Any, **kwargs: Any) -> Any:
+        return bridge.block(awaited(*args, **kwargs))
+
+    return verb
+
+
+class _Blocked:
+    def __init__(self, inner: Any, bridge: Bridge) -> None:
+        self._inner, self._bridge = inner, bridge
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        return _blocking(found, self._bridge) if inspect.iscoroutinefunction(found) else found
 
 
 class BlockingExecutionContext:
@@ -22,14 +45,11 @@ class BlockingExecutionContext:
         self._bridge = bridge
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self.inner, name)
+        found: Any = getattr(self.inner, name)
         if inspect.iscoroutinefunction(found):
-
-            @wraps(found)
-            def verb(*args: Any, **kwargs: Any) -> Any:
-                return self._bridge.block(found(*args, **kwargs))
-
-            return verb
+            return _blocking(found, self._bridge)
+        if isinstance(found, SPEAKING):
+            return _Blocked(cast("Any", found), self._bridge)
         if name.startswith("with_"):
 
             def another(*args: Any, **kwargs: Any) -> BlockingExecutionContext:

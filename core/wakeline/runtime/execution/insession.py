@@ -10,12 +10,12 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
-from wakeline.errors import SessionNotFound
+from wakeline.errors import InvalidArguments, SessionNotFound
 from wakeline.runtime.activity import TurnEventSender
 from wakeline.runtime.execution.facts import is_ephemeral
 from wakeline.runtime.execution.tools import Tools
 from wakeline.runtime.run import Run
-from wakeline.runtime.sessions import Message, as_stored
+from wakeline.runtime.sessions import MOST_MESSAGES, Message, as_stored
 from wakeline.sessions.activity import ActivityEvent
 from wakeline.store import feed, sessions
 from wakeline.store.feed import SessionNode
@@ -90,6 +90,9 @@ class SessionGraph:
         A turn that appends to its own session moves the head that its own commit compares: give the conversation to its state or return instead.
         """
         run, target = self._run, session_id or self._session_id
+
+        if len(messages) > MOST_MESSAGES:
+            raise InvalidArguments(name="append_history", reason=f"it has {len(messages)} messages, at most {MOST_MESSAGES} are appended at once")
 
         async def perform(key: str) -> Any:
             rows = [as_stored({"id": f"{run.idempotency_key}:{key}:{n}"} | dict(message)) for n, message in enumerate(messages)]

@@ -22,18 +22,15 @@ elseif not holds(p, a.fence) then
 end
 local t = a.turn
 if t then
-  local rev = call('HGET', ns .. 'sess:' .. p.sid, 'rev')
-  if rev ~= t.rev then return { 'head', rev } end
-end
-if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
-if t then
-  commit(p.sid, nil, t.history or {}, call('HGET', ns .. 'sess:' .. p.sid, 'fr'), t.state, a.pid)
+  local moved, found = commit(p.sid, t.rev, t.history or {}, call('HGET', ns .. 'sess:' .. p.sid, 'fr'), t.state, a.pid)
+  if not moved then return { 'head', found } end
   if t.frame then
     call('HSETNX', ns .. 'frames:' .. p.sid, t.frame, int(now))
     call('HSET', ns .. 'sess:' .. p.sid, 'fr', t.frame)
   end
   if t.follow then call('HINCRBY', ns .. 'sess:' .. p.sid, 'fo', 1) else call('HDEL', ns .. 'sess:' .. p.sid, 'fo') end
 end
+if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
 local seq = finish(a.pid, p, a.status, a.output, a.text)
 -- Only now: an entry that arrives during a turn may interrupt it.
 if t and t.follow then deliver(p.sid, 'follow_on', wake_body(a.pid, p.inc, seq, 'process.' .. a.status, t.follow)) end

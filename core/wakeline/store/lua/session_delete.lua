@@ -21,5 +21,4 @@ call('ZREM', ns .. 'idx:sessions', a.sid)
 call('ZREM', ns .. 'timers', 'w:' .. a.sid)
 call('UNLINK', ns .. 'state:' .. a.sid, ns .. 'hist:' .. a.sid, ns .. 'born:' .. a.sid, ns .. 'mids:' .. a.sid)
 local orphaned, preserved = clear_session(a.sid)
-tell(a.sid, 'deleted')
 return { 'deleted', int(now), orphaned, preserved }

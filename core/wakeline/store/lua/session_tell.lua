@@ -1,7 +1,7 @@
 -- Purpose: tell whoever follows a session what its turn is doing.
 -- Include: base doorbell process slots sessions
 -- ARGV: sid, id, correlation, event (JSON)
--- Reply: {'told'}
+-- Reply: {'told'} (a deleted session has nothing more to say)
 -- Atomic because the number of an item and the item are one.
-tell(a.sid, 'activity', 'id', a.id, 'c', a.correlation, 'e', a.event)
+if not call('HGET', ns .. 'sess:' .. a.sid, 'gone') then tell(a.sid, 'activity', 'id', a.id, 'c', a.correlation, 'e', a.event) end
 return { 'told' }

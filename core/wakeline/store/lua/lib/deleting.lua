@@ -35,6 +35,7 @@ local function clear_session(sid)
     call('RPUSH', ns .. 'todo', 'g:' .. sid)
   else
     call('HDEL', ns .. 'sess:' .. sid, 'cl')
+    tell(sid, 'deleted') -- the last thing that is ever told of it
     call('UNLINK', inbox, ns .. 'frames:' .. sid)
   end
   return orphaned, preserved
