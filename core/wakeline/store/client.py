@@ -381,7 +381,8 @@ class AsyncStore:
                 return
             # At once: what came with it can be told when somebody is already on the way.
             heed(popped[1])
-            for hint in await cast("Any", self.client.lpop(key, 1000)) or []:
+            more: list[str] | None = await cast("Any", self.client.lpop(key, 1000))
+            for hint in more or []:
                 heed(hint)
         except (rex.RedisError, OSError) as error:
             typed = translate("BLPOP", error)
