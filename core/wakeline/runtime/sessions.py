@@ -28,7 +28,7 @@ from wakeline.tools.tool import Duration
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, from_json, parse_duration, to_json
 
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 500
-MOST_MESSAGES = 256
+MOST_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ class SessionVerbs:
 
     def append(self, session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:
         """Append messages to the history; the revision now."""
-        if len(messages) > MOST_MESSAGES:
-            raise InvalidArguments(name="append", reason=f"it has {len(messages)} messages, at most {MOST_MESSAGES} are appended at once")
+        if len(messages) > MOST_AT_ONCE:
+            raise InvalidArguments(name="append", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
         revision: int = yield feed.append(session, [as_stored(one) for one in messages], ancestor=ancestor)
         return revision
 

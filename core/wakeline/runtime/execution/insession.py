@@ -15,7 +15,7 @@ from wakeline.runtime.activity import TurnEventSender
 from wakeline.runtime.execution.facts import is_ephemeral
 from wakeline.runtime.execution.tools import Tools
 from wakeline.runtime.run import Run
-from wakeline.runtime.sessions import MOST_MESSAGES, Message, as_stored
+from wakeline.runtime.sessions import MOST_AT_ONCE, Message, as_stored
 from wakeline.sessions.activity import ActivityEvent
 from wakeline.store import feed, sessions
 from wakeline.store.feed import SessionNode
@@ -91,8 +91,8 @@ class SessionGraph:
         """
         run, target = self._run, session_id or self._session_id
 
-        if len(messages) > MOST_MESSAGES:
-            raise InvalidArguments(name="append_history", reason=f"it has {len(messages)} messages, at most {MOST_MESSAGES} are appended at once")
+        if len(messages) > MOST_AT_ONCE:
+            raise InvalidArguments(name="append_history", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
 
         async def perform(key: str) -> Any:
             rows = [as_stored({"id": f"{run.idempotency_key}:{key}:{n}"} | dict(message)) for n, message in enumerate(messages)]
