@@ -6,6 +6,7 @@ from typing import Any
 
 from wakeline import App, AsyncCtx, AsyncTurn, current
 from wakeline.causality import SessionScope
+from wakeline.errors import SubscriptionNotFound
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.triggers.subscription import Subscription, Target
 
@@ -50,6 +51,30 @@ def test_subscriptions_and_occurrences_are_at_hand_at_the_low_level(app: App) ->
 
     assert app.start(watches).result(timeout=10) == [1, True, True, ["build"], True, []]
     assert app.execution().trigger_store is None
+
+
+def test_a_run_without_a_session_cancels_the_hosts_subscriptions_and_no_sessions(app: App) -> None:
+    @app.engine
+    async def build(ctx: AsyncCtx, repo: str) -> str:
+        return repo
+
+    @app.agent("watcher")
+    async def watcher(turn: AsyncTurn) -> str:
+        return (await turn.trigger("github.push").subscribe(build)).id
+
+    @app.engine
+    async def cancels(ctx: AsyncCtx, subscription: str) -> str:
+        store = ctx.execution.trigger_store
+        assert store is not None
+        try:
+            return str(await store.cancel("github.push", subscription))
+        except SubscriptionNotFound as error:
+            return error.code
+
+    theirs = app.session("watcher", "one").ask("watch", timeout=10)
+    ours = app.trigger("github.push").subscribe(build).id
+    assert app.start(cancels, theirs).result(timeout=10) == "subscription_not_found"
+    assert app.start(cancels, ours).result(timeout=10) == "True"
 
 
 def test_what_tools_emitted_is_drained_once(app: App) -> None:

@@ -43,6 +43,24 @@ def test_a_body_ends_with_the_event_that_says_so_and_goes_no_further(app: App, i
     assert [event.type for event in started.events()] == ["process.started", "shipped", "process.completed"]
 
 
+def test_a_tool_may_say_the_event_that_ends_the_process_it_is_called_in(app: App) -> None:
+    beyond: list[str] = []
+
+    @app.tool
+    def hand_over() -> str:
+        current().emit("shipped", 7)
+        return "handed over"
+
+    @app.engine(events={"shipped": Event(int, ends="completed")})
+    async def ships(ctx: AsyncCtx) -> str:
+        beyond.append(await ctx.call(hand_over))
+        return "not this"
+
+    started: Any = app.start(ships)
+    assert app.handle(started.id).result(timeout=10) == 7
+    assert beyond == []
+
+
 def test_an_event_that_ends_as_failed_carries_the_reason(app: App) -> None:
     @app.engine(events={"refused": Event(str, ends="failed")})
     async def pays(ctx: AsyncCtx) -> None:

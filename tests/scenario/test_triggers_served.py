@@ -197,6 +197,44 @@ def test_an_emitter_without_the_code_leaves_the_start_to_a_worker_that_has_it(ba
     worker.close()
 
 
+def test_what_a_later_release_stored_stops_neither_an_emitter_nor_a_worker(backend: Backend) -> None:
+    ran: list[str] = []
+    app = App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50, beat_ms=200, lease_ms=1000))
+    build = declare(app, ran)
+    push, raw = app.trigger("github.push"), app.backend.sync()
+    later = push.subscribe(build, name="later")
+    push.subscribe(build, name="now")
+    subs = f"{app.address.prefix}subs:github.push"
+    raw.hset(subs, later.id, str(raw.hget(subs, later.id))[:-1] + ',"a_field_of_tomorrow":1}')
+    raw.zadd(f"{app.address.prefix}cron", {"odd": 1, "build": 1_767_225_600_000})
+    raw.hset(f"{app.address.prefix}schedule:odd", "s", '{"a_field_of_tomorrow":1}')
+    schedule = app.cron("* * * * *", build, input={"repo": "minutely"})
+    raw.hset(f"{app.address.prefix}schedule:build", mapping={"s": schedule.model_dump_json(exclude_defaults=True), "h": schedule.content_hash})
+    receipt = push.emit({"repo": "x"}, key="k")
+    assert (len(receipt.started), receipt.waiting) == (1, (later.id,))
+    assert [view.subscription.name for view in push.subscriptions()] == ["now"]
+    with served(app):
+        until(lambda: sorted(ran) == ["minutely", "x"])
+        app.start(build, "after").result(timeout=5)
+    assert push.emit({"repo": "x"}, key="k").waiting == (later.id,)
+    app.close()
+
+
+def test_a_schedule_whose_time_zone_this_machine_lacks_keeps_no_other_from_its_moment(backend: Backend) -> None:
+    ran: list[str] = []
+    app = App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50))
+    build = declare(app, ran)
+    good = app.cron("* * * * *", build, name="good", input={"repo": "minutely"})
+    foreign = good.model_copy(update={"timezone": "Mars/Olympus", "subscription": good.subscription.model_copy(update={"name": "foreign"})})
+    raw = app.backend.sync()
+    for due, one in ((1, foreign), (1_767_225_600_000, good)):
+        raw.hset(f"{app.address.prefix}schedule:{one.name}", mapping={"s": one.model_dump_json(exclude_defaults=True), "h": one.content_hash})
+        raw.zadd(f"{app.address.prefix}cron", {one.name: due})
+    with served(app):
+        until(lambda: ran == ["minutely"])
+    app.close()
+
+
 # -- in bodies, turns and tools
 
 
@@ -259,6 +297,21 @@ def test_what_a_session_subscribed_wakes_it_and_goes_with_it(app: App, is_async:
     assert push.emit({"repo": "x"}).started == ()
 
 
+def test_a_tool_that_reuses_a_key_for_another_payload_fails_as_a_call_does(app: App) -> None:
+    app.trigger("order.paid").emit({"order": 1}, key="k")
+
+    @app.tool
+    def pay() -> None:
+        current().trigger("order.paid", {"order": 2}, key="k")
+
+    @app.engine
+    async def pays(ctx: AsyncCtx) -> list[str]:
+        [outcome] = await ctx.call_batch([(pay, {})])
+        return [type(outcome).__name__, getattr(outcome, "code", "")]
+
+    assert app.start(pays).result(timeout=10) == ["Failure", "occurrence_conflict"]
+
+
 def test_what_a_tool_emits_is_told_with_its_outcome_and_again_when_it_is_replayed(app: App) -> None:
     build = declare(app)
     app.trigger("order.paid").subscribe(build)
@@ -286,6 +339,35 @@ def test_what_a_tool_emits_is_told_with_its_outcome_and_again_when_it_is_replaye
     assert drained[0] == drained[1]
     assert len(drained[0]) == 1
     assert len([row for row in app.processes("any") if row.kind == "build"]) == 1
+
+
+def test_a_turn_that_subscribed_goes_on_under_a_release_with_another_environment(backend: Backend) -> None:
+    name, done = "t" + token_hex(4), []
+
+    def release(tone: str) -> App:
+        app = App(name, backend=backend, environment={"plugin_options": {"tone": tone}}, settings=Settings(hold_ms=20))
+        build = declare(app)
+
+        @app.agent("watcher")
+        async def watcher(turn: AsyncTurn) -> None:
+            await turn.trigger("github.push").subscribe(build)
+            done.append((tone, await turn.wait("go", bool)))
+
+        return app
+
+    first, second = release("kind"), release("stern")
+    session = first.session("watcher", "one")
+    session.send("watch")
+    with served(first):
+        until(lambda: session.inspect().turn_status == "waiting")
+    with served(second):
+        turn = session.turn()
+        assert turn is not None
+        turn.signal("go", True)
+        until(lambda: done == [("stern", True)])
+        until(lambda: session.inspect().status == "idle")
+    first.close()
+    second.close()
 
 
 # -- schedules

@@ -47,6 +47,12 @@ def test_what_no_turn_read_asks_for_a_thought() -> None:
     assert "3 entries are" in of("wakes", undeliverable=3)[1]
 
 
+def test_deliveries_that_wait_for_their_code_are_told() -> None:
+    assert "triggers" not in [one.code for one in seen()]
+    level, said = of("triggers", undelivered=2)
+    assert (level, said.split(";")[0]) == ("warning", "2 deliveries of triggers are reserved and not started")
+
+
 def test_a_healthy_fleet_asks_for_nothing() -> None:
     assert {one.level for one in seen()} == {"ok", "note"}
     assert of("role") == ("ok", "primary with 1 replica, which follow asynchronously: a failover loses the last moments")

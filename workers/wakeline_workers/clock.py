@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wakeline.app import App
-from wakeline.errors import StoreError, WakelineError
+from wakeline.errors import StoreError
 from wakeline.runtime.triggering import Triggers
 from wakeline.settings import Settings
 from wakeline.store import fleet
+from wakeline.store.calls import Program
 from wakeline.store.client import AsyncStore
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
@@ -57,23 +58,31 @@ class Ticker:
                 await asyncio.sleep(TICK_MS / 1000)
                 continue
             self._ticked()
-            await self._tend(report)
+            fired = await self._tend(report)
             self._server_offset_ms = report.now_ms - _monotonic_ms()
-            self._next_ms = report.now_ms + (0 if report.more or report.schedules else TICK_MS)
+            self._next_ms = report.now_ms + (0 if report.more or fired else TICK_MS)
             if report.next_due_ms is not None:
                 self._next_ms = min(self._next_ms, report.next_due_ms)
             await self._until_next()
 
-    async def _tend(self, report: fleet.TickReport) -> None:
-        """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far."""
+    async def _tend(self, report: fleet.TickReport) -> int:
+        """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far. How many schedules fired."""
+        fired = 0
+        for schedule, due_ms in report.schedules:
+            fired += await self._served(f"schedule {schedule.name}", self._triggers.fire(schedule, due_ms, report.now_ms))
+        if report.undelivered:
+            await self._served("what triggers left to deliver", self._triggers.redrive(older_ms=self._settings.beat_ms))
+        return fired
+
+    async def _served(self, what: str, program: Program[Any]) -> bool:
+        """Whether it went well. What another release stored, a time zone that this machine lacks or code of the user's must not end the ticks of a
+        worker, nor keep it from the rest: it is said, and tried again at the next tick, by whoever ticks first."""
         try:
-            for schedule, due_ms in report.schedules:
-                await self._store.run(self._triggers.fire(schedule, due_ms, report.now_ms))
-            if report.undelivered:
-                await self._store.run(self._triggers.redrive(older_ms=self._settings.beat_ms))
-        except WakelineError:
-            log.exception("a trigger could not be served; the next tick tries again")
-            await asyncio.sleep(TICK_MS / 1000)
+            await self._store.run(program)
+        except Exception:
+            log.exception("%s could not be served; the next tick tries again", what)
+            return False
+        return True
 
     async def _until_next(self) -> None:
         assert self._server_offset_ms is not None

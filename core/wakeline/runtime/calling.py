@@ -12,12 +12,13 @@ from functools import partial
 from typing import Any, cast
 
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import NonRetryable, RetryAfter, ToolFailed
+from wakeline.errors import NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed
 from wakeline.processes.inputs import PreparedCall
 from wakeline.processes.outputs import Success
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
 from wakeline.runtime.emitting import Occurrence, occurrence
+from wakeline.runtime.hosting import RunState
 from wakeline.runtime.run import Run
 from wakeline.runtime.triggering import Triggers, occurrence_of, receipt_from
 from wakeline.runtime.waiting import WaitFor
@@ -127,7 +128,11 @@ class _Attempt:
         if not self._occurrences:
             return outcome
         verbs = Triggers(run.store.address.namespace, run.dispatch.registry)
-        return {_TRIGGERS: [asdict(await run.store.run(verbs.emit(one))) for one in self._occurrences], "outcome": outcome}
+        try:
+            return {_TRIGGERS: [asdict(await run.store.run(verbs.emit(one))) for one in self._occurrences], "outcome": outcome}
+        except OccurrenceConflict as conflict:
+            # The call's own failure, so that one of a batch does not bring the others down.
+            raise replaced(self._failure(conflict), final=True) from conflict
 
     async def _after(self, outcome: ToolOutcome, failure: ToolFailed | None) -> Any:
         """The value of an attempt, or its failure, as the hooks leave it; a failure that is tried again is nobody's outcome yet."""
@@ -166,12 +171,16 @@ class _Attempt:
 
     async def _send_events(self) -> None:
         for n, event in enumerate(self._events):
-            replay_key = f"tool:{self._base}:{self._attempt}:{n}"
+            replay_key = event.replay_key or f"tool:{self._base}:{self._attempt}:{n}"
             await self._run.store.execute(
                 processes.append(
-                    self._run.claim.process_id, event.type, event.text, replay_key=replay_key, wake=event.wake, effect=processes.Effect(self._run.fence)
-                )
+                    self._run.claim.process_id, event.type, event.text, replay_key=replay_key, wake=event.wake, end=event.end,
+                    effect=processes.Effect(self._run.fence),
+                )  # fmt: skip
             )
+            if event.end is not None:
+                self._run.end(RunState.ENDED)
+                raise Stopped
 
     def _failure(self, error: BaseException) -> ToolFailed:
         final, retry_after, reason = False, None, "execution"

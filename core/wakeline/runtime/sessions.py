@@ -45,6 +45,12 @@ class Message:
     """Not part of what a reader of the conversation sees."""
 
 
+def history_of(view: SessionView) -> list[Message]:
+    """The messages that a look at a session brought, oldest first."""
+    bodies = [(n, cast("dict[str, Any]", from_json(text)), at) for n, text, at in view.history]
+    return [Message(n, body["role"], body.get("content"), at, body.get("id"), body.get("transient") is True) for n, body, at in bodies]
+
+
 def address_of(session: str, namespace: str, queue: str | None = None) -> SessionAddress:
     """A session id ``<agent>/<key>`` as the store addresses it; sending to it creates it."""
     agent, _ = split_session_id(session)
@@ -142,8 +148,7 @@ class SessionVerbs:
         check_positive("count", count, least=0)
         check_positive("after", after, least=0)
         view = yield sessions.read(session, after=after, count=count, entries=0, frame=frame)
-        bodies = [(n, cast("dict[str, Any]", from_json(text)), at) for n, text, at in view.history]
-        return [Message(n, body["role"], body.get("content"), at, body.get("id"), body.get("transient") is True) for n, body, at in bodies]
+        return history_of(view)
 
     def state(self, session: str) -> Program[dict[str, Any]]:
         """The agent's state as of the latest committed turn."""

@@ -76,7 +76,9 @@ class AsyncBodyTrigger:
         async def perform(_: str) -> Any:
             return asdict(await run.store.run(triggers_of(run).subscribe(subscription)))
 
-        return Subscribed(**await run.effect("subscribe", f"subscribe:{self._source}", {"content": subscription.content_hash}, perform))
+        # What the body said; not the environment of the app, which a deploy may change while a turn is parked.
+        said = subscription.model_copy(update={"environment": None}).content_hash
+        return Subscribed(**await run.effect("subscribe", f"subscribe:{self._source}", {"content": said}, perform))
 
 
 class BodyTrigger:

@@ -176,12 +176,10 @@ class Triggers:
 
     def _deliver(self, delivery: Delivery) -> Program[str]:
         subscription = delivery.subscription
-        assert subscription is not None
-        table: Mapping[str, Body] = self._registry.engines if subscription.target.kind == "engine" else self._registry.tools
-        body = table.get(subscription.target.name)
-        if body is None:
-            # A release without its code: a worker that has it looks again within seconds.
-            log.info("delivery %s of %s waits for a worker that has %s", delivery.subscription_id, delivery.occurrence_id, subscription.target.name)
+        body = self._body_of(subscription) if subscription is not None else None
+        if subscription is None or body is None:
+            # A release without its code, or older than its record: a worker that has both looks again within seconds.
+            log.info("delivery %s of %s waits for a worker of another release", delivery.subscription_id, delivery.occurrence_id)
             yield triggers.settle(delivery, "reserved")
             return "reserved"
         try:
@@ -197,6 +195,10 @@ class Triggers:
             yield triggers.settle(delivery, state)
             return state
         return "started"
+
+    def _body_of(self, subscription: Subscription) -> Body | None:
+        table: Mapping[str, Body] = self._registry.engines if subscription.target.kind == "engine" else self._registry.tools
+        return table.get(subscription.target.name)
 
     def _start(self, delivery: Delivery, subscription: Subscription, body: Body) -> Any:
         given = body.signature.bind_json(arguments_of(subscription, body.signature.parameters, delivery.occurrence.payload))

@@ -145,6 +145,8 @@ class FleetView:
     now_ms: int
     undeliverable: int = 0
     """Inbox entries that are undeliverable, failed or blocking."""
+    undelivered: int = 0
+    """Deliveries of triggers that are reserved and not settled: under way, or waiting for their code."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -168,6 +170,7 @@ def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
             rq_prefix=meta.get("rq"),
             now_ms=int(reply[7]),
             undeliverable=int(reply[8]),
+            undelivered=int(reply[9]),
         )
 
     return Call("fleet_read", {"queues": list(queues)}, decode)

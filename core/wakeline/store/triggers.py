@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
 
 from wakeline.errors import OccurrenceConflict, SessionDeleted, SubscriptionChanged, SubscriptionLimit, SubscriptionNotFound
 from wakeline.store.calls import Call, Reply
 from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
 from wakeline.triggers.schedule import SOURCE, Schedule
 from wakeline.triggers.subscription import MOST_SUBSCRIPTIONS, Subscription
-from wakeline.values import from_json, to_json
+from wakeline.values import Stored, from_json, to_json
 
-DeliveryState = Literal["reserved", "started", "failed"]
+S = TypeVar("S", bound=Stored)
+
+
+def _readable(kind: type[S], text: str) -> S | None:
+    """What was stored, None where only a later release can read it: it stays for a worker of that one, and stops nobody."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,10 @@ def subscribe(subscription: Subscription, *, revision: int | None = None) -> Cal
 
 
 def switch(source: str, subscription_id: str, to: Literal["1", "0", ""], *, owner: str | None = None, revision: int | None = None) -> Call[bool]:
-    """Enable ("1"), disable ("0") or remove (""); whether that changed anything. Raises `SubscriptionNotFound`, `SubscriptionChanged`."""
+    """Enable ("1"), disable ("0") or remove (""); whether that changed anything. ``owner``: only if it is this session's, or ("") the host's.
+
+    Raises `SubscriptionNotFound`, `SubscriptionChanged`.
+    """
 
     def decode(reply: Reply) -> bool:
         if reply[0] == "done":
@@ -85,12 +98,14 @@ def switch(source: str, subscription_id: str, to: Literal["1", "0", ""], *, owne
 
 
 def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], list[ScheduleView]]]:
-    """Subscriptions of a source or of all, and schedules, each by name."""
+    """Subscriptions of a source or of all, and schedules, each by name, as far as this release can read them."""
 
     def decode(reply: Reply) -> tuple[list[SubscriptionView], list[ScheduleView]]:
-        subscriptions = [SubscriptionView(row[1], int(row[3]), row[4] == "1", Subscription.model_validate_json(row[2])) for row in reply[0]]
+        subscriptions = [SubscriptionView(row[1], int(row[3]), row[4] == "1", found) for row in reply[0] if (found := _readable(Subscription, row[2]))]
         schedules = [
-            ScheduleView(row[0], int(float(row[2])) if row[2] else None, row[3] or None, Schedule.model_validate_json(row[1])) for row in reply[1] if row[1]
+            ScheduleView(row[0], int(float(row[2])) if row[2] else None, row[3] or None, schedule)
+            for row in reply[1]
+            if (schedule := _readable(Schedule, row[1]))
         ]
         return sorted(subscriptions, key=lambda v: (v.subscription.source, v.subscription.name, v.id)), sorted(schedules, key=lambda v: v.name)
 
@@ -99,7 +114,8 @@ def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], li
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What an occurrence starts for one subscription; ``subscription`` None once that is settled, ``state`` with the reason of a failure."""
+    """What an occurrence starts for one subscription, ``state`` with the reason of a failure. ``subscription`` is None once that is settled, and
+    where only a later release can read it."""
 
     occurrence_id: str
     subscription_id: str
@@ -156,7 +172,7 @@ def emit(occurrence: Occurrence, due: Due | None = None) -> Call[Emitted | None]
         at = int(reply[1])
         return Emitted(
             reply[0] == "known",
-            tuple(Delivery(o.id, row[0], row[1], Subscription.model_validate_json(row[2]) if row[2] else None, o, at) for row in reply[2]),
+            tuple(Delivery(o.id, row[0], row[1], _readable(Subscription, row[2]), o, at) for row in reply[2]),
         )
 
     return Call("trigger_emit", args, decode)
@@ -174,7 +190,7 @@ def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
     def decode(reply: Reply) -> list[Delivery]:
         def delivery(row: Reply) -> Delivery:
             occurrence = Occurrence(row[3], row[5], from_json(row[6]), row[4] or None)
-            return Delivery(row[0], row[1], "reserved", Subscription.model_validate_json(row[2]), occurrence, int(row[7]))
+            return Delivery(row[0], row[1], "reserved", _readable(Subscription, row[2]), occurrence, int(row[7]))
 
         return [delivery(row) for row in reply]
 
@@ -210,5 +226,5 @@ def remove_schedule(name: str) -> Call[None]:
 
 
 def due_schedules(rows: Sequence[Any]) -> tuple[tuple[Schedule, int], ...]:
-    """The schedules that a tick found due, each with the time it was due at."""
-    return tuple((Schedule.model_validate_json(row[2]), int(float(row[1]))) for row in rows if row[2])
+    """The schedules that a tick found due and this release can read, each with the time it was due at."""
+    return tuple((found, int(float(row[1]))) for row in rows if (found := _readable(Schedule, row[2])))

@@ -56,7 +56,7 @@ class Seen:
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen)]
-    return [*about_the_server, *_workers(seen), *_queues(seen), *_doorbells(seen), *_wakes(seen), *_code(seen)]
+    return [*about_the_server, *_workers(seen), *_queues(seen), *_doorbells(seen), *_wakes(seen), *_triggers(seen), *_code(seen)]
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -176,6 +176,13 @@ def _wakes(seen: Seen) -> Iterator[Finding]:
     if n:
         entries = "1 entry is" if n == 1 else f"{n} entries are"
         yield Finding("wakes", "warning", f"{entries} undeliverable, failed or blocking a session: `wakeline wakes --undeliverable` says why; redrive or skip")
+
+
+def _triggers(seen: Seen) -> Iterator[Finding]:
+    n = seen.fleet.undelivered
+    if n:
+        what = "1 delivery of a trigger is" if n == 1 else f"{n} deliveries of triggers are"
+        yield Finding("triggers", "warning", f"{what} reserved and not started; if it stays so, start a worker whose app has the code (`wakeline triggers`)")
 
 
 def _code(seen: Seen) -> Iterator[Finding]:

@@ -15,19 +15,18 @@ from wakeline.runtime.activity import TurnEventSender
 from wakeline.runtime.execution.facts import is_ephemeral
 from wakeline.runtime.execution.tools import Tools
 from wakeline.runtime.run import Run
-from wakeline.runtime.sessions import MOST_AT_ONCE, Message, as_stored
+from wakeline.runtime.sessions import MOST_AT_ONCE, Message, as_stored, history_of
 from wakeline.sessions.activity import ActivityEvent
 from wakeline.store import feed, sessions
 from wakeline.store.feed import SessionNode
 from wakeline.tools.completions import Completion, CompletionRequest
-from wakeline.values import from_json
 
 T = TypeVar("T")
 PAGE = 256
 
 
 class Projection:
-    """A session's history, oldest first, as its reader sees it: each message once, transient ones left out.
+    """A session's history, oldest first, as its reader sees it: transient messages left out; that each is there once, its append saw to.
 
     What is read is not recorded: a replay reads what is there then.
     """
@@ -47,21 +46,15 @@ class Projection:
     async def _all(self, after: int) -> AsyncIterator[Message]:
         if self._run is None or is_ephemeral(self._session_id):
             return
-        seen: set[str] = set()
         while True:
             try:
                 view = await self._run.store.execute(sessions.read(self._session_id, after=after, count=PAGE, entries=0))
             except SessionNotFound:
                 return
-            for number, text, at in view.history:
-                body: Any = from_json(text)
-                message = Message(number, body["role"], body.get("content"), at, body.get("id"), body.get("transient") is True)
-                after = number
-                if message.transient or (message.id is not None and message.id in seen):
-                    continue
-                if message.id is not None:
-                    seen.add(message.id)
-                yield message
+            for message in history_of(view):
+                after = message.n
+                if not message.transient:
+                    yield message
             if len(view.history) < PAGE:
                 return
 

@@ -29,7 +29,7 @@ class TriggerStore:
     async def cancel(self, source: str, subscription_id: str) -> bool:
         """Disable a subscription of the own session, or the host's where there is none; whether that changed anything."""
         scope = self._facts.session_id
-        owner = None if is_ephemeral(scope) else scope
+        owner = "" if is_ephemeral(scope) else scope
         return await self._store.execute(triggers.switch(source, subscription_id, "0", owner=owner))
 
     async def list(self, source: str | None = None) -> list[SubscriptionView]:
