@@ -151,6 +151,7 @@ class Declarations:
         on_arrival: Arrival = "next_turn",
         debounce: Duration | None = None,
         debounce_max: Duration | None = None,
+        linger: Duration | None = None,
         on_failure: Literal["settle", "block"] = "settle",
         max_attempts: int = 5,
         context: Mapping[str, Any] | None = None,
@@ -159,8 +160,9 @@ class Declarations:
         """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each, of these ``kinds``.
 
         ``on_arrival``: what a new entry means for a running turn: nothing, it may ask for it with `arrivals` ("early"), or it gives way ("interrupt").
-        ``debounce``: a turn waits that long for more, ``debounce_max`` at most. ``on_failure``: what becomes of an entry whose turn failed
-        ``max_attempts`` times: settled as failed, or the session stands still. ``context``: plain data that its turns find as
+        ``debounce``: a turn waits that long for more, ``debounce_max`` at most. ``linger``: so long, 40 ms unless given, the next turn waits for more
+        where a quicker one had or left several entries and there is less than a whole batch: a burst is a few turns then. ``on_failure``: what becomes
+        of an entry whose turn failed ``max_attempts`` times: settled as failed, or the session stands still. ``context``: plain data that its turns find as
         ``turn.execution.turn_context``.
         """
 

@@ -116,6 +116,18 @@ def test_a_turn_reads_a_wake_as_text_and_knows_where_it_comes_from(world: World)
     (item,) = Inbox(world.do(sessions.admit(claim.fence, CHAT, 256)))
     assert (item.kind, item.text) == ("wake", "ready")
     assert (item.process_id, item.event_type, item.sequence, item.at_ms) == ("x", "wake", 2, 1_700_000_000_000)
+    assert item.originator == "host"
+
+
+def test_a_wake_says_with_whose_authority_it_comes(world: World) -> None:
+    scope = {"session_id": "chat/2", "agent_frame_id": "triage"}
+    provenance = {"originator": {"type": "session", "scope": scope}}
+    world.start("x", kind="external", wake=CHAT, wake_target={"session_id": CHAT}, provenance=provenance)
+    world.emit("x", "wake", "ready")
+    world.worker()
+    (claim,) = world.take()
+    (item,) = Inbox(world.do(sessions.admit(claim.fence, CHAT, 256)))
+    assert item.originator == "session:chat/2/frame:triage"
 
 
 # -- told once

@@ -41,6 +41,15 @@ def test_a_turn_that_is_parked_ends_with_its_session_and_its_waits_with_it(world
     assert world.do(runs.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}')).unknown
 
 
+def test_the_handles_of_a_frame_that_was_never_opened_go_too(world: World) -> None:
+    world.start("p")
+    send(world, "a")
+    world.do(sessions.grant(f"session:{CHAT}/frame:later", "p", "{}"))
+    assert world.do(sessions.delete(CHAT)) == Deleted(True, orphaned=("p",))
+    assert world.do(sessions.grants_of("p")) == []
+    assert world.store.client.exists(world.store.address.prefix + f"scopes:{CHAT}") == 0
+
+
 def test_its_id_is_used_up_for_ever(world: World) -> None:
     send(world, "a")
     world.do(sessions.delete(CHAT))

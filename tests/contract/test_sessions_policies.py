@@ -106,6 +106,42 @@ def test_a_burst_of_a_thousand_wakes_to_an_idle_session_costs_five_turns_at_most
     assert (seen, turns) == (1_000, 5)
 
 
+def test_a_quick_turn_of_a_burst_is_followed_once_its_linger_is_over(world: World) -> None:
+    policy_is(world, linger_ms=40)
+    send(world, "a", "b", "c")
+    claim, _ = turn(world)
+    commit(world, claim)
+    send(world, "d")
+    world.clock.advance("39ms")
+    world.tick()
+    assert world.take() == ()
+    send(world, "e")
+    world.clock.advance("1ms")
+    world.tick()
+    claim, texts = turn(world)
+    assert texts == ["d", "e"]
+    world.clock.advance("40ms")  # a turn that takes longer than this shows no burst
+    send(world, "f", "g", "h")
+    commit(world, claim)
+    _, texts = turn(world)
+    assert texts == ["f", "g", "h"]
+
+
+def test_nothing_lingers_for_one_entry_at_a_time_or_for_a_whole_batch_or_after_a_failure(world: World) -> None:
+    policy_is(world, linger_ms=40)
+    for text in ("a", "b"):
+        send(world, text)
+        claim, texts = turn(world)
+        assert texts == [text]
+        commit(world, claim)
+    policy_is(world, linger_ms=40, max_entries=2)
+    send(world, "c", "d", "e", "f")
+    for wanted in (["c", "d"], ["e", "f"]):
+        claim, texts = turn(world, most=2)
+        assert texts == wanted
+        commit(world, claim)
+
+
 def test_an_idle_session_is_in_nothing_that_is_scanned(world: World) -> None:
     world.do(sessions.create(world.session(CHAT)))
     prefix = world.store.address.prefix

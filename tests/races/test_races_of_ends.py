@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 SETTLES = (
     "every end of a turn settles its entries and frees its session",
     "lib/lifecycle.lua",
-    "  if p.sid then settle_turn(pid, p.sid, status, output) end\n",
+    "  if p.sid then settle_turn(pid, p, status, output) end\n",
 )
 
 

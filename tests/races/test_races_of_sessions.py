@@ -150,7 +150,7 @@ def test_race_25_an_early_entry_is_settled_with_its_turn(world: World) -> None:
     assert world.take() == ()
 
 
-@fails_without("a later run of a turn gets the same batch", "turn_admit.lua", "if not batch then\n", "if true then\n")
+@fails_without("a later run of a turn gets the same batch", "lib/admitting.lua", "  if not batch then\n", "  if true then\n")
 def test_race_25_a_turn_that_is_run_again_commits_what_it_had_been_given(world: World, app: App) -> None:
     @app.agent("bot", on_arrival="early")
     async def bot(turn: AsyncTurn) -> list[str]:
@@ -187,8 +187,8 @@ def test_race_26_an_entry_that_nothing_admits_keeps_no_session_busy(world: World
 
 @fails_without(
     "what a turn passes over is undeliverable",
-    "turn_admit.lua",
-    "      drop(a.sid, n, 'not_admissible')\n",
+    "lib/admitting.lua",
+    "        drop(sid, n, 'not_admissible')\n",
 )
 def test_race_26_what_a_turn_passes_over_is_not_stranded(world: World) -> None:
     source(world)

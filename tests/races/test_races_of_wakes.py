@@ -43,8 +43,8 @@ def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world:
 @fails_without(
     "an end that leaves entries begins the next turn in its own script",
     "lib/sessions.lua",
-    "'half', 'hw') end\n  end\n  ring_session(sid)",
-    "'half', 'hw') end\n  end",
+    "  linger(sid, p, status, #batch)\n  ring_session(sid)",
+    "  linger(sid, p, status, #batch)",
 )
 def test_wake_race_02_a_wake_between_the_last_claim_and_the_release_has_a_turn(world: World) -> None:
     source(world)
@@ -118,7 +118,7 @@ def test_wake_race_04_a_stale_claim_fixes_no_batch(world: World) -> None:
     assert states(world) == [("first", "delivered")]
 
 
-@fails_without("the batch of a turn is fixed once", "turn_admit.lua", "if not batch then\n", "if true then\n")
+@fails_without("the batch of a turn is fixed once", "lib/admitting.lua", "  if not batch then\n", "  if true then\n")
 def test_wake_race_05_a_third_worker_has_the_same_batch(world: World) -> None:
     taken_over(world)
     send(world, "second")
@@ -280,7 +280,7 @@ def test_wake_race_22_a_server_that_forgot_its_scripts_is_told_them_again(world:
 
 
 @fails_without("a batch that failed is halved", "lib/sessions.lua", "elseif poisoned and #batch > 1 then", "elseif false then")
-@fails_without("the next turn takes the older half", "turn_admit.lua", "math.min(a.max, tonumber(s.half or a.max))", "a.max")
+@fails_without("the next turn takes the older half", "lib/admitting.lua", "math.min(max, tonumber(s.half or max))", "max")
 def test_wake_race_25_one_poisonous_wake_fails_alone(world: World) -> None:
     send(world, "a", "poison", "c", "d")
     for _ in range(20):

@@ -8,7 +8,7 @@ from tests.races.rules import fails_without
 from tests.races.session_interleavings import Left, explore
 
 
-@fails_without("an end begins the next turn", "lib/sessions.lua", "'half', 'hw') end\n  end\n  ring_session(sid)", "'half', 'hw') end\n  end")
+@fails_without("an end begins the next turn", "lib/sessions.lua", "  linger(sid, p, status, #batch)\n  ring_session(sid)", "  linger(sid, p, status, #batch)")
 @fails_without("who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then")
 @fails_without("an input is looked for by its key", "session_send.lua", "  if known then\n", "  if false then\n")
 def test_three_inputs_are_read_once_whoever_dies_and_whatever_arrives_twice() -> None:
@@ -16,7 +16,7 @@ def test_three_inputs_are_read_once_whoever_dies_and_whatever_arrives_twice() ->
     assert explored.states >= 5_000, explored
 
 
-@fails_without("every end of a turn settles its entries", "lib/lifecycle.lua", "  if p.sid then settle_turn(pid, p.sid, status, output) end\n")
+@fails_without("every end of a turn settles its entries", "lib/lifecycle.lua", "  if p.sid then settle_turn(pid, p, status, output) end\n")
 def test_a_cancel_at_any_moment_strands_nothing() -> None:
     explored = explore(Left(sends=("a", "b"), cancels=1, deaths=1))
     assert explored.states >= 300, explored

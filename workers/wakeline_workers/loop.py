@@ -49,6 +49,7 @@ class WorkerLoop:
         self._alone = False
         self._stopping = asyncio.Event()
         self._rung = asyncio.Event()
+        self._agents = {name: agent.policy for name, agent in app.registry.agents.items()}
         self._request: tuple[str, int] | None = None
         self._closed = False
 
@@ -130,7 +131,8 @@ class WorkerLoop:
     async def _take(self) -> bool:
         # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.
         request, n = self._request = self._request or (token_hex(8), self.free)
-        taken = await self.store.execute(fleet.take(self.owner, request, self.queues, n, lease_ms=self.app.settings.lease_ms))
+        lease_ms = self.app.settings.lease_ms
+        taken = await self.store.execute(fleet.take(self.owner, request, self.queues, n, lease_ms=lease_ms, agents=self._agents))
         self._request = None
         if taken.reaped:
             self.lose()

@@ -143,7 +143,8 @@ class Runner:
                 agent = self._registry.agent(split_session_id(session_id)[0])
 
                 async def run_turn(run: Run) -> Any:
-                    batch = await self._store.execute(sessions.admit(run.fence, session_id, agent.max_entries, agent.policy))
+                    admitting = sessions.admit(run.fence, session_id, agent.max_entries, agent.policy)
+                    batch = claim.batch if claim.batch is not None else await self._store.execute(admitting)
                     turn = AsyncTurn(run, namespace, batch)
                     run.turn, run.activities.followed = turn, batch.followed
                     run.activities.tell(run.claim.process_id, lambda: TurnStarted(attempt=run.claim.attempt, entries=[e.n for e in batch.entries]))

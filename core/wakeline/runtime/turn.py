@@ -43,6 +43,8 @@ class InboxItem:
     name: str | None = None
     wake_id: str | None = None
     """The identity of a wake: of its session, process, incarnation and event, the same however often it is looked at."""
+    originator: str | None = None
+    """Of a wake, whose authority it comes with: who its chain of processes began with, ``host``, ``host:<label>`` or the scope id of a session."""
 
     @property
     def text(self) -> str:
@@ -65,6 +67,7 @@ def item_of(entry: Entry, session_id: str = "") -> InboxItem:
         entry.swallowed,
         body.get("name"),
         wake_id(session_id, process_id, body["incarnation"], body["sequence"]) if process_id and session_id else None,
+        body.get("by", "host") if process_id else None,
     )
 
 

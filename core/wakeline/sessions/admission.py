@@ -32,7 +32,8 @@ class Entry:
 class AdmissionPolicy:
     """What an agent's turns take (at most so many entries, of these kinds), and how they begin, give way and fail.
 
-    ``debounce_ms``: how long a turn waits for more after an arrival, ``debounce_max_ms`` at most. ``max_attempts``: tries before a batch is halved.
+    ``debounce_ms``: how long a turn waits for more after an arrival, ``debounce_max_ms`` at most. ``linger_ms``: how long the next turn waits for more
+    where a quicker one left several entries, and less than a whole batch. ``max_attempts``: tries before a batch is halved.
     """
 
     max_entries: int = MOST_ENTRIES
@@ -40,6 +41,7 @@ class AdmissionPolicy:
     on_arrival: Arrival = "next_turn"
     debounce_ms: int = 0
     debounce_max_ms: int = 0
+    linger_ms: int = 0
     on_failure: Literal["settle", "block"] = "settle"
     max_attempts: int = 5
 
@@ -52,6 +54,10 @@ class AdmissionPolicy:
             out["a"] = self.on_arrival[0]
         if self.debounce_ms:
             out |= {"d": self.debounce_ms, "x": self.debounce_max_ms}
+        if self.linger_ms:
+            out["l"] = self.linger_ms
+            if self.max_entries < MOST_ENTRIES:
+                out["n"] = self.max_entries
         if self.on_failure == "block":
             out["f"] = "b"
         if self.max_attempts != 5:

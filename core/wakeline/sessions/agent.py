@@ -18,6 +18,8 @@ from wakeline.values import parse_duration
 
 MOST_ATTEMPTS = 100
 LONGEST_DEBOUNCE_MS = 3_600_000
+LINGER_MS = 40
+"""Long beside what it takes to send a burst, short beside a turn that thinks."""
 
 
 class Agent:
@@ -35,6 +37,7 @@ class Agent:
         on_arrival: Arrival = "next_turn",
         debounce: timedelta | float | str | None = None,
         debounce_max: timedelta | float | str | None = None,
+        linger: timedelta | float | str | None = None,
         on_failure: str = "settle",
         max_attempts: int = 5,
         context: Mapping[str, Any] | None = None,
@@ -53,12 +56,16 @@ class Agent:
         longest_ms = parse_duration(debounce_max) if debounce_max is not None else 10 * wait_ms
         if not 0 <= wait_ms <= longest_ms <= LONGEST_DEBOUNCE_MS:
             raise BodyInvalid(name=self.name, reason="its debounce has to be at most its debounce_max, and that at most an hour")
+        linger_ms = parse_duration(linger) if linger is not None else LINGER_MS
+        if not 0 <= linger_ms <= LONGEST_DEBOUNCE_MS:
+            raise BodyInvalid(name=self.name, reason="its linger has to be at most an hour")
         self.policy = AdmissionPolicy(
             max_entries=1 if one_at_a_time else max_entries,
             kinds=self._kinds(kinds),
             on_arrival=on_arrival,
             debounce_ms=wait_ms,
             debounce_max_ms=longest_ms,
+            linger_ms=linger_ms,
             on_failure="block" if on_failure == "block" else "settle",
             max_attempts=max_attempts,
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wakeline.errors import AgentConflict
+from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claim_of
 from wakeline.store.triggers import due_schedules
@@ -42,9 +43,20 @@ class Taken:
     reaped: bool
 
 
-def take(owner: str, request: str, queues: Sequence[str], n: int, *, lease_ms: int, idle: bool = True) -> Call[Taken]:
-    """Take and claim up to ``n``; the same ``request`` again gives the same batch."""
+def take(
+    owner: str,
+    request: str,
+    queues: Sequence[str],
+    n: int,
+    *,
+    lease_ms: int,
+    idle: bool = True,
+    agents: Mapping[str, AdmissionPolicy] | None = None,
+) -> Call[Taken]:
+    """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings what it takes."""
     args: dict[str, Any] = {"owner": owner, "request": request, "n": n, "queues": list(queues), "lease_ms": lease_ms, "idle": idle or None}
+    if agents:
+        args["agents"] = {name: [policy.max_entries, policy.wire()] for name, policy in agents.items()}
 
     def decode(reply: Reply) -> Taken:
         if reply[0] == "reaped":

@@ -42,6 +42,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("awaited:<pid>", "set", "live children that its end waits for", "process", "their end, its end"),
     KeyFamily("granted:<pid>", "set", "scopes that hold a handle of it", "process", "revoke, prune"),
     KeyFamily("grants:<scope>", "hash", "process id to descriptor", "session scope", "revoke, prune of the process"),
+    KeyFamily("scopes:<sid>", "set", "scopes of a session that ever held a handle", "session", "deletion of the session"),
     KeyFamily("tomb:<pid>", "string", "how a pruned process ended", "process", "expires after tombstone_ms"),
     KeyFamily("env:<hash>", "hash", "an execution environment, how many processes use it", "its processes", "prune of the last one; 7 days without any"),
     KeyFamily("schema:<hash>", "string", "payload schema of an open typed wait", "wait", "expires 30 days after its last use"),

@@ -110,7 +110,7 @@ def register(
 
     Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect also `LeaseLost`.
     """
-    r = registration
+    r, by = registration, registration.provenance.originator.id
     target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
     args: dict[str, Any] = {
         "pid": r.id,
@@ -126,6 +126,7 @@ def register(
         "queue_timeout_ms": r.queue_timeout_ms,
         "attempt_timeout_ms": r.attempt_timeout_ms,
         "parent": r.parent,
+        "by": None if by == "host" else by,
         "version": r.engine_version,
         "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
         "awaits": True if r.parent and r.on_parent_end == "await" else None,

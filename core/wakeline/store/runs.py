@@ -15,6 +15,7 @@ from wakeline.processes.registration import Registration
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.processes import Row, fence_wire
 from wakeline.store.replies import refuse
+from wakeline.store.sessions import Batch, batch_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Claim:
     now_ms: int
     heard_ns: int
     """When this process heard ``now_ms``, by ``time.monotonic_ns``."""
+    batch: Batch | None = None
+    """Of a session's turn: what it takes, where the claim fixed it."""
 
     @property
     def process_id(self) -> str:
@@ -73,7 +76,9 @@ def claim_of(reply: Any) -> Claim:
     fields = flat(reply[1])
     fence = Fence(process_id=reply[0], incarnation=fields["inc"], epoch=int(fields["ep"]), claim_id=fields["cl"], owner=fields["ow"])
     slots = {row[0]: flat(row[1]) for row in reply[5]}
-    return Claim(fence, fields, Registration.from_json(reply[2]), reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]), time.monotonic_ns())
+    batch = batch_of(reply[8]) if len(reply) > 8 else None
+    registration = Registration.from_json(reply[2])
+    return Claim(fence, fields, registration, reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]), time.monotonic_ns(), batch)
 
 
 def record(fence: Fence, rows: Sequence[Row]) -> Call[None]:

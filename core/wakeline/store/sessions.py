@@ -151,14 +151,19 @@ class Batch:
     """Whether somebody follows the session."""
 
 
+def batch_of(reply: Reply) -> Batch:
+    """Reads a batch, of a claim that brought it or of `admit`."""
+    entries = tuple(Entry(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[2])
+    return Batch(reply[0], reply[1] or None, entries, reply[3] or None, int(reply[4]), reply[5] == "1")
+
+
 def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPolicy | None = None) -> Call[Batch]:
     """Fix a turn's batch, or read the one that was fixed; ``policy`` is what the agent's code says from now on. Raises `LeaseLost`."""
 
     def decode(reply: Reply) -> Batch:
         if reply[0] != "batch":
             refuse(fence.process_id, reply)
-        entries = tuple(Entry(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[3])
-        return Batch(reply[1], reply[2] or None, entries, reply[4] or None, int(reply[5]), reply[6] == "1")
+        return batch_of(reply[1:])
 
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "sid": session_id, "max": max_entries}
     return Call("turn_admit", args | ({"policy": policy.wire()} if policy else {}), decode)

@@ -10,6 +10,11 @@ if a.verb ~= 'revoke' then
     if a.verb == 'transfer' and call('HEXISTS', from, pid) == 0 then return { 'not_granted', pid } end
   end
 end
+-- The scopes of a session that ever held a handle, opened frames or not: its deletion goes through them.
+if a.verb ~= 'revoke' then
+  local to = a.to or a.scope
+  call('SADD', ns .. 'scopes:' .. string.match(to, '^session:([^/]+/?[^/]*)'), to)
+end
 for _, pid in ipairs(a.pids) do
   if a.verb == 'grant' then
     call('HSET', from, pid, a.descriptor)

@@ -33,6 +33,6 @@ end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
 local seq = finish(a.pid, p, a.status, a.output, a.text)
 -- Only now: an entry that arrives during a turn may interrupt it.
-if t and t.follow then deliver(p.sid, 'follow_on', wake_body(a.pid, p.inc, seq, 'process.' .. a.status, t.follow)) end
+if t and t.follow then deliver(p.sid, 'follow_on', wake_body(a.pid, p.inc, seq, 'process.' .. a.status, t.follow, 'session:' .. p.sid)) end
 call('HSET', proc_key(a.pid), 'fin', a.status .. ':' .. a.hash)
 return { 'finished', seq }

@@ -1,7 +1,7 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
 -- Include: base doorbell process slots sessions environments triggers
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all from now),
---       parent?, version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
+--       parent?, by? (who its chain began with, where it was no plain host), version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
 -- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
 local f, parent = a.fence, nil
@@ -33,6 +33,7 @@ local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep',
 local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
 put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1'); put('pe', a.awaits and '1'); put('ver', a.version)
 if w then put('ws', w.sid); put('we', w.ends and '1') end
+put('by', a.by)
 call('SET', ns .. 'spec:' .. a.pid, a.spec)
 call('HSET', key, unpack(entry))
 -- A child may take no longer than what started it.

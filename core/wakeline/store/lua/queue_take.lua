@@ -1,6 +1,7 @@
 -- Purpose: take up to n doorbells and claim their processes: no intermediate list, no window in which a job belongs to nobody.
--- Include: base doorbell process slots sessions lifecycle claims
--- ARGV: owner, request (random, the claim ids' stem), n, queues, lease_ms, idle (enter the idle sets when the queues are empty)
+-- Include: base doorbell process slots sessions lifecycle claims admitting
+-- ARGV: owner, request (random, the claim ids' stem), n, queues, lease_ms, idle (enter the idle sets when the queues are empty),
+--       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (no wl_process) goes to RQ's failed registry; it is not ours to run
 -- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).
@@ -12,6 +13,12 @@ local last, taken, budget = ns .. 'takes:' .. a.owner, {}, REPLY_BYTES
 local function reply(pid, p)
   local row, used = claimed(pid, p, budget)
   budget = budget - used
+  -- A turn that is cancelled before it began takes nothing: its entries are the next one's.
+  local agent = p.sid and a.agents and not (p.cr and not p.fs) and a.agents[string.match(p.sid, '^[^/]+')]
+  if agent then
+    local batch, bytes = admit_batch(pid, p.sid, agent[1], agent[2])
+    row[9], budget = batch, budget - bytes
+  end
   taken[#taken + 1] = row
 end
 

@@ -3,10 +3,8 @@
 local function clear_session(sid)
   local orphaned, preserved, inbox = {}, {}, ns .. 'inbox:' .. sid
   for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do drop(sid, string.match(entry[1], '^%d+'), 'target_gone') end
-  local scopes = { 'session:' .. sid }
-  for _, frame in ipairs(call('HKEYS', ns .. 'frames:' .. sid)) do scopes[#scopes + 1] = 'session:' .. sid .. '/frame:' .. frame end
   local left = BOUND
-  for _, scope in ipairs(scopes) do
+  for _, scope in ipairs(call('SMEMBERS', ns .. 'scopes:' .. sid)) do
     for _, pid in ipairs(call('HKEYS', ns .. 'grants:' .. scope)) do
       if left == 0 then break end
       left = left - 1
@@ -36,7 +34,7 @@ local function clear_session(sid)
   else
     call('HDEL', ns .. 'sess:' .. sid, 'cl')
     tell(sid, 'deleted') -- the last thing that is ever told of it
-    call('UNLINK', inbox, ns .. 'frames:' .. sid)
+    call('UNLINK', inbox, ns .. 'frames:' .. sid, ns .. 'scopes:' .. sid)
   end
   return orphaned, preserved
 end

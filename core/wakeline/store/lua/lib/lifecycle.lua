@@ -116,7 +116,7 @@ local function finish(pid, p, status, output, text)
   end
   if involved then end_children(pid) end
   if p.pe then leave_parent(pid, p.pa) end
-  if p.sid then settle_turn(pid, p.sid, status, output) end
+  if p.sid then settle_turn(pid, p, status, output) end
   compact(pid, p)
   return seq
 end

@@ -85,12 +85,14 @@ local function start_turn(sid, s, policy)
     'ma', int(policy.t or 5))
   call('HSET', ns .. 'sess:' .. sid, 'turn', pid)
   local due = s.df and policy.d and math.min(tonumber(s.df) + policy.x, tonumber(s.dl) + policy.d)
+  local lingers = tonumber(s.lg or '0')
+  if lingers > (due or now) then due = lingers end
   make_runnable(pid, { q = s.q }, false, due and due > now and due or nil)
 end
 
 -- Release or next: a turn for the oldest entry that this agent admits; what stands before it and is not admitted is undeliverable (race 26).
 local function ring_session(sid)
-  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl')
+  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'lg')
   if not s.ag or s.turn or s.blk or s.gone then return end
   local policy = policy_of(s.ag)
   for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or 1)) do
@@ -177,9 +179,11 @@ local function deliver(sid, kind, body, same)
   return n
 end
 
-local function wake_body(pid, inc, seq, event_type, input_json)
+-- by: who the chain of processes began with, where it was no plain host.
+local function wake_body(pid, inc, seq, event_type, input_json, by)
+  by = by or call('HGET', proc_key(pid), 'by')
   return '{"kind":"wake","process_id":' .. quote(pid) .. ',"incarnation":"' .. inc .. '","sequence":' .. seq .. ',"event_type":' .. quote(event_type)
-    .. ',"at_ms":' .. int(now) .. ',"input":' .. input_json .. '}'
+    .. (by and ',"by":' .. quote(by) or '') .. ',"at_ms":' .. int(now) .. ',"input":' .. input_json .. '}'
 end
 
 -- Fixes an entry for a turn.
@@ -203,9 +207,23 @@ local function give_entries_back(sid, batch)
   for _, n in ipairs(batch) do tell_entry(sid, n, 'delivered') end
 end
 
+-- A burst meets an idle session entry by entry. After a turn quicker than the agent's linger, with several entries in it or waiting but no whole batch,
+-- the next one begins that much later, with what came meanwhile.
+local function linger(sid, p, status, many)
+  local policy = policy_of(call('HGET', ns .. 'sess:' .. sid, 'ag'))
+  if not policy.l then return end
+  local waiting = call('XLEN', ns .. 'inbox:' .. sid)
+  if status == 'completed' and now - tonumber(p.ct or '0') < policy.l and many + waiting > 2 and waiting < (policy.n or BOUND) then
+    call('HSET', ns .. 'sess:' .. sid, 'lg', int(now + policy.l))
+  else
+    call('HDEL', ns .. 'sess:' .. sid, 'lg')
+  end
+end
+
 -- Every terminal event of a turn, whoever writes it, settles its entries and frees the session or starts its next turn (race 7).
 -- A batch that failed is halved until the poisonous entry stands alone (race 25): entries up to `hw` go in turns of at most `half` meanwhile.
-local function settle_turn(pid, sid, status, output)
+local function settle_turn(pid, p, status, output)
+  local sid = p.sid
   local head, bodies = ns .. 'sess:' .. sid, ns .. 'wakes:' .. sid
   local s = fields(head, 'ag', 'gone', 'half', 'hw')
   local batch = batch_of(pid)
@@ -237,6 +255,7 @@ local function settle_turn(pid, sid, status, output)
     end
     if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then call('HDEL', head, 'half', 'hw') end
   end
+  linger(sid, p, status, #batch)
   ring_session(sid)
 end
 

@@ -1,0 +1,38 @@
+-- Fixes the batch of a turn at its first claim: pending entries in order, up to most. A later run of the same turn gets the same batch.
+-- policy: what the agent's code says of its turns ('' = the defaults, nil = as known): the release that runs the agent decides.
+-- {rev, state JSON or '', [n, body, swallowed]*, frame or '', follow-on turns so far, followed ('1'|'0')}, bytes of it
+local function admit_batch(pid, sid, max, agent_policy)
+  local bodies, journal, head = ns .. 'wakes:' .. sid, ns .. 'journal:' .. pid, ns .. 'sess:' .. sid
+  local s = fields(head, 'ag', 'half', 'rev', 'fr', 'fo')
+  if agent_policy and agent_policy ~= (call('HGET', ns .. 'agents', s.ag) or '') then
+    if agent_policy == '' then call('HDEL', ns .. 'agents', s.ag) else call('HSET', ns .. 'agents', s.ag, agent_policy) end
+  end
+  local batch = call('HGET', journal, '@inbox')
+  if not batch then
+    local policy, numbers = policy_of(s.ag), {}
+    local most = math.min(max, tonumber(s.half or max))
+    for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or int(most))) do
+      local n, kind = string.match(entry[1], '^%d+'), entry[2][2]
+      if not admits(policy, kind) then
+        drop(sid, n, 'not_admissible')
+      else
+        if kind == 'command' and #numbers > 0 then break end
+        numbers[#numbers + 1] = n
+        admit(sid, n, pid)
+        if kind == 'command' or #numbers >= most then break end
+      end
+    end
+    batch = table.concat(numbers, ',')
+    call('HDEL', head, 'df', 'dl')
+    call('HSET', proc_key(pid), 'ma', int(policy.t or 5))
+    write_row(pid, { k = '@inbox', v = batch })
+  end
+  local entries, state = {}, call('GET', ns .. 'state:' .. sid) or ''
+  local used = #state
+  for n in string.gmatch(batch, '%d+') do
+    local body = call('HGET', bodies, n) or ''
+    entries[#entries + 1] = { n, body, call('HGET', bodies, n .. ':c') or '0' }
+    used = used + #body
+  end
+  return { s.rev, state, entries, s.fr or '', s.fo or '0', call('EXISTS', ns .. 'followed:' .. sid) == 1 and '1' or '0' }, used
+end
