@@ -4,6 +4,7 @@ Every error is in `wakeline.errors`; the ones a caller usually catches, or a too
 """
 
 from wakeline.app import App
+from wakeline.attachments.attachment import Attachment
 from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession
 from wakeline.client.handles import External, Handle
 from wakeline.client.sessions import Session
@@ -36,7 +37,7 @@ from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
 
 __all__ = [
     # declaring
-    "App", "Agent", "AsyncTool", "Engine", "Event", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Tool",
     # in a body
     "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
     # from outside, blocking and awaited

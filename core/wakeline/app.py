@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
+from wakeline.attachments.backend import BlobBackend, Blobs
+from wakeline.attachments.choosing import chosen_backend
 from wakeline.client.aio import AsyncApp
 from wakeline.client.drivers import Awaiting, Blocking
 from wakeline.client.handles import External, Handle, Starter, as_json
@@ -20,12 +22,14 @@ from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import check_namespace, check_process_id, session_id
+from wakeline.runtime.attaching import Attachments
 from wakeline.runtime.execution import ExecutionContext, outside
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.service import Service, Status
 from wakeline.runtime.triggering import Triggers
 from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
+from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Program
 from wakeline.store.client import Address, AsyncStore, SyncStore
 from wakeline.store.connection import Backend, UrlBackend
@@ -47,6 +51,7 @@ class App(Declarations):
         settings: Settings | None = None,
         clock: Clock | None = None,
         environment: EnvironmentSpec | dict[str, Any] | None = None,
+        attachments: BlobBackend | None = None,
     ) -> None:
         self.settings = settings or Settings.from_env()
         super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
@@ -56,6 +61,7 @@ class App(Declarations):
         self.service = Service(self.namespace, grace_ms=self.settings.grace_ms, now_ms=self.clock.now_ms, environment=self.registry.environment)
         self._backend = backend
         self._store: SyncStore | None = None
+        self._attachments = attachments or chosen_backend(self.settings.attachments)
         self._client = Blocking(self.service, lambda: self.store)
         self.triggers = Triggers(self.namespace, self.registry)
         self._aio = AsyncApp(Awaiting(self.service, self.new_async_store), self.registry, self.triggers)
@@ -85,12 +91,21 @@ class App(Declarations):
     def store(self) -> SyncStore:
         """The blocking client."""
         if self._store is None:
-            self._store = SyncStore(self.backend, self.address)
+            self._store = SyncStore(self.backend, self.address, self._blobs())
         return self._store
 
     def new_async_store(self, *, patient: bool = False) -> AsyncStore:
         """An awaited client for the running loop."""
-        return AsyncStore(self.backend, self.address, patient=patient)
+        return AsyncStore(self.backend, self.address, self._blobs(), patient=patient)
+
+    def _blobs(self) -> Blobs:
+        own = RedisBlobs(self.backend, self.address.prefix)
+        return Blobs.of(self._attachments, own) if self._attachments is not None else Blobs.of(own)
+
+    @property
+    def attachments(self) -> Attachments:
+        """Attachments that this host owns: kept until they are deleted. Whoever holds the app may read all."""
+        return self._client.attachments()
 
     @property
     def aio(self) -> AsyncApp:

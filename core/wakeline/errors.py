@@ -8,12 +8,12 @@
     │   └── ServerStartFailed
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
-    │   └── StoreOutOfMemory       └── ScriptFailed
+    │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
     ├── InputError
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
     │   ├── InvalidDuration        ├── InvalidSelector         ├── SelectorMiss            ├── RegistrationInvalid
     │   ├── InvalidHandle          ├── InvalidToken            ├── AmbiguousId             ├── MissingExecutionScopeId
-    │   └── InvalidWaitIdentity    └── InvalidEnvironment
+    │   └── InvalidWaitIdentity    └── InvalidEnvironment      └── InvalidAttachment
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch   ├── ReservedEvent
@@ -33,6 +33,9 @@
     │   ├── ToolUnavailable        └── CompletionsUnavailable
     ├── TriggerError
     │   ├── OccurrenceConflict     ├── SubscriptionNotFound    ├── SubscriptionChanged     └── SubscriptionLimit
+    ├── AttachmentError
+    │   ├── AttachmentNotFound     ├── AttachmentBackendMissing └── AttachmentCorrupt
+    │   └── SweepRefused
     ├── UnknownError
     └── SessionError
         ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused
@@ -302,6 +305,15 @@ class StoreOutOfMemory(StoreError):
     template = "Redis is out of memory and refuses writes. Give it more memory or prune; the call may be repeated then."
 
 
+class AttachmentStoreFailed(StoreError):
+    """A backend could not do what it was asked to."""
+
+    retryable = True
+    backend: str
+    reason: str
+    template = "The attachment backend {backend!r} failed: {reason}. Nothing refers to what it did not keep; try again."
+
+
 class ScriptFailed(StoreError):
     """A Lua script stopped with an error Wakeline does not know."""
 
@@ -399,6 +411,13 @@ class InvalidEnvironment(InputError):
 
     reason: str
     template = "The execution environment is unusable: {reason}. Give plugin_options and policy only."
+
+
+class InvalidAttachment(InputError):
+    """Bytes, a media type or an id that make no attachment."""
+
+    reason: str
+    template = "The attachment is unusable: {reason}."
 
 
 class MissingExecutionScopeId(InputError):
@@ -791,6 +810,48 @@ class ToolFailed(ToolError):
     retry_after_ms: int | None = None
     attempts: int = 1
     template = "Tool {tool!r} failed ({failure_class}/{failure_code}): {failure_message}"
+
+
+# Attachments.
+
+
+class AttachmentError(WakelineError):
+    """Bytes that are kept outside of payloads cannot be had or kept."""
+
+
+class AttachmentNotFound(AttachmentError):
+    """Nobody keeps it, or not whoever asks: one answer for both, so that ids tell nothing."""
+
+    attachment_id: str
+    owner: str
+    template = "{owner} has no attachment {attachment_id}. Put it, or have it passed on by a process or session that owns it."
+
+
+class AttachmentBackendMissing(AttachmentError):
+    """It lies in a backend that this app does not have."""
+
+    backend: str
+    known: Sequence[str]
+    template = "The bytes lie in backend {backend!r} and this app has {known}. Give it that one too: App(attachments=…, or WAKELINE_ATTACHMENTS)."
+
+
+class AttachmentCorrupt(AttachmentError):
+    """What its backend has under its location are other bytes, or none."""
+
+    attachment_id: str
+    backend: str
+    template = "Backend {backend!r} no longer has the bytes of {attachment_id}. Restore them there, or put the attachment again."
+
+
+class SweepRefused(AttachmentError):
+    """A sweep of a backend would remove everything in it."""
+
+    backend: str
+    found: int
+    template = (
+        "Nothing in this namespace refers to any of the {found} blobs of backend {backend!r}: it is the wrong namespace, or its keys are lost. "
+        "Nothing was removed; say that you mean it to remove them all."
+    )
 
 
 # Sessions.

@@ -38,6 +38,8 @@ class Settings:
     tls: str = "auto"
     rq_prefix: str = "rq"
     app: str | None = None
+    attachments: str | None = None
+    """Where the bytes of attachments go: ``redis``, ``dir:/path``, ``s3://bucket/prefix``."""
     concurrency: int = 64
     allow_eviction: bool = False
     on_dyno: bool = False
@@ -68,6 +70,7 @@ class Settings:
             tls=tls,
             rq_prefix=env.get("RQ_KEY_PREFIX", "rq"),
             app=env.get("WAKELINE_APP"),
+            attachments=env.get("WAKELINE_ATTACHMENTS"),
             concurrency=int(text),
             allow_eviction=_flag(env, "WAKELINE_ALLOW_EVICTION"),
             on_dyno="DYNO" in env,

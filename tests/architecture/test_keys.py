@@ -41,7 +41,8 @@ def kind_of(command: str) -> str | None:
 
 
 def test_every_family_a_script_names_is_in_the_table_and_the_other_way_round() -> None:
-    assert named() == {family.name for family in keys.TABLE}
+    by_code = {"bytes"}  # of the Redis backend of attachments: bytes are no argument of a script
+    assert named() | by_code == {family.name for family in keys.TABLE}
     assert len(named()) >= 30
 
 
@@ -51,7 +52,7 @@ def test_every_key_of_rq_a_script_writes_is_in_the_table_and_the_other_way_round
 
 def test_scripts_use_every_key_as_the_type_the_table_says() -> None:
     functions = dict(re.findall(r"local function (\w+_key)\(\w+\) return ns \.\. '([a-z]+):'", code()))
-    assert functions == {"proc_key": "proc", "slot_key": "slot"}
+    assert functions == {"proc_key": "proc", "slot_key": "slot", "att_key": "att"}
     direct = re.findall(r"call\('([A-Z]+)', ns \.\. '([a-z]+)", code())
     through = [(command, functions[name]) for command, name in re.findall(r"call\('([A-Z]+)', (\w+_key)\(", code())]
     of_rq = re.findall(r"call\('([A-Z]+)', rq \.\. ':([a-z]+):?' \.\. \w+[,)]", code())

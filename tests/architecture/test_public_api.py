@@ -19,13 +19,14 @@ from mypy.options import Options as MypyOptions
 from wakeline.client.aio import AsyncStarter
 from wakeline.client.handles import Starter
 from wakeline.client.triggers import AsyncTrigger, Trigger
+from wakeline.runtime.attaching import AsyncAttachments, Attachments
 from wakeline.runtime.options import Options, StartOptions
 from wakeline.runtime.telling_triggers import AsyncBodyTrigger, BodyTrigger
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
     # declaring
-    "App", "Agent", "AsyncTool", "Engine", "Event", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Tool",
     # in a body
     "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
     # from outside, blocking and awaited
@@ -92,7 +93,7 @@ def awaited(kind: type, name: str) -> bool:
     return inspect.iscoroutinefunction(value) or inspect.isasyncgenfunction(value)
 
 
-CONTEXT = {"execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
+CONTEXT = {"attachments", "execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
 NEVER_AWAITED = {"using", "handle", "session", "trigger", "defer", "now", "uuid", "random", "patched"}
 TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "trigger", "resolve", "processes", "why", "undeliverable", "close"}),
@@ -103,6 +104,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
         "send", "command", "ask", "create", "delete", "inspect", "wakes", "why", "redrive", "skip", "view", "history", "frames", "state", "turn",
         "follow", "append", "graph",
     }),
+    (Attachments, AsyncAttachments, {"put", "get", "head", "delete", "list"}),
     (Trigger, AsyncTrigger, {"emit", "subscribe", "subscriptions", "enable", "disable", "remove"}),
     (BodyTrigger, AsyncBodyTrigger, {"emit", "subscribe"}),
     (wakeline.Child, wakeline.AsyncChild, {"result", "signal", "cancel"}),

@@ -6,8 +6,8 @@ import threading
 from typing import Any
 
 import pytest
-from wakeline import App, AsyncCtx, AsyncTurn, Ctx
-from wakeline.errors import BodyInvalid, CompletionsUnavailable, DuplicateName, InvalidArguments, InvalidPayload, StaleBranch
+from wakeline import App, AsyncCtx, AsyncTurn, Attachment, Ctx
+from wakeline.errors import BodyInvalid, CompletionsUnavailable, DuplicateName, InvalidArguments, InvalidPayload, ProcessExecutionUnavailable, StaleBranch
 from wakeline.sessions.activity import Progress, ToolCallCompleted, ToolCallStarted, TurnStarted
 from wakeline.sessions.feed import Committed, EntryChanged, SessionGone, TurnActivity
 from wakeline.tools.completions import Completion, CompletionRequest, ToolCompletions, UnavailableCompletions
@@ -203,3 +203,23 @@ def test_what_is_no_message_and_no_plain_context_is_refused(app: App) -> None:
     assert session.history() == []
     with pytest.raises((BodyInvalid, InvalidPayload)):
         app.agent("odd", context={"live": object()})(lambda turn: None)
+
+
+def test_attachments_are_those_of_the_process_and_of_a_turn_its_sessions(app: App) -> None:
+    @app.engine
+    def keeps(ctx: Ctx) -> list[Any]:
+        store = ctx.execution.attachment_store
+        made = store.put(b"bytes", "text/plain")
+        found = [made, store.get(made).decode(), store.head(made.id).media_type, len(store.list()), store.delete(made), store.head(made)]
+        return [one.size if isinstance(one, Attachment) else one for one in found]
+
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> str:
+        return (await turn.execution.attachment_store.put(b"of the session")).id
+
+    assert app.start(keeps).result(timeout=10) == [5, "bytes", "text/plain", 1, True, None]
+    session = app.session("clerk", "one")
+    assert [one.id for one in session.attachments.list()] == []
+    assert session.ask("keep", timeout=10) == session.attachments.list()[0].id
+    with pytest.raises(ProcessExecutionUnavailable):
+        _ = app.execution().attachment_store

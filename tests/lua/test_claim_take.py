@@ -100,14 +100,14 @@ def test_rq_sees_the_run_begin_and_end(world: World) -> None:
 
 def test_a_large_claim_leaves_its_journal_for_a_read(world: World) -> None:
     fence = world.running("p")
-    world.do(runs.record(fence, [Row("step", "x" * 70_000)]))
+    world.do(runs.record(fence, [Row("step", "x" * 40_000), Row("other", "y" * 40_000)]))
     world.open(fence, wait("w1"))
     world.lose()
     world.worker("o2")
     (claim,) = world.take("o2")
     assert (claim.complete, claim.journal, claim.slots) == (False, {}, {})
     journal, slots = world.do(runs.read_journal(claim.fence))
-    assert (len(journal["step"]), slots["w1"]["g"]) == (70_000, "w1")
+    assert (len(journal["step"]), len(journal["other"]), slots["w1"]["g"]) == (40_000, 40_000, "w1")
     assert world.raw(runs.read_journal(fence)) == ["lost"]
 
 

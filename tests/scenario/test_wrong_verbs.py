@@ -24,6 +24,11 @@ BLOCKING = {
     "handle.signal": lambda app: app.handle("p").signal("go"),
     "handle.cancel": lambda app: app.handle("p").cancel(),
     "handle.retry": lambda app: app.handle("p").retry(),
+    "attachments.put": lambda app: app.attachments.put(b""),
+    "attachments.get": lambda app: app.attachments.get("sha256:" + "0" * 64),
+    "attachments.head": lambda app: app.attachments.head("sha256:" + "0" * 64),
+    "attachments.delete": lambda app: app.attachments.delete("sha256:" + "0" * 64),
+    "attachments.list": lambda app: app.attachments.list(),
     "trigger.emit": lambda app: app.trigger("a").emit(),
     "trigger.subscribe": lambda app: app.trigger("a").subscribe(app.registry.tools["one"]),
     "trigger.subscriptions": lambda app: app.trigger("a").subscriptions(),
@@ -55,6 +60,11 @@ BLOCKING = {
     "session.graph": lambda app: app.session("clerk", "1").graph(),
 }
 ON_A_LOOP = {
+    "attachments.put": "await app.aio.attachments.put(…)",
+    "attachments.get": "await app.aio.attachments.get(…)",
+    "attachments.head": "await app.aio.attachments.head(…)",
+    "attachments.delete": "await app.aio.attachments.delete(…)",
+    "attachments.list": "await app.aio.attachments.list(…)",
     "app.start": "await app.aio.start(…)",
     "app.external": "await app.aio.external(…)",
     "app.resolve": "await app.aio.resolve(…)",
@@ -97,6 +107,11 @@ ON_A_LOOP = {
     "session.graph": "await app.aio.session(agent, key).graph(…)",
 }
 JOURNALED = {
+    "attachments.put": "ctx.attachments.put(…)",
+    "attachments.get": "ctx.attachments.get(…)",
+    "attachments.head": "ctx.attachments.head(…)",
+    "attachments.delete": "ctx.attachments.delete(…)",
+    "attachments.list": "ctx.attachments.list(…)",
     "app.start": "ctx.start(…)",
     "handle.signal": "ctx.signal(id, …)",
     "handle.cancel": "ctx.cancel(id)",

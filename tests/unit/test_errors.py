@@ -14,6 +14,11 @@ CODES = {
     "agent_conflict",
     "ambiguous_id",
     "app_not_found",
+    "attachment_backend_missing",
+    "attachment_corrupt",
+    "attachment_error",
+    "attachment_not_found",
+    "attachment_store_failed",
     "await_event_unknown_or_revoked",
     "body_invalid",
     "completions_unavailable",
@@ -27,6 +32,7 @@ CODES = {
     "head_conflict",
     "input_error",
     "invalid_arguments",
+    "invalid_attachment",
     "invalid_await_event_wait_identity",
     "invalid_duration",
     "invalid_environment",
@@ -93,6 +99,7 @@ CODES = {
     "subscription_changed",
     "subscription_limit",
     "subscription_not_found",
+    "sweep_refused",
     "terminal_outcome_mismatch",
     "tls_failed",
     "tool_error",
@@ -158,7 +165,7 @@ def test_a_value_that_was_refused_is_shown_and_not_kept() -> None:
 
 def test_only_these_may_be_repeated() -> None:
     leaves = {kind.__name__ for kind in tree() if kind.retryable}
-    assert leaves == {"RedisUnavailable", "StoreOutOfMemory", "RetryAfter", "HeadConflict"}
+    assert leaves == {"AttachmentStoreFailed", "RedisUnavailable", "StoreOutOfMemory", "RetryAfter", "HeadConflict"}
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)

@@ -15,7 +15,7 @@ from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.runtime.triggering import Triggers
 from wakeline.settings import Settings
-from wakeline.store import fleet
+from wakeline.store import attachments, fleet
 from wakeline.store.calls import Program
 from wakeline.store.client import AsyncStore
 
@@ -24,6 +24,8 @@ from wakeline_workers.signals import ignore_ending_on, on_ending
 log = logging.getLogger("wakeline.clock")
 TICK_MS = 1000
 """Longest time between two ticks; a known timer shortens it."""
+SWEEP_MS = 60_000
+"""Between two sweeps of attachments by one worker; each is one look where nothing is due."""
 
 
 class Ticker:
@@ -36,6 +38,7 @@ class Ticker:
         self._ticked = ticked
         self._sooner = asyncio.Event()
         self._next_ms = 0
+        self._swept_ms = _monotonic_ms()
         # The server's time minus this process' monotonic clock: due times are the server's, and machines disagree about the time of day.
         self._server_offset_ms: int | None = None
 
@@ -70,6 +73,9 @@ class Ticker:
         fired = 0
         for schedule, due_ms in report.schedules:
             fired += await self._served(f"schedule {schedule.name}", self._triggers.fire(schedule, due_ms, report.now_ms))
+        if _monotonic_ms() - self._swept_ms >= SWEEP_MS:
+            self._swept_ms = _monotonic_ms()
+            await self._served("attachments that nobody owns", attachments.sweep(self._store.blobs))
         if report.undelivered:
             await self._served("what triggers left to deliver", self._triggers.redrive(older_ms=self._settings.beat_ms))
         return fired

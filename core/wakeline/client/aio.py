@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
+from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.client.drivers import Awaiting
 from wakeline.client.handles import as_json
 from wakeline.client.triggers import AsyncTrigger, Source
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import check_process_id, session_id
+from wakeline.runtime.attaching import AsyncAttachments
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.reports import SessionReport
 from wakeline.runtime.service import Status
@@ -45,6 +47,11 @@ class AsyncApp:
     def store(self) -> AsyncStore:
         """The awaited client of the running loop."""
         return self._client.store
+
+    @property
+    def attachments(self) -> AsyncAttachments:
+        """Attachments that this host owns."""
+        return self._client.attachments()
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncStarter:
         """Options for the next start."""
@@ -127,6 +134,11 @@ class AsyncHandle(Generic[R]):
     def __await__(self) -> Generator[Any, None, R]:
         return self.result().__await__()
 
+    @property
+    def attachments(self) -> AsyncAttachments:
+        """Attachments of this process: kept as long as it is retained."""
+        return self.client.attachments(owner_of_process(self.id))
+
     async def result(self, timeout: Duration | None = None) -> R:
         """Wait for its end."""
         return await self.client.run(self.client.service.result(self.id, timeout, self.load))
@@ -185,6 +197,11 @@ class AsyncSession:
     client: Awaiting = field(repr=False)
     id: str
     queue: str | None = None
+
+    @property
+    def attachments(self) -> AsyncAttachments:
+        """Attachments of this session: kept until it is deleted."""
+        return self.client.attachments(owner_of_session(self.id))
 
     async def send(self, text: Any, *, key: str | None = None) -> int:
         """Put input into the inbox; its number."""

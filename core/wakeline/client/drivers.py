@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from wakeline.attachments.attachment import HOST
 from wakeline.errors import WrongVerb
+from wakeline.runtime.attaching import AsyncAttachments, Attachments, AttachmentVerbs
 from wakeline.runtime.containing import current_run
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import Service
@@ -24,6 +26,11 @@ IN_A_BODY = {
     "session.ask": "{context}.ask(session, …)",
     "trigger.emit": "{context}.trigger(source).emit(…)",
     "trigger.subscribe": "{context}.trigger(source).subscribe(…)",
+    "attachments.put": "{context}.attachments.put(…)",
+    "attachments.get": "{context}.attachments.get(…)",
+    "attachments.head": "{context}.attachments.head(…)",
+    "attachments.delete": "{context}.attachments.delete(…)",
+    "attachments.list": "{context}.attachments.list(…)",
     "handle.result": "{context}.start(…) and the result of the child it returns",
 }
 """The journaled verb for a blocking one. What has none belongs into a step, whose function may call anything."""
@@ -32,6 +39,7 @@ ON_A_LOOP = {
     "handle": "app.aio.handle(id).{verb}(…)",
     "external": "{verb}(…) of what app.aio.external(…) gives",
     "trigger": "app.aio.trigger(source).{verb}(…)",
+    "attachments": "app.aio.attachments.{verb}(…)",
     "session": "app.aio.session(agent, key).{verb}(…)",
 }
 
@@ -78,6 +86,10 @@ class Blocking:
             raise
         return self._connect().run(program)
 
+    def attachments(self, owner: str = HOST) -> Attachments:
+        """The attachments of an owner, as whoever holds the app sees them."""
+        return Attachments(self.run, AttachmentVerbs(lambda: self._connect().blobs, owner))
+
 
 class Awaiting:
     """Runs verbs on the running loop, over one client per loop that is made on first use."""
@@ -101,6 +113,10 @@ class Awaiting:
     async def run(self, program: Program[T]) -> T:
         """Drives a program to its end."""
         return await self.store.run(program)
+
+    def attachments(self, owner: str = HOST) -> AsyncAttachments:
+        """The attachments of an owner, as whoever holds the app sees them."""
+        return AsyncAttachments(self.run, AttachmentVerbs(lambda: self.store.blobs, owner))
 
     async def close(self) -> None:
         """Closes the client of the running loop; the next verb makes a new one."""

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
+from wakeline.runtime.attaching import Attachments
 from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.service import Status
 from wakeline.runtime.starting import bound
@@ -47,6 +49,11 @@ class Handle(Generic[R]):
     client: Blocking = field(repr=False)
     id: str
     load: Callable[[Any], R] = field(repr=False)
+
+    @property
+    def attachments(self) -> Attachments:
+        """Attachments of this process: kept as long as it is retained."""
+        return self.client.attachments(owner_of_process(self.id))
 
     def result(self, timeout: Duration | None = None) -> R:
         """Wait for its end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`, `ProcessNotFound`."""

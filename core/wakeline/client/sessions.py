@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wakeline.attachments.attachment import owner_of_session
 from wakeline.client.drivers import Blocking
 from wakeline.client.handles import Handle, as_json
+from wakeline.runtime.attaching import Attachments
 from wakeline.runtime.reports import SessionReport
 from wakeline.runtime.sessions import Message
 from wakeline.sessions.feed import FeedItem
@@ -27,6 +29,11 @@ class Session:
     client: Blocking = field(repr=False)
     id: str
     queue: str | None = None
+
+    @property
+    def attachments(self) -> Attachments:
+        """Attachments of this session: kept until it is deleted; its turns may read them."""
+        return self.client.attachments(owner_of_session(self.id))
 
     def send(self, text: Any, *, key: str | None = None) -> int:
         """Put input into the inbox; the same ``key`` again is the same input. Its number. Raises `ReplayConflict`."""

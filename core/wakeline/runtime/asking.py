@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from wakeline import arguments
+from wakeline.attachments.attachment import owner_of_session
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidArguments, InvalidPayload, OutputMismatch
 from wakeline.names import check_key, split_session_id
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.runtime.options import WakeTarget
+from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.sessions import address_of, input_body
 from wakeline.runtime.telling import never, with_sequence
@@ -38,6 +40,7 @@ async def ask(
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         data, body = input_body(text)
+        await pass_on(run, body, owner_of_session(sid))
         effect = run.effect_of(with_sequence(row_of("\x00")))
         sent = await run.send(effect, sessions.send(address_of(sid, namespace, queue), body, key=dedupe, canonical=canonical_json(data), effect=effect))
         return sent.entry

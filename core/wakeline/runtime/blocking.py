@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.engines.engine import Engine
+from wakeline.runtime.attaching import Attachments, blocking_attachments_of
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
 from wakeline.runtime.execution import BlockingExecutionContext
@@ -92,6 +93,11 @@ class Ctx:
     def execution(self) -> BlockingExecutionContext:
         """The low-level context of this run, with blocking verbs."""
         return BlockingExecutionContext(self._inner.execution, self._bridge)
+
+    @property
+    def attachments(self) -> Attachments:
+        """The attachments of this process; a turn's are its session's."""
+        return blocking_attachments_of(self._inner.run, self._bridge.block)
 
     @property
     def id(self) -> str:

@@ -16,6 +16,7 @@ from wakeline.errors import NonRetryable, OccurrenceConflict, RetryAfter, Stoppe
 from wakeline.processes.inputs import PreparedCall
 from wakeline.processes.outputs import Success
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
+from wakeline.runtime.attaching import attachments_for_tool
 from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
 from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.hosting import RunState
@@ -103,6 +104,7 @@ class _Attempt:
             prepared=self._admitted.prepared,
             leave_note=run.dispatch.notes.add,
             tell_trigger=partial(self._tell, idempotency_key),
+            attachments_of=partial(attachments_for_tool, run, asyncio.get_running_loop(), is_async=tool.is_async),
         )
         correlation = f"tool:{idempotency_key}"
         run.activities.tell(correlation, lambda: ToolCallStarted(tool=tool.name, attempt=self._attempt))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wakeline.attachments.attachment import owner_of_process
 from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
@@ -16,6 +17,7 @@ from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import InvalidArguments
 from wakeline.processes.registration import Registration
 from wakeline.runtime.options import Options
+from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import wake_of
 from wakeline.runtime.starting import registration_of
@@ -49,7 +51,9 @@ async def start_child(
         effect = run.effect_of(Row(key, before, after=after))
         target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
         run.awaits_children = run.awaits_children or made.on_parent_end == "await"
-        receipt = await run.send(effect, processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect))
+        starting = processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect)
+        await pass_on(run, starting.args["spec"], owner_of_process(made.id))
+        receipt = await run.send(effect, starting)
         return {"id": made.id, "incarnation": receipt.incarnation}
 
     started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)

@@ -23,6 +23,7 @@ from wakeline.names import check_key, check_signal_name
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.asking import ask
+from wakeline.runtime.attaching import AsyncAttachments, attachments_of
 from wakeline.runtime.batches import MOST_CALLS, BatchCall, call_batch
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.children import start_body
@@ -122,6 +123,11 @@ class AsyncCtx:
     def execution(self) -> ExecutionContext:
         """The low-level context of this run: facts about it, and verbs under keys of the caller's own."""
         return execution_of(self.run)
+
+    @property
+    def attachments(self) -> AsyncAttachments:
+        """The attachments of this process; a turn's are its session's."""
+        return attachments_of(self.run)
 
     # -- never awaited -----------------------------------------------------------------------------------------------------------
 

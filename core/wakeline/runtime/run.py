@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from wakeline.attachments.attachment import MARK
 from wakeline.cancellation import CancellationToken
 from wakeline.causality import ExecutionScope, ProcessScope
 from wakeline.clock import Clock
@@ -31,6 +32,7 @@ from wakeline.runtime.containing import contained, contained_on_loop, outside_bo
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.openwaits import OpenWaits, due_of
+from wakeline.runtime.passing import take_over
 from wakeline.runtime.replay import Replay
 from wakeline.runtime.started import StartedProcesses
 from wakeline.runtime.waiting import WaitCall, WaitFor
@@ -276,6 +278,9 @@ class Run:
                 if self.state is RunState.RUNNING and not self.stopping:
                     self._give_up(self._waits.abandoned([c.slot for c in missing]))
                 raise
+            for call in missing:
+                if MARK in texts[call.slot]:
+                    await take_over(self, texts[call.slot], call.target.kind)
         out: list[Resolution] = []
         for call, row in zip(calls, rows, strict=True):
             if row is None:

@@ -16,9 +16,14 @@ from functools import partial
 from typing import Any, cast
 
 from wakeline.arguments import dump
+from wakeline.attachments.attachment import MARK, owner_of_session
 from wakeline.clock import Clock
 from wakeline.engines.registry import Registry
 from wakeline.errors import (
+    AttachmentBackendMissing,
+    AttachmentCorrupt,
+    AttachmentNotFound,
+    AttachmentStoreFailed,
     ControlFlow,
     FailureClass,
     HeadConflict,
@@ -50,6 +55,7 @@ from wakeline.runtime.context import AsyncCtx, ContinueAsNew
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
 from wakeline.runtime.hosting import Host, RunState
+from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.sessions.activity import TurnStarted
@@ -80,11 +86,13 @@ class Runner:
 
     async def run(self, claim: Claim) -> str:
         """Runs it; returns what became of it: 'finished', 'parked', 'released', 'lost'. Never raises for what user code does."""
-        if not claim.complete:
-            journal, slots = await self._store.execute(runs.read_journal(claim.fence))
-            claim = replace(claim, journal=journal, slots=slots, complete=True)
         run: Run | None = None
         try:
+            if claim.held is not None:
+                claim = await self._store.run(runs.seen_through(self._store.blobs, claim))
+            if not claim.complete:
+                journal, slots = await self._store.execute(runs.read_journal(claim.fence))
+                claim = replace(claim, journal=journal, slots=slots, complete=True)
             body, blocking = self._body_of(claim)
             environment = await self._environments.of(claim.registration)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
@@ -100,7 +108,11 @@ class Runner:
             # No code for it in this release, or an environment of a later one: it stays queued for a worker that has it; doctor names it.
             log.warning("%s: %s", claim.process_id, unknown)
             return await self._leave_queued(claim)
-        except MissingExecutionEnvironment as missing:
+        except (AttachmentStoreFailed, AttachmentBackendMissing) as away:
+            # What it was started with cannot be had here and now: it waits like a process whose code is not here.
+            log.warning("%s: %s", claim.process_id, away)
+            return await self._leave_queued(claim)
+        except (MissingExecutionEnvironment, AttachmentNotFound, AttachmentCorrupt) as missing:
             log.error("%s: %s", claim.process_id, missing)
             return await self._refuse(claim, Failure(failure_class="unavailable", code=missing.code, message=str(missing)))
         except StoreError:
@@ -307,6 +319,8 @@ class Runner:
         text = output_json(output)
         check_size(f"the result of {run.claim.process_id}", text, MAX_PAYLOAD)
         status = "completed" if isinstance(output, Success) else "cancelled" if isinstance(output, CancelledOutput) else "failed"
+        if MARK in text and "ws" in run.claim.fields:
+            await pass_on(run, text, owner_of_session(run.claim.fields["ws"]), partly=True)
         run.probe.reach(Phase.finishing, run.claim.process_id)
         commit = self._commit(run, output) if run.turn is not None and isinstance(output, Success) else None
         call = processes.finish(

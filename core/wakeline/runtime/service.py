@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wakeline import arguments
+from wakeline.attachments.attachment import owner_of_process
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
@@ -23,6 +24,7 @@ from wakeline.processes.schema import check_payload, schema_hash
 from wakeline.runtime.emitting import check_producer_type, occurrence
 from wakeline.runtime.looking import Looking, Status, status_of
 from wakeline.runtime.options import Options, WakeTarget
+from wakeline.runtime.passing import handed
 from wakeline.runtime.retrying import retry_of
 from wakeline.runtime.sessions import SessionVerbs, address_of
 from wakeline.runtime.starting import external_registration, registration_of
@@ -76,7 +78,9 @@ class Service(Looking):
             wake_target=SessionScope(session_id=wake.session_id) if wake else None,
             wake_end=ends,
         )
-        receipt = yield processes.register(registration, wake=wake, delay_ms=options.ms("delay"), environment=captured)
+        starting = processes.register(registration, wake=wake, delay_ms=options.ms("delay"), environment=captured)
+        yield from handed(starting.args["spec"], owner_of_process(registration.id))
+        receipt = yield starting
         self._learn(registration, receipt)
         return str(registration.id)
 
@@ -93,7 +97,9 @@ class Service(Looking):
         """Start the retry of an ended process; the same one again where it was started before. Its id."""
         view: ProcessView = yield processes.read(process_id)
         registration = retry_of(view)
-        receipt = yield processes.register(registration)
+        retrying = processes.register(registration)
+        yield from handed(retrying.args["spec"], owner_of_process(registration.id))
+        receipt = yield retrying
         self._learn(registration, receipt)
         return registration.id
 
@@ -123,6 +129,7 @@ class Service(Looking):
         body = to_json(data)
         check_size(f"signal {name}", body, MAX_PAYLOAD)
         signal_id = check_key(key, "signal id") if key is not None else secrets.token_hex(12)
+        yield from handed(body, owner_of_process(process_id))
         while True:
             registration = yield from self._types_of(process_id)
             checked = self._check_signal(registration, event_type, data)
@@ -198,6 +205,7 @@ class Service(Looking):
         status = "completed" if isinstance(output, Success) else "failed" if isinstance(output, Failure) else "cancelled"
         text = output_json(output)
         check_size(f"the result of {process_id}", text, MAX_PAYLOAD)
+        yield from handed(text, owner_of_process(process_id))
         sequence = yield processes.finish(process_id, status, text)
         return int(sequence)
 
@@ -215,6 +223,7 @@ class Service(Looking):
         data = arguments.dump(value, what="the resolution")
         text = resolution_json(Ok(data))
         check_size("the resolution", text, MAX_PAYLOAD)
+        yield from handed(text, owner_of_process(claims.process_id))
         done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms)
         if done.unknown:
             raise AwaitEventUnknownOrRevoked()

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline import arguments
+from wakeline.attachments.attachment import owner_of_session
 from wakeline.errors import InvalidArguments, InvalidId, InvalidPayload, RedriveRefused, SessionNotFound, WaitFailed, WaitTimeout
 from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
+from wakeline.runtime.passing import handed
 from wakeline.runtime.reports import SessionReport, explain_session, report_of
 from wakeline.sessions.life import InboxEntry, explain
 from wakeline.store import entries, feed, processes, sessions
@@ -71,6 +73,7 @@ class SessionVerbs:
         if key is not None:
             check_key(key, "key of an input")
         data, body = input_body(text)
+        yield from handed(body, owner_of_session(session))
         sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical_json(data))
         return int(sent.entry)
 
@@ -82,6 +85,7 @@ class SessionVerbs:
         body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data})
         check_size(f"command {name}", body, MAX_PAYLOAD)
         canonical = canonical_json([name, data])
+        yield from handed(body, owner_of_session(session))
         sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical, kind="command")
         return int(sent.entry)
 

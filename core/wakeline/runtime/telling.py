@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from wakeline import arguments
+from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import Stopped
 from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.processes.schema import check_payload
 from wakeline.runtime.emitting import Occurrence
 from wakeline.runtime.hosting import RunState
+from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import MAX_REASON
 from wakeline.store import processes
@@ -47,6 +49,8 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
     key = run.key_of(envelope)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
+        if run.registration.wake_target is not None:
+            await pass_on(run, event.text, owner_of_session(run.registration.wake_target.session_id), partly=True)
         effect = run.effect_of(with_sequence(row_of("\x00")))
         # Only an event with a key of its own is ever compared.
         canonical = canonical_json(event.data) if replay_key is not None else None
@@ -73,6 +77,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
     signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
+        await pass_on(run, body, owner_of_process(process_id))
         row = with_sequence(row_of("\x00"))
         wanted: str | None = None
         while True:

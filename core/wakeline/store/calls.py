@@ -46,7 +46,14 @@ class Change:
     of: Literal["events", "feed"] = "events"
 
 
-Step = Call[Any] | Pause | Change
+@dataclass(frozen=True, slots=True)
+class Outside(Generic[T]):
+    """Something outside Redis that blocks, such as a backend of attachments: run in the caller's thread, or in another one than the loop's."""
+
+    function: Callable[[], T]
+
+
+Step = Call[Any] | Pause | Change | Outside[Any]
 Program = Generator[Step, Any, T]
 """A verb that may need several calls: yields steps, is sent their results, returns its own."""
 

@@ -19,10 +19,12 @@ import redis
 import redis.asyncio
 from redis import exceptions as rex
 
+from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
 from wakeline.errors import KeyFormatTooNew, RedisUnavailable, WakelineError
-from wakeline.store import keys, scripts
-from wakeline.store.calls import Call, Change, Pause, Program, Reply
+from wakeline.store import claims, keys, scripts
+from wakeline.store.blobs import RedisBlobs
+from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
 from wakeline.values import as_text, check_size
 
@@ -74,6 +76,11 @@ def _encode(call: Call[Any]) -> str:
     return text
 
 
+def redis_blobs(backend: Backend, address: Address) -> Blobs:
+    """Where attachments lie unless an app says otherwise."""
+    return Blobs.of(RedisBlobs(backend, address.prefix))
+
+
 def _argv(address: Address, args: str) -> list[str]:
     return [f"{address.prefix}meta", address.clock.script_time(), address.prefix, address.rq_prefix, args]
 
@@ -93,9 +100,10 @@ def _open_call(address: Address) -> Call[bytes]:
 class SyncStore:
     """Executes calls over a blocking client; threads may share it."""
 
-    def __init__(self, backend: Backend, address: Address) -> None:
+    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
         self.backend = backend
         self.address = address
+        self.blobs = blobs or redis_blobs(backend, address)
         self.sent = Counter({})
         self._client: redis.Redis | None = None
         self._pid = 0
@@ -145,8 +153,12 @@ class SyncStore:
         return found
 
     def _send(self, client: redis.Redis, call: Call[T]) -> T:
+        args = _encode(call)
+        if claims.is_large(args):
+            call = self.run(claims.checked_in(call, self.blobs))
+            args = _encode(call)
         script = scripts.load(call.script)
-        argv = _argv(self.address, _encode(call))
+        argv = _argv(self.address, args)
         send: Callable[..., Any] = cast("Any", client).execute_command
         with typed_errors(call.script):
             self.sent.add(call.script)
@@ -154,6 +166,8 @@ class SyncStore:
                 reply = send("EVALSHA", script.sha, 1, *argv)
             except rex.NoScriptError:
                 reply = send("EVAL", script.text, 1, *argv)
+        if call.script in claims.BRINGS and claims.holds_claims(reply):
+            reply = self.run(claims.seen(self.blobs, call.script, reply))
         return call.decode(reply)
 
     def execute(self, call: Call[T]) -> T:
@@ -175,6 +189,8 @@ class SyncStore:
                     time.sleep(step.ms / 1000)
                 elif isinstance(step, Change):
                     self._await_change(step)
+                elif isinstance(step, Outside):
+                    value = step.function()
                 else:
                     value = self.execute(step)
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
@@ -193,6 +209,7 @@ class SyncStore:
             self._blocking.release()
 
     def close(self) -> None:
+        self.blobs.close()
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -213,9 +230,10 @@ class AsyncStore:
     ``patient`` (workers): an unreachable server is waited for, with a backoff below one heartbeat, instead of raised.
     """
 
-    def __init__(self, backend: Backend, address: Address, *, patient: bool = False) -> None:
+    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None, *, patient: bool = False) -> None:
         self.backend = backend
         self.address = address
+        self.blobs = blobs or redis_blobs(backend, address)
         self.patient = patient
         self.sent = Counter({})
         self._client: redis.asyncio.Redis | None = None
@@ -270,10 +288,17 @@ class AsyncStore:
             await self.open()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same write.
-        self._queue.append(_Queued(call, _encode(call), future))
+        args = _encode(call)
+        if claims.is_large(args):
+            call = await self.run(claims.checked_in(call, self.blobs))
+            args = _encode(call)
+        self._queue.append(_Queued(call, args, future))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
-        return call.decode(await future)
+        reply = await future
+        if call.script in claims.BRINGS and claims.holds_claims(reply):
+            reply = await self.run(claims.seen(self.blobs, call.script, reply))
+        return call.decode(reply)
 
     async def _flush(self) -> None:
         # Whatever other bodies issue in this turn of the loop joins the same write.
@@ -362,7 +387,9 @@ class AsyncStore:
                 return cast("T", done.value)
             value = failure = None
             try:
-                if isinstance(step, Pause | Change):
+                if isinstance(step, Outside):
+                    value = await asyncio.to_thread(step.function)
+                elif isinstance(step, Pause | Change):
                     # Many waiters share the loop; a blocked read each would take a connection each, so they look again instead.
                     await asyncio.sleep((min(step.ms, LOOK_AGAIN_MS) if isinstance(step, Change) else step.ms) / 1000)
                 else:
@@ -393,6 +420,7 @@ class AsyncStore:
         self._is_back()
 
     async def close(self) -> None:
+        self.blobs.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = self._secret = None

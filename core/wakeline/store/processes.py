@@ -305,7 +305,8 @@ class TurnCommit:
     follow: str | None = None
 
     def wire(self) -> dict[str, Any]:
-        wire: dict[str, Any] = {"rev": self.revision, "history": list(self.history), "state": self.state, "frame": self.frame, "follow": self.follow}
+        wire: dict[str, Any] = {"sid": self.session_id, "rev": self.revision, "history": list(self.history)}
+        wire |= {"state": self.state, "frame": self.frame, "follow": self.follow}
         return {name: value for name, value in wire.items() if value is not None}
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from wakeline.attachments.backend import Blobs
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
-from wakeline.store.calls import Call, Reply, flat
+from wakeline.store.calls import Call, Program, Reply, flat
+from wakeline.store.claims import holds_claims, redeemed
 from wakeline.store.processes import Row, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.store.sessions import Batch, batch_of
@@ -37,6 +39,8 @@ class Claim:
     """When this process heard ``now_ms``, by ``time.monotonic_ns``."""
     batch: Batch | None = None
     """Of a session's turn: what it takes, where the claim fixed it."""
+    held: Reply | None = None
+    """The claim as it came, where payloads of it were checked in: see `seen_through`."""
 
     @property
     def process_id(self) -> str:
@@ -78,7 +82,16 @@ def claim_of(reply: Any) -> Claim:
     slots = {row[0]: flat(row[1]) for row in reply[5]}
     batch = batch_of(reply[8]) if len(reply) > 8 else None
     registration = Registration.from_json(reply[2])
-    return Claim(fence, fields, registration, reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]), time.monotonic_ns(), batch)
+    held = reply if any(map(holds_claims, (*reply[2:6], *reply[8:]))) else None
+    return Claim(fence, fields, registration, reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]), time.monotonic_ns(), batch, held)
+
+
+def seen_through(blobs: Blobs, claim: Claim) -> Program[Claim]:
+    """The claim with its payloads in the place of what they were checked in as. Raises `AttachmentError`."""
+    if claim.held is None:
+        return claim
+    whole = yield from redeemed(blobs, claim.held)
+    return replace(claim_of(whole), heard_ns=claim.heard_ns, held=None)
 
 
 def record(fence: Fence, rows: Sequence[Row]) -> Call[None]:

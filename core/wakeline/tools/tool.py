@@ -143,6 +143,7 @@ class ToolCall:
     leave_note: Callable[[Any], None] | None = field(default=None, repr=False)
     tell_trigger: Callable[[str, Any, str | None, str | None], None] | None = field(default=None, repr=False)
     environment_of: Callable[[], EnvironmentSpec] = field(default=lambda: EMPTY, repr=False)
+    attachments_of: Callable[[], Any] | None = field(default=None, repr=False)
 
     @property
     def cancelled(self) -> bool:
@@ -153,6 +154,16 @@ class ToolCall:
     def environment(self) -> EnvironmentSpec:
         """What the process of this call is allowed to see, as captured when it was started."""
         return self.environment_of()
+
+    @property
+    def attachments(self) -> Any:
+        """The attachments of the process this call runs in (`Attachments`, and in an ``async def`` tool `AsyncAttachments`).
+
+        Raises `WrongVerb` where the tool runs outside a worker.
+        """
+        if self.attachments_of is None:
+            raise WrongVerb(verb="current().attachments", use="it inside a tool that a worker runs")
+        return self.attachments_of()
 
     @property
     def cancellation(self) -> CancellationToken:

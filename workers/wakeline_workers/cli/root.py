@@ -27,7 +27,7 @@ PROGRAMS = ("wakeline", "wl")
 INTERRUPTED = 130
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
     ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.EntryNotFound, errors.AwaitEventUnknownOrRevoked,
-      errors.SubscriptionNotFound), 3),
+      errors.SubscriptionNotFound, errors.AttachmentNotFound), 3),
     ((errors.WaitTimeout,), 4),
     ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal, errors.ProcessNotEnded, errors.OccurrenceConflict,
       errors.SubscriptionChanged), 5),

@@ -9,13 +9,14 @@ import inspect
 from functools import wraps
 from typing import Any, cast
 
+from wakeline.runtime.attaching import AsyncAttachments
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.environments import Environments
 from wakeline.runtime.execution.context import ExecutionContext
 from wakeline.runtime.execution.insession import Projection, SessionGraph
 from wakeline.runtime.execution.triggers import TriggerStore
 
-SPEAKING = (Projection, SessionGraph, TriggerStore, Environments)
+SPEAKING = (Projection, SessionGraph, TriggerStore, Environments, AsyncAttachments)
 """What a context gives that has awaited verbs of its own."""
 
 

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from wakeline.errors import InvalidArguments, SessionNotFound
 from wakeline.runtime.activity import TurnEventSender
+from wakeline.runtime.attaching import AsyncAttachments, attachments_of
 from wakeline.runtime.execution.facts import is_ephemeral
 from wakeline.runtime.execution.tools import Tools
 from wakeline.runtime.run import Run
@@ -102,6 +103,11 @@ class InSession(Tools):
     def chronological_projection(self) -> Projection:
         """The history of the session this work belongs to; empty where it belongs to none."""
         return Projection(self.services.run, self.session_id)
+
+    @property
+    def attachment_store(self) -> AsyncAttachments:
+        """The attachments of this work; raises `ProcessExecutionUnavailable` outside a process (there it is ``app.attachments``)."""
+        return attachments_of(self.in_process("attachment_store"))
 
     @property
     def session_graph_service(self) -> SessionGraph:

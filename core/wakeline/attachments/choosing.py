@@ -1,0 +1,30 @@
+"""Which backend an app's attachments go to, as one setting says it.
+
+Invariant: a setting that cannot work is refused where it is read, not where the first bytes get lost.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+from wakeline.attachments.backend import BlobBackend
+from wakeline.attachments.directory import DirectoryBlobs
+from wakeline.attachments.s3 import S3Blobs
+from wakeline.errors import SettingsInvalid
+
+NAME = "WAKELINE_ATTACHMENTS"
+
+
+def chosen_backend(setting: str | None) -> BlobBackend | None:
+    """``redis`` (None: the store's own), ``dir:/a/path`` or ``s3://bucket/prefix?endpoint=https://…``. Raises `SettingsInvalid`."""
+    if setting in (None, "", "redis"):
+        return None
+    assert setting is not None
+    if setting.startswith("dir:/"):
+        return DirectoryBlobs(setting.removeprefix("dir:"))
+    parts = urlsplit(setting)
+    if parts.scheme == "s3" and parts.netloc:
+        endpoint = parse_qs(parts.query).get("endpoint", [None])[0]
+        prefix = parts.path.strip("/")
+        return S3Blobs(parts.netloc, prefix=f"{prefix}/" if prefix else "", endpoint_url=endpoint)
+    raise SettingsInvalid(name=NAME, value=setting, reason="it is redis, dir:/<absolute path> or s3://<bucket>/<prefix>")

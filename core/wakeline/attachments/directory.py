@@ -1,0 +1,80 @@
+"""Attachments as files of one directory, which every process of a deployment has to see.
+
+Invariant: a file appears under its name with all its bytes or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from wakeline.attachments.backend import StoredBlob, is_location
+from wakeline.errors import AttachmentStoreFailed
+
+STALE_S = 3_600
+"""So old a half-written file is one whose writer died."""
+_WRITING = ".writing-"
+
+
+class DirectoryBlobs:
+    """Keeps bytes as ``<root>/<first two digits>/<location>``; the directory is made on first use."""
+
+    name = "dir"
+    durable = True
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def put(self, location: str, data: bytes) -> None:
+        """Written beside its place, flushed, and moved there."""
+        path = self._path(location)
+        beside = path.with_name(_WRITING + location)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError as error:
+            raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
+
+    def get(self, location: str) -> bytes | None:
+        """The file's bytes."""
+        try:
+            return self._path(location).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
+
+    def delete(self, location: str) -> None:
+        """Removes the file."""
+        try:
+            self._path(location).unlink(missing_ok=True)
+        except OSError as error:
+            raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
+
+    def list(self) -> Iterator[StoredBlob]:
+        """All files that are ours; half-written ones that were left behind are removed on the way."""
+        for path in self.root.glob("??/*"):
+            try:
+                facts = path.stat()
+                if path.name.startswith(_WRITING) and time.time() - facts.st_mtime > STALE_S:
+                    path.unlink(missing_ok=True)
+                elif is_location(path.name):
+                    yield StoredBlob(path.name, facts.st_size, int(facts.st_mtime * 1000))
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            except OSError as error:
+                raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def _path(self, location: str) -> Path:
+        if not is_location(location):
+            raise AttachmentStoreFailed(backend=self.name, reason=f"{location[:100]!r} is no location")
+        return self.root / location[:2] / location

@@ -1,0 +1,171 @@
+"""Attachments: the calls, and the programs that put calls and a backend together.
+
+Invariant: intent, bytes, owner, in that order; whoever dies in between leaves bytes that a sweep removes, never a reference to nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from wakeline.attachments.attachment import PREFIX, Attachment, attachment_of
+from wakeline.attachments.backend import BlobBackend, Blobs, new_location
+from wakeline.errors import AttachmentCorrupt, AttachmentNotFound, SweepRefused
+from wakeline.store.calls import Call, Outside, Program, Reply
+
+AT_ONCE = 64
+STRAY_MS = 24 * 3_600_000
+"""So old what a backend has and nobody knows of is nobody's; younger bytes may belong to keys that a failover is about to bring back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where an attachment's bytes lie, and since when (server ms)."""
+
+    attachment: Attachment
+    place: str
+    at_ms: int
+
+
+def intend(attachment_id: str, owner: str, place: str) -> Call[str | None]:
+    """Note an upload; the place of the bytes where they are there already."""
+    return Call("attachment_intend", {"id": attachment_id, "owner": owner, "place": place}, lambda reply: reply[1] if reply[0] == "kept" else None)
+
+
+def keep(attachment: Attachment, owner: str, place: str) -> Call[str | None]:
+    """The bytes are uploaded: keep them. Their place; None where the intent was swept meanwhile."""
+    args = {"id": attachment.id, "owner": owner, "place": place, "type": attachment.media_type, "size": attachment.size}
+    return Call("attachment_keep", args, lambda reply: reply[1] if reply[0] == "kept" else None)
+
+
+def read(attachment_id: str, owners: Sequence[str] | None) -> Call[Found | None]:
+    """Where it lies, for one of these owners; None as owners: for whoever holds the app."""
+
+    def decode(reply: Reply) -> Found | None:
+        if reply[0] == "none":
+            return None
+        return Found(Attachment(id=attachment_id, media_type=reply[2], size=int(reply[3])), reply[1], int(reply[4]))
+
+    return Call("attachment_read", {"id": attachment_id, "owners": list(owners) if owners is not None else None}, decode)
+
+
+def share(ids: Sequence[str], givers: Sequence[str] | None, to: str, *, partly: bool = False) -> Call[None]:
+    """Make another owner of attachments that one of the givers owns. All or none, and then `AttachmentNotFound`, or ``partly`` what there is."""
+
+    def decode(reply: Reply) -> None:
+        if reply[0] == "none":
+            raise AttachmentNotFound(attachment_id=reply[1], owner=givers[0] if givers else "host")
+
+    args = {"ids": list(ids), "from": list(givers) if givers is not None else None, "to": to, "partly": partly or None}
+    return Call("attachment_share", args, decode)
+
+
+def drop(attachment_id: str, owner: str) -> Call[bool]:
+    """Give it up; whether it was owned."""
+    return Call("attachment_drop", {"id": attachment_id, "owner": owner}, lambda reply: reply[0] == "dropped")
+
+
+def owned(owner: str, *, limit: int, after: str | None = None) -> Call[list[Attachment]]:
+    """What an owner has, by id, behind an id."""
+
+    def decode(reply: Reply) -> list[Attachment]:
+        return [Attachment(id=row[0], media_type=row[1], size=int(row[2])) for row in reply]
+
+    return Call("attachment_list", {"owner": owner, "limit": limit, "after": after}, decode)
+
+
+# -- programs
+
+
+def put(blobs: Blobs, data: bytes, media_type: str, owner: str) -> Program[Attachment]:
+    """Keep bytes for an owner; the same bytes again cost no upload. Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
+    made = attachment_of(data, media_type)
+    while True:
+        location = new_location(made.id)
+        place = f"{blobs.chosen.name} {location}"
+        kept = yield intend(made.id, owner, place)
+        if kept is None:
+            yield Outside(partial(blobs.chosen.put, location, data))
+            kept = yield keep(made, owner, place)
+        if kept is not None:
+            return made
+
+
+def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None) -> Program[bytes]:
+    """The bytes, for one of these owners. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentBackendMissing`, `AttachmentStoreFailed`."""
+    for last in (False, True):
+        found: Found | None = yield read(attachment_id, owners)
+        if found is None:
+            raise AttachmentNotFound(attachment_id=attachment_id, owner=owners[0] if owners else "host")
+        name, location = found.place.split(" ")
+        data: bytes | None = yield Outside(partial(blobs.named(name).get, location))
+        if data is not None and PREFIX + hashlib.sha256(data).hexdigest() == attachment_id:
+            return data
+        if last:
+            raise AttachmentCorrupt(attachment_id=attachment_id, backend=name)
+        # Given up and put again between the two looks, it lies elsewhere now: looked at once more.
+    raise AssertionError("the loop returns or raises")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What a sweep looked at, what nobody owned any more, how many places it emptied, and how many it could not for want of their backend."""
+
+    looked_at: int
+    given_up: int
+    removed: int
+    left: int
+
+
+def sweep(blobs: Blobs) -> Program[SweepReport]:
+    """All that is due: owners that are gone are forgotten, bytes that nobody owns are removed."""
+    looked, given_up, count = 0, 0, 0
+    removed: list[str] = []
+    left: set[str] = set()
+    while True:
+        condemned, seen, gone, more = yield _sweep_some(removed, sorted(left))
+        looked, given_up, count = looked + seen, given_up + gone, count + len(removed)
+        removed = []
+        for place in condemned:
+            name, location = place.split(" ")
+            if name not in blobs.known:
+                left.add(place)
+                continue
+            yield Outside(partial(blobs.named(name).delete, location))
+            removed.append(place)
+        if not removed and not more:
+            return SweepReport(looked, given_up, count, len(left))
+
+
+def _sweep_some(removed: Sequence[str], later: Sequence[str]) -> Call[tuple[list[str], int, int, bool]]:
+    args = {"limit": AT_ONCE, "removed": list(removed) or None, "later": list(later) or None}
+    return Call("attachment_sweep", args, lambda reply: (list(reply[0]), int(reply[1]), int(reply[2]), reply[3] == "1"))
+
+
+def sweep_strays(backend: BlobBackend, now_ms: int, *, all_of_them: bool = False) -> Program[int]:
+    """Remove what a backend has and nobody knows of, where it is over a day old; how many. Raises `SweepRefused` where nothing at all is known here:
+    then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are meant.
+    """
+    removed, stored = 0, backend.list()
+    while page := (yield Outside(partial(_page, stored))):
+        old = [one for one in page if now_ms - one.at_ms > STRAY_MS]
+        strays, known = yield _strays([f"{backend.name} {one.location}" for one in old])
+        if strays and not known and not all_of_them:
+            raise SweepRefused(backend=backend.name, found=len(strays))
+        for place in strays:
+            yield Outside(partial(backend.delete, place.split(" ")[1]))
+            removed += 1
+    return removed
+
+
+def _page(stored: Any) -> list[Any]:
+    return list(islice(stored, AT_ONCE))
+
+
+def _strays(places: Sequence[str]) -> Call[tuple[list[str], int]]:
+    rows = [[place, PREFIX + place.split(" ")[1].partition("-")[0]] for place in places]
+    return Call("attachment_strays", {"places": rows}, lambda reply: (list(reply[0]), int(reply[1])))

@@ -1,0 +1,8 @@
+-- Purpose: an owner gives an attachment up. The bytes go when nobody owns them, at a sweep.
+-- Include: base attachments
+-- ARGV: id, owner
+-- Reply: {'dropped'|'none'}
+-- Atomic because both directions of ownership are one fact.
+if disown(a.id, a.owner) == 0 then return { 'none' } end
+call('ZADD', ns .. 'attachments', int(now), a.id)
+return { 'dropped' }

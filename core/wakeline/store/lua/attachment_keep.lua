@@ -1,0 +1,19 @@
+-- Purpose: after an upload: from now on these bytes are kept, for this owner. Of two uploads of the same bytes the second is removed again.
+-- Include: base attachments
+-- ARGV: id, owner, place, type, size
+-- Reply: {'kept', place} | {'late'} (its intent was swept meanwhile: upload again)
+-- Atomic because bytes without an intent and without an owner are a sweep's.
+local known = call('HGET', att_key(a.id), 'l')
+if known == a.place then
+  own(a.id, a.owner) -- sent twice
+  return { 'kept', known }
+end
+if call('ZREM', ns .. 'uploads', a.place) == 0 then return { 'late' } end
+if known then
+  call('ZADD', ns .. 'condemned', int(now), a.place)
+else
+  call('HSET', att_key(a.id), 'l', a.place, 't', a.type, 'n', int(a.size), 'at', int(now))
+  call('ZADD', ns .. 'attachments', int(now + FRESH), a.id)
+end
+own(a.id, a.owner)
+return { 'kept', known or a.place }

@@ -1,0 +1,28 @@
+-- Attachments: att:<id> holds what is known of one, "o:<owner>" in it since when (ms) who owns it; atts:<owner> is the same the other way round, by id.
+-- Bytes lie in a backend under "<backend> <location>", a location that one upload only ever uses.
+local FRESH = 3600000 -- so long an upload may take, and an owner need not be there yet: it is given before what it is for is started
+local LOOK_EVERY = 3600000
+
+local function att_key(id) return ns .. 'att:' .. id end
+
+local function own(id, owner)
+  call('HSET', att_key(id), 'o:' .. owner, int(now))
+  call('ZADD', ns .. 'atts:' .. owner, 0, id)
+end
+
+-- Whether what an owner stands for is still there. What a journal keeps goes with its generation.
+local function owner_lives(owner, since)
+  if owner == 'host' or now - since < FRESH then return true end
+  local kind, id = string.match(owner, '^(%a+):(.*)$')
+  if kind == 'session' then
+    local s = fields(ns .. 'sess:' .. id, 'n', 'ag', 'gone')
+    return (s.n or s.ag) and not s.gone
+  end
+  local p = fields(proc_key(id), 'st', 'gs')
+  return p.st and (kind ~= 'journal' or tonumber(p.gs or '0') <= since)
+end
+
+local function disown(id, owner)
+  call('ZREM', ns .. 'atts:' .. owner, id)
+  return call('HDEL', att_key(id), 'o:' .. owner)
+end

@@ -1,0 +1,152 @@
+"""Payloads over 64 KB: wherever one goes, what scripts hold is a claim, and whoever reads it gets the payload."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event
+from wakeline.errors import InvalidPayload, ProcessConflict, ProcessFailed
+
+from tests.scenario.conftest import until
+
+BIG = "x" * 100_000
+CLAIM = {"__claim__": "sha256:" + "0" * 64}
+
+
+def longest(app: App) -> int:
+    """The longest value of any key that is not bytes of an attachment, in the app's namespace."""
+    client: Any = app.store.client
+    prefix, most = app.store.address.prefix, 0
+    for key in client.scan_iter(match=prefix + "*", count=1000):
+        if key.startswith(prefix + "bytes:"):
+            continue
+        kind = client.type(key)
+        if kind == "string":
+            most = max(most, client.strlen(key))
+        elif kind == "hash":
+            most = max(most, *map(len, client.hvals(key)))
+        elif kind == "stream":
+            most = max([most, *(len(value) for _, fields in client.xrange(key) for value in fields.values())])
+        elif kind == "list":
+            most = max([most, *map(len, client.lrange(key, 0, -1))])
+    return most
+
+
+def test_arguments_steps_children_and_results(app: App) -> None:
+    def grows(text: str) -> str:
+        return text + "y"
+
+    @app.tool
+    def echo(text: str) -> str:
+        return text
+
+    @app.engine(signals={"go": bool})
+    async def child(ctx: AsyncCtx, text: str) -> str:
+        grown = await ctx.step("grow", grows, text)
+        await ctx.wait("go")
+        return grown
+
+    @app.engine
+    def parent(ctx: Ctx, text: str) -> list[int]:
+        started = ctx.start(child, text)
+        started.signal("go", True)
+        return [len(started.result()), len(ctx.call(echo, text)), len(ctx.call(echo, text))]
+
+    handle = app.start(parent, BIG)
+    assert handle.result(timeout=20) == [100_001, 100_000, 100_000]
+    assert app.start(echo, BIG).result(timeout=20) == BIG
+    assert longest(app) < 20_000
+
+
+def test_signals_events_and_inputs(app: App) -> None:
+    @app.engine(signals={"text": str}, events={"said": Event(str)})
+    async def hears(ctx: AsyncCtx) -> int:
+        text = await ctx.wait("text", str)
+        await ctx.emit("said", text + text)
+        return len(text)
+
+    @app.agent
+    async def reads(turn: AsyncTurn) -> str:
+        [item] = turn.inbox
+        turn.state["text"] = item.input
+        return str(item.input).upper()
+
+    handle = app.start(hears)
+    handle.signal("text", BIG)
+    assert handle.result(timeout=20) == 100_000
+    [said] = [event for event in handle.events() if event.type == "said"]
+    assert said.payload == f'"{BIG}{BIG}"'
+    session = app.session("reads", "1")
+    assert session.ask(BIG, timeout=20) == BIG.upper()
+    assert session.state() == {"text": BIG}
+    assert [len(message.content) for message in session.history()] == [100_000, 100_000]
+    assert session.ask("again", timeout=20) == "AGAIN"
+    assert longest(app) < 20_000
+
+
+def test_a_start_is_the_same_by_its_content_however_it_is_kept(app: App) -> None:
+    @app.engine(signals={"go": bool})
+    async def waits(ctx: AsyncCtx, text: str) -> int:
+        await ctx.wait("go")
+        return len(text)
+
+    first = app.using(id="one").start(waits, BIG)
+    assert app.using(id="one").start(waits, BIG).id == first.id
+    with pytest.raises(ProcessConflict):
+        app.using(id="one").start(waits, BIG + "z")
+
+
+def test_a_process_that_was_parked_with_large_rows_goes_on_with_them(app: App) -> None:
+    runs: list[int] = []
+
+    def makes() -> str:
+        runs.append(1)
+        return BIG
+
+    @app.engine(signals={"go": bool})
+    async def parks(ctx: AsyncCtx) -> int:
+        text = await ctx.step("make", makes)
+        await ctx.wait("go")
+        return len(text)
+
+    handle = app.start(parks)
+    until(lambda: handle.status().status == "waiting")
+    handle.signal("go", True)
+    assert handle.result(timeout=20) == 100_000
+    assert runs == [1]
+
+
+@pytest.mark.parametrize("forged", [CLAIM, {"deep": [CLAIM]}, {"__claim__": 1}])
+def test_what_looks_like_a_claim_is_what_its_writer_wrote(app: App, forged: dict[str, Any]) -> None:
+    @app.engine(signals={"value": Any})
+    async def mirrors(ctx: AsyncCtx, value: Any) -> Any:
+        return [value, await ctx.wait("value"), await ctx.step("same", lambda: forged)]
+
+    handle = app.start(mirrors, forged)
+    handle.signal("value", forged)
+    assert handle.result(timeout=20) == [forged, forged, forged]
+
+
+def test_a_label_that_looks_like_a_claim_is_refused(app: App) -> None:
+    @app.engine
+    async def nothing(ctx: AsyncCtx) -> None:
+        pass
+
+    with pytest.raises(InvalidPayload, match="a name of Wakeline's own"):
+        app.using(labels={"__claim__": "x"}).start(nothing)
+
+
+def test_a_payload_that_is_lost_ends_its_process_and_keeps_no_worker_from_the_others(app: App) -> None:
+    @app.engine
+    async def sizes(ctx: AsyncCtx, text: str) -> int:
+        return len(text)
+
+    lost = app.using(delay="1s").start(sizes, BIG)
+    client: Any = app.store.client
+    [place] = client.scan_iter(match=app.store.address.prefix + "bytes:*")
+    client.delete(place)
+    with pytest.raises(ProcessFailed) as failed:
+        lost.result(timeout=20)
+    assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == ("unavailable", "attachment_corrupt")
+    assert app.start(sizes, BIG + "2").result(timeout=20) == 100_001

@@ -1,0 +1,72 @@
+"""Commands about attachments: what is owned, put, get, sweep.
+
+Invariant: an owner is written as it is stored: host, process:<id> or session:<agent>/<key>.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import sys
+from pathlib import Path
+
+import click
+from wakeline.attachments.attachment import DEFAULT_TYPE, HOST
+from wakeline.store import attachments as calls
+
+from wakeline_workers.cli.root import Console, command, group, option
+
+
+@group("attachments")
+@option("--owner", default=HOST, help="host, process:<id> or session:<agent>/<key>.")
+@option("--limit", type=click.IntRange(1, 1000), default=100)
+@click.pass_context
+def attachments(context: click.Context, owner: str, limit: int) -> None:
+    """List what an owner has, or put, get, sweep."""
+    if context.invoked_subcommand is not None:
+        return
+    console: Console = context.obj
+    found = console.app.store.execute(calls.owned(owner, limit=limit))
+    cells = [(one.id, one.media_type, str(one.size)) for one in found]
+    data = [{"id": one.id, "media_type": one.media_type, "size": one.size} for one in found]
+    console.table(("ID", "TYPE", "BYTES"), cells, data, empty=f"{owner} has no attachments")
+
+
+@command("put", of=attachments)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, exists=True, allow_dash=True))
+@option("--type", "media_type", help="Its media type; by the file's name unless given.")
+@click.pass_obj
+def put(console: Console, file: Path, media_type: str | None) -> None:
+    """Keep the bytes of a file (- for stdin) for the host. Prints the id."""
+    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    made = console.app.attachments.put(data, media_type or mimetypes.guess_type(file.name)[0] or DEFAULT_TYPE)
+    console.answer({"id": made.id, "media_type": made.media_type, "size": made.size}, made.id)
+
+
+@command("get", of=attachments)
+@click.argument("attachment_id", metavar="ID")
+@option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file instead of stdout.")
+@click.pass_obj
+def get(console: Console, attachment_id: str, output: Path | None) -> None:
+    """The bytes of an attachment, whoever owns it."""
+    data = console.app.attachments.get(attachment_id)
+    if output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        output.write_bytes(data)
+        console.note(f"{len(data)} bytes written to {output}")
+
+
+@command("sweep", of=attachments)
+@option("--strays", is_flag=True, help="Also what the backend has, is a day old and nobody knows of.")
+@option("--all-strays", is_flag=True, help="Even where this namespace knows of nothing at all.")
+@click.pass_obj
+def sweep(console: Console, strays: bool, all_strays: bool) -> None:
+    """Remove the bytes that nobody owns any more; workers do so by themselves once a minute."""
+    store = console.app.store
+    report = store.run(calls.sweep(store.blobs))
+    removed = store.run(calls.sweep_strays(store.blobs.chosen, console.app.clock.now_ms(), all_of_them=all_strays)) if strays or all_strays else 0
+    data = {"looked_at": report.looked_at, "given_up": report.given_up, "removed": report.removed, "left": report.left, "strays": removed}
+    console.answer(data, f"{report.removed} removed, {removed} strays")
+    if report.left:
+        console.note(f"{report.left} lie in a backend that this app has not; run this where WAKELINE_ATTACHMENTS names it")
