@@ -57,6 +57,8 @@ class App(Declarations):
         super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
         self.name = check_namespace(name)
         """Says which app this is where several share a namespace."""
+        self.target: str | None = None
+        """``module:attribute`` by which another process finds it; known where it was found so."""
         self.clock: Clock = clock or ServerClock()
         self.service = Service(self.namespace, grace_ms=self.settings.grace_ms, now_ms=self.clock.now_ms, environment=self.registry.environment)
         self._backend = backend

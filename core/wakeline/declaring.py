@@ -89,9 +89,12 @@ class Declarations:
         bindings: dict[str, Any] | None = None,
         examples: Sequence[dict[str, Any]] = (),
         prepare: Callable[[dict[str, Any]], Any] | None = None,
+        isolation: Literal["process"] | None = None,
     ) -> ToolDecorator: ...
     def tool(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a crash; ``timeout``: of one try.
+        ``isolation="process"``: its code runs in a child process of the worker, which is killed where a thread could not be: at its timeout, after a cancel's
+        grace, with a lost lease; whatever it does to its process harms nobody else.
 
         The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``, which makes of the arguments (JSON by name)
         what ``current().prepared`` gives: once, where the call is started.

@@ -5,7 +5,7 @@
     │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── ServerTooOld
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
     │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         ├── AgentConflict
-    │   └── ServerStartFailed
+    │   └── ServerStartFailed      └── IsolationUnavailable
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
@@ -219,6 +219,16 @@ class AppNotFound(ConfigurationError):
     target: str
     reason: str
     template = "No App at {target!r}: {reason}. Name it as module:attribute with -A or WAKELINE_APP."
+
+
+class IsolationUnavailable(ConfigurationError):
+    """A tool runs in a process of its own, which would not find its app; it stays queued for a worker that can."""
+
+    tool: str
+    template = (
+        "Tool {tool!r} runs in a process of its own, which has to find its app by name, and the app of this worker was not found so. "
+        "Start the worker with -A module:app, or WAKELINE_APP."
+    )
 
 
 class UnknownName(ConfigurationError):

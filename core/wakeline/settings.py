@@ -41,6 +41,10 @@ class Settings:
     attachments: str | None = None
     """Where the bytes of attachments go: ``redis``, ``dir:/path``, ``s3://bucket/prefix``."""
     concurrency: int = 64
+    isolated: int = 2
+    """How many isolated tools run at once in one worker process."""
+    isolated_memory_mb: int = 512
+    """A child process that used more is replaced after its call."""
     allow_eviction: bool = False
     on_dyno: bool = False
     lease_ms: int = DURATIONS["lease_ms"]
@@ -61,9 +65,6 @@ class Settings:
         tls = env.get("WAKELINE_TLS", "auto")
         if tls not in ("auto", "verify", "none"):
             raise SettingsInvalid(name="WAKELINE_TLS", value=tls, reason="it is one of auto, verify, none")
-        text = env.get("WAKELINE_CONCURRENCY", "64")
-        if not text.isdecimal() or int(text) < 1:
-            raise SettingsInvalid(name="WAKELINE_CONCURRENCY", value=text, reason="it is a number from 1")
         return cls(
             url=next((env[name] for name in URLS if env.get(name)), None),
             namespace=env.get("WAKELINE_NAMESPACE"),
@@ -71,7 +72,9 @@ class Settings:
             rq_prefix=env.get("RQ_KEY_PREFIX", "rq"),
             app=env.get("WAKELINE_APP"),
             attachments=env.get("WAKELINE_ATTACHMENTS"),
-            concurrency=int(text),
+            concurrency=_number(env, "WAKELINE_CONCURRENCY", 64),
+            isolated=_number(env, "WAKELINE_ISOLATED", max(2, os.cpu_count() or 1)),
+            isolated_memory_mb=_number(env, "WAKELINE_ISOLATED_MEMORY", 512),
             allow_eviction=_flag(env, "WAKELINE_ALLOW_EVICTION"),
             on_dyno="DYNO" in env,
             **values,
@@ -101,6 +104,13 @@ def _check_durations(values: Mapping[str, int]) -> None:
     if tombstone < SHORTEST_TOMBSTONE_MS:
         reason = "at least 1h; without its tombstone a late resend of a start would run again"
         raise SettingsInvalid(name="WAKELINE_TOMBSTONE", value=format_duration(tombstone), reason=reason)
+
+
+def _number(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, str(default))
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsInvalid(name=name, value=text, reason="it is a number from 1")
+    return int(text)
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -32,6 +32,7 @@ class Host:
     hold_ms: int = 0
     full: bool = False
     grace_ms: int = 10_000
+    isolation: None = None
 
     def timer(self, due_ms: int) -> None:
         """Ticks are the test's."""

@@ -43,6 +43,7 @@ CODES = {
     "invalid_selector",
     "invalid_token",
     "journal_corrupt",
+    "isolation_unavailable",
     "key_format_too_new",
     "lease_lost",
     "mailbox_full",

@@ -15,6 +15,7 @@ from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 
 from wakeline_workers.heartbeat import Heartbeat
+from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app
 
 LOOK_S = 0.2
@@ -30,8 +31,9 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     owner, settings = new_owner_id(), app.settings
     store = app.new_async_store(patient=True)
     loop = asyncio.get_running_loop()
+    host = _Host(app)
     with ThreadPoolExecutor(2) as threads:
-        runner = Runner(store, app.registry, _Host(app), clock=app.clock, threads=threads)
+        runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
 
         def lose() -> None:
             for run in list(runner.runs.values()):
@@ -50,6 +52,8 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
                         await held.look()
                 return task.result()
         finally:
+            if host.isolation is not None:
+                await host.isolation.close()
             await store.execute(fleet.reap(owner, "shutdown"))
             await store.close()
 
@@ -62,6 +66,7 @@ class _Host:
     def __init__(self, app: App) -> None:
         self.hold_ms = app.settings.hold_ms
         self.grace_ms = app.settings.grace_ms
+        self.isolation = isolation_of(app)
 
     def timer(self, due_ms: int) -> None:
         """The tick is other workers' work."""

@@ -30,6 +30,7 @@ def load_app(target: str | None = None) -> App:
     if not isinstance(app, App):
         raise AppNotFound(target=name, reason=f"{attribute} is a {type(app).__name__}, not an App")
     _include(app, name)
+    app.target = name
     return app
 
 

@@ -22,6 +22,7 @@ from wakeline.store import fleet
 from wakeline.store.runs import Claim
 
 from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
+from wakeline_workers.isolation import isolation_of
 
 log = logging.getLogger("wakeline.worker")
 DRAIN_SHARE = 0.8
@@ -41,6 +42,7 @@ class WorkerLoop:
         self.ran = 0
         self.store = app.new_async_store(patient=True)
         self._threads = ThreadPoolExecutor(max_workers=self.concurrency, thread_name_prefix="wakeline-body")
+        self.isolation = isolation_of(app)
         self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe)
         self._ticker = Ticker(self.store, app.settings, app.triggers, ticked=self._look_at_waits)
         self._reported = reported
@@ -124,6 +126,8 @@ class WorkerLoop:
         finally:
             await end_tasks(side)
             await self.store.execute(fleet.reap(self.owner, "shutdown"))
+            if self.isolation is not None:
+                await self.isolation.close()
             await self.store.close()
             self._threads.shutdown(wait=False)
         return self.ran

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, cast
@@ -20,6 +21,8 @@ from wakeline.runtime.attaching import attachments_for_tool
 from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
 from wakeline.runtime.emitting import Occurrence, occurrence
 from wakeline.runtime.hosting import RunState
+from wakeline.runtime.isolating import IsolatedCall, Returned
+from wakeline.runtime.passing import givers_of, owner_of
 from wakeline.runtime.run import Run
 from wakeline.runtime.triggering import Triggers, occurrence_of, receipt_from
 from wakeline.runtime.waiting import WaitFor
@@ -111,7 +114,7 @@ class _Attempt:
         mark = current_call.set(call)
         try:
             with outside_body():
-                result = await self._perform()
+                result = await self._perform(call)
                 if is_outcome(result):
                     result = value_of(tool.name, result)
         except Exception as error:
@@ -126,7 +129,8 @@ class _Attempt:
         if isinstance(result, Pending):
             outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms}}
         else:
-            outcome = await self._after(Success(tool.signature.dump_result(result)), None)
+            value = result.value if isinstance(result, Returned) else tool.signature.dump_result(result)
+            outcome = await self._after(Success(value), None)
         if not self._occurrences:
             return outcome
         verbs = Triggers(run.store.address.namespace, run.dispatch.registry)
@@ -149,10 +153,13 @@ class _Attempt:
             return cast("Success", outcome).value
         return self._tool.signature.dump_result(value_of(self._tool.name, changed))
 
-    async def _perform(self) -> Any:
+    async def _perform(self, call: ToolCall) -> Any:
         tool = self._tool
         code = tool.signature.call(tool.function, self._admitted.args)
-        if tool.is_async:
+        work: Awaitable[Any]
+        if tool.isolation is not None:
+            work = self._apart(call)
+        elif tool.is_async:
             work = contained_on_loop(code)
         elif tool.timeout_ms is not None:
             # A thread cannot be interrupted; with a limit it runs in the pool, so that the caller can go on without it.
@@ -162,6 +169,22 @@ class _Attempt:
         if tool.timeout_ms is None:
             return await work
         return await asyncio.wait_for(work, tool.timeout_ms / 1000)
+
+    async def _apart(self, call: ToolCall) -> Any:
+        run, isolation = self._run, self._run.host.isolation
+        assert isolation is not None, "a worker without isolation does not take it"
+        verbs: dict[str, Callable[..., None] | None] = {"append": call.append, "tell_trigger": call.tell_trigger, "leave_note": call.leave_note}
+
+        def say(verb: str, given: list[Any]) -> None:
+            told = verbs[verb]
+            if told is not None:
+                told(*given)
+
+        facts = IsolatedCall(
+            call.tool, self._admitted.args, call.process_id, call.idempotency_key, call.attempt, call.token, call.prepared,
+            run.environment.text, owner_of(run), givers_of(run),
+        )  # fmt: skip
+        return await isolation.call(facts, say, run.cancellation, run.host.grace_ms)
 
     def _append(self, event_type: str, payload: Any) -> None:
         # Checked where the tool's code says it, so that the code sees what is wrong with it.

@@ -75,7 +75,9 @@ def described(error: BaseException) -> tuple[str, str]:
         message = str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ must not hide that something failed
         message = f"{name} (it cannot be shown as text)"
-    code = own if isinstance(error, WakelineError) or (isinstance(own, str) and own) else name
+    # What SystemExit calls its code is a text for the terminal.
+    coded = isinstance(error, WakelineError) or (isinstance(error, Exception) and isinstance(own, str) and own)
+    code = own if coded else name
     return _fit(str(code), LONGEST_CODE), _fit(message or name, LONGEST_MESSAGE)
 
 

@@ -217,11 +217,12 @@ class AsyncCtx:
         return cast("R", arguments.load(await self.run.effect("step", name, given, perform, key=self._options.key), kind, what))
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a tool inside this process, with its retries; a tool with a queue of its own is started there and awaited."""
+        """Run a tool inside this process, with its retries; a tool with a queue of its own, or one that runs in a
+        process of its own, is started and awaited."""
         given = bound(tool, *args, **kwargs)
         if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
-        if tool.queue or self._options.queue:
+        if tool.is_apart or self._options.queue:
             return await (await self.start(tool, *args, **kwargs))
         return cast("R", tool.signature.load_result(await call_tool(self.run, tool, given, key=self._options.key)))
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
+from wakeline.runtime.isolating import Isolation
+
 
 class RunState(Enum):
     """What became of a run."""
@@ -29,3 +31,7 @@ class Host(Protocol):
     @property
     def grace_ms(self) -> int: ...
     def timer(self, due_ms: int) -> None: ...
+    @property
+    def isolation(self) -> Isolation | None:
+        """What runs tools in processes of their own; None where there is no such thing."""
+        ...

@@ -28,6 +28,7 @@ from wakeline.errors import (
     FailureClass,
     HeadConflict,
     InvalidEnvironment,
+    IsolationUnavailable,
     LeaseLost,
     MissingExecutionEnvironment,
     Parked,
@@ -104,7 +105,7 @@ class Runner:
             return await self._drive(run, body)
         except LeaseLost:
             return "lost"
-        except (UnknownName, UnknownAgent, InvalidEnvironment) as unknown:
+        except (UnknownName, UnknownAgent, IsolationUnavailable, InvalidEnvironment) as unknown:
             # No code for it in this release, or an environment of a later one: it stays queued for a worker that has it; doctor names it.
             log.warning("%s: %s", claim.process_id, unknown)
             return await self._leave_queued(claim)
@@ -149,6 +150,8 @@ class Runner:
                 return run_engine, not engine.is_async
             case ToolCall(call=call):
                 tool = self._registry.tool(call.tool_name)
+                if tool.isolation is not None and self._host.isolation is None:
+                    raise IsolationUnavailable(tool=tool.name)
                 # Its code runs in a pool thread; no body blocks on the loop meanwhile.
                 return lambda run: call_tool(run, tool, call.args, last_write=True, started=call), False
             case SessionTurn(session_id=session_id):

@@ -144,7 +144,7 @@ def holds_claims(reply: Reply) -> bool:
         return MARK in reply
     if isinstance(reply, Mapping):
         return any(map(holds_claims, cast("Mapping[str, Any]", reply).values()))
-    return isinstance(reply, list) and any(map(holds_claims, reply))
+    return isinstance(reply, list) and any(holds_claims(one) for one in reply)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 def seen(blobs: Blobs, script: str, reply: Reply) -> Program[Reply]:

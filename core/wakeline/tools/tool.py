@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, get_args
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ from wakeline.values import parse_duration
 P = ParamSpec("P")
 R = TypeVar("R")
 Duration = timedelta | int | float | str
+Isolated = Literal["process"]
 MOST_RETRIES = 1_000
 
 
@@ -50,6 +51,7 @@ class Tool(Generic[P, R]):
         bindings: dict[str, Any] | None = None,
         examples: Sequence[dict[str, Any]] = (),
         prepare: Callable[[dict[str, Any]], Any] | None = None,
+        isolation: Isolated | None = None,
     ) -> None:
         self.name = check_name(name if name is not None else function.__name__, "tool")
         check_body(self.name, function)
@@ -58,6 +60,7 @@ class Tool(Generic[P, R]):
         self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))
         self.timeout_ms = parse_duration(timeout) if timeout is not None else None
         self.prepare = prepare
+        self.isolation = isolation
         for reason in self._complaints():
             raise BodyInvalid(name=self.name, reason=reason)
         self.queue = check_queue(queue) if queue is not None else None
@@ -84,6 +87,11 @@ class Tool(Generic[P, R]):
             raise BodyInvalid(name=self.name, reason=describe(error)) from error
 
     @property
+    def is_apart(self) -> bool:
+        """Whether a call of it is always a process of its own: it has a queue, or runs in a child process."""
+        return self.queue is not None or self.isolation is not None
+
+    @property
     def contract(self) -> ToolContract:
         """What it takes and gives, from its annotations; worked out when somebody asks."""
         if self._contract is None:
@@ -98,6 +106,8 @@ class Tool(Generic[P, R]):
             found.append(f"its retries are {self.retry.retries!r}, they have to be 0 to {MOST_RETRIES}")
         if inspect.iscoroutinefunction(self.prepare):
             found.append("its prepare is `async def`; it runs where a call is started, blocking or not, so it has to be `def`")
+        if self.isolation not in (None, "process"):
+            found.append(f'its isolation is {self.isolation!r}, it has to be "process" or left out')
         if self.timeout_ms == 0:
             found.append("its timeout is 0, so no try could end; leave it out for none")
         return found

@@ -56,7 +56,7 @@ class Tools(Handles):
         run = self.in_process("call_tool")
         tool = self.dispatch.tool(name)
         given = tool.signature.bind_json(args or {})
-        if tool.queue is not None:
+        if tool.is_apart:
             # On its own queue it is a process of its own, as with `ctx.call`.
             pid, _ = await start_body(run, self.services.namespace, tool, given, NOTHING.over(key=key))
             return await self.await_process(pid)

@@ -1,0 +1,161 @@
+"""The child process of an isolated tool: ``python -m wakeline_workers.isolated <module:app> <file descriptor>``.
+
+Invariant: one call at a time, and never longer than its worker: the child ends with the connection, and with its parent where the system can see to that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Coroutine
+from queue import SimpleQueue
+from typing import Any
+
+from wakeline import errors
+from wakeline.app import App
+from wakeline.cancellation import CancellationToken
+from wakeline.environments.spec import environment
+from wakeline.runtime.attaching import AsyncAttachments, Attachments, AttachmentVerbs
+from wakeline.runtime.containing import described
+from wakeline.store.calls import Program
+from wakeline.tools.outcome import is_outcome, value_of
+from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
+from wakeline.values import from_json, to_json
+
+from wakeline_workers.loading import load_app
+
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+class Wire:
+    """The connection to the worker: one JSON object a line, read by a thread, so that a cancel is heard while code runs."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lines = connection.makefile("r", encoding="utf-8")
+        self.calls: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self.answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self.token = CancellationToken()
+
+    def listen(self) -> None:
+        """Until the worker is gone, and with it this process."""
+        for line in self._lines:
+            given: dict[str, Any] = json.loads(line)
+            if "cancel" in given:
+                self.token.cancel(given["cancel"])
+            else:
+                (self.calls if "call" in given else self.answers).put(given)
+        os._exit(0)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """One message."""
+        self._connection.sendall(to_json(message).encode() + b"\n")
+
+    def say(self, verb: str, *args: Any) -> None:
+        """Has the run do something for the code; raises what it raises there."""
+        self.send({"say": verb, "args": list(args)})
+        answer = self.answers.get()
+        if answer["error"] is not None:
+            raise errors.from_json(answer["error"])
+
+
+def serve(app: App, wire: Wire) -> None:
+    """Runs call after call, for ever."""
+    while True:
+        given = wire.calls.get()["call"]
+        wire.token = CancellationToken()
+        wire.send(_outcome(app, wire, given) | {"peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss})
+
+
+def _outcome(app: App, wire: Wire, given: dict[str, Any]) -> dict[str, Any]:
+    mark = current_call.set(_call(app, wire, given))
+    try:
+        tool = app.registry.tool(given["tool"])
+        result = _run(tool, given["args"])
+        if is_outcome(result):
+            result = value_of(tool.name, result)
+        if isinstance(result, Pending):
+            return {"pending": result.timeout_ms}
+        value = tool.signature.dump_result(result)
+        to_json(value, f"The result of {tool.name}")
+        return {"returned": value}
+    except errors.WakelineError as error:
+        return {"error": error.to_json()}
+    except BaseException as error:  # noqa: BLE001 - the seam to user code: sys.exit and the like end this call, not the child
+        code, message = described(error)
+        return {"raised": [code, message]}
+    finally:
+        current_call.reset(mark)
+
+
+def _run(tool: Tool[..., Any], args: dict[str, Any]) -> Any:
+    code = tool.signature.call(tool.function, args)
+    if not tool.is_async:
+        return code()
+
+    async def awaited() -> Any:
+        return await code()
+
+    return asyncio.run(awaited())
+
+
+def _call(app: App, wire: Wire, given: dict[str, Any]) -> ToolCall:
+    spec = environment(from_json(given["environment"]))
+    tool = app.registry.tools.get(given["tool"])
+    return ToolCall(
+        tool=given["tool"],
+        process_id=given["process_id"],
+        idempotency_key=given["idempotency_key"],
+        attempt=given["attempt"],
+        token=given["token"],
+        run_token=wire.token,
+        append=lambda event_type, payload: wire.say("append", event_type, payload),
+        prepared=given["prepared"],
+        leave_note=lambda note: wire.say("leave_note", note),
+        tell_trigger=lambda source, payload, key, source_key: wire.say("tell_trigger", source, payload, key, source_key),
+        environment_of=lambda: spec,
+        attachments_of=lambda: _attachments(app, given, is_async=tool is not None and tool.is_async),
+    )
+
+
+def _attachments(app: App, given: dict[str, Any], *, is_async: bool) -> Attachments | AsyncAttachments:
+    verbs = AttachmentVerbs(lambda: app.store.blobs, given["owner"], given["givers"])
+    if not is_async:
+
+        def block(_: str, program: Program[Any]) -> Any:
+            return app.store.run(program)
+
+        return Attachments(block, verbs)
+
+    def drive(program: Program[Any]) -> Coroutine[Any, Any, Any]:
+        return asyncio.to_thread(app.store.run, program)
+
+    return AsyncAttachments(drive, verbs)
+
+
+def main(target: str, descriptor: int) -> None:
+    """Loads the app and serves."""
+    # Signals of the terminal and of the platform are the worker's to answer: it says when this process has to go.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+    wire = Wire(socket.socket(fileno=descriptor))
+    threading.Thread(target=wire.listen, daemon=True).start()
+    app = load_app(target)
+    wire.send({"ready": os.getpid()})
+    serve(app, wire)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
