@@ -819,6 +819,8 @@ class ToolFailed(ToolError):
     final: bool = False
     retry_after_ms: int | None = None
     attempts: int = 1
+    raw: Any = None
+    """What the tool said of its failure besides, as JSON data."""
     template = "Tool {tool!r} failed ({failure_class}/{failure_code}): {failure_message}"
 
 

@@ -194,7 +194,8 @@ def test_every_error_has_the_exit_code_of_its_kind() -> None:
     for kind in tree():
         if kind.__module__ == "wakeline.errors" and not kind.__subclasses__():
             codes.setdefault(exit_code(kind.__new__(kind)), set()).add(kind.__name__)
-    assert codes[3] == {"ProcessNotFound", "ProcessNoLongerRetained", "SessionDeleted", "AwaitEventUnknownOrRevoked", "EntryNotFound", "SubscriptionNotFound"}
+    assert codes[3] == {"ProcessNotFound", "ProcessNoLongerRetained", "SessionDeleted", "AwaitEventUnknownOrRevoked", "EntryNotFound", "SubscriptionNotFound",
+                        "AttachmentNotFound"}  # fmt: skip
     assert codes[4] == {"SignalWaitTimeout"}
     assert codes[5] == {"ProcessConflict", "ReplayConflict", "ProcessAlreadyTerminal", "ProcessNotEnded", "OccurrenceConflict", "SubscriptionChanged"}
     assert codes[69] == {"RedisUnavailable", "TlsFailed"}

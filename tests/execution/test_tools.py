@@ -441,3 +441,55 @@ def test_a_prepare_that_makes_nothing_runs_once_too(app: App) -> None:
 
     assert app.start(work, 1).result(timeout=10) is None
     assert prepared == [{"n": 1}]
+
+
+def test_what_completes_a_pending_call_is_checked_and_seen_by_the_hooks_like_a_result(app: App) -> None:
+    tokens: list[str] = []
+    seen: list[str] = []
+
+    @app.after_call
+    def after(request: ToolRequest, outcome: ToolOutcome) -> Any:
+        seen.append(type(outcome).__name__)
+        return Success(outcome.value + 1) if isinstance(outcome, Success) else None
+
+    @app.tool
+    def charge(order: int) -> int:
+        tokens.append(current().token)
+        return current().pending()  # type: ignore[no-any-return]
+
+    @app.engine
+    async def calls(ctx: AsyncCtx) -> list[Any]:
+        found: list[Any] = []
+        for order in range(2):
+            try:
+                found.append(await ctx.call(charge, order))
+            except ToolFailed as failure:
+                found.append([failure.failure_code, failure.raw])
+        await ctx.sleep("30ms")  # parks: what follows is a replay
+        return found
+
+    handle = app.start(calls)
+    for n, answer in enumerate([41, "many"], 1):
+        until(lambda n=n: len(tokens) == n and handle.status().status == "waiting")  # type: ignore[misc]
+        app.resolve(tokens[-1], answer)
+    assert handle.result(timeout=10) == [42, ["invalid_tool_output", "many"]]
+    assert seen == ["Success", "Failure"]
+
+
+def test_what_a_tool_says_besides_of_its_failure_is_kept(app: App) -> None:
+    @app.tool
+    def declined(order: int) -> Any:
+        return Failure("external", "declined", "the card was declined", {"bank": 7})
+
+    @app.engine
+    async def calls(ctx: AsyncCtx) -> Any:
+        try:
+            await ctx.call(declined, 1)
+        except ToolFailed as failure:
+            return failure.raw
+
+    assert app.start(calls).result(timeout=10) == {"bank": 7}
+    ended = app.start(declined, 2)
+    with pytest.raises(ProcessFailed):
+        ended.result(timeout=10)
+    assert '"raw":{"bank":7}' in [event.payload for event in ended.events()][-1]

@@ -457,4 +457,6 @@ def test_a_body_that_asks_a_session_asks_it_once_whoever_dies(world: World, app:
 
 
 def test_a_turn_commit_says_what_it_read() -> None:
-    assert TurnCommit(BOT, "3", "{}", ["m"], "f", '"go"').wire() == {"rev": "3", "history": ["m"], "state": "{}", "frame": "f", "follow": '"go"'}
+    assert TurnCommit(BOT, "3", "{}", ["m"], "f", '"go"').wire() == {
+        "sid": BOT, "rev": "3", "history": ["m"], "state": "{}", "frame": "f", "follow": '"go"',
+    }  # fmt: skip

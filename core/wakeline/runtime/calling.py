@@ -10,12 +10,12 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
-from typing import Any, cast
+from typing import Any, assert_never, cast
 
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed
+from wakeline.errors import InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed
 from wakeline.processes.inputs import PreparedCall
-from wakeline.processes.outputs import Success
+from wakeline.processes.outputs import CancelledOutput, Failure, Success, from_data, to_data
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.attaching import attachments_for_tool
 from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
@@ -34,7 +34,7 @@ from wakeline.triggers.occurrence import Occurrence as TriggerOccurrence
 from wakeline.values import content_hash, parse_duration
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.keys import encode_token
-from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut
+from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 _PENDING = "$pending"
 _TRIGGERS = "$triggers"
@@ -69,7 +69,7 @@ async def call_tool(
             continue
         outcome = _told(run, outcome)
         pending = cast("dict[str, Any]", outcome).get(_PENDING) if isinstance(outcome, dict) else None
-        return cast("Any", outcome) if pending is None else await _completion(run, tool, base, pending)
+        return cast("Any", outcome) if pending is None else await _completion(run, tool, admitted, base, pending)
     raise AssertionError("a tool has at least one attempt")
 
 
@@ -240,17 +240,39 @@ async def _back_off(run: Run, key: str, delay_ms: int) -> None:
         )
 
 
-async def _completion(run: Run, tool: Tool[..., Any], base: str, pending: dict[str, Any]) -> Any:
+async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, pending: dict[str, Any]) -> Any:
+    """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a result of its own."""
     identity = ToolCompletion(content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32])
     target = WaitFor(identity, f"x:{tool.name}", for_ms=pending["timeout_ms"])
-    [resolution] = await run.wait_all([run.call("wait", f"completion:{tool.name}", None, target, key=f"{base}~completion")])
+    key, after = f"{base}~completion", f"{base}~after"
+    # The row of the wait travels with the next one, so a completion that was recorded alone is of a release without hooks.
+    hooked = after in run.replay.rows or (bool(run.dispatch.hooks.after) and key not in run.replay.rows)
+    [resolution] = await run.wait_all([run.call("wait", f"completion:{tool.name}", None, target, key=key)])
+    outcome = _completed(tool, resolution)
+    if hooked:
+
+        async def perform(_: str) -> Any:
+            changed = await run_after(run, tool.name, admitted, outcome)
+            if isinstance(changed, Success) and changed is not outcome:
+                changed = Success(tool.signature.dump_result(changed.value))
+            return to_data(changed)
+
+        outcome = cast("ToolOutcome", from_data(await run.effect("after", f"after:{tool.name}", None, perform, key=after)))
+    return value_of(tool.name, outcome)
+
+
+def _completed(tool: Tool[..., Any], resolution: Resolution) -> ToolOutcome:
     match resolution:
         case Ok(value):
-            return value
-        case Err(code, message, _):
-            failure = ("external", code, message)
+            try:
+                return Success(tool.signature.dump_result(tool.signature.load_result(value)))
+            except InvalidPayload as broken:
+                return Failure("external", "invalid_tool_output", f"what completed the call is no result of it: {broken.fields['reason']}", value)
+        case Err(code, message, raw):
+            return Failure("external", code, message, raw)
         case TimedOut():
-            failure = ("timeout", "tool_completion_timeout", "nobody completed the call in time")
+            return Failure("timeout", "tool_completion_timeout", "nobody completed the call in time")
         case Cancelled():
-            failure = ("execution", "cancelled", "the pending call was cancelled")
-    raise ToolFailed(tool=tool.name, failure_class=failure[0], failure_code=failure[1], failure_message=failure[2], final=True, retry_after_ms=None)
+            return CancelledOutput("the pending call was cancelled")
+        case _:
+            assert_never(resolution)

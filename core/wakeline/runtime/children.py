@@ -6,6 +6,7 @@ parent that lost its lease starts nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -38,14 +39,15 @@ async def start_child(
     wake: SessionAddress | None = None,
     delay_ms: int | None = None,
     captured: EnvironmentSpec | None = None,
+    prepares: bool = False,
 ) -> tuple[str, str]:
     """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its registration.
 
-    ``captured``: the environment, where this start captured it, and did not inherit it.
+    ``captured``: the environment, where this start captured it, and did not inherit it. ``prepares``: to make it runs code of the user's.
     """
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
-        made = registration()
+        made = await asyncio.to_thread(registration) if prepares else registration()
         # The script knows the incarnation an existing process has; it fills it in.
         before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition("\\u0000")
         effect = run.effect_of(Row(key, before, after=after))
@@ -86,7 +88,8 @@ async def start_body(
             env_ref=parent.env_ref or captured.ref,
         )
 
-    return await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured)
+    prepares = isinstance(body, Tool) and body.prepare is not None
+    return await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured, prepares=prepares)
 
 
 async def await_children(run: Run) -> None:

@@ -308,7 +308,7 @@ class Runner:
         code, message = described(error)
         match error:
             case ToolFailed():
-                return Failure(failure_class=cast("FailureClass", error.failure_class), code=error.failure_code, message=error.failure_message)
+                return Failure(cast("FailureClass", error.failure_class), error.failure_code, error.failure_message, error.raw)
             case StepFailed():
                 return Failure(failure_class="execution", code=error.failure_code, message=message)
             case PayloadTooLarge():

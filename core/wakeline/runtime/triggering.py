@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from wakeline import arguments
@@ -24,7 +25,7 @@ from wakeline.runtime.options import NOTHING, WakeTarget
 from wakeline.runtime.sessions import address_of
 from wakeline.runtime.starting import registration_of
 from wakeline.store import processes, triggers
-from wakeline.store.calls import Program
+from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, Due, Subscribed
 from wakeline.tools.tool import Tool
 from wakeline.triggers.occurrence import Occurrence, delivered_process_id
@@ -183,7 +184,8 @@ class Triggers:
             yield triggers.settle(delivery, "reserved")
             return "reserved"
         try:
-            yield self._start(delivery, subscription, body)
+            # A tool's prepare is the user's code: whoever ticks must not wait for it.
+            yield (yield Outside(partial(self._start, delivery, subscription, body)))
         except (ProcessConflict, ProcessNoLongerRetained):
             # It was started by an earlier try, under a release that put it together differently, or so long ago that it is gone.
             yield triggers.settle(delivery, "started")

@@ -24,8 +24,8 @@ def value_of(tool: str, outcome: ToolOutcome) -> Any:
     match outcome:
         case Success(value):
             return value
-        case Failure(failure_class, code, message):
-            raise ToolFailed(tool=tool, failure_class=failure_class, failure_code=code, failure_message=message, final=True, retry_after_ms=None)
+        case Failure(failure_class, code, message, raw):
+            raise ToolFailed(tool=tool, failure_class=failure_class, failure_code=code, failure_message=message, final=True, retry_after_ms=None, raw=raw)
         case CancelledOutput(message):
             raise ToolFailed(tool=tool, failure_class="execution", failure_code=CANCELLED, failure_message=message, final=True, retry_after_ms=None)
         case _:
@@ -36,4 +36,4 @@ def outcome_of(error: ToolFailed) -> ToolOutcome:
     """A failed call as a value."""
     if error.failure_code == CANCELLED:
         return CancelledOutput(error.failure_message)
-    return Failure(cast("FailureClass", error.failure_class), error.failure_code, error.failure_message)
+    return Failure(cast("FailureClass", error.failure_class), error.failure_code, error.failure_message, error.raw)
