@@ -24,6 +24,7 @@ from wakeline.errors import (
     WaitTimeout,
     WakelineError,
 )
+from wakeline.processes.limits import Limit
 from wakeline.runtime.blocking import Approval, Child, Ctx, Turn
 from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
 from wakeline.runtime.looking import Status
@@ -37,7 +38,7 @@ from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
 
 __all__ = [
     # declaring
-    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Tool",
     # in a body
     "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
     # from outside, blocking and awaited

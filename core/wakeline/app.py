@@ -175,6 +175,14 @@ class App(Declarations):
         """Processes of a status ('live', 'any', or one), newest first within each."""
         return self.run("app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
+    def pause(self, queue: str | None = None) -> bool:
+        """Have workers take nothing more from a queue (the app's own, unless given); what runs goes on. Whether that changed anything."""
+        return self.run("app.pause", self.service.pause(queue, paused=True))
+
+    def resume(self, queue: str | None = None) -> bool:
+        """Have workers take from it again."""
+        return self.run("app.resume", self.service.pause(queue, paused=False))
+
     def why(self, address: str) -> str:
         """Why an agent did, or did not, wake: of ``<agent>/<key>``, its entry ``<agent>/<key>#<n>``, or an event ``<process id>#<sequence>``."""
         return self.run("app.why", self.service.sessions.why_address(address))

@@ -17,6 +17,7 @@ from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName
 from wakeline.names import check_queue
 from wakeline.phases import PhaseProbe
+from wakeline.processes.limits import Limit
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.triggering import schedule_of
@@ -64,6 +65,7 @@ class Declarations:
         self.namespace = namespace
         self.registry = Registry(environment)
         self.included: tuple[str, ...] = ()
+        self.queue_limits: dict[str, Limit] = {}
 
     @overload
     def tool(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
@@ -90,11 +92,12 @@ class Declarations:
         examples: Sequence[dict[str, Any]] = (),
         prepare: Callable[[dict[str, Any]], Any] | None = None,
         isolation: Literal["process"] | None = None,
+        limit: Limit | None = None,
     ) -> ToolDecorator: ...
     def tool(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a crash; ``timeout``: of one try.
         ``isolation="process"``: its code runs in a child process of the worker, which is killed where a thread could not be: at its timeout, after a cancel's
-        grace, with a lost lease; whatever it does to its process harms nobody else.
+        grace, with a lost lease; whatever it does to its process harms nobody else. ``limit``: how many run at once, or begin in a time; see `Limit`.
 
         The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``, which makes of the arguments (JSON by name)
         what ``current().prepared`` gives: once, where the call is started.
@@ -122,13 +125,14 @@ class Declarations:
         default: bool = False,
         label: Callable[..., str] | str | None = None,
         validate: Callable[..., Any] | None = None,
+        limit: Limit | None = None,
     ) -> EngineDecorator: ...
     def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declares an engine. ``signals`` and ``events``: name to payload type (or `Event`); declaring signals refuses all others.
 
         ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each runs the processes it
         was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists; what ``validate`` (of the
-        arguments) raises refuses a start.
+        arguments) raises refuses a start. ``limit``: how many run at once, or begin in a time; see `Limit`.
         """
 
         def declare(f: Callable[..., Any]) -> Engine[..., Any]:
@@ -230,6 +234,19 @@ class Declarations:
     def probe_phases(self, probe: PhaseProbe | None) -> None:
         """Tells a probe (a `DurationProbe`, a tracer) when named stretches of work begin and end in runs of this app from now on."""
         self.registry.phase_probe = probe
+
+    def limit_queue(self, queue: str | None = None, *, concurrency: int | None = None, rate: str | None = None) -> None:
+        """Limits what runs from a queue (the app's own, unless given) over all workers; see `Limit`. Workers make it known when they start."""
+        name = queue_name(self.namespace, check_queue(queue) if queue is not None else None)
+        self.queue_limits[name] = Limit(concurrency, rate).check(f"queue {name}", keyed=False)
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """The limits of all bodies and queues, as scripts know them; empty for a body without one."""
+        r = self.registry
+        declared: list[Engine[..., Any] | Tool[..., Any]] = [*r.engines.values(), *r.tools.values()]
+        bodies = {f"b:{one.name}": one.limit.wire() if one.limit is not None else "" for one in declared}
+        return bodies | {f"q:{queue}": "" for queue in self.queues} | {f"q:{queue}": limit.wire() for queue, limit in self.queue_limits.items()}
 
     def include(self, *modules: str) -> None:
         """Names modules that declare more bodies: whoever loads this app by name (workers, the command line) imports them then."""

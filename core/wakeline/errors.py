@@ -21,6 +21,7 @@
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
+    │   ├── AlreadyRunning
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
@@ -530,6 +531,14 @@ class ProcessEventContextMismatch(ProcessError):
     process_id: str | None
     own: str
     template = "This is process {own!r}; it cannot do this for {process_id!r}. Leave the process id out, or send that process a signal."
+
+
+class AlreadyRunning(ProcessError):
+    """A living process has the unique key that a start asked for."""
+
+    unique: str
+    process_id: str
+    template = "Process {process_id!r} is running under the unique key {unique!r}. Wait for its end, or start with if_running='return' or 'replace'."
 
 
 class MissingExecutionEnvironment(ProcessError):

@@ -26,7 +26,7 @@ from wakeline.runtime.telling_triggers import AsyncBodyTrigger, BodyTrigger
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
     # declaring
-    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Tool",
     # in a body
     "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
     # from outside, blocking and awaited
@@ -96,7 +96,9 @@ def awaited(kind: type, name: str) -> bool:
 CONTEXT = {"attachments", "execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
 NEVER_AWAITED = {"using", "handle", "session", "trigger", "defer", "now", "uuid", "random", "patched"}
 TWINS: list[tuple[type, type, set[str]]] = [
-    (wakeline.App, wakeline.AsyncApp, {"start", "using", "handle", "session", "external", "trigger", "resolve", "processes", "why", "undeliverable", "close"}),
+    (wakeline.App, wakeline.AsyncApp, {
+        "start", "using", "handle", "session", "external", "trigger", "resolve", "processes", "pause", "resume", "why", "undeliverable", "close",
+    }),
     (Starter, AsyncStarter, {"start"}),
     (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "retry", "retarget", "events"}),
     (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "retry", "retarget", "events", "emit", "finish", "fail"}),
@@ -117,7 +119,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
 ONLY_BLOCKING = {
     "App": {
         "tool", "engine", "add_engine", "cron", "agent", "include", "add_provider", "before_call", "after_call", "probe_phases", "extend", "use_completions",
-        "queues", "backend", "connect",
+        "queues", "limits", "limit_queue", "backend", "connect",
         "address", "new_async_store", "aio", "run", "execution",
     },
     "Child": {"id"},

@@ -197,7 +197,8 @@ def test_every_error_has_the_exit_code_of_its_kind() -> None:
     assert codes[3] == {"ProcessNotFound", "ProcessNoLongerRetained", "SessionDeleted", "AwaitEventUnknownOrRevoked", "EntryNotFound", "SubscriptionNotFound",
                         "AttachmentNotFound"}  # fmt: skip
     assert codes[4] == {"SignalWaitTimeout"}
-    assert codes[5] == {"ProcessConflict", "ReplayConflict", "ProcessAlreadyTerminal", "ProcessNotEnded", "OccurrenceConflict", "SubscriptionChanged"}
+    assert codes[5] == {"ProcessConflict", "ReplayConflict", "ProcessAlreadyTerminal", "ProcessNotEnded", "OccurrenceConflict", "SubscriptionChanged",
+                        "AlreadyRunning"}  # fmt: skip
     assert codes[69] == {"RedisUnavailable", "TlsFailed"}
     assert {"RedisNotConfigured", "AppNotFound", "InvalidArguments", "AmbiguousId", "RedisRefused", "UndeclaredEvent", "UnknownAgent"} <= codes[2]
     assert {"ProcessFailed", "ProcessCancelled", "ProcessAbandoned", "StoreOutOfMemory", "MailboxFull"} <= codes[1]

@@ -12,6 +12,7 @@ from wakeline.errors import WakelineError
 
 CODES = {
     "agent_conflict",
+    "already_running",
     "ambiguous_id",
     "app_not_found",
     "attachment_backend_missing",

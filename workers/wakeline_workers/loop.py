@@ -106,9 +106,8 @@ class WorkerLoop:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
         agents = self.app.registry.policies
-        await self.store.execute(
-            fleet.register_owner(self.owner, self.queues, lease_ms=self.app.settings.lease_ms, agents=agents, app=self.app.name)
-        )
+        lease_ms, limits = self.app.settings.lease_ms, self.app.limits
+        await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=lease_ms, agents=agents, app=self.app.name, limits=limits))
         await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:

@@ -97,6 +97,14 @@ class AsyncApp:
         """Processes of a status ('live', 'any', or one), newest first within each."""
         return await self._client.run(self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
+    async def pause(self, queue: str | None = None) -> bool:
+        """Have workers take nothing more from a queue; what runs goes on."""
+        return await self._client.run(self._client.service.pause(queue, paused=True))
+
+    async def resume(self, queue: str | None = None) -> bool:
+        """Have workers take from it again."""
+        return await self._client.run(self._client.service.pause(queue, paused=False))
+
     async def why(self, address: str) -> str:
         """Why an agent did, or did not, wake: of a session, an entry of it, or an event of a process."""
         return await self._client.run(self._client.service.sessions.why_address(address))

@@ -16,6 +16,7 @@ from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
 from wakeline.names import check_name, check_queue, check_signal_name, signal_event_type
 from wakeline.processes.events import EventType
 from wakeline.processes.inputs import Identity
+from wakeline.processes.limits import Limit
 from wakeline.processes.selectors import parse_text, select
 
 P = ParamSpec("P")
@@ -38,6 +39,7 @@ class Engine(Generic[P, R]):
         default: bool = False,
         label: Callable[..., str] | str | None = None,
         validate: Callable[..., Any] | None = None,
+        limit: Limit | None = None,
         context: str,
     ) -> None:
         self.name = check_name(name if name is not None else function.__name__, "engine")
@@ -55,6 +57,7 @@ class Engine(Generic[P, R]):
         self.signals = {check_signal_name(n): kind for n, kind in (signals or {}).items()}
         self.events = declared_events(self.name, events)
         self.queue = check_queue(queue) if queue is not None else None
+        self.limit = limit.check(self.name) if limit is not None else None
         self.__name__ = self.name
         self.__doc__ = function.__doc__
 

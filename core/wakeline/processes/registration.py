@@ -53,6 +53,8 @@ class Registration(Stored):
     strict_signals: bool = False
     parent: str | None = None
     engine_version: str | None = None
+    limit: str | None = None
+    """The limit its runs are under (`Limit.id_for`)."""
     options: dict[str, Any] = Field(default_factory=dict)
 
     @cached_property
@@ -109,6 +111,7 @@ class Choices(TypedDict):
     strict_signals: NotRequired[bool]
     parent: NotRequired[str | None]
     engine_version: NotRequired[str | None]
+    limit: NotRequired[str | None]
     options: NotRequired[dict[str, Any]]
 
 

@@ -15,9 +15,9 @@ from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
-from wakeline.errors import InvalidArguments
+from wakeline.errors import AlreadyRunning, InvalidArguments
 from wakeline.processes.registration import Registration
-from wakeline.runtime.options import Options
+from wakeline.runtime.options import NOTHING, Options
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import wake_of
@@ -25,7 +25,8 @@ from wakeline.runtime.starting import registration_of
 from wakeline.runtime.telling import never
 from wakeline.runtime.waiting import WaitFor
 from wakeline.store import processes
-from wakeline.store.processes import Row, SessionAddress
+from wakeline.store.calls import Call
+from wakeline.store.processes import Effect, Registered, Row, SessionAddress, Unique, UniqueTaken, with_unique
 from wakeline.tools.tool import Tool
 from wakeline.waits.identity import Custom
 
@@ -40,6 +41,7 @@ async def start_child(
     delay_ms: int | None = None,
     captured: EnvironmentSpec | None = None,
     prepares: bool = False,
+    options: Options = NOTHING,
 ) -> tuple[str, str]:
     """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its registration.
 
@@ -55,12 +57,32 @@ async def start_child(
         run.awaits_children = run.awaits_children or made.on_parent_end == "await"
         starting = processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect)
         await pass_on(run, starting.args["spec"], owner_of_process(made.id))
+        if options.unique is not None:
+            return await _start_unique(run, effect, starting, options, row_of)
         receipt = await run.send(effect, starting)
         return {"id": made.id, "incarnation": receipt.incarnation}
 
     started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
     run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]
+
+
+async def _start_unique(run: Run, effect: Effect, starting: Call[Registered], options: Options, row_of: Callable[[Any], Row]) -> dict[str, str]:
+    assert options.unique is not None
+    wanted = Unique(options.unique)
+    while True:
+        try:
+            receipt = await run.send(effect, with_unique(starting, wanted, effect))
+            return {"id": starting.args["pid"], "incarnation": receipt.incarnation}
+        except UniqueTaken as taken:
+            if options.if_running == "reject":
+                raise AlreadyRunning(unique=options.unique, process_id=taken.process_id) from None
+            if options.if_running != "replace":
+                found = {"id": taken.process_id, "incarnation": taken.incarnation}
+                await run.record(row_of(found))
+                return found
+            await run.store.execute(processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=run.host.grace_ms))
+            wanted, effect = Unique(options.unique, taken.process_id), run.effect_of(effect.row)
 
 
 async def start_body(
@@ -89,7 +111,7 @@ async def start_body(
         )
 
     prepares = isinstance(body, Tool) and body.prepare is not None
-    return await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured, prepares=prepares)
+    return await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured, prepares=prepares, options=options)
 
 
 async def await_children(run: Run) -> None:

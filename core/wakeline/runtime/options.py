@@ -6,10 +6,10 @@ Invariant: durations arrive as people write them and leave as milliseconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 from wakeline.environments.spec import EnvironmentSpec
-from wakeline.errors import InvalidId
+from wakeline.errors import InvalidArguments, InvalidId
 from wakeline.names import check_key
 from wakeline.values import parse_duration
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ParentEnd = Literal["detach", "request_cancel", "await"]
 Recovery = Literal["rerunnable", "owner_bound"]
+IfRunning = Literal["return", "reject", "replace"]
 
 
 class WakeTarget(Protocol):
@@ -44,6 +45,8 @@ class StartOptions(TypedDict, total=False):
     on_parent_end: ParentEnd | None
     key: str | None
     labels: dict[str, str] | None
+    unique: str | None
+    if_running: IfRunning | None
     environment: EnvironmentSpec | dict[str, Any] | None
 
 
@@ -77,6 +80,11 @@ class Options:
     """The replay key of this call in its body, where name and arguments do not tell two calls apart."""
     labels: dict[str, str] | None = None
     """Kept with the process for whoever looks at it."""
+    unique: str | None = None
+    """A key that one living process at a time has, whatever its id and arguments are; free again with its end."""
+    if_running: IfRunning | None = None
+    """What a start means while another process has its ``unique`` key: that one (``return``, the default), an error (``reject``), or that the other one is
+    asked to end and this one begins at once (``replace``)."""
     environment: EnvironmentSpec | dict[str, Any] | None = None
     """The execution environment to capture instead of the app's; a running process hands on its own."""
 
@@ -84,6 +92,10 @@ class Options:
         # "@" begins the rows that Wakeline itself keeps in a journal.
         if self.key is not None and check_key(self.key, "replay key").startswith("@"):
             raise InvalidId(kind="replay key", value=self.key, grammar="a text that does not begin with '@'")
+        if self.unique is not None:
+            check_key(self.unique, "unique key")
+        if self.if_running is not None and (self.unique is None or self.if_running not in get_args(IfRunning)):
+            raise InvalidArguments(name="using(if_running=…)", reason=f"it is one of {', '.join(get_args(IfRunning))}, and says what becomes of a unique= key")
 
     def over(self, **given: Unpack[StartOptions]) -> Options:
         """These options with the given ones on top; unknown names raise TypeError, as a call's would."""

@@ -15,8 +15,8 @@ from wakeline.attachments.attachment import owner_of_process
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
-from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidId, UndeclaredEvent
-from wakeline.names import SIGNAL_PREFIX, check_key, check_signal_name, signal_event_type, signal_replay_key, split_session_id
+from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidId, UndeclaredEvent
+from wakeline.names import SIGNAL_PREFIX, check_key, check_queue, check_signal_name, signal_event_type, signal_replay_key, split_session_id
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
@@ -28,9 +28,20 @@ from wakeline.runtime.passing import handed
 from wakeline.runtime.retrying import retry_of
 from wakeline.runtime.sessions import SessionVerbs, address_of
 from wakeline.runtime.starting import external_registration, registration_of
-from wakeline.store import processes, runs
-from wakeline.store.calls import Program
-from wakeline.store.processes import ProcessView, Registered, SchemaWanted, SessionAddress, Signalled, StaleIncarnation
+from wakeline.store import fleet, processes, runs
+from wakeline.store.calls import Call, Program
+from wakeline.store.keys import queue_name
+from wakeline.store.processes import (
+    ProcessView,
+    Registered,
+    SchemaWanted,
+    SessionAddress,
+    Signalled,
+    StaleIncarnation,
+    Unique,
+    UniqueTaken,
+    with_unique,
+)
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, to_json
 from wakeline.waits.keys import decode_token
@@ -80,9 +91,31 @@ class Service(Looking):
         )
         starting = processes.register(registration, wake=wake, delay_ms=options.ms("delay"), environment=captured)
         yield from handed(starting.args["spec"], owner_of_process(registration.id))
-        receipt = yield starting
+        if options.unique is None:
+            receipt = yield starting
+        else:
+            held = yield from self._start_unique(starting, options)
+            if not isinstance(held, Registered):
+                return held.process_id
+            receipt = held
         self._learn(registration, receipt)
         return str(registration.id)
+
+    def _start_unique(self, starting: Call[Registered], options: Options) -> Program[Registered | UniqueTaken]:
+        """A start whose unique key may be taken: by the process it returns then. Raises `AlreadyRunning`."""
+        assert options.unique is not None
+        wanted = Unique(options.unique)
+        while True:
+            try:
+                receipt: Registered = yield with_unique(starting, wanted)
+                return receipt
+            except UniqueTaken as taken:
+                if options.if_running == "reject":
+                    raise AlreadyRunning(unique=options.unique, process_id=taken.process_id) from None
+                if options.if_running != "replace":
+                    return taken
+                yield processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=self._grace_ms)
+                wanted = Unique(options.unique, taken.process_id)
 
     def external(self, name: str, options: Options, metadata: Any = None, events: Mapping[str, Any] | None = None) -> Program[str]:
         """Register work that runs elsewhere."""
@@ -192,6 +225,12 @@ class Service(Looking):
         check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
         status = yield processes.cancel(process_id, reason, grace_ms=self._grace_ms)
         return str(status)
+
+    def pause(self, queue: str | None, *, paused: bool) -> Program[bool]:
+        """Have workers leave a queue alone, or take from it again; whether that changed anything."""
+        name = queue_name(self.namespace, check_queue(queue) if queue is not None else None)
+        changed = yield fleet.pause(name, paused=paused)
+        return bool(changed)
 
     def retarget(self, process_id: str, target: WakeTarget | str | None) -> Program[None]:
         """Give a process another wake target, or none; an audit event says so."""

@@ -15,16 +15,26 @@ from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claim_of
 from wakeline.store.triggers import due_schedules
 from wakeline.triggers.schedule import Schedule
+from wakeline.values import from_json
 
 
 def register_owner(
-    owner: str, queues: Sequence[str], *, lease_ms: int, agents: Mapping[str, str] | None = None, app: str | None = None
-) -> Call[int]:  # fmt: skip
-    """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`); returns the server's time in ms.
+    owner: str,
+    queues: Sequence[str],
+    *,
+    lease_ms: int,
+    agents: Mapping[str, str] | None = None,
+    app: str | None = None,
+    limits: Mapping[str, str] | None = None,
+) -> Call[int]:
+    """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`) and what its ``limits`` are (`Limit.wire`,
+    empty for none); returns the server's time in ms.
 
     Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
     """
-    args = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "agents": dict(agents) if agents else None, "app": app}
+    args: dict[str, Any] = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "agents": dict(agents) if agents else None, "app": app}
+    if limits:
+        args["limits"] = dict(limits)
 
     def decode(reply: Reply) -> int:
         if reply[0] == "conflict":
@@ -186,6 +196,43 @@ def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
         )
 
     return Call("fleet_read", {"queues": list(queues)}, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A queue: how many doorbells and held processes wait, how many run, whether it is paused, its limit (JSON data)."""
+
+    name: str
+    waiting: int
+    running: int
+    paused: bool
+    limit: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """A limit of a body, or of one key of it: how many run under it, and how many wait for a place."""
+
+    name: str
+    limit: Mapping[str, Any] | None
+    running: int
+    waiting: int
+
+
+def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[LimitState]]]:
+    """Queues and limits as an operator sees them."""
+
+    def decode(reply: Reply) -> tuple[list[QueueState], list[LimitState]]:
+        found = [QueueState(row[0], int(row[1]), int(row[2]), row[3] == "1", from_json(row[4]) if row[4] else None) for row in reply[0]]
+        limits = [LimitState(row[0], from_json(row[1]) if row[1] else None, int(row[2]), int(row[3])) for row in reply[1]]
+        return found, sorted(limits, key=lambda one: one.name)
+
+    return Call("queue_list", {"queues": list(queues)}, decode)
+
+
+def pause(queue: str, *, paused: bool = True) -> Call[bool]:
+    """Have workers leave a queue alone (or take from it again); whether that changed anything. What runs goes on."""
+    return Call("queue_pause", {"queue": queue, "paused": "1" if paused else "0"}, lambda reply: reply[0] == "1")
 
 
 @dataclass(frozen=True, slots=True)

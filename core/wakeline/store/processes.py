@@ -97,6 +97,25 @@ class Registered:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """A unique key that a start asks for; ``instead``: the process whose place it takes, which was asked to end."""
+
+    key: str
+    instead: str | None = None
+
+    def wire(self) -> dict[str, Any]:
+        return {"key": self.key} | ({"instead": self.instead} if self.instead else {})
+
+
+class UniqueTaken(LookupError):
+    """A living process has the unique key; nothing was written."""
+
+    def __init__(self, process_id: str, incarnation: str) -> None:
+        super().__init__(process_id)
+        self.process_id, self.incarnation = process_id, incarnation
+
+
 def register(
     registration: Registration,
     *,
@@ -108,7 +127,7 @@ def register(
 ) -> Call[Registered]:
     """Start a process (idempotent by id and content); ``environment`` where this start captured it, ``delivery`` the one of a trigger that it settles.
 
-    Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect also `LeaseLost`.
+    Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect `LeaseLost`, `with_unique` `UniqueTaken`.
     """
     r, by = registration, registration.provenance.originator.id
     target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
@@ -126,6 +145,7 @@ def register(
         "queue_timeout_ms": r.queue_timeout_ms,
         "attempt_timeout_ms": r.attempt_timeout_ms,
         "parent": r.parent,
+        "limit": r.limit,
         "by": None if by == "host" else by,
         "version": r.engine_version,
         "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
@@ -140,11 +160,19 @@ def register(
     def decode(reply: Reply) -> Registered:
         if reply[0] in ("created", "existing"):
             return Registered(reply[0] == "created", reply[1], reply[2])
+        if reply[0] == "taken":
+            raise UniqueTaken(reply[1], reply[2])
         if reply[0] == "no_env":
             raise MissingExecutionEnvironment(ref=r.env_ref)
         refuse(r.id, reply, given=r.content_hash[:16], holder=effect.fence.process_id if effect else r.id)
 
     return Call("process_register", args, decode)
+
+
+def with_unique(call: Call[Registered], unique: Unique, effect: Effect | None = None) -> Call[Registered]:
+    """The same start, asking for a unique key; under another ``effect`` where it is tried again."""
+    again = {"rows": None, **effect.wire()} if effect else {}
+    return Call(call.script, {**call.args, **again, "unique": unique.wire()}, call.decode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import BodyInvalid, WrongVerb
 from wakeline.names import check_name, check_queue
+from wakeline.processes.limits import Limit
 from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, RetryPolicy, Scheduling, ToolContract, ToolManifest
 from wakeline.values import parse_duration
 
@@ -52,6 +53,7 @@ class Tool(Generic[P, R]):
         examples: Sequence[dict[str, Any]] = (),
         prepare: Callable[[dict[str, Any]], Any] | None = None,
         isolation: Isolated | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self.name = check_name(name if name is not None else function.__name__, "tool")
         check_body(self.name, function)
@@ -61,6 +63,7 @@ class Tool(Generic[P, R]):
         self.timeout_ms = parse_duration(timeout) if timeout is not None else None
         self.prepare = prepare
         self.isolation = isolation
+        self.limit = limit.check(self.name) if limit is not None else None
         for reason in self._complaints():
             raise BodyInvalid(name=self.name, reason=reason)
         self.queue = check_queue(queue) if queue is not None else None
@@ -88,8 +91,8 @@ class Tool(Generic[P, R]):
 
     @property
     def is_apart(self) -> bool:
-        """Whether a call of it is always a process of its own: it has a queue, or runs in a child process."""
-        return self.queue is not None or self.isolation is not None
+        """Whether a call of it is always a process of its own: it has a queue or a limit, or runs in a child process."""
+        return self.queue is not None or self.isolation is not None or self.limit is not None
 
     @property
     def contract(self) -> ToolContract:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wakeline_workers.cli import attachments, fleet, following, processes, sessions, triggers, waits
+from wakeline_workers.cli import attachments, fleet, following, processes, queues, sessions, triggers, waits
 from wakeline_workers.cli.root import cli
 
 
@@ -11,4 +11,4 @@ def main() -> None:
     cli()
 
 
-__all__ = ["attachments", "cli", "fleet", "following", "main", "processes", "sessions", "triggers", "waits"]
+__all__ = ["attachments", "cli", "fleet", "following", "main", "processes", "queues", "sessions", "triggers", "waits"]

@@ -31,9 +31,13 @@ SHOWN = 200
 @option("--id", metavar="ID", help="Its id; the same id with the same arguments is the same process.")
 @option("--queue", help="The queue, without the app's name before it.")
 @option("--delay", callback=duration, metavar="DURATION", help="Start it after this time.")
+@option("--unique", metavar="KEY", help="A key that one living process at a time has.")
+@option("--if-running", type=click.Choice(["return", "reject", "replace"]), help="What it means that another one has the key.  [default: return]")
 @option("--wait", callback=duration, metavar="DURATION", help="Wait this long for its result, e.g. 30s.")
 @click.pass_obj
-def start(console: Console, name: str, arguments: str, id: str | None, queue: str | None, delay: str | None, wait: str | None) -> None:
+def start(
+    console: Console, name: str, arguments: str, id: str | None, queue: str | None, delay: str | None, unique: str | None, if_running: Any, wait: str | None
+) -> None:
     """Start an engine or a tool.
 
     JSON is an object of named arguments, a list of them, or - for stdin.
@@ -41,7 +45,7 @@ def start(console: Console, name: str, arguments: str, id: str | None, queue: st
     app = console.app
     body = app.registry.startable(name)
     given = body.signature.bind_json(payload("The argument object", arguments))
-    pid = app.run("app.start", app.service.start(body, given, Options(id=id, queue=queue, delay=delay)))
+    pid = app.run("app.start", app.service.start(body, given, Options(id=id, queue=queue, delay=delay, unique=unique, if_running=if_running)))
     if wait is None:
         return console.answer({"id": pid}, pid)
     console.note(pid)

@@ -1,6 +1,6 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
 -- Include: base
--- ARGV: owner, lease_ms, queues, agents? {name: what its turns take, '' for the defaults}, app? (its name)
+-- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name)
 -- Reply: {'registered', now} | {'conflict', agent, app} (a live worker of another app runs that agent)
 -- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
 if a.app and a.agents then
@@ -20,5 +20,8 @@ call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue) end
 for agent, policy in pairs(a.agents or {}) do
   if policy == '' then call('HDEL', ns .. 'agents', agent) else call('HSET', ns .. 'agents', agent, policy) end
+end
+for name, limit in pairs(a.limits or {}) do
+  if limit == '' then call('HDEL', ns .. 'limits', name) else call('HSET', ns .. 'limits', name, limit) end
 end
 return { 'registered', int(now) }

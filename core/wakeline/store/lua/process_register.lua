@@ -1,8 +1,8 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
 -- Include: base doorbell process slots sessions environments triggers
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all from now),
---       parent?, by? (who its chain began with, where it was no plain host), version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
--- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'gone', sid, deleted at} | {'lost'}
+--       parent?, by? (who its chain began with, where it was no plain host), limit? (the one it is under), version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it takes the place of)}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
+-- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'taken', pid, inc, status} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
 local f, parent = a.fence, nil
 if f then
@@ -15,6 +15,13 @@ if not old.st then
   if tomb then return { 'pruned', tomb } end
 elseif old.h ~= a.hash then
   return { 'conflict', old.h }
+end
+-- One living process at a time has a unique key; whoever takes its place has asked it to end.
+local u = not old.st and a.unique
+local holder = u and call('GET', ns .. 'uniq:' .. u.key)
+if holder then
+  local h = fields(proc_key(holder), 'st', 'inc', 'cr')
+  if h.st and not ENDED[h.st] and not (u.instead == holder and h.cr) then return { 'taken', holder, h.inc, h.st } end
 end
 local w = a.wake
 local gone = not old.st and w and w.agent and call('HGET', ns .. 'sess:' .. w.sid, 'gone')
@@ -33,7 +40,7 @@ local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep',
 local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
 put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1'); put('pe', a.awaits and '1'); put('ver', a.version)
 if w then put('ws', w.sid); put('we', w.ends and '1') end
-put('by', a.by)
+put('by', a.by); put('lk', a.limit)
 call('SET', ns .. 'spec:' .. a.pid, a.spec)
 call('HSET', key, unpack(entry))
 -- A child may take no longer than what started it.
@@ -42,6 +49,10 @@ if bound and not (ends and ends < bound) then ends = bound end
 if ends then
   call('HSET', key, 'dl', int(ends))
   call('ZADD', ns .. 'timers', int(ends), 'e:' .. a.pid)
+end
+if u then
+  call('SET', ns .. 'uniq:' .. u.key, a.pid)
+  call('HSET', key, 'uk', u.key)
 end
 if a.parent then call('SADD', ns .. 'children:' .. a.parent, a.pid) end
 if a.bound then call('SADD', ns .. 'bound:' .. a.parent, a.pid) end

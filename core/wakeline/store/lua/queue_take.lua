@@ -40,10 +40,11 @@ end
 -- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out.
 if call('EXISTS', rq .. ':suspended') == 1 then return { 'taken', {}, '0' } end
 
-local alone = call('SCARD', ns .. 'owned:' .. a.owner) > 0
+local alone, kept = call('SCARD', ns .. 'owned:' .. a.owner) > 0, 0
 for _, queue in ipairs(a.queues) do
   local aside = {}
-  while #taken < a.n and budget > 0 do
+  local open = call('SISMEMBER', ns .. 'paused', queue) == 0
+  while open and #taken < a.n and budget > 0 and kept < BOUND do
     local id = call('LPOP', rq .. ':queue:' .. queue)
     if not id then break end
     local job = fields(rq .. ':job:' .. id, 'wl_process', 'wl_epoch')
@@ -57,6 +58,8 @@ for _, queue in ipairs(a.queues) do
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
         aside[#aside + 1] = id
         if #aside >= BOUND then break end
+      elseif kept_back(job.wl_process, p) then
+        kept = kept + 1
       else
         claim(job.wl_process, p, a.owner, a.request .. '-' .. (#taken + 1))
         reply(job.wl_process, p)
@@ -72,7 +75,7 @@ if #taken > 0 then
   call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
   rq_busy(a.owner)
 end
-local full = #taken >= a.n or budget <= 0
+local full = #taken >= a.n or budget <= 0 or kept >= BOUND
 for _, queue in ipairs(a.queues) do
   if full or not a.idle then call('SREM', ns .. 'idle:' .. queue, a.owner) else call('SADD', ns .. 'idle:' .. queue, a.owner) end
 end

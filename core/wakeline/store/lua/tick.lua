@@ -100,7 +100,7 @@ local function sweep(from)
     local p = load(pid)
     if p.st ~= 'queued' then
       call('ZREM', ns .. 'idx:queued', pid)
-    elseif lost_bell(pid, p, score) then
+    elseif not p.hd and lost_bell(pid, p, score) then
       local rings = call('HINCRBY', proc_key(pid), 'rg', 1)
       -- Backoff by the index score: it says when this doorbell was last looked after. After five rings only doctor speaks of it.
       if rings <= 5 then
@@ -141,11 +141,21 @@ for _ = 1, 4 do
   end
 end
 
+-- Limits that were raised, or are gone, since somebody began to wait for a place.
+for _, id in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
+  local text = call('HGET', ns .. 'limits', string.match(id, '^b:[^:]+') or id)
+  local most = text and cjson.decode(text).c or math.huge
+  for _ = 1, math.min(BOUND, most - call('SCARD', ns .. 'holds:' .. id)) do
+    if call('LLEN', ns .. 'held:' .. id) == 0 then break end
+    give_place(id, false)
+  end
+end
+
 -- Retention. A child whose live parent has not journaled its result stays (race 20).
 local function prune(pid, status)
   -- Whoever has not been told of its end yet is found through it: it stays until a todo row has done the rest.
   if call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then return end
-  local p = fields(proc_key(pid), 'pa', 'inc', 'sid', 'env')
+  local p = fields(proc_key(pid), 'pa', 'inc', 'sid', 'env', 'uk')
   if p.pa then
     local parent = fields(proc_key(p.pa), 'st')
     local unread = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1
@@ -162,6 +172,7 @@ local function prune(pid, status)
     call('UNLINK', ns .. kind .. ':' .. pid)
   end
   leave_environment(p.env)
+  if p.uk and call('GET', ns .. 'uniq:' .. p.uk) == pid then call('UNLINK', ns .. 'uniq:' .. p.uk) end
   call('UNLINK', proc_key(pid))
   call('ZREM', ns .. 'idx:' .. status, pid)
   call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))

@@ -1,6 +1,64 @@
 -- Claiming: queued and of the doorbell's epoch, or nothing. The reply carries all a worker needs to run without another read.
 local REPLY_BYTES = 65536
 
+local limits = {}
+local function limit_of(id)
+  local name = string.match(id, '^b:[^:]+') or id
+  if limits[name] == nil then
+    local text = call('HGET', ns .. 'limits', name)
+    limits[name] = text and cjson.decode(text) or false
+  end
+  return limits[name]
+end
+
+-- When a rate lets the next one begin: n in w ms, as a burst or spread (the generic cell rate algorithm). Taken, it moves the moment on.
+local function rate_moment(id, limit, taken)
+  local each = limit.w / limit.n
+  local at = math.max(now, tonumber(call('GET', ns .. 'rate:' .. id) or '0'))
+  if taken then call('SET', ns .. 'rate:' .. id, int(at + each), 'PX', int(limit.w * 2)) end
+  return math.ceil(at - limit.w + each)
+end
+
+-- Whether a limit keeps a queued process from running now: then it waits there for a place, or for the moment that its rate allows. Else it has its places.
+local function kept_back(pid, p, stock)
+  local wanted = {}
+  for _, id in ipairs({ 'q:' .. p.q, p.lk }) do
+    local limit = limit_of(id)
+    if limit then wanted[#wanted + 1] = { id, limit } end
+  end
+  if #wanted == 0 then return false end
+  local at, due = nil, now
+  for _, one in ipairs(wanted) do
+    local id, limit = one[1], one[2]
+    if limit.c and call('SISMEMBER', ns .. 'holds:' .. id, pid) == 0 and call('SCARD', ns .. 'holds:' .. id) >= limit.c then at = at or id end
+    if limit.n and not p.fs then due = math.max(due, rate_moment(id, limit)) end
+  end
+  if at or due > now then
+    if not stock then call('DEL', rq .. ':job:' .. doorbell_id(pid, p.ep)) end
+    if p.lm then leave_places(pid, p) end
+    if at then
+      call('RPUSH', ns .. 'held:' .. at, pid)
+      call('SADD', ns .. 'holding', at)
+      call('HSET', proc_key(pid), 'hd', at)
+    else
+      call('ZADD', ns .. 'timers', int(due), 'd:' .. pid)
+      hint_timer(p.q, due)
+      move_index(pid, nil, 'queued', due)
+    end
+    return true
+  end
+  local places = {}
+  for _, one in ipairs(wanted) do
+    if one[2].c then
+      call('SADD', ns .. 'holds:' .. one[1], pid)
+      places[#places + 1] = one[1]
+    end
+    if one[2].n and not p.fs then rate_moment(one[1], one[2], true) end
+  end
+  if #places > 0 then call('HSET', proc_key(pid), 'lm', table.concat(places, ' ')) end
+  return false
+end
+
 local function claim(pid, p, owner, claim_id, stock)
   local key = proc_key(pid)
   call('HSET', key, 'st', 'running', 'ow', owner, 'cl', claim_id, 'ct', int(now), 'sn', int(now), unpack(stock and {} or { 'rw', '1' }))

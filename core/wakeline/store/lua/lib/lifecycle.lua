@@ -98,7 +98,7 @@ local function finish(pid, p, status, output, text)
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
-  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', 'aw')
+  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', 'aw', 'hd')
   if involved then forget_waits(pid) end
   call('HSET', proc_key(pid), 'st', status, 'sn', int(now))
   call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)

@@ -1,0 +1,75 @@
+"""Limits: how many processes of a body, of a key of it, or of a queue run at once, and how many begin in a time.
+
+Invariant: a limit counts runs, not processes: one that waits has no place. The numbers are those of the release whose worker started last; which
+limit a process is under was fixed when it was started.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline.errors import BodyInvalid, InvalidDuration
+from wakeline.processes.selectors import parse_text, select
+from wakeline.values import content_hash, format_duration, parse_duration, to_json
+
+LONGEST_KEY = 128
+MOST = 1_000_000
+_RATE = re.compile(r"([1-9][0-9]{0,6})/(.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``concurrency`` at once, and ``rate`` (``"100/1m"``) beginnings in a time, which may come in one burst. ``key``: a text with ``{argument}``
+    holes; each of its values has places and a rate of its own, so that one customer's thousand calls do not keep the others' waiting.
+    """
+
+    concurrency: int | None = None
+    rate: str | None = None
+    key: str | None = None
+
+    def check(self, name: str, *, keyed: bool = True) -> Limit:
+        """Itself; raises `BodyInvalid` for what limits nothing or cannot be counted."""
+        for reason in self._complaints(keyed):
+            raise BodyInvalid(name=name, reason=f"its limit {reason}")
+        return self
+
+    def _complaints(self, keyed: bool) -> list[str]:
+        found: list[str] = []
+        if self.concurrency is None and self.rate is None:
+            found.append("has neither a concurrency nor a rate")
+        if self.concurrency is not None and not 1 <= self.concurrency <= MOST:
+            found.append(f"has a concurrency of {self.concurrency!r}; it has to be 1 to {MOST}")
+        if self.rate is not None and self._parsed_rate() is None:
+            found.append(f'has the rate {self.rate!r}; a rate is a number and a time, like "100/1m"')
+        if self.key is not None and not keyed:
+            found.append("is a queue's, and a queue has no arguments: leave the key out")
+        return found
+
+    def _parsed_rate(self) -> tuple[int, int] | None:
+        match = _RATE.fullmatch(self.rate or "")
+        try:
+            window = parse_duration(match[2]) if match else 0
+        except InvalidDuration:
+            return None
+        return (int(match[1]), window) if match and window else None
+
+    def wire(self) -> str:
+        """What scripts know of it: JSON."""
+        rate = self._parsed_rate()
+        out: dict[str, Any] = {"c": self.concurrency} if self.concurrency is not None else {}
+        return to_json(out | ({"n": rate[0], "w": rate[1]} if rate else {}))
+
+    def id_for(self, body: str, arguments: Any) -> str:
+        """Which limit a start is under: the body's, or that of its key; raises `SelectorMiss` where an argument of the key is not there."""
+        if self.key is None:
+            return f"b:{body}"
+        key = str(select(parse_text(self.key), arguments))
+        return f"b:{body}:{key if len(key) <= LONGEST_KEY and ' ' not in key else content_hash(key)}"
+
+
+def described(wire: dict[str, Any]) -> str:
+    """A limit as a list shows it."""
+    parts = [f"{wire['c']} at once"] if "c" in wire else []
+    return ", ".join([*parts, *([f"{wire['n']} in {format_duration(wire['w'])}"] if "n" in wire else [])])

@@ -1,0 +1,56 @@
+"""Commands about queues: what waits and runs, pause, resume, and the limits bodies are under.
+
+Invariant: a queue is named without the app's namespace; the app's own queue has its name.
+"""
+
+from __future__ import annotations
+
+import click
+from wakeline.names import check_queue
+from wakeline.processes.limits import described
+from wakeline.store import fleet
+
+from wakeline_workers.cli.root import Console, command, group
+
+
+@group("queues")
+@click.pass_context
+def queues(context: click.Context) -> None:
+    """List queues and limits, or pause, resume."""
+    if context.invoked_subcommand is not None:
+        return
+    console: Console = context.obj
+    found, limits = console.app.store.execute(fleet.list_queues(console.app.queues))
+    own = console.app.namespace
+    cells = [
+        (q.name.removeprefix(f"{own}."), str(q.waiting), str(q.running), "paused" if q.paused else "", described(dict(q.limit)) if q.limit else "")
+        for q in found
+    ]
+    cells += [(one.name, str(one.waiting), str(one.running), "", described(dict(one.limit)) if one.limit else "") for one in limits]
+    data = [{"queue": q.name, "waiting": q.waiting, "running": q.running, "paused": q.paused, "limit": q.limit} for q in found]
+    more = [{"limit_of": one.name, "waiting": one.waiting, "running": one.running, "limit": one.limit} for one in limits]
+    console.table(("QUEUE OR BODY", "WAITING", "RUNNING", "STATE", "LIMIT"), cells, [*data, *more], empty="no queues")
+
+
+def _switch(console: Console, name: str, *, paused: bool) -> None:
+    app = console.app
+    queue = None if name == app.namespace else check_queue(name)
+    changed = app.pause(queue) if paused else app.resume(queue)
+    word = "paused" if paused else "resumed"
+    console.answer({"queue": name, word: changed}, word if changed else f"was {word} already")
+
+
+@command("pause", of=queues)
+@click.argument("name")
+@click.pass_obj
+def pause(console: Console, name: str) -> None:
+    """Have workers take nothing more from a queue; what runs goes on. Stock RQ workers do not know of it: for them there is `rq suspend`."""
+    _switch(console, name, paused=True)
+
+
+@command("resume", of=queues)
+@click.argument("name")
+@click.pass_obj
+def resume(console: Console, name: str) -> None:
+    """Have workers take from a queue again."""
+    _switch(console, name, paused=False)
