@@ -102,7 +102,7 @@ class App(Declarations):
 
     def _blobs(self) -> Blobs:
         own = RedisBlobs(self.backend, self.address.prefix)
-        return Blobs.of(self._attachments, own) if self._attachments is not None else Blobs.of(own)
+        return Blobs.of(self.namespace, self._attachments, own) if self._attachments is not None else Blobs.of(self.namespace, own)
 
     @property
     def attachments(self) -> Attachments:

@@ -57,11 +57,11 @@ def blobs(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Blobs
     own = RedisBlobs(world.backend, world.store.address.prefix)
     match request.param:
         case "redis":
-            return Blobs.of(own)
+            return Blobs.of(world.namespace, own)
         case "dir":
-            return Blobs.of(DirectoryBlobs(tmp_path / "blobs"), own)
+            return Blobs.of(world.namespace, DirectoryBlobs(tmp_path / "blobs"), own)
         case _:
-            return Blobs.of(S3Blobs("bytes", prefix=f"{world.namespace}/", client=request.getfixturevalue("bucket")), own)
+            return Blobs.of(world.namespace, S3Blobs("bytes", prefix=f"{world.namespace}/", client=request.getfixturevalue("bucket")), own)
 
 
 def put(world: World, blobs: Blobs, data: bytes = DATA, owner: str = "host") -> Attachment:
@@ -106,7 +106,7 @@ def test_it_survives_new_connections(world: World, blobs: Blobs) -> None:
 
 def test_a_backend_keeps_whole_bytes_and_forgets_them_without_complaint(blobs: Blobs) -> None:
     backend = blobs.chosen
-    place = new_location(ID)
+    place = new_location("shop", ID)
     assert backend.get(place) is None
     backend.put(place, b"one")
     backend.put(place, b"two")
@@ -174,7 +174,7 @@ def test_what_is_shared_is_owned_by_both_and_nobody_shares_what_is_not_his(world
 
 
 def test_a_list_is_read_in_pages_by_id(world: World) -> None:
-    blobs = Blobs.of(RedisBlobs(world.backend, world.store.address.prefix))
+    blobs = Blobs.of(world.namespace, RedisBlobs(world.backend, world.store.address.prefix))
     ids = sorted(put(world, blobs, str(n).encode()).id for n in range(7))
     found: list[str] = []
     while page := world.do(attachments.owned("host", limit=3, after=found[-1] if found else None)):
@@ -186,14 +186,14 @@ def test_a_list_is_read_in_pages_by_id(world: World) -> None:
 
 
 def swept(world: World, after: str = HOUR) -> SweepReport:
-    blobs = Blobs.of(RedisBlobs(world.backend, world.store.address.prefix))
+    blobs = Blobs.of(world.namespace, RedisBlobs(world.backend, world.store.address.prefix))
     world.clock.advance(after)
     report: SweepReport = world.go(attachments.sweep(blobs))
     return report
 
 
 def redis(world: World) -> Blobs:
-    return Blobs.of(RedisBlobs(world.backend, world.store.address.prefix))
+    return Blobs.of(world.namespace, RedisBlobs(world.backend, world.store.address.prefix))
 
 
 def test_a_process_keeps_what_it_owns_until_it_is_pruned(world: World) -> None:
@@ -377,28 +377,29 @@ class Old:
 
 def test_strays_are_removed_when_they_are_a_day_old_and_nothing_else_is(world: World) -> None:
     backend = Old()
-    made = put(world, Blobs.of(backend))
-    stray = new_location(ID)
+    made = put(world, Blobs.of(world.namespace, backend))
+    stray = new_location(world.namespace, ID)
+    backend.put(new_location("another", ID), b"another namespace's")
     backend.put(stray, b"nobody's")
-    assert world.go(attachments.sweep_strays(backend, STRAY_MS)) == 0
-    assert world.go(attachments.sweep_strays(backend, STRAY_MS + 1_001)) == 1
-    assert list(backend.kept.values()) == [DATA]
-    assert world.go(attachments.get(Blobs.of(backend), made.id, ["host"])) == DATA
+    assert world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS)) == 0
+    assert world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS + 1_001)) == 1
+    assert sorted(backend.kept.values()) == sorted([DATA, b"another namespace's"])
+    assert world.go(attachments.get(Blobs.of(world.namespace, backend), made.id, ["host"])) == DATA
 
 
 def test_a_namespace_that_knows_nothing_removes_nothing_unless_told_to(world: World) -> None:
     backend = Old()
     for _ in range(3):
-        backend.put(new_location(ID), b"another namespace's")
+        backend.put(new_location(world.namespace, ID), b"of lost keys")
     with pytest.raises(SweepRefused) as refused:
-        world.go(attachments.sweep_strays(backend, STRAY_MS * 2))
+        world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS * 2))
     assert refused.value.fields == {"backend": "old", "found": 3}
     assert len(backend.kept) == 3
-    assert world.go(attachments.sweep_strays(backend, STRAY_MS * 2, all_of_them=True)) == 3
+    assert world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS * 2, all_of_them=True)) == 3
 
 
 def test_bytes_in_a_backend_this_app_has_not_are_named_and_left_alone(world: World) -> None:
-    made = put(world, Blobs.of(Old()))
+    made = put(world, Blobs.of(world.namespace, Old()))
     mine = redis(world)
     with pytest.raises(AttachmentBackendMissing) as missing:
         world.go(attachments.get(mine, made.id, ["host"]))
@@ -426,7 +427,7 @@ def test_what_is_too_large_for_redis_is_refused_and_leaves_nothing(world: World)
     assert known(world) == set()
 
 
-@pytest.mark.parametrize("location", ["../../etc/passwd", "a" * 81, "", "/abs"])
+@pytest.mark.parametrize("location", ["../../etc/passwd", "a" * 81, "", "/abs", "../" + "a" * 64 + "-" + "b" * 16, "ns/" + "a" * 64])
 def test_no_location_leads_out_of_a_directory(tmp_path: Path, location: str) -> None:
     backend = DirectoryBlobs(tmp_path)
     for act in (backend.get, backend.delete, lambda place: backend.put(place, b"x")):
@@ -438,9 +439,9 @@ def test_a_directory_leaves_no_half_written_file_where_it_can_be_read(tmp_path: 
     import os
 
     backend = DirectoryBlobs(tmp_path)
-    place = new_location(ID)
+    place = new_location("shop", ID)
     backend.put(place, b"whole")
-    half = tmp_path / place[:2] / (".writing-" + place)
+    half = next(tmp_path.rglob("*-*")).with_name(".writing-half")
     half.write_bytes(b"ha")
     os.utime(half, (1, 1))
     assert [one.size for one in backend.list()] == [5]
@@ -450,12 +451,12 @@ def test_a_directory_leaves_no_half_written_file_where_it_can_be_read(tmp_path: 
 def test_a_directory_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(AttachmentStoreFailed):
-        DirectoryBlobs(tmp_path / "file").put(new_location(ID), b"x")
+        DirectoryBlobs(tmp_path / "file").put(new_location("shop", ID), b"x")
 
 
 def test_a_bucket_that_is_not_there_is_a_typed_error(bucket: Any) -> None:
     with pytest.raises(AttachmentStoreFailed, match="NoSuchBucket"):
-        S3Blobs("nowhere", client=bucket).put(new_location(ID), b"x")
+        S3Blobs("nowhere", client=bucket).put(new_location("shop", ID), b"x")
 
 
 def test_references_are_found_in_any_depth_and_each_once() -> None:
@@ -463,3 +464,45 @@ def test_references_are_found_in_any_depth_and_each_once() -> None:
     text = f'{{"a":[{{"__attachment__":"{one}","size":1}},{{"b":{{"__attachment__":"{two}"}}}}],"c":{{"__attachment__":"{one}"}},"d":{{"__attachment__":7}}}}'
     assert references_in(text) == [one, two]
     assert references_in('{"a":"no reference"}') == []
+
+
+def test_places_of_a_backend_that_is_not_here_keep_nobody_else_waiting(world: World) -> None:
+    mine, old = redis(world), Blobs.of(world.namespace, Old())
+    for n in range(70):
+        world.do(attachments.drop(put(world, old, f"old {n}".encode()).id, "host"))
+    world.go(attachments.sweep(mine))
+    world.clock.advance("1s")
+    world.do(attachments.drop(put(world, mine, b"mine").id, "host"))
+    assert world.go(attachments.sweep(mine)) == SweepReport(looked_at=1, given_up=1, removed=1, left=70)
+
+
+def test_a_backend_that_fails_keeps_no_removal_from_being_known(world: World) -> None:
+    class Failing(Old):
+        def delete(self, location: str) -> None:
+            if self.kept[location] == b"stuck":
+                raise AttachmentStoreFailed(backend="old", reason="it is away")
+            super().delete(location)
+
+    backend = Failing()
+    blobs = Blobs.of(world.namespace, backend)
+    for data in (b"a", b"stuck", b"b"):
+        world.do(attachments.drop(put(world, blobs, data).id, "host"))
+    with pytest.raises(AttachmentStoreFailed, match="it is away"):
+        world.go(attachments.sweep(blobs))
+    assert list(backend.kept.values()) == [b"stuck"]
+    assert world.store.client.zcard(world.store.address.prefix + "condemned") == 1
+
+
+def test_an_attachment_of_thousands_is_looked_at_in_bounded_steps(world: World) -> None:
+    blobs = redis(world)
+    made = put(world, blobs)
+    for n in range(3_000):
+        world.do(attachments.share([made.id], None, f"process:gone-{n}"))
+    world.clock.advance("2h")
+    world.go(attachments.sweep(blobs))
+    fields = world.store.client.hkeys(world.store.address.prefix + f"att:{made.id}")
+    assert [field for field in fields if field.startswith("o:")] == ["o:host"]
+    assert known(world) == {"att", "atts", "attachments", "bytes"}
+    world.do(attachments.drop(made.id, "host"))
+    assert world.go(attachments.sweep(blobs)).removed == 1
+    assert known(world) == set()

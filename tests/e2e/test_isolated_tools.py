@@ -219,3 +219,49 @@ def test_a_worker_whose_app_has_no_name_leaves_it_queued(site: Site) -> None:
     with served(site.app):
         until(lambda: handle.status().sequence > 0 or site.app.store.client.zcard(site.app.store.address.prefix + "timers") > 0)
         assert handle.status().status == "queued"
+
+
+def test_waiting_for_a_child_is_not_the_codes_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAKELINE_ISOLATED", "1")
+    worker = subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"])
+    try:
+        handles = [site.app.start(site.bodies.naps, 0.5) for _ in range(5)]
+        assert [handle.result(timeout=30) for handle in handles] == ["rested"] * 5
+    finally:
+        leave(worker)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_child_that_died_between_two_calls_is_not_given_another(site: Site) -> None:
+    first = site.app.start(site.bodies.where, 1).result(timeout=20)
+    os.kill(first["pid"], signal.SIGKILL)
+    site.until(lambda: gone(first["pid"]), "it is gone", 5)
+    again = site.app.start(site.bodies.where, 2).result(timeout=20)
+    assert (again["cents"], again["attempt"]) == (2, 1)
+    assert again["pid"] != first["pid"]
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(("body", "words"), [("forks_and_dies", "SIGKILL"), ("closes_everything", "exit code 70")])
+def test_a_child_of_which_half_is_gone_is_noticed(site: Site, body: str, words: str) -> None:
+    with pytest.raises(ProcessFailed) as failed:
+        site.app.start(getattr(site.bodies, body)).result(timeout=10)
+    assert words in failed.value.fields["failure_message"]
+    assert site.app.start(site.bodies.where, 1).result(timeout=20)["cents"] == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_an_ended_call_still_says_is_no_other_calls(site: Site) -> None:
+    ended = site.app.start(site.bodies.leaves_a_thread)
+    assert ended.result(timeout=20) == "done"
+    other = site.app.start(site.bodies.naps, 0.8)
+    assert other.result(timeout=20) == "rested"
+    assert [event.type for handle in (ended, other) for event in handle.events() if event.type == "log"] == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_it_raises_means_what_it_means_elsewhere(site: Site) -> None:
+    assert site.app.start(site.bodies.again_later).result(timeout=20) == 2
+    with pytest.raises(ProcessFailed) as failed:
+        site.app.start(site.bodies.gives_up).result(timeout=20)
+    assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == ("timeout", "tool_timeout")

@@ -188,3 +188,17 @@ def test_what_is_not_bytes_is_refused_with_what_to_do(app: App) -> None:
         app.attachments.list(0)
 
 
+
+
+def test_more_tools_than_threads_may_use_attachments_at_once(app: App) -> None:
+    other = App("t" + token_hex(4), backend=app.backend, settings=Settings(hold_ms=50, concurrency=2))
+
+    @other.tool
+    def stores(n: int) -> int:
+        made = current().attachments.put(PNG * n)
+        return len(current().attachments.get(made))
+
+    with served(other):
+        handles = [other.start(stores, n) for n in range(1, 9)]
+        assert [handle.result(timeout=20) for handle in handles] == [262 * n for n in range(1, 9)]
+    other.close()

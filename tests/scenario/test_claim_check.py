@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event
 from wakeline.errors import InvalidPayload, ProcessConflict, ProcessFailed
+from wakeline.sessions.activity import Progress
+from wakeline.sessions.feed import TurnActivity
+from wakeline.store import attachments
 
 from tests.scenario.conftest import until
 
@@ -150,3 +153,61 @@ def test_a_payload_that_is_lost_ends_its_process_and_keeps_no_worker_from_the_ot
         lost.result(timeout=20)
     assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == ("unavailable", "attachment_corrupt")
     assert app.start(sizes, BIG + "2").result(timeout=20) == 100_001
+
+
+def test_a_claim_that_a_turn_makes_up_opens_nothing_and_harms_no_follower(app: App) -> None:
+    """What it says of itself is data of its own; an attachment of somebody else is none of it, and neither is one that is not kept."""
+    secret = app.attachments.put(b'"top secret of the host"', "application/json")
+
+    @app.agent
+    async def spies(turn: AsyncTurn) -> None:
+        for claimed in (secret.id, CLAIM["__claim__"]):
+            await turn.execution.emit_turn_activity("x", Progress(text="look", data={"__claim__": claimed}))
+
+    session = app.session("spies", "1")
+    page, following = session.create(), iter(session.follow())
+    assert page is None
+    session.send("go")
+    said: list[Any] = []
+    for item in following:
+        if isinstance(item, TurnActivity) and isinstance(item.event, Progress):
+            said.append(item.event.data)
+        if len(said) == 2:
+            break
+    assert sorted(one["__claim__"] for one in said) == sorted([secret.id, CLAIM["__claim__"]])
+
+
+def test_an_agent_reads_the_end_of_outside_work_and_no_claim_to_it(app: App) -> None:
+    @app.agent
+    async def hears(turn: AsyncTurn) -> list[int]:
+        return [len(item.text) for item in turn.inbox]
+
+    session = app.session("hears", "1")
+    outside = app.external("report", wake=session)
+    outside.finish({"text": BIG})
+    until(lambda: bool(session.history()))
+    [length] = [message.content for message in session.history() if message.role == "agent"][0]
+    assert length > 100_000
+
+
+def test_the_state_of_a_session_is_kept_once_however_often_it_changed(app: App) -> None:
+    @app.agent
+    async def grows(turn: AsyncTurn) -> int:
+        turn.state["text"] = BIG + str(turn.state.get("n", 0))
+        turn.state["n"] = turn.state.get("n", 0) + 1
+        return int(turn.state["n"])
+
+    session = app.session("grows", "1")
+    for n in range(1, 6):
+        assert session.ask("more", timeout=20) == n
+    client: Any = app.store.client
+    prefix = app.store.address.prefix
+    owned = client.zrange(prefix + "atts:state:grows/1", 0, -1)
+    assert len(owned) == 5
+    # An hour later a sweep looks: what is no state any more is not kept.
+    for one in owned:
+        client.hset(prefix + f"att:{one}", "o:state:grows/1", 1)
+        client.zadd(prefix + "attachments", {one: 1})
+    app.store.run(attachments.sweep(app.store.blobs))
+    assert len(list(client.scan_iter(match=prefix + "bytes:*"))) == 1
+    assert session.state() == {"text": BIG + "4", "n": 5}

@@ -39,6 +39,7 @@ class Ticker:
         self._sooner = asyncio.Event()
         self._next_ms = 0
         self._swept_ms = _monotonic_ms()
+        self._sweeping: asyncio.Task[bool] | None = None
         # The server's time minus this process' monotonic clock: due times are the server's, and machines disagree about the time of day.
         self._server_offset_ms: int | None = None
 
@@ -50,6 +51,13 @@ class Ticker:
 
     async def run(self) -> None:
         """Ticks for ever; a tick that failed is said and tried again."""
+        try:
+            await self._run()
+        finally:
+            if self._sweeping is not None:
+                self._sweeping.cancel()
+
+    async def _run(self) -> None:
         s = self._settings
         while True:
             try:
@@ -73,9 +81,10 @@ class Ticker:
         fired = 0
         for schedule, due_ms in report.schedules:
             fired += await self._served(f"schedule {schedule.name}", self._triggers.fire(schedule, due_ms, report.now_ms))
-        if _monotonic_ms() - self._swept_ms >= SWEEP_MS:
+        if _monotonic_ms() - self._swept_ms >= SWEEP_MS and (self._sweeping is None or self._sweeping.done()):
             self._swept_ms = _monotonic_ms()
-            await self._served("attachments that nobody owns", attachments.sweep(self._store.blobs))
+            # Beside the ticks: where bytes lie may be slow or away, and timers must not wait for it.
+            self._sweeping = asyncio.create_task(self._served("attachments that nobody owns", attachments.sweep(self._store.blobs)))
         if report.undelivered:
             await self._served("what triggers left to deliver", self._triggers.redrive(older_ms=self._settings.beat_ms))
         return fired

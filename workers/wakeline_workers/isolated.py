@@ -10,11 +10,13 @@ import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -27,11 +29,14 @@ from wakeline.runtime.containing import described
 from wakeline.store.calls import Program
 from wakeline.tools.outcome import is_outcome, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
-from wakeline.values import from_json, to_json
+from wakeline.values import from_json, parse_duration, to_json
 
 from wakeline_workers.loading import load_app
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+LOOK_MS = 500
+CLOSED = 70
+"""The exit code of a child whose code closed the connection to its worker."""
 
 
 class Wire:
@@ -39,29 +44,55 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._lines = connection.makefile("r", encoding="utf-8")
         self.calls: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        self.answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        self.token = CancellationToken()
+        self._answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._sending, self._saying = threading.Lock(), threading.Lock()
+        self._number, self._token = 0, CancellationToken()
 
     def listen(self) -> None:
         """Until the worker is gone, and with it this process."""
-        for line in self._lines:
+        for line in self._lines():
             given: dict[str, Any] = json.loads(line)
-            if "cancel" in given:
-                self.token.cancel(given["cancel"])
-            else:
-                (self.calls if "call" in given else self.answers).put(given)
+            if "call" in given:
+                self.calls.put(given)
+            elif "cancel" not in given:
+                self._answers.put(given)
+            elif given["n"] == self._number:
+                self._token.cancel(given["cancel"])
         os._exit(0)
+
+    def _lines(self) -> Iterator[bytes]:
+        """A read that waits would keep the connection open behind the back of code that closes it: a look now and then finds that it is gone."""
+        ready, kept = select.poll(), b""
+        ready.register(self._connection.fileno(), select.POLLIN)
+        while True:
+            if not ready.poll(LOOK_MS):
+                continue
+            try:
+                more = self._connection.recv(1 << 20)
+            except OSError:
+                os._exit(CLOSED)
+            if not more:
+                return
+            *lines, kept = (kept + more).split(b"\n")
+            yield from lines
+
+    def begins(self, number: int) -> CancellationToken:
+        """The next call; its token."""
+        self._token = CancellationToken()
+        self._number = number
+        return self._token
 
     def send(self, message: dict[str, Any]) -> None:
         """One message."""
-        self._connection.sendall(to_json(message).encode() + b"\n")
+        with self._sending:
+            self._connection.sendall(to_json(message).encode() + b"\n")
 
-    def say(self, verb: str, *args: Any) -> None:
-        """Has the run do something for the code; raises what it raises there."""
-        self.send({"say": verb, "args": list(args)})
-        answer = self.answers.get()
+    def say(self, number: int, verb: str, *args: Any) -> None:
+        """Has the run of a call do something for its code; raises what it raises there."""
+        with self._saying:  # one question at a time, so that each thread has its own answer
+            self.send({"say": verb, "args": list(args), "n": number})
+            answer = self._answers.get()
         if answer["error"] is not None:
             raise errors.from_json(answer["error"])
 
@@ -69,13 +100,21 @@ class Wire:
 def serve(app: App, wire: Wire) -> None:
     """Runs call after call, for ever."""
     while True:
-        given = wire.calls.get()["call"]
-        wire.token = CancellationToken()
-        wire.send(_outcome(app, wire, given) | {"peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss})
+        received = wire.calls.get()
+        wire.send(_outcome(app, wire, received["call"], received["n"]) | {"peak_kb": _peak_kb()})
 
 
-def _outcome(app: App, wire: Wire, given: dict[str, Any]) -> dict[str, Any]:
-    mark = current_call.set(_call(app, wire, given))
+def _peak_kb() -> int:
+    """The most memory this process has had. Of Linux' own count: getrusage(2) begins with what its parent had."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0])
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _outcome(app: App, wire: Wire, given: dict[str, Any], number: int) -> dict[str, Any]:
+    mark = current_call.set(_call(app, wire, given, number))
     try:
         tool = app.registry.tool(given["tool"])
         result = _run(tool, given["args"])
@@ -86,8 +125,13 @@ def _outcome(app: App, wire: Wire, given: dict[str, Any]) -> dict[str, Any]:
         value = tool.signature.dump_result(result)
         to_json(value, f"The result of {tool.name}")
         return {"returned": value}
+    except errors.RetryAfter as error:
+        # As a number: a timedelta would come back as a text that is no duration.
+        return {"error": errors.RetryAfter(parse_duration(error.delay) / 1000).to_json()}
     except errors.WakelineError as error:
         return {"error": error.to_json()}
+    except TimeoutError as error:
+        return {"timed_out": described(error)[1]}
     except BaseException as error:  # noqa: BLE001 - the seam to user code: sys.exit and the like end this call, not the child
         code, message = described(error)
         return {"raised": [code, message]}
@@ -106,7 +150,7 @@ def _run(tool: Tool[..., Any], args: dict[str, Any]) -> Any:
     return asyncio.run(awaited())
 
 
-def _call(app: App, wire: Wire, given: dict[str, Any]) -> ToolCall:
+def _call(app: App, wire: Wire, given: dict[str, Any], number: int) -> ToolCall:
     spec = environment(from_json(given["environment"]))
     tool = app.registry.tools.get(given["tool"])
     return ToolCall(
@@ -115,11 +159,11 @@ def _call(app: App, wire: Wire, given: dict[str, Any]) -> ToolCall:
         idempotency_key=given["idempotency_key"],
         attempt=given["attempt"],
         token=given["token"],
-        run_token=wire.token,
-        append=lambda event_type, payload: wire.say("append", event_type, payload),
+        run_token=wire.begins(number),
+        append=lambda event_type, payload: wire.say(number, "append", event_type, payload),
         prepared=given["prepared"],
-        leave_note=lambda note: wire.say("leave_note", note),
-        tell_trigger=lambda source, payload, key, source_key: wire.say("tell_trigger", source, payload, key, source_key),
+        leave_note=lambda note: wire.say(number, "leave_note", note),
+        tell_trigger=lambda source, payload, key, source_key: wire.say(number, "tell_trigger", source, payload, key, source_key),
         environment_of=lambda: spec,
         attachments_of=lambda: _attachments(app, given, is_async=tool is not None and tool.is_async),
     )
@@ -150,7 +194,11 @@ def main(target: str, descriptor: int) -> None:
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:
             return
-    wire = Wire(socket.socket(fileno=descriptor))
+    connection = socket.socket(fileno=descriptor)
+    # What the code forks or starts must not keep the connection of a child that is gone.
+    connection.set_inheritable(False)
+    os.register_at_fork(after_in_child=connection.close)
+    wire = Wire(connection)
     threading.Thread(target=wire.listen, daemon=True).start()
     app = load_app(target)
     wire.send({"ready": os.getpid()})

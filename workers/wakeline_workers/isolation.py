@@ -1,6 +1,6 @@
 """The children that run isolated tools: kept warm, replaced when they are worn out, killed when their call has to end.
 
-Invariant: a child runs one call at a time, and one whose call did not end by itself never runs another.
+Invariant: a child runs one call at a time; one whose call did not end by itself never runs another, and what a call leaves behind is no other call's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from contextlib import suppress
 from typing import Any
@@ -25,13 +24,18 @@ from wakeline.values import to_json
 WORN_OUT = 1_000
 """So many calls of one child, before whatever its code leaks is given back to the system."""
 LONGEST_LINE = 64 * 1024 * 1024
+START_S = 120.0
+"""How long a child may take to load the app."""
+LAST_WORDS_S = 0.5
+"""How long a connection may have something left once its process is gone: what it was sent before."""
 
 
 class Child:
     """One child process and the connection to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._process, self._reader, self._writer = process, reader, writer
+        self._exited = asyncio.ensure_future(process.wait())
         self.calls = 0
         self.peak_kb = 0
         self.killed_for: str | None = None
@@ -42,61 +46,107 @@ class Child:
     async def started(cls, target: str) -> Child:
         """A child that has loaded the app. Raises `IsolatedFailure` where it cannot."""
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "wakeline_workers.isolated", target, str(theirs.fileno())]
         # A session of its own: what the tool's code starts is killed with it.
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "wakeline_workers.isolated", target, str(theirs.fileno()),
+            pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
         child = cls(process, reader, writer)
         try:
-            await child._heard()
+            await asyncio.wait_for(child._heard(), START_S)
+        except TimeoutError:
+            child.kill("it did not load its app in time")
+            await child.bury()
+            raise IsolatedFailure("tool_process_died", f"its process did not load the app within {START_S:g} s") from None
         except BaseException:
             child.kill("it was not wanted any more")
+            await child.bury()
             raise
         return child
 
-    async def run(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, grace_ms: int) -> Any:
-        """One call to its end."""
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be given a call."""
+        if self._exited.done() or self._reader.at_eof() or self._reader.exception() is not None:
+            return False
+        try:
+            # The loop may not have been told yet.
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
+
+    async def run(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None) -> Any:
+        """One call to its end. Raises `TimeoutError` once it took longer."""
         loop = asyncio.get_running_loop()
+        number, over = self.calls + 1, False
         late: list[asyncio.TimerHandle] = []
 
         def cancel() -> None:
-            self._send({"cancel": cancellation.reason})
-            late.append(loop.call_later(grace_ms / 1000, self.kill, "it was cancelled and did not end within the grace"))
-
-        self.is_free = False
-        self._send({"call": call.wire()})
+            # Asked for in another thread, it may come when the call has ended and the child has another one.
+            if not over:
+                self._send({"cancel": cancellation.reason, "n": number})
+                late.append(loop.call_later(grace_ms / 1000, self.kill, "it was cancelled and did not end within the grace"))
 
         def cancel_soon() -> None:
             loop.call_soon_threadsafe(cancel)
 
+        self.is_free = False
+        self._send({"call": call.wire(), "n": number})
         take_back = cancellation.on_cancel(cancel_soon)
         try:
-            while True:
-                heard = await self._heard()
-                if "say" not in heard:
-                    break
-                self._send({"error": _answered(say, heard)})
+            limit = timeout_ms / 1000 if timeout_ms is not None else None
+            heard = await asyncio.wait_for(self._outcome(number, say), limit)
         finally:
+            over = True
             take_back()
             for timer in late:
                 timer.cancel()
-        self.calls, self.is_free = self.calls + 1, self.killed_for is None
+        self.calls, self.is_free = number, self.killed_for is None
         self.peak_kb = heard["peak_kb"]
         return _result(heard)
 
+    async def _outcome(self, number: int, say: Say) -> dict[str, Any]:
+        while True:
+            heard = await self._heard()
+            if "say" not in heard:
+                return heard
+            # A thread that an earlier call left behind still speaks: nobody listens to that one any more.
+            error = _answered(say, heard) if heard["n"] == number else errors.WrongVerb(verb="What an ended call says", use="it before it ends").to_json()
+            self._send({"error": error, "n": heard["n"]})
+
     async def _heard(self) -> dict[str, Any]:
-        try:
-            line = await self._reader.readline()
-        except (OSError, ValueError) as error:
-            raise IsolatedFailure("tool_process_died", f"its process cannot be understood: {error}") from error
+        line = await self._line()
         if not line.endswith(b"\n"):
-            raise IsolatedFailure("tool_process_killed" if self.killed_for else "tool_process_died", await self._epitaph())
+            # Its end of the connection is closed: whatever of it still runs is no use any more.
+            code = await self._ended()
+            raise IsolatedFailure("tool_process_killed" if self.killed_for else "tool_process_died", self._epitaph(code))
         heard: dict[str, Any] = json.loads(line)
         return heard
 
-    async def _epitaph(self) -> str:
-        code = await asyncio.to_thread(self._process.wait)
+    async def _line(self) -> bytes:
+        """The next line, or what there is of it once the process is gone: a fork of it may keep the connection open for ever."""
+        reading = asyncio.ensure_future(self._reader.readline())
+        try:
+            await asyncio.wait({reading, self._exited}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                await asyncio.wait({reading}, timeout=LAST_WORDS_S)
+            return reading.result() if reading.done() else b""
+        except (OSError, ValueError) as error:
+            raise IsolatedFailure("tool_process_died", f"its process cannot be understood: {error}") from error
+        finally:
+            reading.cancel()
+
+    async def _ended(self) -> int:
+        """Its exit code; one that closed its connection and goes on is killed."""
+        if not self._exited.done():
+            await asyncio.wait({self._exited}, timeout=LAST_WORDS_S)
+        if not self._exited.done():
+            self.kill("it closed its connection and went on")
+        return await asyncio.shield(self._exited)
+
+    def _epitaph(self, code: int) -> str:
         if self.killed_for:
             return f"its process was killed: {self.killed_for}"
         if code < 0:
@@ -116,7 +166,7 @@ class Child:
     async def bury(self) -> None:
         """After a kill: no zombie and no open connection."""
         self._writer.close()
-        await asyncio.to_thread(self._process.wait)
+        await asyncio.shield(self._exited)
 
 
 def _answered(say: Say, heard: dict[str, Any]) -> dict[str, object] | None:
@@ -134,6 +184,8 @@ def _result(heard: dict[str, Any]) -> Any:
         return Returned(heard["returned"])
     if "error" in heard:
         raise errors.from_json(heard["error"])
+    if "timed_out" in heard:
+        raise TimeoutError(heard["timed_out"])
     raise IsolatedFailure(*heard["raised"])
 
 
@@ -147,19 +199,27 @@ class IsolatedTools:
         self._busy: set[Child] = set()
         self._buried: set[asyncio.Task[None]] = set()
 
-    async def call(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, grace_ms: int) -> Any:
+    async def call(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None) -> Any:
         """See `Isolation`."""
         async with self._room:
-            child = self._idle.pop() if self._idle else await Child.started(self._target)
+            child = self._warm() or await Child.started(self._target)
             self._busy.add(child)
             try:
-                return await child.run(call, say, cancellation, grace_ms)
+                return await child.run(call, say, cancellation, grace_ms=grace_ms, timeout_ms=timeout_ms)
             finally:
                 self._busy.discard(child)
                 if child.is_free and child.calls < WORN_OUT and child.peak_kb <= self._memory_kb:
                     self._idle.append(child)
                 else:
                     self._dismiss(child, "its call was given up")
+
+    def _warm(self) -> Child | None:
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive:
+                return child
+            self._dismiss(child, "it ended between two calls")
+        return None
 
     def _dismiss(self, child: Child, why: str) -> None:
         child.kill(why)

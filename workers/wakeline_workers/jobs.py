@@ -52,9 +52,9 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
                         await held.look()
                 return task.result()
         finally:
+            await store.execute(fleet.reap(owner, "shutdown"))
             if host.isolation is not None:
                 await host.isolation.close()
-            await store.execute(fleet.reap(owner, "shutdown"))
             await store.close()
 
 

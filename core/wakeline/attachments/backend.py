@@ -14,7 +14,7 @@ from typing import Protocol
 
 from wakeline.errors import AttachmentBackendMissing
 
-_LOCATION = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}")
+_LOCATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}/[0-9a-f]{64}-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,11 @@ class BlobBackend(Protocol):
         ...
 
 
-def new_location(attachment_id: str) -> str:
-    """A place for one upload of these bytes: their hash, so that people can find them, and random digits, so that it is this upload's alone."""
-    return f"{attachment_id.removeprefix('sha256:')}-{secrets.token_hex(8)}"
+def new_location(namespace: str, attachment_id: str) -> str:
+    """A place for one upload of these bytes, such as ``shop/<hash>-<random>``: of this namespace, whoever else keeps bytes there; under their hash, so that
+    people can find them; with random digits, so that it is this upload's alone.
+    """
+    return f"{namespace}/{attachment_id.removeprefix('sha256:')}-{secrets.token_hex(8)}"
 
 
 def is_location(text: str) -> bool:
@@ -74,13 +76,14 @@ def is_location(text: str) -> bool:
 class Blobs:
     """The backends of an app: the one that new bytes go to, and all that old ones may lie in."""
 
+    namespace: str
     chosen: BlobBackend
     known: Mapping[str, BlobBackend]
 
     @classmethod
-    def of(cls, chosen: BlobBackend, *others: BlobBackend) -> Blobs:
+    def of(cls, namespace: str, chosen: BlobBackend, *others: BlobBackend) -> Blobs:
         """Backends by their names."""
-        return cls(chosen, MappingProxyType({backend.name: backend for backend in (*others, chosen)}))
+        return cls(namespace, chosen, MappingProxyType({backend.name: backend for backend in (*others, chosen)}))
 
     def close(self) -> None:
         """Let go of all connections."""

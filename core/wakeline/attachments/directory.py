@@ -19,7 +19,7 @@ _WRITING = ".writing-"
 
 
 class DirectoryBlobs:
-    """Keeps bytes as ``<root>/<first two digits>/<location>``; the directory is made on first use."""
+    """Keeps bytes as ``<root>/<namespace>/<first two digits>/<hash>-<random>``; directories are made on first use."""
 
     name = "dir"
     durable = True
@@ -30,7 +30,7 @@ class DirectoryBlobs:
     def put(self, location: str, data: bytes) -> None:
         """Written beside its place, flushed, and moved there."""
         path = self._path(location)
-        beside = path.with_name(_WRITING + location)
+        beside = path.with_name(_WRITING + path.name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
@@ -59,13 +59,14 @@ class DirectoryBlobs:
 
     def list(self) -> Iterator[StoredBlob]:
         """All files that are ours; half-written ones that were left behind are removed on the way."""
-        for path in self.root.glob("??/*"):
+        for path in self.root.glob("*/??/*"):
+            location = f"{path.parent.parent.name}/{path.name}"
             try:
                 facts = path.stat()
                 if path.name.startswith(_WRITING) and time.time() - facts.st_mtime > STALE_S:
                     path.unlink(missing_ok=True)
-                elif is_location(path.name):
-                    yield StoredBlob(path.name, facts.st_size, int(facts.st_mtime * 1000))
+                elif is_location(location):
+                    yield StoredBlob(location, facts.st_size, int(facts.st_mtime * 1000))
             except FileNotFoundError:
                 continue  # removed meanwhile
             except OSError as error:
@@ -77,4 +78,5 @@ class DirectoryBlobs:
     def _path(self, location: str) -> Path:
         if not is_location(location):
             raise AttachmentStoreFailed(backend=self.name, reason=f"{location[:100]!r} is no location")
-        return self.root / location[:2] / location
+        namespace, name = location.split("/")
+        return self.root / namespace / name[:2] / name

@@ -127,7 +127,8 @@ class _Attempt:
         await self._send_events()
         run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt))
         if isinstance(result, Pending):
-            outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms}}
+            # Whether hooks will see what completes it is decided here: a later release, or a replay, keeps to it.
+            outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms} | ({"hooked": True} if run.dispatch.hooks.after else {})}
         else:
             value = result.value if isinstance(result, Returned) else tool.signature.dump_result(result)
             outcome = await self._after(Success(value), None)
@@ -166,7 +167,7 @@ class _Attempt:
             work = asyncio.to_thread(contained, code)
         else:
             work = self._run.invoke(code)
-        if tool.timeout_ms is None:
+        if tool.timeout_ms is None or tool.isolation is not None:
             return await work
         return await asyncio.wait_for(work, tool.timeout_ms / 1000)
 
@@ -184,7 +185,7 @@ class _Attempt:
             call.tool, self._admitted.args, call.process_id, call.idempotency_key, call.attempt, call.token, call.prepared,
             run.environment.text, owner_of(run), givers_of(run),
         )  # fmt: skip
-        return await isolation.call(facts, say, run.cancellation, run.host.grace_ms)
+        return await isolation.call(facts, say, run.cancellation, grace_ms=run.host.grace_ms, timeout_ms=self._tool.timeout_ms)
 
     def _append(self, event_type: str, payload: Any) -> None:
         # Checked where the tool's code says it, so that the code sees what is wrong with it.
@@ -244,12 +245,9 @@ async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: 
     """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a result of its own."""
     identity = ToolCompletion(content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32])
     target = WaitFor(identity, f"x:{tool.name}", for_ms=pending["timeout_ms"])
-    key, after = f"{base}~completion", f"{base}~after"
-    # The row of the wait travels with the next one, so a completion that was recorded alone is of a release without hooks.
-    hooked = after in run.replay.rows or (bool(run.dispatch.hooks.after) and key not in run.replay.rows)
-    [resolution] = await run.wait_all([run.call("wait", f"completion:{tool.name}", None, target, key=key)])
+    [resolution] = await run.wait_all([run.call("wait", f"completion:{tool.name}", None, target, key=f"{base}~completion")])
     outcome = _completed(tool, resolution)
-    if hooked:
+    if pending.get("hooked"):
 
         async def perform(_: str) -> Any:
             changed = await run_after(run, tool.name, admitted, outcome)
@@ -257,7 +255,7 @@ async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: 
                 changed = Success(tool.signature.dump_result(changed.value))
             return to_data(changed)
 
-        outcome = cast("ToolOutcome", from_data(await run.effect("after", f"after:{tool.name}", None, perform, key=after)))
+        outcome = cast("ToolOutcome", from_data(await run.effect("after", f"after:{tool.name}", None, perform, key=f"{base}~after")))
     return value_of(tool.name, outcome)
 
 

@@ -55,9 +55,10 @@ class Returned:
 class Isolation(Protocol):
     """Runs a tool's code in a process that can be killed."""
 
-    async def call(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, grace_ms: int) -> Any:
-        """`Returned`, or the `Pending` that the code returned. Cancelled (by a timeout, a lost lease), it kills the child; a cancel that was asked for kills
-        it after the grace. Raises `IsolatedFailure`, and the errors of Wakeline that the code raised.
+    async def call(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None) -> Any:
+        """`Returned`, or the `Pending` that the code returned. Cancelled (a lost lease), it kills the child, as it does when the code took longer than the
+        timeout (counted from when it has a child: waiting for one is not its fault), and after a cancel's grace. Raises `TimeoutError`, `IsolatedFailure`,
+        and the errors of Wakeline that the code raised.
         """
         ...
 

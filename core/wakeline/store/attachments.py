@@ -14,10 +14,11 @@ from typing import Any
 
 from wakeline.attachments.attachment import PREFIX, Attachment, attachment_of
 from wakeline.attachments.backend import BlobBackend, Blobs, new_location
-from wakeline.errors import AttachmentCorrupt, AttachmentNotFound, SweepRefused
+from wakeline.errors import AttachmentCorrupt, AttachmentNotFound, AttachmentStoreFailed, SweepRefused
 from wakeline.store.calls import Call, Outside, Program, Reply
 
 AT_ONCE = 64
+MOST_ROUNDS = 100
 STRAY_MS = 24 * 3_600_000
 """So old what a backend has and nobody knows of is nobody's; younger bytes may belong to keys that a failover is about to bring back."""
 
@@ -31,26 +32,27 @@ class Found:
     at_ms: int
 
 
-def intend(attachment_id: str, owner: str, place: str) -> Call[str | None]:
-    """Note an upload; the place of the bytes where they are there already."""
-    return Call("attachment_intend", {"id": attachment_id, "owner": owner, "place": place}, lambda reply: reply[1] if reply[0] == "kept" else None)
+def intend(attachment_id: str, owner: str, place: str, *, claim: bool = False) -> Call[str | None]:
+    """Note an upload; the place of the bytes where they are there already. ``claim``: of a payload that the store checks in."""
+    args = {"id": attachment_id, "owner": owner, "place": place, "claim": claim or None}
+    return Call("attachment_intend", args, lambda reply: reply[1] if reply[0] == "kept" else None)
 
 
-def keep(attachment: Attachment, owner: str, place: str) -> Call[str | None]:
+def keep(attachment: Attachment, owner: str, place: str, *, claim: bool = False) -> Call[str | None]:
     """The bytes are uploaded: keep them. Their place; None where the intent was swept meanwhile."""
-    args = {"id": attachment.id, "owner": owner, "place": place, "type": attachment.media_type, "size": attachment.size}
+    args = {"id": attachment.id, "owner": owner, "place": place, "type": attachment.media_type, "size": attachment.size, "claim": claim or None}
     return Call("attachment_keep", args, lambda reply: reply[1] if reply[0] == "kept" else None)
 
 
-def read(attachment_id: str, owners: Sequence[str] | None) -> Call[Found | None]:
-    """Where it lies, for one of these owners; None as owners: for whoever holds the app."""
+def read(attachment_id: str, owners: Sequence[str] | None, *, claim: bool = False) -> Call[Found | None]:
+    """Where it lies, for one of these owners; None as owners: for whoever holds the app. ``claim``: only where the store checked it in."""
 
     def decode(reply: Reply) -> Found | None:
         if reply[0] == "none":
             return None
         return Found(Attachment(id=attachment_id, media_type=reply[2], size=int(reply[3])), reply[1], int(reply[4]))
 
-    return Call("attachment_read", {"id": attachment_id, "owners": list(owners) if owners is not None else None}, decode)
+    return Call("attachment_read", {"id": attachment_id, "owners": list(owners) if owners is not None else None, "claim": claim or None}, decode)
 
 
 def share(ids: Sequence[str], givers: Sequence[str] | None, to: str, *, partly: bool = False) -> Call[None]:
@@ -81,24 +83,24 @@ def owned(owner: str, *, limit: int, after: str | None = None) -> Call[list[Atta
 # -- programs
 
 
-def put(blobs: Blobs, data: bytes, media_type: str, owner: str) -> Program[Attachment]:
+def put(blobs: Blobs, data: bytes, media_type: str, owner: str, *, claim: bool = False) -> Program[Attachment]:
     """Keep bytes for an owner; the same bytes again cost no upload. Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
     made = attachment_of(data, media_type)
     while True:
-        location = new_location(made.id)
+        location = new_location(blobs.namespace, made.id)
         place = f"{blobs.chosen.name} {location}"
-        kept = yield intend(made.id, owner, place)
+        kept = yield intend(made.id, owner, place, claim=claim)
         if kept is None:
             yield Outside(partial(blobs.chosen.put, location, data))
-            kept = yield keep(made, owner, place)
+            kept = yield keep(made, owner, place, claim=claim)
         if kept is not None:
             return made
 
 
-def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None) -> Program[bytes]:
+def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, claim: bool = False) -> Program[bytes]:
     """The bytes, for one of these owners. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentBackendMissing`, `AttachmentStoreFailed`."""
     for last in (False, True):
-        found: Found | None = yield read(attachment_id, owners)
+        found: Found | None = yield read(attachment_id, owners, claim=claim)
         if found is None:
             raise AttachmentNotFound(attachment_id=attachment_id, owner=owners[0] if owners else "host")
         name, location = found.place.split(" ")
@@ -121,24 +123,37 @@ class SweepReport:
     left: int
 
 
-def sweep(blobs: Blobs) -> Program[SweepReport]:
-    """All that is due: owners that are gone are forgotten, bytes that nobody owns are removed."""
+def sweep(blobs: Blobs, *, rounds: int = MOST_ROUNDS) -> Program[SweepReport]:
+    """What is due, at most so many rounds of it: owners that are gone are forgotten, bytes that nobody owns are removed. Raises `AttachmentStoreFailed`
+    where a backend failed, once what went well is known to the store.
+    """
     looked, given_up, count = 0, 0, 0
     removed: list[str] = []
     left: set[str] = set()
-    while True:
-        condemned, seen, gone, more = yield _sweep_some(removed, sorted(left))
+    failed: dict[str, AttachmentStoreFailed] = {}
+    for _ in range(rounds):
+        condemned, seen, gone, more = yield _sweep_some(removed, sorted({*left, *failed}))
         looked, given_up, count = looked + seen, given_up + gone, count + len(removed)
-        removed = []
+        removed, before = [], len(left)
         for place in condemned:
             name, location = place.split(" ")
             if name not in blobs.known:
                 left.add(place)
-                continue
-            yield Outside(partial(blobs.named(name).delete, location))
-            removed.append(place)
-        if not removed and not more:
-            return SweepReport(looked, given_up, count, len(left))
+            elif place not in failed:
+                try:
+                    yield Outside(partial(blobs.named(name).delete, location))
+                    removed.append(place)
+                except AttachmentStoreFailed as error:
+                    failed[place] = error
+        # What cannot be removed here goes behind the others, so a round that only met such looks once more.
+        if not removed and not more and len(left) == before:
+            break
+    if removed:
+        yield _sweep_some(removed, ())
+        count += len(removed)
+    if failed:
+        raise next(iter(failed.values()))
+    return SweepReport(looked, given_up, count, len(left))
 
 
 def _sweep_some(removed: Sequence[str], later: Sequence[str]) -> Call[tuple[list[str], int, int, bool]]:
@@ -146,13 +161,13 @@ def _sweep_some(removed: Sequence[str], later: Sequence[str]) -> Call[tuple[list
     return Call("attachment_sweep", args, lambda reply: (list(reply[0]), int(reply[1]), int(reply[2]), reply[3] == "1"))
 
 
-def sweep_strays(backend: BlobBackend, now_ms: int, *, all_of_them: bool = False) -> Program[int]:
-    """Remove what a backend has and nobody knows of, where it is over a day old; how many. Raises `SweepRefused` where nothing at all is known here:
-    then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are meant.
+def sweep_strays(namespace: str, backend: BlobBackend, now_ms: int, *, all_of_them: bool = False) -> Program[int]:
+    """Remove what a backend has of this namespace and nobody knows of, where it is over a day old; how many. Raises `SweepRefused` where nothing
+    at all is known here: then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are meant.
     """
     removed, stored = 0, backend.list()
     while page := (yield Outside(partial(_page, stored))):
-        old = [one for one in page if now_ms - one.at_ms > STRAY_MS]
+        old = [one for one in page if now_ms - one.at_ms > STRAY_MS and one.location.startswith(f"{namespace}/")]
         strays, known = yield _strays([f"{backend.name} {one.location}" for one in old])
         if strays and not known and not all_of_them:
             raise SweepRefused(backend=backend.name, found=len(strays))
@@ -167,5 +182,5 @@ def _page(stored: Any) -> list[Any]:
 
 
 def _strays(places: Sequence[str]) -> Call[tuple[list[str], int]]:
-    rows = [[place, PREFIX + place.split(" ")[1].partition("-")[0]] for place in places]
+    rows = [[place, PREFIX + place.rpartition("/")[2].partition("-")[0]] for place in places]
     return Call("attachment_strays", {"places": rows}, lambda reply: (list(reply[0]), int(reply[1])))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import AttachmentCorrupt, AttachmentNotFound, InvalidPayload
 from wakeline.store import attachments
@@ -26,11 +25,11 @@ _CLAIM = re.compile(r'\{"__claim__":"(sha256:[0-9a-f]{64})"\}')
 
 
 def _process(args: Mapping[str, Any]) -> str:
-    return owner_of_process(args["pid"])
+    return f"payload:{args['pid']}"
 
 
 def _session(args: Mapping[str, Any]) -> str:
-    return owner_of_session(args["session"]["sid"] if "session" in args else args["sid"])
+    return f"said:{args['session']['sid'] if 'session' in args else args['sid']}"
 
 
 def _journal(args: Mapping[str, Any]) -> str:
@@ -38,8 +37,12 @@ def _journal(args: Mapping[str, Any]) -> str:
     return f"journal:{fence['pid']}"
 
 
-def _turns_session(args: Mapping[str, Any]) -> str:
-    return owner_of_session(args["turn"]["sid"])
+def _turns_state(args: Mapping[str, Any]) -> str:
+    return f"state:{args['turn']['sid']}"
+
+
+def _turns_history(args: Mapping[str, Any]) -> str:
+    return f"said:{args['turn']['sid']}"
 
 
 Keeper = Callable[[Mapping[str, Any]], str]
@@ -49,13 +52,15 @@ PAYLOADS: dict[str, dict[str, Keeper]] = {
     "process_append": ROWS | {"payload": _process, "output": _process},
     "process_cancel": ROWS,
     "process_continue": ROWS | {"input": _process},
-    "process_finish": ROWS | {"output": _process, "state": _turns_session, "history": _turns_session},
+    "process_fact": {"payload": _process},
+    "process_finish": ROWS | {"output": _process, "state": _turns_state, "history": _turns_history},
     "process_park": ROWS,
     "process_register": ROWS,
     "process_release": ROWS | {"output": _process},
     "process_signal": ROWS | {"payload": _process},
     "session_append": {"m": _session},
     "session_send": ROWS,
+    "session_tell": {"event": _session},
     "slot_resolve": {"resolution": _process},
     "turn_arrivals": ROWS,
     "wait_close": ROWS,
@@ -85,8 +90,21 @@ def checked_in(call: Call[Any], blobs: Blobs) -> Program[Call[Any]]:
         args["spec"] = yield from _checked_spec(blobs, args["spec"], _process(args))
     if call.script == "session_send" and "body" in args:
         args["body"] = yield from _checked_body(blobs, args["body"], _session(args))
+    _keep_wake_text(call.script, args)
     checked = yield from _checked(blobs, args, args, keepers)
     return Call(call.script, cast("dict[str, Any]", checked), call.decode)
+
+
+def _keep_wake_text(script: str, args: dict[str, Any]) -> None:
+    """What an end says to the session it wakes is made of its output, where nobody else made it: before that is checked in."""
+    if script == "process_append" and args.get("ends"):
+        args["ends"] = {"text": _end_text(args["pid"], args["ends"]["status"], args["ends"]["output"]), **args["ends"]}
+    elif script in ("process_finish", "process_release") and args.get("output") and args.get("text") is None:
+        args["text"] = _end_text(args["pid"], args.get("status", "failed"), args["output"])
+
+
+def _end_text(process_id: str, status: str, output: str) -> str:
+    return to_json(f"Process {process_id} {status}: {output}")
 
 
 def _checked(blobs: Blobs, value: Any, args: Mapping[str, Any], keepers: Mapping[str, Keeper]) -> Program[Any]:
@@ -114,7 +132,7 @@ def _checked(blobs: Blobs, value: Any, args: Mapping[str, Any], keepers: Mapping
 def _claim_for(blobs: Blobs, text: str, keeper: str) -> Program[str]:
     if len(text) <= LONGEST_INLINE and MARK not in text:
         return text
-    stored = yield from attachments.put(blobs, text.encode(), MEDIA_TYPE, keeper)
+    stored = yield from attachments.put(blobs, text.encode(), MEDIA_TYPE, keeper, claim=True)
     return f'{{"__claim__":"{stored.id}"}}'
 
 
@@ -168,7 +186,7 @@ def redeemed(blobs: Blobs, reply: Reply) -> Program[Reply]:
         parts: list[str] = []
         at = 0
         for claim in _CLAIM.finditer(reply):
-            data: bytes = yield from attachments.get(blobs, claim.group(1), None)
+            data: bytes = yield from attachments.get(blobs, claim.group(1), None, claim=True)
             parts += [reply[at : claim.start()], data.decode()]
             at = claim.end()
         return "".join([*parts, reply[at:]])

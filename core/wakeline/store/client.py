@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -38,6 +39,8 @@ FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
 """Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come back (race 29)."""
 LOOK_AGAIN_MS = 200
 """Longest pause of a `Change` that no blocking read shortens: the price of a hint that nobody sends to an event loop."""
+OUTSIDE_AT_ONCE = 8
+"""How many things outside Redis an awaited client does at once: uploads, reads and removals of bytes."""
 BLOCKED_AT_ONCE = 2
 """Most connections of a blocking client that wait for events: the others are for verbs, however many threads wait for results."""
 
@@ -78,7 +81,7 @@ def _encode(call: Call[Any]) -> str:
 
 def redis_blobs(backend: Backend, address: Address) -> Blobs:
     """Where attachments lie unless an app says otherwise."""
-    return Blobs.of(RedisBlobs(backend, address.prefix))
+    return Blobs.of(address.namespace, RedisBlobs(backend, address.prefix))
 
 
 def _argv(address: Address, args: str) -> list[str]:
@@ -242,6 +245,8 @@ class AsyncStore:
         self._flushing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
         self._secret: bytes | None = None
+        self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
+        """Threads of its own: those of the loop may all be in code that waits for this."""
 
     async def open(self) -> None:
         """Connects and checks the server; called by the first use."""
@@ -388,7 +393,7 @@ class AsyncStore:
             value = failure = None
             try:
                 if isinstance(step, Outside):
-                    value = await asyncio.to_thread(step.function)
+                    value = await asyncio.get_running_loop().run_in_executor(self._outside, step.function)
                 elif isinstance(step, Pause | Change):
                     # Many waiters share the loop; a blocked read each would take a connection each, so they look again instead.
                     await asyncio.sleep((min(step.ms, LOOK_AGAIN_MS) if isinstance(step, Change) else step.ms) / 1000)
@@ -421,6 +426,8 @@ class AsyncStore:
 
     async def close(self) -> None:
         self.blobs.close()
+        self._outside.shutdown(wait=False)
+        self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         if self._client is not None:
             await self._client.aclose()
             self._client = self._secret = None

@@ -7,12 +7,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from wakeline import App, AsyncCtx, Attachment, NonRetryable, current
+from wakeline import App, AsyncCtx, Attachment, NonRetryable, RetryAfter, current
 
 app = App("isolated")
 FOLDER = Path(os.environ.get("ISOLATED_FOLDER", "."))
@@ -108,6 +110,50 @@ def pends() -> Any:
 async def calls(ctx: AsyncCtx, cents: int) -> list[Any]:
     """Calls isolated tools from a body: each is a process of its own."""
     return [(await ctx.call(where, cents))["cents"], (await ctx.call(priced, cents)).cents]
+
+
+@app.tool(isolation="process", timeout=1.5)
+def naps(seconds: float) -> str:
+    time.sleep(seconds)
+    return "rested"
+
+
+@app.tool(isolation="process")
+def forks_and_dies() -> None:
+    if os.fork() == 0:
+        time.sleep(30)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.tool(isolation="process")
+def closes_everything() -> None:
+    os.closerange(3, 200)
+    time.sleep(30)
+
+
+@app.tool(isolation="process")
+def leaves_a_thread() -> str:
+    call = current()
+
+    def speaks() -> None:
+        time.sleep(0.3)
+        call.emit("log", {"message": "late"})
+
+    threading.Thread(target=speaks, daemon=True).start()
+    return "done"
+
+
+@app.tool(isolation="process", retries=1)
+def again_later() -> int:
+    if current().attempt == 1:
+        raise RetryAfter(timedelta(milliseconds=50))
+    return current().attempt
+
+
+@app.tool(isolation="process")
+def gives_up() -> None:
+    raise TimeoutError("no answer")
 
 
 @app.tool(isolation="process")

@@ -65,7 +65,9 @@ def sweep(console: Console, strays: bool, all_strays: bool) -> None:
     """Remove the bytes that nobody owns any more; workers do so by themselves once a minute."""
     store = console.app.store
     report = store.run(calls.sweep(store.blobs))
-    removed = store.run(calls.sweep_strays(store.blobs.chosen, console.app.clock.now_ms(), all_of_them=all_strays)) if strays or all_strays else 0
+    blobs, removed = store.blobs, 0
+    if strays or all_strays:
+        removed = store.run(calls.sweep_strays(blobs.namespace, blobs.chosen, console.app.clock.now_ms(), all_of_them=all_strays))
     data = {"looked_at": report.looked_at, "given_up": report.given_up, "removed": report.removed, "left": report.left, "strays": removed}
     console.answer(data, f"{report.removed} removed, {removed} strays")
     if report.left:

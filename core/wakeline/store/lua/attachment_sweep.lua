@@ -5,29 +5,33 @@
 -- Reply: {[place]* (condemned and not removed), attachments looked at, attachments given up, more ('1')}
 -- Atomic because between the last look at the owners and the end of the attachment somebody might become one.
 for _, place in ipairs(a.removed or {}) do call('ZREM', ns .. 'condemned', place) end
-for _, place in ipairs(a.later or {}) do call('ZADD', ns .. 'condemned', 'XX', int(now), place) end
+for _, place in ipairs(a.later or {}) do call('ZADD', ns .. 'condemned', 'XX', int(now + LOOK_EVERY), place) end
 local looked, gone = 0, 0
 local due = call('ZRANGEBYSCORE', ns .. 'attachments', '-inf', int(now), 'LIMIT', 0, int(a.limit))
+local unfinished = false
 for _, id in ipairs(due) do
   looked = looked + 1
-  local facts = call('HGETALL', att_key(id))
-  local place, lives, since = nil, 0, 0
-  for i = 1, #facts, 2 do
-    local owner = string.match(facts[i], '^o:(.*)$')
-    if facts[i] == 'l' then place = facts[i + 1] end
-    if owner and owner_lives(owner, tonumber(facts[i + 1])) then
-      lives = lives + 1
-    elseif owner then
-      disown(id, owner)
-    end
+  -- An attachment may have any number of owners: a page of them at a time, from where the last look stopped.
+  local key = att_key(id)
+  local f = fields(key, 'l', 'c', 's', 'lv')
+  local page, lives = call('HSCAN', key, f.s or '0', 'MATCH', 'o:*', 'COUNT', BOUND), f.lv == '1'
+  for i = 1, #page[2], 2 do
+    local owner = string.sub(page[2][i], 3)
+    if owner_lives(owner, tonumber(page[2][i + 1]), id) then lives = true else disown(id, owner) end
   end
-  if lives > 0 then
-    call('ZADD', ns .. 'attachments', int(now + LOOK_EVERY), id)
+  if page[1] ~= '0' then
+    call('HSET', key, 's', page[1], 'lv', lives and '1' or '0')
+    unfinished = true
   else
-    call('ZREM', ns .. 'attachments', id)
-    call('UNLINK', att_key(id))
-    if place then call('ZADD', ns .. 'condemned', int(now), place) end
-    gone = gone + 1
+    call('HDEL', key, 's', 'lv')
+    if lives or call('HLEN', key) > (f.c and 5 or 4) then
+      call('ZADD', ns .. 'attachments', int(now + LOOK_EVERY), id)
+    else
+      call('ZREM', ns .. 'attachments', id)
+      call('UNLINK', key)
+      if f.l then call('ZADD', ns .. 'condemned', int(now), f.l) end
+      gone = gone + 1
+    end
   end
 end
 local stale = call('ZRANGEBYSCORE', ns .. 'uploads', '-inf', int(now - FRESH), 'LIMIT', 0, int(a.limit))
@@ -35,5 +39,5 @@ for _, place in ipairs(stale) do
   call('ZREM', ns .. 'uploads', place)
   call('ZADD', ns .. 'condemned', int(now), place)
 end
-local more = (#due == a.limit or #stale == a.limit) and '1' or '0'
+local more = (unfinished or #due == a.limit or #stale == a.limit) and '1' or '0'
 return { call('ZRANGE', ns .. 'condemned', 0, a.limit - 1), looked, gone, more }

@@ -39,6 +39,6 @@ if a.wake then
 end
 if a.ends then
   if n ~= '' then p.we = nil end -- the event's own wake tells of it
-  finish(a.pid, p, a.ends.status, a.ends.output)
+  finish(a.pid, p, a.ends.status, a.ends.output, a.ends.text)
 end
 return { 'appended', seq, int(now), n }

@@ -1,6 +1,6 @@
 -- Purpose: hand a run back (shutdown, unknown code) or schedule its next attempt (a turn or tool that raised).
 -- Include: base doorbell process slots sessions lifecycle
--- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), rows?,
+-- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), text? (the wake's then), rows?,
 --       unrun? (this worker lacks its code)
 -- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'lost'}
 -- Atomic because a release that is not queued is a process nobody runs.
@@ -11,7 +11,7 @@ if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
 if a.attempt then
   local attempts = call('HINCRBY', proc_key(a.pid), 'at', 1)
   if attempts >= tonumber(p.ma or '5') then
-    if a.output then return { 'exhausted', finish(a.pid, p, 'failed', a.output) } end
+    if a.output then return { 'exhausted', finish(a.pid, p, 'failed', a.output, a.text) } end
     return { 'exhausted', abandon(a.pid, p, 'attempts_exhausted') }
   end
 elseif p.rc == 'b' and p.fs and not a.unrun then

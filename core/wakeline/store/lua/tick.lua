@@ -171,6 +171,7 @@ local function prune(pid, status)
   for _, kind in ipairs({ 'spec', 'events', 'replay', 'journal', 'waits', 'closed', 'waiters', 'children', 'bound', 'mail', 'input', 'granted' }) do
     call('UNLINK', ns .. kind .. ':' .. pid)
   end
+  for _, kind in ipairs({ 'process', 'payload', 'journal' }) do call('UNLINK', ns .. 'atts:' .. kind .. ':' .. pid) end -- in the attachments a sweep forgets it
   leave_environment(p.env)
   if p.uk and call('GET', ns .. 'uniq:' .. p.uk) == pid then call('UNLINK', ns .. 'uniq:' .. p.uk) end
   call('UNLINK', proc_key(pid))

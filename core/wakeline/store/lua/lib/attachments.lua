@@ -1,5 +1,5 @@
 -- Attachments: att:<id> holds what is known of one, "o:<owner>" in it since when (ms) who owns it; atts:<owner> is the same the other way round, by id.
--- Bytes lie in a backend under "<backend> <location>", a location that one upload only ever uses.
+-- "c" marks the payloads that the store checked in: a claim stands for one of these and for nothing else. Bytes lie in a backend under "<backend> <location>", a location that one upload only ever uses.
 local FRESH = 3600000 -- so long an upload may take, and an owner need not be there yet: it is given before what it is for is started
 local LOOK_EVERY = 3600000
 
@@ -10,14 +10,17 @@ local function own(id, owner)
   call('ZADD', ns .. 'atts:' .. owner, 0, id)
 end
 
--- Whether what an owner stands for is still there. What a journal keeps goes with its generation.
-local function owner_lives(owner, since)
+-- Whether what an owner stands for is still there. What a journal keeps goes with its generation, a session's state with the next one.
+local owner_lives
+function owner_lives(owner, since, attachment)
   if owner == 'host' or now - since < FRESH then return true end
   local kind, id = string.match(owner, '^(%a+):(.*)$')
   if kind == 'session' then
     local s = fields(ns .. 'sess:' .. id, 'n', 'ag', 'gone')
     return (s.n or s.ag) and not s.gone
   end
+  if kind == 'said' then return owner_lives('session:' .. id, since, attachment) end
+  if kind == 'state' then return string.find(call('GET', ns .. 'state:' .. id) or '', attachment, 1, true) ~= nil end
   local p = fields(proc_key(id), 'st', 'gs')
   return p.st and (kind ~= 'journal' or tonumber(p.gs or '0') <= since)
 end
