@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
+from pathlib import Path
 
 from wakeline import App, AsyncCtx, AsyncTurn
 
@@ -18,6 +21,16 @@ async def nothing(ctx: AsyncCtx) -> None:
 async def began(ctx: AsyncCtx) -> float:
     """When its first line ran (seconds since 1970, this machine's clock)."""
     return time.time()
+
+
+@app.engine
+async def stays(ctx: AsyncCtx) -> None:
+    """Says that it runs, and stays until a file tells it to end."""
+    notes = Path(os.environ["BENCH_NOTES"])
+    with notes.open("a", encoding="utf-8") as file:
+        file.write(f"{time.time()} {os.getpid()}\n")
+    while not (notes.parent / "over").exists():
+        await asyncio.sleep(0.01)
 
 
 def _one(n: int) -> int:
