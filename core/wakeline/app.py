@@ -29,10 +29,11 @@ from wakeline.runtime.service import Service, Status
 from wakeline.runtime.triggering import Triggers
 from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
+from wakeline.store.backends import backend_of
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Program
 from wakeline.store.client import Address, AsyncStore, SyncStore
-from wakeline.store.connection import Backend, UrlBackend
+from wakeline.store.connection import Backend
 from wakeline.tools.tool import Tool
 
 P = ParamSpec("P")
@@ -76,7 +77,7 @@ class App(Declarations):
         if self._backend is None:
             if self.settings.url is None:
                 raise RedisNotConfigured()
-            self._backend = UrlBackend(self.settings.url, options=self.settings.tls_options())
+            self._backend = backend_of(self.settings.url, self.settings.tls_options())
         return self._backend
 
     def connect(self, backend: Backend) -> None:

@@ -22,6 +22,7 @@ import redis
 
 from wakeline.errors import ServerStartFailed
 from wakeline.settings import Settings
+from wakeline.store.backends import backend_of
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 
 
@@ -114,7 +115,7 @@ def open_embedded(settings: Settings | None = None) -> Generator[Embedded]:
     """The server to use while the block runs, in the order above."""
     settings = settings or Settings.from_env()
     if settings.url is not None:
-        backend = UrlBackend(settings.url, options=settings.tls_options())
+        backend = backend_of(settings.url, settings.tls_options())
         yield Embedded(backend, settings.url, f"the server that is set: {backend.describe()}")
     elif (binary := find_server()) is not None:
         with PrivateServer(binary) as server:

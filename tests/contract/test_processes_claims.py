@@ -73,7 +73,7 @@ def test_a_late_hand_back_changes_nothing_for_the_successor(world: World) -> Non
         world.do(processes.release(old))
     world.worker("o_3")
     assert world.take("o_3") == ()
-    assert world.do(fleet.beat("o_2", ["p"], lease_ms=LEASE_MS)) == (True, [])
+    assert world.do(fleet.beat("o_2", ["p"], lease_ms=LEASE_MS)) == fleet.Beaten(True)
     world.do(runs.record(new.fence, [ROW]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wakeline.store import fleet
 
-from tests.lua.world import World
+from tests.lua.world import LEASE_MS, World
 
 
 def test_what_a_leaving_worker_hands_on_is_no_loss(world: World) -> None:
@@ -17,3 +17,16 @@ def test_what_a_dead_worker_held_is_a_loss(world: World) -> None:
     world.running()
     assert world.do(fleet.reap("o1")) == 1
     assert (world.status(), world.field("ls")) == ("queued", "1")
+
+
+def test_a_store_that_lost_a_beat_it_had_answered_is_noticed_once(world: World) -> None:
+    world.worker()
+    for n in (1, 2, 3):
+        assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=n)) == fleet.Beaten(True)
+    assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=3)).rewound is False  # its reply was lost
+    world.redis.hset(world.key("beats"), "o1", 2)  # a failover to a copy that had not heard the last one
+    assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=4)).rewound is True
+    assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=5)).rewound is False
+    assert world.do(fleet.read_fleet([world.ns])).rewound_ms == world.now()
+    world.do(fleet.reap("o1"))
+    assert world.redis.exists(world.key("beats")) == 0

@@ -38,9 +38,9 @@ def test_race_01_a_take_whose_reply_was_lost_gives_the_same_batch(world: World) 
 )
 def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(world: World) -> None:
     world.running("p", "o1")
-    assert world.beat("o1", running=[]) == (True, [])
+    assert world.beat("o1", running=[]) == fleet.Beaten(True)
     assert world.status("p") == "running"
-    assert world.beat("o1", running=[]) == (True, ["p"])
+    assert world.beat("o1", running=[]) == fleet.Beaten(True, ("p",))
     assert (world.status("p"), world.doorbells()) == ("queued", ["wl-p-2"])
 
 
@@ -53,7 +53,7 @@ def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(worl
 def test_race_01_a_claim_on_its_way_to_its_owner_is_not_taken_from_it(world: World) -> None:
     world.running("p", "o1")
     for named in ([], ["p"], [], ["p"]):
-        assert world.beat("o1", running=named) == (True, [])
+        assert world.beat("o1", running=named) == fleet.Beaten(True)
     assert world.status("p") == "running"
 
 

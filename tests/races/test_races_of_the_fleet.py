@@ -250,7 +250,7 @@ def test_race_29_after_an_outage_nobody_who_beats_again_is_reaped(world: World) 
     assert world.tick().reaped == 0
     for owner in fleet_of_three:
         world.pass_ms(500)
-        assert world.beat(owner, [f"p-{owner}"]) == (True, [])
+        assert world.beat(owner, [f"p-{owner}"]) == fleet.Beaten(True)
         assert world.tick().reaped == 0
     world.pass_ms(BEAT_MS)
     assert world.tick().reaped == 0
@@ -267,7 +267,7 @@ def test_race_29_a_second_outage_finds_no_suspicion_left_of_the_first(world: Wor
     for _ in range(2):
         world.pass_ms(60_000)
         assert world.tick().reaped == 0
-        assert world.beat("o1", ["p"]) == (True, [])
+        assert world.beat("o1", ["p"]) == fleet.Beaten(True)
     assert world.status("p") == "running"
 
 

@@ -144,3 +144,9 @@ def test_facts_are_read_from_info() -> None:
     assert server_facts(redis_7) == ServerFacts("redis", "7.0.15", "noeviction", 5, 9, aof=False, fsync=None, role="master", replicas=2)
     assert server_facts({"redis_version": "7.2.4", "valkey_version": "9.1.2"}).version == "9.1.2"
     assert server_facts({}) == ServerFacts()
+
+
+def test_a_store_that_went_back_is_told_for_a_day() -> None:
+    level, message = of("rewound", rewound_ms=NOW - 5 * 60_000)
+    assert (level, message.startswith("5 minutes ago the store was found to have lost its last seconds")) == ("warning", True)
+    assert [one for one in seen(rewound_ms=NOW - 25 * 3_600_000) if one.code == "rewound"] == []

@@ -19,6 +19,10 @@ from wakeline.store.client import SyncStore
 from wakeline_workers.loop import WorkerLoop
 
 log = logging.getLogger("wakeline.worker")
+REWOUND = (
+    "the store has gone back: it lost what it was told in the last seconds before a failover or a restore. Starts, signals and events of that time may be "
+    "gone; their senders send them again with the same ids and keys. Live work goes on from what is there."
+)
 
 
 class Heartbeat:
@@ -40,16 +44,19 @@ class Heartbeat:
 
     def _beat(self) -> None:
         beat = pause = self._settings.beat_ms / 1000
+        answered = 0
         while not self._stop.wait(pause):
             try:
-                alive, _ = self._store.execute(fleet.beat(self._owner, self._running(), lease_ms=self._settings.lease_ms))
+                heard = self._store.execute(fleet.beat(self._owner, self._running(), lease_ms=self._settings.lease_ms, n=answered + 1))
             except StoreError as error:
                 # After an outage all look dead until they beat, and the others give them one heartbeat: it is tried again sooner (race 29).
                 log.warning("no heartbeat for %s: %s", self._owner, error)
                 pause = beat / 4
                 continue
-            pause = beat
-            if not alive:
+            pause, answered = beat, answered + 1
+            if heard.rewound:
+                log.error(REWOUND)
+            if not heard.alive:
                 self._reaped()
                 return
 

@@ -22,6 +22,7 @@ from wakeline.names import new_owner_id
 from wakeline.store import fleet
 
 from wakeline_workers.child import Orders
+from wakeline_workers.heartbeat import REWOUND
 from wakeline_workers.loading import load_app
 from wakeline_workers.signals import ENDING, ignore_ending
 
@@ -46,6 +47,8 @@ class _Child:
     process: subprocess.Popen[bytes]
     running: list[str] | None = None
     buffer: bytes = b""
+    beats: int = 0
+    """Heartbeats for it that were answered."""
     started: float = field(default_factory=time.monotonic)
 
 
@@ -93,7 +96,10 @@ class _Pulse(threading.Thread):
         for child in list(self._children):
             running, child.running = child.running, None
             try:
-                self._app.store.execute(fleet.beat(child.owner, running, lease_ms=self._app.settings.lease_ms))
+                heard = self._app.store.execute(fleet.beat(child.owner, running, lease_ms=self._app.settings.lease_ms, n=child.beats + 1))
+                child.beats += 1
+                if heard.rewound:
+                    say(REWOUND)
             except StoreError as error:
                 if self._beating:
                     say(f"no heartbeat for {child.owner}: {error}")

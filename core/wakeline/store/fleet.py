@@ -82,12 +82,23 @@ def claim(process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: i
     return Call("process_claim", args, lambda reply: claim_of(reply[1]) if reply[0] == "claimed" else None)
 
 
-def beat(owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: int = 480) -> Call[tuple[bool, list[str]]]:
-    """Heartbeat; ``running`` is what the worker runs (None when nothing new was heard). Returns (alive, processes handed back)."""
-    args: dict[str, Any] = {"owner": owner, "running": list(running) if running is not None else None, "lease_ms": lease_ms, "rq_ttl_s": rq_ttl_s}
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """What a heartbeat heard: whether the owner lives, what was handed back, and whether the store has gone back behind a beat that it had answered:
+    a failover lost its tail, or it was restored from an older copy.
+    """
 
-    def decode(reply: Reply) -> tuple[bool, list[str]]:
-        return (True, list(reply[1])) if reply[0] == "alive" else (False, [])
+    alive: bool
+    handed_back: tuple[str, ...] = ()
+    rewound: bool = False
+
+
+def beat(owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: int = 480, n: int | None = None) -> Call[Beaten]:
+    """Heartbeat; ``running`` is what the worker runs (None when nothing new was heard), ``n`` which one it is: one more than were answered."""
+    args: dict[str, Any] = {"owner": owner, "running": list(running) if running is not None else None, "lease_ms": lease_ms, "rq_ttl_s": rq_ttl_s, "n": n}
+
+    def decode(reply: Reply) -> Beaten:
+        return Beaten(True, tuple(reply[1]), reply[2] == "1") if reply[0] == "alive" else Beaten(False)
 
     return Call("owner_beat", args, decode)
 
@@ -169,6 +180,8 @@ class FleetView:
     """Inbox entries that are undeliverable, failed or blocking."""
     undelivered: int = 0
     """Deliveries of triggers that are reserved and not settled: under way, or waiting for their code."""
+    rewound_ms: int | None = None
+    """When a worker last found that the store had gone back."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -193,6 +206,7 @@ def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
             now_ms=int(reply[7]),
             undeliverable=int(reply[8]),
             undelivered=int(reply[9]),
+            rewound_ms=int(meta["rewound"]) if "rewound" in meta else None,
         )
 
     return Call("fleet_read", {"queues": list(queues)}, decode)

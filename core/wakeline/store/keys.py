@@ -78,6 +78,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("condemned", "zset", "<backend> <location> of bytes that are to be removed", "namespace", "their removal by a worker that has the backend"),
     KeyFamily("bytes:<location>", "string", "bytes of an attachment in Redis (no script writes them)", "attachment", "removal of what is condemned"),
     KeyFamily("owners", "zset", "owner to lease expiry", "fleet", "reap"),
+    KeyFamily("beats", "hash", "owner to the number of its last heartbeat", "fleet", "reap"),
     KeyFamily("suspects", "hash", "owners seen expired once", "fleet", "heartbeat, reap"),
     KeyFamily("apps", "hash", "owner to the name of its app and the agents it runs", "fleet", "reap"),
     KeyFamily("owned:<owner>", "set", "processes an owner runs", "owner", "release, reap"),

@@ -14,6 +14,7 @@ from wakeline.engines.registry import Registry
 from wakeline.store.connection import OLDEST
 from wakeline.store.fleet import FleetView, ServerFacts
 
+REWOUND_FOR_MS = 24 * 3_600_000
 SKEW_MS = 1_000
 CROWDED = 0.9
 NAMED = 5
@@ -56,7 +57,7 @@ class Seen:
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen)]
-    return [*about_the_server, *_workers(seen), *_queues(seen), *_doorbells(seen), *_wakes(seen), *_triggers(seen), *_code(seen)]
+    return [*about_the_server, *_rewound(seen), *_workers(seen), *_queues(seen), *_doorbells(seen), *_wakes(seen), *_triggers(seen), *_code(seen)]
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -111,6 +112,14 @@ def _clock(seen: Seen) -> Iterator[Finding]:
     else:
         what = f"this machine's clock is {abs(off)} ms {'behind' if off > 0 else 'ahead of'} the server's"
         yield Finding("clock", "warning", f"{what}: moments it names are off by that, limits, timers and leases are not; set it by NTP")
+
+
+def _rewound(seen: Seen) -> Iterator[Finding]:
+    at = seen.fleet.rewound_ms
+    if at is not None and seen.fleet.now_ms - at < REWOUND_FOR_MS:
+        minutes = (seen.fleet.now_ms - at) // 60_000
+        what = f"{minutes} minutes ago the store was found to have lost its last seconds, by a failover or a restore"
+        yield Finding("rewound", "warning", f"{what}; what was started, signalled or emitted then may be gone: send it again, with the same ids and keys")
 
 
 def _namespace(seen: Seen) -> Iterator[Finding]:

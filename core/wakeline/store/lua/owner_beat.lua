@@ -1,7 +1,8 @@
 -- Purpose: a supervisor's heartbeat: the owner lives, and this is what it runs.
 -- Include: base doorbell process slots sessions lifecycle
--- ARGV: owner, lease_ms, running (process ids; absent when nothing new was heard from the worker), rq_ttl_s
--- Reply: {'alive', handed back [pid]*} | {'reaped'}
+-- ARGV: owner, lease_ms, running (process ids; absent when nothing new was heard from the worker), rq_ttl_s,
+--       n? (which beat this is; the last one that was answered is n - 1)
+-- Reply: {'alive', handed back [pid]*, rewound ('1': the store has not the last beat that it had answered)} | {'reaped'}
 -- What the owner holds and did not name for two beats goes back: its claim's reply never arrived (race 1).
 -- Atomic because what is handed back must not be finished in between.
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
@@ -31,4 +32,13 @@ if a.running then
   end
   call('PEXPIRE', missed, int(a.lease_ms * 10))
 end
-return { 'alive', back }
+local rewound = '0'
+if a.n then
+  local last = tonumber(call('HGET', ns .. 'beats', a.owner) or '0')
+  if last < a.n - 1 then
+    rewound = '1'
+    call('HSET', ns .. 'meta', 'rewound', int(now))
+  end
+  call('HSET', ns .. 'beats', a.owner, int(math.max(last, a.n)))
+end
+return { 'alive', back, rewound }

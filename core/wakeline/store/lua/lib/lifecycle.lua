@@ -159,6 +159,7 @@ local function reap(owner, writer)
   if call('SCARD', held) == 0 then
     call('ZREM', ns .. 'owners', owner)
     call('HDEL', ns .. 'suspects', owner)
+    call('HDEL', ns .. 'beats', owner)
     call('HDEL', ns .. 'apps', owner)
     call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)
     call('SREM', rq .. ':workers', rq .. ':worker:' .. owner)

@@ -1,0 +1,85 @@
+"""A primary that Sentinels watch: clients ask them where it is, each time they connect, so they follow a failover.
+
+Invariant: writes go to the primary alone; a server that was one and is no longer makes a client ask again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+import redis.asyncio
+from redis import exceptions as rex
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from wakeline.errors import RedisRefused
+
+SCHEME = "sentinel"
+PORT = 26379
+TIMES = {"socket_timeout": 5, "socket_connect_timeout": 2}
+ASKING = {"socket_timeout": 1, "socket_connect_timeout": 1}
+"""How long one Sentinel is waited for before the next is asked."""
+RESENDS = 3
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
+
+
+class SentinelBackend:
+    """``sentinel://[user:password@]host[:port],host[:port],…/<service>[/<db>][?sentinel_password=…]``; raises `RedisRefused` for what cannot be one."""
+
+    real = True
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        user, _, password = credentials.partition(":")
+        self._sentinels = [self._address(one) for one in hosts.split(",")]
+        service, _, database = parts.path.strip("/").partition("/")
+        if not service or not re.fullmatch("[0-9]*", database):
+            raise RedisRefused(reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0")
+        self._service = service
+        self._options: dict[str, Any] = {"db": int(database or 0), "health_check_interval": 25, **TIMES}
+        if credentials:
+            self._options |= {"username": unquote(user) or None, "password": unquote(password) or None}
+        secret = parse_qs(parts.query).get("sentinel_password", [None])[0]
+        self._asking: dict[str, Any] = ASKING | ({"password": secret} if secret else {})
+
+    @staticmethod
+    def _address(text: str) -> tuple[str, int]:
+        match = _ADDRESS.fullmatch(text)
+        if match is None:
+            raise RedisRefused(reason=f"{text!r} is no host and port of a Sentinel; write sentinel://host:26379,other:26379/mymaster")
+        return match[1].strip("[]"), int(match[2] or PORT)
+
+    def sync(self) -> redis.Redis:
+        retry = {"retry_on_error": self._moves(), "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        return self._primary(decode_responses=True, **retry)
+
+    def aio(self) -> redis.asyncio.Redis:
+        retry = {"retry_on_error": self._moves(), "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        made: Any = AsyncSentinel
+        watching: Any = made(self._sentinels, sentinel_kwargs=self._asking)
+        return cast("redis.asyncio.Redis", watching.master_for(self._service, decode_responses=True, **retry, **self._options))
+
+    def for_rq(self) -> redis.Redis:
+        """A client of its own for RQ and for bytes: bytes replies."""
+        return self._primary()
+
+    def describe(self) -> str:
+        return f"{SCHEME}://{','.join(f'{host}:{port}' for host, port in self._sentinels)}/{self._service}"
+
+    def _primary(self, **more: Any) -> redis.Redis:
+        made: Any = Sentinel  # redis-py ships it without types
+        watching: Any = made(self._sentinels, sentinel_kwargs=self._asking)
+        return cast("redis.Redis", watching.master_for(self._service, **more, **self._options))
+
+    @staticmethod
+    def _moves() -> Sequence[type[Exception]]:
+        # A primary that was made a replica answers READONLY: the client lets go of it and asks again.
+        return [rex.ConnectionError, rex.TimeoutError, rex.ReadOnlyError]
