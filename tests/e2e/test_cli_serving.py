@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ def test_worker_serves_until_it_is_told_to_stop(shop: Shop, number: int) -> None
     until(lambda: shop.json("show", "charge-1")["status"] == "completed")
     serving.send_signal(number)
     assert serving.wait(30) == 0
+
+
+def test_a_worker_that_starts_slowly_is_no_store_that_went_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its supervisor beats for it before it has introduced itself: these beats are kept by nobody."""
+    monkeypatch.setenv("WAKELINE_BEAT", "50ms")
+    monkeypatch.setenv("WAKELINE_LEASE", "2s")
+    serving = shop.spawn("worker")
+    shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
+    until(lambda: shop.json("show", "charge-1")["status"] == "completed")
+    time.sleep(0.5)
+    serving.send_signal(signal.SIGTERM)
+    _, said = serving.communicate(timeout=30)
+    assert (serving.returncode, "gone back" in said) == (0, False)
+    assert "rewound" not in shop.run("doctor", "--json").stdout
 
 
 def test_clock_only_ticks(shop: Shop) -> None:

@@ -97,7 +97,7 @@ class _Pulse(threading.Thread):
             running, child.running = child.running, None
             try:
                 heard = self._app.store.execute(fleet.beat(child.owner, running, lease_ms=self._app.settings.lease_ms, n=child.beats + 1))
-                child.beats += 1
+                child.beats += heard.alive  # before it has introduced itself nothing of it is kept
                 if heard.rewound:
                     say(REWOUND)
             except StoreError as error:
