@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from wakeline import App
 from wakeline.embedded import PrivateServer, find_server
-from wakeline.store import fleet
 from wakeline.store.calls import Call
 
 
@@ -77,8 +76,8 @@ def until(look: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def count(app: App, status: str) -> int:
-    """How many processes have a status."""
-    return app.store.execute(fleet.read_fleet(app.queues)).counts[status]
+    """How many processes have a status: one command, so that looking costs the server next to nothing."""
+    return int(cast("Any", app.store.client).zcard(f"{app.store.address.prefix}idx:{status}"))
 
 
 async def many(n: int, one: Callable[[int], Awaitable[object]], *, at_once: int = 256) -> None:

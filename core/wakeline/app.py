@@ -77,7 +77,9 @@ class App(Declarations):
         if self._backend is None:
             if self.settings.url is None:
                 raise RedisNotConfigured()
-            self._backend = backend_of(self.settings.url, self.settings.tls_options())
+            self._backend = backend_of(
+                self.settings.url, self.namespace, rq_prefix=self.settings.rq_prefix, options=self.settings.tls_options()
+            )
         return self._backend
 
     def connect(self, backend: Backend) -> None:

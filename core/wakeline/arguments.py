@@ -35,6 +35,8 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
     """A value as JSON data that can be stored; raises `InvalidPayload` for what JSON cannot hold."""
+    if value is None and kind in _NOTHING:
+        return None  # what most bodies return that say nothing
     try:
         data = adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none")
         # Records put a payload into objects of their own (event, record, message of a session), which have to be readable too: 16 levels are kept free.
@@ -45,6 +47,9 @@ def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise unusable(what, error) from error
     return data
+
+
+_NOTHING = (Any, None, type(None))
 
 
 def _finite(value: Any) -> bool:

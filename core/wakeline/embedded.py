@@ -115,7 +115,9 @@ def open_embedded(settings: Settings | None = None) -> Generator[Embedded]:
     """The server to use while the block runs, in the order above."""
     settings = settings or Settings.from_env()
     if settings.url is not None:
-        backend = backend_of(settings.url, settings.tls_options())
+        # No app is known yet; on a cluster RQ's prefix tells of which namespace it is.
+        namespace = settings.namespace or settings.rq_prefix.removeprefix("{").partition("}")[0]
+        backend = backend_of(settings.url, namespace, rq_prefix=settings.rq_prefix, options=settings.tls_options())
         yield Embedded(backend, settings.url, f"the server that is set: {backend.describe()}")
     elif (binary := find_server()) is not None:
         with PrivateServer(binary) as server:

@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 import time
+from functools import lru_cache
 from typing import NewType
 
 from wakeline.errors import InvalidId
@@ -60,6 +61,7 @@ PRODUCER_TYPES = frozenset({LOG, PROGRESS, WAKE})
 
 # Digits sort before letters here, as bytes and as numbers, which plain base32 does not.
 _SORTABLE = "0123456789abcdefghijklmnopqrstuv"
+_FOLDED = bytes(ord(_SORTABLE[byte & 31]) for byte in range(256))
 
 
 def _checked(kind: str, value: object, grammar: str) -> str:
@@ -151,8 +153,12 @@ def split_session_id(value: str) -> tuple[str, str]:
 def new_process_id(now_ms: int | None = None) -> ProcessId:
     """A new process id: `p_`, ten characters of time and ten random ones; later ids sort after earlier ones."""
     moment = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    stamp = "".join(_SORTABLE[(moment >> shift) & 31] for shift in range(45, -1, -5))
-    return ProcessId("p_" + stamp + _random(10))
+    return ProcessId("p_" + _stamp(moment) + _random(10))
+
+
+@lru_cache(maxsize=16)
+def _stamp(moment: int) -> str:
+    return "".join(_SORTABLE[(moment >> shift) & 31] for shift in range(45, -1, -5))
 
 
 def new_incarnation() -> Incarnation:
@@ -172,7 +178,7 @@ def new_claim_id() -> str:
 
 def _random(length: int) -> str:
     # 256 is a multiple of 32, so the low five bits of a random byte are as random as a choice among 32.
-    return "".join(_SORTABLE[byte & 31] for byte in secrets.token_bytes(length))
+    return secrets.token_bytes(length).translate(_FOLDED).decode()
 
 
 def child_id(parent: str, incarnation: str, generation: int, replay_key: str) -> ProcessId:

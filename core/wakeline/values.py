@@ -106,7 +106,10 @@ def canonical_json(value: object, what: str = "The value") -> str:
     JSON has one kind of number, so 1 and 1.0 are the same content: a sender in another language may write either.
     """
     plain = _canonical(from_json(to_json(value, what), what))
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _canonical_text(plain)
+
+
+_canonical_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def _canonical(value: Any) -> Any:

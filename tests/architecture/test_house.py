@@ -93,6 +93,7 @@ ALLOWED = {
     "_threads": "the operating system's",
     "_lock": "threading's",
     "info": "the command of Redis",
+    "read_response": "the method of redis-py's connections that a cluster overrides",
 }
 
 

@@ -35,9 +35,7 @@ def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> An
             (claim,) = taken.claims
             run = Run(store, claim, Host(), clock=world.clock)
             task = asyncio.ensure_future(body(run))
-            over = asyncio.ensure_future(run.over.wait())
-            await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
-            over.cancel()
+            await run.until_over(task)
             if run.state is RunState.RUNNING:
                 return task.result()
             task.cancel()

@@ -100,7 +100,7 @@ def test_the_awaited_client_follows_too(watched: Trio) -> None:
     from wakeline.store.client import Address, AsyncStore
 
     async def go() -> list[bool]:
-        store = AsyncStore(backend_of(watched.url), Address("watched"), patient=True)
+        store = AsyncStore(backend_of(watched.url, "watched"), Address("watched"), patient=True)
         first = await store.execute(fleet.pause("watched"))
         replicated(watched)
         watched.kill_primary()
@@ -122,11 +122,11 @@ def test_the_awaited_client_follows_too(watched: Trio) -> None:
 )
 def test_a_url_that_cannot_be_one_is_refused(url: str, words: str) -> None:
     with pytest.raises(RedisRefused, match=words):
-        backend_of(url)
+        backend_of(url, "shop")
 
 
 def test_a_url_says_who_watches_what_and_keeps_its_passwords() -> None:
-    made = backend_of("sentinel://u:p%40ss@a:1,b,[::1]:3/shop/2?sentinel_password=s")
+    made = backend_of("sentinel://u:p%40ss@a:1,b,[::1]:3/shop/2?sentinel_password=s", "shop")
     assert isinstance(made, SentinelBackend)
     assert made.describe() == "sentinel://a:1,b:26379,::1:3/shop"
     assert Settings(url="sentinel://a/shop").tls_options() == {}

@@ -89,6 +89,11 @@ class Engine(Generic[P, R]):
         """Calls the body; of an ``async def`` one, what is to be awaited."""
         return self.signature.call(self.function, payload, context)()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether no start of it differs from another but by its id and arguments."""
+        return self._label is None and self.limit is None
+
     def _call_with(self, function: Callable[..., Any], payload: Any) -> Any:
         return self.signature.call(function, payload)()
 

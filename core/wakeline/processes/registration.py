@@ -79,9 +79,14 @@ class Registration(Stored):
             return EventType(name=name)
         return CORE_TYPES.get(name)
 
-    def to_json(self) -> str:
+    @cached_property
+    def text(self) -> str:
         """Compact JSON, without what has its default."""
         return self.model_dump_json(exclude_defaults=True)
+
+    def to_json(self) -> str:
+        """`text`."""
+        return self.text
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Registration:

@@ -22,8 +22,8 @@ class ToolDispatch:
 
     registry: Registry
     catalog: ToolCatalog
-    notes: Leftovers[Any] = field(default_factory=Leftovers[Any])
-    trigger_outcomes: Leftovers[Any] = field(default_factory=Leftovers[Any])
+    notes: Leftovers[Any] = field(default_factory=lambda: Leftovers())
+    trigger_outcomes: Leftovers[Any] = field(default_factory=lambda: Leftovers())
     """Receipts of what tools emitted to triggers."""
 
     @classmethod

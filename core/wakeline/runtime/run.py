@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -71,7 +71,7 @@ class Run:
         """What its starts hand on; shared by the runs of this worker."""
         self.dispatch = dispatch or ToolDispatch.of(Registry())
         self.state = RunState.RUNNING
-        self.over = asyncio.Event()
+        self._over: asyncio.Future[None] | None = None
         self.cancellation = CancellationToken()
         if claim.cancel_requested:
             self.cancellation.cancel()
@@ -85,8 +85,8 @@ class Run:
         self.started = StartedProcesses()
         self.awaits_children = "aw" in claim.fields
         """Whether a process was ever started that its end has to wait for."""
-        self._occurrences: Counter[str] = Counter()
-        self._ordinals: Counter[str] = Counter()
+        self._occurrences: defaultdict[str, int] = defaultdict(int)
+        self._ordinals: defaultdict[str, int] = defaultdict(int)
         self._consumed: list[Row] = []
         self._inflight = 0
         self._waits = OpenWaits()
@@ -459,7 +459,18 @@ class Run:
             self._timer.cancel()
         if self.bridge is not None:
             self._waits.fail(self._waits.slots, Parked() if state is RunState.PARKED else Stopped())
-        self.over.set()
+        self._is_over()
+
+    async def until_over(self, body: asyncio.Task[Any]) -> None:
+        """Returns when the run is over, or its body is."""
+        if self.state is RunState.RUNNING:
+            self._over = asyncio.get_running_loop().create_future()
+            body.add_done_callback(self._is_over)
+            await self._over
+
+    def _is_over(self, _: object = None) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
     def stop(self) -> None:
         """Shutdown: the body parks or stops at its next boundary."""
@@ -467,11 +478,6 @@ class Run:
         self._arm()
         if not self._inflight and not self._waits and self._parking is None:
             self.end(RunState.RELEASED)
-
-    @property
-    def between_effects(self) -> bool:
-        """True when no effect is under way: a safe boundary."""
-        return not self._inflight
 
     # -- helpers for bodies ------------------------------------------------------------------------------------------------------
 

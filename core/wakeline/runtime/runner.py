@@ -189,9 +189,7 @@ class Runner:
         run.probe.reach(Phase.body_started, run.claim.process_id)
         current_run.set(run)
         task = run.spawn(self._body(run, body))
-        over = asyncio.ensure_future(run.over.wait())
-        await asyncio.wait([task, over], return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
+        await run.until_over(task)
         if run.state is RunState.RUNNING or (task.done() and run.state is RunState.PARKED):
             return await self._outcome(run, task)
         return await self._unload(run, task)
@@ -258,8 +256,9 @@ class Runner:
         return "finished"
 
     async def _outcome(self, run: Run, task: asyncio.Task[Any]) -> str:
-        for other in run.tasks - {task}:
-            other.cancel()
+        for other in run.tasks:
+            if other is not task:
+                other.cancel()
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             try:

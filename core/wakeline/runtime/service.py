@@ -27,7 +27,7 @@ from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.passing import handed
 from wakeline.runtime.retrying import retry_of
 from wakeline.runtime.sessions import SessionVerbs, address_of
-from wakeline.runtime.starting import external_registration, registration_of
+from wakeline.runtime.starting import Starts, external_registration
 from wakeline.store import fleet, processes, runs
 from wakeline.store.calls import Call, Program
 from wakeline.store.keys import queue_name
@@ -72,6 +72,7 @@ class Service(Looking):
         self.environment = environment
         self.sessions = SessionVerbs(namespace, now_ms, self)
         self._grace_ms = grace_ms
+        self._starts = Starts(namespace)
         self._types: OrderedDict[str, Registration] = OrderedDict()
 
     # -- starting ----------------------------------------------------------------------------------------------------------------
@@ -80,15 +81,8 @@ class Service(Looking):
         """Start a process; the same id with the same content is the same process. One round trip."""
         wake, ends = wake_of(options.wake, self.namespace)
         captured = environment(options.environment) if options.environment is not None else self.environment
-        registration = registration_of(
-            body,
-            given,
-            options,
-            env_ref=captured.ref,
-            namespace=self.namespace,
-            wake_target=SessionScope(session_id=wake.session_id) if wake else None,
-            wake_end=ends,
-        )
+        target = SessionScope(session_id=wake.session_id) if wake else None
+        registration = self._starts.of(body, given, options, env_ref=captured.ref, wake_target=target, wake_end=ends)
         starting = processes.register(registration, wake=wake, delay_ms=options.ms("delay"), environment=captured)
         yield from handed(starting.args["spec"], owner_of_process(registration.id))
         if options.unique is None:

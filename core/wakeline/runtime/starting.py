@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 from wakeline.arguments import dump
@@ -21,13 +22,15 @@ from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, 
 from wakeline.processes.lease import MAX_ATTEMPTS
 from wakeline.processes.registration import Registration, prepare
 from wakeline.runtime.containing import described
-from wakeline.runtime.options import Options
+from wakeline.runtime.options import NOTHING, Options
 from wakeline.runtime.run import Run
+from wakeline.runtime.templates import Template
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
 MAX_LABELS = 64 * 1024
+MOST_TEMPLATES = 1024
 log = logging.getLogger("wakeline.run")
 
 
@@ -55,8 +58,7 @@ def registration_of(
     """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`."""
     pid = options.id if options.id is not None else process_id or new_process_id()
     check_process_id(pid, system=options.id is None)
-    what = f"the arguments of {body.name}"
-    check_size(what, to_json(arguments, what), MAX_PAYLOAD)
+    checked_arguments(body, arguments)
     check_size("the labels", to_json(options.labels, "the labels"), MAX_LABELS)
     process_input: ToolCall | EngineInput
     max_attempts, recovery = options.max_attempts, options.recovery
@@ -66,7 +68,6 @@ def registration_of(
         if recovery is None and body.retry.policy == "never":
             recovery = "owner_bound"
     else:
-        body.check_start(arguments)
         process_input = EngineInput(kind=body.name, payload=arguments)
     queue = options.queue if options.queue is not None else body.queue
     return prepare(
@@ -92,6 +93,45 @@ def registration_of(
         limit=body.limit.id_for(body.name, arguments) if body.limit is not None else None,
         parent=parent.id if parent is not None else None,
     )
+
+
+PLAIN = replace(NOTHING, id="")
+
+
+class Starts:
+    """Registrations of starts from outside; the plain ones of an engine from a template."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._templates: dict[tuple[Engine[..., Any], str], Template] = {}
+
+    def of(self, body: Tool[..., Any] | Engine[..., Any], arguments: dict[str, Any], options: Options, *, env_ref: str,
+           wake_target: SessionScope | None, wake_end: bool) -> Registration:  # fmt: skip
+        """Like `registration_of`."""
+        plain = options is NOTHING or replace(options, id="") == PLAIN
+        if not (plain and isinstance(body, Engine) and body.is_plain and wake_target is None):
+            return registration_of(body, arguments, options, namespace=self._namespace, wake_target=wake_target, wake_end=wake_end, env_ref=env_ref)
+        template = self._templates.get((body, env_ref))
+        if template is None:
+            made = registration_of(body, arguments, options, namespace=self._namespace, env_ref=env_ref)
+            if len(self._templates) >= MOST_TEMPLATES:
+                self._templates.clear()
+            self._templates[body, env_ref] = Template(made)
+            return made
+        pid = options.id if options.id is not None else new_process_id()
+        check_process_id(pid, system=options.id is None)
+        text = checked_arguments(body, arguments)
+        return template.fill(pid, arguments, text)
+
+
+def checked_arguments(body: Tool[..., Any] | Engine[..., Any], arguments: dict[str, Any]) -> str:
+    """The arguments as JSON text; raises `PayloadTooLarge`, and what the body's own ``validate=`` says."""
+    what = f"the arguments of {body.name}"
+    text = to_json(arguments, what)
+    check_size(what, text, MAX_PAYLOAD)
+    if isinstance(body, Engine):
+        body.check_start(arguments)
+    return text
 
 
 def next_generation(run: Run, own: Engine[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Engine[..., Any], dict[str, Any]]:

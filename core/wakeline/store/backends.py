@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from wakeline.store import cluster, sentinel
 from wakeline.store.connection import Backend, UrlBackend
-from wakeline.store.sentinel import SCHEME, SentinelBackend
 
 
-def backend_of(url: str, options: dict[str, Any] | None = None) -> Backend:
-    """``redis://``, ``rediss://``, ``unix://`` or ``sentinel://``; raises `RedisRefused`, `TlsFailed`."""
-    if url.startswith(f"{SCHEME}://"):
-        return SentinelBackend(url)
+def backend_of(url: str, namespace: str, *, rq_prefix: str = "rq", options: dict[str, Any] | None = None) -> Backend:
+    """``redis://``, ``rediss://``, ``unix://``, ``sentinel://`` or ``cluster://``; raises `RedisRefused`, `TlsFailed`."""
+    if url.startswith(f"{sentinel.SCHEME}://"):
+        return sentinel.SentinelBackend(url)
+    if url.startswith(f"{cluster.SCHEME}://"):
+        cluster.check_prefix(namespace, rq_prefix)
+        return cluster.ClusterBackend(url, namespace=namespace, options=options)
     return UrlBackend(url, options=options)

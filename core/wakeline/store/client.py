@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -37,6 +37,8 @@ MAX_CALL = 256 * 1024 * 1024
 """Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
 """Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come back (race 29)."""
+TOGETHER, TOGETHER_BYTES = 16, 65_536
+"""How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
 LOOK_AGAIN_MS = 200
 """Longest pause of a `Change` that no blocking read shortens: the price of a hint that nobody sends to an event loop."""
 OUTSIDE_AT_ONCE = 8
@@ -227,8 +229,21 @@ class _Queued:
     reply: asyncio.Future[Any]
 
 
+def _grouped(batch: Sequence[_Queued]) -> list[list[_Queued]]:
+    """Calls of one script together, a few at a time; those whose script nobody else calls are groups of one."""
+    groups: list[list[_Queued]] = []
+    latest: dict[str, list[_Queued]] = {}
+    for one in batch:
+        group = latest.get(one.call.script)
+        if group is None or len(group) == TOGETHER or sum(len(other.args) for other in (*group, one)) > TOGETHER_BYTES:
+            group = latest[one.call.script] = list[_Queued]()
+            groups.append(group)
+        group.append(one)
+    return groups
+
+
 class AsyncStore:
-    """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write.
+    """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of one script together.
 
     ``patient`` (workers): an unreachable server is waited for, with a backoff below one heartbeat, instead of raised.
     """
@@ -330,7 +345,7 @@ class AsyncStore:
         delay = FIRST_WAIT_S
         while True:
             try:
-                replies = await self._pipeline(batch, by_sha=True)
+                replies = await self._pipeline(batch)
                 break
             except (rex.RedisError, OSError) as error:
                 typed = translate("pipeline", error)
@@ -350,23 +365,30 @@ class AsyncStore:
             else:
                 one.reply.set_result(reply)
 
-    async def _pipeline(self, batch: list[_Queued], *, by_sha: bool) -> list[Any]:
-        commands: list[tuple[Any, ...]] = []
-        for one in batch:
-            script = scripts.load(one.call.script)
-            self.sent.add(one.call.script)
-            commands.append((*(("EVALSHA", script.sha) if by_sha else ("EVAL", script.text)), 1, *_argv(self.address, one.args)))
+    async def _pipeline(self, batch: list[_Queued]) -> list[Any]:
+        """A reply for each call, an exception where it was refused. Raises where the server did not answer."""
+        groups = _grouped(batch)
         self.sent.add("round_trips")
-        replies = await self._replies(commands)
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, rex.NoScriptError)]
+        answers = await self._replies([self._command(group, by_sha=True) for group in groups])
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, rex.NoScriptError)]
         if unknown:
-            again = await self._pipeline([batch[i] for i in unknown], by_sha=False)
-            for i, reply in zip(unknown, again, strict=True):
-                replies[i] = reply
-        lost = [r for r in replies if isinstance(r, rex.ConnectionError | rex.TimeoutError | rex.BusyLoadingError)]
-        if lost:
-            raise lost[0]
-        return replies
+            self.sent.add("round_trips")
+            again = await self._replies([self._command(groups[i], by_sha=False) for i in unknown])
+            for i, answer in zip(unknown, again, strict=True):
+                answers[i] = answer
+        replies: dict[int, Any] = {}
+        for group, answer in zip(groups, answers, strict=True):
+            if isinstance(answer, rex.ConnectionError | rex.TimeoutError | rex.BusyLoadingError):
+                raise answer
+            several = answer if len(group) > 1 and not isinstance(answer, Exception) else [answer] * len(group)
+            replies.update((id(one), reply) for one, reply in zip(group, several, strict=True))
+        return [replies[id(one)] for one in batch]
+
+    def _command(self, group: Sequence[_Queued], *, by_sha: bool) -> tuple[Any, ...]:
+        script = scripts.load(group[0].call.script)
+        self.sent.add(script.name, len(group) if by_sha else 0)
+        first, *others = (one.args for one in group)
+        return (*(("EVALSHA", script.sha) if by_sha else ("EVAL", script.text)), 1, *_argv(self.address, first), *others)
 
     async def _replies(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         client: Any = self.client

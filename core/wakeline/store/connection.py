@@ -67,7 +67,7 @@ class UrlBackend:
     def _check(self) -> None:
         scheme = self.url.split(":", 1)[0]
         if scheme not in ("redis", "rediss", "unix"):
-            raise RedisRefused(reason=f"the URL must begin with redis://, rediss://, unix:// or sentinel://, not {scheme!r}")
+            raise RedisRefused(reason=f"the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not {scheme!r}")
         try:
             parts = urlsplit(self.url)
             _ = parts.port

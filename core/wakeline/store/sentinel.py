@@ -30,6 +30,14 @@ RESENDS = 3
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
 
 
+def address_of(text: str, port: int, example: str) -> tuple[str, int]:
+    """One host and port of a URL that names several; raises `RedisRefused`."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise RedisRefused(reason=f"{text!r} is no host and port; write {example}")
+    return match[1].strip("[]"), int(match[2] or port)
+
+
 class SentinelBackend:
     """``sentinel://[user:password@]host[:port],host[:port],…/<service>[/<db>][?sentinel_password=…]``; raises `RedisRefused` for what cannot be one."""
 
@@ -39,7 +47,7 @@ class SentinelBackend:
         parts = urlsplit(url)
         credentials, _, hosts = parts.netloc.rpartition("@")
         user, _, password = credentials.partition(":")
-        self._sentinels = [self._address(one) for one in hosts.split(",")]
+        self._sentinels = [address_of(one, PORT, f"{SCHEME}://host:26379,other:26379/mymaster") for one in hosts.split(",")]
         service, _, database = parts.path.strip("/").partition("/")
         if not service or not re.fullmatch("[0-9]*", database):
             raise RedisRefused(reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0")
@@ -49,13 +57,6 @@ class SentinelBackend:
             self._options |= {"username": unquote(user) or None, "password": unquote(password) or None}
         secret = parse_qs(parts.query).get("sentinel_password", [None])[0]
         self._asking: dict[str, Any] = ASKING | ({"password": secret} if secret else {})
-
-    @staticmethod
-    def _address(text: str) -> tuple[str, int]:
-        match = _ADDRESS.fullmatch(text)
-        if match is None:
-            raise RedisRefused(reason=f"{text!r} is no host and port of a Sentinel; write sentinel://host:26379,other:26379/mymaster")
-        return match[1].strip("[]"), int(match[2] or PORT)
 
     def sync(self) -> redis.Redis:
         retry = {"retry_on_error": self._moves(), "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}

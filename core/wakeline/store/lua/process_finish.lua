@@ -31,8 +31,7 @@ if t then
   if t.follow then call('HINCRBY', ns .. 'sess:' .. p.sid, 'fo', 1) else call('HDEL', ns .. 'sess:' .. p.sid, 'fo') end
 end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
-local seq = finish(a.pid, p, a.status, a.output, a.text)
+local seq = finish(a.pid, p, a.status, a.output, a.text, a.status .. ':' .. a.hash)
 -- Only now: an entry that arrives during a turn may interrupt it.
 if t and t.follow then deliver(p.sid, 'follow_on', wake_body(a.pid, p.inc, seq, 'process.' .. a.status, t.follow, 'session:' .. p.sid)) end
-call('HSET', proc_key(a.pid), 'fin', a.status .. ':' .. a.hash)
 return { 'finished', seq }

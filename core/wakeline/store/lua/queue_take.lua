@@ -25,7 +25,7 @@ end
 -- A resend (its reply was lost) gets the same batch: race 1.
 if call('HGET', last, 'request') == a.request then
   for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
-    local p = load(pid)
+    local p = load_whole(pid)
     if p.st == 'running' and p.ow == a.owner then reply(pid, p) end
   end
   return { 'taken', taken, '0' }
@@ -47,22 +47,22 @@ for _, queue in ipairs(a.queues) do
   while open and #taken < a.n and budget > 0 and kept < BOUND do
     local id = call('LPOP', rq .. ':queue:' .. queue)
     if not id then break end
-    local job = fields(rq .. ':job:' .. id, 'wl_process', 'wl_epoch')
-    if not job.wl_process then
+    local pid, epoch = whose_doorbell(id)
+    local p = pid and load_whole(pid) or {}
+    if not p.st and not call('HGET', rq .. ':job:' .. id, 'wl_process') then
       if call('EXISTS', rq .. ':job:' .. id) == 1 then foreign(queue, id) end
     else
-      local p = load(job.wl_process)
-      if p.st ~= 'queued' or p.ep ~= job.wl_epoch then
-        if p.st ~= 'running' or p.ep ~= job.wl_epoch then call('DEL', rq .. ':job:' .. id) end
+      if p.st ~= 'queued' or p.ep ~= epoch then
+        if p.st ~= 'running' or p.ep ~= epoch then call('DEL', rq .. ':job:' .. id) end
       elseif tonumber(p.ls or '0') >= 2 and (alone or #taken > 0) then
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
         aside[#aside + 1] = id
         if #aside >= BOUND then break end
-      elseif kept_back(job.wl_process, p) then
+      elseif kept_back(pid, p) then
         kept = kept + 1
       else
-        claim(job.wl_process, p, a.owner, a.request .. '-' .. (#taken + 1))
-        reply(job.wl_process, p)
+        claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1))
+        reply(pid, p)
         if tonumber(p.ls or '0') >= 2 then budget = 0 end
       end
     end

@@ -1,5 +1,6 @@
 -- What every script starts with: its clock, its namespace, its arguments.
--- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 arguments as one JSON object.
+-- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 arguments as one JSON object,
+-- 5... more of them: the script runs once for each (lib/batch.lua), and `a` is the one it runs for.
 -- KEYS[1] only routes: every key below is built from the prefix, whose braces put the whole namespace in one Cluster slot (ADR 0002).
 local call = redis.call
 local ns, rq = ARGV[2], ARGV[3]
@@ -39,7 +40,40 @@ local function missing(pid)
   return { 'not_found' }
 end
 
+-- Writes to registries which no script reads after it wrote to them are gathered, and sent when it ends: one command for many members.
+local gathered, by_name = {}, {}
+local function gather(command, key, ...)
+  local name = command .. key
+  local one = by_name[name]
+  if not one then
+    one = { command, key }
+    by_name[name], gathered[#gathered + 1] = one, one
+  end
+  for i = 1, select('#', ...) do one[#one + 1] = (select(i, ...)) end
+end
+
+-- Where a process is in the end is what counts: of two moves in one script the last.
+local moved, moves = {}, {}
 local function move_index(pid, from, to, score)
-  if from and from ~= to then call('ZREM', ns .. 'idx:' .. from, pid) end
-  call('ZADD', ns .. 'idx:' .. to, int(score), pid)
+  local move = moved[pid]
+  if not move then
+    move = { pid = pid, left = {} }
+    moved[pid], moves[#moves + 1] = move, move
+  end
+  if from then move.left[from] = true end
+  move.to, move.score = to, int(score)
+end
+
+local at_end = {} -- what fragments have to do after that
+local function write_gathered()
+  for _, move in ipairs(moves) do
+    for status in pairs(move.left) do
+      if status ~= move.to then gather('ZREM', ns .. 'idx:' .. status, move.pid) end
+    end
+    gather('ZADD', ns .. 'idx:' .. move.to, move.score, move.pid)
+  end
+  for _, one in ipairs(gathered) do
+    for i = 3, #one, 1000 do call(one[1], one[2], unpack(one, i, math.min(i + 999, #one))) end
+  end
+  for _, last in ipairs(at_end) do last() end
 end

@@ -59,12 +59,23 @@ local function kept_back(pid, p, stock)
   return false
 end
 
+-- All fields of a process: what is claimed is told whole.
+local function load_whole(pid)
+  local flat, p = call('HGETALL', proc_key(pid)), {}
+  for i = 1, #flat, 2 do p[flat[i]] = flat[i + 1] end
+  return p
+end
+
 local function claim(pid, p, owner, claim_id, stock)
   local key = proc_key(pid)
-  call('HSET', key, 'st', 'running', 'ow', owner, 'cl', claim_id, 'ct', int(now), 'sn', int(now), unpack(stock and {} or { 'rw', '1' }))
-  if p.rg then call('HDEL', key, 'rg') end
+  p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), not stock and '1' or nil
+  call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(stock and {} or { 'rw', '1' }))
+  if p.rg then
+    call('HDEL', key, 'rg')
+    p.rg = nil
+  end
   if not stock then rq_begin(pid, p.ep, p.q, owner, claim_id) end
-  call('SADD', ns .. 'owned:' .. owner, pid)
+  gather('SADD', ns .. 'owned:' .. owner, pid)
   if p.qt then call('ZREM', ns .. 'timers', 'q:' .. pid) end
   move_index(pid, 'queued', 'running', now)
   if p.to then call('ZADD', ns .. 'timers', int(now + tonumber(p.to)), 'a:' .. pid) end
@@ -72,7 +83,8 @@ end
 
 -- {pid, process fields, registration, input of this generation or '', journal, slots [id, fields]*, complete?, now}
 local function claimed(pid, p, budget)
-  local state = call('HGETALL', proc_key(pid))
+  local state = {}
+  for field, value in pairs(p) do state[#state + 1], state[#state + 2] = field, value end
   local spec = call('GET', ns .. 'spec:' .. pid)
   local input = p.gen and call('GET', ns .. 'input:' .. pid) or ''
   local used = #spec + #input + tonumber(p.jb or '0')

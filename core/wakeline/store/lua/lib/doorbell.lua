@@ -8,8 +8,17 @@ local function doorbell_id(pid, epoch)
   return 'wl-' .. safe .. '-' .. epoch
 end
 
+-- The other way round: process id and epoch, nil for a job of somebody else's.
+local function whose_doorbell(id)
+  local safe, epoch = string.match(id, '^wl%-([%w_]+)%-(%d+)$')
+  if not safe then return nil end
+  return (string.gsub(safe, '_(%x%x)', function(x) return string.char(tonumber(x, 16)) end)), epoch
+end
+
 -- RQ stores times as 2026-01-31T23:59:59.000000Z (rq.utils.utcformat); Redis' Lua has no calendar. Civil-from-days, proleptic Gregorian.
+local told = {}
 local function iso(ms)
+  if told[ms] then return told[ms] end
   local s = math.floor(ms / 1000)
   local days, rest = math.floor(s / 86400), s % 86400
   local z = days + 719468
@@ -21,7 +30,8 @@ local function iso(ms)
   local d = doy - math.floor((153 * mp + 2) / 5) + 1
   local m = mp < 10 and mp + 3 or mp - 9
   local y = yoe + era * 400 + (m <= 2 and 1 or 0)
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', y, m, d, math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
+  told[ms] = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', y, m, d, math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
+  return told[ms]
 end
 
 -- A hint may be lost (state decides, the tick looks again), so the list lives no longer than it can be of use.
@@ -31,10 +41,14 @@ local function hint(owner, message)
   call('PEXPIRE', key, 10000)
 end
 
+local nobody_idle = {}
 local function hint_idle(queue)
-  for _ = 1, 4 do
+  for _ = 1, nobody_idle[queue] and 0 or 4 do
     local owner = call('SPOP', ns .. 'idle:' .. queue)
-    if not owner then return end
+    if not owner then
+      nobody_idle[queue] = true
+      return
+    end
     if call('ZSCORE', ns .. 'owners', owner) then return hint(owner, 'bell') end
   end
 end
@@ -50,12 +64,12 @@ end
 -- wl_rung is the time of a bell rung at the tail; one at the head says nothing about the age of what is behind it.
 local function ring(pid, epoch, queue, at_head)
   local id, at = doorbell_id(pid, epoch), iso(now)
-  call('SADD', rq .. ':queues', rq .. ':queue:' .. queue)
   call('HSET', rq .. ':job:' .. id, 'status', 'queued', 'origin', queue, 'created_at', at, 'enqueued_at', at,
     'data', '["wakeline_workers.jobs.run", null, [' .. quote(pid) .. ', ' .. epoch .. '], {}]',
     'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', FAILURE_TTL,
     'wl_process', pid, 'wl_epoch', epoch, 'wl_rung', at_head and '0' or int(now))
-  call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id)
+  -- Whoever pushed the first one has named the queue.
+  if call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id) == 1 then call('SADD', rq .. ':queues', rq .. ':queue:' .. queue) end
   hint_idle(queue)
 end
 
@@ -66,25 +80,37 @@ local function rq_begin(pid, epoch, queue, owner, claim)
   call('HSET', rq .. ':job:' .. id, 'status', 'started', 'started_at', iso(now), 'worker_name', owner)
   call('HSET', rq .. ':execution:' .. id .. ':' .. claim, 'id', claim, 'job_id', id, 'created_at', seconds, 'last_heartbeat', seconds, 'worker_name', owner)
   call('ZADD', rq .. ':executions:' .. id, int(now / 1000 + FAR), claim)
-  call('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim)
-  call('SADD', rq .. ':worker:' .. owner .. ':executions', id .. ':' .. claim)
+  gather('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim)
+  gather('SADD', rq .. ':worker:' .. owner .. ':executions', id .. ':' .. claim)
 end
 
 local function rq_busy(owner)
   if call('EXISTS', rq .. ':worker:' .. owner) == 1 then call('HSET', rq .. ':worker:' .. owner, 'state', 'busy') end
 end
 
--- RQ's view of a run that is over; outcome is 'successful', 'failed' or nil where neither counter should move (lost, handed back).
+-- RQ's view of a run that is over, its worker's counters once for all runs that a script ends; outcome is 'successful', 'failed' or nil where neither counter should move (lost, handed back).
+local ended_under = {}
 local function rq_end(pid, p, outcome)
   local id, worker = doorbell_id(pid, p.ep), rq .. ':worker:' .. p.ow
   local composite = id .. ':' .. p.cl
   call('DEL', rq .. ':job:' .. id, rq .. ':execution:' .. composite, rq .. ':executions:' .. id)
-  call('ZREM', rq .. ':wip:' .. p.q, composite)
-  call('SREM', worker .. ':executions', composite)
-  if call('EXISTS', worker) == 0 then return end
+  gather('ZREM', rq .. ':wip:' .. p.q, composite)
+  gather('SREM', worker .. ':executions', composite)
+  local ended = ended_under[worker] or { time = 0, successful = 0, failed = 0 }
+  ended_under[worker] = ended
   if outcome then
-    call('HINCRBY', worker, outcome .. '_job_count', 1)
-    call('HINCRBYFLOAT', worker, 'total_working_time', string.format('%.3f', (now - tonumber(p.ct)) / 1000))
+    ended[outcome] = ended[outcome] + 1
+    ended.time = ended.time + now - tonumber(p.ct)
   end
-  if call('SCARD', worker .. ':executions') == 0 then call('HSET', worker, 'state', 'idle') end
+end
+
+at_end[#at_end + 1] = function()
+  for worker, ended in pairs(ended_under) do
+    if call('EXISTS', worker) == 1 then
+      if ended.successful > 0 then call('HINCRBY', worker, 'successful_job_count', ended.successful) end
+      if ended.failed > 0 then call('HINCRBY', worker, 'failed_job_count', ended.failed) end
+      if ended.time > 0 then call('HINCRBYFLOAT', worker, 'total_working_time', string.format('%.3f', ended.time / 1000)) end
+      if call('SCARD', worker .. ':executions') == 0 then call('HSET', worker, 'state', 'idle') end
+    end
+  end
 end

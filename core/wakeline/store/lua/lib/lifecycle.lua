@@ -91,19 +91,31 @@ local function forget_waits(pid)
 end
 
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text` the wake's input as a JSON string.
-local function finish(pid, p, status, output, text)
-  if p.st == 'running' and p.k ~= 'x' then ensure_started(pid, p) end
-  local event_type = 'process.' .. status
-  local seq = append(pid, p, event_type, '{"await_output":' .. output .. '}')
+-- `mark`: by what a resend of this very end is known.
+local function finish(pid, p, status, output, text, mark)
+  local event_type, key = 'process.' .. status, proc_key(pid)
+  -- Its first run may be its last: both events are written at once then, and the record once.
+  local began = p.st == 'running' and p.k ~= 'x' and not p.fs
+  local seq = call('HINCRBY', key, 'seq', began and 2 or 1)
+  if began then write_event(pid, int(seq - 1), 'process.started', '{}') end
+  seq = int(seq)
+  write_event(pid, seq, event_type, '{"await_output":' .. output .. '}')
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
-  call('HDEL', proc_key(pid), 'ow', 'ct', 'rw', 'rg', 'mb', 'aw', 'hd')
+  call('HDEL', key, 'ow', 'ct', 'rw', 'rg', 'mb', 'aw', 'hd')
   if involved then forget_waits(pid) end
-  call('HSET', proc_key(pid), 'st', status, 'sn', int(now))
-  call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
+  local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
+  if began then last[7], last[8] = 'fs', '1' end
+  if mark then last[#last + 1], last[#last + 2] = 'fin', mark end
+  call('HSET', key, unpack(last))
+  -- What runs, and has neither a bound nor a cancel, has no timer.
+  if p.st ~= 'running' or p.cr or p.dl or p.to or p.qt then
+    call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
+  end
   move_index(pid, p.st, status, now)
   p.st = status
+  p.seq = seq
   local awaited_inside = false
   if involved then
     call('UNLINK', ns .. 'mail:' .. pid)

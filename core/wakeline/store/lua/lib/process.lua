@@ -1,16 +1,19 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'dl' }
 
 local function load(pid) return fields(proc_key(pid), unpack(STATE)) end
 
 -- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event with the same number.
-local function append(pid, p, event_type, payload, replay_key, semantics)
-  local seq = call('HINCRBY', proc_key(pid), 'seq', 1)
-  p.seq = int(seq)
+local function write_event(pid, seq, event_type, payload, replay_key, semantics)
   local entry = { 't', event_type, 'p', payload, 'at', int(now) }
   if replay_key then entry[#entry + 1] = 'k'; entry[#entry + 1] = replay_key end
   if semantics then entry[#entry + 1] = 's'; entry[#entry + 1] = semantics end
-  call('XADD', ns .. 'events:' .. pid, p.seq .. '-0', unpack(entry))
+  call('XADD', ns .. 'events:' .. pid, seq .. '-0', unpack(entry))
+end
+
+local function append(pid, p, event_type, payload, replay_key, semantics)
+  p.seq = int(call('HINCRBY', proc_key(pid), 'seq', 1))
+  write_event(pid, p.seq, event_type, payload, replay_key, semantics)
   call('HSET', proc_key(pid), 'ua', int(now))
   return p.seq
 end
@@ -98,7 +101,7 @@ end
 -- The end of a run, whatever comes next: the owner no longer holds it and RQ no longer shows it.
 -- Under a stock worker (no rw) RQ itself ends the running job when the function returns; touching its keys would make it a failure.
 local function leave_owner(pid, p, outcome)
-  if p.ow then call('SREM', ns .. 'owned:' .. p.ow, pid) end
+  if p.ow then gather('SREM', ns .. 'owned:' .. p.ow, pid) end
   if p.rw and p.ow then rq_end(pid, p, outcome) end
   if p.lm then leave_places(pid, p) end
 end

@@ -1,0 +1,189 @@
+"""A Redis Cluster: a namespace lies in one slot, and its clients are connected to whoever owns that slot, also after it has moved.
+
+Invariant: nothing but the owner is written to; a node that says the slot is elsewhere, or nobody's at the moment, makes a client ask again.
+RQ cannot run on redis-py's cluster client (it needs pipelines and blocking reads on one connection), so all clients here are plain ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+import redis.asyncio
+import redis.asyncio.connection as awaited
+import redis.connection as blocking
+from redis import exceptions as rex
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.crc import key_slot
+from redis.retry import Retry
+
+from wakeline.errors import RedisRefused
+from wakeline.store.sentinel import ASKING, RESENDS, TIMES, address_of
+
+SCHEME = "cluster"
+PORT = 6379
+ELSEWHERE = (rex.AskError, rex.ClusterDownError, rex.TryAgainError, rex.ReadOnlyError)
+"""What a node answers that does not own the slot, or not yet, or no longer; MOVED is a kind of ASK to redis-py, MASTERDOWN one of CLUSTERDOWN."""
+
+
+class Topology:
+    """Who owns one slot, as far as the nodes that were heard of say."""
+
+    def __init__(self, seeds: list[tuple[str, int]], slot: int, asking: dict[str, Any]) -> None:
+        self._seeds = seeds
+        self._known: list[tuple[str, int]] = []
+        self._slot = slot
+        self._asking = asking
+
+    def owner(self) -> tuple[str, int]:
+        """Asks node by node; raises redis-py's ConnectionError where none knows an owner."""
+        for host, port in self._candidates():
+            try:
+                with cast("Any", redis.Redis)(host=host, port=port, retry=Retry(NoBackoff(), 0), **self._asking) as node:
+                    if found := self._read(node.execute_command("CLUSTER SLOTS"), host):
+                        return found
+            except (rex.ConnectionError, rex.TimeoutError, OSError):
+                continue
+        raise rex.ConnectionError(self._nobody)
+
+    async def owner_awaited(self) -> tuple[str, int]:
+        """`owner`, on an event loop."""
+        for host, port in self._candidates():
+            try:
+                async with cast("Any", redis.asyncio.Redis)(host=host, port=port, retry=AsyncRetry(NoBackoff(), 0), **self._asking) as node:
+                    if found := self._read(await node.execute_command("CLUSTER SLOTS"), host):
+                        return found
+            except (rex.ConnectionError, rex.TimeoutError, OSError):
+                continue
+        raise rex.ConnectionError(self._nobody)
+
+    @property
+    def _nobody(self) -> str:
+        return f"no node of the cluster that was asked knows who owns slot {self._slot}"
+
+    def _candidates(self) -> Iterator[tuple[str, int]]:
+        yield from dict.fromkeys([*self._known, *self._seeds])
+
+    def _read(self, reply: Any, asked: str) -> tuple[str, int] | None:
+        """The owner in a reply: rows of first slot, last slot, master, replicas, each node as host, port, …"""
+        rows = cast("list[list[Any]]", reply) if isinstance(reply, list) else [[*span, *nodes.values()] for span, nodes in reply.items()]
+        nodes: list[tuple[str, int]] = []
+        owner: tuple[str, int] | None = None
+        for first, last, *served in rows:
+            # A node that does not know its own name leaves it out.
+            there = [(_text(node[0]) or asked, int(node[1])) for node in served]
+            nodes += there
+            if int(first) <= self._slot <= int(last):
+                owner = there[0]
+        self._known = list(dict.fromkeys(nodes))
+        return owner
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
+class _ToOwner(blocking.Connection):
+    def __init__(self, *, topology: Topology, **options: Any) -> None:
+        cast("Any", super()).__init__(**options)
+        self._topology = topology
+
+    def _connect(self) -> Any:
+        self.host, self.port = self._topology.owner()
+        return cast("Any", super())._connect()
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return cast("Any", super()).read_response(*args, **options)
+        except ELSEWHERE as error:
+            cast("Any", self).disconnect()
+            raise rex.ConnectionError(f"the slot's owner may be another node now: {error}") from error
+
+
+class _ToOwnerByTls(_ToOwner, blocking.SSLConnection):
+    pass
+
+
+class _ToOwnerAwaited(awaited.Connection):
+    def __init__(self, *, topology: Topology, **options: Any) -> None:
+        cast("Any", super()).__init__(**options)
+        self._topology = topology
+
+    async def _connect(self) -> None:
+        self.host, self.port = await self._topology.owner_awaited()
+        await cast("Any", super())._connect()
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await cast("Any", super()).read_response(*args, **options)
+        except ELSEWHERE as error:
+            await cast("Any", self).disconnect()
+            raise rex.ConnectionError(f"the slot's owner may be another node now: {error}") from error
+
+
+class _ToOwnerByTlsAwaited(_ToOwnerAwaited, awaited.SSLConnection):
+    pass
+
+
+class ClusterBackend:
+    """``cluster://[user:password@]host[:port],host[:port],…[?tls=1]``; raises `RedisRefused` for what cannot be one.
+
+    Any of its nodes will do: they are asked for the others.
+    """
+
+    real = True
+
+    def __init__(self, url: str, *, namespace: str, options: dict[str, Any] | None = None, connections: int = 4) -> None:
+        parts = urlsplit(url)
+        credentials, _, hosts = parts.netloc.rpartition("@")
+        if parts.path.strip("/"):
+            raise RedisRefused(reason="a cluster has one database; a cluster URL is cluster://host:6379,other:6379 and nothing behind it")
+        self._seeds = [address_of(one, PORT, f"{SCHEME}://host:6379,other:6379") for one in hosts.split(",")]
+        user, _, password = credentials.partition(":")
+        login = {"username": unquote(user) or None, "password": unquote(password) or None} if credentials else {}
+        self._tls = parse_qs(parts.query).get("tls", ["0"])[0] in ("1", "true", "yes")
+        security = {"ssl": True, **(options or {})} if self._tls else {}
+        self._topology = Topology(self._seeds, key_slot(namespace.encode()), login | ASKING | security)
+        checked = {name: value for name, value in security.items() if name != "ssl"}
+        self._options: dict[str, Any] = {"topology": self._topology, "health_check_interval": 25, **TIMES, **login, **checked}
+        self._connections = connections
+
+    def sync(self) -> redis.Redis:
+        retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        return self._blocking(decode_responses=True, **retry)
+
+    def aio(self) -> redis.asyncio.Redis:
+        retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        pool = cast("Any", redis.asyncio.BlockingConnectionPool)(
+            connection_class=_ToOwnerByTlsAwaited if self._tls else _ToOwnerAwaited,
+            max_connections=self._connections,
+            timeout=30,
+            decode_responses=True,
+            **retry,
+            **self._options,
+        )
+        return redis.asyncio.Redis(connection_pool=pool)
+
+    def for_rq(self) -> redis.Redis:
+        """A client of its own for RQ and for bytes: bytes replies."""
+        return self._blocking()
+
+    def describe(self) -> str:
+        return f"{SCHEME}://{','.join(f'{host}:{port}' for host, port in self._seeds)}"
+
+    def _blocking(self, **more: Any) -> redis.Redis:
+        pool = cast("Any", redis.BlockingConnectionPool)(
+            connection_class=_ToOwnerByTls if self._tls else _ToOwner, max_connections=self._connections, timeout=30, **more, **self._options
+        )
+        return redis.Redis(connection_pool=pool)
+
+
+def check_prefix(namespace: str, rq_prefix: str) -> None:
+    """Raises `RedisRefused` where RQ's keys would lie in another slot than the namespace's: no script could touch both."""
+    if not rq_prefix.startswith(f"{{{namespace}}}"):
+        raise RedisRefused(
+            reason=f"on a cluster RQ's keys have to lie in the slot of the namespace; set RQ_KEY_PREFIX={{{namespace}}}:rq everywhere, also for RQ's commands"
+        )

@@ -1,0 +1,193 @@
+"""A real Redis Cluster of three masters and three replicas: each namespace on its own, a master killed in the middle of work, a slot that moves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+from wakeline import App
+from wakeline.errors import RedisRefused
+from wakeline.settings import Settings
+from wakeline.store import fleet
+from wakeline.store.backends import backend_of
+from wakeline.store.client import Address, AsyncStore
+from wakeline.store.cluster import ClusterBackend
+
+from tests.e2e.clusters import Cluster, cluster, spread
+from tests.e2e.sentinels import until
+from tests.e2e.test_races import ROOT, leave
+from tests.e2e.test_sentinel import patiently
+
+APP = """
+import os
+from wakeline import App, AsyncCtx
+app = App(os.environ["SHOP"])
+@app.engine(signals={"go": int})
+async def waits(ctx: AsyncCtx, n: int) -> int:
+    before = await ctx.step("before", lambda: n)
+    got = await ctx.wait("go", int)
+    await ctx.sleep("1s")
+    return before + got
+@app.engine
+async def doubles(ctx: AsyncCtx, n: int) -> int:
+    return 2 * n
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
+
+
+def prefix(namespace: str) -> str:
+    return f"{{{namespace}}}:rq"
+
+
+class Shop:
+    """One namespace: its app here, and its workers."""
+
+    def __init__(self, nodes: Cluster, namespace: str, folder: Path) -> None:
+        self.name = namespace
+        (folder / "clustered.py").write_text(APP)
+        path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
+        self.env = os.environ | {
+            "WAKELINE_REDIS_URL": nodes.url, "RQ_KEY_PREFIX": prefix(namespace), "SHOP": namespace, "WAKELINE_APP": "clustered:app", "PYTHONPATH": path
+        }  # fmt: skip
+        self.app = App(namespace, settings=Settings.from_env(self.env))
+
+    def run(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, env=self.env)
+
+    def worker(self, n: int = 1) -> subprocess.Popen[bytes]:
+        return self.run(sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", str(n))
+
+    @property
+    def bodies(self) -> Any:
+        """The bodies as this process starts them."""
+        made: dict[str, Any] = {"given": self.app}
+        exec(APP.replace('App(os.environ["SHOP"])', "given"), made)  # noqa: S102 - the very text the workers import
+        return made
+
+
+def test_each_namespace_works_on_its_own_master(nodes: Cluster, tmp_path: Path) -> None:
+    for node in nodes.nodes:
+        nodes.node(node).config_resetstat()
+    for name in spread():
+        (tmp_path / name).mkdir()
+        shop = Shop(nodes, name, tmp_path / name)
+        doubles = shop.bodies["doubles"]
+        worker = shop.worker()
+        try:
+            assert [shop.app.start(doubles, n).result(timeout=30) for n in range(3)] == [0, 2, 4]
+        finally:
+            leave(worker)
+            shop.app.close()
+    assert len({nodes.owner(name) for name in spread()}) == 3
+    for name in spread():
+        stats = nodes.node(nodes.owner(name)).info("commandstats")
+        assert stats["cmdstat_evalsha"]["calls"] >= 9  # a start, a take and an end each, at least
+
+
+def test_a_stock_rq_worker_runs_doorbells_at_the_owner_of_the_slot(nodes: Cluster, tmp_path: Path) -> None:
+    shop = Shop(nodes, spread()[0], tmp_path)
+    handle = shop.app.start(shop.bodies["doubles"], 21)
+    url = f"redis://127.0.0.1:{nodes.owner(shop.name)}"
+    stock = shop.run(sys.executable, "-m", "rq.cli", "worker", "-u", url, "-S", "json", "--burst", shop.name)
+    assert stock.wait(60) == 0
+    assert handle.result(timeout=5) == 42
+    shop.app.close()
+
+
+def test_a_slot_that_moves_takes_its_clients_with_it(nodes: Cluster) -> None:
+    name = spread()[1]
+    slot, old = key_slot(name.encode()), nodes.owner(name)
+    new = next(owner for owner in (nodes.owner(other) for other in spread()) if owner != old)
+
+    async def go() -> list[bool]:
+        store = AsyncStore(backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)), patient=True)
+        answers = [await store.execute(fleet.pause("q"))]
+        moving = asyncio.create_task(asyncio.to_thread(move, nodes, slot, old, new))
+        while not moving.done():
+            answers.append(await asyncio.wait_for(store.execute(fleet.pause("q")), 30))
+            await asyncio.sleep(0.001)
+        await moving
+        answers.append(await asyncio.wait_for(store.execute(fleet.pause("q", paused=False)), 30))
+        await store.close()
+        return answers
+
+    first, *between, last = asyncio.run(go())
+    assert (first, any(between), last) == (True, False, True)
+    assert nodes.owner(name) == new
+
+
+def move(nodes: Cluster, slot: int, old: int, new: int) -> None:
+    """What a resharding tool does, with a pause in which the slot is in two places."""
+    ids = {port: nodes.node(port).execute_command("CLUSTER MYID") for port in (old, new)}
+    nodes.node(new).execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[old])
+    nodes.node(old).execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[new])
+    while keys := nodes.node(old).execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
+        nodes.node(old).execute_command("MIGRATE", "127.0.0.1", new, "", 0, 5000, "KEYS", *keys)
+        time.sleep(0.1)
+    for port in (new, old):
+        nodes.node(port).execute_command("CLUSTER SETSLOT", slot, "NODE", ids[new])
+
+
+def test_work_goes_on_after_a_master_is_killed(nodes: Cluster, tmp_path: Path) -> None:
+    shop = Shop(nodes, spread()[2], tmp_path)
+    waits = shop.bodies["waits"]
+    worker = shop.worker(2)
+    try:
+        handles = [shop.app.start(waits, n) for n in range(10)]
+        until(lambda: all(handle.status().status == "waiting" for handle in handles), "all wait")
+        nodes.replicated(shop.name)
+        old = nodes.kill_owner(shop.name)
+        at = time.monotonic()
+        for n, handle in enumerate(handles):
+            patiently(lambda handle=handle, n=n: handle.signal("go", 100, key=f"s{n}"))
+        took = time.monotonic() - at
+        assert nodes.owner(shop.name) != old
+        assert [patiently(lambda handle=handle: handle.result(timeout=30)) for handle in handles] == [100 + n for n in range(10)]
+        assert took < 20
+    finally:
+        leave(worker)
+        shop.app.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("cluster://host:6379/0", "a cluster has one database"), ("cluster://ho st:x", "is no host and port"), ("cluster://", "is no host and port")],
+)
+def test_a_url_that_cannot_be_a_cluster_is_refused(url: str, words: str) -> None:
+    with pytest.raises(RedisRefused, match=words):
+        backend_of(url, "shop", rq_prefix=prefix("shop"))
+
+
+def test_rqs_keys_in_another_slot_are_refused_with_what_to_set() -> None:
+    with pytest.raises(RedisRefused, match=r"set RQ_KEY_PREFIX=\{shop\}:rq everywhere"):
+        backend_of("cluster://host", "shop", rq_prefix="rq")
+    assert backend_of("cluster://u:p@host,other:7000", "shop", rq_prefix="{shop}:rq").describe() == "cluster://host:6379,other:7000"
+
+
+def test_tls_of_a_cluster_is_verified_unless_it_is_said_otherwise() -> None:
+    verified = Settings(url="cluster://host?tls=1").tls_options()
+    assert verified == {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    made = ClusterBackend("cluster://host?tls=1", namespace="shop", options=verified)
+    assert type(made.sync().connection_pool.make_connection()).__name__ == "_ToOwnerByTls"
+    assert Settings(url="cluster://host").tls_options() == {}
+
+
+def test_no_node_that_can_be_asked_is_redis_that_cannot_be_reached() -> None:
+    from wakeline.errors import RedisUnavailable
+
+    app = App("shop", settings=Settings(url="cluster://127.0.0.1:1", rq_prefix=prefix("shop")))
+    with pytest.raises(RedisUnavailable, match="no node of the cluster"):
+        app.store.execute(fleet.pause("q"))

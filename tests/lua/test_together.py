@@ -1,0 +1,95 @@
+"""Calls of one script that leave in one write run as one script: replies are each caller's own, and so are errors."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from redis import exceptions as rex
+from wakeline.errors import ScriptFailed
+from wakeline.store import processes
+from wakeline.store.calls import Call
+from wakeline.store.client import TOGETHER, TOGETHER_BYTES, AsyncStore
+
+from tests.lua.world import SUCCESS, World
+
+
+def together(world: World, *calls: Call[Any]) -> tuple[list[Any], dict[str, int]]:
+    """Results or exceptions of calls that were issued in one turn of a loop, and what was sent for them."""
+
+    async def main() -> tuple[list[Any], dict[str, int]]:
+        store = AsyncStore(world.backend, world.store.address)
+        try:
+            await store.open()
+            found = await asyncio.gather(*(store.execute(call) for call in calls), return_exceptions=True)
+            return list(found), dict(store.sent.counts)
+        finally:
+            await store.close()
+
+    return asyncio.run(main())
+
+
+
+def test_each_caller_gets_the_reply_to_its_own_call(world: World) -> None:
+    world.start("known to the server by now")
+    found, sent = together(world, *(world.registering(f"p{n}") for n in range(40)))
+    assert [receipt.created for receipt in found] == [True] * 40
+    assert sent == {"process_register": 40, "round_trips": 1}
+    again, _ = together(world, world.registering("p7"), world.registering("new"), world.registering("p7", payload=1))
+    assert (again[0].created, again[1].created, type(again[2]).__name__) == (False, True, "ProcessConflict")
+
+
+def test_what_ends_together_is_where_it_belongs_and_counted_once_each(world: World) -> None:
+    for n in range(3):
+        world.start(f"p{n}")
+    world.redis.hset(world.rq("worker:o1"), "state", "busy")
+    world.worker("o1")
+    fences = {claim.process_id: claim.fence for claim in world.take("o1")}
+    calls = [processes.finish(pid, "failed" if pid == "p1" else "completed", SUCCESS, fence=fence) for pid, fence in fences.items()]
+    found, _ = together(world, *calls, calls[0])
+    assert found == [2, 2, 2, 2]
+    assert world.redis.zrange(world.key("idx:completed"), 0, -1) == ["p0", "p2"]
+    assert world.redis.zrange(world.key("idx:failed"), 0, -1) == ["p1"]
+    assert world.redis.zcard(world.key("idx:running")) == 0
+    worker = world.redis.hgetall(world.rq("worker:o1"))
+    assert (worker["successful_job_count"], worker["failed_job_count"], worker["state"]) == ("2", "1", "idle")
+    assert world.redis.exists(world.rq("worker:o1:executions"), world.key("owned:o1")) == 0
+
+
+def test_an_error_of_one_is_not_the_others(world: World) -> None:
+    for n in range(3):
+        world.start(f"p{n}")
+    world.worker("o1")
+    fences = [claim.fence for claim in world.take("o1")]
+    world.redis.set(world.key("events:p1"), "no stream")
+    found, _ = together(world, *(processes.finish(fence.process_id, "completed", SUCCESS, fence=fence) for fence in fences))
+    assert isinstance(found[1], ScriptFailed)
+    assert "WRONGTYPE" in found[1].reason
+    assert [world.redis.hget(world.key(f"proc:p{n}"), "st") for n in range(3)] == ["completed", "running", "completed"]
+
+
+def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World) -> None:
+    world.redis.script_flush()
+    found, sent = together(world, world.registering("a"), world.registering("b"))
+    assert [receipt.created for receipt in found] == [True, True]
+    assert sent == {"process_register": 2, "round_trips": 2}
+
+
+def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None:
+    from wakeline.store.client import _grouped, _Queued  # pyright: ignore[reportPrivateUsage]
+
+    def queued(script: str, length: int) -> _Queued:
+        return _Queued(Call(script, {}, lambda reply: reply), "x" * length, None)  # type: ignore[arg-type]
+
+    small = [queued("a", 10) for _ in range(TOGETHER + 1)]
+    assert [len(group) for group in _grouped(small)] == [TOGETHER, 1]
+    large = [queued("a", TOGETHER_BYTES - 5), queued("a", 10), queued("b", 10), queued("a", 10)]
+    assert [[one.call.script for one in group] for group in _grouped(large)] == [["a"], ["a", "a"], ["b"]]
+
+
+def test_a_call_alone_raises_what_its_script_raised(world: World) -> None:
+    fence = world.running("p")
+    world.redis.set(world.key("events:p"), "no stream")
+    found, _ = together(world, processes.finish("p", "completed", SUCCESS, fence=fence))
+    assert isinstance(found[0], ScriptFailed)
+    assert isinstance(found[0].__cause__, rex.ResponseError) or "WRONGTYPE" in found[0].reason
