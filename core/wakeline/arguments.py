@@ -15,7 +15,7 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
-from wakeline.values import NON_FINITE, to_json, unusable
+from wakeline.values import NON_FINITE, NOT_PLAIN, plain, to_json, unusable
 
 Json = Any
 
@@ -35,8 +35,10 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
     """A value as JSON data that can be stored; raises `InvalidPayload` for what JSON cannot hold."""
-    if value is None and kind in _NOTHING:
-        return None  # what most bodies return that say nothing
+    if kind is Any or kind is type(value) or (value is None and kind is None):
+        copy = plain(value)
+        if copy is not NOT_PLAIN:
+            return copy
     try:
         data = adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none")
         # Records put a payload into objects of their own (event, record, message of a session), which have to be readable too: 16 levels are kept free.
@@ -47,9 +49,6 @@ def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise unusable(what, error) from error
     return data
-
-
-_NOTHING = (Any, None, type(None))
 
 
 def _finite(value: Any) -> bool:

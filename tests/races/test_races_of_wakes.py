@@ -74,7 +74,7 @@ def test_wake_race_03_many_wakes_at_once_have_one_turn(world: World) -> None:
 
 
 @fails_without(
-    "a doorbell of a process that is not queued is thrown away", "queue_take.lua", "if p.st ~= 'queued' or p.ep ~= job.wl_epoch then", "if false then"
+    "a doorbell of a process that is not queued is thrown away", "queue_take.lua", "if p.st ~= 'queued' or p.ep ~= epoch then", "if false then"
 )
 def test_wake_race_03_two_doorbells_of_one_turn_are_one_run(world: World) -> None:
     send(world, "first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.errors import InvalidDuration, InvalidPayload, PayloadTooLarge
 from wakeline.values import (
+    NOT_PLAIN,
     canonical_json,
     check_size,
     content_hash,
@@ -17,6 +19,7 @@ from wakeline.values import (
     framed,
     from_json,
     parse_duration,
+    plain,
     short_hash,
     to_json,
 )
@@ -152,3 +155,21 @@ def test_size_counts_bytes_not_characters() -> None:
     with pytest.raises(PayloadTooLarge) as caught:
         check_size("The note", "ééé", 5)
     assert caught.value.fields == {"what": "The note", "size": 6, "limit": 5}
+
+
+@given(json_values)
+def test_what_is_plain_is_copied_as_a_serialiser_and_a_parser_would(value: Any) -> None:
+    copy = plain(value)
+    if copy is not NOT_PLAIN:
+        assert to_json(copy) == to_json(from_json(to_json(value)))
+        assert copy is not value or not isinstance(value, (list, dict))
+
+
+@pytest.mark.parametrize("value", [{"a": (1, [True, None])}, "text", 2**62, -1.5, {}])
+def test_most_values_are_plain(value: Any) -> None:
+    assert plain(value) == json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize("value", ["\u00e9", 2**63, float("nan"), {1: 2}, {"\u00e9": 1}, {1, 2}, object(), [[[[[[[[[[]]]]]]]]]], type("Text", (str,), {})("x")])
+def test_what_is_doubtful_is_left_to_the_serialiser(value: Any) -> None:
+    assert plain(value) is NOT_PLAIN

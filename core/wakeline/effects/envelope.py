@@ -25,10 +25,14 @@ class Envelope:
     args: Any = None
 
     @cached_property
+    def canonical_args(self) -> str:
+        """The arguments as text; computed once, as the replay key and the journal row of one call both need it."""
+        return canonical_json(self.args, f"The arguments of {self.name}")
+
+    @cached_property
     def digest(self) -> str:
-        """Computed once: the replay key and the journal row of one call both need it."""
-        args = canonical_json(self.args, f"The arguments of {self.name}")
-        return content_hash(self.kind, self.name, args)[:32]
+        """What tells calls of one name apart."""
+        return content_hash(self.kind, self.name, self.canonical_args)[:32]
 
 
 def envelope_hash(envelope: Envelope) -> str:

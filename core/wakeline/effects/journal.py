@@ -39,8 +39,7 @@ class JournalRow:
         """The row of an effect that ended with an outcome (JSON data), or with an error."""
         status: Status = "ok" if error is None else "err"
         result = outcome if error is None else error.to_json()
-        text = values.to_json(envelope.args, f"The arguments of {envelope.name}")
-        args = envelope.args if len(text) <= KEPT_ARGS else None
+        args = envelope.args if len(envelope.canonical_args) <= KEPT_ARGS else None
         return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args)
 
     def deliver(self) -> Any:
