@@ -5,10 +5,13 @@ Invariant: a private server listens on loopback only, and its data goes with it.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -46,6 +49,16 @@ def find_server() -> ServerBinary | None:
     return None
 
 
+LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """In the child, before it becomes the server: a parent that is killed leaves no server behind (prctl(2))."""
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class PrivateServer:
     """A running server; a context manager."""
 
@@ -64,7 +77,10 @@ class PrivateServer:
         command = [self._binary.path, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name,
                    "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]  # fmt: skip
         # In a session of its own: Ctrl-C in a terminal reaches the whole group, and the workers still need it to hand back what they run.
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            preexec_fn=_end_with_parent if LIBC is not None else None,  # noqa: PLW1509 - one call of the C library, loaded before
+        )  # fmt: skip
         client = redis.Redis(port=self.port, socket_connect_timeout=1)
         for _ in range(200):
             try:

@@ -14,6 +14,8 @@ from wakeline.errors import InvalidDuration, SettingsInvalid
 from wakeline.values import format_duration, parse_duration
 
 URLS = ("WAKELINE_REDIS_URL", "REDIS_TLS_URL", "REDIS_URL", "REDISTOGO_URL", "REDISCLOUD_URL")
+RELEASES = ("WAKELINE_RELEASE", "HEROKU_RELEASE_VERSION", "HEROKU_SLUG_COMMIT")
+RELEASE_LENGTH = 40
 DURATIONS = {
     "lease_ms": 5_000,
     "beat_ms": 2_000,
@@ -38,6 +40,8 @@ class Settings:
     tls: str = "auto"
     rq_prefix: str = "rq"
     app: str | None = None
+    release: str | None = None
+    """Which release of the code this is: kept with what it runs. A dyno knows it by itself."""
     attachments: str | None = None
     """Where the bytes of attachments go: ``redis``, ``dir:/path``, ``s3://bucket/prefix``."""
     concurrency: int = 64
@@ -45,6 +49,8 @@ class Settings:
     """How many isolated tools run at once in one worker process."""
     isolated_memory_mb: int = 512
     """A child process that used more is replaced after its call."""
+    worker_memory_mb: int | None = None
+    """A worker process that uses more hands its work back and is replaced; None for as much as it likes."""
     allow_eviction: bool = False
     on_dyno: bool = False
     lease_ms: int = DURATIONS["lease_ms"]
@@ -71,10 +77,12 @@ class Settings:
             tls=tls,
             rq_prefix=env.get("RQ_KEY_PREFIX", "rq"),
             app=env.get("WAKELINE_APP"),
+            release=next((env[name][:RELEASE_LENGTH] for name in RELEASES if env.get(name)), None),
             attachments=env.get("WAKELINE_ATTACHMENTS"),
             concurrency=_number(env, "WAKELINE_CONCURRENCY", 64),
             isolated=_number(env, "WAKELINE_ISOLATED", max(2, os.cpu_count() or 1)),
             isolated_memory_mb=_number(env, "WAKELINE_ISOLATED_MEMORY", 512),
+            worker_memory_mb=_number(env, "WAKELINE_WORKER_MEMORY", 1) if env.get("WAKELINE_WORKER_MEMORY") else None,
             allow_eviction=_flag(env, "WAKELINE_ALLOW_EVICTION"),
             on_dyno="DYNO" in env,
             **values,

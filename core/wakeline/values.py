@@ -11,7 +11,7 @@ import json
 import math
 import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
@@ -119,7 +119,7 @@ def plain(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
 
     `NOT_PLAIN` for everything else (subclasses, models, text that is not ASCII, large numbers, deep nesting): they decide then.
     """
-    kind: object = type(value)
+    kind = cast("object", type(value))
     if value is None or kind is bool:
         return value
     if kind is str:

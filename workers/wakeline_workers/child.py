@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import os
 import select
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from wakeline.app import App
@@ -65,7 +67,16 @@ def run(orders: Orders) -> None:
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
     worker = WorkerLoop(app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report)
-    asyncio.run(_serve(worker))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(worker))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop where it is installed (`wakeline[uvloop]`), None for Python's own."""
+    try:
+        return importlib.import_module("uvloop").new_event_loop  # type: ignore[no-any-return]
+    except ImportError:
+        return None
 
 
 def _announced(app: App, owner: str, queues: tuple[str, ...]) -> bool:

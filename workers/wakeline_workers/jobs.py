@@ -40,8 +40,9 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
                 run.end(RunState.LOST)
 
         try:
-            await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms))
-            claim = await store.execute(fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms))
+            await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
+            claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=settings.release)
+            claim = await store.execute(claiming)
             if claim is None:
                 return "stale"
             with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):

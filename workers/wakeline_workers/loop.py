@@ -16,6 +16,7 @@ from typing import Any
 from wakeline.app import App
 from wakeline.names import new_owner_id
 from wakeline.phases import Probe
+from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
@@ -23,8 +24,10 @@ from wakeline.store.runs import Claim
 
 from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
 from wakeline_workers.isolation import isolation_of
+from wakeline_workers.watchdog import Watchdog
 
 log = logging.getLogger("wakeline.worker")
+SPARE_THREADS = 256
 DRAIN_SHARE = 0.8
 """Part of the shutdown time in which running work may end by itself; the rest is for handing back what did not."""
 
@@ -41,7 +44,8 @@ class WorkerLoop:
         self.reaped = False
         self.ran = 0
         self.store = app.new_async_store(patient=True)
-        self._threads = ThreadPoolExecutor(max_workers=self.concurrency, thread_name_prefix="wakeline-body")
+        # A body that was lost may stay in its thread for long; those who come after it find others.
+        self._threads = ThreadPoolExecutor(max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body")
         self.isolation = isolation_of(app)
         self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe)
         self._ticker = Ticker(self.store, app.settings, app.triggers, ticked=self._look_at_waits)
@@ -104,10 +108,14 @@ class WorkerLoop:
     async def serve(self) -> int:
         """Runs until stopped, reaped, or (burst) until nothing is left to take; returns how many claims it ran."""
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(self.concurrency, thread_name_prefix="wakeline-step"))
+        loop.set_default_executor(ThreadPoolExecutor(self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-step"))
+        contain_exits(loop)
         agents = self.app.registry.policies
         lease_ms, limits = self.app.settings.lease_ms, self.app.limits
-        await self.store.execute(fleet.register_owner(self.owner, self.queues, lease_ms=lease_ms, agents=agents, app=self.app.name, limits=limits))
+        introduction = fleet.register_owner(
+            self.owner, self.queues, lease_ms=lease_ms, agents=agents, app=self.app.name, limits=limits, release=self.app.settings.release
+        )
+        await self.store.execute(introduction)
         await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:
@@ -115,13 +123,14 @@ class WorkerLoop:
         for task in side:
             task.add_done_callback(self._side_ended)
         try:
-            while not self._stopping.is_set():
-                more = await self._take() if self.free else False
-                if self._burst and not more and not self._tasks:
-                    break
-                if not (more and self.free):
-                    await self._until_something()
-            await self._drain()
+            with Watchdog(self._runner.runs):
+                while not self._stopping.is_set():
+                    more = await self._take() if self.free else False
+                    if self._burst and not more and not self._tasks:
+                        break
+                    if not (more and self.free):
+                        await self._until_something()
+                await self._drain()
         finally:
             await end_tasks(side)
             await self.store.execute(fleet.reap(self.owner, "shutdown"))
@@ -135,7 +144,8 @@ class WorkerLoop:
         # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.
         request, n = self._request = self._request or (token_hex(8), self.free)
         lease_ms = self.app.settings.lease_ms
-        taken = await self.store.execute(fleet.take(self.owner, request, self.queues, n, lease_ms=lease_ms, agents=self._agents))
+        taking = fleet.take(self.owner, request, self.queues, n, lease_ms=lease_ms, agents=self._agents, release=self.app.settings.release)
+        taken = await self.store.execute(taking)
         self._request = None
         if taken.reaped:
             self.lose()

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from wakeline.app import App
@@ -32,6 +33,7 @@ YOUNG_S = 1.0
 """A worker process that dies younger than this could not start."""
 GIVE_UP = 5
 """So many in a row, and the supervisor ends with an error: starting again would change nothing."""
+WEIGH_S = 1.0
 GRACE_S = 2.0
 """Beyond the shutdown time, before a child that does not leave is killed."""
 
@@ -50,6 +52,8 @@ class _Child:
     beats: int = 0
     """Heartbeats for it that were answered."""
     started: float = field(default_factory=time.monotonic)
+    worn: bool = False
+    """Told to leave because it had grown too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,15 @@ class _Pulse(threading.Thread):
             say(f"worker {death.pid} died ({_why(death.code)}); {lost} processes handed on")
 
 
+def memory_mb(pid: int) -> int | None:
+    """How much memory a process has now, in MB; None where the system does not say (only Linux does)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def _why(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
@@ -135,6 +148,7 @@ class Supervisor:
         self._pulse = _Pulse(self._app, self._children)
         self._stopping = False
         self._failed_starts = 0
+        self._weigh_at = 0.0
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
@@ -148,6 +162,7 @@ class Supervisor:
         while self._children:
             self._hear(WATCH_S)
             self._bury()
+            self._replace_worn()
             if self._stopping:
                 deadline = deadline or time.monotonic() + self._app.settings.shutdown_ms / 1000 + GRACE_S
                 if time.monotonic() > deadline:
@@ -185,6 +200,19 @@ class Supervisor:
             *lines, child.buffer = (child.buffer + data).split(b"\n")
             if lines:
                 child.running = lines[-1].decode().split()
+
+    def _replace_worn(self) -> None:
+        """A worker process that leaks memory hands its work back, and another takes its place."""
+        most = self._app.settings.worker_memory_mb
+        if most is None or self._stopping or time.monotonic() < self._weigh_at:
+            return
+        self._weigh_at = time.monotonic() + WEIGH_S
+        for child in self._children:
+            used = memory_mb(child.process.pid)
+            if not child.worn and used is not None and used > most:
+                child.worn = True
+                say(f"worker {child.process.pid} uses {used} MB, more than WAKELINE_WORKER_MEMORY={most}; it hands its work back and is replaced")
+                child.process.terminate()
 
     def _bury(self) -> None:
         for child in [c for c in self._children if c.process.poll() is not None]:

@@ -6,10 +6,10 @@ Invariant: control flow and a cancel that was asked for pass through as they are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wakeline.errors import ControlFlow, WakelineError
 
@@ -63,6 +63,42 @@ async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             raise
         raise Escaped(error) from error
+
+
+class _Carried(Coroutine[Any, Any, Any]):
+    """A coroutine of a task that a body made: what would end the event loop leaves it as `Escaped`."""
+
+    def __init__(self, code: Coroutine[Any, Any, Any]) -> None:
+        self._code = code
+        self.__qualname__ = getattr(code, "__qualname__", type(code).__name__)
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._code.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise Escaped(error) from error
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._code.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as escaped:
+            raise Escaped(escaped) from escaped
+
+    def close(self) -> None:
+        self._code.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._code.__await__()
+
+
+def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
+    """Has tasks that bodies make on this loop carry a ``sys.exit`` to who awaits them: asyncio would end the loop, and with it the worker."""
+
+    def make(loop: asyncio.AbstractEventLoop, code: Any, **options: Any) -> asyncio.Task[Any]:
+        made: Any = _Carried(code) if current_run.get() is not None and asyncio.iscoroutine(code) else code
+        return asyncio.Task(made, loop=loop, **options)
+
+    loop.set_task_factory(make)
 
 
 def described(error: BaseException) -> tuple[str, str]:

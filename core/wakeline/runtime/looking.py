@@ -37,13 +37,16 @@ class Status:
     sequence: int
     waiting_for: tuple[str, ...]
     owner: str | None
+    release: str | None = None
+    """Of the code that ran it last (`Settings.release`)."""
 
 
 def status_of(row: processes.ProcessRow) -> Status:
     """A row of the store as the outside sees it."""
     waits = tuple(name[2:] for name in row.fields if name.startswith("n:"))
     identity = row.registration.identity
-    return Status(row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, row.fields.get("ow"))
+    by = (row.fields.get("ow"), row.fields.get("rel"))
+    return Status(row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, *by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Invariant: an owner that is not registered can neither take nor claim; whoever w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wakeline.errors import AgentConflict
@@ -26,13 +26,15 @@ def register_owner(
     agents: Mapping[str, str] | None = None,
     app: str | None = None,
     limits: Mapping[str, str] | None = None,
+    release: str | None = None,
 ) -> Call[int]:
     """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`) and what its ``limits`` are (`Limit.wire`,
-    empty for none); returns the server's time in ms.
+    empty for none), and of which ``release`` its code is; returns the server's time in ms.
 
     Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
     """
     args: dict[str, Any] = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "agents": dict(agents) if agents else None, "app": app}
+    args["release"] = release
     if limits:
         args["limits"] = dict(limits)
 
@@ -62,9 +64,11 @@ def take(
     lease_ms: int,
     idle: bool = True,
     agents: Mapping[str, AdmissionPolicy] | None = None,
+    release: str | None = None,
 ) -> Call[Taken]:
     """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings what it takes."""
     args: dict[str, Any] = {"owner": owner, "request": request, "n": n, "queues": list(queues), "lease_ms": lease_ms, "idle": idle or None}
+    args["release"] = release
     if agents:
         args["agents"] = {name: [policy.max_entries, policy.wire()] for name, policy in agents.items()}
 
@@ -76,9 +80,9 @@ def take(
     return Call("queue_take", args, decode)
 
 
-def claim(process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int) -> Call[Claim | None]:
+def claim(process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None) -> Call[Claim | None]:
     """Claim one process under a stock RQ worker; None when there is nothing to do."""
-    args: dict[str, Any] = {"pid": process_id, "epoch": str(epoch), "owner": owner, "claim_id": claim_id, "lease_ms": lease_ms}
+    args: dict[str, Any] = {"pid": process_id, "epoch": str(epoch), "owner": owner, "claim_id": claim_id, "lease_ms": lease_ms, "release": release}
     return Call("process_claim", args, lambda reply: claim_of(reply[1]) if reply[0] == "claimed" else None)
 
 
@@ -182,6 +186,8 @@ class FleetView:
     """Deliveries of triggers that are reserved and not settled: under way, or waiting for their code."""
     rewound_ms: int | None = None
     """When a worker last found that the store had gone back."""
+    releases: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Of which release the code of an owner is, where it said so."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -207,6 +213,7 @@ def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
             undeliverable=int(reply[8]),
             undelivered=int(reply[9]),
             rewound_ms=int(meta["rewound"]) if "rewound" in meta else None,
+            releases=flat(reply[10]),
         )
 
     return Call("fleet_read", {"queues": list(queues)}, decode)

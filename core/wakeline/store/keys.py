@@ -80,6 +80,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("owners", "zset", "owner to lease expiry", "fleet", "reap"),
     KeyFamily("beats", "hash", "owner to the number of its last heartbeat", "fleet", "reap"),
     KeyFamily("suspects", "hash", "owners seen expired once", "fleet", "heartbeat, reap"),
+    KeyFamily("releases", "hash", "owner to the release of its code", "fleet", "reap"),
     KeyFamily("apps", "hash", "owner to the name of its app and the agents it runs", "fleet", "reap"),
     KeyFamily("owned:<owner>", "set", "processes an owner runs", "owner", "release, reap"),
     KeyFamily("missed:<owner>", "hash", "processes it held and did not name at its last beat", "owner", "beat, reap, expires"),

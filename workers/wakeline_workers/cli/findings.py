@@ -5,7 +5,7 @@ Invariant: pure. What is not known is said to be not known, and never counts as 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -152,6 +152,10 @@ def _workers(seen: Seen) -> Iterator[Finding]:
         yield Finding("workers", "problem", f"{_count(work, 'process')} and no worker alive: nothing runs and no timer fires; start `wakeline worker`")
     else:
         yield Finding("workers", "note", "no worker alive, and no work; start `wakeline worker` before there is some")
+    releases = Counter(fleet.releases[owner] for owner in seen.alive if owner in fleet.releases)
+    if len(releases) > 1:
+        shares = ", ".join(f"{release} ({_count(n, 'worker')})" for release, n in sorted(releases.items()))
+        yield Finding("releases", "note", f"releases run side by side: {shares}; any that has a process's code runs it (`wakeline show` says which did)")
     yield Finding("threads", "note", "threads left behind by bodies that did not stop: not known here; workers log them")
 
 

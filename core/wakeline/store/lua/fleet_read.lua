@@ -3,7 +3,8 @@
 -- ARGV: queues (of the app; other queues of the namespace that RQ knows are added)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
 --         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '']* (the first 256 by due time), meta fields, now,
---         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled}
+--         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled,
+--         releases [owner, release]*}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
@@ -71,4 +72,4 @@ for _, pid in ipairs(call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1)) do
   end
 end
 return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
-  call('ZCARD', ns .. 'deliveries') }
+  call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases') }

@@ -1,7 +1,8 @@
 -- Purpose: take up to n doorbells and claim their processes: no intermediate list, no window in which a job belongs to nobody.
 -- Include: base doorbell process slots sessions lifecycle claims admitting
 -- ARGV: owner, request (random, the claim ids' stem), n, queues, lease_ms, idle (enter the idle sets when the queues are empty),
---       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step)
+--       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step),
+--       release? (of the code that will run them)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (no wl_process) goes to RQ's failed registry; it is not ours to run
 -- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).

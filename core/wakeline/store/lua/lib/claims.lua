@@ -69,7 +69,12 @@ end
 local function claim(pid, p, owner, claim_id, stock)
   local key = proc_key(pid)
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), not stock and '1' or nil
-  call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(stock and {} or { 'rw', '1' }))
+  local more = stock and {} or { 'rw', '1' }
+  if a.release then
+    more[#more + 1], more[#more + 2] = 'rel', a.release
+    p.rel = a.release
+  end
+  call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(more))
   if p.rg then
     call('HDEL', key, 'rg')
     p.rg = nil

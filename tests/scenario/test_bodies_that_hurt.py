@@ -1,0 +1,118 @@
+"""Bodies that block the loop, end the interpreter or overstay: their worker lives, and says what and where."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from secrets import token_hex
+from typing import Any
+
+import pytest
+from wakeline import App, AsyncCtx, Ctx
+from wakeline.errors import ProcessFailed
+from wakeline.settings import Settings
+from wakeline.store.connection import Backend
+
+from tests.scenario.conftest import served, until
+
+
+def test_a_body_that_blocks_the_loop_is_named_with_its_line(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    @app.engine
+    async def stares(ctx: AsyncCtx) -> str:
+        time.sleep(1.6)  # noqa: ASYNC251 - this is what it must not do
+        return "done"
+
+    with caplog.at_level(logging.WARNING, "wakeline.worker"):
+        handle = app.start(stares)
+        assert handle.result(timeout=20) == "done"
+        until(lambda: "has kept the event loop" in caplog.text)
+    told = [record.getMessage() for record in caplog.records if "has kept the event loop" in record.getMessage()]
+    assert len(told) == 1
+    assert told[0].startswith(f"stares ({handle.id}) has kept the event loop for 1.")
+    assert f"{os.path.basename(__file__)}:" in told[0] and "in stares" in told[0]
+
+
+def test_a_body_that_waits_as_it_should_is_not_named(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    @app.engine
+    async def waits(ctx: AsyncCtx) -> None:
+        await asyncio.sleep(1.4)
+
+    app.start(waits).result(timeout=20)
+    assert "event loop" not in caplog.text
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_task_of_a_body_that_exits_the_interpreter_ends_its_process_at_most(app: App, *, awaited: bool) -> None:
+    begun = threading.Event()
+
+    async def leave() -> None:
+        await asyncio.sleep(0)
+        begun.set()
+        sys.exit(3)
+
+    @app.engine
+    async def makes(ctx: AsyncCtx) -> str:
+        task = asyncio.create_task(leave())
+        if awaited:
+            await task
+        while not begun.is_set() or not task.done():
+            await asyncio.sleep(0.01)
+        return "went on"
+
+    @app.engine
+    async def beside(ctx: AsyncCtx) -> int:
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        return os.getpid()
+
+    other, handle = app.start(beside), app.start(makes)
+    if awaited:
+        with pytest.raises(ProcessFailed) as failed:
+            handle.result(timeout=10)
+        assert failed.value.failure_code == "SystemExit"
+    else:
+        assert handle.result(timeout=10) == "went on"
+    assert other.result(timeout=10) == os.getpid()
+    assert app.start(beside).result(timeout=10) == os.getpid()
+
+
+def test_a_task_of_a_body_is_cancelled_and_awaited_like_any_other(app: App) -> None:
+    @app.engine
+    async def cancels(ctx: AsyncCtx) -> list[str]:
+        async def sleeps() -> Any:
+            await asyncio.sleep(60)
+
+        begun, fresh = asyncio.create_task(sleeps()), asyncio.create_task(sleeps())
+        await asyncio.sleep(0)
+        begun.cancel()
+        fresh.cancel()
+        found = await asyncio.gather(begun, fresh, return_exceptions=True)
+        return [type(one).__name__ for one in found]
+
+    assert app.start(cancels).result(timeout=10) == ["CancelledError", "CancelledError"]
+
+
+def test_a_body_that_overstays_in_its_thread_keeps_no_slot(backend: Backend) -> None:
+    app, leave = App("t" + token_hex(4), backend=backend, settings=Settings(concurrency=1, grace_ms=100)), threading.Event()
+
+    @app.engine
+    def overstays(ctx: Ctx) -> None:
+        leave.wait(20)
+
+    @app.engine
+    def quick(ctx: Ctx) -> str:
+        return "here"
+
+    with served(app):
+        late = app.using(deadline="200ms").start(overstays)
+        with pytest.raises(ProcessFailed, match="deadline"):
+            late.result(timeout=10)
+        assert app.start(quick).result(timeout=5) == "here"
+        assert not leave.is_set()
+        leave.set()
+    app.close()
