@@ -5,7 +5,7 @@ Invariant: every blocking verb has its awaited twin of the same name on ``app.ai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.attachments.backend import BlobBackend, Blobs
@@ -130,6 +130,10 @@ class App(Declarations):
     def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start a process; one round trip. Raises `InvalidArguments`, `PayloadTooLarge`."""
         return Starter(self._client, NOTHING).start(body, *args, **kwargs)
+
+    def start_many(self, body: Engine[..., R] | Tool[..., R], rows: Iterable[Mapping[str, Any]], *, ids: Sequence[str] | None = None) -> list[Handle[R]]:
+        """Start a process for each row of named arguments, hundreds in one write; all are checked before the first is started."""
+        return Starter(self._client, NOTHING).start_many(body, rows, ids=ids)
 
     @overload
     def handle(self, process_id: str) -> Handle[Any]: ...

@@ -97,9 +97,9 @@ CONTEXT = {"attachments", "execution", "id", "cancelled", "stopping", "attempt",
 NEVER_AWAITED = {"using", "handle", "session", "trigger", "defer", "now", "uuid", "random", "patched"}
 TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.App, wakeline.AsyncApp, {
-        "start", "using", "handle", "session", "external", "trigger", "resolve", "processes", "pause", "resume", "why", "undeliverable", "close",
+        "start", "start_many", "using", "handle", "session", "external", "trigger", "resolve", "processes", "pause", "resume", "why", "undeliverable", "close",
     }),
-    (Starter, AsyncStarter, {"start"}),
+    (Starter, AsyncStarter, {"start", "start_many"}),
     (wakeline.Handle, wakeline.AsyncHandle, {"result", "status", "signal", "cancel", "retry", "retarget", "events"}),
     (wakeline.External, wakeline.AsyncExternal, {"result", "status", "signal", "cancel", "retry", "retarget", "events", "emit", "finish", "fail"}),
     (wakeline.Session, wakeline.AsyncSession, {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from redis import exceptions as rex
 from wakeline.errors import ScriptFailed
 from wakeline.store import processes
 from wakeline.store.calls import Call
-from wakeline.store.client import TOGETHER, TOGETHER_BYTES, AsyncStore
+from wakeline.store.client import AsyncStore
+from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, grouped
 
 from tests.lua.world import SUCCESS, World
 
@@ -76,15 +78,15 @@ def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World) -
 
 
 def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None:
-    from wakeline.store.client import _grouped, _Queued  # pyright: ignore[reportPrivateUsage]
+    @dataclass
+    class Queued:
+        script: str
+        args: str
 
-    def queued(script: str, length: int) -> _Queued:
-        return _Queued(Call(script, {}, lambda reply: reply), "x" * length, None)  # type: ignore[arg-type]
-
-    small = [queued("a", 10) for _ in range(TOGETHER + 1)]
-    assert [len(group) for group in _grouped(small)] == [TOGETHER, 1]
-    large = [queued("a", TOGETHER_BYTES - 5), queued("a", 10), queued("b", 10), queued("a", 10)]
-    assert [[one.call.script for one in group] for group in _grouped(large)] == [["a"], ["a", "a"], ["b"]]
+    small = [Queued("a", "x" * 10) for _ in range(AT_ONCE + 1)]
+    assert [len(group) for group in grouped(small)] == [AT_ONCE, 1]
+    large = [Queued("a", "x" * (BYTES_AT_ONCE - 5)), Queued("a", "x" * 10), Queued("b", "x" * 10), Queued("a", "x" * 10)]
+    assert [[one.script for one in group] for group in grouped(large)] == [["a"], ["a", "a"], ["b"]]
 
 
 def test_a_call_alone_raises_what_its_script_raised(world: World) -> None:

@@ -14,6 +14,7 @@ from wakeline.settings import Settings
 
 BLOCKING = {
     "app.start": lambda app: app.start(app.registry.tools["one"]),
+    "app.start_many": lambda app: app.start_many(app.registry.tools["one"], [{}]),
     "app.external": lambda app: app.external("ci"),
     "app.resolve": lambda app: app.resolve("token"),
     "app.processes": lambda app: app.processes(),
@@ -68,6 +69,7 @@ ON_A_LOOP = {
     "attachments.delete": "await app.aio.attachments.delete(…)",
     "attachments.list": "await app.aio.attachments.list(…)",
     "app.start": "await app.aio.start(…)",
+    "app.start_many": "await app.aio.start_many(…)",
     "app.external": "await app.aio.external(…)",
     "app.resolve": "await app.aio.resolve(…)",
     "app.processes": "await app.aio.processes(…)",
@@ -117,6 +119,7 @@ JOURNALED = {
     "attachments.delete": "ctx.attachments.delete(…)",
     "attachments.list": "ctx.attachments.list(…)",
     "app.start": "ctx.start(…)",
+    "app.start_many": "ctx.start(…) for each",
     "handle.signal": "ctx.signal(id, …)",
     "handle.cancel": "ctx.cancel(id)",
     "session.ask": "ctx.ask(session, …)",

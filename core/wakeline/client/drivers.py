@@ -21,6 +21,7 @@ from wakeline.store.client import AsyncStore, SyncStore
 T = TypeVar("T")
 IN_A_BODY = {
     "app.start": "{context}.start(…)",
+    "app.start_many": "{context}.start(…) for each",
     "handle.signal": "{context}.signal(id, …)",
     "handle.cancel": "{context}.cancel(id)",
     "session.ask": "{context}.ask(session, …)",

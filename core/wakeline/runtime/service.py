@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from wakeline import arguments
@@ -15,7 +16,7 @@ from wakeline.attachments.attachment import owner_of_process
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
-from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidId, UndeclaredEvent
+from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidArguments, InvalidId, UndeclaredEvent
 from wakeline.names import SIGNAL_PREFIX, check_key, check_queue, check_signal_name, signal_event_type, signal_replay_key, split_session_id
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
@@ -29,7 +30,7 @@ from wakeline.runtime.retrying import retry_of
 from wakeline.runtime.sessions import SessionVerbs, address_of
 from wakeline.runtime.starting import Starts, external_registration
 from wakeline.store import fleet, processes, runs
-from wakeline.store.calls import Call, Program
+from wakeline.store.calls import Call, Program, Together
 from wakeline.store.keys import queue_name
 from wakeline.store.processes import (
     ProcessView,
@@ -50,6 +51,7 @@ from wakeline.waits.resolutions import to_json as resolution_json
 
 MAX_REASON = 64 * 1024
 CACHED_TYPES = 10_000
+STARTED_TOGETHER = 256
 
 
 def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAddress | None, bool]:
@@ -94,6 +96,31 @@ class Service(Looking):
             receipt = held
         self._learn(registration, receipt)
         return str(registration.id)
+
+    def start_many(
+        self, body: Engine[..., Any] | Tool[..., Any], rows: Sequence[dict[str, Any]], options: Options, ids: Sequence[str] | None
+    ) -> Program[list[str]]:
+        """Start a process for each row of arguments, in few writes; all are checked before the first is started."""
+        if options.id is not None or options.unique is not None:
+            raise InvalidArguments(name="start_many", reason="an id and a unique key are of one process; give ids=, one for each row")
+        if ids is not None and len(ids) != len(rows):
+            raise InvalidArguments(name="start_many", reason=f"it has {len(rows)} rows and {len(ids)} ids; give one for each")
+        wake, ends = wake_of(options.wake, self.namespace)
+        captured = environment(options.environment) if options.environment is not None else self.environment
+        target = SessionScope(session_id=wake.session_id) if wake else None
+        each = [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows)
+        registrations = [
+            self._starts.of(body, given, own, env_ref=captured.ref, wake_target=target, wake_end=ends) for given, own in zip(rows, each, strict=True)
+        ]
+        for first in range(0, len(registrations), STARTED_TOGETHER):
+            part = registrations[first : first + STARTED_TOGETHER]
+            starting = [processes.register(one, wake=wake, delay_ms=options.ms("delay"), environment=captured) for one in part]
+            for call in starting:
+                yield from handed(call.args["spec"], owner_of_process(call.args["pid"]))
+            receipts = yield Together(starting)
+            for registration, receipt in zip(part, receipts, strict=True):
+                self._learn(registration, receipt)
+        return [registration.id for registration in registrations]
 
     def _start_unique(self, starting: Call[Registered], options: Options) -> Program[Registered | UniqueTaken]:
         """A start whose unique key may be taken: by the process it returns then. Raises `AlreadyRunning`."""

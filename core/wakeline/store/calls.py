@@ -5,7 +5,7 @@ Invariant: nothing here does I/O; a `Call` says which script, with what, and how
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, cast
 
@@ -53,7 +53,14 @@ class Outside(Generic[T]):
     function: Callable[[], T]
 
 
-Step = Call[Any] | Pause | Change | Outside[Any]
+@dataclass(frozen=True, slots=True)
+class Together(Generic[T]):
+    """Calls that leave in one write; their results come back in order."""
+
+    calls: Sequence[Call[T]]
+
+
+Step = Call[Any] | Pause | Change | Outside[Any] | Together[Any]
 Program = Generator[Step, Any, T]
 """A verb that may need several calls: yields steps, is sent their results, returns its own."""
 

@@ -23,9 +23,9 @@ from redis import exceptions as rex
 from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
 from wakeline.errors import KeyFormatTooNew, RedisUnavailable, WakelineError
-from wakeline.store import claims, keys, scripts
+from wakeline.store import claims, keys, scripts, together
 from wakeline.store.blobs import RedisBlobs
-from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply
+from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply, Together
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
 from wakeline.values import as_text, check_size
 
@@ -37,8 +37,6 @@ MAX_CALL = 256 * 1024 * 1024
 """Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
 """Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come back (race 29)."""
-TOGETHER, TOGETHER_BYTES = 16, 65_536
-"""How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
 LOOK_AGAIN_MS = 200
 """Longest pause of a `Change` that no blocking read shortens: the price of a hint that nobody sends to an event loop."""
 OUTSIDE_AT_ONCE = 8
@@ -158,26 +156,57 @@ class SyncStore:
         return found
 
     def _send(self, client: redis.Redis, call: Call[T]) -> T:
-        args = _encode(call)
-        if claims.is_large(args):
-            call = self.run(claims.checked_in(call, self.blobs))
-            args = _encode(call)
-        script = scripts.load(call.script)
-        argv = _argv(self.address, args)
+        one = self._prepared(call)
+        script, argv = scripts.load(call.script), _argv(self.address, one.args)
         send: Callable[..., Any] = cast("Any", client).execute_command
         with typed_errors(call.script):
             self.sent.add(call.script)
             try:
-                reply = send("EVALSHA", script.sha, 1, *argv)
+                reply = send(*together.command(script, argv, by_sha=True))
             except rex.NoScriptError:
-                reply = send("EVAL", script.text, 1, *argv)
-        if call.script in claims.BRINGS and claims.holds_claims(reply):
-            reply = self.run(claims.seen(self.blobs, call.script, reply))
-        return call.decode(reply)
+                reply = send(*together.command(script, argv, by_sha=False))
+        return cast("T", self._read(one.call, reply))
 
     def execute(self, call: Call[T]) -> T:
         """One call, one round trip; raises the call's typed errors and `StoreError`."""
         return self._send(self.client, call)
+
+    def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were sent."""
+        batch = [self._prepared(call) for call in calls]
+        groups = together.grouped(batch)
+        with typed_errors("pipeline"):
+            answers = self._pipeline(groups, by_sha=True)
+            unknown = together.unknown(answers)
+            if unknown:
+                for i, answer in zip(unknown, self._pipeline([groups[i] for i in unknown], by_sha=False), strict=True):
+                    answers[i] = answer
+            replies = together.replies(batch, groups, answers)
+        return [self._read(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
+
+    def _pipeline(self, groups: Sequence[Sequence[_Queued]], *, by_sha: bool) -> list[Any]:
+        pipeline = cast("Any", self.client).pipeline(transaction=False)
+        for group in groups:
+            script = together.script_of(group)
+            self.sent.add(script.name, len(group) if by_sha else 0)
+            first, *others = (one.args for one in group)
+            pipeline.execute_command(*together.command(script, _argv(self.address, first), others, by_sha=by_sha))
+        self.sent.add("round_trips")
+        return list(pipeline.execute(raise_on_error=False))
+
+    def _prepared(self, call: Call[T]) -> _Queued:
+        args = _encode(call)
+        if claims.is_large(args):
+            call = self.run(claims.checked_in(call, self.blobs))
+            args = _encode(call)
+        return _Queued(call, args)
+
+    def _read(self, call: Call[Any], reply: Any) -> Any:
+        if isinstance(reply, Exception):
+            raise translate(call.script, reply) from reply
+        if call.script in claims.BRINGS and claims.holds_claims(reply):
+            reply = self.run(claims.seen(self.blobs, call.script, reply))
+        return call.decode(reply)
 
     def run(self, program: Program[T]) -> T:
         """Drives a program to its end."""
@@ -196,6 +225,8 @@ class SyncStore:
                     self._await_change(step)
                 elif isinstance(step, Outside):
                     value = step.function()
+                elif isinstance(step, Together):
+                    value = self.execute_together(step.calls)
                 else:
                     value = self.execute(step)
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
@@ -222,24 +253,15 @@ class SyncStore:
 
 @dataclass(frozen=True, slots=True)
 class _Queued:
-    """A call that waits for the next write: its arguments as text, and who is told the reply."""
+    """A call that waits for the next write: its arguments as text, and who is told the reply, where somebody waits for it by itself."""
 
     call: Call[Any]
     args: str
-    reply: asyncio.Future[Any]
+    reply: asyncio.Future[Any] | None = None
 
-
-def _grouped(batch: Sequence[_Queued]) -> list[list[_Queued]]:
-    """Calls of one script together, a few at a time; those whose script nobody else calls are groups of one."""
-    groups: list[list[_Queued]] = []
-    latest: dict[str, list[_Queued]] = {}
-    for one in batch:
-        group = latest.get(one.call.script)
-        if group is None or len(group) == TOGETHER or sum(len(other.args) for other in (*group, one)) > TOGETHER_BYTES:
-            group = latest[one.call.script] = list[_Queued]()
-            groups.append(group)
-        group.append(one)
-    return groups
+    @property
+    def script(self) -> str:
+        return self.call.script
 
 
 class AsyncStore:
@@ -320,6 +342,14 @@ class AsyncStore:
             reply = await self.run(claims.seen(self.blobs, call.script, reply))
         return call.decode(reply)
 
+    async def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were sent."""
+        found = await asyncio.gather(*(self.execute(call) for call in calls), return_exceptions=True)
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        return cast("list[T]", found)
+
     async def _flush(self) -> None:
         # Whatever other bodies issue in this turn of the loop joins the same write.
         await asyncio.sleep(0)
@@ -351,14 +381,14 @@ class AsyncStore:
                 typed = translate("pipeline", error)
                 if not self._waits_for(typed):
                     for one in batch:
-                        if not one.reply.done():
+                        if one.reply is not None and not one.reply.done():
                             one.reply.set_exception(typed)
                     return
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LAST_WAIT_S)
         self._is_back()
         for one, reply in zip(batch, replies, strict=True):
-            if one.reply.done():
+            if one.reply is None or one.reply.done():
                 continue
             if isinstance(reply, Exception):
                 one.reply.set_exception(translate(one.call.script, reply))
@@ -367,28 +397,21 @@ class AsyncStore:
 
     async def _pipeline(self, batch: list[_Queued]) -> list[Any]:
         """A reply for each call, an exception where it was refused. Raises where the server did not answer."""
-        groups = _grouped(batch)
+        groups = together.grouped(batch)
         self.sent.add("round_trips")
         answers = await self._replies([self._command(group, by_sha=True) for group in groups])
-        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, rex.NoScriptError)]
+        unknown = together.unknown(answers)
         if unknown:
             self.sent.add("round_trips")
-            again = await self._replies([self._command(groups[i], by_sha=False) for i in unknown])
-            for i, answer in zip(unknown, again, strict=True):
+            for i, answer in zip(unknown, await self._replies([self._command(groups[i], by_sha=False) for i in unknown]), strict=True):
                 answers[i] = answer
-        replies: dict[int, Any] = {}
-        for group, answer in zip(groups, answers, strict=True):
-            if isinstance(answer, rex.ConnectionError | rex.TimeoutError | rex.BusyLoadingError):
-                raise answer
-            several = answer if len(group) > 1 and not isinstance(answer, Exception) else [answer] * len(group)
-            replies.update((id(one), reply) for one, reply in zip(group, several, strict=True))
-        return [replies[id(one)] for one in batch]
+        return together.replies(batch, groups, answers)
 
     def _command(self, group: Sequence[_Queued], *, by_sha: bool) -> tuple[Any, ...]:
-        script = scripts.load(group[0].call.script)
+        script = together.script_of(group)
         self.sent.add(script.name, len(group) if by_sha else 0)
         first, *others = (one.args for one in group)
-        return (*(("EVALSHA", script.sha) if by_sha else ("EVAL", script.text)), 1, *_argv(self.address, first), *others)
+        return together.command(script, _argv(self.address, first), others, by_sha=by_sha)
 
     async def _replies(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         client: Any = self.client
@@ -419,6 +442,8 @@ class AsyncStore:
                 elif isinstance(step, Pause | Change):
                     # Many waiters share the loop; a blocked read each would take a connection each, so they look again instead.
                     await asyncio.sleep((min(step.ms, LOOK_AGAIN_MS) if isinstance(step, Change) else step.ms) / 1000)
+                elif isinstance(step, Together):
+                    value = await self.execute_together(step.calls)
                 else:
                     value = await self.execute(step)
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
