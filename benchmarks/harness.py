@@ -91,4 +91,23 @@ async def many(n: int, one: Callable[[int], Awaitable[object]], *, at_once: int 
     await asyncio.gather(*(take() for _ in range(at_once)))
 
 
-__all__ = ["Call", "Figure", "count", "many", "until", "workers"]
+def rate_of(app: App, body: Any, n: int) -> float:
+    """Processes per second, from the first start to the last end."""
+    before, at = count(app, "completed"), time.monotonic()
+    asyncio.run(many(n, lambda _: app.aio.start(body)))
+    until(lambda: count(app, "completed") >= before + n)
+    return n / (time.monotonic() - at)
+
+
+def signalled(app: App, body: Any, n: int) -> float:
+    """Signals per second to parked processes of a body that ends with its signal ``go``, from the first signal to the last end."""
+    parked = count(app, "waiting")
+    ids = [handle.id for handle in app.start_many(body, [{}] * n)]
+    until(lambda: count(app, "waiting") >= parked + n)
+    before, at = count(app, "completed"), time.monotonic()
+    asyncio.run(many(n, lambda i: app.aio.handle(ids[i]).signal("go", time.time())))
+    until(lambda: count(app, "completed") >= before + n)
+    return n / (time.monotonic() - at)
+
+
+__all__ = ["Call", "Figure", "count", "many", "rate_of", "signalled", "until", "workers"]

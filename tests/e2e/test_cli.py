@@ -130,7 +130,7 @@ def test_resolve_answers_an_approval_once(shop: Shop) -> None:
 def test_ps_lists_processes_with_these_keys(busy: Shop) -> None:
     rows = {row["id"]: row for row in busy.json("ps")}
     row = rows["refund-7"]
-    assert sorted(row) == ["created_ms", "id", "kind", "label", "owner", "sequence", "status", "updated_ms", "waiting_for"]
+    assert sorted(row) == ["created_ms", "id", "kind", "label", "owner", "release", "sequence", "status", "updated_ms", "waiting_for"]
     assert (row["status"], row["kind"], row["label"], row["waiting_for"], row["owner"]) == ("waiting", "refund", None, ["decision"], None)
     assert (rows["charge-1"]["kind"], rows["charge-1"]["label"]) == ("tool", "charge")
 
@@ -160,7 +160,8 @@ def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
     found = busy.json("show", "refund-7")
     assert sorted(found) == [
         "cancel_requested", "created_ms", "deadline_ms", "failed_attempts", "generation", "id", "input", "kind", "label", "labels", "losses",
-        "outcome", "owner", "parent", "queue", "recorded_effects", "recovery", "sequence", "status", "updated_ms", "waiting_for", "waits", "wake_target",
+        "outcome", "owner", "parent", "queue", "recorded_effects", "recovery",
+        "release", "sequence", "status", "updated_ms", "waiting_for", "waits", "wake_target",
     ]  # fmt: skip
     assert found["waits"] == [{"kind": "signal", "name": "decision", "due_ms": None}]
     assert found["input"] == {"type": "engine", "kind": "refund", "payload": {"order": 7}}

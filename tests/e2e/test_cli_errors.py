@@ -151,7 +151,7 @@ def test_a_redis_that_cannot_be_used_says_why(shop: Shop, monkeypatch: pytest.Mo
         assert answer("redis://127.0.0.1:1/0", command)[0] == 69
     assert answer("http://127.0.0.1:6379", "ps") == (
         2,
-        "wakeline: Redis refused the connection or command: the URL must begin with redis://, rediss://, unix:// or sentinel://, not 'http'. "
+        "wakeline: Redis refused the connection or command: the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'. "
         "Check user, password, ACL and the URL.\n",
     )
     missing = "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again; `wakeline dev` brings a private one."

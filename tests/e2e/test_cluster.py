@@ -14,17 +14,18 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 from wakeline import App
-from wakeline.errors import RedisRefused
+from wakeline.errors import RedisRefused, RedisUnavailable
 from wakeline.settings import Settings
-from wakeline.store import fleet
+from wakeline.store import fleet, processes
 from wakeline.store.backends import backend_of
-from wakeline.store.client import Address, AsyncStore
+from wakeline.store.client import Address, AsyncStore, SyncStore
 from wakeline.store.cluster import ClusterBackend
 
 from tests.e2e.clusters import Cluster, cluster, spread
 from tests.e2e.sentinels import until
 from tests.e2e.test_races import ROOT, leave
 from tests.e2e.test_sentinel import patiently
+from tests.lua.world import SUCCESS, registration
 
 APP = """
 import os
@@ -112,21 +113,49 @@ def test_a_slot_that_moves_takes_its_clients_with_it(nodes: Cluster) -> None:
     slot, old = key_slot(name.encode()), nodes.owner(name)
     new = next(owner for owner in (nodes.owner(other) for other in spread()) if owner != old)
 
-    async def go() -> list[bool]:
-        store = AsyncStore(backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)), patient=True)
-        answers = [await store.execute(fleet.pause("q"))]
-        moving = asyncio.create_task(asyncio.to_thread(move, nodes, slot, old, new))
-        while not moving.done():
-            answers.append(await asyncio.wait_for(store.execute(fleet.pause("q")), 30))
-            await asyncio.sleep(0.001)
-        await moving
-        answers.append(await asyncio.wait_for(store.execute(fleet.pause("q", paused=False)), 30))
-        await store.close()
-        return answers
+    before = nodes.node(old).zcard(f"{{{name}}}:idx:completed")
 
-    first, *between, last = asyncio.run(go())
-    assert (first, any(between), last) == (True, False, True)
+    async def go() -> int:
+        store = AsyncStore(backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)), patient=True)
+        await store.execute(fleet.register_owner("o1", [name], lease_ms=60_000))
+        moving, lives = asyncio.create_task(asyncio.to_thread(move, nodes, slot, old, new)), 0
+        while not moving.done() or lives < 3:
+            await store.execute(processes.register(registration(f"p{lives}", name)))
+            (claim,) = (await store.execute(fleet.take("o1", f"r{lives}", [name], 1, lease_ms=60_000))).claims
+            await store.execute(processes.finish(claim.process_id, "completed", SUCCESS, fence=claim.fence))
+            lives += 1
+        await moving
+        await store.close()
+        return lives
+
+    lives = asyncio.run(go())
     assert nodes.owner(name) == new
+    # Whole or not at all: no script stopped in the middle because its next key had left.
+    there = nodes.node(new)
+    for n in range(lives):
+        assert [event["t"] for _, event in there.xrange(f"{{{name}}}:events:p{n}")] == ["process.started", "process.completed"]
+    assert there.zcard(f"{{{name}}}:idx:completed") == before + lives
+    assert there.zcard(f"{{{name}}}:idx:running") == there.llen(f"{prefix(name)}:queue:{name}") == 0
+
+
+def test_a_script_in_a_slot_that_is_on_its_way_is_refused_before_it_writes(nodes: Cluster) -> None:
+    name = spread()[0]
+    slot, old = key_slot(name.encode()), nodes.owner(name)
+    new = next(owner for owner in (nodes.owner(other) for other in spread()) if owner != old)
+    store = SyncStore(backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)))
+    store.execute(fleet.register_owner("o1", [name], lease_ms=60_000))
+    store.execute(processes.register(registration("moves", name)))
+    (claim,) = store.execute(fleet.take("o1", "r", [name], 1, lease_ms=60_000)).claims
+    ending = processes.finish("moves", "completed", SUCCESS, fence=claim.fence)
+    nodes.node(new).execute_command("CLUSTER SETSLOT", slot, "IMPORTING", nodes.node(old).execute_command("CLUSTER MYID"))
+    nodes.node(old).execute_command("CLUSTER SETSLOT", slot, "MIGRATING", nodes.node(new).execute_command("CLUSTER MYID"))
+    with pytest.raises(RedisUnavailable, match="owner may be another node now"):
+        store.execute(ending)
+    for port in (old, new):
+        nodes.node(port).execute_command("CLUSTER SETSLOT", slot, "STABLE")
+    assert store.execute(ending) == 2
+    assert [entry for entry, _ in nodes.node(old).xrange(f"{{{name}}}:events:moves")] == ["1-0", "2-0"]
+    store.close()
 
 
 def move(nodes: Cluster, slot: int, old: int, new: int) -> None:
@@ -134,7 +163,8 @@ def move(nodes: Cluster, slot: int, old: int, new: int) -> None:
     ids = {port: nodes.node(port).execute_command("CLUSTER MYID") for port in (old, new)}
     nodes.node(new).execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[old])
     nodes.node(old).execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[new])
-    while keys := nodes.node(old).execute_command("CLUSTER GETKEYSINSLOT", slot, 10):
+    time.sleep(0.2)
+    while keys := nodes.node(old).execute_command("CLUSTER GETKEYSINSLOT", slot, 2):
         nodes.node(old).execute_command("MIGRATE", "127.0.0.1", new, "", 0, 5000, "KEYS", *keys)
         time.sleep(0.1)
     for port in (new, old):
@@ -186,8 +216,6 @@ def test_tls_of_a_cluster_is_verified_unless_it_is_said_otherwise() -> None:
 
 
 def test_no_node_that_can_be_asked_is_redis_that_cannot_be_reached() -> None:
-    from wakeline.errors import RedisUnavailable
-
     app = App("shop", settings=Settings(url="cluster://127.0.0.1:1", rq_prefix=prefix("shop")))
     with pytest.raises(RedisUnavailable, match="no node of the cluster"):
         app.store.execute(fleet.pause("q"))

@@ -64,8 +64,8 @@ def configured(server: PrivateServer, name: str, value: str) -> Iterator[None]:
 
 REFUSED = "Redis refused the connection or command: "
 URLS = {
-    "http://localhost:6379": f"{REFUSED}the URL must begin with redis://, rediss://, unix:// or sentinel://, not 'http'.",
-    "localhost:6379": f"{REFUSED}the URL must begin with redis://, rediss://, unix:// or sentinel://, not 'localhost'.",
+    "http://localhost:6379": f"{REFUSED}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'.",
+    "localhost:6379": f"{REFUSED}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'localhost'.",
     "redis://localhost:port/0": f"{REFUSED}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
     "redis://:se/cret@localhost:6379": f"{REFUSED}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
     "redis://[::1": f"{REFUSED}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",

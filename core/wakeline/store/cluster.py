@@ -27,6 +27,8 @@ SCHEME = "cluster"
 PORT = 6379
 ELSEWHERE = (rex.AskError, rex.ClusterDownError, rex.TryAgainError, rex.ReadOnlyError)
 """What a node answers that does not own the slot, or not yet, or no longer; MOVED is a kind of ASK to redis-py, MASTERDOWN one of CLUSTERDOWN."""
+ON_ITS_WAY = "non local key"
+"""What a script is told in a slot that is moving key by key; ours are told so before they write (lib/base.lua)."""
 
 
 class Topology:
@@ -86,6 +88,10 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else value or ""
 
 
+def _is_elsewhere(error: rex.ResponseError) -> bool:
+    return isinstance(error, ELSEWHERE) or ON_ITS_WAY in str(error)
+
+
 class _ToOwner(blocking.Connection):
     def __init__(self, *, topology: Topology, **options: Any) -> None:
         cast("Any", super()).__init__(**options)
@@ -98,7 +104,9 @@ class _ToOwner(blocking.Connection):
     def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return cast("Any", super()).read_response(*args, **options)
-        except ELSEWHERE as error:
+        except rex.ResponseError as error:
+            if not _is_elsewhere(error):
+                raise
             cast("Any", self).disconnect()
             raise rex.ConnectionError(f"the slot's owner may be another node now: {error}") from error
 
@@ -119,7 +127,9 @@ class _ToOwnerAwaited(awaited.Connection):
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
             return await cast("Any", super()).read_response(*args, **options)
-        except ELSEWHERE as error:
+        except rex.ResponseError as error:
+            if not _is_elsewhere(error):
+                raise
             await cast("Any", self).disconnect()
             raise rex.ConnectionError(f"the slot's owner may be another node now: {error}") from error
 

@@ -6,6 +6,10 @@ local call = redis.call
 local ns, rq = ARGV[2], ARGV[3]
 local a = cjson.decode(ARGV[4])
 
+-- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key its old owner refuses what it no longer has, or never had,
+-- wherever in a script that happens: so each looks first for a key that nobody has, and is refused before it wrote anything.
+if string.sub(rq, 1, 1) == '{' then call('EXISTS', ns .. 'nowhere') end
+
 -- Lua prints 1700000000000 as 1.7e+12; keys and replies need every digit.
 local function int(n) return string.format('%d', n) end
 
