@@ -94,6 +94,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("idx:undeliverable", "zset", "entries that are undeliverable, failed or blocking, as <sid>#<n>, by time", "fleet", "redrive, retention"),
     KeyFamily("idx:sessions", "zset", "sessions by last activity", "fleet", "deletion of the session"),
     KeyFamily("secret", "string", "HMAC secret of await-event keys and tokens", "namespace", "never"),
+    KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
     KeyFamily("meta", "hash", "key format, RQ prefix, sweep cursor", "namespace", "never"),
 )
 
