@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 from benchmarks.harness import Figure, measured_server
-from benchmarks.peers.measure import PEERS, LeftOut, Measured, Peer, measure, percentiles
-
-
-def measured(url: str, peers: list[Peer], scale: float) -> Iterator[Measured]:
-    """One after the other; a line on standard error for each that is left out."""
-    for peer in peers:
-        try:
-            yield measure(peer, url, scale)
-        except LeftOut as why:
-            print(f"left out: {peer.name}: {why}", file=sys.stderr, flush=True)
+from benchmarks.peers.measure import PEERS, Measured, each, percentiles
 
 
 def main() -> int:
@@ -24,10 +14,10 @@ def main() -> int:
     peers = [peer for peer in PEERS if not names or peer.module in names]
     found: list[Measured] = []
     with measured_server() as server:
-        for one in measured(server.url, peers, 0.2 if "--quick" in sys.argv else 1.0):
+        for one in each(server.url, peers, 0.2 if "--quick" in sys.argv else 1.0):
             found.append(one)
-            p50, p99 = (Figure(f"{one.start.name}, {name}", "ms", [value]) for name, value in zip(("p50", "p99"), percentiles(one.start.values), strict=True))
-            for figure in (one.no_op, p50, p99, *([one.steps] if one.steps else [])):
+            p99 = Figure(f"{one.start.name}, p99", "ms", [percentiles(one.start.values)[1]])
+            for figure in (one.no_op, one.start, p99, *([one.steps] if one.steps else [])):
                 print(figure.row(), flush=True)
     print(f"\n{Measured.HEAD}")
     for one in found:

@@ -1,4 +1,4 @@
-"""arq: two processes of a hundred jobs at once, hiredis, results not kept.
+"""arq: two processes of a hundred jobs at once, uvloop and hiredis, results not kept.
 
 It looks for jobs on a timer, every half second by default, which is what its idle delay would be: ten milliseconds here. A job is removed after it ran.
 Sent by a hundred coroutines of one client, as there is no bulk call.
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import uvloop
 from arq import create_pool, run_worker
 from arq.connections import RedisSettings
 
@@ -42,7 +43,7 @@ class Settings:
 
 def client() -> dict[str, Callable[[int], object]]:
     """How jobs are sent."""
-    loop = asyncio.Runner()
+    loop = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     pool = loop.run(create_pool(REDIS))
     return {
         "many": lambda n: loop.run(work.gathered(n, lambda: pool.enqueue_job("nothing"))),
@@ -52,6 +53,7 @@ def client() -> dict[str, Callable[[int], object]]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "worker":
+        uvloop.install()
         run_worker(Settings)  # type: ignore[arg-type]
     else:
         work.main([["-m", f"{__package__}.arq", "worker"]] * work.PROCESSES, client)

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -46,11 +46,11 @@ class Peer:
 PEERS = (
     Peer("RQ", "rq", ["rq>=3.0", "redis[hiredis]"], "plain queue", "failed; rerun if Retry", 250),
     Peer("RQ SimpleWorker", "rq_simple", ["rq>=3.0", "redis[hiredis]"], "plain queue", "failed; rerun if Retry", 1500, environment="rq"),
-    Peer("Celery", "celery", ["celery[redis]>=5.5", "redis[hiredis]"], "plain queue", "lost if it was running", 6000),
-    Peer("Dramatiq", "dramatiq", ["dramatiq[redis]>=2.0", "redis[hiredis]"], "plain queue", "rerun after missed heartbeats", 12000),
-    Peer("taskiq stream", "taskiq", ["taskiq[uv]>=0.12", "taskiq-redis>=1.2", "redis[hiredis]"], "plain queue", "rerun after ten minutes", 12000),
-    Peer("arq", "arq", ["arq>=0.27"], "plain queue", "rerun after five minutes", 2000),
-    Peer("streaQ", "streaq", ["streaq>=6.0"], "plain queue", "rerun after one minute", 6000),
+    Peer("Celery", "celery", ["celery[redis]>=5.5", "redis[hiredis]"], "plain queue", "lost if it was running", 3000),
+    Peer("Dramatiq", "dramatiq", ["dramatiq[redis]>=2.0", "redis[hiredis]"], "plain queue", "rerun after missed heartbeats", 8000),
+    Peer("taskiq stream", "taskiq", ["taskiq[uv]>=0.12", "taskiq-redis>=1.2", "redis[hiredis]"], "plain queue", "rerun after ten minutes", 8000),
+    Peer("arq", "arq", ["arq>=0.27", "uvloop"], "plain queue", "rerun after five minutes", 1500),
+    Peer("streaQ", "streaq", ["streaq>=7.0", "uvloop"], "plain queue", "rerun after one minute", 3000),
     Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100),
 )
 
@@ -85,7 +85,7 @@ class Measured:
 
 def percentiles(values: Sequence[float]) -> tuple[float, float]:
     """p50 and p99."""
-    return statistics.median(values), statistics.quantiles(values, n=100)[-1]
+    return statistics.median(values), statistics.quantiles(values, n=100, method="inclusive")[-1]
 
 
 def python_of(peer: Peer) -> tuple[Path, str]:
@@ -96,7 +96,7 @@ def python_of(peer: Peer) -> tuple[Path, str]:
         print(f"installing {' '.join(peer.requires)} …", file=sys.stderr, flush=True)
         for command in (
             [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *peer.requires],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", *peer.requires],
         ):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -113,18 +113,16 @@ def _last_line(text: str) -> str:
 
 
 @contextmanager
-def _running(command: Sequence[str], env: dict[str, str], log: IO[bytes], **streams: Any) -> Generator[subprocess.Popen[bytes]]:
+def _running(command: Sequence[str], env: dict[str, str], log: IO[bytes]) -> Generator[subprocess.Popen[bytes]]:
     """A process in a group of its own; it and whatever it started are gone after the block."""
-    child = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True, **streams)
-    try:
-        yield child
-    finally:
-        for number, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-            try:
-                os.killpg(child.pid, number)
-                child.wait(seconds)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
+    with subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True) as child:
+        try:
+            yield child
+        finally:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(child.pid, number)
+                    child.wait(5)
 
 
 def measure(peer: Peer, url: str, scale: float = 1.0) -> Measured:
@@ -138,12 +136,21 @@ def measure(peer: Peer, url: str, scale: float = 1.0) -> Measured:
         env |= {"PYTHONPATH": str(ROOT), "PEER_REDIS_URL": url, "PEER_FOLDER": name}
         start = [str(python), "-m", f"{__package__}.{peer.module}"]
         try:
-            with _running([*start, "client"], env, log, stdin=subprocess.PIPE) as client, _running([*start, "workers"], env, log) as workers:
+            with _running([*start, "client"], env, log) as client, _running([*start, "workers"], env, log) as workers:
                 return _figures(peer, f"{peer.name} {version}", Orders(client, workers, folder), scale)
         except (TimeoutError, BrokenPipeError) as error:
             raise LeftOut(f"{error}: {_last_line((folder / 'log').read_text(errors='replace'))}") from error
         finally:
             cast("Any", redis.Redis.from_url(url)).flushall()
+
+
+def each(url: str, peers: Iterable[Peer], scale: float) -> Iterator[Measured]:
+    """One after the other; a line on standard error for each that is left out."""
+    for peer in peers:
+        try:
+            yield measure(peer, url, scale)
+        except LeftOut as why:
+            print(f"left out: {peer.name}: {why}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""streaQ (Redis streams): two processes of a hundred tasks at once, quiet, results not kept, asyncio.
+"""streaQ (Redis streams): two processes of a hundred tasks at once, quiet, results not kept, asyncio with uvloop.
 
 A task is acknowledged after it ran. Sent in pipelines (``enqueue_many``).
 """
@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 
+import uvloop
 from streaq import Worker
 
 from benchmarks.peers import work
 
-worker = Worker(redis_url=work.URL, concurrency=100)
+worker = Worker(redis_url=work.URL, concurrency=100, anyio_kwargs={"use_uvloop": True})
 BATCH = 500
 
 
@@ -32,7 +33,7 @@ async def began(sent: float) -> None:
 
 def client() -> dict[str, Callable[[int], object]]:
     """How tasks are sent."""
-    loop = asyncio.Runner()
+    loop = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     loop.run(worker.__aenter__())
 
     async def many(n: int) -> None:

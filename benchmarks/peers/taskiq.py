@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import uvloop
 from taskiq_redis import RedisStreamBroker
 
 from benchmarks.peers import work
@@ -31,7 +32,7 @@ async def began(sent: float) -> None:
 
 def client() -> dict[str, Callable[[int], object]]:
     """How tasks are sent."""
-    loop = asyncio.Runner()
+    loop = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     loop.run(broker.startup())
     return {"many": lambda n: loop.run(work.gathered(n, nothing.kiq)), "one": lambda _: loop.run(began.kiq(time.time()))}
 

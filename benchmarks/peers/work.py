@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
@@ -37,13 +38,20 @@ def _file(name: str) -> int:
 def main(workers: Sequence[Sequence[str]], client: Callable[[], Mapping[str, Callable[[int], object]]]) -> None:
     """``… workers`` runs the worker commands (arguments of this python); ``… client`` follows orders, a line each: which one, and how many."""
     if sys.argv[1] == "workers":
-        children = [subprocess.Popen([sys.executable, *command]) for command in workers]
-        signal.signal(signal.SIGTERM, lambda *_: [child.terminate() for child in children])
+        children = [subprocess.Popen([sys.executable, *command], stdin=subprocess.DEVNULL) for command in workers]
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the whole group is told: this one stays until they have left
+        threading.Thread(target=_leave_with_the_measurement, daemon=True).start()
         sys.exit(max(abs(child.wait()) for child in children))
     orders = client()
     for line in sys.stdin:
         name, number = line.split()
         orders[name](int(number))
+
+
+def _leave_with_the_measurement() -> None:
+    """Input ends when whoever measures is gone, killed or not: so do this process and its group."""
+    sys.stdin.read()
+    os.killpg(0, signal.SIGKILL)
 
 
 async def gathered(n: int, one: Callable[[], Awaitable[object]], *, at_once: int = 100) -> None:
