@@ -1,10 +1,14 @@
-"""Prints the table of figures: ``python3 dev.py bench [--quick]``. Asserts that the work really ran; a time is never a verdict."""
+"""Prints the table of figures: ``python3 dev.py bench [--quick] [--no-peers]``. Asserts that the work really ran; a time is never a verdict.
+
+A second table has other systems of this field, measured in the same run: see `benchmarks.peers`. Their packages are downloaded once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
+from importlib.metadata import version
 from typing import Any
 
 from benchmarks.harness import Figure, count, many, measured_server, until, workers
@@ -15,10 +19,27 @@ ROUNDS = 3
 def main() -> int:
     """Runs every figure; 1 when no server is found."""
     scale = 0.2 if "--quick" in sys.argv else 1.0
-    with measured_server() as server, workers(server, "benchmarks.app:app", 2):
-        for figure in (*throughput(int(6000 * scale)), *latency(int(200 * scale))):
-            print(figure.row(), flush=True)
+    with measured_server() as server:
+        figures: list[Figure] = []
+        with workers(server, "benchmarks.app:app", 2):
+            for measured, number in ((throughput, 6000), (latency, 200)):
+                for figure in measured(int(number * scale)):
+                    print(figure.row(), flush=True)
+                    figures.append(figure)
+        if "--no-peers" not in sys.argv:
+            peers(server.url, figures, scale)
     return 0
+
+
+def peers(url: str, figures: list[Figure], scale: float) -> None:
+    """Other systems on the same server, below what was measured of this one."""
+    from benchmarks.peers.measure import PEERS, Measured, each
+
+    no_op, steps, _, start, _ = figures
+    print(f"\n{Measured.HEAD}")
+    print(Measured(f"Wakeline {version('wakeline')}", "durable", "resumed from its last step", no_op, start, steps).row(), flush=True)
+    for one in each(url, PEERS, scale):
+        print(one.row(), flush=True)
 
 
 def throughput(n: int) -> list[Figure]:

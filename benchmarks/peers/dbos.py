@@ -1,0 +1,98 @@
+"""DBOS on SQLite: durable workflows, two executors on one queue.
+
+The database is in WAL mode with ``synchronous=NORMAL``, which is as safe as an AOF that is flushed every second: nothing is lost when processes die, the
+last moment may be when the machine does. (Its own default flushes at every commit; for production it recommends Postgres, which is no part of this run.)
+Rates: enqueued a hundred to a transaction, the queue looked at every ten milliseconds (a second by default). Idle delay: started in the sending process,
+which is its usual and its fastest way; through the queue it would be the queue's timer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy
+from dbos import DBOS, DBOSClient
+
+from benchmarks.peers import work
+
+QUEUE = "peer"
+BATCH = 100
+
+
+@DBOS.workflow(name="nothing")
+def nothing() -> None:
+    """The no-op."""
+    work.nothing()
+
+
+@DBOS.workflow(name="began")
+def began(sent: float) -> None:
+    """The one whose delay is measured."""
+    work.began(sent)
+
+
+@DBOS.step()
+def one_step(n: int) -> int:
+    """A step that returns its number."""
+    return n
+
+
+@DBOS.workflow(name="ten_steps")
+def ten_steps() -> int:
+    """Ten recorded steps, one after the other."""
+    total = sum(one_step(n) for n in range(10))
+    work.nothing()
+    return total
+
+
+def engine() -> sqlalchemy.Engine:
+    """The system database, with what DBOS sets on its own connections and the write-ahead log."""
+    made = sqlalchemy.create_engine(f"sqlite:///{work.FOLDER}/dbos.sqlite")
+
+    @sqlalchemy.event.listens_for(made, "connect")
+    def settings(connection: Any, _: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return made
+
+
+def launch(name: str, queues: list[str]) -> None:
+    """An executor that serves queues."""
+    DBOS(config={"name": "peer", "system_database_engine": engine(), "executor_id": name, "application_version": "1", "log_level": "ERROR"})
+    DBOS.listen_queues(queues)
+    DBOS.launch()
+    DBOS.register_queue(QUEUE, polling_interval_sec=0.01)
+
+
+def client() -> dict[str, Callable[[int], object]]:
+    """How workflows are sent."""
+    launch("client", [])
+    own = engine()
+    sender = DBOSClient(system_database_engine=own)
+
+    def many(name: str, n: int) -> None:
+        for at in range(0, n, BATCH):
+            with own.begin() as transaction:
+                for _ in range(min(BATCH, n - at)):
+                    sender.enqueue_in_transaction(transaction, {"queue_name": QUEUE, "workflow_name": name, "app_version": "1"})
+
+    return {
+        "many": lambda n: many("nothing", n),
+        "one": lambda _: DBOS.start_workflow(began, time.time()),
+        "steps": lambda n: many("ten_steps", n),
+    }
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "worker":
+        launch(f"worker-{os.getpid()}", [QUEUE])
+        threading.Event().wait()
+    else:
+        work.main([["-m", f"{__package__}.dbos", "worker"]] * work.PROCESSES, client)

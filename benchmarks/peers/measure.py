@@ -1,0 +1,210 @@
+"""One system after the other: installed in an environment of its own, its two workers started, measured, and ended.
+
+Invariant: a system that cannot be installed or does not do its work is left out with a line that says why; nothing it started is left running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import redis
+
+from benchmarks.harness import Figure, until
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = ROOT / ".peers"
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A system, how it is installed, and how many tasks a round of a few seconds has."""
+
+    name: str
+    module: str
+    requires: Sequence[str]
+    kind: str
+    survives: str
+    tasks: int
+    steps: int = 0
+    environment: str = ""
+
+
+PEERS = (
+    Peer("RQ", "rq", ["rq>=3.0", "redis[hiredis]"], "plain queue", "failed; rerun if Retry", 250),
+    Peer("RQ SimpleWorker", "rq_simple", ["rq>=3.0", "redis[hiredis]"], "plain queue", "failed; rerun if Retry", 1500, environment="rq"),
+    Peer("Celery", "celery", ["celery[redis]>=5.5", "redis[hiredis]"], "plain queue", "lost if it was running", 3000),
+    Peer("Dramatiq", "dramatiq", ["dramatiq[redis]>=2.0", "redis[hiredis]"], "plain queue", "rerun after missed heartbeats", 8000),
+    Peer("taskiq stream", "taskiq", ["taskiq[uv]>=0.12", "taskiq-redis>=1.2", "redis[hiredis]"], "plain queue", "rerun after ten minutes", 8000),
+    Peer("arq", "arq", ["arq>=0.27", "uvloop"], "plain queue", "rerun after five minutes", 1500),
+    Peer("streaQ", "streaq", ["streaq>=7.0", "uvloop"], "plain queue", "rerun after one minute", 3000),
+    Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100),
+)
+
+
+class LeftOut(Exception):
+    """Why a system is not in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one system did in this run."""
+
+    name: str
+    kind: str
+    survives: str
+    no_op: Figure
+    start: Figure
+    steps: Figure | None
+
+    HEAD = (
+        "| peers, same run | what it is | a task whose worker is killed | no-op, 1/s | start to body, idle, p50 / p99, ms | ten steps, 1/s |\n"
+        "|---|---|---|---|---|---|"
+    )
+
+    def row(self) -> str:
+        """One line, a system."""
+        steps = f"{statistics.median(self.steps.values):,.0f}" if self.steps else "–"
+        p50, p99 = percentiles(self.start.values)
+        no_op = f"{statistics.median(self.no_op.values):,.0f}"
+        return f"| {self.name} | {self.kind} | {self.survives} | {no_op} | {p50:.2f} / {p99:.2f} | {steps} |"
+
+
+def percentiles(values: Sequence[float]) -> tuple[float, float]:
+    """p50 and p99."""
+    return statistics.median(values), statistics.quantiles(values, n=100, method="inclusive")[-1]
+
+
+def python_of(peer: Peer) -> tuple[Path, str]:
+    """The interpreter of its environment and its version; installs it where it is not yet. Raises `LeftOut`."""
+    folder = ENVIRONMENTS / (peer.environment or peer.module)
+    python, mark, asked = folder / "bin" / "python", folder / "installed.json", json.dumps(list(peer.requires))
+    if not mark.exists() or mark.read_text() != asked:
+        print(f"installing {' '.join(peer.requires)} …", file=sys.stderr, flush=True)
+        for command in (
+            [sys.executable, "-m", "venv", "--clear", str(folder)],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", *peer.requires],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise LeftOut(f"not installed: {_last_line(done.stderr)}")
+        mark.write_text(asked)
+    package = peer.requires[0].partition(">")[0].partition("[")[0]
+    ask = f"from importlib.metadata import version; print(version({package!r}))"
+    return python, subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "it said nothing"
+
+
+@contextmanager
+def _running(command: Sequence[str], env: dict[str, str], log: IO[bytes]) -> Generator[subprocess.Popen[bytes]]:
+    """A process in a group of its own; it and whatever it started are gone after the block."""
+    with subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True) as child:
+        try:
+            yield child
+        finally:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(child.pid, number)
+                    child.wait(5)
+
+
+def measure(peer: Peer, url: str, scale: float = 1.0) -> Measured:
+    """All figures of one system; the server is empty afterwards. Raises `LeftOut`."""
+    python, version = python_of(peer)
+    with tempfile.TemporaryDirectory(prefix="peer-") as name, (Path(name) / "log").open("wb") as log:
+        folder = Path(name)
+        for file in ("done", "began"):
+            (folder / file).touch()
+        env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        env |= {"PYTHONPATH": str(ROOT), "PEER_REDIS_URL": url, "PEER_FOLDER": name}
+        start = [str(python), "-m", f"{__package__}.{peer.module}"]
+        try:
+            with _running([*start, "client"], env, log) as client, _running([*start, "workers"], env, log) as workers:
+                return _figures(peer, f"{peer.name} {version}", Orders(client, workers, folder), scale)
+        except (TimeoutError, BrokenPipeError) as error:
+            raise LeftOut(f"{error}: {_last_line((folder / 'log').read_text(errors='replace'))}") from error
+        finally:
+            cast("Any", redis.Redis.from_url(url)).flushall()
+
+
+def each(url: str, peers: Iterable[Peer], scale: float) -> Iterator[Measured]:
+    """One after the other; a line on standard error for each that is left out."""
+    for peer in peers:
+        try:
+            yield measure(peer, url, scale)
+        except LeftOut as why:
+            print(f"left out: {peer.name}: {why}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the client is told to send, and what its workers are seen to have done."""
+
+    client: subprocess.Popen[bytes]
+    workers: subprocess.Popen[bytes]
+    folder: Path
+
+    def send(self, name: str, n: int, seen: Callable[[], int]) -> float:
+        """Seconds until all n were done."""
+        assert self.client.stdin is not None
+        before, at = seen(), time.monotonic()
+        self.client.stdin.write(f"{name} {n}\n".encode())
+        self.client.stdin.flush()
+        until(lambda: seen() >= before + n or not self._alive(), 60)
+        took = time.monotonic() - at
+        if not self._alive():
+            raise TimeoutError("its process ended")
+        if seen() != before + n:
+            raise TimeoutError(f"{seen() - before} were done, {n} were sent")
+        return took
+
+    def done(self) -> int:
+        """How many no-op tasks ran."""
+        return (self.folder / "done").stat().st_size
+
+    def delays(self) -> list[float]:
+        """Every measured delay, in seconds."""
+        return [float(line) for line in (self.folder / "began").read_text().split()]
+
+    def _alive(self) -> bool:
+        return self.client.poll() is None and self.workers.poll() is None
+
+
+def _figures(peer: Peer, name: str, orders: Orders, scale: float) -> Measured:
+    """Warm-up, rounds, and delays with nothing else to do."""
+    n, steps = max(20, int(peer.tasks * scale)), max(10, int(peer.steps * scale))
+    orders.send("many", 10, orders.done)
+    time.sleep(2)  # the second worker process has started as well
+    orders.send("many", n, orders.done)
+    rates = [n / orders.send("many", n, orders.done) for _ in range(ROUNDS)]
+    tens = [steps / orders.send("steps", steps, orders.done) for _ in range(ROUNDS)] if peer.steps else []
+    pauses = random.Random(1)
+    time.sleep(1)
+    for _ in range(int(200 * scale)):
+        orders.send("one", 1, lambda: len(orders.delays()))
+        time.sleep(pauses.uniform(0.02, 0.03))  # its worker is idle again; no multiple of any timer
+    return Measured(
+        name,
+        peer.kind,
+        peer.survives,
+        Figure(f"{name}: no-op tasks, started and ended", "1/s", rates),
+        Figure(f"{name}: start to the body's first line, idle", "ms", [delay * 1000 for delay in orders.delays()]),
+        Figure(f"{name}: ten-step workflows, started and ended", "1/s", tens) if tens else None,
+    )
