@@ -5,13 +5,13 @@ A second table has other systems of this field, measured in the same run: see `b
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
-from benchmarks.harness import Figure, count, many, measured_server, until, workers
+from benchmarks.harness import Figure, measured_server, rate_of, signalled, until, workers
 
 ROUNDS = 3
 
@@ -21,6 +21,8 @@ def main() -> int:
     scale = 0.2 if "--quick" in sys.argv else 1.0
     with measured_server() as server:
         figures: list[Figure] = []
+        for figure in starting(int(6000 * scale)):
+            print(figure.row(), flush=True)
         with workers(server, "benchmarks.app:app", 2):
             for measured, number in ((throughput, 6000), (latency, 200)):
                 for figure in measured(int(number * scale)):
@@ -46,34 +48,32 @@ def throughput(n: int) -> list[Figure]:
     """Rates with everything busy."""
     from benchmarks.app import app, nothing, ten_steps, waits
 
-    async def start(body: Any, number: int) -> None:
-        await many(number, lambda _: app.aio.start(body))
+    app.start(nothing).result(timeout=30)
+    return [
+        Figure("no-op processes, started and ended", "1/s", [rate_of(app, nothing, n) for _ in range(ROUNDS)]),
+        Figure("ten-step engines, started and ended", "1/s", [rate_of(app, ten_steps, n // 6) for _ in range(ROUNDS)]),
+        Figure("signals to parked processes, all of them ended", "1/s", [signalled(app, waits, n // 3) for _ in range(ROUNDS)]),
+    ]
 
-    async def signal(ids: list[str]) -> None:
-        await many(len(ids), lambda i: app.aio.handle(ids[i]).signal("go", time.time()))
 
-    def ended(body: Any, number: int) -> float:
-        before, at = count(app, "completed"), time.monotonic()
-        asyncio.run(start(body, number))
-        until(lambda: count(app, "completed") >= before + number)
+def starting(n: int) -> list[Figure]:
+    """Rates of one client that starts while nobody takes: workers would share the cores with it."""
+    from benchmarks.app import app, nothing
+
+    def one_by_one() -> None:
+        for _ in range(n // 3):
+            app.start(nothing)
+
+    def rate(number: int, start: Callable[[], object]) -> float:
+        at = time.monotonic()
+        start()
         return number / (time.monotonic() - at)
 
-    app.start(nothing).result(timeout=30)
-    ends = [ended(nothing, n) for _ in range(ROUNDS)]
-    steps = [ended(ten_steps, n // 6) for _ in range(ROUNDS)]
-    signals: list[float] = []
-    for _ in range(ROUNDS):
-        handles = [app.start(waits).id for _ in range(n // 3)]
-        until(lambda: count(app, "waiting") >= n // 3)
-        before, at = count(app, "completed"), time.monotonic()
-        asyncio.run(signal(handles))
-        until(lambda before=before: count(app, "completed") >= before + n // 3)
-        signals.append(n / 3 / (time.monotonic() - at))
-    return [
-        Figure("no-op processes, started and ended", "1/s", ends),
-        Figure("ten-step engines, started and ended", "1/s", steps),
-        Figure("signals to parked processes, all of them ended", "1/s", signals),
-    ]
+    single = [rate(n // 3, one_by_one) for _ in range(ROUNDS)]
+    many = [rate(n, lambda: app.start_many(nothing, [{}] * n)) for _ in range(ROUNDS)]
+    cast("Any", app.store.client).flushdb()
+    app.close()  # what it knew of the namespace is gone with it
+    return [Figure("starts, one by one", "1/s", single), Figure("starts, in bulk", "1/s", many)]
 
 
 def latency(n: int) -> list[Figure]:
