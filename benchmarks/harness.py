@@ -28,10 +28,12 @@ class Figure:
     values: Sequence[float]
 
     def row(self) -> str:
-        """Name, median and spread."""
-        digits = 0 if statistics.median(self.values) >= 100 else 2
-        low, high = min(self.values), max(self.values)
-        return f"| {self.name} | {statistics.median(self.values):,.{digits}f} | {low:,.{digits}f} to {high:,.{digits}f} | {self.unit} |"
+        """Name, median and spread: from least to most, of many values p99 instead of the most."""
+        middle, low, high = statistics.median(self.values), min(self.values), max(self.values)
+        digits, most = 0 if middle >= 100 else 2, "to"
+        if len(self.values) >= 100:
+            high, most = statistics.quantiles(self.values, n=100, method="inclusive")[-1], "to p99"
+        return f"| {self.name} | {middle:,.{digits}f} | {low:,.{digits}f} {most} {high:,.{digits}f} | {self.unit} |"
 
 
 @contextmanager
