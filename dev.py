@@ -18,7 +18,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 COMMANDS: dict[str, list[list[str]]] = {
     "demo": [["-m", "wakeline_workers.demo"]],
-    "test": [["-m", "pytest", "-p", "no:cacheprovider"]],
+    # Two at once: most of the time of a test goes by while it waits for processes of its own. Files stay whole, for the servers they share.
+    "test": [["-m", "pytest", "-p", "no:cacheprovider", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "loadfile"]],
     "lint": [
         ["-m", "ruff", "check", "."],
         ["-m", "mypy"],

@@ -99,7 +99,7 @@ def test_stored_arguments_that_the_code_no_longer_takes_end_the_process_typed(wo
     assert failure_of(world, app, handle) == ("execution", "invalid_payload")
 
 
-@pytest.mark.parametrize("thing", ["pack", 5, None, lambda: 1], ids=repr)
+@pytest.mark.parametrize("thing", ["pack", 5, None, lambda: 1], ids=["a name", "a number", "nothing", "a function"])
 def test_what_is_no_engine_and_no_tool_cannot_be_started(world: World, app: App, thing: Any) -> None:
     @app.agent("clerk")
     def clerk(turn: Turn) -> None: ...
