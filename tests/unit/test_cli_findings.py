@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline.engines.registry import Registry
-from wakeline.store.fleet import FleetView, QueuedView, QueueView, ServerFacts, server_facts
+from wakeline.store.fleet import FleetView, LimitState, QueuedView, QueueState, QueueView, ServerFacts, server_facts
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000
@@ -51,6 +51,14 @@ def test_deliveries_that_wait_for_their_code_are_told() -> None:
     assert "triggers" not in [one.code for one in seen()]
     level, said = of("triggers", undelivered=2)
     assert (level, said.split(";")[0]) == ("warning", "2 deliveries of triggers are reserved and not started")
+
+
+def test_a_paused_queue_and_what_a_limit_keeps_back_are_told() -> None:
+    paused = QueueState("shop.slow", 3, 0, paused=True, limit=None)
+    told = of("paused", states=(paused, QueueState("shop", 0, 0, paused=False, limit=None)))
+    assert told == ("note", "queue shop.slow is paused, and 3 wait in it: `wakeline queues resume slow` lets workers take again")
+    held = of("held", limits=(LimitState("send:ann", None, 2, 5), LimitState("send:bob", None, 1, 0)))
+    assert held == ("note", "5 processes wait for a place under the limit of send:ann, which 2 have; that is what it is for, `wakeline queues` shows it")
 
 
 def test_a_healthy_fleet_asks_for_nothing() -> None:

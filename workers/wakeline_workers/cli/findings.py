@@ -12,7 +12,7 @@ from typing import Literal
 
 from wakeline.engines.registry import Registry
 from wakeline.store.connection import OLDEST
-from wakeline.store.fleet import FleetView, ServerFacts
+from wakeline.store.fleet import FleetView, LimitState, QueueState, ServerFacts
 
 REWOUND_FOR_MS = 24 * 3_600_000
 SKEW_MS = 1_000
@@ -42,6 +42,8 @@ class Seen:
     rq_prefix: str
     format: str
     allow_eviction: bool
+    states: tuple[QueueState, ...] = ()
+    limits: tuple[LimitState, ...] = ()
 
     @property
     def alive(self) -> tuple[str, ...]:
@@ -167,6 +169,15 @@ def _queues(seen: Seen) -> Iterator[Finding]:
             yield Finding("queue", "problem", f"{text}; nobody takes from it: start `wakeline worker -Q {queue.name.partition('.')[2] or queue.name}`")
         else:
             yield Finding("queue", "ok", text)
+    for state in seen.states:
+        if state.paused:
+            name = state.name.partition(".")[2] or state.name
+            what = f"queue {state.name} is paused, and {state.waiting} wait in it"
+            yield Finding("paused", "note", f"{what}: `wakeline queues resume {name}` lets workers take again")
+    for limit in seen.limits:
+        if limit.waiting:
+            what = f"{_count(limit.waiting, 'process')} wait for a place under the limit of {limit.name}, which {limit.running} have"
+            yield Finding("held", "note", f"{what}; that is what it is for, `wakeline queues` shows it")
 
 
 def _doorbells(seen: Seen) -> Iterator[Finding]:

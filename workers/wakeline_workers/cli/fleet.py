@@ -116,8 +116,10 @@ def doctor(console: Console, release: bool) -> int:
     before = app.clock.now_ms()
     view = store.execute(fleet.read_fleet(app.queues))
     local = (before + app.clock.now_ms()) // 2
+    queues, limits = store.execute(fleet.list_queues([queue.name for queue in view.queues]))
     store.close()
-    seen = Seen(app.backend.describe(), facts, view, local, app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
+    own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
+    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits))
     found = findings(seen)
     failed = any(one.stops_release if release else one.level == "problem" for one in found)
     console.answer(_report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))
