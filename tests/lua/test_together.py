@@ -6,14 +6,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from redis import exceptions as rex
 from wakeline.errors import ScriptFailed
-from wakeline.store import processes
+from wakeline.store import processes, runs
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
-from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, grouped
+from wakeline.store.processes import Effect
+from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, about, grouped
 
-from tests.lua.world import SUCCESS, World
+from tests.lua.world import SUCCESS, World, wait
 
 
 def together(world: World, *calls: Call[Any]) -> tuple[list[Any], dict[str, int]]:
@@ -77,12 +79,52 @@ def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World) -
     assert sent == {"process_register": 2, "round_trips": 2}
 
 
-def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None:
-    @dataclass
-    class Queued:
-        script: str
-        args: str
+@dataclass
+class Queued:
+    """A call as the grouping sees it."""
 
+    script: str
+    args: str = "x" * 10
+    about: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("batch", "groups"),
+    [
+        ("close B, open A, close A", "close B / open A / close A"),
+        ("open B, close A, open A", "open B / close A / open A"),
+        ("finish A, finish B, open C, finish C, finish D", "finish A, finish B / open C / finish C, finish D"),
+        ("finish A, open B, finish C, open D", "finish A, finish C / open B, open D"),
+    ],
+)
+def test_no_call_gets_before_an_earlier_one_about_the_same_process(batch: str, groups: str) -> None:
+    calls = [Queued(script, about=(pid,)) for script, pid in (one.split() for one in batch.split(", "))]
+    made = [", ".join(f"{one.script} {one.about[0]}" for one in group) for group in grouped(calls)]
+    assert " / ".join(made) == groups
+
+
+def test_a_wait_that_is_opened_and_given_up_in_one_write_stays_given_up(world: World) -> None:
+    for pid in ("a", "b"):
+        world.start(pid)
+    world.worker("o1")
+    fences = {claim.process_id: claim.fence for claim in world.take("o1")}
+    world.open(fences["b"], wait("slot-of-b"))
+    opening, closing = runs.open_waits(fences["a"], [wait("slot-of-a")]), runs.close_waits(fences["a"], ["slot-of-a"])
+    found, _ = together(world, runs.close_waits(fences["b"], ["slot-of-b"]), opening, closing)
+    assert [type(one) for one in found] == [type(None), list, type(None)]
+    assert world.redis.hget(world.key("proc:a"), "n:go") is None
+    assert world.redis.smembers(world.key("waits:a")) == set()
+
+
+def test_whom_a_call_is_about_is_read_from_its_arguments(world: World) -> None:
+    fence = world.running("p")
+    child = world.registering("child", wake="bot/1", effect=Effect(fence, None, []))
+    assert sorted(about(child.args)) == ["bot/1", "child", "p"]
+    assert about(processes.finish("p", "completed", SUCCESS, fence=fence).args) == ["p", "p"]
+    assert about(runs.close_waits(fence, ["s"]).args) == ["p", "p"]
+
+
+def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None:
     small = [Queued("a", "x" * 10) for _ in range(AT_ONCE + 1)]
     assert [len(group) for group in grouped(small)] == [AT_ONCE, 1]
     large = [Queued("a", "x" * (BYTES_AT_ONCE - 5)), Queued("a", "x" * 10), Queued("b", "x" * 10), Queued("a", "x" * 10)]

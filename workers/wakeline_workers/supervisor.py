@@ -52,8 +52,8 @@ class _Child:
     beats: int = 0
     """Heartbeats for it that were answered."""
     started: float = field(default_factory=time.monotonic)
-    worn: bool = False
-    """Told to leave because it had grown too large."""
+    worn: float | None = None
+    """When it was told to leave because it had grown too large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +209,11 @@ class Supervisor:
         self._weigh_at = time.monotonic() + WEIGH_S
         for child in self._children:
             used = memory_mb(child.process.pid)
-            if not child.worn and used is not None and used > most:
-                child.worn = True
+            if child.worn is not None:
+                if time.monotonic() > child.worn + self._app.settings.shutdown_ms / 1000 + GRACE_S:
+                    child.process.kill()  # it handed its work back, and something in it does not end
+            elif used is not None and used > most:
+                child.worn = time.monotonic()
                 say(f"worker {child.process.pid} uses {used} MB, more than WAKELINE_WORKER_MEMORY={most}; it hands its work back and is replaced")
                 child.process.terminate()
 

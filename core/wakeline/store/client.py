@@ -263,6 +263,10 @@ class _Queued:
     def script(self) -> str:
         return self.call.script
 
+    @property
+    def about(self) -> list[str]:
+        return together.about(self.call.args)
+
 
 class AsyncStore:
     """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of one script together.

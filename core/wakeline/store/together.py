@@ -1,12 +1,12 @@
 """Calls that leave in one write: those of one script become one command, and every caller gets the reply to its own.
 
-Invariant: calls of one script keep their order; a reply that is an error is its caller's alone.
+Invariant: calls of one script keep their order, and so do calls about one process or session; a reply that is an error is its caller's alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 from redis import exceptions as rex
 
@@ -17,28 +17,53 @@ AT_ONCE, BYTES_AT_ONCE = 16, 65_536
 """How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
 
 
+ABOUT, HOLDING = ("pid", "sid", "parent"), ("fence", "sender", "wake", "turn", "session")
+"""Arguments that name a process or a session, and those that hold some which do."""
+
+
 class Prepared(Protocol):
-    """A call with its arguments as text."""
+    """A call with its arguments as text; ``about``: the processes and sessions that it names."""
 
     @property
     def script(self) -> str: ...
     @property
     def args(self) -> str: ...
+    @property
+    def about(self) -> Sequence[str]: ...
 
 
 P = TypeVar("P", bound=Prepared)
 
 
+def about(args: Mapping[str, Any]) -> list[str]:
+    """The processes and sessions that the arguments of a call name."""
+    found: list[str] = []
+    for name, value in args.items():
+        if name in ABOUT and value is not None:
+            found.append(value)
+        elif name in HOLDING and isinstance(value, Mapping):
+            found += about(cast("Mapping[str, Any]", value))
+    return found
+
+
 def grouped(batch: Sequence[P]) -> list[list[P]]:
-    """Calls of one script together, a few at a time; those whose script nobody else calls are groups of one."""
+    """Calls of one script together, a few at a time; those whose script nobody else calls are groups of one.
+
+    No call gets before an earlier one about the same process or session: a wait that is opened and given up at once must not be opened last.
+    """
     groups: list[list[P]] = []
-    latest: dict[str, list[P]] = {}
+    latest: dict[str, int] = {}
+    places: dict[str, int] = {}
     for one in batch:
-        group = latest.get(one.script)
-        if group is None or len(group) == AT_ONCE or sum(len(other.args) for other in (*group, one)) > BYTES_AT_ONCE:
-            group = latest[one.script] = list[P]()
+        floor = max((places.get(name, -1) for name in one.about), default=-1)
+        place = latest.get(one.script, -1)
+        group = groups[place] if place >= 0 else []
+        if place < max(floor, 0) or len(group) == AT_ONCE or sum(len(other.args) for other in (*group, one)) > BYTES_AT_ONCE:
+            place = latest[one.script] = len(groups)
+            group = list[P]()
             groups.append(group)
         group.append(one)
+        places.update(dict.fromkeys(one.about, place))
     return groups
 
 

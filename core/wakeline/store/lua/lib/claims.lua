@@ -72,8 +72,10 @@ local function claim(pid, p, owner, claim_id, stock)
   local more = stock and {} or { 'rw', '1' }
   if a.release then
     more[#more + 1], more[#more + 2] = 'rel', a.release
-    p.rel = a.release
+  elseif p.rel then
+    call('HDEL', key, 'rel')
   end
+  p.rel = a.release
   call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(more))
   if p.rg then
     call('HDEL', key, 'rg')
