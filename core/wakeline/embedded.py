@@ -54,7 +54,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def _end_with_parent() -> None:
-    """In the child, before it becomes the server: a parent that is killed leaves no server behind (prctl(2))."""
+    """In the child, before it becomes the server: a parent that is killed leaves no server behind (prctl(2)).
+
+    The parent is the thread that started it: whoever starts one keeps its thread as long as the server.
+    """
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

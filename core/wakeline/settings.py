@@ -91,7 +91,7 @@ class Settings:
     def tls_options(self) -> dict[str, Any]:
         """Client options for TLS: ``auto`` verifies, except on a dyno, whose Redis add-on has a self-signed chain."""
         url = self.url or ""
-        if not url.startswith("rediss://") and not (url.startswith("cluster://") and "tls=" in url):
+        if not url.startswith("rediss://") and not (url.startswith("cluster://") and url.endswith("tls=1")):
             return {}
         if self.tls == "none" or (self.tls == "auto" and self.on_dyno):
             return {"ssl_cert_reqs": "none", "ssl_check_hostname": False}

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 from wakeline import App
+from wakeline.embedded import PrivateServer
 from wakeline.errors import RedisRefused, RedisUnavailable
 from wakeline.settings import Settings
 from wakeline.store import fleet, processes
@@ -194,7 +195,13 @@ def test_work_goes_on_after_a_master_is_killed(nodes: Cluster, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("cluster://host:6379/0", "a cluster has one database"), ("cluster://ho st:x", "is no host and port"), ("cluster://", "is no host and port")],
+    [
+        ("cluster://host:6379/0", "a cluster has one database"),
+        ("cluster://ho st:x", "is no host and port"),
+        ("cluster://", "is no host and port"),
+        ("cluster://host?tsl=1", "takes .tls=1"),
+        ("cluster://host?tls=maybe", "takes .tls=1"),
+    ],
 )
 def test_a_url_that_cannot_be_a_cluster_is_refused(url: str, words: str) -> None:
     with pytest.raises(RedisRefused, match=words):
@@ -213,6 +220,25 @@ def test_tls_of_a_cluster_is_verified_unless_it_is_said_otherwise() -> None:
     made = ClusterBackend("cluster://host?tls=1", namespace="shop", options=verified)
     assert type(made.sync().connection_pool.make_connection()).__name__ == "_ToOwnerByTls"
     assert Settings(url="cluster://host").tls_options() == {}
+
+
+def test_a_wrong_password_is_said_to_be_one(tmp_path: Path) -> None:
+    with cluster(tmp_path) as made:
+        for port in made.nodes:
+            made.node(port).config_set("requirepass", "right")
+        for login, words in (("", "wants a password"), (":wrong@", "invalid username-password|WRONGPASS")):
+            settings = Settings(url=made.url.replace("//", f"//{login}"), rq_prefix=prefix("shop"))
+            app = App("shop", settings=settings)
+            with pytest.raises(RedisRefused, match=words):
+                app.store.execute(fleet.pause("q"))
+            with pytest.raises(RedisRefused, match=words):
+                asyncio.run(AsyncStore(app.backend, app.address).execute(fleet.pause("q")))
+
+
+def test_a_server_that_is_no_cluster_owns_every_slot(server: PrivateServer) -> None:
+    app = App("shop", settings=Settings(url=server.url.replace("redis://", "cluster://").removesuffix("/0"), rq_prefix=prefix("shop")))
+    assert app.store.execute(fleet.pause("q")) is True
+    app.close()
 
 
 def test_no_node_that_can_be_asked_is_redis_that_cannot_be_reached() -> None:

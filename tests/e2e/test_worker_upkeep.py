@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import redis
@@ -24,7 +22,7 @@ from tests.e2e.sentinels import until
 from tests.e2e.test_races import ROOT, leave
 
 APP = """
-import asyncio, os
+import asyncio, os, time
 from wakeline import App, AsyncCtx, Ctx
 app = App(os.environ["SHOP"])
 KEPT = []
@@ -42,8 +40,24 @@ async def outlives(ctx: AsyncCtx) -> list[int]:
             break
     return [first, os.getpid()]
 @app.engine
+async def sticks(ctx: AsyncCtx) -> int:
+    marker = os.environ["STAY"] + ".stuck"
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        KEPT.append(b"x" * (200 << 20))
+        await ctx.step("stuck", time.sleep, 60)
+    return os.getpid()
+@app.engine
 def where(ctx: Ctx) -> int:
     return os.getpid()
+"""
+
+
+UVLOOP = """
+import asyncio, os
+def new_event_loop():
+    open(os.environ["STAY"] + ".loop", "w").close()
+    return asyncio.new_event_loop()
 """
 
 
@@ -96,6 +110,19 @@ def test_a_worker_that_grew_too_large_hands_its_work_back_and_is_replaced(shop: 
     shop.app.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory another process has")
+def test_a_large_worker_in_which_something_does_not_end_is_killed(shop: Shop) -> None:
+    worker = shop.worker(WAKELINE_WORKER_MEMORY="190", WAKELINE_SHUTDOWN="1s")
+    try:
+        handle = shop.app.start(shop.bodies["sticks"])
+        assert handle.result(timeout=30) == shop.app.start(shop.bodies["where"]).result(timeout=20)
+    finally:
+        leave(worker)
+    assert worker.stderr is not None
+    assert "died (signal SIGKILL)" in worker.stderr.read().decode()
+    shop.app.close()
+
+
 def test_releases_side_by_side_are_told_and_kept_with_what_they_ran(shop: Shop) -> None:
     workers = [shop.worker(WAKELINE_RELEASE="v41"), shop.worker(HEROKU_RELEASE_VERSION="v42")]
     try:
@@ -138,10 +165,14 @@ def test_a_killed_parent_leaves_no_private_server_behind() -> None:
         until(gone, "the server is gone")
 
 
-def test_uvloop_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = ModuleType("uvloop")
-    installed.new_event_loop = asyncio.new_event_loop  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "uvloop", installed)
-    assert child.loop_factory() is asyncio.new_event_loop
+def test_uvloop_is_used_where_it_is_installed(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "uvloop.py").write_text(UVLOOP)
+    worker = shop.worker()
+    try:
+        shop.app.start(shop.bodies["where"]).result(timeout=20)
+    finally:
+        leave(worker)
+        shop.app.close()
+    assert (tmp_path / "stay.loop").exists()
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert child.loop_factory() is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from wakeline.store import processes, runs
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect
-from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, about, grouped
+from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Prepared, about, bundled
 
 from tests.lua.world import SUCCESS, World, wait
 
@@ -79,17 +78,13 @@ def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World) -
     assert sent == {"process_register": 2, "round_trips": 2}
 
 
-@dataclass
-class Queued:
-    """A call as the grouping sees it."""
-
-    script: str
-    args: str = "x" * 10
-    about: tuple[str, ...] = ()
+def prepared(script: str, pid: str = "", length: int = 10) -> Prepared:
+    """A call about a process (or about none), with arguments of that length."""
+    return Prepared(Call(script, {"pid": pid or None}, lambda reply: reply), "x" * length)
 
 
 @pytest.mark.parametrize(
-    ("batch", "groups"),
+    ("batch", "bundles"),
     [
         ("close B, open A, close A", "close B / open A / close A"),
         ("open B, close A, open A", "open B / close A / open A"),
@@ -97,10 +92,10 @@ class Queued:
         ("finish A, open B, finish C, open D", "finish A, finish C / open B, open D"),
     ],
 )
-def test_no_call_gets_before_an_earlier_one_about_the_same_process(batch: str, groups: str) -> None:
-    calls = [Queued(script, about=(pid,)) for script, pid in (one.split() for one in batch.split(", "))]
-    made = [", ".join(f"{one.script} {one.about[0]}" for one in group) for group in grouped(calls)]
-    assert " / ".join(made) == groups
+def test_no_call_gets_before_an_earlier_one_about_the_same_process(batch: str, bundles: str) -> None:
+    calls = [prepared(*one.split()) for one in batch.split(", ")]
+    made = [", ".join(f"{one.call.script} {one.call.args['pid']}" for one in bundle) for bundle in bundled(calls)]
+    assert " / ".join(made) == bundles
 
 
 def test_a_wait_that_is_opened_and_given_up_in_one_write_stays_given_up(world: World) -> None:
@@ -116,6 +111,24 @@ def test_a_wait_that_is_opened_and_given_up_in_one_write_stays_given_up(world: W
     assert world.redis.smembers(world.key("waits:a")) == set()
 
 
+def test_a_script_the_server_does_not_know_yet_keeps_its_place_before_one_it_knows(world: World) -> None:
+    fence = world.running("a")
+    world.redis.script_flush()
+    world.do(runs.close_waits(fence, ["none"]))
+    found, _ = together(world, runs.open_waits(fence, [wait("slot-of-a")]), runs.close_waits(fence, ["slot-of-a"]))
+    assert found[1] is None
+    assert world.redis.smembers(world.key("waits:a")) == set()
+
+
+def test_a_blocking_client_sends_many_as_an_awaited_one_does(world: World) -> None:
+    world.store.execute_together([world.registering("known to the server by now")])
+    before = dict(world.store.sent.counts)
+    receipts = world.store.execute_together([world.registering(f"p{n}") for n in range(20)])
+    assert [receipt.created for receipt in receipts] == [True] * 20
+    assert world.store.sent.counts["round_trips"] - before["round_trips"] == 1
+    assert world.store.execute_together([]) == []
+
+
 def test_whom_a_call_is_about_is_read_from_its_arguments(world: World) -> None:
     fence = world.running("p")
     child = world.registering("child", wake="bot/1", effect=Effect(fence, None, []))
@@ -125,10 +138,10 @@ def test_whom_a_call_is_about_is_read_from_its_arguments(world: World) -> None:
 
 
 def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None:
-    small = [Queued("a", "x" * 10) for _ in range(AT_ONCE + 1)]
-    assert [len(group) for group in grouped(small)] == [AT_ONCE, 1]
-    large = [Queued("a", "x" * (BYTES_AT_ONCE - 5)), Queued("a", "x" * 10), Queued("b", "x" * 10), Queued("a", "x" * 10)]
-    assert [[one.script for one in group] for group in grouped(large)] == [["a"], ["a", "a"], ["b"]]
+    small = [prepared("a") for _ in range(AT_ONCE + 1)]
+    assert [len(bundle) for bundle in bundled(small)] == [AT_ONCE, 1]
+    large = [prepared("a", length=BYTES_AT_ONCE - 5), prepared("a"), prepared("b"), prepared("a")]
+    assert [[one.call.script for one in bundle] for bundle in bundled(large)] == [["a"], ["a", "a"], ["b"]]
 
 
 def test_a_call_alone_raises_what_its_script_raised(world: World) -> None:

@@ -6,8 +6,8 @@ import asyncio
 from secrets import token_hex
 
 import pytest
-from wakeline import App, AsyncCtx
-from wakeline.errors import InvalidArguments, ProcessConflict
+from wakeline import App, AsyncCtx, Attachment
+from wakeline.errors import AttachmentNotFound, InvalidArguments, ProcessConflict
 from wakeline.store.connection import Backend
 
 
@@ -56,6 +56,18 @@ def test_tools_options_and_the_awaited_twin_are_started_alike(app: App) -> None:
 def test_one_bad_row_starts_none(app: App) -> None:
     with pytest.raises(InvalidArguments, match="doubles"):
         app.start_many(app.registry.engines["doubles"], [{"n": 1}, {"n": "many"}])
+    assert app.processes("queued") == []
+
+
+def test_an_attachment_that_is_not_there_starts_none_however_late_its_row_is(app: App) -> None:
+    lost = Attachment(id="sha256:" + "0" * 64, media_type="text/plain", size=3)
+
+    @app.engine
+    async def reads(ctx: AsyncCtx, what: Attachment | None = None) -> None:
+        """Takes a reference."""
+
+    with pytest.raises(AttachmentNotFound):
+        app.start_many(reads, [{}] * 300 + [{"what": lost}])
     assert app.processes("queued") == []
 
 

@@ -223,7 +223,7 @@ class Supervisor:
             self._pulse.died(child)
             young = bool(child.process.returncode) and time.monotonic() - child.started < YOUNG_S
             self._failed_starts = self._failed_starts + 1 if young else 0
-            if self._stopping or (self._burst and not child.process.returncode):
+            if self._stopping or (self._burst and not child.process.returncode and child.worn is None):
                 continue
             if self._failed_starts >= GIVE_UP:
                 say(f"{GIVE_UP} workers in a row could not start; the lines above say why")

@@ -81,11 +81,7 @@ class Service(Looking):
 
     def start(self, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any], options: Options) -> Program[str]:
         """Start a process; the same id with the same content is the same process. One round trip."""
-        wake, ends = wake_of(options.wake, self.namespace)
-        captured = environment(options.environment) if options.environment is not None else self.environment
-        target = SessionScope(session_id=wake.session_id) if wake else None
-        registration = self._starts.of(body, given, options, env_ref=captured.ref, wake_target=target, wake_end=ends)
-        starting = processes.register(registration, wake=wake, delay_ms=options.ms("delay"), environment=captured)
+        [(registration, starting)] = self._starting(body, [given], [options])
         yield from handed(starting.args["spec"], owner_of_process(registration.id))
         if options.unique is None:
             receipt = yield starting
@@ -105,22 +101,31 @@ class Service(Looking):
             raise InvalidArguments(name="start_many", reason="an id and a unique key are of one process; give ids=, one for each row")
         if ids is not None and len(ids) != len(rows):
             raise InvalidArguments(name="start_many", reason=f"it has {len(rows)} rows and {len(ids)} ids; give one for each")
+        if not rows:
+            return []
+        starts = self._starting(body, rows, [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows))
+        for registration, starting in starts:
+            yield from handed(starting.args["spec"], owner_of_process(registration.id))
+        for first in range(0, len(starts), STARTED_TOGETHER):
+            part = starts[first : first + STARTED_TOGETHER]
+            receipts = yield Together([starting for _, starting in part])
+            for (registration, _), receipt in zip(part, receipts, strict=True):
+                self._learn(registration, receipt)
+        return [registration.id for registration, _ in starts]
+
+    def _starting(
+        self, body: Engine[..., Any] | Tool[..., Any], rows: Sequence[dict[str, Any]], each: Sequence[Options]
+    ) -> list[tuple[Registration, Call[Registered]]]:
+        """The starts of some rows, checked; options differ by their ids alone."""
+        options = each[0]
         wake, ends = wake_of(options.wake, self.namespace)
         captured = environment(options.environment) if options.environment is not None else self.environment
         target = SessionScope(session_id=wake.session_id) if wake else None
-        each = [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows)
-        registrations = [
-            self._starts.of(body, given, own, env_ref=captured.ref, wake_target=target, wake_end=ends) for given, own in zip(rows, each, strict=True)
-        ]
-        for first in range(0, len(registrations), STARTED_TOGETHER):
-            part = registrations[first : first + STARTED_TOGETHER]
-            starting = [processes.register(one, wake=wake, delay_ms=options.ms("delay"), environment=captured) for one in part]
-            for call in starting:
-                yield from handed(call.args["spec"], owner_of_process(call.args["pid"]))
-            receipts = yield Together(starting)
-            for registration, receipt in zip(part, receipts, strict=True):
-                self._learn(registration, receipt)
-        return [registration.id for registration in registrations]
+        found: list[tuple[Registration, Call[Registered]]] = []
+        for given, own in zip(rows, each, strict=True):
+            registration = self._starts.of(body, given, own, env_ref=captured.ref, wake_target=target, wake_end=ends)
+            found.append((registration, processes.register(registration, wake=wake, delay_ms=own.ms("delay"), environment=captured)))
+        return found
 
     def _start_unique(self, starting: Call[Registered], options: Options) -> Program[Registered | UniqueTaken]:
         """A start whose unique key may be taken: by the process it returns then. Raises `AlreadyRunning`."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import redis
@@ -27,6 +28,7 @@ from wakeline.store import claims, keys, scripts, together
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply, Together
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
+from wakeline.store.together import Command, Prepared
 from wakeline.values import as_text, check_size
 
 log = logging.getLogger("wakeline.store")
@@ -130,7 +132,7 @@ class SyncStore:
             with first_contact(self.backend), typed_errors("namespace_open"):
                 if self.backend.real:
                     check_server(cast("Any", client).info(), allow_eviction=self.address.allow_eviction or self.address.only_looks)
-                return self._send(client, _open_call(self.address))
+                return self._send(client, [_open_call(self.address)])[0]
         except BaseException:
             client.close()
             raise
@@ -155,53 +157,53 @@ class SyncStore:
                 pass
         return found
 
-    def _send(self, client: redis.Redis, call: Call[T]) -> T:
-        one = self._prepared(call)
-        script, argv = scripts.load(call.script), _argv(self.address, one.args)
-        send: Callable[..., Any] = cast("Any", client).execute_command
-        with typed_errors(call.script):
-            self.sent.add(call.script)
-            try:
-                reply = send(*together.command(script, argv, by_sha=True))
-            except rex.NoScriptError:
-                reply = send(*together.command(script, argv, by_sha=False))
-        return cast("T", self._read(one.call, reply))
-
     def execute(self, call: Call[T]) -> T:
         """One call, one round trip; raises the call's typed errors and `StoreError`."""
-        return self._send(self.client, call)
+        return self._send(self.client, [call])[0]
 
     def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
         """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were sent."""
+        return self._send(self.client, calls)
+
+    def _send(self, client: redis.Redis, calls: Sequence[Call[T]]) -> list[T]:
         batch = [self._prepared(call) for call in calls]
-        groups = together.grouped(batch)
-        with typed_errors("pipeline"):
-            answers = self._pipeline(groups, by_sha=True)
-            unknown = together.unknown(answers)
-            if unknown:
-                for i, answer in zip(unknown, self._pipeline([groups[i] for i in unknown], by_sha=False), strict=True):
-                    answers[i] = answer
-            replies = together.replies(batch, groups, answers)
+        with typed_errors(batch[0].call.script if len(batch) == 1 else "pipeline"):
+            replies = self._exchanged(client, batch) if batch else []
         return [self._read(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
 
-    def _pipeline(self, groups: Sequence[Sequence[_Queued]], *, by_sha: bool) -> list[Any]:
-        pipeline = cast("Any", self.client).pipeline(transaction=False)
-        for group in groups:
-            script = together.script_of(group)
-            self.sent.add(script.name, len(group) if by_sha else 0)
-            first, *others = (one.args for one in group)
-            pipeline.execute_command(*together.command(script, _argv(self.address, first), others, by_sha=by_sha))
-        self.sent.add("round_trips")
+    def _exchanged(self, client: redis.Redis, batch: Sequence[Prepared]) -> list[Any]:
+        for one in batch:
+            self.sent.add(one.call.script)
+        exchange = together.exchange(batch, partial(_argv, self.address))
+        commands = next(exchange)
+        while True:
+            self.sent.add("round_trips")
+            try:
+                commands = exchange.send(self._answers(client, commands))
+            except StopIteration as done:
+                return cast("list[Any]", done.value)
+
+    @staticmethod
+    def _answers(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+        untyped: Any = client
+        if len(commands) == 1:
+            try:
+                return [untyped.execute_command(*commands[0])]
+            except rex.ResponseError as refused:
+                return [refused]
+        pipeline = untyped.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
         return list(pipeline.execute(raise_on_error=False))
 
-    def _prepared(self, call: Call[T]) -> _Queued:
+    def _prepared(self, call: Call[T]) -> Prepared:
         args = _encode(call)
         if claims.is_large(args):
             call = self.run(claims.checked_in(call, self.blobs))
             args = _encode(call)
-        return _Queued(call, args)
+        return Prepared(call, args)
 
-    def _read(self, call: Call[Any], reply: Any) -> Any:
+    def _read(self, call: Call[T], reply: Any) -> T:
         if isinstance(reply, Exception):
             raise translate(call.script, reply) from reply
         if call.script in claims.BRINGS and claims.holds_claims(reply):
@@ -251,23 +253,6 @@ class SyncStore:
             self._client = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Queued:
-    """A call that waits for the next write: its arguments as text, and who is told the reply, where somebody waits for it by itself."""
-
-    call: Call[Any]
-    args: str
-    reply: asyncio.Future[Any] | None = None
-
-    @property
-    def script(self) -> str:
-        return self.call.script
-
-    @property
-    def about(self) -> list[str]:
-        return together.about(self.call.args)
-
-
 class AsyncStore:
     """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of one script together.
 
@@ -282,7 +267,8 @@ class AsyncStore:
         self.sent = Counter({})
         self._client: redis.asyncio.Redis | None = None
         self._away = False
-        self._queue: list[_Queued] = []
+        self._queue: list[tuple[Prepared, asyncio.Future[Any]]] = []
+        """Calls that wait for the next write, and who is told the reply."""
         self._flushing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
         self._secret: bytes | None = None
@@ -338,7 +324,7 @@ class AsyncStore:
         if claims.is_large(args):
             call = await self.run(claims.checked_in(call, self.blobs))
             args = _encode(call)
-        self._queue.append(_Queued(call, args, future))
+        self._queue.append((Prepared(call, args), future))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         reply = await future
@@ -375,49 +361,43 @@ class AsyncStore:
             log.warning("Redis answers again")
         self._away = False
 
-    async def _send(self, batch: list[_Queued]) -> None:
+    async def _send(self, batch: list[tuple[Prepared, asyncio.Future[Any]]]) -> None:
         delay = FIRST_WAIT_S
         while True:
             try:
-                replies = await self._pipeline(batch)
+                replies = await self._exchanged([one for one, _ in batch])
                 break
             except (rex.RedisError, OSError) as error:
                 typed = translate("pipeline", error)
                 if not self._waits_for(typed):
-                    for one in batch:
-                        if one.reply is not None and not one.reply.done():
-                            one.reply.set_exception(typed)
+                    for _, told in batch:
+                        if not told.done():
+                            told.set_exception(typed)
                     return
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LAST_WAIT_S)
         self._is_back()
-        for one, reply in zip(batch, replies, strict=True):
-            if one.reply is None or one.reply.done():
+        for (one, told), reply in zip(batch, replies, strict=True):
+            if told.done():
                 continue
             if isinstance(reply, Exception):
-                one.reply.set_exception(translate(one.call.script, reply))
+                told.set_exception(translate(one.call.script, reply))
             else:
-                one.reply.set_result(reply)
+                told.set_result(reply)
 
-    async def _pipeline(self, batch: list[_Queued]) -> list[Any]:
-        """A reply for each call, an exception where it was refused. Raises where the server did not answer."""
-        groups = together.grouped(batch)
-        self.sent.add("round_trips")
-        answers = await self._replies([self._command(group, by_sha=True) for group in groups])
-        unknown = together.unknown(answers)
-        if unknown:
+    async def _exchanged(self, batch: Sequence[Prepared]) -> list[Any]:
+        for one in batch:
+            self.sent.add(one.call.script)
+        exchange = together.exchange(batch, partial(_argv, self.address))
+        commands = next(exchange)
+        while True:
             self.sent.add("round_trips")
-            for i, answer in zip(unknown, await self._replies([self._command(groups[i], by_sha=False) for i in unknown]), strict=True):
-                answers[i] = answer
-        return together.replies(batch, groups, answers)
+            try:
+                commands = exchange.send(await self._answers(commands))
+            except StopIteration as done:
+                return cast("list[Any]", done.value)
 
-    def _command(self, group: Sequence[_Queued], *, by_sha: bool) -> tuple[Any, ...]:
-        script = together.script_of(group)
-        self.sent.add(script.name, len(group) if by_sha else 0)
-        first, *others = (one.args for one in group)
-        return together.command(script, _argv(self.address, first), others, by_sha=by_sha)
-
-    async def _replies(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+    async def _answers(self, commands: Sequence[Command]) -> list[Any]:
         client: Any = self.client
         if len(commands) == 1:
             # A pipeline of one costs a third more than its command.

@@ -41,26 +41,36 @@ class Topology:
         self._asking = asking
 
     def owner(self) -> tuple[str, int]:
-        """Asks node by node; raises redis-py's ConnectionError where none knows an owner."""
+        """Asks node by node; raises redis-py's ConnectionError where none knows an owner.
+
+        One that refuses to say (a wrong password, a server that is no cluster and so owns every slot) is taken for it: whoever connects there
+        is told why, or served.
+        """
+        last: Exception | None = None
         for host, port in self._candidates():
             try:
                 with cast("Any", redis.Redis)(host=host, port=port, retry=Retry(NoBackoff(), 0), **self._asking) as node:
                     if found := self._read(node.execute_command("CLUSTER SLOTS"), host):
                         return found
-            except (rex.ConnectionError, rex.TimeoutError, OSError):
-                continue
-        raise rex.ConnectionError(self._nobody)
+            except (rex.AuthenticationError, rex.ResponseError):
+                return host, port
+            except (rex.ConnectionError, rex.TimeoutError, OSError) as error:
+                last = error
+        raise rex.ConnectionError(f"{self._nobody}: {last}")
 
     async def owner_awaited(self) -> tuple[str, int]:
         """`owner`, on an event loop."""
+        last: Exception | None = None
         for host, port in self._candidates():
             try:
                 async with cast("Any", redis.asyncio.Redis)(host=host, port=port, retry=AsyncRetry(NoBackoff(), 0), **self._asking) as node:
                     if found := self._read(await node.execute_command("CLUSTER SLOTS"), host):
                         return found
-            except (rex.ConnectionError, rex.TimeoutError, OSError):
-                continue
-        raise rex.ConnectionError(self._nobody)
+            except (rex.AuthenticationError, rex.ResponseError):
+                return host, port
+            except (rex.ConnectionError, rex.TimeoutError, OSError) as error:
+                last = error
+        raise rex.ConnectionError(f"{self._nobody}: {last}")
 
     @property
     def _nobody(self) -> str:
@@ -154,7 +164,10 @@ class ClusterBackend:
         self._seeds = [address_of(one, PORT, f"{SCHEME}://host:6379,other:6379") for one in hosts.split(",")]
         user, _, password = credentials.partition(":")
         login = {"username": unquote(user) or None, "password": unquote(password) or None} if credentials else {}
-        self._tls = parse_qs(parts.query).get("tls", ["0"])[0] in ("1", "true", "yes")
+        asked = parse_qs(parts.query, keep_blank_values=True)
+        if asked.keys() - {"tls"} or not set(asked.get("tls", ["0"])) <= {"0", "1"}:
+            raise RedisRefused(reason=f"a cluster URL takes ?tls=1 (or 0) and nothing else, not {parts.query!r}")
+        self._tls = asked.get("tls") == ["1"]
         security = {"ssl": True, **(options or {})} if self._tls else {}
         self._topology = Topology(self._seeds, key_slot(namespace.encode()), login | ASKING | security)
         checked = {name: value for name, value in security.items() if name != "ssl"}

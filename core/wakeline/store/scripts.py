@@ -36,7 +36,7 @@ def load(name: str) -> Script:
     fragments = include.group(1).split() if include else []
     # Comments and indentation are for readers; the server stores and hashes what is left.
     shared = [_strip(_source(f"lib/{f}.lua")) for f in fragments]
-    text = "\n".join([*shared, "local function main()", _strip(own), "end", _strip(_source("lib/batch.lua"))])
+    text = "\n".join([*shared, "local function main()", _strip(own), "end", _strip(_source("lib/bundle.lua"))])
     return Script(name, text, hashlib.sha1(text.encode()).hexdigest())  # noqa: S324 - Redis' own addressing
 
 

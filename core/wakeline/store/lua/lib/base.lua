@@ -1,6 +1,6 @@
 -- What every script starts with: its clock, its namespace, its arguments.
 -- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 arguments as one JSON object,
--- 5... more of them: the script runs once for each (lib/batch.lua), and `a` is the one it runs for.
+-- 5... more of them: the script runs once for each (lib/bundle.lua), and `a` is the one it runs for.
 -- KEYS[1] only routes: every key below is built from the prefix, whose braces put the whole namespace in one Cluster slot (ADR 0002).
 local call = redis.call
 local ns, rq = ARGV[2], ARGV[3]
