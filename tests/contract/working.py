@@ -37,6 +37,9 @@ class Host:
     def timer(self, due_ms: int) -> None:
         """Ticks are the test's."""
 
+    def leaving(self, claim_id: str) -> None:
+        """Takes are the test's."""
+
 
 def app_of(world: World) -> App:
     """An app in the world's namespace, on its clock."""

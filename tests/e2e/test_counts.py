@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from secrets import token_hex
@@ -13,6 +14,7 @@ from wakeline import App, AsyncCtx, AsyncTurn
 from wakeline.embedded import PrivateServer
 from wakeline.settings import Settings
 from wakeline.store.connection import UrlBackend
+from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.threads import WorkerThread
 
 pytestmark = pytest.mark.real
@@ -129,6 +131,16 @@ def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app
     fewest = min(counts, key=len)
     assert fewest.count("EVALSHA") >= 3  # start, take and end at least: it did run
     assert len(fewest) <= 8, fewest
+
+
+def test_an_end_and_the_next_take_leave_in_one_write(app: App) -> None:
+    body = nothing(app)
+    app.start_many(body, [{}] * 20)
+    worker = WorkerLoop(app, concurrency=1, burst=True)
+    assert asyncio.run(worker.serve()) == 20
+    sent = worker.store.sent.counts
+    assert sent["process_finish"] == 20
+    assert sent["round_trips"] <= 30, sent  # one for each end, and a few of a worker that comes, ticks and goes
 
 
 def _until(look: Callable[[], bool]) -> None:

@@ -297,19 +297,20 @@ def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(w
     async def outage() -> None:
         store = AsyncStore(world.backend, world.store.address, patient=True)
         await store.open()
-        answers, sleep = store._answers, asyncio.sleep
+        assert store._link is not None
+        carry, sleep = store._link.carry, asyncio.sleep
 
         async def unreachable(*args: Any, **given: Any) -> Any:
             if len(pauses) < 50:
                 raise redis.exceptions.ConnectionError("down")
-            return await answers(*args, **given)
+            return await carry(*args, **given)
 
         async def no_sleep(seconds: float) -> None:
             if seconds:
                 pauses.append(seconds)
             await sleep(0)
 
-        with mock.patch.object(store, "_answers", unreachable), mock.patch.object(asyncio, "sleep", no_sleep):
+        with mock.patch.object(store._link, "carry", unreachable), mock.patch.object(asyncio, "sleep", no_sleep):
             await store.execute(fleet.read_fleet([world.ns]))
         await store.close()
 

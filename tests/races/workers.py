@@ -46,6 +46,9 @@ class Host:
     def timer(self, due_ms: int) -> None:
         """Ticks are the test's."""
 
+    def leaving(self, claim_id: str) -> None:
+        """Takes are the test's."""
+
 
 class _Cord(AsyncStore):
     """A connection that is cut when its worker is killed: what is sent then never arrives."""

@@ -71,3 +71,6 @@ class _Host:
 
     def timer(self, due_ms: int) -> None:
         """The tick is other workers' work."""
+
+    def leaving(self, claim_id: str) -> None:
+        """There is no next one here."""

@@ -51,7 +51,10 @@ class WorkerLoop:
         self._ticker = Ticker(self.store, app.settings, app.triggers, ticked=self._look_at_waits)
         self._reported = reported
         self._burst = burst
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], str] = {}
+        """What runs, and under which claim."""
+        self._leaving: set[str] = set()
+        """Claims whose body is over: the write of their end takes no slot, and the next take leaves with it."""
         self._alone = False
         self._stopping = asyncio.Event()
         self._rung = asyncio.Event()
@@ -76,11 +79,16 @@ class WorkerLoop:
 
     @property
     def free(self) -> int:
-        return 0 if self._alone else self.concurrency - len(self._tasks)
+        return 0 if self._alone else max(0, self.concurrency - len(self._tasks) + len(self._leaving))
 
     def timer(self, due_ms: int) -> None:
         """A timer this worker knows of: the tick comes no later."""
         self._ticker.sooner(due_ms)
+
+    def leaving(self, claim_id: str) -> None:
+        """A body is over: its slot is free."""
+        self._leaving.add(claim_id)
+        self._rung.set()
 
     # -- what its owner may ask --------------------------------------------------------------------------------------------------
 
@@ -156,16 +164,19 @@ class WorkerLoop:
 
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._runner.run(claim))
-        self._tasks.add(task)
+        self._tasks[task] = claim.fence.claim_id
         self._alone = self._alone or claim.alone
         task.add_done_callback(self._ended)
         self.ran += 1
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not self._tasks:
-            self._alone = False
-        self._rung.set()
+        claim_id = self._tasks.pop(task)
+        emptied = not self._tasks and (self._alone or self._burst)
+        self._alone = self._alone and bool(self._tasks)
+        # What left has been followed by a take already, with the write of its end.
+        if emptied or claim_id not in self._leaving:
+            self._rung.set()
+        self._leaving.discard(claim_id)
         if not task.cancelled() and task.exception() is not None:
             log.error("a run ended unexpectedly; its lease decides", exc_info=task.exception())
 

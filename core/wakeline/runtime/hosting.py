@@ -31,6 +31,10 @@ class Host(Protocol):
     @property
     def grace_ms(self) -> int: ...
     def timer(self, due_ms: int) -> None: ...
+    def leaving(self, claim_id: str) -> None:
+        """The body of a claim is over and the write of its end is on the way: what comes next may begin."""
+        ...
+
     @property
     def isolation(self) -> Isolation | None:
         """What runs tools in processes of their own; None where there is no such thing."""

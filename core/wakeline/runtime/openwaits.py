@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wakeline.store.runs import Opened, Wait
@@ -20,9 +20,10 @@ _KINDS = {"s": "signal", "t": "timer", "c": "process", "x": "completion", "a": "
 
 
 class OpenWaits:
-    """Slots with a future each, the waiters of each, and the groups still to be met."""
+    """Slots with a future each, the waiters of each, and the groups still to be met. ``slots``: those of earlier runs, as the claim brought them."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: Mapping[str, Mapping[str, str]]) -> None:
+        self._earlier = {slot: found for slot, found in slots.items() if "g" in found and "z" not in found}
         self._answers: dict[str, asyncio.Future[str]] = {}
         self._awaited: Counter[str] = Counter()
         self._groups: dict[str, list[str]] = {}
@@ -63,9 +64,23 @@ class OpenWaits:
         """Those of the slots that nobody waits for."""
         return [slot for slot in slots if not self._awaited[slot]]
 
-    def group(self, group: str, slots: Sequence[str]) -> None:
-        """These resume the process together."""
-        self._groups[group] = [slot for slot in slots if slot in self._answers]
+    def known(self, slots: Sequence[str]) -> dict[str, str]:
+        """The resolutions (JSON) of those that were resolved when the run was claimed: to know them, nothing need be opened again."""
+        return {slot: self._earlier[slot]["r"] for slot in slots if "r" in self._earlier.get(slot, ())}
+
+    def forget(self, slots: Sequence[str]) -> None:
+        """These are given up: whoever waits for one again asks the store."""
+        for slot in slots:
+            self._earlier.pop(slot, None)
+
+    def group(self, slots: Sequence[str]) -> dict[str, str]:
+        """These resume the process together; returns the group of each. One that an earlier run opened keeps its own, and others join it."""
+        kept = {slot: self._earlier[slot]["g"] for slot in slots if slot in self._earlier}
+        joined = next(iter(kept.values()), slots[0][2:10])
+        groups = {slot: kept.get(slot, joined) for slot in slots}
+        for group in set(groups.values()):
+            self._groups[group] = [slot for slot in slots if groups[slot] == group and slot in self._answers]
+        return groups
 
     def opened(self, wait: Wait, due_ms: int | None) -> None:
         """The store holds the slot open."""

@@ -89,7 +89,7 @@ class Run:
         self._ordinals: defaultdict[str, int] = defaultdict(int)
         self._consumed: list[Row] = []
         self._inflight = 0
-        self._waits = OpenWaits()
+        self._waits = OpenWaits(claim.slots)
         self._timer: asyncio.TimerHandle | None = None
         self._parking: asyncio.Task[None] | None = None
         self.defers: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
@@ -316,22 +316,22 @@ class Run:
 
     async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
         """A slot that another task of the body waits for already is shared: opened once, given up by the last."""
-        fresh = [c for c in calls if c.slot not in self._waits]
-        futures = self._waits.enter([c.slot for c in calls])
+        known = self._waits.known([c.slot for c in calls])
+        fresh = [c for c in calls if c.slot not in self._waits and c.slot not in known]
+        futures = self._waits.enter([c.slot for c in calls if c.slot not in known])
         if fresh:
             self._inflight += 1
             self.spawn(self._open_group(fresh))
         try:
-            return {slot: await asyncio.shield(future) for slot, future in futures.items()}
+            return known | {slot: await asyncio.shield(future) for slot, future in futures.items()}
         finally:
             self._waits.leave(list(futures))
             self._arm()
 
     async def _open_group(self, calls: Sequence[WaitCall]) -> None:
         """A task of the run, not of who waits: when that one gives up, the reply is still for whoever shares a slot with it."""
-        group = calls[0].slot[2:10]
-        waits = [c.wire(group) for c in calls]
-        self._waits.group(group, [wait.slot for wait in waits])
+        groups = self._waits.group([c.slot for c in calls])
+        waits = [c.wire(groups[c.slot]) for c in calls]
         try:
             for start in range(0, len(waits), AT_ONCE):
                 part = [wait for wait in waits[start : start + AT_ONCE] if wait.slot in self._waits]  # not what was given up meanwhile
@@ -375,6 +375,7 @@ class Run:
                 self._inflight -= 1
                 self._arm()
 
+        self._waits.forget(ids)
         self._inflight += 1
         self.tasks.add(asyncio.get_running_loop().create_task(close()))
 

@@ -328,6 +328,7 @@ class Runner:
         call = processes.finish(
             run.claim.process_id, status, text, fence=run.fence, text=self._wake_text(run, output), consumed=run.take_consumed(), turn=commit
         )
+        self._host.leaving(run.fence.claim_id)
         try:
             await self._store.execute(call)
         except LeaseLost:

@@ -24,11 +24,12 @@ from redis import exceptions as rex
 from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
 from wakeline.errors import KeyFormatTooNew, RedisUnavailable, WakelineError
-from wakeline.store import claims, keys, scripts, together
+from wakeline.store import claims, keys, scripts
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply, Together
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
-from wakeline.store.together import Command, Prepared
+from wakeline.store.link import Link
+from wakeline.store.together import Command, Counter, Exchange, Prepared
 from wakeline.values import as_text, check_size
 
 log = logging.getLogger("wakeline.store")
@@ -61,16 +62,6 @@ class Address:
     @property
     def prefix(self) -> str:
         return keys.prefix(self.namespace)
-
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """What a client sent since it was made; benchmarks and count tests read it."""
-
-    counts: dict[str, int]
-
-    def add(self, name: str, n: int = 1) -> None:
-        self.counts[name] = self.counts.get(name, 0) + n
 
 
 def _encode(call: Call[Any]) -> str:
@@ -172,16 +163,16 @@ class SyncStore:
         return [self._read(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
 
     def _exchanged(self, client: redis.Redis, batch: Sequence[Prepared]) -> list[Any]:
-        for one in batch:
-            self.sent.add(one.call.script)
-        exchange = together.exchange(batch, partial(_argv, self.address))
-        commands = next(exchange)
-        while True:
-            self.sent.add("round_trips")
-            try:
-                commands = exchange.send(self._answers(client, commands))
-            except StopIteration as done:
-                return cast("list[Any]", done.value)
+        told: dict[int, Any] = {}
+
+        def tell(one: Prepared, reply: Any) -> None:
+            told[id(one)] = reply
+
+        exchange = Exchange(batch, partial(_argv, self.address), self.sent, tell)
+        while commands := exchange.commands():
+            for answer in self._answers(client, commands):
+                exchange.answered(answer)
+        return [told[id(one)] for one in batch]
 
     @staticmethod
     def _answers(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
@@ -266,6 +257,9 @@ class AsyncStore:
         self.patient = patient
         self.sent = Counter({})
         self._client: redis.asyncio.Redis | None = None
+        self._link: Link | None = None
+        self._ear: Link | None = None
+        """What its hints are waited for on."""
         self._away = False
         self._queue: list[tuple[Prepared, asyncio.Future[Any]]] = []
         """Calls that wait for the next write, and who is told the reply."""
@@ -302,7 +296,7 @@ class AsyncStore:
             except WakelineError:
                 await client.aclose()
                 raise
-            self._client = client
+            self._client, self._link, self._ear = client, Link(client), Link(client)
 
     @property
     def client(self) -> redis.asyncio.Redis:
@@ -362,10 +356,23 @@ class AsyncStore:
         self._away = False
 
     async def _send(self, batch: list[tuple[Prepared, asyncio.Future[Any]]]) -> None:
+        assert self._link is not None, "open() first"
+        futures = {id(one): told for one, told in batch}
+
+        def tell(one: Prepared, reply: Any) -> None:
+            told = futures[id(one)]
+            if told.done():
+                return
+            if isinstance(reply, Exception):
+                told.set_exception(translate(one.call.script, reply))
+            else:
+                told.set_result(reply)
+
+        exchange = Exchange([one for one, _ in batch], partial(_argv, self.address), self.sent, tell)
         delay = FIRST_WAIT_S
         while True:
             try:
-                replies = await self._exchanged([one for one, _ in batch])
+                await self._link.carry(exchange)
                 break
             except (rex.RedisError, OSError) as error:
                 typed = translate("pipeline", error)
@@ -377,38 +384,6 @@ class AsyncStore:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, LAST_WAIT_S)
         self._is_back()
-        for (one, told), reply in zip(batch, replies, strict=True):
-            if told.done():
-                continue
-            if isinstance(reply, Exception):
-                told.set_exception(translate(one.call.script, reply))
-            else:
-                told.set_result(reply)
-
-    async def _exchanged(self, batch: Sequence[Prepared]) -> list[Any]:
-        for one in batch:
-            self.sent.add(one.call.script)
-        exchange = together.exchange(batch, partial(_argv, self.address))
-        commands = next(exchange)
-        while True:
-            self.sent.add("round_trips")
-            try:
-                commands = exchange.send(await self._answers(commands))
-            except StopIteration as done:
-                return cast("list[Any]", done.value)
-
-    async def _answers(self, commands: Sequence[Command]) -> list[Any]:
-        client: Any = self.client
-        if len(commands) == 1:
-            # A pipeline of one costs a third more than its command.
-            try:
-                return [await client.execute_command(*commands[0])]
-            except rex.ResponseError as refused:
-                return [refused]
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(await pipeline.execute(raise_on_error=False))
 
     async def run(self, program: Program[T]) -> T:
         """Drives a program to its end."""
@@ -439,14 +414,14 @@ class AsyncStore:
             await self.open()
         key = f"{self.address.prefix}notify:{owner}"
         try:
-            popped = await cast("Any", self.client.blpop([key], timeout=max(timeout_ms, 10) / 1000))
-            if popped is None:
-                return
-            # At once: what came with it can be told when somebody is already on the way.
-            heed(popped[1])
-            more: list[str] | None = await cast("Any", self.client.lpop(key, 1000))
-            for hint in more or []:
+            assert self._ear is not None
+            # The second follows when the first is answered: what came with one hint is had without another look.
+            first, more = await self._ear.ask(("BLPOP", key, max(timeout_ms, 10) / 1000), ("LPOP", key, 1000))
+            hints: list[str] = [*(first or [])[1:], *(more or [])]
+            for hint in hints:
                 heed(hint)
+            if first:
+                await asyncio.sleep(0)  # what a hint set off leaves before the next is waited for
         except (rex.RedisError, OSError) as error:
             typed = translate("BLPOP", error)
             if self._waits_for(typed):
@@ -461,4 +436,4 @@ class AsyncStore:
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         if self._client is not None:
             await self._client.aclose()
-            self._client = self._secret = None
+            self._client = self._link = self._ear = self._secret = None

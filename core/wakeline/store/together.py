@@ -5,7 +5,7 @@ Invariant: calls of one script keep their order, and so do calls about one proce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -29,6 +29,16 @@ class Prepared:
     args: str
 
 
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What a client sent since it was made, calls by their script and ``round_trips``; benchmarks and count tests read it."""
+
+    counts: dict[str, int]
+
+    def add(self, name: str, n: int = 1) -> None:
+        self.counts[name] = self.counts.get(name, 0) + n
+
+
 def about(args: Mapping[str, Any]) -> list[str]:
     """The processes and sessions that the arguments of a call name."""
     found: list[str] = []
@@ -46,45 +56,63 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     No call gets before an earlier one about the same process or session: a wait that is opened and given up at once must not be opened last.
     """
     bundles: list[list[Prepared]] = []
+    lengths: list[int] = []
     latest: dict[str, int] = {}
     places: dict[str, int] = {}
     for one in batch:
         names = about(one.call.args)
-        floor = max((places.get(name, -1) for name in names), default=-1)
+        floor = max((places.get(name, 0) for name in names), default=0)
         place = latest.get(one.call.script, -1)
-        bundle = bundles[place] if place >= 0 else []
-        if place < max(floor, 0) or len(bundle) == AT_ONCE or sum(len(other.args) for other in (*bundle, one)) > BYTES_AT_ONCE:
+        if place < floor or len(bundles[place]) == AT_ONCE or lengths[place] + len(one.args) > BYTES_AT_ONCE:
             place = latest[one.call.script] = len(bundles)
-            bundle = list[Prepared]()
-            bundles.append(bundle)
-        bundle.append(one)
+            bundles.append([])
+            lengths.append(0)
+        bundles[place].append(one)
+        lengths[place] += len(one.args)
         places.update(dict.fromkeys(names, place))
     return bundles
 
 
-def exchange(batch: Sequence[Prepared], argv: Callable[[str], list[str]]) -> Generator[list[Command], list[Any], list[Any]]:
-    """Yields commands for one write each time, is sent their answers, returns the reply to each call: an exception where it was refused.
+class Exchange:
+    """What goes to the server and back for a batch of calls, whoever carries it; ``tell`` is given each call's reply, an exception where it was refused.
 
-    ``argv``: the arguments of a script for the text of a call's own. Raises where the server did not answer.
+    ``argv``: the arguments of a script for the text of a call's own.
     """
-    bundles = bundled(batch)
-    answers = yield [_command(bundle, argv, by_sha=True) for bundle in bundles]
-    unknown = {i for i, answer in enumerate(answers) if isinstance(answer, rex.NoScriptError)}
-    if unknown:
-        # With all behind it, for the sake of order: a script may be sent twice.
-        first = min(unknown)
-        again = yield [_command(bundle, argv, by_sha=i not in unknown) for i, bundle in enumerate(bundles) if i >= first]
-        answers = [*answers[:first], *again]
-    found: dict[int, Any] = {}
-    for bundle, answer in zip(bundles, answers, strict=True):
-        if isinstance(answer, rex.ConnectionError | rex.TimeoutError | rex.BusyLoadingError):
+
+    def __init__(self, batch: Sequence[Prepared], argv: Callable[[str], list[str]], sent: Counter, tell: Callable[[Prepared, Any], None]) -> None:
+        self._sent = bundled(batch)
+        self._again: list[list[Prepared]] = []
+        self._unknown: set[int] = set()
+        self._argv = argv
+        self._count = sent
+        for one in batch:
+            sent.add(one.call.script)
+        self._tell = tell
+
+    def commands(self) -> list[Command]:
+        """For one write: all that was not told its reply, also after an attempt that broke off. None when everybody knows."""
+        self._sent, self._again = [*self._again, *self._sent], []
+        if self._sent:
+            self._count.add("round_trips")
+        return [self._command(bundle) for bundle in self._sent]
+
+    def answered(self, answer: Any) -> None:
+        """The answer to the next command. Raises where it says that the server cannot be used."""
+        if isinstance(answer, rex.ConnectionError | rex.TimeoutError):
             raise answer
+        bundle = self._sent.pop(0)
+        if isinstance(answer, rex.NoScriptError):
+            self._unknown.add(id(bundle))
+        if isinstance(answer, rex.NoScriptError) or self._again:
+            # With all behind it, for the sake of order: a script may be sent twice.
+            self._again.append(bundle)
+            return
         several = answer if len(bundle) > 1 and not isinstance(answer, Exception) else [answer] * len(bundle)
-        found.update((id(one), reply) for one, reply in zip(bundle, several, strict=True))
-    return [found[id(one)] for one in batch]
+        for one, reply in zip(bundle, several, strict=True):
+            self._tell(one, reply)
 
-
-def _command(bundle: Sequence[Prepared], argv: Callable[[str], list[str]], *, by_sha: bool) -> Command:
-    script = scripts.load(bundle[0].call.script)
-    first, *others = (one.args for one in bundle)
-    return (*(("EVALSHA", script.sha) if by_sha else ("EVAL", script.text)), 1, *argv(first), *others)
+    def _command(self, bundle: Sequence[Prepared]) -> Command:
+        script = scripts.load(bundle[0].call.script)
+        first, *others = (one.args for one in bundle)
+        known = id(bundle) not in self._unknown
+        return (*(("EVALSHA", script.sha) if known else ("EVAL", script.text)), 1, *self._argv(first), *others)

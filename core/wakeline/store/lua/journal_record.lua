@@ -3,7 +3,7 @@
 -- ARGV: pid, fence, rows [{k, v, s?}]
 -- Reply: {'recorded'} | {'lost'}
 -- Atomic because a row without its slots' end would let a second wait swallow the next signal (race 4).
-local p = load(a.pid)
+local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 return { 'recorded' }

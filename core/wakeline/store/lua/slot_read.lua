@@ -3,7 +3,7 @@
 -- ARGV: pid, fence, ids
 -- Reply: {'slots', cancel requested ('1' or ''), [resolution or '']*} | {'lost'}
 -- Atomic because the cancel mark and the slots must be of one moment.
-local p = load(a.pid)
+local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 local out = {}
 for i, id in ipairs(a.ids) do out[i] = call('HGET', slot_key(id), 'r') or '' end

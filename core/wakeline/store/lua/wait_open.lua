@@ -5,7 +5,7 @@
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
 local SCHEMA_TTL = 2592000000 -- 30 days; refreshed by every wait that carries it
-local p = load(a.pid)
+local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 

@@ -3,6 +3,9 @@ local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs
 
 local function load(pid) return fields(proc_key(pid), unpack(STATE)) end
 
+-- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
+local function load_run(pid) return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr') end
+
 -- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event with the same number.
 local function write_event(pid, seq, event_type, payload, replay_key, semantics)
   local entry = { 't', event_type, 'p', payload, 'at', int(now) }
