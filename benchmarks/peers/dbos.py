@@ -1,7 +1,7 @@
 """DBOS on SQLite: durable workflows, two executors on one queue.
 
 The database is in WAL mode with ``synchronous=NORMAL``, which is as safe as an AOF that is flushed every second: nothing is lost when processes die, the
-last moment may be when the machine does. (Its own default flushes at every commit; for production it recommends Postgres, which is no part of this run.)
+last moment may be when the machine does. (Its own default flushes at every commit; for production it recommends Postgres: `dbos_postgres`.)
 Rates: enqueued a hundred to a transaction, the queue looked at every ten milliseconds (a second by default). Idle delay: started in the sending process,
 which is its usual and its fastest way; through the queue it would be the queue's timer.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
-from dbos import DBOS, DBOSClient
+from dbos import DBOS, DBOSClient, DBOSConfig
 
 from benchmarks.peers import work
 
@@ -63,18 +63,17 @@ def engine() -> sqlalchemy.Engine:
     return made
 
 
-def launch(name: str, queues: list[str]) -> None:
+def launch(name: str, queues: list[str], database: DBOSConfig) -> None:
     """An executor that serves queues."""
-    DBOS(config={"name": "peer", "system_database_engine": engine(), "executor_id": name, "application_version": "1", "log_level": "ERROR"})
+    DBOS(config={**database, "executor_id": name, "application_version": "1", "log_level": "ERROR"})
     DBOS.listen_queues(queues)
     DBOS.launch()
     DBOS.register_queue(QUEUE, polling_interval_sec=0.01)
 
 
-def client() -> dict[str, Callable[[int], object]]:
-    """How workflows are sent."""
-    launch("client", [])
-    own = engine()
+def client(own: sqlalchemy.Engine, database: DBOSConfig) -> dict[str, Callable[[int], object]]:
+    """How workflows are sent; transactions are those of an engine of the client's own."""
+    launch("client", [], database)
     sender = DBOSClient(system_database_engine=own)
 
     def many(name: str, n: int) -> None:
@@ -90,9 +89,14 @@ def client() -> dict[str, Callable[[int], object]]:
     }
 
 
-if __name__ == "__main__":
+def main(module: str, engine: Callable[[], sqlalchemy.Engine], database: Callable[[], DBOSConfig]) -> None:
+    """The processes of a module, whose database is given in two ways: to the client, and as settings of DBOS."""
     if sys.argv[1] == "worker":
-        launch(f"worker-{os.getpid()}", [QUEUE])
+        launch(f"worker-{os.getpid()}", [QUEUE], database())
         threading.Event().wait()
     else:
-        work.main([["-m", f"{__package__}.dbos", "worker"]] * work.PROCESSES, client)
+        work.main([["-m", f"{__package__}.{module}", "worker"]] * work.PROCESSES, lambda: client(engine(), database()))
+
+
+if __name__ == "__main__":
+    main("dbos", engine, lambda: {"name": "peer", "system_database_engine": engine()})

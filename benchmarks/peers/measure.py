@@ -8,25 +8,28 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import redis
 
 from benchmarks.harness import Figure, until
+from benchmarks.peers.processes import ROOT, LeftOut, installed, last_line, running
+from benchmarks.peers.servers import Server, postgres, restate
 
-ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENTS = ROOT / ".peers"
 ROUNDS = 3
+PGSERVER = "pgserver>=0.1.4"
+ABSURD = ["absurd-sdk>=0.5", "absurdctl>=0.5", PGSERVER]
+RESTATE = ["restate-sdk>=1.0", "hypercorn>=0.17", "uvloop", "aiohttp>=3.10"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Peer:
     tasks: int
     steps: int = 0
     environment: str = ""
+    server: Callable[[Path], AbstractContextManager[Server]] | None = None
 
 
 PEERS = (
@@ -52,11 +56,10 @@ PEERS = (
     Peer("arq", "arq", ["arq>=0.27", "uvloop"], "plain queue", "rerun after five minutes", 1500),
     Peer("streaQ", "streaq", ["streaq>=7.0", "uvloop"], "plain queue", "rerun after one minute", 3000),
     Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100),
+    Peer("DBOS on Postgres", "dbos_postgres", ["dbos>=2.0", PGSERVER], "durable", "resumed by a restarted executor", 1500, 200, server=postgres),
+    Peer("absurd", "absurd", ABSURD, "durable", "resumed from its last step after two minutes", 2500, 250, server=postgres),
+    Peer("Restate", "restate", RESTATE, "durable", "resumed from its last step by the server", 2500, 400, server=restate),
 )
-
-
-class LeftOut(Exception):
-    """Why a system is not in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,31 +101,11 @@ def python_of(peer: Peer) -> tuple[Path, str]:
             [sys.executable, "-m", "venv", "--clear", str(folder)],
             [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", *peer.requires],
         ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise LeftOut(f"not installed: {_last_line(done.stderr)}")
+            installed(command)
         mark.write_text(asked)
     package = peer.requires[0].partition(">")[0].partition("[")[0]
     ask = f"from importlib.metadata import version; print(version({package!r}))"
     return python, subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it said nothing"
-
-
-@contextmanager
-def _running(command: Sequence[str], env: dict[str, str], log: IO[bytes]) -> Generator[subprocess.Popen[bytes]]:
-    """A process in a group of its own; it and whatever it started are gone after the block."""
-    with subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True) as child:
-        try:
-            yield child
-        finally:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
-                    os.killpg(child.pid, number)
-                    child.wait(5)
 
 
 def measure(peer: Peer, url: str, scale: float = 1.0) -> Measured:
@@ -136,10 +119,12 @@ def measure(peer: Peer, url: str, scale: float = 1.0) -> Measured:
         env |= {"PYTHONPATH": str(ROOT), "PEER_REDIS_URL": url, "PEER_FOLDER": name}
         start = [str(python), "-m", f"{__package__}.{peer.module}"]
         try:
-            with _running([*start, "client"], env, log) as client, _running([*start, "workers"], env, log) as workers:
-                return _figures(peer, f"{peer.name} {version}", Orders(client, workers, folder), scale)
+            with peer.server(python) if peer.server else nullcontext(Server({}, "")) as server:
+                own, named = env | server.env, f"{peer.name} {version}" + (f", server {server.version}" if server.version else "")
+                with running([*start, "client"], own, log) as client, running([*start, "workers"], own, log) as workers:
+                    return _figures(peer, named, Orders(client, workers, folder), scale)
         except (TimeoutError, BrokenPipeError) as error:
-            raise LeftOut(f"{error}: {_last_line((folder / 'log').read_text(errors='replace'))}") from error
+            raise LeftOut(f"{error}: {last_line((folder / 'log').read_text(errors='replace'))}") from error
         finally:
             cast("Any", redis.Redis.from_url(url)).flushall()
 
