@@ -10,10 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 import redis
-from wakeline import App
+from wakeline import App, AsyncCtx
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.errors import EvictionPolicyRefused, KeyFormatTooNew, RedisRefused, RedisUnavailable, ServerTooOld, StoreOutOfMemory, TlsFailed, WakelineError
 from wakeline.settings import Settings
+from wakeline_workers.threads import WorkerThread
 
 from tests.e2e.listeners import CERTIFICATE, closing, listening, reporting, saying, tls_in_front_of
 
@@ -134,7 +135,7 @@ def test_an_app_that_met_no_redis_works_as_soon_as_there_is_one() -> None:
 def test_a_wrong_password_a_missing_one_and_a_missing_right_are_refused(server: PrivateServer) -> None:
     where = server.url.removeprefix("redis://")
     with redis.Redis.from_url(server.url) as client:
-        client.execute_command("ACL", "SETUSER", "alice", "on", ">secret", "~*", "+@all", "-evalsha", "-eval")
+        client.execute_command("ACL", "SETUSER", "alice", "on", ">secret", "~*", "+@all", "-fcall", "-evalsha", "-eval")
         try:
             wrong = refusal(app_at(f"redis://alice:wrong@{where}"))
             forbidden = refusal(app_at(f"redis://alice:secret@{where}"))
@@ -148,6 +149,27 @@ def test_a_wrong_password_a_missing_one_and_a_missing_right_are_refused(server: 
     assert "invalid username-password pair" in str(wrong)
     assert "has no permissions to run the 'evalsha' command" in str(forbidden)
     assert str(missing) == f"{REFUSED}the server wants a password and the URL has none. Check user, password, ACL and the URL."
+
+
+@pytest.mark.parametrize("refused", ["-fcall", "-function"])
+def test_a_user_who_may_have_no_functions_is_served_all_the_same(server: PrivateServer, refused: str) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.function_flush()
+        client.execute_command("ACL", "SETUSER", "bob", "on", ">secret", "~*", "&*", "+@all", refused)
+        try:
+            url = f"redis://bob:secret@{server.url.removeprefix('redis://')}"
+            app = App("served", settings=Settings.from_env({"WAKELINE_REDIS_URL": url}))
+
+            @app.engine
+            async def doubles(ctx: AsyncCtx, n: int) -> int:
+                return 2 * n
+
+            with WorkerThread(app):
+                assert app.start(doubles, 21).result(timeout=20) == 42
+            assert client.function_list() == []
+            app.close()
+        finally:
+            client.execute_command("ACL", "DELUSER", "bob")
 
 
 def test_a_database_the_server_does_not_have_is_refused(server: PrivateServer) -> None:

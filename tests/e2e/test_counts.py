@@ -94,7 +94,7 @@ def test_a_verb_is_one_round_trip(app: App, monitor: Monitor, verb: str) -> None
     world = World(app)
     monitor.sent()
     VERBS[verb](world)
-    assert monitor.sent() == ["EVALSHA"]
+    assert monitor.sent() == ["FCALL"]
 
 
 def test_resolving_a_token_is_one_round_trip(app: App, monitor: Monitor) -> None:
@@ -113,7 +113,7 @@ def test_resolving_a_token_is_one_round_trip(app: App, monitor: Monitor) -> None
     app.resolve(tokens[0], True)
     monitor.sent()
     assert app.resolve(tokens[1], True) is True
-    assert monitor.sent() == ["EVALSHA"]
+    assert monitor.sent() == ["FCALL"]
 
 
 def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app: App, monitor: Monitor) -> None:
@@ -129,8 +129,35 @@ def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app
             counts.append(monitor.sent())
     # A tick or an idle look of the worker may fall into one of them, not into all.
     fewest = min(counts, key=len)
-    assert fewest.count("EVALSHA") >= 3  # start, take and end at least: it did run
+    assert fewest.count("FCALL") >= 3  # start, take and end at least: it did run
     assert len(fewest) <= 8, fewest
+
+
+def test_a_held_body_is_told_by_its_hint_alone_and_looks_for_what_a_hint_does_not_carry(app: App) -> None:
+    @app.engine(signals={"go": str})
+    async def waits(ctx: AsyncCtx) -> int:
+        return len(await ctx.wait("go", str))
+
+    counts: list[int] = []
+
+    async def serve() -> None:
+        worker = WorkerLoop(app)
+        serving = asyncio.create_task(worker.serve())
+        for text in ("short", "short", "short", "x" * 10_000):
+            before = worker.store.sent.counts.get("slot_read", 0)
+            handle = await app.aio.start(waits)
+            while not any(run.waiting for run in worker._runner.runs.values()):
+                await asyncio.sleep(0.01)
+            await handle.signal("go", text)
+            assert await handle.result(timeout=10) == len(text)
+            counts.append(worker.store.sent.counts.get("slot_read", 0) - before)
+        worker.stop()
+        await serving
+
+    asyncio.run(serve())
+    # A tick looks at what waits once in a while, whoever was told.
+    assert min(counts[:3]) == 0
+    assert counts[3] >= 1
 
 
 def test_an_end_and_the_next_take_leave_in_one_write(app: App) -> None:

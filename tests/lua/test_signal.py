@@ -48,8 +48,17 @@ def test_a_run_in_memory_is_told_by_a_hint(world: World) -> None:
     fence = world.running("p")
     world.open(fence, wait("a"))
     world.signal("p")
-    assert world.redis.lrange(world.key("notify:o1"), 0, -1) == ["slot a p"]
+    assert world.redis.lrange(world.key("notify:o1"), 0, -1) == ['slot a {"status":"ok","value":1} p']
     assert world.status() == "running"
+
+
+def test_a_hint_carries_no_resolution_that_is_long(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a"), wait("b"))
+    for n, length in enumerate((4096, 4097)):
+        frame = len('{"status":"ok","value":""}')
+        world.signal("p", "go", str(n), '"' + "x" * (length - frame) + '"')
+    assert [len(hint) > 4096 for hint in world.redis.lrange(world.key("notify:o1"), 0, -1)] == [True, False]
 
 
 def test_one_signal_id_with_other_content_is_a_conflict(world: World) -> None:

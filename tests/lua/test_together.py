@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from unittest import mock
 
 import pytest
 from redis import exceptions as rex
 from wakeline.errors import ScriptFailed
-from wakeline.store import processes, runs
+from wakeline.store import processes, runs, scripts
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect
-from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Prepared, about, bundled
+from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Counter, Exchange, Prepared, Server, about, bundled
 
 from tests.lua.world import SUCCESS, World, wait
 
 
-def together(world: World, *calls: Call[Any]) -> tuple[list[Any], dict[str, int]]:
+def together(world: World, *calls: Call[Any], functions: bool = True) -> tuple[list[Any], dict[str, int]]:
     """Results or exceptions of calls that were issued in one turn of a loop, and what was sent for them."""
 
     async def main() -> tuple[list[Any], dict[str, int]]:
         store = AsyncStore(world.backend, world.store.address)
         try:
             await store.open()
+            store._server.functions = functions
             found = await asyncio.gather(*(store.execute(call) for call in calls), return_exceptions=True)
             return list(found), dict(store.sent.counts)
         finally:
@@ -71,9 +73,10 @@ def test_an_error_of_one_is_not_the_others(world: World) -> None:
     assert [world.redis.hget(world.key(f"proc:p{n}"), "st") for n in range(3)] == ["completed", "running", "completed"]
 
 
-def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World) -> None:
-    world.redis.script_flush()
-    found, sent = together(world, world.registering("a"), world.registering("b"))
+@pytest.mark.parametrize("functions", [True, False])
+def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World, functions: bool) -> None:
+    world.forget_scripts()
+    found, sent = together(world, world.registering("a"), world.registering("b"), functions=functions)
     assert [receipt.created for receipt in found] == [True, True]
     assert sent == {"process_register": 2, "round_trips": 2}
 
@@ -111,13 +114,74 @@ def test_a_wait_that_is_opened_and_given_up_in_one_write_stays_given_up(world: W
     assert world.redis.smembers(world.key("waits:a")) == set()
 
 
-def test_a_script_the_server_does_not_know_yet_keeps_its_place_before_one_it_knows(world: World) -> None:
+@pytest.mark.parametrize("functions", [True, False])
+def test_a_script_the_server_does_not_know_yet_keeps_its_place_before_one_it_knows(world: World, functions: bool) -> None:
     fence = world.running("a")
-    world.redis.script_flush()
-    world.do(runs.close_waits(fence, ["none"]))
-    found, _ = together(world, runs.open_waits(fence, [wait("slot-of-a")]), runs.close_waits(fence, ["slot-of-a"]))
+    world.forget_scripts()
+    together(world, runs.close_waits(fence, ["none"]), functions=functions)
+    found, _ = together(world, runs.open_waits(fence, [wait("slot-of-a")]), runs.close_waits(fence, ["slot-of-a"]), functions=functions)
     assert found[1] is None
     assert world.redis.smembers(world.key("waits:a")) == set()
+
+
+NOT_FOUND, NO_SUCH_COMMAND = rex.ResponseError("Function not found"), rex.ResponseError("unknown command 'FCALL', with args beginning with: ")
+DENIED, FULL = rex.NoPermissionError("no permissions"), rex.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent", "keeps_functions"),
+    [
+        (["reply"], "FCALL", True),
+        ([NOT_FOUND, "OK", "reply"], "FCALL / FUNCTION FCALL", True),
+        ([NOT_FOUND, DENIED, NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", False),
+        ([NO_SUCH_COMMAND, "reply"], "FCALL / EVALSHA", False),
+        ([DENIED, rex.NoScriptError("NOSCRIPT"), "reply"], "FCALL / EVALSHA / EVAL", False),
+        ([FULL, "reply"], "FCALL / EVALSHA", True),
+        ([FULL, FULL], "FCALL / EVALSHA", True),
+        ([rex.ResponseError("WRONGTYPE")], "FCALL", True),
+    ],
+)
+def test_a_script_is_a_function_where_the_server_keeps_functions(answers: list[Any], sent: str, keeps_functions: bool) -> None:
+    server, told, left, writes = Server(), list[Any](), list(answers), list[str]()
+    exchange = Exchange([prepared("process_park")], lambda text: [text], server, Counter({}), lambda _, reply: told.append(reply))
+    while commands := exchange.commands():
+        writes.append(" ".join(command[0] for command in commands))
+        for _ in commands:
+            exchange.answered(left.pop(0))
+    assert (" / ".join(writes), told, server.functions) == (sent, answers[-1:], keeps_functions)
+
+
+def test_what_an_exchange_was_not_told_when_it_broke_off_is_sent_again_and_nothing_else() -> None:
+    told = list[Any]()
+    exchange = Exchange([prepared("a"), prepared("b"), prepared("c")], lambda text: [text], Server(), Counter({}), lambda one, _: told.append(one.call.script))
+    with mock.patch.object(scripts, "load", lambda name: scripts.Script(name, name, name, name, name)):
+        exchange.commands()
+        exchange.answered(1)
+        with pytest.raises(rex.ConnectionError):
+            exchange.answered(rex.ConnectionError("gone"))
+        assert [command[1] for command in exchange.commands()] == ["b", "c"]
+        exchange.answered(2)
+        exchange.answered(3)
+        assert exchange.commands() == []
+    assert told == ["a", "b", "c"]
+
+
+@pytest.mark.real
+def test_functions_of_other_releases_are_dropped_and_nobody_elses(world: World) -> None:
+    for name in ("wakeline_process_park_0123456789ab", "somebody_elses"):
+        world.redis.function_load(f"#!lua name={name}\nredis.register_function('{name}', function() return 1 end)", replace=True)
+    world.start("p")
+
+    async def main() -> None:
+        store = AsyncStore(world.backend, world.store.address)
+        await store.drop_old_functions()
+        await store.close()
+
+    asyncio.run(main())
+    kept = {row[1] for row in world.redis.function_list()}
+    assert {"somebody_elses", scripts.load("process_register").function} <= kept
+    assert "wakeline_process_park_0123456789ab" not in kept
+    world.redis.function_delete("somebody_elses")
 
 
 def test_a_blocking_client_sends_many_as_an_awaited_one_does(world: World) -> None:

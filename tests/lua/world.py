@@ -101,6 +101,11 @@ class World:
         """The client beneath, for looking at keys (and for damaging them)."""
         return self.store.client
 
+    def forget_scripts(self) -> None:
+        """The server knows no script any more, in neither form."""
+        self.redis.script_flush()
+        self.redis.function_flush()
+
     def pass_ms(self, ms: int) -> None:
         """Time goes by."""
         self.clock.advance(ms / 1000)

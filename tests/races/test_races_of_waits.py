@@ -11,6 +11,7 @@ from wakeline.app import App
 from wakeline.errors import AwaitEventUnknownOrRevoked
 from wakeline.processes.lease import Fence
 from wakeline.runtime.context import AsyncCtx
+from wakeline.runtime.openwaits import OpenWaits
 from wakeline.runtime.run import WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.client import AsyncStore
@@ -282,6 +283,32 @@ def test_race_06_a_gather_that_is_half_there_when_the_next_run_begins_waits_for_
     world.tick()
     work(world, app)
     assert handle.result() == [[1, 1], 2]
+
+
+@fails_without(
+    "a resolution that is on its way to a wait which was given up is not taken for it when somebody waits there again",
+    "wakeline.runtime.openwaits:OpenWaits.hinted",
+    "if slot in self._given_up:",
+    "if False:",
+)
+def test_race_04_a_hint_of_a_signal_that_went_back_to_the_mailbox_resolves_no_wait(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a"))
+    world.signal("p")
+    [hint] = world.redis.lrange(world.key("notify:o1"), 0, -1)
+    _, slot, text, _ = hint.split(" ")
+    world.do(runs.close_waits(fence, [slot]))
+    assert world.mail() == ["go:2"]
+
+    async def again() -> bool:
+        waits = OpenWaits({})
+        waits.enter([slot])
+        waits.leave([slot])
+        waits.forget([slot])
+        future = waits.enter([slot])[slot]
+        return waits.hinted(slot, text) or future.done()
+
+    assert asyncio.run(again()) is False
 
 
 def test_what_was_resolved_before_the_claim_costs_the_next_run_no_script(world: World, app: App) -> None:

@@ -262,15 +262,15 @@ def test_wake_race_17_a_turn_that_is_put_off_comes_once_at_its_time(world: World
 
 @fails_without(
     "a server that does not know a script is sent its text",
-    "wakeline.store.together:Exchange.answered",
-    "if isinstance(answer, rex.NoScriptError) or self._again:",
-    "if self._again:",
+    "wakeline.store.together:Exchange._was_not_run",
+    'if isinstance(answer, rex.NoScriptError) or "Function not found" in text:',
+    "if False:",
     raises=ScriptFailed,
 )
 def test_wake_race_22_a_server_that_forgot_its_scripts_is_told_them_again(world: World) -> None:
     source(world)
     wake(world, "first")
-    world.redis.script_flush()
+    world.forget_scripts()
     wake(world, "second")
     _, texts = turn(world)
     assert texts == ["first", "second"]

@@ -35,7 +35,7 @@ async def ask(
     if sid == run.claim.session_id:
         raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
     envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.dump(text, what="the input"), "key": key})
-    row_key = run.key_of(envelope)
+    row_key = run.numbers.key_of(envelope)
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:

@@ -162,7 +162,7 @@ class AsyncCtx:
         return logging.getLogger("wakeline.replayed" if self.run.replay.replaying else f"wakeline.body.{self.run.registration.identity.kind}")
 
     def _seed(self, what: str) -> str:
-        return f"{self.idempotency_key}:{what}:{self.run.occurrence(what)}"
+        return f"{self.idempotency_key}:{what}:{self.run.numbers.occurrence(what)}"
 
     def now(self) -> datetime:
         """The time of the latest recorded outcome: the same after a crash."""
@@ -271,7 +271,7 @@ class AsyncCtx:
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes on unless told to be cancelled."""
         run = self.run
-        key = f"race:{run.occurrence('race')}"
+        key = f"race:{run.numbers.occurrence('race')}"
         tasks = [run.spawn(_awaited(a)) for a in contenders]
         known = run.replay.rows.get(key)
         if known is not None:
@@ -308,7 +308,7 @@ class AsyncCtx:
 
     async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
         run = self.run
-        key = run.key_of(Envelope(kind="wait", name=name, args=args))
+        key = run.numbers.key_of(Envelope(kind="wait", name=name, args=args))
         target = WaitFor(Timer(f"{self.idempotency_key}:{key}"), "t:", for_ms=for_ms, due_ms=due_ms)
         [resolution] = await run.wait_all([run.call("wait", name, args, target, key=key)])
         settle(name, resolution, Any)
@@ -327,7 +327,7 @@ class AsyncCtx:
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `InvalidPayload` for a mistyped one that was kept.
         """
         run = self.run
-        ordinal = run.ordinal(check_signal_name(name))
+        ordinal = run.numbers.ordinal(check_signal_name(name))
         declared = self._signal_kind(name)
         wanted = kind if kind is not None else declared
         schema = arguments.schema_of(wanted)
@@ -353,7 +353,7 @@ class AsyncCtx:
         """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here."""
         run = self.run
         envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
-        key = run.key_of(envelope)
+        key = run.numbers.key_of(envelope)
 
         async def perform(_: str) -> Any:
             return {"due_ms": run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None}

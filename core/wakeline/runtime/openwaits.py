@@ -24,6 +24,7 @@ class OpenWaits:
 
     def __init__(self, slots: Mapping[str, Mapping[str, str]]) -> None:
         self._earlier = {slot: found for slot, found in slots.items() if "g" in found and "z" not in found}
+        self._given_up: set[str] = set()
         self._answers: dict[str, asyncio.Future[str]] = {}
         self._awaited: Counter[str] = Counter()
         self._groups: dict[str, list[str]] = {}
@@ -70,8 +71,16 @@ class OpenWaits:
 
     def forget(self, slots: Sequence[str]) -> None:
         """These are given up: whoever waits for one again asks the store."""
+        self._given_up.update(slots)
         for slot in slots:
             self._earlier.pop(slot, None)
+
+    def hinted(self, slot: str, text: str) -> bool:
+        """A resolution (JSON) that somebody heard of. False for a wait that was given up: what was on its way to it is another's by now."""
+        if slot in self._given_up:
+            return False
+        self.resolve(slot, text)
+        return True
 
     def group(self, slots: Sequence[str]) -> dict[str, str]:
         """These resume the process together; returns the group of each. One that an earlier run opened keeps its own, and others join it."""

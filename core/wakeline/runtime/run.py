@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +16,7 @@ from wakeline.attachments.attachment import MARK
 from wakeline.cancellation import CancellationToken
 from wakeline.causality import ExecutionScope, ProcessScope
 from wakeline.clock import Clock
-from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
+from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.effects.journal import JournalRow
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
@@ -31,6 +30,7 @@ from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.containing import contained, contained_on_loop, outside_body
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.hosting import Host, RunState
+from wakeline.runtime.numbering import Numbering
 from wakeline.runtime.openwaits import OpenWaits, due_of
 from wakeline.runtime.passing import take_over
 from wakeline.runtime.replay import Replay
@@ -38,6 +38,7 @@ from wakeline.runtime.started import StartedProcesses
 from wakeline.runtime.waiting import WaitCall, WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.calls import Call
+from wakeline.store.claims import holds_claims
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect, Row
 from wakeline.store.runs import Claim, Opened, Wait
@@ -85,8 +86,7 @@ class Run:
         self.started = StartedProcesses()
         self.awaits_children = "aw" in claim.fields
         """Whether a process was ever started that its end has to wait for."""
-        self._occurrences: defaultdict[str, int] = defaultdict(int)
-        self._ordinals: defaultdict[str, int] = defaultdict(int)
+        self.numbers = Numbering()
         self._consumed: list[Row] = []
         self._inflight = 0
         self._waits = OpenWaits(claim.slots)
@@ -137,16 +137,6 @@ class Run:
         if self.state is not RunState.RUNNING or self.stopping:
             raise Stopped
 
-    def occurrence(self, stem: str) -> int:
-        """How many times this run issued a call of this name and these arguments, from 1."""
-        self._occurrences[stem] += 1
-        return self._occurrences[stem]
-
-    def key_of(self, envelope: Envelope) -> str:
-        """The replay key of the body's next call of this envelope: name, argument hash, occurrence."""
-        digest = envelope_hash(envelope)
-        return replay_key(envelope.name, digest, self.occurrence(replay_key(envelope.name, digest, 0)))
-
     async def _record_of(self, key: str, envelope: Envelope, digest: str) -> JournalRow | None:
         self.check()
         await self._settle()
@@ -171,7 +161,7 @@ class Run:
         """
         envelope = Envelope(kind=kind, name=name, args=args)
         digest = envelope_hash(envelope)
-        key = key or self.key_of(envelope)
+        key = key or self.numbers.key_of(envelope, digest)
         row = await self._record_of(key, envelope, digest)
         if row is not None:
             return row.deliver()
@@ -245,22 +235,14 @@ class Run:
 
     # -- waits -------------------------------------------------------------------------------------------------------------------
 
-    def ordinal(self, name: str) -> int:
-        """The number of the next wait for a signal name, from 1."""
-        self._ordinals[name] += 1
-        return self._ordinals[name]
-
-    def reserve_ordinal(self, name: str, ordinal: int) -> None:
-        """A wait whose number the caller chose: the numbers after it are left for the others."""
-        self._ordinals[name] = max(self._ordinals[name], ordinal)
-
     def slot_of(self, identity: WaitIdentity) -> str:
         return key_id(self.scope, identity)
 
     def call(self, kind: str, name: str, args: Any, target: WaitFor, *, key: str | None = None) -> WaitCall:
         """One wait of a `wait_all`."""
         envelope = Envelope(kind=kind, name=name, args=args)
-        return WaitCall(key or self.key_of(envelope), envelope, envelope_hash(envelope), target, self.slot_of(target.identity))
+        digest = envelope_hash(envelope)
+        return WaitCall(key or self.numbers.key_of(envelope, digest), envelope, digest, target, self.slot_of(target.identity))
 
     async def wait_all(self, calls: Sequence[WaitCall]) -> list[Resolution]:
         """Waits for all (one group: one resume); resolutions in order. Parks the process when nothing else is going on.
@@ -378,6 +360,10 @@ class Run:
         self._waits.forget(ids)
         self._inflight += 1
         self.tasks.add(asyncio.get_running_loop().create_task(close()))
+
+    def hinted(self, slot: str, text: str) -> bool:
+        """Takes the resolution (JSON) that a hint brought. False where it brought none, or none to be relied on: then somebody has to look."""
+        return bool(text) and not holds_claims(text) and self.state is RunState.RUNNING and self._waits.hinted(slot, text)
 
     async def look(self) -> None:
         """Reads the open slots and the cancel mark: after a hint, and once in a while because a hint may be lost."""

@@ -46,7 +46,7 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
     """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends the process ends the run."""
     replay_key = replay_key or event.replay_key
     envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
-    key = run.key_of(envelope)
+    key = run.numbers.key_of(envelope)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         if run.registration.wake_target is not None:
@@ -73,7 +73,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
     body = to_json(data)
     check_size(f"signal {name}", body, MAX_PAYLOAD)
     envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": process_id, "payload": data, "key": signal_id})
-    row_key = run.key_of(envelope)
+    row_key = run.numbers.key_of(envelope)
     signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:

@@ -6,6 +6,7 @@ Invariant: a reply lost on the way is asked for again with the same arguments; e
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -29,7 +30,7 @@ from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply, Together
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
 from wakeline.store.link import Link
-from wakeline.store.together import Command, Counter, Exchange, Prepared
+from wakeline.store.together import Command, Counter, Exchange, Prepared, Server
 from wakeline.values import as_text, check_size
 
 log = logging.getLogger("wakeline.store")
@@ -101,6 +102,7 @@ class SyncStore:
         self.address = address
         self.blobs = blobs or redis_blobs(backend, address)
         self.sent = Counter({})
+        self._server = Server()
         self._client: redis.Redis | None = None
         self._pid = 0
         self._secret: bytes | None = None
@@ -168,7 +170,7 @@ class SyncStore:
         def tell(one: Prepared, reply: Any) -> None:
             told[id(one)] = reply
 
-        exchange = Exchange(batch, partial(_argv, self.address), self.sent, tell)
+        exchange = Exchange(batch, partial(_argv, self.address), self._server, self.sent, tell)
         while commands := exchange.commands():
             for answer in self._answers(client, commands):
                 exchange.answered(answer)
@@ -256,6 +258,7 @@ class AsyncStore:
         self.blobs = blobs or redis_blobs(backend, address)
         self.patient = patient
         self.sent = Counter({})
+        self._server = Server()
         self._client: redis.asyncio.Redis | None = None
         self._link: Link | None = None
         self._ear: Link | None = None
@@ -278,13 +281,13 @@ class AsyncStore:
             client = self.backend.aio()
             untyped: Any = client  # redis-py leaves the types of its commands open
             call = _open_call(self.address)
-            script = scripts.load(call.script)
+            link = Link(client)
             while True:
                 try:
                     with first_contact(self.backend), typed_errors(call.script):
                         if self.backend.real:
                             check_server(await untyped.info(), allow_eviction=self.address.allow_eviction or self.address.only_looks)
-                        reply = await untyped.execute_command("EVAL", script.text, 1, *_argv(self.address, _encode(call)))
+                        reply = await self._told(link, call)
                     break
                 except WakelineError as error:
                     if not self._waits_for(error):
@@ -296,7 +299,15 @@ class AsyncStore:
             except WakelineError:
                 await client.aclose()
                 raise
-            self._client, self._link, self._ear = client, Link(client), Link(client)
+            self._client, self._link, self._ear = client, link, Link(client)
+
+    async def _told(self, link: Link, call: Call[Any]) -> Any:
+        """The reply to one call; raises what the server answered instead of one."""
+        replies: list[Any] = []
+        await link.carry(Exchange([Prepared(call, _encode(call))], partial(_argv, self.address), self._server, Counter({}), lambda _, one: replies.append(one)))
+        if isinstance(replies[0], Exception):
+            raise replies[0]
+        return replies[0]
 
     @property
     def client(self) -> redis.asyncio.Redis:
@@ -368,7 +379,7 @@ class AsyncStore:
             else:
                 told.set_result(reply)
 
-        exchange = Exchange([one for one, _ in batch], partial(_argv, self.address), self.sent, tell)
+        exchange = Exchange([one for one, _ in batch], partial(_argv, self.address), self._server, self.sent, tell)
         delay = FIRST_WAIT_S
         while True:
             try:
@@ -429,6 +440,17 @@ class AsyncStore:
                 return
             raise typed from error
         self._is_back()
+
+    async def drop_old_functions(self) -> None:
+        """Drops the functions of other releases from the server; a client of one of them that still runs loads those it needs again."""
+        if self._secret is None:
+            await self.open()
+        client: Any = self.client
+        with contextlib.suppress(rex.ResponseError):  # no functions here, or not for this user: nothing to drop
+            listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
+            found: set[str] = {row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed}
+            for name in found - {scripts.load(name).function for name in scripts.names()}:
+                await client.function_delete(name)
 
     async def close(self) -> None:
         self.blobs.close()

@@ -5,6 +5,7 @@ Invariant: calls of one script keep their order, and so do calls about one proce
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,6 +15,7 @@ from redis import exceptions as rex
 from wakeline.store import scripts
 from wakeline.store.calls import Call
 
+log = logging.getLogger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
 """How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
 ABOUT, HOLDING = ("pid", "sid", "parent"), ("fence", "sender", "wake", "turn", "session")
@@ -73,37 +75,57 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     return bundles
 
 
+class Server:
+    """What a client learned of how its server takes scripts; one for all of its exchanges."""
+
+    def __init__(self) -> None:
+        self.functions = True
+        """Whether it keeps functions, as far as is known."""
+
+
 class Exchange:
     """What goes to the server and back for a batch of calls, whoever carries it; ``tell`` is given each call's reply, an exception where it was refused.
 
     ``argv``: the arguments of a script for the text of a call's own.
     """
 
-    def __init__(self, batch: Sequence[Prepared], argv: Callable[[str], list[str]], sent: Counter, tell: Callable[[Prepared, Any], None]) -> None:
-        self._sent = bundled(batch)
+    def __init__(
+        self, batch: Sequence[Prepared], argv: Callable[[str], list[str]], server: Server, sent: Counter, tell: Callable[[Prepared, Any], None]
+    ) -> None:
+        self._left = bundled(batch)
         self._again: list[list[Prepared]] = []
-        self._unknown: set[int] = set()
+        self._expected: list[list[Prepared] | None] = []
+        self._unknown: set[str] = set()
+        self._plain = False
         self._argv = argv
+        self._server = server
         self._count = sent
+        self._tell = tell
         for one in batch:
             sent.add(one.call.script)
-        self._tell = tell
 
     def commands(self) -> list[Command]:
         """For one write: all that was not told its reply, also after an attempt that broke off. None when everybody knows."""
-        self._sent, self._again = [*self._again, *self._sent], []
-        if self._sent:
-            self._count.add("round_trips")
-        return [self._command(bundle) for bundle in self._sent]
+        self._left, self._again = [*self._again, *self._left], []
+        if not self._left:
+            return []
+        self._count.add("round_trips")
+        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.load(name).library) for name in sorted(self._unknown) if self._by_functions]
+        self._expected = [*[None] * len(loads), *self._left]
+        return [*loads, *map(self._command, self._left)]
 
     def answered(self, answer: Any) -> None:
         """The answer to the next command. Raises where it says that the server cannot be used."""
         if isinstance(answer, rex.ConnectionError | rex.TimeoutError):
             raise answer
-        bundle = self._sent.pop(0)
-        if isinstance(answer, rex.NoScriptError):
-            self._unknown.add(id(bundle))
-        if isinstance(answer, rex.NoScriptError) or self._again:
+        bundle = self._expected.pop(0)
+        if bundle is None:
+            if isinstance(answer, Exception):
+                log.info("scripts are sent as such: the server keeps no functions (%s)", answer)
+                self._server.functions = False
+            return
+        del self._left[0]
+        if self._was_not_run(bundle, answer) or self._again:
             # With all behind it, for the sake of order: a script may be sent twice.
             self._again.append(bundle)
             return
@@ -111,8 +133,26 @@ class Exchange:
         for one, reply in zip(bundle, several, strict=True):
             self._tell(one, reply)
 
+    @property
+    def _by_functions(self) -> bool:
+        return self._server.functions and not self._plain
+
+    def _was_not_run(self, bundle: Sequence[Prepared], answer: Any) -> bool:
+        """Whether the server had yet to be told of the script, or of another way to run it."""
+        text = str(answer) if isinstance(answer, rex.ResponseError) else ""
+        if isinstance(answer, rex.NoScriptError) or "Function not found" in text:
+            self._unknown.add(bundle[0].call.script)
+        elif self._by_functions and (isinstance(answer, rex.NoPermissionError) or "unknown command" in text.lower()):
+            self._server.functions = False
+        elif self._by_functions and isinstance(answer, rex.OutOfMemoryError):
+            # Before it ran: with no memory left a server calls no function. A script it runs, to the first command that needs some.
+            self._plain = True
+        else:
+            return False
+        return True
+
     def _command(self, bundle: Sequence[Prepared]) -> Command:
         script = scripts.load(bundle[0].call.script)
         first, *others = (one.args for one in bundle)
-        known = id(bundle) not in self._unknown
-        return (*(("EVALSHA", script.sha) if known else ("EVAL", script.text)), 1, *self._argv(first), *others)
+        by_text = ("EVAL", script.text) if script.name in self._unknown else ("EVALSHA", script.sha)
+        return (*(("FCALL", script.function) if self._by_functions else by_text), 1, *self._argv(first), *others)

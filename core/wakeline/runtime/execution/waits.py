@@ -51,7 +51,7 @@ class Waits(Facts):
         if process_id != run.claim.process_id:
             raise ProcessEventContextMismatch(process_id=process_id, own=run.claim.process_id)
         identity = ProcessSignal(process_id, run.fence.incarnation, run.claim.generation, check_signal_name(signal_name), event_ordinal)
-        run.reserve_ordinal(signal_name, event_ordinal)
+        run.numbers.reserve_ordinal(signal_name, event_ordinal)
         schema = arguments.schema_of(kind)
         target = WaitFor(
             identity,

@@ -1,24 +1,17 @@
--- What every script starts with: its clock, its namespace, its arguments.
+-- What every script starts with: its clock, its namespace, its arguments. All of them are set by `begin`: a server that keeps scripts as functions makes
+-- what is below once and calls it many times, so what a call gathers is emptied there too (fragments: `at_begin`).
 -- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 arguments as one JSON object,
 -- 5... more of them: the script runs once for each (lib/bundle.lua), and `a` is the one it runs for.
 -- KEYS[1] only routes: every key below is built from the prefix, whose braces put the whole namespace in one Cluster slot (ADR 0002).
-local call = redis.call
-local ns, rq = ARGV[2], ARGV[3]
-local a = cjson.decode(ARGV[4])
-
--- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key its old owner refuses what it no longer has, or never had,
--- wherever in a script that happens: so each looks first for a key that nobody has, and is refused before it wrote anything.
-if string.sub(rq, 1, 1) == '{' then call('EXISTS', ns .. 'nowhere') end
+local call, ns, rq, now, a
 
 -- Lua prints 1700000000000 as 1.7e+12; keys and replies need every digit.
 local function int(n) return string.format('%d', n) end
 
 local function clock()
-  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
   local t = call('TIME')
   return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
-local now = clock()
 
 local BOUND = 256 -- most items one script touches; the rest becomes a todo row which the tick drains
 local ENDED = { completed = true, failed = true, cancelled = true, abandoned = true }
@@ -45,7 +38,7 @@ local function missing(pid)
 end
 
 -- Writes to registries which no script reads after it wrote to them are gathered, and sent when it ends: one command for many members.
-local gathered, by_name = {}, {}
+local gathered, by_name
 local function gather(command, key, ...)
   local name = command .. key
   local one = by_name[name]
@@ -57,7 +50,7 @@ local function gather(command, key, ...)
 end
 
 -- Where a process is in the end is what counts: of two moves in one script the last.
-local moved, moves = {}, {}
+local moved, moves
 local function move_index(pid, from, to, score)
   local move = moved[pid]
   if not move then
@@ -68,7 +61,7 @@ local function move_index(pid, from, to, score)
   move.to, move.score = to, int(score)
 end
 
-local at_end = {} -- what fragments have to do after that
+local at_begin, at_end = {}, {} -- what fragments have to do before anything else, and after that
 local function write_gathered()
   for _, move in ipairs(moves) do
     for status in pairs(move.left) do
@@ -80,4 +73,14 @@ local function write_gathered()
     for i = 3, #one, 1000 do call(one[1], one[2], unpack(one, i, math.min(i + 999, #one))) end
   end
   for _, last in ipairs(at_end) do last() end
+end
+
+local function begin(argv)
+  call, ns, rq = redis.call, argv[2], argv[3] -- what is made beforehand has no redis.call yet
+  gathered, by_name, moved, moves = {}, {}, {}, {}
+  -- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key its old owner refuses what it no longer has, or never had,
+  -- wherever in a script that happens: so each looks first for a key that nobody has, and is refused before it wrote anything.
+  if string.sub(rq, 1, 1) == '{' then call('EXISTS', ns .. 'nowhere') end
+  now = argv[1] ~= '' and tonumber(argv[1]) or clock()
+  for _, first in ipairs(at_begin) do first() end
 end

@@ -1,7 +1,8 @@
 -- Claiming: queued and of the doorbell's epoch, or nothing. The reply carries all a worker needs to run without another read.
 local REPLY_BYTES = 65536
 
-local limits = {}
+local limits
+at_begin[#at_begin + 1] = function() limits = {} end
 local function limit_of(id)
   local name = string.match(id, '^b:[^:]+') or id
   if limits[name] == nil then

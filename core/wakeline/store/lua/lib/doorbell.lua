@@ -16,7 +16,7 @@ local function whose_doorbell(id)
 end
 
 -- RQ stores times as 2026-01-31T23:59:59.000000Z (rq.utils.utcformat); Redis' Lua has no calendar. Civil-from-days, proleptic Gregorian.
-local told = {}
+local told
 local function iso(ms)
   if told[ms] then return told[ms] end
   local s = math.floor(ms / 1000)
@@ -41,7 +41,7 @@ local function hint(owner, message)
   call('PEXPIRE', key, 10000)
 end
 
-local nobody_idle = {}
+local nobody_idle
 local function hint_idle(queue)
   for _ = 1, nobody_idle[queue] and 0 or 4 do
     local owner = call('SPOP', ns .. 'idle:' .. queue)
@@ -89,7 +89,7 @@ local function rq_busy(owner)
 end
 
 -- RQ's view of a run that is over, its worker's counters once for all runs that a script ends; outcome is 'successful', 'failed' or nil where neither counter should move (lost, handed back).
-local ended_under = {}
+local ended_under
 local function rq_end(pid, p, outcome)
   local id, worker = doorbell_id(pid, p.ep), rq .. ':worker:' .. p.ow
   local composite = id .. ':' .. p.cl
@@ -104,6 +104,7 @@ local function rq_end(pid, p, outcome)
   end
 end
 
+at_begin[#at_begin + 1] = function() told, nobody_idle, ended_under = {}, {}, {} end
 at_end[#at_end + 1] = function()
   for worker, ended in pairs(ended_under) do
     if call('EXISTS', worker) == 1 then

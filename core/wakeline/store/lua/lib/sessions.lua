@@ -9,7 +9,7 @@ local OVER = { settled = true, failed = true, undeliverable = true, superseded =
 local request_cancel -- of lifecycle, which comes later: scripts that deliver include it
 
 -- What the latest worker with the agent's code said of its turns; what is absent is the default. Looked up once a script.
-local policies = {}
+local policies
 local function policy_of(agent)
   if not agent then return {} end
   if not policies[agent] then
@@ -26,7 +26,8 @@ local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. 
 
 -- Whoever follows a session is told in order what changes there. Nobody follows most sessions, and of these nothing is written.
 local FEED, FEED_TTL = 1000, 600000
-local followed = {}
+local followed
+at_begin[#at_begin + 1] = function() policies, followed = {}, {} end
 local function tell(sid, what, ...)
   if followed[sid] == nil then followed[sid] = call('EXISTS', ns .. 'followed:' .. sid) == 1 end
   if not followed[sid] then return end

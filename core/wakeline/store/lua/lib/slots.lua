@@ -1,5 +1,6 @@
 -- Await-event slots: one-shot, first resolution wins for ever. A slot knows its waiting process (p), its group (g) and what it waits for (k).
 -- proc fields: "o:<group>" open slots of a group, "n:<signal name>" the open slots of that name, oldest first.
+local HINTED = 4096 -- longest resolution that a hint carries, in bytes
 local function slot_key(id) return ns .. 'slot:' .. id end
 
 local function forget_open_signal(pid, name, id)
@@ -31,7 +32,8 @@ local function resolve(id, resolution, sequence)
   if p.st == 'waiting' then
     if open <= 0 then resume(slot.p, p) end
   elseif p.st == 'running' and p.ow then
-    hint(p.ow, 'slot ' .. id .. ' ' .. slot.p)
+    -- With the resolution, where it is short: who waits need not ask for it. The process comes last, where every release looks for it.
+    hint(p.ow, 'slot ' .. id .. ' ' .. (#resolution <= HINTED and resolution .. ' ' or '') .. slot.p)
   end
   return true
 end

@@ -1,0 +1,37 @@
+"""How a run numbers what its body does: equal calls by their occurrence, the waits for one signal by their ordinal.
+
+Invariant: the same body does the same again, so it numbers the same again; that is what a replay finds its records by.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
+
+
+class Numbering:
+    """Counts of one run, from 1."""
+
+    def __init__(self) -> None:
+        self._occurrences: defaultdict[str, int] = defaultdict(int)
+        self._ordinals: defaultdict[str, int] = defaultdict(int)
+
+    def occurrence(self, stem: str) -> int:
+        """How many times the run issued a call of this name and these arguments."""
+        self._occurrences[stem] += 1
+        return self._occurrences[stem]
+
+    def key_of(self, envelope: Envelope, digest: str | None = None) -> str:
+        """The replay key of the body's next call of this envelope: name, argument hash (``digest``, where it is known), occurrence."""
+        digest = digest or envelope_hash(envelope)
+        return replay_key(envelope.name, digest, self.occurrence(replay_key(envelope.name, digest, 0)))
+
+    def ordinal(self, name: str) -> int:
+        """The number of the next wait for a signal name."""
+        self._ordinals[name] += 1
+        return self._ordinals[name]
+
+    def reserve_ordinal(self, name: str, ordinal: int) -> None:
+        """A wait whose number the caller chose: the numbers after it are left for the others."""
+        self._ordinals[name] = max(self._ordinals[name], ordinal)
