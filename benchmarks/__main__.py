@@ -24,7 +24,7 @@ def main() -> int:
         for figure in starting(int(6000 * scale)):
             print(figure.row(), flush=True)
         with workers(server, "benchmarks.app:app", 2):
-            for measured, number in ((throughput, 6000), (latency, 200)):
+            for measured, number in ((throughput, 6000), (latency, 200), (timers, 200)):
                 for figure in measured(int(number * scale)):
                     print(figure.row(), flush=True)
                     figures.append(figure)
@@ -101,6 +101,26 @@ def latency(n: int) -> list[Figure]:
         Figure("start to the body's first line, idle", "ms", starts),
         Figure("signal to the next line of a held body, idle", "ms", warm),
         Figure("signal to the next line of a parked body, idle", "ms", cold),
+    ]
+
+
+def timers(n: int) -> list[Figure]:
+    """How late timers are with nothing else to do. One that were early would be an error."""
+    from benchmarks.app import app, began, sleeps
+
+    spread_s, hold_s = 0.02, app.settings.hold_ms / 1000
+    first = time.time() + 2 * hold_s + n * spread_s  # by then all are parked
+    moments = [first + i * spread_s for i in range(n)]
+    parked = app.start_many(sleeps, [{"until": moment} for moment in moments])
+    slept = [handle.result(timeout=60) for handle in parked]
+    delayed: list[float] = []
+    for _ in range(n):
+        at = time.time()
+        delayed.append(app.using(delay=0.1).start(began).result(timeout=10) - at - 0.1)
+    assert min(slept + delayed) >= 0, "a timer was early"
+    return [
+        Figure("timer of a parked body, late, idle", "ms", [late * 1000 for late in slept]),
+        Figure("start that a client delays, late, idle", "ms", [late * 1000 for late in delayed]),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from wakeline import App, AsyncCtx, AsyncTurn
@@ -52,6 +53,13 @@ async def waits(ctx: AsyncCtx) -> float:
     """Parks; the time between the signal's sending and its next line, in seconds."""
     sent = await ctx.wait("go", float)
     return time.time() - sent
+
+
+@app.engine
+async def sleeps(ctx: AsyncCtx, until: float) -> float:
+    """How late it goes on after a moment (seconds since 1970), in seconds."""
+    await ctx.sleep_until(datetime.fromtimestamp(until, tz=UTC))
+    return time.time() - until
 
 
 @app.agent("ear")

@@ -120,19 +120,24 @@ def plain(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
     `NOT_PLAIN` for everything else (subclasses, models, text that is not ASCII, large numbers, deep nesting): they decide then.
     """
     kind = cast("object", type(value))
-    if value is None or kind is bool:
-        return value
     if kind is str:
         return value if value.isascii() else NOT_PLAIN
     if kind is int:
         return value if -_PLAIN_INTEGER < value < _PLAIN_INTEGER else NOT_PLAIN
+    if value is None or kind is bool:
+        return value
     if kind is float:
         return value if math.isfinite(value) else NOT_PLAIN
     if depth == 0:
         return NOT_PLAIN
     if kind is list or kind is tuple:
-        items = [plain(item, depth - 1) for item in value]
-        return NOT_PLAIN if any(item is NOT_PLAIN for item in items) else items
+        items: list[Any] = []
+        for item in value:
+            copied = plain(item, depth - 1)
+            if copied is NOT_PLAIN:
+                return NOT_PLAIN
+            items.append(copied)
+        return items
     if kind is dict:
         copy: dict[str, Any] = {}
         for key, item in value.items():

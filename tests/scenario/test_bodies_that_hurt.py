@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncCtx, Ctx
 from wakeline.errors import ProcessFailed
+from wakeline.runtime.containing import CAME_BACK
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
 
@@ -79,6 +80,36 @@ def test_a_task_of_a_body_that_exits_the_interpreter_ends_its_process_at_most(ap
         assert handle.result(timeout=10) == "went on"
     assert other.result(timeout=10) == os.getpid()
     assert app.start(beside).result(timeout=10) == os.getpid()
+
+
+def forked_and_came_back() -> int | None:
+    """The exit status of a child that goes on like its parent; None in the child."""
+    child = os.fork()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if child else None
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_body_that_forks_leaves_no_second_worker(app: App) -> None:
+    @app.engine
+    async def on_the_loop(ctx: AsyncCtx) -> int | None:
+        return forked_and_came_back()
+
+    @app.engine
+    async def awaits_in_the_child(ctx: AsyncCtx) -> int:
+        child = os.fork()
+        await ctx.step("in both", lambda: None)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    @app.engine
+    def in_a_thread(ctx: Ctx) -> int | None:
+        return forked_and_came_back()
+
+    @app.engine
+    async def in_a_step(ctx: AsyncCtx) -> int | None:
+        return await ctx.step("forks", forked_and_came_back)
+
+    bodies = (on_the_loop, awaits_in_the_child, in_a_thread, in_a_step)
+    assert [app.start(body).result(timeout=10) for body in bodies] == [CAME_BACK] * 4
 
 
 def test_a_task_of_a_body_is_cancelled_and_awaited_like_any_other(app: App) -> None:

@@ -164,7 +164,7 @@ class _Attempt:
             work = contained_on_loop(code)
         elif tool.timeout_ms is not None:
             # A thread cannot be interrupted; with a limit it runs in the pool, so that the caller can go on without it.
-            work = asyncio.to_thread(contained, code)
+            work = asyncio.to_thread(contained(code))
         else:
             work = self._run.invoke(code)
         if tool.timeout_ms is None or tool.isolation is not None:

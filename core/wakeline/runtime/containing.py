@@ -6,6 +6,8 @@ Invariant: control flow and a cancel that was asked for pass through as they are
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
     from wakeline.runtime.run import Run
 
 T = TypeVar("T")
+log = logging.getLogger("wakeline.runner")
 current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
 """The run whose body the current code is; a verb that is not its context's would escape its journal."""
+CAME_BACK = 70
+"""Exit status of a forked child that did not end by itself (EX_SOFTWARE of sysexits.h)."""
 LONGEST_CODE, LONGEST_MESSAGE = 128, 10_000
 
 
@@ -40,16 +45,30 @@ def outside_body() -> Generator[None]:
         current_run.reset(mark)
 
 
-def contained(code: Callable[[], T]) -> T:
-    """Calls user code in a thread. Raises `Escaped` for what is no `Exception`, and for a `StopIteration`, which a future would forget."""
-    try:
-        return code()
-    except ControlFlow:
-        raise
-    except BaseException as error:
-        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+def contained(code: Callable[[], T]) -> Callable[[], T]:
+    """User code as a thread may call it. Raises `Escaped` for what is no `Exception`, and for a `StopIteration`, which a future would forget."""
+    here = os.getpid()
+
+    def call() -> T:
+        try:
+            return code()
+        except ControlFlow:
             raise
-        raise Escaped(error) from error
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, StopIteration):
+                raise
+            raise Escaped(error) from error
+        finally:
+            _stay(here)
+
+    return call
+
+
+def _stay(here: int) -> None:
+    """Ends a child that user code forked where it comes back to us: it holds the worker's connections, and would speak on them as if it were the worker."""
+    if os.getpid() != here:
+        log.error("a child that a body forked came back into its worker and ends here; let it end with os._exit, or use subprocess")
+        os._exit(CAME_BACK)
 
 
 async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
@@ -66,10 +85,11 @@ async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
 
 
 class _Carried(Coroutine[Any, Any, Any]):
-    """A coroutine of a task that a body made: what would end the event loop leaves it as `Escaped`."""
+    """A coroutine of a run's task: what would end the event loop leaves it as `Escaped`, and no forked child leaves it at all."""
 
     def __init__(self, code: Coroutine[Any, Any, Any]) -> None:
         self._code = code
+        self._here = os.getpid()
         self.__qualname__ = getattr(code, "__qualname__", type(code).__name__)
 
     def send(self, value: Any) -> Any:
@@ -77,12 +97,16 @@ class _Carried(Coroutine[Any, Any, Any]):
             return self._code.send(value)
         except (SystemExit, KeyboardInterrupt) as error:
             raise Escaped(error) from error
+        finally:
+            _stay(self._here)
 
     def throw(self, *error: Any) -> Any:
         try:
             return self._code.throw(*error)
         except (SystemExit, KeyboardInterrupt) as escaped:
             raise Escaped(escaped) from escaped
+        finally:
+            _stay(self._here)
 
     def close(self) -> None:
         self._code.close()

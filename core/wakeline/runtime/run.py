@@ -475,8 +475,8 @@ class Run:
             if inspect.iscoroutinefunction(function):
                 return await contained_on_loop(code)
             if self.bridge is not None:
-                return await self.bridge.call(partial(contained, code))
-            return await asyncio.to_thread(contained, code)
+                return await self.bridge.call(contained(code))
+            return await asyncio.to_thread(contained(code))
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that belongs to this run and is cancelled with it."""

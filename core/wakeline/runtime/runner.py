@@ -179,7 +179,7 @@ class Runner:
             return await contained_on_loop(code)
         loop = asyncio.get_running_loop()
         # With this task's context: what is running here is known in the body's thread too.
-        return await loop.run_in_executor(self._threads, copy_context().run, partial(contained, code))
+        return await loop.run_in_executor(self._threads, copy_context().run, contained(code))
 
     # -- one run -----------------------------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Runner:
                     if inspect.iscoroutinefunction(function):
                         await contained_on_loop(code)
                     else:
-                        await self._call_deferred(run, partial(contained, code))
+                        await self._call_deferred(run, contained(code))
             except Exception:
                 log.exception("%s: a deferred call failed; the others still run", run.claim.process_id)
 
