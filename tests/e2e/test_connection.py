@@ -166,10 +166,24 @@ def test_a_user_who_may_have_no_functions_is_served_all_the_same(server: Private
 
             with WorkerThread(app):
                 assert app.start(doubles, 21).result(timeout=20) == 42
-            assert client.function_list() == []
+            assert (client.function_list() == []) is (refused == "-function")
             app.close()
         finally:
             client.execute_command("ACL", "DELUSER", "bob")
+
+
+def test_whoever_only_looks_is_answered_while_no_write_is_taken(server: PrivateServer) -> None:
+    app = App("looks", settings=Settings.from_env({"WAKELINE_REDIS_URL": server.url}))
+
+    @app.tool
+    def work() -> None: ...
+
+    handle = app.start(work)
+    with configured(server, "min-replicas-to-write", "1"):
+        assert handle.status().status == "queued"
+        with pytest.raises(RedisUnavailable, match="NOREPLICAS"):
+            app.start(work)
+    app.close()
 
 
 def test_a_database_the_server_does_not_have_is_refused(server: PrivateServer) -> None:

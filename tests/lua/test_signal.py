@@ -48,7 +48,7 @@ def test_a_run_in_memory_is_told_by_a_hint(world: World) -> None:
     fence = world.running("p")
     world.open(fence, wait("a"))
     world.signal("p")
-    assert world.redis.lrange(world.key("notify:o1"), 0, -1) == ['slot a {"status":"ok","value":1} p']
+    assert world.redis.lrange(world.key("notify:o1"), 0, -1) == [f'slot a {fence.claim_id} {{"status":"ok","value":1}} p']
     assert world.status() == "running"
 
 

@@ -138,6 +138,10 @@ DENIED, FULL = rex.NoPermissionError("no permissions"), rex.OutOfMemoryError("co
         ([DENIED, rex.NoScriptError("NOSCRIPT"), "reply"], "FCALL / EVALSHA / EVAL", False),
         ([FULL, "reply"], "FCALL / EVALSHA", True),
         ([FULL, FULL], "FCALL / EVALSHA", True),
+        ([NOT_FOUND, FULL, NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
+        ([rex.ReadOnlyError("You can't write against a read only replica"), "reply"], "FCALL / EVALSHA", True),
+        ([rex.ResponseError("MISCONF Errors writing to the AOF file"), "reply"], "FCALL / EVALSHA", True),
+        ([rex.ResponseError("NOREPLICAS Not enough good replicas to write."), "reply"], "FCALL / EVALSHA", True),
         ([rex.ResponseError("WRONGTYPE")], "FCALL", True),
     ],
 )
@@ -167,19 +171,19 @@ def test_what_an_exchange_was_not_told_when_it_broke_off_is_sent_again_and_nothi
 
 
 @pytest.mark.real
-def test_functions_of_other_releases_are_dropped_and_nobody_elses(world: World) -> None:
+def test_a_worker_brings_its_functions_and_drops_other_releases_but_nobody_elses(world: World) -> None:
     for name in ("wakeline_process_park_0123456789ab", "somebody_elses"):
         world.redis.function_load(f"#!lua name={name}\nredis.register_function('{name}', function() return 1 end)", replace=True)
     world.start("p")
 
     async def main() -> None:
         store = AsyncStore(world.backend, world.store.address)
-        await store.drop_old_functions()
+        await store.renew_functions()
         await store.close()
 
     asyncio.run(main())
     kept = {row[1] for row in world.redis.function_list()}
-    assert {"somebody_elses", scripts.load("process_register").function} <= kept
+    assert {"somebody_elses", *(scripts.load(name).function for name in scripts.names())} <= kept
     assert "wakeline_process_park_0123456789ab" not in kept
     world.redis.function_delete("somebody_elses")
 

@@ -167,7 +167,7 @@ def gathering(world: World) -> Fence:
 @fails_without(
     "one group that is met resumes the process",
     "lib/slots.lua",
-    "    if open <= 0 then resume(slot.p, p) end",
+    "    if open <= 0 or p.an then resume(slot.p, p) end",
     """    local left = 0
     for _, field in ipairs(call('HKEYS', proc_key(slot.p))) do
       if string.sub(field, 1, 2) == 'o:' then left = left + tonumber(call('HGET', proc_key(slot.p), field)) end
@@ -185,7 +185,7 @@ def test_race_06_a_gather_does_not_keep_a_wait_beside_it_from_resuming(world: Wo
 @fails_without(
     "a group is met when all of its slots are resolved",
     "lib/slots.lua",
-    "if open <= 0 then resume(slot.p, p) end",
+    "if open <= 0 or p.an then resume(slot.p, p) end",
     "resume(slot.p, p)",
 )
 def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> None:
@@ -199,11 +199,6 @@ def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> 
     assert (world.status("p"), world.events("p").count("process.resumed")) == ("queued", 1)
 
 
-@fails_without(
-    "a slot two tasks of a body wait for is opened once, in one group",
-    "wakeline.runtime.run:Run._open_and_wait",
-    "c.slot not in self._waits and ",
-)
 def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(world: World, app: App) -> None:
     alone: list[int] = []
 
@@ -296,7 +291,7 @@ def test_race_04_a_hint_of_a_signal_that_went_back_to_the_mailbox_resolves_no_wa
     world.open(fence, wait("a"))
     world.signal("p")
     [hint] = world.redis.lrange(world.key("notify:o1"), 0, -1)
-    _, slot, text, _ = hint.split(" ")
+    _, slot, _, text, _ = hint.split(" ")
     world.do(runs.close_waits(fence, [slot]))
     assert world.mail() == ["go:2"]
 
@@ -322,6 +317,70 @@ def test_what_was_resolved_before_the_claim_costs_the_next_run_no_script(world: 
     with mock.patch.object(runs, "open_waits", side_effect=AssertionError("nothing is opened again")):
         assert work(world, app) == ["finished"]
     assert handle.result() == 2
+
+
+@fails_without(
+    "a later run's second opening of a group adds to it",
+    "wakeline.runtime.openwaits:OpenWaits.group",
+    "others = [slot for slot in self._groups.get(group, []) if slot not in groups]",
+    "others = []",
+)
+def test_race_06_a_group_that_is_opened_in_two_parts_is_met_by_both() -> None:
+    async def main() -> list[str]:
+        waits = OpenWaits({"a": {"g": "together"}, "b": {"g": "together"}})
+        waits.enter(["a"])
+        waits.group(["a"])
+        waits.enter(["a", "b"])
+        waits.group(["b"])
+        waits.resolve("b", "1")
+        return waits.unmet_groups
+
+    assert asyncio.run(main()) == ["together"]
+
+
+@fails_without("a part of a group that somebody waits for by itself resumes the process", "lib/slots.lua", "or p.an then", "then")
+@fails_without(
+    "the body tells at its park who waits for a part of a group",
+    "wakeline.runtime.run:Run._park",
+    ", early=self._waits.early",
+)
+def test_race_06_a_child_awaited_in_a_gather_and_then_alone_resumes_who_waits_for_it_alone(world: World, app: App) -> None:
+    alone: list[int] = []
+
+    @app.tool
+    def one() -> int:
+        return 1
+
+    @app.engine
+    async def both(ctx: AsyncCtx) -> list[int]:
+        first, other = await ctx.start(one), await ctx.using(delay="1h").start(one)
+        together = ctx.run.spawn(ctx.gather([first, other]))
+        await ctx.step("the gather waits", lambda: None)
+        alone.append(await first.result())
+        return await together
+
+    handle = app.using(id="p").start(both)
+    work(world, app)
+    assert (handle.status().status, alone) == ("waiting", [1])
+    world.pass_ms(3_600_000)
+    world.tick()
+    work(world, app)
+    assert handle.result() == [1, 1]
+    assert world.field("an") is None
+
+
+@fails_without(
+    "a part of a group that was resolved before the park refuses it",
+    "process_park.lua",
+    "if call('HEXISTS', slot_key(id), 'r') == 1 then return { 'met' } end",
+)
+def test_race_06_a_part_of_a_group_that_is_there_at_the_park_is_not_slept_through(world: World) -> None:
+    fence = gathering(world)
+    world.finish("a")
+    assert world.do(processes.park(fence, ["g"], "{}", early=["wa"])) == processes.Met()
+    assert world.do(processes.park(fence, ["g"], "{}", early=["wb"])) == processes.Parked(2)
+    world.finish("b")
+    assert world.status("p") == "queued"
 
 
 @fails_without(

@@ -124,7 +124,8 @@ class WorkerLoop:
             self.owner, self.queues, lease_ms=lease_ms, agents=agents, app=self.app.name, limits=limits, release=self.app.settings.release
         )
         await self.store.execute(introduction)
-        await self.store.drop_old_functions()
+        if self.app.backend.real:
+            await self.store.renew_functions()
         await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:
@@ -211,7 +212,7 @@ class WorkerLoop:
             return
         if verb == "lost":
             run.end(RunState.LOST)
-        elif verb != "slot" or not run.hinted(rest[0], " ".join(rest[1:-1])):
+        elif verb != "slot" or len(rest) == 2 or not run.hinted(rest[0], rest[1], " ".join(rest[2:-1])):
             if verb == "cancel":
                 run.cancellation.cancel()
             run.spawn(run.look())

@@ -88,7 +88,8 @@ class OpenWaits:
         joined = next(iter(kept.values()), slots[0][2:10])
         groups = {slot: kept.get(slot, joined) for slot in slots}
         for group in set(groups.values()):
-            self._groups[group] = [slot for slot in slots if groups[slot] == group and slot in self._answers]
+            others = [slot for slot in self._groups.get(group, []) if slot not in groups]
+            self._groups[group] = [*others, *(slot for slot in slots if groups[slot] == group and slot in self._answers)]
         return groups
 
     def opened(self, wait: Wait, due_ms: int | None) -> None:
@@ -125,6 +126,21 @@ class OpenWaits:
     def unmet_groups(self) -> list[str]:
         """The groups any of which resumes the process."""
         return [group for group, slots in self._groups.items() if self._unresolved(slots)]
+
+    @property
+    def early(self) -> list[str]:
+        """Slots of which each resumes the process, whatever else of its group is open: somebody waits for a part of the group."""
+        unresolved = {slot for slot, future in self._answers.items() if not future.done()}
+        rest_of: dict[str, set[str]] = {}
+        for slots in self._groups.values():
+            rest = unresolved.intersection(slots)
+            rest_of |= dict.fromkeys(rest, rest)
+        found: dict[str, None] = {}
+        for slots in self._waiters:
+            left = unresolved.intersection(slots)
+            if any(not rest_of.get(slot, left) <= left for slot in left):
+                found |= dict.fromkeys(sorted(left))
+        return list(found)
 
     def _unresolved(self, slots: Sequence[str]) -> bool:
         return any(not self._answers[slot].done() for slot in slots)

@@ -361,9 +361,10 @@ class Run:
         self._inflight += 1
         self.tasks.add(asyncio.get_running_loop().create_task(close()))
 
-    def hinted(self, slot: str, text: str) -> bool:
-        """Takes the resolution (JSON) that a hint brought. False where it brought none, or none to be relied on: then somebody has to look."""
-        return bool(text) and not holds_claims(text) and self.state is RunState.RUNNING and self._waits.hinted(slot, text)
+    def hinted(self, slot: str, claim_id: str, text: str) -> bool:
+        """Takes the resolution (JSON) that a hint brought to a run. False where it is not to be relied on: then somebody has to look."""
+        mine = claim_id == self.fence.claim_id and self.state is RunState.RUNNING
+        return mine and not holds_claims(text) and self._waits.hinted(slot, text)
 
     async def look(self) -> None:
         """Reads the open slots and the cancel mark: after a hint, and once in a while because a hint may be lost."""
@@ -419,7 +420,7 @@ class Run:
         self.probe.reach(Phase.parking, self.claim.process_id)
         consumed = self.take_consumed()
         try:
-            answer = await self.store.execute(processes.park(self.fence, self._waits.unmet_groups, self._waits.shown, consumed))
+            answer = await self.store.execute(processes.park(self.fence, self._waits.unmet_groups, self._waits.shown, consumed, early=self._waits.early))
         except LeaseLost:
             self.end(RunState.LOST)
             return

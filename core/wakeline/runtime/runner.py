@@ -61,6 +61,7 @@ from wakeline.runtime.run import Run
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.sessions.activity import TurnStarted
 from wakeline.store import processes, runs, sessions
+from wakeline.store.claims import is_large
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import TurnCommit
 from wakeline.store.runs import Claim
@@ -328,7 +329,9 @@ class Runner:
         call = processes.finish(
             run.claim.process_id, status, text, fence=run.fence, text=self._wake_text(run, output), consumed=run.take_consumed(), turn=commit
         )
-        self._host.leaving(run.fence.claim_id)
+        if not is_large(text):
+            # What is checked in first would be overtaken by the take that follows.
+            self._host.leaving(run.fence.claim_id)
         try:
             await self._store.execute(call)
         except LeaseLost:

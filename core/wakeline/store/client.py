@@ -441,21 +441,29 @@ class AsyncStore:
             raise typed from error
         self._is_back()
 
-    async def drop_old_functions(self) -> None:
-        """Drops the functions of other releases from the server; a client of one of them that still runs loads those it needs again."""
+    async def renew_functions(self) -> None:
+        """Has the server keep the functions of this release and no other's, at one moment. An older client beside it loads again what it needs.
+
+        Nothing rests on it: a server that cannot be reached, or keeps no functions, is left as it is.
+        """
         if self._secret is None:
             await self.open()
         client: Any = self.client
-        with contextlib.suppress(rex.ResponseError):  # no functions here, or not for this user: nothing to drop
+        with contextlib.suppress(rex.RedisError, OSError):
             listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
             found: set[str] = {row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed}
-            for name in found - {scripts.load(name).function for name in scripts.names()}:
-                await client.function_delete(name)
+            ours = {script.function: script.library for script in map(scripts.load, scripts.names())}
+            pipeline = client.pipeline(transaction=True)
+            for name in found - ours.keys():
+                pipeline.function_delete(name)
+            for name in ours.keys() - found:
+                pipeline.function_load(ours[name], replace=True)
+            await pipeline.execute()
 
     async def close(self) -> None:
         self.blobs.close()
         self._outside.shutdown(wait=False)
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         if self._client is not None:
-            await self._client.aclose()
+            await self._client.aclose(close_connection_pool=True)
             self._client = self._link = self._ear = self._secret = None

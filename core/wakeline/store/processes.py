@@ -389,14 +389,15 @@ class Met:
     """A wait was over before the park: the body goes on."""
 
 
-def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = ()) -> Call[Parked | Met]:
-    """Let go of a process that only waits; raises `LeaseLost`."""
+def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()) -> Call[Parked | Met]:
+    """Let go of a process that only waits, for any of the groups, or for any of the slots ``early``; raises `LeaseLost`."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
         "groups": list(groups),
         "wait": wait,
         "rows": [r.wire() for r in consumed] or None,
+        "early": list(early) or None,
     }
 
     def decode(reply: Reply) -> Parked | Met:

@@ -75,6 +75,11 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     return bundles
 
 
+def _of_the_moment(answer: Any) -> bool:
+    """Whether a server says that it takes no writes now: no memory, a replica, too few replicas, a disk that is full."""
+    return isinstance(answer, rex.OutOfMemoryError | rex.ReadOnlyError) or str(answer).startswith(("MISCONF", "NOREPLICAS"))
+
+
 class Server:
     """What a client learned of how its server takes scripts; one for all of its exchanges."""
 
@@ -110,7 +115,8 @@ class Exchange:
         if not self._left:
             return []
         self._count.add("round_trips")
-        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.load(name).library) for name in sorted(self._unknown) if self._by_functions]
+        names = sorted({bundle[0].call.script for bundle in self._left}) if self._unknown and self._by_functions else []
+        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.load(name).library) for name in names]
         self._expected = [*[None] * len(loads), *self._left]
         return [*loads, *map(self._command, self._left)]
 
@@ -120,7 +126,9 @@ class Exchange:
             raise answer
         bundle = self._expected.pop(0)
         if bundle is None:
-            if isinstance(answer, Exception):
+            if isinstance(answer, Exception) and _of_the_moment(answer):
+                self._plain = True
+            elif isinstance(answer, Exception):
                 log.info("scripts are sent as such: the server keeps no functions (%s)", answer)
                 self._server.functions = False
             return
@@ -144,8 +152,8 @@ class Exchange:
             self._unknown.add(bundle[0].call.script)
         elif self._by_functions and (isinstance(answer, rex.NoPermissionError) or "unknown command" in text.lower()):
             self._server.functions = False
-        elif self._by_functions and isinstance(answer, rex.OutOfMemoryError):
-            # Before it ran: with no memory left a server calls no function. A script it runs, to the first command that needs some.
+        elif self._by_functions and _of_the_moment(answer):
+            # A function is refused before it runs, a script at its first write: whoever only looks is answered then.
             self._plain = True
         else:
             return False

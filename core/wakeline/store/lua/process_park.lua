@@ -1,6 +1,7 @@
 -- Purpose: let go of a process that only waits: event, lease released, RQ job ended. Refused when a group is already met, or the fence is lost.
 -- Include: base doorbell process slots
--- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?
+-- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?,
+--       early? [slots that somebody in the body waits for without the rest of their group: any resolution resumes it then ('an')]
 -- Reply: {'parked', sequence} | {'met'} | {'lost'}
 -- Atomic because a resolution between the look and the release would find nobody (race 5); a pending cancel has met every group (race 2).
 local p = load(a.pid)
@@ -11,10 +12,14 @@ apply_rows(a.pid, p, a.rows)
 for _, group in ipairs(a.groups) do
   if tonumber(call('HGET', proc_key(a.pid), 'o:' .. group) or '0') <= 0 then return { 'met' } end
 end
+for _, id in ipairs(a.early or {}) do
+  if call('HEXISTS', slot_key(id), 'r') == 1 then return { 'met' } end
+end
 local seq = append(a.pid, p, 'process.waiting', a.wait)
 leave_owner(a.pid, p, 'successful')
 call('HDEL', proc_key(a.pid), 'ow', 'ct', 'rw')
 call('HSET', proc_key(a.pid), 'st', 'waiting', 'sn', int(now))
+if a.early then call('HSET', proc_key(a.pid), 'an', '1') end
 call('ZREM', ns .. 'timers', 'a:' .. a.pid)
 move_index(a.pid, 'running', 'waiting', now)
 progressed(a.pid, p)

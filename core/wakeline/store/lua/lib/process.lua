@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'dl' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'dl', 'an' }
 
 local function load(pid) return fields(proc_key(pid), unpack(STATE)) end
 
@@ -69,7 +69,7 @@ end
 -- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it.
 local function make_runnable(pid, p, at_head, due)
   local epoch = int(call('HINCRBY', proc_key(pid), 'ep', 1))
-  call('HDEL', proc_key(pid), 'ow', 'cl', 'ct', 'rw', 'rg')
+  call('HDEL', proc_key(pid), 'ow', 'cl', 'ct', 'rw', 'rg', 'an')
   call('HSET', proc_key(pid), 'st', 'queued', 'sn', int(now))
   move_index(pid, p.st, 'queued', due or now)
   p.st, p.ep = 'queued', epoch

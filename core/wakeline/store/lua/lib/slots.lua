@@ -30,10 +30,11 @@ local function resolve(id, resolution, sequence)
   local open = call('HINCRBY', proc_key(slot.p), 'o:' .. slot.g, -1)
   local p = load(slot.p)
   if p.st == 'waiting' then
-    if open <= 0 then resume(slot.p, p) end
+    if open <= 0 or p.an then resume(slot.p, p) end
   elseif p.st == 'running' and p.ow then
-    -- With the resolution, where it is short: who waits need not ask for it. The process comes last, where every release looks for it.
-    hint(p.ow, 'slot ' .. id .. ' ' .. (#resolution <= HINTED and resolution .. ' ' or '') .. slot.p)
+    -- With the resolution, where it is short: who waits need not ask for it. For this run alone: a later one may have given the wait up since.
+    -- The process comes last, where every release looks for it.
+    hint(p.ow, 'slot ' .. id .. ' ' .. (#resolution <= HINTED and p.cl .. ' ' .. resolution .. ' ' or '') .. slot.p)
   end
   return true
 end
