@@ -81,10 +81,11 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             options = ["--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000", "--dir", str(home)]
             common = ["--bind", "127.0.0.1", "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0"]
             nodes[port] = subprocess.Popen([binary.path, *options, *common], **quiet)
+            until(lambda port=port: nodes[port].poll() is not None or Cluster(nodes).node(port).ping(), "a node answers or gives up")
+            if nodes[port].poll() is not None:
+                del nodes[port]  # somebody took one of its ports meanwhile
         made = Cluster(nodes)
         ports = list(nodes)
-        for port in ports:
-            until(lambda port=port: made.node(port).ping(), "a node answers")
         buses = {port: int(made.node(port).config_get("cluster-port")["cluster-port"]) for port in ports}
         for n, port in enumerate(ports[:MASTERS]):
             first, after = -(-n * SLOTS // MASTERS), -(-(n + 1) * SLOTS // MASTERS)

@@ -242,6 +242,19 @@ def test_a_child_that_died_between_two_calls_is_not_given_another(site: Site) ->
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_call_that_a_dying_child_never_read_is_another_childs(site: Site) -> None:
+    first = site.app.start(site.bodies.where, 1).result(timeout=20)
+    os.kill(first["pid"], signal.SIGSTOP)
+    handle = site.app.start(site.bodies.where, 2)
+    site.until(lambda: handle.status().status == "running", "it was claimed", 10)
+    time.sleep(0.3)  # and given to the child that does not read
+    os.kill(first["pid"], signal.SIGKILL)
+    again = handle.result(timeout=20)
+    assert (again["cents"], again["attempt"]) == (2, 1)
+    assert again["pid"] != first["pid"]
+
+
+@pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(("body", "words"), [("forks_and_dies", "SIGKILL"), ("closes_everything", "exit code 70")])
 def test_a_child_of_which_half_is_gone_is_noticed(site: Site, body: str, words: str) -> None:
     with pytest.raises(ProcessFailed) as failed:

@@ -199,6 +199,16 @@ def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> 
     assert (world.status("p"), world.events("p").count("process.resumed")) == ("queued", 1)
 
 
+@fails_without(
+    "a group that is met resumes the process, whatever else it waits for",
+    "lib/slots.lua",
+    "    if open <= 0 or p.an then resume(slot.p, p) end",
+    """    local left = 0
+    for _, field in ipairs(call('HKEYS', proc_key(slot.p))) do
+      if string.sub(field, 1, 2) == 'o:' then left = left + tonumber(call('HGET', proc_key(slot.p), field)) end
+    end
+    if left <= 0 then resume(slot.p, p) end""",
+)
 def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(world: World, app: App) -> None:
     alone: list[int] = []
 

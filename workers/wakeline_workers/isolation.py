@@ -30,6 +30,10 @@ LAST_WORDS_S = 0.5
 """How long a connection may have something left once its process is gone: what it was sent before."""
 
 
+class _NotTaken(Exception):
+    """A child ended before it had read its call: nothing of the call ran."""
+
+
 class Child:
     """One child process and the connection to it."""
 
@@ -37,6 +41,8 @@ class Child:
         self._process, self._reader, self._writer = process, reader, writer
         self._exited = asyncio.ensure_future(process.wait())
         self.calls = 0
+        self._told = 0
+        """How many messages of the current call it was sent."""
         self.peak_kb = 0
         self.killed_for: str | None = None
         self.is_free = False
@@ -93,7 +99,10 @@ class Child:
             loop.call_soon_threadsafe(cancel)
 
         self.is_free = False
+        self._told = 0
         self._send({"call": call.wire(), "n": number})
+        if self.calls and self._writer.is_closing():
+            raise _NotTaken  # its end of the connection was closed before
         take_back = cancellation.on_cancel(cancel_soon)
         try:
             limit = timeout_ms / 1000 if timeout_ms is not None else None
@@ -133,6 +142,11 @@ class Child:
             if not reading.done():
                 await asyncio.wait({reading}, timeout=LAST_WORDS_S)
             return reading.result() if reading.done() else b""
+        except (ConnectionResetError, BrokenPipeError) as error:
+            # It ended with something unread, or before it was sent. A warm one may have been killed a moment before it was given the call.
+            if self.calls and self._told == 1:
+                raise _NotTaken from error
+            return b""
         except (OSError, ValueError) as error:
             raise IsolatedFailure("tool_process_died", f"its process cannot be understood: {error}") from error
         finally:
@@ -154,6 +168,7 @@ class Child:
         return f"its process ended with exit code {code}; what it wrote to stderr says why"
 
     def _send(self, message: dict[str, Any]) -> None:
+        self._told += 1
         with suppress(OSError):  # whoever listens next finds that it is gone
             self._writer.write(to_json(message).encode() + b"\n")
 
@@ -202,16 +217,19 @@ class IsolatedTools:
     async def call(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None) -> Any:
         """See `Isolation`."""
         async with self._room:
-            child = self._warm() or await Child.started(self._target)
-            self._busy.add(child)
-            try:
-                return await child.run(call, say, cancellation, grace_ms=grace_ms, timeout_ms=timeout_ms)
-            finally:
-                self._busy.discard(child)
-                if child.is_free and child.calls < WORN_OUT and child.peak_kb <= self._memory_kb:
-                    self._idle.append(child)
-                else:
-                    self._dismiss(child, "its call was given up")
+            while True:
+                child = self._warm() or await Child.started(self._target)
+                self._busy.add(child)
+                try:
+                    return await child.run(call, say, cancellation, grace_ms=grace_ms, timeout_ms=timeout_ms)
+                except _NotTaken:
+                    continue
+                finally:
+                    self._busy.discard(child)
+                    if child.is_free and child.calls < WORN_OUT and child.peak_kb <= self._memory_kb:
+                        self._idle.append(child)
+                    else:
+                        self._dismiss(child, "its call was given up")
 
     def _warm(self) -> Child | None:
         while self._idle:

@@ -7,7 +7,7 @@ same scripts that take, end and hand back work, so the two can not disagree.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -65,21 +65,24 @@ class WakelineWorker(_Base):  # type: ignore[misc]
         app = load_app()
         ran = 0
         while True:
-            self.announce()
             loop = WorkerLoop(app, owner=self.name, queues=self.queue_names(), burst=burst)
-            ran += asyncio.run(serve(loop, beating=True))
+            ran += asyncio.run(serve(loop, beating=True, first=self.announce))
             if not loop.reaped:
                 return ran > 0
             # It looked dead and its work was given away; nothing may go on under that id.
             self.name = str(new_owner_id())
 
 
-async def serve(worker: WorkerLoop, *, beating: bool) -> int:
-    """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor beats."""
+async def serve(worker: WorkerLoop, *, beating: bool, first: Callable[[], None] = lambda: None) -> int:
+    """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor beats.
+
+    ``first`` is called once such a signal is heard: whoever sees a worker may end it.
+    """
     running = asyncio.get_running_loop()
     on_ending(running, worker.stop)
     with ExitStack() as stack:
         stack.callback(ignore_ending_on, running)
+        first()
         if beating:
             stack.enter_context(Heartbeat.of(worker, running))
         return await worker.serve()
