@@ -53,15 +53,16 @@ def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None
         store = _Store(world.backend, world.store.address, fails)
         ended: list[str] = []
         takes = 0
+        threads = ThreadPoolExecutor(4)
         try:
-            with ThreadPoolExecutor(4) as threads:
-                runner = Runner(store, app.registry, Host(), clock=world.clock, threads=threads)
-                await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS))
-                while claims := (await store.execute(fleet.take(owner, token_hex(4), app.queues, 100, lease_ms=LEASE_MS))).claims:
-                    takes += 1
-                    assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"
-                    ended += await asyncio.gather(*(runner.run(claim) for claim in claims))
+            runner = Runner(store, app.registry, Host(), clock=world.clock, threads=threads)
+            await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS))
+            while claims := (await store.execute(fleet.take(owner, token_hex(4), app.queues, 100, lease_ms=LEASE_MS))).claims:
+                takes += 1
+                assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"
+                ended += await asyncio.gather(*(runner.run(claim) for claim in claims))
         finally:
+            await asyncio.to_thread(threads.shutdown)  # beside the loop: a body in its thread may have something to ask of it
             await store.close()
         return ended
 

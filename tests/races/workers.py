@@ -91,7 +91,8 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
     await store.open()
     ended: list[str] = []
     takes = itertools.count(1)
-    with ThreadPoolExecutor(4) as threads:
+    threads = ThreadPoolExecutor(4)
+    try:
         probe = _Killer(store.cut, killed_at, nth)
         runner = Runner(store, app.registry, Host(), clock=app.clock, threads=threads, probe=probe)
         await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS, agents=app.registry.policies))
@@ -107,6 +108,9 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
                 assert done, f"a run of {[claim.process_id for claim in claims]} neither ends nor parks"
                 return [*ended, "killed"]
             ended += runs.result()
+    finally:
+        # Beside the loop: a body that still runs in its thread may have something to ask of it.
+        await asyncio.to_thread(threads.shutdown)
     await store.execute(fleet.reap(owner, "shutdown"))
     await store.close()
     return ended
