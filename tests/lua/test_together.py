@@ -136,6 +136,7 @@ DENIED, FULL = rex.NoPermissionError("no permissions"), rex.OutOfMemoryError("co
         ([NOT_FOUND, DENIED, NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", False),
         ([NO_SUCH_COMMAND, "reply"], "FCALL / EVALSHA", False),
         ([DENIED, rex.NoScriptError("NOSCRIPT"), "reply"], "FCALL / EVALSHA / EVAL", False),
+        ([NOT_FOUND, "OK", NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
         ([FULL, "reply"], "FCALL / EVALSHA", True),
         ([FULL, FULL], "FCALL / EVALSHA", True),
         ([NOT_FOUND, FULL, NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
@@ -158,7 +159,7 @@ def test_a_script_is_a_function_where_the_server_keeps_functions(answers: list[A
 def test_what_an_exchange_was_not_told_when_it_broke_off_is_sent_again_and_nothing_else() -> None:
     told = list[Any]()
     exchange = Exchange([prepared("a"), prepared("b"), prepared("c")], lambda text: [text], Server(), Counter({}), lambda one, _: told.append(one.call.script))
-    with mock.patch.object(scripts, "load", lambda name: scripts.Script(name, name, name, name, name)):
+    with mock.patch.object(scripts, "load", lambda name: scripts.Script(name, text=name, sha=name, function=name, function_text=name)):
         exchange.commands()
         exchange.answered(1)
         with pytest.raises(rex.ConnectionError):
@@ -170,7 +171,6 @@ def test_what_an_exchange_was_not_told_when_it_broke_off_is_sent_again_and_nothi
     assert told == ["a", "b", "c"]
 
 
-@pytest.mark.real
 def test_a_worker_brings_its_functions_and_drops_other_releases_but_nobody_elses(world: World) -> None:
     for name in ("wakeline_process_park_0123456789ab", "somebody_elses"):
         world.redis.function_load(f"#!lua name={name}\nredis.register_function('{name}', function() return 1 end)", replace=True)

@@ -16,7 +16,7 @@ from wakeline.runtime.run import WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.client import AsyncStore
 from wakeline.store.runs import Opened
-from wakeline.waits.identity import Custom
+from wakeline.waits.identity import Custom, ProcessSignal
 
 from tests.lua.world import START_MS, WEEK_MS, World, consumed, wait
 from tests.races.rules import fails_without
@@ -163,16 +163,19 @@ def gathering(world: World) -> Fence:
 
 # -- 6: a gather beside another wait: as one `all` it deadlocks, as one `any` it resumes n times
 
+ONLY_ALL_GROUPS = """    local left = 0
+    for _, field in ipairs(call('HKEYS', proc_key(slot.p))) do
+      if string.sub(field, 1, 2) == 'o:' then left = left + tonumber(call('HGET', proc_key(slot.p), field)) end
+    end
+    if left <= 0 then resume(slot.p, p) end"""
+"""What resumes a process only when nothing of it is open any more."""
+
 
 @fails_without(
     "one group that is met resumes the process",
     "lib/slots.lua",
     "    if open <= 0 or p.an then resume(slot.p, p) end",
-    """    local left = 0
-    for _, field in ipairs(call('HKEYS', proc_key(slot.p))) do
-      if string.sub(field, 1, 2) == 'o:' then left = left + tonumber(call('HGET', proc_key(slot.p), field)) end
-    end
-    if left <= 0 then resume(slot.p, p) end""",
+    ONLY_ALL_GROUPS,
 )
 def test_race_06_a_gather_does_not_keep_a_wait_beside_it_from_resuming(world: World) -> None:
     fence = gathering(world)
@@ -203,11 +206,7 @@ def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> 
     "a group that is met resumes the process, whatever else it waits for",
     "lib/slots.lua",
     "    if open <= 0 or p.an then resume(slot.p, p) end",
-    """    local left = 0
-    for _, field in ipairs(call('HKEYS', proc_key(slot.p))) do
-      if string.sub(field, 1, 2) == 'o:' then left = left + tonumber(call('HGET', proc_key(slot.p), field)) end
-    end
-    if left <= 0 then resume(slot.p, p) end""",
+    ONLY_ALL_GROUPS,
 )
 def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(world: World, app: App) -> None:
     alone: list[int] = []
@@ -314,6 +313,20 @@ def test_race_04_a_hint_of_a_signal_that_went_back_to_the_mailbox_resolves_no_wa
         return waits.hinted(slot, text) or future.done()
 
     assert asyncio.run(again()) is False
+
+
+@fails_without("what a body gives up is known as given up", "wakeline.runtime.run:Run._give_up", "self._waits.forget(ids)", "pass")
+def test_race_04_a_wait_that_lost_a_race_takes_no_hints_word(world: World, app: App) -> None:
+    @app.engine
+    async def races(ctx: AsyncCtx) -> bool:
+        run = ctx.run
+        slot = run.slot_of(ProcessSignal(run.claim.process_id, run.fence.incarnation, run.claim.generation, "go", 1))
+        await ctx.race(ctx.step("quick", lambda: 1), ctx.wait("go"))
+        return run.hinted(slot, run.fence.claim_id, '{"status":"ok","value":1}')
+
+    handle = app.using(id="p").start(races)
+    work(world, app)
+    assert handle.result() is False
 
 
 def test_what_was_resolved_before_the_claim_costs_the_next_run_no_script(world: World, app: App) -> None:

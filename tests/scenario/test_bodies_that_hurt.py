@@ -12,11 +12,12 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
-from wakeline import App, AsyncCtx, Ctx
+from wakeline import App, AsyncCtx, Ctx, Handle
 from wakeline.errors import ProcessFailed
 from wakeline.runtime.containing import CAME_BACK
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
+from wakeline_workers import jobs
 
 from tests.scenario.conftest import served, until
 
@@ -146,4 +147,52 @@ def test_a_body_that_overstays_in_its_thread_keeps_no_slot(backend: Backend) -> 
         assert app.start(quick).result(timeout=5) == "here"
         assert not leave.is_set()
         leave.set()
+    app.close()
+
+
+# -- under a stock `rq worker`, which runs one process as one job
+
+
+def as_a_job(app: App, handle: Handle[Any]) -> str:
+    """What became of a process whose doorbell a stock worker found."""
+    return asyncio.run(jobs._run(app, handle.id, 1))
+
+
+def test_a_job_ends_though_its_body_keeps_its_thread(backend: Backend) -> None:
+    app, leave, became = App("t" + token_hex(4), backend=backend), threading.Event(), list[str]()
+
+    @app.engine
+    def stubborn(ctx: Ctx) -> None:
+        try:
+            ctx.wait("go")
+        except BaseException:
+            leave.wait(20)
+
+    handle = app.start(stubborn)
+    job = threading.Thread(target=lambda: became.append(as_a_job(app, handle)), daemon=True)
+    job.start()
+    job.join(10)
+    try:
+        assert (became, handle.status().status) == (["parked"], "waiting")
+    finally:
+        leave.set()
+        job.join(10)
+        app.close()
+
+
+def test_a_task_of_a_job_that_exits_the_interpreter_fails_its_process_once(backend: Backend) -> None:
+    app = App("t" + token_hex(4), backend=backend)
+
+    async def leaves() -> None:
+        sys.exit(3)
+
+    @app.engine
+    async def makes(ctx: AsyncCtx) -> None:
+        await asyncio.create_task(leaves())
+
+    handle = app.start(makes)
+    assert as_a_job(app, handle) == "finished"
+    with pytest.raises(ProcessFailed) as failed:
+        handle.result(timeout=10)
+    assert failed.value.failure_code == "SystemExit"
     app.close()

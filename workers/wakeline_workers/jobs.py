@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from wakeline.app import App
 from wakeline.names import new_claim_id, new_owner_id
+from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
@@ -32,31 +33,34 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     store = app.new_async_store(patient=True)
     loop = asyncio.get_running_loop()
     host = _Host(app)
-    with ThreadPoolExecutor(2) as threads:
-        runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
+    contain_exits(loop)
+    threads = ThreadPoolExecutor(2)
+    runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
 
-        def lose() -> None:
-            for run in list(runner.runs.values()):
-                run.end(RunState.LOST)
+    def lose() -> None:
+        for run in list(runner.runs.values()):
+            run.end(RunState.LOST)
 
-        try:
-            await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
-            claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=settings.release)
-            claim = await store.execute(claiming)
-            if claim is None:
-                return "stale"
-            with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):
-                task = asyncio.create_task(runner.run(claim))
-                while not task.done():
-                    await asyncio.wait([task], timeout=LOOK_S)
-                    for held in list(runner.runs.values()):
-                        await held.look()
-                return task.result()
-        finally:
-            await store.execute(fleet.reap(owner, "shutdown"))
-            if host.isolation is not None:
-                await host.isolation.close()
-            await store.close()
+    try:
+        await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
+        claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=settings.release)
+        claim = await store.execute(claiming)
+        if claim is None:
+            return "stale"
+        with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):
+            task = asyncio.create_task(runner.run(claim))
+            while not task.done():
+                await asyncio.wait([task], timeout=LOOK_S)
+                for held in list(runner.runs.values()):
+                    await held.look()
+            return task.result()
+    finally:
+        await store.execute(fleet.reap(owner, "shutdown"))
+        if host.isolation is not None:
+            await host.isolation.close()
+        await store.close()
+        # Not waited for: a body that does not let go of its thread may ask this loop for more, which nobody would answer.
+        threads.shutdown(wait=False)
 
 
 class _Host:

@@ -124,8 +124,7 @@ class WorkerLoop:
             self.owner, self.queues, lease_ms=lease_ms, agents=agents, app=self.app.name, limits=limits, release=self.app.settings.release
         )
         await self.store.execute(introduction)
-        if self.app.backend.real:
-            await self.store.renew_functions()
+        await self.store.renew_functions()
         await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:

@@ -76,7 +76,7 @@ class WakelineWorker(_Base):  # type: ignore[misc]
 async def serve(worker: WorkerLoop, *, beating: bool, first: Callable[[], None] = lambda: None) -> int:
     """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor beats.
 
-    ``first`` is called once such a signal is heard: whoever sees a worker may end it.
+    ``first`` is called when such a signal would be heard: it makes the worker seen, and whoever sees one may end it.
     """
     running = asyncio.get_running_loop()
     on_ending(running, worker.stop)

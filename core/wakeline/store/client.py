@@ -291,13 +291,13 @@ class AsyncStore:
                     break
                 except WakelineError as error:
                     if not self._waits_for(error):
-                        await client.aclose()
+                        await client.aclose(close_connection_pool=True)
                         raise
                     await asyncio.sleep(0.5)
             try:
                 self._secret = call.decode(reply)
             except WakelineError:
-                await client.aclose()
+                await client.aclose(close_connection_pool=True)
                 raise
             self._client, self._link, self._ear = client, link, Link(client)
 
@@ -452,7 +452,7 @@ class AsyncStore:
         with contextlib.suppress(rex.RedisError, OSError):
             listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
             found: set[str] = {row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed}
-            ours = {script.function: script.library for script in map(scripts.load, scripts.names())}
+            ours = {script.function: script.function_text for script in map(scripts.load, scripts.names())}
             pipeline = client.pipeline(transaction=True)
             for name in found - ours.keys():
                 pipeline.function_delete(name)

@@ -22,14 +22,14 @@ _INCLUDE = re.compile(r"^-- Include: (.+)$", re.MULTILINE)
 class Script:
     """One verb: its whole text with the fragments it includes, and the SHA-1 by which the server knows it.
 
-    ``library``: the same as a library of one function, both called ``function``.
+    ``function_text``: the same as a library of one function, both called ``function``.
     """
 
     name: str
     text: str
     sha: str
     function: str
-    library: str
+    function_text: str
 
 
 def _source(path: str) -> str:
@@ -48,8 +48,8 @@ def load(name: str) -> Script:
     text = f"{made}\nreturn run(ARGV)"
     sha = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own addressing
     function = f"{PREFIX}{name}_{sha[:12]}"
-    library = f"#!lua name={function}\n{made}\nredis.register_function('{function}', function(_, argv) return run(argv) end)"
-    return Script(name, text, sha, function, library)
+    function_text = f"#!lua name={function}\n{made}\nredis.register_function('{function}', function(_, argv) return run(argv) end)"
+    return Script(name, text, sha, function, function_text)
 
 
 def _strip(source: str) -> str:

@@ -20,6 +20,7 @@ AT_ONCE, BYTES_AT_ONCE = 16, 65_536
 """How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
 ABOUT, HOLDING = ("pid", "sid", "parent"), ("fence", "sender", "wake", "turn", "session")
 """Arguments that name a process or a session, and those that hold some which do."""
+NOT_FOUND = "Function not found"
 Command = tuple[Any, ...]
 
 
@@ -75,7 +76,7 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     return bundles
 
 
-def _of_the_moment(answer: Any) -> bool:
+def _of_the_moment(answer: Exception) -> bool:
     """Whether a server says that it takes no writes now: no memory, a replica, too few replicas, a disk that is full."""
     return isinstance(answer, rex.OutOfMemoryError | rex.ReadOnlyError) or str(answer).startswith(("MISCONF", "NOREPLICAS"))
 
@@ -116,7 +117,7 @@ class Exchange:
             return []
         self._count.add("round_trips")
         names = sorted({bundle[0].call.script for bundle in self._left}) if self._unknown and self._by_functions else []
-        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.load(name).library) for name in names]
+        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.load(name).function_text) for name in names]
         self._expected = [*[None] * len(loads), *self._left]
         return [*loads, *map(self._command, self._left)]
 
@@ -147,9 +148,13 @@ class Exchange:
 
     def _was_not_run(self, bundle: Sequence[Prepared], answer: Any) -> bool:
         """Whether the server had yet to be told of the script, or of another way to run it."""
-        text = str(answer) if isinstance(answer, rex.ResponseError) else ""
-        if isinstance(answer, rex.NoScriptError) or "Function not found" in text:
-            self._unknown.add(bundle[0].call.script)
+        if not isinstance(answer, rex.ResponseError):
+            return False
+        script, text = bundle[0].call.script, str(answer)
+        if self._by_functions and script in self._unknown and NOT_FOUND in text:
+            self._plain = True  # loaded, and still not there: whoever is loaded is not whoever is called
+        elif isinstance(answer, rex.NoScriptError) or NOT_FOUND in text:
+            self._unknown.add(script)
         elif self._by_functions and (isinstance(answer, rex.NoPermissionError) or "unknown command" in text.lower()):
             self._server.functions = False
         elif self._by_functions and _of_the_moment(answer):
