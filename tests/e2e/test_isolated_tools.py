@@ -53,10 +53,9 @@ def worker(site: Site) -> Iterator[subprocess.Popen[bytes]]:
 
 def gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    return "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0]
 
 
 def written(site: Site, name: str) -> str:
