@@ -67,11 +67,11 @@ class Rule:
         read = scripts._source
         edited = self._edited(read(self.where))
         with mock.patch.object(scripts, "_source", lambda path: edited if path == self.where else read(path)):
-            scripts.load.cache_clear()
+            scripts.forget()
             try:
                 yield
             finally:
-                scripts.load.cache_clear()
+                scripts.forget()
 
     @contextmanager
     def _function(self) -> Generator[None]:

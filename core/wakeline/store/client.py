@@ -452,12 +452,12 @@ class AsyncStore:
         with contextlib.suppress(rex.RedisError, OSError):
             listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
             found: set[str] = {row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed}
-            ours = {script.function: script.function_text for script in map(scripts.load, scripts.names())}
+            ours = scripts.library()
             pipeline = client.pipeline(transaction=True)
-            for name in found - ours.keys():
+            for name in found - {ours.name}:
                 pipeline.function_delete(name)
-            for name in ours.keys() - found:
-                pipeline.function_load(ours[name], replace=True)
+            if ours.name not in found:
+                pipeline.function_load(ours.text, replace=True)
             await pipeline.execute()
 
     async def close(self) -> None:

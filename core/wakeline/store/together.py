@@ -116,8 +116,7 @@ class Exchange:
         if not self._left:
             return []
         self._count.add("round_trips")
-        names = sorted({bundle[0].call.script for bundle in self._left}) if self._unknown and self._by_functions else []
-        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.load(name).function_text) for name in names]
+        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.library().text)] if self._unknown and self._by_functions else []
         self._expected = [*[None] * len(loads), *self._left]
         return [*loads, *map(self._command, self._left)]
 

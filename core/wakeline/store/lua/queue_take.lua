@@ -4,7 +4,7 @@
 --       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step),
 --       release? (of the code that will run them)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
--- Errors: a foreign job (no wl_process) goes to RQ's failed registry; it is not ours to run
+-- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run
 -- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
@@ -49,10 +49,10 @@ for _, queue in ipairs(a.queues) do
     local id = call('LPOP', rq .. ':queue:' .. queue)
     if not id then break end
     local pid, epoch = whose_doorbell(id)
-    local p = pid and load_whole(pid) or {}
-    if not p.st and not call('HGET', rq .. ':job:' .. id, 'wl_process') then
+    if not pid then
       if call('EXISTS', rq .. ':job:' .. id) == 1 then foreign(queue, id) end
     else
+      local p = load_whole(pid)
       if p.st ~= 'queued' or p.ep ~= epoch then
         if p.st ~= 'running' or p.ep ~= epoch then call('DEL', rq .. ':job:' .. id) end
       elseif tonumber(p.ls or '0') >= 2 and (alone or #taken > 0) then

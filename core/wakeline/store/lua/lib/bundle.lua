@@ -1,6 +1,6 @@
 -- How every script runs: its own text is the function `main`, which is called once for each object of arguments.
 -- One object: its reply. Several: a list of replies; an error of one is its reply, and the others are done all the same.
-local function run(argv)
+local function run(main, argv)
   begin(argv)
   if #argv == 4 then
     a = cjson.decode(argv[4])
