@@ -34,7 +34,10 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """All verbs as functions over one copy of the fragments. A server's Lua looks through all it keeps again and again: a copy each cost a fifth of its time."""
+    """All verbs as functions over one copy of the fragments.
+
+    A server's Lua looks through all that it keeps again and again: a copy for each verb cost a fifth of its time.
+    """
 
     name: str
     text: str
