@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 from wakeline.app import App
@@ -90,6 +91,8 @@ def test_rq_sees_our_workers_their_state_and_their_counts(app: App, server: Priv
         until(lambda: workers(server)[0].get_state() == "busy")
         (execution,) = workers(server)[0].get_current_executions()
         assert execution.job_id == f"wl-{handle.id.replace('_', '_5f')}-1"
+        job = Job.fetch(execution.job_id, connection=Redis.from_url(server.url), serializer=JSONSerializer)
+        assert [(one.id, one.worker_name) for one in job.get_executions()] == [(execution.id, worker.name)]
         info = subprocess.run([sys.executable, "-m", "rq.cli", "info", "--url", server.url], capture_output=True, text=True, check=True, env=os.environ).stdout
         assert "1 workers, 1 queues" in info
         assert f"{QUEUE}" in info and "busy" in info

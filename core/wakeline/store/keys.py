@@ -102,6 +102,8 @@ RQ_TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("queues", "set", "keys of all queues", "RQ", "never"),
     KeyFamily("queue:<queue>", "list", "doorbells waiting, oldest first", "RQ", "a take"),
     KeyFamily("job:<doorbell>", "hash", "one doorbell as an RQ job, and when it was rung (wl_rung)", "RQ", "end of the run, expires where RQ failed it"),
+    KeyFamily("execution:<doorbell>:<claim>", "hash", "one run, as RQ shows it", "RQ", "end of the run"),
+    KeyFamily("executions:<doorbell>", "zset", "the runs of a job", "RQ", "end of the run"),
     KeyFamily("wip:<queue>", "zset", "jobs that run", "RQ", "end of the run"),
     KeyFamily("failed:<queue>", "zset", "jobs that were no doorbells of ours", "RQ", "RQ's own cleaning"),
     KeyFamily("worker:<owner>", "hash", "a worker's state and counters", "RQ", "its leave, reap"),

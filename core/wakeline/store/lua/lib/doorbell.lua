@@ -73,11 +73,14 @@ local function ring(pid, epoch, queue, at_head)
   hint_idle(queue)
 end
 
--- RQ's view of a run that begins: what its registries, its workers and `rq info` tell of it. The worker's RQ name is its owner id. RQ's record of a single
--- execution (rq:execution:*) is not written: it serves only to stop that one, which a process is asked by its own verbs; its two keys cost a seventh of a run.
+-- RQ's view of a run that begins: what rq.executions.prepare_execution writes (a worker's current executions are only those that have their hash). The worker's
+-- RQ name is its owner id.
 local function rq_begin(pid, epoch, queue, owner, claim)
   local id = doorbell_id(pid, epoch)
+  local seconds = string.format('%.3f', now / 1000)
   call('HSET', rq .. ':job:' .. id, 'status', 'started', 'started_at', iso(now), 'worker_name', owner)
+  call('HSET', rq .. ':execution:' .. id .. ':' .. claim, 'id', claim, 'job_id', id, 'created_at', seconds, 'last_heartbeat', seconds, 'worker_name', owner)
+  call('ZADD', rq .. ':executions:' .. id, int(now / 1000 + FAR), claim)
   gather('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim)
   gather('SADD', rq .. ':worker:' .. owner .. ':executions', id .. ':' .. claim)
 end
@@ -91,7 +94,7 @@ local ended_under
 local function rq_end(pid, p, outcome)
   local id, worker = doorbell_id(pid, p.ep), rq .. ':worker:' .. p.ow
   local composite = id .. ':' .. p.cl
-  call('DEL', rq .. ':job:' .. id)
+  call('DEL', rq .. ':job:' .. id, rq .. ':execution:' .. composite, rq .. ':executions:' .. id)
   gather('ZREM', rq .. ':wip:' .. p.q, composite)
   gather('SREM', worker .. ':executions', composite)
   local ended = ended_under[worker] or { time = 0, successful = 0, failed = 0 }
