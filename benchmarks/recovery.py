@@ -141,6 +141,8 @@ def told_to_leave(server: PrivateServer, notes: Notes, rounds: int) -> Figure:
                 left.append(hit)
 
             values.append(_away(notes, leaves))
+            # Gone before the next round: on its way out it would look like the other worker that is there.
+            left[-1].leave()
             trees.append(Tree(server, 1))
     finally:
         for tree in [*trees, *left]:

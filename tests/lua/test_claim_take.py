@@ -52,6 +52,15 @@ def test_an_empty_take_sent_twice_enters_the_idle_set_once(world: World) -> None
     assert world.redis.lrange(world.key("notify:o1"), 0, -1) == ["bell"]
 
 
+def test_who_takes_none_is_rung_no_more_and_keeps_what_it_has(world: World) -> None:
+    fence = world.running("a")
+    world.do(world.taking(request="r1", idle=True))
+    assert world.do(world.taking(request="r2", n=0)).claims == ()
+    world.start("b")
+    assert world.redis.exists(world.key("notify:o1")) == 0
+    assert (world.status("a"), world.status("b"), world.field("cl", "a")) == ("running", "queued", fence.claim_id)
+
+
 def test_an_unknown_or_reaped_owner_gets_nothing(world: World) -> None:
     world.start("p")
     before = world.snapshot()

@@ -19,6 +19,22 @@ def test_what_a_dead_worker_held_is_a_loss(world: World) -> None:
     assert (world.status(), world.field("ls")) == ("queued", "1")
 
 
+def test_who_leaves_after_it_was_rung_has_another_rung(world: World) -> None:
+    world.worker("o1")
+    world.do(world.taking("o1", idle=True))
+    world.start()  # its bell is the one idle worker's
+    world.worker("o2")
+    world.redis.sadd(world.key(f"idle:{world.ns}"), "o2")
+    world.do(fleet.reap("o1", "shutdown"))
+    assert world.redis.lrange(world.key("notify:o2"), 0, -1) == ["bell"]
+    world.take("o2")
+    world.redis.delete(world.key("notify:o2"))
+    world.redis.sadd(world.key(f"idle:{world.ns}"), "o2")
+    world.worker("o3")
+    world.do(fleet.reap("o3", "shutdown"))
+    assert world.redis.exists(world.key("notify:o2")) == 0  # nothing is queued
+
+
 def test_a_store_that_lost_a_beat_it_had_answered_is_noticed_once(world: World) -> None:
     world.worker()
     for n in (1, 2, 3):

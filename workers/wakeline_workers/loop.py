@@ -10,10 +10,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any
 
 from wakeline.app import App
+from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.phases import Probe
 from wakeline.runtime.containing import contain_exits
@@ -229,8 +231,15 @@ class WorkerLoop:
 
     async def _drain(self) -> None:
         """Shutdown: bodies park or stop at their next effect; work that may not move is waited for; the rest is handed back by the caller's reap."""
+        # Before anything is handed back: the bell that is rung for it must not be this worker's.
+        unheard = asyncio.create_task(self._hear_no_bells())
         for run in list(self._runner.runs.values()):
             if not run.owner_bound:
                 run.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self.app.settings.shutdown_ms * DRAIN_SHARE / 1000)
+        await end_tasks([unheard])
+
+    async def _hear_no_bells(self) -> None:
+        with suppress(StoreError):  # a bell that nobody hears costs a second; what is handed back at the end rings again
+            await self.store.execute(fleet.take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms))

@@ -66,7 +66,10 @@ def take(
     agents: Mapping[str, AdmissionPolicy] | None = None,
     release: str | None = None,
 ) -> Call[Taken]:
-    """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings what it takes."""
+    """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings what it takes.
+
+    An owner that takes 0 hears no more bells.
+    """
     args: dict[str, Any] = {"owner": owner, "request": request, "n": n, "queues": list(queues), "lease_ms": lease_ms, "idle": idle or None}
     args["release"] = release
     if agents:

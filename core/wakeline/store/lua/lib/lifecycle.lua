@@ -159,8 +159,9 @@ end
 local function reap(owner, writer)
   local held = ns .. 'owned:' .. owner
   local lost = 0
+  local queues = call('SMEMBERS', ns .. 'listens:' .. owner)
   -- First of all: a doorbell rung below must not be hinted to the dead.
-  for _, queue in ipairs(call('SMEMBERS', ns .. 'listens:' .. owner)) do
+  for _, queue in ipairs(queues) do
     call('SREM', ns .. 'idle:' .. queue, owner)
     call('SREM', rq .. ':workers:' .. queue, rq .. ':worker:' .. owner)
   end
@@ -182,6 +183,10 @@ local function reap(owner, writer)
     call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)
     call('SREM', rq .. ':workers', rq .. ':worker:' .. owner)
     call('DEL', ns .. 'listens:' .. owner, rq .. ':worker:' .. owner, rq .. ':worker:' .. owner .. ':executions')
+    -- It may have been the one that was told of what is queued: two workers of one tree leave at the same moment, and the first hands on to the second.
+    for _, queue in ipairs(queues) do
+      if call('LLEN', rq .. ':queue:' .. queue) > 0 then hint_idle(queue) end
+    end
   end
   return lost
 end
