@@ -7,7 +7,7 @@ from wakeline.errors import LeaseLost, NotExternal, ProcessAlreadyTerminal, Proc
 from wakeline.store import processes
 from wakeline.store.processes import Appended, Effect, Row, StaleIncarnation, WakeText
 
-from tests.lua.world import START_MS, WEEK_MS, World
+from tests.lua.world import START_MS, SUCCESS, WEEK_MS, World, wait
 
 
 def test_an_event_is_numbered_and_timed(world: World) -> None:
@@ -118,3 +118,33 @@ def test_wakes_of_one_key_coalesce_while_pending_and_keep_their_place(world: Wor
     first, second = world.entries()
     assert (first[0], '"input":"new"' in first[1], first[2]) == ("delivered", True, 1)
     assert '"input":"other"' in second[1]
+
+
+def ending_with_a_wake(world: World, pid: str, sid: str) -> None:
+    ends = {"status": "completed", "output": SUCCESS}
+    world.script("process_append", pid=pid, type="done", payload="1", hash="h", wake={"input": '"again"', "sid": sid}, ends=ends)
+    assert world.status(pid) == "completed"
+    assert [kept for kept in ("queued", "running", "waiting") if world.redis.zscore(world.key(f"idx:{kept}"), pid) is not None] == []
+    assert [timer for timer in world.redis.zrange(world.key("timers"), 0, -1) if timer.endswith(f":{pid}")] == []
+
+
+def test_an_event_that_ends_a_process_which_its_own_wake_resumes_ends_it_all_the_same(world: World) -> None:
+    # It awaits an entry that the agent's policy of today does not admit: to deliver the wake gives that entry up, which resumes it.
+    world.parked("p", "o1", wait("w1", "x:"), wake="bot/2")
+    world.redis.xadd(world.key("inbox:bot/2"), {"k": "send"}, id="1-0")
+    world.redis.hset(world.key("sess:bot/2"), "n", "1")
+    world.redis.hset(world.key("wakes:bot/2"), mapping={"1": "{}", "1:s": "delivered", "1:a": "w1"})
+    world.redis.hset(world.key("agents"), "bot", '{"k":"w"}')
+    ending_with_a_wake(world, "p", "bot/2")
+    assert world.events() == ["process.started", "process.waiting", "done", "process.resumed", "process.completed"]
+
+
+def test_an_event_that_ends_a_turn_which_its_own_wake_interrupts_leaves_no_timer_of_the_cancel(world: World) -> None:
+    world.redis.hset(world.key("agents"), "bot", '{"a":"i"}')
+    world.start("src", wake="bot/1")
+    world.worker()
+    world.script("process_append", pid="src", type="x", payload="1", hash="h", wake={"input": '"hi"'})
+    [turn] = [claim.process_id for claim in world.take() if claim.process_id != "src"]
+    world.redis.hset(world.key(f"journal:{turn}"), "@inbox", "1")
+    ending_with_a_wake(world, turn, "bot/1")
+    assert world.events(turn) == ["done", "process.cancel_requested", "process.started", "process.completed"]

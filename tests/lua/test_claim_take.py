@@ -55,6 +55,7 @@ def test_an_empty_take_sent_twice_enters_the_idle_set_once(world: World) -> None
 def test_who_takes_none_is_rung_no_more_and_keeps_what_it_has(world: World) -> None:
     fence = world.running("a")
     world.do(world.taking(request="r1", idle=True))
+    world.redis.set(world.rq("suspended"), 1)
     assert world.do(world.taking(request="r2", n=0)).claims == ()
     world.start("b")
     assert world.redis.exists(world.key("notify:o1")) == 0

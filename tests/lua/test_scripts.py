@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -28,6 +30,15 @@ def test_the_library_has_every_fragment_once_and_every_script_as_a_function_of_i
     library = scripts.library()
     assert all(library.text.count(scripts._fragment(name)) == 1 for name in (*scripts.FRAGMENTS, "bundle"))
     assert [library.text.count(f"redis.register_function('{scripts.load(name).function}'") for name in scripts.names()] == [1] * len(scripts.names())
+
+
+def test_no_two_fragments_use_one_name() -> None:
+    """In the library the later one would hide the earlier one from every script."""
+    declared = re.compile(r"^local (?:function )?([a-z_A-Z][\w, ]*)", re.MULTILINE)
+    lines = [found for fragment in (*scripts.FRAGMENTS, "bundle") for found in declared.findall(scripts._source(f"lib/{fragment}.lua"))]
+    names = [name.strip() for line in lines for name in line.split(",")]
+    assert len(names) > 100
+    assert [name for name, times in Counter(names).items() if times > 1] == []
 
 
 @pytest.mark.parametrize("server", BACKENDS[1:])

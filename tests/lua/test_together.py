@@ -141,6 +141,8 @@ DENIED, FULL = rex.NoPermissionError("no permissions"), rex.OutOfMemoryError("co
         ([FULL, "reply"], "FCALL / EVALSHA", True),
         ([FULL, FULL], "FCALL / EVALSHA", True),
         ([NOT_FOUND, FULL, NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
+        ([NOT_FOUND, rex.ResponseError("BUSY Redis is busy running a script."), NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
+        ([NOT_FOUND, rex.ClusterDownError("The cluster is down"), NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
         ([rex.ReadOnlyError("You can't write against a read only replica"), "reply"], "FCALL / EVALSHA", True),
         ([rex.ResponseError("MISCONF Errors writing to the AOF file"), "reply"], "FCALL / EVALSHA", True),
         ([rex.ResponseError("NOREPLICAS Not enough good replicas to write."), "reply"], "FCALL / EVALSHA", True),

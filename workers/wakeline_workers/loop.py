@@ -231,14 +231,17 @@ class WorkerLoop:
 
     async def _drain(self) -> None:
         """Shutdown: bodies park or stop at their next effect; work that may not move is waited for; the rest is handed back by the caller's reap."""
+        if not self._tasks:
+            return
         # Before anything is handed back: the bell that is rung for it must not be this worker's.
         unheard = asyncio.create_task(self._hear_no_bells())
         for run in list(self._runner.runs.values()):
             if not run.owner_bound:
                 run.stop()
-        if self._tasks:
+        try:
             await asyncio.wait(self._tasks, timeout=self.app.settings.shutdown_ms * DRAIN_SHARE / 1000)
-        await end_tasks([unheard])
+        finally:
+            await end_tasks([unheard])
 
     async def _hear_no_bells(self) -> None:
         with suppress(StoreError):  # a bell that nobody hears costs a second; what is handed back at the end rings again

@@ -65,7 +65,8 @@ def library() -> Library:
     """The library of this release."""
     shared = "\n".join(map(_fragment, (*FRAGMENTS, "bundle")))
     mains = {name: _main(_source(f"{name}.lua")) for name in names()}
-    made = hashlib.sha1("\n".join([shared, *mains.values()]).encode()).hexdigest()[:12]  # noqa: S324 - told apart, not trusted
+    told_apart = "\n".join([shared, *(f"{name} {main}" for name, main in mains.items())])
+    made = hashlib.sha1(told_apart.encode()).hexdigest()[:12]  # noqa: S324 - told apart, not trusted
     found = Library(PREFIX + made, "")
     verbs = (
         f"do\n{main}\nredis.register_function('{found.function(name)}', function(_, argv) return run(main, argv) end)\nend" for name, main in mains.items()

@@ -77,8 +77,9 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
 
 
 def _of_the_moment(answer: Exception) -> bool:
-    """Whether a server says that it takes no writes now: no memory, a replica, too few replicas, a disk that is full."""
-    return isinstance(answer, rex.OutOfMemoryError | rex.ReadOnlyError) or str(answer).startswith(("MISCONF", "NOREPLICAS"))
+    """Whether a server says that it takes no writes now: no memory, a replica, too few replicas, a disk that is full, a cluster that is down, a long script."""
+    passing = rex.OutOfMemoryError | rex.ReadOnlyError | rex.ClusterDownError | rex.MasterDownError | rex.TryAgainError
+    return isinstance(answer, passing) or str(answer).startswith(("MISCONF", "NOREPLICAS", "BUSY"))
 
 
 class Server:

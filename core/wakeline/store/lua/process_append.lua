@@ -38,7 +38,10 @@ if a.wake then
   if sid then n = deliver(sid, 'wake', wake_body(a.pid, p.inc, seq, a.type, a.wake.input), a.wake.same) end
 end
 if a.ends then
-  if n ~= '' then p.we = nil end -- the event's own wake tells of it
+  if n ~= '' then
+    p = load(a.pid) -- what was delivered may have resumed it (it awaited an entry that is no longer admitted), or asked it to end
+    p.we = nil -- the event's own wake tells of it
+  end
   finish(a.pid, p, a.ends.status, a.ends.output, a.ends.text)
 end
 return { 'appended', seq, int(now), n }

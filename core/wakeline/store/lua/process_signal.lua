@@ -42,7 +42,7 @@ local seq = append(a.pid, p, 'signal.' .. a.name, a.payload, a.replay_key)
 call('HSET', ns .. 'replay:' .. a.pid, field, seq .. ':' .. a.hash)
 record(seq)
 if open then
-  resolve(open, '{"status":"ok","value":' .. a.payload .. '}', seq)
+  resolve(open, '{"status":"ok","value":' .. a.payload .. '}', seq, p)
   return { 'accepted', seq, 'slot' }
 end
 call('RPUSH', ns .. 'mail:' .. a.pid, a.name .. ':' .. seq)

@@ -1,10 +1,10 @@
 -- Purpose: take up to n doorbells and claim their processes: no intermediate list, no window in which a job belongs to nobody.
 -- Include: base doorbell process slots sessions lifecycle claims admitting
--- ARGV: owner, request (random, the claim ids' stem), n, queues, lease_ms, idle (enter the idle sets when the queues are empty),
+-- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle (enter the idle sets when the queues are empty),
 --       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step),
 --       release? (of the code that will run them)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
--- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run
+-- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of nothing that is known is thrown away.
 -- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
@@ -39,7 +39,7 @@ local function foreign(queue, id)
 end
 
 -- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out.
-if call('EXISTS', rq .. ':suspended') == 1 then return { 'taken', {}, '0' } end
+if a.n > 0 and call('EXISTS', rq .. ':suspended') == 1 then return { 'taken', {}, '0' } end
 
 local alone, kept = call('SCARD', ns .. 'owned:' .. a.owner) > 0, 0
 for _, queue in ipairs(a.queues) do

@@ -90,28 +90,22 @@ local function forget_waits(pid)
   for i = 1, #found, 1000 do call('HDEL', proc_key(pid), unpack(found, i, math.min(i + 999, #found))) end
 end
 
-local RUNNING = { 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'an' } -- what is said of a process that has not ended, and of no other
-
 -- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text` the wake's input as a JSON string.
 -- `mark`: by what a resend of this very end is known.
 local function finish(pid, p, status, output, text, mark)
   local event_type, key = 'process.' .. status, proc_key(pid)
   -- Its first run may be its last: both events are written at once then, and the record once.
   local began = p.st == 'running' and p.k ~= 'x' and not p.fs
-  local seq = int(tonumber(p.seq) + (began and 2 or 1))
+  local seq = int(call('HINCRBY', key, 'seq', began and 2 or 1))
   if began then write_event(pid, int(seq - 1), 'process.started', '{}') end
   write_event(pid, seq, event_type, '{"await_output":' .. output .. '}')
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
-  local over = {}
-  for _, field in ipairs(RUNNING) do
-    if p[field] then over[#over + 1] = field end
-  end
-  if #over > 0 then call('HDEL', key, unpack(over)) end
+  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'an')
   if involved then forget_waits(pid) end
-  local last = { 'st', status, 'seq', seq, 'sn', int(now), 'ua', int(now) }
-  if began then last[9], last[10] = 'fs', '1' end
+  local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
+  if began then last[7], last[8] = 'fs', '1' end
   if mark then last[#last + 1], last[#last + 2] = 'fin', mark end
   call('HSET', key, unpack(last))
   -- What runs, and has neither a bound nor a cancel, has no timer.

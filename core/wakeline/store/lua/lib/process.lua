@@ -66,10 +66,19 @@ local function call_worker(pid, epoch, queue, at_head, due)
   end
 end
 
+-- Removes fields of a record, of those that it had when `p` was loaded with them.
+local function unset(pid, p, ...)
+  local there = {}
+  for _, field in ipairs({ ... }) do
+    if p[field] then there[#there + 1] = field end
+  end
+  if #there > 0 then call('HDEL', proc_key(pid), unpack(there)) end
+end
+
 -- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it.
 local function make_runnable(pid, p, at_head, due)
   local epoch = int(call('HINCRBY', proc_key(pid), 'ep', 1))
-  call('HDEL', proc_key(pid), 'ow', 'cl', 'ct', 'rw', 'rg', 'an')
+  unset(pid, p, 'ow', 'cl', 'ct', 'rw', 'rg', 'an')
   call('HSET', proc_key(pid), 'st', 'queued', 'sn', int(now))
   move_index(pid, p.st, 'queued', due or now)
   p.st, p.ep = 'queued', epoch

@@ -18,17 +18,17 @@ end
 
 -- First resolution wins. Returns true, or false and the resolution that stands. A slot that is gone takes nothing (its wait is over).
 -- Whoever completes a group of a parked process makes it runnable here, in the same script; a body still in memory gets a hint.
-local function resolve(id, resolution, sequence)
+-- `p`: the process that waits, where the caller has it, as it is now.
+local function resolve(id, resolution, sequence, p)
   local key = slot_key(id)
   local slot = fields(key, 'p', 'g', 'k', 'd', 'r', 'z')
   if slot.r or slot.z then return false, slot.r end
   if not slot.p then return false, nil end
-  call('HSET', key, 'r', resolution)
-  if sequence then call('HSET', key, 'rs', sequence) end
+  if sequence then call('HSET', key, 'r', resolution, 'rs', sequence) else call('HSET', key, 'r', resolution) end
   if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
   if string.sub(slot.k, 1, 2) == 's:' then forget_open_signal(slot.p, string.sub(slot.k, 3), id) end
   local open = call('HINCRBY', proc_key(slot.p), 'o:' .. slot.g, -1)
-  local p = load(slot.p)
+  p = p or load(slot.p)
   if p.st == 'waiting' then
     if open <= 0 or p.an then resume(slot.p, p) end
   elseif p.st == 'running' and p.ow then
