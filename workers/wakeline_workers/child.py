@@ -1,6 +1,7 @@
 """One worker process under its supervisor: ``python -m wakeline_workers.child '<orders as JSON>'``.
 
-Invariant: when the supervisor is gone (its pipe closes) nobody beats for this process, so it hands its work back and leaves.
+Invariant: when the supervisor is gone (its line closes) nobody beats for this process, so it hands its work back and leaves. The line is a socket of its own:
+standard output is for what bodies print.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import logging
 import os
 import select
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, cast
 
 from wakeline.app import App
 from wakeline.errors import RedisUnavailable
@@ -26,6 +29,9 @@ from wakeline_workers.loading import load_app
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.worker import WakelineWorker, serve
 
+if TYPE_CHECKING:
+    import io
+
 log = logging.getLogger("wakeline.worker")
 AGAIN_S = 0.5
 COLLECT_AFTER = 10_000
@@ -34,10 +40,14 @@ COLLECT_AFTER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many bodies, until when."""
+    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many bodies, until when.
+
+    ``line``: the descriptor of a socket, on which the process says what it runs (ids in a line), and hears nothing until the supervisor is gone.
+    """
 
     target: str
     owner: str
+    line: int
     queues: tuple[str, ...] = ()
     concurrency: int | None = None
     burst: bool = False
@@ -53,22 +63,18 @@ class Orders:
 
 
 def run(orders: Orders) -> None:
-    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's pipe closes."""
+    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes."""
+    line = socket.socket(fileno=orders.line)
+    line.set_inheritable(False)  # what a body starts must not speak on it
     app = load_app(orders.target)
     queues = orders.rq_queues(app)
-    if not _announced(app, orders.owner, queues):
+    if not _announced(app, orders.owner, queues, line):
         return
-
-    def report(running: list[str]) -> None:
-        sys.stdout.write(" ".join(running) + "\n")
-        sys.stdout.flush()
-
     # What the app loaded stays; of what runs leave behind, little is a cycle. By default a collection would run twenty times in a batch.
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
-    worker = WorkerLoop(app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(worker))
+        runner.run(_serve(app, orders, queues, line))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -79,7 +85,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
 
 
-def _announced(app: App, owner: str, queues: tuple[str, ...]) -> bool:
+def _announced(app: App, owner: str, queues: tuple[str, ...], line: socket.socket) -> bool:
     """Announces the worker to RQ, when Redis is there to be told; False when the supervisor is gone before that.
 
     Whoever starts while Redis is away waits like those who run: leaving, five in a row would end the supervisor and with it the fleet.
@@ -94,13 +100,17 @@ def _announced(app: App, owner: str, queues: tuple[str, ...]) -> bool:
             if not said:
                 log.warning("%s Waiting for it.", error)
             said = True
-        if select.select([sys.stdin], [], [], AGAIN_S)[0]:
+        if select.select([line], [], [], AGAIN_S)[0]:
             return False
 
 
-async def _serve(worker: WorkerLoop) -> None:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket.socket) -> None:
+    reader, writer = await asyncio.open_connection(sock=line)
+
+    def report(running: list[str]) -> None:
+        writer.write(f"{' '.join(running)}\n".encode())
+
+    worker = WorkerLoop(app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report)
 
     async def orphaned() -> None:
         await reader.read()
@@ -115,6 +125,8 @@ if __name__ == "__main__":
     logging.basicConfig(level=os.environ.get("WAKELINE_LOG", "INFO").upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     # Until the loop takes over, a signal of the supervisor is a plain end: nothing was taken yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a body prints is seen when it is printed, in a file or a pipe too.
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     given = json.loads(sys.argv[1])
     run(Orders(**(given | {"queues": tuple(given["queues"])})))
     sys.stdout.flush()

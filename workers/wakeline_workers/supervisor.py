@@ -5,9 +5,9 @@ Invariant: no body runs here, so nothing user code does can stop a heartbeat; an
 
 from __future__ import annotations
 
-import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -47,6 +47,7 @@ def say(text: str) -> None:
 class _Child:
     owner: str
     process: subprocess.Popen[bytes]
+    line: socket.socket
     running: list[str] | None = None
     buffer: bytes = b""
     beats: int = 0
@@ -179,23 +180,28 @@ class Supervisor:
 
     def _spawn(self) -> None:
         target, queues, concurrency, burst = self._orders
-        orders = Orders(target, new_owner_id(), queues, concurrency, burst)
+        ours, theirs = socket.socketpair()
+        orders = Orders(target, new_owner_id(), theirs.fileno(), queues, concurrency, burst)
         # In a session of its own: a signal to the whole terminal group reaches it through us only.
-        process = subprocess.Popen(orders.command(), stdout=subprocess.PIPE, stdin=subprocess.PIPE, start_new_session=True)
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
-        child = _Child(orders.owner, process)
+        process = subprocess.Popen(orders.command(), stdin=subprocess.DEVNULL, pass_fds=[orders.line], start_new_session=True)
+        theirs.close()
+        ours.setblocking(False)
+        child = _Child(orders.owner, process, ours)
         self._children.append(child)
-        self._selector.register(process.stdout, selectors.EVENT_READ, child)
+        self._selector.register(ours, selectors.EVENT_READ, child)
         if self._stopping:
             process.terminate()  # the signal came between the fork and the list
 
     def _hear(self, timeout: float) -> None:
         for key, _ in self._selector.select(timeout):
             child: _Child = key.data
-            data = child.process.stdout.read() if child.process.stdout else None
+            try:
+                data = child.line.recv(65_536)
+            except ConnectionError:
+                data = b""
             if not data:
-                self._selector.unregister(key.fileobj)
+                self._selector.unregister(child.line)
+                child.line.close()
                 continue
             *lines, child.buffer = (child.buffer + data).split(b"\n")
             if lines:

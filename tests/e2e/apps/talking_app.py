@@ -1,0 +1,35 @@
+"""The app of the test of what bodies print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from wakeline import App, Ctx
+from wakeline.settings import Settings
+
+app = App("talking", settings=replace(Settings.from_env(), lease_ms=900, beat_ms=300))
+
+
+@app.engine
+def talks(ctx: Ctx) -> str:
+    with Path(os.environ["TALKING_NOTES"]).open("a", encoding="utf-8") as notes:
+        notes.write("began\n")
+    for n in range(30):
+        print("line", n, "of the body")  # noqa: T201
+        sys.stdout.buffer.write(b"caf\xe9\n")
+        sys.stdout.flush()
+        os.write(1, b"below Python\n")
+        time.sleep(0.1)
+    subprocess.run([sys.executable, "-c", "print('of a process that it started')"], check=True)
+    return sys.stdin.read()
+
+
+@app.tool(isolation="process")
+def apart() -> str:
+    print("of an isolated tool")  # noqa: T201
+    return "done"
