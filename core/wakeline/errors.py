@@ -219,7 +219,8 @@ class AppNotFound(ConfigurationError):
 
     target: str
     reason: str
-    template = "No App at {target!r}: {reason}. Name it as module:attribute with -A or WAKELINE_APP."
+    advice: str
+    template = "No App at {target!r}: {reason}. {advice}."
 
 
 class IsolationUnavailable(ConfigurationError):

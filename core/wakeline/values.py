@@ -92,7 +92,13 @@ _ADVICE = {
 NON_FINITE = "JSON has no NaN and no Infinity; use null or a text"
 
 
+_MISFIT = re.compile(r"Expected `([^`]+)`[^\[]*\[(?:field_name='([^']*)', )?input_value=(.*?), input_type=([^\]]+)\]")
+"""What pydantic says of a value that is not of the type it was declared with."""
+
+
 def _advice(error: Exception) -> str | None:
+    if misfits := _MISFIT.findall(str(error)):
+        return "; ".join(f"{f'its {field!r}' if field else 'it'} is {value} ({kind}), and {declared} is declared" for declared, field, value, kind in misfits)
     return next((advice for sign, advice in _ADVICE.items() if sign in str(error)), None)
 
 

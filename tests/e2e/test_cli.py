@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -354,3 +356,20 @@ def test_an_occurrence_that_cannot_start_something_exits_1(shop: Shop) -> None:
     result = shop.run("triggers", "emit", "order.paid", '{"order": "seven"}')
     assert (result.exit_code, result.stdout) == (1, "")
     assert "starts nothing: invalid_arguments: The arguments do not fit charge" in result.stderr
+
+
+def test_a_ctrl_c_that_hits_a_finaliser_is_not_lost() -> None:
+    # Python drops what a finaliser raises; a client that was given up may be collected at any moment.
+    code = (
+        "import time; from wakeline_workers import cli\n"
+        "class Pool:\n"
+        "    def __del__(self): raise KeyboardInterrupt\n"
+        "def command():\n"
+        "    Pool()\n"
+        "    time.sleep(20)\n"
+        "cli.cli = command\n"
+        "try: cli.main()\n"
+        "except KeyboardInterrupt: print('heard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=False)
+    assert (done.stdout, done.stderr) == ("heard\n", "")

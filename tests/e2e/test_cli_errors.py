@@ -101,13 +101,16 @@ APP_ERRORS = {
     ),
     "a module that raises": (
         "broken:app",
-        "No App at 'broken:app': importing it raised ZeroDivisionError at broken.py:2: division by zero. "
-        "Name it as module:attribute with -A or WAKELINE_APP.",
+        "No App at 'broken:app': importing it raised ZeroDivisionError at broken.py:2: division by zero. It is there, and has to be mended.",
+    ),
+    "a module that imports what is not there": (
+        "lacking:app",
+        "No App at 'lacking:app': importing it raised ModuleNotFoundError at lacking.py:1: No module named 'nosuch'. It is there, and has to be mended.",
     ),
     "a module that is no python": (
         "garbled:app",
         "No App at 'garbled:app': importing it raised SyntaxError at garbled.py:1: '(' was never closed (garbled.py, line 1). "
-        "Name it as module:attribute with -A or WAKELINE_APP.",
+        "It is there, and has to be mended.",
     ),
 }
 
@@ -118,6 +121,7 @@ def test_an_app_that_cannot_be_had_says_why(shop: Shop, name: str, tmp_path: Pat
     monkeypatch.delenv("WAKELINE_APP")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.py").write_text("import os\nnumber = 1 / 0\n")
+    (tmp_path / "lacking.py").write_text("import nosuch\n")
     (tmp_path / "garbled.py").write_text("app = App(\n")
     for word in ("ps", "worker", "doctor"):
         result = shop.run(*(("-A", target) if target else ()), word)

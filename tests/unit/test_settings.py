@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from wakeline.errors import SettingsInvalid
-from wakeline.settings import Settings
+from wakeline.settings import DURATIONS, URLS, Settings
 
 
 def test_an_empty_environment_has_the_documented_defaults() -> None:
@@ -52,3 +55,12 @@ def test_a_value_that_makes_no_sense_is_refused_by_its_name(name: str, value: st
 )
 def test_tls_verifies_except_on_a_dyno_or_when_told_not_to(env: dict[str, str], options: dict[str, object]) -> None:
     assert Settings.from_env(env).tls_options() == options
+
+
+def test_every_variable_is_in_the_docs() -> None:
+    root = Path(__file__).parents[2]
+    named = set(re.findall(r'"(WAKELINE_[A-Z_]+)"', (root / "core/wakeline/settings.py").read_text(encoding="utf-8")))
+    named |= {f"WAKELINE_{name[:-3].upper()}" for name in DURATIONS} | set(URLS)
+    shown = (root / "docs/running.md").read_text(encoding="utf-8")
+    assert len(named) > 20
+    assert {name for name in named if f"`{name}`" not in shown} == set()

@@ -14,21 +14,25 @@ from types import ModuleType
 from wakeline.app import App
 from wakeline.errors import AppNotFound, WakelineError
 
+NAME_IT = "Name it as module:attribute with -A or WAKELINE_APP"
+INCLUDE_IT = "Name modules that can be imported in include="
+MEND_IT = "It is there, and has to be mended"
+
 
 def load_app(target: str | None = None) -> App:
     """The app, with its included modules imported; raises `AppNotFound` naming the module that failed."""
     name = target or os.environ.get("WAKELINE_APP", "")
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise AppNotFound(target=name, reason="the name has no module and attribute around a colon" if name else "none was named")
+        raise AppNotFound(target=name, reason="the name has no module and attribute around a colon" if name else "none was named", advice=NAME_IT)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         app = getattr(_import(module_name, "it", name), attribute)
     except (ImportError, AttributeError) as error:
-        raise AppNotFound(target=name, reason=str(error)) from error
+        raise AppNotFound(target=name, reason=str(error), advice=NAME_IT) from error
     if not isinstance(app, App):
-        raise AppNotFound(target=name, reason=f"{attribute} is a {type(app).__name__}, not an App")
+        raise AppNotFound(target=name, reason=f"{attribute} is a {type(app).__name__}, not an App", advice=NAME_IT)
     _include(app, name)
     app.target = name
     return app
@@ -41,18 +45,20 @@ def _include(app: App, target: str) -> None:
         try:
             _import(left[0], left[0], target)
         except ImportError as error:
-            raise AppNotFound(target=target, reason=f"it includes {left[0]}: {error}") from error
+            raise AppNotFound(target=target, reason=f"it includes {left[0]}: {error}", advice=INCLUDE_IT) from error
         imported.append(left[0])
 
 
 def _import(module: str, called: str, target: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except (ImportError, WakelineError):
-        # A body that cannot be one says itself what to do.
-        raise
+    except WakelineError:
+        raise  # a body that cannot be one says itself what to do
     except Exception as error:  # the seam to user code: whatever a module raises while it is imported
-        raise AppNotFound(target=target, reason=f"importing {called} raised {type(error).__name__} at {_place(error)}: {error}") from error
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise  # itself, or a package that it should be in
+        raised = f"importing {called} raised {type(error).__name__} at {_place(error)}: {error}"
+        raise AppNotFound(target=target, reason=raised, advice=MEND_IT) from error
 
 
 def _place(error: Exception) -> str:

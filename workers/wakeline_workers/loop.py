@@ -166,7 +166,7 @@ class WorkerLoop:
         return taken.more or len(taken.claims) == n
 
     def _start(self, claim: Claim) -> None:
-        task = asyncio.create_task(self._runner.run(claim))
+        task = asyncio.create_task(self._runner.run(claim), name=claim.process_id)
         self._tasks[task] = claim.fence.claim_id
         self._alone = self._alone or claim.alone
         task.add_done_callback(self._ended)
@@ -180,8 +180,12 @@ class WorkerLoop:
         if emptied or claim_id not in self._leaving:
             self._rung.set()
         self._leaving.discard(claim_id)
-        if not task.cancelled() and task.exception() is not None:
+        if task.cancelled():
+            return
+        if task.exception() is not None:
             log.error("a run ended unexpectedly; its lease decides", exc_info=task.exception())
+        elif task.result() == "lost":
+            log.warning("%s: this run lost its lease, so nothing of it is recorded any more: it was ended from outside, or another run has it", task.get_name())
 
     def _side_ended(self, task: asyncio.Task[Any]) -> None:
         # Without its tick, its hints or its reports a worker is no worker: it leaves, and its supervisor starts another.

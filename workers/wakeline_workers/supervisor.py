@@ -36,6 +36,8 @@ GIVE_UP = 5
 WEIGH_S = 1.0
 GRACE_S = 2.0
 """Beyond the shutdown time, before a child that does not leave is killed."""
+SILENT_S = 0.5
+"""A stop that takes longer says what it waits for."""
 
 
 def say(text: str) -> None:
@@ -55,6 +57,8 @@ class _Child:
     started: float = field(default_factory=time.monotonic)
     worn: float | None = None
     """When it was told to leave because it had grown too large."""
+    killed: bool = False
+    """By its supervisor: what it ran is handed on by the one who wanted it so, and is no loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class _Death:
     owner: str
     pid: int
     code: int
+    killed: bool
 
 
 class _Pulse(threading.Thread):
@@ -75,7 +80,7 @@ class _Pulse(threading.Thread):
         self._beating = True
 
     def died(self, child: _Child) -> None:
-        self._deaths.put(_Death(child.owner, child.process.pid, child.process.returncode))
+        self._deaths.put(_Death(child.owner, child.process.pid, child.process.returncode, child.killed))
 
     def finish(self, timeout: float) -> None:
         """Lets it give away what is left, and ends it."""
@@ -115,13 +120,14 @@ class _Pulse(threading.Thread):
 
     def _give_away(self, death: _Death) -> None:
         try:
-            lost = self._app.store.execute(fleet.reap(death.owner))
+            handed_on = self._app.store.execute(fleet.reap(death.owner, "shutdown" if death.killed else "owner_lost"))
         except StoreError as error:
             # Unreachable now: its lease runs out and the tick of any worker does the same.
             say(f"could not give away the work of {death.owner}: {error}")
             return
         if death.code:
-            say(f"worker {death.pid} died ({_why(death.code)}); {lost} processes handed on")
+            how = "was killed" if death.killed else f"died ({_why(death.code)})"
+            say(f"worker {death.pid} {how}; {handed_on} {'process' if handed_on == 1 else 'processes'} handed on")
 
 
 def memory_mb(pid: int) -> int | None:
@@ -148,6 +154,8 @@ class Supervisor:
         self._children: list[_Child] = []
         self._pulse = _Pulse(self._app, self._children)
         self._stopping = False
+        self._interrupts = 0
+        self._said = False
         self._failed_starts = 0
         self._weigh_at = 0.0
         self._selector = selectors.DefaultSelector()
@@ -159,22 +167,33 @@ class Supervisor:
         for _ in range(self._count):
             self._spawn()
         self._pulse.start()
-        deadline: float | None = None
+        told: float | None = None
         while self._children:
             self._hear(WATCH_S)
             self._bury()
             self._replace_worn()
             if self._stopping:
-                deadline = deadline or time.monotonic() + self._app.settings.shutdown_ms / 1000 + GRACE_S
-                if time.monotonic() > deadline:
-                    for child in self._children:
-                        child.process.kill()
+                told = told or time.monotonic()
+                self._wait_for_the_last(time.monotonic() - told)
         ignore_ending()
         self._pulse.finish(GRACE_S)
         return 1 if self._failed_starts >= GIVE_UP else 0
 
-    def _stop(self, *_: object) -> None:
+    def _wait_for_the_last(self, waited: float) -> None:
+        """Says what a stop waits for, and kills what does not leave in time, or is not to be waited for any more."""
+        shutdown_s = self._app.settings.shutdown_ms / 1000
+        if waited > SILENT_S and not self._said:
+            self._said = True
+            sooner = "; Ctrl-C again ends it now" if self._interrupts else ""
+            say(f"stopping: what runs has {shutdown_s:g} s to end, to park or to be handed back{sooner}")
+        if waited > shutdown_s + GRACE_S or self._interrupts > 1:
+            for child in self._children:
+                child.killed = True
+                child.process.kill()
+
+    def _stop(self, number: int = signal.SIGTERM, _: object = None) -> None:
         self._stopping = True
+        self._interrupts += number == signal.SIGINT  # a platform repeats SIGTERM and means the same; who presses Ctrl-C again means now
         for child in self._children:
             child.process.terminate()
 
@@ -217,6 +236,7 @@ class Supervisor:
             used = memory_mb(child.process.pid)
             if child.worn is not None:
                 if time.monotonic() > child.worn + self._app.settings.shutdown_ms / 1000 + GRACE_S:
+                    child.killed = True
                     child.process.kill()  # it handed its work back, and something in it does not end
             elif used is not None and used > most:
                 child.worn = time.monotonic()

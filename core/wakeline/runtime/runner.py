@@ -58,6 +58,7 @@ from wakeline.runtime.environments import Environments
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
+from wakeline.runtime.traces import trace_of
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.sessions.activity import TurnStarted
 from wakeline.store import processes, runs, sessions
@@ -299,7 +300,8 @@ class Runner:
         if run.cancelled and isinstance(error, WaitCancelled | ToolFailed):
             return await self._finish(run, CancelledOutput(message=str(error)))
         failure = self._failure(error)
-        log.info("%s failed: %s", run.claim.process_id, failure.message, exc_info=error)
+        log.warning("%s failed: %s%s", run.claim.process_id, failure.message, trace_of(error))
+        log.debug("%s failed", run.claim.process_id, exc_info=error)
         if isinstance(run.registration.input, SessionTurn):
             return await self._retry(run, failure)
         return await self._finish(run, failure)

@@ -1,4 +1,4 @@
-"""The app of the test of what bodies print."""
+"""The app of the tests of a worker in a terminal."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ def talks(ctx: Ctx) -> str:
         time.sleep(0.1)
     subprocess.run([sys.executable, "-c", "print('of a process that it started')"], check=True)
     return sys.stdin.read()
+
+
+@app.tool
+def sits() -> None:
+    with Path(os.environ["TALKING_NOTES"]).open("a", encoding="utf-8") as notes:
+        notes.write("sat down\n")
+    time.sleep(60)
 
 
 @app.tool(isolation="process")

@@ -1,0 +1,62 @@
+"""What a log shows of an error in user code."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel
+from wakeline.arguments import dump
+from wakeline.errors import InvalidPayload, StepFailed
+from wakeline.runtime.containing import contained
+from wakeline.runtime.traces import trace_of
+
+
+def fails() -> None:
+    raise ValueError("no money")
+
+
+def test_the_lines_of_user_code_are_shown_and_those_between_are_not() -> None:
+    with pytest.raises(ValueError, match="no money") as raised:
+        contained(fails)()
+    shown = trace_of(raised.value).splitlines()
+    assert shown[:2] == ["", "Traceback (most recent call last):"]
+    here = "test_the_lines_of_user_code_are_shown_and_those_between_are_not"
+    assert [line.split(", ")[-1] for line in shown if line.startswith("  File")] == [f"in {here}", "in fails"]
+    assert shown[-1] == "ValueError: no money"
+
+
+def test_what_an_error_came_from_is_shown_with_it() -> None:
+    with pytest.raises(StepFailed) as raised:
+        try:
+            contained(fails)()
+        except ValueError as error:
+            raise StepFailed(step="pay", failure_code="ValueError", failure_message="no money") from error
+    shown = trace_of(raised.value)
+    assert "ValueError: no money\n\nThe above exception was the direct cause" in shown
+    assert "containing.py" not in shown
+
+
+def test_an_error_without_a_line_of_the_users_shows_none() -> None:
+    assert trace_of(ValueError("raised nowhere")) == ""
+
+
+class Price(BaseModel):
+    cents: int
+    currency: str
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "reason"),
+    [
+        ("text", int, "it is 'text' (str), and int is declared"),
+        ([1, "x"], list[int], "it is 'x' (str), and int is declared"),
+        (
+            Price.model_construct(cents="x", currency=3),  # type: ignore[arg-type]
+            Price,
+            "its 'cents' is 'x' (str), and int is declared; its 'currency' is 3 (int), and str is declared",
+        ),
+    ],
+)
+def test_a_value_of_another_type_than_declared_is_told_so(value: object, kind: object, reason: str) -> None:
+    with pytest.raises(InvalidPayload) as raised:
+        dump(value, kind, "The result of charge")
+    assert raised.value.fields["reason"] == reason
