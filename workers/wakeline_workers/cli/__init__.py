@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from _thread import interrupt_main
+import threading
 from typing import TYPE_CHECKING
 
 from wakeline_workers.cli import attachments, fleet, following, processes, queues, sessions, triggers, waits
@@ -11,6 +12,8 @@ from wakeline_workers.cli.root import cli
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+
+AGAIN_S = 0.02
 
 
 def main() -> None:
@@ -22,7 +25,8 @@ def main() -> None:
 def _again(what: UnraisableHookArgs) -> None:
     """A Ctrl-C that hit a finaliser was raised where nobody could hear it, and whoever pressed it would wait for ever: it is raised once more."""
     if isinstance(what.exc_value, KeyboardInterrupt):
-        interrupt_main()
+        # Once the finaliser is over, and as a signal: the main thread may be in a system call by then.
+        threading.Timer(AGAIN_S, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(what)
 
