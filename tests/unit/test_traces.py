@@ -35,6 +35,17 @@ def test_what_an_error_came_from_is_shown_with_it() -> None:
     assert "containing.py" not in shown
 
 
+def test_what_a_log_could_not_write_is_escaped_and_what_is_long_is_cut() -> None:
+    def odd() -> None:
+        raise ValueError("\ud800" + "x" * 100_000)
+
+    with pytest.raises(ValueError, match="x") as raised:
+        contained(odd)()
+    shown = trace_of(raised.value)
+    assert "ValueError: \\ud800xxx" in shown
+    assert len(shown) < 17_000
+
+
 def test_an_error_without_a_line_of_the_users_shows_none() -> None:
     assert trace_of(ValueError("raised nowhere")) == ""
 

@@ -138,10 +138,11 @@ def described(error: BaseException) -> tuple[str, str]:
     # What SystemExit calls its code is a text for the terminal.
     coded = isinstance(error, WakelineError) or (isinstance(error, Exception) and isinstance(own, str) and own)
     code = own if coded else name
-    return _fit(str(code), LONGEST_CODE), _fit(message or name, LONGEST_MESSAGE)
+    return fit(str(code), LONGEST_CODE), fit(message or name, LONGEST_MESSAGE)
 
 
-def _fit(text: str, longest: int) -> str:
+def fit(text: str, longest: int) -> str:
+    """A text as it can be recorded and logged: of bounded length, without lone surrogates."""
     if len(text) > longest:
         text = f"{text[:longest]}… ({len(text)} characters)"
     return text.encode("utf-8", "backslashreplace").decode()

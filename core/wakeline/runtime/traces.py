@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 from traceback import StackSummary, TracebackException
 
+from wakeline.runtime.containing import fit
+
+LONGEST_TRACE = 16_384
 _BETWEEN = ("wakeline", "wakeline_workers", "pydantic", "asyncio", "concurrent")
 _INSIDE = tuple(path for name in _BETWEEN if (spec := find_spec(name)) for path in spec.submodule_search_locations or ())
 """Where the packages between a worker and a body lie: their lines say nothing about what went wrong in it."""
@@ -15,7 +18,7 @@ def trace_of(error: BaseException) -> str:
     trace = TracebackException.from_exception(error)
     if not _trim(trace):
         return ""
-    return "\n" + "".join(trace.format()).rstrip()
+    return fit("\n" + "".join(trace.format()).rstrip(), LONGEST_TRACE)
 
 
 def _trim(trace: TracebackException) -> bool:
