@@ -12,7 +12,7 @@ from wakeline.errors import AwaitEventUnknownOrRevoked
 from wakeline.processes.lease import Fence
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.openwaits import OpenWaits
-from wakeline.runtime.run import WaitFor
+from wakeline.runtime.run import Run, WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.client import AsyncStore
 from wakeline.store.runs import Opened
@@ -606,3 +606,36 @@ def test_race_28_a_crash_does_not_restart_the_deadline_of_a_wait(world: World) -
     world.pass_ms(START_MS + 60_000 - world.now())
     world.tick()
     assert (world.status("p"), world.resolution("w")) == ("queued", '{"status":"timeout"}')
+
+
+@fails_without("what became known since the hold ran out is seen before the park", "wakeline.runtime.run:Run._park", "if not self.only_waits:", "if False:")
+def test_race_05_a_hint_that_comes_when_the_hold_has_just_run_out_stops_the_park(world: World, app: App) -> None:
+    @app.engine
+    async def waits(ctx: AsyncCtx) -> None:
+        async def first() -> None:
+            await ctx.emit("log", await ctx.wait("go"))
+
+        await asyncio.gather(first(), ctx.wait("never"))
+
+    app.using(id="p").start(waits)
+    soon, parks = Run._park_soon, list[str]()
+
+    def soon_and_resolved(run: Run) -> None:
+        soon(run)
+        if not parks:
+            world.signal("p")
+            [hint] = world.redis.lrange(world.key("notify:w1"), 0, -1)
+            _, slot, claim_id, text, _ = hint.split(" ")
+            assert run.hinted(slot, claim_id, text)
+        parks.append("p")
+
+    with mock.patch.object(Run, "_park_soon", soon_and_resolved):
+        work(world, app)
+    assert world.events() == ["process.started", "signal.go", "log", "process.waiting"]
+
+
+@fails_without("a park that waits for nothing is refused", "process_park.lua", "if #a.groups == 0 then return { 'met' } end", "")
+def test_race_05_who_waits_for_nothing_is_not_parked(world: World) -> None:
+    fence = world.running("p")
+    assert isinstance(world.park(fence), processes.Met)
+    assert world.status("p") == "running"

@@ -417,6 +417,10 @@ class Run:
             await asyncio.wait([self._parking])
 
     async def _park(self) -> None:
+        if not self.only_waits:
+            # A hint came since the hold ran out: the body is about to go on. Its wait would not be among those whose resolution the script looks for.
+            self._parking = None
+            return
         self.probe.reach(Phase.parking, self.claim.process_id)
         consumed = self.take_consumed()
         try:

@@ -1,4 +1,4 @@
--- Purpose: let go of a process that only waits: event, lease released, RQ job ended. Refused when a group is already met, or the fence is lost.
+-- Purpose: let go of a process that only waits: event, lease released, RQ job ended. Refused when a group is already met, or there is none, or the fence is lost.
 -- Include: base doorbell process slots
 -- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?,
 --       early? [slots that somebody in the body waits for without the rest of their group: any resolution resumes it then ('an')]
@@ -9,6 +9,7 @@ local f = a.fence
 if p.st == 'waiting' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl then return { 'parked', p.seq } end
 if not holds(p, f) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
+if #a.groups == 0 then return { 'met' } end -- who waits for nothing would be resumed by nobody
 for _, group in ipairs(a.groups) do
   if tonumber(call('HGET', proc_key(a.pid), 'o:' .. group) or '0') <= 0 then return { 'met' } end
 end
