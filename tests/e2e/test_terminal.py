@@ -1,4 +1,4 @@
-"""A worker in a terminal: what bodies print is its output and nothing else, and Ctrl-C twice ends it now."""
+"""A worker in a terminal: what bodies print is its output and nothing else, Ctrl-C twice ends it now, and what ends its loop ends neither it nor the others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 from wakeline.embedded import PrivateServer
+from wakeline.errors import ProcessAbandoned
 
 from tests.e2e.shop import APPS, until
 from tests.e2e.test_races import ROOT, leave
@@ -78,3 +79,23 @@ def test_ctrl_c_waits_for_what_runs_and_says_so_and_a_second_one_ends_it_now_wit
     assert killed.endswith(" was killed; 1 process handed on")
     losses = talking.app.store.client.hget(f"{talking.app.store.address.prefix}proc:{handle.id}", "ls")
     assert (handle.status().status, losses) == ("queued", None)
+
+
+def test_a_body_that_ends_the_loop_is_a_loss_each_time_and_abandoned_and_nobody_else_suffers(talking: Any, tmp_path: Path) -> None:
+    running = worker(tmp_path)
+    try:
+        deadly = talking.app.start(talking.ends_the_loop)
+        with pytest.raises(ProcessAbandoned):
+            deadly.result(timeout=60)
+        assert talking.app.start(talking.apart).result(timeout=20) == "done"
+        assert running.poll() is None
+    finally:
+        leave(running)
+    assert "ValueError: alarm" in (tmp_path / "problems").read_text()
+
+
+def test_under_a_stock_worker_too(talking: Any) -> None:
+    deadly, apart = talking.app.start(talking.ends_the_loop), talking.app.start(talking.apart)
+    command = [sys.executable, "-m", "rq.cli", "worker", "-S", "json", "--url", os.environ["WAKELINE_REDIS_URL"], "--burst", "--quiet", "talking"]
+    subprocess.run(command, timeout=60, check=True, capture_output=True)
+    assert (deadly.status().status, apart.status().status) == ("abandoned", "completed")

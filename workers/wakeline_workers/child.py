@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -73,8 +74,8 @@ def run(orders: Orders) -> None:
     # What the app loaded stays; of what runs leave behind, little is a cycle. By default a collection would run twenty times in a batch.
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(app, orders, queues, line))
+    # Never closed: that would wait for threads of bodies. Where something ends the loop, nothing more is done on it, and the supervisor hands on what ran.
+    asyncio.Runner(loop_factory=loop_factory()).run(_serve(app, orders, queues, line))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -128,7 +129,14 @@ if __name__ == "__main__":
     # What a body prints is seen when it is printed, in a file or a pipe too.
     cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     given = json.loads(sys.argv[1])
-    run(Orders(**(given | {"queues": tuple(given["queues"])})))
-    sys.stdout.flush()
-    # A thread of a handed-back sync body must not keep this process alive.
-    os._exit(0)
+    code = 1
+    try:
+        run(Orders(**(given | {"queues": tuple(given["queues"])})))
+        code = 0
+    except BaseException:
+        log.exception("the worker process ends")
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        # Whatever happened: a thread or a child that a body left behind must not keep this process alive, where nobody would replace it.
+        os._exit(code)

@@ -41,11 +41,13 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         for run in list(runner.runs.values()):
             run.end(RunState.LOST)
 
+    ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
     try:
         await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
         claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=settings.release)
         claim = await store.execute(claiming)
         if claim is None:
+            ended = "shutdown"
             return "stale"
         with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):
             task = asyncio.create_task(runner.run(claim))
@@ -53,9 +55,10 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
                 await asyncio.wait([task], timeout=LOOK_S)
                 for held in list(runner.runs.values()):
                     await held.look()
+            ended = "shutdown"
             return task.result()
     finally:
-        await store.execute(fleet.reap(owner, "shutdown"))
+        await store.execute(fleet.reap(owner, ended))
         if host.isolation is not None:
             await host.isolation.close()
         await store.close()

@@ -133,6 +133,7 @@ class WorkerLoop:
             side.append(loop.create_task(self._report(self._reported)))
         for task in side:
             task.add_done_callback(self._side_ended)
+        ended = "owner_lost"  # by whatever ends the loop under it: then what ran here may be what did, and it counts as a loss
         try:
             with Watchdog(self._runner.runs):
                 while not self._stopping.is_set():
@@ -142,9 +143,10 @@ class WorkerLoop:
                     if not (more and self.free):
                         await self._until_something()
                 await self._drain()
+            ended = "shutdown"
         finally:
             await end_tasks(side)
-            await self.store.execute(fleet.reap(self.owner, "shutdown"))
+            await self.store.execute(fleet.reap(self.owner, ended))
             if self.isolation is not None:
                 await self.isolation.close()
             await self.store.close()

@@ -51,6 +51,8 @@ class _Child:
     process: subprocess.Popen[bytes]
     line: socket.socket
     running: list[str] | None = None
+    served: bool = False
+    """Whether it ever said what it runs: what it died of then is no failure to start."""
     buffer: bytes = b""
     beats: int = 0
     """Heartbeats for it that were answered."""
@@ -224,6 +226,7 @@ class Supervisor:
                 continue
             *lines, child.buffer = (child.buffer + data).split(b"\n")
             if lines:
+                child.served = True
                 child.running = lines[-1].decode().split()
 
     def _replace_worn(self) -> None:
@@ -247,7 +250,7 @@ class Supervisor:
         for child in [c for c in self._children if c.process.poll() is not None]:
             self._children.remove(child)
             self._pulse.died(child)
-            young = bool(child.process.returncode) and time.monotonic() - child.started < YOUNG_S
+            young = bool(child.process.returncode) and not child.served and time.monotonic() - child.started < YOUNG_S
             self._failed_starts = self._failed_starts + 1 if young else 0
             if self._stopping or (self._burst and not child.process.returncode and child.worn is None):
                 continue

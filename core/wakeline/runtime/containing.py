@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -46,7 +47,9 @@ def outside_body() -> Generator[None]:
 
 
 def contained(code: Callable[[], T]) -> Callable[[], T]:
-    """User code as a thread may call it. Raises `Escaped` for what is no `Exception`, and for a `StopIteration`, which a future would forget."""
+    """User code as a thread may call it. Raises `Escaped` for what is no `Exception`, for a `StopIteration`, which a future would forget, and for the
+    `CancelledError` of another future, which would look like a cancel of this one.
+    """
     here = os.getpid()
 
     def call() -> T:
@@ -55,7 +58,7 @@ def contained(code: Callable[[], T]) -> Callable[[], T]:
         except ControlFlow:
             raise
         except BaseException as error:
-            if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            if isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError):
                 raise
             raise Escaped(error) from error
         finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Unpack, cast
 
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import FrameLimitExceeded
+from wakeline.errors import FrameLimitExceeded, InvalidPayload
 from wakeline.names import check_frame
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.options import NOTHING, Options, StartOptions
@@ -118,6 +118,8 @@ class AsyncTurn(AsyncCtx):
 
     @state.setter
     def state(self, value: dict[str, Any]) -> None:
+        if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidPayload(what="The state of a session", reason=f"it has to be a dict and is a {type(value).__name__}")
         self.shared.state = value
 
     @property

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +30,17 @@ def talks(ctx: Ctx) -> str:
         time.sleep(0.1)
     subprocess.run([sys.executable, "-c", "print('of a process that it started')"], check=True)
     return sys.stdin.read()
+
+
+@app.tool
+async def ends_the_loop() -> None:
+    def raises(*_: object) -> None:
+        raise ValueError("alarm")
+
+    threading.Thread(target=time.sleep, args=(1000,)).start()  # and leaves something behind that does not end
+    signal.signal(signal.SIGALRM, raises)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    await asyncio.sleep(30)
 
 
 @app.tool

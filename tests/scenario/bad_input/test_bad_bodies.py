@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ RAISED: dict[str, tuple[Callable[[], BaseException], str, str]] = {
     "KeyboardInterrupt": (KeyboardInterrupt, "KeyboardInterrupt", "KeyboardInterrupt"),
     "GeneratorExit": (GeneratorExit, "GeneratorExit", "GeneratorExit"),
     "CancelledError": (asyncio.CancelledError, "CancelledError", "CancelledError"),
+    "another future's CancelledError": (lambda: concurrent.futures.CancelledError("mine"), "CancelledError", "mine"),
     "Parked": (Parked, "Parked", "Parked"),
     "Stopped": (Stopped, "Stopped", "Stopped"),
     "a lone surrogate": (lambda: ValueError("\ud800"), "ValueError", "\\ud800"),
@@ -90,6 +92,19 @@ def test_a_stop_iteration_ends_a_body_and_is_not_lost_in_a_future(world: World, 
     assert failure_of(world, app, app.start(empty)) == ("execution", "StopIteration")
     assert failure_of(world, app, app.start(empty_async)) == ("execution", "RuntimeError")  # as Python itself makes of it
     assert failure_of(world, app, app.start(empty_step)) == ("execution", "StopIteration")
+
+
+def test_the_cancel_of_another_future_fails_the_step_it_was_raised_in(world: World, app: App) -> None:
+    @app.engine
+    async def steps(ctx: AsyncCtx) -> str:
+        try:
+            return await ctx.step("first", lambda: raise_(concurrent.futures.CancelledError("mine")))
+        except StepFailed as failed:
+            return failed.failure_message
+
+    handle = app.start(steps)
+    work(world, app)
+    assert handle.result() == "mine"
 
 
 def test_a_body_that_cancels_its_own_task_ends_as_failed(world: World, app: App) -> None:

@@ -181,6 +181,27 @@ def test_a_turn_that_makes_what_cannot_be_kept_fails_after_its_attempts_and_the_
     assert (session.state(), [m.content for m in session.history()]) == ({}, ["hello", "hello"])
 
 
+@on_the_fake_alone
+def test_a_state_that_is_no_object_fails_the_turn_that_sets_it_and_not_those_after_it(world: World, app: App) -> None:
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> str:
+        turn.state["n"] = turn.state.get("n", 0) + 1
+        if turn.inbox.items[0].input == "list":
+            turn.state = [1]  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        return "counted"
+
+    session = app.session("clerk", "1")
+    session.send("list")
+    turn = session.turn()
+    assert turn is not None
+    end = end_of(world, app, turn, runs=5)
+    refused = InvalidPayload(what="The state of a session", reason="it has to be a dict and is a list")
+    assert (end.failure, end.message) == (("execution", "invalid_payload"), str(refused))
+    session.send("hello")
+    work(world, app)
+    assert session.state() == {"n": 1}
+
+
 def test_a_result_of_another_type_than_declared_is_refused(world: World, app: App) -> None:
     @app.engine
     def promises(ctx: Ctx, how: str) -> int:
