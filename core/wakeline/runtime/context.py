@@ -88,6 +88,12 @@ class AsyncChild(Generic[R]):
         return await self.context.cancel(self, reason)
 
 
+def _schema_of(kind: Any) -> tuple[str, str] | None:
+    """Hash and text of the schema that whoever answers a wait is checked against."""
+    schema = arguments.schema_of(kind)
+    return (schema_hash(schema), canonical_json(schema)) if schema else None
+
+
 @dataclass(frozen=True, slots=True)
 class AsyncApproval(Generic[T]):
     """A question to someone outside: whoever holds `token` answers it, once."""
@@ -106,7 +112,7 @@ class AsyncApproval(Generic[T]):
     async def wait(self, *, default: Any = MISSING) -> Any:
         """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
         run = self.context.run
-        target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms)
+        target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=_schema_of(self.kind))
         [resolution] = await run.wait_all([run.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
         return settle(f"approval {self.name}", resolution, self.kind, default)
 
@@ -330,14 +336,13 @@ class AsyncCtx:
         ordinal = run.numbers.ordinal(check_signal_name(name))
         declared = self._signal_kind(name)
         wanted = kind if kind is not None else declared
-        schema = arguments.schema_of(wanted)
         identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
         target = WaitFor(
             identity,
             f"s:{name}",
             ordinal=ordinal,
             for_ms=parse_duration(timeout) if timeout is not None else None,
-            schema=(schema_hash(schema), canonical_json(schema)) if schema else None,
+            schema=_schema_of(wanted),
         )
         [resolution] = await run.wait_all([run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)])
         return settle(f"signal {name}", resolution, wanted, default)

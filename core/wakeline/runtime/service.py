@@ -283,16 +283,25 @@ class Service(Looking):
         return self.finish_external(process_id, Failure("external", check_key(code, "failure code"), check_text("the message", message)))
 
     def resolve(self, secret: bytes, token: str, value: Any) -> Program[bool]:
-        """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""
+        """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`, and `PayloadSchemaMismatch` for an answer that is
+        not of the type the open wait asks for: the token is good for another one then.
+        """
         claims = decode_token(secret, token)
         data = arguments.dump(value, what="the resolution")
         text = resolution_json(Ok(data))
         check_size("the resolution", text, MAX_PAYLOAD)
         yield from handed(text, owner_of_process(claims.process_id))
-        done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms)
-        if done.unknown:
-            raise AwaitEventUnknownOrRevoked()
-        return bool(done.accepted)
+        checked: str | None = None
+        while True:
+            try:
+                done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, schema_hash=checked)
+            except SchemaWanted as wanted:
+                check_payload(from_json(wanted.schema), data, "the answer")
+                checked = wanted.hash
+                continue
+            if done.unknown:
+                raise AwaitEventUnknownOrRevoked()
+            return bool(done.accepted)
 
 
 __all__ = ["Service", "Status", "address_of", "status_of", "wake_of"]

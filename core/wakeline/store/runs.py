@@ -15,7 +15,7 @@ from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
 from wakeline.store.calls import Call, Program, Reply, flat
 from wakeline.store.claims import holds_claims, redeemed
-from wakeline.store.processes import Row, fence_wire
+from wakeline.store.processes import Row, SchemaWanted, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.store.sessions import Batch, batch_of
 
@@ -207,11 +207,15 @@ class Resolved:
         return not self.accepted and self.standing is None
 
 
-def resolve(process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None) -> Call[Resolved]:
-    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer."""
+def resolve(
+    process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None, *, schema_hash: str | None = None
+) -> Call[Resolved]:
+    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. Raises `SchemaWanted`."""
 
     def decode(reply: Reply) -> Resolved:
+        if reply[0] == "recheck":
+            raise SchemaWanted(reply[1], reply[2])
         return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
 
-    args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms}
+    args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms, "schema": schema_hash}
     return Call("slot_resolve", args, decode)

@@ -363,11 +363,20 @@ def test_a_token_of_another_namespace_is_not_good_although_the_ids_are_the_same(
     assert world.status("p") == "waiting"
 
 
-def test_a_mistyped_answer_to_an_approval_is_the_error_of_its_wait(world: World, app: App) -> None:
+def test_a_mistyped_answer_to_an_open_approval_is_refused_and_its_token_still_good(world: World, app: App) -> None:
+    token = ask_for(world, app)
+    error = refused(world, app, PayloadSchemaMismatch, lambda: app.resolve(token, "perhaps"))
+    assert (error.fields["what"], error.fields["reason"]) == ("the answer", "'perhaps' is not of type 'boolean'")
+    assert app.resolve(token, True) is True
+    assert end_of(world, app, app.handle("p")).value is True
+
+
+def test_a_mistyped_answer_that_came_before_anybody_waited_is_the_error_of_its_wait(world: World, app: App) -> None:
     @app.engine
     def deploys(ctx: Ctx) -> str:
         question = ctx.approval("ship", bool)
         ctx.emit("log", {"token": question.token})
+        ctx.wait("go")
         with pytest.raises(InvalidPayload) as caught:
             question.wait()
         return str(caught.value)
@@ -376,4 +385,5 @@ def test_a_mistyped_answer_to_an_approval_is_the_error_of_its_wait(world: World,
     work(world, app)
     token = world.payload("p", 1).split('"')[3]
     assert app.resolve(token, "perhaps") is True
+    handle.signal("go")
     assert "approval ship is not usable as JSON: value: Input should be a valid boolean" in end_of(world, app, handle).value
