@@ -239,8 +239,7 @@ class Supervisor:
             used = memory_mb(child.process.pid)
             if child.worn is not None:
                 if time.monotonic() > child.worn + self._app.settings.shutdown_ms / 1000 + GRACE_S:
-                    child.killed = True
-                    child.process.kill()  # it handed its work back, and something in it does not end
+                    child.process.kill()  # it handed its work back, and something in it does not end; what it could not hand back is a loss
             elif used is not None and used > most:
                 child.worn = time.monotonic()
                 say(f"worker {child.process.pid} uses {used} MB, more than WAKELINE_WORKER_MEMORY={most}; it hands its work back and is replaced")
