@@ -99,3 +99,10 @@ def test_under_a_stock_worker_too(talking: Any) -> None:
     command = [sys.executable, "-m", "rq.cli", "worker", "-S", "json", "--url", os.environ["WAKELINE_REDIS_URL"], "--burst", "--quiet", "talking"]
     subprocess.run(command, timeout=60, check=True, capture_output=True)
     assert (deadly.status().status, apart.status().status) == ("abandoned", "completed")
+
+
+def test_a_worker_without_standard_streams_serves(talking: Any, tmp_path: Path) -> None:
+    handle = talking.app.start(talking.apart)
+    command = f"exec {sys.executable} -m wakeline_workers.cli worker -n 1 --burst <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], timeout=60, check=False).returncode == 0
+    assert handle.status().status == "completed"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic import BaseModel
 from wakeline.arguments import dump
 from wakeline.errors import InvalidPayload, StepFailed
+from wakeline.runtime import traces
 from wakeline.runtime.containing import contained
 from wakeline.runtime.traces import trace_of
 
@@ -44,6 +48,39 @@ def test_what_a_log_could_not_write_is_escaped_and_what_is_long_is_cut() -> None
     shown = trace_of(raised.value)
     assert "ValueError: \\ud800xxx" in shown
     assert len(shown) < 17_000
+
+
+class Broken(Exception):
+    @property
+    def __notes__(self) -> list[str]:
+        raise RuntimeError("no notes")
+
+
+def test_what_cannot_be_shown_is_not_and_harms_nothing() -> None:
+    last: Exception | None = None
+    for _ in range(5_000):
+        made = ValueError("again")
+        made.__cause__, last = last, made
+    assert last is not None
+    assert trace_of(last) == trace_of(Broken()) == ""
+
+
+def test_the_lines_of_a_groups_members_are_shown() -> None:
+    with pytest.raises(ValueError, match="no money") as raised:
+        contained(fails)()
+    shown = trace_of(ExceptionGroup("several", [raised.value]))
+    assert "in fails" in shown
+    assert "containing.py" not in shown
+
+
+def test_a_package_whose_name_begins_like_one_of_ours_is_the_users() -> None:
+    place = Path(traces.__file__).parents[2] / "wakeline_shop" / "app.py"
+    code = compile("def sells(): raise ValueError('sold out')", str(place), "exec")
+    own: dict[str, Any] = {}
+    exec(code, own)
+    with pytest.raises(ValueError, match="sold out") as raised:
+        contained(own["sells"])()
+    assert "in sells" in trace_of(raised.value)
 
 
 def test_an_error_without_a_line_of_the_users_shows_none() -> None:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 from wakeline.app import App
-from wakeline.errors import RedisUnavailable
+from wakeline.errors import RedisUnavailable, StoreOutOfMemory
 from wakeline.store.connection import typed_errors
 from wakeline.store.keys import queue_name
 
@@ -97,7 +97,7 @@ def _announced(app: App, owner: str, queues: tuple[str, ...], line: socket.socke
             with typed_errors("announce"):
                 WakelineWorker.of(app, owner, queues).announce()
             return True
-        except RedisUnavailable as error:
+        except (RedisUnavailable, StoreOutOfMemory) as error:
             if not said:
                 log.warning("%s Waiting for it.", error)
             said = True

@@ -9,6 +9,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from wakeline.app import App
+from wakeline.errors import StoreError
 from wakeline.names import new_claim_id, new_owner_id
 from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.hosting import RunState
@@ -55,8 +56,12 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
                 await asyncio.wait([task], timeout=LOOK_S)
                 for held in list(runner.runs.values()):
                     await held.look()
+            outcome = task.result()
             ended = "shutdown"
-            return task.result()
+            return outcome
+    except StoreError:
+        ended = "shutdown"  # the server's fault and no body's
+        raise
     finally:
         await store.execute(fleet.reap(owner, ended))
         if host.isolation is not None:

@@ -144,6 +144,9 @@ class WorkerLoop:
                         await self._until_something()
                 await self._drain()
             ended = "shutdown"
+        except StoreError:
+            ended = "shutdown"  # the server's fault and no body's
+            raise
         finally:
             await end_tasks(side)
             await self.store.execute(fleet.reap(self.owner, ended))

@@ -26,6 +26,7 @@ from wakeline_workers.child import Orders
 from wakeline_workers.heartbeat import REWOUND
 from wakeline_workers.loading import load_app
 from wakeline_workers.signals import ENDING, ignore_ending
+from wakeline_workers.streams import hold_places
 
 WATCH_S = 0.05
 TRIES_PER_BEAT = 4
@@ -190,7 +191,7 @@ class Supervisor:
             say(f"stopping: what runs has {shutdown_s:g} s to end, to park or to be handed back{sooner}")
         if waited > shutdown_s + GRACE_S or self._interrupts > 1:
             for child in self._children:
-                child.killed = True
+                child.killed = child.killed or child.process.poll() is None
                 child.process.kill()
 
     def _stop(self, number: int = signal.SIGTERM, _: object = None) -> None:
@@ -215,19 +216,28 @@ class Supervisor:
 
     def _hear(self, timeout: float) -> None:
         for key, _ in self._selector.select(timeout):
-            child: _Child = key.data
-            try:
-                data = child.line.recv(65_536)
-            except ConnectionError:
-                data = b""
-            if not data:
-                self._selector.unregister(child.line)
-                child.line.close()
-                continue
+            self._read(key.data)
+
+    def _read(self, child: _Child) -> None:
+        """What a child says on its line; a line that is closed is heard no more."""
+        try:
+            data = child.line.recv(65_536)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._hang_up(child)
+        else:
             *lines, child.buffer = (child.buffer + data).split(b"\n")
             if lines:
                 child.served = True
-                child.running = lines[-1].decode().split()
+                child.running = lines[-1].decode(errors="replace").split()
+
+    def _hang_up(self, child: _Child) -> None:
+        if child.line.fileno() != -1:
+            self._selector.unregister(child.line)
+            child.line.close()
 
     def _replace_worn(self) -> None:
         """A worker process that leaks memory hands its work back, and another takes its place."""
@@ -248,6 +258,9 @@ class Supervisor:
     def _bury(self) -> None:
         for child in [c for c in self._children if c.process.poll() is not None]:
             self._children.remove(child)
+            if child.line.fileno() != -1:
+                self._read(child)  # its last words; a fork that it left behind may hold the other end
+                self._hang_up(child)
             self._pulse.died(child)
             young = bool(child.process.returncode) and not child.served and time.monotonic() - child.started < YOUNG_S
             self._failed_starts = self._failed_starts + 1 if young else 0
@@ -264,4 +277,5 @@ class Supervisor:
 
 def run(target: str, processes: int = 1, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False) -> int:
     """Supervises until stopped; returns the exit code."""
+    hold_places()
     return Supervisor(target, processes, queues=queues, concurrency=concurrency, burst=burst).run()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wakeline_workers.cli import attachments, fleet, following, processes, queues, sessions, triggers, waits
 from wakeline_workers.cli.root import cli
+from wakeline_workers.streams import hold_places
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -18,6 +19,7 @@ AGAIN_S = 0.02
 
 def main() -> None:
     """Runs one command and exits with its code."""
+    hold_places()
     sys.unraisablehook = _again
     cli()
 
