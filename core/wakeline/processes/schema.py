@@ -38,6 +38,15 @@ def check_payload(schema: dict[str, Any], payload: Any, what: str) -> None:
         raise PayloadSchemaMismatch(what=what, path=error.json_path, reason=error.message)
 
 
+def fits_schema(schema: dict[str, Any], payload: Any) -> bool:
+    """Whether `check_payload` would let it pass."""
+    try:
+        check_payload(schema, payload, "it")
+    except (PayloadSchemaMismatch, RegistrationInvalid):
+        return False
+    return True
+
+
 def _library(name: str) -> Any:
     # Loaded on first use: it costs 80 ms to import, and programs without typed payloads never need it.
     return import_module(name)

@@ -21,7 +21,7 @@ from wakeline.names import SIGNAL_PREFIX, check_key, check_queue, check_signal_n
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
-from wakeline.processes.schema import check_payload, schema_hash
+from wakeline.processes.schema import check_payload, fits_schema, schema_hash
 from wakeline.runtime.emitting import check_producer_type, occurrence
 from wakeline.runtime.looking import Looking, Status, status_of
 from wakeline.runtime.options import Options, WakeTarget
@@ -52,6 +52,7 @@ from wakeline.waits.resolutions import to_json as resolution_json
 MAX_REASON = 64 * 1024
 CACHED_TYPES = 10_000
 STARTED_TOGETHER = 256
+MOST_ASKED = 16
 
 
 def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAddress | None, bool]:
@@ -76,6 +77,8 @@ class Service(Looking):
         self._grace_ms = grace_ms
         self._starts = Starts(namespace)
         self._types: OrderedDict[str, Registration] = OrderedDict()
+        self._asked: dict[str, dict[str, Any]] = {}
+        """Schemas that waits asked of answers, by their hash: an answer that fits one of them needs no second round trip."""
 
     # -- starting ----------------------------------------------------------------------------------------------------------------
 
@@ -291,13 +294,17 @@ class Service(Looking):
         text = resolution_json(Ok(data))
         check_size("the resolution", text, MAX_PAYLOAD)
         yield from handed(text, owner_of_process(claims.process_id))
-        checked: str | None = None
+        fits = [known for known, schema in list(self._asked.items()) if fits_schema(schema, data)]
         while True:
             try:
-                done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, schema_hash=checked)
+                done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, fits=fits)
             except SchemaWanted as wanted:
-                check_payload(from_json(wanted.schema), data, "the answer")
-                checked = wanted.hash
+                schema = from_json(wanted.schema)
+                check_payload(schema, data, "the answer")
+                fits.append(wanted.hash)
+                if len(self._asked) >= MOST_ASKED:
+                    self._asked.clear()
+                self._asked[wanted.hash] = schema
                 continue
             if done.unknown:
                 raise AwaitEventUnknownOrRevoked()

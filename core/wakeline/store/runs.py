@@ -208,14 +208,16 @@ class Resolved:
 
 
 def resolve(
-    process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None, *, schema_hash: str | None = None
+    process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None, *, fits: Sequence[str] = ()
 ) -> Call[Resolved]:
-    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. Raises `SchemaWanted`."""
+    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``fits``: hashes of schemas that the value fits;
+    raises `SchemaWanted` where the open wait asks for another.
+    """
 
     def decode(reply: Reply) -> Resolved:
         if reply[0] == "recheck":
             raise SchemaWanted(reply[1], reply[2])
         return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
 
-    args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms, "schema": schema_hash}
+    args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms, "fits": list(fits) or None}
     return Call("slot_resolve", args, decode)

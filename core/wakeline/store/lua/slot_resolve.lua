@@ -1,6 +1,6 @@
 -- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). First resolution wins for ever.
 -- Include: base doorbell process slots
--- ARGV: pid, inc, id, resolution (JSON), expires_ms?, schema? (hash of the schema that its value was checked against)
+-- ARGV: pid, inc, id, resolution (JSON), expires_ms?, fits? [hashes of schemas that its value fits]
 -- Reply: {'accepted'} | {'already', resolution} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked, expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
 local p = fields(proc_key(a.pid), 'st', 'inc', 'k', 'cr')
@@ -9,7 +9,9 @@ local slot = fields(slot_key(a.id), 'p', 'g', 'r', 'z', 'sh')
 if slot.r then return { 'already', slot.r } end
 -- A turn's questions are revoked with the request to cancel it, whether it has begun to wait for them or not.
 if slot.z or (p.k == 's' and p.cr) then return { 'unknown' } end
-if slot.sh and slot.sh ~= (a.schema or '') then
+local fits = not slot.sh
+for _, hash in ipairs(a.fits or {}) do fits = fits or hash == slot.sh end
+if not fits then
   local schema = call('GET', ns .. 'schema:' .. slot.sh)
   if schema then return { 'recheck', schema, slot.sh } end
 end
