@@ -66,6 +66,8 @@ def test_ctrl_c_waits_for_what_runs_and_says_so_and_a_second_one_ends_it_now_wit
         handle = talking.app.start(talking.sits)
         until(lambda: (tmp_path / "notes").exists())
         running.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        running.send_signal(signal.SIGINT)  # passed on by whoever started it: one Ctrl-C all the same
         until(lambda: b"stopping: " in (tmp_path / "problems").read_bytes())
         assert running.poll() is None
         at = time.monotonic()

@@ -27,7 +27,7 @@ def test_every_script_includes_what_it_uses_in_the_order_of_the_library(name: st
 
 
 def test_the_library_has_every_fragment_once_and_every_script_as_a_function_of_its_own_name() -> None:
-    library = scripts.library()
+    library = scripts.as_library()
     assert all(library.text.count(scripts._fragment(name)) == 1 for name in (*scripts.FRAGMENTS, "bundle"))
     assert [library.text.count(f"redis.register_function('{scripts.load(name).function}'") for name in scripts.names()] == [1] * len(scripts.names())
 
@@ -45,7 +45,7 @@ def test_no_two_fragments_use_one_name() -> None:
 def test_a_server_keeps_all_scripts_in_little_room(server: str, lua_server: Callable[[str], str]) -> None:
     with redis.Redis.from_url(lua_server(server)) as client:
         client.function_flush()
-        client.function_load(scripts.library().text)
+        client.function_load(scripts.as_library().text)
         used = client.info("memory")["used_memory_vm_functions"]
     # Its Lua looks through all of it again and again; with a copy of the fragments for each script it was 3,700 KB.
     assert used < 800_000

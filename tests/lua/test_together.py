@@ -186,7 +186,7 @@ def test_a_worker_brings_its_functions_and_drops_other_releases_but_nobody_elses
 
     asyncio.run(main())
     kept = {row[1] for row in world.redis.function_list()}
-    assert {"somebody_elses", scripts.library().name} <= kept
+    assert {"somebody_elses", scripts.as_library().name} <= kept
     assert "wakeline_process_park_0123456789ab" not in kept
     world.redis.function_delete("somebody_elses")
 

@@ -196,7 +196,9 @@ class Supervisor:
 
     def _stop(self, number: int = signal.SIGTERM, _: object = None) -> None:
         self._stopping = True
-        self._interrupts += number == signal.SIGINT  # a platform repeats SIGTERM and means the same; who presses Ctrl-C again means now
+        # A platform repeats SIGTERM and means the same, and whoever started us may pass the terminal's own SIGINT on: now means a second one after we said so.
+        if number == signal.SIGINT and (self._said or not self._interrupts):
+            self._interrupts += 1
         for child in self._children:
             child.process.terminate()
 

@@ -452,7 +452,7 @@ class AsyncStore:
         with contextlib.suppress(rex.RedisError, OSError):
             listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
             found: set[str] = {row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed}
-            ours = scripts.library()
+            ours = scripts.as_library()
             pipeline = client.pipeline(transaction=True)
             for name in found - {ours.name}:
                 pipeline.function_delete(name)

@@ -57,11 +57,11 @@ def load(name: str) -> Script:
     own = _source(f"{name}.lua")
     text = "\n".join([*map(_fragment, included(own)), _fragment("bundle"), _main(own), "return run(main, ARGV)"])
     sha = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own addressing
-    return Script(name, text, sha, library().function(name))
+    return Script(name, text, sha, as_library().function(name))
 
 
 @cache
-def library() -> Library:
+def as_library() -> Library:
     """The library of this release."""
     shared = "\n".join(map(_fragment, (*FRAGMENTS, "bundle")))
     mains = {name: _main(_source(f"{name}.lua")) for name in names()}
@@ -97,7 +97,7 @@ def _strip(source: str) -> str:
 def forget() -> None:
     """Reads all texts anew when they are asked for next: they changed."""
     load.cache_clear()
-    library.cache_clear()
+    as_library.cache_clear()
 
 
 @cache

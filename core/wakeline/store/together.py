@@ -117,7 +117,7 @@ class Exchange:
         if not self._left:
             return []
         self._count.add("round_trips")
-        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.library().text)] if self._unknown and self._by_functions else []
+        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.as_library().text)] if self._unknown and self._by_functions else []
         self._expected = [*[None] * len(loads), *self._left]
         return [*loads, *map(self._command, self._left)]
 
