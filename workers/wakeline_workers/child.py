@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -136,7 +135,8 @@ if __name__ == "__main__":
     except BaseException:
         log.exception("the worker process ends")
     finally:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-        # Whatever happened: a thread or a child that a body left behind must not keep this process alive, where nobody would replace it.
-        os._exit(code)
+        try:
+            sys.stdout.flush()  # or whatever a body put in its place
+        finally:
+            # Whatever happened: a thread or a child that a body left behind must not keep this process alive, where nobody would replace it.
+            os._exit(code)
