@@ -101,7 +101,12 @@ def test_a_process_is_kept_for_a_week_after_its_end(world: World) -> None:
     world.clock.advance("6d")
     assert world.tick().pruned == 0
     assert world.status("x") == "completed"
-    world.clock.advance("1d")
+    world.clock.advance("23h")
+    world.clock.advance("59m")
+    world.clock.advance("59s")
+    world.clock.advance("999ms")
+    assert world.tick().pruned == 0
+    world.clock.advance("1ms")
     assert world.tick().pruned == 1
 
 

@@ -149,6 +149,31 @@ def test_a_session_acts_on_what_it_was_granted_by_an_earlier_turn(app: App, ran:
     assert answers[1] == [["of twenty"], 42, []]
 
 
+def test_a_grant_is_one_of_its_process_and_of_no_other(app: App, ran: list[str]) -> None:
+    app.using(id="stranger").start(app.registry.engines["idle"])
+    answers: list[Any] = []
+
+    @app.agent("helper")
+    async def helper(turn: AsyncTurn) -> None:
+        if not turn.state:
+            reply = await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
+            await turn.execution.grant_process_handle(reply.value)
+            turn.state["granted"] = True
+            answers.append("granted")
+            return
+        try:
+            answers.append(await turn.execution.cancel_process("stranger"))
+        except ProcessNotVisible as refused:
+            answers.append(refused.code)
+
+    session = app.session("helper", "u1")
+    session.send("start one")
+    until(lambda: answers == ["granted"])
+    session.send("cancel another")
+    until(lambda: len(answers) == 2)
+    assert answers[1] == "process_not_visible"
+
+
 def test_handles_move_to_another_session_all_or_none(app: App, ran: list[str]) -> None:
     answers: list[Any] = []
 

@@ -24,3 +24,13 @@ def test_another_end_is_refused(world: World) -> None:
     with pytest.raises(ProcessAlreadyTerminal):
         world.signal("p")
     assert world.events("p") == ["process.started", "process.completed"]
+
+
+def test_an_equal_end_of_a_run_that_lost_its_lease_is_refused(world: World) -> None:
+    late = world.running("p", "o1")
+    world.lose("o1")
+    world.finish("p", world.claim("p", "o2"))
+    before = world.snapshot()
+    with pytest.raises(LeaseLost):
+        world.finish("p", late)
+    assert world.snapshot() == before

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from wakeline.errors import LeaseLost, ProcessConflict, ProcessNoLongerRetained
-from wakeline.store.processes import Effect, Row
+from wakeline.store import processes
+from wakeline.store.processes import Effect, Row, Unique, UniqueTaken
 
 from tests.lua.world import START_MS, World
 
@@ -105,3 +106,14 @@ def test_a_start_with_a_wake_target_creates_its_session(world: World) -> None:
     world.twice(world.registering("p", wake="bot/1", wake_end=True), also=["existing"])
     assert world.redis.hget(world.key("sess:bot/1"), "ag") == "bot"
     assert (world.field("ws"), world.field("we")) == ("bot/1", "1")
+
+
+def test_the_holder_of_a_unique_key_is_not_replaced_before_a_cancel_was_requested(world: World) -> None:
+    first, second = world.registering("first"), world.registering("second")
+    world.do(processes.with_unique(first, Unique("import")))
+    before = world.snapshot()
+    with pytest.raises(UniqueTaken):
+        world.do(processes.with_unique(second, Unique("import", instead="first")))
+    assert world.snapshot() == before
+    world.cancel("first")
+    assert world.do(processes.with_unique(second, Unique("import", instead="first"))).created is True

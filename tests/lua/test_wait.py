@@ -116,6 +116,16 @@ def test_signals_given_back_keep_the_order_in_which_they_were_sent(world: World)
     assert world.mail() == ["go:2", "go:3", "go:4"]
 
 
+def test_of_signals_given_back_the_one_sent_first_goes_to_the_next_open_wait(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a"), wait("b"), wait("c"))
+    world.signal("p", "go", "1", "1")
+    world.signal("p", "go", "2", "2")
+    world.do(runs.close_waits(fence, ["b", "a"]))
+    assert world.resolution("c") == '{"status":"ok","value":1}'
+    assert world.mail() == ["go:3"]
+
+
 def test_a_signal_given_back_goes_to_the_next_open_wait(world: World) -> None:
     fence = world.running("p")
     world.open(fence, wait("a"), wait("b"))

@@ -57,6 +57,24 @@ def test_a_result_makes_the_parent_an_owner_and_a_stranger_none(app: App) -> Non
     assert app.start(stranger, picture.id).result(timeout=10) == "attachment_not_found"
 
 
+def test_a_result_that_names_an_attachment_its_process_does_not_own_makes_its_parent_no_owner(app: App) -> None:
+    @app.engine
+    async def claims(ctx: AsyncCtx, attachment_id: str) -> dict[str, object]:
+        return {"__attachment__": attachment_id, "media_type": "image/png", "size": 262}
+
+    @app.engine
+    async def parent(ctx: AsyncCtx, attachment_id: str) -> list[object]:
+        named = await (await ctx.start(claims, attachment_id))
+        try:
+            await ctx.attachments.get(attachment_id)
+        except AttachmentNotFound as error:
+            return [named["__attachment__"] == attachment_id, error.code]
+        return ["read"]
+
+    picture = app.attachments.put(PNG, "image/png")
+    assert app.start(parent, picture.id).result(timeout=10) == [True, "attachment_not_found"]
+
+
 def test_nobody_passes_on_what_is_not_his(app: App) -> None:
     @app.engine
     async def takes(ctx: AsyncCtx, picture: Attachment) -> None:
