@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from wakeline import App, AsyncCtx, AsyncTurn, current
-from wakeline.causality import HostOriginator, SessionOriginator, SessionScope
+from wakeline import App, AsyncCtx, AsyncTurn, Event, current
+from wakeline.causality import HostOriginator, SessionOriginator, SessionScope, event_invocation
 from wakeline.processes.inputs import EngineInput
+from wakeline.runtime.execution.recording import AppendRequest
 from wakeline.store import processes
 from wakeline.triggers.occurrence import Occurrence
 
@@ -129,3 +130,53 @@ def test_every_outcome_that_tools_left_is_drained_in_order(app: App) -> None:
         return [receipt.occurrence_id for receipt in ctx.execution.drain_tool_trigger_outcomes()]
 
     assert app.start(pays).result(timeout=10) == [Occurrence("order.paid", f"order-{n}", None).id for n in (1, 2, 3)]
+
+
+def test_the_lineage_of_an_effect_names_its_scope_by_kind_and_every_component(app: App) -> None:
+    scopes: dict[str, str] = {}
+
+    @app.engine
+    async def look(ctx: AsyncCtx) -> str:
+        return ctx.execution.effect_invocation("step", "look").scope
+
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> None:
+        scopes["turn"] = turn.execution.effect_invocation("step", "look").scope
+
+    assert app.using(id="order:7").start(look).result(timeout=10) == "process:order%3A7"
+    app.session("clerk", "one").send("go")
+    until(lambda: bool(scopes))
+    assert scopes["turn"].startswith("process:")  # a turn is a process, and its effects are the process's
+
+
+def test_an_event_that_a_body_appends_carries_its_lineage(app: App) -> None:
+    @app.engine(events={"page": dict[str, str]})
+    async def writes(ctx: AsyncCtx) -> dict[str, Any]:
+        event = await ctx.execution.append_process_event(AppendRequest("page", {"url": "a"}, replay_key="k"))
+        return event.invocation.model_dump()
+
+    handle = app.using(id="p1").start(writes)
+    assert handle.result(timeout=10) == {
+        "scope": "runtime",
+        "subject": {"type": "process_event", "process_id": "p1", "sequence": 2, "event_type": "page"},
+        "caused_by": {"type": "process", "process_id": "p1"},
+        "replay_key": "k",
+    }
+    assert [(event.sequence, event.type) for event in handle.events()][1] == (2, "page")
+
+
+def test_what_a_wake_says_of_itself_is_the_lineage_of_its_event(app: App) -> None:
+    appended: list[Any] = []
+    woken: list[Any] = []
+
+    @app.engine(events={"done": Event(dict[str, str], wake="{text}")})
+    async def works(ctx: AsyncCtx) -> None:
+        appended.append((await ctx.execution.append_process_event(AppendRequest("done", {"text": "ready"}, replay_key="k"))).invocation)
+
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> None:
+        woken.extend(event_invocation(item.process_id or "", item.sequence or 0, item.event_type or "", "k") for item in turn.inbox)
+
+    app.using(id="p1", wake=app.session("clerk", "one")).start(works).result(timeout=10)
+    until(lambda: bool(woken))
+    assert woken[0] == appended[0]
