@@ -98,6 +98,6 @@ class CancellationToken:
             take_back()
 
     def raise_if_cancelled(self) -> None:
-        """Raises `OperationCancelled` once it is cancelled."""
+        """Raises `OperationCancelled` once it is cancelled; of a process that was asked to end, this ends it as cancelled."""
         if self._cancelled:
             raise OperationCancelled(reason=self.reason)

@@ -53,7 +53,7 @@ def test_the_first_resolution_stands(world: World) -> None:
     world.open(fence, completion())
     assert resolve(world, FIRST) == runs.Resolved(True, None)
     assert resolve(world, SECOND) == runs.Resolved(False, FIRST)
-    assert world.do(runs.read_slots(fence, [SLOT])) == (False, [FIRST])
+    assert world.do(runs.read_slots(fence, [SLOT])) == (None, [FIRST])
 
 
 def test_of_two_resolutions_kept_for_later_the_first_stands_too(world: World) -> None:
@@ -78,7 +78,7 @@ def test_a_cancel_resolves_every_open_wait_and_stands(world: World) -> None:
     world.open(fence, completion())
     world.wait_for(fence, "go")
     world.go(world.service.cancel("p", "enough"))
-    assert world.do(runs.read_slots(fence, [SLOT, "slot-go.1"])) == (True, [CANCELLED, CANCELLED])
+    assert world.do(runs.read_slots(fence, [SLOT, "slot-go.1"])) == ("enough", [CANCELLED, CANCELLED])
     assert resolve(world, FIRST) == runs.Resolved(False, CANCELLED)
 
 
@@ -100,14 +100,14 @@ def test_a_cancel_leaves_what_was_resolved(world: World) -> None:
     world.open(fence, completion())
     resolve(world, FIRST)
     world.go(world.service.cancel("p", "enough"))
-    assert world.do(runs.read_slots(fence, [SLOT])) == (True, [FIRST])
+    assert world.do(runs.read_slots(fence, [SLOT])) == ("enough", [FIRST])
 
 
 def test_a_deadline_of_now_times_out_and_stands(world: World) -> None:
     fence = world.running("p")
     assert world.open(fence, completion(for_ms=0)) == [runs.Opened("open", "1700000000000")]
     assert world.tick().fired == 1
-    assert world.do(runs.read_slots(fence, [SLOT])) == (False, [TIMEOUT])
+    assert world.do(runs.read_slots(fence, [SLOT])) == (None, [TIMEOUT])
     assert resolve(world, FIRST) == runs.Resolved(False, TIMEOUT)
 
 
@@ -117,7 +117,7 @@ def test_a_resolution_that_beat_the_deadline_stands(world: World) -> None:
     resolve(world, FIRST)
     world.clock.advance("2s")
     world.tick()
-    assert world.do(runs.read_slots(fence, [SLOT])) == (False, [FIRST])
+    assert world.do(runs.read_slots(fence, [SLOT])) == (None, [FIRST])
 
 
 def test_the_deadline_of_a_wait_is_fixed_when_it_is_first_opened(world: World) -> None:
@@ -202,7 +202,7 @@ def test_a_good_token_is_good_once(world: World) -> None:
     assert decode_token(world.store.secret, token).key_id == SLOT
     assert world.go(world.service.resolve(world.store.secret, token, "paid")) is True
     assert world.go(world.service.resolve(world.store.secret, token, "again")) is False
-    assert world.do(runs.read_slots(fence, [SLOT])) == (False, ['{"status":"ok","value":"paid"}'])
+    assert world.do(runs.read_slots(fence, [SLOT])) == (None, ['{"status":"ok","value":"paid"}'])
 
 
 def test_deriving_a_key_stores_nothing(world: World) -> None:
@@ -237,8 +237,8 @@ def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third
     assert third.open(fence, wait) == [runs.Opened("done", '{"status":"ok","value":"from afar"}')]
 
 
-@pytest.mark.parametrize("first", ["resolution", "cancel"])
-def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_all(world: World, first: str) -> None:
+@pytest.mark.parametrize(("first", "standing", "reason"), [("resolution", FIRST, "too late"), ("cancel", CANCELLED, "in time")])
+def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_all(world: World, first: str, standing: str, reason: str) -> None:
     fence = world.running("p")
     world.open(fence, completion())
     second = world.reopened()
@@ -252,7 +252,7 @@ def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_al
     else:
         assert resolve(third, FIRST) == runs.Resolved(False, CANCELLED)
     for instance in (second, third):
-        assert instance.do(runs.read_slots(fence, [SLOT])) == (True, [FIRST if first == "resolution" else CANCELLED])
+        assert instance.do(runs.read_slots(fence, [SLOT])) == (reason, [standing])
 
 
 def test_a_parked_wait_is_resolved_while_its_owner_is_gone_and_replays_from_the_journal(world: World) -> None:
@@ -280,7 +280,7 @@ def test_the_end_of_a_process_is_seen_alike_by_who_came_before_and_after(world: 
     assert world.open(fence, before) == [runs.Opened("open", "")]
     world.finish("child", "grown", child)
     output = '{"status":"ok","value":{"type":"success","value":"grown"}}'
-    assert world.do(runs.read_slots(fence, ["before"])) == (False, [output])
+    assert world.do(runs.read_slots(fence, ["before"])) == (None, [output])
     assert world.open(fence, after) == [runs.Opened("done", output)]
 
 

@@ -263,7 +263,7 @@ def drain(world: World) -> int:
     raise AssertionError("a hundred ticks did not finish what one script began")
 
 
-@fails_without("a cancel resolves at most so many slots in one script", "lib/slots.lua", "if resolved >= BOUND then return false end")
+@fails_without("a cancel resolves at most so many slots in one script", "lib/lifecycle.lua", "if cancelling <= 0 then return false end")
 @fails_without("what a cancel left is remembered", "lib/lifecycle.lua", "call('RPUSH', ns .. 'todo', 'c:' .. pid)")
 def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(world: World) -> None:
     fence = world.running("p")

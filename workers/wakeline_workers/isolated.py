@@ -25,7 +25,8 @@ from wakeline.app import App
 from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import environment
 from wakeline.runtime.attaching import AsyncAttachments, Attachments, AttachmentVerbs
-from wakeline.runtime.containing import described
+from wakeline.runtime.containing import described, leaves_of
+from wakeline.runtime.groups import deciding
 from wakeline.store.calls import Program
 from wakeline.tools.outcome import is_outcome, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
@@ -125,18 +126,25 @@ def _outcome(app: App, wire: Wire, given: dict[str, Any], number: int) -> dict[s
         value = tool.signature.dump_result(result)
         to_json(value, f"The result of {tool.name}")
         return {"returned": value}
-    except errors.RetryAfter as error:
-        # As a number: a timedelta would come back as a text that is no duration.
-        return {"error": errors.RetryAfter(parse_duration(error.delay) / 1000).to_json()}
-    except errors.WakelineError as error:
-        return {"error": error.to_json()}
-    except TimeoutError as error:
-        return {"timed_out": described(error)[1]}
     except BaseException as error:  # noqa: BLE001 - the seam to user code: sys.exit and the like end this call, not the child
-        code, message = described(error)
-        return {"raised": [code, message]}
+        return _failed(error)
     finally:
         current_call.reset(mark)
+
+
+def _failed(raised: BaseException) -> dict[str, Any]:
+    """What was raised, as the worker can raise it again."""
+    final = next((leaf for leaf in leaves_of(raised) if isinstance(leaf, errors.NonRetryable)), None)
+    match final or deciding(raised):
+        case errors.RetryAfter() as error:
+            # As a number: a timedelta would come back as a text that is no duration.
+            return {"error": errors.RetryAfter(parse_duration(error.delay) / 1000).to_json()}
+        case errors.WakelineError() as error:
+            return {"error": error.to_json()}
+        case TimeoutError() as error:
+            return {"timed_out": described(error)[1]}
+        case error:
+            return {"raised": [*described(error)]}
 
 
 def _run(tool: Tool[..., Any], args: dict[str, Any]) -> Any:

@@ -223,9 +223,7 @@ class WorkerLoop:
         if verb == "lost":
             run.end(RunState.LOST)
         elif verb != "slot" or len(rest) == 2 or not run.hinted(rest[0], rest[1], " ".join(rest[2:-1])):
-            if verb == "cancel":
-                run.cancellation.cancel()
-            run.spawn(run.look())
+            run.spawn(run.look())  # of a cancel, too: the look brings its reason
 
     def _look_at_waits(self) -> None:
         """A hint may be lost: open waits are looked at once in a while."""

@@ -66,6 +66,11 @@ class Registration(Stored):
             content["call"].pop("prepared", None)
         return content_hash("registration", self.id, canonical_json(content, "The input"), self.identity.kind)
 
+    @property
+    def is_detached_by_hand(self) -> bool:
+        """Whether its starter said ``on_parent_end="detach"``, and did not just leave it out: then a cancel of its parent does not go on to it."""
+        return self.on_parent_end == "detach" and "on_parent_end" in self.model_fields_set
+
     def event_type(self, name: str) -> EventType | None:
         """The type under which a producer may append; None if it is not declared, or the runtime's alone.
 
@@ -110,7 +115,7 @@ class Choices(TypedDict):
     deadline_ms: NotRequired[int | None]
     attempt_timeout_ms: NotRequired[int | None]
     queue_timeout_ms: NotRequired[int | None]
-    on_parent_end: NotRequired[ParentEnd]
+    on_parent_end: NotRequired[ParentEnd | None]
     labels: NotRequired[dict[str, str]]
     incarnation: NotRequired[str | None]
     strict_signals: NotRequired[bool]

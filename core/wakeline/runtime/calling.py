@@ -13,13 +13,14 @@ from functools import partial
 from typing import Any, assert_never, cast
 
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed
+from wakeline.errors import ControlFlow, InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed
 from wakeline.processes.inputs import PreparedCall
 from wakeline.processes.outputs import CancelledOutput, Failure, Success, from_data, to_data
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.attaching import attachments_for_tool
-from wakeline.runtime.containing import contained, contained_on_loop, described, outside_body
+from wakeline.runtime.containing import contained, contained_on_loop, described, leaves_of, outside_body
 from wakeline.runtime.emitting import Occurrence, occurrence
+from wakeline.runtime.groups import deciding
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.isolating import IsolatedCall, Returned
 from wakeline.runtime.passing import givers_of, owner_of
@@ -117,7 +118,10 @@ class _Attempt:
                 result = await self._perform(call)
                 if is_outcome(result):
                     result = value_of(tool.name, result)
-        except Exception as error:
+        except Exception as raised:
+            error = deciding(raised)
+            if isinstance(error, ControlFlow):
+                raise error from None
             await self._send_events()
             failure = self._failure(error)
             run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt, failure=failure.failure_code))
@@ -213,7 +217,7 @@ class _Attempt:
         code, message = described(error)
         if isinstance(error, ToolFailed):
             return error  # an outcome the tool returned, or a failure of what it called
-        if isinstance(error, NonRetryable):
+        if any(isinstance(leaf, NonRetryable) for leaf in leaves_of(error)):
             final = True
         elif isinstance(error, RetryAfter):
             retry_after = parse_duration(error.delay)

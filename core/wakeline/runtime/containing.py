@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from wakeline.errors import ControlFlow, WakelineError
 
@@ -26,6 +26,8 @@ current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
 CAME_BACK = 70
 """Exit status of a forked child that did not end by itself (EX_SOFTWARE of sysexits.h)."""
 LONGEST_CODE, LONGEST_MESSAGE = 128, 10_000
+MOST_NAMED = 32
+"""Of a group's errors so many are named in its message."""
 
 
 class Escaped(Exception):
@@ -128,16 +130,39 @@ def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_task_factory(make)
 
 
+def bare(error: BaseException) -> BaseException:
+    """What was raised, without what carried it here."""
+    return error.original if isinstance(error, Escaped) else error
+
+
+def parts_of(group: BaseException) -> Sequence[BaseException]:
+    """The errors right in a group; of any other error none."""
+    return cast("BaseExceptionGroup[BaseException]", group).exceptions if isinstance(group, BaseExceptionGroup) else ()
+
+
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """The errors in a group, and in the groups in it, in order and as they may leave a body; of any other error itself."""
+    left, found = [error], list[BaseException]()
+    while left:
+        one = left.pop()
+        parts = parts_of(bare(one))
+        left += reversed(parts)
+        if not parts:
+            found.append(one if isinstance(one, Exception | ControlFlow) else Escaped(one))
+    return found
+
+
 def described(error: BaseException) -> tuple[str, str]:
     """Code and message of whatever was raised, fit to be recorded: bounded, without lone surrogates, also where its own text cannot be had."""
-    if isinstance(error, Escaped):
-        error = error.original
+    error = bare(error)
     name = type(error).__name__
     own = getattr(error, "code", None)
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ must not hide that something failed
         message = f"{name} (it cannot be shown as text)"
+    if isinstance(error, BaseExceptionGroup):
+        message += ": " + "; ".join(": ".join(described(leaf)) for leaf in leaves_of(error)[:MOST_NAMED])  # pyright: ignore[reportUnknownArgumentType]
     # What SystemExit calls its code is a text for the terminal.
     coded = isinstance(error, WakelineError) or (isinstance(error, Exception) and isinstance(own, str) and own)
     code = own if coded else name

@@ -30,6 +30,7 @@ from wakeline.runtime.children import start_body
 from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import occurrence
 from wakeline.runtime.execution import ExecutionContext, execution_of
+from wakeline.runtime.groups import deciding
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.run import Run
 from wakeline.runtime.starting import bound, next_generation
@@ -144,7 +145,7 @@ class AsyncCtx:
 
     @property
     def cancelled(self) -> bool:
-        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`."""
+        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`, except for the end of a child of its own."""
         return self.run.cancelled
 
     @property
@@ -212,9 +213,10 @@ class AsyncCtx:
         async def perform(_: str) -> Any:
             try:
                 made = await self.run.invoke(function, *args, **kwargs)
-            except WakelineError:
-                raise
-            except Exception as error:
+            except Exception as raised:
+                error = deciding(raised)
+                if isinstance(error, WakelineError | ControlFlow):
+                    raise error from error.__cause__
                 # Recorded like a result: a body that handles it must find it again when it is replayed.
                 code, message = described(error)
                 raise StepFailed(step=name, failure_code=code, failure_message=message) from error

@@ -74,8 +74,9 @@ class Options:
     """``owner_bound``: never run twice; without its worker it is abandoned, with evidence."""
     on_parent_end: ParentEnd | None = None
     """What the end of the body that starts it means for it: nothing (``detach``, the default), a request to cancel (``request_cancel``), or
-    that the parent's end waits for its own (``await``). A cancel of a parent that waits so goes on to its children; how they end does not
-    change the parent's outcome; a parent that ends otherwise (its grace is over, a deadline, abandoned) asks them to end."""
+    that the parent's end waits for its own (``await``). A parent that is cancelled while it awaits the child asks it to end, unless ``detach``
+    was given. A cancel of a parent whose body has ended goes on to the children it still waits for; how they end does not change its outcome;
+    a parent that ends otherwise (its grace is over, a deadline, abandoned) asks them to end."""
     key: str | None = None
     """The replay key of this call in its body, where name and arguments do not tell two calls apart."""
     labels: dict[str, str] | None = None

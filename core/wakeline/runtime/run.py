@@ -75,7 +75,7 @@ class Run:
         self._over: asyncio.Future[None] | None = None
         self.cancellation = CancellationToken()
         if claim.cancel_requested:
-            self.cancellation.cancel()
+            self.cancellation.cancel(claim.cancel_reason)
         self.stopping = False
         self.scope: ExecutionScope = ProcessScope(claim.process_id)
         self.replay = Replay(claim.process_id, claim.journal, patience_s=max(host.hold_ms, 100) / 1000)
@@ -372,12 +372,12 @@ class Run:
         if self.state is not RunState.RUNNING:
             return
         try:
-            cancelled, texts = await self.store.execute(runs.read_slots(self.fence, ids[:4096]))
+            reason, texts = await self.store.execute(runs.read_slots(self.fence, ids[:4096]))
         except LeaseLost:
             self.end(RunState.LOST)
             return
-        if cancelled:
-            self.cancellation.cancel()
+        if reason is not None:
+            self.cancellation.cancel(reason)
         for slot, text in zip(ids, texts, strict=False):
             if text is not None:
                 self._waits.resolve(slot, text)

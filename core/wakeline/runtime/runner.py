@@ -40,7 +40,6 @@ from wakeline.errors import (
     ToolFailed,
     UnknownAgent,
     UnknownName,
-    WaitCancelled,
 )
 from wakeline.names import split_session_id
 from wakeline.phases import Phase, Probe
@@ -55,6 +54,7 @@ from wakeline.runtime.containing import contained, contained_on_loop, current_ru
 from wakeline.runtime.context import AsyncCtx, ContinueAsNew
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
+from wakeline.runtime.groups import deciding, follows_cancel
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
@@ -187,7 +187,7 @@ class Runner:
 
     async def _drive(self, run: Run, body: Callable[[Run], Awaitable[Any]]) -> str:
         if run.cancelled and "fs" not in run.claim.fields:
-            return await self._finish(run, CancelledOutput(message="cancelled before it began"))
+            return await self._finish(run, CancelledOutput(message=run.cancellation.reason))
         run.probe.reach(Phase.body_started, run.claim.process_id)
         current_run.set(run)
         task = run.spawn(self._body(run, body))
@@ -199,13 +199,15 @@ class Runner:
     async def _body(self, run: Run, body: Callable[[Run], Awaitable[Any]]) -> Any:
         try:
             value = await body(run)
-        except (ControlFlow, asyncio.CancelledError):
-            raise
-        except BaseException as error:
-            if self._is_an_end(run, error):
-                await await_children(run)
-            await self._run_defers(run)
-            raise
+        except BaseException as raised:
+            error = deciding(raised)
+            if not isinstance(error, ControlFlow | asyncio.CancelledError):
+                if self._is_an_end(run, error):
+                    await await_children(run)
+                await self._run_defers(run)
+            if error is raised:
+                raise
+            raise error from error.__cause__  # out of its group, whose frames say nothing more
         await await_children(run)
         await self._run_defers(run)
         return value
@@ -295,10 +297,11 @@ class Runner:
                 return await self._raised(run, error)
 
     async def _raised(self, run: Run, error: BaseException) -> str:
-        if isinstance(error, WaitCancelled) and not run.cancelled:
+        may_be_cancelled = follows_cancel(error)
+        if may_be_cancelled and not run.cancelled:
             await run.look()  # a wait may be answered by the cancel before the hint of it arrives
-        if run.cancelled and isinstance(error, WaitCancelled | ToolFailed):
-            return await self._finish(run, CancelledOutput(message=str(error)))
+        if may_be_cancelled and run.cancelled:
+            return await self._finish(run, CancelledOutput(message=run.cancellation.reason))
         failure = self._failure(error)
         log.warning("%s failed: %s%s", run.claim.process_id, failure.message, trace_of(error))
         log.debug("%s failed", run.claim.process_id, exc_info=error)

@@ -86,7 +86,7 @@ def registration_of(
         deadline_ms=options.ms("deadline"),
         attempt_timeout_ms=options.ms("attempt_timeout"),
         queue_timeout_ms=options.ms("queue_timeout"),
-        on_parent_end=options.on_parent_end or "detach",
+        on_parent_end=options.on_parent_end,
         labels=options.labels or {},
         incarnation=new_incarnation(),
         strict_signals=isinstance(body, Engine) and bool(body.signals),

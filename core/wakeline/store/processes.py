@@ -150,6 +150,7 @@ def register(
         "version": r.engine_version,
         "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
         "awaits": True if r.parent and r.on_parent_end == "await" else None,
+        "detached": True if r.parent and r.is_detached_by_hand else None,
         "wake": target.wire(ends=r.wake_end) if target else None,
         "env": environments.wire(r.env_ref, environment),
         "delivery": delivery,

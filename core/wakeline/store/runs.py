@@ -18,6 +18,7 @@ from wakeline.store.claims import holds_claims, redeemed
 from wakeline.store.processes import Row, SchemaWanted, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.store.sessions import Batch, batch_of
+from wakeline.values import from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,11 @@ class Claim:
     @property
     def cancel_requested(self) -> bool:
         return "cr" in self.fields
+
+    @property
+    def cancel_reason(self) -> str:
+        """Why a cancel was requested, as its sender said it."""
+        return str(from_json(self.fields["why"])) if "why" in self.fields else "requested"
 
     @property
     def session_id(self) -> str | None:
@@ -184,13 +190,13 @@ def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()
     return Call("wait_close", args, decode)
 
 
-def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[bool, list[str | None]]]:
-    """(cancel requested, resolution as JSON or None for each slot); raises `LeaseLost`."""
+def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, list[str | None]]]:
+    """(the reason of a requested cancel, or None; resolution as JSON or None for each slot); raises `LeaseLost`."""
 
-    def decode(reply: Reply) -> tuple[bool, list[str | None]]:
+    def decode(reply: Reply) -> tuple[str | None, list[str | None]]:
         if reply[0] != "slots":
             refuse(fence.process_id, reply)
-        return reply[1] == "1", [text or None for text in reply[2]]
+        return str(from_json(reply[3])) if reply[1] == "1" else None, [text or None for text in reply[2]]
 
     return Call("slot_read", {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots)}, decode)
 

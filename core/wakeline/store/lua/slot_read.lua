@@ -1,10 +1,10 @@
 -- Purpose: what became of slots whose resolution was hinted at.
 -- Include: base doorbell process slots
 -- ARGV: pid, fence, ids
--- Reply: {'slots', cancel requested ('1' or ''), [resolution or '']*} | {'lost'}
+-- Reply: {'slots', cancel requested ('1' or ''), [resolution or '']*, its reason (JSON string) or ''} | {'lost'}
 -- Atomic because the cancel mark and the slots must be of one moment.
 local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 local out = {}
 for i, id in ipairs(a.ids) do out[i] = call('HGET', slot_key(id), 'r') or '' end
-return { 'slots', p.cr and '1' or '', out }
+return { 'slots', p.cr and '1' or '', out, p.cr and quote(cancel_reason(a.pid)) or '' }

@@ -9,8 +9,13 @@ local TIMEOUT = '{"type":"failure","class":"timeout","code":"%s","message":"%s"}
 
 local fire = {}
 fire['s'] = function(id)
-  local kind = call('HGET', slot_key(id), 'k')
-  if kind then resolve(id, string.sub(kind, 1, 2) == 't:' and '{"status":"ok","value":null}' or '{"status":"timeout"}') end
+  local slot = fields(slot_key(id), 'k', 'p')
+  if not slot.k then return end
+  local kind, what = string.sub(slot.k, 1, 2), '{"status":"timeout"}'
+  if kind == 't:' then what = '{"status":"ok","value":null}' end
+  -- A child whose end a cancelled process still waits for: the wait is over in time, and why is the cancel.
+  if kind == 'c:' and call('HEXISTS', proc_key(slot.p), 'cr') == 1 then what = '{"status":"cancelled"}' end
+  resolve(id, what)
 end
 fire['d'] = function(pid)
   local p = load(pid)
@@ -24,10 +29,7 @@ end
 fire['c'] = function(pid)
   local p = load(pid)
   if not p.st or ENDED[p.st] then return end
-  local seq = call('HGET', ns .. 'replay:' .. pid, 'cancel')
-  local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
-  local reason = event[1] and cjson.decode(event[1][2][4]).reason or 'requested'
-  overrule(pid, p, 'cancelled', '{"type":"cancelled","message":' .. quote(reason) .. '}')
+  overrule(pid, p, 'cancelled', '{"type":"cancelled","message":' .. quote(cancel_reason(pid)) .. '}')
 end
 fire['e'] = function(pid)
   local p = load(pid)

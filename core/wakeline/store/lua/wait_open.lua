@@ -1,5 +1,5 @@
 -- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or a settled entry.
--- Include: base doorbell process slots
+-- Include: base doorbell process slots sessions lifecycle
 -- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'
 --       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
@@ -57,7 +57,7 @@ local function open(w)
     if call('EXISTS', ns .. 'awaited:' .. a.pid) == 0 then return { 'done', '{"status":"ok","value":null}' } end
     call('HSET', proc_key(a.pid), 'aw', w.id)
     if p.cr then call('RPUSH', ns .. 'todo', 'k:' .. a.pid) end
-  elseif p.cr then
+  elseif p.cr and not (code == 'c:' and awaits_child(a.pid, name)) then
     -- Whoever resolves it from outside later must learn what stands.
     if string.sub(w.kind, 1, 2) == 'x:' then
       call('HSET', key, 'p', a.pid, 'g', w.group, 'k', w.kind, 'r', '{"status":"cancelled"}')

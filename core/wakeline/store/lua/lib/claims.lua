@@ -89,10 +89,11 @@ local function claim(pid, p, owner, claim_id, stock)
   if p.to then call('ZADD', ns .. 'timers', int(now + tonumber(p.to)), 'a:' .. pid) end
 end
 
--- {pid, process fields, registration, input of this generation or '', journal, slots [id, fields]*, complete?, now}
+-- {pid, process fields (with the reason of a cancel as 'why', a JSON string), registration, input of this generation or '', journal, slots [id, fields]*, complete?, now}
 local function claimed(pid, p, budget)
   local state = {}
   for field, value in pairs(p) do state[#state + 1], state[#state + 2] = field, value end
+  if p.cr then state[#state + 1], state[#state + 2] = 'why', quote(cancel_reason(pid)) end
   local spec = call('GET', ns .. 'spec:' .. pid)
   local input = p.gen and call('GET', ns .. 'input:' .. pid) or ''
   local used = #spec + #input + tonumber(p.jb or '0')

@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'dl', 'an' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'dl', 'an', 'pc' }
 
 local function load(pid) return fields(proc_key(pid), unpack(STATE)) end
 
@@ -19,6 +19,13 @@ local function append(pid, p, event_type, payload, replay_key, semantics)
   write_event(pid, p.seq, event_type, payload, replay_key, semantics)
   call('HSET', proc_key(pid), 'ua', int(now))
   return p.seq
+end
+
+-- Why a process was asked to end, as its sender said it.
+local function cancel_reason(pid)
+  local seq = call('HGET', ns .. 'replay:' .. pid, 'cancel')
+  local event = seq and call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')[1]
+  return event and cjson.decode(event[2][4]).reason or 'requested'
 end
 
 -- Redis preallocates 4 KB for a stream's first node; a copy is as long as its content. Above 100 entries the copy costs more than it saves.

@@ -102,15 +102,3 @@ local function apply_rows(pid, p, rows)
   end
   progressed(pid, p)
 end
-
--- Resolves every open slot of a process as cancelled; returns false when more than the bound are left.
--- Not the one that waits for its children to end ('aw'): a cancel goes on to them, and their end is still waited for.
-local function cancel_waits(pid)
-  local ending = call('HGET', proc_key(pid), 'aw')
-  local resolved = 0 -- the ones an earlier round resolved are still in the set: counted too, the rest would never have its turn
-  for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
-    if resolved >= BOUND then return false end
-    if id ~= ending and resolve(id, '{"status":"cancelled"}') then resolved = resolved + 1 end
-  end
-  return true
-end
