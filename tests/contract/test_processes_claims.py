@@ -57,10 +57,10 @@ def test_the_same_claim_again_is_the_same_run(world: World) -> None:
 
 
 def test_a_beat_moves_the_stored_expiry(world: World) -> None:
-    world.running("p", "o_1")
+    fence = world.running("p", "o_1")
     assert expiry(world, "o_1") == 1_700_000_005_000
     world.clock.advance("4s")
-    world.do(fleet.beat("o_1", ["p"], lease_ms=LEASE_MS))
+    world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS))
     assert expiry(world, "o_1") == 1_700_000_009_000
 
 
@@ -73,7 +73,7 @@ def test_a_late_hand_back_changes_nothing_for_the_successor(world: World) -> Non
         world.do(processes.release(old))
     world.worker("o_3")
     assert world.take("o_3") == ()
-    assert world.do(fleet.beat("o_2", ["p"], lease_ms=LEASE_MS)) == fleet.Beaten(True)
+    assert world.do(fleet.beat("o_2", [new.fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
     world.do(runs.record(new.fence, [ROW]))
 
 

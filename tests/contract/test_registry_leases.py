@@ -47,7 +47,7 @@ def test_an_owner_seen_expired_once_keeps_its_work(world: World) -> None:
     fence = world.running("p", "o_1")
     world.clock.advance("6s")
     assert world.tick().reaped == 0
-    assert world.do(fleet.beat("o_1", ["p"], lease_ms=LEASE_MS)) == fleet.Beaten(True)
+    assert world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
     world.clock.advance("3s")
     assert world.tick().reaped == 0
     world.do(runs.record(fence, [ROW]))
@@ -67,9 +67,9 @@ def test_two_looks_have_to_be_a_heartbeat_apart(world: World) -> None:
 
 
 def test_a_reaped_owner_is_refused(world: World) -> None:
-    world.running("p", "o_1")
+    fence = world.running("p", "o_1")
     world.lose("o_1")
-    assert world.do(fleet.beat("o_1", ["p"], lease_ms=LEASE_MS)) == fleet.Beaten(False)
+    assert world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(False)
     assert world.do(fleet.take("o_1", "r9", [world.namespace], 1, lease_ms=LEASE_MS)).reaped is True
     assert world.view().fields["st"] == "queued"
 
@@ -81,7 +81,7 @@ def test_beats_keep_a_run_alive_far_beyond_its_first_expiry(world: World) -> Non
         for _ in range(2):
             world.clock.advance("2s")
             assert world.tick().reaped == 0
-        assert world.do(fleet.beat("o_1", ["p"], lease_ms=LEASE_MS)) == fleet.Beaten(True)
+        assert world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
     world.finish("p", "after 20 s", fence)
     assert world.status() == "completed"
 
@@ -105,7 +105,7 @@ def test_a_late_end_is_refused_and_changes_nothing(world: World) -> None:
     after = world.view()
     assert (after.fields, after.events) == (before.fields, before.events)
     assert world.do(fleet.claim("p", new.fence.epoch, "o_1", "c1", lease_ms=LEASE_MS)) is None
-    assert world.do(fleet.beat("o_2", ["p"], lease_ms=LEASE_MS)) == fleet.Beaten(True)
+    assert world.do(fleet.beat("o_2", [new.fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
     world.finish("p", "in time", new.fence)
 
 

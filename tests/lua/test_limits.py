@@ -96,7 +96,7 @@ def test_however_a_run_ends_its_place_is_free(world: World, how: str) -> None:
         case "cancel":
             world.do(processes.cancel("a", "asked", grace_ms=1))
             world.pass_ms(10)
-            world.do(fleet.beat("o1", ["a"], lease_ms=LEASE_MS))
+            world.do(fleet.beat("o1", [world.redis.hget(world.key("proc:a"), "cl")], lease_ms=LEASE_MS))
             world.tick()
     assert "b" in taken(world, "o2")
 
@@ -179,7 +179,7 @@ def test_who_waits_for_a_place_is_no_lost_doorbell(world: World) -> None:
     assert taken(world) == ["a"]
     for _ in range(5):
         world.pass_ms(40_000)
-        world.do(fleet.beat("o1", ["a"], lease_ms=LEASE_MS))
+        world.do(fleet.beat("o1", [world.redis.hget(world.key("proc:a"), "cl")], lease_ms=LEASE_MS))
         assert world.tick().rung == 0
     assert world.doorbells() == []
 

@@ -9,7 +9,7 @@ from wakeline.errors import LeaseLost
 from wakeline.store import fleet, processes, runs
 from wakeline.store.processes import Row
 
-from tests.lua.world import BEAT_MS, LEASE_MS, SUCCESS, World
+from tests.lua.world import BEAT_MS, LEASE_MS, SUCCESS, World, wait
 from tests.races.rules import fails_without
 
 # -- 1: a claim is applied, its reply is lost, the client gives up: the owner lives and beats, and nobody runs the process
@@ -33,8 +33,8 @@ def test_race_01_a_take_whose_reply_was_lost_gives_the_same_batch(world: World) 
 @fails_without(
     "what an owner holds and does not name for two beats goes back",
     "owner_beat.lua",
-    "elseif call('HINCRBY', missed, pid, 1) >= 2 then",
-    "elseif false then",
+    "if call('HEXISTS', missed, claim) == 0 then",
+    "if true then",
 )
 def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(world: World) -> None:
     world.running("p", "o1")
@@ -45,16 +45,61 @@ def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(worl
 
 
 @fails_without(
-    "a beat that names the process forgets the one that did not",
+    "a beat that names the claim forgets the one that did not",
     "owner_beat.lua",
-    "    if named[pid] then\n      call('HDEL', missed, pid)",
-    "    if named[pid] then\n",
+    "  call('DEL', missed)\n",
 )
 def test_race_01_a_claim_on_its_way_to_its_owner_is_not_taken_from_it(world: World) -> None:
-    world.running("p", "o1")
-    for named in ([], ["p"], [], ["p"]):
+    fence = world.running("p", "o1")
+    for named in ([], [fence.claim_id], [], [fence.claim_id]):
         assert world.beat("o1", running=named) == fleet.Beaten(True)
     assert world.status("p") == "running"
+
+
+@fails_without(
+    "what two beats did not name is one claim, not one process",
+    "owner_beat.lua",
+    "local claim = call('HGET', proc_key(pid), 'cl') or ''",
+    "local claim = pid",
+)
+def test_race_01_a_process_whose_runs_all_began_just_before_a_beat_is_not_taken_from_its_owner(world: World) -> None:
+    world.start("p")
+    world.worker("o1")
+    for n in range(3):
+        (claim,) = world.take("o1")  # claimed a moment ago: the list that the beat brings is older
+        assert world.beat("o1", running=[]) == fleet.Beaten(True)
+        world.open(claim.fence, wait(f"w{n}", f"s:go{n}"))
+        world.park(claim.fence, f"w{n}")
+        world.signal("p", f"go{n}", f"s{n}")
+    assert (world.status("p"), world.field("ls", "p")) == ("queued", None)
+
+
+@fails_without(
+    "a take whose reply is on its way names what it brings",
+    "owner_beat.lua",
+    " or named[string.match(claim, '^(.*)%-%d+$')]",
+)
+def test_race_01_what_a_take_brings_is_named_while_its_reply_is_on_its_way(world: World) -> None:
+    world.start("p")
+    world.worker("o1")
+    world.take("o1", request="r7")
+    for _ in range(5):
+        assert world.beat("o1", running=["r7"]) == fleet.Beaten(True)
+    assert world.beat("o1", running=["r8"]) == fleet.Beaten(True)
+    assert world.beat("o1", running=["r8"]) == fleet.Beaten(True, ("p",))
+
+
+@fails_without(
+    "a beat that is sent again counts once",
+    "owner_beat.lua",
+    "if a.running and not (a.n and last >= a.n) then",
+    "if a.running then",
+)
+def test_race_01_a_beat_whose_reply_was_lost_counts_once_for_what_it_does_not_name(world: World) -> None:
+    world.running("p", "o1")
+    for _ in range(3):
+        assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=1)) == fleet.Beaten(True)
+    assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=2)) == fleet.Beaten(True, ("p",))
 
 
 # -- 3: an owner is reaped while it lives, then claims: it has no expiry and would never be reaped

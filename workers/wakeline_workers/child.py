@@ -42,7 +42,7 @@ COLLECT_AFTER = 10_000
 class Orders:
     """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many bodies, until when.
 
-    ``line``: the descriptor of a socket, on which the process says what it runs (ids in a line), and hears nothing until the supervisor is gone.
+    ``line``: the descriptor of a socket, on which the process says what it runs (ids of claims in a line), and hears nothing until the supervisor is gone.
     """
 
     target: str

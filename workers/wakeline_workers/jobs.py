@@ -12,7 +12,6 @@ from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_claim_id, new_owner_id
 from wakeline.runtime.containing import contain_exits
-from wakeline.runtime.hosting import RunState
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 
@@ -38,10 +37,6 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     threads = ThreadPoolExecutor(2)
     runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
 
-    def lose() -> None:
-        for run in list(runner.runs.values()):
-            run.end(RunState.LOST)
-
     ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
     try:
         await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
@@ -50,7 +45,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         if claim is None:
             ended = "shutdown"
             return "stale"
-        with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):
+        with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(runner.lose)):
             task = asyncio.create_task(runner.run(claim))
             while not task.done():
                 await asyncio.wait([task], timeout=LOOK_S)

@@ -20,6 +20,7 @@ from wakeline.names import new_owner_id
 from wakeline.phases import Probe
 from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.hosting import RunState
+from wakeline.runtime.run import Run
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 from wakeline.store.runs import Claim
@@ -35,7 +36,7 @@ DRAIN_SHARE = 0.8
 
 
 class WorkerLoop:
-    """One worker on one event loop. ``reported`` is told the ids of what runs, once a beat."""
+    """One worker on one event loop. ``reported`` is told what runs (`running`), once a beat."""
 
     def __init__(self, app: App, *, owner: str | None = None, queues: Sequence[str] = (), concurrency: int | None = None,
                  reported: Callable[[list[str]], None] | None = None, burst: bool = False, probe: Probe | None = None) -> None:  # fmt: skip
@@ -96,8 +97,12 @@ class WorkerLoop:
 
     @property
     def running(self) -> list[str]:
-        """Ids of the processes that run here; safe to read from another thread."""
-        return list(self._runner.runs)
+        """What a beat names: the claims of this worker, from the moment they were taken until their end is written, and the take whose reply is on its way,
+        which may bring more. Safe to read from another thread.
+        """
+        request = self._request  # before the claims it brings: one that arrives meanwhile is in either
+        claims = list(self._tasks.values())
+        return claims if request is None else [*claims, request[0]]
 
     def stop(self) -> None:
         """Stops taking; running work parks, ends or is handed back. Called on the loop."""
@@ -109,8 +114,7 @@ class WorkerLoop:
         if not self.reaped:
             log.warning("owner %s was reaped; its runs stop", self.owner)
         self.reaped = True
-        for run in list(self._runner.runs.values()):
-            run.end(RunState.LOST)
+        self._runner.lose()
         self.stop()
 
     # -- the loop ----------------------------------------------------------------------------------------------------------------
@@ -162,12 +166,11 @@ class WorkerLoop:
         lease_ms = self.app.settings.lease_ms
         taking = fleet.take(self.owner, request, self.queues, n, lease_ms=lease_ms, agents=self._agents, release=self.app.settings.release)
         taken = await self.store.execute(taking)
-        self._request = None
         if taken.reaped:
             self.lose()
-            return False
         for claim in taken.claims:
             self._start(claim)
+        self._request = None
         return taken.more or len(taken.claims) == n
 
     def _start(self, claim: Claim) -> None:
@@ -217,13 +220,19 @@ class WorkerLoop:
         if verb == "timer":
             self.timer(int(rest[0]))
             return
-        run = self._runner.runs.get(rest[-1])
+        run = self._listener(rest, 1 if verb == "slot" else 0)
         if run is None:
             return
         if verb == "lost":
             run.end(RunState.LOST)
         elif verb != "slot" or len(rest) == 2 or not run.hinted(rest[0], rest[1], " ".join(rest[2:-1])):
             run.spawn(run.look())  # of a cancel, too: the look brings its reason
+
+    def _listener(self, words: list[str], at: int) -> Run | None:
+        """The run that a hint is for: the claim is the word at a place, the process the last one. A hint that names no claim is good for any run of it."""
+        if len(words) > at + 1:
+            return self._runner.runs.get(words[at])
+        return next((run for run in self._runner.runs.values() if run.state is RunState.RUNNING and run.claim.process_id == words[-1]), None)
 
     def _look_at_waits(self) -> None:
         """A hint may be lost: open waits are looked at once in a while."""
@@ -242,9 +251,7 @@ class WorkerLoop:
             return
         # Before anything is handed back: the bell that is rung for it must not be this worker's.
         unheard = asyncio.create_task(self._hear_no_bells())
-        for run in list(self._runner.runs.values()):
-            if not run.owner_bound:
-                run.stop()
+        self._runner.stop()
         try:
             await asyncio.wait(self._tasks, timeout=self.app.settings.shutdown_ms * DRAIN_SHARE / 1000)
         finally:

@@ -23,7 +23,7 @@ OURS = ("wakeline.", "wakeline_workers.", "asyncio.", "concurrent.", "threading"
 
 
 class Watchdog:
-    """A thread that watches one event loop; a context manager, entered on the loop. ``runs`` are what the loop runs, by process id."""
+    """A thread that watches one event loop; a context manager, entered on the loop. ``runs`` are what the loop runs, by claim."""
 
     def __init__(self, runs: Mapping[str, Run], *, warn: Callable[[str], None] = log.warning) -> None:
         self._runs = runs
@@ -61,9 +61,9 @@ class Watchdog:
 
     def _who(self) -> str:
         task = asyncio.current_task(self._loop)
-        for process_id, run in list(self._runs.items()):
+        for run in list(self._runs.values()):
             if task in run.tasks:
-                return f"{run.registration.identity.label or run.registration.identity.kind} ({process_id})"
+                return f"{run.registration.identity.label or run.registration.identity.kind} ({run.claim.process_id})"
         return "something"
 
 

@@ -27,6 +27,10 @@ class Environments:
         """The environment of a process; a turn has none, and what it starts captures the app's. Raises `MissingExecutionEnvironment`."""
         return self._own if registration.env_ref is None else await self.get(registration.env_ref)
 
+    def knows(self, registration: Registration) -> bool:
+        """Whether the environment of a process is here, and need not be read."""
+        return registration.env_ref is None or registration.env_ref in self._known
+
     async def get(self, ref: str) -> EnvironmentSpec:
         """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""
         known = self._known.get(ref)

@@ -85,17 +85,29 @@ class Runner:
         self._threads = threads
         self._probe = probe
         self._environments = Environments(store, registry.environment)
+        self._stopping = self._lost = False
         self.runs: dict[str, Run] = {}
+        """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows it."""
+
+    def stop(self) -> None:
+        """Shutdown: bodies park or stop at their next effect, and what is claimed and not begun is handed back. What may not move goes on."""
+        self._stopping = True
+        for run in list(self.runs.values()):
+            if not run.owner_bound:
+                run.stop()
+
+    def lose(self) -> None:
+        """All claims are somebody else's by now: bodies stop, and none begins."""
+        self._lost = True
+        for run in list(self.runs.values()):
+            run.end(RunState.LOST)
 
     async def run(self, claim: Claim) -> str:
         """Runs it; returns what became of it: 'finished', 'parked', 'released', 'lost'. Never raises for what user code does."""
         run: Run | None = None
         try:
-            if claim.held is not None:
-                claim = await self._store.run(runs.seen_through(self._store.blobs, claim))
-            if not claim.complete:
-                journal, slots = await self._store.execute(runs.read_journal(claim.fence))
-                claim = replace(claim, journal=journal, slots=slots, complete=True)
+            read = claim.held is not None or not claim.complete or not self._environments.knows(claim.registration)
+            claim = await self._read(claim)
             body, blocking = self._body_of(claim)
             environment = await self._environments.of(claim.registration)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
@@ -103,18 +115,24 @@ class Runner:
             run = Run(self._store, claim, self._host, clock=clock, probe=self._probe, bridge=bridge,
                       environment=environment, dispatch=ToolDispatch.of(self._registry))  # fmt: skip
             run.probe.reach(Phase.claimed, claim.process_id)
-            self.runs[claim.process_id] = run
+            self.runs[claim.fence.claim_id] = run
+            if read:
+                await run.look()  # what it was told meanwhile
+            if self._lost or run.state is not RunState.RUNNING:
+                return "lost"
+            if self._stopping:
+                return await self._hand_back(claim)
             return await self._drive(run, body)
         except LeaseLost:
             return "lost"
         except (UnknownName, UnknownAgent, IsolationUnavailable, InvalidEnvironment) as unknown:
             # No code for it in this release, or an environment of a later one: it stays queued for a worker that has it; doctor names it.
             log.warning("%s: %s", claim.process_id, unknown)
-            return await self._leave_queued(claim)
+            return await self._hand_back(claim, delay_ms=UNKNOWN_CODE_DELAY_MS)
         except (AttachmentStoreFailed, AttachmentBackendMissing) as away:
             # What it was started with cannot be had here and now: it waits like a process whose code is not here.
             log.warning("%s: %s", claim.process_id, away)
-            return await self._leave_queued(claim)
+            return await self._hand_back(claim, delay_ms=UNKNOWN_CODE_DELAY_MS)
         except (MissingExecutionEnvironment, AttachmentNotFound, AttachmentCorrupt) as missing:
             log.error("%s: %s", claim.process_id, missing)
             return await self._refuse(claim, Failure(failure_class="unavailable", code=missing.code, message=str(missing)))
@@ -123,7 +141,16 @@ class Runner:
             return "lost"
         finally:
             if run is not None:
-                self.runs.pop(claim.process_id, None)
+                self.runs.pop(claim.fence.claim_id, None)
+
+    async def _read(self, claim: Claim) -> Claim:
+        """The claim with all that its reply had no room for."""
+        if claim.held is not None:
+            claim = await self._store.run(runs.seen_through(self._store.blobs, claim))
+        if not claim.complete:
+            journal, slots = await self._store.execute(runs.read_journal(claim.fence))
+            claim = replace(claim, journal=journal, slots=slots, complete=True)
+        return claim
 
     async def _refuse(self, claim: Claim, failure: Failure) -> str:
         """Ends a process that cannot be run as it was started."""
@@ -388,9 +415,10 @@ class Runner:
         except LeaseLost:
             return "lost"
 
-    async def _leave_queued(self, claim: Claim) -> str:
+    async def _hand_back(self, claim: Claim, *, delay_ms: int = 0) -> str:
+        """Gives back what this worker did not begin to run."""
         try:
-            return await self._store.execute(processes.release(claim.fence, delay_ms=UNKNOWN_CODE_DELAY_MS, unrun=True))
+            return await self._store.execute(processes.release(claim.fence, delay_ms=delay_ms, unrun=True))
         except LeaseLost:
             return "lost"
 

@@ -101,7 +101,9 @@ class Beaten:
 
 
 def beat(owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: int = 480, n: int | None = None) -> Call[Beaten]:
-    """Heartbeat; ``running`` is what the worker runs (None when nothing new was heard), ``n`` which one it is: one more than were answered."""
+    """Heartbeat; ``running`` is what the worker runs: ids of claims, and of a take whose reply is on its way (None when nothing new was heard).
+    ``n`` is which one it is: one more than were answered.
+    """
     args: dict[str, Any] = {"owner": owner, "running": list(running) if running is not None else None, "lease_ms": lease_ms, "rq_ttl_s": rq_ttl_s, "n": n}
 
     def decode(reply: Reply) -> Beaten:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wakeline.store import marks
+
 
 @dataclass(frozen=True, slots=True)
 class KeyFamily:
@@ -79,11 +81,12 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("bytes:<location>", "string", "bytes of an attachment in Redis (no script writes them)", "attachment", "removal of what is condemned"),
     KeyFamily("owners", "zset", "owner to lease expiry", "fleet", "reap"),
     KeyFamily("beats", "hash", "owner to the number of its last heartbeat", "fleet", "reap"),
+    KeyFamily("leases", "hash", "owner to the length of its lease (ms)", "fleet", "reap"),
     KeyFamily("suspects", "hash", "owners seen expired once", "fleet", "heartbeat, reap"),
     KeyFamily("releases", "hash", "owner to the release of its code", "fleet", "reap"),
     KeyFamily("apps", "hash", "owner to the name of its app and the agents it runs", "fleet", "reap"),
     KeyFamily("owned:<owner>", "set", "processes an owner runs", "owner", "release, reap"),
-    KeyFamily("missed:<owner>", "hash", "processes it held and did not name at its last beat", "owner", "beat, reap, expires"),
+    KeyFamily("missed:<owner>", "hash", "claims it held and did not name at its last beat", "owner", "beat, reap, expires"),
     KeyFamily("takes:<owner>", "hash", "its last take: request id and batch", "owner", "reap"),
     KeyFamily("listens:<owner>", "set", "queues it takes from", "owner", "reap"),
     KeyFamily("notify:<owner>", "list", "hints to one worker", "owner", "expires after 10 s"),
@@ -141,6 +144,11 @@ def markdown() -> str:
         "They begin with `rq:`, or with what `RQ_KEY_PREFIX` says. A doorbell's id is `wl-<process id, escaped>-<epoch>`.",
         "",
         *_rows(RQ_TABLE, "rq:"),
+        "",
+        "## Counters and marks",
+        "What says something of a run, a claim or an owner, and what takes it back, so that nothing is counted against a run that comes later.",
+        "",
+        *marks.rows(),
     ]
     return "\n".join(lines) + "\n"
 

@@ -17,6 +17,7 @@ if a.app and a.agents then
   call('HSET', ns .. 'apps', a.owner, a.app .. ' ' .. names)
 end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
+call('HSET', ns .. 'leases', a.owner, int(a.lease_ms))
 if a.release then call('HSET', ns .. 'releases', a.owner, a.release) end
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue) end
 for agent, policy in pairs(a.agents or {}) do

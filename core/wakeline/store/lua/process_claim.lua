@@ -5,6 +5,7 @@
 -- Atomic because of two workers with one doorbell only one may run.
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
+call('HDEL', ns .. 'suspects', a.owner)
 local p = load_whole(a.pid)
 if p.st == 'running' and p.ow == a.owner and p.cl == a.claim_id then return { 'claimed', (claimed(a.pid, p, REPLY_BYTES)) } end
 if p.st ~= 'queued' or p.ep ~= a.epoch then return { 'stale' } end

@@ -25,9 +25,11 @@ end
 
 -- A resend (its reply was lost) gets the same batch: race 1.
 if call('HGET', last, 'request') == a.request then
+  local i = 0
   for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
     local p = load_whole(pid)
-    if p.st == 'running' and p.ow == a.owner then reply(pid, p) end
+    i = i + 1
+    if p.st == 'running' and p.cl == a.request .. '-' .. i then reply(pid, p) end
   end
   return { 'taken', taken, '0' }
 end

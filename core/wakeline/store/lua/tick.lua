@@ -23,7 +23,7 @@ fire['d'] = function(pid)
 end
 -- Ends a process from outside its run; a worker that still has it is told to stop.
 local function overrule(pid, p, status, output)
-  if p.st == 'running' and p.ow then hint(p.ow, 'lost ' .. pid) end
+  if p.st == 'running' and p.ow then hint_run(pid, p, 'lost') end
   finish(pid, p, status, output)
 end
 fire['c'] = function(pid)
@@ -64,8 +64,12 @@ for _, member in ipairs(due) do
 end
 
 -- Owners: seen expired twice, one beat apart, before anything is taken from them: after an outage of Redis the whole fleet looks dead (race 29).
-for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', int(now + a.lease_ms * 2 + 1), '+inf', 'LIMIT', 0, 64)) do
-  call('ZADD', ns .. 'owners', int(now + a.lease_ms), owner) -- the clock jumped back (race 27)
+-- By each one's own lease: that of another release, or under another setting, may be longer than what this worker was told.
+local function lease_of(owner) return tonumber(call('HGET', ns .. 'leases', owner) or a.lease_ms) end
+local ahead = call('ZREVRANGEBYSCORE', ns .. 'owners', '+inf', int(now + a.lease_ms * 2 + 1), 'WITHSCORES', 'LIMIT', 0, 64)
+for i = 1, #ahead, 2 do
+  local lease = lease_of(ahead[i])
+  if tonumber(ahead[i + 1]) > now + lease * 2 then call('ZADD', ns .. 'owners', int(now + lease), ahead[i]) end -- the clock jumped back (race 27)
 end
 for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', '-inf', int(now), 'LIMIT', 0, 16)) do
   local since = call('HGET', ns .. 'suspects', owner)
@@ -73,7 +77,7 @@ for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', '-inf', int(now), '
     call('HSET', ns .. 'suspects', owner, int(now))
   elseif tonumber(since) > now then
     call('HSET', ns .. 'suspects', owner, int(now))
-  elseif now - tonumber(since) >= a.beat_ms then
+  elseif now - tonumber(since) >= a.beat_ms * math.max(1, lease_of(owner) / a.lease_ms) then
     reap(owner, 'owner_lost')
     reaped = reaped + 1
   end
@@ -125,17 +129,20 @@ for _ = 1, 4 do
   local todo = call('LPOP', ns .. 'todo')
   if not todo then break end
   local what, pid = string.sub(todo, 1, 1), string.sub(todo, 3)
+  -- What was left over of a process that was pruned meanwhile is nobody's, and no matter of the next one with its id.
+  local st, asked = unpack(call('HMGET', proc_key(pid), 'st', 'cr'))
+  local over = not st or ENDED[st]
   if what == 'c' then
-    if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', todo) end
+    if asked and not over and not cancel_waits(pid) then call('RPUSH', ns .. 'todo', todo) end
   elseif what == 'w' then
-    local event = call('XREVRANGE', ns .. 'events:' .. pid, '+', '-', 'COUNT', 1)
-    if event[1] then resolve_waiters(pid, string.match(event[1][2][4], '^{"await_output":(.*)}$')) end
+    local event = over and call('XREVRANGE', ns .. 'events:' .. pid, '+', '-', 'COUNT', 1)[1]
+    if event then resolve_waiters(pid, string.match(event[2][4], '^{"await_output":(.*)}$')) end
   elseif what == 'd' then
-    drop_waits(pid)
+    if over then drop_waits(pid) end
   elseif what == 'p' then
-    end_children(pid)
+    if over then end_children(pid) end
   elseif what == 'k' then
-    if not cancel_awaited(pid) then call('RPUSH', ns .. 'todo', todo) end
+    if asked and not over and not cancel_awaited(pid) then call('RPUSH', ns .. 'todo', todo) end
   elseif what == 'n' then
     ring_session(pid)
   elseif what == 'g' then

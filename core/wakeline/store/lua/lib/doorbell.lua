@@ -41,6 +41,9 @@ local function hint(owner, message)
   call('PEXPIRE', key, 10000)
 end
 
+-- A word to the run that has a process now; no later one listens to it. The process comes last, where every release looks for it.
+local function hint_run(pid, p, verb) hint(p.ow, verb .. ' ' .. p.cl .. ' ' .. pid) end
+
 local nobody_idle
 local function hint_idle(queue)
   for _ = 1, nobody_idle[queue] and 0 or 4 do

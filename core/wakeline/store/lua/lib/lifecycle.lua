@@ -45,7 +45,7 @@ function request_cancel(pid, p, reason_json, grace)
   call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)
   if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', 'c:' .. pid) end
   if p.aw and p.aw ~= '1' then call('RPUSH', ns .. 'todo', 'k:' .. pid) end
-  if p.st == 'running' and p.ow then hint(p.ow, 'cancel ' .. pid) end
+  if p.st == 'running' and p.ow then hint_run(pid, p, 'cancel') end
 end
 
 -- Tells the slots that wait for this process; true when a waiter belongs to the wake target's session (it must not also be woken, race 32).
@@ -210,6 +210,7 @@ local function reap(owner, writer)
     call('ZREM', ns .. 'owners', owner)
     call('HDEL', ns .. 'suspects', owner)
     call('HDEL', ns .. 'beats', owner)
+    call('HDEL', ns .. 'leases', owner)
     call('HDEL', ns .. 'apps', owner)
     call('HDEL', ns .. 'releases', owner)
     call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)

@@ -1,0 +1,49 @@
+"""Every counter and mark that says something of a run, a claim or an owner and could outlive it, with what resets it.
+
+Invariant: what is counted against a run is told from the next run of the same process, by its claim, or is taken back when the process gets further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One row of the table of marks: where it stands, what it says, what takes it back."""
+
+    where: str
+    says: str
+    reset_by: str
+
+
+MARKS: tuple[Mark, ...] = (
+    Mark("proc:<pid> at", "failed attempts since it last got further", "a recorded row, a started child, an event, a park; continue_as_new"),
+    Mark("proc:<pid> ls", "lost owners since it last got further", "a recorded row, a started child, an event, a park; continue_as_new"),
+    Mark("proc:<pid> rg", "how often its lost doorbell was rung again", "the next claim, the next doorbell, the end"),
+    Mark("proc:<pid> ow, ct, rw", "who runs it, since when, and whether RQ shows it", "park, hand-back, loss, end"),
+    Mark("proc:<pid> cl", "the claim that its writes have to show", "hand-back, loss; the next claim replaces what park and end leave for a resend"),
+    Mark("proc:<pid> rel", "the release that runs it", "the next claim"),
+    Mark("proc:<pid> an", "any resolution resumes it, not its whole group", "the resume, the end"),
+    Mark("proc:<pid> lm, holds:<limit>", "the places it has", "park, hand-back, loss, end"),
+    Mark("proc:<pid> hd, held:<limit>", "the place it waits for", "the place, the end (who comes to it in the list is passed over)"),
+    Mark("proc:<pid> cr", "its cancel was requested", "nothing: it is of the process, over all its runs"),
+    Mark("timers a:<pid>", "when its attempt takes too long", "park, end; the next claim moves it, and while it is queued it does nothing"),
+    Mark("timers d:<pid>", "when it is offered again", "the doorbell; of what is not queued by then it does nothing"),
+    Mark("timers q:<pid>", "when it has waited too long for a worker", "the first claim, the end"),
+    Mark("timers c:<pid>", "when its grace is over", "the end"),
+    Mark("todo c:, k:", "waits and children that a cancel has still to reach", "the tick; of a process that has ended, or is another one by now, nothing is done"),
+    Mark("todo w:, d:, p:", "what an end has still to do", "the tick; of a process that lives, as another one with the same id may, nothing is done"),
+    Mark("missed:<owner> <claim>", "a claim that the last beat did not name", "a beat that names it; a beat after its park or end; its expiry; reap"),
+    Mark("suspects <owner>", "an owner was seen expired once", "its beat, its take, its claim, reap"),
+    Mark("takes:<owner>", "what its last take claimed, for a resend", "its next take, reap; a resend gives what is still under the claims of that take"),
+    Mark("beats <owner>", "its last beat that was answered; one that is sent again counts nothing twice", "the next beat, reap"),
+    Mark("leases <owner>", "how long its lease is", "reap"),
+    Mark("notify:<owner> lost, cancel, slot", "a word to one run, with its claim", "its hearing, 10 s; a later run of the process does not listen to it"),
+    Mark("idle:<queue> <owner>", "an owner that is to be told of work", "a ring, a full take, a take of 0, reap"),
+)
+
+
+def rows() -> list[str]:
+    """The table as lines of a document."""
+    return ["| where | what it says | reset by |", "|---|---|---|", *(f"| `{m.where}` | {m.says} | {m.reset_by} |" for m in MARKS)]

@@ -1,0 +1,348 @@
+"""Every counter and mark of the table in docs/keys.md is taken back by what the table says, so that nothing is counted against a run that comes later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+from wakeline.processes.lease import Fence
+from wakeline.processes.limits import Limit
+from wakeline.store import fleet, processes, runs
+from wakeline.store.marks import MARKS
+from wakeline.store.processes import Effect, Row
+
+from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, SUCCESS, World, wait
+
+Test = TypeVar("Test", bound=Callable[..., None])
+TESTED: set[str] = set()
+
+
+def of(*places: str) -> Callable[[Test], Test]:
+    """The marks whose resets a test is about."""
+    TESTED.update(places)
+    return lambda test: test
+
+
+def test_every_mark_of_the_table_has_a_test_of_its_reset() -> None:
+    assert {mark.where for mark in MARKS} == TESTED
+
+
+# -- what counts against a process
+
+
+def further(world: World, fence: Fence, how: str) -> None:
+    """The run gets further."""
+    match how:
+        case "row":
+            world.do(runs.record(fence, [Row("step", "1")]))
+        case "child":
+            world.start("child", effect=Effect(fence, Row("child", "1")))
+        case "event":
+            world.do(processes.append("p", "log", "{}", effect=Effect(fence, Row("event", "1")), canonical="{}"))
+        case "park":
+            world.open(fence, wait("w1"))
+            world.park(fence, "w1")
+        case "continue":
+            world.do(processes.continue_as_new(fence, "{}"))
+
+
+@of("proc:<pid> at", "proc:<pid> ls")
+@pytest.mark.parametrize("how", ["row", "child", "event", "park", "continue"])
+def test_attempts_and_losses_are_of_a_process_that_gets_no_further(world: World, how: str) -> None:
+    world.do(processes.release(world.running(), attempt=True, output=SUCCESS, delay_ms=0))
+    world.claim()
+    world.do(fleet.reap("o1"))
+    assert (world.field("at"), world.field("ls")) == ("1", "1")
+    further(world, world.claim(owner="o2"), how)
+    assert (world.field("at"), world.field("ls")) == (None, None)
+
+
+def lose_bell(world: World) -> None:
+    """Its doorbell is gone, and the sweep rings it again."""
+    world.redis.delete(world.rq(f"queue:{world.ns}"))
+    world.pass_ms(STALE_MS)
+    assert world.tick().rung == 1
+
+
+@of("proc:<pid> rg")
+@pytest.mark.parametrize("how", ["claim", "end"])
+def test_the_rings_of_one_doorbell_are_not_the_next_ones(world: World, how: str) -> None:
+    world.start()
+    lose_bell(world)
+    assert world.field("rg") == "1"
+    if how == "claim":
+        world.claim()
+    else:
+        world.cancel(grace_ms=1)
+        world.pass_ms(1)
+        world.tick()
+    assert world.field("rg") is None
+
+
+# -- what is of one claim
+
+
+@of("proc:<pid> ow, ct, rw", "proc:<pid> cl", "proc:<pid> rel")
+@pytest.mark.parametrize(("how", "kept"), [("park", True), ("hand back", False), ("lose", False), ("end", True)])
+def test_what_says_who_runs_it_goes_with_the_run(world: World, how: str, kept: bool) -> None:
+    world.start()
+    world.worker()
+    (claim,) = world.do(fleet.take("o1", "r1", [world.ns], 1, lease_ms=LEASE_MS, release="v1")).claims
+    assert [world.field(name) for name in ("ow", "cl", "rw", "rel")] == ["o1", "r1-1", "1", "v1"]
+    match how:
+        case "park":
+            world.open(claim.fence, wait("w1"))
+            world.park(claim.fence, "w1")
+        case "hand back":
+            world.do(processes.release(claim.fence))
+        case "lose":
+            world.do(fleet.reap("o1"))
+        case _:
+            world.finish("p", claim.fence)
+    assert [world.field(name) for name in ("ow", "ct", "rw")] == [None, None, None]
+    assert world.field("cl") == ("r1-1" if kept else None)
+    assert world.redis.smembers(world.key("owned:o1")) == set()
+    if how != "end":
+        if how == "park":
+            world.signal()
+        world.worker("o2")
+        assert world.do(fleet.take("o2", "r2", [world.ns], 1, lease_ms=LEASE_MS)).claims[0].fence.claim_id == "r2-1"
+        assert (world.field("cl"), world.field("rel")) == ("r2-1", None)
+
+
+@of("proc:<pid> an")
+@pytest.mark.parametrize("how", ["resume", "end"])
+def test_that_any_resolution_resumes_it_is_said_of_one_park(world: World, how: str) -> None:
+    fence = world.running()
+    world.open(fence, wait("w1", "s:go", "g"), wait("w2", "s:on", "g"))
+    world.do(processes.park(fence, ["g"], "{}", early=["w1"]))
+    assert world.field("an") == "1"
+    if how == "resume":
+        world.signal()
+    else:
+        world.cancel(grace_ms=1)
+        world.do(processes.finish("p", "cancelled", SUCCESS, fence=world.claim(owner="o2")))
+    assert world.field("an") is None
+
+
+@of("proc:<pid> lm, holds:<limit>", "proc:<pid> hd, held:<limit>")
+@pytest.mark.parametrize("how", ["park", "hand back", "lose", "end"])
+def test_a_place_is_of_one_run_and_who_waits_for_it_gets_it(world: World, how: str) -> None:
+    world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": Limit(concurrency=1).wire()}))
+    for pid in ("p", "q", "gone"):
+        world.start(pid, limit="b:job")
+    (claim,) = world.take()
+    assert (claim.process_id, world.field("lm"), world.field("hd", "q")) == ("p", "b:job", "b:job")
+    match how:
+        case "park":
+            world.open(claim.fence, wait("w1"))
+            world.park(claim.fence, "w1")
+        case "hand back":
+            world.do(processes.release(claim.fence))
+        case "lose":
+            world.do(fleet.reap("o1"))
+        case _:
+            world.finish("p", claim.fence)
+    assert (world.field("lm"), world.field("hd", "q"), world.field("lm", "q")) == (None, None, "b:job")
+    assert world.redis.smembers(world.key("holds:b:job")) == {"q"}
+    world.cancel("gone", grace_ms=1)
+    world.pass_ms(1)
+    world.tick()
+    assert world.field("hd", "gone") is None
+
+
+@of("proc:<pid> cr")
+def test_a_cancel_is_of_the_process_over_all_its_runs(world: World) -> None:
+    world.running()
+    world.cancel()
+    world.do(fleet.reap("o1"))
+    world.worker("o2")
+    assert world.take("o2")[0].cancel_requested
+
+
+# -- timers
+
+
+@of("timers a:<pid>")
+def test_the_time_of_one_attempt_ends_no_other(world: World) -> None:
+    world.start(attempt_timeout_ms=10_000)
+    world.claim()
+    world.pass_ms(9_000)
+    world.do(fleet.reap("o1"))
+    world.pass_ms(1_500)
+    world.tick()  # due, and it is queued
+    assert world.status() == "queued"
+    fence = world.claim(owner="o2")
+    world.pass_ms(4_000)
+    world.tick()
+    assert world.status() == "running"
+    world.open(fence, wait("w1"))
+    world.park(fence, "w1")
+    assert "a:p" not in world.timers()
+
+
+@of("timers d:<pid>")
+def test_a_delay_that_ends_while_it_runs_rings_nobody(world: World) -> None:
+    world.start(delay_ms=5_000)
+    world.redis.rpush(world.rq(f"queue:{world.ns}"), "wl-p-1")  # it was rung before
+    world.claim()
+    world.pass_ms(5_000)
+    world.tick()
+    assert (world.status(), world.doorbells(), world.timers()) == ("running", [], [])
+
+
+@of("timers q:<pid>", "timers c:<pid>")
+@pytest.mark.parametrize("how", ["claim", "end"])
+def test_how_long_it_may_wait_is_over_with_its_first_claim_and_a_grace_with_its_end(world: World, how: str) -> None:
+    world.start(queue_timeout_ms=10_000)
+    world.cancel(grace_ms=60_000)
+    assert sorted(world.timers()) == ["c:p", "q:p"]
+    fence = world.claim()
+    assert world.timers() == ["c:p"]
+    if how == "end":
+        world.finish("p", fence, "cancelled")
+        assert world.timers() == []
+
+
+# -- what bounded scripts left over
+
+
+@of("todo c:, k:", "todo w:, d:, p:")
+@pytest.mark.parametrize("row", ["c", "k", "w", "d", "p"])
+def test_what_was_left_over_of_one_process_is_not_done_to_the_next_with_its_id(world: World, row: str) -> None:
+    fence = world.running()
+    world.open(fence, wait("w1"))
+    world.start("child", effect=Effect(fence, Row("child", "1")))
+    world.redis.sadd(world.key("waiters:p"), "w9")
+    world.redis.sadd(world.key("bound:p"), "child")
+    world.redis.sadd(world.key("awaited:p"), "child")
+    before = {key: value for key, value in world.snapshot().items() if key != world.key("todo")}
+    world.redis.rpush(world.key("todo"), f"{row}:p")
+    world.tick()
+    assert world.redis.exists(world.key("todo")) == 0
+    after = world.snapshot()
+    assert {key: after.get(key) for key in before if key != world.key("meta")} == {key: value for key, value in before.items() if key != world.key("meta")}
+
+
+# -- what is of an owner
+
+
+@of("missed:<owner> <claim>")
+@pytest.mark.parametrize("how", ["named", "park", "end"])
+def test_a_beat_that_did_not_name_a_claim_counts_against_that_claim_alone(world: World, how: str) -> None:
+    fence = world.running()
+    assert world.beat("o1", []) == fleet.Beaten(True)
+    assert world.redis.hgetall(world.key("missed:o1")) == {fence.claim_id: "1"}
+    match how:
+        case "named":
+            world.beat("o1", [fence.claim_id])
+        case "park":
+            world.open(fence, wait("w1"))
+            world.park(fence, "w1")
+            world.beat("o1", [])
+        case _:
+            world.finish("p", fence)
+            world.beat("o1", [])
+    assert world.redis.exists(world.key("missed:o1")) == 0
+
+
+@of("suspects <owner>")
+@pytest.mark.parametrize("how", ["beat", "take", "claim", "reap"])
+def test_an_owner_that_is_heard_of_is_no_suspect(world: World, how: str) -> None:
+    world.start()
+    world.worker()
+    world.pass_ms(LEASE_MS + 1)
+    world.tick()
+    assert world.redis.hgetall(world.key("suspects")) != {}
+    match how:
+        case "beat":
+            world.beat("o1", [])
+        case "take":
+            world.take("o1")
+        case "claim":
+            world.do(fleet.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS))
+        case _:
+            world.do(fleet.reap("o1"))
+    assert world.redis.hgetall(world.key("suspects")) == {}
+
+
+@of("takes:<owner>")
+def test_a_take_that_is_sent_again_gives_nothing_that_is_under_a_later_claim(world: World) -> None:
+    fence = world.running()
+    request = fence.claim_id.removesuffix("-1")
+    world.do(processes.release(fence))
+    (later,) = world.take("o1", request="r2")
+    assert later.process_id == "p"
+    world.redis.hset(world.key("takes:o1"), mapping={"request": request, "pids": "p"})  # a resend that was on its way for long
+    assert world.take("o1", request=request) == ()
+    world.do(fleet.reap("o1"))
+    assert world.redis.exists(world.key("takes:o1")) == 0
+
+
+@of("beats <owner>", "leases <owner>")
+def test_what_is_known_of_an_owner_goes_with_it(world: World) -> None:
+    world.worker()
+    world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=1))
+    assert (world.redis.hgetall(world.key("beats")), world.redis.hgetall(world.key("leases"))) == ({"o1": "1"}, {"o1": "5000"})
+    world.do(fleet.reap("o1"))
+    assert world.redis.exists(world.key("beats"), world.key("leases")) == 0
+
+
+@of("notify:<owner> lost, cancel, slot")
+def test_a_word_to_a_run_says_which_one(world: World) -> None:
+    fence = world.running()
+    world.open(fence, wait("w1"))
+    world.cancel(grace_ms=1)
+    world.pass_ms(1)
+    world.tick()
+    heard = [hint.split(" ") for hint in world.redis.lrange(world.key("notify:o1"), 0, -1)]
+    assert [(words[0], words[2 if words[0] == "slot" else 1], words[-1]) for words in heard] == [
+        ("slot", fence.claim_id, "p"),
+        ("cancel", fence.claim_id, "p"),
+        ("lost", fence.claim_id, "p"),
+    ]
+
+
+@of("idle:<queue> <owner>")
+@pytest.mark.parametrize("how", ["ring", "take", "none", "reap"])
+def test_who_waits_for_work_is_told_once_and_not_when_it_has_enough(world: World, how: str) -> None:
+    world.worker()
+    world.do(world.taking(idle=True))
+    assert world.redis.smembers(world.key(f"idle:{world.ns}")) == {"o1"}
+    match how:
+        case "ring":
+            world.start()
+        case "take":
+            world.redis.rpush(world.rq(f"queue:{world.ns}"), "wl-p-1")
+            world.start(delay_ms=1_000)
+            world.do(world.taking(n=1, idle=True))
+        case "none":
+            world.do(world.taking(n=0, idle=True))
+        case _:
+            world.do(fleet.reap("o1"))
+    assert world.redis.smembers(world.key(f"idle:{world.ns}")) == set()
+
+
+# -- leases of different lengths
+
+
+def test_a_lease_that_is_longer_than_this_workers_own_is_no_clock_that_went_back(world: World) -> None:
+    world.start()
+    world.do(fleet.register_owner("o1", [world.ns], lease_ms=60_000))
+    world.do(fleet.take("o1", "r1", [world.ns], 1, lease_ms=60_000))
+    for _ in range(30):  # another worker ticks with the default lease; o1 beats every 20 s
+        world.pass_ms(BEAT_MS)
+        assert world.tick().reaped == 0
+    assert world.status() == "running"
+
+
+def test_an_owner_with_long_beats_has_one_of_its_own_to_clear_itself_after_an_outage(world: World) -> None:
+    world.start()
+    world.do(fleet.register_owner("o1", [world.ns], lease_ms=50_000))
+    world.do(fleet.take("o1", "r1", [world.ns], 1, lease_ms=50_000))
+    world.pass_ms(50_001)
+    for _ in range(10):
+        assert world.tick().reaped == 0
+        world.pass_ms(BEAT_MS)
+    assert (world.tick().reaped, world.status()) == (1, "queued")
