@@ -15,7 +15,8 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
-from wakeline.values import NON_FINITE, NOT_PLAIN, plain, to_json, unusable
+from wakeline.faithful import ANYTHING, REMEDY, Lost, Nature, difference, joined, nature_of, settled
+from wakeline.values import NON_FINITE, NOT_PLAIN, bare, is_marked, plain, to_json, unusable
 
 Json = Any
 
@@ -34,13 +35,44 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
-    """A value as JSON data that can be stored; raises `InvalidPayload` for what JSON cannot hold."""
+    """A value as JSON data that can be stored and read back; raises `InvalidPayload` for what JSON cannot hold, or does not give back as it was."""
+    data = asked(value, kind, what)
+    return data if data is value or not is_marked(data) else bare(data)
+
+
+def asked(value: Any, kind: Any = Any, what: str = "The value", *, strict: bool = True) -> Json:
+    """`dump` for what a repetition is compared with: sets, numbers and moments are marked in it (`Unordered`, `Exact`).
+
+    Not ``strict``: only its identity counts, the value itself is what the code gets.
+    """
+    try:
+        return _checked(value, kind, what, strict)
+    except Lost as lost:
+        raise InvalidPayload(what=what, reason=f"at {lost.path}, {lost.why}" if lost.path else lost.why) from lost
+
+
+def _checked(value: Any, kind: Any, what: str, strict: bool) -> Json:
     if kind is Any or kind is type(value) or (value is None and kind is None):
         copy = plain(value)
         if copy is not NOT_PLAIN:
             return copy
+    nature = _nature(kind)
     try:
-        data = adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none")
+        return _read_back(value, _form(value, kind, what), kind, nature, strict)
+    except Lost as lost:
+        # What has another form to be read from (computed fields, Json) is stored in that one; all else keeps the one it always had.
+        other = _form(value, kind, what, round_trip=True) if kind is not Any and nature.compares else None
+        if other is None or other == _form(value, kind, what):
+            raise
+        try:
+            return _read_back(value, other, kind, nature, strict)
+        except Lost:
+            raise lost from None
+
+
+def _form(value: Any, kind: Any, what: str, *, round_trip: bool = False) -> Json:
+    try:
+        data = adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none", round_trip=round_trip)
         # Records put a payload into objects of their own (event, record, message of a session), which have to be readable too: 16 levels are kept free.
         text = to_json([[[[[[[[[[[[[[[[data]]]]]]]]]]]]]]]], what)
         # pydantic writes null for NaN and Infinity, without a word.
@@ -49,6 +81,60 @@ def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         raise unusable(what, error) from error
     return data
+
+
+def _read_back(value: Any, data: Json, kind: Any, nature: Nature, strict: bool) -> Json:
+    """The data of a value, settled; raises `Lost` where what is read back is not the value."""
+    if nature.settles:
+        data = settled(value, data, loose=_own_form if nature.bare and strict else None, strict=strict)
+    if kind is Any:
+        return data
+    try:
+        found = _loaded(data, kind)
+    except ValidationError as error:
+        if value is None:
+            raise Lost("", f"it is None, and {kind!r} is declared; give a value, or declare it as optional") from error
+        first = error.errors(include_url=False)[0]
+        raise Lost(".".join(map(str, first["loc"])), f"{first['msg']} when it is read back; {REMEDY}") from error
+    if nature.compares and (path := difference(value, found, loose=nature.loose)) is not None:
+        raise Lost(path, REMEDY)
+    return data
+
+
+def _own_form(value: Any, data: Json, path: str) -> Json:
+    """The data of an object whose type nothing says but the object itself."""
+    try:
+        nature = _nature(type(value))
+    except (PydanticUserError, NameError):
+        return data
+    if not nature.settles:
+        return data
+    try:
+        return _checked(value, type(value), path, strict=True)
+    except Lost as lost:
+        raise Lost(joined(path, lost.path), lost.why) from lost
+
+
+@lru_cache(maxsize=1024)
+def _cached_nature(kind: Any) -> Nature:
+    return nature_of(adapter(kind).core_schema)
+
+
+def _nature(kind: Any) -> Nature:
+    if kind is Any:
+        return ANYTHING
+    try:
+        return _cached_nature(kind)
+    except TypeError:
+        return nature_of(adapter(kind).core_schema)
+
+
+def outside(value: Any, data: Json) -> Json | None:
+    """The data of a value with its fields under the names that outsiders know them by (aliases), as schemas do; None where that is the same."""
+    if plain(value) is not NOT_PLAIN:
+        return None
+    other = settled(value, adapter(Any).dump_python(value, mode="json", warnings="none", by_alias=True, round_trip=True))
+    return None if other == data else other
 
 
 def _finite(value: Any) -> bool:
@@ -66,9 +152,28 @@ def load(data: Json, kind: Any, what: str = "The value") -> Any:
     if kind is Any:
         return data
     try:
-        return adapter(kind).validate_python(data)
+        return _loaded(data, kind)
     except ValidationError as error:
         raise InvalidPayload(what=what, reason=describe(error)) from error
+
+
+def fit(value: Any, kind: Any, what: str = "The value") -> Any:
+    """A value as one of the type, as a call of a typed function would take it; raises `InvalidPayload`."""
+    try:
+        return value if kind is Any else _validated(value, kind)
+    except ValidationError as error:
+        raise InvalidPayload(what=what, reason=describe(error)) from error
+
+
+def _loaded(data: Json, kind: Any) -> Any:
+    if _nature(kind).as_json:
+        return adapter(kind).validate_json(to_json(data), by_alias=True, by_name=True)
+    return _validated(data, kind)
+
+
+def _validated(value: Any, kind: Any) -> Any:
+    # Fields are stored under their own names, whatever they are called outside.
+    return adapter(kind).validate_python(value, by_alias=True, by_name=True)
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
@@ -138,7 +243,9 @@ class Signature:
         for name, value in values.items():
             kind = self._kinds.get(name, self._extra)
             try:
-                out[name] = dump(value if kind is Any else adapter(kind).validate_python(value), kind)
+                out[name] = _checked(value if kind is Any else _validated(value, kind), kind, name, strict=True)
+            except Lost as lost:
+                raise InvalidArguments(name=self.name, reason=f"{joined(name, lost.path)}: {lost.why}") from lost
             except ValidationError as error:
                 raise InvalidArguments(name=self.name, reason=f"{name}: {describe(error)}") from error
             except InvalidPayload as error:
@@ -147,7 +254,7 @@ class Signature:
 
     def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
         """The call a stored argument object means, ready to run; ``before`` are the arguments ahead of it (the context)."""
-        values = {name: load(value, self._kinds.get(name, self._extra), f"argument {name} of {self.name}") for name, value in stored.items()}
+        values = {name: load(bare(value), self._kinds.get(name, self._extra), f"argument {name} of {self.name}") for name, value in stored.items()}
         positional = [values.pop(name) for name in self._positional_only if name in values]
         return lambda: function(*before, *positional, **values)
 

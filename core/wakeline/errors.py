@@ -198,12 +198,16 @@ class KeyFormatTooNew(ConfigurationError):
     )
 
 
+REPEATED = "be done again by every replay"
+
+
 class WrongVerb(ConfigurationError):
-    """A blocking verb was called where it would block a loop or a body."""
+    """A verb was called where it would block a loop, or escape the journal of a body."""
 
     verb: str
     use: str
-    template = "{verb} would block here. Use {use} instead."
+    harm: str = "block"
+    template = "{verb} would {harm} here. Use {use} instead."
 
 
 class BodyInvalid(ConfigurationError):

@@ -10,8 +10,9 @@ import hashlib
 import json
 import math
 import re
-from datetime import timedelta
-from typing import Any, cast
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Self, cast
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
@@ -114,6 +115,104 @@ def canonical_json(value: object, what: str = "The value") -> str:
     """
     copy = plain(value)
     return _canonical_text(_canonical(from_json(to_json(value, what), what) if copy is NOT_PLAIN else copy))
+
+
+def content_json(value: object, what: str = "The value") -> str:
+    """`canonical_json` in which equal numbers and equal moments (`Exact`) are one text: what a repetition is told from other content by."""
+    return canonical_json(_same_texts(value) if plain(value) is NOT_PLAIN else value, what)
+
+
+class Unordered(list[Any]):
+    """The items of a set as JSON has them, in the order of their canonical texts: the same in every process."""
+
+
+class Exact(str):
+    """A number or a moment as it was written, and the text that all equal ones have (``same``): 1.10 and 1.1, noon in Berlin and 11:00 in UTC."""
+
+    same: str
+
+    @classmethod
+    def of(cls, text: str, same: str) -> Self:
+        made = cls(text)
+        made.same = same
+        return made
+
+    @classmethod
+    def of_number(cls, text: str) -> str:
+        """A Decimal's text."""
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            return text
+        return cls.of(text, f"{number.normalize() + 0:f}" if number.is_finite() and abs(number.adjusted()) < _LONG_EXPONENT else str(number))
+
+    @classmethod
+    def of_moment(cls, text: str) -> str:
+        """A moment's text (ISO 8601); one without a zone is what it says."""
+        try:
+            moment = datetime.fromisoformat(text)
+            return text if moment.tzinfo is None else cls.of(text, moment.astimezone(UTC).isoformat())
+        except (ValueError, OverflowError):
+            return text
+
+
+_LONG_EXPONENT = 1_000
+
+
+def _same_texts(value: Any) -> Any:
+    if isinstance(value, Exact):
+        return value.same
+    if isinstance(value, Unordered):
+        return sorted(map(_same_texts, value), key=canonical_json)
+    if isinstance(value, list):
+        return [_same_texts(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: _same_texts(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def is_marked(value: Any, *, sets: bool = False) -> bool:
+    """Whether JSON data has sets or, unless only ``sets`` count, numbers and moments that have several texts."""
+    if isinstance(value, Unordered) or (not sets and isinstance(value, Exact)):
+        return True
+    known: Any = value
+    parts: Any = known.values() if isinstance(value, dict) else known if isinstance(value, list | tuple) else ()
+    return any(is_marked(part, sets=sets) for part in parts)
+
+
+def bare(value: Any) -> Any:
+    """JSON data without marks, as a reader of its text has it."""
+    if isinstance(value, Exact):
+        return str(value)
+    if isinstance(value, list):
+        return [bare(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        return {key: bare(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def means(stored: Any, asked: Any) -> bool:
+    """Whether stored JSON data, in which sets have the order of the process that wrote it, is the content of marked data."""
+    if isinstance(asked, Exact):
+        return isinstance(stored, str) and any(asked.same == getattr(read(stored), "same", stored) for read in (Exact.of_number, Exact.of_moment))
+    if isinstance(asked, Unordered):
+        if not isinstance(stored, list):
+            return False
+        left: list[Any] = [*cast("Any", stored)]
+        return len(left) == len(asked) and all(_taken(left, item) for item in asked)
+    old, new = stored, asked
+    if isinstance(asked, list) and isinstance(stored, list):
+        return len(old) == len(new) and all(map(means, old, new))
+    if isinstance(asked, dict) and isinstance(stored, dict):
+        return old.keys() == new.keys() and all(means(old[key], new[key]) for key in new)
+    return canonical_json(old) == canonical_json(new)
+
+
+def _taken(left: list[Any], item: Any) -> bool:
+    found = next((i for i, one in enumerate(left) if means(one, item)), None)
+    if found is not None:
+        del left[found]
+    return found is not None
 
 
 NOT_PLAIN: Any = object()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Turn
+from wakeline.client.aio import AsyncExternal
 from wakeline.client.handles import External
-from wakeline.errors import RedisNotConfigured, WrongVerb
+from wakeline.errors import ProcessFailed, RedisNotConfigured, SessionNotFound, WrongVerb
 from wakeline.settings import Settings
 
 BLOCKING = {
@@ -253,6 +255,166 @@ def test_a_step_a_tool_and_a_deferred_call_may_use_blocking_verbs(app: App, kind
     }
     assert start[kind]().result(timeout=10) == 1
     assert sent == [1]
+
+
+def awaited(app: App) -> dict[str, Callable[[], Any]]:
+    """Every awaited verb by the name of its blocking twin."""
+    handle, session, trigger = app.aio.handle("p"), app.aio.session("clerk", "1"), app.aio.trigger("a")
+    there = AsyncExternal(handle.client, "x", lambda data: data)
+    one = app.registry.tools["one"]
+    given: dict[str, Any] = {
+        "app.start": lambda: app.aio.start(one),
+        "app.start_many": lambda: app.aio.start_many(one, [{}]),
+        "app.external": lambda: app.aio.external("ci"),
+        "app.resolve": lambda: app.aio.resolve("token"),
+        "app.why": lambda: app.aio.why("clerk/1"),
+        "handle.signal": lambda: handle.signal("go"),
+        "handle.retarget": lambda: handle.retarget(None),
+        "handle.events": lambda: anext(handle.events()),
+        "external.emit": lambda: there.emit("log"),
+        "external.fail": lambda: there.fail("red", "it failed"),
+        "attachments.put": lambda: app.aio.attachments.put(b""),
+        "attachments.get": lambda: app.aio.attachments.get("sha256:" + "0" * 64),
+        "attachments.head": lambda: app.aio.attachments.head("sha256:" + "0" * 64),
+        "attachments.delete": lambda: app.aio.attachments.delete("sha256:" + "0" * 64),
+        "attachments.list": lambda: app.aio.attachments.list(),
+        "trigger.subscribe": lambda: trigger.subscribe(one),
+        "trigger.enable": lambda: trigger.enable("s"),
+        "trigger.disable": lambda: trigger.disable("s"),
+        "trigger.remove": lambda: trigger.remove("s"),
+        "session.send": lambda: session.send("hello"),
+        "session.ask": lambda: session.ask("hello"),
+        "session.command": lambda: session.command("reset"),
+        "session.follow": lambda: anext(session.follow()),
+        "session.append": lambda: session.append([]),
+    }
+    nouns = {"app": app.aio, "handle": handle, "external": there, "session": session, "trigger": trigger}
+    for verb in BLOCKING:
+        noun, _, name = verb.partition(".")
+        given.setdefault(verb, getattr(nouns.get(noun), name, None))
+    return given
+
+
+async def awaited_refusals(app: App) -> dict[str, str]:
+    """What each awaited verb says here."""
+    said: dict[str, str] = {}
+    for verb, call in awaited(app).items():
+        try:
+            await call()
+        except WrongVerb as wrong:
+            assert wrong.verb == "app.aio." + verb.removeprefix("app.")
+            said[verb] = wrong.use
+        else:
+            said[verb] = "it went through"
+    return said
+
+
+def test_in_a_body_every_awaited_verb_names_the_journaled_one_and_does_nothing(app: App) -> None:
+    @app.tool
+    def one() -> int:
+        return 1
+
+    @app.engine
+    async def on_the_loop(ctx: AsyncCtx) -> dict[str, str]:
+        return await awaited_refusals(app)
+
+    @app.engine
+    def blocking(ctx: Ctx) -> dict[str, str]:
+        return asyncio.run(awaited_refusals(app))
+
+    @app.agent("typist")
+    async def typist(turn: AsyncTurn) -> dict[str, str]:
+        return await awaited_refusals(app)
+
+    assert app.start(on_the_loop).result(timeout=10) == {verb: f"await {JOURNALED.get(verb, IN_A_STEP)}" for verb in BLOCKING}
+    assert app.start(blocking).result(timeout=10) == {verb: JOURNALED.get(verb, IN_A_STEP) for verb in BLOCKING}
+    said = app.session("typist", "1").ask("hello", timeout=10)
+    assert (set(said), said["app.start"], said["session.send"]) == (set(BLOCKING), "await turn.start(…)", f"await {IN_A_STEP.replace('ctx', 'turn')}")
+    assert app.processes("any", kind="one") == []
+    with pytest.raises(SessionNotFound):
+        app.session("clerk", "1").view()
+
+
+@pytest.mark.parametrize("kind", ["def", "async def", "thread of an async def", "turn", "task of a body"])
+def test_a_tool_called_plainly_in_a_body_does_nothing_and_names_the_call(app: App, kind: str) -> None:
+    done: list[int] = []
+
+    @app.tool
+    def charge(order: int) -> int:
+        done.append(order)
+        return order
+
+    @app.tool
+    async def charge_soon(order: int) -> int:
+        done.append(order)
+        return order
+
+    @app.engine(name="def")
+    def plain(ctx: Ctx) -> int:
+        return charge(1)
+
+    @app.engine(name="async-def")
+    async def awaiting(ctx: AsyncCtx) -> int:
+        return await charge_soon(1)
+
+    @app.engine(name="thread")
+    async def threads(ctx: AsyncCtx) -> int:
+        return await asyncio.to_thread(charge, 1)
+
+    @app.engine(name="task")
+    async def tasks(ctx: AsyncCtx) -> int:
+        async def later() -> int:
+            return charge(1)
+
+        return await asyncio.create_task(later())
+
+    @app.agent("typist", max_attempts=1)
+    async def typist(turn: AsyncTurn) -> int:
+        return await charge_soon(1)
+
+    uses = {"def": "ctx.call(charge, …)", "async def": "await ctx.call(charge_soon, …)", "turn": "await turn.call(charge_soon, …)"}
+    use = uses.get(kind, "await ctx.call(charge, …)")
+    starts = {"def": plain, "async def": awaiting, "thread of an async def": threads, "task of a body": tasks}
+    with pytest.raises(ProcessFailed, match=re.escape(f"would be done again by every replay here. Use {use} instead")):
+        app.session("typist", "1").ask("hello", timeout=20) if kind == "turn" else app.start(starts[kind]).result(timeout=10)
+    assert done == []
+
+
+def test_a_step_a_tool_and_a_deferred_call_may_call_tools_plainly_and_use_awaited_verbs(app: App) -> None:
+    done: list[str] = []
+
+    @app.tool
+    def inner(what: str) -> str:
+        done.append(what)
+        return what
+
+    async def starts() -> str:
+        return await (await app.aio.start(inner, "started")).result(timeout=10)
+
+    @app.tool(prepare=lambda args: inner("prepared"))
+    async def outer() -> str:
+        return inner("tool") + await starts()
+
+    @app.engine
+    async def body(ctx: AsyncCtx) -> list[str]:
+        ctx.defer(inner, "deferred")
+        return [await ctx.step("tool", inner, "step"), await ctx.step("aio", starts), await ctx.call(outer)]
+
+    handle = app.start(body)
+    assert handle.result(timeout=10) == ["step", "started", "toolstarted"]
+    assert sorted(done) == ["deferred", "prepared", "started", "started", "step", "tool"]
+
+
+def test_outside_of_a_body_a_tool_is_a_function_like_any_other(app: App) -> None:
+    @app.tool
+    def one() -> int:
+        return 1
+
+    @app.tool
+    async def two() -> int:
+        return 2
+
+    assert (one(), asyncio.run(two())) == (1, 2)
 
 
 def test_declaring_and_naming_are_no_blocking_verbs(app: App) -> None:

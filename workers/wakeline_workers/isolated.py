@@ -186,7 +186,7 @@ def _attachments(app: App, given: dict[str, Any], *, is_async: bool) -> Attachme
 
         return Attachments(block, verbs)
 
-    def drive(program: Program[Any]) -> Coroutine[Any, Any, Any]:
+    def drive(_: str, program: Program[Any]) -> Coroutine[Any, Any, Any]:
         return asyncio.to_thread(app.store.run, program)
 
     return AsyncAttachments(drive, verbs)

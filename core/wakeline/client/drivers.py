@@ -1,6 +1,6 @@
 """How a verb runs: `Blocking` drives its program to the end, `Awaiting` lets an event loop do it.
 
-Invariant: a blocking verb refuses, before it does anything, to run where it would stop a loop or escape a body's journal.
+Invariant: a verb refuses, before it does anything, to run where it would stop a loop or escape a body's journal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from wakeline.attachments.attachment import HOST
-from wakeline.errors import WrongVerb
+from wakeline.errors import REPEATED, WrongVerb
 from wakeline.runtime.attaching import AsyncAttachments, Attachments, AttachmentVerbs
 from wakeline.runtime.containing import current_run
 from wakeline.runtime.run import Run
@@ -20,21 +20,21 @@ from wakeline.store.client import AsyncStore, SyncStore
 
 T = TypeVar("T")
 IN_A_BODY = {
-    "app.start": "{context}.start(…)",
-    "app.start_many": "{context}.start(…) for each",
-    "handle.signal": "{context}.signal(id, …)",
-    "handle.cancel": "{context}.cancel(id)",
-    "session.ask": "{context}.ask(session, …)",
-    "trigger.emit": "{context}.trigger(source).emit(…)",
-    "trigger.subscribe": "{context}.trigger(source).subscribe(…)",
-    "attachments.put": "{context}.attachments.put(…)",
-    "attachments.get": "{context}.attachments.get(…)",
-    "attachments.head": "{context}.attachments.head(…)",
-    "attachments.delete": "{context}.attachments.delete(…)",
-    "attachments.list": "{context}.attachments.list(…)",
-    "handle.result": "{context}.start(…) and the result of the child it returns",
+    "app.start": "start(…)",
+    "app.start_many": "start(…) for each",
+    "handle.signal": "signal(id, …)",
+    "handle.cancel": "cancel(id)",
+    "session.ask": "ask(session, …)",
+    "trigger.emit": "trigger(source).emit(…)",
+    "trigger.subscribe": "trigger(source).subscribe(…)",
+    "attachments.put": "attachments.put(…)",
+    "attachments.get": "attachments.get(…)",
+    "attachments.head": "attachments.head(…)",
+    "attachments.delete": "attachments.delete(…)",
+    "attachments.list": "attachments.list(…)",
+    "handle.result": "start(…) and the result of the child it returns",
 }
-"""The journaled verb for a blocking one. What has none belongs into a step, whose function may call anything."""
+"""The journaled verb for one of a client, blocking or awaited. What has none belongs into a step, whose function may call anything."""
 ON_A_LOOP = {
     "app": "app.aio.{verb}(…)",
     "handle": "app.aio.handle(id).{verb}(…)",
@@ -60,9 +60,7 @@ def right_verb(verb: str) -> str | None:
 
 
 def _in_body(run: Run, verb: str) -> str:
-    context = "turn" if run.turn is not None else "ctx"
-    journaled = IN_A_BODY.get(verb, "{context}.step(name, function) with a function that calls it,")
-    return f"{'await ' if run.bridge is None else ''}{journaled.format(context=context)}"
+    return run.named(IN_A_BODY.get(verb, "step(name, function) with a function that calls it,"))
 
 
 class Blocking:
@@ -111,8 +109,19 @@ class Awaiting:
             store = self._stores[loop] = self._connect()
         return store
 
-    async def run(self, program: Program[T]) -> T:
-        """Drives a program to its end."""
+    def check(self, verb: str) -> None:
+        """Raises `WrongVerb` in a body: what it does outside of its context is not recorded, and each replay would do it again."""
+        run = current_run.get()
+        if run is not None:
+            raise WrongVerb(verb=f"app.aio.{verb.removeprefix('app.')}", use=_in_body(run, verb), harm=REPEATED)
+
+    async def run(self, verb: str, program: Program[T]) -> T:
+        """Drives a program of a verb to its end; raises `WrongVerb` before its first step."""
+        try:
+            self.check(verb)
+        except WrongVerb:
+            program.close()
+            raise
         return await self.store.run(program)
 
     def attachments(self, owner: str = HOST) -> AsyncAttachments:

@@ -112,7 +112,7 @@ class AsyncTrigger:
 
     async def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
         """Record that it happened and start what is subscribed."""
-        return await self.client.run(self.at.emitting(payload, key, source_key))
+        return await self.client.run("trigger.emit", self.at.emitting(payload, key, source_key))
 
     async def subscribe(
         self,
@@ -128,20 +128,20 @@ class AsyncTrigger:
     ) -> Subscribed:
         """Start this body with every occurrence, or those of one ``source_key``."""
         options = {"name": name, "source_key": source_key, "input": input, "wake": wake, "queue": queue, "labels": labels}
-        return await self.client.run(self.at.subscribing(body, revision, options))
+        return await self.client.run("trigger.subscribe", self.at.subscribing(body, revision, options))
 
     async def subscriptions(self) -> list[SubscriptionView]:
         """What is subscribed, whoever owns it."""
-        return await self.client.run(self.at.listing())
+        return await self.client.run("trigger.subscriptions", self.at.listing())
 
     async def enable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take occurrences again; whether that changed anything."""
-        return bool(await self.client.run(_one(triggers.switch(self.at.source, subscription, "1", revision=revision))))
+        return bool(await self.client.run("trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))))
 
     async def disable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take no occurrences until it is enabled."""
-        return bool(await self.client.run(_one(triggers.switch(self.at.source, subscription, "0", revision=revision))))
+        return bool(await self.client.run("trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))))
 
     async def remove(self, subscription: str, *, revision: int | None = None) -> None:
         """Forget it."""
-        await self.client.run(_one(triggers.switch(self.at.source, subscription, "", revision=revision)))
+        await self.client.run("trigger.remove", _one(triggers.switch(self.at.source, subscription, "", revision=revision)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
-from wakeline.values import canonical_json, content_hash
+from wakeline.values import canonical_json, content_hash, is_marked
 
 SHOWN_PATHS = 8
 """A mismatch names this many places and counts the rest."""
@@ -28,6 +28,11 @@ class Envelope:
     def canonical_args(self) -> str:
         """The arguments as text; computed once, as the replay key and the journal row of one call both need it."""
         return canonical_json(self.args, f"The arguments of {self.name}")
+
+    @cached_property
+    def is_marked(self) -> bool:
+        """Whether its arguments have sets in them, which a release before this one recorded in an order of their own."""
+        return is_marked(self.args)
 
     @cached_property
     def digest(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal, assert_never
 from wakeline import errors, values
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidPayload, WakelineError
+from wakeline.values import is_marked, means
 
 KEPT_ARGS = 2048
 """Longest arguments kept in a row, in characters. They name the places of a mismatch; longer ones leave a hash only."""
@@ -33,6 +34,8 @@ class JournalRow:
     outcome: Any
     at_ms: int
     envelope: Any = None
+    settled: bool = False
+    """Sets in its arguments are in the one order that all processes give them."""
 
     @classmethod
     def of(cls, n: int, envelope: Envelope, envelope_hash: str, outcome: Any, error: WakelineError | None, at_ms: int) -> JournalRow:
@@ -40,7 +43,12 @@ class JournalRow:
         status: Status = "ok" if error is None else "err"
         result = outcome if error is None else error.to_json()
         args = envelope.args if len(envelope.canonical_args) <= KEPT_ARGS else None
-        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args)
+        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args, envelope.is_marked)
+
+    def is_of(self, envelope: Envelope) -> bool:
+        """Whether a release before this one recorded it for this very effect, with its sets in the order of its process."""
+        known = envelope.is_marked and not self.settled and (self.kind, self.name) == (envelope.kind, envelope.name)
+        return known and (means(self.envelope, envelope.args) if self.envelope is not None else is_marked(envelope.args, sets=True))
 
     def deliver(self) -> Any:
         """The recorded outcome; raises the recorded error."""
@@ -54,6 +62,8 @@ class JournalRow:
         row |= {"k": self.kind, "h": self.hash, "at": self.at_ms, "f": self.name}
         if self.envelope is not None:
             row["e"] = self.envelope
+        if self.settled:
+            row["s"] = 1
         return values.to_json(row, f"The record of {self.name}")
 
     @classmethod
@@ -73,7 +83,7 @@ class JournalRow:
         if "x" in row and not (isinstance(row["x"], dict) and "code" in row["x"]):
             raise ValueError("a recorded error has a code")
         status: Status = "ok" if "o" in row else "err"
-        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"))
+        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row)
 
 
 @dataclass(frozen=True, slots=True)

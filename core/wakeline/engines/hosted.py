@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from wakeline.arguments import Signature, dump
+from wakeline.arguments import Signature, asked
 from wakeline.engines.engine import Engine
 from wakeline.engines.protocol import EngineProtocol
 from wakeline.errors import BodyInvalid
@@ -28,7 +28,7 @@ class PayloadSignature(Signature):
 
     def bind_json(self, data: Any) -> Any:
         """A payload that comes as JSON."""
-        return dump(data, what=f"the payload of {self.name}")
+        return asked(data, what=f"the payload of {self.name}")
 
     def call(self, function: Callable[..., Any], stored: Any, *before: Any) -> Callable[[], Any]:
         """The call a stored payload means."""

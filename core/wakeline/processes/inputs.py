@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, assert_never
 
-from pydantic import Field
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
-from wakeline.values import Json, Stored, Tagged
+from wakeline.values import Json, Stored, Tagged, is_marked
+
+
+def _with_marks(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    checked = handler(value)
+    # A copy has lost them, and a repetition of the start is told by them.
+    return value if is_marked(value) else checked
+
+
+Payload = Annotated[Json, WrapValidator(_with_marks)]
 
 
 class PreparedCall(Stored):
@@ -34,7 +43,7 @@ class EngineInput(Tagged):
 
     type: Literal["engine"] = "engine"
     kind: str
-    payload: Json = None
+    payload: Payload = None
 
 
 class SessionTurn(Tagged):
@@ -50,7 +59,7 @@ class ExternalInput(Tagged):
     """Work done elsewhere; nobody here runs it, someone outside reports it."""
 
     type: Literal["external"] = "external"
-    metadata: Json = None
+    metadata: Payload = None
 
 
 ProcessInput = Annotated[ToolCall | EngineInput | SessionTurn | ExternalInput, Field(discriminator="type")]

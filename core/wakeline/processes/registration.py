@@ -16,10 +16,10 @@ from wakeline.causality import Provenance, SessionScope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import CORE_TYPES, EventType
-from wakeline.processes.inputs import ExternalInput, Identity, ProcessInput, ToolCall, default_identity, needs_environment
+from wakeline.processes.inputs import EngineInput, ExternalInput, Identity, ProcessInput, ToolCall, default_identity, needs_environment
 from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.schema import check_schema
-from wakeline.values import Stored, canonical_json, content_hash
+from wakeline.values import Stored, content_hash, content_json, is_marked, means
 
 Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]
 ParentEnd = Literal["detach", "request_cancel", "await"]
@@ -60,11 +60,31 @@ class Registration(Stored):
     @cached_property
     def content_hash(self) -> str:
         """Sha256 over what a resend has to repeat: id, input and identity kind."""
+        return content_hash("registration", self.id, content_json(self._content, "The input"), self.identity.kind)
+
+    @property
+    def _content(self) -> dict[str, Any]:
         content = self.input.model_dump(exclude_defaults=True)
-        if isinstance(self.input, ToolCall):
-            # What was prepared is made of the arguments, perhaps with the time in it: a resend prepares again.
-            content["call"].pop("prepared", None)
-        return content_hash("registration", self.id, canonical_json(content, "The input"), self.identity.kind)
+        match self.input:
+            case ToolCall(call=call):
+                # What was prepared is made of the arguments, perhaps with the time in it: a resend prepares again.
+                content["call"].pop("prepared", None)
+                return content | {"call": content["call"] | ({"args": call.args} if call.args else {})}
+            case EngineInput(payload=payload) if payload is not None:
+                return content | {"payload": payload}
+            case ExternalInput(metadata=metadata) if metadata is not None:
+                return content | {"metadata": metadata}
+            case _:
+                return content
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether its input has sets, or numbers and moments that have several texts."""
+        return is_marked(self._content)
+
+    def repeats(self, stored: Registration) -> bool:
+        """Whether it asks for what is stored; of a release before this one, which kept sets in the order of its process, and hashed them so."""
+        return (self.id, self.identity.kind) == (stored.id, stored.identity.kind) and means(stored._content, self._content)
 
     @property
     def is_detached_by_hand(self) -> bool:

@@ -22,7 +22,7 @@ from wakeline.runtime.telling import never, with_sequence
 from wakeline.runtime.waiting import WaitFor, settle
 from wakeline.store import sessions
 from wakeline.store.processes import Row
-from wakeline.values import canonical_json
+from wakeline.values import content_json
 from wakeline.waits.identity import Custom
 
 
@@ -34,15 +34,15 @@ async def ask(
     split_session_id(sid)
     if sid == run.claim.session_id:
         raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
-    envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.dump(text, what="the input"), "key": key})
-    row_key = run.numbers.key_of(envelope)
+    envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.asked(text, what="the input"), "key": key})
+    row_key = run.key_of(envelope)
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         data, body = input_body(text)
         await pass_on(run, body, owner_of_session(sid))
         effect = run.effect_of(with_sequence(row_of("\x00")))
-        sent = await run.send(effect, sessions.send(address_of(sid, namespace, queue), body, key=dedupe, canonical=canonical_json(data), effect=effect))
+        sent = await run.send(effect, sessions.send(address_of(sid, namespace, queue), body, key=dedupe, canonical=content_json(data), effect=effect))
         return sent.entry
 
     entry = int(await run.effect(envelope.kind, envelope.name, envelope.args, never, key=row_key, write=write))

@@ -59,9 +59,9 @@ class AttachmentVerbs:
 
 
 class Drive(Protocol):
-    """What runs a program on the loop."""
+    """What runs the program of a verb on the loop."""
 
-    def __call__(self, program: Program[T], /) -> Awaitable[T]: ...
+    def __call__(self, verb: str, program: Program[T], /) -> Awaitable[T]: ...
 
 
 class AsyncAttachments:
@@ -73,29 +73,29 @@ class AsyncAttachments:
 
     async def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:
         """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
-        return await self._drive(self._verbs.put(data, media_type))
+        return await self._drive("attachments.put", self._verbs.put(data, media_type))
 
     async def get(self, attachment: Attachment | str) -> bytes:
         """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentStoreFailed`."""
-        return await self._drive(self._verbs.get(attachment))
+        return await self._drive("attachments.get", self._verbs.get(attachment))
 
     async def head(self, attachment: Attachment | str) -> Attachment | None:
         """Its media type and size; None where this owner has none of that id."""
-        return await self._drive(self._verbs.head(attachment))
+        return await self._drive("attachments.head", self._verbs.head(attachment))
 
     async def delete(self, attachment: Attachment | str) -> bool:
         """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the hour."""
-        return await self._drive(self._verbs.delete(attachment))
+        return await self._drive("attachments.delete", self._verbs.delete(attachment))
 
     async def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> list[Attachment]:
         """What this owner has, by id; ``after`` the last one of a page for the next."""
-        return await self._drive(self._verbs.list(limit, after))
+        return await self._drive("attachments.list", self._verbs.list(limit, after))
 
 
 def attachments_of(run: Run) -> AsyncAttachments:
     """The attachments of running work."""
 
-    def drive(program: Program[Any]) -> Awaitable[Any]:
+    def drive(_: str, program: Program[Any]) -> Awaitable[Any]:
         run.check()
         return run.store.run(program)
 

@@ -50,7 +50,7 @@ async def call_tool(
     ``started``: the call as its starter prepared it, where it is a process of its own.
     """
     envelope = Envelope(kind="tool_call", name=f"call:{tool.name}", args=given)
-    base = key or run.numbers.key_of(envelope)
+    base = key or run.key_of(envelope)
     admitted = await admit(run, tool, given, base, started)
     if admitted.outcome is not None:
         return value_of(tool.name, admitted.outcome)

@@ -90,7 +90,7 @@ async def start_body(
 ) -> tuple[str, str]:
     """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an inherited target too."""
     envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
-    key = options.key or run.numbers.key_of(envelope)
+    key = options.key or run.key_of(envelope)
     wake, ends = wake_of(options.wake, namespace)
     captured = captured_for_child(run, options)
 

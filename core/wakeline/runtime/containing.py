@@ -15,13 +15,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from wakeline.errors import ControlFlow, WakelineError
+from wakeline.tools.tool import current_body
 
 if TYPE_CHECKING:
     from wakeline.runtime.run import Run
 
 T = TypeVar("T")
 log = logging.getLogger("wakeline.runner")
-current_run: ContextVar[Run | None] = ContextVar("wakeline_run", default=None)
+current_run: ContextVar[Run | None] = cast("ContextVar[Run | None]", current_body)
 """The run whose body the current code is; a verb that is not its context's would escape its journal."""
 CAME_BACK = 70
 """Exit status of a forked child that did not end by itself (EX_SOFTWARE of sysexits.h)."""

@@ -207,7 +207,7 @@ class AsyncCtx:
 
     async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised."""
-        given = arguments.dump({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}")
+        given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
         what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", function)
 
         async def perform(_: str) -> Any:
@@ -316,7 +316,7 @@ class AsyncCtx:
 
     async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
         run = self.run
-        key = run.numbers.key_of(Envelope(kind="wait", name=name, args=args))
+        key = run.key_of(Envelope(kind="wait", name=name, args=args))
         target = WaitFor(Timer(f"{self.idempotency_key}:{key}"), "t:", for_ms=for_ms, due_ms=due_ms)
         [resolution] = await run.wait_all([run.call("wait", name, args, target, key=key)])
         settle(name, resolution, Any)
@@ -360,7 +360,7 @@ class AsyncCtx:
         """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here."""
         run = self.run
         envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
-        key = run.numbers.key_of(envelope)
+        key = run.key_of(envelope)
 
         async def perform(_: str) -> Any:
             return {"due_ms": run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None}

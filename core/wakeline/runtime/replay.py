@@ -35,6 +35,7 @@ class Replay:
         self._names = Counter(row.name for row in self.rows.values())
         self._issued: dict[str, asyncio.Future[None]] = {}
         self._held: list[tuple[str, asyncio.Future[None]]] = []
+        self._earlier: set[str] = set()
         self._pump_run = 0
         self.last_at_ms = 0
         self.next_n = 1 + max((row.n for row in self.rows.values()), default=0)
@@ -57,7 +58,7 @@ class Replay:
         while (other := self._issued.get(key)) is not None:
             await asyncio.wait([other])  # two tasks of the body ask for one outcome: each in its turn
         row = self.rows.get(key)
-        if row is not None and row.hash != envelope_hash:
+        if row is not None and row.hash != envelope_hash and not row.is_of(envelope):
             raise self._mismatch(envelope, row)
         if row is not None and key in self._pending:
             future = self._issued[key] = asyncio.get_running_loop().create_future()
@@ -87,6 +88,16 @@ class Replay:
                     raise self._mismatch(envelope, self._left(envelope.name))
         finally:
             self._held.remove(entry)
+
+    def key_of(self, key: str, envelope: Envelope) -> str:
+        """The key of a call, or the one that a release before this one recorded it under, with its sets in another order."""
+        if not self._pending or key in self.rows or not envelope.is_marked:
+            return key
+        earlier = next((other for other in self._pending if other not in self._earlier and self.rows[other].is_of(envelope)), None)
+        if earlier is None:
+            return key
+        self._earlier.add(earlier)
+        return earlier
 
     def _left(self, name: str) -> JournalRow | None:
         return next((self.rows[key] for key in self._pending if self.rows[key].name == name), None)

@@ -123,6 +123,14 @@ class Run:
         """Stable over attempts and hand-backs; differs between generations."""
         return f"{self.claim.process_id}:{self.fence.incarnation}:{self.claim.generation}"
 
+    def key_of(self, envelope: Envelope, digest: str | None = None) -> str:
+        """The replay key of the body's next call of this envelope."""
+        return self.replay.key_of(self.numbers.key_of(envelope, digest), envelope)
+
+    def named(self, verb: str) -> str:
+        """A verb of its context, as the body writes it: ``await ctx.call(…)``."""
+        return f"{'await ' if self.bridge is None else ''}{'turn' if self.turn is not None else 'ctx'}.{verb}"
+
     def child_id(self, key: str) -> str:
         """The id of the child that this run starts under a replay key."""
         return child_id(self.claim.process_id, self.fence.incarnation, self.claim.generation, key)
@@ -161,7 +169,7 @@ class Run:
         """
         envelope = Envelope(kind=kind, name=name, args=args)
         digest = envelope_hash(envelope)
-        key = key or self.numbers.key_of(envelope, digest)
+        key = key or self.key_of(envelope, digest)
         row = await self._record_of(key, envelope, digest)
         if row is not None:
             return row.deliver()
@@ -242,7 +250,7 @@ class Run:
         """One wait of a `wait_all`."""
         envelope = Envelope(kind=kind, name=name, args=args)
         digest = envelope_hash(envelope)
-        return WaitCall(key or self.numbers.key_of(envelope, digest), envelope, digest, target, self.slot_of(target.identity))
+        return WaitCall(key or self.key_of(envelope, digest), envelope, digest, target, self.slot_of(target.identity))
 
     async def wait_all(self, calls: Sequence[WaitCall]) -> list[Resolution]:
         """Waits for all (one group: one resume); resolutions in order. Parks the process when nothing else is going on.

@@ -9,6 +9,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from wakeline import arguments
@@ -16,13 +17,13 @@ from wakeline.attachments.attachment import owner_of_process
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
-from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidArguments, InvalidId, UndeclaredEvent
+from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidArguments, InvalidId, ProcessConflict, UndeclaredEvent
 from wakeline.names import SIGNAL_PREFIX, check_key, check_queue, check_signal_name, signal_event_type, signal_replay_key, split_session_id
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, fits_schema, schema_hash
-from wakeline.runtime.emitting import check_producer_type, occurrence
+from wakeline.runtime.emitting import against, check_producer_type, fitting, occurrence
 from wakeline.runtime.looking import Looking, Status, status_of
 from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.passing import handed
@@ -44,7 +45,7 @@ from wakeline.store.processes import (
     with_unique,
 )
 from wakeline.tools.tool import Tool
-from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, from_json, to_json
 from wakeline.waits.keys import decode_token
 from wakeline.waits.resolutions import Ok
 from wakeline.waits.resolutions import to_json as resolution_json
@@ -87,7 +88,7 @@ class Service(Looking):
         [(registration, starting)] = self._starting(body, [given], [options])
         yield from handed(starting.args["spec"], owner_of_process(registration.id))
         if options.unique is None:
-            receipt = yield starting
+            receipt = yield from self._register(registration, starting)
         else:
             held = yield from self._start_unique(starting, options)
             if not isinstance(held, Registered):
@@ -111,10 +112,32 @@ class Service(Looking):
             yield from handed(starting.args["spec"], owner_of_process(registration.id))
         for first in range(0, len(starts), STARTED_TOGETHER):
             part = starts[first : first + STARTED_TOGETHER]
-            receipts = yield Together([starting for _, starting in part])
+            try:
+                receipts = yield Together([starting for _, starting in part])
+            except ProcessConflict:
+                receipts = yield from self._each(part)
             for (registration, _), receipt in zip(part, receipts, strict=True):
                 self._learn(registration, receipt)
         return [registration.id for registration, _ in starts]
+
+    def _each(self, starts: Sequence[tuple[Registration, Call[Registered]]]) -> Program[list[Registered]]:
+        done: list[Registered] = []
+        for registration, starting in starts:
+            done.append((yield from self._register(registration, starting)))
+        return done
+
+    def _register(self, registration: Registration, starting: Call[Registered]) -> Program[Registered]:
+        """One start, which may repeat one of a release before this one."""
+        try:
+            receipt: Registered = yield starting
+        except ProcessConflict:
+            if not registration.is_marked:
+                raise
+            view: ProcessView = yield processes.read(registration.id)
+            if not registration.repeats(view.registration):
+                raise
+            receipt = Registered(False, view.registration.incarnation, view.status)
+        return receipt
 
     def _starting(
         self, body: Engine[..., Any] | Tool[..., Any], rows: Sequence[dict[str, Any]], each: Sequence[Options]
@@ -151,7 +174,7 @@ class Service(Looking):
         wake, _ = wake_of(options.wake, self.namespace)
         target = SessionScope(session_id=wake.session_id) if wake else None
         registration = external_registration(name, options, namespace=self.namespace, metadata=metadata, events=events, wake_target=target)
-        receipt = yield processes.register(registration, wake=wake)
+        receipt = yield from self._register(registration, processes.register(registration, wake=wake))
         self._learn(registration, receipt)
         return str(registration.id)
 
@@ -187,14 +210,15 @@ class Service(Looking):
     def signal(self, process_id: str, name: str, payload: Any, key: str | None) -> Program[Signalled]:
         """Send a signal. One round trip once the types are cached (two where the open wait carries another schema)."""
         event_type = signal_event_type(check_signal_name(name))
-        data = arguments.dump(payload, what=f"signal {name}")
-        body = to_json(data)
+        data = arguments.asked(payload, what=f"signal {name}")
+        # One content whatever the wait wants: a resend is compared by it.
+        body, canonical = to_json(data), content_json(data)
         check_size(f"signal {name}", body, MAX_PAYLOAD)
         signal_id = check_key(key, "signal id") if key is not None else secrets.token_hex(12)
         yield from handed(body, owner_of_process(process_id))
         while True:
             registration = yield from self._types_of(process_id)
-            checked = self._check_signal(registration, event_type, data)
+            data, checked = fitting(payload, data, partial(self._check_signal, registration, event_type))
             try:
                 while True:
                     try:
@@ -202,15 +226,15 @@ class Service(Looking):
                             process_id,
                             name,
                             signal_id,
-                            body,
-                            canonical=canonical_json(data),
+                            to_json(data),
+                            canonical=canonical,
                             replay_key=signal_replay_key(process_id, name, signal_id),
                             incarnation=registration.incarnation,
                             schema_hash=checked,
                         )
                         return sent
                     except SchemaWanted as wanted:
-                        check_payload(from_json(wanted.schema), data, event_type)
+                        data, _ = fitting(payload, data, against(from_json(wanted.schema), event_type))
                         checked = wanted.hash
             except StaleIncarnation:
                 # The id was pruned and used again: other types may hold now.
@@ -240,7 +264,7 @@ class Service(Looking):
                     event.text,
                     incarnation=registration.incarnation,
                     replay_key=event.replay_key or own_key,
-                    canonical=canonical_json(event.data),
+                    canonical=content_json(event.data),
                     wake=event.wake,
                     end=event.end,
                     external=external,
@@ -274,12 +298,13 @@ class Service(Looking):
         text = output_json(output)
         check_size(f"the result of {process_id}", text, MAX_PAYLOAD)
         yield from handed(text, owner_of_process(process_id))
-        sequence = yield processes.finish(process_id, status, text)
+        canonical = content_json(output.value) if isinstance(output, Success) else text
+        sequence = yield processes.finish(process_id, status, text, canonical=canonical)
         return int(sequence)
 
     def succeed_external(self, process_id: str, value: Any) -> Program[int]:
         """Report success of outside work."""
-        return self.finish_external(process_id, Success(arguments.dump(value, what=f"the result of {process_id}")))
+        return self.finish_external(process_id, Success(arguments.asked(value, what=f"the result of {process_id}")))
 
     def fail_external(self, process_id: str, code: str, message: str) -> Program[int]:
         """Report failure of outside work."""
@@ -300,7 +325,8 @@ class Service(Looking):
                 done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, fits=fits)
             except SchemaWanted as wanted:
                 schema = from_json(wanted.schema)
-                check_payload(schema, data, "the answer")
+                data, _ = fitting(value, data, against(schema, "the answer"))
+                text = resolution_json(Ok(data))
                 fits.append(wanted.hash)
                 if len(self._asked) >= MOST_ASKED:
                     self._asked.clear()

@@ -27,7 +27,7 @@ from wakeline.store.keys import queue_name
 from wakeline.store.processes import SessionAddress
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration
-from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, from_json, parse_duration, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, content_json, from_json, parse_duration, to_json
 
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 500
 MOST_AT_ONCE = 256
@@ -74,17 +74,17 @@ class SessionVerbs:
             check_key(key, "key of an input")
         data, body = input_body(text)
         yield from handed(body, owner_of_session(session))
-        sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical_json(data))
+        sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=content_json(data))
         return int(sent.entry)
 
     def command(self, session: str, queue: str | None, name: str, payload: Any, key: str | None) -> Program[int]:
         """Put a command into a session's inbox; its number there."""
         if key is not None:
             check_key(key, "key of a command")
-        data = arguments.dump(payload, what=f"command {name}")
+        data = arguments.asked(payload, what=f"command {name}")
         body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data})
         check_size(f"command {name}", body, MAX_PAYLOAD)
-        canonical = canonical_json([name, data])
+        canonical = content_json([name, data])
         yield from handed(body, owner_of_session(session))
         sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical, kind="command")
         return int(sent.entry)
@@ -277,7 +277,7 @@ def as_stored(message: Any) -> tuple[str, str]:
 
 def input_body(text: Any) -> tuple[Any, str]:
     """A user's input as JSON data, and as the body of an entry; raises `InvalidPayload`, `PayloadTooLarge`."""
-    data = arguments.dump(text, what="the input")
+    data = arguments.asked(text, what="the input")
     body = to_json({"kind": "input", "input": data})
     check_size("the input", body, MAX_PAYLOAD)
     return data, body

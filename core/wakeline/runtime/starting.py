@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from wakeline.arguments import dump
+from wakeline.arguments import asked, dump
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
 from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
@@ -21,7 +21,7 @@ from wakeline.names import check_key, check_process_id, check_queue, new_incarna
 from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
 from wakeline.processes.lease import MAX_ATTEMPTS
 from wakeline.processes.registration import Registration, prepare
-from wakeline.runtime.containing import described
+from wakeline.runtime.containing import described, outside_body
 from wakeline.runtime.options import NOTHING, Options
 from wakeline.runtime.run import Run
 from wakeline.runtime.templates import Template
@@ -155,7 +155,8 @@ def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
     if tool.prepare is None:
         return None
     try:
-        made = tool.prepare(deepcopy(arguments))
+        with outside_body():
+            made = tool.prepare(deepcopy(arguments))
     except Exception as error:
         _, message = described(error)
         raise ToolFailed(
@@ -174,7 +175,7 @@ def external_registration(
     pid = options.id if options.id is not None else new_process_id()
     check_process_id(pid)
     what = "the metadata"
-    described = {"name": check_key(name, "name")} | dump(metadata or {}, dict[str, Any], what)
+    described = {"name": check_key(name, "name")} | asked(metadata or {}, dict[str, Any], what)
     check_size(what, to_json(described, what), MAX_PAYLOAD)
     return prepare(
         id=pid,

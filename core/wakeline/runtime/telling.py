@@ -13,15 +13,14 @@ from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import Stopped
 from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
-from wakeline.processes.schema import check_payload
-from wakeline.runtime.emitting import Occurrence
+from wakeline.runtime.emitting import Occurrence, against, fitting
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import MAX_REASON
 from wakeline.store import processes
 from wakeline.store.processes import Appended, Row
-from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, from_json, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, from_json, to_json
 
 
 class Told(NamedTuple):
@@ -46,14 +45,14 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
     """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends the process ends the run."""
     replay_key = replay_key or event.replay_key
     envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
-    key = run.numbers.key_of(envelope)
+    key = run.key_of(envelope)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         if run.registration.wake_target is not None:
             await pass_on(run, event.text, owner_of_session(run.registration.wake_target.session_id), partly=True)
         effect = run.effect_of(with_sequence(row_of("\x00")))
         # Only an event with a key of its own is ever compared.
-        canonical = canonical_json(event.data) if replay_key is not None else None
+        canonical = content_json(event.data) if replay_key is not None else None
         call = processes.append(
             run.claim.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, end=event.end, effect=effect
         )
@@ -69,17 +68,18 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
 
 async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:
     """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's making."""
-    data = arguments.dump(payload, what=f"signal {name}")
+    data = arguments.asked(payload, what=f"signal {name}")
     body = to_json(data)
     check_size(f"signal {name}", body, MAX_PAYLOAD)
     envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": process_id, "payload": data, "key": signal_id})
-    row_key = run.numbers.key_of(envelope)
+    row_key = run.key_of(envelope)
     signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         await pass_on(run, body, owner_of_process(process_id))
         row = with_sequence(row_of("\x00"))
         wanted: str | None = None
+        fitted = data
         while True:
             effect = run.effect_of(row)
             try:
@@ -89,8 +89,8 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
                         process_id,
                         name,
                         signal_id,
-                        body,
-                        canonical=canonical_json(data),
+                        to_json(fitted),
+                        canonical=content_json(data),
                         replay_key=signal_replay_key(process_id, name, signal_id),
                         schema_hash=wanted,
                         effect=effect,
@@ -98,7 +98,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
                 )
                 return sent.sequence
             except processes.SchemaWanted as asked:
-                check_payload(from_json(asked.schema), data, signal_event_type(name))
+                fitted, _ = fitting(payload, fitted, against(from_json(asked.schema), signal_event_type(name)))
                 wanted = asked.hash
 
     return await _told(run, envelope, row_key, write)

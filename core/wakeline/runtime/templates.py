@@ -10,7 +10,7 @@ from typing import Any
 from wakeline.names import new_incarnation
 from wakeline.processes.inputs import EngineInput
 from wakeline.processes.registration import Registration
-from wakeline.values import canonical_json, content_hash, to_json
+from wakeline.values import content_hash, content_json, to_json
 
 BLANK = "BLANK"
 """Where something is filled in; within a JSON string nothing can look like it, as quotes are escaped there."""
@@ -34,7 +34,7 @@ class Template:
     def fill(self, process_id: str, payload: dict[str, Any], text: str) -> Registration:
         """The registration of a start of it; ``text`` is the payload's JSON, and both were checked."""
         incarnation = new_incarnation()
-        canonical = f'{{"kind":{to_json(self._kind)},"payload":{canonical_json(payload) if payload else "{}"},"type":"engine"}}'
+        canonical = f'{{"kind":{to_json(self._kind)},"payload":{content_json(payload) if payload else "{}"},"type":"engine"}}'
         return self._blank.model_copy(
             update={
                 "id": process_id,

@@ -110,7 +110,7 @@ def schedule_of(
 def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_key: str | None) -> Occurrence:
     """An occurrence as its emitter says it, under a key of its own where it has none; raises `InvalidId`, `InvalidPayload`, `PayloadTooLarge`."""
     what = f"An occurrence of {check_source(source)}"
-    data = arguments.dump(arguments.load(payload, kind, what) if kind is not Any else payload, kind, what)
+    data = arguments.asked(arguments.fit(payload, kind, what), kind, what)
     check_size(what, to_json(data, what), MAX_PAYLOAD)
     own = check_key(key, "key of an occurrence") if key is not None else secrets.token_hex(12)
     return Occurrence(source, own, data, check_key(source_key, "source key") if source_key is not None else None)

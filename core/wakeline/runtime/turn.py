@@ -146,7 +146,7 @@ class AsyncTurn(AsyncCtx):
         """
         run = self.run
         envelope = Envelope(kind="arrivals", name="arrivals", args=None)
-        key = run.numbers.key_of(envelope)
+        key = run.key_of(envelope)
 
         async def write(row_of: Callable[[Any], Row]) -> Any:
             # The script knows what arrived; it puts the entries into the row.

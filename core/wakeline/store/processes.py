@@ -344,6 +344,7 @@ def finish(
     status: str,
     output: str,
     *,
+    canonical: str | None = None,
     fence: Fence | None = None,
     text: str | None = None,
     consumed: Sequence[Row] = (),
@@ -351,6 +352,7 @@ def finish(
     swallowed: bool = False,
 ) -> Call[int]:
     """End a process with its await output (JSON); without a fence only an external one. Returns the terminal event's sequence.
+    ``canonical``: what a repetition of an end from outside is compared by, where that is not the output's text.
 
     Raises `LeaseLost`, `ProcessAlreadyTerminal`, `NotExternal`, `HeadConflict`, `ProcessNotFound`.
     """
@@ -358,7 +360,7 @@ def finish(
         "pid": process_id,
         "status": status,
         "output": output,
-        "hash": content_hash(output)[:16],
+        "hash": content_hash(canonical or output)[:16],
         "text": to_json(text) if text is not None else None,
         "fence": fence_wire(fence) if fence else None,
         "external": None if fence else True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from wakeline.arguments import Signature, dump
+from wakeline.arguments import Signature, asked, dump
 from wakeline.errors import InvalidArguments, InvalidPayload, PayloadSchemaMismatch
 from wakeline.processes.schema import check_payload
 from wakeline.tools.catalog import ToolProvider
@@ -37,7 +37,7 @@ class ContractSignature(Signature):
         return self._checked(data)
 
     def _checked(self, given: dict[str, Any]) -> dict[str, Json]:
-        data = cast("dict[str, Json]", dump(given, dict[str, Any], f"the arguments of {self.name}"))
+        data = cast("dict[str, Json]", asked(given, dict[str, Any], f"the arguments of {self.name}"))
         try:
             check_payload(self._contract.input_schema, data, f"the arguments of {self.name}")
         except PayloadSchemaMismatch as error:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_args
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from wakeline.arguments import Signature, check_body, describe, schema_of
 from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
-from wakeline.errors import BodyInvalid, WrongVerb
+from wakeline.errors import REPEATED, BodyInvalid, WrongVerb
 from wakeline.names import check_name, check_queue
 from wakeline.processes.limits import Limit
 from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, RetryPolicy, Scheduling, ToolContract, ToolManifest
@@ -30,8 +30,19 @@ Isolated = Literal["process"]
 MOST_RETRIES = 1_000
 
 
+class RunningBody(Protocol):
+    """The run whose body the current code is."""
+
+    def named(self, verb: str) -> str:
+        """A verb of its context, as the body writes it."""
+        ...
+
+
+current_body: ContextVar[RunningBody | None] = ContextVar("wakeline_run", default=None)
+
+
 class Tool(Generic[P, R]):
-    """What `@app.tool` makes of a function; it stays callable as before."""
+    """What `@app.tool` makes of a function; it stays callable as before, but in a body, which calls it through its context."""
 
     def __init__(
         self,
@@ -116,8 +127,15 @@ class Tool(Generic[P, R]):
         return found
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        self._check_here()
         result: R = self.function(*args, **kwargs)
         return result
+
+    def _check_here(self) -> None:
+        """Raises `WrongVerb` in a body, where a plain call is not recorded: each replay would do it again."""
+        body = current_body.get()
+        if body is not None:
+            raise WrongVerb(verb=f"A plain call of the tool {self.name}", use=body.named(f"call({self.name}, …)"), harm=REPEATED)
 
     def __repr__(self) -> str:
         return f"<Tool {self.name}>"
@@ -128,6 +146,7 @@ class AsyncTool(Tool[P, R]):
 
     # Type checkers are right that this is another result; a body never sees it, since `start` and `call` take P and R alone.
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._check_here()
         result: Coroutine[Any, Any, R] = self.function(*args, **kwargs)
         return result
 

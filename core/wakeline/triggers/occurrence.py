@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wakeline.names import SYSTEM_PREFIX, ProcessId
-from wakeline.values import Json, canonical_json, content_hash
+from wakeline.values import Json, content_hash, content_json
 
 RETAINED_MS = 7 * 86_400_000
 """How long an occurrence whose deliveries are settled is kept: that long its key means the same occurrence."""
@@ -31,7 +31,7 @@ class Occurrence:
     @property
     def content_hash(self) -> str:
         """What a repetition has to repeat."""
-        return content_hash(canonical_json(self.payload))[:16]
+        return content_hash(content_json(self.payload))[:16]
 
 
 def delivered_process_id(occurrence_id: str, subscription_id: str) -> ProcessId:
