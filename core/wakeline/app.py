@@ -173,7 +173,7 @@ class App(Declarations):
 
     def _resolve(self, token: str, value: Any) -> Program[bool]:
         # A program of its own, because reading the secret connects: not before `run` has checked that this may block.
-        accepted = yield from self.service.resolve(self.store.secret, token, value)
+        accepted = yield from self.service.resolve(self.store.keyring_for(token), token, value)
         return accepted
 
     def processes(

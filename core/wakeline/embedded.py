@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -121,8 +121,10 @@ class Embedded:
     """What the embedded default took. ``url`` is None for fakeredis, which other processes cannot see: its workers are threads."""
 
     backend: Backend
-    url: str | None
+    url: str | None = field(repr=False)
     line: str
+    private: bool = True
+    """Whether it was started for this block; False for the server that is set."""
 
     def describe(self) -> str:
         """One line: which it took."""
@@ -137,7 +139,7 @@ def open_embedded(settings: Settings | None = None) -> Generator[Embedded]:
         # No app is known yet; on a cluster RQ's prefix tells of which namespace it is.
         namespace = settings.namespace or settings.rq_prefix.removeprefix("{").partition("}")[0]
         backend = backend_of(settings.url, namespace, rq_prefix=settings.rq_prefix, options=settings.tls_options())
-        yield Embedded(backend, settings.url, f"the server that is set: {backend.describe()}")
+        yield Embedded(backend, settings.url, f"the server that is set: {backend.describe()}", private=False)
     elif (binary := find_server()) is not None:
         with PrivateServer(binary) as server:
             yield Embedded(UrlBackend(server.url), server.url, server.describe())

@@ -5,7 +5,7 @@
     │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── ServerTooOld
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
     │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         ├── AgentConflict
-    │   └── ServerStartFailed      └── IsolationUnavailable
+    │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           └── RotationOverlaps
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
@@ -259,6 +259,28 @@ class ServerStartFailed(ConfigurationError):
 
     reason: str
     template = "The embedded Redis did not start: {reason}. Set REDIS_URL to use your own."
+
+
+class SecretRefused(ConfigurationError):
+    """The secret of a namespace is not the one that was made for it: with it, anybody could make tokens."""
+
+    namespace: str
+    reason: str
+    template = (
+        "The secret of namespace {namespace!r} is refused: {reason}. Restore it from a backup, or make a new one with `wakeline secret rotate`; "
+        "tokens that were given out before are void then."
+    )
+
+
+class RotationOverlaps(ConfigurationError):
+    """A secret was rotated again while tokens of the one before the current one are still good."""
+
+    namespace: str
+    until_ms: int
+    template = (
+        "The secret before the current one of namespace {namespace!r} is still good until {until_ms} (ms since 1970). "
+        "Rotate after that, or with --keep 0s, which makes all tokens void that were given out before."
+    )
 
 
 class AgentConflict(ConfigurationError):

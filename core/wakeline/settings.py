@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wakeline.errors import InvalidDuration, SettingsInvalid
@@ -33,16 +33,16 @@ FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Frozen settings; durations in milliseconds."""
+    """Frozen settings; durations in milliseconds. What may hold a password is not printed with them."""
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     namespace: str | None = None
     tls: str = "auto"
     rq_prefix: str = "rq"
     app: str | None = None
     release: str | None = None
     """Which release of the code this is: kept with what it runs. A dyno knows it by itself."""
-    attachments: str | None = None
+    attachments: str | None = field(default=None, repr=False)
     """Where the bytes of attachments go: ``redis``, ``dir:/path``, ``s3://bucket/prefix``."""
     concurrency: int = 64
     isolated: int = 2

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import redis
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.settings import DURATIONS
 from wakeline_workers.cli import cli
@@ -127,6 +128,19 @@ def test_the_blocks_print_what_the_text_beside_them_says(ran: dict[Block, subpro
     assert "charged 9: -500 (key " in everything
     assert "completed {'ok': True}" in everything
     assert "True 35" in everything
+
+
+def test_no_document_writes_a_token_into_a_log_or_into_the_input_or_outcome_of_a_process(
+    ran: dict[Block, subprocess.CompletedProcess[str]], environment: dict[str, str]
+) -> None:
+    assert all(done.returncode == 0 for done in ran.values())
+    with redis.Redis.from_url(environment["WAKELINE_REDIS_URL"], decode_responses=True) as client:
+        logs = {key: str(client.xrange(key)) for key in client.scan_iter(match="*:events:*")}
+        rest = {key: str(client.get(key)) for family in ("spec", "input") for key in client.scan_iter(match=f"*:{family}:*")}
+        outcomes = {key: str(client.hgetall(key)) for key in client.scan_iter(match="*:proc:*")}
+    assert any('"bytes"' in text for text in logs.values())  # the log of the survey is among them
+    token = re.compile(r"wt[12]\.[\w.-]{40,}")
+    assert [key for key, text in (logs | rest | outcomes).items() if token.search(text)] == []
 
 
 def test_the_app_of_the_readme_is_at_most_twenty_lines_of_code() -> None:

@@ -143,7 +143,7 @@ def test_the_end_of_a_process_revokes_its_keys_for_ever(world: World, end: str) 
         world.tick()
     for later in (world, world.reopened()):
         with pytest.raises(AwaitEventUnknownOrRevoked):
-            later.go(later.service.resolve(later.store.secret, token, "late"))
+            later.go(later.service.resolve(later.store.keyring, token, "late"))
         with pytest.raises(LeaseLost):
             later.open(fence, completion())
     assert [key for key in keys(world) if ":slot:" in key or ":waits:" in key] == []
@@ -172,7 +172,7 @@ def test_an_expired_token_is_unknown(world: World) -> None:
     world.open(fence, completion())
     world.clock.advance("1s")
     with pytest.raises(AwaitEventUnknownOrRevoked) as refused:
-        world.go(world.service.resolve(world.store.secret, token, "late"))
+        world.go(world.service.resolve(world.store.keyring, token, "late"))
     assert refused.value.code == "await_event_unknown_or_revoked"
 
 
@@ -190,7 +190,7 @@ def test_a_forged_token_is_refused_before_the_store_is_asked(world: World, part:
     }[part]
     sent, before = dict(world.store.sent.counts), keys(world)
     with pytest.raises(AwaitEventUnknownOrRevoked):
-        world.go(world.service.resolve(world.store.secret, forged, "x"))
+        world.go(world.service.resolve(world.store.keyring, forged, "x"))
     assert world.store.sent.counts == sent
     assert keys(world) == before
 
@@ -200,8 +200,8 @@ def test_a_good_token_is_good_once(world: World) -> None:
     world.open(fence, completion())
     token = encode_token(world.store.secret, "p", "inc00001", SLOT)
     assert decode_token(world.store.secret, token).key_id == SLOT
-    assert world.go(world.service.resolve(world.store.secret, token, "paid")) is True
-    assert world.go(world.service.resolve(world.store.secret, token, "again")) is False
+    assert world.go(world.service.resolve(world.store.keyring, token, "paid")) is True
+    assert world.go(world.service.resolve(world.store.keyring, token, "again")) is False
     assert world.do(runs.read_slots(fence, [SLOT])) == (None, ['{"status":"ok","value":"paid"}'])
 
 
@@ -230,7 +230,7 @@ def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third
     second = world.reopened()
     assert second.store is not world.store
     assert mint(second.store.secret, ProcessScope("p"), identity) == minted
-    assert second.go(second.service.resolve(second.store.secret, token, "from afar")) is True
+    assert second.go(second.service.resolve(second.store.keyring, token, "from afar")) is True
 
     third = second.reopened()
     wait = runs.Wait(slot=minted.key_id, replay_key="k", group="g", kind="x:k")

@@ -27,4 +27,5 @@ def chosen_backend(setting: str | None) -> BlobBackend | None:
         endpoint = parse_qs(parts.query).get("endpoint", [None])[0]
         prefix = parts.path.strip("/")
         return S3Blobs(parts.netloc, prefix=f"{prefix}/" if prefix else "", endpoint_url=endpoint)
-    raise SettingsInvalid(name=NAME, value=setting, reason="it is redis, dir:/<absolute path> or s3://<bucket>/<prefix>")
+    # With an @ it may hold a password.
+    raise SettingsInvalid(name=NAME, value="…" if "@" in setting else setting, reason="it is redis, dir:/<absolute path> or s3://<bucket>/<prefix>")

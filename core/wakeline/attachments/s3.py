@@ -5,6 +5,7 @@ Invariant: S3 itself makes an object appear whole or not at all; nothing here de
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -78,4 +79,5 @@ class S3Blobs:
                 self._client = session.Session().client("s3", endpoint_url=self._endpoint_url)
             return ask(self._client)
         except (failures.BotoCoreError, failures.ClientError) as error:
-            raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
+            # botocore names the endpoint it asked, login included.
+            raise AttachmentStoreFailed(backend=self.name, reason=re.sub(r"//[^/\s]*@", "//", str(error))) from error

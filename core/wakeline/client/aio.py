@@ -95,9 +95,8 @@ class AsyncApp:
     async def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before."""
         self._client.check("app.resolve")
-        store = self._client.store
-        await store.open()
-        return await self._client.run("app.resolve", self._client.service.resolve(store.secret, token, value))
+        ring = await self._client.store.keyring_for(token)
+        return await self._client.run("app.resolve", self._client.service.resolve(ring, token, value))
 
     async def processes(
         self, status: str | None = None, *, kind: str | None = None, session: str | None = None, waiting: str | None = None, limit: int = 50

@@ -34,7 +34,6 @@ from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
 from wakeline.triggers.occurrence import Occurrence as TriggerOccurrence
 from wakeline.values import content_hash, parse_duration
 from wakeline.waits.identity import Timer, ToolCompletion
-from wakeline.waits.keys import encode_token
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 _PENDING = "$pending"
@@ -101,7 +100,7 @@ class _Attempt:
             process_id=run.claim.process_id,
             idempotency_key=idempotency_key,
             attempt=self._attempt,
-            token=encode_token(run.store.secret, run.claim.process_id, run.fence.incarnation, slot, None),
+            token=(await run.store.keyring()).token(run.claim.process_id, run.fence.incarnation, slot),
             run_token=run.cancellation,
             append=self._append,
             environment_of=lambda: run.environment,

@@ -10,7 +10,7 @@ import logging
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
@@ -100,7 +100,7 @@ class AsyncApproval(Generic[T]):
     """A question to someone outside: whoever holds `token` answers it, once."""
 
     name: str
-    token: str
+    token: str = field(repr=False)
     context: AsyncCtx
     slot_key: str
     kind: Any
@@ -362,14 +362,23 @@ class AsyncCtx:
         envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
         key = run.key_of(envelope)
 
-        async def perform(_: str) -> Any:
-            return {"due_ms": run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None}
-
-        made = await run.effect(envelope.kind, envelope.name, envelope.args, perform, key=key, lazily=True)
         slot_key = f"{self.idempotency_key}:{key}"
         slot = run.slot_of(Custom(slot_key))
-        token = encode_token(run.store.secret, self.id, run.fence.incarnation, slot, made["due_ms"])
+
+        async def perform(_: str) -> Any:
+            due_ms = run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None
+            ring = await run.store.keyring()
+            # Recorded: a body may hand it to a step or a tool, whose arguments have to be the same at a replay, also after a rotation.
+            return {"due_ms": due_ms, "token": ring.token(self.id, run.fence.incarnation, slot, due_ms)}
+
+        made = await run.effect(envelope.kind, envelope.name, envelope.args, perform, key=key, lazily=True)
+        token = made["token"] if "token" in made else await self._token_of_the_release_before(slot, made["due_ms"])
         return AsyncApproval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
+
+    async def _token_of_the_release_before(self, slot: str, due_ms: int | None) -> str:
+        # Its rows do not have it: it is made again with the secret of that time.
+        ring = await self.run.store.keyring()
+        return encode_token(ring.first or ring.current, self.id, self.run.fence.incarnation, slot, due_ms)
 
     # -- telling others ----------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Invariant: JSON values alone; what code in the child says (an event, an occurren
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from wakeline.cancellation import CancellationToken
@@ -24,7 +24,7 @@ class IsolatedCall:
     process_id: str
     idempotency_key: str
     attempt: int
-    token: str
+    token: str = field(repr=False)
     prepared: Any
     environment: str
     """Canonical JSON of the execution environment."""

@@ -46,7 +46,7 @@ from wakeline.store.processes import (
 )
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, from_json, to_json
-from wakeline.waits.keys import decode_token
+from wakeline.waits.keys import Keyring
 from wakeline.waits.resolutions import Ok
 from wakeline.waits.resolutions import to_json as resolution_json
 
@@ -310,11 +310,11 @@ class Service(Looking):
         """Report failure of outside work."""
         return self.finish_external(process_id, Failure("external", check_key(code, "failure code"), check_text("the message", message)))
 
-    def resolve(self, secret: bytes, token: str, value: Any) -> Program[bool]:
+    def resolve(self, keyring: Keyring, token: str, value: Any) -> Program[bool]:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`, and `PayloadSchemaMismatch` for an answer that is
         not of the type the open wait asks for: the token is good for another one then.
         """
-        claims = decode_token(secret, token)
+        claims, by = keyring.read(token)
         data = arguments.dump(value, what="the resolution")
         text = resolution_json(Ok(data))
         check_size("the resolution", text, MAX_PAYLOAD)
@@ -322,7 +322,7 @@ class Service(Looking):
         fits = [known for known, schema in list(self._asked.items()) if fits_schema(schema, data)]
         while True:
             try:
-                done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, fits=fits)
+                done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, by=by, fits=fits)
             except SchemaWanted as wanted:
                 schema = from_json(wanted.schema)
                 data, _ = fitting(value, data, against(schema, "the answer"))

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,14 +23,16 @@ from redis import exceptions as rex
 
 from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
-from wakeline.errors import KeyFormatTooNew, RedisUnavailable, WakelineError
+from wakeline.errors import KeyFormatTooNew, RedisUnavailable, SecretRefused, WakelineError
 from wakeline.store import claims, keys, scripts
+from wakeline.store import keyring as rings
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply, Together
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
 from wakeline.store.link import Link
 from wakeline.store.together import Command, Counter, Exchange, Prepared, Server
 from wakeline.values import as_text, check_size
+from wakeline.waits.keys import Keyring
 
 log = logging.getLogger("wakeline.store")
 T = TypeVar("T")
@@ -82,14 +83,20 @@ def _argv(address: Address, args: str) -> list[str]:
     return [f"{address.prefix}meta", address.clock.script_time(), address.prefix, address.rq_prefix, args]
 
 
-def _open_call(address: Address) -> Call[bytes]:
-    args = {"secret": secrets.token_hex(32), "format": FORMAT, "rq": address.rq_prefix}
+def _open_call(address: Address) -> Call[Keyring]:
+    args = {"secret": rings.new_secret(), "format": FORMAT, "rq": address.rq_prefix}
 
-    def decode(reply: Reply) -> bytes:
-        found = str(reply[1])
+    def decode(reply: Reply) -> Keyring:
+        found = str(reply[0])
         if found.isdigit() and int(found) > int(FORMAT) and not address.only_looks:
             raise KeyFormatTooNew(namespace=address.namespace, found=found, known=FORMAT)
-        return bytes.fromhex(reply[0])
+        try:
+            return rings.keyring_of(address.namespace, reply[2:])
+        except SecretRefused as refused:
+            if not address.only_looks:
+                raise
+            # Nothing is made or read with it.
+            return Keyring(b"", refused=refused.reason)
 
     return Call("namespace_open", args, decode)
 
@@ -105,7 +112,8 @@ class SyncStore:
         self._server = Server()
         self._client: redis.Redis | None = None
         self._pid = 0
-        self._secret: bytes | None = None
+        self._keyring: Keyring | None = None
+        self._asked_s = 0.0
         self._lock = threading.Lock()
         self._blocking = threading.Semaphore(BLOCKED_AT_ONCE)
 
@@ -116,11 +124,11 @@ class SyncStore:
             if self._client is None or self._pid != os.getpid():
                 client = self.backend.sync()
                 # Kept only when it was checked: after a failure the next use looks again.
-                self._secret = self._open(client)
+                self._keyring = self._open(client)
                 self._client, self._pid = client, os.getpid()
             return self._client
 
-    def _open(self, client: redis.Redis) -> bytes:
+    def _open(self, client: redis.Redis) -> Keyring:
         try:
             with first_contact(self.backend), typed_errors("namespace_open"):
                 if self.backend.real:
@@ -131,11 +139,23 @@ class SyncStore:
             raise
 
     @property
-    def secret(self) -> bytes:
-        """The namespace's HMAC secret."""
+    def keyring(self) -> Keyring:
+        """The namespace's secrets, as they were when they were read last."""
         _ = self.client
-        assert self._secret is not None
-        return self._secret
+        assert self._keyring is not None
+        return self._keyring
+
+    @property
+    def secret(self) -> bytes:
+        """The HMAC secret that makes keys and tokens now."""
+        return self.keyring.current
+
+    def keyring_for(self, token: str) -> Keyring:
+        """The secrets to read a token with; asked for again where the token names one that is not known here, once a second at most."""
+        if not self.keyring.knows(token) and time.monotonic() - self._asked_s >= rings.ASK_AGAIN_S:
+            self._asked_s = time.monotonic()
+            self._keyring = self.execute(_open_call(self.address))
+        return self.keyring
 
     def info(self) -> dict[str, Any]:
         """What the server says about itself: INFO, and ``appendfsync`` where CONFIG may be read; empty where neither is answered (fakeredis)."""
@@ -268,7 +288,9 @@ class AsyncStore:
         """Calls that wait for the next write, and who is told the reply."""
         self._flushing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
-        self._secret: bytes | None = None
+        self._keyring: Keyring | None = None
+        self._read_s = 0.0
+        """When the secrets were read last."""
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         """Threads of its own: those of the loop may all be in code that waits for this."""
 
@@ -276,7 +298,7 @@ class AsyncStore:
         """Connects and checks the server; called by the first use."""
         self._opening = self._opening or asyncio.Lock()
         async with self._opening:
-            if self._secret is not None:
+            if self._keyring is not None:
                 return
             client = self.backend.aio()
             untyped: Any = client  # redis-py leaves the types of its commands open
@@ -295,7 +317,7 @@ class AsyncStore:
                         raise
                     await asyncio.sleep(0.5)
             try:
-                self._secret = call.decode(reply)
+                self._keyring, self._read_s = call.decode(reply), time.monotonic()
             except WakelineError:
                 await client.aclose(close_connection_pool=True)
                 raise
@@ -316,12 +338,27 @@ class AsyncStore:
 
     @property
     def secret(self) -> bytes:
-        assert self._secret is not None, "open() first"
-        return self._secret
+        assert self._keyring is not None, "open() first"
+        return self._keyring.current
+
+    async def keyring(self, *, newer_than_s: float = rings.RENEW_S) -> Keyring:
+        """The namespace's secrets; read again where what is known of them is older."""
+        if self._keyring is None:
+            await self.open()
+        elif time.monotonic() - self._read_s >= newer_than_s:
+            self._read_s = time.monotonic()
+            self._keyring = await self.execute(_open_call(self.address))
+        assert self._keyring is not None
+        return self._keyring
+
+    async def keyring_for(self, token: str) -> Keyring:
+        """As `SyncStore.keyring_for`."""
+        ring = await self.keyring()
+        return ring if ring.knows(token) else await self.keyring(newer_than_s=rings.ASK_AGAIN_S)
 
     async def execute(self, call: Call[T]) -> T:
         """One call; raises the call's typed errors and `StoreError`."""
-        if self._secret is None:
+        if self._keyring is None:
             await self.open()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same write.
@@ -421,7 +458,7 @@ class AsyncStore:
 
     async def hints(self, owner: str, timeout_ms: int, heed: Callable[[str], None]) -> None:
         """Blocks on the owner's hint list and tells each hint as it comes; there may be none, and one may be lost: state decides."""
-        if self._secret is None:
+        if self._keyring is None:
             await self.open()
         key = f"{self.address.prefix}notify:{owner}"
         try:
@@ -446,7 +483,7 @@ class AsyncStore:
 
         Nothing rests on it: a server that cannot be reached, or keeps no functions, is left as it is.
         """
-        if self._secret is None:
+        if self._keyring is None:
             await self.open()
         client: Any = self.client
         with contextlib.suppress(rex.RedisError, OSError):
@@ -466,4 +503,4 @@ class AsyncStore:
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         if self._client is not None:
             await self._client.aclose(close_connection_pool=True)
-            self._client = self._link = self._ear = self._secret = None
+            self._client = self._link = self._ear = self._keyring = None

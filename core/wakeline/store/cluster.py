@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -21,7 +20,8 @@ from redis.crc import key_slot
 from redis.retry import Retry
 
 from wakeline.errors import RedisRefused
-from wakeline.store.sentinel import ASKING, RESENDS, TIMES, address_of
+from wakeline.store.sentinel import ASKING, RESENDS, TIMES
+from wakeline.store.urls import several
 
 SCHEME = "cluster"
 PORT = 6379
@@ -157,16 +157,14 @@ class ClusterBackend:
     real = True
 
     def __init__(self, url: str, *, namespace: str, options: dict[str, Any] | None = None, connections: int = 4) -> None:
-        parts = urlsplit(url)
-        credentials, _, hosts = parts.netloc.rpartition("@")
-        if parts.path.strip("/"):
+        given = several(url, PORT, f"{SCHEME}://host:6379,other:6379")
+        if given.path:
             raise RedisRefused(reason="a cluster has one database; a cluster URL is cluster://host:6379,other:6379 and nothing behind it")
-        self._seeds = [address_of(one, PORT, f"{SCHEME}://host:6379,other:6379") for one in hosts.split(",")]
-        user, _, password = credentials.partition(":")
-        login = {"username": unquote(user) or None, "password": unquote(password) or None} if credentials else {}
-        asked = parse_qs(parts.query, keep_blank_values=True)
+        self._seeds = given.hosts
+        login, asked = given.login, given.options
         if asked.keys() - {"tls"} or not set(asked.get("tls", ["0"])) <= {"0", "1"}:
-            raise RedisRefused(reason=f"a cluster URL takes ?tls=1 (or 0) and nothing else, not {parts.query!r}")
+            # Not what stands there: another client's URL may have a password among its options.
+            raise RedisRefused(reason="a cluster URL takes ?tls=1 (or 0) and no other option")
         self._tls = asked.get("tls") == ["1"]
         security = {"ssl": True, **(options or {})} if self._tls else {}
         self._topology = Topology(self._seeds, key_slot(namespace.encode()), login | ASKING | security)

@@ -10,7 +10,6 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
@@ -28,6 +27,7 @@ from wakeline.errors import (
     TlsFailed,
     WakelineError,
 )
+from wakeline.store import urls
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 """Below these, commands that scripts use are missing."""
@@ -67,15 +67,10 @@ class UrlBackend:
     def _check(self) -> None:
         scheme = self.url.split(":", 1)[0]
         if scheme not in ("redis", "rediss", "unix"):
-            raise RedisRefused(reason=f"the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not {scheme!r}")
-        try:
-            parts = urlsplit(self.url)
-            _ = parts.port
-        except ValueError:
-            # What stands there may be a part of a password, so it is not shown.
-            raise RedisRefused(reason="the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded") from None
+            raise RedisRefused(reason=f"the URL must begin with {urls.SCHEMES}{urls.shown(self.url, scheme)}")
+        parts = urls.split(self.url)
         if scheme != "unix" and not re.fullmatch("/?[0-9]*", parts.path):
-            raise RedisRefused(reason=f"the path of the URL has to be the number of a database, not {parts.path!r}")
+            raise RedisRefused(reason=f"the path of the URL has to be the number of a database{urls.shown(self.url, parts.path)}")
         try:
             made = cast("Any", redis.ConnectionPool).from_url(self.url, **self._options)
             made.make_connection()
@@ -111,8 +106,10 @@ class UrlBackend:
         return cast("redis.Redis", cast("Any", redis.Redis).from_url(self.url, **{k: v for k, v in self._options.items() if k.startswith("ssl")}))
 
     def describe(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.hostname or parts.path}" + (f":{parts.port}" if parts.port else "")
+        parts = urls.split(self.url)
+        if parts.scheme == "unix":
+            return f"unix://{parts.path}"
+        return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
 
 class FakeBackend:

@@ -96,7 +96,8 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("idx:<status>", "zset", "processes of a status by time; idx:queued is what the sweep reads", "fleet", "next transition, prune"),
     KeyFamily("idx:undeliverable", "zset", "entries that are undeliverable, failed or blocking, as <sid>#<n>, by time", "fleet", "redrive, retention"),
     KeyFamily("idx:sessions", "zset", "sessions by last activity", "fleet", "deletion of the session"),
-    KeyFamily("secret", "string", "HMAC secret of await-event keys and tokens", "namespace", "never"),
+    KeyFamily("secret", "string", "HMAC secret that makes await-event keys and tokens now", "namespace", "never"),
+    KeyFamily("keyring", "hash", "id of the secret; the one before it, its id, until when it is good; the first one", "namespace", "never"),
     KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
     KeyFamily("meta", "hash", "key format, RQ prefix, sweep cursor", "namespace", "never"),
 )

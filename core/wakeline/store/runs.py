@@ -214,10 +214,10 @@ class Resolved:
 
 
 def resolve(
-    process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None, *, fits: Sequence[str] = ()
+    process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None, *, by: str | None = None, fits: Sequence[str] = ()
 ) -> Call[Resolved]:
-    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``fits``: hashes of schemas that the value fits;
-    raises `SchemaWanted` where the open wait asks for another.
+    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``by``: id of the secret that made the token.
+    ``fits``: hashes of schemas that the value fits; raises `SchemaWanted` where the open wait asks for another.
     """
 
     def decode(reply: Reply) -> Resolved:
@@ -226,4 +226,4 @@ def resolve(
         return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
 
     args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms, "fits": list(fits) or None}
-    return Call("slot_resolve", args, decode)
+    return Call("slot_resolve", args | {"by": by}, decode)

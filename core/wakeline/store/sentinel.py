@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 import redis.asyncio
@@ -20,6 +19,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from wakeline.errors import RedisRefused
+from wakeline.store.urls import several
 
 SCHEME = "sentinel"
 PORT = 26379
@@ -27,15 +27,6 @@ TIMES = {"socket_timeout": 5, "socket_connect_timeout": 2}
 ASKING = {"socket_timeout": 1, "socket_connect_timeout": 1}
 """How long one Sentinel is waited for before the next is asked."""
 RESENDS = 3
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
-
-
-def address_of(text: str, port: int, example: str) -> tuple[str, int]:
-    """One host and port of a URL that names several; raises `RedisRefused`."""
-    match = _ADDRESS.fullmatch(text)
-    if match is None:
-        raise RedisRefused(reason=f"{text!r} is no host and port; write {example}")
-    return match[1].strip("[]"), int(match[2] or port)
 
 
 class SentinelBackend:
@@ -44,18 +35,14 @@ class SentinelBackend:
     real = True
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        credentials, _, hosts = parts.netloc.rpartition("@")
-        user, _, password = credentials.partition(":")
-        self._sentinels = [address_of(one, PORT, f"{SCHEME}://host:26379,other:26379/mymaster") for one in hosts.split(",")]
-        service, _, database = parts.path.strip("/").partition("/")
+        given = several(url, PORT, f"{SCHEME}://host:26379,other:26379/mymaster")
+        self._sentinels = given.hosts
+        service, _, database = given.path.partition("/")
         if not service or not re.fullmatch("[0-9]*", database):
             raise RedisRefused(reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0")
         self._service = service
-        self._options: dict[str, Any] = {"db": int(database or 0), "health_check_interval": 25, **TIMES}
-        if credentials:
-            self._options |= {"username": unquote(user) or None, "password": unquote(password) or None}
-        secret = parse_qs(parts.query).get("sentinel_password", [None])[0]
+        self._options: dict[str, Any] = {"db": int(database or 0), "health_check_interval": 25, **TIMES, **given.login}
+        secret = given.options.get("sentinel_password", [""])[0]
         self._asking: dict[str, Any] = ASKING | ({"password": secret} if secret else {})
 
     def sync(self) -> redis.Redis:

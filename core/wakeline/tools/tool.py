@@ -166,7 +166,7 @@ class ToolCall:
     process_id: str
     idempotency_key: str
     attempt: int
-    token: str
+    token: str = field(repr=False)
     """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or ``app.resolve``."""
     run_token: CancellationToken = field(repr=False)
     append: Callable[[str, Any], None] = field(repr=False)

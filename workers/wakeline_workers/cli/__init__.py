@@ -7,7 +7,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from wakeline_workers.cli import attachments, fleet, following, processes, queues, sessions, triggers, waits
+from wakeline_workers.cli import attachments, fleet, following, processes, queues, secret, sessions, triggers, waits
 from wakeline_workers.cli.root import cli
 from wakeline_workers.streams import hold_places
 
@@ -33,4 +33,4 @@ def _again(what: UnraisableHookArgs) -> None:
         sys.__unraisablehook__(what)
 
 
-__all__ = ["attachments", "cli", "fleet", "following", "main", "processes", "queues", "sessions", "triggers", "waits"]
+__all__ = ["attachments", "cli", "fleet", "following", "main", "processes", "queues", "secret", "sessions", "triggers", "waits"]

@@ -44,6 +44,7 @@ class Seen:
     allow_eviction: bool
     states: tuple[QueueState, ...] = ()
     limits: tuple[LimitState, ...] = ()
+    secret_refused: str | None = None
 
     @property
     def alive(self) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ class Seen:
 
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
-    about_the_server = [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen)]
+    about_the_server = [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
     return [*about_the_server, *_rewound(seen), *_workers(seen), *_queues(seen), *_doorbells(seen), *_wakes(seen), *_triggers(seen), *_code(seen)]
 
 
@@ -82,6 +83,12 @@ def _server(seen: Seen) -> Iterator[Finding]:
     if facts.limit_bytes and facts.used_bytes is not None and facts.used_bytes > facts.limit_bytes * CROWDED:
         share = round(100 * facts.used_bytes / facts.limit_bytes)
         yield Finding("memory", "warning", f"memory is {share} % full; writes are refused when it is full: give it more, or shorten WAKELINE_RETENTION")
+
+
+def _secret(seen: Seen) -> Iterator[Finding]:
+    if seen.secret_refused is not None:
+        what = f"the namespace's secret is refused, and workers refuse to start: {seen.secret_refused}; restore it, or `wakeline secret rotate`"
+        yield Finding("secret", "problem", what, True)
 
 
 def _durability(facts: ServerFacts) -> Iterator[Finding]:

@@ -74,7 +74,9 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
         if server.url is not None:
             # Before the app is imported: it reads its settings then, and so does every worker.
             os.environ["WAKELINE_REDIS_URL"] = server.url
-            console.note(f"export WAKELINE_REDIS_URL={server.url} WAKELINE_APP={console.target}")
+            # Only a private server's: the password of one that is set belongs on no screen and in no log.
+            where = f"WAKELINE_REDIS_URL={server.url} " if server.private else ""
+            console.note(f"export {where}WAKELINE_APP={console.target}")
         app = console.app
         if server.url is None:
             app.connect(server.backend)
@@ -117,9 +119,10 @@ def doctor(console: Console, release: bool) -> int:
     view = store.execute(fleet.read_fleet(app.queues))
     local = (before + app.clock.now_ms()) // 2
     queues, limits = store.execute(fleet.list_queues([queue.name for queue in view.queues]))
+    refused = store.keyring.refused
     store.close()
     own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
-    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits))
+    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused)
     found = findings(seen)
     failed = any(one.stops_release if release else one.level == "problem" for one in found)
     console.answer(_report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))

@@ -30,7 +30,7 @@ CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
       errors.SubscriptionNotFound, errors.AttachmentNotFound), 3),
     ((errors.WaitTimeout,), 4),
     ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal, errors.ProcessNotEnded, errors.OccurrenceConflict,
-      errors.SubscriptionChanged, errors.AlreadyRunning), 5),
+      errors.SubscriptionChanged, errors.AlreadyRunning, errors.RotationOverlaps), 5),
     ((errors.RedisUnavailable, errors.TlsFailed), 69),
     ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
     ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch, errors.ForeignCursor), 2),

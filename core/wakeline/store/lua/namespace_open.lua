@@ -1,11 +1,18 @@
--- Purpose: introduce a client to the namespace: its shared secret and the format of its keys.
--- Include: base
--- ARGV: secret (used if there is none yet), format (of this client), rq (RQ's key prefix of this client)
--- Reply: {secret, format, rq prefix}
+-- Purpose: introduce a client to the namespace: its secrets and the format of its keys.
+-- Include: base keyring
+-- ARGV: secret (in hex; used if there was never one), format (of this client), rq (RQ's key prefix of this client)
+-- Reply: {format, rq prefix, secret ('' where it is gone), its id as it was made, previous secret, until when, first secret}; '' for what is not there
 -- Errors: none
 -- Atomic because two first clients must agree on one secret.
-call('SET', ns .. 'secret', a.secret, 'NX')
+local ring = keyring()
+if not ring.id then
+  -- A secret of the release before has no id yet. One that is gone is not made anew: every token would be void, and nothing would say so.
+  call('SET', ns .. 'secret', a.secret, 'NX')
+  ring.id = secret_id(call('GET', ns .. 'secret'))
+  if ring.id then call('HSET', ns .. 'keyring', 'id', ring.id) end
+end
 call('HSETNX', ns .. 'meta', 'format', a.format)
 call('HSETNX', ns .. 'meta', 'rq', a.rq)
 local meta = fields(ns .. 'meta', 'format', 'rq')
-return { call('GET', ns .. 'secret'), meta.format, meta.rq }
+local previous = overlaps(ring) and ring.previous or ''
+return { meta.format, meta.rq, call('GET', ns .. 'secret') or '', ring.id or '', previous, ring['until'] or '', ring.first or '' }

@@ -1,10 +1,10 @@
 -- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). First resolution wins for ever.
--- Include: base doorbell process slots
--- ARGV: pid, inc, id, resolution (JSON), expires_ms?, fits? [hashes of schemas that its value fits]
+-- Include: base doorbell process slots keyring
+-- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of schemas that its value fits]
 -- Reply: {'accepted'} | {'already', resolution} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked, expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
 local p = fields(proc_key(a.pid), 'st', 'inc', 'k', 'cr')
-if p.inc ~= a.inc or ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) then return { 'unknown' } end
+if p.inc ~= a.inc or ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) or (a.by and not secret_is_good(a.by)) then return { 'unknown' } end
 local slot = fields(slot_key(a.id), 'p', 'g', 'r', 'z', 'sh')
 if slot.r then return { 'already', slot.r } end
 -- A turn's questions are revoked with the request to cancel it, whether it has begun to wait for them or not.

@@ -1,0 +1,22 @@
+-- Purpose: make tokens with a new secret from now on; what the one before made stays good for a while.
+-- Include: base keyring
+-- ARGV: secret (the new one, in hex), keep_ms (how long the one before stays good; 0: everything that was made before is void at once)
+-- Reply: {'rotated', id, until ('' where nothing made before is good)} | {'overlaps', until}: the one before that is still good, and three would be
+-- Errors: none
+-- Atomic because a client must never see the new secret without the one before.
+local ring, old = keyring(), call('GET', ns .. 'secret') or nil
+local id = secret_id(a.secret)
+if ring.id == id then return { 'rotated', id, ring['until'] or '' } end -- sent again
+if a.keep_ms > 0 and overlaps(ring) then return { 'overlaps', ring['until'] } end
+-- One that was altered made no tokens that anybody has to keep.
+local known = secret_id(old) and secret_id(old) == (ring.id or secret_id(old))
+call('HDEL', ns .. 'keyring', 'previous', 'old', 'until')
+if known then call('HSETNX', ns .. 'keyring', 'first', old) end
+local till = ''
+if known and a.keep_ms > 0 then
+  till = int(now + a.keep_ms)
+  call('HSET', ns .. 'keyring', 'previous', old, 'old', secret_id(old), 'until', till)
+end
+call('SET', ns .. 'secret', a.secret)
+call('HSET', ns .. 'keyring', 'id', id)
+return { 'rotated', id, till }
