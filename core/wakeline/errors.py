@@ -5,7 +5,8 @@
     │   ├── SettingsInvalid        ├── RedisNotConfigured      ├── EvictionPolicyRefused   ├── ServerTooOld
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
     │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         ├── AgentConflict
-    │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           └── RotationOverlaps
+    │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           ├── RotationOverlaps
+    │   └── ExtraMissing
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
@@ -259,6 +260,15 @@ class ServerStartFailed(ConfigurationError):
 
     reason: str
     template = "The embedded Redis did not start: {reason}. Set REDIS_URL to use your own."
+
+
+class ExtraMissing(ConfigurationError):
+    """Something was asked for that needs packages which come with an extra only."""
+
+    what: str
+    extra: str
+    instead: str
+    template = "{what} needs packages that are not installed. Run: pip install 'wakeline[{extra}]'. Or {instead}."
 
 
 class SecretRefused(ConfigurationError):

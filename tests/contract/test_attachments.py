@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -513,3 +514,16 @@ def test_an_attachment_of_thousands_is_looked_at_in_bounded_steps(world: World) 
     world.do(attachments.drop(made.id, "host"))
     assert world.go(attachments.sweep(blobs)).removed == 1
     assert known(world) == set()
+
+
+def test_what_a_directory_keeps_is_read_by_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    root = tmp_path / "new" / "root"
+    location = new_location("shop", ID)
+    before = os.umask(0)
+    try:
+        DirectoryBlobs(root).put(location, b"private")
+    finally:
+        os.umask(before)
+    modes = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in (tmp_path / "new").rglob("*")}
+    assert sorted(modes.values()) == [0o600, 0o700, 0o700, 0o700]  # the file; the root, the namespace, the first two digits
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

@@ -28,6 +28,7 @@ CODES = {
     "entry_not_found",
     "eviction_policy_refused",
     "external_ref_conflict",
+    "extra_missing",
     "foreign_cursor",
     "frame_limit_exceeded",
     "head_conflict",

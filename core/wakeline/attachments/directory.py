@@ -15,7 +15,13 @@ from wakeline.errors import AttachmentStoreFailed
 
 STALE_S = 3_600
 """So old a half-written file is one whose writer died."""
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+"""Other users of the machine read nothing. A folder that was there keeps its mode: its owner decided it."""
 _WRITING = ".writing-"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
 
 
 class DirectoryBlobs:
@@ -32,14 +38,20 @@ class DirectoryBlobs:
         path = self._path(location)
         beside = path.with_name(_WRITING + path.name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("wb") as file:
+            self._make_folders(path.parent)
+            with open(beside, "wb", opener=_private) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
         except OSError as error:
             raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
+
+    def _make_folders(self, folder: Path) -> None:
+        # One by one: of the folders that `parents=True` makes, only the last has the mode.
+        for one in (*reversed(self.root.parents), self.root, folder.parent, folder):
+            if not one.exists():
+                one.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
     def get(self, location: str) -> bytes | None:
         """The file's bytes."""

@@ -23,11 +23,11 @@ from redis import exceptions as rex
 
 from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
-from wakeline.errors import KeyFormatTooNew, RedisUnavailable, SecretRefused, WakelineError
+from wakeline.errors import RedisUnavailable, WakelineError
 from wakeline.store import claims, keys, scripts
 from wakeline.store import keyring as rings
 from wakeline.store.blobs import RedisBlobs
-from wakeline.store.calls import Call, Change, Outside, Pause, Program, Reply, Together
+from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
 from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
 from wakeline.store.link import Link
 from wakeline.store.together import Command, Counter, Exchange, Prepared, Server
@@ -84,21 +84,7 @@ def _argv(address: Address, args: str) -> list[str]:
 
 
 def _open_call(address: Address) -> Call[Keyring]:
-    args = {"secret": rings.new_secret(), "format": FORMAT, "rq": address.rq_prefix}
-
-    def decode(reply: Reply) -> Keyring:
-        found = str(reply[0])
-        if found.isdigit() and int(found) > int(FORMAT) and not address.only_looks:
-            raise KeyFormatTooNew(namespace=address.namespace, found=found, known=FORMAT)
-        try:
-            return rings.keyring_of(address.namespace, reply[2:])
-        except SecretRefused as refused:
-            if not address.only_looks:
-                raise
-            # Nothing is made or read with it.
-            return Keyring(b"", refused=refused.reason)
-
-    return Call("namespace_open", args, decode)
+    return rings.introduce(address.namespace, address.rq_prefix, FORMAT, only_looks=address.only_looks)
 
 
 class SyncStore:

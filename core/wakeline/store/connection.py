@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -19,6 +20,7 @@ from redis.retry import Retry
 
 from wakeline.errors import (
     EvictionPolicyRefused,
+    ExtraMissing,
     RedisRefused,
     RedisUnavailable,
     ScriptFailed,
@@ -113,11 +115,18 @@ class UrlBackend:
 
 
 class FakeBackend:
-    """fakeredis in this process: for demo, dev and tests where no server can be had. Shared by the threads of one process only."""
+    """fakeredis in this process: for demo, dev and tests where no server can be had. Shared by the threads of one process only.
+
+    Raises `ExtraMissing` where it is not installed.
+    """
 
     real = False
 
     def __init__(self) -> None:
+        # lupa runs its scripts; fakeredis alone would refuse the first of them.
+        if any(find_spec(name) is None for name in ("fakeredis", "lupa")):
+            instead = "install redis-server or valkey-server, or set REDIS_URL"
+            raise ExtraMissing(what="A server of its own", extra="embedded", instead=instead)
         import fakeredis
 
         self._server = fakeredis.FakeServer()

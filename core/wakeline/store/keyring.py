@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from wakeline.errors import RotationOverlaps, SecretRefused
+from wakeline.errors import KeyFormatTooNew, RotationOverlaps, SecretRefused
 from wakeline.store.calls import Call, Reply
 from wakeline.waits.keys import SECRET_LENGTH, Keyring, secret_id
 
@@ -23,6 +23,27 @@ ASK_AGAIN_S = 1
 def new_secret() -> str:
     """A secret as it is stored: hex."""
     return secrets.token_hex(SECRET_LENGTH)
+
+
+def introduce(namespace: str, rq_prefix: str, known: str, *, only_looks: bool) -> Call[Keyring]:
+    """A client's first call: the secrets. ``known`` is the format of keys that it reads; raises `KeyFormatTooNew` and `SecretRefused`.
+
+    For one that only looks neither is refused; the ring says then why its secret is.
+    """
+
+    def decode(reply: Reply) -> Keyring:
+        found = str(reply[0])
+        if found.isdigit() and int(found) > int(known) and not only_looks:
+            raise KeyFormatTooNew(namespace=namespace, found=found, known=known)
+        try:
+            return keyring_of(namespace, reply[2:])
+        except SecretRefused as refused:
+            if not only_looks:
+                raise
+            # Nothing is made or read with it.
+            return Keyring(b"", refused=refused.reason)
+
+    return Call("namespace_open", {"secret": new_secret(), "format": known, "rq": rq_prefix}, decode)
 
 
 def keyring_of(namespace: str, reply: Reply) -> Keyring:

@@ -11,6 +11,7 @@ import click
 from wakeline.names import check_queue
 from wakeline.store import fleet
 from wakeline.store.client import FORMAT, SyncStore
+from wakeline.store.keys import queue_name
 
 from wakeline_workers.cli.findings import Finding, Seen, findings
 from wakeline_workers.cli.root import Console, command, option
@@ -36,6 +37,9 @@ def worker(console: Console, processes: int, queues: tuple[str, ...], concurrenc
 
     app = console.app
     _ = app.store.secret  # a missing, wrong or refused Redis is said before anything is started
+    for unknown in sorted({queue_name(app.namespace, None if name == app.namespace else name) for name in queues} - {*app.queues, *app.queue_limits}):
+        name = unknown.removeprefix(f"{app.namespace}.")
+        console.note(f"wakeline: no body of this app is named for queue {name!r}; only what is started with --queue comes there")
     console.note(f"wakeline: {processes} worker{'' if processes == 1 else 's'} of {app.namespace} on {app.backend.describe()}")
     return supervisor.run(console.target or "", processes, queues=queues, concurrency=concurrency, burst=burst)
 

@@ -6,9 +6,12 @@ Invariant: a queue is named without the app's namespace; the app's own queue has
 from __future__ import annotations
 
 import click
+from wakeline.app import App
+from wakeline.errors import UnknownName
 from wakeline.names import check_queue
 from wakeline.processes.limits import described
 from wakeline.store import fleet
+from wakeline.store.keys import queue_name
 
 from wakeline_workers.cli.root import Console, command, group
 
@@ -32,9 +35,23 @@ def queues(context: click.Context) -> None:
     console.table(("QUEUE OR BODY", "WAITING", "RUNNING", "STATE", "LIMIT"), cells, [*data, *more], empty="no queues")
 
 
+def _check_known(app: App, queue: str | None, name: str) -> None:
+    """Raises `UnknownName` for a queue that no body names, nothing waits in, nobody serves and that is not paused: a typing error."""
+    wanted = queue_name(app.namespace, queue)
+    declared = {*app.queues, *app.queue_limits}
+    if wanted in declared:
+        return
+    [[state], _] = app.store.execute(fleet.list_queues([wanted]))
+    served = any(view.name == wanted and view.workers for view in app.store.execute(fleet.read_fleet([wanted])).queues)
+    if not (state.waiting or state.running or state.paused or served):
+        known = sorted(one.removeprefix(f"{app.namespace}.") for one in declared)
+        raise UnknownName(kind="queue", name=name, known=known)
+
+
 def _switch(console: Console, name: str, *, paused: bool) -> None:
     app = console.app
     queue = None if name == app.namespace else check_queue(name)
+    _check_known(app, queue, name)
     changed = app.pause(queue) if paused else app.resume(queue)
     word = "paused" if paused else "resumed"
     console.answer({"queue": name, word: changed}, word if changed else f"was {word} already")
