@@ -1,12 +1,13 @@
 """The embedded default of demo, dev and tests: a URL that is set, else a private real server (PATH or a wheel), else fakeredis in this process.
 
-Invariant: a private server listens on loopback only, and its data goes with it.
+Invariant: a private server listens on loopback only, serves nobody without its random password, and its data goes with it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
+import secrets
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,8 @@ def find_server() -> ServerBinary | None:
 
 LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
+PORTS = 3
+"""So many ports are tried: another program may take one before the server does."""
 
 
 def _end_with_parent() -> None:
@@ -69,31 +72,56 @@ class PrivateServer:
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="wakeline-")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
+        self._password = secrets.token_hex(16)
+        self.port = 0
+        for left in reversed(range(PORTS)):
+            # Between this look and the server's own another program may take the port.
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                self.port = probe.getsockname()[1]
+            try:
+                self.start()
+                break
+            except ServerStartFailed:
+                if not left:
+                    self.close()
+                    raise
+
+    @property
+    def url(self) -> str:
+        """Where it is, with its password."""
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Starts it (again, on the same data); raises `ServerStartFailed`."""
-        command = [self._binary.path, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name,
+        # "-": the rest of its settings come by standard input. Every user of the machine reads a command line.
+        command = [self._binary.path, "-", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name,
                    "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]  # fmt: skip
         # In a session of its own: Ctrl-C in a terminal reaches the whole group, and the workers still need it to hand back what they run.
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
             preexec_fn=_end_with_parent if LIBC is not None else None,  # noqa: PLW1509 - one call of the C library, loaded before
         )  # fmt: skip
-        client = redis.Redis(port=self.port, socket_connect_timeout=1)
-        for _ in range(200):
-            try:
-                cast("Any", client).ping()
-                return
-            except redis.RedisError:
-                if self._process.poll() is not None:
-                    break
-                time.sleep(0.025)
-        raise ServerStartFailed(reason=f"{self._binary.path} did not answer on port {self.port}")
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as settings:  # it may end before it reads them
+            settings.write(f"requirepass {self._password}\n".encode())
+        if not self._answers(self._process):
+            self.kill()
+            raise ServerStartFailed(reason=f"{self._binary.path} did not answer on port {self.port}")
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the server that was started answers there: it takes our password, and is the process that we know. Another may hold the port."""
+        with redis.Redis(port=self.port, password=self._password, socket_connect_timeout=1, socket_timeout=1) as client:
+            for _ in range(200):
+                if process.poll() is not None:
+                    return False
+                try:
+                    return int(cast("Any", client).info("server")["process_id"]) == process.pid
+                except (redis.AuthenticationError, KeyError):
+                    return False
+                except redis.RedisError:
+                    time.sleep(0.025)
+        return False
 
     def describe(self) -> str:
         """One line: what runs, found where."""

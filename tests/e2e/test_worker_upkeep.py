@@ -145,13 +145,13 @@ def test_a_killed_parent_leaves_no_private_server_behind() -> None:
         import sys, time
         from wakeline.embedded import PrivateServer, find_server
         server = PrivateServer(find_server())
-        print(server.port, flush=True)
+        print(server.url, flush=True)
         time.sleep(60)
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE)
     assert parent.stdout is not None
-    port = int(parent.stdout.readline())
-    with redis.Redis(port=port) as client:
+    url = parent.stdout.readline().decode().strip()
+    with redis.Redis.from_url(url) as client:
         assert client.ping()
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
