@@ -202,7 +202,7 @@ def test_every_error_has_the_exit_code_of_its_kind() -> None:
                         "AttachmentNotFound"}  # fmt: skip
     assert codes[4] == {"SignalWaitTimeout"}
     assert codes[5] == {"ProcessConflict", "ReplayConflict", "ProcessAlreadyTerminal", "ProcessNotEnded", "OccurrenceConflict", "SubscriptionChanged",
-                        "AlreadyRunning"}  # fmt: skip
+                        "AlreadyRunning", "RotationOverlaps"}  # fmt: skip
     assert codes[69] == {"RedisUnavailable", "TlsFailed"}
     assert {"RedisNotConfigured", "AppNotFound", "InvalidArguments", "AmbiguousId", "RedisRefused", "UndeclaredEvent", "UnknownAgent"} <= codes[2]
     assert {"ProcessFailed", "ProcessCancelled", "ProcessAbandoned", "StoreOutOfMemory", "MailboxFull"} <= codes[1]
