@@ -67,6 +67,9 @@ class Settings:
         """Settings of an environment; raises `SettingsInvalid` naming the variable."""
         env = os.environ if environ is None else environ
         values: dict[str, Any] = {name: _duration(env, _variable(name), default) for name, default in DURATIONS.items()}
+        if "WAKELINE_TOMBSTONE" not in env:
+            # Tombstones of a week behind processes that are kept for an hour would be most of the store.
+            values["tombstone_ms"] = max(SHORTEST_TOMBSTONE_MS, min(values["retention_ms"], values["tombstone_ms"]))
         _check_durations(values)
         tls = env.get("WAKELINE_TLS", "auto")
         if tls not in ("auto", "verify", "none"):

@@ -104,7 +104,7 @@ def test_race_15_a_start_sent_again_by_the_next_release_is_no_conflict(world: Wo
 
 @fails_without(
     "a tombstone is left behind",
-    "tick.lua",
+    "lib/retention.lua",
     """call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))""",
 )
 @fails_without(
@@ -156,7 +156,7 @@ def test_race_19_a_cancel_ends_a_process_that_no_worker_looks_after(world: World
 
 @fails_without(
     "a child stays until its living parent has journaled its result",
-    "tick.lua",
+    "lib/retention.lua",
     "if parent.st and not ENDED[parent.st] and",
     "if false and",
 )
@@ -175,7 +175,7 @@ def test_race_20_a_child_is_kept_until_its_parent_has_its_result(world: World) -
 
 @fails_without(
     "a parent that ended keeps no child",
-    "tick.lua",
+    "lib/retention.lua",
     "if parent.st and not ENDED[parent.st] and",
     "if parent.st and",
 )

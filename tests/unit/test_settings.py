@@ -32,6 +32,13 @@ def test_durations_are_written_as_people_write_them() -> None:
     assert (s.lease_ms, s.beat_ms, s.retention_ms) == (60_000, 500, 129_600_000)
 
 
+def test_an_id_stays_used_up_as_long_as_its_process_was_kept_but_an_hour_at_least_and_a_week_at_most() -> None:
+    hour, week = 3_600_000, 604_800_000
+    found = [Settings.from_env({"WAKELINE_RETENTION": kept}).tombstone_ms for kept in ("1s", "1h", "1d", "30d")]
+    assert found == [hour, hour, 24 * hour, week]
+    assert Settings.from_env({"WAKELINE_RETENTION": "1h", "WAKELINE_TOMBSTONE": "2d"}).tombstone_ms == 48 * hour
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("WAKELINE_LEASE", "soon"), ("WAKELINE_TLS", "maybe"), ("WAKELINE_CONCURRENCY", "0"), ("WAKELINE_CONCURRENCY", "many")]
 )

@@ -16,7 +16,7 @@ from wakeline.errors import StoreError
 from wakeline.runtime.triggering import Triggers
 from wakeline.settings import Settings
 from wakeline.store import attachments, fleet
-from wakeline.store.calls import Program
+from wakeline.store.calls import Program, once
 from wakeline.store.client import AsyncStore
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
@@ -39,7 +39,8 @@ class Ticker:
         self._sooner = asyncio.Event()
         self._next_ms = 0
         self._swept_ms = _monotonic_ms()
-        self._sweeping: asyncio.Task[bool] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._pruning: asyncio.Task[None] | None = None
         # The server's time minus this process' monotonic clock: due times are the server's, and machines disagree about the time of day.
         self._server_offset_ms: int | None = None
 
@@ -54,8 +55,9 @@ class Ticker:
         try:
             await self._run()
         finally:
-            if self._sweeping is not None:
-                self._sweeping.cancel()
+            for beside in (self._sweeping, self._pruning):
+                if beside is not None:
+                    beside.cancel()
 
     async def _run(self) -> None:
         s = self._settings
@@ -84,16 +86,35 @@ class Ticker:
         if _monotonic_ms() - self._swept_ms >= SWEEP_MS and (self._sweeping is None or self._sweeping.done()):
             self._swept_ms = _monotonic_ms()
             # Beside the ticks: where bytes lie may be slow or away, and timers must not wait for it.
-            self._sweeping = asyncio.create_task(self._served("attachments that nobody owns", attachments.sweep(self._store.blobs)))
+            self._sweeping = asyncio.create_task(self._sweep())
+        if report.prune_in_ms is not None and (self._pruning is None or self._pruning.done()):
+            # Beside the ticks, too: what is over may be much, and has time.
+            self._pruning = asyncio.create_task(self._prune(report.prune_in_ms))
         if report.undelivered:
             await self._served("what triggers left to deliver", self._triggers.redrive(older_ms=self._settings.beat_ms))
         return fired
 
-    async def _served(self, what: str, program: Program[Any]) -> bool:
+    async def _sweep(self) -> None:
+        """Again at once while there is more than one sweep looks at."""
+        reports: list[attachments.SweepReport] = []
+        while await self._served("attachments that nobody owns", attachments.sweep(self._store.blobs), reports.append) and reports.pop().more:
+            pass
+
+    async def _prune(self, in_ms: int | None) -> None:
+        """Goes on until nothing is over; the store says at which pace."""
+        s = self._settings
+        slice_of = fleet.prune(retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
+        reports: list[fleet.PruneReport] = []
+        while in_ms is not None:
+            await asyncio.sleep(in_ms / 1000)
+            served = await self._served("what is over", once(slice_of), reports.append)
+            in_ms = reports.pop().next_in_ms if served else None
+
+    async def _served(self, what: str, program: Program[Any], heard: Callable[[Any], None] = lambda result: None) -> bool:
         """Whether it went well. What another release stored, a time zone that this machine lacks or code of the user's must not end the ticks of a
         worker, nor keep it from the rest: it is said, and tried again at the next tick, by whoever ticks first."""
         try:
-            await self._store.run(program)
+            heard(await self._store.run(program))
         except Exception:
             log.exception("%s could not be served; the next tick tries again", what)
             return False

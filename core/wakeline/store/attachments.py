@@ -115,12 +115,14 @@ def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, claim
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep looked at, what nobody owned any more, how many places it emptied, and how many it could not for want of their backend."""
+    """What a sweep looked at, what nobody owned any more, how many places it emptied, and how many it could not for want of their backend.
+    ``more``: it ended with its rounds, not with what was due."""
 
     looked_at: int
     given_up: int
     removed: int
     left: int
+    more: bool = False
 
 
 def sweep(blobs: Blobs, *, rounds: int = MOST_ROUNDS) -> Program[SweepReport]:
@@ -131,6 +133,7 @@ def sweep(blobs: Blobs, *, rounds: int = MOST_ROUNDS) -> Program[SweepReport]:
     removed: list[str] = []
     left: set[str] = set()
     failed: dict[str, AttachmentStoreFailed] = {}
+    unfinished = False
     for _ in range(rounds):
         condemned, seen, gone, more = yield _sweep_some(removed, sorted({*left, *failed}))
         looked, given_up, count = looked + seen, given_up + gone, count + len(removed)
@@ -148,12 +151,14 @@ def sweep(blobs: Blobs, *, rounds: int = MOST_ROUNDS) -> Program[SweepReport]:
         # What cannot be removed here goes behind the others, so a round that only met such looks once more.
         if not removed and not more and len(left) == before:
             break
+    else:
+        unfinished = True
     if removed:
         yield _sweep_some(removed, ())
         count += len(removed)
     if failed:
         raise next(iter(failed.values()))
-    return SweepReport(looked, given_up, count, len(left))
+    return SweepReport(looked, given_up, count, len(left), unfinished)
 
 
 def _sweep_some(removed: Sequence[str], later: Sequence[str]) -> Call[tuple[list[str], int, int, bool]]:

@@ -132,6 +132,8 @@ class TickReport:
     """Schedules that are due, each with the time it was due at."""
     undelivered: int = 0
     """Deliveries of triggers that their emitter did not settle."""
+    prune_in_ms: int | None = None
+    """More is over than this tick could prune: whoever ticked goes on with it (`prune`) so many ms later."""
 
 
 def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100) -> Call[TickReport]:
@@ -141,9 +143,27 @@ def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombs
     def decode(reply: Reply) -> TickReport:
         due = int(float(reply[4])) if reply[4] not in ("", None) else None
         fired, reaped, rung, pruned = (int(count) for count in reply[:4])
-        return TickReport(fired, reaped, rung, pruned, due, reply[5] == "1", int(reply[6]), due_schedules(reply[7]), int(reply[8]))
+        return TickReport(fired, reaped, rung, pruned, due, reply[5] == "1", int(reply[6]), due_schedules(reply[7]), int(reply[8]), _ms(reply[9]))
 
     return Call("tick", args, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """How many processes a slice of retention removed, and in how many ms the next one is due; None where nothing is left."""
+
+    pruned: int
+    next_in_ms: int | None
+
+
+def prune(*, retention_ms: int, tombstone_ms: int) -> Call[PruneReport]:
+    """Go on with what a tick could not prune: one slice, some milliseconds of the server's time."""
+    args = {"retention_ms": retention_ms, "tombstone_ms": tombstone_ms}
+    return Call("retention_prune", args, lambda reply: PruneReport(int(reply[0]), _ms(reply[1])))
+
+
+def _ms(text: str) -> int | None:
+    return int(text) if text else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
--- Include: base doorbell process slots sessions lifecycle environments triggers deleting
+-- Include: base doorbell process slots sessions lifecycle environments triggers attachments deleting retention
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit
--- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled}
+-- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled,
+--         ms after which whoever ticked goes on to prune or ''}
 -- Atomic because between a timer's look and its effect the wait may be over.
 local fired, reaped, rung, pruned = 0, 0, 0, 0
 local timers = ns .. 'timers'
@@ -160,49 +161,10 @@ for _, id in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
   end
 end
 
--- Retention. A child whose live parent has not journaled its result stays (race 20).
-local function prune(pid, status)
-  -- Whoever has not been told of its end yet is found through it: it stays until a todo row has done the rest.
-  if call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then return end
-  local p = fields(proc_key(pid), 'pa', 'inc', 'sid', 'env', 'uk')
-  if p.pa then
-    local parent = fields(proc_key(p.pa), 'st')
-    local unread = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1
-      and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0 and call('HEXISTS', ns .. 'journal:' .. p.pa, '@read:' .. pid) == 0
-    if parent.st and not ENDED[parent.st] and unread then
-      move_index(pid, nil, status, now - a.retention_ms + 3600000)
-      return
-    end
-    call('SREM', ns .. 'children:' .. p.pa, pid)
-  end
-  for _, scope in ipairs(call('SMEMBERS', ns .. 'granted:' .. pid)) do call('HDEL', ns .. 'grants:' .. scope, pid) end
-  for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do call('UNLINK', slot_key(id)) end
-  for _, kind in ipairs({ 'spec', 'events', 'replay', 'journal', 'waits', 'closed', 'waiters', 'children', 'bound', 'mail', 'input', 'granted' }) do
-    call('UNLINK', ns .. kind .. ':' .. pid)
-  end
-  for _, kind in ipairs({ 'process', 'payload', 'journal' }) do call('UNLINK', ns .. 'atts:' .. kind .. ':' .. pid) end -- in the attachments a sweep forgets it
-  leave_environment(p.env)
-  if p.uk and call('GET', ns .. 'uniq:' .. p.uk) == pid then call('UNLINK', ns .. 'uniq:' .. p.uk) end
-  call('UNLINK', proc_key(pid))
-  call('ZREM', ns .. 'idx:' .. status, pid)
-  call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))
-  pruned = pruned + 1
-end
-for status in pairs(ENDED) do
-  for _, pid in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:' .. status, '-inf', int(now - a.retention_ms), 'LIMIT', 0, 16)) do prune(pid, status) end
-end
--- What became of entries is shown as long as what became of processes; a session that was never opened goes with its last one.
-for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:undeliverable', '-inf', int(now - a.retention_ms), 'LIMIT', 0, 64)) do
-  local sid, n = string.match(member, '^(.*)#(%d+)$')
-  forget(sid, n)
-  -- What blocks its session is shown until somebody decides.
-  if verb_of(state_of(sid, n)) == 'blocked' then call('ZADD', ns .. 'idx:undeliverable', int(now), member) else call('ZREM', ns .. 'idx:undeliverable', member) end
-  local s = fields(ns .. 'sess:' .. sid, 'ag', 'gone')
-  if not s.ag and not s.gone and call('HLEN', ns .. 'wakes:' .. sid) == 0 then
-    call('UNLINK', ns .. 'sess:' .. sid)
-    call('ZREM', ns .. 'idx:sessions', sid)
-  end
-end
+-- Retention, unless another one is at it.
+local prune_in = ''
+local pruner = tonumber(call('HGET', ns .. 'meta', 'pruner') or '0')
+if pruner <= now or pruner > now + 1000 then pruned, prune_in = retain() end
 
 -- Schedules and deliveries need code, so whoever ticks is only told of them.
 local schedules, cron = {}, ns .. 'cron'
@@ -213,4 +175,4 @@ local undelivered = call('ZCOUNT', ns .. 'deliveries', '-inf', int(now - a.beat_
 local first, soon = call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2], call('ZRANGEBYSCORE', cron, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if soon and (not first or tonumber(soon) < tonumber(first)) then first = soon end
 local more = (#due >= a.limit or call('LLEN', ns .. 'todo') > 0) and '1' or '0'
-return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered }
+return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered, prune_in }
