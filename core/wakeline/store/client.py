@@ -28,7 +28,7 @@ from wakeline.store import claims, keys, scripts
 from wakeline.store import keyring as rings
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
-from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, translate, typed_errors
+from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, told_awaited, told_by, translate, typed_errors
 from wakeline.store.link import Link
 from wakeline.store.together import Command, Counter, Exchange, Prepared, Server
 from wakeline.values import as_text, check_size
@@ -118,7 +118,7 @@ class SyncStore:
         try:
             with first_contact(self.backend), typed_errors("namespace_open"):
                 if self.backend.real:
-                    check_server(cast("Any", client).info(), allow_eviction=self.address.allow_eviction or self.address.only_looks)
+                    check_server(told_by(client), allow_eviction=self.address.allow_eviction or self.address.only_looks)
                 return self._send(client, [_open_call(self.address)])[0]
         except BaseException:
             client.close()
@@ -294,7 +294,7 @@ class AsyncStore:
                 try:
                     with first_contact(self.backend), typed_errors(call.script):
                         if self.backend.real:
-                            check_server(await untyped.info(), allow_eviction=self.address.allow_eviction or self.address.only_looks)
+                            check_server(await told_awaited(untyped), allow_eviction=self.address.allow_eviction or self.address.only_looks)
                         reply = await self._told(link, call)
                     break
                 except WakelineError as error:

@@ -5,9 +5,11 @@ Invariant: clients are made per OS process, on first use, and never shared with 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -29,8 +31,9 @@ from wakeline.errors import (
     TlsFailed,
     WakelineError,
 )
-from wakeline.store import urls
+from wakeline.store import denials, urls
 
+log = logging.getLogger("wakeline.store")
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 """Below these, commands that scripts use are missing."""
 RESENDS = 1
@@ -162,6 +165,29 @@ def check_server(info: Mapping[str, Any], *, allow_eviction: bool) -> None:
         raise EvictionPolicyRefused(policy=policy)
 
 
+def told_by(client: Any) -> dict[str, Any]:
+    """INFO of a server; nothing for a user who may not ask. What it tells is not known then, and is not held against the server."""
+    try:
+        return cast("dict[str, Any]", client.info())
+    except rex.NoPermissionError:
+        return _not_told()
+
+
+async def told_awaited(client: Any) -> dict[str, Any]:
+    """`told_by`, on an event loop."""
+    try:
+        return cast("dict[str, Any]", await client.info())
+    except rex.NoPermissionError:
+        return _not_told()
+
+
+@cache
+def _not_told() -> dict[str, Any]:
+    # Once in a process.
+    log.warning("this user may not run INFO, so the server's version, maxmemory-policy and AOF are not known; docs/security.md names the least rights")
+    return {}
+
+
 @contextmanager
 def first_contact(backend: Backend) -> Generator[None]:
     """Around the first exchange with a server: what looks like silence may be two sides that disagree about TLS."""
@@ -206,6 +232,8 @@ def translate(script: str, error: BaseException) -> WakelineError:
 
 
 def _translate_reply(script: str, error: BaseException, text: str) -> WakelineError:
+    if (denial := denials.denied(script, text)) is not None:
+        return RedisRefused(reason=denial)
     if text.lower().startswith("unknown command") and "HELLO" in text:
         # It does not get as far as saying its version.
         return ServerTooOld(product="redis", found="older than 6.0", needed=".".join(map(str, OLDEST["redis"])))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from dataclasses import asdict, replace
 
 import click
+from wakeline.app import App
+from wakeline.errors import StoreError
 from wakeline.names import check_queue
 from wakeline.store import fleet
 from wakeline.store.client import FORMAT, SyncStore
@@ -15,6 +18,8 @@ from wakeline.store.keys import queue_name
 
 from wakeline_workers.cli.findings import Finding, Seen, findings
 from wakeline_workers.cli.root import Console, command, option
+
+LOOK_AGAIN_S = 0.5
 
 
 def _queues(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -25,18 +30,41 @@ processes_option = option("-n", "--processes", default=1, show_default=True, typ
 concurrency_option = option("-c", "--concurrency", type=click.IntRange(1), envvar="WAKELINE_CONCURRENCY", help="Bodies at a time in each.  [default: 64]")
 
 
+wait_option = option("--wait/--no-wait", default=None, envvar="WAKELINE_WAIT", help="Wait for a server that is not there yet.  [default: on a dyno]")
+
+
+def _meet(console: Console, app: App, wait: bool | None) -> None:
+    """The first contact, before anything is started: a wrong or refused Redis is said, one that is not there yet is waited for where that was asked."""
+    waited = False
+    while True:
+        try:
+            _ = app.store.secret
+        except StoreError as error:
+            if not error.retryable or not (app.settings.on_dyno if wait is None else wait):
+                raise
+            if not waited:
+                console.note(f"wakeline: waiting for {app.backend.describe()}: {error}")
+            waited = True
+            time.sleep(LOOK_AGAIN_S)
+            continue
+        if waited:
+            console.note(f"wakeline: {app.backend.describe()} is there")
+        return
+
+
 @command("worker")
 @processes_option
 @option("-Q", "--queues", callback=_queues, envvar="WAKELINE_QUEUES", metavar="A,B", help="Only these queues, first come first served; without the app's name.")
 @concurrency_option
 @option("--burst", is_flag=True, envvar="WAKELINE_BURST", help="End when there is nothing left to do.")
+@wait_option
 @click.pass_obj
-def worker(console: Console, processes: int, queues: tuple[str, ...], concurrency: int | None, burst: bool) -> int:
+def worker(console: Console, processes: int, queues: tuple[str, ...], concurrency: int | None, burst: bool, wait: bool | None) -> int:
     """Run workers under their supervisor, until SIGTERM or SIGINT."""
     from wakeline_workers import supervisor
 
     app = console.app
-    _ = app.store.secret  # a missing, wrong or refused Redis is said before anything is started
+    _meet(console, app, wait)
     for unknown in sorted({queue_name(app.namespace, None if name == app.namespace else name) for name in queues} - {*app.queues, *app.queue_limits}):
         name = unknown.removeprefix(f"{app.namespace}.")
         console.note(f"wakeline: no body of this app is named for queue {name!r}; only what is started with --queue comes there")
@@ -45,8 +73,9 @@ def worker(console: Console, processes: int, queues: tuple[str, ...], concurrenc
 
 
 @command("clock")
+@wait_option
 @click.pass_obj
-def clock(console: Console) -> int:
+def clock(console: Console, wait: bool | None) -> int:
     """Only tick, until SIGTERM or SIGINT.
 
     Timers, expired owners, lost doorbells, retention. Workers do this too.
@@ -54,7 +83,7 @@ def clock(console: Console) -> int:
     from wakeline_workers import clock as ticking
 
     app = console.app
-    _ = app.store.secret
+    _meet(console, app, wait)
     console.note(f"wakeline: clock of {app.namespace} on {app.backend.describe()}")
     return ticking.run(app)
 
