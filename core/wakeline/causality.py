@@ -26,7 +26,6 @@ class SessionScope(Stored):
     @field_validator("session_id")
     @classmethod
     def _is_agent_and_key(cls, value: str) -> str:
-        # The slash inside the id is what keeps `session:a/k/frame:f` from being readable in two ways.
         split_session_id(value)
         return value
 
@@ -38,8 +37,9 @@ class SessionScope(Stored):
     @property
     def scope_id(self) -> str:
         """`session:<sid>` or `session:<sid>/frame:<fid>`."""
+        agent, key = split_session_id(self.session_id)
         frame = f"/frame:{self.agent_frame_id}" if self.agent_frame_id else ""
-        return f"session:{self.session_id}{frame}"
+        return f"session:{agent}/{key.replace('%', '%25').replace('/', '%2F')}{frame}"
 
     @classmethod
     def parse(cls, scope_id: str) -> Self:
@@ -50,7 +50,7 @@ class SessionScope(Stored):
         key, slash, frame = tail.partition("/")
         if head != "session" or (slash and not frame.removeprefix("frame:")) or (frame and not frame.startswith("frame:")):
             raise wrong
-        return cls(session_id=f"{agent}/{key}", agent_frame_id=frame.removeprefix("frame:"))
+        return cls(session_id=f"{agent}/{key.replace('%2F', '/').replace('%25', '%')}", agent_frame_id=frame.removeprefix("frame:"))
 
 
 @dataclass(frozen=True, slots=True)

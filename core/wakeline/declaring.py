@@ -17,7 +17,7 @@ from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName
 from wakeline.names import check_queue
 from wakeline.phases import PhaseProbe
-from wakeline.processes.limits import Limit
+from wakeline.processes.limits import Limit, limit_id
 from wakeline.runtime.blocking import Ctx, Turn
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.triggering import schedule_of
@@ -245,7 +245,7 @@ class Declarations:
         """The limits of all bodies and queues, as scripts know them; empty for a body without one."""
         r = self.registry
         declared: list[Engine[..., Any] | Tool[..., Any]] = [*r.engines.values(), *r.tools.values()]
-        bodies = {f"b:{one.name}": one.limit.wire() if one.limit is not None else "" for one in declared}
+        bodies = {limit_id(one.name): one.limit.wire() if one.limit is not None else "" for one in declared}
         return bodies | {f"q:{queue}": "" for queue in self.queues} | {f"q:{queue}": limit.wire() for queue, limit in self.queue_limits.items()}
 
     def include(self, *modules: str) -> None:
@@ -258,4 +258,4 @@ class Declarations:
         r = self.registry
         named = [*(t.queue for t in r.tools.values()), *(e.queue for e in r.engines.values()), *(a.queue for a in r.agents.values())]
         own = {queue_name(self.namespace, check_queue(queue)) for queue in named if queue}
-        return (self.namespace, *sorted(own))
+        return (queue_name(self.namespace, None), *sorted(own))

@@ -6,7 +6,7 @@
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
     │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         ├── AgentConflict
     │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           ├── RotationOverlaps
-    │   └── ExtraMissing
+    │   ├── ForeignDoorbell        └── ExtraMissing
     ├── StoreError
     │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
@@ -302,6 +302,17 @@ class AgentConflict(ConfigurationError):
     template = (
         "Agent {agent!r} of app {app!r} is run in this namespace by workers of app {other!r} too. "
         "Give one of them another name, or the apps namespaces of their own."
+    )
+
+
+class ForeignDoorbell(ConfigurationError):
+    """A stock worker took the doorbell of another app's process."""
+
+    namespace: str
+    other: str
+    template = (
+        "This worker runs the app of namespace {namespace!r}, and the job is a doorbell of namespace {other!r}. "
+        "Set WAKELINE_APP to that app, or let this worker listen to its own queues. The process stays queued and is rung again."
     )
 
 

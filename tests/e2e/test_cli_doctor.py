@@ -95,7 +95,7 @@ def test_doctor_names_the_cause_of_doorbells_that_a_stock_worker_failed(shop: Sh
     shop.app.store.execute(fleet.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
     assert found(shop, code=1)["doorbells"] == (
         "problem",
-        "nobody answers the doorbells of charge-1; RQ took them and failed: a stock worker needs `-S json` and WAKELINE_APP",
+        "nobody answers the doorbells of charge-1; RQ took them and failed: a stock worker needs `-S json`, and this app in WAKELINE_APP",
     )
 
 

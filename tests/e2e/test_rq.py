@@ -90,7 +90,7 @@ def test_rq_sees_our_workers_their_state_and_their_counts(app: App, server: Priv
         handle = start(app, "slow", seconds=1.0)
         until(lambda: workers(server)[0].get_state() == "busy")
         (execution,) = workers(server)[0].get_current_executions()
-        assert execution.job_id == f"wl-{handle.id.replace('_', '_5f')}-1"
+        assert execution.job_id == f"wl-{QUEUE}-{handle.id.replace('_', '_5f')}-1"
         job = Job.fetch(execution.job_id, connection=Redis.from_url(server.url), serializer=JSONSerializer)
         assert [(one.id, one.worker_name) for one in job.get_executions()] == [(execution.id, worker.name)]
         info = subprocess.run([sys.executable, "-m", "rq.cli", "info", "--url", server.url], capture_output=True, text=True, check=True, env=os.environ).stdout
@@ -112,6 +112,18 @@ def test_a_parked_process_is_no_job_and_its_resume_is_one(app: App, server: Priv
     with ours():
         assert handle.result(timeout=10) is True
     assert (queue.count, queue.started_job_registry.count, queue.failed_job_registry.count) == (0, 0, 0)
+
+
+def test_a_stock_worker_of_another_app_fails_a_doorbell_and_says_what_to_do(app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = start(app, "add", a=1, b=2)
+    monkeypatch.setenv("WAKELINE_NAMESPACE", "bank")
+    command = [sys.executable, "-m", "rq.cli", "worker", "--url", server.url, "-S", "json", "--burst", QUEUE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=os.environ)
+    assert "This worker runs the app of namespace 'bank', and the job is a doorbell of namespace 'rqapp'. Set WAKELINE_APP to that app" in done.stderr
+    assert handle.status().status == "queued"
+    monkeypatch.delenv("WAKELINE_NAMESPACE")
+    with ours():  # it is rung again
+        assert handle.result(timeout=30) == 3
 
 
 def test_our_worker_class_runs_under_rqs_own_command(app: App, server: PrivateServer) -> None:

@@ -14,7 +14,7 @@ def test_a_take_claims_in_order_of_the_queue_up_to_n(world: World) -> None:
     world.worker()
     taken = world.do(world.taking(n=2))
     assert ([c.process_id for c in taken.claims], taken.more, taken.reaped) == (["a", "b"], True, False)
-    assert world.doorbells() == ["wl-c-1"]
+    assert world.doorbells() == [f"wl-{world.ns}-c-1"]
     assert [world.status(pid) for pid in ("a", "b", "c")] == ["running", "running", "queued"]
 
 
@@ -83,7 +83,7 @@ def test_a_stale_doorbell_is_thrown_away(world: World) -> None:
     world.tick()
     world.worker()
     assert world.take() == ()
-    assert (world.doorbells(), world.redis.exists(world.rq("job:wl-p-1"))) == ([], 0)
+    assert (world.doorbells(), world.redis.exists(world.rq(f"job:wl-{world.ns}-p-1"))) == ([], 0)
 
 
 def test_a_foreign_job_is_failed_with_its_reason(world: World) -> None:
@@ -98,14 +98,14 @@ def test_a_foreign_job_is_failed_with_its_reason(world: World) -> None:
 def test_rq_sees_the_run_begin_and_end(world: World) -> None:
     world.redis.hset(world.rq("worker:o1"), "state", "idle")
     fence = world.running("p")
-    job = world.redis.hgetall(world.rq("job:wl-p-1"))
+    job = world.redis.hgetall(world.rq(f"job:wl-{world.ns}-p-1"))
     assert (job["status"], job["worker_name"]) == ("started", "o1")
-    assert world.redis.zrange(world.rq(f"wip:{world.ns}"), 0, -1) == [f"wl-p-1:{fence.claim_id}"]
+    assert world.redis.zrange(world.rq(f"wip:{world.ns}"), 0, -1) == [f"wl-{world.ns}-p-1:{fence.claim_id}"]
     assert world.redis.hget(world.rq("worker:o1"), "state") == "busy"
     world.pass_ms(1_500)
     world.finish("p", fence)
     assert world.redis.hgetall(world.rq("worker:o1")) == {"state": "idle", "successful_job_count": "1", "total_working_time": "1.5"}
-    assert [key for key in list(world.keys()) if "wl-p-1" in key] == []
+    assert [key for key in list(world.keys()) if f"wl-{world.ns}-p-1" in key] == []
 
 
 def test_a_large_claim_leaves_its_journal_for_a_read(world: World) -> None:
@@ -131,9 +131,9 @@ def test_a_stock_worker_claims_what_rq_popped(world: World) -> None:
     assert first is not None and again is not None
     assert (first.fence.claim_id, again.fence) == ("c1", first.fence)
     assert world.snapshot() == before
-    assert world.redis.hget(world.rq("job:wl-p-1"), "status") == "queued"  # RQ keeps its own books under its own worker
+    assert world.redis.hget(world.rq(f"job:wl-{world.ns}-p-1"), "status") == "queued"  # RQ keeps its own books under its own worker
     world.finish("p", first.fence)
-    assert world.redis.exists(world.rq("job:wl-p-1")) == 1
+    assert world.redis.exists(world.rq(f"job:wl-{world.ns}-p-1")) == 1
 
 
 def test_a_claim_of_another_epoch_or_of_a_running_process_is_stale(world: World) -> None:
@@ -172,7 +172,7 @@ def test_a_busy_worker_passes_a_process_lost_twice_by_and_is_not_told_to_hurry(w
     world.start("r")
     taken = world.do(world.taking("o3"))
     assert ([c.process_id for c in taken.claims], taken.more) == (["r"], False)
-    assert world.doorbells() == bell == ["wl-p-3"]
+    assert world.doorbells() == bell == [f"wl-{world.ns}-p-3"]
 
 
 def test_nothing_is_taken_while_rq_is_suspended(world: World) -> None:
@@ -180,6 +180,6 @@ def test_nothing_is_taken_while_rq_is_suspended(world: World) -> None:
     world.worker()
     world.redis.set(world.rq("suspended"), 1)
     taken = world.do(world.taking(idle=True))
-    assert (taken.claims, taken.more, world.doorbells()) == ((), False, ["wl-p-1"])
+    assert (taken.claims, taken.more, world.doorbells()) == ((), False, [f"wl-{world.ns}-p-1"])
     world.redis.delete(world.rq("suspended"))
     assert [claim.process_id for claim in world.take()] == ["p"]

@@ -50,7 +50,7 @@ def test_a_queued_process_says_what_it_needs_and_how_often_it_was_rung_again(wor
     assert (turn.input, turn.needs) == ("session_turn", "bot")
     assert view(world).stuck == ()
     world.redis.delete(world.rq(f"queue:{world.ns}"))
-    world.redis.zadd(world.rq(f"failed:{world.ns}"), {"wl-p1-1": 1})
+    world.redis.zadd(world.rq(f"failed:{world.ns}"), {f"wl-{world.ns}-p1-1": 1})
     world.pass_ms(1)
     world.tick(stale_ms=0)
     stuck = {row.process_id: (row.rings, row.failed) for row in view(world).stuck}

@@ -15,8 +15,8 @@ def test_a_start_writes_record_index_and_doorbell(world: World) -> None:
     assert (receipt.created, receipt.incarnation, receipt.status) == (True, "inc00001", "queued")
     assert (world.field("st"), world.field("ep"), world.field("seq"), world.field("k")) == ("queued", "1", "0", "e")
     assert world.redis.zrange(world.key("idx:queued"), 0, -1, withscores=True) == [("p", float(START_MS))]
-    assert world.doorbells() == ["wl-p-1"]
-    job = world.redis.hgetall(world.rq("job:wl-p-1"))
+    assert world.doorbells() == [f"wl-{world.ns}-p-1"]
+    job = world.redis.hgetall(world.rq(f"job:wl-{world.ns}-p-1"))
     assert job["data"] == '["wakeline_workers.jobs.run", null, ["p", 1], {}]'
     assert (job["data"], job["created_at"]) == ('["wakeline_workers.jobs.run", null, ["p", 1], {}]', "2023-11-14T22:13:20.000000Z")
     assert world.redis.smembers(world.rq("queues")) == {world.rq(f"queue:{world.ns}")}
@@ -25,7 +25,7 @@ def test_a_start_writes_record_index_and_doorbell(world: World) -> None:
 def test_a_start_sent_twice_is_one_process_with_one_doorbell(world: World) -> None:
     receipt = world.twice(world.registering("p"), also=["existing"])
     assert receipt.created is True
-    assert world.doorbells() == ["wl-p-1"]
+    assert world.doorbells() == [f"wl-{world.ns}-p-1"]
     again = world.start("p", incarnation="inc00002")
     assert (again.created, again.incarnation, again.status) == (False, "inc00001", "queued")
 
@@ -81,7 +81,7 @@ def test_a_delayed_start_rings_when_it_is_due(world: World) -> None:
     assert world.tick().fired == 0
     world.pass_ms(1)
     assert world.tick().fired == 1
-    assert world.doorbells() == ["wl-p-1"]
+    assert world.doorbells() == [f"wl-{world.ns}-p-1"]
 
 
 def test_limits_become_timers(world: World) -> None:

@@ -15,7 +15,7 @@ def test_a_signal_resolves_the_open_wait_and_resumes_its_process(world: World) -
     assert (sent.sequence, sent.taken_by) == (3, "slot")
     assert world.resolution("w1") == '{"status":"ok","value":{"ok":true}}'
     assert world.events() == ["process.started", "process.waiting", "signal.go", "process.resumed"]
-    assert (world.status(), world.field("ep"), world.doorbells()) == ("queued", "2", ["wl-p-2"])
+    assert (world.status(), world.field("ep"), world.doorbells()) == ("queued", "2", [f"wl-{world.ns}-p-2"])
 
 
 def test_a_signal_nobody_waits_for_is_kept_for_the_next_wait(world: World) -> None:

@@ -285,7 +285,7 @@ class View:
         """Somebody will go on with it: a doorbell, a run, or a slot in every group that something can still resolve."""
         match self.status:
             case "queued":
-                assert self.doorbells == [f"wl-p-{self.process['ep']}"], "a queued process has one doorbell"
+                assert self.doorbells == [f"wl-{self.world.ns}-p-{self.process['ep']}"], "a queued process has one doorbell"
             case "running":
                 assert self.held, "a living owner holds what runs"
                 [run] = [run for run in actors.runs if run.fence.claim_id == self.process["cl"]]

@@ -41,7 +41,7 @@ def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(worl
     assert world.beat("o1", running=[]) == fleet.Beaten(True)
     assert world.status("p") == "running"
     assert world.beat("o1", running=[]) == fleet.Beaten(True, ("p",))
-    assert (world.status("p"), world.doorbells()) == ("queued", ["wl-p-2"])
+    assert (world.status("p"), world.doorbells()) == ("queued", [f"wl-{world.ns}-p-2"])
 
 
 @fails_without(

@@ -40,6 +40,20 @@ def app(backend: Backend) -> App:
     return App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=20, grace_ms=500))
 
 
+@pytest.mark.parametrize("name", ["a:b", "a:b:c", "b:x", "q:shop"])
+def test_a_limit_holds_whatever_the_name_of_its_body(app: App, name: str) -> None:
+    count = Count()
+
+    def body(n: int) -> int:
+        with count.inside():
+            return n
+
+    scarce = app.tool(name=name, limit=Limit(concurrency=1))(body)
+    with served(app):
+        assert [handle.result(timeout=20) for handle in [app.start(scarce, n) for n in range(4)]] == [0, 1, 2, 3]
+    assert count.most == 1
+
+
 def test_a_tool_runs_no_more_often_at_once_than_its_limit_wherever_it_is_called_from(app: App) -> None:
     count = Count()
 

@@ -18,6 +18,7 @@ from wakeline.names import (
     check_signal_name,
     child_id,
     doorbell_id,
+    former_doorbell_id,
     new_claim_id,
     new_incarnation,
     new_owner_id,
@@ -95,22 +96,23 @@ def test_process_ids_sort_by_time(one: int, other: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("process_id", "epoch", "doorbell"),
+    ("namespace", "process_id", "epoch", "doorbell", "former"),
     [
-        ("p_1", 1, "wl-p_5f1-1"),
-        ("a.b:c~d-e", 12, "wl-a_2eb_3ac_7ed_2de-12"),
-        ("process:turn:x:1", 3, "wl-process_3aturn_3ax_3a1-3"),
-        ("é", 1, "wl-_c3_a9-1"),
+        ("shop", "p_1", 1, "wl-shop-p_5f1-1", "wl-p_5f1-1"),
+        ("shop", "a.b:c~d-e", 12, "wl-shop-a_2eb_3ac_7ed_2de-12", "wl-a_2eb_3ac_7ed_2de-12"),
+        ("shop.eu-1_a", "process:turn:x:1", 3, "wl-shop_2eeu_2d1_5fa-process_3aturn_3ax_3a1-3", "wl-process_3aturn_3ax_3a1-3"),
+        ("shop", "é", 1, "wl-shop-_c3_a9-1", "wl-_c3_a9-1"),
     ],
 )
-def test_doorbell_golden_vectors(process_id: str, epoch: int, doorbell: str) -> None:
-    assert doorbell_id(process_id, epoch) == doorbell
+def test_doorbell_golden_vectors(namespace: str, process_id: str, epoch: int, doorbell: str, former: str) -> None:
+    assert doorbell_id(namespace, process_id, epoch) == doorbell
+    assert former_doorbell_id(process_id, epoch) == former
 
 
 @given(st.from_regex(f"^{names.ID_GRAMMAR}$").map(str.strip), st.from_regex(f"^{names.ID_GRAMMAR}$").map(str.strip))
 def test_doorbells_of_two_processes_differ(one: str, other: str) -> None:
-    assert (doorbell_id(one, 1) == doorbell_id(other, 1)) == (one == other)
-    assert re.fullmatch("wl-[A-Za-z0-9_]+-1", doorbell_id(one, 1))
+    assert (doorbell_id("shop", one, 1) == doorbell_id("shop", other, 1)) == (one == other)
+    assert re.fullmatch("wl-shop-[A-Za-z0-9_]+-1", doorbell_id("shop", one, 1))
 
 
 def test_child_id_golden_vector() -> None:

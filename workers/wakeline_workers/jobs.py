@@ -1,6 +1,6 @@
 """The function RQ stores by name: a doorbell's job, run by a stock ``rq worker -S json``.
 
-Invariant: a stale, doubled or foreign doorbell ends at once and harms nothing.
+Invariant: a stale or doubled doorbell ends at once and harms nothing; one of another app fails, with what to do.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from rq import get_current_job
 from wakeline.app import App
-from wakeline.errors import StoreError
-from wakeline.names import new_claim_id, new_owner_id
+from wakeline.errors import ForeignDoorbell, StoreError
+from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
 from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
@@ -24,8 +25,13 @@ LOOK_S = 0.2
 
 
 def run(process_id: str, epoch: int) -> str:
-    """Runs one process until it ends or parks; returns what became of it, 'stale' when there was nothing to do."""
-    return asyncio.run(_run(load_app(), process_id, epoch))
+    """Runs one process until it ends or parks; returns what became of it, 'stale' when there was nothing to do. Raises `ForeignDoorbell`."""
+    app, job = load_app(), get_current_job()
+    other = doorbell_namespace(job.id) if job is not None else None
+    if other is not None and other != app.namespace:
+        # Ended here, it would be gone: its process would be rung again, and again for the wrong worker, and no log would say why.
+        raise ForeignDoorbell(namespace=app.namespace, other=other)
+    return asyncio.run(_run(app, process_id, epoch))
 
 
 async def _run(app: App, process_id: str, epoch: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from wakeline.app import App
 from wakeline.errors import StoreError
-from wakeline.names import new_owner_id
+from wakeline.names import new_owner_id, unword
 from wakeline.phases import Probe
 from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.hosting import RunState
@@ -232,7 +232,7 @@ class WorkerLoop:
         """The run that a hint is for: the claim is the word at a place, the process the last one. A hint that names no claim is good for any run of it."""
         if len(words) > at + 1:
             return self._runner.runs.get(words[at])
-        return next((run for run in self._runner.runs.values() if run.state is RunState.RUNNING and run.claim.process_id == words[-1]), None)
+        return next((run for run in self._runner.runs.values() if run.state is RunState.RUNNING and run.claim.process_id == unword(words[-1])), None)
 
     def _look_at_waits(self) -> None:
         """A hint may be lost: open waits are looked at once in a while."""

@@ -84,7 +84,7 @@ class Handle(Generic[R]):
     def retry(self) -> Handle[R]:
         """Run it again once it has ended, as a process of its own with id ``<id>~r<n>``; asked again, the same one.
 
-        Raises `ProcessNotEnded`, `ProcessNotRetryable`, `ProcessNotFound`.
+        Raises `ProcessNotEnded`, `ProcessNotRetryable`, `ProcessNotFound`, and `ProcessConflict` where a process of its own has that id.
         """
         return Handle(self.client, self.client.run("handle.retry", self.client.service.retry(self.id)), self.load)
 

@@ -16,6 +16,8 @@ from wakeline.values import content_hash, format_duration, parse_duration, to_js
 
 LONGEST_KEY = 128
 MOST = 1_000_000
+_PLAIN_KEY = re.compile(rf"\S{{0,{LONGEST_KEY}}}")
+_HASH = re.compile("[0-9a-f]{64}")
 _RATE = re.compile(r"([1-9][0-9]{0,6})/(.+)")
 
 
@@ -64,9 +66,25 @@ class Limit:
     def id_for(self, body: str, arguments: Any) -> str:
         """Which limit a start is under: the body's, or that of its key; raises `SelectorMiss` where an argument of the key is not there."""
         if self.key is None:
-            return f"b:{body}"
-        key = str(select(parse_text(self.key), arguments))
-        return f"b:{body}:{key if len(key) <= LONGEST_KEY and ' ' not in key else content_hash(key)}"
+            return limit_id(body)
+        return limit_id(body, str(select(parse_text(self.key), arguments)))
+
+
+def limit_id(body: str, key: str | None = None) -> str:
+    """The limit of a body (``b:<body>``), or of one key of it (``b:<body>:<key>``). A colon of the body's name is ``%3A``: the joint is the first one.
+
+    Scripts list limits with blanks between them, so a key that is long or has white space is its hash, and so is one that looks like a hash.
+    """
+    own = f"b:{body.replace(':', '%3A')}"
+    if key is None:
+        return own
+    return f"{own}:{key if _PLAIN_KEY.fullmatch(key) and not _HASH.fullmatch(key) else content_hash(key)}"
+
+
+def limited(limit: str) -> str:
+    """What a limit's id (without its ``b:``) is of, as people write it: ``<body>`` or ``<body>:<key>``."""
+    body, colon, key = limit.partition(":")
+    return body.replace("%3A", ":") + colon + key
 
 
 def described(wire: dict[str, Any]) -> str:

@@ -184,7 +184,12 @@ class Service(Looking):
         registration = retry_of(view)
         retrying = processes.register(registration)
         yield from handed(retrying.args["spec"], owner_of_process(registration.id))
-        receipt = yield retrying
+        receipt: Registered = yield retrying
+        if not receipt.created:
+            # The id of a retry is one that a process of its own may have been started under.
+            there: ProcessView = yield processes.read(registration.id)
+            if there.registration.provenance.caused_by != registration.provenance.caused_by:
+                raise ProcessConflict(process_id=registration.id, existing="a process of its own", given=f"the retry of {process_id}")
         self._learn(registration, receipt)
         return registration.id
 

@@ -186,7 +186,7 @@ def external_registration(
         wake_target=wake_target,
         wake_end=wake_target is not None,
         recovery="externally_owned",
-        queue=namespace,
+        queue=queue_name(namespace, None),
         incarnation=new_incarnation(),
         strict_signals=False,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+from wakeline.names import unword
 from wakeline.values import from_json
 from wakeline.wakes.wake import wake_id
 
@@ -79,7 +80,7 @@ def entry_of(session_id: str, n: int, body: str, state: str, *, swallowed: int =
         data.get("sequence"),
         wake_id(session_id, process_id, data["incarnation"], data["sequence"]) if process_id else None,
         swallowed,
-        tuple(swallowed_wakes.split()),
+        tuple(map(unword, swallowed_wakes.split(" ")[:-1])),
     )
 
 

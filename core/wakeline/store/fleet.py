@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wakeline.errors import AgentConflict
+from wakeline.processes.limits import limited
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claim_of
@@ -270,7 +271,7 @@ def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[Limi
 
     def decode(reply: Reply) -> tuple[list[QueueState], list[LimitState]]:
         found = [QueueState(row[0], int(row[1]), int(row[2]), row[3] == "1", from_json(row[4]) if row[4] else None) for row in reply[0]]
-        limits = [LimitState(row[0], from_json(row[1]) if row[1] else None, int(row[2]), int(row[3])) for row in reply[1]]
+        limits = [LimitState(limited(row[0]), from_json(row[1]) if row[1] else None, int(row[2]), int(row[3])) for row in reply[1]]
         return found, sorted(limits, key=lambda one: one.name)
 
     return Call("queue_list", {"queues": list(queues)}, decode)

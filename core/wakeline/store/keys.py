@@ -5,6 +5,7 @@ Invariant: all keys carry the namespace in braces, so that one namespace is one 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from wakeline.store import marks
@@ -27,11 +28,21 @@ class KeyFamily:
         return self.pattern.partition(":")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """A name that is made of several: how, why no two lists of parts make the same one, and what makes it or keeps it."""
+
+    made: str
+    told_apart: str
+    by: str
+
+
 TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("proc:<pid>", "hash", "status, sequence, epoch, owner, attempt, times; short fields only", "process", "prune, retention after its end"),
     KeyFamily("spec:<pid>", "string", "registration as JSON", "process", "prune"),
     KeyFamily("input:<pid>", "string", "input of the current generation after continue_as_new", "process", "prune"),
     KeyFamily("events:<pid>", "stream", "the log; ids are <sequence>-0", "process", "prune"),
+    KeyFamily("copy:<pid>", "stream", "the log while a script copies it, which is shorter than what the server preallocates", "process", "the same script"),
     KeyFamily("replay:<pid>", "hash", "replay key to sequence and content hash", "process", "prune"),
     KeyFamily("journal:<pid>", "hash", "replay key to journal row", "process", "continue_as_new, prune"),
     KeyFamily("slot:<key id>", "hash", "await-event slot: waiter, group, kind, deadline, resolution", "wait", "consumption, its process's end, giving up"),
@@ -84,6 +95,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("leases", "hash", "owner to the length of its lease (ms)", "fleet", "reap"),
     KeyFamily("suspects", "hash", "owners seen expired once", "fleet", "heartbeat, reap"),
     KeyFamily("releases", "hash", "owner to the release of its code", "fleet", "reap"),
+    KeyFamily("knows", "hash", "owner to the latest form of doorbell ids it can read; without a row only the first", "fleet", "reap"),
     KeyFamily("apps", "hash", "owner to the name of its app and the agents it runs", "fleet", "reap"),
     KeyFamily("owned:<owner>", "set", "processes an owner runs", "owner", "release, reap"),
     KeyFamily("missed:<owner>", "hash", "claims it held and did not name at its last beat", "owner", "beat, reap, expires"),
@@ -99,7 +111,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("secret", "string", "HMAC secret that makes await-event keys and tokens now", "namespace", "never"),
     KeyFamily("keyring", "hash", "id of the secret; the one before it, its id, until when it is good; the first one", "namespace", "never"),
     KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
-    KeyFamily("meta", "hash", "key format, RQ prefix, sweep cursor, until when one prunes (pruner), when registries were tidied", "namespace", "never"),
+    KeyFamily("meta", "hash", "key format, RQ prefix, form of the doorbell ids that are rung, sweep cursor, until when one prunes (pruner), when registries were tidied", "namespace", "never"),
 )
 
 RQ_TABLE: tuple[KeyFamily, ...] = (
@@ -119,14 +131,54 @@ RQ_TABLE: tuple[KeyFamily, ...] = (
 """What scripts keep true of RQ's own keys, so that `rq info` and autoscalers read true numbers."""
 
 
+JOINTS: tuple[Joint, ...] = (
+    Joint("{<namespace>}:<family>:<id>", "no namespace has a brace, no family a colon; a key has one id, at its end, which may hold anything", "keys.key"),
+    Joint("<namespace>.<queue>", "the namespace's dots are doubled, a queue begins with no dot: the joint is the only odd run of dots", "keys.queue_name"),
+    Joint("wl-<namespace>-<process id>-<epoch>", "namespace and id are escaped: letters and digits stay, every other byte is _xx", "names.doorbell_id"),
+    Joint("wl-<process id>-<epoch>", "of the release before, still read: one joint fewer than the form above", "names.former_doorbell_id"),
+    Joint("<doorbell>:<claim>", "neither has a colon", "rq:wip:<queue>"),
+    Joint("b:<body>, b:<body>:<key>, q:<queue>", "a body's colon is %3A, and no body has a %; a key that looks like a hash is hashed", "limits.limit_id"),
+    Joint("<agent>/<key>", "no agent has a slash: the joint is the first one", "names.session_id"),
+    Joint("session:<sid>, session:<sid>/frame:<frame>", "a slash or % of the key is %2F or %25", "SessionScope.scope_id"),
+    Joint("<session id>#<entry>, <process id>#<sequence>", "the joint is the last #, behind which are digits", "idx:undeliverable"),
+    Joint("<id>~r<n>", "the retry of a process names the process as its cause; another process under that id is a conflict", "retrying.retry_id"),
+    Joint("c_<hash>, process:trigger:<hash>, trigger:<hash>, sub:<hash>", "hashes of parts that are framed by their lengths", "values.framed"),
+    Joint("<kind>:<id>", "kinds are fixed words: of timers, todo rows, owners of attachments, waits", "timers"),
+    Joint("k:<key>, signal.<name>:<key>, cancel, external_ref", "no signal's name has a colon or a dot", "replay:<pid>"),
+    Joint("<n>, <n>:<letter>, co:<key>, key:<key>", "an entry's number is digits", "wakes:<sid>"),
+    Joint("<id>, <id>:<letter>", "a subscription's id is sub: and 24 hex digits", "subs:<source>"),
+    Joint("<name>:<sequence>", "no signal's name has a colon", "mail:<pid>"),
+    Joint("<word> <word>", "ids as words: a blank, # or % in one is %20, %23 or %25", "names.word"),
+)
+"""Every name that is made of parts which users choose; tests/unit/test_joints.py tries to make two lists of parts look alike."""
+
+
+def key(namespace: str, family: str, text: str | None = None) -> str:
+    """A key of a namespace: of a family that has one, or of one thing of a family."""
+    return prefix(namespace) + family + (f":{text}" if text is not None else "")
+
+
 def prefix(namespace: str) -> str:
     """The prefix of every key of a namespace, braces included."""
     return "{" + namespace + "}:"
 
 
 def queue_name(namespace: str, queue: str | None) -> str:
-    """RQ's queue name: the namespace, or ``<namespace>.<queue>``; two apps on one Redis never take each other's doorbells."""
-    return f"{namespace}.{queue}" if queue else namespace
+    """RQ's queue name: the namespace, or ``<namespace>.<queue>``; two apps on one Redis never take each other's doorbells.
+
+    Dots of the namespace are doubled (``shop.eu`` has the queues ``shop..eu`` and ``shop..eu.slow``), so that the joint is the only single one.
+    """
+    doubled = namespace.replace(".", "..")
+    return f"{doubled}.{queue}" if queue else doubled
+
+
+def split_queue(name: str) -> tuple[str, str | None]:
+    """Namespace and queue of RQ's queue name; the queue is None for the namespace's own."""
+    # A queue begins with a letter or a digit: the first run of dots that is odd ends with the joint.
+    for run in re.finditer(r"\.+", name):
+        if len(run[0]) % 2:
+            return name[: run.end() - 1].replace("..", "."), name[run.end() :]
+    return name.replace("..", "."), None
 
 
 def markdown() -> str:
@@ -142,7 +194,7 @@ def markdown() -> str:
         *_rows(TABLE, ""),
         "",
         "## RQ's keys that scripts write",
-        "They begin with `rq:`, or with what `RQ_KEY_PREFIX` says. A doorbell's id is `wl-<process id, escaped>-<epoch>`.",
+        "They begin with `rq:`, or with what `RQ_KEY_PREFIX` says. A doorbell's id is `wl-<namespace>-<process id>-<epoch>`, both escaped.",
         "",
         *_rows(RQ_TABLE, "rq:"),
         "",
@@ -150,6 +202,14 @@ def markdown() -> str:
         "What says something of a run, a claim or an owner, and what takes it back, so that nothing is counted against a run that comes later.",
         "",
         *marks.rows(),
+        "",
+        "## Joints",
+        "Names that are made of several, and why no two of them are ever the same one. A property test holds every pair of them against each other,",
+        "and what Python makes against what the scripts make.",
+        "",
+        "| made | told apart | made or kept by |",
+        "|---|---|---|",
+        *(f"| `{joint.made}` | {joint.told_apart} | `{joint.by}` |" for joint in JOINTS),
     ]
     return "\n".join(lines) + "\n"
 

@@ -13,6 +13,7 @@ from typing import Literal
 from wakeline.engines.registry import Registry
 from wakeline.store.connection import OLDEST
 from wakeline.store.fleet import FleetView, LimitState, QueueState, ServerFacts
+from wakeline.store.keys import split_queue
 
 REWOUND_FOR_MS = 24 * 3_600_000
 SKEW_MS = 1_000
@@ -173,12 +174,12 @@ def _queues(seen: Seen) -> Iterator[Finding]:
         text = f"queue {queue.name}: {_count(queue.length, 'doorbell')}, {_count(len(queue.workers), 'worker')}, {queue.idle} idle"
         if queue.length and not queue.workers and seen.workers:
             # With no worker at all one finding says so for every queue.
-            yield Finding("queue", "problem", f"{text}; nobody takes from it: start `wakeline worker -Q {queue.name.partition('.')[2] or queue.name}`")
+            yield Finding("queue", "problem", f"{text}; nobody takes from it: start `wakeline worker -Q {_named(queue.name)}`")
         else:
             yield Finding("queue", "ok", text)
     for state in seen.states:
         if state.paused:
-            name = state.name.partition(".")[2] or state.name
+            name = _named(state.name)
             what = f"queue {state.name} is paused, and {state.waiting} wait in it"
             yield Finding("paused", "note", f"{what}: `wakeline queues resume {name}` lets workers take again")
     for limit in seen.limits:
@@ -192,7 +193,7 @@ def _doorbells(seen: Seen) -> Iterator[Finding]:
     causes: dict[str, list[str]] = defaultdict(list)
     for row in seen.fleet.stuck:
         if row.failed:
-            cause = "RQ took them and failed: a stock worker needs `-S json` and WAKELINE_APP"
+            cause = "RQ took them and failed: a stock worker needs `-S json`, and this app in WAKELINE_APP"
         elif row.queue in taken:
             cause = "they were popped and lost, as a killed stock worker does, or the workers are behind: look at their logs"
         else:
@@ -230,6 +231,12 @@ def _code(seen: Seen) -> Iterator[Finding]:
             missing[f"{tables[row.input][0]} {row.needs!r}"].append(row.process_id)
     for name, pids in missing.items():
         yield Finding("code", "problem", f"no code here for {name}, needed by {_some(pids)}; include its module, or deploy the release that has it")
+
+
+def _named(queue: str) -> str:
+    """A queue as commands take it: without the namespace, which stands for its own queue."""
+    namespace, own = split_queue(queue)
+    return own or namespace
 
 
 def _some(pids: list[str]) -> str:

@@ -11,7 +11,7 @@ from wakeline.errors import UnknownName
 from wakeline.names import check_queue
 from wakeline.processes.limits import described
 from wakeline.store import fleet
-from wakeline.store.keys import queue_name
+from wakeline.store.keys import queue_name, split_queue
 
 from wakeline_workers.cli.root import Console, command, group
 
@@ -24,9 +24,14 @@ def queues(context: click.Context) -> None:
         return
     console: Console = context.obj
     found, limits = console.app.store.execute(fleet.list_queues(console.app.queues))
-    own = console.app.namespace
     cells = [
-        (q.name.removeprefix(f"{own}."), str(q.waiting), str(q.running), "paused" if q.paused else "", described(dict(q.limit)) if q.limit else "")
+        (
+            split_queue(q.name)[1] or console.app.namespace,
+            str(q.waiting),
+            str(q.running),
+            "paused" if q.paused else "",
+            described(dict(q.limit)) if q.limit else "",
+        )
         for q in found
     ]
     cells += [(one.name, str(one.waiting), str(one.running), "", described(dict(one.limit)) if one.limit else "") for one in limits]

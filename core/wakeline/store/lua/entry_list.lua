@@ -1,7 +1,7 @@
 -- Purpose: entries of one session by number, or of all sessions those that came to no good end, latest first.
 -- Include: base
 -- ARGV: limit (1,000 at most), sid?, after? (a higher number than this; absent = the latest), n? (only this one; no other limit)
--- Reply: {head fields of the session, pending entries, fields of its turn, [sid, n, body, state, swallowed, error or '', swallowed ones 'pid#sequence '*]*, now}
+-- Reply: {head fields of the session, pending entries, fields of its turn, [sid, n, body, state, swallowed, error or '', swallowed ones 'pid (a word)#sequence '*]*, now}
 -- Atomic because the states of one page must be of one moment.
 local out, limit = {}, math.min(a.limit, 1000)
 local function show(sid, n)

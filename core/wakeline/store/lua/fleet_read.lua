@@ -43,10 +43,10 @@ local function look_at(queue)
   queues[#queues + 1] = { queue, call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue), workers_of(queue) }
 end
 for _, queue in ipairs(a.queues) do look_at(queue) end
-local own, key_prefix, others = string.sub(ns, 2, -3), rq .. ':queue:', {}
+local key_prefix, others = rq .. ':queue:', {}
 for _, key in ipairs(call('SMEMBERS', rq .. ':queues')) do
   local queue = string.sub(key, #key_prefix + 1)
-  if queue == own or string.sub(queue, 1, #own + 1) == own .. '.' then others[#others + 1] = queue end
+  if owns_queue(queue) then others[#others + 1] = queue end
 end
 table.sort(others)
 for _, queue in ipairs(others) do
@@ -65,8 +65,10 @@ local function needs(pid)
 end
 for _, pid in ipairs(call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1)) do
   local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver')
+  p.q = queue_of(p.q)
   if p.q then
-    local failed = p.rg and call('ZSCORE', rq .. ':failed:' .. p.q, doorbell_id(pid, p.ep))
+    local key = rq .. ':failed:' .. p.q
+    local failed = p.rg and (call('ZSCORE', key, doorbell_id(pid, p.ep, '2')) or call('ZSCORE', key, doorbell_id(pid, p.ep, '1')))
     local kind, name = needs(pid)
     queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '' }
   end

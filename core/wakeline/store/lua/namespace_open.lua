@@ -1,5 +1,5 @@
 -- Purpose: introduce a client to the namespace: its secrets and the format of its keys.
--- Include: base keyring
+-- Include: base doorbell keyring
 -- ARGV: secret (in hex; used if there was never one), format (of this client), rq (RQ's key prefix of this client)
 -- Reply: {format, rq prefix, secret ('' where it is gone), its id as it was made, previous secret, until when, first secret}; '' for what is not there
 -- Errors: none
@@ -13,6 +13,7 @@ if not ring.id then
 end
 call('HSETNX', ns .. 'meta', 'format', a.format)
 call('HSETNX', ns .. 'meta', 'rq', a.rq)
+if call('HEXISTS', ns .. 'meta', 'bells') == 0 then choose_form() end
 local meta = fields(ns .. 'meta', 'format', 'rq')
 local previous = overlaps(ring) and ring.previous or ''
 return { meta.format, meta.rq, call('GET', ns .. 'secret') or '', ring.id or '', previous, ring['until'] or '', ring.first or '' }

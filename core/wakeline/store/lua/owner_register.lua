@@ -1,5 +1,5 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
--- Include: base
+-- Include: base doorbell
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name), release? (of its code)
 -- Reply: {'registered', now} | {'conflict', agent, app} (a live worker of another app runs that agent)
 -- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
@@ -18,8 +18,10 @@ if a.app and a.agents then
 end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 call('HSET', ns .. 'leases', a.owner, int(a.lease_ms))
+call('HSET', ns .. 'knows', a.owner, '2')
+choose_form()
 if a.release then call('HSET', ns .. 'releases', a.owner, a.release) end
-for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue) end
+for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end
 for agent, policy in pairs(a.agents or {}) do
   if policy == '' then call('HDEL', ns .. 'agents', agent) else call('HSET', ns .. 'agents', agent, policy) end
 end

@@ -9,6 +9,6 @@ call('HDEL', ns .. 'suspects', a.owner)
 local p = load_whole(a.pid)
 if p.st == 'running' and p.ow == a.owner and p.cl == a.claim_id then return { 'claimed', (claimed(a.pid, p, REPLY_BYTES)) } end
 if p.st ~= 'queued' or p.ep ~= a.epoch then return { 'stale' } end
-if kept_back(a.pid, p, true) then return { 'stale' } end
-claim(a.pid, p, a.owner, a.claim_id, true)
+if kept_back(a.pid, p) then return { 'stale' } end
+claim(a.pid, p, a.owner, a.claim_id)
 return { 'claimed', (claimed(a.pid, p, REPLY_BYTES)) }

@@ -5,6 +5,7 @@
 --       release? (of the code that will run them)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of nothing that is known is thrown away.
+--         What may be another app's, or a later release's, goes back to the end of its list.
 -- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
@@ -27,6 +28,7 @@ end
 if call('HGET', last, 'request') == a.request then
   local i = 0
   for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
+    pid = unword(pid)
     local p = load_whole(pid)
     i = i + 1
     if p.st == 'running' and p.cl == a.request .. '-' .. i then reply(pid, p) end
@@ -43,16 +45,29 @@ end
 -- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out.
 if a.n > 0 and call('EXISTS', rq .. ':suspended') == 1 then return { 'taken', {}, '0' } end
 
+-- Whether a popped doorbell may be another app's, or a later release's: then it is not ours to throw away.
+-- Under the release before, two apps could have one list (queue_of), and a bell did not say whose it is: the other's worker has an hour to take it.
+local function others(id, list, pid, later, whose)
+  if not pid then return later end
+  if whose then return whose ~= namespace end
+  if (list == namespace and not dotted) or call('EXISTS', proc_key(pid)) == 1 then return false end
+  local job = rq .. ':job:' .. id
+  if call('EXISTS', job) == 0 then return false end
+  call('HSETNX', job, 'wl_stray', int(now))
+  return now - tonumber(call('HGET', job, 'wl_stray')) < FAILURE_TTL * 1000
+end
+
 local alone, kept = call('SCARD', ns .. 'owned:' .. a.owner) > 0, 0
-for _, queue in ipairs(a.queues) do
-  local aside = {}
-  local open = call('SISMEMBER', ns .. 'paused', queue) == 0
-  while open and #taken < a.n and budget > 0 and kept < BOUND do
-    local id = call('LPOP', rq .. ':queue:' .. queue)
+local function take_from(list)
+  local aside, strays = {}, {}
+  while #taken < a.n and budget > 0 and kept < BOUND and #strays < BOUND do
+    local id = call('LPOP', rq .. ':queue:' .. list)
     if not id then break end
-    local pid, epoch = whose_doorbell(id)
-    if not pid then
-      if call('EXISTS', rq .. ':job:' .. id) == 1 then foreign(queue, id) end
+    local pid, epoch, form, whose = whose_doorbell(id)
+    if others(id, list, pid, pid and form or epoch, whose) then
+      strays[#strays + 1] = id
+    elseif not pid then
+      if call('EXISTS', rq .. ':job:' .. id) == 1 then foreign(list, id) end
     else
       local p = load_whole(pid)
       if p.st ~= 'queued' or p.ep ~= epoch then
@@ -61,20 +76,30 @@ for _, queue in ipairs(a.queues) do
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
         aside[#aside + 1] = id
         if #aside >= BOUND then break end
-      elseif kept_back(pid, p) then
+      elseif kept_back(pid, p, id) then
         kept = kept + 1
       else
-        claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1))
+        claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
         reply(pid, p)
         if tonumber(p.ls or '0') >= 2 then budget = 0 end
       end
     end
   end
-  for i = #aside, 1, -1 do call('LPUSH', rq .. ':queue:' .. queue, aside[i]) end
+  for i = #aside, 1, -1 do call('LPUSH', rq .. ':queue:' .. list, aside[i]) end
+  for _, id in ipairs(strays) do call('RPUSH', rq .. ':queue:' .. list, id) end
+end
+for i, queue in ipairs(a.queues) do
+  queue = queue_of(queue)
+  a.queues[i] = queue
+  if call('SISMEMBER', ns .. 'paused', queue) == 0 then
+    local former = former_name(queue)
+    if former then take_from(former) end
+    take_from(queue)
+  end
 end
 if #taken > 0 then
   local pids = {}
-  for i, row in ipairs(taken) do pids[i] = row[1] end
+  for i, row in ipairs(taken) do pids[i] = word(row[1]) end
   call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
   rq_busy(a.owner)
 end

@@ -97,8 +97,9 @@ local function lost_bell(pid, p, score)
     end
     heads[p.q] = head
   end
-  return head.at > score and not head.ids[doorbell_id(pid, p.ep)]
+  return head.at > score and not (head.ids[doorbell_id(pid, p.ep, '2')] or head.ids[doorbell_id(pid, p.ep, '1')])
 end
+choose_form()
 local offset = tonumber(call('HGET', ns .. 'meta', 'sweep') or '0')
 local function sweep(from)
   local page = call('ZRANGEBYSCORE', ns .. 'idx:queued', '-inf', int(now - a.stale_ms), 'WITHSCORES', 'LIMIT', from, 32)
@@ -109,12 +110,10 @@ local function sweep(from)
       call('ZREM', ns .. 'idx:queued', pid)
     elseif not p.hd and lost_bell(pid, p, score) then
       local rings = call('HINCRBY', proc_key(pid), 'rg', 1)
-      -- Backoff by the index score: it says when this doorbell was last looked after. After five rings only doctor speaks of it.
-      if rings <= 5 then
-        call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep))
-        ring(pid, p.ep, p.q, true)
-        rung = rung + 1
-      end
+      for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end
+      ring(pid, p.ep, p.q, true)
+      rung = rung + 1
+      -- Backoff by the index score: it says when this doorbell was last looked after. It never stops: who throws bells away may be gone by the next one.
       move_index(pid, nil, 'queued', now + a.stale_ms * (2 ^ math.min(rings - 1, 6) - 1))
     end
   end

@@ -18,6 +18,16 @@ local ENDED = { completed = true, failed = true, cancelled = true, abandoned = t
 
 local function quote(text) return cjson.encode(text) end
 
+-- A text as one word, for lists and hints whose parts stand between blanks: its blanks, '%' and '#' as %xx (names.word in Python). Ids without any of them,
+-- which are all of the release before, stay as they are.
+local function word(text)
+  return (string.gsub(text, '[%% #]', function(c) return string.format('%%%02x', string.byte(c)) end))
+end
+
+local function unword(text)
+  return (string.gsub(text, '%%(%x%x)', function(x) return string.char(tonumber(x, 16)) end))
+end
+
 local function proc_key(pid) return ns .. 'proc:' .. pid end
 
 -- HMGET as a table by field name; absent fields are nil.

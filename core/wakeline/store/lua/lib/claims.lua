@@ -20,8 +20,8 @@ local function rate_moment(id, limit, taken)
   return math.ceil(at - limit.w + each)
 end
 
--- Whether a limit keeps a queued process from running now: then it waits there for a place, or for the moment that its rate allows. Else it has its places.
-local function kept_back(pid, p, stock)
+-- `bell`: its doorbell's id, where RQ itself does not run it. Whether a limit keeps a queued process from running now: then it waits there for a place, or for the moment that its rate allows. Else it has its places.
+local function kept_back(pid, p, bell)
   local wanted = {}
   for _, id in ipairs({ 'q:' .. p.q, p.lk }) do
     local limit = limit_of(id)
@@ -35,7 +35,7 @@ local function kept_back(pid, p, stock)
     if limit.n and not p.fs then due = math.max(due, rate_moment(id, limit)) end
   end
   if at or due > now then
-    if not stock then call('DEL', rq .. ':job:' .. doorbell_id(pid, p.ep)) end
+    if bell then call('DEL', rq .. ':job:' .. bell) end
     if p.lm then leave_places(pid, p) end
     if at then
       call('RPUSH', ns .. 'held:' .. at, pid)
@@ -64,13 +64,15 @@ end
 local function load_whole(pid)
   local flat, p = call('HGETALL', proc_key(pid)), {}
   for i = 1, #flat, 2 do p[flat[i]] = flat[i + 1] end
+  p.q = queue_of(p.q)
   return p
 end
 
-local function claim(pid, p, owner, claim_id, stock)
+-- `bell`, `form`: its doorbell's id and the form of that; absent under a stock worker, where RQ keeps its own books.
+local function claim(pid, p, owner, claim_id, bell, form)
   local key = proc_key(pid)
-  p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), not stock and '1' or nil
-  local more = stock and {} or { 'rw', '1' }
+  p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
+  local more = bell and { 'rw', form } or {}
   if a.release then
     more[#more + 1], more[#more + 2] = 'rel', a.release
   elseif p.rel then
@@ -82,7 +84,7 @@ local function claim(pid, p, owner, claim_id, stock)
     call('HDEL', key, 'rg')
     p.rg = nil
   end
-  if not stock then rq_begin(pid, p.ep, p.q, owner, claim_id) end
+  if bell then rq_begin(bell, p.q, owner, claim_id) end
   gather('SADD', ns .. 'owned:' .. owner, pid)
   if p.qt then call('ZREM', ns .. 'timers', 'q:' .. pid) end
   move_index(pid, 'queued', 'running', now)

@@ -3,16 +3,63 @@
 local FAR = 31536000 -- s; our entries in RQ's registries are removed by our scripts, so RQ's sweeps must never time them out
 local FAILURE_TTL = 3600
 
-local function doorbell_id(pid, epoch)
-  local safe = string.gsub(pid, '[^A-Za-z0-9]', function(c) return string.format('_%02x', string.byte(c)) end)
-  return 'wl-' .. safe .. '-' .. epoch
+-- Every byte that is no letter or digit as _xx: the joint '-' is in no part then (names.escaped in Python).
+local function escaped(text)
+  return (string.gsub(text, '[^A-Za-z0-9]', function(c) return string.format('_%02x', string.byte(c)) end))
 end
 
--- The other way round: process id and epoch, nil for a job of somebody else's.
+local function unescaped(safe)
+  return (string.gsub(safe, '_(%x%x)', function(x) return string.char(tonumber(x, 16)) end))
+end
+
+-- A doorbell's id has two forms. '2' names the namespace, so that two apps on one server that have a process of one id have two jobs. '1' is the release
+-- before's, which fails what it cannot read: it is rung while a worker of that release lives (choose_form), and always read.
+local namespace, form_rung
+local function doorbell_id(pid, epoch, form)
+  return (form == '1' and 'wl-' or 'wl-' .. escaped(namespace) .. '-') .. escaped(pid) .. '-' .. epoch
+end
+
+-- The other way round: process id, epoch, form, and the namespace where the id says it. nil and true: of a form that only a later release knows.
 local function whose_doorbell(id)
   local safe, epoch = string.match(id, '^wl%-([%w_]+)%-(%d+)$')
-  if not safe then return nil end
-  return (string.gsub(safe, '_(%x%x)', function(x) return string.char(tonumber(x, 16)) end)), epoch
+  if safe then return unescaped(safe), epoch, '1' end
+  local whose, pid, n = string.match(id, '^wl%-([%w_]+)%-([%w_]+)%-(%d+)$')
+  if whose then return unescaped(pid), n, '2', unescaped(whose) end
+  return nil, string.sub(id, 1, 3) == 'wl-'
+end
+
+-- An owner that registered without saying so knows only form '1'.
+local function choose_form()
+  local owners, form = call('ZRANGE', ns .. 'owners', 0, BOUND - 1), '2'
+  for i, knows in ipairs(#owners > 0 and call('HMGET', ns .. 'knows', unpack(owners)) or {}) do
+    if not knows then form = '1' end
+  end
+  if call('HGET', ns .. 'meta', 'bells') ~= form then call('HSET', ns .. 'meta', 'bells', form) end
+end
+
+local function form_now()
+  form_rung = form_rung or call('HGET', ns .. 'meta', 'bells') or '2'
+  return form_rung
+end
+
+-- RQ's name of a queue is '<namespace, its dots doubled>.<queue>' (keys.queue_name in Python). Without the doubling, queue 'slow' of 'shop' and the own queue
+-- of 'shop.slow' were one list, and each app threw the other's bells away. The release before did not double: what it stored is read as what it meant.
+local doubled, dotted
+local function queue_of(name)
+  if not dotted or not name then return name end
+  if name == namespace then return doubled end
+  if string.sub(name, 1, #namespace + 1) == namespace .. '.' and string.find(name, '^%w', #namespace + 2) then return doubled .. string.sub(name, #namespace + 1) end
+  return name
+end
+
+-- Whether a queue is this namespace's, by its name of this release.
+local function owns_queue(name)
+  return name == doubled or (string.sub(name, 1, #doubled + 1) == doubled .. '.' and string.sub(name, #doubled + 2, #doubled + 2) ~= '.')
+end
+
+-- The name under which the release before knew a queue, where it was another one.
+local function former_name(queue)
+  if dotted and owns_queue(queue) then return namespace .. string.sub(queue, #doubled + 1) end
 end
 
 -- RQ stores times as 2026-01-31T23:59:59.000000Z (rq.utils.utcformat); Redis' Lua has no calendar. Civil-from-days, proleptic Gregorian.
@@ -42,7 +89,7 @@ local function hint(owner, message)
 end
 
 -- A word to the run that has a process now; no later one listens to it. The process comes last, where every release looks for it.
-local function hint_run(pid, p, verb) hint(p.ow, verb .. ' ' .. p.cl .. ' ' .. pid) end
+local function hint_run(pid, p, verb) hint(p.ow, verb .. ' ' .. p.cl .. ' ' .. word(pid)) end
 
 local nobody_idle
 local function hint_idle(queue)
@@ -66,7 +113,7 @@ end
 -- Writes the job RQ needs and puts it on its queue: at the head for work that was already running once.
 -- wl_rung is the time of a bell rung at the tail; one at the head says nothing about the age of what is behind it.
 local function ring(pid, epoch, queue, at_head)
-  local id, at = doorbell_id(pid, epoch), iso(now)
+  local id, at = doorbell_id(pid, epoch, form_now()), iso(now)
   call('HSET', rq .. ':job:' .. id, 'status', 'queued', 'origin', queue, 'created_at', at, 'enqueued_at', at,
     'data', '["wakeline_workers.jobs.run", null, [' .. quote(pid) .. ', ' .. epoch .. '], {}]',
     'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', FAILURE_TTL,
@@ -78,8 +125,7 @@ end
 
 -- RQ's view of a run that begins: what rq.executions.prepare_execution writes (a worker's current executions are only those that have their hash). The worker's
 -- RQ name is its owner id.
-local function rq_begin(pid, epoch, queue, owner, claim)
-  local id = doorbell_id(pid, epoch)
+local function rq_begin(id, queue, owner, claim)
   local seconds = string.format('%.3f', now / 1000)
   call('HSET', rq .. ':job:' .. id, 'status', 'started', 'started_at', iso(now), 'worker_name', owner)
   call('HSET', rq .. ':execution:' .. id .. ':' .. claim, 'id', claim, 'job_id', id, 'created_at', seconds, 'last_heartbeat', seconds, 'worker_name', owner)
@@ -95,7 +141,7 @@ end
 -- RQ's view of a run that is over, its worker's counters once for all runs that a script ends; outcome is 'successful', 'failed' or nil where neither counter should move (lost, handed back).
 local ended_under
 local function rq_end(pid, p, outcome)
-  local id, worker = doorbell_id(pid, p.ep), rq .. ':worker:' .. p.ow
+  local id, worker = doorbell_id(pid, p.ep, p.rw), rq .. ':worker:' .. p.ow
   local composite = id .. ':' .. p.cl
   call('DEL', rq .. ':job:' .. id, rq .. ':execution:' .. composite, rq .. ':executions:' .. id)
   gather('ZREM', rq .. ':wip:' .. p.q, composite)
@@ -108,7 +154,12 @@ local function rq_end(pid, p, outcome)
   end
 end
 
-at_begin[#at_begin + 1] = function() told, nobody_idle, ended_under = {}, {}, {} end
+at_begin[#at_begin + 1] = function()
+  told, nobody_idle, ended_under = {}, {}, {}
+  namespace, form_rung = string.sub(ns, 2, -3), nil
+  doubled, dotted = namespace, string.find(namespace, '.', 1, true) ~= nil
+  if dotted then doubled = string.gsub(namespace, '%.', '..') end
+end
 at_end[#at_end + 1] = function()
   for worker, ended in pairs(ended_under) do
     if call('EXISTS', worker) == 1 then

@@ -1,7 +1,11 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
 local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'dl', 'an', 'pc' }
 
-local function load(pid) return fields(proc_key(pid), unpack(STATE)) end
+local function load(pid)
+  local p = fields(proc_key(pid), unpack(STATE))
+  p.q = queue_of(p.q)
+  return p
+end
 
 -- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
 local function load_run(pid) return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr') end
@@ -32,8 +36,9 @@ end
 local function compact(pid, p)
   local key, n = ns .. 'events:' .. pid, tonumber(p.seq)
   if n > 0 and n < 100 then
-    call('COPY', key, key .. ':compact', 'REPLACE')
-    call('RENAME', key .. ':compact', key)
+    local copy = ns .. 'copy:' .. pid -- a family of its own: behind the id, any text may be another process's id
+    call('COPY', key, copy, 'REPLACE')
+    call('RENAME', copy, key)
   end
 end
 
@@ -103,7 +108,7 @@ local function give_place(limit, at_head)
       call('SADD', ns .. 'holds:' .. limit, pid)
       call('HDEL', proc_key(pid), 'hd')
       call('HSET', proc_key(pid), 'lm', limit)
-      return ring(pid, p.ep, p.q, at_head)
+      return ring(pid, p.ep, queue_of(p.q), at_head)
     end
   end
 end

@@ -94,6 +94,7 @@ end
 -- Release or next: a turn for the oldest entry that this agent admits; what stands before it and is not admitted is undeliverable (race 26).
 local function ring_session(sid)
   local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'lg')
+  s.q = queue_of(s.q)
   if not s.ag or s.turn or s.blk or s.gone then return end
   local policy = policy_of(s.ag)
   for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or 1)) do
@@ -148,7 +149,7 @@ local function swallow(bodies, n, body)
   local pid, seq = string.match(old, '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":(%d+),')
   local named = call('HGET', bodies, n .. ':w')
   local _, many = string.gsub(named or '', ' ', '')
-  if pid and many < SHOWN then call('HSET', bodies, n .. ':w', (named or '') .. pid .. '#' .. seq .. ' ') end
+  if pid and many < SHOWN then call('HSET', bodies, n .. ':w', (named or '') .. word(cjson.decode('"' .. pid .. '"')) .. '#' .. seq .. ' ') end
   call('HSET', bodies, n, body)
   call('HINCRBY', bodies, n .. ':c', 1)
 end

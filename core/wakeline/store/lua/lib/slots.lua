@@ -34,7 +34,7 @@ local function resolve(id, resolution, sequence, p)
   elseif p.st == 'running' and p.ow then
     -- With the resolution, where it is short: who waits need not ask for it. For this run alone: a later one may have given the wait up since.
     -- The process comes last, where every release looks for it.
-    hint(p.ow, 'slot ' .. id .. ' ' .. (#resolution <= HINTED and p.cl .. ' ' .. resolution .. ' ' or '') .. slot.p)
+    hint(p.ow, 'slot ' .. id .. ' ' .. (#resolution <= HINTED and p.cl .. ' ' .. resolution .. ' ' or '') .. word(slot.p))
   end
   return true
 end
