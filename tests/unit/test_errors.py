@@ -30,6 +30,7 @@ CODES = {
     "external_ref_conflict",
     "extra_missing",
     "foreign_cursor",
+    "foreign_doorbell",
     "frame_limit_exceeded",
     "head_conflict",
     "input_error",
