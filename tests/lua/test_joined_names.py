@@ -208,7 +208,7 @@ def test_a_run_is_hinted_and_taken_again_by_its_whole_id(world: World, pid: str)
     (claim,) = world.take(request="same")
     assert [again.process_id for again in world.take(request="same")] == [pid]
     world.cancel(pid)
-    assert world.redis.lrange(world.key("notify:o1"), 0, -1)[-1] == f"cancel {word(pid)}"
+    assert world.redis.lrange(world.key("notify:o1"), 0, -1)[-1] == f"cancel {claim.fence.claim_id} {word(pid)}"
     world.finish(pid, claim.fence)
 
 
