@@ -49,7 +49,7 @@ def _check_known(app: App, queue: str | None, name: str) -> None:
     [[state], _] = app.store.execute(fleet.list_queues([wanted]))
     served = any(view.name == wanted and view.workers for view in app.store.execute(fleet.read_fleet([wanted])).queues)
     if not (state.waiting or state.running or state.paused or served):
-        known = sorted(one.removeprefix(f"{app.namespace}.") for one in declared)
+        known = sorted(split_queue(one)[1] or app.namespace for one in declared)
         raise UnknownName(kind="queue", name=name, known=known)
 
 

@@ -1,5 +1,5 @@
 -- Purpose: introduce a client to the namespace: its secrets and the format of its keys.
--- Include: base doorbell keyring
+-- Include: base keyring doorbell
 -- ARGV: secret (in hex; used if there was never one), format (of this client), rq (RQ's key prefix of this client)
 -- Reply: {format, rq prefix, secret ('' where it is gone), its id as it was made, previous secret, until when, first secret}; '' for what is not there
 -- Errors: none
