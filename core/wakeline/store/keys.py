@@ -111,7 +111,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("secret", "string", "HMAC secret that makes await-event keys and tokens now", "namespace", "never"),
     KeyFamily("keyring", "hash", "id of the secret; the one before it, its id, until when it is good; the first one", "namespace", "never"),
     KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
-    KeyFamily("meta", "hash", "key format, RQ prefix, form of the doorbell ids that are rung, sweep cursor, until when one prunes (pruner), when registries were tidied", "namespace", "never"),
+    KeyFamily("meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursor, until when one prunes, last tidying", "namespace", "never"),
 )
 
 RQ_TABLE: tuple[KeyFamily, ...] = (
