@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any, cast, get_type_hints
+from contextlib import suppress
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -21,17 +23,38 @@ from wakeline.values import NON_FINITE, NOT_PLAIN, bare, is_marked, plain, to_js
 Json = Any
 
 
-@lru_cache(maxsize=1024)
-def _cached_adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+MOST_ADAPTERS = 1024
+_lasting: dict[Any, TypeAdapter[Any]] = {}
+"""Adapters of types that modules have by name: they live as long as the code does."""
+_passing: WeakValueDictionary[Any, TypeAdapter[Any]] = WeakValueDictionary()
+"""Of types that a function made: such a type holds what the function had in hand, so its adapter is kept by who uses it, and by nothing else."""
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
     """The adapter of a type; unhashable types get a new one each time."""
     try:
-        return _cached_adapter(kind)
+        known = _lasting.get(kind) or _passing.get(kind)
     except TypeError:
         return TypeAdapter(kind)
+    if known is not None:
+        return known
+    made = TypeAdapter(kind)
+    kept = _lasting if len(_lasting) < MOST_ADAPTERS and _lasts(kind) else _passing
+    kept[kind] = made
+    return made
+
+
+def _lasts(kind: Any) -> bool:
+    """Whether a type, with all that it is made of, is one that modules have by name."""
+    if isinstance(kind, type):
+        found: Any = sys.modules.get(kind.__module__)
+        for name in kind.__qualname__.split("."):
+            found = getattr(found, name, None)
+        return found is kind
+    if get_origin(kind) is Literal or kind is None or kind is Any:
+        return True
+    parts = get_args(kind)
+    return bool(parts) and all(part is ... or _lasts(part) for part in parts)
 
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
@@ -210,6 +233,8 @@ class Signature:
         self.result = Any if returned is inspect.Signature.empty else returned
         for kind in [*self._kinds.values(), self.result]:
             check_kind(name, kind)
+        self._adapters = [adapter(kind) for kind in [*self._kinds.values(), self._extra, self.result]]
+        """Kept with the body: they are found again at each of its calls."""
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Json]:
         """The arguments of one call as a JSON object by name; raises `InvalidArguments`."""
@@ -280,23 +305,23 @@ class Signature:
 
 def result_kind(name: str, function: Callable[..., Any]) -> Any:
     """The type a function says it returns, Any where it says none (builtins, partials); raises `BodyInvalid` for one that is not JSON."""
-    try:
-        return _cached_result_kind(name, function)
-    except TypeError:
-        return _result_kind(name, function)  # a callable that cannot be hashed
-
-
-def _result_kind(name: str, function: Callable[..., Any]) -> Any:
+    if not getattr(function, "__annotations__", None):
+        return Any  # most steps: a lambda, a builtin
+    with suppress(KeyError, TypeError):  # a callable that cannot be hashed
+        return _result_kinds[function]
     try:
         kind = _hints(name, function).get("return", Any)
     except TypeError:
         return Any
     check_kind(name, kind)
+    with suppress(TypeError):
+        if _lasts(kind):
+            _result_kinds[function] = kind
     return kind
 
 
-_cached_result_kind = lru_cache(maxsize=1024)(_result_kind)
-"""A step asks at every call; reading annotations costs more than most steps' bookkeeping."""
+_result_kinds: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
+"""A step asks at every call, and reading annotations costs more than its bookkeeping. By the function and no longer than it: a closure holds a whole run."""
 
 
 def check_kind(name: str, kind: Any) -> None:

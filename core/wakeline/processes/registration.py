@@ -18,6 +18,7 @@ from wakeline.errors import InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import CORE_TYPES, EventType
 from wakeline.processes.inputs import EngineInput, ExternalInput, Identity, ProcessInput, ToolCall, default_identity, needs_environment
 from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
+from wakeline.processes.producing import Producible, type_for
 from wakeline.processes.schema import check_schema
 from wakeline.values import Stored, content_hash, content_json, is_marked, means
 
@@ -96,13 +97,12 @@ class Registration(Stored):
 
         Core types `log`, `progress` and `wake` are always there; so is every signal where signals are not strict.
         """
-        declared = next((event_type for event_type in self.event_types if event_type.name == name), None)
-        if declared is not None or name in names.LIFECYCLE_TYPES:
-            return declared
-        if name.startswith(names.SIGNAL_PREFIX) and not self.strict_signals:
-            names.check_signal_name(name.removeprefix(names.SIGNAL_PREFIX))
-            return EventType(name=name)
-        return CORE_TYPES.get(name)
+        return type_for(name, self.event_types, strict_signals=self.strict_signals)
+
+    @property
+    def producible(self) -> Producible:
+        """What producers have to know of it."""
+        return Producible(self.id, self.incarnation, self.event_types, self.strict_signals)
 
     @cached_property
     def text(self) -> str:

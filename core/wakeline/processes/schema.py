@@ -5,12 +5,15 @@ Invariant: checking reads nothing but schema and payload; a reference to another
 
 from __future__ import annotations
 
-from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from wakeline.bounded import WEIGHT_OF_JSON, Bounded
 from wakeline.errors import PayloadSchemaMismatch, RegistrationInvalid
 from wakeline.values import canonical_json, from_json, short_hash
+
+OWN_BYTES = 2048
+"""What a validator takes beside its schema, about."""
 
 
 def schema_hash(schema: dict[str, Any]) -> str:
@@ -52,8 +55,18 @@ def _library(name: str) -> Any:
     return import_module(name)
 
 
-@lru_cache(maxsize=512)
+_validators: Bounded[tuple[str, str], Any] = Bounded(8 * 1024 * 1024)
+
+
 def _validator(schema_text: str, what: str) -> Any:
+    known = _validators.get((schema_text, what))
+    if known is None:
+        known = _made_validator(schema_text, what)
+        _validators.put((schema_text, what), known, OWN_BYTES + WEIGHT_OF_JSON * len(schema_text))
+    return known
+
+
+def _made_validator(schema_text: str, what: str) -> Any:
     draft = _library("jsonschema").Draft202012Validator
     schema = from_json(schema_text)
     try:

@@ -215,11 +215,14 @@ class AsyncCtx:
                 made = await self.run.invoke(function, *args, **kwargs)
             except Exception as raised:
                 error = deciding(raised)
-                if isinstance(error, WakelineError | ControlFlow):
-                    raise error from error.__cause__
-                # Recorded like a result: a body that handles it must find it again when it is replayed.
-                code, message = described(error)
-                raise StepFailed(step=name, failure_code=code, failure_message=message) from error
+                try:
+                    if isinstance(error, WakelineError | ControlFlow):
+                        raise error from error.__cause__
+                    # Recorded like a result: a body that handles it must find it again when it is replayed.
+                    code, message = described(error)
+                    raise StepFailed(step=name, failure_code=code, failure_message=message) from error
+                finally:
+                    del error  # it holds this frame
             return arguments.dump(made, kind, what)
 
         return cast("R", arguments.load(await self.run.effect("step", name, given, perform, key=self._options.key), kind, what))

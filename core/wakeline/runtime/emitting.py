@@ -13,6 +13,7 @@ from wakeline import arguments
 from wakeline.errors import PayloadSchemaMismatch, ReservedEvent, UndeclaredEvent
 from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type, terminal_replay_key
 from wakeline.processes.events import Terminal, check_append
+from wakeline.processes.producing import Producible
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload
 from wakeline.store.processes import WakeText
@@ -58,7 +59,7 @@ def check_producer_type(event_type: str) -> str:
     return event_type
 
 
-def occurrence(registration: Registration, event_type: str, payload: Any) -> Occurrence:
+def occurrence(registration: Registration | Producible, event_type: str, payload: Any) -> Occurrence:
     """An event of a process; raises `InvalidId`, `ReservedEvent`, `UndeclaredEvent`, `PayloadSchemaMismatch`, `InvalidPayload`, `PayloadTooLarge`."""
     declared = registration.event_type(check_producer_type(event_type))
     if declared is None:

@@ -5,14 +5,14 @@ Invariant: a process runs in the environment it was started with, whatever the a
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
+from wakeline.bounded import WEIGHT_OF_JSON, Bounded
 from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec
 from wakeline.processes.registration import Registration
 from wakeline.store import environments
 from wakeline.store.client import AsyncStore
 
-KEPT = 256
+KEPT = 8 * 1024 * 1024
+"""Bytes of environments that are kept in memory, about."""
 
 
 class Environments:
@@ -21,7 +21,7 @@ class Environments:
     def __init__(self, store: AsyncStore, own: EnvironmentSpec) -> None:
         self._store = store
         self._own = own
-        self._known: OrderedDict[str, EnvironmentSpec] = OrderedDict({own.ref: own})
+        self._known: Bounded[str, EnvironmentSpec] = Bounded(KEPT)
 
     async def of(self, registration: Registration) -> EnvironmentSpec:
         """The environment of a process; a turn has none, and what it starts captures the app's. Raises `MissingExecutionEnvironment`."""
@@ -29,16 +29,14 @@ class Environments:
 
     def knows(self, registration: Registration) -> bool:
         """Whether the environment of a process is here, and need not be read."""
-        return registration.env_ref is None or registration.env_ref in self._known
+        return registration.env_ref in (None, self._own.ref) or registration.env_ref in self._known
 
     async def get(self, ref: str) -> EnvironmentSpec:
         """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""
-        known = self._known.get(ref)
+        known = self._own if ref == self._own.ref else self._known.get(ref)
         if known is None:
-            known = self._known[ref] = await self._store.execute(environments.read(ref))
-        self._known.move_to_end(ref)
-        if len(self._known) > KEPT:
-            self._known.popitem(last=False)
+            known = await self._store.execute(environments.read(ref))
+            self._known.put(ref, known, WEIGHT_OF_JSON * len(known.text))
         return known
 
     async def put(self, spec: EnvironmentSpec) -> str:

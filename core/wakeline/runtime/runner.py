@@ -56,6 +56,7 @@ from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.environments import Environments
 from wakeline.runtime.groups import deciding, follows_cancel
 from wakeline.runtime.hosting import Host, RunState
+from wakeline.runtime.letting_go import let_go
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.traces import trace_of
@@ -218,10 +219,13 @@ class Runner:
         run.probe.reach(Phase.body_started, run.claim.process_id)
         current_run.set(run)
         task = run.spawn(self._body(run, body))
-        await run.until_over(task)
-        if run.state is RunState.RUNNING or (task.done() and run.state is RunState.PARKED):
-            return await self._outcome(run, task)
-        return await self._unload(run, task)
+        try:
+            await run.until_over(task)
+            if run.state is RunState.RUNNING or (task.done() and run.state is RunState.PARKED):
+                return await self._outcome(run, task)
+            return await self._unload(run, task)
+        finally:
+            let_go(task)
 
     async def _body(self, run: Run, body: Callable[[Run], Awaitable[Any]]) -> Any:
         try:

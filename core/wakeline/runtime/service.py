@@ -6,7 +6,6 @@ Invariant: types are checked here before anything is sent, so bad input loses no
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 
 from wakeline import arguments
 from wakeline.attachments.attachment import owner_of_process
+from wakeline.bounded import WEIGHT_OF_JSON, Bounded
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
@@ -21,6 +21,7 @@ from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidA
 from wakeline.names import SIGNAL_PREFIX, check_key, check_queue, check_signal_name, signal_event_type, signal_replay_key, split_session_id
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
+from wakeline.processes.producing import Producible
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, fits_schema, schema_hash
 from wakeline.runtime.emitting import against, check_producer_type, fitting, occurrence
@@ -51,7 +52,9 @@ from wakeline.waits.resolutions import Ok
 from wakeline.waits.resolutions import to_json as resolution_json
 
 MAX_REASON = 64 * 1024
-CACHED_TYPES = 10_000
+CACHED_TYPES = 8 * 1024 * 1024
+"""Bytes of types of processes that are kept in memory, about."""
+CACHED_SCHEMAS = 1024 * 1024
 STARTED_TOGETHER = 256
 MOST_ASKED = 16
 
@@ -77,8 +80,9 @@ class Service(Looking):
         self.sessions = SessionVerbs(namespace, now_ms, self)
         self._grace_ms = grace_ms
         self._starts = Starts(namespace)
-        self._types: OrderedDict[str, Registration] = OrderedDict()
-        self._asked: dict[str, dict[str, Any]] = {}
+        self._types: Bounded[str, Producible] = Bounded(CACHED_TYPES)
+        """What producers may send to the processes it started or asked for, so that a signal needs one round trip."""
+        self._asked: Bounded[str, dict[str, Any]] = Bounded(CACHED_SCHEMAS, most=MOST_ASKED)
         """Schemas that waits asked of answers, by their hash: an answer that fits one of them needs no second round trip."""
 
     # -- starting ----------------------------------------------------------------------------------------------------------------
@@ -197,17 +201,16 @@ class Service(Looking):
         if receipt.incarnation == registration.incarnation:
             self._remember(registration)
 
-    def _remember(self, registration: Registration) -> None:
-        self._types[registration.id] = registration
-        if len(self._types) > CACHED_TYPES:
-            self._types.popitem(last=False)
+    def _remember(self, registration: Registration) -> Producible:
+        known = registration.producible
+        self._types.put(registration.id, known, known.weight)
+        return known
 
-    def _types_of(self, process_id: str) -> Program[Registration]:
+    def _types_of(self, process_id: str) -> Program[Producible]:
         known = self._types.get(process_id)
         if known is None:
             view = yield processes.read(process_id)
-            known = view.registration
-            self._remember(known)
+            known = self._remember(view.registration)
         return known
 
     # -- telling a process something ---------------------------------------------------------------------------------------------
@@ -243,9 +246,9 @@ class Service(Looking):
                         checked = wanted.hash
             except StaleIncarnation:
                 # The id was pruned and used again: other types may hold now.
-                self._types.pop(process_id, None)
+                self._types.drop(process_id)
 
-    def _check_signal(self, registration: Registration, event_type: str, data: Any) -> str | None:
+    def _check_signal(self, registration: Producible, event_type: str, data: Any) -> str | None:
         declared = registration.event_type(event_type)
         if declared is None:
             if registration.strict_signals:
@@ -276,7 +279,7 @@ class Service(Looking):
                 )
                 return int(done.sequence)
             except StaleIncarnation:
-                self._types.pop(process_id, None)
+                self._types.drop(process_id)
 
     def cancel(self, process_id: str, reason: str) -> Program[str]:
         """Ask a process to end; its status as of now."""
@@ -324,7 +327,7 @@ class Service(Looking):
         text = resolution_json(Ok(data))
         check_size("the resolution", text, MAX_PAYLOAD)
         yield from handed(text, owner_of_process(claims.process_id))
-        fits = [known for known, schema in list(self._asked.items()) if fits_schema(schema, data)]
+        fits = [known for known, schema in self._asked.items() if fits_schema(schema, data)]
         while True:
             try:
                 done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, by=by, fits=fits)
@@ -333,9 +336,7 @@ class Service(Looking):
                 data, _ = fitting(value, data, against(schema, "the answer"))
                 text = resolution_json(Ok(data))
                 fits.append(wanted.hash)
-                if len(self._asked) >= MOST_ASKED:
-                    self._asked.clear()
-                self._asked[wanted.hash] = schema
+                self._asked.put(wanted.hash, schema, WEIGHT_OF_JSON * len(wanted.schema))
                 continue
             if done.unknown:
                 raise AwaitEventUnknownOrRevoked()
