@@ -138,18 +138,17 @@ def _own_form(value: Any, data: Json, path: str) -> Json:
         raise Lost(joined(path, lost.path), lost.why) from lost
 
 
-@lru_cache(maxsize=1024)
-def _cached_nature(kind: Any) -> Nature:
-    return nature_of(adapter(kind).core_schema)
+_natures: WeakKeyDictionary[TypeAdapter[Any], Nature] = WeakKeyDictionary()
 
 
 def _nature(kind: Any) -> Nature:
     if kind is Any:
         return ANYTHING
-    try:
-        return _cached_nature(kind)
-    except TypeError:
-        return nature_of(adapter(kind).core_schema)
+    made = adapter(kind)
+    known = _natures.get(made)
+    if known is None:
+        known = _natures[made] = nature_of(made.core_schema)
+    return known
 
 
 def outside(value: Any, data: Json) -> Json | None:
