@@ -22,7 +22,7 @@
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
-    │   ├── AlreadyRunning
+    │   ├── AlreadyRunning         ├── SessionTurnUnsupported
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
@@ -634,6 +634,13 @@ class ReplayKeyRequired(ProcessError):
 
     event_type: str
     template = "{event_type!r} needs a replay key, so that a repeated send is recognised. Pass key=."
+
+
+class SessionTurnUnsupported(ProcessError):
+    """A turn of a session is asked for as a child; a session starts its turns itself."""
+
+    session_id: str
+    template = "A turn of session {session_id!r} is no child: a session starts its own turns. Send it an input (`send`, `ask`), or wake it."
 
 
 class MailboxFull(ProcessError):

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Self, cast
@@ -27,6 +28,13 @@ class Stored(BaseModel):
     """Base of what is written to Redis: frozen, and a field this release does not know is refused, not dropped."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with changes. What is computed once of the original (a hash, its text) is computed anew, unless ``update`` brings it."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in vars(copied).keys() - type(self).model_fields.keys() - (update or {}).keys():
+            del vars(copied)[name]
+        return copied
 
 
 class Tagged(Stored):

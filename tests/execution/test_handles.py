@@ -72,6 +72,53 @@ def test_what_is_wrong_with_a_child_is_a_reply_and_no_exception(app: App, ran: l
     assert app.start(parent).result(timeout=10) == [False, "process_conflict"]
 
 
+@pytest.mark.parametrize("bad", ["bad id\n", "x\x1b[31m", "process:turn:abc:1", "x" * 5000, ""])
+def test_a_child_by_registration_with_a_bad_id_is_refused_and_nothing_is_stored(app: App, ran: list[str], bad: str) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[Any]:
+        child = ctx.run.registration.model_copy(update={"id": bad, "input": EngineInput(kind="double", payload={"n": 1})})
+        reply = await ctx.execution.start_child_process(child, "double")
+        return [reply.ok, reply.value["code"]]
+
+    assert app.using(id="p").start(parent).result(timeout=10) == [False, "invalid_id"]
+    assert [process.id for process in app.processes("any")] == ["p"]
+
+
+@pytest.mark.parametrize("changes", [{"max_attempts": 0}, {"queue": "no queue"}, {"deadline_ms": -1}, {"labels": 7}])
+def test_a_child_by_registration_is_checked_like_any_start(app: App, ran: list[str], changes: dict[str, Any]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[Any]:
+        child = ctx.run.registration.model_copy(update={"id": "kid", "input": EngineInput(kind="double", payload={"n": 1}), **changes})
+        reply = await ctx.execution.start_child_process(child, "double")
+        return [reply.ok, reply.value["code"] in ("registration_invalid", "invalid_id")]
+
+    assert app.start(parent).result(timeout=10) == [False, True]
+
+
+def test_a_turn_of_a_session_is_no_child_by_input_or_by_registration(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[Any]:
+        turn = SessionTurn(session_id="clerk/one")
+        by_input = await ctx.execution.start_child_process(turn, "session_turn")
+        by_registration = await ctx.execution.start_child_process(ctx.run.registration.model_copy(update={"id": "kid", "input": turn}), "session_turn")
+        return [by_input.value["code"], by_registration.value["code"]]
+
+    assert app.start(parent).result(timeout=10) == ["session_turn_unsupported", "session_turn_unsupported"]
+
+
+def test_a_child_that_was_started_by_input_is_the_same_by_an_equal_registration(app: App, ran: list[str]) -> None:
+    @app.engine
+    async def parent(ctx: AsyncCtx) -> list[Any]:
+        given = EngineInput(kind="double", payload={"n": 4})
+        first = await ctx.execution.start_child_process(given, "doubling")
+        equal = ctx.run.registration.model_copy(update={"id": first.value["id"], "input": given})
+        again = await ctx.execution.start_child_process(equal, "doubling")
+        other = await ctx.execution.start_child_process(equal.model_copy(update={"input": EngineInput(kind="double", payload={"n": 5})}), "doubling")
+        return [again.value == first.value, other.value["code"]]
+
+    assert app.start(parent).result(timeout=10) == [True, "process_conflict"]
+
+
 def test_a_childs_environment_is_that_of_its_parent_and_an_external_child_has_none(app: App, ran: list[str]) -> None:
     @app.engine
     async def parent(ctx: AsyncCtx) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from wakeline.causality import HostOriginator, Provenance, SessionOriginator, SessionScope
+from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidId, InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import EventType, Semantics, TerminalSpec, WakeSpec
 from wakeline.processes.inputs import EngineInput, ExternalInput, Identity, PreparedCall, SessionTurn, ToolCall
@@ -208,3 +209,13 @@ def test_signals_are_open_unless_they_are_strict() -> None:
     assert strict.event_type("signal.any") is None
     with pytest.raises(InvalidId):
         crawl().event_type("signal.a b")
+
+
+def test_a_copy_with_changes_has_a_hash_and_a_text_of_its_own() -> None:
+    host = Provenance(originator=HostOriginator())
+    one = prepare(id="kid", input=EngineInput(kind="double", payload={"n": 1}), provenance=host, queue="shop", env_ref=EMPTY_ENVIRONMENT)
+    assert one.content_hash and one.text
+    other = one.model_copy(update={"input": EngineInput(kind="double", payload={"n": 2})})
+    assert '"n":2' in other.to_json()
+    assert other.content_hash == Registration.from_json(other.to_json()).content_hash != one.content_hash
+    assert one.model_copy().content_hash == one.content_hash

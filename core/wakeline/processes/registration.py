@@ -6,6 +6,7 @@ all else is kept from the first, so that a resend after a deploy is no conflict.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
@@ -158,8 +159,13 @@ def prepare(*, id: str, input: ProcessInput, provenance: Provenance, queue: str,
         given["incarnation"] = names.new_incarnation()
     if "recovery" not in given and isinstance(input, ExternalInput):
         given["recovery"] = "externally_owned"
+    return checked({"id": id, "input": input, "provenance": provenance, "queue": queue, **given})
+
+
+def checked(fields: Mapping[str, Any]) -> Registration:
+    """The registration of these fields, checked. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`."""
     try:
-        registration = Registration(id=id, input=input, provenance=provenance, queue=queue, **given)
+        registration = Registration(**fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise RegistrationInvalid(reason=f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -23,8 +23,6 @@ class Template:
         assert isinstance(made.input, EngineInput)
         self._kind = made.input.kind
         blank = made.model_copy(update={"id": BLANK, "incarnation": BLANK, "input": EngineInput(kind=self._kind, payload=BLANK)})
-        for cached in ("text", "content_hash"):
-            vars(blank).pop(cached, None)
         self._blank = blank
         head, rest = blank.text.split(f'"payload":"{BLANK}"', 1)
         before, after = rest.split(f'"incarnation":"{BLANK}"', 1)

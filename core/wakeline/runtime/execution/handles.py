@@ -10,13 +10,14 @@ from typing import Any, cast
 from wakeline.causality import ProcessCause, Provenance, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
-from wakeline.errors import InvalidId, ProcessNotVisible, RunError, StoreError, WakelineError
+from wakeline.errors import InvalidId, ProcessNotVisible, RunError, SessionTurnUnsupported, StoreError, WakelineError
+from wakeline.names import check_process_id
 from wakeline.phases import AWAIT_HANDLE, START_CHILD
 from wakeline.processes.grants import HandleDescriptor, make_handle, parse_handle
-from wakeline.processes.inputs import EngineInput, ProcessInput, needs_environment
+from wakeline.processes.inputs import EngineInput, ProcessInput, SessionTurn, needs_environment
 from wakeline.processes.inputs import Identity as ProcessIdentity
 from wakeline.processes.outputs import from_data, raise_for
-from wakeline.processes.registration import Registration, prepare
+from wakeline.processes.registration import Registration, checked, prepare
 from wakeline.runtime.children import start_child
 from wakeline.runtime.execution.facts import Facts, Reply, is_ephemeral
 from wakeline.runtime.run import Run
@@ -34,6 +35,12 @@ HandleValue = dict[str, Any] | str
 def id_of(handle: HandleValue) -> str:
     """The process a handle value or an id names; raises `InvalidHandle`."""
     return handle if isinstance(handle, str) else parse_handle(handle)
+
+
+def _checked(child: Registration) -> Registration:
+    """A child as it is stored: a body may have made it, or changed a copy, so it is checked like any start."""
+    check_process_id(child.id)
+    return checked(child.model_dump(warnings="none"))
 
 
 class Handles(Facts):
@@ -60,11 +67,14 @@ class Handles(Facts):
         envelope = Envelope(kind="start", name=f"start:{kind}", args=_asked(child))
         key = run.key_of(envelope)
         made = await self.attach_captured_process_execution_env(self._child(run, child, key, kind, label))
-        pid, _ = await start_child(run, envelope, key, lambda: made)
+        pid, _ = await start_child(run, envelope, key, lambda: _checked(made))
         return pid
 
     def _child(self, run: Run, child: Registration | ProcessInput, key: str, kind: str, label: str | None) -> Registration:
         parent = run.registration
+        given_input = child.input if isinstance(child, Registration) else child
+        if isinstance(given_input, SessionTurn):
+            raise SessionTurnUnsupported(session_id=given_input.session_id)
         if isinstance(child, Registration):
             given = child
         else:
