@@ -208,7 +208,8 @@ def test_unknown_expired_foreign_and_ended_have_one_answer(world: World) -> None
     assert world.snapshot() == before
     assert world.do(runs.resolve("p", "inc00001", "x1", answer, START_MS + 1)).accepted
     world.finish("p", fence)
-    assert world.raw(runs.resolve("p", "inc00001", "x1", answer)) == ["unknown"]
+    assert world.raw(runs.resolve("p", "inc00001", "x1", answer)) == ["already", ""]
+    assert world.raw(runs.resolve("p", "inc00001", "x2", answer)) == ["unknown"]
 
 
 def test_a_consumed_row_travels_with_the_next_write_and_closes_its_slot(world: World) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, ove
 from wakeline import arguments
 from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
-from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, StepFailed, WakelineError
+from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidPayload, StepFailed, WakelineError
 from wakeline.names import check_key, check_signal_name
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import schema_hash
@@ -34,10 +34,10 @@ from wakeline.runtime.groups import deciding
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.run import Run
 from wakeline.runtime.starting import bound, next_generation
-from wakeline.runtime.telling import append_event, request_cancel, send_signal
+from wakeline.runtime.telling import append_event, check_served, request_cancel, send_signal
 from wakeline.runtime.telling_triggers import AsyncBodyTrigger
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
-from wakeline.store.processes import WakeText
+from wakeline.store.processes import Row, WakeText
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, parse_duration, to_json
@@ -47,6 +47,7 @@ from wakeline.waits.keys import encode_token
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+log = logging.getLogger("wakeline.run")
 D = TypeVar("D")
 
 
@@ -333,24 +334,28 @@ class AsyncCtx:
     @overload
     async def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
     async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING) -> Any:
-        """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender.
+        """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender; one that was sent before anything
+        waited and is of another type is dropped, and named in the log.
 
-        Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `InvalidPayload` for a mistyped one that was kept.
+        Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender can serve.
         """
+        check_signal_name(name)
         run = self.run
-        ordinal = run.numbers.ordinal(check_signal_name(name))
-        declared = self._signal_kind(name)
-        wanted = kind if kind is not None else declared
-        identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
-        target = WaitFor(
-            identity,
-            f"s:{name}",
-            ordinal=ordinal,
-            for_ms=parse_duration(timeout) if timeout is not None else None,
-            schema=_schema_of(wanted),
-        )
-        [resolution] = await run.wait_all([run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)])
-        return settle(f"signal {name}", resolution, wanted, default)
+        wanted = kind if kind is not None else self._signal_kind(name)
+        for_ms = parse_duration(timeout) if timeout is not None else None
+        while True:
+            ordinal = run.numbers.ordinal(name)
+            identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
+            target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted))
+            call = run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
+            check_served(run, name, call)
+            replayed = call.key in run.replay.rows
+            [resolution] = await run.wait_all([call])
+            try:
+                return settle(f"signal {name}", resolution, wanted, default)
+            except InvalidPayload as misfit:
+                if not replayed:
+                    log.warning("%s: a signal that was sent before anything waited for it is dropped: %s", self.id, misfit)
 
     def _signal_kind(self, name: str) -> Any:
         return self.run.signal_kinds.get(name, Any)
@@ -360,13 +365,14 @@ class AsyncCtx:
     @overload
     async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]: ...
     async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]:
-        """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here."""
+        """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here, and from here on an answer has to be a ``kind``."""
         run = self.run
         envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
         key = run.key_of(envelope)
 
         slot_key = f"{self.idempotency_key}:{key}"
         slot = run.slot_of(Custom(slot_key))
+        schema = _schema_of(kind) if kind is not None else None
 
         async def perform(_: str) -> Any:
             due_ms = run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None
@@ -374,7 +380,16 @@ class AsyncCtx:
             # Recorded: a body may hand it to a step or a tool, whose arguments have to be the same at a replay, also after a rotation.
             return {"due_ms": due_ms, "token": ring.token(self.id, run.fence.incarnation, slot, due_ms)}
 
-        made = await run.effect(envelope.kind, envelope.name, envelope.args, perform, key=key, lazily=True)
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            # Before the token is handed out: an answer may be there before the body waits for it, and has to fit all the same.
+            assert schema is not None
+            outcome = await perform(key)
+            await run.record(row_of(outcome), [(slot, schema)])
+            return outcome
+
+        made = await run.effect(
+            envelope.kind, envelope.name, envelope.args, perform, key=key, write=write if schema is not None else None, lazily=schema is None
+        )
         token = made["token"] if "token" in made else await self._token_of_the_release_before(slot, made["due_ms"])
         return AsyncApproval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
 

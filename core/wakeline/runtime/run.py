@@ -211,10 +211,10 @@ class Run:
             self._inflight -= 1
             self._arm()
 
-    async def record(self, row: Row) -> None:
-        """Writes a row, and the ones consumed before it."""
+    async def record(self, row: Row, asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> None:
+        """Writes a row, and the ones consumed before it; ``asks`` as `runs.record` has it."""
         rows = [*self.take_consumed(), row]
-        await self.store.execute(runs.record(self.fence, rows))
+        await self.store.execute(runs.record(self.fence, rows, asks))
         self.probe.reach(Phase.effect_recorded, self.claim.process_id)
 
     def take_consumed(self) -> list[Row]:

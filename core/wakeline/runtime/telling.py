@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from wakeline import arguments
 from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import Stopped
-from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
+from wakeline.errors import Stopped, UndeclaredEvent
+from wakeline.names import SIGNAL_PREFIX, check_key, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.runtime.emitting import Occurrence, against, fitting
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import MAX_REASON
+from wakeline.runtime.waiting import WaitCall
 from wakeline.store import processes
 from wakeline.store.processes import Appended, Row
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, from_json, to_json
@@ -102,6 +103,15 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
                 wanted = asked.hash
 
     return await _told(run, envelope, row_key, write)
+
+
+def check_served(run: Run, name: str, call: WaitCall) -> None:
+    """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over already stays what it became."""
+    registration = run.registration
+    if call.key in run.replay.rows or "r" in run.claim.slots.get(call.slot, ()) or registration.event_type(signal_event_type(name)) is not None:
+        return
+    known = sorted(t.name for t in registration.event_types if t.name.startswith(SIGNAL_PREFIX))
+    raise UndeclaredEvent(process_id=registration.id, event_type=signal_event_type(name), declared=known)
 
 
 async def _told(run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]) -> Told:

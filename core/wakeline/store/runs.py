@@ -100,14 +100,19 @@ def seen_through(blobs: Blobs, claim: Claim) -> Program[Claim]:
     return replace(claim_of(whole), heard_ns=claim.heard_ns, held=None)
 
 
-def record(fence: Fence, rows: Sequence[Row]) -> Call[None]:
-    """Record outcomes; what is recorded never runs again. Raises `LeaseLost`."""
+def record(fence: Fence, rows: Sequence[Row], asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> Call[None]:
+    """Record outcomes; what is recorded never runs again. ``asks``: slots of questions, each with hash and text of the schema of its answer.
+
+    Raises `LeaseLost`."""
 
     def decode(reply: Reply) -> None:
         if reply[0] != "recorded":
             refuse(fence.process_id, reply)
 
-    return Call("journal_record", {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}, decode)
+    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}
+    if asks:
+        args["asks"] = [{"id": slot, "schema": {"hash": schema[0], "text": schema[1]}} for slot, schema in asks]
+    return Call("journal_record", args, decode)
 
 
 def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str, str]]]]:

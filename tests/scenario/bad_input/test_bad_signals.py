@@ -94,31 +94,59 @@ def test_a_signal_is_held_to_the_type_of_the_wait_that_is_open(world: World, app
     assert end_of(world, app, handle).value == 3
 
 
-def test_a_mistyped_signal_that_was_kept_is_the_error_of_the_wait_that_meets_it(world: World, app: App) -> None:
-    met: list[str] = []
-
+def test_a_mistyped_signal_that_was_kept_is_dropped_and_named_in_the_log(world: World, app: App, caplog: pytest.LogCaptureFixture) -> None:
     @app.engine
-    def typed(ctx: Ctx) -> int:
+    def typed(ctx: Ctx) -> list[int]:
         ctx.wait("begin")
-        while True:
-            try:
-                count = ctx.wait("count", int)
-            except InvalidPayload as error:
-                met.append(str(error))
-            else:
-                ctx.wait("end")
-                return count
+        counts = [ctx.wait("count", int), ctx.wait("count", int)]
+        ctx.wait("end")
+        return counts
 
     handle = app.using(id="p").start(typed)
     work(world, app)
-    handle.signal("count", "many")
-    handle.signal("count", 3)
+    for count in ("many", 3, "more"):
+        handle.signal("count", count)
     handle.signal("begin")
     work(world, app)
+    assert world.status("p") == "waiting"
+    handle.signal("count", 4)
+    work(world, app)
     handle.signal("end")
-    assert end_of(world, app, handle).value == 3
-    said = "signal count is not usable as JSON: value: Input should be a valid integer, unable to parse string as an integer."
-    assert met == [said, said]  # the second time it is replayed
+    assert end_of(world, app, handle).value == [3, 4]
+    said = [record.getMessage() for record in caplog.records if "is dropped" in record.getMessage()]
+    assert len(said) == 2  # not again when it is replayed
+    assert said[0].startswith("p: a signal that was sent before anything waited for it is dropped: signal count is not usable as JSON: value: Input should be")
+
+
+@pytest.mark.parametrize("verb", ["wait", "race", "low level"])
+def test_a_wait_for_a_signal_that_no_sender_can_serve_is_refused(world: World, app: App, verb: str) -> None:
+    @app.engine(signals={"decision": bool})
+    async def refund(ctx: AsyncCtx) -> Any:
+        if verb == "wait":
+            return await ctx.wait("decison", bool, timeout="1h", default=False)
+        if verb == "race":
+            return (await ctx.race(ctx.wait("decision", bool), ctx.wait("decison", bool)))[1]
+        return await ctx.execution.await_process_signal_event(ctx.id, "decison", 1)
+
+    end = end_of(world, app, app.using(id="p").start(refund))
+    assert end.failure == ("execution", "undeclared_event")
+    assert end.message == "Process 'p' does not declare 'signal.decison'; it declares: signal.decision."
+
+
+def test_a_wait_of_the_release_before_that_no_sender_can_serve_stays_what_it_became(world: World, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    @app.engine(signals={"decision": bool})
+    def refund(ctx: Ctx) -> list[Any]:
+        return [ctx.wait("decison", bool, timeout="10s", default=False), ctx.wait("decision", bool)]
+
+    monkeypatch.setattr("wakeline.runtime.context.check_served", lambda *_: None)
+    handle = app.using(id="p").start(refund)
+    work(world, app)
+    world.pass_ms(10_000)
+    world.tick()
+    monkeypatch.undo()
+    work(world, app)
+    handle.signal("decision", True)
+    assert end_of(world, app, handle).value == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -340,11 +368,28 @@ def test_a_token_that_is_not_good_has_one_answer_whatever_is_wrong_with_it(world
     assert end_of(world, app, app.handle("p")).value is True
 
 
+def kept(world: World, family: str) -> list[str]:
+    """The keys of a family."""
+    found = world.keys()
+    return [key for key in found if family in key]
+
+
 def test_a_token_is_used_once(world: World, app: App) -> None:
     token = ask_for(world, app)
     assert [app.resolve(token, True), app.resolve(token, False)] == [True, False]  # kept until the body has seen the first
     assert end_of(world, app, app.handle("p")).value is True
+    assert [app.resolve(token, True), app.resolve(token, False)] == [False, False]  # and as long as the process is retained
+    world.pass_ms(WEEK_MS)
+    world.tick()
     refused(world, app, AwaitEventUnknownOrRevoked, lambda: app.resolve(token, False))
+    assert kept(world, "answered:") == []
+
+
+def test_a_second_answer_that_comes_when_the_token_has_expired_is_told_so(world: World, app: App) -> None:
+    token = ask_for(world, app, "10s")
+    assert app.resolve(token, True) is True
+    world.pass_ms(10_000)
+    assert app.resolve(token, True) is False
 
 
 def test_an_expired_token_is_not_good(world: World, app: App) -> None:
@@ -371,19 +416,42 @@ def test_a_mistyped_answer_to_an_open_approval_is_refused_and_its_token_still_go
     assert end_of(world, app, app.handle("p")).value is True
 
 
-def test_a_mistyped_answer_that_came_before_anybody_waited_is_the_error_of_its_wait(world: World, app: App) -> None:
+@pytest.mark.parametrize("parks", [True, False])
+def test_a_mistyped_answer_that_comes_before_the_body_waits_is_refused_and_its_token_still_good(world: World, app: App, parks: bool) -> None:
     @app.engine
-    def deploys(ctx: Ctx) -> str:
+    def deploys(ctx: Ctx) -> bool:
         question = ctx.approval("ship", bool)
-        ctx.emit("log", {"token": question.token})
-        ctx.wait("go")
-        with pytest.raises(InvalidPayload) as caught:
-            question.wait()
-        return str(caught.value)
+        if parks:
+            ctx.emit("log", {"token": question.token})
+            ctx.wait("go")
+        else:
+            ctx.step("notify", lambda: tries(question.token))
+        return question.wait()
+
+    def tries(token: str) -> None:
+        refused(world, app, PayloadSchemaMismatch, lambda: app.resolve(token, "perhaps"))
+        assert [app.resolve(token, True), app.resolve(token, True)] == [True, False]
 
     handle = app.using(id="p").start(deploys)
     work(world, app)
+    if parks:
+        tries(world.payload("p", 1).split('"')[3])
+        handle.signal("go")
+    assert end_of(world, app, handle).value is True
+
+
+def test_a_question_that_nothing_waits_for_is_answered_by_no_cancel_and_goes_with_its_process(world: World, app: App) -> None:
+    @app.engine
+    def asks(ctx: Ctx) -> None:
+        ctx.emit("log", {"token": ctx.approval("ship", bool).token})
+        ctx.wait("go")
+
+    handle = app.using(id="p").start(asks)
+    work(world, app)
     token = world.payload("p", 1).split('"')[3]
-    assert app.resolve(token, "perhaps") is True
-    handle.signal("go")
-    assert "approval ship is not usable as JSON: value: Input should be a valid boolean" in end_of(world, app, handle).value
+    assert len(kept(world, "slot:")) == 2
+    handle.cancel()
+    assert app.resolve(token, True) is True
+    work(world, app)
+    assert world.status("p") == "cancelled"
+    assert (kept(world, "slot:"), app.resolve(token, True)) == ([], False)

@@ -15,6 +15,7 @@ from wakeline.names import check_key, check_signal_name
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.execution.facts import Facts
 from wakeline.runtime.run import Run
+from wakeline.runtime.telling import check_served
 from wakeline.runtime.waiting import WaitCall, WaitFor, settle
 from wakeline.tools.tool import Duration
 from wakeline.values import canonical_json, parse_duration
@@ -45,7 +46,8 @@ class Waits(Facts):
     ) -> Any:
         """The payload that this process's wait number ``event_ordinal`` (from 1) for a signal name is resolved with; the same number again, the same payload.
 
-        Raises `SignalWaitTimeout`, `SignalWaitCancelled`, `WaitFailed`, and `ProcessEventContextMismatch` for another process: only it waits for its signals.
+        Raises `SignalWaitTimeout`, `SignalWaitCancelled`, `WaitFailed`, and `UndeclaredEvent` for a signal that no sender can serve, and
+        `ProcessEventContextMismatch` for another process: only it waits for its signals.
         """
         run = self.in_process("await_process_signal_event")
         if process_id != run.claim.process_id:
@@ -63,6 +65,7 @@ class Waits(Facts):
         # The key of `ctx.wait` for the same number: both name one wait.
         envelope = Envelope(kind="wait", name=f"wait:{signal_name}", args={"ordinal": event_ordinal})
         call = run.call(envelope.kind, envelope.name, envelope.args, target, key=replay_key(envelope.name, envelope_hash(envelope), 1))
+        check_served(run, signal_name, call)
         resolution = await self._under_token(run, call)
         what = f"signal {signal_name}"
         try:

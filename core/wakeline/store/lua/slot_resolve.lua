@@ -1,10 +1,15 @@
 -- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). First resolution wins for ever.
 -- Include: base keyring doorbell process slots
 -- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of schemas that its value fits]
--- Reply: {'accepted'} | {'already', resolution} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked, expired, of an ended process or a cancelled turn: one answer)
+-- Reply: {'accepted'} | {'already', resolution or ''} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked, expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
 local p = fields(proc_key(a.pid), 'st', 'inc', 'k', 'cr')
-if p.inc ~= a.inc or ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) or (a.by and not secret_is_good(a.by)) then return { 'unknown' } end
+if p.inc ~= a.inc or (a.by and not secret_is_good(a.by)) then return { 'unknown' } end
+if ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) then
+  -- A second answer is told so as long as the process is there, whatever became of the first one.
+  if call('SISMEMBER', ns .. 'answered:' .. a.pid, a.id) == 1 then return { 'already', '' } end
+  return { 'unknown' }
+end
 local slot = fields(slot_key(a.id), 'p', 'g', 'r', 'z', 'sh')
 if slot.r then return { 'already', slot.r } end
 -- A turn's questions are revoked with the request to cancel it, whether it has begun to wait for them or not.
@@ -22,4 +27,5 @@ else
   call('HSET', slot_key(a.id), 'p', a.pid, 'k', 'x:', 'r', a.resolution)
   call('SADD', ns .. 'waits:' .. a.pid, a.id)
 end
+call('SADD', ns .. 'answered:' .. a.pid, a.id)
 return { 'accepted' }

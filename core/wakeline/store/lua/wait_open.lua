@@ -4,7 +4,6 @@
 --       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
-local SCHEMA_TTL = 2592000000 -- 30 days; refreshed by every wait that carries it
 local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
@@ -78,6 +77,7 @@ local function open(w)
   put('d', due and int(due)); put('sh', w.schema and w.schema.hash)
   call('HSET', key, unpack(entry))
   call('SADD', ns .. 'waits:' .. a.pid, w.id)
+  if code == 'x:' and w.schema then call('SREM', ns .. 'closed:' .. a.pid, w.id) end -- it was asked before anything waited for it
   if resolution then return { 'done', resolution } end
   call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1)
   if w.schema then call('SET', ns .. 'schema:' .. w.schema.hash, w.schema.text, 'PX', SCHEMA_TTL) end

@@ -41,7 +41,7 @@ end
 -- True when the process is gone. A child whose live parent has not journaled its result stays (race 20).
 local function prune(pid, status)
   -- One look: most processes leave a record, a registration and a log, and nothing else.
-  local more = call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid, ns .. 'granted:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid,
+  local more = call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid, ns .. 'granted:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'answered:' .. pid,
     ns .. 'mail:' .. pid, ns .. 'children:' .. pid, ns .. 'journal:' .. pid, ns .. 'replay:' .. pid,
     ns .. 'input:' .. pid, ns .. 'atts:process:' .. pid, ns .. 'atts:payload:' .. pid, ns .. 'atts:journal:' .. pid) > 0
   -- Whoever has not been told of its end yet is found through it: it stays until a todo row has done the rest.
@@ -56,7 +56,7 @@ local function prune(pid, status)
   end
   if more then
     if not leave_holders(pid) then return false end
-    call('UNLINK', ns .. 'replay:' .. pid, ns .. 'journal:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'children:' .. pid,
+    call('UNLINK', ns .. 'replay:' .. pid, ns .. 'journal:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'answered:' .. pid, ns .. 'children:' .. pid,
       ns .. 'mail:' .. pid, ns .. 'input:' .. pid, ns .. 'granted:' .. pid)
   end
   leave_environment(p.env)

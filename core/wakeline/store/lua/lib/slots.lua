@@ -1,5 +1,6 @@
 -- Await-event slots: one-shot, first resolution wins for ever. A slot knows its waiting process (p), its group (g) and what it waits for (k).
 -- proc fields: "o:<group>" open slots of a group, "n:<signal name>" the open slots of that name, oldest first.
+local SCHEMA_TTL = 2592000000 -- 30 days; refreshed by every wait and question that carries it
 local HINTED = 4096 -- longest resolution that a hint carries, in bytes
 local function slot_key(id) return ns .. 'slot:' .. id end
 
