@@ -14,7 +14,7 @@ from wakeline.store import keys
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "core/wakeline/store/lua"
 COMMANDS = {"hash": "H", "set": "S", "zset": "Z", "stream": "X", "list": "L"}
-EXACT = {"SET": "string", "GET": "string", "GETRANGE": "string", "RPUSH": "list", "RPOP": "list", "BLPOP": "list"}
+EXACT = {"SET": "string", "GET": "string", "GETDEL": "string", "GETRANGE": "string", "RPUSH": "list", "RPOP": "list", "BLPOP": "list"}
 ANY = {"DEL", "UNLINK", "EXISTS", "EXPIRE", "PEXPIRE", "COPY", "RENAME", "TYPE", "PTTL", "TTL", "PERSIST"}
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.causality import SessionScope
-from wakeline.errors import HeadConflict, LeaseLost
+from wakeline.errors import HeadConflict, LeaseLost, StaleBranch
 from wakeline.runtime.turn import Inbox
-from wakeline.store import processes, sessions
+from wakeline.store import feed, processes, sessions
 from wakeline.store.processes import TurnCommit
 from wakeline.store.runs import Claim
 
@@ -235,6 +235,39 @@ def test_a_turn_that_read_an_earlier_head_commits_nothing(world: World) -> None:
     assert states(world) == [("first", "admitted")]
     settle(world, claim, "0")
     assert world.do(sessions.read(CHAT)).head["rev"] == "1"
+
+
+def test_a_turn_commits_over_what_was_appended_since_it_read(world: World) -> None:
+    source(world)
+    world.emit("x", "wake", "first")
+    claim, _ = turn(world)
+    for n in range(3):
+        world.do(feed.append(CHAT, [('{"role":"note"}', f"n{n}")]))
+    settle(world, claim, "0")
+    view = world.do(sessions.read(CHAT))
+    assert (view.head["rev"], states(world)) == ("4", [("first", "settled")])
+    assert "af" not in view.head
+    assert [n for n, _, _ in view.history] == [1, 2, 3]
+
+
+def test_a_turn_that_read_before_another_turn_committed_commits_nothing_whatever_was_appended(world: World) -> None:
+    source(world)
+    world.emit("x", "wake", "first")
+    claim, _ = turn(world)
+    settle(world, claim, "0")
+    world.emit("x", "wake", "second")
+    claim, _ = turn(world)
+    world.do(feed.append(CHAT, [('{"role":"note"}', "n")]))
+    with pytest.raises(HeadConflict):
+        settle(world, claim, "0")
+    settle(world, claim, "1")
+
+
+def test_an_append_that_names_the_revision_it_follows_follows_no_other(world: World) -> None:
+    world.do(sessions.create(world.session(CHAT)))
+    assert world.do(feed.append(CHAT, [('{"role":"note"}', "a")], ancestor=0)) == 1
+    with pytest.raises(StaleBranch):
+        world.do(feed.append(CHAT, [('{"role":"note"}', "b")], ancestor=0))
 
 
 def test_a_turn_that_is_put_off_comes_at_its_time_with_the_same_batch(world: World) -> None:

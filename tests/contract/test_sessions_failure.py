@@ -12,6 +12,7 @@ from wakeline.errors import EntryNotFound, RedriveRefused
 from wakeline.sessions.admission import Entry
 from wakeline.sessions.commit import isolate
 from wakeline.store import entries, fleet, processes, runs, sessions
+from wakeline.store.processes import Effect, Row
 
 from tests.contract.session_world import CHAT, FAILED, commit, fail, head, inbox, policy_is, send, source, states, turn
 
@@ -111,6 +112,48 @@ def test_attempts_are_those_of_the_agent(world: World) -> None:
     claim, _ = turn(world)
     fail(world, claim, attempts=2)
     assert states(world) == [("poison", "failed")]
+
+
+def ask_for_more(world: World, poison: set[str]) -> list[list[str]]:
+    """As `work_off`, by turns that ask for what arrived; the batches with what joined them."""
+    batches: list[list[str]] = []
+    world.worker()
+    while claims := world.take():
+        assert len(batches) < 30, "it never comes to rest"
+        batch = world.do(sessions.admit(claims[0].fence, CHAT, 256))
+        joined = world.do(sessions.arrivals(Effect(claims[0].fence, Row("arrivals:1", '{"o":', after="}")), CHAT, 256))
+        texts = [json.loads(entry.body)["input"] for entry in batch.entries] + [body["input"] for _, body, _ in json.loads(joined)]
+        batches.append(texts)
+        if poison & set(texts):
+            fail(world, claims[0])
+        else:
+            commit(world, claims[0])
+    return batches
+
+
+def test_a_part_of_a_failed_batch_is_not_given_the_other_part_as_arrivals(world: World) -> None:
+    policy_is(world, on_arrival="early")
+    send(world, "a", "poison", "b", "c")
+    assert ask_for_more(world, {"poison"}) == [["a", "poison", "b", "c"], ["a", "poison"], ["a"], ["poison"], ["b", "c"]]
+    assert states(world) == [("a", "settled"), ("poison", "failed"), ("b", "settled"), ("c", "settled")]
+
+
+def test_what_joined_a_batch_that_failed_is_taken_in_its_parts(world: World) -> None:
+    policy_is(world, on_arrival="early")
+    send(world, "a", "b")
+    claim, _ = turn(world)
+    send(world, "poison", "d")
+    world.do(sessions.arrivals(Effect(claim.fence, Row("arrivals:1", '{"o":', after="}")), CHAT, 256))
+    fail(world, claim)
+    assert ask_for_more(world, {"poison"}) == [["a", "b"], ["poison", "d"], ["poison"], ["d"]]
+
+
+def test_a_part_that_fails_with_a_later_entry_is_taken_in_parts_up_to_that(world: World) -> None:
+    send(world, "a", "b", "c", "d", "e")
+    claim, _ = turn(world)
+    send(world, "poison", "g")
+    fail(world, claim)
+    assert work_off(world, {"poison"}) == [["a", "b"], ["c", "d"], ["e", "poison"], ["e"], ["poison"], ["g"]]
 
 
 # -- block

@@ -112,7 +112,8 @@ class Life:
         if turn.batch[0].kind == "command":
             return []
         last = turn.batch[-1].n
-        found = list(itertools.takewhile(lambda item: item.kind != "command", [item for item in self.pending() if item.n > last]))
+        room = (self.half or 256) - len(turn.batch)
+        found = list(itertools.takewhile(lambda item: item.kind != "command", [item for item in self.pending() if item.n > last]))[: max(room, 0)]
         self._admitted(found)
         turn.batch += found
         return found
@@ -130,7 +131,7 @@ class Life:
         if how == "failed" and len(batch) > 1:
             for item in batch:
                 item.state = "delivered"
-            self.high = self.high if self.half else batch[-1].n
+            self.high = max(self.high, batch[-1].n) if self.half else batch[-1].n
             self.half = len(batch) // 2
         elif how == "failed" and batch and self.blocks:
             batch[0].state = "blocked"

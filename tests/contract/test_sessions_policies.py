@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.processes.lease import Fence
-from wakeline.store import fleet, processes, runs, sessions
+from wakeline.store import entries, fleet, processes, runs, sessions
 from wakeline.store.processes import Effect, Row
+from wakeline.store.runs import Claim
 
-from tests.contract.session_world import CHAT, command, commit, fail, head, inbox, policy_is, send, source, states, turn
+from tests.contract.session_world import CHAT, FAILED, command, commit, fail, head, inbox, policy_is, send, source, states, turn
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -127,6 +128,18 @@ def test_a_quick_turn_of_a_burst_is_followed_once_its_linger_is_over(world: Worl
     assert texts == ["f", "g", "h"]
 
 
+def test_what_lingers_is_used_up_by_its_turn_and_stays_in_no_head(world: World) -> None:
+    policy_is(world, linger_ms=40)
+    send(world, "a", "b", "c")
+    claim, _ = turn(world)
+    commit(world, claim)
+    key = f"{world.store.address.prefix}linger:{CHAT}"
+    assert "lg" not in head(world)
+    assert 0 < world.store.client.pttl(key) <= 60_040
+    send(world, "d")
+    assert world.store.client.exists(key) == 0
+
+
 def test_nothing_lingers_for_one_entry_at_a_time_or_for_a_whole_batch_or_after_a_failure(world: World) -> None:
     policy_is(world, linger_ms=40)
     for text in ("a", "b"):
@@ -217,6 +230,51 @@ def test_early_entries_fail_and_are_halved_with_their_turn(world: World) -> None
     assert states(world) == [("first", "delivered"), ("second", "delivered")]
 
 
+def test_a_turn_has_no_more_entries_by_arrivals_than_its_agent_takes(world: World) -> None:
+    policy_is(world, on_arrival="early", max_entries=3)
+    send(world, "a", "b")
+    claim, _ = turn(world, most=3)
+    send(world, "c", "d")
+    row = Row("arrivals:1", '{"o":', after="}")
+    found = json.loads(world.do(sessions.arrivals(Effect(claim.fence, row), CHAT, 3)))
+    assert [body["input"] for _, body, _ in found] == ["c"]
+    again = Row("arrivals:2", '{"o":', after="}")
+    assert world.do(sessions.arrivals(Effect(claim.fence, again), CHAT, 3)) == "[]"
+
+
+def test_a_debounce_counts_from_what_no_turn_has_taken_early(world: World) -> None:
+    policy_is(world, on_arrival="early", debounce_ms=200, debounce_max_ms=500)
+    send(world, "a")
+    world.clock.advance("200ms")
+    world.tick()
+    claim, _ = turn(world)
+    send(world, "b")
+    assert offered(world, claim.fence) == ["b"]
+    world.clock.advance("10s")
+    commit(world, claim)
+    send(world, "c")
+    assert not ready(world)
+    world.clock.advance("200ms")
+    assert ready(world)
+
+
+def test_what_an_early_admission_leaves_waits_as_long_as_any_arrival(world: World) -> None:
+    policy_is(world, on_arrival="early", debounce_ms=200, debounce_max_ms=500)
+    send(world, "a")
+    world.clock.advance("200ms")
+    world.tick()
+    claim, _ = turn(world)
+    send(world, "b")
+    world.clock.advance("450ms")
+    command(world, "reset")
+    assert offered(world, claim.fence) == ["b"]
+    commit(world, claim)
+    world.clock.advance("199ms")
+    assert not ready(world)
+    world.clock.advance("1ms")
+    assert ready(world)
+
+
 # -- interrupt
 
 
@@ -256,6 +314,27 @@ def test_a_turn_that_ends_before_it_notices_settles_what_it_had(world: World) ->
     send(world, "second")
     commit(world, claim)
     assert states(world) == [("first", "settled"), ("second", "delivered")]
+
+
+def test_what_an_interrupted_turn_raises_is_no_failed_attempt(world: World) -> None:
+    policy_is(world, on_arrival="interrupt", max_attempts=1)
+    send(world, "first")
+    claim, _ = turn(world)
+    send(world, "second")
+    assert world.do(processes.release(claim.fence, attempt=True, output=FAILED)) == "cancelled"
+    assert states(world) == [("first", "delivered"), ("second", "delivered")]
+    _, texts = turn(world)
+    assert texts == ["first", "second"]
+
+
+def test_what_a_cancelled_turn_raises_is_no_failed_attempt_and_its_entries_are_settled(world: World) -> None:
+    policy_is(world, max_attempts=1)
+    send(world, "first")
+    claim, _ = turn(world)
+    world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
+    assert world.do(processes.release(claim.fence, attempt=True, output=FAILED)) == "cancelled"
+    assert states(world) == [("first", "settled")]
+    assert json.loads(world.log(claim.process_id)[-1].payload) == {"await_output": {"type": "cancelled", "message": "enough"}}
 
 
 def test_a_turn_whose_entries_were_interrupted_three_times_is_left_alone(world: World) -> None:
@@ -395,6 +474,73 @@ def test_a_commit_whose_reply_was_lost_follows_once(world: World) -> None:
     )
     assert world.do(commit_call) == world.do(commit_call)
     assert [e.input for e in inbox(world)] == ["plan", "go"]
+
+
+def follow_ons(world: World, claim: Claim) -> int:
+    return int(world.do(sessions.admit(claim.fence, CHAT, 256)).follow_ons)
+
+
+@pytest.mark.parametrize("end", ["failed", "abandoned", "cancelled"])
+def test_a_follow_on_that_ends_otherwise_than_by_a_commit_ends_the_row_of_them(world: World, end: str) -> None:
+    send(world, "plan")
+    claim, _ = turn(world)
+    commit(world, claim, frame="f", follow='"go"')
+    claim, _ = turn(world)
+    assert follow_ons(world, claim) == 1
+    world.do(processes.finish(claim.process_id, end, CANCELLED if end == "cancelled" else FAILED, fence=claim.fence))
+    assert "fo" not in head(world)
+    send(world, "more")
+    claim, _ = turn(world)
+    assert follow_ons(world, claim) == 0
+
+
+def test_a_turn_that_something_else_called_too_ends_the_row_of_them(world: World) -> None:
+    send(world, "plan")
+    claim, _ = turn(world)
+    send(world, "meanwhile")
+    commit(world, claim, frame="f", follow='"go"')
+    claim, texts = turn(world)
+    assert (texts, follow_ons(world, claim)) == (["meanwhile", "go"], 0)
+
+
+def test_a_follow_on_that_gives_way_to_an_arrival_does_not_end_the_row_of_them(world: World) -> None:
+    policy_is(world, on_arrival="interrupt")
+    send(world, "plan")
+    claim, _ = turn(world)
+    commit(world, claim, frame="f", follow='"go"')
+    claim, _ = turn(world)
+    send(world, "meanwhile")
+    cancelled(world, claim.fence)
+    assert head(world)["fo"] == "1"
+
+
+def test_a_follow_on_that_failed_is_offered_again_to_an_agent_that_takes_no_wakes(world: World) -> None:
+    policy_is(world, kinds=frozenset({"input"}))
+    send(world, "plan")
+    claim, _ = turn(world)
+    commit(world, claim, frame="doing", follow='"do it"')
+    claim, _ = turn(world)
+    fail(world, claim)
+    assert world.do(entries.redrive(CHAT, 2)) == 3
+    claim, texts = turn(world)
+    assert texts == ["do it"]
+    fail(world, claim)
+    assert world.do(entries.redrive(CHAT, 3)) == 4
+    claim, texts = turn(world)
+    assert texts == ["do it"]
+    commit(world, claim)
+    assert states(world)[1:] == [("do it", "superseded"), ("do it", "superseded"), ("do it", "settled")]
+
+
+def test_a_wake_of_another_turn_is_no_follow_on_when_it_is_offered_again(world: World) -> None:
+    policy_is(world)
+    world.start("x", kind="external", wake=CHAT, wake_end=True)
+    world.finish("x")
+    claim, _ = turn(world)
+    fail(world, claim)
+    policy_is(world, kinds=frozenset({"input"}))
+    world.do(entries.redrive(CHAT, 1))
+    assert [(e.state, e.reason) for e in inbox(world)][1:] == [("undeliverable", "not_admissible")]
 
 
 def test_a_turn_without_a_switch_ends_the_row_of_them(world: World) -> None:

@@ -20,6 +20,7 @@ from wakeline.errors import (
     ReplayConflict,
     SessionNotFound,
     UnknownAgent,
+    WaitCancelled,
     WaitFailed,
 )
 from wakeline.store.connection import Backend
@@ -218,6 +219,123 @@ def test_turns_that_only_switch_frames_come_to_an_end(app: App) -> None:
     until(lambda: session.inspect().status == "idle" and session.inspect().entries == 33)
     entry = session.wakes()[-1]
     assert (entry.state, entry.error["code"]) == ("failed", "frame_limit_exceeded")
+
+
+def test_an_input_after_too_many_switches_may_switch_frames_again(app: App) -> None:
+    loops = threading.Event()
+    loops.set()
+
+    @app.agent("clerk", max_attempts=1)
+    async def clerk(turn: AsyncTurn) -> str:
+        if loops.is_set() or turn.inbox.items[0].kind == "input":
+            turn.switch_frame("there" if turn.frame == "here" else "here")
+            return "on"
+        return "done"
+
+    session = app.session("clerk", "1")
+    session.send("go")
+    until(lambda: session.inspect().status == "idle" and session.inspect().entries == 33)
+    assert session.wakes()[-1].state == "failed"
+    loops.clear()
+    session.send("again")
+    until(lambda: session.inspect().status == "idle" and session.inspect().entries == 35)
+    assert [entry.state for entry in session.wakes()[-2:]] == ["settled", "settled"]
+
+
+@pytest.mark.parametrize(("said", "turns"), [({"max_entries": 2}, [["0", "1"], ["2"]]), ({"one_at_a_time": True}, [["0"], ["1"], ["2"]])])
+def test_arrivals_give_a_turn_no_more_than_its_agent_takes(app: App, said: dict[str, Any], turns: list[list[str]]) -> None:
+    ready, go = threading.Event(), threading.Event()
+
+    @app.agent("clerk", on_arrival="early", linger=0, **said)
+    def clerk(turn: Turn) -> list[str]:
+        ready.set()
+        go.wait(10)
+        turn.arrivals()
+        return [item.text for item in turn.inbox]
+
+    session = app.session("clerk", "1")
+    session.send("0")
+    assert ready.wait(10)
+    session.send("1")
+    session.send("2")
+    go.set()
+    until(lambda: session.inspect().status == "idle")
+    assert [m.content for m in session.history() if m.role == "agent"] == turns
+
+
+def test_an_entry_that_fails_stands_alone_although_every_turn_asks_for_arrivals(app: App) -> None:
+    tried: list[list[str]] = []
+
+    @app.agent("clerk", on_arrival="early", max_attempts=1)
+    async def clerk(turn: AsyncTurn) -> None:
+        await turn.arrivals()
+        tried.append([item.text for item in turn.inbox])
+        if "poison" in tried[-1]:
+            raise ValueError("poison")
+
+    session = app.session("clerk", "1")
+    app.store.client.hset(app.store.address.prefix + f"sess:{session.id}", "blk", "0")  # nothing begins before all are there
+    for text in ("a", "poison", "b", "c"):
+        session.send(text)
+    app.store.client.hdel(app.store.address.prefix + f"sess:{session.id}", "blk")
+    session.send("d")
+    until(lambda: session.inspect().status == "idle")
+    assert states(app, "clerk", "1") == [("a", "settled"), ("poison", "failed"), ("b", "settled"), ("c", "settled"), ("d", "settled")]
+    assert len(tried) < 10
+
+
+def test_appends_from_outside_do_not_starve_a_turn(app: App) -> None:
+    runs: list[int] = []
+    begun, go = threading.Event(), threading.Event()
+
+    @app.agent("clerk", max_attempts=1)
+    def clerk(turn: Turn) -> str:
+        runs.append(turn.attempt)
+        begun.set()
+        go.wait(10)
+        return "answer"
+
+    session = app.session("clerk", "1")
+    session.send("question")
+    assert begun.wait(10)
+    for n in range(5):
+        session.append([{"role": "note", "content": n}])
+    go.set()
+    until(lambda: session.inspect().status == "idle")
+    assert runs == [1]
+    assert [m.content for m in session.history()] == [0, 1, 2, 3, 4, "question", "answer"]
+
+
+def test_a_turn_that_appends_to_its_own_session_commits(app: App) -> None:
+    @app.agent("clerk", max_attempts=1)
+    async def clerk(turn: AsyncTurn) -> str:
+        await turn.execution.session_graph_service.append_history([{"role": "note", "content": "mine"}])
+        return "done"
+
+    session = app.session("clerk", "1")
+    assert session.ask("go", timeout=10) == "done"
+    assert [m.content for m in session.history()] == ["mine", "go", "done"]
+
+
+def test_an_interrupted_turn_whose_body_wraps_the_interruption_has_not_failed(app: App) -> None:
+    started = threading.Event()
+
+    @app.agent("clerk", on_arrival="interrupt", max_attempts=1)
+    async def clerk(turn: AsyncTurn) -> list[str]:
+        if len(turn.inbox) == 1:
+            started.set()
+            try:
+                await turn.sleep("1h")
+            except WaitCancelled as given_up:
+                raise RuntimeError("the model call was given up") from given_up
+        return [item.text for item in turn.inbox]
+
+    session = app.session("clerk", "1")
+    session.send("first")
+    assert started.wait(10)
+    session.send("second")
+    until(lambda: [m.content for m in session.history() if m.role == "agent"] == [["first", "second"]])
+    assert states(app, "clerk", "1") == [("first", "settled"), ("second", "settled")]
 
 
 def test_a_turn_asks_for_what_arrived_meanwhile(app: App) -> None:

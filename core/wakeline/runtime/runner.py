@@ -190,7 +190,7 @@ class Runner:
                 async def run_turn(run: Run) -> Any:
                     admitting = sessions.admit(run.fence, session_id, agent.max_entries, agent.policy)
                     batch = claim.batch if claim.batch is not None else await self._store.execute(admitting)
-                    turn = AsyncTurn(run, namespace, batch)
+                    turn = AsyncTurn(run, namespace, batch, most=agent.max_entries)
                     run.turn, run.activities.followed = turn, batch.followed
                     run.activities.tell(run.claim.process_id, lambda: TurnStarted(attempt=run.claim.attempt, entries=[e.n for e in batch.entries]))
                     run.probe.reach(Phase.admitted, run.claim.process_id)

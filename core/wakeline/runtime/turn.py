@@ -86,10 +86,11 @@ class Inbox:
 
 @dataclass(slots=True)
 class _Shared:
-    """What all faces of one turn (`using` makes more of them) have in common: what its commit writes."""
+    """What all faces of one turn (`using` makes more of them) have in common: what its commit writes, and how many entries it takes at most."""
 
     inbox: Inbox
     state: dict[str, Any]
+    most: int
     switch_to: str | None = None
     follow: str | None = None
 
@@ -97,14 +98,16 @@ class _Shared:
 class AsyncTurn(AsyncCtx):
     """The context of an ``async def`` agent."""
 
-    def __init__(self, run: Run, namespace: str, batch: Batch, options: Options = NOTHING, shared: _Shared | None = None) -> None:
+    def __init__(
+        self, run: Run, namespace: str, batch: Batch, *, most: int = MOST_ENTRIES, options: Options = NOTHING, shared: _Shared | None = None
+    ) -> None:
         super().__init__(run, namespace, options)
         self._batch = batch
-        self.shared = shared or _Shared(Inbox(batch, self.session_id), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {})
+        self.shared = shared or _Shared(Inbox(batch, self.session_id), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {}, most)
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
         """This turn with options for the next start or call."""
-        return AsyncTurn(self.run, self._namespace, self._batch, self._options.over(**options), self.shared)
+        return AsyncTurn(self.run, self._namespace, self._batch, options=self._options.over(**options), shared=self.shared)
 
     @property
     def inbox(self) -> Inbox:
@@ -142,7 +145,8 @@ class AsyncTurn(AsyncCtx):
     async def arrivals(self) -> list[InboxItem]:
         """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the inbox, and is settled with this turn.
 
-        Commands wait for a turn of their own.
+        The turn has at most ``max_entries`` of its agent, those it began with counted; what is more waits for the next turn. Commands wait for a
+        turn of their own, and a turn that is a part of a failed batch takes no more than its part.
         """
         run = self.run
         envelope = Envelope(kind="arrivals", name="arrivals", args=None)
@@ -152,7 +156,7 @@ class AsyncTurn(AsyncCtx):
             # The script knows what arrived; it puts the entries into the row.
             before, _, after = row_of("\x00").text.partition('"\\u0000"')
             effect = run.effect_of(Row(key, before, after=after))
-            found: str = await run.send(effect, sessions.arrivals(effect, self.session_id, MOST_ENTRIES))
+            found: str = await run.send(effect, sessions.arrivals(effect, self.session_id, self.shared.most))
             return from_json(found)
 
         rows = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)

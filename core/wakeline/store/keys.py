@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wakeline.store import marks
+from wakeline.store import heads, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("tomb:<pid>", "string", "how a pruned process ended", "process", "expires after tombstone_ms"),
     KeyFamily("env:<hash>", "hash", "an execution environment, how many processes use it", "its processes", "prune of the last one; 7 days without any"),
     KeyFamily("schema:<hash>", "string", "payload schema of an open typed wait", "wait", "expires 30 days after its last use"),
-    KeyFamily("sess:<sid>", "hash", "session head: agent, queue, revision, turn, frame, counters", "session", "never; a deletion leaves a tombstone"),
+    KeyFamily("sess:<sid>", "hash", "session head: agent, queue, turn, counters (table below)", "session", "never; a deletion leaves a tombstone"),
+    KeyFamily("linger:<sid>", "string", "until when the next turn waits for more (ms)", "session", "the next turn, expires a minute later, deletion"),
     KeyFamily("inbox:<sid>", "stream", "entries not yet settled, in order", "session", "settled with their turn, deletion of the session"),
     KeyFamily("wakes:<sid>", "hash", "bodies and states of entries, the last 1,000", "session", "settling of later entries, retention of undeliverable ones"),
     KeyFamily("frames:<sid>", "hash", "agent frame to when it was opened", "session", "deletion of the session"),
@@ -193,6 +194,8 @@ def markdown() -> str:
         "All begin with `{<namespace>}:`, braces included: one namespace is one Cluster slot.",
         "",
         *_rows(TABLE, ""),
+        "",
+        *heads.markdown(),
         "",
         "## RQ's keys that scripts write",
         "They begin with `rq:`, or with what `RQ_KEY_PREFIX` says. A doorbell's id is `wl-<namespace>-<process id>-<epoch>`, both escaped.",

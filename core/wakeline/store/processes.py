@@ -416,7 +416,8 @@ def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row]
 def release(
     fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = (), unrun: bool = False
 ) -> Call[str]:
-    """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted' and 'abandoned' mean it ended instead.
+    """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted', 'abandoned' and 'cancelled' (a turn that was
+    asked to end, whatever it raised) mean it ended instead.
 
     ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did."""
     args: dict[str, Any] = {
@@ -430,7 +431,7 @@ def release(
     }
 
     def decode(reply: Reply) -> str:
-        if reply[0] in ("released", "exhausted", "abandoned"):
+        if reply[0] in ("released", "exhausted", "abandoned", "cancelled"):
             return str(reply[0])
         refuse(fence.process_id, reply)
 

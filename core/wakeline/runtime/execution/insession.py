@@ -81,7 +81,7 @@ class SessionGraph:
         """Append messages to a session (the own one, unless given) whose head is still at ``ancestor``; the revision now. An effect: once whatever
         happens, by ids of the messages that they have or are given here. Raises `StaleBranch`, `SessionNotFound`, `InvalidPayload`.
 
-        A turn that appends to its own session moves the head that its own commit compares: give the conversation to its state or return instead.
+        What is appended during a turn, by the turn itself too, comes before the messages of the turn's commit.
         """
         run, target = self._run, session_id or self._session_id
 

@@ -4,7 +4,7 @@
 -- Reply: {'redriven', number it has now} | {'skipped', n} | {'refused', state} | {'gone', sid, deleted at} | {'not_found'}
 -- Atomic because an entry offered twice would be handled twice: the old one names its successor.
 local head, bodies, n = ns .. 'sess:' .. a.sid, ns .. 'wakes:' .. a.sid, int(a.n)
-local s = fields(head, 'gone', 'blk')
+local s = fields(head, 'gone', 'blk', 'salt')
 if s.gone then return { 'gone', a.sid, s.gone } end
 local state = state_of(a.sid, n)
 local verb = verb_of(state)
@@ -32,7 +32,7 @@ if verb == 'blocked' then
 end
 if verb == 'settled' then return { 'refused', state } end
 local body = call('HGET', bodies, n)
-local heir = deliver(a.sid, string.match(body, '^{"kind":"(%a+)"'), body)
+local heir = deliver(a.sid, kind_of(s, body), body)
 call('HSET', bodies, n .. ':s', 'superseded ' .. heir .. ' ' .. int(now))
 tell_entry(a.sid, n, 'superseded ' .. heir)
 call('ZREM', ns .. 'idx:undeliverable', a.sid .. '#' .. n)

@@ -28,7 +28,10 @@ if t then
     call('HSETNX', ns .. 'frames:' .. p.sid, t.frame, int(now))
     call('HSET', ns .. 'sess:' .. p.sid, 'fr', t.frame)
   end
-  if t.follow then call('HINCRBY', ns .. 'sess:' .. p.sid, 'fo', 1) else call('HDEL', ns .. 'sess:' .. p.sid, 'fo') end
+  if t.follow then
+    call('HINCRBY', ns .. 'sess:' .. p.sid, 'fo', 1)
+    p.follows = true
+  end
 end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
 local seq = finish(a.pid, p, a.status, a.output, a.text, a.status .. ':' .. a.hash)

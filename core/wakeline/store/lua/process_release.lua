@@ -2,12 +2,16 @@
 -- Include: base doorbell process slots sessions lifecycle
 -- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), text? (the wake's then), rows?,
 --       unrun? (this worker lacks its code)
--- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'lost'}
+-- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that was asked to end) | {'lost'}
 -- Atomic because a release that is not queued is a process nobody runs.
 local p = load(a.pid)
 if p.st == 'queued' and p.inc == a.fence.inc and tonumber(p.ep) == tonumber(a.fence.ep) + 1 then return { 'released', p.ep } end
 if not holds(p, a.fence) then return { 'lost' } end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
+-- A turn that was asked to end, or gives way to an arrival, ends by what it raises: however its body wraps that, it is no failure.
+if a.attempt and p.sid and p.cr then
+  return { 'cancelled', finish(a.pid, p, 'cancelled', '{"type":"cancelled","message":' .. quote(cancel_reason(a.pid)) .. '}') }
+end
 if a.attempt then
   local attempts = call('HINCRBY', proc_key(a.pid), 'at', 1)
   if attempts >= tonumber(p.ma or '5') then

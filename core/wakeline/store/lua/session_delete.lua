@@ -16,9 +16,9 @@ if s.turn then
     finish(s.turn, p, 'cancelled', '{"type":"cancelled","message":"its session was deleted"}')
   end
 end
-call('HDEL', head, 'q', 'salt', 'rev', 'ca', 'turn', 'tn', 'hn', 'fr', 'fo', 'blk', 'half', 'hw', 'ic', 'df', 'dl')
+call('HDEL', head, 'q', 'salt', 'rev', 'af', 'ca', 'pa', 'turn', 'tn', 'hn', 'fr', 'fo', 'blk', 'half', 'hw', 'ic', 'df', 'dl', 'lg')
 call('ZREM', ns .. 'idx:sessions', a.sid)
 call('ZREM', ns .. 'timers', 'w:' .. a.sid)
-call('UNLINK', ns .. 'state:' .. a.sid, ns .. 'hist:' .. a.sid, ns .. 'born:' .. a.sid, ns .. 'mids:' .. a.sid)
+call('UNLINK', ns .. 'state:' .. a.sid, ns .. 'hist:' .. a.sid, ns .. 'born:' .. a.sid, ns .. 'mids:' .. a.sid, ns .. 'linger:' .. a.sid)
 local orphaned, preserved = clear_session(a.sid)
 return { 'deleted', int(now), orphaned, preserved }

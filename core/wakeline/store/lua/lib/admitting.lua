@@ -9,7 +9,7 @@ local function admit_batch(pid, sid, max, agent_policy)
   end
   local batch = call('HGET', journal, '@inbox')
   if not batch then
-    local policy, numbers = policy_of(s.ag), {}
+    local policy, numbers, called = policy_of(s.ag), {}, false
     local most = math.min(max, tonumber(s.half or max))
     for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or int(most))) do
       local n, kind = string.match(entry[1], '^%d+'), entry[2][2]
@@ -18,12 +18,18 @@ local function admit_batch(pid, sid, max, agent_policy)
       else
         if kind == 'command' and #numbers > 0 then break end
         numbers[#numbers + 1] = n
+        called = called or kind ~= 'follow_on'
         admit(sid, n, pid)
         if kind == 'command' or #numbers >= most then break end
       end
     end
     batch = table.concat(numbers, ',')
     call('HDEL', head, 'df', 'dl')
+    -- Only turns that nothing but a switch of frames called are counted.
+    if called and s.fo then
+      call('HDEL', head, 'fo')
+      s.fo = nil
+    end
     call('HSET', proc_key(pid), 'ma', int(policy.t or 5))
     write_row(pid, { k = '@inbox', v = batch })
   end

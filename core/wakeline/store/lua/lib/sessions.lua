@@ -22,6 +22,14 @@ end
 -- A follow-on is the session's own doing: every agent admits it.
 local function admits(policy, kind) return not policy.k or kind == 'follow_on' or string.find(policy.k, string.sub(kind, 1, 1), 1, true) ~= nil end
 
+-- What an entry was in the inbox, of its body. The end of a session's own turn is told to the session only to follow a switch of frames.
+local function kind_of(s, body)
+  local pid, event_type = string.match(body, '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":%d+,"event_type":"(.-)"')
+  local own = 'process:turn:' .. (s.salt or '') .. ':'
+  if event_type == 'process.completed' and string.sub(pid, 1, #own) == own then return 'follow_on' end
+  return string.match(body, '^{"kind":"(%a+)"')
+end
+
 local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
 
 -- Whoever follows a session is told in order what changes there. Nobody follows most sessions, and of these nothing is written.
@@ -86,14 +94,23 @@ local function start_turn(sid, s, policy)
     'ma', int(policy.t or 5))
   call('HSET', ns .. 'sess:' .. sid, 'turn', pid)
   local due = s.df and policy.d and math.min(tonumber(s.df) + policy.x, tonumber(s.dl) + policy.d)
-  local lingers = tonumber(s.lg or '0')
+  local lingers = policy.l and tonumber(call('GETDEL', ns .. 'linger:' .. sid) or '0') or 0
   if lingers > (due or now) then due = lingers end
   make_runnable(pid, { q = s.q }, false, due and due > now and due or nil)
 end
 
+-- What is said of entries goes with the last of them: the head of an idle session says nothing of turns that were.
+local function rest(sid, s)
+  local over = {}
+  for _, field in ipairs({ 'half', 'hw', 'ic', 'df', 'dl', 'lg' }) do
+    if s[field] then over[#over + 1] = field end
+  end
+  if #over > 0 then call('HDEL', ns .. 'sess:' .. sid, unpack(over)) end
+end
+
 -- Release or next: a turn for the oldest entry that this agent admits; what stands before it and is not admitted is undeliverable (race 26).
 local function ring_session(sid)
-  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'lg')
+  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'half', 'hw', 'ic', 'lg')
   s.q = queue_of(s.q)
   if not s.ag or s.turn or s.blk or s.gone then return end
   local policy = policy_of(s.ag)
@@ -101,7 +118,7 @@ local function ring_session(sid)
     if admits(policy, entry[2][2]) then return start_turn(sid, s, policy) end
     drop(sid, string.match(entry[1], '^%d+'), 'not_admissible')
   end
-  if policy.k and call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('RPUSH', ns .. 'todo', 'n:' .. sid) end
+  if policy.k and call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('RPUSH', ns .. 'todo', 'n:' .. sid) else rest(sid, s) end
 end
 
 -- Creates the session on its first use; entries that were addressed to it before get their turn now. False: deleted, for ever.
@@ -210,15 +227,13 @@ local function give_entries_back(sid, batch)
 end
 
 -- A burst meets an idle session entry by entry. After a turn quicker than the agent's linger, with several entries in it or waiting but no whole batch,
--- the next one begins that much later, with what came meanwhile.
-local function linger(sid, p, status, many)
-  local policy = policy_of(call('HGET', ns .. 'sess:' .. sid, 'ag'))
-  if not policy.l then return end
+-- the next one begins that much later, with what came meanwhile. The next turn uses the moment up; where there is none, it expires.
+local LINGER_KEPT = 60000
+local function linger(sid, p, policy, status, many)
+  if not policy.l or status ~= 'completed' or now - tonumber(p.ct or '0') >= policy.l then return end
   local waiting = call('XLEN', ns .. 'inbox:' .. sid)
-  if status == 'completed' and now - tonumber(p.ct or '0') < policy.l and many + waiting > 2 and waiting < (policy.n or BOUND) then
-    call('HSET', ns .. 'sess:' .. sid, 'lg', int(now + policy.l))
-  else
-    call('HDEL', ns .. 'sess:' .. sid, 'lg')
+  if many + waiting > 2 and waiting < (policy.n or BOUND) then
+    call('SET', ns .. 'linger:' .. sid, int(now + policy.l), 'PX', int(policy.l + LINGER_KEPT))
   end
 end
 
@@ -227,7 +242,7 @@ end
 local function settle_turn(pid, p, status, output)
   local sid = p.sid
   local head, bodies = ns .. 'sess:' .. sid, ns .. 'wakes:' .. sid
-  local s = fields(head, 'ag', 'gone', 'half', 'hw')
+  local s = fields(head, 'ag', 'gone', 'half', 'hw', 'fo')
   local batch = batch_of(pid)
   local last = batch[#batch]
   local poisoned = status == 'failed' or status == 'abandoned'
@@ -239,9 +254,10 @@ local function settle_turn(pid, p, status, output)
     call('HINCRBY', head, 'ic', 1)
   elseif poisoned and #batch > 1 then
     give_entries_back(sid, batch)
-    call('HSET', head, 'half', int(math.floor(#batch / 2)), 'hw', s.hw or last)
+    call('HSET', head, 'half', int(math.floor(#batch / 2)), 'hw', int(math.max(tonumber(s.hw or '0'), tonumber(last))))
   elseif batch[1] then
     call('HDEL', head, 'ic')
+    if s.fo and not p.follows then call('HDEL', head, 'fo') end -- only a turn that switches frames goes on with the row
     for _, n in ipairs(batch) do
       local admitted = string.match(state_of(sid, n), '%d+$') or ''
       local rest = ' ' .. pid .. ' ' .. int(now) .. ' ' .. admitted
@@ -257,16 +273,20 @@ local function settle_turn(pid, p, status, output)
     end
     if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then call('HDEL', head, 'half', 'hw') end
   end
-  linger(sid, p, status, #batch)
+  linger(sid, p, policy_of(s.ag), status, #batch)
   ring_session(sid)
 end
 
 -- Moves a session's history on: compared with the head that its writer read (absent: whatever it is), or nothing. Returns the new revision, or nil and the head.
+-- by: the turn that commits. What was appended since it read contradicts nothing of it, so it goes on over revisions that are appends alone ('af').
 local function commit(sid, read, messages, frame, state, by)
   local head = ns .. 'sess:' .. sid
-  local rev = call('HGET', head, 'rev')
-  if read and rev ~= read then return nil, rev end
-  rev = int(call('HINCRBY', head, 'rev', 1))
+  local s = fields(head, 'rev', 'af')
+  local from = by and s.af and tonumber(s.af) or tonumber(s.rev)
+  if read and (tonumber(read) < from or tonumber(read) > tonumber(s.rev)) then return nil, s.rev end
+  if by and s.af then call('HDEL', head, 'af') end
+  if not by and not s.af then call('HSET', head, 'af', s.rev) end
+  local rev = int(call('HINCRBY', head, 'rev', 1))
   if state then call('SET', ns .. 'state:' .. sid, state) end
   local last = '0'
   for _, message in ipairs(messages) do
