@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wakeline import App, AsyncCtx, AsyncTurn, current
-from wakeline.causality import SessionScope
+from wakeline.causality import SessionOriginator, SessionScope
 from wakeline.errors import SubscriptionNotFound
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.triggers.subscription import Subscription, Target
@@ -51,6 +51,26 @@ def test_subscriptions_and_occurrences_are_at_hand_at_the_low_level(app: App) ->
 
     assert app.start(watches).result(timeout=10) == [1, True, True, ["build"], True, []]
     assert app.execution().trigger_store is None
+
+
+def test_a_run_subscribes_in_no_other_sessions_name(app: App) -> None:
+    other = SessionScope(session_id="clerk/other")
+
+    @app.engine
+    async def build(ctx: AsyncCtx, repo: str) -> str:
+        return repo
+
+    @app.engine
+    async def watches(ctx: AsyncCtx) -> list[Any]:
+        store = ctx.execution.trigger_store
+        assert store is not None
+        target = Target(kind="engine", name="build")
+        forged = Subscription(source="github.push", name="build", target=target, originator=SessionOriginator(scope=other), wake_target=other)
+        await store.subscribe(forged)
+        [kept] = await store.list("github.push")
+        return [kept.subscription.originator.type, kept.subscription.wake_target]
+
+    assert app.start(watches).result(timeout=10) == ["host", None]
 
 
 def test_a_run_without_a_session_cancels_the_hosts_subscriptions_and_no_sessions(app: App) -> None:

@@ -19,12 +19,16 @@ from wakeline.triggers.subscription import Subscription
 class TriggerStore:
     """Subscriptions and occurrences of the namespace, at the low level: nothing here is recorded as an effect, every verb may be repeated."""
 
-    def __init__(self, facts: Facts, store: AsyncStore) -> None:
-        self._facts, self._store = facts, store
+    def __init__(self, facts: Facts, store: AsyncStore, registrar: Registrar) -> None:
+        self._facts, self._store, self._registrar = facts, store, registrar
 
     async def subscribe(self, subscription: Subscription, *, revision: int | None = None) -> Subscribed:
-        """Subscribe, or change a subscription; with ``revision`` only if it is still that one."""
-        return await self._store.execute(triggers.subscribe(subscription, revision=revision))
+        """Subscribe, or change a subscription; with ``revision`` only if it is still that one.
+
+        Originator and wake target are those of this work, whatever the subscription says: nobody subscribes in the name of another session.
+        """
+        own = {"originator": self._registrar.originator, "wake_target": self._registrar.wake_target}
+        return await self._store.execute(triggers.subscribe(subscription.model_copy(update=own), revision=revision))
 
     async def cancel(self, source: str, subscription_id: str) -> bool:
         """Disable a subscription of the own session, or the host's where there is none; whether that changed anything."""
@@ -49,7 +53,7 @@ class Triggering(Facts):
     def trigger_store(self) -> TriggerStore | None:
         """Where subscriptions and occurrences are; None outside a process, where `App.trigger` is."""
         run = self.services.run
-        return None if run is None else TriggerStore(self, run.store)
+        return None if run is None else TriggerStore(self, run.store, self.trigger_registrar)
 
     @property
     def trigger_registration_originator(self) -> Originator:
