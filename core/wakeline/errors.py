@@ -59,6 +59,8 @@ from inspect import get_annotations
 from typing import Any, ClassVar, Literal, dataclass_transform
 
 SHOWN_LENGTH, SHOWN_BITS = 200, 200
+LONGEST_PART = 4_096
+"""Of a message: what one field of it may take, in characters. The field itself is kept whole."""
 
 FailureClass = Literal[
     "invalid_request",
@@ -136,6 +138,8 @@ def _short(value: object) -> object:
 def _shown(value: object) -> object:
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(str(item) for item in value) or "none"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, str) and len(value) > LONGEST_PART:
+        return value[:LONGEST_PART] + "…"
     return value
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, cast
 
 from wakeline.app import App
 from wakeline.errors import RedisUnavailable, StoreOutOfMemory
+from wakeline.shown import logger, shown_entry
 from wakeline.store.connection import typed_errors
 from wakeline.store.keys import queue_name
 
@@ -32,7 +33,7 @@ from wakeline_workers.worker import WakelineWorker, serve
 if TYPE_CHECKING:
     import io
 
-log = logging.getLogger("wakeline.worker")
+log = logger("wakeline.worker")
 AGAIN_S = 0.5
 COLLECT_AFTER = 10_000
 """Objects made and not freed after which Python looks for cycles; its default is 700."""
@@ -60,6 +61,13 @@ class Orders:
         """RQ's names of the queues, in order of priority; the app's own name is its default queue."""
         named = [queue_name(app.namespace, None if queue == app.namespace else queue) for queue in self.queues]
         return tuple(named) or app.queues
+
+
+class EntryFormatter(logging.Formatter):
+    """Entries of every logger in a worker process, also of those that are not Wakeline's, with the text of others shown as such."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_entry(super().format(record))
 
 
 def run(orders: Orders) -> None:
@@ -122,7 +130,9 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=os.environ.get("WAKELINE_LOG", "INFO").upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=os.environ.get("WAKELINE_LOG", "INFO").upper(), stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     # Until the loop takes over, a signal of the supervisor is a plain end: nothing was taken yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What a body prints is seen when it is printed, in a file or a pipe too.

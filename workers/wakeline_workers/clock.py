@@ -6,7 +6,6 @@ Invariant: no leader. The script decides by Redis' clock and doing it twice does
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,13 +14,14 @@ from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.runtime.triggering import Triggers
 from wakeline.settings import Settings
+from wakeline.shown import logger
 from wakeline.store import attachments, fleet
 from wakeline.store.calls import Program, once
 from wakeline.store.client import AsyncStore
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
 
-log = logging.getLogger("wakeline.clock")
+log = logger("wakeline.clock")
 TICK_MS = 1000
 """Longest time between two ticks; a known timer shortens it."""
 SWEEP_MS = 60_000

@@ -6,19 +6,19 @@ Invariant: it beats as long as the interpreter runs. C code that holds the inter
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from wakeline.errors import StoreError
 from wakeline.settings import Settings
+from wakeline.shown import logger
 from wakeline.store import fleet
 from wakeline.store.client import SyncStore
 
 from wakeline_workers.loop import WorkerLoop
 
-log = logging.getLogger("wakeline.worker")
+log = logger("wakeline.worker")
 REWOUND = (
     "the store has gone back: it lost what it was told in the last seconds before a failover or a restore. Starts, signals and events of that time may be "
     "gone; their senders send them again with the same ids and keys. Live work goes on from what is there."

@@ -7,7 +7,6 @@ whoever runs it does, from a place that no body can block.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +21,7 @@ from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.run import Run
 from wakeline.runtime.runner import Runner
+from wakeline.shown import logger
 from wakeline.store import fleet
 from wakeline.store.runs import Claim
 
@@ -29,7 +29,7 @@ from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.watchdog import Watchdog
 
-log = logging.getLogger("wakeline.worker")
+log = logger("wakeline.worker")
 SPARE_THREADS = 256
 DRAIN_SHARE = 0.8
 """Part of the shutdown time in which running work may end by itself; the rest is for handing back what did not."""

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
+from wakeline.shown import shown
 from wakeline.store import fleet
 
 from wakeline_workers.child import Orders
@@ -43,7 +44,7 @@ SILENT_S = 0.5
 
 def say(text: str) -> None:
     """One line for whoever reads the log."""
-    print(f"wakeline: {text}", file=sys.stderr, flush=True)
+    print(shown(f"wakeline: {text}"), file=sys.stderr, flush=True)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ Invariant: it only speaks. What blocks is nobody's to interrupt; the heartbeat c
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
 import time
@@ -15,8 +14,9 @@ from types import FrameType, TracebackType
 from typing import Any, cast
 
 from wakeline.runtime.run import Run
+from wakeline.shown import logger
 
-log = logging.getLogger("wakeline.worker")
+log = logger("wakeline.worker")
 BLOCKED_S = 1.0
 LOOK_S = 0.2
 OURS = ("wakeline.", "wakeline_workers.", "asyncio.", "concurrent.", "threading")

@@ -6,17 +6,17 @@ Invariant: telemetry never fails work and never waits for it: what cannot be sen
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import Awaitable, Callable
 
 from wakeline.errors import WakelineError
 from wakeline.sessions.activity import ActivityEvent
+from wakeline.shown import logger
 from wakeline.store import feed
 from wakeline.store.client import AsyncStore
 
 MOST_ON_THE_WAY = 64
-log = logging.getLogger("wakeline.activity")
+log = logger("wakeline.activity")
 TurnEventSender = Callable[[str, str, ActivityEvent], Awaitable[None]]
 """Takes the id of an activity, its correlation id and the event."""
 

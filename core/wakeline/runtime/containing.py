@@ -6,7 +6,6 @@ Invariant: control flow and a cancel that was asked for pass through as they are
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
@@ -15,13 +14,14 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from wakeline.errors import ControlFlow, WakelineError
+from wakeline.shown import logger
 from wakeline.tools.tool import current_body
 
 if TYPE_CHECKING:
     from wakeline.runtime.run import Run
 
 T = TypeVar("T")
-log = logging.getLogger("wakeline.runner")
+log = logger("wakeline.runner")
 current_run: ContextVar[Run | None] = cast("ContextVar[Run | None]", current_body)
 """The run whose body the current code is; a verb that is not its context's would escape its journal."""
 CAME_BACK = 70

@@ -37,6 +37,7 @@ from wakeline.runtime.starting import bound, next_generation
 from wakeline.runtime.telling import append_event, check_served, request_cancel, send_signal
 from wakeline.runtime.telling_triggers import AsyncBodyTrigger
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
+from wakeline.shown import logger, shown
 from wakeline.store.processes import Row, WakeText
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
@@ -167,7 +168,7 @@ class AsyncCtx:
     @property
     def log(self) -> logging.Logger:
         """Silent while the body replays, so that a line is logged once."""
-        return logging.getLogger("wakeline.replayed" if self.run.replay.replaying else f"wakeline.body.{self.run.registration.identity.kind}")
+        return logger("wakeline.replayed" if self.run.replay.replaying else f"wakeline.body.{shown(self.run.registration.identity.kind)}")
 
     def _seed(self, what: str) -> str:
         return f"{self.idempotency_key}:{what}:{self.run.numbers.occurrence(what)}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +35,7 @@ from wakeline.runtime.passing import take_over
 from wakeline.runtime.replay import Replay
 from wakeline.runtime.started import StartedProcesses
 from wakeline.runtime.waiting import WaitCall, WaitFor
+from wakeline.shown import logger
 from wakeline.store import processes, runs
 from wakeline.store.calls import Call
 from wakeline.store.claims import holds_claims
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from wakeline.runtime.turn import AsyncTurn
 
 T = TypeVar("T")
-log = logging.getLogger("wakeline.run")
+log = logger("wakeline.run")
 AT_ONCE = 256
 """How many waits or rows one script is given at most."""
 PARK_AGAIN_S = 1.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -62,6 +61,7 @@ from wakeline.runtime.run import Run
 from wakeline.runtime.traces import trace_of
 from wakeline.runtime.turn import AsyncTurn
 from wakeline.sessions.activity import TurnStarted
+from wakeline.shown import Lines, logger
 from wakeline.store import processes, runs, sessions
 from wakeline.store.claims import is_large
 from wakeline.store.client import AsyncStore
@@ -69,7 +69,7 @@ from wakeline.store.processes import TurnCommit
 from wakeline.store.runs import Claim
 from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 
-log = logging.getLogger("wakeline.runner")
+log = logger("wakeline.runner")
 UNKNOWN_CODE_DELAY_MS = 5_000
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
 UNLOAD_S = 2.0
@@ -334,7 +334,7 @@ class Runner:
         if may_be_cancelled and run.cancelled:
             return await self._finish(run, CancelledOutput(message=run.cancellation.reason))
         failure = self._failure(error)
-        log.warning("%s failed: %s%s", run.claim.process_id, failure.message, trace_of(error))
+        log.warning("%s failed: %s%s", run.claim.process_id, failure.message, Lines(trace_of(error)))
         log.debug("%s failed", run.claim.process_id, exc_info=error)
         if isinstance(run.registration.input, SessionTurn):
             return await self._retry(run, failure)

@@ -5,7 +5,6 @@ Invariant: provenance of a child is its parent's chain (originator and wake targ
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -25,13 +24,14 @@ from wakeline.runtime.containing import described, outside_body
 from wakeline.runtime.options import NOTHING, Options
 from wakeline.runtime.run import Run
 from wakeline.runtime.templates import Template
+from wakeline.shown import logger
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
 MAX_LABELS = 64 * 1024
 MOST_TEMPLATES = 1024
-log = logging.getLogger("wakeline.run")
+log = logger("wakeline.run")
 
 
 def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:

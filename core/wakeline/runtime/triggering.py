@@ -6,7 +6,6 @@ crashes in between leaves reserved deliveries, which the next tick of any worker
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from wakeline.names import check_key, check_queue, check_source
 from wakeline.runtime.options import NOTHING, WakeTarget
 from wakeline.runtime.sessions import address_of
 from wakeline.runtime.starting import registration_of
+from wakeline.shown import logger
 from wakeline.store import processes, triggers
 from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, Due, Subscribed
@@ -34,7 +34,7 @@ from wakeline.triggers.subscription import Subscription, Target, arguments_of, c
 from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 
 SHOWN = 500
-log = logging.getLogger("wakeline.triggers")
+log = logger("wakeline.triggers")
 Body = Engine[..., Any] | Tool[..., Any]
 
 

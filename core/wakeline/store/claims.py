@@ -5,18 +5,18 @@ Invariant: nobody above the store sees a claim. A text that looks like one is ch
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import AttachmentCorrupt, AttachmentNotFound, InvalidPayload
+from wakeline.shown import logger
 from wakeline.store import attachments
 from wakeline.store.calls import Call, Program, Reply
 from wakeline.values import from_json, to_json
 
-log = logging.getLogger("wakeline.store")
+log = logger("wakeline.store")
 LONGEST_INLINE = 64 * 1024
 """From here on a payload is checked in, in bytes of the call that carries it."""
 MARK = "__claim__"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import threading
 import time
@@ -24,6 +23,7 @@ from redis import exceptions as rex
 from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
 from wakeline.errors import RedisUnavailable, WakelineError
+from wakeline.shown import logger
 from wakeline.store import claims, keys, scripts
 from wakeline.store import keyring as rings
 from wakeline.store.blobs import RedisBlobs
@@ -34,7 +34,7 @@ from wakeline.store.together import Command, Counter, Exchange, Prepared, Server
 from wakeline.values import as_text, check_size
 from wakeline.waits.keys import Keyring
 
-log = logging.getLogger("wakeline.store")
+log = logger("wakeline.store")
 T = TypeVar("T")
 FORMAT = "1"
 """Version of the key layout; raised when an older release could no longer read what a newer one writes."""

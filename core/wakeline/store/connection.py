@@ -5,7 +5,6 @@ Invariant: clients are made per OS process, on first use, and never shared with 
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -31,9 +30,10 @@ from wakeline.errors import (
     TlsFailed,
     WakelineError,
 )
+from wakeline.shown import logger
 from wakeline.store import denials, urls
 
-log = logging.getLogger("wakeline.store")
+log = logger("wakeline.store")
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 """Below these, commands that scripts use are missing."""
 RESENDS = 1

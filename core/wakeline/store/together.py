@@ -5,17 +5,17 @@ Invariant: calls of one script keep their order, and so do calls about one proce
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from redis import exceptions as rex
 
+from wakeline.shown import logger
 from wakeline.store import scripts
 from wakeline.store.calls import Call
 
-log = logging.getLogger("wakeline.store")
+log = logger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
 """How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
 ABOUT, HOLDING = ("pid", "sid", "parent"), ("fence", "sender", "wake", "turn", "session")

@@ -18,6 +18,7 @@ import click
 from click.shell_completion import get_completion_class
 from wakeline import errors
 from wakeline.app import App
+from wakeline.shown import shown, shown_json, shown_lines
 from wakeline.store.client import FORMAT
 from wakeline.values import from_json, parse_duration
 
@@ -63,33 +64,33 @@ class Console:
     def answer(self, data: Any, *lines: str) -> None:
         """The result: one line of JSON, or lines for people."""
         if self.as_json:
-            click.echo(json.dumps(data, ensure_ascii=False))
+            click.echo(shown_json(json.dumps(data, ensure_ascii=False)))
             return
         for line in lines:
-            click.echo(line)
+            click.echo(shown(line))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], data: Any, *, empty: str) -> None:
         """Rows in columns. Headings, and a word about there being none, are for a terminal."""
         if self.as_json:
             return self.answer(data)
         terminal = sys.stdout.isatty()
-        shown = [headings, *rows] if rows and terminal else list(rows)
-        widths = [max(len(row[i]) for row in shown) for i in range(len(headings))] if shown else []
-        for row in shown:
+        told = [[shown(cell) for cell in row] for row in ([headings, *rows] if rows and terminal else rows)]
+        widths = [max(len(row[i]) for row in told) for i in range(len(headings))] if told else []
+        for row in told:
             click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         if terminal and not rows:
             self.note(empty)
 
     def note(self, text: str) -> None:
         """A line for whoever watches; never a result."""
-        click.echo(text, err=True)
+        click.echo(shown(text), err=True)
 
     def fail(self, error: Mapping[str, Any], *, say: str | None) -> None:
         """An error: a line on stderr, and the result of an invocation that asked for JSON."""
         if say is not None:
             self.note(f"wakeline: {say}")
         if self.as_json:
-            click.echo(json.dumps({"error": error}, ensure_ascii=False))
+            click.echo(shown_json(json.dumps({"error": error}, ensure_ascii=False)))
 
 
 class Root(click.Group):
@@ -107,6 +108,7 @@ class Root(click.Group):
         except click.Abort:
             sys.exit(INTERRUPTED)
         except click.ClickException as error:
+            vars(error).update(message=shown_lines(error.message))
             error.show()
             console.as_json = console.as_json or "--json" in given
             console.fail({"code": "usage", "message": error.format_message(), "retryable": False, "fields": {}}, say=None)

@@ -116,7 +116,7 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
         return
     report = target.inspect()
     lines = [f"{name}: {value}" for name, value in asdict(report).items() if value is not None]
-    console.answer(asdict(report) | {"why": target.why()}, "\n".join([*lines, target.why()]))
+    console.answer(asdict(report) | {"why": target.why()}, *lines, target.why())
 
 
 @command("why")

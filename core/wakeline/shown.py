@@ -1,0 +1,76 @@
+"""Text of others in a terminal or a log: what would be obeyed there, or would look like other text, is shown as its escape.
+
+Invariant: every line that the command line prints or a logger of Wakeline writes has gone through here; what is stored stays as it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+
+# Controls (C0, DEL, C1), what breaks or joins lines, what turns the direction of text, and what is not seen at all. Not the two joiners of emoji and scripts.
+_UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
+_IN_A_LINE = re.compile(f"[{_UNSEEN}\\t\\n]")
+_IN_LINES = re.compile(f"[{_UNSEEN}]")
+MARGIN = "  | "
+"""Stands before every line but the first of one entry of a log, so that no text of others can look like an entry."""
+
+
+class Lines(str):
+    """A text of several lines that a log entry may have; any other text is one line there."""
+
+    __slots__ = ()
+
+
+def shown(text: str) -> str:
+    """The text as one line: line breaks, tabs, escapes, and what cannot be seen, as ``\\x1b`` or ``\\u202e``."""
+    return _IN_A_LINE.sub(_escape, text)
+
+
+def shown_lines(text: str) -> str:
+    """The same, of a text whose line breaks and tabs are meant."""
+    return _IN_LINES.sub(_escape, text)
+
+
+def shown_json(text: str) -> str:
+    """JSON text with the same characters as escapes of JSON: it still means what it did."""
+    return _IN_A_LINE.sub(lambda found: json.dumps(found[0])[1:-1], text)
+
+
+def shown_entry(text: str) -> str:
+    """An entry of a log: every line but its first stands behind the margin."""
+    first, *more = shown_lines(text).split("\n")
+    return "\n".join([first, *(line if line.startswith(MARGIN) else MARGIN + line for line in more)])
+
+
+def logger(name: str) -> logging.Logger:
+    """The logger of a name, whose entries show the text of others as such, whatever formats them."""
+    made = logging.getLogger(name)
+    made.addFilter(_show)
+    return made
+
+
+def _show(record: logging.LogRecord) -> bool:
+    if not record.args:
+        record.msg = shown_entry(str(record.msg))
+    elif isinstance(record.args, tuple):
+        record.args = tuple(_of_others(value) for value in record.args)
+    else:
+        record.args = {name: _of_others(value) for name, value in record.args.items()}
+    if record.exc_info and not record.exc_text:
+        record.exc_text = MARGIN + shown_entry("".join(traceback.format_exception(*record.exc_info)).rstrip())
+    return True
+
+
+def _of_others(value: object) -> object:
+    if value is None or isinstance(value, (int, float)):
+        return value
+    return shown_entry(value) if isinstance(value, Lines) else shown(str(value))
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    named = {9: "\\t", 10: "\\n", 13: "\\r"}.get(code)
+    return named or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}")
