@@ -48,7 +48,7 @@ from wakeline.waits.keys import encode_token
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-log = logging.getLogger("wakeline.run")
+log = logger("wakeline.run")
 D = TypeVar("D")
 
 
