@@ -6,18 +6,20 @@ Invariant: what is stored is JSON; what a body sees is what its annotations say.
 from __future__ import annotations
 
 import inspect
+import io
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from functools import partial, partialmethod
+from typing import IO, Any, Literal, cast, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidArguments, InvalidPayload
-from wakeline.faithful import ANYTHING, REMEDY, Lost, Nature, difference, joined, nature_of, settled
+from wakeline.faithful import ANYTHING, REMEDY, Lost, Nature, check_kept, difference, joined, nature_of, settled
 from wakeline.values import NON_FINITE, NOT_PLAIN, bare, is_marked, plain, to_json, unusable
 
 Json = Any
@@ -79,6 +81,7 @@ def _checked(value: Any, kind: Any, what: str, strict: bool) -> Json:
         copy = plain(value)
         if copy is not NOT_PLAIN:
             return copy
+    check_kept(value)
     nature = _nature(kind)
     try:
         return _read_back(value, _form(value, kind, what), kind, nature, strict)
@@ -214,6 +217,9 @@ def describe(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+CONTEXTS = {"Ctx", "AsyncCtx", "Turn", "AsyncTurn"}
+
+
 class Signature:
     """The parameters of a body after its context, and its result."""
 
@@ -291,6 +297,11 @@ class Signature:
         return load(data, self.result, f"The result of {self.name}")
 
     @property
+    def names(self) -> list[str] | None:
+        """The names its arguments may have; None with ``**extra``, where any will do."""
+        return None if self._extra is not None else list(self._kinds)
+
+    @property
     def parameters(self) -> dict[str, bool]:
         """The parameters by name, in order, and whether each has to be given; not ``**extra``."""
         return {n: p.default is p.empty for n, p in self._signature.parameters.items() if n in self._kinds}
@@ -325,18 +336,73 @@ _result_kinds: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
 
 def check_kind(name: str, kind: Any) -> None:
     """Raises `BodyInvalid` for a type that is not JSON, or that pydantic refuses for a reason of its own."""
+    if isinstance(kind, str):
+        raise BodyInvalid(name=name, reason=f"{kind!r} is a text; give the type itself, not its name")
     try:
         adapter(kind)
     except PydanticUserError as refused:
+        if isinstance(kind, type) and issubclass(kind, io.IOBase | IO):
+            raise BodyInvalid(name=name, reason=f"{kind!r} is an open file, which cannot be stored; put its bytes into an attachment") from refused
         if not isinstance(refused, PydanticSchemaGenerationError):
             raise BodyInvalid(name=name, reason=f"{kind!r} cannot be used: {refused.message.rstrip('.')}") from refused
         raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from refused
+
+
+def own_name(what: str, function: Any, name: str | None = None) -> str:
+    """The name of what is declared as a body: the given one, or the function's. Raises `BodyInvalid` for what is no function of a module."""
+    shown = name or str(getattr(function, "__name__", type(function).__name__))
+    for reason in _no_function(what, function, named=name is not None):
+        raise BodyInvalid(name=shown, reason=reason)
+    return name if name is not None else str(function.__name__)
+
+
+def _no_function(what: str, function: Any, *, named: bool) -> Iterator[str]:
+    instead = f"declare a function of a module, `@app.{what}` above `def name(…)`, that calls it"
+    if isinstance(function, partial | partialmethod):
+        yield f"it is a functools.partial, which has no name and no annotations of its own; {instead}"
+    elif isinstance(function, classmethod | staticmethod | property):
+        yield f"it is a {type(cast('Any', function)).__name__}, and a worker has no class to call it on; {instead}"
+    elif isinstance(function, type):
+        yield f"it is a class; {instead}"
+    elif not callable(function) or not hasattr(function, "__name__"):
+        yield f"it is an object ({type(function).__name__}); {instead}"
+    elif function.__name__ == "<lambda>" and not named:
+        yield f"it is a lambda, which has no name to be stored under; write it as a `def`, or give name= to `@app.{what}`"
+    elif not inspect.ismethod(function) and next(iter(_parameters(function)), "") in ("self", "cls"):
+        yield f"it is a method, and a worker has no object to call it on; {instead}"
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except ValueError:
+        return {}  # a function that is not written in Python
 
 
 def check_body(name: str, function: Callable[..., Any]) -> None:
     """Raises `BodyInvalid` for a function with ``yield``: nobody would run what it yields."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise BodyInvalid(name=name, reason="it yields; a body returns its result, and emits what it has to say before that")
+
+
+def check_no_context(name: str, function: Callable[..., Any]) -> None:
+    """Raises `BodyInvalid` for a tool that asks for a context: only engines and agents are given one."""
+    for parameter in inspect.signature(function).parameters.values():
+        annotation: Any = parameter.annotation
+        text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        bare_context = annotation is inspect.Parameter.empty and parameter.name == "ctx"
+        if text.split("[")[0].rsplit(".", 1)[-1] in CONTEXTS or bare_context:
+            reason = f"its parameter {parameter.name} is a context, and a tool has none; leave it out and use current(), or declare it with @app.engine"
+            raise BodyInvalid(name=name, reason=reason)
+
+
+def by_name(owner: str, what: str, given: Any) -> Mapping[str, Any]:
+    """What a declaration says by name, none for None; raises `BodyInvalid` for a list or anything else that has no names with types."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise BodyInvalid(name=owner, reason=f'its {what}= is a {type(given).__name__}; write a dict of name to type, such as {what}={{"decision": bool}}')
+    return cast("Mapping[str, Any]", given)
 
 
 def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:

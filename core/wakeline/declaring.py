@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from wakeline.arguments import own_name
 from wakeline.engines.engine import Engine, check_pairing, context_name
 from wakeline.engines.hosted import HostedEngine
 from wakeline.engines.protocol import EngineProtocol
@@ -136,6 +137,7 @@ class Declarations:
         """
 
         def declare(f: Callable[..., Any]) -> Engine[..., Any]:
+            own_name("engine", f, options.get("name"))
             return self.registry.add_engine(Engine(f, context=context_name(f), **options))
 
         return declare(function) if function is not None else declare
@@ -178,7 +180,7 @@ class Declarations:
             check_pairing(made.name, f, context="AsyncTurn" if made.is_async else "Turn", found=context_name(f))
             return self.registry.add("agent", self.registry.agents, made)
 
-        return declare(name) if callable(name) else declare
+        return declare if name is None or isinstance(name, str) else declare(name)
 
     def cron(
         self,

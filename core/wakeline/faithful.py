@@ -6,7 +6,7 @@ Invariant: equal values are equal JSON in every process; what JSON cannot give b
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
@@ -89,6 +89,16 @@ def _look(node: Any, kinds: set[str], marks: set[str]) -> None:
             _look(list(inner.values()) if name in ("fields", "definitions") and isinstance(inner, dict) else inner, kinds, marks)  # pyright: ignore[reportUnknownArgumentType]
 
 
+def check_kept(value: Any, path: str = "") -> None:
+    """Raises `Lost` for what is no value but something that is read once, before it is read to be written as JSON."""
+    if isinstance(value, io.IOBase) or (hasattr(value, "read") and hasattr(value, "close")):
+        raise Lost(path, "it is an open file; put its bytes into an attachment")
+    if isinstance(value, Iterator):
+        raise Lost(path, "it is an iterator, which can be read once; make a list of it")
+    if isinstance(value, Awaitable):
+        raise Lost(path, "it is a coroutine that nothing awaits; await it, or declare the function as `async def`")
+
+
 def settled(value: Any, data: Any, path: str = "", *, loose: Any = None, strict: bool = True) -> Any:
     """JSON data of a value with its sets in one order and its numbers and moments marked (`Unordered`, `Exact`); the data itself where it has none.
 
@@ -96,9 +106,7 @@ def settled(value: Any, data: Any, path: str = "", *, loose: Any = None, strict:
     ``strict``, for what JSON hides.
     """
     value = value.value if isinstance(value, Enum) else value
-    if isinstance(value, Iterator | io.IOBase):
-        what = "an open file; put its bytes into an attachment" if isinstance(value, io.IOBase) else "an iterator, which can be read once; make a list of it"
-        raise Lost(path, f"it is {what}")
+    check_kept(value, path)
     if isinstance(value, str | int | float | None):
         return data
     if isinstance(value, Decimal):

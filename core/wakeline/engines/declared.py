@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wakeline.arguments import schema_of
+from wakeline.arguments import by_name, check_kind, schema_of
 from wakeline.errors import BodyInvalid
 from wakeline.names import LIFECYCLE_TYPES, PRODUCER_TYPES, SIGNAL_PREFIX, check_event_type
 from wakeline.processes.events import EventType, Semantics, TerminalSpec, WakeSpec
@@ -30,8 +30,9 @@ class Event:
 
 def declared_events(owner: str, events: Mapping[str, Any] | None) -> dict[str, Event]:
     """What ``events=`` of an engine or of external work says, by name; a type alone is an event that means nothing more. Raises `BodyInvalid`, `InvalidId`."""
-    declared = {check_event_type(name): event if isinstance(event, Event) else Event(event) for name, event in (events or {}).items()}
+    declared = {check_event_type(name): event if isinstance(event, Event) else Event(event) for name, event in by_name(owner, "events", events).items()}
     for name, event in declared.items():
+        check_kind(owner, event.payload)
         if name in PRODUCER_TYPES | LIFECYCLE_TYPES:
             raise BodyInvalid(name=owner, reason=f"it declares event {name!r}, which every process has; choose another name")
         if name.startswith(SIGNAL_PREFIX):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
-from wakeline.arguments import Signature, check_body, schema_of
+from wakeline.arguments import Signature, by_name, check_body, check_kind, own_name, schema_of
 from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
 from wakeline.names import check_name, check_queue, check_signal_name, signal_event_type
@@ -42,7 +42,7 @@ class Engine(Generic[P, R]):
         limit: Limit | None = None,
         context: str,
     ) -> None:
-        self.name = check_name(name if name is not None else function.__name__, "engine")
+        self.name = check_name(own_name("engine", function, name), "engine")
         check_body(self.name, function)
         self.function = function
         self.source: Any = function
@@ -54,10 +54,12 @@ class Engine(Generic[P, R]):
         self.is_async = inspect.iscoroutinefunction(function)
         check_pairing(self.name, function, context="AsyncCtx" if self.is_async else "Ctx", found=context)
         self.signature = Signature(self.name, function, skip=1)
-        self.signals = {check_signal_name(n): kind for n, kind in (signals or {}).items()}
+        self.signals = {check_signal_name(n): kind for n, kind in by_name(self.name, "signals", signals).items()}
+        for kind in self.signals.values():
+            check_kind(self.name, kind)
         self.events = declared_events(self.name, events)
         self.queue = check_queue(queue) if queue is not None else None
-        self.limit = limit.check(self.name) if limit is not None else None
+        self.limit = limit.check(self.name, parameters=self.signature.names) if limit is not None else None
         self.__name__ = self.name
         self.__doc__ = function.__doc__
 

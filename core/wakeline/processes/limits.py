@@ -7,6 +7,7 @@ limit a process is under was fixed when it was started.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +32,9 @@ class Limit:
     rate: str | None = None
     key: str | None = None
 
-    def check(self, name: str, *, keyed: bool = True) -> Limit:
-        """Itself; raises `BodyInvalid` for what limits nothing or cannot be counted."""
-        for reason in self._complaints(keyed):
+    def check(self, name: str, *, keyed: bool = True, parameters: Collection[str] | None = None) -> Limit:
+        """Itself; raises `BodyInvalid` for what limits nothing or cannot be counted. ``parameters``: those that its key may name, None for any."""
+        for reason in [*self._complaints(keyed), *self._unknown(parameters)]:
             raise BodyInvalid(name=name, reason=f"its limit {reason}")
         return self
 
@@ -48,6 +49,12 @@ class Limit:
         if self.key is not None and not keyed:
             found.append("is a queue's, and a queue has no arguments: leave the key out")
         return found
+
+    def _unknown(self, parameters: Collection[str] | None) -> list[str]:
+        holes = getattr(parse_text(self.key), "fields", {}) if self.key is not None and parameters is not None else {}
+        unknown = [hole for hole in holes if hole not in (parameters or ())]
+        names = ", ".join(parameters or ()) or "it has none"
+        return [f"has the key {self.key!r}, and {', '.join(unknown)} is none of its parameters: {names}"] if unknown else []
 
     def _parsed_rate(self) -> tuple[int, int] | None:
         match = _RATE.fullmatch(self.rate or "")

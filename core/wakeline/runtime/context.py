@@ -6,6 +6,7 @@ Invariant: verbs hold no state of their own; what must survive is in the journal
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
 import uuid
@@ -210,11 +211,17 @@ class AsyncCtx:
     async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, **kwargs: Any) -> R:
         """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised."""
         given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
-        what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", function)
+        # A tool may be a step like any function; whether it is `async def` is its function's to say.
+        invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
+        what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", invoked)
 
         async def perform(_: str) -> Any:
             try:
-                made = await self.run.invoke(function, *args, **kwargs)
+                made = await self.run.invoke(invoked, *args, **kwargs)
+                if inspect.iscoroutine(made):
+                    made.close()
+                    reason = f"its function gives a coroutine that nothing awaits; pass the async function itself: ctx.step({name!r}, function, …)"
+                    raise BodyInvalid(name=f"step {name}", reason=reason)
             except Exception as raised:
                 error = deciding(raised)
                 try:

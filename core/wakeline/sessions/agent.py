@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, get_args
 
-from wakeline.arguments import check_body, dump
+from wakeline.arguments import check_body, dump, own_name
 from wakeline.errors import BodyInvalid
 from wakeline.names import check_agent, check_queue
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, AdmissionPolicy, Arrival, EntryKind
@@ -42,7 +42,7 @@ class Agent:
         max_attempts: int = 5,
         context: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = check_agent(name if name is not None else function.__name__)
+        self.name = check_agent(own_name("agent", function, name))
         check_body(self.name, function)
         self.function = function
         self.is_async = inspect.iscoroutinefunction(function)

@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from wakeline.arguments import Signature, check_body, describe, schema_of
+from wakeline.arguments import Signature, check_body, check_no_context, describe, own_name, schema_of
 from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import REPEATED, BodyInvalid, WrongVerb
@@ -66,15 +66,16 @@ class Tool(Generic[P, R]):
         isolation: Isolated | None = None,
         limit: Limit | None = None,
     ) -> None:
-        self.name = check_name(name if name is not None else function.__name__, "tool")
+        self.name = check_name(own_name("tool", function, name), "tool")
         check_body(self.name, function)
+        check_no_context(self.name, function)
         self.function = function
         self.signature = Signature(self.name, function)
         self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))
         self.timeout_ms = parse_duration(timeout) if timeout is not None else None
         self.prepare = prepare
         self.isolation = isolation
-        self.limit = limit.check(self.name) if limit is not None else None
+        self.limit = limit.check(self.name, parameters=self.signature.names) if limit is not None else None
         for reason in self._complaints():
             raise BodyInvalid(name=self.name, reason=reason)
         self.queue = check_queue(queue) if queue is not None else None

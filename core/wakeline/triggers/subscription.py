@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field
 
+from wakeline.arguments import dump
 from wakeline.causality import HostOriginator, Originator, SessionScope
 from wakeline.errors import InvalidArguments, SelectorMiss
 from wakeline.names import check_key, check_name, check_source
@@ -70,15 +71,20 @@ def check_subscription(subscription: Subscription) -> Subscription:
     return subscription
 
 
-def parse_input(given: Mapping[str, Any] | None) -> dict[str, Selector] | None:
+def parse_input(given: Mapping[str, Any] | Any) -> dict[str, Selector] | None:
     """An input template as people write it: by parameter ``"{}"`` for the whole payload, ``"{user.id}"`` for what it has there, a text with
     ``{field}`` holes, or any other value as it is."""
-    return None if given is None else {name: _parse(value) for name, value in given.items()}
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        reason = f'it is a {type(given).__name__}; write a dict of parameter to value, such as {{"order": "{{order.id}}"}}'
+        raise InvalidArguments(name="input=", reason=reason)
+    return {name: _parse(value) for name, value in cast("Mapping[str, Any]", given).items()}
 
 
 def _parse(value: Any) -> Selector:
     if not isinstance(value, str):
-        return ConstSelector(value=value)
+        return ConstSelector(value=dump(value, what="A value of input="))
     if value == WHOLE:
         return PayloadSelector()
     path = value[1:-1]
