@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline import App, AsyncCtx, Ctx, Limit, ProcessCancelled, ProcessFailed, WaitCancelled, current
+from wakeline.processes.inputs import EngineInput
 
 from tests.contract.working import app_of, work
 
@@ -228,18 +229,31 @@ def test_a_child_from_before_the_cancel_that_is_awaited_after_it_is_asked_then(w
     assert handle.result(timeout=0) == "cleaned up: was asked"
 
 
-@pytest.mark.parametrize("by_hand", [False, True])
-def test_a_child_by_its_registration_is_asked_unless_that_detaches_it(world: World, app: App, by_hand: bool) -> None:
+@pytest.mark.parametrize(("how", "found"), [("input", [ASKED]), ("registration", [ASKED]), ("detached by hand", [])])
+def test_a_child_of_the_low_level_is_asked_unless_its_registration_detaches_it(world: World, app: App, how: str, found: list[str]) -> None:
     @app.engine(name="low")
-    async def low(ctx: AsyncCtx, by_hand: bool) -> Any:
-        made = world.registration("a", kind="external", **({"on_parent_end": "detach"} if by_hand else {}))
-        reply = await ctx.execution.start_child_process(made, "external")
+    async def low(ctx: AsyncCtx) -> Any:
+        payload = {"tidy": ""}
+        if how == "input":
+            child: Any = EngineInput(kind="child", payload=payload)
+        else:
+            given = EngineInput(kind="child", payload=payload).model_dump(mode="json")
+            chosen = {"on_parent_end": "detach"} if how == "detached by hand" else {}
+            child = world.registration("a", **chosen).model_copy(update={"input": EngineInput.model_validate(given)})
+        reply = await ctx.execution.start_child_process(child, "child")
+        assert reply.ok, reply.value
+        ids.append(reply.value["id"])
         return await ctx.execution.await_process(reply.value)
 
-    handle = app.using(id="p").start(low, by_hand)
+    ids: list[str] = []
+    handle = app.using(id="p").start(low)
     work(world, app)
+    assert (handle.status().status, app.handle(ids[0]).status().status) == ("waiting", "waiting")
     handle.cancel("enough")
-    assert asked(world) == ([] if by_hand else [ASKED])
+    assert asked(world, ids[0]) == found
+    work(world, app)
+    assert app.handle(ids[0]).status().status == ("cancelled" if found else "waiting")
+    assert handle.status().status == "cancelled"
 
 
 def test_more_children_than_one_script_touches_are_all_asked_and_the_rest_by_the_tick(world: World, app: App) -> None:

@@ -40,7 +40,8 @@ def id_of(handle: HandleValue) -> str:
 def _checked(child: Registration) -> Registration:
     """A child as it is stored: a body may have made it, or changed a copy, so it is checked like any start."""
     check_process_id(child.id)
-    return checked(child.model_dump(warnings="none"))
+    # Only what it says itself: `Registration.is_detached_by_hand` tells a choice from a default.
+    return checked(child.model_dump(warnings="none", exclude_unset=True))
 
 
 class Handles(Facts):
