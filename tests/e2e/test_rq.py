@@ -20,6 +20,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 from wakeline.app import App
 from wakeline.embedded import PrivateServer
+from wakeline.errors import ProcessFailed
 
 QUEUE = "rqapp"
 
@@ -182,3 +183,13 @@ def test_sigterm_to_the_tree_hands_long_work_back_at_once_and_counts_no_loss(app
         assert time.monotonic() - began < 5
     assert handle.status().status == "queued"
     assert app.store.client.hget(f"{{{QUEUE}}}:proc:{handle.id}", "ls") is None
+
+
+@pytest.mark.parametrize("body", ["never_gives_in", "blocks"])
+def test_a_tool_that_is_over_its_time_holds_no_stock_worker(app: App, server: PrivateServer, body: str) -> None:
+    handle, after = start(app, body), start(app, "add", a=1, b=2)
+    with rq_worker(server, "-S", "json"):
+        with pytest.raises(ProcessFailed) as failed:
+            handle.result(timeout=20)
+        assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == ("timeout", "tool_timeout")
+        assert after.result(timeout=20) == 3

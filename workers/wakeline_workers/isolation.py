@@ -107,6 +107,8 @@ class Child:
         try:
             limit = timeout_ms / 1000 if timeout_ms is not None else None
             heard = await asyncio.wait_for(self._outcome(number, say), limit)
+        except TimeoutError as error:
+            raise TimeoutError(f"it took longer than its timeout of {timeout_ms} ms") from error
         finally:
             over = True
             take_back()

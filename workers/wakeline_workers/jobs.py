@@ -6,7 +6,9 @@ Invariant: a stale or doubled doorbell ends at once and harms nothing; one of an
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from rq import get_current_job
 from wakeline.app import App
@@ -20,6 +22,8 @@ from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app
 
+LEAVE_S = 5.0
+"""How long what a body left behind may take to end with its job."""
 LOOK_S = 0.2
 """How often a run looks at its waits: a stock worker listens to no hints."""
 
@@ -31,7 +35,21 @@ def run(process_id: str, epoch: int) -> str:
     if other is not None and other != app.namespace:
         # Ended here, it would be gone: its process would be rung again, and again for the wrong worker, and no log would say why.
         raise ForeignDoorbell(namespace=app.namespace, other=other)
-    return asyncio.run(_run(app, process_id, epoch))
+    return _to_its_end(_run(app, process_id, epoch))
+
+
+def _to_its_end(job: Coroutine[Any, Any, str]) -> str:
+    """Like `asyncio.run`, which waits for every task and thread that a body left behind. One that never ends would hold the job for ever."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(job)
+    finally:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=LEAVE_S))
+        loop.close()
 
 
 async def _run(app: App, process_id: str, epoch: int) -> str:

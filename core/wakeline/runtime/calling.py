@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, assert_never, cast
 
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import ControlFlow, InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed
+from wakeline.errors import ControlFlow, InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed, WrongVerb
 from wakeline.processes.inputs import PreparedCall
 from wakeline.processes.outputs import CancelledOutput, Failure, Success, from_data, to_data
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
@@ -25,6 +25,7 @@ from wakeline.runtime.hosting import RunState
 from wakeline.runtime.isolating import IsolatedCall, Returned
 from wakeline.runtime.passing import givers_of, owner_of
 from wakeline.runtime.run import Run
+from wakeline.runtime.timed import TimedTry
 from wakeline.runtime.triggering import Triggers, occurrence_of, receipt_from
 from wakeline.runtime.waiting import WaitFor
 from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
@@ -36,6 +37,8 @@ from wakeline.values import content_hash, parse_duration
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
+PATIENCE_MS = 10_000
+"""How long the next try waits at least for the code of one that was abandoned at its time; its timeout and the grace make it longer."""
 _PENDING = "$pending"
 _TRIGGERS = "$triggers"
 """Beside the outcome of an attempt that emitted to triggers: the receipts, so that a replay has them too."""
@@ -54,10 +57,12 @@ async def call_tool(
     if admitted.outcome is not None:
         return value_of(tool.name, admitted.outcome)
     most = tool.retry.retries + 1
+    before: TimedTry | None = None
     for attempt in range(1, most + 1):
         row_key = base if attempt == 1 else f"{base}~{attempt}"
+        code = _Attempt(run, tool, admitted, base, attempt, most, before)
         try:
-            outcome = await run.effect(envelope.kind, envelope.name, given, _Attempt(run, tool, admitted, base, attempt, most), key=row_key, lazily=last_write)
+            outcome = await run.effect(envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write)
         except ToolFailed as failure:
             if failure.final or attempt == most:
                 raise
@@ -65,12 +70,23 @@ async def call_tool(
             delay = failure.retry_after_ms
             if delay is None:
                 delay = tool.retry.delay_ms(attempt, None, random.random)
+            before = await _left_behind(run, tool, code)
             await _back_off(run, f"{base}~{attempt}~backoff", delay)
             continue
         outcome = _told(run, outcome)
         pending = cast("dict[str, Any]", outcome).get(_PENDING) if isinstance(outcome, dict) else None
         return cast("Any", outcome) if pending is None else await _completion(run, tool, admitted, base, pending)
     raise AssertionError("a tool has at least one attempt")
+
+
+async def _left_behind(run: Run, tool: Tool[..., Any], code: _Attempt) -> TimedTry | None:
+    """The try, where its code still runs after all patience. The run is at work meanwhile: parked, it could go on elsewhere beside that code."""
+    timed = code.timed
+    if timed is None:
+        return None
+    patience_ms = max(PATIENCE_MS, tool.timeout_ms or 0, run.host.grace_ms)
+    with run.at_work():
+        return None if await timed.is_over(patience_ms / 1000, run.cancellation) else timed
 
 
 def _told(run: Run, outcome: Any) -> Any:
@@ -86,13 +102,21 @@ def _told(run: Run, outcome: Any) -> Any:
 class _Attempt:
     """Runs the tool's code once."""
 
-    def __init__(self, run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, attempt: int, most: int) -> None:
+    def __init__(
+        self, run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, attempt: int, most: int, before: TimedTry | None
+    ) -> None:
         self._run, self._tool, self._admitted, self._base, self._attempt, self._most = run, tool, admitted, base, attempt, most
         self._events: list[Occurrence] = []
         self._occurrences: list[TriggerOccurrence] = []
+        self._before = before
+        self._is_over = False
+        self.timed: TimedTry | None = None
+        """Its code, where that has only so long."""
 
     async def __call__(self, _: str) -> Any:
         run, tool = self._run, self._tool
+        if self._before is not None:
+            raise self._kept_off()
         idempotency_key = content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), self._base)[:32]
         slot = run.slot_of(ToolCompletion(idempotency_key))
         call = ToolCall(
@@ -101,11 +125,11 @@ class _Attempt:
             idempotency_key=idempotency_key,
             attempt=self._attempt,
             token=(await run.store.keyring()).token(run.claim.process_id, run.fence.incarnation, slot),
-            run_token=run.cancellation,
+            run_token=run.cancellation if tool.timeout_ms is None else run.cancellation.child(),
             append=self._append,
             environment_of=lambda: run.environment,
             prepared=self._admitted.prepared,
-            leave_note=run.dispatch.notes.add,
+            leave_note=self._note,
             tell_trigger=partial(self._tell, idempotency_key),
             attachments_of=partial(attachments_for_tool, run, asyncio.get_running_loop(), is_async=tool.is_async),
         )
@@ -114,7 +138,10 @@ class _Attempt:
         mark = current_call.set(call)
         try:
             with outside_body():
-                result = await self._perform(call)
+                try:
+                    result = await self._perform(call)
+                finally:
+                    self._is_over = True
                 if is_outcome(result):
                     result = value_of(tool.name, result)
         except Exception as raised:
@@ -160,19 +187,21 @@ class _Attempt:
     async def _perform(self, call: ToolCall) -> Any:
         tool = self._tool
         code = tool.signature.call(tool.function, self._admitted.args)
-        work: Awaitable[Any]
         if tool.isolation is not None:
-            work = self._apart(call)
-        elif tool.is_async:
-            work = contained_on_loop(code)
-        elif tool.timeout_ms is not None:
-            # A thread cannot be interrupted; with a limit it runs in the pool, so that the caller can go on without it.
-            work = asyncio.to_thread(contained(code))
-        else:
-            work = self._run.invoke(code)
-        if tool.timeout_ms is None or tool.isolation is not None:
-            return await work
-        return await asyncio.wait_for(work, tool.timeout_ms / 1000)
+            return await self._apart(call)
+        if tool.timeout_ms is None:
+            return await (contained_on_loop(code) if tool.is_async else self._run.invoke(code))
+        # A thread cannot be interrupted; with a limit it runs in the pool, so that the caller can go on without it.
+        work = contained_on_loop(code) if tool.is_async else asyncio.to_thread(contained(code))
+        what = f"{call.process_id}: try {self._attempt} of tool {tool.name}"
+        self.timed = TimedTry(what, work, limit_ms=tool.timeout_ms, is_async=tool.is_async, token=call.run_token)
+        return await self.timed.outcome()
+
+    def _kept_off(self) -> ToolFailed:
+        """One try at a time: this one cannot begin, and no later one could."""
+        message = f"it took longer than its timeout of {self._tool.timeout_ms} ms, and its code does not end, so it is not tried again"
+        return ToolFailed(tool=self._tool.name, failure_class="timeout", failure_code="tool_timeout", failure_message=message, final=True,
+                          retry_after_ms=None, attempts=self._attempt - 1)  # fmt: skip
 
     async def _apart(self, call: ToolCall) -> Any:
         run, isolation = self._run, self._run.host.isolation
@@ -190,11 +219,22 @@ class _Attempt:
         )  # fmt: skip
         return await isolation.call(facts, say, run.cancellation, grace_ms=run.host.grace_ms, timeout_ms=self._tool.timeout_ms)
 
+    def _check_said(self, verb: str) -> None:
+        """Code that goes on after its try says nothing any more."""
+        if self._is_over:
+            raise WrongVerb(verb=f"current().{verb} after the end of its try", use="it before the tool returns, and within its timeout")
+
+    def _note(self, note: Any) -> None:
+        self._check_said("note")
+        self._run.dispatch.notes.add(note)
+
     def _append(self, event_type: str, payload: Any) -> None:
+        self._check_said("emit")
         # Checked where the tool's code says it, so that the code sees what is wrong with it.
         self._events.append(occurrence(self._run.registration, event_type, payload))
 
     def _tell(self, own_key: str, source: str, payload: Any, key: str | None, source_key: str | None) -> None:
+        self._check_said("trigger")
         key = key if key is not None else f"{own_key}:{len(self._occurrences)}"
         self._occurrences.append(occurrence_of(source, Any, payload, key, source_key))
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -478,6 +480,17 @@ class Run:
         self._arm()
         if not self._inflight and not self._waits and self._parking is None:
             self.end(RunState.RELEASED)
+
+    @contextmanager
+    def at_work(self) -> Generator[None]:
+        """While this lasts the run does something, so it is not parked."""
+        self._inflight += 1
+        self._arm()
+        try:
+            yield
+        finally:
+            self._inflight -= 1
+            self._arm()
 
     # -- helpers for bodies ------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 
 from wakeline import App, AsyncCtx, Ctx
@@ -33,3 +35,15 @@ def slow(ctx: Ctx, seconds: float) -> float:
 @app.tool
 def double(n: int) -> int:
     return 2 * n
+
+
+@app.tool(timeout="300ms")
+async def never_gives_in() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+
+
+@app.tool(timeout="300ms")
+def blocks() -> None:
+    time.sleep(600)
