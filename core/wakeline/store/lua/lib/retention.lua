@@ -61,8 +61,9 @@ local function prune(pid, status)
   end
   leave_environment(p.env)
   if p.uk and call('GET', ns .. 'uniq:' .. p.uk) == pid then call('UNLINK', ns .. 'uniq:' .. p.uk) end
-  -- Its doorbell may lie where nobody takes it.
-  call('UNLINK', proc_key(pid), ns .. 'spec:' .. pid, ns .. 'events:' .. pid, rq .. ':job:' .. doorbell_id(pid, p.ep or '0'))
+  -- Its doorbell may lie where nobody takes it, in either form.
+  call('UNLINK', proc_key(pid), ns .. 'spec:' .. pid, ns .. 'events:' .. pid, rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '1'),
+    rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '2'))
   call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))
   return true
 end
