@@ -1,18 +1,16 @@
 """The embedded default of demo, dev and tests: a URL that is set, else a private real server (PATH or a wheel), else fakeredis in this process.
 
-Invariant: a private server listens on loopback only, serves nobody without its random password, and its data goes with it.
+Invariant: a private server listens on loopback only, serves nobody without its random password, and goes with whoever started it, also by SIGKILL; its
+data goes with it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -50,19 +48,10 @@ def find_server() -> ServerBinary | None:
     return None
 
 
-LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-PR_SET_PDEATHSIG = 1
 PORTS = 3
 """So many ports are tried: another program may take one before the server does."""
-
-
-def _end_with_parent() -> None:
-    """In the child, before it becomes the server: a parent that is killed leaves no server behind (prctl(2)).
-
-    The parent is the thread that started it: whoever starts one keeps its thread as long as the server.
-    """
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+WATCH = 'read -r _ && exit 0; kill -9 "$1"; rm -rf -- "$2"'
+"""What the watcher of a server does: its input ends without a word when whoever started the server is gone, however it went."""
 
 
 class PrivateServer:
@@ -71,6 +60,7 @@ class PrivateServer:
     def __init__(self, binary: ServerBinary) -> None:
         self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="wakeline-")
         self._password = secrets.token_hex(16)
         self.port = 0
@@ -99,8 +89,12 @@ class PrivateServer:
                    "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]  # fmt: skip
         # In a session of its own: Ctrl-C in a terminal reaches the whole group, and the workers still need it to hand back what they run.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            preexec_fn=_end_with_parent if LIBC is not None else None,  # noqa: PLW1509 - one call of the C library, loaded before
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        # No death signal of the system's (prctl): only Linux has one, and there it comes when the thread ends that started the server.
+        self._watcher = subprocess.Popen(
+            ["/bin/sh", "-c", WATCH, "sh", str(self._process.pid), self._folder.name],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         assert self._process.stdin is not None
         with suppress(BrokenPipeError), self._process.stdin as settings:  # it may end before it reads them
@@ -132,6 +126,9 @@ class PrivateServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        if self._watcher is not None:
+            self._watcher.communicate(b"\n")
+            self._watcher = None
 
     def close(self) -> None:
         self.kill()

@@ -8,7 +8,7 @@
     │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           ├── RotationOverlaps
     │   ├── ForeignDoorbell        └── ExtraMissing
     ├── StoreError
-    │   ├── RedisUnavailable       ├── RedisRefused            ├── TlsFailed
+    │   ├── RedisUnavailable: WritesRefused                    ├── RedisRefused            ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
     ├── InputError
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
@@ -342,6 +342,12 @@ class RedisUnavailable(StoreError):
     reason: str
     retryable = True
     template = "Redis does not answer: {reason}. Check that it runs and is reachable; the call may be repeated."
+
+
+class WritesRefused(RedisUnavailable):
+    """Redis answers and takes no writes now: a full disk, a replica, too few of them, a long script, a cluster that is down; the call may be sent again."""
+
+    template = "Redis takes no writes now: {reason}. `wakeline doctor` says what it is; the call may be repeated."
 
 
 class RedisRefused(StoreError):

@@ -123,6 +123,7 @@ CODES = {
     "wait_failed",
     "wait_timeout",
     "wakeline_error",
+    "writes_refused",
     "wrong_verb",
 }
 """Persisted in journals and compared by callers: a line may be added, none changed. One goes with its class, and never comes back."""
@@ -172,7 +173,7 @@ def test_a_value_that_was_refused_is_shown_and_not_kept() -> None:
 
 def test_only_these_may_be_repeated() -> None:
     leaves = {kind.__name__ for kind in tree() if kind.retryable}
-    assert leaves == {"AttachmentStoreFailed", "RedisUnavailable", "StoreOutOfMemory", "RetryAfter", "HeadConflict"}
+    assert leaves == {"AttachmentStoreFailed", "RedisUnavailable", "StoreOutOfMemory", "RetryAfter", "HeadConflict", "WritesRefused"}
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)

@@ -18,20 +18,17 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, cast
 
 from wakeline.app import App
-from wakeline.errors import RedisUnavailable, StoreOutOfMemory
 from wakeline.shown import logger, shown_entry
-from wakeline.store.connection import typed_errors
+from wakeline.store.connection import AWAY, typed_errors
 from wakeline.store.keys import queue_name
 
+from wakeline_workers.leaving import Deadline
 from wakeline_workers.loading import load_app
 from wakeline_workers.loop import WorkerLoop
+from wakeline_workers.streams import keep_output
 from wakeline_workers.worker import WakelineWorker, serve
-
-if TYPE_CHECKING:
-    import io
 
 log = logger("wakeline.worker")
 AGAIN_S = 0.5
@@ -76,6 +73,8 @@ def run(orders: Orders) -> None:
     line.set_inheritable(False)  # what a body starts must not speak on it
     app = load_app(orders.target)
     queues = orders.rq_queues(app)
+    deadline = Deadline(app.settings.shutdown_ms)
+    deadline.start_with_the_end_of(line)
     if not _announced(app, orders.owner, queues, line):
         return
     # What the app loaded stays; of what runs leave behind, little is a cycle. By default a collection would run twenty times in a batch.
@@ -104,7 +103,7 @@ def _announced(app: App, owner: str, queues: tuple[str, ...], line: socket.socke
             with typed_errors("announce"):
                 WakelineWorker.of(app, owner, queues).announce()
             return True
-        except (RedisUnavailable, StoreOutOfMemory) as error:
+        except AWAY as error:
             if not said:
                 log.warning("%s Waiting for it.", error)
             said = True
@@ -130,13 +129,13 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
 
 
 if __name__ == "__main__":
+    # What a body prints is seen when it is printed, in a file or a pipe too, and is no matter of life and death.
+    keep_output()
     logging.basicConfig(level=os.environ.get("WAKELINE_LOG", "INFO").upper(), stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     # Until the loop takes over, a signal of the supervisor is a plain end: nothing was taken yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What a body prints is seen when it is printed, in a file or a pipe too.
-    cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     given = json.loads(sys.argv[1])
     code = 1
     try:

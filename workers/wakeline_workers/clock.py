@@ -20,6 +20,7 @@ from wakeline.store.calls import Program, once
 from wakeline.store.client import AsyncStore
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
+from wakeline_workers.streams import keep_output
 
 log = logger("wakeline.clock")
 TICK_MS = 1000
@@ -161,5 +162,6 @@ async def _tick(app: App) -> None:
 
 def run(app: App) -> int:
     """Only ticks, until SIGTERM or SIGINT; returns the exit code."""
+    keep_output()
     asyncio.run(_tick(app))
     return 0

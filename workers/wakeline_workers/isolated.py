@@ -33,6 +33,7 @@ from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
 from wakeline.values import from_json, parse_duration, to_json
 
 from wakeline_workers.loading import load_app
+from wakeline_workers.streams import keep_output
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 LOOK_MS = 500
@@ -214,4 +215,5 @@ def main(target: str, descriptor: int) -> None:
 
 
 if __name__ == "__main__":
+    keep_output()
     main(sys.argv[1], int(sys.argv[2]))

@@ -21,6 +21,7 @@ from wakeline.store import fleet
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app
+from wakeline_workers.streams import keep_output
 
 LEAVE_S = 5.0
 """How long what a body left behind may take to end with its job."""
@@ -30,6 +31,7 @@ LOOK_S = 0.2
 
 def run(process_id: str, epoch: int) -> str:
     """Runs one process until it ends or parks; returns what became of it, 'stale' when there was nothing to do. Raises `ForeignDoorbell`."""
+    keep_output()
     app, job = load_app(), get_current_job()
     other = doorbell_namespace(job.id) if job is not None else None
     if other is not None and other != app.namespace:

@@ -9,7 +9,6 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -20,14 +19,13 @@ from queue import Empty, SimpleQueue
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
-from wakeline.shown import shown
 from wakeline.store import fleet
 
 from wakeline_workers.child import Orders
 from wakeline_workers.heartbeat import REWOUND
 from wakeline_workers.loading import load_app
 from wakeline_workers.signals import ENDING, ignore_ending
-from wakeline_workers.streams import hold_places
+from wakeline_workers.streams import hold_places, keep_output, say
 
 WATCH_S = 0.05
 TRIES_PER_BEAT = 4
@@ -40,11 +38,6 @@ GRACE_S = 2.0
 """Beyond the shutdown time, before a child that does not leave is killed."""
 SILENT_S = 0.5
 """A stop that takes longer says what it waits for."""
-
-
-def say(text: str) -> None:
-    """One line for whoever reads the log."""
-    print(shown(f"wakeline: {text}"), file=sys.stderr, flush=True)
 
 
 @dataclass(slots=True)
@@ -281,4 +274,5 @@ class Supervisor:
 def run(target: str, processes: int = 1, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False) -> int:
     """Supervises until stopped; returns the exit code."""
     hold_places()
+    keep_output()
     return Supervisor(target, processes, queues=queues, concurrency=concurrency, burst=burst).run()

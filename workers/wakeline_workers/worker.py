@@ -18,6 +18,7 @@ from wakeline.errors import SettingsInvalid
 from wakeline.names import new_owner_id
 
 from wakeline_workers.heartbeat import Heartbeat
+from wakeline_workers.leaving import Deadline
 from wakeline_workers.loading import load_app
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.signals import ignore_ending_on, on_ending
@@ -79,8 +80,14 @@ async def serve(worker: WorkerLoop, *, beating: bool, first: Callable[[], None] 
     ``first`` is called when such a signal would be heard: it makes the worker seen, and whoever sees one may end it.
     """
     running = asyncio.get_running_loop()
-    on_ending(running, worker.stop)
     with ExitStack() as stack:
+        deadline = stack.enter_context(Deadline(worker.app.settings.shutdown_ms))
+
+        def leave() -> None:
+            deadline.start()
+            worker.stop()
+
+        on_ending(running, leave)
         stack.callback(ignore_ending_on, running)
         first()
         if beating:

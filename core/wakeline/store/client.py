@@ -22,13 +22,13 @@ from redis import exceptions as rex
 
 from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
-from wakeline.errors import RedisUnavailable, WakelineError
+from wakeline.errors import AttachmentStoreFailed, WakelineError
 from wakeline.shown import logger
 from wakeline.store import claims, keys, scripts
 from wakeline.store import keyring as rings
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
-from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, told_awaited, told_by, translate, typed_errors
+from wakeline.store.connection import AWAY, BLOCK_MS, Backend, check_server, first_contact, is_away, told_awaited, told_by, translate, typed_errors
 from wakeline.store.link import Link
 from wakeline.store.together import Command, Counter, Exchange, Prepared, Server
 from wakeline.values import as_text, check_size
@@ -255,7 +255,7 @@ class SyncStore:
 class AsyncStore:
     """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of one script together.
 
-    ``patient`` (workers): an unreachable server is waited for, with a backoff below one heartbeat, instead of raised.
+    ``patient`` (workers): a server that is unreachable or takes no writes is waited for, with a backoff below one heartbeat, instead of raised.
     """
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None, *, patient: bool = False) -> None:
@@ -270,6 +270,7 @@ class AsyncStore:
         self._ear: Link | None = None
         """What its hints are waited for on."""
         self._away = False
+        self._delay = FIRST_WAIT_S
         self._queue: list[tuple[Prepared, asyncio.Future[Any]]] = []
         """Calls that wait for the next write, and who is told the reply."""
         self._flushing: asyncio.Task[None] | None = None
@@ -377,7 +378,7 @@ class AsyncStore:
 
     def _waits_for(self, error: Exception) -> bool:
         """Whether this client waits until the server is there again, and says so once; False where the error is its caller's."""
-        if not (self.patient and isinstance(error, RedisUnavailable)):
+        if not (self.patient and isinstance(error, AWAY)):
             return False
         if not self._away:
             log.warning("%s Waiting for it.", error)
@@ -388,36 +389,44 @@ class AsyncStore:
         if self._away:
             log.warning("Redis answers again")
         self._away = False
+        self._delay = FIRST_WAIT_S
 
     async def _send(self, batch: list[tuple[Prepared, asyncio.Future[Any]]]) -> None:
+        """Sends a batch and tells the replies. What a patient client has to wait for goes back to the head of the queue, and leaves with what joined it:
+        a tick that makes room must not stand behind a write that needs it.
+        """
         assert self._link is not None, "open() first"
         futures = {id(one): told for one, told in batch}
+        away: Exception | None = None
 
         def tell(one: Prepared, reply: Any) -> None:
+            nonlocal away
             told = futures[id(one)]
-            if told.done():
-                return
+            if away is None and self.patient and isinstance(reply, Exception) and is_away(one.call.script, reply):
+                away = translate(one.call.script, reply)
+            if away is not None or told.done():
+                return  # with all behind a refused one, for the sake of order: a script may be sent twice
             if isinstance(reply, Exception):
                 told.set_exception(translate(one.call.script, reply))
             else:
                 told.set_result(reply)
 
-        exchange = Exchange([one for one, _ in batch], partial(_argv, self.address), self._server, self.sent, tell)
-        delay = FIRST_WAIT_S
-        while True:
-            try:
-                await self._link.carry(exchange)
-                break
-            except (rex.RedisError, OSError) as error:
-                typed = translate("pipeline", error)
-                if not self._waits_for(typed):
-                    for _, told in batch:
-                        if not told.done():
-                            told.set_exception(typed)
-                    return
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, LAST_WAIT_S)
-        self._is_back()
+        try:
+            await self._link.carry(Exchange([one for one, _ in batch], partial(_argv, self.address), self._server, self.sent, tell))
+            if away is not None:
+                await self._link.part()  # whoever takes writes may be elsewhere by now
+        except (rex.RedisError, OSError) as error:
+            away = translate("pipeline", error)
+        left = [(one, told) for one, told in batch if not told.done()]
+        if away is None:
+            self._is_back()
+        elif self._waits_for(away):
+            self._queue = left + self._queue
+            await asyncio.sleep(self._delay)
+            self._delay = min(self._delay * 2, LAST_WAIT_S)
+        else:
+            for _, told in left:
+                told.set_exception(away)
 
     async def run(self, program: Program[T]) -> T:
         """Drives a program to its end."""
@@ -431,7 +440,7 @@ class AsyncStore:
             value = failure = None
             try:
                 if isinstance(step, Outside):
-                    value = await asyncio.get_running_loop().run_in_executor(self._outside, step.function)
+                    value = await self._done_outside(step)
                 elif isinstance(step, Pause | Change):
                     # Many waiters share the loop; a blocked read each would take a connection each, so they look again instead.
                     await asyncio.sleep((min(step.ms, LOOK_AGAIN_MS) if isinstance(step, Change) else step.ms) / 1000)
@@ -441,6 +450,17 @@ class AsyncStore:
                     value = await self.execute(step)
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
                 failure = error
+
+    async def _done_outside(self, step: Outside[T]) -> T:
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._outside, step.function)
+            except AttachmentStoreFailed as error:
+                # Bytes in Redis wait for it as calls do; another backend's failure is its caller's.
+                cause = error.__cause__
+                if not isinstance(cause, rex.RedisError) or not self._waits_for(translate("bytes", cause)):
+                    raise
+            await asyncio.sleep(LAST_WAIT_S)
 
     async def hints(self, owner: str, timeout_ms: int, heed: Callable[[str], None]) -> None:
         """Blocks on the owner's hint list and tells each hint as it comes; there may be none, and one may be lost: state decides."""
@@ -462,7 +482,6 @@ class AsyncStore:
                 await asyncio.sleep(0.2)
                 return
             raise typed from error
-        self._is_back()
 
     async def renew_functions(self) -> None:
         """Has the server keep the functions of this release and no other's, at one moment. An older client beside it loads again what it needs.

@@ -169,7 +169,7 @@ class ClusterBackend:
         security = {"ssl": True, **(options or {})} if self._tls else {}
         self._topology = Topology(self._seeds, key_slot(namespace.encode()), login | ASKING | security)
         checked = {name: value for name, value in security.items() if name != "ssl"}
-        self._options: dict[str, Any] = {"topology": self._topology, "health_check_interval": 25, **TIMES, **login, **checked}
+        self._options: dict[str, Any] = {"topology": self._topology, **TIMES, **login, **checked}
         self._connections = connections
 
     def sync(self) -> redis.Redis:

@@ -29,6 +29,7 @@ from wakeline.errors import (
     StoreOutOfMemory,
     TlsFailed,
     WakelineError,
+    WritesRefused,
 )
 from wakeline.shown import logger
 from wakeline.store import denials, urls
@@ -40,6 +41,10 @@ RESENDS = 1
 NO_PASSWORD = "the server wants a password and the URL has none"
 TLS_ALERT = "\\x15"
 """How both of redis-py's parsers show the first byte of an answer where it is the one with which a TLS alert begins."""
+AWAY = (RedisUnavailable, StoreOutOfMemory)
+"""What passes by itself, or when an operator has done something: workers wait for it."""
+_NOT_NOW = re.compile(r"\b(?:MISCONF|NOREPLICAS|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|BUSY|UNBLOCKED)\b|max number of clients|read[ -]only replica")
+"""Codes of a server that takes no writes now. A code stands anywhere in the text: behind the number of a command, or within the error of a script."""
 BLOCK_MS = 1000
 """Longest blocking read, well below the socket timeout: redis-py would resend a blocked command that timed out."""
 
@@ -65,7 +70,8 @@ class UrlBackend:
 
     def __init__(self, url: str, *, options: dict[str, Any] | None = None, connections: int = 4) -> None:
         self.url = url
-        self._options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 25, **(options or {})}
+        # No health checks: a PING is refused where a disk is full, also to those who only look, and what was sent to nobody is sent again anyway.
+        self._options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, **(options or {})}
         self._connections = connections
         self._check()
 
@@ -204,6 +210,11 @@ def first_contact(backend: Backend) -> Generator[None]:
         raise RedisUnavailable(reason=error.reason + doubt) from error
 
 
+def is_away(script: str, error: Exception) -> bool:
+    """Whether redis-py's error, or an error reply, says that the server is not there or takes no writes now: the same call is good later."""
+    return isinstance(translate(script, error), AWAY)
+
+
 @contextmanager
 def typed_errors(script: str) -> Generator[None]:
     """Turns redis-py's exceptions into the errors of `wakeline.errors`."""
@@ -223,10 +234,12 @@ def translate(script: str, error: BaseException) -> WakelineError:
             if TLS_ALERT in text:
                 return TlsFailed(reason="the server speaks TLS and the URL does not; use rediss://")
             return RedisRefused(reason=f"what answers there is not Redis ({text})")
+        case rex.BusyLoadingError():
+            return WritesRefused(reason=text)
         case rex.ConnectionError() | rex.TimeoutError() | OSError():
             return TlsFailed(reason=text) if "SSL" in text or "certificate" in text.lower() else RedisUnavailable(reason=text)
-        case rex.ReadOnlyError() | rex.MasterDownError() | rex.ClusterDownError():
-            return RedisUnavailable(reason=text)
+        case rex.ReadOnlyError() | rex.MasterDownError() | rex.ClusterDownError() | rex.TryAgainError():
+            return WritesRefused(reason=text)
         case _:
             return _translate_reply(script, error, text)
 
@@ -240,8 +253,8 @@ def _translate_reply(script: str, error: BaseException, text: str) -> WakelineEr
     # Inside a script's error reply (Redis 6.2) the code is somewhere in the text; by itself redis-py makes a class of it and drops it.
     if isinstance(error, rex.OutOfMemoryError) or "OOM command not allowed" in text:
         return StoreOutOfMemory()
-    if text.startswith(("MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "CLUSTERDOWN")):
-        return RedisUnavailable(reason=text)
+    if _NOT_NOW.search(text):
+        return WritesRefused(reason=text)
     if text.startswith(("DENIED", "NOAUTH", "DB index", "invalid DB index")):
         return RedisRefused(reason=text)
     return ScriptFailed(script=script, reason=text)

@@ -62,12 +62,12 @@ class Link:
         if self._connection is None:
             self._connection = await self._pool.get_connection()
 
-        async def part(_: Exception | None = None) -> None:
-            # Answers that are still on their way would be taken for those to the next commands.
-            await self._connection.disconnect(nowait=True)
-
         try:
-            await self._connection.retry.call_with_retry(attempt, part)
+            await self._connection.retry.call_with_retry(attempt, self.part)
         except BaseException:
-            await part()
+            await self.part()
             raise
+
+    async def part(self, _: Exception | None = None) -> None:
+        """Lets go of the server: answers that are still on their way would be taken for those to the next commands. The next use connects anew."""
+        await self._connection.disconnect(nowait=True)

@@ -41,7 +41,7 @@ class SentinelBackend:
         if not service or not re.fullmatch("[0-9]*", database):
             raise RedisRefused(reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0")
         self._service = service
-        self._options: dict[str, Any] = {"db": int(database or 0), "health_check_interval": 25, **TIMES, **given.login}
+        self._options: dict[str, Any] = {"db": int(database or 0), **TIMES, **given.login}
         secret = given.options.get("sentinel_password", [""])[0]
         self._asking: dict[str, Any] = ASKING | ({"password": secret} if secret else {})
 

@@ -14,6 +14,7 @@ from redis import exceptions as rex
 from wakeline.shown import logger
 from wakeline.store import scripts
 from wakeline.store.calls import Call
+from wakeline.store.connection import is_away
 
 log = logger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
@@ -76,12 +77,6 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     return bundles
 
 
-def _of_the_moment(answer: Exception) -> bool:
-    """Whether a server says that it takes no writes now: no memory, a replica, too few replicas, a disk that is full, a cluster that is down, a long script."""
-    passing = rex.OutOfMemoryError | rex.ReadOnlyError | rex.ClusterDownError | rex.MasterDownError | rex.TryAgainError
-    return isinstance(answer, passing) or str(answer).startswith(("MISCONF", "NOREPLICAS", "BUSY"))
-
-
 class Server:
     """What a client learned of how its server takes scripts; one for all of its exchanges."""
 
@@ -127,7 +122,7 @@ class Exchange:
             raise answer
         bundle = self._expected.pop(0)
         if bundle is None:
-            if isinstance(answer, Exception) and _of_the_moment(answer):
+            if isinstance(answer, Exception) and is_away("FUNCTION LOAD", answer):
                 self._plain = True
             elif isinstance(answer, Exception):
                 log.info("scripts are sent as such: the server keeps no functions (%s)", answer)
@@ -157,7 +152,7 @@ class Exchange:
             self._unknown.add(script)
         elif self._by_functions and (isinstance(answer, rex.NoPermissionError) or "unknown command" in text.lower()):
             self._server.functions = False
-        elif self._by_functions and _of_the_moment(answer):
+        elif self._by_functions and is_away(script, answer):
             # A function is refused before it runs, a script at its first write: whoever only looks is answered then.
             self._plain = True
         else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
+import sys
 import time
 
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, current
@@ -69,3 +72,21 @@ async def gathers(ctx: AsyncCtx, orders: int) -> int:
 async def clerk(turn: AsyncTurn) -> str:
     note(f"turn {turn.id}")
     return f"{len(turn.inbox)} told"
+
+
+@app.engine
+async def large(ctx: AsyncCtx, seconds: float) -> int:
+    """The outcome of its step is too long to stand in a row of the journal."""
+    return len(await ctx.step("large", lambda: "x" * len(slow("large", seconds)) * 20_000))
+
+
+@app.engine
+def prints(ctx: Ctx, times: int) -> list[str]:
+    """Says what it does, to whoever reads the worker's output."""
+    done: list[str] = []
+    for n in range(times):
+        print(f"line {n} " + "x" * 20_000)
+        print("an error", file=sys.stderr, flush=True)
+        logging.getLogger("outage").warning("a warning")
+        done.append(ctx.step("sub", lambda n=n: subprocess.run([sys.executable, "-c", f"print('ok {n}', flush=True)"], check=True) and f"ok {n}"))
+    return done

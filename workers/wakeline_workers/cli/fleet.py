@@ -18,6 +18,7 @@ from wakeline.store.keys import queue_name
 
 from wakeline_workers.cli.findings import Finding, Seen, findings
 from wakeline_workers.cli.root import Console, command, option
+from wakeline_workers.streams import keep_output
 
 LOOK_AGAIN_S = 0.5
 
@@ -63,6 +64,7 @@ def worker(console: Console, processes: int, queues: tuple[str, ...], concurrenc
     """Run workers under their supervisor, until SIGTERM or SIGINT."""
     from wakeline_workers import supervisor
 
+    keep_output()
     app = console.app
     _meet(console, app, wait)
     for unknown in sorted({queue_name(app.namespace, None if name == app.namespace else name) for name in queues} - {*app.queues, *app.queue_limits}):
@@ -82,6 +84,7 @@ def clock(console: Console, wait: bool | None) -> int:
     """
     from wakeline_workers import clock as ticking
 
+    keep_output()
     app = console.app
     _meet(console, app, wait)
     console.note(f"wakeline: clock of {app.namespace} on {app.backend.describe()}")
@@ -102,6 +105,7 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
     from wakeline_workers import supervisor, threads
     from wakeline_workers.threads import WorkerThread
 
+    keep_output()
     with embedded.open_embedded() as server:
         console.note(f"wakeline: {server.describe()}")
         if server.url is not None:

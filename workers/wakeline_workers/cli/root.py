@@ -1,7 +1,7 @@
 """The root command, and what all commands share: the app, the output, what an error means to a shell.
 
 Invariant: stdout carries results only (with ``--json`` JSON only, errors included), everything else goes to stderr; exit codes are
-0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis unreachable, 130 interrupted.
+0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis unreachable, or it takes no writes, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
     ((errors.WaitTimeout,), 4),
     ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal, errors.ProcessNotEnded, errors.OccurrenceConflict,
       errors.SubscriptionChanged, errors.AlreadyRunning, errors.RotationOverlaps), 5),
-    ((errors.RedisUnavailable, errors.TlsFailed), 69),
+    ((errors.RedisUnavailable, errors.StoreOutOfMemory, errors.TlsFailed), 69),
     ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
     ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch, errors.ForeignCursor), 2),
 )

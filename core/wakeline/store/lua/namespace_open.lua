@@ -11,9 +11,13 @@ if not ring.id then
   ring.id = secret_id(call('GET', ns .. 'secret'))
   if ring.id then call('HSET', ns .. 'keyring', 'id', ring.id) end
 end
-call('HSETNX', ns .. 'meta', 'format', a.format)
-call('HSETNX', ns .. 'meta', 'rq', a.rq)
 if call('HEXISTS', ns .. 'meta', 'bells') == 0 then choose_form() end
 local meta = fields(ns .. 'meta', 'format', 'rq')
+-- Looked at first: a server that takes no writes now still lets everybody look who knows it.
+if not (meta.format and meta.rq) then
+  call('HSETNX', ns .. 'meta', 'format', a.format)
+  call('HSETNX', ns .. 'meta', 'rq', a.rq)
+  meta = fields(ns .. 'meta', 'format', 'rq')
+end
 local previous = overlaps(ring) and ring.previous or ''
 return { meta.format, meta.rq, call('GET', ns .. 'secret') or '', ring.id or '', previous, ring['until'] or '', ring.first or '' }

@@ -6,8 +6,10 @@
 -- A claim that the owner holds and did not name at two beats one after the other goes back: nobody runs it (race 1).
 -- Atomic because what is handed back must not be finished in between.
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
-call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
+-- What only removes comes first: a server without memory refuses a script whose first write needs some, and takes all after another. The tick gets
+-- through then, so a heartbeat has to, or all would be reaped.
 call('HDEL', ns .. 'suspects', a.owner)
+call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 local worker = rq .. ':worker:' .. a.owner
 if call('EXISTS', worker) == 1 then
   call('HSET', worker, 'last_heartbeat', iso(now))

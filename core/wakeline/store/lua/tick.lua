@@ -56,6 +56,8 @@ fire['w'] = function(sid)
   if call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('ZADD', timers, int(now), 'w:' .. sid) end
 end
 
+-- A removal as the first write (see owner_beat.lua): what a tick prunes is what a server without memory needs.
+call('HDEL', ns .. 'suspects', '')
 local due = call('ZRANGEBYSCORE', timers, '-inf', int(now), 'LIMIT', 0, a.limit)
 for _, member in ipairs(due) do
   call('ZREM', timers, member)

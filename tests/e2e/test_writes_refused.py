@@ -1,0 +1,185 @@
+"""A server that answers and takes no writes for longer than a lease: no memory, no disk, a replica, too few replicas, a script that keeps it, no place
+for another client. Work goes on by itself afterwards, once; meanwhile callers are told so, and people can look.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from wakeline.errors import RedisUnavailable, StoreOutOfMemory, WritesRefused
+
+from tests.e2e.test_outage import GIVES_UP_S, Site, children_of, until
+from tests.e2e.test_outage import site as site  # the fixture
+
+QUICK = (1, {"WAKELINE_LEASE": "1s", "WAKELINE_BEAT": "300ms"})
+REFUSED_S = 4
+"""Four leases."""
+Client = Any
+
+
+@contextmanager
+def no_memory(client: Client) -> Iterator[None]:
+    client.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def no_disk(client: Client) -> Iterator[None]:
+    """The server cannot put its snapshot where it belongs, and stops writes for that."""
+    taken = Path(client.config_get("dir")["dir"]) / "dump.rdb"
+    taken.mkdir()
+    client.config_set("save", "3600 1000000")
+    client.bgsave()
+    until(lambda: client.info()["rdb_last_bgsave_status"] == "err", "a snapshot that failed")
+    try:
+        yield
+    finally:
+        taken.rmdir()
+        client.bgsave()
+        until(lambda: client.info()["rdb_last_bgsave_status"] == "ok", "a snapshot")
+
+
+@contextmanager
+def a_replica(client: Client) -> Iterator[None]:
+    client.replicaof("127.0.0.1", 1)
+    try:
+        yield
+    finally:
+        client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def too_few_replicas(client: Client) -> Iterator[None]:
+    client.config_set("min-replicas-to-write", 1)
+    try:
+        yield
+    finally:
+        client.config_set("min-replicas-to-write", 0)
+
+
+@contextmanager
+def a_script_that_loops(client: Client) -> Iterator[None]:
+    client.config_set("lua-time-limit", 50)
+    looping = redis.Redis(**client.connection_pool.connection_kwargs | {"socket_timeout": 60})
+
+    def loop() -> None:
+        with pytest.raises(redis.ResponseError, match="killed"):
+            looping.eval("while true do end", 0)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    time.sleep(0.3)
+    try:
+        yield
+    finally:
+        client.script_kill()
+        thread.join(10)
+        looping.close()
+        assert not thread.is_alive()
+
+
+@contextmanager
+def no_place_for_clients(client: Client) -> Iterator[None]:
+    before = client.config_get("maxclients")["maxclients"]
+    client.config_set("maxclients", 1)
+    client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    try:
+        yield
+    finally:
+        client.config_set("maxclients", before)
+
+
+CASES: dict[str, tuple[Callable[[Client], Any], type[Exception], bool]] = {
+    "out of memory": (no_memory, StoreOutOfMemory, True),
+    "full disk": (no_disk, WritesRefused, True),
+    "replica": (a_replica, WritesRefused, True),
+    "too few replicas": (too_few_replicas, WritesRefused, True),
+    "looping script": (a_script_that_loops, WritesRefused, False),
+    "no place for clients": (no_place_for_clients, RedisUnavailable, False),
+}
+"""How it comes about, what a caller is told, and whether the server still answers who looks."""
+
+
+@pytest.fixture
+def control(site: Site) -> Iterator[Client]:
+    with redis.Redis.from_url(site.server.url, decode_responses=True) as client:
+        yield client
+
+
+def wakeline(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "wakeline_workers.cli", *words, "--json"], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
+@pytest.mark.parametrize("case", list(CASES))
+def test_work_goes_on_once_after_the_server_took_no_writes(site: Site, control: Client, case: str) -> None:
+    refusing, told, answers = CASES[case]
+    app, bodies = site.app, site.bodies
+    until(lambda: len(site.fleet().owners) == 1, "a worker")
+    owners = {owner for owner, _, _ in site.fleet().owners}
+    held = app.using(id="held").start(bodies.waits, "held")
+    works = app.using(id="works").start(bodies.works, "works", 1.5)
+    works_async = app.using(id="works-async").start(bodies.works_async, "async")
+    sleeps = app.using(id="sleeps").start(bodies.sleeps, "sleeps", 2)
+    until(lambda: {"begin works.2", "begin async.2", "begin sleeps.before", "end held.before"} <= set(site.noted()), "steps under way")
+
+    with refusing(control):
+        began = time.monotonic()
+        with pytest.raises(told) as refused:
+            app.using(id="late").start(bodies.waits, "late")
+        assert refused.value.retryable  # type: ignore[attr-defined]
+        if answers:
+            assert held.status().id == "held"
+            assert {row["id"] for row in json.loads(wakeline("ps").stdout)} == {"held", "works", "works-async", "sleeps"}
+            assert json.loads(wakeline("show", "works").stdout)["id"] == "works"
+            assert json.loads(wakeline("doctor").stdout)["namespace"]["format"] == "1"
+        time.sleep(max(0.0, began + REFUSED_S - time.monotonic()))
+        assert site.workers.poll() is None
+
+    held.signal("go", 1, key="k1")
+    assert [one.result(timeout=20) for one in (held, works, works_async, sleeps)] == [
+        1, ["works.1", "works.2", "works.3"], ["async.1", "async.2", "async.3"], "sleeps.after"
+    ]  # fmt: skip
+    time.sleep(0.5)  # a second, wrong, run would begin by now
+    assert {line: n for line, n in site.noted().items() if n > 1} == {}
+    assert [site.losses(handle) for handle in (held, works, works_async, sleeps)] == [None] * 4
+    assert {owner for owner, _, _ in site.fleet().owners} == owners
+    assert not [line for line in site.said if "reaped" in line or "died" in line or "Traceback" in line], "".join(site.said)
+
+
+@pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
+@pytest.mark.parametrize("case", ["out of memory", "replica", "looping script"])
+def test_a_supervisor_does_not_give_up_while_the_server_takes_no_writes(site: Site, control: Client, case: str) -> None:
+    until(lambda: len(site.fleet().owners) == 1, "a worker")
+    with CASES[case][0](control):
+        [pid] = children_of(site.workers)
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(GIVES_UP_S)
+        assert site.workers.poll() is None, "".join(site.said)
+    assert site.app.using(id="charge").start(site.bodies.charge, 7).result(timeout=20) == 7
+
+
+@pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
+def test_a_large_result_waits_for_memory(site: Site, control: Client) -> None:
+    large = site.app.using(id="large").start(site.bodies.large, 1.0)
+    until(lambda: "begin large" in site.noted(), "a step under way")
+    with no_memory(control):
+        time.sleep(REFUSED_S)
+    assert large.result(timeout=20) == 100_000
+    assert site.noted()["begin large"] == 1
+    assert site.losses(large) is None
