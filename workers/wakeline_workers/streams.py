@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from wakeline.shown import shown
 
@@ -57,14 +57,15 @@ def keep_output() -> None:
 
 
 def _kept(stream: TextIO, number: int) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper) or isinstance(getattr(stream.buffer, "raw", None), _Kept):
-        return stream
+    buffer: Any = getattr(stream, "buffer", None)
+    if not isinstance(stream, io.TextIOWrapper) or isinstance(getattr(buffer, "raw", None), _Kept):
+        return cast("TextIO", stream)
     try:
         own = stream.fileno() == number
         stream.flush()
     except (OSError, ValueError):
         own = False
     if not own:
-        return stream
+        return cast("TextIO", stream)
     raw: Any = _Kept(number, "w", closefd=False)
-    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True)
+    return cast("TextIO", io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True))
