@@ -57,15 +57,16 @@ def keep_output() -> None:
 
 
 def _kept(stream: TextIO, number: int) -> TextIO:
-    buffer: Any = getattr(stream, "buffer", None)
+    given, buffer = stream, cast("Any", getattr(stream, "buffer", None))
     if not isinstance(stream, io.TextIOWrapper) or isinstance(getattr(buffer, "raw", None), _Kept):
-        return cast("TextIO", stream)
+        return given
     try:
         own = stream.fileno() == number
         stream.flush()
     except (OSError, ValueError):
         own = False
     if not own:
-        return cast("TextIO", stream)
+        return given
     raw: Any = _Kept(number, "w", closefd=False)
-    return cast("TextIO", io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True))
+    kept: TextIO = io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, stream.errors, line_buffering=True)
+    return kept

@@ -6,11 +6,13 @@ Invariant: control flow and a cancel that was asked for pass through as they are
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from wakeline.errors import ControlFlow, WakelineError
@@ -18,6 +20,7 @@ from wakeline.shown import logger
 from wakeline.tools.tool import current_body
 
 if TYPE_CHECKING:
+    from wakeline.runtime.bridge import Bridge
     from wakeline.runtime.run import Run
 
 T = TypeVar("T")
@@ -175,3 +178,13 @@ def fit(text: str, longest: int) -> str:
     if len(text) > longest:
         text = f"{text[:longest]}… ({len(text)} characters)"
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+async def invoked(code: partial[Any], bridge: Bridge | None) -> Any:
+    """What user code gives: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
+    with outside_body():
+        if inspect.iscoroutinefunction(code.func):
+            return await contained_on_loop(code)
+        if bridge is not None:
+            return await bridge.call(contained(code))
+        return await asyncio.to_thread(contained(code))

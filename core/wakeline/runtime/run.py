@@ -6,7 +6,6 @@ Invariant: from the park (or a hand-back, or a lost lease) on, every effect of t
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -27,7 +26,7 @@ from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.activity import Activities
 from wakeline.runtime.bridge import Bridge
-from wakeline.runtime.containing import contained, contained_on_loop, outside_body
+from wakeline.runtime.containing import invoked
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.numbering import Numbering
@@ -489,17 +488,9 @@ class Run:
             self._inflight -= 1
             self._arm()
 
-    # -- helpers for bodies ------------------------------------------------------------------------------------------------------
-
     async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
-        code = partial(function, *args, **kwargs)
-        with outside_body():
-            if inspect.iscoroutinefunction(function):
-                return await contained_on_loop(code)
-            if self.bridge is not None:
-                return await self.bridge.call(contained(code))
-            return await asyncio.to_thread(contained(code))
+        return await invoked(partial(function, *args, **kwargs), self.bridge)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that belongs to this run and is cancelled with it."""

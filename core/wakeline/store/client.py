@@ -6,7 +6,6 @@ Invariant: a reply lost on the way is asked for again with the same arguments; e
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 import time
@@ -24,7 +23,7 @@ from wakeline.attachments.backend import Blobs
 from wakeline.clock import Clock, ServerClock
 from wakeline.errors import AttachmentStoreFailed, WakelineError
 from wakeline.shown import logger
-from wakeline.store import claims, keys, scripts
+from wakeline.store import claims, functions, keys
 from wakeline.store import keyring as rings
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
@@ -484,23 +483,10 @@ class AsyncStore:
             raise typed from error
 
     async def renew_functions(self) -> None:
-        """Has the server keep the functions of this release and no other's, at one moment. An older client beside it loads again what it needs.
-
-        Nothing rests on it: a server that cannot be reached, or keeps no functions, is left as it is.
-        """
+        """Has the server keep the functions of this release and no other's."""
         if self._keyring is None:
             await self.open()
-        client: Any = self.client
-        with contextlib.suppress(rex.RedisError, OSError):
-            listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
-            found: set[str] = {row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed}
-            ours = scripts.as_library()
-            pipeline = client.pipeline(transaction=True)
-            for name in found - {ours.name}:
-                pipeline.function_delete(name)
-            if ours.name not in found:
-                pipeline.function_load(ours.text, replace=True)
-            await pipeline.execute()
+        await functions.renew(self.client)
 
     async def close(self) -> None:
         self.blobs.close()
