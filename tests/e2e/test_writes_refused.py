@@ -75,7 +75,8 @@ def too_few_replicas(client: Client) -> Iterator[None]:
 @contextmanager
 def a_script_that_loops(client: Client) -> Iterator[None]:
     client.config_set("lua-time-limit", 50)
-    looping = redis.Redis(**client.connection_pool.connection_kwargs | {"socket_timeout": 60})
+    given = client.connection_pool.connection_kwargs
+    looping = redis.Redis(port=given["port"], password=given["password"], socket_timeout=60)
 
     def loop() -> None:
         with pytest.raises(redis.ResponseError, match="killed"):
