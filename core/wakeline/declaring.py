@@ -237,10 +237,10 @@ class Declarations:
         """Tells a probe (a `DurationProbe`, a tracer) when named stretches of work begin and end in runs of this app from now on."""
         self.registry.phase_probe = probe
 
-    def limit_queue(self, queue: str | None = None, *, concurrency: int | None = None, rate: str | None = None) -> None:
+    def limit_queue(self, queue: str | None = None, *, concurrency: int | None = None, rate: str | None = None, burst: int | None = None) -> None:
         """Limits what runs from a queue (the app's own, unless given) over all workers; see `Limit`. Workers make it known when they start."""
         name = queue_name(self.namespace, check_queue(queue) if queue is not None else None)
-        self.queue_limits[name] = Limit(concurrency, rate).check(f"queue {name}", keyed=False)
+        self.queue_limits[name] = Limit(concurrency, rate, burst=burst).check(f"queue {name}", keyed=False)
 
     @property
     def limits(self) -> dict[str, str]:

@@ -37,7 +37,7 @@ def finish(world: World, pid: str) -> None:
 
 def left(world: World) -> set[str]:
     """What of limits is in the namespace besides their numbers."""
-    families = ("holds", "held", "holding", "rate")
+    families = ("holds", "held", "holding", "rate", "begun", "cells", "rated", "rating")
     everything = world.keys()
     return {key.removeprefix(world.key("")) for key in everything if key.removeprefix(world.key("")).split(":")[0] in families}
 
@@ -129,8 +129,8 @@ def test_a_queue_and_a_body_limit_hold_together(world: World) -> None:
     assert left(world) == set()
 
 
-def test_a_rate_lets_a_burst_begin_and_then_one_at_a_time(world: World) -> None:
-    limited(world, job=Limit(rate="2/10s"))
+def test_a_rate_with_a_burst_lets_that_many_begin_and_then_one_at_a_time(world: World) -> None:
+    limited(world, job=Limit(rate="2/10s", burst=2))
     start(world, "a", "b", "c", "d")
     assert taken(world) == ["a", "b"]
     world.pass_ms(4_999)
@@ -146,6 +146,231 @@ def test_a_rate_lets_a_burst_begin_and_then_one_at_a_time(world: World) -> None:
     world.tick()
     start(world, "e", "f", "g")
     assert taken(world) == ["e", "f"]
+
+
+def begun(world: World, ms: int, step: int) -> list[tuple[int, str]]:
+    """What begins in so many ms, looked at every ``step``: when, and which."""
+    found: list[tuple[int, str]] = []
+    for at in range(0, ms, step):
+        world.tick()
+        found += [(at, pid) for pid in taken(world)]
+        world.pass_ms(step)
+    return found
+
+
+def most_in_a_window(moments: list[int], window: int) -> int:
+    return max(sum(1 for other in moments if at <= other < at + window) for at in moments)
+
+
+def test_no_window_of_a_rate_has_more_beginnings_than_it_says_and_none_is_left_unused(world: World) -> None:
+    """Also where a quiet time went before, and where some begin in the middle of a window."""
+    limited(world, job=Limit(rate="4/1s"))
+    start(world, "a", "b")
+    early = begun(world, 700, 100)
+    start(world, *(f"p{n}" for n in range(20)))
+    moments = [at for at, _ in early] + [700 + at for at, _ in begun(world, 6_000, 100)]
+    assert len(moments) == 22
+    assert most_in_a_window(moments, 1_000) == 4
+    assert moments[:8] == [0, 0, 700, 700, 1_000, 1_000, 1_700, 1_700]
+
+
+def test_cells_that_were_given_while_no_worker_took_them_make_no_window_fuller(world: World) -> None:
+    limited(world, job=Limit(rate="3/1s"))
+    start(world, *(f"p{n}" for n in range(12)))
+    assert taken(world) == ["p0", "p1", "p2"]
+    for _ in range(5):
+        world.pass_ms(1_000)
+        world.tick()
+    assert taken(world) == ["p3", "p4", "p5"]
+    world.tick()
+    assert taken(world) == []
+    world.pass_ms(1_000)
+    world.tick()
+    assert taken(world) == ["p6", "p7", "p8"]
+
+
+def test_who_waits_for_a_rate_begins_in_order_and_is_rung_only_at_its_own_cell(world: World) -> None:
+    limited(world, job=Limit(rate="2/1s"))
+    start(world, *(f"p{n:02}" for n in range(20)))
+    assert taken(world) == ["p00", "p01"]
+    assert (world.doorbells(), world.timers()) == ([], ["r:b:job"])
+    order: list[str] = []
+    for _ in range(9):
+        world.pass_ms(1_000)
+        world.tick()
+        assert len(world.doorbells()) == 2
+        order += taken(world)
+    assert order == [f"p{n:02}" for n in range(2, 20)]
+    for n in range(20):
+        finish(world, f"p{n:02}")
+    world.pass_ms(1_000)
+    world.tick()
+    assert left(world) <= {"begun:b:job"}
+
+
+def test_cells_that_a_tick_gives_after_a_long_wait_are_taken_in_order(world: World) -> None:
+    """The sweep of the same tick sees processes that were queued long ago, and does not take their new bells for lost ones."""
+    limited(world, job=Limit(rate="3/1m"))
+    start(world, "a", "b", "c", "d", "e", "f")
+    assert taken(world) == ["a", "b", "c"]
+    world.pass_ms(60_000)
+    assert world.tick().rung == 0
+    assert taken(world) == ["d", "e", "f"]
+
+
+def test_somebody_new_does_not_come_before_those_who_wait_for_a_rate(world: World) -> None:
+    limited(world, job=Limit(rate="1/1s"))
+    start(world, "a", "b")
+    assert taken(world) == ["a"]
+    world.pass_ms(1_000)
+    start(world, "new")
+    assert taken(world) == []
+    world.tick()
+    assert taken(world) == ["b"]
+
+
+@pytest.mark.parametrize("n", [1_001, 5_000])
+def test_a_rate_of_thousands_is_counted_in_steps_and_never_exceeded(world: World, n: int) -> None:
+    limited(world, job=Limit(rate=f"{n}/10s"))
+    key, step = world.key("begun:b:job"), 10
+    world.redis.rpush(key, f"{world.now() + step - 1}:0:{n - 1}")
+    start(world, "a", "b")
+    assert taken(world) == ["a"]
+    assert world.redis.lrange(key, 0, -1) == [f"{world.now() + step - 1}:0:{n}"]
+    world.pass_ms(10_000)
+    world.tick()
+    assert taken(world) == []
+    world.pass_ms(step)
+    world.tick()
+    assert taken(world) == ["b"]
+
+
+def test_what_the_release_before_counted_counts(world: World) -> None:
+    limited(world, job=Limit(rate="2/10s"))
+    world.redis.set(world.key("rate:b:job"), world.now() + 9_000)
+    start(world, "a")
+    assert taken(world) == []
+    world.pass_ms(10_000)
+    world.tick()
+    assert taken(world) == ["a"]
+
+
+def test_a_clock_that_jumped_back_keeps_a_rate_closed_for_one_of_its_times_only(world: World) -> None:
+    limited(world, job=Limit(rate="1/1s"))
+    start(world, "a", "b")
+    assert taken(world) == ["a"]
+    world.clock._now_ms -= 3_600_000  # pyright: ignore[reportPrivateUsage]
+    world.tick()
+    assert taken(world) == []
+    world.pass_ms(1_000)
+    world.tick()
+    assert taken(world) == ["b"]
+
+
+@pytest.mark.parametrize("limit", [Limit(concurrency=1), Limit(rate="1/1s")])
+@pytest.mark.parametrize("how", ["paused", "unserved"])
+def test_a_place_or_cell_is_not_given_to_who_would_not_be_taken(world: World, limit: Limit, how: str) -> None:
+    other = f"{world.ns}.other"
+    limited(world, job=limit)
+    world.do(fleet.register_owner("o9", [other], lease_ms=10**9))
+    start(world, "a")
+    assert taken(world) == ["a"]
+    world.start("b", limit="b:job", queue=other)
+    assert world.do(fleet.take("o9", "r9", [other], 1, lease_ms=10**9, idle=False)).claims == ()
+    start(world, "c", "d")
+    assert taken(world) == []
+    if how == "paused":
+        world.do(fleet.pause(other))
+    else:
+        world.do(fleet.reap("o9"))
+    finish(world, "a")
+    world.pass_ms(1_000)
+    world.tick()
+    assert taken(world) == ["c"]
+    assert world.redis.lrange(world.rq(f"queue:{other}"), 0, -1) == [f"wl-{world.ns}-b-1".replace(".", "_2e")]
+    finish(world, "c")
+    world.pass_ms(1_000)
+    world.tick()
+    assert taken(world) == ["d"]
+    finish(world, "d")
+    world.pass_ms(1_000)
+    world.do(fleet.pause(other, paused=False))
+    world.do(fleet.register_owner("o8", [other], lease_ms=10**9))
+    assert [c.process_id for c in world.do(fleet.take("o8", "r8", [other], 1, lease_ms=10**9, idle=False)).claims] == ["b"]
+
+
+@pytest.mark.parametrize("limit", [Limit(concurrency=1), Limit(rate="1/1s")])
+def test_what_was_given_before_its_queue_was_paused_goes_to_the_next_within_a_second(world: World, limit: Limit) -> None:
+    other = f"{world.ns}.other"
+    limited(world, job=limit)
+    world.do(fleet.register_owner("o9", [other], lease_ms=10**9))
+    start(world, "a")
+    assert taken(world) == ["a"]
+    world.start("b", limit="b:job", queue=other)
+    assert world.do(fleet.take("o9", "r9", [other], 1, lease_ms=10**9, idle=False)).claims == ()
+    start(world, "c")
+    assert taken(world) == []
+    finish(world, "a")
+    world.pass_ms(1_000)
+    world.tick()
+    assert taken(world) == []  # it is b's now
+    world.do(fleet.pause(other))
+    world.pass_ms(1_000)
+    world.tick()
+    assert taken(world) == ["c"]
+
+
+def test_who_waits_at_the_limit_of_a_queue_that_is_paused_stays_in_line(world: World) -> None:
+    limited(world, queue=Limit(concurrency=1))
+    start(world, "a", "b", "c", limit=None)
+    assert taken(world) == ["a"]
+    world.do(fleet.pause(world.ns))
+    finish(world, "a")
+    world.tick()
+    assert world.doorbells() == []
+    world.do(fleet.pause(world.ns, paused=False))
+    world.tick()
+    assert taken(world) == ["b"]
+
+
+@pytest.mark.parametrize("limit", [Limit(concurrency=1), Limit(rate="1/1h")])
+def test_who_is_cancelled_while_it_waits_is_not_counted_any_more(world: World, limit: Limit) -> None:
+    limited(world, job=limit)
+    start(world, "a", "b", "c", "d")
+    assert taken(world) == ["a"]
+    waiting = lambda: world.do(fleet.list_queues([world.ns]))[1][0].waiting  # noqa: E731
+    assert waiting() == 3
+    for pid in ("b", "d"):
+        world.do(processes.cancel(pid, "asked", grace_ms=1))
+    world.pass_ms(10)
+    world.tick()
+    assert (world.status("b"), waiting()) == ("cancelled", 1)
+
+
+def test_a_cell_of_one_that_is_cancelled_before_it_begins_is_the_next_ones(world: World) -> None:
+    limited(world, job=Limit(rate="1/1s"))
+    start(world, "a", "b", "c")
+    assert taken(world) == ["a"]
+    world.pass_ms(1_000)
+    world.tick()
+    world.do(processes.cancel("b", "asked", grace_ms=1))
+    world.pass_ms(10)
+    world.tick()
+    assert taken(world) == ["c"]
+
+
+def test_a_tick_that_cannot_fire_all_shares_what_it_does_among_the_kinds(world: World) -> None:
+    """Four hundred delayed starts are due, and behind them one sleep and one deadline."""
+    for n in range(400):
+        world.start(f"p{n}", delay_ms=1_000, limit=None)
+    fence = world.running("sleeps", limit=None)
+    world.open(fence, wait("w1", "t:", for_ms=1_001))
+    world.start("late", deadline_ms=1_001, limit=None)
+    world.pass_ms(1_001)
+    report = world.tick()
+    assert (report.fired, report.more) == (100, True)
+    assert world.resolution("w1") == '{"status":"ok","value":null}'
+    assert world.status("late") == "failed"
 
 
 def test_a_resumed_process_is_not_counted_by_the_rate_again(world: World) -> None:

@@ -24,13 +24,17 @@ _RATE = re.compile(r"([1-9][0-9]{0,6})/(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``concurrency`` at once, and ``rate`` (``"100/1m"``) beginnings in a time, which may come in one burst. ``key``: a text with ``{argument}``
-    holes; each of its values has places and a rate of its own, so that one customer's thousand calls do not keep the others' waiting.
+    """At most ``concurrency`` at once, and ``rate`` (``"100/1m"``): no more beginnings than that in any window of that length.
+
+    ``burst``: the rate is a steady pace instead, of which so many may be saved up and begin at once; a window has up to ``burst`` - 1 more then.
+    ``key``: a text with ``{argument}`` holes; each of its values has places and a rate of its own, so that one customer's thousand calls do not keep
+    the others' waiting.
     """
 
     concurrency: int | None = None
     rate: str | None = None
     key: str | None = None
+    burst: int | None = None
 
     def check(self, name: str, *, keyed: bool = True, parameters: Collection[str] | None = None) -> Limit:
         """Itself; raises `BodyInvalid` for what limits nothing or cannot be counted. ``parameters``: those that its key may name, None for any."""
@@ -46,6 +50,10 @@ class Limit:
             found.append(f"has a concurrency of {self.concurrency!r}; it has to be 1 to {MOST}")
         if self.rate is not None and self._parsed_rate() is None:
             found.append(f'has the rate {self.rate!r}; a rate is a number and a time, like "100/1m"')
+        if self.burst is not None and self.rate is None:
+            found.append("has a burst and no rate that it could be of")
+        if self.burst is not None and not 1 <= self.burst <= MOST:
+            found.append(f"has a burst of {self.burst!r}; it has to be 1 to {MOST}")
         if self.key is not None and not keyed:
             found.append("is a queue's, and a queue has no arguments: leave the key out")
         return found
@@ -68,7 +76,9 @@ class Limit:
         """What scripts know of it: JSON."""
         rate = self._parsed_rate()
         out: dict[str, Any] = {"c": self.concurrency} if self.concurrency is not None else {}
-        return to_json(out | ({"n": rate[0], "w": rate[1]} if rate else {}))
+        if rate:
+            out |= {"n": rate[0], "w": rate[1]} | ({"b": self.burst} if self.burst is not None else {})
+        return to_json(out)
 
     def id_for(self, body: str, arguments: Any) -> str:
         """Which limit a start is under: the body's, or that of its key; raises `SelectorMiss` where an argument of the key is not there."""
@@ -97,4 +107,5 @@ def limited(limit: str) -> str:
 def described(wire: dict[str, Any]) -> str:
     """A limit as a list shows it."""
     parts = [f"{wire['c']} at once"] if "c" in wire else []
-    return ", ".join([*parts, *([f"{wire['n']} in {format_duration(wire['w'])}"] if "n" in wire else [])])
+    parts += [f"{wire['n']} in {format_duration(wire['w'])}"] if "n" in wire else []
+    return ", ".join(parts + ([f"bursts of {wire['b']}"] if "b" in wire else []))

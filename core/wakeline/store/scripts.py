@@ -16,7 +16,7 @@ from importlib.resources import files
 PREFIX = "wakeline_"
 """How the names of all libraries and functions begin that any release keeps on a server."""
 FRAGMENTS = (
-    "base", "keyring", "doorbell", "process", "slots", "sessions", "lifecycle", "claims", "admitting", "environments", "triggers", "attachments",
+    "base", "keyring", "doorbell", "process", "limits", "slots", "sessions", "lifecycle", "claims", "admitting", "environments", "triggers", "attachments",
     "deleting", "retention",
 )  # fmt: skip
 """All that scripts share, each below what it rests on."""

@@ -1,5 +1,5 @@
 -- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals kept (race 10).
--- Include: base doorbell process slots
+-- Include: base doorbell process limits slots
 -- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before)
 -- Reply: {'continued', generation} | {'open', ids} (too many waits to close in one step: these first) | {'lost'}
 -- Atomic because a half-emptied journal would replay the old generation's steps in the new one.

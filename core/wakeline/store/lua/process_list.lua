@@ -1,5 +1,5 @@
 -- Purpose: one page of processes of some statuses, newest first within each.
--- Include: base process
+-- Include: base process limits
 -- ARGV: statuses, limit, score ('+inf' or where the last page ended in the first of the statuses), member ('' or the last id of that score), kind?,
 --       engine? (its name), sid?, waiting? (signal name)
 -- Reply: {rows [pid, fields, spec]*, next score or '', next member, how many of the statuses are done}; a page may hold fewer rows than the limit

@@ -1,5 +1,5 @@
 -- Purpose: one consistent look at a process.
--- Include: base process
+-- Include: base process limits
 -- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal keys and slots too)
 -- Reply: {fields, spec, events [[id, fields]*], journal keys, slots [id, fields]*, now} | not_found | pruned
 -- Atomic because record, log and waits must be of one moment.

@@ -1,5 +1,5 @@
 -- Purpose: send a signal: replay check, append, choose the slot, resolve it, make the process runnable.
--- Include: base doorbell process slots
+-- Include: base doorbell process limits slots
 -- ARGV: pid, inc (whose types the sender checked), name, signal_id, replay_key, hash, payload (JSON), schema? (hash of the schema it was checked against),
 --       limit (mailbox), sender? {fence {pid, inc, ep, cl}, row, rows}
 -- Reply: {'accepted', sequence, 'slot'|'mail'} | {'replayed', sequence} | {'conflict'} | {'terminal', status} | {'full'} | {'recheck', schema} | {'stale', inc} | {'lost'} | not_found | pruned

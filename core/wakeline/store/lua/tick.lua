@@ -1,5 +1,5 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
--- Include: base doorbell process slots sessions lifecycle environments triggers attachments deleting retention
+-- Include: base doorbell process limits slots sessions lifecycle environments triggers attachments deleting retention
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit
 -- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled,
 --         ms after which whoever ticked goes on to prune or ''}
@@ -56,9 +56,37 @@ fire['w'] = function(sid)
   if call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('ZADD', timers, int(now), 'w:' .. sid) end
 end
 
+-- A limit may have a cell for the next who waits.
+fire['r'] = function(id) give_cells(id) end
+
+-- What is due, and where that is more than one tick can do, a share for each kind: of many starts that were delayed to one moment no sleep comes late.
+-- Looked for among the oldest and the newest, so what has just become due is not behind all that did before.
+local function due_timers()
+  local oldest = call('ZRANGEBYSCORE', timers, '-inf', int(now), 'LIMIT', 0, BOUND)
+  if #oldest <= a.limit then return oldest end
+  local kinds, order, seen, chosen = {}, {}, {}, {}
+  for _, page in ipairs({ oldest, call('ZREVRANGEBYSCORE', timers, int(now), '-inf', 'LIMIT', 0, BOUND) }) do
+    for _, member in ipairs(page) do
+      local kind = string.sub(member, 1, 1)
+      if not kinds[kind] then
+        kinds[kind], order[#order + 1] = {}, kind
+      end
+      if not seen[member] then
+        seen[member], kinds[kind][#kinds[kind] + 1] = true, member
+      end
+    end
+  end
+  for i = 1, BOUND * 2 do
+    for _, kind in ipairs(order) do
+      if kinds[kind][i] and #chosen < a.limit then chosen[#chosen + 1] = kinds[kind][i] end
+    end
+  end
+  return chosen
+end
+
 -- A removal as the first write (see owner_beat.lua): what a tick prunes is what a server without memory needs.
 call('HDEL', ns .. 'suspects', '')
-local due = call('ZRANGEBYSCORE', timers, '-inf', int(now), 'LIMIT', 0, a.limit)
+local due = due_timers()
 for _, member in ipairs(due) do
   call('ZREM', timers, member)
   local handler = fire[string.sub(member, 1, 1)]
@@ -110,7 +138,7 @@ local function sweep(from)
     local p = load(pid)
     if p.st ~= 'queued' then
       call('ZREM', ns .. 'idx:queued', pid)
-    elseif not p.hd and lost_bell(pid, p, score) then
+    elseif not p.hd and not p.rd and lost_bell(pid, p, score) then
       local rings = call('HINCRBY', proc_key(pid), 'rg', 1)
       for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end
       ring(pid, p.ep, p.q, true)
@@ -152,15 +180,7 @@ for _ = 1, 4 do
   end
 end
 
--- Limits that were raised, or are gone, since somebody began to wait for a place.
-for _, id in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
-  local text = call('HGET', ns .. 'limits', string.match(id, '^b:[^:]+') or id)
-  local most = text and cjson.decode(text).c or math.huge
-  for _ = 1, math.min(BOUND, most - call('SCARD', ns .. 'holds:' .. id)) do
-    if call('LLEN', ns .. 'held:' .. id) == 0 then break end
-    give_place(id, false)
-  end
-end
+local more_lines = tend_limits()
 
 -- Retention, unless another one is at it.
 local prune_in = ''
@@ -175,5 +195,5 @@ local undelivered = call('ZCOUNT', ns .. 'deliveries', '-inf', int(now - a.beat_
 
 local first, soon = call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2], call('ZRANGEBYSCORE', cron, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if soon and (not first or tonumber(soon) < tonumber(first)) then first = soon end
-local more = (#due >= a.limit or call('LLEN', ns .. 'todo') > 0) and '1' or '0'
+local more = (#due >= a.limit or call('LLEN', ns .. 'todo') > 0 or more_lines) and '1' or '0'
 return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered, prune_in }

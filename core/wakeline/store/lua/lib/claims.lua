@@ -1,62 +1,70 @@
 -- Claiming: queued and of the doorbell's epoch, or nothing. The reply carries all a worker needs to run without another read.
 local REPLY_BYTES = 65536
 
-local limits
-at_begin[#at_begin + 1] = function() limits = {} end
-local function limit_of(id)
-  local name = string.match(id, '^b:[^:]+') or id
-  if limits[name] == nil then
-    local text = call('HGET', ns .. 'limits', name)
-    limits[name] = text and cjson.decode(text) or false
+-- The first limit that keeps a queued process from running now, and for want of what: a cell of its rate, or a place.
+local function missing_of(pid, p, wanted)
+  for _, one in ipairs(wanted) do
+    local id, limit = one[1], one[2]
+    if limit.n and not p.fs and p.ce ~= id and (call('EXISTS', ns .. 'rated:' .. id) == 1 or cells_left(id, limit) <= 0) then return id, 'cell' end
+    if limit.c and call('SISMEMBER', ns .. 'holds:' .. id, pid) == 0 and call('SCARD', ns .. 'holds:' .. id) >= limit.c then return id, 'place' end
   end
-  return limits[name]
 end
 
--- When a rate lets the next one begin: n in w ms, as a burst or spread (the generic cell rate algorithm). Taken, it moves the moment on.
-local function rate_moment(id, limit, taken)
-  local each = limit.w / limit.n
-  local at = math.max(now, tonumber(call('GET', ns .. 'rate:' .. id) or '0'))
-  if taken then call('SET', ns .. 'rate:' .. id, int(at + each), 'PX', int(limit.w * 2)) end
-  return math.ceil(at - limit.w + each)
+-- It waits, and has nothing meanwhile that others could use: but for a cell of the limit at which it waits for a place.
+local function stand_in_line(pid, p, at, what)
+  if p.lm then leave_places(pid, p) end
+  if p.ce and not (what == 'place' and p.ce == at) then leave_cell(pid, p) end
+  if what == 'place' then
+    if p.hd == at then return end
+    call('RPUSH', ns .. 'held:' .. at, pid)
+    call('SADD', ns .. 'holding', at)
+    call('HSET', proc_key(pid), 'hd', at)
+  elseif p.rd ~= at then
+    call('HSET', proc_key(pid), 'rd', at)
+    call('SADD', ns .. 'rating', at)
+    if call('RPUSH', ns .. 'rated:' .. at, pid) == 1 then
+      local due = give_cells(at)
+      if due then hint_timer(p.q, due) end
+    end
+  end
 end
 
--- `bell`: its doorbell's id, where RQ itself does not run it. Whether a limit keeps a queued process from running now: then it waits there for a place, or for the moment that its rate allows. Else it has its places.
+-- Whether a limit keeps a queued process from running now: then it stands in line there. Else it has its places, and its beginning is counted.
+-- `bell`: its doorbell's id, where RQ itself does not run it.
 local function kept_back(pid, p, bell)
   local wanted = {}
   for _, id in ipairs({ 'q:' .. p.q, p.lk }) do
     local limit = limit_of(id)
     if limit then wanted[#wanted + 1] = { id, limit } end
   end
-  if #wanted == 0 then return false end
-  local at, due = nil, now
-  for _, one in ipairs(wanted) do
-    local id, limit = one[1], one[2]
-    if limit.c and call('SISMEMBER', ns .. 'holds:' .. id, pid) == 0 and call('SCARD', ns .. 'holds:' .. id) >= limit.c then at = at or id end
-    if limit.n and not p.fs then due = math.max(due, rate_moment(id, limit)) end
-  end
-  if at or due > now then
+  local at, what = missing_of(pid, p, wanted)
+  if at then
     if bell then call('DEL', rq .. ':job:' .. bell) end
-    if p.lm then leave_places(pid, p) end
-    if at then
-      call('RPUSH', ns .. 'held:' .. at, pid)
-      call('SADD', ns .. 'holding', at)
-      call('HSET', proc_key(pid), 'hd', at)
-    else
-      call('ZADD', ns .. 'timers', int(due), 'd:' .. pid)
-      hint_timer(p.q, due)
-      move_index(pid, nil, 'queued', due)
-    end
+    stand_in_line(pid, p, at, what)
     return true
   end
-  local places = {}
-  for _, one in ipairs(wanted) do
-    if one[2].c then
-      call('SADD', ns .. 'holds:' .. one[1], pid)
-      places[#places + 1] = one[1]
-    end
-    if one[2].n and not p.fs then rate_moment(one[1], one[2], true) end
+  if p.lm or p.ce then call('ZREM', ns .. 'given', pid) end
+  local places, used = {}, p.ce
+  if used then
+    call('SREM', ns .. 'cells:' .. used, pid)
+    unset(pid, p, 'ce')
   end
-  if #places > 0 then call('HSET', proc_key(pid), 'lm', table.concat(places, ' ')) end
+  unset(pid, p, 'hd', 'rd')
+  for _, one in ipairs(wanted) do
+    local id, limit = one[1], one[2]
+    if limit.c then
+      call('SADD', ns .. 'holds:' .. id, pid)
+      places[#places + 1] = id
+    end
+    if limit.n and not p.fs then
+      begins(id, limit)
+      if call('EXISTS', ns .. 'rated:' .. id) == 1 then give_cells(id) end
+    end
+  end
+  if #places > 0 then
+    p.lm = table.concat(places, ' ')
+    call('HSET', proc_key(pid), 'lm', p.lm)
+  end
   return false
 end
 

@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'dl', 'an', 'pc' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc' }
 
 local function load(pid)
   local p = fields(proc_key(pid), unpack(STATE))
@@ -95,37 +95,4 @@ local function make_runnable(pid, p, at_head, due)
   move_index(pid, p.st, 'queued', due or now)
   p.st, p.ep = 'queued', epoch
   call_worker(pid, epoch, p.q, at_head, due)
-end
-
--- Limits: holds:<limit> has who runs under it, held:<limit> who waits for a place, in order. Of a process: lk the limit it was started under, lm those it
--- has a place in, hd the one it waits at. A place that is left goes to the next who waits before anybody who comes later can take it.
-local function give_place(limit, at_head)
-  for _ = 1, BOUND do
-    local pid = call('LPOP', ns .. 'held:' .. limit)
-    if not pid then return call('SREM', ns .. 'holding', limit) end
-    local p = fields(proc_key(pid), 'st', 'ep', 'q', 'hd')
-    if p.st == 'queued' and p.hd == limit then
-      call('SADD', ns .. 'holds:' .. limit, pid)
-      call('HDEL', proc_key(pid), 'hd')
-      call('HSET', proc_key(pid), 'lm', limit)
-      return ring(pid, p.ep, queue_of(p.q), at_head)
-    end
-  end
-end
-
-local function leave_places(pid, p)
-  call('HDEL', proc_key(pid), 'lm')
-  for limit in string.gmatch(p.lm, '%S+') do
-    call('SREM', ns .. 'holds:' .. limit, pid)
-    give_place(limit, true)
-  end
-  p.lm = nil
-end
-
--- The end of a run, whatever comes next: the owner no longer holds it and RQ no longer shows it.
--- Under a stock worker (no rw) RQ itself ends the running job when the function returns; touching its keys would make it a failure.
-local function leave_owner(pid, p, outcome)
-  if p.ow then gather('SREM', ns .. 'owned:' .. p.ow, pid) end
-  if p.rw and p.ow then rq_end(pid, p, outcome) end
-  if p.lm then leave_places(pid, p) end
 end
