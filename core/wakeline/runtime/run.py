@@ -412,8 +412,7 @@ class Run:
         loop = asyncio.get_running_loop()
         # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the place under a limit: no hold.
         goes = self.bridge is not None or self.host.full or self.stopping or "lm" in self.claim.fields
-        hold = 0 if goes else self.host.hold_ms
-        self._timer = loop.call_later(hold / 1000, self._park_soon)
+        self._timer = loop.call_later(0 if goes else self.host.hold_ms / 1000, self._park_soon)
 
     def _park_soon(self) -> None:
         self._timer = None
