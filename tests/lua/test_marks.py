@@ -152,6 +152,36 @@ def test_a_place_is_of_one_run_and_who_waits_for_it_gets_it(world: World, how: s
     assert world.field("hd", "gone") is None
 
 
+@of("proc:<pid> rd, rated:<limit>", "proc:<pid> ce, cells:<limit>", "given <pid>")
+@pytest.mark.parametrize("how", ["claim", "end", "pause"])
+def test_a_cell_is_given_once_and_goes_with_the_claim_the_end_or_a_queue_that_stands_still(world: World, how: str) -> None:
+    world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": Limit(rate="1/1s").wire()}))
+    for pid in ("first", "p", "gone"):
+        world.start(pid, limit="b:job")
+    world.take()
+    assert (world.field("rd"), world.field("rd", "gone")) == ("b:job", "b:job")
+    world.pass_ms(1_000)
+    world.tick()
+    assert (world.field("rd"), world.field("ce")) == (None, "b:job")
+    assert (world.redis.smembers(world.key("cells:b:job")), world.redis.zrange(world.key("given"), 0, -1)) == ({"p"}, ["p"])
+    match how:
+        case "claim":
+            world.take()
+        case "end":
+            world.cancel(grace_ms=1)
+            world.cancel("gone", grace_ms=1)
+            world.pass_ms(1)
+            world.tick()
+            assert (world.field("rd", "gone"), world.redis.exists(world.key("rated:b:job"))) == (None, 0)
+        case _:
+            world.do(fleet.pause(world.ns))
+    world.pass_ms(1_000)
+    world.tick()
+    assert world.field("ce") is None
+    assert "p" not in world.redis.smembers(world.key("cells:b:job"))
+    assert "p" not in world.redis.zrange(world.key("given"), 0, -1)
+
+
 @of("proc:<pid> cr")
 def test_a_cancel_is_of_the_process_over_all_its_runs(world: World) -> None:
     world.running()
