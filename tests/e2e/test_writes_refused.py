@@ -4,6 +4,7 @@ for another client. Work goes on by itself afterwards, once; meanwhile callers a
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,11 +15,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
 import redis
-from wakeline.errors import RedisUnavailable, StoreOutOfMemory, WritesRefused
+from wakeline.attachments.backend import new_location
+from wakeline.embedded import PrivateServer
+from wakeline.errors import AttachmentStoreFailed, RedisUnavailable, StoreOutOfMemory, WritesRefused
+from wakeline.store.blobs import RedisBlobs
+from wakeline.store.calls import Outside, Program
+from wakeline.store.client import Address, AsyncStore
+from wakeline.store.connection import UrlBackend
 
 from tests.e2e.test_outage import GIVES_UP_S, Site, children_of, until
 from tests.e2e.test_outage import site as site  # the fixture
@@ -175,12 +183,31 @@ def test_a_supervisor_does_not_give_up_while_the_server_takes_no_writes(site: Si
     assert site.app.using(id="charge").start(site.bodies.charge, 7).result(timeout=20) == 7
 
 
-@pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
-def test_a_large_result_waits_for_memory(site: Site, control: Client) -> None:
-    large = site.app.using(id="large").start(site.bodies.large, 1.0)
-    until(lambda: "begin large" in site.noted(), "a step under way")
-    with no_memory(control):
-        time.sleep(REFUSED_S)
-    assert large.result(timeout=20) == 100_000
-    assert site.noted()["begin large"] == 1
-    assert site.losses(large) is None
+def test_bytes_that_are_on_their_way_wait_for_memory_and_another_backends_failure_is_told(server: PrivateServer) -> None:
+    """Between the intent of an upload and its bytes the memory runs out."""
+    backend = UrlBackend(server.url)
+    address = Address("t" + token_hex(4))
+    blobs = RedisBlobs(backend, address.prefix)
+    location = new_location(address.namespace, "sha256:" + "0" * 64)
+
+    def uploading(upload: Callable[[], None]) -> Program[None]:
+        yield Outside(upload)
+
+    def broken() -> None:
+        raise AttachmentStoreFailed(backend="dir", reason="no such directory")
+
+    async def upload() -> None:
+        store = AsyncStore(backend, address, patient=True)
+        await store.open()
+        with redis.Redis.from_url(server.url, decode_responses=True) as control:
+            with no_memory(control):
+                under_way = asyncio.create_task(store.run(uploading(lambda: blobs.put(location, b"picture"))))
+                await asyncio.sleep(1)
+                assert not under_way.done()
+            await asyncio.wait_for(under_way, 10)
+        assert blobs.get(location) == b"picture"
+        with pytest.raises(AttachmentStoreFailed, match="no such directory"):
+            await asyncio.wait_for(store.run(uploading(broken)), 10)
+        await store.close()
+
+    asyncio.run(upload())

@@ -75,12 +75,6 @@ async def clerk(turn: AsyncTurn) -> str:
 
 
 @app.engine
-async def large(ctx: AsyncCtx, seconds: float) -> int:
-    """The outcome of its step is too long to stand in a row of the journal."""
-    return len(await ctx.step("large", lambda: "x" * len(slow("large", seconds)) * 20_000))
-
-
-@app.engine
 def prints(ctx: Ctx, times: int) -> list[str]:
     """Says what it does, to whoever reads the worker's output."""
     done: list[str] = []
