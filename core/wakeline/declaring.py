@@ -197,6 +197,7 @@ class Declarations:
         labels: dict[str, str] | None = None,
     ) -> Schedule:
         """Starts this body at the moments of a cron expression of five fields, on the wall clock of a time zone. Workers make it known when they start.
+        Random fields (``R``, ``R(1-5)``, ``R/15``) are drawn from ``name``, which has to be given for them.
 
         ``missed``: moments at which no worker was there become one start, none (``"skip"``) or one each (``"all"``); ``overlap``: a process that
         still runs lets the next start too, is the reason to leave it out (``"skip"``), or is cancelled for it (``"replace"``). ``name``, the

@@ -18,7 +18,7 @@ from wakeline.causality import HostOriginator, Originator, SessionScope, Trigger
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec, environment
-from wakeline.errors import InvalidArguments, ProcessConflict, ProcessNoLongerRetained, WakelineError
+from wakeline.errors import InvalidArguments, InvalidSchedule, ProcessConflict, ProcessNoLongerRetained, WakelineError
 from wakeline.names import check_key, check_queue, check_source
 from wakeline.runtime.options import NOTHING, WakeTarget
 from wakeline.runtime.sessions import address_of
@@ -28,6 +28,7 @@ from wakeline.store import processes, triggers
 from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, Due, Subscribed
 from wakeline.tools.tool import Tool
+from wakeline.triggers.moments import drawn, is_random
 from wakeline.triggers.occurrence import Occurrence, delivered_process_id
 from wakeline.triggers.schedule import SOURCE, Missed, Overlap, Schedule, check_schedule, fire, following
 from wakeline.triggers.subscription import Subscription, Target, arguments_of, check_subscription, parse_input
@@ -104,7 +105,20 @@ def schedule_of(
     # What is written down once has to fit once: later there is nobody to tell.
     sample = _told(subscription.name, 0)
     body.signature.bind_json(arguments_of(subscription, body.signature.parameters, sample))
+    if is_random(expression):
+        expression = _drawn(expression, subscription.name, given=options.get("name") is not None)
     return check_schedule(Schedule(expression=expression, timezone=timezone, missed=missed, overlap=overlap, subscription=subscription))
+
+
+def _drawn(expression: str, name: str, *, given: bool) -> str:
+    """Random fields, drawn once from the name of the schedule: what is stored has the same moments at each reckoning, on every worker."""
+    if not given:
+        reason = "its random fields (R) are drawn from the name of the schedule, so it needs one that stays: say name=, or write the fields as numbers"
+        raise InvalidSchedule(name=name, expression=expression, reason=reason)
+    try:
+        return drawn(expression, name)
+    except (ValueError, KeyError) as error:
+        raise InvalidSchedule(name=name, expression=expression, reason=str(error)) from error
 
 
 def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_key: str | None) -> Occurrence:

@@ -1,24 +1,20 @@
-"""A schedule: the moments a cron expression names, and what becomes of the ones nobody was there for.
+"""A schedule: the moments a cron expression names, and what becomes of the ones without a worker.
 
-Invariant: moments are those of its time zone's wall clock; an expression that is none is refused where it is written. The five fields of
-cron as crontab(5) says them; reading them is croniter's.
+Invariant: moments are those of its time zone's wall clock, the same at each reckoning; an invalid expression is refused where it is written.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-import croniter
-
 from wakeline.errors import InvalidSchedule
+from wakeline.triggers.moments import Moments
 from wakeline.triggers.subscription import Subscription
 from wakeline.values import Stored
 
 SOURCE = "cron"
-_cron: Any = croniter  # it says nothing of its types
 Missed = Literal["once", "skip", "all"]
 Overlap = Literal["allow", "skip", "replace"]
 LATE_MS = 60_000
@@ -79,19 +75,12 @@ def check_schedule(schedule: Schedule) -> Schedule:
 
 def following(schedule: Schedule, after_ms: int) -> int:
     """The first moment after a time (ms since 1970)."""
-    return _moment(schedule, after_ms, forward=True)
+    return Moments(schedule.expression, schedule.timezone).after(after_ms // 1000) * 1000
 
 
 def latest(schedule: Schedule, until_ms: int) -> int:
     """The last moment until a time, that time included."""
-    return _moment(schedule, until_ms + 1_000, forward=False)
-
-
-def _moment(schedule: Schedule, ms: int, *, forward: bool) -> int:
-    start = datetime.fromtimestamp(ms // 1000, UTC).astimezone(ZoneInfo(schedule.timezone))
-    moments = _cron.croniter(schedule.expression, start)
-    found: datetime = moments.get_next(datetime) if forward else moments.get_prev(datetime)
-    return int(found.timestamp() * 1000)
+    return Moments(schedule.expression, schedule.timezone).until(until_ms // 1000) * 1000
 
 
 def fire(schedule: Schedule, due_ms: int, now_ms: int) -> Firing:
