@@ -89,7 +89,7 @@ def test_what_says_who_runs_it_goes_with_the_run(world: World, how: str, kept: b
     world.start()
     world.worker()
     (claim,) = world.do(fleet.take("o1", "r1", [world.ns], 1, lease_ms=LEASE_MS, release="v1")).claims
-    assert [world.field(name) for name in ("ow", "cl", "rw", "rel")] == ["o1", "r1-1", "1", "v1"]
+    assert [world.field(name) for name in ("ow", "cl", "rw", "rel")] == ["o1", "r1-1", "2", "v1"]
     match how:
         case "park":
             world.open(claim.fence, wait("w1"))

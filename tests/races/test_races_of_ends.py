@@ -88,7 +88,7 @@ def the_next_turn_follows(world: World, ended: Fence, became: str = "failed") ->
 @fails_without(
     "content is id, input and identity kind; the rest is kept from the first start",
     "wakeline.processes.registration:Registration.content_hash",
-    'canonical_json(content, "The input"), self.identity.kind',
+    'content_json(self._content, "The input"), self.identity.kind',
     "self.to_json()",
     raises=ProcessConflict,
 )

@@ -291,8 +291,8 @@ def test_race_29_a_worker_that_takes_after_an_outage_is_not_suspected(world: Wor
 @fails_without(
     "a worker that lost Redis tries again within a beat",
     "wakeline.store.client:AsyncStore._send",
-    "min(delay * 2, LAST_WAIT_S)",
-    "delay * 2",
+    "min(self._delay * 2, LAST_WAIT_S)",
+    "self._delay * 2",
 )
 def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(world: World) -> None:
     pauses: list[float] = []

@@ -28,7 +28,7 @@ FENCE = ("a write of a run carries its fence", "lib/process.lua", "return p.st =
 # -- 1 to 3: the doorbell is lost, early or doubled
 
 
-@fails_without("a doorbell that was lost is rung again", "tick.lua", "        ring(pid, p.ep, p.q, true)\n")
+@fails_without("a doorbell that was lost is rung again", "tick.lua", "      ring(pid, p.ep, p.q, true)\n")
 def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world: World) -> None:
     source(world)
     wake(world, "told")

@@ -119,8 +119,7 @@ def test_children_are_gathered_and_an_approval_is_resolved_once(app: App) -> Non
         app.resolve(token[:-2] + "xx", True)
     assert app.resolve(token, True) is True
     assert handle.result(timeout=10) == 90
-    with pytest.raises(AwaitEventUnknownOrRevoked):
-        app.resolve(token, False)
+    assert app.resolve(token, False) is False  # told also after the end, as long as the process is retained
 
 
 def test_an_end_wakes_its_session_once_and_the_turn_answers(app: App) -> None:
