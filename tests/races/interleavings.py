@@ -232,6 +232,7 @@ class View:
     """One state of the store, and what has to hold in it."""
 
     def __init__(self, world: World) -> None:
+        self.ns = world.ns
         seen = world.redis.eval(LOOK, 0, world.key(""), world.rq("").removesuffix(":"), QUEUE)
         self.process = flat(seen[0])
         self.listed: list[str] = seen[1]
@@ -285,7 +286,7 @@ class View:
         """Somebody will go on with it: a doorbell, a run, or a slot in every group that something can still resolve."""
         match self.status:
             case "queued":
-                assert self.doorbells == [f"wl-{self.world.ns}-p-{self.process['ep']}"], "a queued process has one doorbell"
+                assert self.doorbells == [f"wl-{self.ns}-p-{self.process['ep']}"], "a queued process has one doorbell"
             case "running":
                 assert self.held, "a living owner holds what runs"
                 [run] = [run for run in actors.runs if run.fence.claim_id == self.process["cl"]]
