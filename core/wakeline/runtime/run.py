@@ -473,9 +473,11 @@ class Run:
             self._over.set_result(None)
 
     def stop(self) -> None:
-        """Shutdown: the body parks where it waits, else it goes on to its next effect or its end, which may be a moment away."""
+        """Shutdown: the body parks or stops at its next boundary."""
         self.stopping = True
         self._arm()
+        if not self._inflight and not self._waits and self._parking is None:
+            self.end(RunState.RELEASED)
 
     @contextmanager
     def at_work(self) -> Generator[None]:
