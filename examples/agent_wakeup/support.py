@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypedDict
 
+from typing_extensions import TypedDict
 from wakeline import App, AsyncCtx, AsyncTurn, Event, current
 
 app = App("support")
