@@ -390,8 +390,6 @@ class Run:
             if text is not None:
                 self._waits.resolve(slot, text)
 
-    # -- letting go --------------------------------------------------------------------------------------------------------------
-
     @property
     def waiting(self) -> bool:
         """True while some wait is open."""
@@ -409,10 +407,9 @@ class Run:
             self._timer = None
         if self.state is not RunState.RUNNING or not self.only_waits:
             return
-        loop = asyncio.get_running_loop()
         # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the place under a limit: no hold.
         goes = self.bridge is not None or self.host.full or self.stopping or "lm" in self.claim.fields
-        self._timer = loop.call_later(0 if goes else self.host.hold_ms / 1000, self._park_soon)
+        self._timer = asyncio.get_running_loop().call_later(0 if goes else self.host.hold_ms / 1000, self._park_soon)
 
     def _park_soon(self) -> None:
         self._timer = None
