@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts in the background like this, and programs inherit it: tests that send Ctrl-C to one would wait for nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
