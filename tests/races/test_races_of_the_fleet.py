@@ -23,7 +23,7 @@ HOUR_MS = 3_600_000
 
 @fails_without(
     "only a bell older than the head of its queue is lost, however old it is",
-    "tick.lua",
+    "lib/doorbell.lua",
     "return head.at > score and not (head.ids[doorbell_id(pid, p.ep, '2')] or head.ids[doorbell_id(pid, p.ep, '1')])",
     "return true",
 )
@@ -77,7 +77,7 @@ def test_race_18_a_process_handed_back_to_the_head_does_not_stir_the_backlog(wor
 
 @fails_without(
     "where the queue is empty every bell was lost",
-    "tick.lua",
+    "lib/doorbell.lua",
     "at = math.huge",
     "at = 0",
 )

@@ -114,21 +114,7 @@ for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', '-inf', int(now), '
   end
 end
 
--- Doorbells: one older than the head of its queue, or whose queue is empty, was lost and is rung again at the head under the same job id (race 18).
--- The head is the first bell that was rung at the tail, as it was before this tick rang: what is rung at the head would make all behind it look lost.
-local heads = {}
-local function lost_bell(pid, p, score)
-  local head = heads[p.q]
-  if not head then
-    head = { ids = {}, at = math.huge }
-    for _, id in ipairs(call('LRANGE', rq .. ':queue:' .. p.q, 0, 15)) do
-      head.ids[id], head.at = true, tonumber(call('HGET', rq .. ':job:' .. id, 'wl_rung') or '0')
-      if head.at > 0 then break end
-    end
-    heads[p.q] = head
-  end
-  return head.at > score and not (head.ids[doorbell_id(pid, p.ep, '2')] or head.ids[doorbell_id(pid, p.ep, '1')])
-end
+-- Doorbells that were lost are rung again at the head of their queue, under the same job id (race 18).
 choose_form()
 local offset = tonumber(call('HGET', ns .. 'meta', 'sweep') or '0')
 local function sweep(from)

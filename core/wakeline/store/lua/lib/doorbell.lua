@@ -123,6 +123,23 @@ local function ring(pid, epoch, queue, at_head)
   hint_idle(queue)
 end
 
+-- Whether the doorbell of a queued process was lost: it is older than the head of its queue, or the queue is empty. `score`: when it was rung, or last
+-- looked after. The head is the first bell that was rung at the tail, as it was at a script's first look: what is rung at the head since then would make
+-- all behind it look lost.
+local heads
+local function lost_bell(pid, p, score)
+  local head = heads[p.q]
+  if not head then
+    head = { ids = {}, at = math.huge }
+    for _, id in ipairs(call('LRANGE', rq .. ':queue:' .. p.q, 0, 15)) do
+      head.ids[id], head.at = true, tonumber(call('HGET', rq .. ':job:' .. id, 'wl_rung') or '0')
+      if head.at > 0 then break end
+    end
+    heads[p.q] = head
+  end
+  return head.at > score and not (head.ids[doorbell_id(pid, p.ep, '2')] or head.ids[doorbell_id(pid, p.ep, '1')])
+end
+
 -- RQ's view of a run that begins: what rq.executions.prepare_execution writes (a worker's current executions are only those that have their hash). The worker's
 -- RQ name is its owner id.
 local function rq_begin(id, queue, owner, claim)
@@ -155,7 +172,7 @@ local function rq_end(pid, p, outcome)
 end
 
 at_begin[#at_begin + 1] = function()
-  told, nobody_idle, ended_under = {}, {}, {}
+  told, nobody_idle, ended_under, heads = {}, {}, {}, {}
   namespace, form_rung = string.sub(ns, 2, -3), nil
   doubled, dotted = namespace, string.find(namespace, '.', 1, true) ~= nil
   if dotted then doubled = string.gsub(namespace, '%.', '..') end
