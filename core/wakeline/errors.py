@@ -42,7 +42,7 @@
     └── SessionError
         ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused
         ├── FrameLimitExceeded     ├── OutputMismatch          ├── ForeignCursor           ├── StaleBranch
-        └── SessionNotFound: SessionDeleted
+        ├── SessionNotVisible      └── SessionNotFound: SessionDeleted
 
     ControlFlow (a BaseException, no WakelineError)
     └── Parked                     └── Stopped
@@ -966,6 +966,17 @@ class SessionDeleted(SessionNotFound):
 
     deleted_at_ms: int
     template = "Session {session_id!r} was deleted at {deleted_at_ms} ms, and its id is never used again. Take another key."
+
+
+class SessionNotVisible(SessionError):
+    """The caller does not work for the session, so it may not use its history."""
+
+    session_id: str
+    process_id: str
+    template = (
+        "The history of session {session_id!r} is not visible to process {process_id!r}, which does not work for that session. "
+        "Ask the session (ctx.ask), or start the process in one of its turns or with using(wake=<the session>)."
+    )
 
 
 class EntryNotFound(SessionError):

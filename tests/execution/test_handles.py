@@ -291,7 +291,7 @@ def test_a_rerun_regains_its_children_by_replaying_their_starts(app: App, ran: l
         reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 3}), "double")
         local.append(sorted(ctx.execution.started_process_ids))
         await ctx.wait("on")  # parks: the body runs again from its start
-        ctx.execution.record_started_process(reply.value["id"])
+        await ctx.execution.record_started_process(reply.value["id"])
         return int(await ctx.execution.await_process(reply.value))
 
     handle = app.start(parent)
@@ -300,6 +300,59 @@ def test_a_rerun_regains_its_children_by_replaying_their_starts(app: App, ran: l
     assert handle.result(timeout=10) == 6
     assert len(local) == 2 and local[0] == local[1] != []
     assert ran == ["double 3"]
+
+
+def test_a_process_gets_the_children_of_its_earlier_generations_back_by_saying_so(app: App, ran: list[str]) -> None:
+    """The next generation has another journal, so it replays no start: until it says so, it has no right to the child."""
+    seen: list[Any] = []
+
+    @app.engine
+    async def parent(ctx: AsyncCtx, child: str | None = None) -> int:
+        if child is None:
+            reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 10}), "double")
+            await ctx.continue_as_new(child=reply.value["id"])
+        assert child is not None
+        try:
+            await ctx.execution.signal_process(child, "go", 1, "too-early")
+        except ProcessNotVisible as refused:
+            seen.append(refused.code)
+        seen.append(ctx.execution.is_run_local_process(child))
+        await ctx.execution.record_started_process(child)
+        seen.append(ctx.execution.is_run_local_process(child))
+        await ctx.execution.signal_process(child, "go", 5, "s1")
+        return int(await ctx.execution.await_process(child))
+
+    assert app.start(parent).result(timeout=10) == 25
+    assert seen[:3] == ["process_not_visible", False, True]
+
+
+def test_a_process_of_another_is_not_recorded_as_started_here_and_nothing_reaches_it(app: App, ran: list[str]) -> None:
+    app.using(id="hosts").start(app.registry.engines["idle"])
+
+    @app.engine
+    async def other(ctx: AsyncCtx) -> None:
+        await ctx.using(id="others").start(app.registry.engines["idle"])
+
+    app.start(other).result(timeout=10)
+
+    @app.engine
+    async def nosy(ctx: AsyncCtx, pid: str) -> list[Any]:
+        codes: list[Any] = []
+        try:
+            await ctx.execution.record_started_process(pid)
+        except ProcessNotVisible as refused:
+            codes.append(refused.code)
+        with pytest.raises(TypeError):
+            ctx.execution.started_process_ids[pid] = "inc"  # type: ignore[index]
+        try:
+            await ctx.execution.cancel_process(pid)
+        except ProcessNotVisible as refused:
+            codes.append(refused.code)
+        return [*codes, ctx.execution.is_run_local_process(pid)]
+
+    for pid in ("hosts", "others"):
+        assert app.start(nosy, pid).result(timeout=10) == ["process_not_visible", "process_not_visible", False]
+        assert not any(event.type.startswith("process.cancel") for event in app.handle(pid).events())
 
 
 def test_redis_away_at_a_start_is_no_answer_about_the_child(app: App, ran: list[str]) -> None:

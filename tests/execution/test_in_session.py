@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Attachment, Ctx
-from wakeline.errors import BodyInvalid, CompletionsUnavailable, DuplicateName, InvalidArguments, InvalidPayload, ProcessExecutionUnavailable, StaleBranch
+from wakeline.causality import HostOriginator, SessionOriginator, SessionScope
+from wakeline.errors import (
+    BodyInvalid,
+    CompletionsUnavailable,
+    DuplicateName,
+    InvalidArguments,
+    InvalidPayload,
+    ProcessExecutionUnavailable,
+    SessionNotVisible,
+    StaleBranch,
+)
+from wakeline.processes.inputs import EngineInput
 from wakeline.sessions.activity import Progress, ToolCallCompleted, ToolCallStarted, TurnStarted
 from wakeline.sessions.feed import Committed, EntryChanged, SessionGone, TurnActivity
+from wakeline.store import processes
 from wakeline.tools.completions import Completion, CompletionRequest, ToolCompletions, UnavailableCompletions
 
 from tests.scenario.conftest import until
@@ -58,7 +70,7 @@ def test_history_is_appended_once_to_the_head_that_was_read(app: App) -> None:
 
     session = app.session("clerk", "one")
     session.create()
-    assert app.start(writes, session.id).result(timeout=10) == [0, 1, 1]
+    assert app.using(wake=session).start(writes, session.id).result(timeout=10) == [0, 1, 1]
     assert len(runs) == 2
     assert [message.content for message in session.history()] == ["a"]
 
@@ -72,7 +84,82 @@ def test_what_a_context_gives_a_sync_body_blocks_too(app: App) -> None:
 
     session = app.session("clerk", "one")
     session.create()
-    assert app.start(looks, session.id).result(timeout=10) == [1, [], 0]
+    assert app.using(wake=session).start(looks, session.id).result(timeout=10) == [1, [], 0]
+
+
+def test_the_history_of_a_session_is_used_by_what_works_for_it_and_by_nothing_else(app: App) -> None:
+    """That is its own turns, what they start, and what is started to wake it."""
+    refused = "session_not_visible"
+
+    async def uses(ctx: AsyncCtx | AsyncTurn, session: str) -> str:
+        graph = ctx.execution.session_graph_service
+        verbs = {"node": lambda: graph.node(session), "append": lambda: graph.append_history([{"role": "note", "content": "x"}], session_id=session)}
+        codes: list[str] = []
+        for verb in verbs.values():
+            try:
+                await verb()
+                codes.append("allowed")
+            except SessionNotVisible as error:
+                assert "ctx.ask" in str(error) and repr(session) in str(error)
+                codes.append(error.code)
+        return codes[0] if len(set(codes)) == 1 else str(codes)
+
+    @app.engine
+    async def works(ctx: AsyncCtx, session: str) -> str:
+        return await uses(ctx, session)
+
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> list[str]:
+        other = next(iter(turn.inbox)).text
+        if other != "clerk/two":
+            return []  # woken by the end of what it started
+        through = [await (await turn.start(works, session)) for session in (turn.session_id, other)]
+        return [await uses(turn, turn.session_id), await uses(turn, other), *through]
+
+    one, two = app.session("clerk", "one"), app.session("clerk", "two")
+    two.create()
+    assert one.ask(two.id, timeout=10) == ["allowed", refused, "allowed", refused]
+    assert app.start(works, two.id).result(timeout=10) == refused
+    assert app.start(works, "clerk/never-there").result(timeout=10) == refused
+    assert two.history() == []
+    app.pause()
+    started = app.using(wake=two).start(works, two.id)
+    app.resume()
+    assert started.result(timeout=10) == "allowed"
+    until(lambda: any(message.content == "x" for message in two.history()))
+
+
+def test_no_context_makes_work_act_as_another_process_or_session(app: App) -> None:
+    @app.engine
+    async def child(ctx: AsyncCtx) -> None:
+        """Says nothing."""
+
+    @app.engine
+    async def forges(ctx: AsyncCtx) -> list[Any]:
+        own = ctx.run.registration
+        boss = SessionScope(session_id="clerk/boss")
+        claimed = own.provenance.model_copy(update={"originator": SessionOriginator(scope=boss)})
+        forged = own.model_copy(update={"provenance": claimed, "wake_target": boss})
+        found: list[Any] = []
+        for context in (
+            ctx.execution.with_process_registration_context(forged),
+            app.execution("clerk/boss").with_process_registration_context(forged).with_process_event_context(ctx.run),
+        ):
+            assert (await context.start_child_process(EngineInput(kind="child", payload={}), "child")).ok
+            history = [message.content for message in await context.chronological_projection.read()]
+            try:
+                await context.session_graph_service.node("clerk/boss")
+            except SessionNotVisible as refused:
+                found.append(refused.code)
+            found += [history, context.is_ephemeral, context.process_wake_target]
+        return found
+
+    boss = app.session("clerk", "boss")
+    boss.create()
+    boss.append([{"role": "note", "content": "private"}])
+    assert app.using(id="p1").start(forges).result(timeout=10) == ["session_not_visible", [], True, None] * 2
+    started = [app.store.execute(processes.read(one.id)).registration for one in app.processes("any", kind="child")]
+    assert [(one.provenance.originator, one.wake_target) for one in started] == [(HostOriginator(), None)] * 2
 
 
 def test_a_session_knows_whose_turn_first_wrote_to_it(app: App) -> None:

@@ -106,7 +106,7 @@ def test_history_that_was_appended_before_its_record_was_lost_is_not_appended_ag
 
     session = app.session("clerk", "one")
     session.create()
-    handle = app.using(id="w1").start(writes, session.id)
+    handle = app.using(id="w1", wake=session).start(writes, session.id)
     until(lambda: handle.status().status == "waiting")
     # As a worker leaves it that dies between the append and its row in the journal.
     journal = app.store.address.prefix + "journal:w1"

@@ -97,6 +97,7 @@ CODES = {
     "session_deleted",
     "session_error",
     "session_not_found",
+    "session_not_visible",
     "session_turn_unsupported",
     "settings_invalid",
     "stale_branch",

@@ -5,6 +5,7 @@ Invariant: frozen. ``with_…`` makes another context; what must be shared by al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -194,17 +195,16 @@ class Facts:
         return None if run is None else ProcessEventContext(run.claim.process_id, run.fence.incarnation, run.store)
 
     @property
-    def started_process_ids(self) -> StartedProcesses:
-        """The children this run started, or started again by replay: it may await, signal and cancel them without any grant."""
-        return self.services.started
+    def started_process_ids(self) -> Mapping[str, str]:
+        """The children this run started, or started again by replay, each with its incarnation; to be read only.
 
-    def record_started_process(self, process_id: str, incarnation: str | None = None) -> None:
-        """Adds a child of this run, whose incarnation may be unknown."""
-        self.services.started.add(process_id, incarnation)
+        The run may await, signal and cancel them without any grant. `record_started_process` adds those of earlier generations.
+        """
+        return self.services.started.known
 
     def is_run_local_process(self, process_id: str) -> bool:
         """Whether this run started the process."""
-        return process_id in self.services.started
+        return process_id in self.started_process_ids
 
     def in_process(self, verb: str) -> Run:
         """The run, or `ProcessExecutionUnavailable` naming the verb that needs one."""
@@ -245,7 +245,12 @@ class Facts:
         return replace(self, lineage=replace(self.lineage, env_spec=spec))
 
     def with_process_registration_context(self, registration: Registration) -> Self:
-        """This context as the process of a registration: its id, originator, environment and wake target, nothing else."""
+        """This context as the process of a registration: its id, originator, environment and wake target, nothing else.
+
+        With a run it is that run's own registration, whatever is given here: no work acts in the name of another process.
+        """
+        if self.services.run is not None:
+            registration = self.services.run.registration
         return replace(
             self,
             identity=replace(self.identity, process_id=registration.id),
@@ -255,8 +260,9 @@ class Facts:
         )
 
     def with_process_event_context(self, run: Run) -> Self:
-        """This context with the run through which it appends to its own log."""
-        return replace(self, services=replace(self.services, run=run, started=run.started, dispatch=run.dispatch))
+        """This context with the run through which it appends to its own log. It acts as that run's process and session from here on."""
+        services = replace(self.services, run=run, started=run.started, dispatch=run.dispatch)
+        return replace(self, identity=identity_of(run), services=services).with_process_registration_context(run.registration)
 
 
 def identity_of(run: Run) -> Identity:

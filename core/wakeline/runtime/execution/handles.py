@@ -136,14 +136,30 @@ class Handles(Facts):
         await self._visible(run, pid)
         return (await send_signal(run, pid, name, payload, signal_id)).sequence
 
+    async def record_started_process(self, process_id: str) -> None:
+        """Let this run act on a process that its own process started, in an earlier generation for example; an effect.
+
+        The store decides: raises `ProcessNotVisible` for a process that another one started, or the host. Raises `ProcessNotFound`,
+        `ProcessNoLongerRetained`.
+        """
+        run = self.in_process("record_started_process")
+
+        async def look(_: str) -> Any:
+            view = await run.store.execute(processes.read(process_id, count=0))
+            if view.registration.parent != run.claim.process_id:
+                raise ProcessNotVisible(process_id=process_id)
+            return view.fields["inc"]
+
+        run.started.add(process_id, await run.effect("started", f"started:{process_id}", None, look, lazily=True))
+
     async def _visible(self, run: Run, process_id: str) -> str:
         """The incarnation of a process this work may act on: its own child, or one granted to its session; else `ProcessNotVisible`."""
-        own = self.services.started.incarnation(process_id)
+        own = self.started_process_ids.get(process_id)
         if own:
             return own
 
         async def look(_: str) -> Any:
-            if not (self.is_run_local_process(process_id) or await self._is_granted(run, process_id)):
+            if not await self._is_granted(run, process_id):
                 raise ProcessNotVisible(process_id=process_id)
             view = await run.store.execute(processes.read(process_id, count=0))
             return view.fields["inc"]

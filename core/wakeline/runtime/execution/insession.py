@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
-from wakeline.errors import InvalidArguments, SessionNotFound
+from wakeline.causality import SessionOriginator
+from wakeline.errors import InvalidArguments, SessionNotFound, SessionNotVisible
 from wakeline.runtime.activity import TurnEventSender
 from wakeline.runtime.attaching import AsyncAttachments, attachments_of
 from wakeline.runtime.execution.facts import is_ephemeral
@@ -61,14 +62,26 @@ class Projection:
 
 
 class SessionGraph:
-    """Histories and links of sessions."""
+    """Histories and links of the sessions this work is for: the one whose turn it is, the one its chain began in, and the one it wakes."""
 
     def __init__(self, run: Run, session_id: str) -> None:
         self._run, self._session_id = run, session_id
 
+    def _visible(self, session_id: str | None) -> str:
+        """The session (the own one, unless given), or `SessionNotVisible`. Its registration decides, which no body can change."""
+        registration, given = self._run.registration, session_id or self._session_id
+        originator = registration.provenance.originator
+        scopes = [originator.scope if isinstance(originator, SessionOriginator) else None, registration.wake_target]
+        if given not in {self._session_id, self._run.claim.session_id, *(scope.session_id for scope in scopes if scope)}:
+            raise SessionNotVisible(session_id=given, process_id=registration.id)
+        return given
+
     async def node(self, session_id: str | None = None) -> SessionNode:
-        """Where a session stands (the own one, unless given), as it was when this was first asked: an effect. Raises `SessionNotFound`."""
-        target = session_id or self._session_id
+        """Where a session stands (the own one, unless given), as it was when this was first asked: an effect.
+
+        Raises `SessionNotFound`, `SessionNotVisible`.
+        """
+        target = self._visible(session_id)
 
         async def perform(_: str) -> Any:
             node: SessionNode = await self._run.store.execute(feed.graph(target))
@@ -79,12 +92,12 @@ class SessionGraph:
 
     async def append_history(self, messages: Sequence[Mapping[str, Any]], *, ancestor: int | None = None, session_id: str | None = None) -> int:
         """Append messages to a session (the own one, unless given) whose head is still at ``ancestor``; the revision now. An effect: once whatever
-        happens, by ids of the messages that they have or are given here. Raises `StaleBranch`, `SessionNotFound`, `InvalidPayload`.
+        happens, by ids of the messages that they have or are given here. Raises `StaleBranch`, `SessionNotFound`, `SessionNotVisible`,
+        `InvalidPayload`.
 
         What is appended during a turn, by the turn itself too, comes before the messages of the turn's commit.
         """
-        run, target = self._run, session_id or self._session_id
-
+        run, target = self._run, self._visible(session_id)
         if len(messages) > MOST_AT_ONCE:
             raise InvalidArguments(name="append_history", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
 
