@@ -33,6 +33,8 @@ log = logger("wakeline.worker")
 SPARE_THREADS = 256
 DRAIN_SHARE = 0.8
 """Part of the shutdown time in which running work may end by itself; the rest is for handing back what did not."""
+HAND_BACK_S = 1.0
+"""The rest at least; it is within what a supervisor waits beyond the shutdown time."""
 
 
 class WorkerLoop:
@@ -246,14 +248,20 @@ class WorkerLoop:
             await asyncio.sleep(self.app.settings.beat_ms / 1000)
 
     async def _drain(self) -> None:
-        """Shutdown: bodies park or stop at their next effect; work that may not move is waited for; the rest is handed back by the caller's reap."""
+        """Shutdown: bodies park, end, or stop at their next effect, within its share; then they are handed back where they are. Work that may not move is
+        waited for; what is left is handed back by the caller's reap."""
         if not self._tasks:
             return
         # Before anything is handed back: the bell that is rung for it must not be this worker's.
         unheard = asyncio.create_task(self._hear_no_bells())
         self._runner.stop()
         try:
-            await asyncio.wait(self._tasks, timeout=self.app.settings.shutdown_ms * DRAIN_SHARE / 1000)
+            shutdown_s = self.app.settings.shutdown_ms / 1000
+            await asyncio.wait(self._tasks, timeout=shutdown_s * DRAIN_SHARE)
+            claims = self._runner.hand_back()
+            left = [task for task, claim_id in self._tasks.items() if claim_id in claims]
+            if left:
+                await asyncio.wait(left, timeout=max(shutdown_s * (1 - DRAIN_SHARE), HAND_BACK_S))
         finally:
             await end_tasks([unheard])
 

@@ -96,7 +96,7 @@ def attachments_of(run: Run) -> AsyncAttachments:
     """The attachments of running work."""
 
     def drive(_: str, program: Program[Any]) -> Awaitable[Any]:
-        run.check()
+        run.check(is_new=False)
         return run.store.run(program)
 
     return AsyncAttachments(drive, _verbs(run))
@@ -139,7 +139,7 @@ def blocking_attachments_of(run: Run, block: Callable[[Coroutine[Any, Any, Any]]
     """The attachments of running work, for code of it in a thread; ``block`` has the loop run a coroutine and waits for it."""
 
     async def driven(program: Program[Any]) -> Any:
-        run.check()
+        run.check(is_new=False)
         return await run.store.run(program)
 
     return Attachments(lambda _, program: block(driven(program)), _verbs(run))

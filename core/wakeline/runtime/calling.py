@@ -85,7 +85,7 @@ async def _left_behind(run: Run, tool: Tool[..., Any], code: _Attempt) -> TimedT
     if timed is None:
         return None
     patience_ms = max(PATIENCE_MS, tool.timeout_ms or 0, run.host.grace_ms)
-    with run.at_work():
+    with run.in_flight.one():
         return None if await timed.is_over(patience_ms / 1000, run.cancellation) else timed
 
 

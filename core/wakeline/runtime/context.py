@@ -453,7 +453,7 @@ class AsyncCtx:
 
         The next one moves to the version of the engine that is started now, where that takes the arguments and declares no other signals and events.
         """
-        self.run.check()
+        self.run.check(is_new=False)
         own = self.run.engine
         if own is None:
             raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")

@@ -6,8 +6,7 @@ Invariant: from the park (or a hand-back, or a lost lease) on, every effect of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,9 +25,10 @@ from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.activity import Activities
 from wakeline.runtime.bridge import Bridge
-from wakeline.runtime.containing import invoked
+from wakeline.runtime.containing import current_run, invoked
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.hosting import Host, RunState
+from wakeline.runtime.inflight import InFlight
 from wakeline.runtime.numbering import Numbering
 from wakeline.runtime.openwaits import OpenWaits, due_of
 from wakeline.runtime.passing import take_over
@@ -88,7 +88,7 @@ class Run:
         """Whether a process was ever started that its end has to wait for."""
         self.numbers = Numbering()
         self._consumed: list[Row] = []
-        self._inflight = 0
+        self.in_flight = InFlight(self._arm)
         self._waits = OpenWaits(claim.slots)
         self._timer: asyncio.TimerHandle | None = None
         self._parking: asyncio.Task[None] | None = None
@@ -137,15 +137,18 @@ class Run:
 
     # -- effects -----------------------------------------------------------------------------------------------------------------
 
-    def check(self) -> None:
-        """Raises when this run may do nothing any more."""
+    def check(self, *, is_new: bool = True) -> None:
+        """Raises when this run may do nothing any more; ``is_new``: when it may begin nothing, as its worker leaves."""
         if self.state is RunState.PARKED:
             self.swallowed = True
             raise Parked
-        if self.state is not RunState.RUNNING or self.stopping:
+        if self.state is not RunState.RUNNING or (is_new and self.stopping):
             raise Stopped
 
     async def _record_of(self, key: str, envelope: Envelope, digest: str) -> JournalRow | None:
+        if self.stopping and current_run.get() is self:
+            # What this raises ends the body, and with it what runs beside: that is recorded first. Inside of a step it would wait for itself.
+            await self.in_flight.over()
         self.check()
         await self._settle()
         self.check()
@@ -181,8 +184,7 @@ class Run:
             self.replay.add(key, made)
             return Row(key, made.to_json())
 
-        self._inflight += 1
-        self._arm()
+        self.in_flight.begin()
         try:
             try:
                 if write is not None:
@@ -208,8 +210,7 @@ class Run:
             self.end(RunState.LOST)
             raise Stopped from None
         finally:
-            self._inflight -= 1
-            self._arm()
+            self.in_flight.end()
 
     async def record(self, row: Row, asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> None:
         """Writes a row, and the ones consumed before it; ``asks`` as `runs.record` has it."""
@@ -310,7 +311,7 @@ class Run:
         fresh = [c for c in calls if c.slot not in self._waits and c.slot not in known]
         futures = self._waits.enter([c.slot for c in calls if c.slot not in known])
         if fresh:
-            self._inflight += 1
+            self.in_flight.begin()
             self.spawn(self._open_group(fresh))
         try:
             return known | {slot: await asyncio.shield(future) for slot, future in futures.items()}
@@ -338,8 +339,7 @@ class Run:
         except BaseException as error:  # noqa: BLE001 - whoever waits raises it
             self._waits.fail([wait.slot for wait in waits], error)
         finally:
-            self._inflight -= 1
-            self._arm()
+            self.in_flight.end()
 
     def _opened(self, wait: Wait, opened: Opened) -> None:
         if wait.slot not in self._waits:
@@ -362,11 +362,10 @@ class Run:
             except LeaseLost:
                 self.end(RunState.LOST)
             finally:
-                self._inflight -= 1
-                self._arm()
+                self.in_flight.end()
 
         self._waits.forget(ids)
-        self._inflight += 1
+        self.in_flight.begin()
         self.tasks.add(asyncio.get_running_loop().create_task(close()))
 
     def hinted(self, slot: str, claim_id: str, text: str) -> bool:
@@ -398,7 +397,7 @@ class Run:
     @property
     def only_waits(self) -> bool:
         """True when nothing but unresolved waits is outstanding."""
-        return bool(self._waits) and not self._inflight and self.replay.idle and self._waits.all_unresolved
+        return bool(self._waits) and not self.in_flight and self.replay.idle and self._waits.all_unresolved
 
     def _arm(self) -> None:
         """(Re)starts the hold: the time a body may stay in memory while it only waits."""
@@ -470,22 +469,14 @@ class Run:
             self._over.set_result(None)
 
     def stop(self) -> None:
-        """Shutdown: the body parks or stops at its next boundary."""
+        """Shutdown: a body that waits parks at once; any other goes on to its next effect or its end, which may be a moment away."""
         self.stopping = True
         self._arm()
-        if not self._inflight and not self._waits and self._parking is None:
-            self.end(RunState.RELEASED)
 
-    @contextmanager
-    def at_work(self) -> Generator[None]:
-        """While this lasts the run does something, so it is not parked."""
-        self._inflight += 1
-        self._arm()
-        try:
-            yield
-        finally:
-            self._inflight -= 1
-            self._arm()
+    def hand_back(self) -> None:
+        """The shutdown's share is over: what the body does now is not waited for. A park that is under way is."""
+        if self._parking is None:
+            self.end(RunState.RELEASED)
 
     async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""

@@ -91,11 +91,20 @@ class Runner:
         """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows it."""
 
     def stop(self) -> None:
-        """Shutdown: bodies park or stop at their next effect, and what is claimed and not begun is handed back. What may not move goes on."""
+        """Shutdown: bodies park, end, or stop at their next effect, and what is claimed and not begun is handed back. What may not move goes on."""
         self._stopping = True
-        for run in list(self.runs.values()):
-            if not run.owner_bound:
-                run.stop()
+        for run in self._movable():
+            run.stop()
+
+    def hand_back(self) -> set[str]:
+        """The shutdown's share is over: what still runs is handed back in the middle of its code. Returns the claims; what may not move goes on."""
+        movable = self._movable()
+        for run in movable:
+            run.hand_back()
+        return {run.fence.claim_id for run in movable}
+
+    def _movable(self) -> list[Run]:
+        return [run for run in self.runs.values() if not run.owner_bound]
 
     def lose(self) -> None:
         """All claims are somebody else's by now: bodies stop, and none begins."""

@@ -1,0 +1,50 @@
+"""What a run is doing right now: effects, and waits that are being opened or closed.
+
+Invariant: memory only, on one event loop. While anything is in flight the run is not parked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+
+class InFlight:
+    """Counts what is under way; ``changed`` is called at every beginning and end."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._count = 0
+        self._changed = changed
+        self._over: asyncio.Future[None] | None = None
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def begin(self) -> None:
+        """One more is under way."""
+        self._count += 1
+        self._changed()
+
+    def end(self) -> None:
+        """One less is."""
+        self._count -= 1
+        self._changed()
+        if not self._count and self._over is not None:
+            self._over.set_result(None)
+            self._over = None
+
+    @contextmanager
+    def one(self) -> Generator[None]:
+        """One is under way while this lasts."""
+        self.begin()
+        try:
+            yield
+        finally:
+            self.end()
+
+    async def over(self) -> None:
+        """Returns once nothing is in flight."""
+        while self._count:
+            self._over = self._over or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._over)
