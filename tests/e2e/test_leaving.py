@@ -87,7 +87,9 @@ class Shop:
         (folder / "notes").touch()
         name = f"leaving{os.getpid()}x{time.monotonic_ns()}"
         path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-        self.env = os.environ | {"WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "leaving_app:app", "SHOP": name, "SHOP_FOLDER": str(folder), "PYTHONPATH": path}
+        self.env = os.environ | {
+            "WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "leaving_app:app", "SHOP": name, "SHOP_FOLDER": str(folder), "PYTHONPATH": path
+        }  # fmt: skip
         self.bodies: dict[str, Any] = {"given": App(name, settings=Settings.from_env(self.env))}
         exec(APP.replace('App(os.environ["SHOP"])', "given").replace('os.environ["SHOP_FOLDER"]', repr(str(folder))), self.bodies)  # noqa: S102 - what workers import
         self.app: App = self.bodies["app"]
