@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wakeline.store import fleet, processes, sessions
-from wakeline.store.fleet import FleetView, QueuedView, QueueView
+from wakeline.store.fleet import Due, FleetView, QueuedView, QueueView, Ticked
 
-from tests.lua.world import LEASE_MS, World
+from tests.lua.world import LEASE_MS, World, wait
 
 
 def view(world: World, *queues: str) -> FleetView:
@@ -60,6 +60,61 @@ def test_a_queued_process_says_what_it_needs_and_how_often_it_was_rung_again(wor
 def test_the_namespace_says_what_it_was_opened_with(world: World) -> None:
     found = view(world)
     assert (found.format, found.rq_prefix, found.now_ms) == ("1", f"rq-{world.ns}", world.now())
+
+
+def test_a_queued_process_without_a_doorbell_is_told_once_the_doorbell_had_time_to_be_claimed(world: World) -> None:
+    for pid in ("p1", "p2"):
+        world.start(pid)
+    world.start("later", delay_ms=60_000)
+    world.redis.lpop(world.rq(f"queue:{world.ns}"))
+    assert [row.process_id for row in view(world).queued if row.lost] == []
+    world.pass_ms(5_000)
+    assert [row.process_id for row in view(world).queued if row.lost] == []  # p2's is as old: nothing says that p1's was lost, and not just popped
+    world.redis.delete(world.rq(f"queue:{world.ns}"))
+    assert [row.process_id for row in view(world).queued if row.lost] == ["p1", "p2"]
+    world.tick(stale_ms=5_000)
+    assert [row.process_id for row in view(world).queued if row.lost] == []
+
+
+def test_who_ticked_last_and_what_is_due_since_when_is_told(world: World) -> None:
+    world.parked("p", "o1", wait("w1", "t:", due_ms=world.now() + 1_000))
+    found = view(world)
+    assert (found.ticked, found.timers_due, found.schedules_due) == (None, Due(0, None), Due(0, None))
+    due = world.now() + 1_000
+    world.pass_ms(3_000)
+    assert view(world).timers_due == Due(1, due)
+    world.tick(by="stock o2")
+    assert (view(world).ticked, view(world).timers_due) == (Ticked(world.now(), "stock"), Due(0, None))
+
+
+def test_a_tick_that_spares_itself_does_nothing_while_another_one_ticks(world: World) -> None:
+    world.tick(by="worker o1")
+    ticked = world.now()
+    world.parked("p", "o1", wait("w1", "t:", due_ms=world.now() + 1_000))
+    world.pass_ms(9_999)
+    report = world.tick(by="stock o2", spare_ms=10_000)
+    assert (report.spared, report.fired, report.next_due_ms) == (True, 0, ticked + 10_000)
+    assert world.status("p") == "waiting"
+    world.pass_ms(1)
+    report = world.tick(by="stock o2", spare_ms=10_000)
+    assert (report.spared, report.fired) == (False, 1)
+    assert world.status("p") == "queued"
+    assert not world.tick(by="stock o2", spare_ms=10_000).spared  # who ticked itself goes on
+    assert world.tick(by="stock o3", spare_ms=10_000).spared
+
+
+def test_a_tick_from_the_future_spares_nobody(world: World) -> None:
+    world.redis.hset(world.key("meta"), "ticked", f"{world.now() + 60_000} worker o1")  # the clock jumped back since
+    assert not world.tick(by="stock o2", spare_ms=10_000).spared
+
+
+def test_a_worker_start_hears_when_the_namespace_was_ticked_last(world: World) -> None:
+    introduction = fleet.register_owner("o1", [], lease_ms=LEASE_MS)
+    assert world.do(introduction) == fleet.Introduced(world.now(), None)
+    world.tick()
+    ticked = world.now()
+    world.pass_ms(700)
+    assert world.do(introduction) == fleet.Introduced(ticked + 700, ticked)
 
 
 def test_ids_come_in_pages_latest_first(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline.engines.registry import Registry
-from wakeline.store.fleet import FleetView, LimitState, QueuedView, QueueState, QueueView, ServerFacts, server_facts
+from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, ServerFacts, Ticked, server_facts
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000
@@ -22,6 +22,7 @@ FLEET = FleetView(
     format="1",
     rq_prefix="rq",
     now_ms=NOW,
+    ticked=Ticked(NOW - 400, "worker"),
 )
 SERVER = ServerFacts("valkey", "8.0.1", "noeviction", 1_000, 0, aof=True, fsync="everysec", role="master", replicas=1)
 SEEN = Seen("redis://db", SERVER, FLEET, NOW, Registry(), "rq", "1", allow_eviction=False)
@@ -111,6 +112,43 @@ def test_clocks_that_disagree_are_a_warning(local: int, said: str) -> None:
 def test_waiting_processes_need_somebody_who_ticks() -> None:
     level, message = of("workers", owners=(), queues=(), counts=COUNTS | {"waiting": 2})
     assert (level, message) == ("problem", "2 processes and no worker alive: nothing runs and no timer fires; start `wakeline worker`")
+
+
+TIMER = Due(1, NOW - 27_000)
+
+
+def test_timers_that_nobody_fires_are_a_problem() -> None:
+    remedy = "; start `wakeline worker`, or `wakeline clock` where only stock workers run"
+    assert of("ticks", timers=3, ticked=None, timers_due=TIMER) == ("problem", "nobody ticks: 1 timer overdue, the first by 27 s" + remedy)
+    silent = Ticked(NOW - 10_001, "worker")
+    both = of("ticks", timers=3, ticked=silent, timers_due=TIMER, schedules_due=Due(2, NOW - 3_000))
+    assert both == ("problem", "nobody ticks, for 10 s now: 1 timer overdue, the first by 27 s and 2 schedules overdue, the first by 3 s" + remedy)
+    assert of("ticks", timers=3, ticked=silent) == ("warning", "nobody ticks, for 10 s now: 3 timers will be late" + remedy)
+    assert of("ticks", ticked=silent, todo=1)[1].startswith("nobody ticks, for 10 s now: work that was begun is not ended; ")
+
+
+def test_a_fleet_in_which_only_jobs_of_stock_workers_tick_is_told_so() -> None:
+    stock = Ticked(NOW - 2_000, "stock")
+    level, message = of("ticks", timers=2, ticked=stock)
+    assert (level, message.split(":")[0]) == ("warning", "only jobs of stock workers tick, the last one 2 s ago")
+    level, message = of("ticks", timers=2, ticked=stock, timers_due=Due(1, NOW - 1_001))
+    assert (level, message.split(";")[0]) == ("problem", "only jobs of stock workers tick, the last one 2 s ago: 1 timer overdue, the first by 1 s")
+
+
+def test_ticks_that_do_not_keep_up_are_told() -> None:
+    assert of("ticks", timers_due=Due(5, NOW - 10_000)) == ("ok", "a worker ticks: timers, schedules and lost work are looked after")
+    level, message = of("ticks", timers_due=Due(5, NOW - 10_001), ticked=Ticked(NOW - 500, "clock"))
+    assert (level, message.split(";")[0]) == ("warning", "a clock ticks, and does not keep up: 5 timers overdue, the first by 10 s")
+
+
+def test_a_queued_process_without_a_doorbell_is_a_problem_where_nobody_ticks() -> None:
+    rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
+    assert of("no_doorbell", queued=rows, ticked=Ticked(NOW - 20_000, "worker")) == (
+        "problem",
+        "no doorbell is there for p1, and nobody ticks, so none is rung again; start `wakeline worker` or `wakeline clock`",
+    )
+    assert "no_doorbell" in [one.code for one in seen(queued=rows, ticked=Ticked(NOW - 100, "stock"))]
+    assert "no_doorbell" not in [one.code for one in seen(queued=rows)]
 
 
 def test_ended_and_external_processes_need_no_worker() -> None:

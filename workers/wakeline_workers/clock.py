@@ -12,6 +12,7 @@ from typing import Any
 
 from wakeline.app import App
 from wakeline.errors import StoreError
+from wakeline.names import new_owner_id
 from wakeline.runtime.triggering import Triggers
 from wakeline.settings import Settings
 from wakeline.shown import logger
@@ -30,13 +31,19 @@ SWEEP_MS = 60_000
 
 
 class Ticker:
-    """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`."""
+    """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`.
 
-    def __init__(self, store: AsyncStore, settings: Settings, triggers: Triggers, *, ticked: Callable[[], None] = lambda: None) -> None:
+    ``by`` is who ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only while nobody else did for that long.
+    """
+
+    def __init__(self, store: AsyncStore, settings: Settings, triggers: Triggers, *, by: str, ticked: Callable[[], None] = lambda: None,
+                 spare_ms: int | None = None) -> None:  # fmt: skip
         self._store = store
         self._settings = settings
         self._triggers = triggers
         self._ticked = ticked
+        self._by = by
+        self._spare_ms = spare_ms
         self._sooner = asyncio.Event()
         self._next_ms = 0
         self._swept_ms = _monotonic_ms()
@@ -51,33 +58,40 @@ class Ticker:
             self._next_ms = due_ms
             self._sooner.set()
 
+    def begin_at(self, due_ms: int, *, now_ms: int) -> None:
+        """The first tick of `run` is due then and no sooner (server ms)."""
+        self._next_ms, self._server_offset_ms = due_ms, now_ms - _monotonic_ms()
+
     async def run(self) -> None:
         """Ticks for ever; a tick that failed is said and tried again."""
         try:
-            await self._run()
+            while True:
+                await self._until_next()
+                if not await self.tick():
+                    await asyncio.sleep(TICK_MS / 1000)
         finally:
             for beside in (self._sweeping, self._pruning):
                 if beside is not None:
                     beside.cancel()
 
-    async def _run(self) -> None:
+    async def tick(self) -> bool:
+        """One tick, and what it found to do; whether the store did it."""
         s = self._settings
-        while True:
-            try:
-                report = await self._store.execute(
-                    fleet.tick(beat_ms=s.beat_ms, lease_ms=s.lease_ms, stale_ms=s.stale_ms, retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
-                )
-            except StoreError:
-                log.exception("a tick failed; the next one follows")
-                await asyncio.sleep(TICK_MS / 1000)
-                continue
-            self._ticked()
-            fired = await self._tend(report)
-            self._server_offset_ms = report.now_ms - _monotonic_ms()
-            self._next_ms = report.now_ms + (0 if report.more or fired else TICK_MS)
-            if report.next_due_ms is not None:
-                self._next_ms = min(self._next_ms, report.next_due_ms)
-            await self._until_next()
+        lengths = {"beat_ms": s.beat_ms, "lease_ms": s.lease_ms, "stale_ms": s.stale_ms, "retention_ms": s.retention_ms, "tombstone_ms": s.tombstone_ms}
+        try:
+            report = await self._store.execute(fleet.tick(**lengths, by=self._by, spare_ms=self._spare_ms))
+        except StoreError:
+            log.exception("a tick failed; the next one follows")
+            return False
+        if report.spared:
+            self.begin_at(report.next_due_ms or report.now_ms + TICK_MS, now_ms=report.now_ms)
+            return True
+        self._ticked()
+        fired = await self._tend(report)
+        self.begin_at(report.now_ms + (0 if report.more or fired else TICK_MS), now_ms=report.now_ms)
+        if report.next_due_ms is not None:
+            self._next_ms = min(self._next_ms, report.next_due_ms)
+        return True
 
     async def _tend(self, report: fleet.TickReport) -> int:
         """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far. How many schedules fired."""
@@ -122,7 +136,8 @@ class Ticker:
         return True
 
     async def _until_next(self) -> None:
-        assert self._server_offset_ms is not None
+        if self._server_offset_ms is None:
+            return  # the first one
         while (left := self._next_ms - self._server_offset_ms - _monotonic_ms()) > 0:
             self._sooner.clear()
             try:
@@ -149,7 +164,7 @@ async def _tick(app: App) -> None:
     loop = asyncio.get_running_loop()
     store = app.new_async_store(patient=True)
     stopping = asyncio.Event()
-    ticking = asyncio.create_task(Ticker(store, app.settings, app.triggers).run())
+    ticking = asyncio.create_task(Ticker(store, app.settings, app.triggers, by=f"clock {new_owner_id()}").run())
     stopped = loop.create_task(stopping.wait())
     on_ending(loop, stopping.set)
     await asyncio.wait([ticking, stopped], return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,8 @@
 """The function RQ stores by name: a doorbell's job, run by a stock ``rq worker -S json``.
 
 Invariant: a stale or doubled doorbell ends at once and harms nothing; one of another app fails, with what to do.
+
+Where only stock workers run, their jobs tick: one that comes when nobody ticked for two lease times does, and goes on while it runs.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.runner import Runner
 from wakeline.store import fleet
 
+from wakeline_workers.clock import Ticker, end_tasks
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app
@@ -63,9 +66,13 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     threads = ThreadPoolExecutor(2)
     runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
 
+    ticker = Ticker(store, settings, app.triggers, by=f"stock {owner}", spare_ms=2 * settings.lease_ms)
+    ticking: list[asyncio.Task[None]] = []
     ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
     try:
-        await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
+        heard = await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
+        await _first_tick(ticker, heard, 2 * settings.lease_ms)
+        ticking.append(asyncio.create_task(ticker.run()))
         claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=settings.release)
         claim = await store.execute(claiming)
         if claim is None:
@@ -84,12 +91,21 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         ended = "shutdown"  # the server's fault and no body's
         raise
     finally:
+        await end_tasks(ticking)
         await store.execute(fleet.reap(owner, ended))
         if host.isolation is not None:
             await host.isolation.close()
         await store.close()
         # Not waited for: a body that does not let go of its thread may ask this loop for more, which nobody would answer.
         threads.shutdown(wait=False)
+
+
+async def _first_tick(ticker: Ticker, heard: fleet.Introduced, spare_ms: int) -> None:
+    """Ticks before the run, which may be over in no time, where nobody else has ticked for that long."""
+    due_ms = heard.now_ms if heard.ticked_ms is None else heard.ticked_ms + spare_ms
+    ticker.begin_at(due_ms, now_ms=heard.now_ms)
+    if due_ms <= heard.now_ms:
+        await ticker.tick()
 
 
 class _Host:

@@ -53,7 +53,7 @@ class WorkerLoop:
         self._threads = ThreadPoolExecutor(max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body")
         self.isolation = isolation_of(app)
         self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe)
-        self._ticker = Ticker(self.store, app.settings, app.triggers, ticked=self._look_at_waits)
+        self._ticker = Ticker(self.store, app.settings, app.triggers, by=f"worker {self.owner}", ticked=self._look_at_waits)
         self._reported = reported
         self._burst = burst
         self._tasks: dict[asyncio.Task[Any], str] = {}

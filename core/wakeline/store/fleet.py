@@ -19,6 +19,14 @@ from wakeline.triggers.schedule import Schedule
 from wakeline.values import from_json
 
 
+@dataclass(frozen=True, slots=True)
+class Introduced:
+    """What a worker start heard: the time, and when the namespace was ticked last (server ms), None where that is not known."""
+
+    now_ms: int
+    ticked_ms: int | None
+
+
 def register_owner(
     owner: str,
     queues: Sequence[str],
@@ -28,9 +36,9 @@ def register_owner(
     app: str | None = None,
     limits: Mapping[str, str] | None = None,
     release: str | None = None,
-) -> Call[int]:
+) -> Call[Introduced]:
     """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`) and what its ``limits`` are (`Limit.wire`,
-    empty for none), and of which ``release`` its code is; returns the server's time in ms.
+    empty for none), and of which ``release`` its code is.
 
     Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
     """
@@ -39,10 +47,10 @@ def register_owner(
     if limits:
         args["limits"] = dict(limits)
 
-    def decode(reply: Reply) -> int:
+    def decode(reply: Reply) -> Introduced:
         if reply[0] == "conflict":
             raise AgentConflict(agent=reply[1], app=app or "", other=reply[2])
-        return int(reply[1])
+        return Introduced(int(reply[1]), _ms(reply[2]))
 
     return Call("owner_register", args, decode)
 
@@ -135,16 +143,25 @@ class TickReport:
     """Deliveries of triggers that their emitter did not settle."""
     prune_in_ms: int | None = None
     """More is over than this tick could prune: whoever ticked goes on with it (`prune`) so many ms later."""
+    spared: bool = False
+    """Another one ticks, so this tick did nothing; `next_due_ms` is when it would be missed."""
 
 
-def tick(*, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100) -> Call[TickReport]:
-    """Due timers, expired owners, lost doorbells, unfinished bounded work, retention: one bounded script."""
-    args = {"beat_ms": beat_ms, "lease_ms": lease_ms, "stale_ms": stale_ms, "retention_ms": retention_ms, "tombstone_ms": tombstone_ms, "limit": limit}
+def tick(
+    *, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100, by: str | None = None, spare_ms: int | None = None
+) -> Call[TickReport]:
+    """Due timers, expired owners, lost doorbells, unfinished bounded work, retention: one bounded script.
+
+    ``by`` is who ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing where another one ticked less than that ago.
+    """
+    args: dict[str, Any] = {"beat_ms": beat_ms, "lease_ms": lease_ms, "stale_ms": stale_ms, "retention_ms": retention_ms, "tombstone_ms": tombstone_ms}
+    args |= {"limit": limit, "by": by, "spare_ms": spare_ms}
 
     def decode(reply: Reply) -> TickReport:
         due = int(float(reply[4])) if reply[4] not in ("", None) else None
         fired, reaped, rung, pruned = (int(count) for count in reply[:4])
-        return TickReport(fired, reaped, rung, pruned, due, reply[5] == "1", int(reply[6]), due_schedules(reply[7]), int(reply[8]), _ms(reply[9]))
+        more, now, schedules, undelivered, prune_in = reply[5] == "1", int(reply[6]), due_schedules(reply[7]), int(reply[8]), _ms(reply[9])
+        return TickReport(fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, reply[10] == "1")
 
     return Call("tick", args, decode)
 
@@ -164,7 +181,7 @@ def prune(*, retention_ms: int, tombstone_ms: int) -> Call[PruneReport]:
 
 
 def _ms(text: str) -> int | None:
-    return int(text) if text else None
+    return int(float(text)) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +198,7 @@ class QueueView:
 class QueuedView:
     """A queued process: where, how often its lost doorbell was rung again, whether RQ gave that doorbell up, and the code it needs.
 
-    ``input`` is 'engine', 'tool_call' or 'session_turn', ``needs`` the name of the engine, tool or agent.
+    ``input`` is 'engine', 'tool_call' or 'session_turn', ``needs`` the name of the engine, tool or agent. ``lost``: it has no doorbell.
     """
 
     process_id: str
@@ -191,6 +208,23 @@ class QueuedView:
     input: str
     needs: str
     version: str | None = None
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The last tick: when (server ms), and who ticked: `worker`, `clock` or `stock`, a job of a stock RQ worker."""
+
+    at_ms: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How many timers or schedules are due, and since when the first one is (server ms)."""
+
+    number: int
+    since_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +248,9 @@ class FleetView:
     """When a worker last found that the store had gone back."""
     releases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of which release the code of an owner is, where it said so."""
+    ticked: Ticked | None = None
+    timers_due: Due = Due(0, None)
+    schedules_due: Due = Due(0, None)
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -221,18 +258,19 @@ class FleetView:
         return tuple(row for row in self.queued if row.rings)
 
 
-def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
-    """One consistent picture of the namespace."""
+def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetView]:
+    """One consistent picture of the namespace. A doorbell that is gone counts as lost after ``stale_ms``: until then a worker may be about to claim."""
 
     def decode(reply: Reply) -> FleetView:
         meta = flat(reply[6])
+        at, _, by = meta.get("ticked", "").partition(" ")
         return FleetView(
             counts={row[0]: int(row[1]) for row in reply[0]},
             owners=tuple((row[0], int(float(row[1])), int(row[2])) for row in reply[1]),
             timers=int(reply[2]),
             todo=int(reply[3]),
             queues=tuple(QueueView(row[0], int(row[1]), int(row[2]), tuple(row[3])) for row in reply[4]),
-            queued=tuple(QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None) for row in reply[5]),
+            queued=tuple(QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None, row[7] == "1") for row in reply[5]),
             format=meta.get("format"),
             rq_prefix=meta.get("rq"),
             now_ms=int(reply[7]),
@@ -240,9 +278,12 @@ def read_fleet(queues: Sequence[str]) -> Call[FleetView]:
             undelivered=int(reply[9]),
             rewound_ms=int(meta["rewound"]) if "rewound" in meta else None,
             releases=flat(reply[10]),
+            ticked=Ticked(int(at), by.split(" ")[0]) if at else None,
+            timers_due=Due(int(reply[11][0]), _ms(reply[11][1])),
+            schedules_due=Due(int(reply[11][2]), _ms(reply[11][3])),
         )
 
-    return Call("fleet_read", {"queues": list(queues)}, decode)
+    return Call("fleet_read", {"queues": list(queues), "stale_ms": stale_ms}, decode)
 
 
 @dataclass(frozen=True, slots=True)

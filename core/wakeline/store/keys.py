@@ -121,7 +121,10 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("secret", "string", "HMAC secret that makes await-event keys and tokens now", "namespace", "never"),
     KeyFamily("keyring", "hash", "id of the secret; the one before it, its id, until when it is good; the first one", "namespace", "never"),
     KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
-    KeyFamily("meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursor, until when one prunes, last tidying", "namespace", "never"),
+    KeyFamily(
+        "meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursor, last tick and whose, until when one prunes, last tidying",
+        "namespace", "never",
+    ),  # fmt: skip
 )
 
 RQ_TABLE: tuple[KeyFamily, ...] = (

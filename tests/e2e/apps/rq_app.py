@@ -32,6 +32,12 @@ def slow(ctx: Ctx, seconds: float) -> float:
     return seconds
 
 
+@app.engine
+def naps(ctx: Ctx, seconds: float) -> str:
+    ctx.sleep(seconds)
+    return "rested"
+
+
 @app.tool
 def double(n: int) -> int:
     return 2 * n

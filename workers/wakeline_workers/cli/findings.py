@@ -12,13 +12,15 @@ from typing import Literal
 
 from wakeline.engines.registry import Registry
 from wakeline.store.connection import OLDEST
-from wakeline.store.fleet import FleetView, LimitState, QueueState, ServerFacts
+from wakeline.store.fleet import Due, FleetView, LimitState, QueueState, ServerFacts
 from wakeline.store.keys import split_queue
 
 REWOUND_FOR_MS = 24 * 3_600_000
 SKEW_MS = 1_000
 CROWDED = 0.9
 NAMED = 5
+LATE_MS = 1_000
+"""A tick is due once a second: what is due for longer is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,18 @@ class Seen:
     states: tuple[QueueState, ...] = ()
     limits: tuple[LimitState, ...] = ()
     secret_refused: str | None = None
+    lease_ms: int = 5_000
 
     @property
     def alive(self) -> tuple[str, ...]:
         """Owners whose lease runs."""
         return tuple(owner for owner, expiry, _ in self.fleet.owners if expiry > self.fleet.now_ms)
+
+    @property
+    def ticks(self) -> bool:
+        """Whether a worker or a clock ticks: the jobs of stock workers do only while there are any."""
+        last = self.fleet.ticked
+        return last is not None and last.kind != "stock" and self.fleet.now_ms - last.at_ms <= 2 * self.lease_ms
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -61,7 +70,8 @@ class Seen:
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
-    return [*about_the_server, *_rewound(seen), *_workers(seen), *_queues(seen), *_doorbells(seen), *_wakes(seen), *_triggers(seen), *_code(seen)]
+    about_the_fleet = [*_rewound(seen), *_workers(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen)]
+    return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_code(seen)]
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -151,7 +161,7 @@ def _workers(seen: Seen) -> Iterator[Finding]:
     fleet = seen.fleet
     for owner, expiry, held in fleet.owners:
         if expiry <= fleet.now_ms:
-            fate = "the next tick gives them away" if seen.alive else "nobody ticks: start `wakeline worker` or `wakeline clock`"
+            fate = "the next tick gives them away" if seen.ticks or seen.alive else "nobody ticks: start `wakeline worker` or `wakeline clock`"
             yield Finding("expired", "warning", f"owner {owner} has not been heard of for {(fleet.now_ms - expiry) // 1000} s and holds {held}; {fate}")
     lost = sum(held for _, expiry, held in fleet.owners if expiry <= fleet.now_ms)
     work = fleet.counts["queued"] + fleet.counts["waiting"] + lost
@@ -167,6 +177,36 @@ def _workers(seen: Seen) -> Iterator[Finding]:
         shares = ", ".join(f"{release} ({_count(n, 'worker')})" for release, n in sorted(releases.items()))
         yield Finding("releases", "note", f"releases run side by side: {shares}; any that has a process's code runs it (`wakeline show` says which did)")
     yield Finding("threads", "note", "threads left behind by bodies that did not stop: not known here; workers log them")
+
+
+def _ticks(seen: Seen) -> Iterator[Finding]:
+    """Whether what time does is done: by a worker or a clock, or only when a job of a stock worker comes."""
+    fleet, last = seen.fleet, seen.fleet.ticked
+    late = [(due, noun) for due, noun in ((fleet.timers_due, "timer"), (fleet.schedules_due, "schedule")) if _late_ms(seen, due) > LATE_MS]
+    told = " and ".join(f"{_count(due.number, noun)} overdue, the first by {_late_ms(seen, due) // 1000} s" for due, noun in late)
+    if seen.ticks:
+        assert last is not None
+        if any(_late_ms(seen, due) > 2 * seen.lease_ms for due, _ in late):
+            yield Finding("ticks", "warning", f"a {last.kind} ticks, and does not keep up: {told}; look at its log, or start more workers")
+        else:
+            yield Finding("ticks", "ok", f"a {last.kind} ticks: timers, schedules and lost work are looked after")
+        return
+    if last is None or last.kind != "stock":
+        who = "nobody ticks" + (f", for {(fleet.now_ms - last.at_ms) // 1000} s now" if last else "")
+    else:
+        who = f"only jobs of stock workers tick, the last one {(fleet.now_ms - last.at_ms) // 1000} s ago"
+    remedy = "start `wakeline worker`, or `wakeline clock` where only stock workers run"
+    if late:
+        yield Finding("ticks", "problem", f"{who}: {told}; {remedy}")
+    elif fleet.timers or fleet.todo:
+        waits = f"{_count(fleet.timers, 'timer')} will be late" if fleet.timers else "work that was begun is not ended"
+        yield Finding("ticks", "warning", f"{who}: {waits}; {remedy}")
+    elif seen.workers:
+        yield Finding("ticks", "note", f"{who}; {remedy} before there are timers")
+
+
+def _late_ms(seen: Seen, due: Due) -> int:
+    return 0 if due.since_ms is None else seen.fleet.now_ms - due.since_ms
 
 
 def _queues(seen: Seen) -> Iterator[Finding]:
@@ -201,6 +241,10 @@ def _doorbells(seen: Seen) -> Iterator[Finding]:
         causes[cause].append(row.process_id)
     for cause, pids in causes.items():
         yield Finding("doorbells", "problem", f"nobody answers the doorbells of {_some(pids)}; {cause}")
+    lost = [row.process_id for row in seen.fleet.queued if row.lost and not row.rings]
+    if lost and not seen.ticks:
+        what = f"no doorbell is there for {_some(lost)}, and nobody ticks, so none is rung again; start `wakeline worker` or `wakeline clock`"
+        yield Finding("no_doorbell", "problem", what)
 
 
 def _wakes(seen: Seen) -> Iterator[Finding]:

@@ -153,13 +153,13 @@ def doctor(console: Console, release: bool) -> int:
     store = SyncStore(app.backend, replace(app.address, only_looks=True))
     facts = fleet.server_facts(store.info())
     before = app.clock.now_ms()
-    view = store.execute(fleet.read_fleet(app.queues))
+    view = store.execute(fleet.read_fleet(app.queues, stale_ms=app.settings.stale_ms))
     local = (before + app.clock.now_ms()) // 2
     queues, limits = store.execute(fleet.list_queues([queue.name for queue in view.queues]))
     refused = store.keyring.refused
     store.close()
     own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
-    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused)
+    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused, app.settings.lease_ms)
     found = findings(seen)
     failed = any(one.stops_release if release else one.level == "problem" for one in found)
     console.answer(_report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))

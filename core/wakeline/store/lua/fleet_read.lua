@@ -1,10 +1,11 @@
 -- Purpose: what doctor and the dashboard need to know of a namespace.
 -- Include: base doorbell
--- ARGV: queues (of the app; other queues of the namespace that RQ knows are added)
+-- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than that is on its way, where it is gone)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
---         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '']* (the first 256 by due time), meta fields, now,
+--         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
+--         lost ('1': it has no doorbell)]* (the first 256 by due time), meta fields, now,
 --         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled,
---         releases [owner, release]*}
+--         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or '']}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
@@ -36,6 +37,11 @@ local function workers_of(queue)
   return out
 end
 
+local function due_since(times)
+  local first = call('ZRANGEBYSCORE', times, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, 1)
+  return call('ZCOUNT', times, '-inf', int(now)), first[2] or ''
+end
+
 local seen = {}
 local function look_at(queue)
   if seen[queue] then return end
@@ -63,15 +69,20 @@ local function needs(pid)
   if kind == 'session_turn' then return kind, string.match(head, '"session_id":"([^"/\\]+)') or '' end
   return kind, ''
 end
-for _, pid in ipairs(call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1)) do
-  local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver')
+local rows = call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1, 'WITHSCORES')
+for i = 1, #rows, 2 do
+  local pid, score = rows[i], tonumber(rows[i + 1])
+  local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver', 'hd', 'rd')
   p.q = queue_of(p.q)
   if p.q then
     local key = rq .. ':failed:' .. p.q
     local failed = p.rg and (call('ZSCORE', key, doorbell_id(pid, p.ep, '2')) or call('ZSCORE', key, doorbell_id(pid, p.ep, '1')))
+    local lost = not p.hd and not p.rd and score <= now - a.stale_ms and lost_bell(pid, p, score)
     local kind, name = needs(pid)
-    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '' }
+    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0' }
   end
 end
+local timers, timers_since = due_since(ns .. 'timers')
+local schedules, schedules_since = due_since(ns .. 'cron')
 return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
-  call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases') }
+  call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'), { timers, timers_since, schedules, schedules_since } }

@@ -1,7 +1,7 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
 -- Include: base doorbell
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name), release? (of its code)
--- Reply: {'registered', now} | {'conflict', agent, app} (a live worker of another app runs that agent)
+-- Reply: {'registered', now, when it was ticked last or ''} | {'conflict', agent, app} (a live worker of another app runs that agent)
 -- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
 if a.app and a.agents then
   local rows = call('HGETALL', ns .. 'apps')
@@ -28,4 +28,5 @@ end
 for name, limit in pairs(a.limits or {}) do
   if limit == '' then call('HDEL', ns .. 'limits', name) else call('HSET', ns .. 'limits', name, limit) end
 end
-return { 'registered', int(now) }
+local ticked = last_tick()
+return { 'registered', int(now), ticked and int(ticked) or '' }

@@ -1,9 +1,14 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
 -- Include: base doorbell process limits slots sessions lifecycle environments triggers attachments deleting retention
--- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit
+-- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit, by? (<worker|clock|stock> <its owner id>), spare_ms? (do nothing where another one
+--       ticked less than that ago)
 -- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled,
---         ms after which whoever ticked goes on to prune or ''}
+--         ms after which whoever ticked goes on to prune or '', '1' where it was spared: next due is then when nobody will have ticked for spare_ms}
 -- Atomic because between a timer's look and its effect the wait may be over.
+if a.spare_ms then
+  local at, by = last_tick()
+  if at and by ~= a.by and now - at < a.spare_ms then return { 0, 0, 0, 0, int(at + a.spare_ms), '0', int(now), {}, 0, '', '1' } end
+end
 local fired, reaped, rung, pruned = 0, 0, 0, 0
 local timers = ns .. 'timers'
 local TIMEOUT = '{"type":"failure","class":"timeout","code":"%s","message":"%s"}'
@@ -138,7 +143,8 @@ end
 sweep(0)
 if offset > 0 then offset = offset + sweep(offset) end
 local backlog = call('ZCOUNT', ns .. 'idx:queued', '-inf', int(now - a.stale_ms))
-call('HSET', ns .. 'meta', 'sweep', (offset == 0 and backlog > 32) and 32 or (offset < backlog and int(offset) or 0))
+call('HSET', ns .. 'meta', 'sweep', (offset == 0 and backlog > 32) and 32 or (offset < backlog and int(offset) or 0),
+  'ticked', int(now) .. ' ' .. (a.by or 'worker'))
 
 -- The rest of bounded scripts.
 for _ = 1, 4 do
@@ -182,4 +188,4 @@ local undelivered = call('ZCOUNT', ns .. 'deliveries', '-inf', int(now - a.beat_
 local first, soon = call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2], call('ZRANGEBYSCORE', cron, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if soon and (not first or tonumber(soon) < tonumber(first)) then first = soon end
 local more = (#due >= a.limit or call('LLEN', ns .. 'todo') > 0 or more_lines) and '1' or '0'
-return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered, prune_in }
+return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered, prune_in, '0' }

@@ -81,6 +81,12 @@ local function iso(ms)
   return told[ms]
 end
 
+-- When the namespace was ticked last, and by whom; nil where that is not known, or was later than now: the clock jumped back.
+local function last_tick()
+  local at, by = string.match(call('HGET', ns .. 'meta', 'ticked') or '', '^(%d+) (.*)$')
+  if at and tonumber(at) <= now then return tonumber(at), by end
+end
+
 -- A hint may be lost (state decides, the tick looks again), so the list lives no longer than it can be of use.
 local function hint(owner, message)
   local key = ns .. 'notify:' .. owner
