@@ -21,7 +21,7 @@ from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
-from wakeline.names import check_namespace, check_process_id, session_id
+from wakeline.names import called, check_namespace, session_id
 from wakeline.runtime.attaching import Attachments
 from wakeline.runtime.execution import ExecutionContext, outside
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
@@ -141,7 +141,7 @@ class App(Declarations):
     def handle(self, process_id: str, load: Callable[[Any], R]) -> Handle[R]: ...
     def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> Handle[Any]:
         """A process by id; nothing is read yet. ``load`` makes its result of JSON data."""
-        return Handle(self._client, check_process_id(process_id, system=True), load)
+        return Handle(self._client, called(process_id), load)
 
     def session(self, agent: str, key: str) -> Session:
         """A session; the first send, or a start with ``wake=`` it, creates it."""

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NewType
 
 from wakeline.errors import InvalidId
+from wakeline.shown import is_seen
 from wakeline.values import framed
 
 ProcessId = NewType("ProcessId", str)
@@ -21,7 +22,8 @@ SessionId = NewType("SessionId", str)
 OwnerId = NewType("OwnerId", str)
 Incarnation = NewType("Incarnation", str)
 
-ID_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}"
+NAME_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}"
+"""Of tools, engines, agents, frames: what code and command lines name."""
 NAMESPACE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 QUEUE_NAME_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,192}"
 SIGNAL_GRAMMAR = "[A-Za-z0-9_-]{1,64}"
@@ -29,6 +31,10 @@ EVENT_TYPE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
 SYSTEM_PREFIX = "process:"
 EPHEMERAL_AGENT = "process-env"
 """The agent name of the session that a process without one acts as. It is nobody's: no agent, send, wake or grant may use it."""
+LONGEST_ID = 200
+"""Bytes of UTF-8 of a process id or a session key that a user chooses."""
+LONGEST_OWN_ID = LONGEST_ID + 24
+"""Bytes of one that is made of such an id: of its retries."""
 LONGEST_KEY = 1024
 
 PROCESS_STARTED = "process.started"
@@ -70,12 +76,30 @@ def _checked(kind: str, value: object, grammar: str) -> str:
     return value
 
 
+def _printable(kind: str, value: object, longest: int) -> str:
+    """Any text that a terminal shows as it is. An id is its bytes: two texts that only look alike are two ids."""
+    if not isinstance(value, str) or not value.strip() or len(value) > longest or not is_seen(value) or len(value.encode()) > longest:
+        raise InvalidId(kind=kind, value=value, grammar=f"1 to {longest} bytes of printable text, not all of it blank")
+    return value
+
+
 def check_process_id(value: str, system: bool = False) -> ProcessId:
-    """The value as a process id; `InvalidId` if it breaks the grammar, or begins `process:` without `system`."""
-    checked = _checked("process id", value, ID_GRAMMAR)
+    """The value as a process id: 1 to 200 bytes of printable text, not all of it blank.
+
+    `InvalidId` if it is anything else, or begins `process:` without `system`.
+    """
+    checked = _printable("process id", value, LONGEST_OWN_ID if system else LONGEST_ID)
     if checked.startswith(SYSTEM_PREFIX) and not system:
-        raise InvalidId(kind="process id", value=value, grammar=f"{ID_GRAMMAR} and not begin with {SYSTEM_PREFIX!r}")
+        raise InvalidId(kind="process id", value=value, grammar=f"any other text: {SYSTEM_PREFIX!r} begins the ids that Wakeline makes")
     return ProcessId(checked)
+
+
+def called(value: str) -> ProcessId:
+    """What a caller calls a process, whether there is one or not: a text that no process can have names none. `InvalidId` for what is no text."""
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidId(kind="process id", value=value, grammar="a text")
+    # No encoding writes a lone surrogate, and no id has a NUL: this is still nobody's.
+    return ProcessId(value if _encodable(value) else "\0" + value.encode(errors="backslashreplace").decode())
 
 
 def check_namespace(value: str) -> str:
@@ -95,7 +119,7 @@ def check_queue_name(value: str) -> str:
 
 def check_name(value: str, kind: str = "name") -> str:
     """The value as the name of a tool, engine or agent, else `InvalidId`."""
-    return _checked(kind, value, ID_GRAMMAR)
+    return _checked(kind, value, NAME_GRAMMAR)
 
 
 def check_agent(value: str) -> str:
@@ -107,7 +131,7 @@ def check_agent(value: str) -> str:
 
 def check_frame(value: str) -> str:
     """The value as the id of an agent frame, else `InvalidId`."""
-    return _checked("agent frame", value, ID_GRAMMAR)
+    return _checked("agent frame", value, NAME_GRAMMAR)
 
 
 def check_signal_name(value: str) -> str:
@@ -138,8 +162,8 @@ def _encodable(text: str) -> bool:
 
 
 def session_id(agent: str, key: str) -> SessionId:
-    """The id of the session of an agent and a key: `<agent>/<key>`."""
-    return SessionId(f"{check_agent(agent)}/{_checked('session key', key, ID_GRAMMAR)}")
+    """The id of the session of an agent and a key: `<agent>/<key>`. A key is what a process id may be."""
+    return SessionId(f"{check_agent(agent)}/{_printable('session key', key, LONGEST_ID)}")
 
 
 def split_session_id(value: str) -> tuple[str, str]:
@@ -147,7 +171,8 @@ def split_session_id(value: str) -> tuple[str, str]:
     agent, slash, key = value.partition("/")
     if not slash:
         raise InvalidId(kind="session id", value=value, grammar="<agent>/<key>")
-    return check_name(agent, "agent name"), _checked("session key", key, ID_GRAMMAR)
+    # A process that has no session acts as one under its own id.
+    return check_name(agent, "agent name"), _printable("session key", key, LONGEST_OWN_ID if agent == EPHEMERAL_AGENT else LONGEST_ID)
 
 
 def new_process_id(now_ms: int | None = None) -> ProcessId:

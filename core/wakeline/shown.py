@@ -24,6 +24,11 @@ class Lines(str):
     __slots__ = ()
 
 
+def is_seen(text: str) -> bool:
+    """Whether a text is shown as it is: one line, and nothing in it that is obeyed or not seen."""
+    return _IN_A_LINE.search(text) is None
+
+
 def shown(text: str) -> str:
     """The text as one line: line breaks, tabs, escapes, and what cannot be seen, as ``\\x1b`` or ``\\u202e``."""
     return _IN_A_LINE.sub(_escape, text)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from wakeline.causality import SessionScope
 from wakeline.clock import VirtualClock
-from wakeline.names import doorbell_id, former_doorbell_id, word
-from wakeline.store import fleet, processes
+from wakeline.names import doorbell_id, former_doorbell_id, session_id, word
+from wakeline.store import fleet, processes, sessions
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.store.keys import queue_name
@@ -219,3 +220,18 @@ def test_a_swallowed_wake_names_its_process_whatever_its_id_holds(world: World) 
     view = world.script("entry_list", sid="bot/1", limit=9)
     assert view[3][0][6] == 'say%20"hi"%20%231#1 '
     assert json.loads(view[3][0][2])["sequence"] == 2
+
+
+def test_an_engine_is_found_behind_the_longest_id_that_its_text_can_have(world: World) -> None:
+    name, longest = "e" * 128, '"' * 200
+    world.start(longest, input={"type": "engine", "kind": name, "payload": None})
+    page = world.do(processes.list_page(["queued"], limit=9, kind=name))
+    assert [row.registration.id for row in page.rows] == [longest]
+
+
+@pytest.mark.parametrize("key", ["a/b", "a%2Fb", "a%252Fb", "%", "#1", "a/frame:1"])
+def test_a_handle_is_kept_under_its_session_whatever_its_key_holds(world: World, key: str) -> None:
+    world.start("p")
+    scope = SessionScope(session_id=session_id("bot", key), agent_frame_id="f1").scope_id
+    world.do(sessions.grant(scope, "p", "{}"))
+    assert world.redis.smembers(world.key(f"scopes:bot/{key}")) == {scope}

@@ -29,7 +29,7 @@ def test_hints_are_ignored() -> None:
         ({"__handle__": "file", "id": "p_1"}, "__handle__ is 'file', not 'process'"),
         ({"__handle__": "process"}, "id is missing or empty"),
         ({"__handle__": "process", "id": ""}, "id is missing or empty"),
-        ({"__handle__": "process", "id": "a b"}, "its id is 'a b', which is no process id"),
+        ({"__handle__": "process", "id": "a\nb"}, "its id is 'a\\nb', which is no process id"),
         ({"__handle__": "process", "id": 7}, "its id is 7, which is no process id"),
     ],
 )
@@ -41,7 +41,7 @@ def test_a_malformed_handle_says_what_is_wrong(value: Any, reason: str) -> None:
 
 def test_no_handle_of_what_is_no_id() -> None:
     with pytest.raises(InvalidId):
-        make_handle("a b")
+        make_handle("a\nb")
 
 
 def test_a_grant_has_a_scope_and_a_descriptor() -> None:

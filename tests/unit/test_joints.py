@@ -16,7 +16,7 @@ from wakeline.processes.limits import limit_id, limited
 from wakeline.store.keys import JOINTS, RQ_TABLE, TABLE, key, queue_name, split_queue
 
 # Few letters, and every joint: what collides is found in a few tries.
-IDS = st.text("a1:/.#%~-_ ", min_size=1, max_size=8)
+IDS = st.text("a1:/.#%~-_ {}*25F", min_size=1, max_size=8).filter(str.strip)
 NAMESPACES = st.from_regex(r"\A[a1][a1._-]{0,5}\Z")
 QUEUES = st.from_regex(r"\A[a1][a1._-]{0,5}\Z")
 BODIES = st.from_regex(r"\A[a1][a1:.~-]{0,5}\Z")
@@ -34,8 +34,8 @@ def scope(agent: str, own: str, frame: str | None) -> str:
 KEYS: dict[str, Builder] = {
     "of a thing": (key, (NAMESPACES, FAMILIES, IDS)),
     "of a namespace": (lambda namespace, family: key(namespace, family), (NAMESPACES, FAMILIES)),
-    "of a frame's grants": (lambda ns, a, k, f: key(ns, "grants", scope(a, k, f)), (NAMESPACES, BODIES, BODIES, FRAMES)),
-    "of a session's grants": (lambda ns, a, k: key(ns, "grants", scope(a, k, None)), (NAMESPACES, BODIES, BODIES)),
+    "of a frame's grants": (lambda ns, a, k, f: key(ns, "grants", scope(a, k, f)), (NAMESPACES, BODIES, IDS, FRAMES)),
+    "of a session's grants": (lambda ns, a, k: key(ns, "grants", scope(a, k, None)), (NAMESPACES, BODIES, IDS)),
     "of a body's places": (lambda ns, b: key(ns, "holds", limit_id(b)), (NAMESPACES, BODIES)),
     "of a key's places": (lambda ns, b, k: key(ns, "holds", limit_id(b, k)), (NAMESPACES, BODIES, IDS)),
     "of a queue's places": (lambda ns, q: key(ns, "holds", f"q:{queue_name(ns, q)}"), (NAMESPACES, st.none() | QUEUES)),
@@ -48,8 +48,8 @@ SPACES: dict[str, dict[str, Builder]] = {
         "of a key": (limit_id, (BODIES, IDS)),
         "of a queue": (lambda ns, q: f"q:{queue_name(ns, q)}", (NAMESPACES, QUEUES)),
     },
-    "scopes": {"of a session": (lambda a, k: scope(a, k, None), (BODIES, BODIES)), "of a frame": (scope, (BODIES, BODIES, FRAMES))},
-    "sessions": {"session": (session_id, (BODIES, BODIES))},
+    "scopes": {"of a session": (lambda a, k: scope(a, k, None), (BODIES, IDS)), "of a frame": (scope, (BODIES, IDS, FRAMES))},
+    "sessions": {"session": (session_id, (BODIES, IDS))},
     "words": {"word": (word, (IDS,)), "two words": (lambda one, other: f"{word(one)} {word(other)}", (IDS, IDS))},
     "addresses": {"entry": (lambda sid, n: f"{sid}#{n}", (IDS, EPOCHS))},
 }

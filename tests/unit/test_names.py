@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from wakeline import names
 from wakeline.errors import InvalidId
 from wakeline.names import (
+    called,
     check_event_type,
     check_namespace,
     check_process_id,
@@ -29,17 +30,98 @@ from wakeline.names import (
     split_session_id,
     terminal_replay_key,
 )
+from wakeline.runtime.retrying import retry_id
+from wakeline.shown import is_seen
+
+IDS = st.text(min_size=1, max_size=12).filter(is_seen).filter(str.strip)
+PRINTED = [
+    "a",
+    "crawl-7",
+    "A.b_c:d~e-f",
+    "-a",
+    "a b",
+    "a/b",
+    "a#1",
+    "zoe@example.com",
+    "+49 (0)30 1234",
+    "U024BE7LH",
+    "https://example.com/a?b=c#d",
+    "Zo\u00eb",
+    "Zoe\u0308",
+    "日本",
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, with the joiner that its spelling needs
+    "👩\u200d👩\u200d👧",
+    "{shop}",
+    "*",
+    "?[a-z]",
+    "..",
+    "%2F",
+    "a\\b",
+    'say "hi"',
+    "0" * 200,
+    "日" * 66,
+]
+UNPRINTED = [
+    "",
+    " ",
+    "\u3000",
+    "a\n",
+    "a\tb",
+    "a\0b",
+    "\x1b[31m",
+    "\x7f",
+    "\x85",
+    "\u202ea",
+    "a\u200bb",
+    "\ufeffa",
+    "a\u2028b",
+    "\ud800",
+    "\U000e0041",
+    "0" * 201,
+    "日" * 67,
+    None,
+    7,
+    b"a",
+]
 
 
-@pytest.mark.parametrize("value", ["a", "crawl-7", "A.b_c:d~e-f", "0" * 128])
-def test_process_ids(value: str) -> None:
+@pytest.mark.parametrize("value", PRINTED)
+def test_any_printable_text_is_a_process_id_and_a_session_key(value: str) -> None:
     assert check_process_id(value) == value
+    assert split_session_id(session_id("clerk", value)) == ("clerk", value)
 
 
-@pytest.mark.parametrize("value", ["", " ", "-a", "_a", "a b", "a/b", "a#1", "é", "a\n", "0" * 129, None, 7])
-def test_what_is_no_process_id(value: Any) -> None:
+@pytest.mark.parametrize("value", UNPRINTED, ids=repr)
+def test_what_is_not_printed_or_too_long_is_neither(value: Any) -> None:
     with pytest.raises(InvalidId):
         check_process_id(value)
+    with pytest.raises(InvalidId):
+        session_id("clerk", value)
+
+
+def test_the_longest_id_has_retries_and_a_session_of_its_own() -> None:
+    again = "x" * 200
+    for _ in range(12):
+        again = retry_id(again)
+        assert split_session_id(f"process-env/{again}") == ("process-env", again)
+    assert again == "x" * 200 + "~r12"
+
+
+@pytest.mark.parametrize(
+    ("process_id", "retry"),
+    [("x", "x~r1"), ("x~r1", "x~r2"), ("x~r9", "x~r10"), ("x~r01", "x~r01~r1"), ("x~r0", "x~r0~r1"), ("x~r\u0663", "x~r\u0663~r1"), ("x~r1 ", "x~r1 ~r1")],
+)
+def test_only_what_a_retry_is_called_is_counted_on(process_id: str, retry: str) -> None:
+    assert retry_id(process_id) == retry
+
+
+@given(st.text(max_size=12))
+def test_two_texts_never_call_one_process(text: str) -> None:
+    assert called(text) == text
+    for broken in (f"{text}\ud800", f"{text}\udfff"):
+        assert called(broken).encode() and called(broken) != called(f"{text}\\ud800")
+        with pytest.raises(InvalidId):
+            check_process_id(called(broken), system=True)
 
 
 def test_system_ids_are_the_systems() -> None:
@@ -69,9 +151,10 @@ def test_other_names_are_checked(check: Any, value: str) -> None:
 def test_session_ids_are_agent_and_key() -> None:
     assert session_id("helper", "u42") == "helper/u42"
     assert split_session_id("helper/u42") == ("helper", "u42")
+    assert split_session_id("helper/a/b/c") == ("helper", "a/b/c")
 
 
-@pytest.mark.parametrize("value", ["helper", "/u42", "helper/", "a/b/c", "he lper/u42"])
+@pytest.mark.parametrize("value", ["helper", "/u42", "helper/", "helper/ ", "he lper/u42", "helper/a\n"])
 def test_what_is_no_session_id(value: str) -> None:
     with pytest.raises(InvalidId):
         split_session_id(value)
@@ -109,7 +192,7 @@ def test_doorbell_golden_vectors(namespace: str, process_id: str, epoch: int, do
     assert former_doorbell_id(process_id, epoch) == former
 
 
-@given(st.from_regex(f"^{names.ID_GRAMMAR}$").map(str.strip), st.from_regex(f"^{names.ID_GRAMMAR}$").map(str.strip))
+@given(IDS, IDS)
 def test_doorbells_of_two_processes_differ(one: str, other: str) -> None:
     assert (doorbell_id("shop", one, 1) == doorbell_id("shop", other, 1)) == (one == other)
     assert re.fullmatch("wl-shop-[A-Za-z0-9_]+-1", doorbell_id("shop", one, 1))

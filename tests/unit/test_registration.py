@@ -165,7 +165,8 @@ def test_what_cannot_be_registered(changed: dict[str, Any], reason: str) -> None
     "changed",
     [
         {"id": ""},
-        {"id": "a b"},
+        {"id": "a\nb"},
+        {"id": "x" * 225},
         {"queue": "{shop}"},
         {"event_types": (EventType(name=" "),)},
     ],

@@ -15,7 +15,7 @@ from wakeline.client.handles import as_json
 from wakeline.client.triggers import AsyncTrigger, Source
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
-from wakeline.names import check_process_id, session_id
+from wakeline.names import called, session_id
 from wakeline.runtime.attaching import AsyncAttachments
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.reports import SessionReport
@@ -73,7 +73,7 @@ class AsyncApp:
     def handle(self, process_id: str, load: Callable[[Any], R]) -> AsyncHandle[R]: ...
     def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> AsyncHandle[Any]:
         """A process by id; nothing is read yet."""
-        return AsyncHandle(self._client, check_process_id(process_id, system=True), load)
+        return AsyncHandle(self._client, called(process_id), load)
 
     def session(self, agent: str, key: str) -> AsyncSession:
         """A session; the first send, or a start with ``wake=`` it, creates it."""

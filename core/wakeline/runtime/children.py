@@ -51,8 +51,9 @@ async def start_child(
     async def write(row_of: Callable[[Any], Row]) -> Any:
         made = await asyncio.to_thread(registration) if prepares else registration()
         # The script knows the incarnation an existing process has; it fills it in.
-        before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition("\\u0000")
-        effect = run.effect_of(Row(key, before, after=after))
+        # Its quotes tell it from the same letters in an id.
+        before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition('"\\u0000"')
+        effect = run.effect_of(Row(key, f'{before}"', after=f'"{after}'))
         target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
         run.awaits_children = run.awaits_children or made.on_parent_end == "await"
         starting = processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from wakeline.sessions.addresses import argument
 from wakeline.store.entries import InboxView
 
 SessionStatus = Literal["unopened", "idle", "active", "blocked", "deleted"]
@@ -75,7 +76,7 @@ def explain_session(report: SessionReport) -> str:
             return "the session has nothing to read"
         case "blocked":
             where = f"entry {report.blocked_by} blocks the session: its turn failed, and its agent's policy is on_failure=\"block\""
-            return f"{where}; `wakeline redrive {report.id}` offers it again, `wakeline skip {report.id}` goes on without it"
+            return f"{where}; `wakeline redrive {argument(report.id)}` offers it again, `wakeline skip {argument(report.id)}` goes on without it"
         case "active":
             halves = ", in halves, to find the entry that fails" if report.isolating else ""
             return f"turn {report.turn} is {report.turn_status}{halves}; `wakeline show {report.turn}` says more"

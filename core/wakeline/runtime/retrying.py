@@ -16,7 +16,7 @@ from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.registration import Registration
 from wakeline.store.processes import ProcessView
 
-_RETRY = re.compile(r"~r(\d+)$")
+_RETRY = re.compile(r"~r([1-9][0-9]{0,18})$")
 
 
 def retry_id(process_id: str) -> str:

@@ -12,12 +12,23 @@ from typing import Any, cast
 
 from wakeline import arguments
 from wakeline.attachments.attachment import owner_of_session
-from wakeline.errors import InvalidArguments, InvalidId, InvalidPayload, RedriveRefused, SessionNotFound, WaitFailed, WaitTimeout
-from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
+from wakeline.errors import (
+    EntryNotFound,
+    InvalidArguments,
+    InvalidPayload,
+    ProcessNotFound,
+    RedriveRefused,
+    SessionNotFound,
+    WaitFailed,
+    WaitTimeout,
+    WakelineError,
+)
+from wakeline.names import check_agent, check_key, check_name, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
 from wakeline.runtime.passing import handed
 from wakeline.runtime.reports import SessionReport, explain_session, report_of
+from wakeline.sessions.addresses import missing, readings
 from wakeline.sessions.life import InboxEntry, explain
 from wakeline.store import entries, feed, processes, sessions
 from wakeline.store.calls import Change, Program
@@ -196,16 +207,24 @@ class SessionVerbs:
         return explain_session(report_of(view))
 
     def why_address(self, address: str) -> Program[str]:
-        """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process id>#<sequence>`` is."""
-        subject, mark, n = address.partition("#")
-        if mark and not (n.isdecimal() and n.isascii() and int(n) > 0):
-            raise InvalidId(kind="address", value=address, grammar="<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>")
-        if "/" in subject or not mark:
-            split_session_id(subject)
-            told = yield from self.why(subject, int(n) if mark else None)
-        else:
-            told = yield from self._why_event(check_process_id(subject, system=True), int(n))
-        return told
+        """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process id>#<sequence>`` is.
+
+        An address that can be read in several ways means what is there: the entry of a session, else the event of a process, else a session whose key
+        ends like a number.
+        """
+        first: WakelineError | None = None
+        for meant in readings(address):
+            try:
+                if meant.session is not None:
+                    told = yield from self.why(meant.session, meant.n)
+                else:
+                    told = yield from self._why_event(str(meant.process), meant.n or 0)
+            except (SessionNotFound, EntryNotFound, ProcessNotFound) as error:
+                first = first or error
+            else:
+                return told
+        assert first is not None
+        raise missing(address, first)
 
     def _why_event(self, process_id: str, sequence: int) -> Program[str]:
         view: processes.ProcessView = yield processes.read(process_id, after=sequence - 1, count=1)

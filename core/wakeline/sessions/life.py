@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from wakeline.names import unword
+from wakeline.sessions.addresses import argument
 from wakeline.values import from_json
 from wakeline.wakes.wake import wake_id
 
@@ -86,7 +87,7 @@ def entry_of(session_id: str, n: int, body: str, state: str, *, swallowed: int =
 
 def explain(entry: InboxEntry) -> str:
     """Why an agent did, or did not, wake for an entry: one sentence, with what to do where something is to be done."""
-    address = f"{entry.session_id}#{entry.n}"
+    address = argument(f"{entry.session_id}#{entry.n}")
     match entry.state:
         case "delivered":
             return "it waits in the inbox"
@@ -97,7 +98,7 @@ def explain(entry: InboxEntry) -> str:
         case "failed":
             return f"turn {entry.turn} failed over it{_error(entry)}; offer it again with `wakeline redrive {address}`"
         case "blocked":
-            ways_out = f"`wakeline redrive {address}`, or `wakeline skip {entry.session_id}`"
+            ways_out = f"`wakeline redrive {address}`, or `wakeline skip {argument(entry.session_id)}`"
             return f"turn {entry.turn} failed over it{_error(entry)}, and its session stands still: {ways_out}"
         case "undeliverable":
             way_out = "" if entry.reason == "target_gone" else f"; offer it again with `wakeline redrive {address}`"

@@ -12,13 +12,14 @@ import pytest
 from pydantic import BaseModel
 from wakeline import App, AsyncCtx, Ctx, Turn, WakelineError
 from wakeline.engines.engine import Engine
-from wakeline.errors import InvalidArguments, InvalidDuration, InvalidId, InvalidPayload, PayloadTooLarge, ProcessConflict, RegistrationInvalid
+from wakeline.errors import InvalidArguments, InvalidDuration, InvalidId, InvalidPayload, PayloadTooLarge, ProcessConflict, ProcessNotFound, RegistrationInvalid
 
 from tests.lua.world import World
 from tests.races.workers import work
 from tests.scenario.bad_input.ends import End, end_of, failure_of, on_the_fake_alone
 
-IDS: list[Any] = ["", " ", "a b", "a/b", "ü", "a\0b", "a\n", "\ud800", "process:x", ".a", "../x", "x" * 129, 5, b"a"]
+IDS: list[Any] = ["", " ", "a\0b", "a\n", "\x1b[1m", "\u202ea", "\ud800", "x" * 201, 5, b"a"]
+NAMES: list[Any] = [*IDS, "a b", "a/b", "ü", ".a", "../x", "x" * 129]
 DURATIONS: list[Any] = [-1, -0.5, math.nan, math.inf, "soon", "", "1x", "-1s", "1s1h", True, b"1s", timedelta(-1), timedelta.max, 1e300]
 
 
@@ -133,18 +134,48 @@ def test_an_engine_cannot_be_called_like_a_tool(world: World, app: App, pack: An
 
 @on_the_fake_alone
 @pytest.mark.parametrize("bad", IDS, ids=repr)
-def test_ids_outside_the_grammar_are_refused(world: World, app: App, pack: Any, bad: Any) -> None:
-    names = [
+def test_ids_that_are_no_printable_text_are_refused(world: World, app: App, pack: Any, bad: Any) -> None:
+    for ask in (
         lambda: app.using(id=bad).start(pack, []),
         lambda: app.external("ci", id=bad),
-        lambda: app.using(queue=bad).start(pack, []),
-    ]
-    if bad != "a/b":  # a session's id
-        names += [lambda: app.using(wake=bad).start(pack, [])]
-    if bad != "process:x":  # the system's ids may be looked at, and are good names for everything else
-        names += [lambda: app.handle(bad), lambda: app.session("clerk", bad), lambda: app.session(bad, "1"), lambda: app.aio.handle(bad)]
-    for ask in names:
+        lambda: app.session("clerk", bad),
+        lambda: app.aio.session("clerk", bad),
+        lambda: app.using(wake=bad if not isinstance(bad, str) else f"clerk/{bad}").start(pack, []),
+    ):
         assert " is not a " in str(refused(world, app, InvalidId, ask))
+
+
+@on_the_fake_alone
+@pytest.mark.parametrize("bad", NAMES, ids=repr)
+def test_names_outside_their_grammar_are_refused(world: World, app: App, pack: Any, bad: Any) -> None:
+    for ask in (lambda: app.using(queue=bad).start(pack, []), lambda: app.session(bad, "1")):
+        assert " is not a " in str(refused(world, app, InvalidId, ask))
+
+
+def test_ids_that_wakeline_makes_may_be_looked_at_and_not_be_started(world: World, app: App, pack: Any) -> None:
+    assert "begins the ids that Wakeline makes" in str(refused(world, app, InvalidId, lambda: app.using(id="process:x").start(pack, [])))
+    assert app.session("clerk", "process:x").id == "clerk/process:x"
+
+
+@pytest.mark.parametrize("junk", ["junk", "", "a\nb", "\ud800", "x" * 300, "process:x", "a b/c#1"], ids=repr)
+def test_a_handle_of_what_is_no_process_is_not_found_at_its_first_use(world: World, app: App, junk: str) -> None:
+    handle = app.handle(junk)
+    for use in (handle.status, lambda: handle.result(timeout=1), lambda: handle.signal("s"), handle.cancel, lambda: list(handle.events()), handle.retry):
+        with pytest.raises(ProcessNotFound) as missing:
+            use()
+        assert missing.value.code == "process_not_found"
+
+    async def awaited() -> None:
+        await app.aio.handle(junk).status()
+
+    with pytest.raises(ProcessNotFound):
+        asyncio.run(awaited())
+
+
+@pytest.mark.parametrize("wrong", [5, b"a", None])
+def test_a_handle_of_what_is_no_text_is_refused(app: App, wrong: Any) -> None:
+    with pytest.raises(InvalidId):
+        app.handle(wrong)
 
 
 def test_a_body_is_told_of_an_id_outside_the_grammar(world: World, app: App, pack: Any) -> None:
@@ -152,7 +183,7 @@ def test_a_body_is_told_of_an_id_outside_the_grammar(world: World, app: App, pac
     def names(ctx: Ctx, bad: str) -> None:
         ctx.using(id=bad).start(pack, [])
 
-    for bad in ("", "a b", "process:x"):
+    for bad in ("", "a\nb", "process:x"):
         assert failure_of(world, app, app.start(names, bad)) == ("execution", "invalid_id")
 
 

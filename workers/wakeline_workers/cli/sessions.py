@@ -13,6 +13,7 @@ from wakeline.app import App
 from wakeline.client.sessions import Session
 from wakeline.names import split_session_id
 from wakeline.runtime.reports import status_of
+from wakeline.sessions.addresses import missing, no_address, readings
 from wakeline.sessions.life import InboxEntry
 from wakeline.store import entries, sessions
 from wakeline.values import to_json
@@ -139,7 +140,7 @@ def redrive(console: Console, address: str) -> None:
 
     Without a number: the one that blocks its session.
     """
-    session, n = _address(address)
+    session, n = _address(console, address)
     entry = _session(console, session).redrive(n)
     console.answer({"session": session, "entry": entry}, f"entry {entry} of {session}")
 
@@ -153,13 +154,18 @@ def skip(console: Console, session: str) -> None:
     console.answer({"session": session, "entry": entry}, f"skipped entry {entry} of {session}")
 
 
-def _address(address: str) -> tuple[str, int | None]:
-    """A session, and the number of an entry of it."""
-    session, mark, n = address.partition("#")
-    split_session_id(session)
-    if mark and not (n.isdecimal() and n.isascii() and int(n) > 0):
-        raise errors.InvalidId(kind="entry", value=address, grammar="<agent>/<key>#<number of the entry>")
-    return session, int(n) if mark else None
+def _address(console: Console, address: str) -> tuple[str, int | None]:
+    """A session, and the number of an entry of it: of the readings of an address the first that is there."""
+    first: errors.WakelineError | None = None
+    for meant in readings(address):
+        if meant.session is not None:
+            try:
+                _session(console, meant.session).why(meant.n)
+            except (errors.SessionNotFound, errors.EntryNotFound) as error:
+                first = first or error
+            else:
+                return meant.session, meant.n
+    raise missing(address, first or no_address(address))
 
 
 def _session(console: Console, session: str, *, known: bool = False) -> Session:

@@ -13,7 +13,9 @@ end
 -- The scopes of a session that ever held a handle, opened frames or not: its deletion goes through them.
 if a.verb ~= 'revoke' then
   local to = a.to or a.scope
-  call('SADD', ns .. 'scopes:' .. string.match(to, '^session:([^/]+/?[^/]*)'), to)
+  -- A scope's id escapes the key of its session (SessionScope.scope_id).
+  local sid = string.gsub(string.match(to, '^session:([^/]+/?[^/]*)'), '%%2([5F])', { ['5'] = '%', F = '/' })
+  call('SADD', ns .. 'scopes:' .. sid, to)
 end
 for _, pid in ipairs(a.pids) do
   if a.verb == 'grant' then

@@ -13,7 +13,7 @@ local function look(pid)
   local keep = p.k and (not a.kind or p.k == a.kind) and (not a.sid or p.ws == a.sid or p.sid == a.sid)
   -- The input may be of any size; an engine's name stands at its beginning.
   if keep and a.engine then
-    keep = string.find(call('GETRANGE', ns .. 'spec:' .. pid, 0, 511), '"input":{"type":"engine","kind":' .. quote(a.engine), 1, true)
+    keep = string.find(call('GETRANGE', ns .. 'spec:' .. pid, 0, 1023), '"input":{"type":"engine","kind":' .. quote(a.engine), 1, true)
   end
   if keep and a.waiting then keep = call('HEXISTS', proc_key(pid), 'n:' .. a.waiting) == 1 end
   if keep then rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), call('GET', ns .. 'spec:' .. pid) or '' } end

@@ -1,0 +1,74 @@
+"""Addresses of sessions, entries and events as people write them, and as messages write them down to be typed again.
+
+Invariant: what a message suggests can be pasted into a shell, and means what the message is about.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from wakeline.errors import InvalidId, WakelineError
+from wakeline.names import check_process_id, split_session_id
+
+_NUMBERED = re.compile("(.*)#([1-9][0-9]{0,15})", re.DOTALL)
+_BARE = re.compile("[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./~#-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One meaning of an address: a session or one entry of it, or the event of a process."""
+
+    session: str | None
+    process: str | None
+    n: int | None
+
+
+def readings(address: str) -> list[Address]:
+    """What ``<agent>/<key>``, ``<agent>/<key>#<entry>`` or ``<process id>#<sequence>`` may mean, likeliest first; raises `InvalidId` for what is none.
+
+    Ids and keys may hold slashes and numbers behind a ``#``: which reading is meant is what the store says is there.
+    """
+    found: list[Address] = []
+    numbered = _NUMBERED.fullmatch(address)
+    if numbered:
+        subject, n = numbered[1], int(numbered[2])
+        found += [Address(subject, None, n)] if _is_session(subject) else []
+        found += [Address(None, subject, n)] if _is_process(subject) else []
+    if not address.endswith("#") and _is_session(address):
+        found.append(Address(address, None, None))
+    if not found:
+        raise no_address(address)
+    return found
+
+
+def no_address(address: str) -> InvalidId:
+    """The error about a text that is no address, and is nothing that is there."""
+    return InvalidId(kind="address", value=address, grammar="<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>")
+
+
+def missing(address: str, error: WakelineError) -> WakelineError:
+    """The error about an address of which no reading is there: behind a ``#`` a number was meant, more likely than a key with one."""
+    return no_address(address) if "#" in address and not _NUMBERED.fullmatch(address) else error
+
+
+def argument(text: str) -> str:
+    """An id or an address as a word of a shell: in quotes where it would be more than one word, or mean something else."""
+    return text if _BARE.fullmatch(text) else shlex.quote(text)
+
+
+def _is_session(text: str) -> bool:
+    try:
+        split_session_id(text)
+    except InvalidId:
+        return False
+    return True
+
+
+def _is_process(text: str) -> bool:
+    try:
+        check_process_id(text, system=True)
+    except InvalidId:
+        return False
+    return True
