@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,6 +21,8 @@ FRAGMENTS = (
     "deleting", "retention",
 )  # fmt: skip
 """All that scripts share, each below what it rests on."""
+_LOCAL = re.compile(r"^local (?:function (\w+)|([\w, ]*\w)\s*(=)?)")
+"""A name of a fragment at its outermost level: of a function, or of values, which it may give at once."""
 _INCLUDE = re.compile(r"^-- Include: (.+)$", re.MULTILINE)
 
 
@@ -64,8 +67,8 @@ def load(name: str) -> Script:
 @cache
 def as_library() -> Library:
     """The library of this release."""
-    shared = "\n".join(map(_fragment, (*FRAGMENTS, "bundle")))
     mains = {name: _main(_source(f"{name}.lua")) for name in names()}
+    shared = "\n".join(_closed({name: _source(f"lib/{name}.lua") for name in (*FRAGMENTS, "bundle")}, "\n".join(mains.values())))
     told_apart = "\n".join([shared, *(f"{name} {main}" for name, main in mains.items())])
     made = hashlib.sha1(told_apart.encode()).hexdigest()[:12]  # noqa: S324 - told apart, not trusted
     found = Library(PREFIX + made, "")
@@ -83,6 +86,26 @@ def included(source: str) -> list[str]:
 
 def _fragment(name: str) -> str:
     return _strip(_source(f"lib/{name}.lua"))
+
+
+def _closed(fragments: dict[str, str], rest: str) -> Iterator[str]:
+    """The fragments, with what only one of them uses in a block of its own: Lua has room for 200 names side by side."""
+    for name, text in fragments.items():
+        others = set(re.findall(r"\w+", "\n".join([rest, *(text for other, text in fragments.items() if other != name)])))
+        shared: list[str] = []
+        lines: list[str] = []
+        for line in text.splitlines():
+            found = _LOCAL.match(line)
+            names = [one.strip() for one in (found[1] or found[2]).split(",")] if found else []
+            used = [one for one in names if one in others]
+            if found and used and found[3]:
+                used, line = names, line.removeprefix("local ")
+            elif used:
+                left = ", ".join(one for one in names if one not in used)
+                line = line.removeprefix("local ") if found and found[1] else f"local {left}" if left else ""
+            shared += used
+            lines.append(line)
+        yield "\n".join([*([f"local {', '.join(shared)}"] if shared else []), "do", _strip("\n".join(lines)), "end"])
 
 
 def _main(source: str) -> str:
