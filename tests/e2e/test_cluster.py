@@ -172,6 +172,34 @@ def move(nodes: Cluster, slot: int, old: int, new: int) -> None:
         nodes.node(port).execute_command("CLUSTER SETSLOT", slot, "NODE", ids[new])
 
 
+def test_work_goes_on_once_after_the_cluster_was_down_for_longer_than_a_lease(nodes: Cluster, tmp_path: Path) -> None:
+    shop = Shop(nodes, spread()[0], tmp_path)
+    shop.env |= {"WAKELINE_LEASE": "1s", "WAKELINE_BEAT": "300ms"}
+    waits = shop.bodies["waits"]
+    worker = shop.worker()
+    try:
+        handle = shop.app.start(waits, 1)
+        until(lambda: handle.status().status in ("running", "waiting") and handle.status().sequence > 1, "it waits")
+        owner = nodes.node(nodes.owner(shop.name))
+        unused = next(slot for slot in range(key_slot(shop.name.encode()) + 1, 16384) if not owner.execute_command("CLUSTER COUNTKEYSINSLOT", slot))
+        owner.execute_command("CLUSTER DELSLOTS", unused)  # a cluster that does not serve every slot serves none
+        try:
+            with pytest.raises(RedisUnavailable, match="The cluster is down") as refused:
+                shop.app.start(waits, 2)
+            assert refused.value.retryable
+            time.sleep(4)
+            assert worker.poll() is None
+        finally:
+            owner.execute_command("CLUSTER ADDSLOTS", unused)
+        until(lambda: owner.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "every slot is served")
+        patiently(lambda: handle.signal("go", 100, key="s"))
+        assert patiently(lambda: handle.result(timeout=30)) == 101
+        assert shop.app.store.execute(processes.read(handle.id)).fields.get("ls") is None
+    finally:
+        leave(worker)
+        shop.app.close()
+
+
 def test_work_goes_on_after_a_master_is_killed(nodes: Cluster, tmp_path: Path) -> None:
     shop = Shop(nodes, spread()[2], tmp_path)
     waits = shop.bodies["waits"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 import redis
 from wakeline.attachments.backend import new_location
-from wakeline.embedded import PrivateServer
+from wakeline.embedded import PrivateServer, ServerBinary, find_server
 from wakeline.errors import AttachmentStoreFailed, RedisUnavailable, StoreOutOfMemory, WritesRefused
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Outside, Program
@@ -34,6 +35,8 @@ from tests.e2e.test_outage import site as site  # the fixture
 QUICK = (1, {"WAKELINE_LEASE": "1s", "WAKELINE_BEAT": "300ms"})
 REFUSED_S = 4
 """Four leases."""
+LOAD_US, JUNK = 100, 50_000
+"""How long the server takes for each command of its log, and how many there are: five seconds."""
 Client = Any
 
 
@@ -60,6 +63,21 @@ def no_disk(client: Client) -> Iterator[None]:
         taken.rmdir()
         client.bgsave()
         until(lambda: client.info()["rdb_last_bgsave_status"] == "ok", "a snapshot")
+
+
+@contextmanager
+def no_room_for_the_aof(client: Client) -> Iterator[None]:
+    """The file it appends to grows no more: to the server that is a disk that is full."""
+    found = client.info()
+    folder = Path(client.config_get("dir")["dir"]) / client.config_get("appenddirname")["appenddirname"]
+    written = max(file.stat().st_size for file in folder.glob("*.incr.aof"))
+    _, hard = resource.prlimit(found["process_id"], resource.RLIMIT_FSIZE, (written + 64, resource.RLIM_INFINITY))
+    until(lambda: client.info()["aof_last_write_status"] == "err", "a write of the AOF that failed")  # heartbeats write
+    try:
+        yield
+    finally:
+        resource.prlimit(found["process_id"], resource.RLIMIT_FSIZE, (hard, hard))
+        until(lambda: client.info()["aof_last_write_status"] == "ok", "a write of the AOF")
 
 
 @contextmanager
@@ -115,13 +133,33 @@ def no_place_for_clients(client: Client) -> Iterator[None]:
 
 CASES: dict[str, tuple[Callable[[Client], Any], type[Exception], bool]] = {
     "out of memory": (no_memory, StoreOutOfMemory, True),
-    "full disk": (no_disk, WritesRefused, True),
+    "no snapshot": (no_disk, WritesRefused, True),
+    "full disk": (no_room_for_the_aof, WritesRefused, True),
     "replica": (a_replica, WritesRefused, True),
     "too few replicas": (too_few_replicas, WritesRefused, True),
     "looping script": (a_script_that_loops, WritesRefused, False),
     "no place for clients": (no_place_for_clients, RedisUnavailable, False),
 }
 """How it comes about, what a caller is told, and whether the server still answers who looks."""
+REMEDIES = {
+    "out of memory": "; give it more (maxmemory), or shorten WAKELINE_RETENTION",
+    "no snapshot": "; make room on its disk, and see in its log that snapshots and AOF are written again",
+    "full disk": "; make room on its disk, and see in its log that snapshots and AOF are written again",
+    "replica": "; it is a replica: connect to its primary",
+    "too few replicas": "; bring a replica back, or lower min-replicas-to-write",
+}
+"""What doctor says to do."""
+
+
+@pytest.fixture(autouse=True)
+def a_server_to_be_hurt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It survives the limit of its files, and loads slowly, answering meanwhile."""
+    binary = find_server()
+    assert binary is not None
+    wrapper = tmp_path / "server"
+    wrapper.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec '{binary.path}' \"$@\" --key-load-delay {LOAD_US}\n")
+    wrapper.chmod(0o700)
+    monkeypatch.setattr("tests.e2e.test_outage.find_server", lambda: ServerBinary(str(wrapper), "a wrapper"))
 
 
 @pytest.fixture
@@ -156,7 +194,10 @@ def test_work_goes_on_once_after_the_server_took_no_writes(site: Site, control: 
             assert held.status().id == "held"
             assert {row["id"] for row in json.loads(wakeline("ps").stdout)} == {"held", "works", "works-async", "sleeps"}
             assert json.loads(wakeline("show", "works").stdout)["id"] == "works"
-            assert json.loads(wakeline("doctor").stdout)["namespace"]["format"] == "1"
+            looked = wakeline("doctor")
+            [writes] = [one for one in json.loads(looked.stdout)["findings"] if one["code"] == "writes"]
+            assert (looked.returncode, writes["level"]) == (1, "problem")
+            assert writes["message"].endswith(REMEDIES[case]), writes["message"]
         time.sleep(max(0.0, began + REFUSED_S - time.monotonic()))
         assert site.workers.poll() is None
 
@@ -168,6 +209,7 @@ def test_work_goes_on_once_after_the_server_took_no_writes(site: Site, control: 
     assert {line: n for line, n in site.noted().items() if n > 1} == {}
     assert [site.losses(handle) for handle in (held, works, works_async, sleeps)] == [None] * 4
     assert {owner for owner, _, _ in site.fleet().owners} == owners
+    assert "writes" not in [one["code"] for one in json.loads(wakeline("doctor").stdout)["findings"]]
     assert not [line for line in site.said if "reaped" in line or "died" in line or "Traceback" in line], "".join(site.said)
 
 
@@ -181,6 +223,38 @@ def test_a_supervisor_does_not_give_up_while_the_server_takes_no_writes(site: Si
         time.sleep(GIVES_UP_S)
         assert site.workers.poll() is None, "".join(site.said)
     assert site.app.using(id="charge").start(site.bodies.charge, 7).result(timeout=20) == 7
+
+
+@pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
+def test_work_goes_on_once_after_the_server_was_killed_and_loaded_its_data_for_long(site: Site, control: Client) -> None:
+    app, bodies = site.app, site.bodies
+    until(lambda: len(site.fleet().owners) == 1, "a worker")
+    held = app.using(id="held").start(bodies.waits, "held")
+    works = app.using(id="works").start(bodies.works, "works", 1.5)
+    until(lambda: {"begin works.2", "end held.before"} <= set(site.noted()), "steps under way")
+    pipeline = control.pipeline(transaction=False)
+    for n in range(JUNK):
+        pipeline.set(f"junk:{n}", "x")
+    pipeline.execute()
+
+    site.server.kill()
+    began = time.monotonic()
+    site.server.start()
+    assert control.info()["loading"] == 1
+    with pytest.raises(WritesRefused, match="loading the dataset in memory") as refused:
+        app.using(id="late").start(bodies.waits, "late")
+    assert refused.value.retryable
+    looked = wakeline("doctor")
+    assert (looked.returncode, json.loads(looked.stdout)["error"]["code"]) == (69, "writes_refused")
+    until(lambda: control.info()["loading"] == 0, "loaded")
+    assert time.monotonic() - began > REFUSED_S
+
+    held.signal("go", 1, key="k1")
+    assert [one.result(timeout=20) for one in (held, works)] == [1, ["works.1", "works.2", "works.3"]]
+    time.sleep(0.5)  # a second, wrong, run would begin by now
+    assert {line: n for line, n in site.noted().items() if n > 1} == {}
+    assert [site.losses(handle) for handle in (held, works)] == [None] * 2
+    assert not [line for line in site.said if "reaped" in line or "died" in line or "Traceback" in line], "".join(site.said)
 
 
 def test_bytes_that_are_on_their_way_wait_for_memory_and_another_backends_failure_is_told(server: PrivateServer) -> None:

@@ -323,6 +323,11 @@ def pause(queue: str, *, paused: bool = True) -> Call[bool]:
     return Call("queue_pause", {"queue": queue, "paused": "1" if paused else "0"}, lambda reply: reply[0] == "1")
 
 
+def probe(format: str) -> Call[bool]:  # noqa: A002
+    """A write that changes nothing. Raises `WritesRefused` and `StoreOutOfMemory`, with what the server says, where it takes none now."""
+    return Call("namespace_probe", {"format": format}, lambda reply: reply[0] == "writable")
+
+
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What a server says about itself; None is "not known" (fakeredis, or INFO and CONFIG are refused)."""

@@ -5,12 +5,14 @@ Invariant: pure. What is not known is said to be not known, and never counts as 
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from wakeline.engines.registry import Registry
+from wakeline.errors import StoreError
 from wakeline.store.connection import OLDEST
 from wakeline.store.fleet import Due, FleetView, LimitState, QueueState, ServerFacts
 from wakeline.store.keys import split_queue
@@ -21,6 +23,14 @@ CROWDED = 0.9
 NAMED = 5
 LATE_MS = 1_000
 """A tick is due once a second: what is due for longer is late."""
+
+REFUSALS = (
+    ("memory", "give it more (maxmemory), or shorten WAKELINE_RETENTION"),
+    ("MISCONF|persist|snapshot|AOF", "make room on its disk, and see in its log that snapshots and AOF are written again"),
+    ("NOREPLICAS|good replicas", "bring a replica back, or lower min-replicas-to-write"),
+    ("READONLY|read[ -]only", "it is a replica: connect to its primary"),
+)
+"""What a server says that takes no writes, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class Seen:
     limits: tuple[LimitState, ...] = ()
     secret_refused: str | None = None
     lease_ms: int = 5_000
+    writes_refused: StoreError | None = None
 
     @property
     def alive(self) -> tuple[str, ...]:
@@ -69,7 +80,7 @@ class Seen:
 
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
-    about_the_server = [*_server(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
+    about_the_server = [*_server(seen), *_writes(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
     about_the_fleet = [*_rewound(seen), *_workers(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen)]
     return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_code(seen)]
 
@@ -94,6 +105,14 @@ def _server(seen: Seen) -> Iterator[Finding]:
     if facts.limit_bytes and facts.used_bytes is not None and facts.used_bytes > facts.limit_bytes * CROWDED:
         share = round(100 * facts.used_bytes / facts.limit_bytes)
         yield Finding("memory", "warning", f"memory is {share} % full; writes are refused when it is full: give it more, or shorten WAKELINE_RETENTION")
+
+
+def _writes(seen: Seen) -> Iterator[Finding]:
+    error = seen.writes_refused
+    if error is not None:
+        said = str(error.fields.get("reason", "its memory is full"))
+        remedy = next((remedy for sign, remedy in REFUSALS if re.search(sign, said)), "its own log says why")
+        yield Finding("writes", "problem", f"the server takes no writes, so workers wait and nothing goes on: {said}; {remedy}")
 
 
 def _secret(seen: Seen) -> Iterator[Finding]:

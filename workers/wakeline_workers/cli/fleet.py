@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 
 import click
 from wakeline.app import App
-from wakeline.errors import StoreError
+from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
 from wakeline.names import check_queue
 from wakeline.store import fleet
 from wakeline.store.client import FORMAT, SyncStore
@@ -156,14 +156,23 @@ def doctor(console: Console, release: bool) -> int:
     view = store.execute(fleet.read_fleet(app.queues, stale_ms=app.settings.stale_ms))
     local = (before + app.clock.now_ms()) // 2
     queues, limits = store.execute(fleet.list_queues([queue.name for queue in view.queues]))
-    refused = store.keyring.refused
+    refused, no_writes = store.keyring.refused, _refusal_of_writes(store)
     store.close()
     own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
-    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused, app.settings.lease_ms)
+    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused, app.settings.lease_ms, no_writes)
     found = findings(seen)
     failed = any(one.stops_release if release else one.level == "problem" for one in found)
     console.answer(_report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))
     return 1 if failed else 0
+
+
+def _refusal_of_writes(store: SyncStore) -> StoreError | None:
+    """What the server says where it answers and takes no writes; None where it takes them."""
+    try:
+        store.execute(fleet.probe(FORMAT))
+    except (WritesRefused, StoreOutOfMemory) as error:
+        return error
+    return None
 
 
 def _report(seen: Seen, found: list[Finding], *, failed: bool) -> dict[str, object]:
