@@ -6,7 +6,7 @@ time goes in: a re-run on any worker derives the same keys, and changed argument
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -23,6 +23,8 @@ class Envelope:
     kind: str
     name: str
     args: Any = None
+    asks: str | None = field(default=None, compare=False)
+    """Of a start of a tool: the replay key of what asked for it, a call or a start by itself. No part of what tells effects apart."""
 
     @cached_property
     def canonical_args(self) -> str:

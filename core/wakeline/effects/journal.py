@@ -16,6 +16,9 @@ from wakeline.values import is_marked, means
 KEPT_ARGS = 2048
 """Longest arguments kept in a row, in characters. They name the places of a mismatch; longer ones leave a hash only."""
 
+NEVER = -1
+"""In place of the delay before the next attempt: there is none."""
+
 Status = Literal["ok", "err"]
 
 
@@ -36,14 +39,20 @@ class JournalRow:
     envelope: Any = None
     settled: bool = False
     """Sets in its arguments are in the one order that all processes give them."""
+    asks: str | None = None
+    """Of a start of a tool: the replay key of what asked for it (`Envelope.asks`). None in rows of the release before, and where the row's own key is it."""
+    next_ms: int | None = None
+    """Of a failed attempt: after how long (ms) the next one follows, `NEVER` where none does. None in rows of the release before, which did not say."""
 
     @classmethod
-    def of(cls, n: int, envelope: Envelope, envelope_hash: str, outcome: Any, error: WakelineError | None, at_ms: int) -> JournalRow:
+    def of(
+        cls, n: int, envelope: Envelope, envelope_hash: str, outcome: Any, error: WakelineError | None, at_ms: int, next_ms: int | None = None
+    ) -> JournalRow:
         """The row of an effect that ended with an outcome (JSON data), or with an error."""
         status: Status = "ok" if error is None else "err"
         result = outcome if error is None else error.to_json()
         args = envelope.args if len(envelope.canonical_args) <= KEPT_ARGS else None
-        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args, envelope.is_marked)
+        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args, envelope.is_marked, envelope.asks, next_ms)
 
     def is_of(self, envelope: Envelope) -> bool:
         """Whether a release before this one recorded it for this very effect, with its sets in the order of its process."""
@@ -64,6 +73,10 @@ class JournalRow:
             row["e"] = self.envelope
         if self.settled:
             row["s"] = 1
+        if self.asks is not None:
+            row["c"] = self.asks
+        if self.next_ms is not None:
+            row["r"] = self.next_ms
         return values.to_json(row, f"The record of {self.name}")
 
     @classmethod
@@ -83,7 +96,7 @@ class JournalRow:
         if "x" in row and not (isinstance(row["x"], dict) and "code" in row["x"]):
             raise ValueError("a recorded error has a code")
         status: Status = "ok" if "o" in row else "err"
-        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row)
+        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row, row.get("c"), row.get("r"))
 
 
 @dataclass(frozen=True, slots=True)

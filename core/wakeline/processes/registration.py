@@ -7,6 +7,7 @@ all else is kept from the first, so that a resend after a deploy is no conflict.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
@@ -25,6 +26,18 @@ from wakeline.values import Stored, content_hash, content_json, is_marked, means
 
 Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]
 ParentEnd = Literal["detach", "request_cancel", "await"]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Of the process that carries a body's call out, the call's own identity: its idempotency key, and which attempt is the first one made here.
+
+    ``admitted``: hooks and ``prepare`` have seen the call where it was asked for.
+    """
+
+    key: str
+    attempt: int = 1
+    admitted: bool = False
 
 
 class Registration(Stored):
@@ -58,6 +71,7 @@ class Registration(Stored):
     limit: str | None = None
     """The limit its runs are under (`Limit.id_for`)."""
     options: dict[str, Any] = Field(default_factory=dict)
+    """``call``: the call of a body that it carries out (`carried`)."""
 
     @cached_property
     def content_hash(self) -> str:
@@ -87,6 +101,15 @@ class Registration(Stored):
     def repeats(self, stored: Registration) -> bool:
         """Whether it asks for what is stored; of a release before this one, which kept sets in the order of its process, and hashed them so."""
         return (self.id, self.identity.kind) == (stored.id, stored.identity.kind) and means(stored._content, self._content)
+
+    @property
+    def carried(self) -> Carried | None:
+        """The call of a body that it carries out; None for what was started as a process."""
+        match self.options.get("call"):
+            case {"key": str(key), "attempt": int(attempt), "admitted": bool(admitted)}:
+                return Carried(key, attempt, admitted)
+            case _:
+                return None
 
     @property
     def is_detached_by_hand(self) -> bool:

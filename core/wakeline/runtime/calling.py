@@ -10,10 +10,12 @@ import random
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from typing import Any, assert_never, cast
+from itertools import count
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import ControlFlow, InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed, WrongVerb
+from wakeline.effects.journal import NEVER
+from wakeline.errors import ControlFlow, InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed, WakelineError, WrongVerb
 from wakeline.processes.inputs import PreparedCall
 from wakeline.processes.outputs import CancelledOutput, Failure, Success, from_data, to_data
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
@@ -37,6 +39,9 @@ from wakeline.values import content_hash, parse_duration
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
+if TYPE_CHECKING:
+    from wakeline.runtime.carrying import Carrier
+
 PATIENCE_MS = 10_000
 """How long the next try waits at least for the code of one that was abandoned at its time; its timeout and the grace make it longer."""
 _PENDING = "$pending"
@@ -44,39 +49,81 @@ _TRIGGERS = "$triggers"
 """Beside the outcome of an attempt that emitted to triggers: the receipts, so that a replay has them too."""
 
 
+def attempt_key(base: str, attempt: int) -> str:
+    """The replay key of one attempt of a call; the call's own is that of its first."""
+    return base if attempt == 1 else f"{base}~{attempt}"
+
+
+def idempotency_key(run: Run, base: str) -> str:
+    """The idempotency key of a call of a run: of the call alone, whatever its tool is declared as."""
+    return content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32]
+
+
 async def call_tool(
-    run: Run, tool: Tool[..., Any], given: dict[str, Any], *, key: str | None = None, last_write: bool = False, started: PreparedCall | None = None
+    run: Run,
+    tool: Tool[..., Any],
+    given: dict[str, Any],
+    *,
+    key: str | None = None,
+    last_write: bool = False,
+    started: PreparedCall | None = None,
+    carrier: Carrier | None = None,
 ) -> Any:
     """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises `ToolFailed`.
 
-    ``started``: the call as its starter prepared it, where it is a process of its own.
+    ``started``: the call as its starter prepared it, where it is a process of its own. ``carrier``: what carries it out in one, or what is left of it.
     """
     envelope = Envelope(kind="tool_call", name=f"call:{tool.name}", args=given)
     base = key or run.key_of(envelope)
-    admitted = await admit(run, tool, given, base, started)
+    apart = carrier.key_of(base, 1) if carrier is not None else None
+    if carrier is not None and apart is not None and f"{base}~admit" not in run.replay.rows:
+        return await carrier.result(apart, base)
+    carried = run.registration.carried if started is not None else None
+    call_key = idempotency_key(run, base) if carried is None else carried.key
+    if started is not None and carried is not None and carried.admitted:
+        admitted = Admitted(given, started.prepared)
+    else:
+        admitted = await admit(run, tool, given, base, started)
     if admitted.outcome is not None:
         return value_of(tool.name, admitted.outcome)
-    most = tool.retry.retries + 1
     before: TimedTry | None = None
-    for attempt in range(1, most + 1):
-        row_key = base if attempt == 1 else f"{base}~{attempt}"
-        code = _Attempt(run, tool, admitted, base, attempt, most, before)
+    for attempt in count(1 if carried is None else carried.attempt):
+        if carrier is not None and attempt > 1:
+            apart = carrier.key_of(base, attempt)
+        if carrier is not None and apart is not None:
+            return await carrier.result(apart, base, attempt, admitted)
+        row_key = attempt_key(base, attempt)
+        code = _Attempt(run, tool, admitted, base, call_key, attempt, before)
         try:
-            outcome = await run.effect(envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write)
+            outcome = await run.effect(envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write, next_ms=code.next_ms)
         except ToolFailed as failure:
-            if failure.final or attempt == most:
-                raise
-            # The next attempt has its own row; what this one answered is recorded with it.
-            delay = failure.retry_after_ms
+            # The next attempt has its own row; what this one answered is recorded with it, and what was decided then.
+            delay = _decided(run, base, attempt)
             if delay is None:
-                delay = tool.retry.delay_ms(attempt, None, random.random)
+                delay = code.next_ms(failure)
+            if delay == NEVER:
+                raise
             before = await _left_behind(run, tool, code)
             await _back_off(run, f"{base}~{attempt}~backoff", delay)
             continue
         outcome = _told(run, outcome)
         pending = cast("dict[str, Any]", outcome).get(_PENDING) if isinstance(outcome, dict) else None
-        return cast("Any", outcome) if pending is None else await _completion(run, tool, admitted, base, pending)
-    raise AssertionError("a tool has at least one attempt")
+        return cast("Any", outcome) if pending is None else await _completion(run, tool, admitted, base, call_key, pending)
+    raise AssertionError("a call has an attempt that is its last")
+
+
+def _decided(run: Run, base: str, attempt: int) -> int | None:
+    """What was decided when an attempt failed: after how long (ms) the next one follows, or `NEVER`; None where that is still to be said.
+
+    The release before recorded no decision. What its run did next shows it: it opened the wait for the next attempt, or went on without one.
+    """
+    rows, backoff = run.replay.rows, f"{base}~{attempt}~backoff"
+    row = rows[attempt_key(base, attempt)]
+    if row.next_ms is not None:
+        return row.next_ms
+    if backoff in rows or attempt_key(base, attempt + 1) in rows or run.slot_of(_backoff_timer(run, backoff)) in run.claim.slots:
+        return 0  # its wait is there, and is over when that was to be
+    return NEVER if run.claim.slots or any(other.n > row.n for other in rows.values()) else None
 
 
 async def _left_behind(run: Run, tool: Tool[..., Any], code: _Attempt) -> TimedTry | None:
@@ -103,9 +150,9 @@ class _Attempt:
     """Runs the tool's code once."""
 
     def __init__(
-        self, run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, attempt: int, most: int, before: TimedTry | None
+        self, run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, attempt: int, before: TimedTry | None
     ) -> None:
-        self._run, self._tool, self._admitted, self._base, self._attempt, self._most = run, tool, admitted, base, attempt, most
+        self._run, self._tool, self._admitted, self._base, self._call_key, self._attempt = run, tool, admitted, base, call_key, attempt
         self._events: list[Occurrence] = []
         self._occurrences: list[TriggerOccurrence] = []
         self._before = before
@@ -117,12 +164,11 @@ class _Attempt:
         run, tool = self._run, self._tool
         if self._before is not None:
             raise self._kept_off()
-        idempotency_key = content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), self._base)[:32]
-        slot = run.slot_of(ToolCompletion(idempotency_key))
+        slot = run.slot_of(ToolCompletion(self._call_key))
         call = ToolCall(
             tool=tool.name,
             process_id=run.claim.process_id,
-            idempotency_key=idempotency_key,
+            idempotency_key=self._call_key,
             attempt=self._attempt,
             token=(await run.store.keyring()).token(run.claim.process_id, run.fence.incarnation, slot),
             run_token=run.cancellation if tool.timeout_ms is None else run.cancellation.child(),
@@ -130,10 +176,10 @@ class _Attempt:
             environment_of=lambda: run.environment,
             prepared=self._admitted.prepared,
             leave_note=self._note,
-            tell_trigger=partial(self._tell, idempotency_key),
+            tell_trigger=partial(self._tell, self._call_key),
             attachments_of=partial(attachments_for_tool, run, asyncio.get_running_loop(), is_async=tool.is_async),
         )
-        correlation = f"tool:{idempotency_key}"
+        correlation = f"tool:{self._call_key}"
         run.activities.tell(correlation, lambda: ToolCallStarted(tool=tool.name, attempt=self._attempt))
         mark = current_call.set(call)
         try:
@@ -171,11 +217,20 @@ class _Attempt:
             # The call's own failure, so that one of a batch does not bring the others down.
             raise replaced(self._failure(conflict), final=True) from conflict
 
+    def next_ms(self, error: WakelineError) -> int:
+        """The decision about this attempt, which failed: after how long the next one follows, or `NEVER`, as the tool is declared now."""
+        if not isinstance(error, ToolFailed) or not self._is_tried_again(error):
+            return NEVER
+        return self._tool.retry.delay_ms(self._attempt, error.retry_after_ms, random.random)
+
+    def _is_tried_again(self, failure: ToolFailed) -> bool:
+        return not failure.final and self._attempt <= self._tool.retry.retries
+
     async def _after(self, outcome: ToolOutcome, failure: ToolFailed | None) -> Any:
         """The value of an attempt, or its failure, as the hooks leave it; a failure that is tried again is nobody's outcome yet."""
         if failure is not None:
             failure = failure if self._attempt == 1 else replaced(failure, attempts=self._attempt)
-            if not (failure.final or self._attempt == self._most):
+            if self._is_tried_again(failure):
                 raise failure
         changed = await run_after(self._run, self._tool.name, self._admitted, outcome)
         if changed is outcome and failure is not None:
@@ -274,8 +329,12 @@ class _Attempt:
         )
 
 
+def _backoff_timer(run: Run, key: str) -> Timer:
+    return Timer(f"{run.fence.incarnation}:{run.claim.generation}:{key}")
+
+
 async def _back_off(run: Run, key: str, delay_ms: int) -> None:
-    target = WaitFor(Timer(f"{run.fence.incarnation}:{run.claim.generation}:{key}"), "t:", for_ms=delay_ms)
+    target = WaitFor(_backoff_timer(run, key), "t:", for_ms=delay_ms)
     # The delay is jittered, so it is no part of the envelope: the due time is fixed where the wait is first opened.
     [resolution] = await run.wait_all([run.call("wait", "backoff", None, target, key=key)])
     if isinstance(resolution, Cancelled):
@@ -284,10 +343,9 @@ async def _back_off(run: Run, key: str, delay_ms: int) -> None:
         )
 
 
-async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, pending: dict[str, Any]) -> Any:
+async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]) -> Any:
     """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a result of its own."""
-    identity = ToolCompletion(content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32])
-    target = WaitFor(identity, f"x:{tool.name}", for_ms=pending["timeout_ms"])
+    target = WaitFor(ToolCompletion(call_key), f"x:{tool.name}", for_ms=pending["timeout_ms"])
     [resolution] = await run.wait_all([run.call("wait", f"completion:{tool.name}", None, target, key=f"{base}~completion")])
     outcome = _completed(tool, resolution)
     if pending.get("hooked"):

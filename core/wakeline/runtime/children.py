@@ -8,27 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.causality import ProcessCause, SessionScope
-from wakeline.effects.envelope import Envelope
+from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import AlreadyRunning, InvalidArguments
-from wakeline.processes.registration import Registration
+from wakeline.processes.outputs import from_data, raise_for
+from wakeline.processes.registration import Carried, Registration
+from wakeline.runtime.admitting import Admitted
 from wakeline.runtime.options import NOTHING, Options
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import wake_of
 from wakeline.runtime.starting import registration_of
 from wakeline.runtime.telling import never
-from wakeline.runtime.waiting import WaitFor
+from wakeline.runtime.waiting import WaitCall, WaitFor, settle
 from wakeline.store import processes
 from wakeline.store.calls import Call
 from wakeline.store.processes import Effect, Registered, Row, SessionAddress, Unique, UniqueTaken, with_unique
 from wakeline.tools.tool import Tool
-from wakeline.waits.identity import Custom
+from wakeline.waits.identity import Custom, ProcessTerminal
 
 
 async def start_child(
@@ -63,7 +66,7 @@ async def start_child(
         receipt = await run.send(effect, starting)
         return {"id": made.id, "incarnation": receipt.incarnation}
 
-    started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
+    started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write, asks=envelope.asks)
     run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]
 
@@ -86,12 +89,62 @@ async def _start_unique(run: Run, effect: Effect, starting: Call[Registered], op
             wanted, effect = Unique(options.unique, taken.process_id), run.effect_of(effect.row)
 
 
+@dataclass(frozen=True, slots=True)
+class CarriedCall:
+    """A call of a body that a child carries out: key and envelope of the child's start, what is told to the child, and the call as it was admitted in the
+    body's own run, where it was."""
+
+    key: str
+    envelope: Envelope
+    identity: Carried
+    admitted: Admitted | None
+
+
+def asking_key(run: Run, envelope: Envelope, asks: str, *, fresh: bool) -> str | None:
+    """The key of the row of a start of a tool: calls that run apart and starts by themselves are numbered together, as they come, and the row says whose
+    it is. None where there is none, unless it is to be made (``fresh``)."""
+    known = run.replay.asked.get(asks)
+    if known is not None or not (fresh or envelope.name in run.replay.unsaid):
+        return known
+    while True:
+        key = run.replay.key_of(run.numbers.upcoming(envelope), envelope)
+        row = run.replay.rows.get(key)
+        if row is None and not fresh:
+            return None
+        run.numbers.key_of(envelope)
+        if row is None or row.asks is None:  # free, or of the release before, which numbered in this very way
+            return key
+
+
+def _own_start(run: Run, body: Engine[..., Any] | Tool[..., Any], envelope: Envelope, options: Options) -> tuple[str, Envelope]:
+    """Key and envelope of a start that a body asks for by itself."""
+    if options.key or not isinstance(body, Tool):
+        return options.key or run.key_of(envelope), envelope
+    digest = envelope_hash(envelope)
+    asks = replay_key(envelope.name, digest, run.numbers.occurrence(f"{envelope.name}:{digest}"))
+    key = asking_key(run, envelope, asks, fresh=True)
+    assert key is not None, "a fresh one has a key"
+    return key, replace(envelope, asks=asks)
+
+
 async def start_body(
-    run: Run, namespace: str, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False
+    run: Run,
+    namespace: str,
+    body: Engine[..., Any] | Tool[..., Any],
+    given: dict[str, Any],
+    options: Options,
+    *,
+    wake_end: bool = False,
+    call: CarriedCall | None = None,
 ) -> tuple[str, str]:
-    """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an inherited target too."""
-    envelope = Envelope(kind="start", name=f"start:{body.name}", args={"arguments": given, "id": options.id})
-    key = options.key or run.key_of(envelope)
+    """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an inherited target too.
+    ``call``: the call that it carries out."""
+    if call is None:
+        key, envelope = _own_start(run, body, Envelope("start", f"start:{body.name}", {"arguments": given, "id": options.id}), options)
+    else:
+        key, envelope = call.key, call.envelope
+    admitted = call.admitted if call is not None else None
+    arguments = given if admitted is None else admitted.args
     wake, ends = wake_of(options.wake, namespace)
     captured = captured_for_child(run, options)
 
@@ -99,7 +152,7 @@ async def start_body(
         parent = run.registration
         return registration_of(
             body,
-            given,
+            arguments,
             options,
             namespace=namespace,
             process_id=run.child_id(key),
@@ -109,10 +162,25 @@ async def start_body(
             wake_target=SessionScope(session_id=wake.session_id) if wake else parent.wake_target,
             wake_end=ends if wake else wake_end,
             env_ref=parent.env_ref or captured.ref,
+            carried=call.identity if call is not None else None,
+            made=admitted.prepared if admitted is not None else None,
         )
 
-    prepares = isinstance(body, Tool) and body.prepare is not None
+    prepares = isinstance(body, Tool) and body.prepare is not None and admitted is None
     return await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured, prepares=prepares, options=options)
+
+
+def awaiting(run: Run, process_id: str, incarnation: str, limit_ms: int | None = None) -> WaitCall:
+    """The wait for the end of a process."""
+    name = f"result:{process_id}"
+    target = WaitFor(ProcessTerminal(process_id, incarnation), f"c:{process_id}", for_ms=limit_ms, child_incarnation=incarnation)
+    return run.call("await", name, None, target, key=name if limit_ms is None else None)
+
+
+async def result_of(run: Run, process_id: str, incarnation: str, limit_ms: int | None = None) -> Any:
+    """The JSON result of a process; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`."""
+    [resolution] = await run.wait_all([awaiting(run, process_id, incarnation, limit_ms)])
+    return raise_for(process_id, from_data(settle(f"process {process_id}", resolution, Any)))
 
 
 async def await_children(run: Run) -> None:

@@ -26,8 +26,8 @@ from wakeline.processes.schema import schema_hash
 from wakeline.runtime.asking import ask
 from wakeline.runtime.attaching import AsyncAttachments, attachments_of
 from wakeline.runtime.batches import MOST_CALLS, BatchCall, call_batch
-from wakeline.runtime.calling import call_tool
-from wakeline.runtime.children import start_body
+from wakeline.runtime.carrying import call_from_body
+from wakeline.runtime.children import awaiting, start_body
 from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import occurrence
 from wakeline.runtime.execution import ExecutionContext, execution_of
@@ -43,7 +43,7 @@ from wakeline.store.processes import Row, WakeText
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
 from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, parse_duration, to_json
-from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer
+from wakeline.waits.identity import Custom, ProcessSignal, Timer
 from wakeline.waits.keys import encode_token
 
 P = ParamSpec("P")
@@ -242,9 +242,8 @@ class AsyncCtx:
         given = bound(tool, *args, **kwargs)
         if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
-        if tool.is_apart or self._options.queue:
-            return await (await self.start(tool, *args, **kwargs))
-        return cast("R", tool.signature.load_result(await call_tool(self.run, tool, given, key=self._options.key)))
+        found = await call_from_body(self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake())
+        return cast("R", tool.signature.load_result(found))
 
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
         """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by name. What became of each,
@@ -272,16 +271,7 @@ class AsyncCtx:
         """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
         run = self.run
         limit = parse_duration(timeout) if timeout is not None else None
-        calls = [
-            run.call(
-                "await",
-                f"result:{child.id}",
-                None,
-                WaitFor(ProcessTerminal(child.id, child.incarnation), f"c:{child.id}", for_ms=limit, child_incarnation=child.incarnation),
-                key=f"result:{child.id}" if limit is None else None,
-            )
-            for child in children
-        ]
+        calls = [awaiting(run, child.id, child.incarnation, limit) for child in children]
         values: list[Any] = []
         for child, resolution in zip(children, await run.wait_all(calls) if calls else [], strict=True):
             data = settle(f"process {child.id}", resolution, Any, default)

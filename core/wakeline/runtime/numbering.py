@@ -22,6 +22,11 @@ class Numbering:
         self._occurrences[stem] += 1
         return self._occurrences[stem]
 
+    def upcoming(self, envelope: Envelope) -> str:
+        """What `key_of` would give; nothing is counted."""
+        stem = replay_key(envelope.name, envelope_hash(envelope), 0)
+        return replay_key(envelope.name, envelope_hash(envelope), self._occurrences.get(stem, 0) + 1)
+
     def key_of(self, envelope: Envelope, digest: str | None = None) -> str:
         """The replay key of the body's next call of this envelope: name, argument hash (``digest``, where it is known), occurrence."""
         digest = digest or envelope_hash(envelope)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from wakeline.effects.envelope import Envelope, diff_paths
 from wakeline.effects.journal import JournalRow
 from wakeline.errors import JournalCorrupt, ReplayMismatch
+from wakeline.store.processes import Row
 
 _CYCLES = 20
 """Turns of the loop a body gets to issue the next recorded call before a later one is delivered first."""
@@ -32,7 +33,11 @@ class Replay:
                 except ValueError as error:
                     raise JournalCorrupt(process_id=process_id, replay_key=key) from error
         self._pending = sorted(self.rows, key=lambda key: self.rows[key].n)
-        self._names = Counter(row.name for row in self.rows.values())
+        self._names = Counter(name for row in self.rows.values() for name in _names_of(row))
+        self.asked = {row.asks: key for key, row in self.rows.items() if row.asks is not None}
+        """Of starts of tools: the key of the row of what asked for one."""
+        self.unsaid = {row.name for row in self.rows.values() if row.kind == "start" and row.asks is None}
+        """Names of starts that do not say what asked for them: of engines, and all that the release before wrote."""
         self._issued: dict[str, asyncio.Future[None]] = {}
         self._held: list[tuple[str, asyncio.Future[None]]] = []
         self._earlier: set[str] = set()
@@ -100,10 +105,13 @@ class Replay:
         return earlier
 
     def _left(self, name: str) -> JournalRow | None:
-        return next((self.rows[key] for key in self._pending if self.rows[key].name == name), None)
+        return next((self.rows[key] for key in self._pending if name in _names_of(self.rows[key])), None)
 
     def _mismatch(self, envelope: Envelope, row: JournalRow | None) -> ReplayMismatch:
-        paths, total = diff_paths(row.envelope if row and row.envelope is not None else None, envelope.args)
+        recorded = row.envelope if row is not None else None
+        if row is not None and row.kind == "start" and envelope.kind == "tool_call" and recorded is not None:
+            recorded = recorded["arguments"]
+        paths, total = diff_paths(recorded, envelope.args)
         return ReplayMismatch(process_id=self._process_id, name=envelope.name, paths=paths, total=total)
 
     def _pump_soon(self) -> None:
@@ -128,17 +136,27 @@ class Replay:
         self._pending.remove(key)
         row = self.rows[key]
         self.last_at_ms = max(self.last_at_ms, row.at_ms)
-        self._names[row.name] -= 1
+        self._names.subtract(_names_of(row))
         future = self._issued[key]
         if not future.done():
             future.set_result(None)
-        if not self._names[row.name]:
-            for name, held in self._held:
-                if name == row.name and not held.done():
-                    held.set_result(None)
+        for name, held in self._held:
+            if not self._names[name] and not held.done():
+                held.set_result(None)
 
-    def add(self, key: str, row: JournalRow) -> None:
-        """A row this run wrote."""
+    def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = ()) -> Row:
+        """A row this run makes, as it is written; ``slots``: what it closes."""
         self.rows[key] = row
         self.last_at_ms = max(self.last_at_ms, row.at_ms)
         self.next_n = max(self.next_n, row.n + 1)
+        return Row(key, row.to_json(), slots)
+
+
+def _names_of(row: JournalRow) -> tuple[str, ...]:
+    """The names under which a body may have asked for what is recorded. A call of a tool that ran in a process of its own has the row of a start."""
+    if row.kind != "start":
+        return (row.name,)
+    call = f"call:{row.name.partition(':')[2]}"
+    if row.asks is None:
+        return (row.name, call)
+    return (call,) if row.asks.startswith("call:") else (row.name,)

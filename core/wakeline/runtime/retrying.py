@@ -55,6 +55,7 @@ def retry_of(view: ProcessView) -> Registration:
         "wake_target": SessionScope(session_id=target) if target else None,
         # No body holds it as its child: whoever awaited the old one has had its answer.
         "parent": None,
+        "options": {name: value for name, value in old.options.items() if name != "call"},
         "on_parent_end": "detach",
     }
     return old.model_copy(update=changes)

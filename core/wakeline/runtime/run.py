@@ -145,7 +145,8 @@ class Run:
         if self.state is not RunState.RUNNING or (is_new and self.stopping):
             raise Stopped
 
-    async def _record_of(self, key: str, envelope: Envelope, digest: str) -> JournalRow | None:
+    async def record_of(self, key: str, envelope: Envelope, digest: str) -> JournalRow | None:
+        """The record of a call, in its turn; None when it is new and may run. Raises `ReplayMismatch`, and where this run may do nothing any more."""
         if self.stopping and current_run.get() is self:
             # What this raises ends the body, and with it what runs beside: that is recorded first. Inside of a step it would wait for itself.
             await self.in_flight.over()
@@ -164,25 +165,27 @@ class Run:
         key: str | None = None,
         write: Callable[[Callable[[Any], Row]], Awaitable[Any]] | None = None,
         lazily: bool = False,
+        next_ms: Callable[[WakelineError], int] | None = None,
+        asks: str | None = None,
     ) -> Any:
         """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is recorded, fenced.
 
         ``write`` instead of ``perform``: the store verb that writes the row itself, in its own script. ``lazily``: a success is recorded
         with the run's next write. A `WakelineError` that is final is recorded and raised again on replay; any other exception is no outcome.
+        ``next_ms``: of an attempt, what is recorded with its error of the next one (`JournalRow.next_ms`). ``asks`` as in `Envelope`.
         """
-        envelope = Envelope(kind=kind, name=name, args=args)
+        envelope = Envelope(kind, name, args, asks)
         digest = envelope_hash(envelope)
         key = key or self.key_of(envelope, digest)
-        row = await self._record_of(key, envelope, digest)
+        row = await self.record_of(key, envelope, digest)
         if row is not None:
             return row.deliver()
         self.check()
         n, self.replay.next_n = self.replay.next_n, self.replay.next_n + 1
 
         def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
-            made = JournalRow.of(n, envelope, digest, outcome, error, self.clock.now_ms())
-            self.replay.add(key, made)
-            return Row(key, made.to_json())
+            again_ms = next_ms(error) if next_ms is not None and error is not None else None
+            return self.replay.made(key, JournalRow.of(n, envelope, digest, outcome, error, self.clock.now_ms(), again_ms))
 
         self.in_flight.begin()
         try:
@@ -227,8 +230,7 @@ class Run:
         """Records a value with the run's next write (``patched``, a race's winner): no round trip of its own."""
         envelope = Envelope(kind=kind, name=name, args=None)
         row = JournalRow.of(self.replay.next_n, envelope, envelope_hash(envelope), value, None, self.clock.now_ms())
-        self.replay.add(key, row)
-        self._consumed.append(Row(key, row.to_json()))
+        self._consumed.append(self.replay.made(key, row))
 
     def effect_of(self, row: Row | None) -> Effect:
         """The fence, row and consumed rows a store verb writes with itself."""
@@ -258,7 +260,7 @@ class Run:
 
         Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no signal.
         """
-        rows = await asyncio.gather(*(self._record_of(c.key, c.envelope, c.digest) for c in calls))
+        rows = await asyncio.gather(*(self.record_of(c.key, c.envelope, c.digest) for c in calls))
         missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
         texts: dict[str, str] = {}
         if missing:
@@ -278,8 +280,7 @@ class Run:
                 # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be lost.
                 value = from_json(texts[call.slot])
                 made = JournalRow.of(self.replay.next_n, call.envelope, call.digest, value, None, self.clock.now_ms())
-                self.replay.add(call.key, made)
-                self._consumed.append(Row(call.key, made.to_json(), (call.slot,)))
+                self._consumed.append(self.replay.made(call.key, made, (call.slot,)))
                 out.append(resolution_of(value))
                 self._note_read(call, out[-1])
             else:

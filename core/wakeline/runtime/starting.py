@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from wakeline.arguments import asked, dump
@@ -19,7 +19,7 @@ from wakeline.errors import InvalidArguments, ToolFailed
 from wakeline.names import check_key, check_process_id, check_queue, new_incarnation, new_process_id
 from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
 from wakeline.processes.lease import MAX_ATTEMPTS
-from wakeline.processes.registration import Registration, prepare
+from wakeline.processes.registration import Carried, Registration, prepare
 from wakeline.runtime.containing import described, outside_body
 from wakeline.runtime.options import NOTHING, Options
 from wakeline.runtime.run import Run
@@ -54,8 +54,13 @@ def registration_of(
     wake_target: SessionScope | None = None,
     wake_end: bool = False,
     env_ref: str = EMPTY_ENVIRONMENT,
+    carried: Carried | None = None,
+    made: Any = None,
 ) -> Registration:
-    """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`."""
+    """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`.
+
+    ``carried``: the call of a body that it carries out; ``made``: what was prepared for it, where it was admitted already.
+    """
     pid = options.id if options.id is not None else process_id or new_process_id()
     check_process_id(pid, system=options.id is None)
     checked_arguments(body, arguments)
@@ -63,7 +68,8 @@ def registration_of(
     process_input: ToolCall | EngineInput
     max_attempts, recovery = options.max_attempts, options.recovery
     if isinstance(body, Tool):
-        call = PreparedCall(call_id=pid, tool_id=body.manifest.id, tool_name=body.name, args=arguments, prepared=prepared(body, arguments))
+        ready = made if carried is not None and carried.admitted else prepared(body, arguments)
+        call = PreparedCall(call_id=pid, tool_id=body.manifest.id, tool_name=body.name, args=arguments, prepared=ready)
         process_input = ToolCall(call=call)
         if recovery is None and body.retry.policy == "never":
             recovery = "owner_bound"
@@ -92,6 +98,7 @@ def registration_of(
         strict_signals=isinstance(body, Engine) and bool(body.signals),
         limit=body.limit.id_for(body.name, arguments) if body.limit is not None else None,
         parent=parent.id if parent is not None else None,
+        options={"call": asdict(carried)} if carried is not None else {},
     )
 
 

@@ -16,17 +16,14 @@ from wakeline.phases import AWAIT_HANDLE, START_CHILD
 from wakeline.processes.grants import HandleDescriptor, make_handle, parse_handle
 from wakeline.processes.inputs import EngineInput, ProcessInput, SessionTurn, needs_environment
 from wakeline.processes.inputs import Identity as ProcessIdentity
-from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Registration, checked, prepare
-from wakeline.runtime.children import start_child
+from wakeline.runtime.children import result_of, start_child
 from wakeline.runtime.execution.facts import Facts, Reply, is_ephemeral
 from wakeline.runtime.run import Run
 from wakeline.runtime.telling import request_cancel, send_signal
-from wakeline.runtime.waiting import WaitFor, settle
 from wakeline.store import processes, sessions
 from wakeline.tools.tool import Duration
 from wakeline.values import parse_duration
-from wakeline.waits.identity import ProcessTerminal
 
 HandleValue = dict[str, Any] | str
 """A handle value, or the bare id of a process."""
@@ -99,6 +96,7 @@ class Handles(Facts):
                 "wake_target": spawn.wake_target,
                 "wake_end": False,
                 "parent": parent.id,
+                "options": {name: value for name, value in given.options.items() if name != "call"},
             }
         )
 
@@ -119,10 +117,8 @@ class Handles(Facts):
         run, pid = self.in_process("await_process"), id_of(handle)
         incarnation = await self._visible(run, pid)
         limit = parse_duration(timeout) if timeout is not None else None
-        target = WaitFor(ProcessTerminal(pid, incarnation), f"c:{pid}", for_ms=limit, child_incarnation=incarnation)
         with self.named_phase(AWAIT_HANDLE):
-            [resolution] = await run.wait_all([run.call("await", f"result:{pid}", None, target, key=f"result:{pid}" if limit is None else None)])
-        return raise_for(pid, from_data(settle(f"process {pid}", resolution, Any)))
+            return await result_of(run, pid, incarnation, limit)
 
     async def cancel_process(self, handle: HandleValue, reason: str = "requested by process handle") -> str:
         """Ask a process to end; its status. Raises `ProcessNotVisible`."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wakeline.runtime.calling import call_tool
-from wakeline.runtime.children import start_body
+from wakeline.runtime.carrying import call_from_body
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.execution.handles import Handles
 from wakeline.runtime.options import NOTHING
@@ -56,8 +55,4 @@ class Tools(Handles):
         run = self.in_process("call_tool")
         tool = self.dispatch.tool(name)
         given = tool.signature.bind_json(args or {})
-        if tool.is_apart:
-            # On its own queue it is a process of its own, as with `ctx.call`.
-            pid, _ = await start_body(run, self.services.namespace, tool, given, NOTHING.over(key=key))
-            return await self.await_process(pid)
-        return await call_tool(run, tool, given, key=key)
+        return await call_from_body(run, self.services.namespace, tool, given, NOTHING.over(key=key))
