@@ -237,8 +237,8 @@ class AsyncCtx:
         return cast("R", arguments.load(await self.run.effect("step", name, given, perform, key=self._options.key), kind, what))
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a tool inside this process, with its retries; a tool with a queue of its own, or one that runs in a
-        process of its own, is started and awaited."""
+        """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its own, which is awaited. A recorded
+        call is followed where it ran, whatever the tool is declared as now."""
         given = bound(tool, *args, **kwargs)
         if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
