@@ -17,6 +17,7 @@ from wakeline.client.sessions import Session
 from wakeline.client.triggers import Source, Trigger
 from wakeline.clock import Clock, ServerClock
 from wakeline.declaring import Declarations
+from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
@@ -61,7 +62,13 @@ class App(Declarations):
         self.target: str | None = None
         """``module:attribute`` by which another process finds it; known where it was found so."""
         self.clock: Clock = clock or ServerClock()
-        self.service = Service(self.namespace, grace_ms=self.settings.grace_ms, now_ms=self.clock.now_ms, environment=self.registry.environment)
+        self.service = Service(
+            self.namespace,
+            grace_ms=self.settings.grace_ms,
+            now_ms=self.clock.now_ms,
+            environment=self.registry.environment,
+            registry=self.registry,
+        )
         self._backend = backend
         self._store: SyncStore | None = None
         self._attachments = attachments or chosen_backend(self.settings.attachments)
@@ -154,10 +161,11 @@ class App(Declarations):
     ) -> External:  # fmt: skip
         """Register work that runs elsewhere and is reported from there; the same ``id`` again is the same work.
 
-        ``events``: name to payload type (or `Event`) of what may be reported besides ``log`` and ``progress``.
+        ``events``: name to payload type (or `Event`) of what may be reported besides ``log`` and ``progress``; also of work that an earlier release
+        registered.
         """
         program = self.service.external(name, Options(id=id, wake=wake), metadata, events)
-        return External(self._client, self.run("app.external", program), as_json)
+        return External(self._client, self.run("app.external", program), as_json, event_types_of(declared_events(name, events)))
 
     def trigger(self, source: str, kind: Any = Any) -> Trigger:
         """A source of occurrences, such as ``github.push``: ``.emit`` what happened, ``.subscribe`` bodies to it. ``kind``: the type of its payloads."""

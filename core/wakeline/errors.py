@@ -17,7 +17,8 @@
     │   └── InvalidWaitIdentity    └── InvalidEnvironment      └── InvalidAttachment
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
-    │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch   ├── ReservedEvent
+    │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch: WaitTypeDiffers
+    │   ├── ReservedEvent
     │   ├── ReplayConflict         ├── ReplayKeyRequired       ├── MailboxFull             ├── NotExternal
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
@@ -622,6 +623,19 @@ class PayloadSchemaMismatch(ProcessError):
     path: str
     reason: str
     template = "{what} does not fit its schema at {path}: {reason}."
+
+
+class WaitTypeDiffers(PayloadSchemaMismatch):
+    """A payload does not fit the open wait, which another release opened with another type than the sender declares."""
+
+    asked: str
+    """The type of the wait, a JSON Schema."""
+    declared: str
+    """That of the sender."""
+    template = (
+        "{what} does not fit the wait that is open for it at {path}: {reason}. The wait asks for {asked}, and what sends it declares {declared}: "
+        "they are of two releases. Send what the wait asks for, or send it once the process has gone on."
+    )
 
 
 class ReservedEvent(ProcessError):

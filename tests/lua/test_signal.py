@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from wakeline.errors import LeaseLost, MailboxFull, ProcessAlreadyTerminal, ProcessNoLongerRetained, ProcessNotFound, ReplayConflict
-from wakeline.store.processes import Effect, Row, SchemaWanted, StaleIncarnation
+from wakeline.errors import (
+    LeaseLost,
+    MailboxFull,
+    PayloadSchemaMismatch,
+    ProcessAlreadyTerminal,
+    ProcessError,
+    ProcessNoLongerRetained,
+    ProcessNotFound,
+    ReplayConflict,
+    UndeclaredEvent,
+)
+from wakeline.store.processes import Effect, NoWaitTakesIt, Row, SchemaWanted, StaleIncarnation
 
 from tests.lua.world import WEEK_MS, World, signal, wait
 
@@ -24,6 +34,38 @@ def test_a_signal_nobody_waits_for_is_kept_for_the_next_wait(world: World) -> No
     assert world.mail() == ["go:1"]
     opened = world.open(world.claim("p"), wait("w1"))[0]
     assert (opened.state, opened.text, world.mail()) == ("done", '{"status":"ok","value":7}', [])
+
+
+UNDECLARED = UndeclaredEvent(process_id="p", event_type="signal.go", declared=[])
+MISFIT = PayloadSchemaMismatch(what="signal.go", path="$", reason="it is no number")
+
+
+@pytest.mark.parametrize("refused", [UNDECLARED, MISFIT])
+def test_what_its_sender_knows_to_be_wrong_is_never_kept(world: World, refused: ProcessError) -> None:
+    world.start("p")
+    with pytest.raises(NoWaitTakesIt):
+        world.do(signal("p", "go", "1", "7", refused=refused))
+    assert (world.mail(), world.events()) == ([], [])
+
+
+def test_an_open_wait_takes_what_its_sender_does_not_know(world: World) -> None:
+    world.parked("p")
+    assert world.twice(signal("p", "go", "1", "7", refused=UNDECLARED), also=["replayed"]).taken_by == "slot"
+
+
+def test_an_open_wait_of_no_type_takes_no_misfit(world: World) -> None:
+    world.parked("p")
+    with pytest.raises(NoWaitTakesIt):
+        world.do(signal("p", "go", "1", "7", refused=MISFIT))
+    assert world.status() == "waiting"
+
+
+def test_an_open_wait_of_another_type_is_asked_about_a_misfit(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("a", schema=("s1", '{"type":"string"}')))
+    with pytest.raises(SchemaWanted) as asked:
+        world.do(signal("p", "go", "1", "7", refused=MISFIT))
+    assert (asked.value.schema, asked.value.hash) == ('{"type":"string"}', "s1")
 
 
 def test_kept_signals_are_taken_oldest_first_by_name(world: World) -> None:

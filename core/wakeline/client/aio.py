@@ -13,9 +13,11 @@ from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.client.drivers import Awaiting
 from wakeline.client.handles import as_json
 from wakeline.client.triggers import AsyncTrigger, Source
+from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import called, session_id
+from wakeline.processes.events import EventType
 from wakeline.runtime.attaching import AsyncAttachments
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.reports import SessionReport
@@ -86,7 +88,7 @@ class AsyncApp:
     ) -> AsyncExternal:  # fmt: skip
         """Register work that runs elsewhere and is reported from there."""
         program = self._client.service.external(name, Options(id=id, wake=wake), metadata, events)
-        return AsyncExternal(self._client, await self._client.run("app.external", program), as_json)
+        return AsyncExternal(self._client, await self._client.run("app.external", program), as_json, event_types_of(declared_events(name, events)))
 
     def trigger(self, source: str, kind: Any = Any) -> AsyncTrigger:
         """A source of occurrences: ``.emit`` what happened, ``.subscribe`` bodies to it."""
@@ -199,9 +201,11 @@ class AsyncHandle(Generic[R]):
 class AsyncExternal(AsyncHandle[Any]):
     """`External`, awaited."""
 
+    declared: tuple[EventType, ...] = field(default=(), repr=False)
+
     async def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """Append an event; its sequence."""
-        return await self.client.run("external.emit", self.client.service.emit(self.id, event_type, payload, key, external=True))
+        return await self.client.run("external.emit", self.client.service.emit(self.id, event_type, payload, key, external=True, also=self.declared))
 
     async def finish(self, value: Any = None) -> int:
         """Report success."""

@@ -12,6 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
+from wakeline.processes.events import EventType
 from wakeline.runtime.attaching import Attachments
 from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.service import Status
@@ -109,9 +110,12 @@ class Handle(Generic[R]):
 class External(Handle[Any]):
     """Work that runs elsewhere, and how it is reported."""
 
+    declared: tuple[EventType, ...] = field(default=(), repr=False)
+    """The types of events that its reporter declares, where an earlier release registered it."""
+
     def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """Append an event; the same ``key`` again is the same event. Its sequence."""
-        return self.client.run("external.emit", self.client.service.emit(self.id, event_type, payload, key, external=True))
+        return self.client.run("external.emit", self.client.service.emit(self.id, event_type, payload, key, external=True, also=self.declared))
 
     def finish(self, value: Any = None) -> int:
         """Report success; the sequence of its end."""

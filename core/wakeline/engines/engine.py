@@ -113,6 +113,15 @@ class Engine(Generic[P, R]):
         types = (EventType(name=signal_event_type(n), payload_schema=schema_of(kind)) for n, kind in self.signals.items())
         return (*types, *event_types_of(self.events))
 
+    @property
+    def event_names(self) -> list[str]:
+        """The names of `event_types`."""
+        return [*map(signal_event_type, self.signals), *self.events]
+
+    def event_type(self, name: str) -> EventType | None:
+        """The one of `event_types` that has a name."""
+        return next((one for one in self.event_types if one.name == name), None) if name in self.event_names else None
+
     def __repr__(self) -> str:
         return f"<Engine {self.name}{f' {self.version}' if self.version else ''}>"
 

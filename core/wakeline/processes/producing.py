@@ -32,12 +32,13 @@ def type_for(name: str, event_types: tuple[EventType, ...], *, strict_signals: b
 
 @dataclass(frozen=True, slots=True)
 class Producible:
-    """Of one process: its id, its incarnation, the types it takes."""
+    """Of one process: its id, its incarnation, the types it was registered with, and the engine that runs it by name and version."""
 
     id: str
     incarnation: str
     event_types: tuple[EventType, ...]
     strict_signals: bool
+    engine: tuple[str, str | None] | None = None
 
     def event_type(self, name: str) -> EventType | None:
         """The type under which a producer may append; see `type_for`."""

@@ -126,7 +126,8 @@ class Registration(Stored):
     @property
     def producible(self) -> Producible:
         """What producers have to know of it."""
-        return Producible(self.id, self.incarnation, self.event_types, self.strict_signals)
+        engine = (self.input.kind, self.engine_version) if isinstance(self.input, EngineInput) else None
+        return Producible(self.id, self.incarnation, self.event_types, self.strict_signals, engine)
 
     @cached_property
     def text(self) -> str:

@@ -21,7 +21,7 @@ from wakeline.processes.outputs import CancelledOutput, Failure, Success, from_d
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.attaching import attachments_for_tool
 from wakeline.runtime.containing import contained, contained_on_loop, described, leaves_of, outside_body
-from wakeline.runtime.emitting import Occurrence, occurrence
+from wakeline.runtime.emitting import Occurrence, emitted
 from wakeline.runtime.groups import deciding
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.isolating import IsolatedCall, Returned
@@ -286,7 +286,7 @@ class _Attempt:
     def _append(self, event_type: str, payload: Any) -> None:
         self._check_said("emit")
         # Checked where the tool's code says it, so that the code sees what is wrong with it.
-        self._events.append(occurrence(self._run.registration, event_type, payload))
+        self._events.append(emitted(self._run, event_type, payload))
 
     def _tell(self, own_key: str, source: str, payload: Any, key: str | None, source_key: str | None) -> None:
         self._check_said("trigger")

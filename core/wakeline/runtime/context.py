@@ -29,7 +29,7 @@ from wakeline.runtime.batches import MOST_CALLS, BatchCall, call_batch
 from wakeline.runtime.carrying import call_from_body
 from wakeline.runtime.children import awaiting, start_body
 from wakeline.runtime.containing import described
-from wakeline.runtime.emitting import occurrence
+from wakeline.runtime.emitting import emitted
 from wakeline.runtime.execution import ExecutionContext, execution_of
 from wakeline.runtime.groups import deciding
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
@@ -400,7 +400,7 @@ class AsyncCtx:
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
-        return (await append_event(self.run, occurrence(self.run.registration, event_type, payload))).sequence
+        return (await append_event(self.run, emitted(self.run, event_type, payload))).sequence
 
     def trigger(self, source: str, kind: Any = Any) -> AsyncBodyTrigger:
         """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
@@ -408,7 +408,7 @@ class AsyncCtx:
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
-        event = occurrence(self.run.registration, "wake", {"text": check_text("the text", text)})
+        event = emitted(self.run, "wake", {"text": check_text("the text", text)})
         told = await append_event(self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
         return told.sequence
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from wakeline import arguments
@@ -16,25 +15,29 @@ from wakeline.attachments.attachment import owner_of_process
 from wakeline.bounded import WEIGHT_OF_JSON, Bounded
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
+from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
-from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidArguments, InvalidId, ProcessConflict, UndeclaredEvent
-from wakeline.names import SIGNAL_PREFIX, check_key, check_queue, check_signal_name, signal_event_type, signal_replay_key, split_session_id
+from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidArguments, InvalidId, PayloadSchemaMismatch, ProcessConflict, UndeclaredEvent
+from wakeline.names import check_key, check_queue, check_signal_name, signal_event_type, signal_replay_key, split_session_id
+from wakeline.processes.events import EventType
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.producing import Producible
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, fits_schema, schema_hash
-from wakeline.runtime.emitting import against, check_producer_type, fitting, occurrence
+from wakeline.runtime.emitting import check_producer_type, occurrence
 from wakeline.runtime.looking import Looking, Status, status_of
 from wakeline.runtime.options import Options, WakeTarget
 from wakeline.runtime.passing import handed
 from wakeline.runtime.retrying import retry_of
 from wakeline.runtime.sessions import SessionVerbs, address_of
 from wakeline.runtime.starting import Starts, external_registration
+from wakeline.runtime.taken_types import TakenTypes, against, engine_of, fitting, fitting_the_wait
 from wakeline.store import fleet, processes, runs
 from wakeline.store.calls import Call, Program, Together
 from wakeline.store.keys import queue_name
 from wakeline.store.processes import (
+    NoWaitTakesIt,
     ProcessView,
     Registered,
     SchemaWanted,
@@ -73,8 +76,10 @@ def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAdd
 class Service(Looking):
     """The client verbs of one namespace; knows the types of processes it has seen."""
 
-    def __init__(self, namespace: str, *, grace_ms: int, now_ms: Callable[[], int], environment: EnvironmentSpec = EMPTY) -> None:
+    def __init__(self, namespace: str, *, grace_ms: int, now_ms: Callable[[], int], environment: EnvironmentSpec = EMPTY,
+                 registry: Registry | None = None) -> None:  # fmt: skip
         super().__init__(now_ms)
+        self._registry = registry
         self.namespace = namespace
         self.environment = environment
         self.sessions = SessionVerbs(namespace, now_ms, self)
@@ -226,7 +231,13 @@ class Service(Looking):
         yield from handed(body, owner_of_process(process_id))
         while True:
             registration = yield from self._types_of(process_id)
-            data, checked = fitting(payload, data, partial(self._check_signal, registration, event_type))
+            types, refused = self._taken(registration), None
+            declared = types.named(event_type)
+            try:
+                declared, data, _ = types.check(event_type, payload, data, lambda one, given: check_payload(one.payload_schema, given, event_type))
+            except (UndeclaredEvent, PayloadSchemaMismatch) as error:
+                refused = error  # by what is known here; a wait that another release opened may take it
+            checked = schema_hash(declared.payload_schema) if declared is not None and refused is None else None
             try:
                 while True:
                     try:
@@ -239,32 +250,31 @@ class Service(Looking):
                             replay_key=signal_replay_key(process_id, name, signal_id),
                             incarnation=registration.incarnation,
                             schema_hash=checked,
+                            refused=refused,
                         )
                         return sent
                     except SchemaWanted as wanted:
-                        data, _ = fitting(payload, data, against(from_json(wanted.schema), event_type))
+                        data = fitting_the_wait(payload, data, wanted, event_type, declared)
                         checked = wanted.hash
+            except NoWaitTakesIt:
+                assert refused is not None
+                raise refused from None
             except StaleIncarnation:
                 # The id was pruned and used again: other types may hold now.
                 self._types.drop(process_id)
 
-    def _check_signal(self, registration: Producible, event_type: str, data: Any) -> str | None:
-        declared = registration.event_type(event_type)
-        if declared is None:
-            if registration.strict_signals:
-                known = sorted(t.name for t in registration.event_types if t.name.startswith(SIGNAL_PREFIX))
-                raise UndeclaredEvent(process_id=registration.id, event_type=event_type, declared=known)
-            return None
-        check_payload(declared.payload_schema, data, event_type)
-        return schema_hash(declared.payload_schema)
+    def _taken(self, known: Producible, also: tuple[EventType, ...] = ()) -> TakenTypes:
+        return TakenTypes(known, engine_of(known, self._registry), also)
 
-    def emit(self, process_id: str, event_type: str, payload: Any, key: str | None, *, external: bool) -> Program[int]:
-        """Append an event to a process from outside it."""
+    def emit(
+        self, process_id: str, event_type: str, payload: Any, key: str | None, *, external: bool, also: tuple[EventType, ...] = ()
+    ) -> Program[int]:
+        """Append an event to a process from outside it; ``also``: types that the caller declares beside those of the process."""
         check_producer_type(event_type)
         own_key = check_key(key, "key of an event") if key is not None else f"emit:{secrets.token_hex(12)}"
         while True:
             registration = yield from self._types_of(process_id)
-            event = occurrence(registration, event_type, payload)
+            event = occurrence(process_id, self._taken(registration, also), event_type, payload)
             try:
                 done = yield processes.append(
                     process_id,

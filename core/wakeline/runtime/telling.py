@@ -11,17 +11,18 @@ from typing import Any, NamedTuple
 from wakeline import arguments
 from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import Stopped, UndeclaredEvent
-from wakeline.names import SIGNAL_PREFIX, check_key, check_signal_name, signal_event_type, signal_replay_key
-from wakeline.runtime.emitting import Occurrence, against, fitting
+from wakeline.errors import PayloadSchemaMismatch, Stopped
+from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
+from wakeline.runtime.emitting import Occurrence
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.service import MAX_REASON
+from wakeline.runtime.taken_types import TakenTypes, engine_of, fitting_the_wait, taken_types
 from wakeline.runtime.waiting import WaitCall
 from wakeline.store import processes
 from wakeline.store.processes import Appended, Row
-from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, from_json, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
 
 
 class Told(NamedTuple):
@@ -99,19 +100,28 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
                 )
                 return sent.sequence
             except processes.SchemaWanted as asked:
-                fitted, _ = fitting(payload, fitted, against(from_json(asked.schema), signal_event_type(name)))
+                fitted = await _as_the_wait_takes_it(run, process_id, payload, fitted, asked, signal_event_type(name))
                 wanted = asked.hash
 
     return await _told(run, envelope, row_key, write)
 
 
+async def _as_the_wait_takes_it(run: Run, process_id: str, payload: Any, data: Any, asked: processes.SchemaWanted, event_type: str) -> Any:
+    try:
+        return fitting_the_wait(payload, data, asked, event_type, None)
+    except PayloadSchemaMismatch:
+        # Only now it matters what is declared there: whoever wrote the sender is to know both types.
+        known = (await run.store.execute(processes.read(process_id, count=0))).registration.producible
+        declared = TakenTypes(known, engine_of(known, run.dispatch.registry)).named(event_type)
+        return fitting_the_wait(payload, data, asked, event_type, declared)
+
+
 def check_served(run: Run, name: str, call: WaitCall) -> None:
     """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over already stays what it became."""
-    registration = run.registration
-    if call.key in run.replay.rows or "r" in run.claim.slots.get(call.slot, ()) or registration.event_type(signal_event_type(name)) is not None:
+    types, event_type = taken_types(run), signal_event_type(name)
+    if call.key in run.replay.rows or "r" in run.claim.slots.get(call.slot, ()) or types.declares(event_type):
         return
-    known = sorted(t.name for t in registration.event_types if t.name.startswith(SIGNAL_PREFIX))
-    raise UndeclaredEvent(process_id=registration.id, event_type=signal_event_type(name), declared=known)
+    raise types.undeclared(event_type)
 
 
 async def _told(run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]) -> Told:

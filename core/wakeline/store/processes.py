@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wakeline.environments.spec import EnvironmentSpec
-from wakeline.errors import ExternalRefConflict, MissingExecutionEnvironment
+from wakeline.errors import ExternalRefConflict, MissingExecutionEnvironment, ProcessError, UndeclaredEvent
 from wakeline.processes.events import Terminal
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.lease import Fence
@@ -267,6 +267,10 @@ class SchemaWanted(LookupError):
         self.schema, self.hash = schema, schema_hash
 
 
+class NoWaitTakesIt(LookupError):
+    """No open wait takes what the sender's own declarations refuse; nothing was written."""
+
+
 def signal(
     process_id: str,
     name: str,
@@ -277,9 +281,12 @@ def signal(
     replay_key: str,
     incarnation: str | None = None,
     schema_hash: str | None = None,
+    refused: ProcessError | None = None,
     effect: Effect | None = None,
 ) -> Call[Signalled]:
-    """Send a signal; raises like `append`, and `MailboxFull`, `SchemaWanted`, `StaleIncarnation`."""
+    """Send a signal; raises like `append`, and `MailboxFull`, `SchemaWanted`, `StaleIncarnation`; where what the sender knows of
+    refuses it (``refused``: an `UndeclaredEvent`, else a misfit) and no open wait knows better, `NoWaitTakesIt`.
+    """
     args: dict[str, Any] = {
         "pid": process_id,
         "inc": incarnation,
@@ -290,10 +297,13 @@ def signal(
         "payload": payload,
         "schema": schema_hash,
         "limit": MAILBOX_LIMIT,
+        "refused": None if refused is None else "undeclared" if isinstance(refused, UndeclaredEvent) else "misfit",
         "sender": effect.wire() if effect else None,
     }
 
     def decode(reply: Reply) -> Signalled:
+        if reply[0] == "refused":
+            raise NoWaitTakesIt(name)
         if reply[0] == "accepted":
             return Signalled(int(reply[1]), False, reply[2])
         if reply[0] == "replayed":

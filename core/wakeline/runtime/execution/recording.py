@@ -13,7 +13,7 @@ from wakeline.causality import SessionScope
 from wakeline.errors import ProcessEventContextMismatch
 from wakeline.names import check_key, signal_event_type, signal_replay_key
 from wakeline.processes.events import Event
-from wakeline.runtime.emitting import occurrence
+from wakeline.runtime.emitting import emitted
 from wakeline.runtime.execution.facts import Facts
 from wakeline.runtime.telling import append_event, send_signal
 
@@ -42,7 +42,7 @@ class Recording(Facts):
         if process_id not in (None, own):
             raise ProcessEventContextMismatch(process_id=process_id, own=own)
         key = check_key(request.replay_key, "replay key") if request.replay_key is not None else None
-        event = occurrence(run.registration, request.event_type, request.payload)
+        event = emitted(run, request.event_type, request.payload)
         if event.wake is not None and request.wake_target is not None:
             event = replace(event, wake=replace(event.wake, session_id=request.wake_target.session_id))
         told = await append_event(run, event, key)

@@ -1,8 +1,8 @@
 -- Purpose: send a signal: replay check, append, choose the slot, resolve it, make the process runnable.
 -- Include: base doorbell process limits slots
 -- ARGV: pid, inc (whose types the sender checked), name, signal_id, replay_key, hash, payload (JSON), schema? (hash of the schema it was checked against),
---       limit (mailbox), sender? {fence {pid, inc, ep, cl}, row, rows}
--- Reply: {'accepted', sequence, 'slot'|'mail'} | {'replayed', sequence} | {'conflict'} | {'terminal', status} | {'full'} | {'recheck', schema} | {'stale', inc} | {'lost'} | not_found | pruned
+--       limit (mailbox), refused? ('undeclared' | 'misfit': by what the sender knows; a wait that another release opened may know better), sender? {fence {pid, inc, ep, cl}, row, rows}
+-- Reply: {'accepted', sequence, 'slot'|'mail'} | {'replayed', sequence} | {'conflict'} | {'terminal', status} | {'full'} | {'refused'} | {'recheck', schema} | {'stale', inc} | {'lost'} | not_found | pruned
 -- Atomic because between choosing a slot and resolving it a second sender would choose the same one (races W1, W2).
 local s = a.sender
 local from
@@ -29,11 +29,13 @@ end
 if ENDED[p.st] then return { 'terminal', p.st } end
 -- Oldest open wait of this name, else the mailbox.
 local open = string.match(call('HGET', proc_key(a.pid), 'n:' .. a.name) or '', '^[^,]+')
+local wanted = open and call('HGET', slot_key(open), 'sh')
+if a.refused and not (open and (wanted or a.refused == 'undeclared')) then return { 'refused' } end
 if open then
-  local wanted = call('HGET', slot_key(open), 'sh')
   if wanted and wanted ~= (a.schema or '') then
     local schema = call('GET', ns .. 'schema:' .. wanted)
     if schema then return { 'recheck', schema, wanted } end
+    if a.refused then return { 'refused' } end
   end
 elseif call('LLEN', ns .. 'mail:' .. a.pid) >= a.limit then
   return { 'full' }
