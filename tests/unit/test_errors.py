@@ -123,6 +123,7 @@ CODES = {
     "wait_error",
     "wait_failed",
     "wait_timeout",
+    "wait_type_differs",
     "wakeline_error",
     "writes_refused",
     "wrong_verb",
