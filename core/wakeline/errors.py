@@ -23,7 +23,7 @@
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
-    │   ├── AlreadyRunning         ├── SessionTurnUnsupported
+    │   ├── AlreadyRunning         ├── SessionTurnUnsupported  ├── RegistrationUnreadable
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
@@ -113,6 +113,11 @@ class WakelineError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.fields))
+
+    @classmethod
+    def recorded(cls, fields: Mapping[str, Any]) -> WakelineError:
+        """The error of recorded fields, of which those that it does not have are left out; raises `TypeError` where one is missing."""
+        return _rebuild(cls, {name: fields[name] for name in cls._declared if name in fields})
 
     def to_json(self) -> dict[str, object]:
         """The error as a JSON object: code, message, retryable, fields; values that are not JSON become text."""
@@ -561,6 +566,14 @@ class ProcessNotEnded(ProcessError):
     template = "Process {process_id!r} is {status}; only one that has ended is retried. Wait for its end, or cancel it first."
 
 
+class RegistrationUnreadable(ProcessError):
+    """A process was registered by a later release, in a way that this one does not know whole, or by a foreign hand."""
+
+    process_id: str
+    reason: str
+    template = "Process {process_id!r} is registered in a way that this release cannot read: {reason}. Use the release that started it, or a later one."
+
+
 class ProcessNotRetryable(ProcessError):
     """The process was no work of a tool or an engine."""
 
@@ -842,7 +855,7 @@ class JournalCorrupt(RunError):
 
     process_id: str
     replay_key: str
-    template = "The journal of {process_id!r} has an unreadable row {replay_key!r}. Export the process and `retry` it."
+    template = "The journal of {process_id!r} has a row {replay_key!r} that no release here reads. Deploy the one that wrote it, or cancel and `retry` it."
 
 
 # Tools: raised by users' tools, or because of them.
@@ -1045,16 +1058,25 @@ class UnknownError(WakelineError):
 
 
 def from_json(data: Mapping[str, Any]) -> WakelineError:
-    """The error that `to_json` described: the same class with the same fields, else an `UnknownError`."""
-    kind = _by_code(WakelineError).get(data["code"])
-    fields: dict[str, Any] = dict(data.get("fields") or {})
+    """The error that `to_json` described: the same class with the same message, else an `UnknownError`.
+
+    Fields that only a later release has are left out: a body that caught the error would take another branch otherwise. One that is missing has its default;
+    without one, nothing is guessed.
+    """
+    code, message, given = str(data.get("code", "unknown")), data.get("message"), data.get("fields")
+    kind = _by_code(WakelineError).get(code)
     if kind is not None:
         try:
-            return _rebuild(kind, fields)
-        except (TypeError, KeyError):
-            # Recorded by another release, with other fields.
+            recorded: dict[str, Any] = dict(given or {})
+            error = kind.recorded(recorded)
+        except (TypeError, ValueError, KeyError):
+            # Recorded by another release, which called its fields otherwise.
             pass
-    return UnknownError(original_code=str(data["code"]), original_message=str(data.get("message", "")))
+        else:
+            if isinstance(message, str):
+                error.message, error.args = message, (message,)
+            return error
+    return UnknownError(original_code=code, original_message=str(message or ""))
 
 
 def _by_code(root: type[WakelineError]) -> dict[str, type[WakelineError]]:

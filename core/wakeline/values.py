@@ -52,6 +52,7 @@ MAX_PAYLOAD = 8 * 1024 * 1024
 _SAFE_INTEGER = 2**53
 _DEEP, _LONG = 100, 4_000
 _LONG_NUMBER = re.compile(r"[0-9]{4000}")
+_NUMBER = re.compile("-?[0-9]{1,18}")
 _LONGEST_MS = 366 * 1000 * 86_400_000
 
 _UNITS_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
@@ -80,6 +81,11 @@ def as_text(value: object, what: str) -> str:
         return pydantic_core.to_json(value).decode()
     except (pydantic_core.PydanticSerializationError, UnicodeError, ValueError, RecursionError) as error:
         raise unusable(what, error) from error
+
+
+def number(text: str | None, otherwise: int = 0) -> int:
+    """A number that is stored as text; the other one where it is not there, or where another release keeps it as something else."""
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else otherwise
 
 
 def from_json(text: str | bytes, what: str = "The text") -> Any:

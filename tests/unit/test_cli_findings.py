@@ -160,6 +160,17 @@ def test_a_stock_rq_worker_counts_as_a_worker() -> None:
     assert (level, message) == ("ok", "1 worker alive, 0 running in them")
 
 
+def test_what_workers_cannot_read_is_named_with_its_reason_and_not_as_missing_code() -> None:
+    rows = (
+        QueuedView("p1", "shop", 0, False, "poem", "", unread="it has shape 2, and this release knows 1"),
+        QueuedView("p2", "shop", 0, False, "engine", "gone", unread="it has shape 2, and this release knows 1"),
+    )
+    level, message = of("unread", queued=rows)
+    assert (level, message.partition(": ")[0]) == ("problem", "workers cannot read what is stored of p1, p2, and hand it back")
+    assert message.endswith(": it has shape 2, and this release knows 1; deploy the release that wrote it, or a later one")
+    assert "code" not in [one.code for one in seen(queued=rows)]
+
+
 def test_only_these_stop_a_release() -> None:
     broken = seen(
         eviction="allkeys-lru", format="2", role="slave", product="redis", version="5.0.0", rq_prefix="other", owners=(), queues=(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wakeline import errors
@@ -80,6 +81,7 @@ CODES = {
     "redis_refused",
     "redis_unavailable",
     "redrive_refused",
+    "registration_unreadable",
     "registration_invalid",
     "replay_conflict",
     "replay_key_required",
@@ -224,6 +226,24 @@ def test_an_unknown_recorded_error_keeps_its_code_and_message() -> None:
     error = errors.from_json({"code": "from_the_future", "message": "what it said", "fields": {"a": 1}})
     assert isinstance(error, errors.UnknownError)
     assert (error.original_code, str(error)) == ("from_the_future", "from_the_future: what it said")
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ({"code": "process_not_found", "message": "as it said then", "fields": {"process_id": "p", "later": {"a": [1]}}}, "as it said then"),
+        ({"code": "process_not_found", "fields": {"process_id": "p", "later": 1}}, "There is no process 'p'. Check the id and the namespace."),
+        ({"code": "process_not_found", "message": 7, "fields": {"process_id": "p"}}, "There is no process 'p'. Check the id and the namespace."),
+    ],
+)
+def test_a_recorded_error_with_a_field_of_a_later_release_stays_of_its_class(data: dict[str, Any], shown: str) -> None:
+    error = errors.from_json(data)
+    assert (type(error), error.fields, str(error)) == (errors.ProcessNotFound, {"process_id": "p"}, shown)
+
+
+@pytest.mark.parametrize("data", [{}, {"code": 7}, {"code": "process_not_found", "fields": 7}, {"code": "process_not_found", "fields": "xy"}])
+def test_what_is_no_recorded_error_is_an_unknown_one(data: dict[str, Any]) -> None:
+    assert type(errors.from_json(data)) is errors.UnknownError
 
 
 def test_a_recorded_error_with_other_fields_is_not_guessed() -> None:

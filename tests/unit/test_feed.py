@@ -34,6 +34,22 @@ def test_items_are_what_the_scripts_wrote() -> None:
 
 
 @pytest.mark.parametrize(
+    "later",
+    [
+        {"at": "7", "w": "song"},
+        {"at": "7", "w": "activity", "id": "a", "c": "c", "e": '{"type":"song"}'},
+        {"at": "7", "w": "activity", "id": "a", "c": "c", "e": "nonsense"},
+        {"at": "7", "w": "commit", "rev": "2"},
+        {"w": "entry"},
+    ],
+)
+def test_an_item_of_a_later_release_is_a_gap_and_ends_nothing(later: dict[str, str]) -> None:
+    items, reached = read_feed("m", 0, 2, [(1, later), (2, ENTRY)], whole=True)
+    assert items == [Gap("m:1"), EntryChanged("m:2", 7, 3, "admitted", "process:turn:x:1")]
+    assert reached == 2
+
+
+@pytest.mark.parametrize(
     ("after", "last", "numbers", "whole", "shown"),
     [
         (None, 9, [], True, []),

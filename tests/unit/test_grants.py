@@ -48,3 +48,16 @@ def test_a_grant_has_a_scope_and_a_descriptor() -> None:
     grant = HandleGrant(SessionScope(session_id="helper/u42"), "p_1")
     assert grant.descriptor == HandleDescriptor()
     assert HandleDescriptor(kind="crawl", label="news").model_dump_json() == '{"kind":"crawl","label":"news"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"kind":"crawl","later":1}', HandleDescriptor(kind="crawl")),
+        ('{"kind":7,"label":"news"}', HandleDescriptor(label="news")),
+        ("nonsense", HandleDescriptor()),
+        ("[1]", HandleDescriptor()),
+    ],
+)
+def test_a_descriptor_of_a_later_release_is_shown_as_far_as_it_is_known(text: str, found: HandleDescriptor) -> None:
+    assert HandleDescriptor.read(text) == found

@@ -145,3 +145,21 @@ def test_every_state_of_an_entry_is_read_and_explained(state: str, shown: tuple[
     assert (entry.kind, entry.input, entry.process_id, entry.sequence, entry.recorded_ms, entry.swallowed_wakes) == ("wake", "told", "p", 3, 10, ("p#1",))
     assert entry.wake_id == "wake:v1:" + content_hash("wake", "bot/1", "p", "inc00001", "3")
     assert explain(entry) == says if says else "`wakeline redrive bot/1#4`" in explain(entry)
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "kind", "told"),
+    [
+        ('{"kind":"input","input":1,"later":2}', "delivered", "input", "it waits in the inbox"),
+        ('{"kind":"song","at_ms":5}', "admitted t 7", "song", "turn t has it"),
+        ('{"input":1}', "delivered", "unknown", "it waits in the inbox"),
+        ("nonsense", "delivered", "unknown", "it waits in the inbox"),
+        ("[]", "settled t 7 6", "unknown", "turn t read it and ended"),
+        ('{"kind":"input","input":1}', "sung t 7", "input", "it is 'sung', which this release does not know: a later one wrote it"),
+        ('{"kind":"input","input":1}', "settled", "input", "turn  read it and ended"),
+        ('{"kind":"wake","process_id":"p"}', "undeliverable", "wake", "undeliverable: ; offer it again with `wakeline redrive bot/1#3`"),
+    ],
+)
+def test_an_entry_of_a_later_release_is_shown_as_far_as_it_is_known(body: str, state: str, kind: str, told: str) -> None:
+    entry = entry_of("bot/1", 3, body, state, error="nonsense")
+    assert (entry.kind, entry.state, explain(entry)) == (kind, state.split(" ")[0], told)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from wakeline.causality import SessionScope
-from wakeline.errors import InvalidHandle, InvalidId
+from wakeline.errors import InvalidHandle, InvalidId, InvalidPayload
 from wakeline.names import ProcessId, check_process_id
-from wakeline.values import Stored
+from wakeline.values import Stored, from_json
 
 HANDLE_KEY = "__handle__"
 HANDLE_KIND = "process"
@@ -23,6 +23,16 @@ class HandleDescriptor(Stored):
 
     kind: str | None = None
     label: str | None = None
+
+    @classmethod
+    def read(cls, text: str) -> HandleDescriptor:
+        """A stored one, as far as this release knows it: it is only shown."""
+        try:
+            data = from_json(text)
+        except InvalidPayload:
+            data = None
+        found: Mapping[str, Any] = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {}
+        return cls(**{name: found[name] for name in cls.model_fields if isinstance(found.get(name), str)})
 
 
 @dataclass(frozen=True, slots=True)

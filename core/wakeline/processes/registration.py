@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NotRequired, TypedDict, Unpack
+from typing import Any, Literal, NotRequired, Self, TypedDict, Unpack
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from wakeline import names
 from wakeline.causality import Provenance, SessionScope
@@ -26,6 +26,8 @@ from wakeline.values import Stored, content_hash, content_json, is_marked, means
 
 Recovery = Literal["rerunnable", "owner_bound", "externally_owned"]
 ParentEnd = Literal["detach", "request_cancel", "await"]
+SHAPE = 1
+"""The number of the shape of a stored registration (docs/formats.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,24 @@ class Registration(Stored):
     """The limit its runs are under (`Limit.id_for`)."""
     options: dict[str, Any] = Field(default_factory=dict)
     """``call``: the call of a body that it carries out (`carried`)."""
+    _unknown: str | None = PrivateAttr(None)
+    _known: bool = PrivateAttr(True)
+
+    @property
+    def unknown(self) -> str | None:
+        """What of the stored text this release does not know, in words; None for one that it knows whole."""
+        return self._unknown
+
+    @property
+    def known(self) -> bool:
+        """Whether its fields are those of the stored text; False where that could not be read at all."""
+        return self._known
+
+    def with_unknown(self, reason: str, *, known: bool = True) -> Self:
+        """The same, of a text that has more than this release knows."""
+        read = self.model_copy()
+        read._unknown, read._known = reason, known
+        return read
 
     @cached_property
     def content_hash(self) -> str:

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, WaitTimeout
 from wakeline.processes.lifecycle import TERMINAL
-from wakeline.processes.outputs import AwaitOutput, from_data, raise_for
+from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
 from wakeline.store import processes
 from wakeline.store.calls import Change, Program
 from wakeline.store.processes import StoredEvent
 from wakeline.tools.tool import Duration
-from wakeline.values import from_json, parse_duration
+from wakeline.values import parse_duration
 
 R = TypeVar("R")
 LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
@@ -39,6 +39,8 @@ class Status:
     owner: str | None
     release: str | None = None
     """Of the code that ran it last (`Settings.release`)."""
+    unread: str | None = None
+    """What of it this release cannot read, or the worker that took it last could not: it waits for a release that can."""
 
 
 def status_of(row: processes.ProcessRow) -> Status:
@@ -46,7 +48,8 @@ def status_of(row: processes.ProcessRow) -> Status:
     waits = tuple(name[2:] for name in row.fields if name.startswith("n:"))
     identity = row.registration.identity
     by = (row.fields.get("ow"), row.fields.get("rel"))
-    return Status(row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, *by)
+    unread = row.registration.unknown or (row.fields.get("ur") if row.status == "queued" else None)
+    return Status(row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, *by, unread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Looking:
         while True:
             view = yield processes.read(process_id, count=1, tail=True)
             if view.status in TERMINAL:
-                return from_data(from_json(view.events[-1].payload)["await_output"])
+                return output_of(view.events[-1].payload)
             left = LAST_LOOK_MS if deadline is None else deadline - self._now_ms()
             if left <= 0:
                 raise WaitTimeout(what=f"process {process_id}")

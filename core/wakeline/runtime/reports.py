@@ -11,6 +11,7 @@ from typing import Literal
 
 from wakeline.sessions.addresses import argument
 from wakeline.store.entries import InboxView
+from wakeline.values import number as stored
 
 SessionStatus = Literal["unopened", "idle", "active", "blocked", "deleted"]
 
@@ -46,7 +47,7 @@ def report_of(view: InboxView) -> SessionReport:
     head = view.head
 
     def number(name: str) -> int | None:
-        return int(head[name]) if name in head else None
+        return stored(head[name]) if name in head else None
 
     return SessionReport(
         view.session_id,

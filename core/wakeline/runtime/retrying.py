@@ -13,6 +13,7 @@ from wakeline.errors import ProcessNotEnded, ProcessNotRetryable
 from wakeline.names import check_process_id, new_incarnation
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.lifecycle import TERMINAL
+from wakeline.processes.reading import check_known
 from wakeline.processes.registration import Registration
 from wakeline.store.processes import ProcessView
 
@@ -29,11 +30,12 @@ def retry_id(process_id: str) -> str:
 def retry_of(view: ProcessView) -> Registration:
     """What to register for the retry of an ended process: it begins anew, and wakes whom the old one would have woken.
 
-    Raises `ProcessNotEnded`, `ProcessNotRetryable`, `InvalidId`.
+    Raises `ProcessNotEnded`, `ProcessNotRetryable`, `RegistrationUnreadable`, `InvalidId`.
     """
     old = view.registration
     if view.status not in TERMINAL:
         raise ProcessNotEnded(process_id=old.id, status=view.status)
+    check_known(old)
     new, given = retry_id(old.id), old.input
     match given:
         case ToolCall(call=call):

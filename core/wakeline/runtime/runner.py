@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from wakeline.arguments import dump
 from wakeline.attachments.attachment import MARK, owner_of_session
+from wakeline.bounded import Bounded
 from wakeline.clock import Clock
 from wakeline.engines.registry import Registry
 from wakeline.errors import (
@@ -27,7 +28,10 @@ from wakeline.errors import (
     FailureClass,
     HeadConflict,
     InvalidEnvironment,
+    InvalidId,
+    InvalidPayload,
     IsolationUnavailable,
+    JournalCorrupt,
     LeaseLost,
     MissingExecutionEnvironment,
     Parked,
@@ -39,6 +43,7 @@ from wakeline.errors import (
     ToolFailed,
     UnknownAgent,
     UnknownName,
+    WakelineError,
 )
 from wakeline.names import split_session_id
 from wakeline.phases import Phase, Probe
@@ -71,6 +76,10 @@ from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 
 log = logger("wakeline.runner")
 UNKNOWN_CODE_DELAY_MS = 5_000
+UNREAD_DELAY_MS = 5_000
+LONGEST_REASON = 500
+TOLD = 256 * 1024
+"""Bytes of what was said once and is not said again."""
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
 UNLOAD_S = 2.0
 
@@ -87,6 +96,7 @@ class Runner:
         self._probe = probe
         self._environments = Environments(store, registry.environment)
         self._stopping = self._lost = False
+        self._told: Bounded[str, bool] = Bounded(TOLD)
         self.runs: dict[str, Run] = {}
         """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows it."""
 
@@ -115,6 +125,8 @@ class Runner:
     async def run(self, claim: Claim) -> str:
         """Runs it; returns what became of it: 'finished', 'parked', 'released', 'lost'. Never raises for what user code does."""
         run: Run | None = None
+        if claim.unread is not None:
+            return await self._leave_unread(claim, claim.unread)
         try:
             read = claim.held is not None or not claim.complete or not self._environments.knows(claim.registration)
             claim = await self._read(claim)
@@ -149,9 +161,25 @@ class Runner:
         except StoreError:
             log.exception("%s: the store failed; the lease decides", claim.process_id)
             return "lost"
+        except (JournalCorrupt, InvalidPayload, InvalidId, KeyError, ValueError, TypeError) as error:
+            if run is not None:
+                raise
+            # What a body raises is an outcome by now: this is about what was stored for it.
+            return await self._leave_unread(claim, str(error) if isinstance(error, WakelineError) else f"{type(error).__name__}: {error}")
         finally:
             if run is not None:
                 self.runs.pop(claim.fence.claim_id, None)
+
+    async def _leave_unread(self, claim: Claim, reason: str) -> str:
+        """Gives back, as it is, what this release cannot read: a later one wrote it. It is said once, and doctor names it."""
+        told = f"{claim.process_id} {claim.fence.incarnation} {reason}"
+        if self._told.get(told) is None:
+            self._told.put(told, True, len(told))
+            log.warning("%s: not run here, and handed back as it is: %s; it waits for a release that can read it", claim.process_id, reason)
+        try:
+            return await self._store.execute(processes.release(claim.fence, delay_ms=UNREAD_DELAY_MS, unrun=True, unread=reason[:LONGEST_REASON]))
+        except LeaseLost:
+            return "lost"
 
     async def _read(self, claim: Claim) -> Claim:
         """The claim with all that its reply had no room for."""

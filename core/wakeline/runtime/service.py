@@ -23,6 +23,7 @@ from wakeline.processes.events import EventType
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.producing import Producible
+from wakeline.processes.reading import check_known
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, fits_schema, schema_hash
 from wakeline.runtime.emitting import check_producer_type, occurrence
@@ -215,7 +216,8 @@ class Service(Looking):
         known = self._types.get(process_id)
         if known is None:
             view = yield processes.read(process_id)
-            known = self._remember(view.registration)
+            # Types that are there and a field beside them are enough to send by.
+            known = self._remember(view.registration if view.registration.known else check_known(view.registration))
         return known
 
     # -- telling a process something ---------------------------------------------------------------------------------------------

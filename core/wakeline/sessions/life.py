@@ -7,14 +7,14 @@ until somebody decides. Recorded and delivered are one moment here: the event an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
+from wakeline.errors import InvalidPayload
 from wakeline.names import unword
 from wakeline.sessions.addresses import argument
-from wakeline.values import from_json
+from wakeline.values import from_json, number
 from wakeline.wakes.wake import wake_id
 
-EntryState = Literal["delivered", "admitted", "settled", "failed", "blocked", "undeliverable", "superseded"]
 REASONS = {
     "target_gone": "its session was deleted",
     "not_admissible": "the agent takes no entries of its kind",
@@ -35,7 +35,8 @@ class InboxEntry:
     session_id: str
     n: int
     kind: str
-    state: EntryState
+    state: str
+    """delivered, admitted, settled, failed, blocked, undeliverable or superseded; of a later release perhaps another word."""
     input: Any
     recorded_ms: int
     turn: str | None = None
@@ -55,34 +56,41 @@ class InboxEntry:
 
 def entry_of(session_id: str, n: int, body: str, state: str, *, swallowed: int = 0, error: str = "", swallowed_wakes: str = "") -> InboxEntry:
     """An entry from what is stored of it."""
-    data = cast("dict[str, Any]", from_json(body))
-    verb, *rest = state.split(" ")
-    if verb not in get_args(EntryState):
-        raise AssertionError(f"an entry is {state!r}, which no reader knows")
+    data = _object(body)
+    verb, *rest = [*state.split(" "), "", "", ""][:4]
     turn = rest[0] if verb in ("admitted", "settled", "failed", "blocked") else None
-    admitted = rest[1] if verb == "admitted" else rest[2] if turn and len(rest) > 2 else ""
+    admitted = rest[1] if verb == "admitted" else rest[2] if turn else ""
     process_id = data.get("process_id")
     return InboxEntry(
         session_id,
         n,
-        data["kind"],
-        cast("EntryState", verb),
+        str(data.get("kind", "unknown")),
+        verb,
         data.get("input"),
         data.get("at_ms", 0),
         turn,
-        int(admitted) if admitted else None,
-        int(rest[1]) if verb not in ("delivered", "admitted") else None,
+        number(admitted, 0) or None,
+        number(rest[1], 0) or None if verb not in ("delivered", "admitted") else None,
         rest[0] if verb == "undeliverable" else None,
-        cast("dict[str, Any]", from_json(error)) if error else None,
-        int(rest[0]) if verb == "superseded" else None,
+        _object(error) if error else None,
+        number(rest[0]) if verb == "superseded" else None,
         data.get("name"),
         process_id,
         data.get("event_type"),
         data.get("sequence"),
-        wake_id(session_id, process_id, data["incarnation"], data["sequence"]) if process_id else None,
+        wake_id(session_id, process_id, str(data.get("incarnation")), data["sequence"]) if process_id and "sequence" in data else None,
         swallowed,
         tuple(map(unword, swallowed_wakes.split(" ")[:-1])),
     )
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A stored object; an empty one for what another release keeps as something else."""
+    try:
+        data = from_json(text)
+    except InvalidPayload:
+        return {}
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
 def explain(entry: InboxEntry) -> str:
@@ -105,6 +113,8 @@ def explain(entry: InboxEntry) -> str:
             return f"undeliverable: {REASONS.get(str(entry.reason), str(entry.reason))}{way_out}"
         case "superseded":
             return f"it was offered again, as entry {entry.by}"
+        case _:
+            return f"it is {entry.state!r}, which this release does not know: a later one wrote it"
 
 
 def _error(entry: InboxEntry) -> str:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-from wakeline.errors import AgentConflict
+from wakeline.errors import AgentConflict, InvalidPayload
 from wakeline.processes.limits import limited
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store.calls import Call, Reply, flat
-from wakeline.store.runs import Claim, claim_of
+from wakeline.store.runs import Claim, claims_of
 from wakeline.store.triggers import due_schedules
 from wakeline.triggers.schedule import Schedule
-from wakeline.values import from_json
+from wakeline.values import from_json, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def take(
     def decode(reply: Reply) -> Taken:
         if reply[0] == "reaped":
             return Taken((), False, True)
-        return Taken(tuple(claim_of(row) for row in reply[1]), reply[2] == "1", False)
+        return Taken(claims_of(reply[1]), reply[2] == "1", False)
 
     return Call("queue_take", args, decode)
 
@@ -95,7 +95,7 @@ def take(
 def claim(process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None) -> Call[Claim | None]:
     """Claim one process under a stock RQ worker; None when there is nothing to do."""
     args: dict[str, Any] = {"pid": process_id, "epoch": str(epoch), "owner": owner, "claim_id": claim_id, "lease_ms": lease_ms, "release": release}
-    return Call("process_claim", args, lambda reply: claim_of(reply[1]) if reply[0] == "claimed" else None)
+    return Call("process_claim", args, lambda reply: next(iter(claims_of([reply[1]])), None) if reply[0] == "claimed" else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +209,8 @@ class QueuedView:
     needs: str
     version: str | None = None
     lost: bool = False
+    unread: str | None = None
+    """What of it the worker that took it last could not read: it handed it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,10 @@ class FleetView:
         return tuple(row for row in self.queued if row.rings)
 
 
+def _queued(row: Reply) -> QueuedView:
+    return QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None, row[7] == "1", row[8] or None)
+
+
 def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetView]:
     """One consistent picture of the namespace. A doorbell that is gone counts as lost after ``stale_ms``: until then a worker may be about to claim."""
 
@@ -270,15 +276,15 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetVie
             timers=int(reply[2]),
             todo=int(reply[3]),
             queues=tuple(QueueView(row[0], int(row[1]), int(row[2]), tuple(row[3])) for row in reply[4]),
-            queued=tuple(QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None, row[7] == "1") for row in reply[5]),
+            queued=tuple(_queued(row) for row in reply[5]),
             format=meta.get("format"),
             rq_prefix=meta.get("rq"),
             now_ms=int(reply[7]),
             undeliverable=int(reply[8]),
             undelivered=int(reply[9]),
-            rewound_ms=int(meta["rewound"]) if "rewound" in meta else None,
+            rewound_ms=number(meta.get("rewound")) or None,
             releases=flat(reply[10]),
-            ticked=Ticked(int(at), by.split(" ")[0]) if at else None,
+            ticked=Ticked(number(at), by.split(" ")[0]) if at else None,
             timers_due=Due(int(reply[11][0]), _ms(reply[11][1])),
             schedules_due=Due(int(reply[11][2]), _ms(reply[11][3])),
         )
@@ -307,12 +313,21 @@ class LimitState:
     waiting: int
 
 
+def _object(text: str) -> Mapping[str, Any] | None:
+    """What is stored of a limit; None without one, and for what another release keeps as something else."""
+    try:
+        data = from_json(text) if text else None
+    except InvalidPayload:
+        return None
+    return cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else None
+
+
 def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[LimitState]]]:
     """Queues and limits as an operator sees them."""
 
     def decode(reply: Reply) -> tuple[list[QueueState], list[LimitState]]:
-        found = [QueueState(row[0], int(row[1]), int(row[2]), row[3] == "1", from_json(row[4]) if row[4] else None) for row in reply[0]]
-        limits = [LimitState(limited(row[0]), from_json(row[1]) if row[1] else None, int(row[2]), int(row[3])) for row in reply[1]]
+        found = [QueueState(row[0], int(row[1]), int(row[2]), row[3] == "1", _object(row[4])) for row in reply[0]]
+        limits = [LimitState(limited(row[0]), _object(row[1]), int(row[2]), int(row[3])) for row in reply[1]]
         return found, sorted(limits, key=lambda one: one.name)
 
     return Call("queue_list", {"queues": list(queues)}, decode)

@@ -21,6 +21,7 @@ MARKS: tuple[Mark, ...] = (
     Mark("proc:<pid> at", "failed attempts since it last got further", "a recorded row, a started child, an event, a park; continue_as_new"),
     Mark("proc:<pid> ls", "lost owners since it last got further", "a recorded row, a started child, an event, a park; continue_as_new"),
     Mark("proc:<pid> rg", "how often its lost doorbell was rung again", "the next claim, the next doorbell, the end"),
+    Mark("proc:<pid> ur", "what of it a worker could not read, which handed it back", "the next claim, the end"),
     Mark("proc:<pid> ow, ct, rw", "who runs it, since when, and whether RQ shows it", "park, hand-back, loss, end"),
     Mark("proc:<pid> cl", "the claim that its writes have to show", "hand-back, loss; the next claim replaces what park and end leave for a resend"),
     Mark("proc:<pid> rel", "the release that runs it", "the next claim"),

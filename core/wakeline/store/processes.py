@@ -15,11 +15,12 @@ from wakeline.processes.events import Terminal
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.lease import Fence
 from wakeline.processes.outputs import to_json as output_json
+from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.store import environments
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
-from wakeline.values import content_hash, to_json
+from wakeline.values import content_hash, number, to_json
 from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
@@ -424,18 +425,21 @@ def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row]
 
 
 def release(
-    fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = (), unrun: bool = False
-) -> Call[str]:
+    fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = (), unrun: bool = False,
+    unread: str | None = None,
+) -> Call[str]:  # fmt: skip
     """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted', 'abandoned' and 'cancelled' (a turn that was
     asked to end, whatever it raised) mean it ended instead.
 
-    ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did."""
+    ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did. ``unread``: it cannot read what is stored
+    of it, for this reason, which stays with the process until it is claimed again."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
         "delay_ms": delay_ms,
         "attempt": attempt or None,
         "unrun": unrun or None,
+        "unread": unread,
         "output": output,
         "rows": [r.wire() for r in consumed] or None,
     }
@@ -513,8 +517,10 @@ class StoredEvent:
 
 
 def stored_event(entry: Any) -> StoredEvent:
+    """An event as it lies in the log; what a later release keeps otherwise is empty here, and stops no list."""
     values = flat(entry[1])
-    return StoredEvent(int(str(entry[0]).split("-")[0]), values["t"], values["p"], int(values["at"]), values.get("k"), values.get("s"))
+    sequence = int(str(entry[0]).split("-")[0])
+    return StoredEvent(sequence, values.get("t", ""), values.get("p", "null"), number(values.get("at")), values.get("k"), values.get("s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,10 +533,11 @@ class ProcessRow:
 
     @property
     def status(self) -> str:
-        return self.fields["st"]
+        return self.fields.get("st", "unknown")
 
     def int(self, name: str) -> int:
-        return int(self.fields.get(name, "0"))
+        """A number; 0 for one that is not there, or that another release keeps as something else."""
+        return number(self.fields.get(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,7 +561,7 @@ def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False,
         return ProcessView(
             process_id,
             flat(reply[0]),
-            Registration.from_json(reply[1]),
+            read_registration(process_id, reply[1]),
             tuple(stored_event(e) for e in reply[2]),
             tuple(reply[3]),
             {row[0]: flat(row[1]) for row in reply[4]},
@@ -592,7 +599,7 @@ def list_page(
     }  # fmt: skip
 
     def decode(reply: Reply) -> ListPage:
-        rows = tuple(ProcessRow(r[0], flat(r[1]), Registration.from_json(r[2])) for r in reply[0])
+        rows = tuple(ProcessRow(r[0], flat(r[1]), read_registration(r[0], r[2])) for r in reply[0])
         return ListPage(rows, reply[1], reply[2], int(reply[3]))
 
     return Call("process_list", args, decode)

@@ -11,14 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from wakeline.attachments.backend import Blobs
+from wakeline.errors import InvalidPayload
 from wakeline.processes.lease import Fence
+from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
+from wakeline.shown import logger
 from wakeline.store.calls import Call, Program, Reply, flat
 from wakeline.store.claims import holds_claims, redeemed
 from wakeline.store.processes import Row, SchemaWanted, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.store.sessions import Batch, batch_of
 from wakeline.values import from_json
+from wakeline.waits.resolutions import TIMED_OUT, is_known
+
+log = logger("wakeline.runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Claim:
     """Of a session's turn: what it takes, where the claim fixed it."""
     held: Reply | None = None
     """The claim as it came, where payloads of it were checked in: see `seen_through`."""
+    unread: str | None = None
+    """What of it this release cannot read, so that it is not run here."""
 
     @property
     def process_id(self) -> str:
@@ -81,15 +89,42 @@ class Claim:
         return self.fields.get("sid")
 
 
+def claims_of(rows: Sequence[Any]) -> tuple[Claim, ...]:
+    """The claims of a take. One without a fence, which no release writes, is left to its lease: it can be neither run nor handed back."""
+    found: list[Claim] = []
+    for row in rows:
+        try:
+            found.append(claim_of(row))
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            log.error("%s: it was claimed and cannot be read (%s: %s); its lease decides", row[0], type(error).__name__, error)
+    return tuple(found)
+
+
 def claim_of(reply: Any) -> Claim:
-    """Reads one claim of a take's reply."""
+    """Reads one claim of a take's reply. What of it this release cannot read is said by ``unread``, and ends no worker."""
     fields = flat(reply[1])
     fence = Fence(process_id=reply[0], incarnation=fields["inc"], epoch=int(fields["ep"]), claim_id=fields["cl"], owner=fields["ow"])
-    slots = {row[0]: flat(row[1]) for row in reply[5]}
-    batch = batch_of(reply[8]) if len(reply) > 8 else None
-    registration = Registration.from_json(reply[2])
-    held = reply if any(map(holds_claims, (*reply[2:6], *reply[8:]))) else None
-    return Claim(fence, fields, registration, reply[3] or None, flat(reply[4]), slots, reply[6] == "1", int(reply[7]), time.monotonic_ns(), batch, held)
+    now, heard = int(reply[7]), time.monotonic_ns()
+    registration = read_registration(reply[0], reply[2])
+    claim = Claim(fence, fields, registration, None, {}, {}, True, now, heard, unread=registration.unknown)
+    if claim.unread is not None:
+        return replace(claim, fields=_without_counts(fields))
+    try:
+        _ = claim.attempt, claim.generation, claim.cancel_reason
+        slots = {row[0]: flat(row[1]) for row in reply[5]}
+        for slot in slots.values():
+            if not is_known(slot.get("r", TIMED_OUT)):
+                return replace(claim, unread=f"a wait of it was resolved in a way that this release does not know: {slot['r'][:100]}")
+        batch = batch_of(reply[8]) if len(reply) > 8 else None
+        held = reply if any(map(holds_claims, (*reply[2:6], *reply[8:]))) else None
+        return replace(claim, input=reply[3] or None, journal=flat(reply[4]), slots=slots, complete=reply[6] == "1", batch=batch, held=held)
+    except (KeyError, ValueError, TypeError, IndexError, InvalidPayload) as error:
+        return replace(claim, fields=_without_counts(fields), unread=f"its record: {type(error).__name__}: {error}")
+
+
+def _without_counts(fields: Mapping[str, str]) -> dict[str, str]:
+    """Fields of what is not run: nothing is reckoned with what may be no numbers."""
+    return {name: value for name, value in fields.items() if name not in ("at", "ls", "gen", "why")}
 
 
 def seen_through(blobs: Blobs, claim: Claim) -> Program[Claim]:

@@ -11,7 +11,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from wakeline.bounded import Bounded
 from wakeline.errors import OccurrenceConflict, SessionDeleted, SubscriptionChanged, SubscriptionLimit, SubscriptionNotFound
+from wakeline.shown import logger
 from wakeline.store.calls import Call, Reply
 from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
 from wakeline.triggers.schedule import SOURCE, Schedule
@@ -19,13 +21,22 @@ from wakeline.triggers.subscription import MOST_SUBSCRIPTIONS, Subscription
 from wakeline.values import Stored, from_json, to_json
 
 S = TypeVar("S", bound=Stored)
+log = logger("wakeline.triggers")
+_told: Bounded[str, bool] = Bounded(256 * 1024)
+"""What was said once, and is not said again."""
 
 
 def _readable(kind: type[S], text: str) -> S | None:
     """What was stored, None where only a later release can read it: it stays for a worker of that one, and stops nobody."""
     try:
         return kind.model_validate_json(text)
-    except ValidationError:
+    except ValidationError as error:
+        if _told.get(text) is None:
+            _told.put(text, True, len(text))
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "it"
+            what = f"a {kind.__name__.lower()} is stored that this release cannot read, and leaves to one that can"
+            log.warning("%s (%s: %s): %s", what, place, first["msg"], text[:200])
         return None
 
 

@@ -5,6 +5,7 @@ Invariant: the first resolution of a slot is its only one. Scripts write its JSO
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -39,6 +40,8 @@ class Cancelled:
     """A cancel came first, or the slot was revoked while it was open."""
 
 
+TIMED_OUT = '{"status":"timeout"}'
+_KNOWN = re.compile('{"status":"(?:ok|err|timeout|cancelled)"[,}]')
 Resolution = Ok | Err | TimedOut | Cancelled
 
 
@@ -51,11 +54,16 @@ def to_json(resolution: Resolution) -> str:
             error = {"code": code, "message": message} | ({"raw": raw} if raw is not None else {})
             return values.to_json({"status": "err", "payload": error})
         case TimedOut():
-            return '{"status":"timeout"}'
+            return TIMED_OUT
         case Cancelled():
             return '{"status":"cancelled"}'
         case _:
             assert_never(resolution)
+
+
+def is_known(text: str) -> bool:
+    """Whether a stored resolution is of a status that this release knows, by its beginning: all that is written begins with it."""
+    return _KNOWN.match(text) is not None
 
 
 def from_json(text: str) -> Resolution:

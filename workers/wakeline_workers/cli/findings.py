@@ -82,7 +82,7 @@ def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_writes(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
     about_the_fleet = [*_rewound(seen), *_workers(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen)]
-    return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_code(seen)]
+    return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_unread(seen), *_code(seen)]
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -280,6 +280,16 @@ def _triggers(seen: Seen) -> Iterator[Finding]:
         yield Finding("triggers", "warning", f"{what} reserved and not started; if it stays so, start a worker whose app has the code (`wakeline triggers`)")
 
 
+def _unread(seen: Seen) -> Iterator[Finding]:
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for row in seen.fleet.queued:
+        if row.unread is not None:
+            reasons[row.unread].append(row.process_id)
+    for reason, pids in reasons.items():
+        what = f"workers cannot read what is stored of {_some(pids)}, and hand it back: {reason}"
+        yield Finding("unread", "problem", f"{what}; deploy the release that wrote it, or a later one")
+
+
 def _code(seen: Seen) -> Iterator[Finding]:
     registry = seen.registry
     tables: dict[str, tuple[str, Container[str]]] = {
@@ -288,6 +298,8 @@ def _code(seen: Seen) -> Iterator[Finding]:
     }
     missing: dict[str, list[str]] = defaultdict(list)
     for row in seen.fleet.queued:
+        if row.unread is not None:
+            continue  # it needs another release first
         if row.input == "engine" and not registry.has_engine(row.needs, row.version):
             missing[f"engine {row.needs!r}" + (f" version {row.version!r}" if row.version else "")].append(row.process_id)
         elif row.input in tables and row.needs not in tables[row.input][1]:

@@ -16,7 +16,7 @@ from wakeline.runtime.reports import status_of
 from wakeline.sessions.addresses import missing, no_address, readings
 from wakeline.sessions.life import InboxEntry
 from wakeline.store import entries, sessions
-from wakeline.values import to_json
+from wakeline.values import number, to_json
 
 from wakeline_workers.cli.root import Console, command, option
 
@@ -33,7 +33,7 @@ def list_sessions(console: Console, limit: int) -> None:
 
 
 def _row(sid: str, head: Mapping[str, str], pending: int) -> dict[str, str | int | None]:
-    counts = {"entries": int(head.get("n", "0")), "pending": pending, "revision": int(head.get("rev", "0"))}
+    counts = {"entries": number(head.get("n")), "pending": pending, "revision": number(head.get("rev"))}
     return {"id": sid, "agent": head.get("ag"), "status": status_of(head), **counts, "turn": head.get("turn")}
 
 

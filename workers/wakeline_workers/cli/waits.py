@@ -9,6 +9,7 @@ import click
 from wakeline import errors
 from wakeline.store import processes
 from wakeline.store.processes import ProcessView
+from wakeline.values import number
 
 from wakeline_workers.cli.root import Console, command, option, payload
 
@@ -33,11 +34,11 @@ def open_waits(view: ProcessView) -> list[OpenWait]:
         # Resolved or given up: nobody waits for it any more. Without a group: answered before anyone waited.
         if "r" in slot or "z" in slot or "g" not in slot:
             continue
-        code, _, name = slot["k"].partition(":")
-        kind = KINDS[code]
+        code, _, name = slot.get("k", "").partition(":")
+        kind = KINDS.get(code, code or "unknown")
         if code == "x" and any(key.startswith(f"approval:{name}:") for key in view.journal):
             kind = "approval"
-        found.append(OpenWait(kind, name or None, int(slot["d"]) if "d" in slot else None))
+        found.append(OpenWait(kind, name or None, number(slot.get("d")) or None))
     return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.kind, wait.name or ""))
 
 

@@ -218,7 +218,7 @@ class Handles(Facts):
             return await run.store.execute(sessions.list_grants(scope, live=live))
 
         rows = await run.effect("grants", "grants", {"scope": scope, "live": live}, read)
-        return [(make_handle(pid), HandleDescriptor.model_validate_json(descriptor), status) for pid, descriptor, status in rows]
+        return [(make_handle(pid), HandleDescriptor.read(descriptor), status) for pid, descriptor, status in rows]
 
 
 def _asked(child: Registration | ProcessInput) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if call('EXISTS', worker) == 1 then
   call('HSET', worker, 'last_heartbeat', iso(now))
   call('EXPIRE', worker, a.rq_ttl_s)
 end
-local back, last = {}, tonumber(call('HGET', ns .. 'beats', a.owner) or '0')
+local back, last = {}, num(call('HGET', ns .. 'beats', a.owner), 0)
 -- A beat that is sent again brings the same list: it counts once.
 if a.running and not (a.n and last >= a.n) then
   local named, missed, still = {}, ns .. 'missed:' .. a.owner, {}

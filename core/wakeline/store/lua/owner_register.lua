@@ -9,7 +9,7 @@ if a.app and a.agents then
     local app, theirs = string.match(rows[i + 1], '^(%S+) (.*)$')
     local expiry = tonumber(call('ZSCORE', ns .. 'owners', rows[i]) or '0')
     for agent in pairs(app ~= a.app and expiry > now and a.agents or {}) do
-      if string.find(theirs, ',' .. agent .. ',', 1, true) then return { 'conflict', agent, app } end
+      if theirs and string.find(theirs, ',' .. agent .. ',', 1, true) then return { 'conflict', agent, app } end
     end
   end
   local names = ','

@@ -1,7 +1,7 @@
 -- Purpose: hand a run back (shutdown, unknown code) or schedule its next attempt (a turn or tool that raised).
 -- Include: base doorbell process limits slots sessions lifecycle
 -- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), text? (the wake's then), rows?,
---       unrun? (this worker lacks its code)
+--       unrun? (this worker lacks its code), unread? (what of it this worker cannot read)
 -- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that was asked to end) | {'lost'}
 -- Atomic because a release that is not queued is a process nobody runs.
 local p = load(a.pid)
@@ -14,7 +14,7 @@ if a.attempt and p.sid and p.cr then
 end
 if a.attempt then
   local attempts = call('HINCRBY', proc_key(a.pid), 'at', 1)
-  if attempts >= tonumber(p.ma or '5') then
+  if attempts >= num(p.ma, 5) then
     if a.output then return { 'exhausted', finish(a.pid, p, 'failed', a.output, a.text) } end
     return { 'exhausted', abandon(a.pid, p, 'attempts_exhausted') }
   end
@@ -22,5 +22,6 @@ elseif p.rc == 'b' and p.fs and not a.unrun then
   return { 'abandoned', abandon(a.pid, p, 'shutdown') }
 end
 leave_owner(a.pid, p, a.attempt and 'failed' or nil)
+if a.unread then call('HSET', proc_key(a.pid), 'ur', a.unread) end
 make_runnable(a.pid, p, not a.attempt, a.delay_ms > 0 and now + a.delay_ms or nil)
 return { 'released', p.ep }

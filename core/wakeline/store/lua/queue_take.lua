@@ -54,7 +54,7 @@ local function others(id, list, pid, later, whose)
   local job = rq .. ':job:' .. id
   if call('EXISTS', job) == 0 then return false end
   call('HSETNX', job, 'wl_stray', int(now))
-  return now - tonumber(call('HGET', job, 'wl_stray')) < FAILURE_TTL * 1000
+  return now - num(call('HGET', job, 'wl_stray'), now) < FAILURE_TTL * 1000
 end
 
 local alone, kept = call('SCARD', ns .. 'owned:' .. a.owner) > 0, 0
@@ -72,7 +72,7 @@ local function take_from(list)
       local p = load_whole(pid)
       if p.st ~= 'queued' or p.ep ~= epoch then
         if p.st ~= 'running' or p.ep ~= epoch then call('DEL', rq .. ':job:' .. id) end
-      elseif tonumber(p.ls or '0') >= 2 and (alone or #taken > 0) then
+      elseif num(p.ls, 0) >= 2 and (alone or #taken > 0) then
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
         aside[#aside + 1] = id
         if #aside >= BOUND then break end
@@ -81,7 +81,7 @@ local function take_from(list)
       else
         claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
         reply(pid, p)
-        if tonumber(p.ls or '0') >= 2 then budget = 0 end
+        if num(p.ls, 0) >= 2 then budget = 0 end
       end
     end
   end

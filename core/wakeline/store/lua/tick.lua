@@ -101,19 +101,19 @@ end
 
 -- Owners: seen expired twice, one beat apart, before anything is taken from them: after an outage of Redis the whole fleet looks dead (race 29).
 -- By each one's own lease: that of another release, or under another setting, may be longer than what this worker was told.
-local function lease_of(owner) return tonumber(call('HGET', ns .. 'leases', owner) or a.lease_ms) end
+local function lease_of(owner) return num(call('HGET', ns .. 'leases', owner), a.lease_ms) end
 local ahead = call('ZREVRANGEBYSCORE', ns .. 'owners', '+inf', int(now + a.lease_ms * 2 + 1), 'WITHSCORES', 'LIMIT', 0, 64)
 for i = 1, #ahead, 2 do
   local lease = lease_of(ahead[i])
   if tonumber(ahead[i + 1]) > now + lease * 2 then call('ZADD', ns .. 'owners', int(now + lease), ahead[i]) end -- the clock jumped back (race 27)
 end
 for _, owner in ipairs(call('ZRANGEBYSCORE', ns .. 'owners', '-inf', int(now), 'LIMIT', 0, 16)) do
-  local since = call('HGET', ns .. 'suspects', owner)
+  local since = num(call('HGET', ns .. 'suspects', owner))
   if not since then
     call('HSET', ns .. 'suspects', owner, int(now))
-  elseif tonumber(since) > now then
+  elseif since > now then
     call('HSET', ns .. 'suspects', owner, int(now))
-  elseif now - tonumber(since) >= a.beat_ms * math.max(1, lease_of(owner) / a.lease_ms) then
+  elseif now - since >= a.beat_ms * math.max(1, lease_of(owner) / a.lease_ms) then
     reap(owner, 'owner_lost')
     reaped = reaped + 1
   end
@@ -121,7 +121,7 @@ end
 
 -- Doorbells that were lost are rung again at the head of their queue, under the same job id (race 18).
 choose_form()
-local offset = tonumber(call('HGET', ns .. 'meta', 'sweep') or '0')
+local offset = num(call('HGET', ns .. 'meta', 'sweep'), 0)
 local function sweep(from)
   local page = call('ZRANGEBYSCORE', ns .. 'idx:queued', '-inf', int(now - a.stale_ms), 'WITHSCORES', 'LIMIT', from, 32)
   for i = 1, #page, 2 do
@@ -158,7 +158,7 @@ for _ = 1, 4 do
     if asked and not over and not cancel_waits(pid) then call('RPUSH', ns .. 'todo', todo) end
   elseif what == 'w' then
     local event = over and call('XREVRANGE', ns .. 'events:' .. pid, '+', '-', 'COUNT', 1)[1]
-    if event then resolve_waiters(pid, string.match(event[2][4], '^{"await_output":(.*)}$')) end
+    if event then resolve_waiters(pid, string.match(event[2][4], '^{"await_output":(.*)}$') or 'null') end
   elseif what == 'd' then
     if over then drop_waits(pid) end
   elseif what == 'p' then
@@ -176,7 +176,7 @@ local more_lines = tend_limits()
 
 -- Retention, unless another one is at it.
 local prune_in = ''
-local pruner = tonumber(call('HGET', ns .. 'meta', 'pruner') or '0')
+local pruner = num(call('HGET', ns .. 'meta', 'pruner'), 0)
 if pruner <= now or pruner > now + 1000 then pruned, prune_in = retain() end
 
 -- Schedules and deliveries need code, so whoever ticks is only told of them.

@@ -18,6 +18,14 @@ local ENDED = { completed = true, failed = true, cancelled = true, abandoned = t
 
 local function quote(text) return cjson.encode(text) end
 
+-- What is stored, as a number or a JSON object; the other value for what is none. A record that another release or a foreign hand wrote stops no script that all
+-- others need, such as a take or a tick.
+local function num(text, otherwise) return tonumber(text or '') or otherwise end
+local function object(text)
+  local read, value = pcall(cjson.decode, text or '')
+  if read and type(value) == 'table' then return value end
+end
+
 -- A text as one word, for lists and hints whose parts stand between blanks: its blanks, '%' and '#' as %xx (names.word in Python). Ids without any of them,
 -- which are all of the release before, stay as they are.
 local function word(text)

@@ -88,15 +88,16 @@ local function claim(pid, p, owner, claim_id, bell, form)
   end
   p.rel = a.release
   call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(more))
-  if p.rg then
-    call('HDEL', key, 'rg')
-    p.rg = nil
+  if p.rg or p.ur then
+    call('HDEL', key, 'rg', 'ur')
+    p.rg, p.ur = nil, nil
   end
   if bell then rq_begin(bell, p.q, owner, claim_id) end
   gather('SADD', ns .. 'owned:' .. owner, pid)
   if p.qt then call('ZREM', ns .. 'timers', 'q:' .. pid) end
   move_index(pid, 'queued', 'running', now)
-  if p.to then call('ZADD', ns .. 'timers', int(now + tonumber(p.to)), 'a:' .. pid) end
+  local most = num(p.to)
+  if most then call('ZADD', ns .. 'timers', int(now + most), 'a:' .. pid) end
 end
 
 -- {pid, process fields (with the reason of a cancel as 'why', a JSON string), registration, input of this generation or '', journal, slots [id, fields]*, complete?, now}
@@ -104,9 +105,9 @@ local function claimed(pid, p, budget)
   local state = {}
   for field, value in pairs(p) do state[#state + 1], state[#state + 2] = field, value end
   if p.cr then state[#state + 1], state[#state + 2] = 'why', quote(cancel_reason(pid)) end
-  local spec = call('GET', ns .. 'spec:' .. pid)
+  local spec = call('GET', ns .. 'spec:' .. pid) or ''
   local input = p.gen and call('GET', ns .. 'input:' .. pid) or ''
-  local used = #spec + #input + tonumber(p.jb or '0')
+  local used = #spec + #input + num(p.jb, 0)
   if not p.fs then return { pid, state, spec, input, {}, {}, '1', int(now) }, used end -- nothing of it ran yet: no journal, no slots
   local ids = call('SMEMBERS', ns .. 'waits:' .. pid)
   if used > budget or #ids > BOUND then return { pid, state, spec, input, {}, {}, '0', int(now) }, #spec + #input end

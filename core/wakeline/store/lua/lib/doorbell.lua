@@ -138,7 +138,7 @@ local function lost_bell(pid, p, score)
   if not head then
     head = { ids = {}, at = math.huge }
     for _, id in ipairs(call('LRANGE', rq .. ':queue:' .. p.q, 0, 15)) do
-      head.ids[id], head.at = true, tonumber(call('HGET', rq .. ':job:' .. id, 'wl_rung') or '0')
+      head.ids[id], head.at = true, num(call('HGET', rq .. ':job:' .. id, 'wl_rung'), 0)
       if head.at > 0 then break end
     end
     heads[p.q] = head
@@ -173,7 +173,7 @@ local function rq_end(pid, p, outcome)
   ended_under[worker] = ended
   if outcome then
     ended[outcome] = ended[outcome] + 1
-    ended.time = ended.time + now - tonumber(p.ct)
+    ended.time = ended.time + now - num(p.ct, now)
   end
 end
 

@@ -141,7 +141,7 @@ local function finish(pid, p, status, output, text, mark)
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
   leave_lines(pid, p)
-  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an')
+  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur')
   if involved then forget_waits(pid) end
   local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
   if began then last[7], last[8] = 'fs', '1' end
@@ -181,6 +181,7 @@ local function lose(pid, p, writer)
   if p.rc == 'b' then return abandon(pid, p, writer) end
   -- A worker that leaves in order hands on what did not end in time: nobody's fault, so nobody's loss.
   if writer ~= 'shutdown' then
+    if p.ls and not num(p.ls) then call('HDEL', proc_key(pid), 'ls') end
     local losses = call('HINCRBY', proc_key(pid), 'ls', 1)
     if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
   end

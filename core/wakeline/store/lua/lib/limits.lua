@@ -10,7 +10,7 @@ local function limit_of(id)
   local name = string.match(id, '^b:[^:]+') or id
   if limits[name] == nil then
     local text = call('HGET', ns .. 'limits', name)
-    limits[name] = text and cjson.decode(text) or false
+    limits[name] = object(text) or false
   end
   return limits[name]
 end

@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur' }
 
 local function load(pid)
   local p = fields(proc_key(pid), unpack(STATE))
@@ -29,7 +29,8 @@ end
 local function cancel_reason(pid)
   local seq = call('HGET', ns .. 'replay:' .. pid, 'cancel')
   local event = seq and call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')[1]
-  return event and cjson.decode(event[2][4]).reason or 'requested'
+  local said = event and object(event[2][4])
+  return said and type(said.reason) == 'string' and said.reason or 'requested'
 end
 
 -- Redis preallocates 4 KB for a stream's first node; a copy is as long as its content. Above 100 entries the copy costs more than it saves.

@@ -100,7 +100,7 @@ end
 
 -- RQ's registries of our queues: what RQ's own cleaning, which stock workers do and ours do not, would have removed by now.
 local function tidy_registries()
-  if now < tonumber(call('HGET', ns .. 'meta', 'tidied') or '0') + TIDY_EVERY then return end
+  if now < num(call('HGET', ns .. 'meta', 'tidied'), 0) + TIDY_EVERY then return end
   call('HSET', ns .. 'meta', 'tidied', int(now))
   local queues = {}
   for _, owner in ipairs(call('ZRANGE', ns .. 'owners', 0, 63)) do

@@ -14,7 +14,7 @@ local function policy_of(agent)
   if not agent then return {} end
   if not policies[agent] then
     local text = call('HGET', ns .. 'agents', agent)
-    policies[agent] = text and cjson.decode(text) or {}
+    policies[agent] = object(text) or {}
   end
   return policies[agent]
 end
@@ -230,7 +230,7 @@ end
 -- the next one begins that much later, with what came meanwhile. The next turn uses the moment up; where there is none, it expires.
 local LINGER_KEPT = 60000
 local function linger(sid, p, policy, status, many)
-  if not policy.l or status ~= 'completed' or now - tonumber(p.ct or '0') >= policy.l then return end
+  if not policy.l or status ~= 'completed' or now - num(p.ct, 0) >= policy.l then return end
   local waiting = call('XLEN', ns .. 'inbox:' .. sid)
   if many + waiting > 2 and waiting < (policy.n or BOUND) then
     call('SET', ns .. 'linger:' .. sid, int(now + policy.l), 'PX', int(policy.l + LINGER_KEPT))
