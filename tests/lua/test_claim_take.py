@@ -183,3 +183,18 @@ def test_nothing_is_taken_while_rq_is_suspended(world: World) -> None:
     assert (taken.claims, taken.more, world.doorbells()) == ((), False, [f"wl-{world.ns}-p-1"])
     world.redis.delete(world.rq("suspended"))
     assert [claim.process_id for claim in world.take()] == ["p"]
+
+
+def test_queues_that_bodies_were_declared_for_stay_known_by_app_and_come_last(world: World) -> None:
+    said = [
+        world.do(fleet.declare_queues("shop", ["shop", "shop.old", "shop.slow"])),
+        world.do(fleet.declare_queues("shop", ["shop", "shop.new"])),
+        world.do(fleet.declare_queues("desk", ["shop"])),
+        world.do(fleet.declare_queues("shop", ["shop", "shop.old"])),
+    ]
+    assert said == [
+        ("shop", "shop.old", "shop.slow"),
+        ("shop", "shop.new", "shop.old", "shop.slow"),
+        ("shop",),
+        ("shop", "shop.old", "shop.new", "shop.slow"),
+    ]

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 
 from wakeline.app import App
 from wakeline.shown import logger, shown_entry
+from wakeline.store import fleet
 from wakeline.store.connection import AWAY, typed_errors
 from wakeline.store.keys import queue_name
 
@@ -55,9 +56,12 @@ class Orders:
         return [sys.executable, "-m", "wakeline_workers.child", json.dumps(asdict(self))]
 
     def rq_queues(self, app: App) -> tuple[str, ...]:
-        """RQ's names of the queues, in order of priority; the app's own name is its default queue."""
+        """RQ's names of the queues, in order of priority; the app's own name is its default queue.
+
+        All of an app's are also those of the releases before: what was started in one of them stays in it, and would be left behind. Raises `StoreError`.
+        """
         named = [queue_name(app.namespace, None if queue == app.namespace else queue) for queue in self.queues]
-        return tuple(named) or app.queues
+        return tuple(named) or app.store.execute(fleet.declare_queues(app.name, app.queues))
 
 
 class EntryFormatter(logging.Formatter):
@@ -72,10 +76,10 @@ def run(orders: Orders) -> None:
     line = socket.socket(fileno=orders.line)
     line.set_inheritable(False)  # what a body starts must not speak on it
     app = load_app(orders.target)
-    queues = orders.rq_queues(app)
     deadline = Deadline(app.settings.shutdown_ms)
     deadline.start_with_the_end_of(line)
-    if not _announced(app, orders.owner, queues, line):
+    queues = _announced(app, orders, line)
+    if queues is None:
         return
     # What the app loaded stays; of what runs leave behind, little is a cycle. By default a collection would run twenty times in a batch.
     gc.freeze()
@@ -92,8 +96,8 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         return None
 
 
-def _announced(app: App, owner: str, queues: tuple[str, ...], line: socket.socket) -> bool:
-    """Announces the worker to RQ, when Redis is there to be told; False when the supervisor is gone before that.
+def _announced(app: App, orders: Orders, line: socket.socket) -> tuple[str, ...] | None:
+    """Announces the worker to RQ, when Redis is there to be told; its queues, or None when the supervisor is gone before that.
 
     Whoever starts while Redis is away waits like those who run: leaving, five in a row would end the supervisor and with it the fleet.
     """
@@ -101,14 +105,15 @@ def _announced(app: App, owner: str, queues: tuple[str, ...], line: socket.socke
     while True:
         try:
             with typed_errors("announce"):
-                WakelineWorker.of(app, owner, queues).announce()
-            return True
+                queues = orders.rq_queues(app)
+                WakelineWorker.of(app, orders.owner, queues).announce()
+            return queues
         except AWAY as error:
             if not said:
                 log.warning("%s Waiting for it.", error)
             said = True
         if select.select([line], [], [], AGAIN_S)[0]:
-            return False
+            return None
 
 
 async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket.socket) -> None:

@@ -322,6 +322,11 @@ def _object(text: str) -> Mapping[str, Any] | None:
     return cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else None
 
 
+def declare_queues(app: str, queues: Sequence[str]) -> Call[tuple[str, ...]]:
+    """The queues (RQ's names) that bodies of an app are declared for now, then those they were declared for by a release before."""
+    return Call("queue_declare", {"app": app, "queues": list(queues)}, tuple)
+
+
 def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[LimitState]]]:
     """Queues and limits as an operator sees them."""
 

@@ -90,6 +90,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("rating", "set", "limits that somebody waits at for a cell", "namespace", "its last one gets a cell, tick"),
     KeyFamily("given", "zset", "processes that were given a place or a cell, until a worker takes them", "namespace", "a take, tick"),
     KeyFamily("rate:<limit>", "string", "until when its rate is used up (ms), where bursts are allowed", "limit", "expires once it is past"),
+    KeyFamily("declared", "hash", "name of an app to the queues its bodies are or were declared for", "namespace", "never"),
     KeyFamily("paused", "set", "queues that nothing is taken from", "namespace", "resume"),
     KeyFamily("att:<id>", "hash", "where an attachment lies, media type, size, owners and since when", "its owners", "sweep, once no owner is there"),
     KeyFamily("atts:<owner>", "zset", "ids of attachments that a process, a journal, a session, the host owns", "the owner", "giving up, sweep"),
