@@ -30,10 +30,11 @@ from wakeline.runtime.service import Service, Status
 from wakeline.runtime.triggering import Triggers
 from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
+from wakeline.store.address import Address
 from wakeline.store.backends import backend_of
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Program
-from wakeline.store.client import Address, AsyncStore, SyncStore
+from wakeline.store.client import AsyncStore, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.tools.tool import Tool
 
@@ -97,18 +98,21 @@ class App(Declarations):
     @property
     def address(self) -> Address:
         """Namespace, RQ prefix and clock, as clients need them."""
-        return Address(self.namespace, self.settings.rq_prefix, self.clock, self.settings.allow_eviction)
+        return Address(self.namespace, self.settings.rq_prefix, self.clock, self.settings.allow_eviction, beat_ms=self.settings.beat_ms)
 
     @property
     def store(self) -> SyncStore:
         """The blocking client."""
         if self._store is None:
             self._store = SyncStore(self.backend, self.address, self._blobs())
+            self._store.rewound.append(self.service.forget)
         return self._store
 
     def new_async_store(self, *, patient: bool = False) -> AsyncStore:
         """An awaited client for the running loop."""
-        return AsyncStore(self.backend, self.address, self._blobs(), patient=patient)
+        store = AsyncStore(self.backend, self.address, self._blobs(), patient=patient)
+        store.rewound.append(self.service.forget)
+        return store
 
     def _blobs(self) -> Blobs:
         own = RedisBlobs(self.backend, self.address.prefix)

@@ -50,6 +50,12 @@ class Bounded(Generic[K, V]):
         with self._lock:
             self._drop(key)
 
+    def clear(self) -> None:
+        """Lets go of all."""
+        with self._lock:
+            self._kept.clear()
+            self.bytes = 0
+
     def _drop(self, key: K) -> None:
         found = self._kept.pop(key, None)
         if found is not None:

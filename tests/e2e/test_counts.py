@@ -37,15 +37,15 @@ class Monitor:
         self._monitor = self._client.monitor()
         self._monitor.__enter__()
 
-    def sent(self) -> list[str]:
-        """Names of the commands, in order; a script is called by its name's stem."""
+    def sent(self, of: str = "clients") -> list[str]:
+        """Names of the commands, in order; a script is called by its name's stem. ``of``: ``clients``, or the ``lua`` of their scripts."""
         mark, found = token_hex(8), []
         self._marker.echo(mark)
         while True:
             entry = self._monitor.next_command()
             if mark in entry["command"]:
                 return [command for command in found if command != "PING"]
-            if entry["client_type"] != "lua":
+            if (entry["client_type"] == "lua") == (of == "lua"):
                 found.append(entry["command"].split(" ", 1)[0].upper())
 
 
@@ -131,6 +131,27 @@ def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app
     fewest = min(counts, key=len)
     assert fewest.count("FCALL") >= 3  # start, take and end at least: it did run
     assert len(fewest) <= 8, fewest
+
+
+def test_a_start_runs_ten_commands_on_the_server_and_a_noop_sixty_six_the_number_of_each_write_included(app: App, monitor: Monitor) -> None:
+    body = nothing(app)
+    app.start(body)
+    monitor.sent()
+    app.start(body)
+    assert len(monitor.sent("lua")) == 10
+    with WorkerThread(app):
+        app.start(body).result(timeout=10)
+        time.sleep(0.3)
+        counts = []
+        for _ in range(5):
+            monitor.sent()
+            app.start(body)
+            time.sleep(0.2)
+            counts.append(monitor.sent("lua"))
+    # A tick or an idle look of the worker may fall into one of them, not into all.
+    fewest = min(counts, key=len)
+    assert fewest.count("HINCRBY") >= 4  # the numbers of its writes, and the end's own
+    assert len(fewest) <= 66, fewest
 
 
 def test_a_held_body_is_told_by_its_hint_alone_and_looks_for_what_a_hint_does_not_carry(app: App) -> None:

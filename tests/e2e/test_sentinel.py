@@ -93,6 +93,29 @@ def replicated(watched: Trio) -> None:
     assert primary.execute_command("WAIT", 1, 2000) == 1
 
 
+def test_a_failover_to_a_replica_without_the_last_moment_is_noticed_and_told(watched: Trio) -> None:
+    import redis
+    from wakeline import App
+    from wakeline.store import fleet
+
+    app = App("watched", settings=Settings(url=watched.url, beat_ms=500))
+    app.external("kept")
+    replicated(watched)
+    [port] = set(watched.servers) - {watched.primary()}
+    with redis.Redis(port=port) as replica:
+        replica.execute_command("REPLICAOF", "127.0.0.1", 1)  # nobody: it hears no more
+    app.external("lost")
+    app.external("lost too")
+    watched.kill_primary()
+    try:
+        until(lambda: patiently(lambda: app.store.execute(fleet.read_fleet([])).rewind), "it is noticed")
+        found = app.store.execute(fleet.read_fleet([])).rewind
+        assert found is not None
+        assert (found.writes, found.clients, found.emptied) == (2, 1, False)
+    finally:
+        app.close()
+
+
 def test_the_awaited_client_follows_too(watched: Trio) -> None:
     import asyncio
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
 from wakeline.processes.lease import Fence
 from wakeline.processes.limits import Limit
 from wakeline.store import fleet, processes, runs
+from wakeline.store.client import SyncStore
 from wakeline.store.marks import MARKS
 from wakeline.store.processes import Effect, Row
 
@@ -275,6 +277,16 @@ def test_a_beat_that_did_not_name_a_claim_counts_against_that_claim_alone(world:
             world.finish("p", fence)
             world.beat("o1", [])
     assert world.redis.exists(world.key("missed:o1")) == 0
+
+
+@of("acked:<client> n")
+def test_what_a_client_was_answered_goes_five_minutes_after_it_where_it_does_not_look(world: World) -> None:
+    client = SyncStore(world.backend, replace(world.store.address, beat_ms=60_000))
+    client.execute(world.registering())
+    client.close()
+    [key] = world.redis.scan_iter(match=world.key("acked:*"))
+    assert world.redis.hgetall(key) == {"n": "1"}
+    assert 290_000 < world.redis.pttl(key) <= 300_000
 
 
 @of("suspects <owner>")

@@ -66,12 +66,12 @@ class Rule:
     def _script(self) -> Generator[None]:
         read = scripts._source
         edited = self._edited(read(self.where))
-        with mock.patch.object(scripts, "_source", lambda path: edited if path == self.where else read(path)):
-            scripts.forget()
-            try:
-                yield
-            finally:
+        try:
+            with mock.patch.object(scripts, "_source", lambda path: edited if path == self.where else read(path)):
                 scripts.forget()
+                yield
+        finally:
+            scripts.forget()  # now that the rule is back: a client's thread may read them at any moment
 
     @contextmanager
     def _function(self) -> Generator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import Any
 from unittest import mock
 
@@ -338,20 +339,19 @@ def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(w
     "nil",
 )
 def test_race_31_an_old_release_hands_an_unknown_engine_back_for_a_while(world: World, app: App) -> None:
-    new = app_of(world)
+    with closing(app_of(world)) as new:
 
-    @new.engine
-    async def only_in_the_new_release(ctx: AsyncCtx) -> str:
-        return "done"
+        @new.engine
+        async def only_in_the_new_release(ctx: AsyncCtx) -> str:
+            return "done"
 
-    handle = new.using(id="p").start(only_in_the_new_release)
-    assert [work(world, app, owner) for owner in ("old1", "old2", "old3")] == [["released"], [], []]
-    assert (world.status("p"), world.doorbells()) == ("queued", [])
-    world.pass_ms(5_000)
-    world.tick()
-    work(world, new, "new1")
-    assert handle.result() == "done"
-    new.close()
+        handle = new.using(id="p").start(only_in_the_new_release)
+        assert [work(world, app, owner) for owner in ("old1", "old2", "old3")] == [["released"], [], []]
+        assert (world.status("p"), world.doorbells()) == ("queued", [])
+        world.pass_ms(5_000)
+        world.tick()
+        work(world, new, "new1")
+        assert handle.result() == "done"
 
 
 @fails_without(

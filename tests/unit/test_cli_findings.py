@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline.engines.registry import Registry
-from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, ServerFacts, Ticked, server_facts
+from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Ticked, server_facts
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000
@@ -207,3 +207,20 @@ def test_a_store_that_went_back_is_told_for_a_day() -> None:
     level, message = of("rewound", rewound_ms=NOW - 5 * 60_000)
     assert (level, message.startswith("5 minutes ago the store was found to have lost its last seconds")) == ("warning", True)
     assert [one for one in seen(rewound_ms=NOW - 25 * 3_600_000) if one.code == "rewound"] == []
+
+
+def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
+    at, second = NOW - 60_000, 1_000
+    lost = RewindView(3, 2, at - 2 * second, at - 500, emptied=False)
+    advice = "what was started, signalled or emitted then may be gone: send it again, with the same ids and keys"
+    assert of("rewound", rewound_ms=at, rewind=lost) == (
+        "warning",
+        "1 minute ago the store was found to have gone back by a crash, a failover or a restore: 3 acknowledged writes, answered from 2023-11-14 22:12:18.000 "
+        f"to 2023-11-14 22:12:19.500 UTC, are gone, as 2 clients or workers that were running found; {advice}",
+    )
+    assert of("rewound", rewound_ms=at, rewind=replace(lost, writes=1, clients=1, emptied=True))[1] == (
+        "1 minute ago the store was found emptied, or another one in its place: 1 acknowledged write, answered from 2023-11-14 22:12:18.000 "
+        f"to 2023-11-14 22:12:19.500 UTC, is gone, as 1 client or worker that was running found; {advice}"
+    )
+    emptied = RewindView(0, 1, 0, 0, emptied=True)
+    assert of("rewound", rewound_ms=at, rewind=emptied)[1] == f"1 minute ago the store was found emptied, or another one in its place; {advice}"

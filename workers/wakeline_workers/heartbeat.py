@@ -19,10 +19,6 @@ from wakeline.store.client import SyncStore
 from wakeline_workers.loop import WorkerLoop
 
 log = logger("wakeline.worker")
-REWOUND = (
-    "the store has gone back: it lost what it was told in the last seconds before a failover or a restore. Starts, signals and events of that time may be "
-    "gone; their senders send them again with the same ids and keys. Live work goes on from what is there."
-)
 
 
 class Heartbeat:
@@ -54,8 +50,6 @@ class Heartbeat:
                 pause = beat / 4
                 continue
             pause, answered = beat, answered + 1
-            if heard.rewound:
-                log.error(REWOUND)
             if not heard.alive:
                 self._reaped()
                 return

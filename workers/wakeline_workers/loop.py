@@ -61,6 +61,7 @@ class WorkerLoop:
         self._leaving: set[str] = set()
         """Claims whose body is over: the write of their end takes no slot, and the next take leaves with it."""
         self._alone = False
+        self._again: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._rung = asyncio.Event()
         self._agents = {name: agent.policy for name, agent in app.registry.agents.items()}
@@ -132,8 +133,8 @@ class WorkerLoop:
             self.owner, self.queues, lease_ms=lease_ms, agents=agents, app=self.app.name, limits=limits, release=self.app.settings.release
         )
         await self.store.execute(introduction)
-        await self.store.renew_functions()
-        await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
+        await self._declare()
+        self.store.rewound.append(self._went_back)
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:
             side.append(loop.create_task(self._report(self._reported)))
@@ -154,13 +155,28 @@ class WorkerLoop:
             ended = "shutdown"  # the server's fault and no body's
             raise
         finally:
-            await end_tasks(side)
+            await end_tasks([*side, *([self._again] if self._again else [])])
             await self.store.execute(fleet.reap(self.owner, ended))
             if self.isolation is not None:
                 await self.isolation.close()
             await self.store.close()
             self._threads.shutdown(wait=False)
         return self.ran
+
+    async def _declare(self) -> None:
+        await self.store.renew_functions()
+        await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
+
+    def _went_back(self) -> None:
+        """The store went back, or is another one: it may not have what this worker brought when it began."""
+        if self._again is None or self._again.done():
+            self._again = asyncio.get_running_loop().create_task(self._declare_again())
+
+    async def _declare_again(self) -> None:
+        try:
+            await self._declare()
+        except StoreError:
+            log.exception("schedules could not be declared again; the next worker that starts does it")
 
     async def _take(self) -> bool:
         # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.

@@ -22,7 +22,6 @@ from wakeline.names import new_owner_id
 from wakeline.store import fleet
 
 from wakeline_workers.child import Orders
-from wakeline_workers.heartbeat import REWOUND
 from wakeline_workers.loading import load_app
 from wakeline_workers.signals import ENDING, ignore_ending
 from wakeline_workers.streams import hold_places, keep_output, say
@@ -105,8 +104,6 @@ class _Pulse(threading.Thread):
             try:
                 heard = self._app.store.execute(fleet.beat(child.owner, running, lease_ms=self._app.settings.lease_ms, n=child.beats + 1))
                 child.beats += heard.alive  # before it has introduced itself nothing of it is kept
-                if heard.rewound:
-                    say(REWOUND)
             except StoreError as error:
                 if self._beating:
                     say(f"no heartbeat for {child.owner}: {error}")

@@ -91,6 +91,11 @@ class Service(Looking):
         self._asked: Bounded[str, dict[str, Any]] = Bounded(CACHED_SCHEMAS, most=MOST_ASKED)
         """Schemas that waits asked of answers, by their hash: an answer that fits one of them needs no second round trip."""
 
+    def forget(self) -> None:
+        """Lets go of what it knows of processes and waits: the store went back, or is another one."""
+        self._types.clear()
+        self._asked.clear()
+
     # -- starting ----------------------------------------------------------------------------------------------------------------
 
     def start(self, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any], options: Options) -> Program[str]:

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -20,23 +19,21 @@ import redis.asyncio
 from redis import exceptions as rex
 
 from wakeline.attachments.backend import Blobs
-from wakeline.clock import Clock, ServerClock
 from wakeline.errors import AttachmentStoreFailed, WakelineError
 from wakeline.shown import logger
-from wakeline.store import claims, functions, keys
+from wakeline.store import claims, functions
 from wakeline.store import keyring as rings
-from wakeline.store.blobs import RedisBlobs
+from wakeline.store.address import Address, argv, opening
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
 from wakeline.store.connection import AWAY, BLOCK_MS, Backend, check_server, first_contact, is_away, told_awaited, told_by, translate, typed_errors
 from wakeline.store.link import Link
-from wakeline.store.together import Command, Counter, Exchange, Prepared, Server
+from wakeline.store.together import Command, Counter, Exchange, Prepared
+from wakeline.store.watching import AwaitedWatching, Watching
 from wakeline.values import as_text, check_size
 from wakeline.waits.keys import Keyring
 
 log = logger("wakeline.store")
 T = TypeVar("T")
-FORMAT = "1"
-"""Version of the key layout; raised when an older release could no longer read what a newer one writes."""
 MAX_CALL = 256 * 1024 * 1024
 """Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
@@ -49,22 +46,6 @@ BLOCKED_AT_ONCE = 2
 """Most connections of a blocking client that wait for events: the others are for verbs, however many threads wait for results."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Which namespace on which server, and what its clients share."""
-
-    namespace: str
-    rq_prefix: str = "rq"
-    clock: Clock = ServerClock()
-    allow_eviction: bool = False
-    only_looks: bool = False
-    """Doctor's: what everybody else refuses is a finding there."""
-
-    @property
-    def prefix(self) -> str:
-        return keys.prefix(self.namespace)
-
-
 def _encode(call: Call[Any]) -> str:
     """The arguments as JSON text; raises `InvalidPayload`, and `PayloadTooLarge` for what no server would take: it would hang up, at every resend."""
     what = f"The arguments of {call.script}"
@@ -73,31 +54,13 @@ def _encode(call: Call[Any]) -> str:
     return text
 
 
-def redis_blobs(backend: Backend, address: Address) -> Blobs:
-    """Where attachments lie unless an app says otherwise."""
-    return Blobs.of(address.namespace, RedisBlobs(backend, address.prefix))
-
-
-def _argv(address: Address, args: str) -> list[str]:
-    return [f"{address.prefix}meta", address.clock.script_time(), address.prefix, address.rq_prefix, args]
-
-
-def _open_call(address: Address) -> Call[Keyring]:
-    return rings.introduce(address.namespace, address.rq_prefix, FORMAT, only_looks=address.only_looks)
-
-
-class SyncStore:
+class SyncStore(Watching):
     """Executes calls over a blocking client; threads may share it."""
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
-        self.backend = backend
-        self.address = address
-        self.blobs = blobs or redis_blobs(backend, address)
-        self.sent = Counter({})
-        self._server = Server()
+        super().__init__(backend, address, blobs)
         self._client: redis.Redis | None = None
         self._pid = 0
-        self._keyring: Keyring | None = None
         self._asked_s = 0.0
         self._lock = threading.Lock()
         self._blocking = threading.Semaphore(BLOCKED_AT_ONCE)
@@ -108,9 +71,11 @@ class SyncStore:
         with self._lock:
             if self._client is None or self._pid != os.getpid():
                 client = self.backend.sync()
+                self._begin()
                 # Kept only when it was checked: after a failure the next use looks again.
                 self._keyring = self._open(client)
                 self._client, self._pid = client, os.getpid()
+                self._watch()
             return self._client
 
     def _open(self, client: redis.Redis) -> Keyring:
@@ -118,7 +83,7 @@ class SyncStore:
             with first_contact(self.backend), typed_errors("namespace_open"):
                 if self.backend.real:
                     check_server(told_by(client), allow_eviction=self.address.allow_eviction or self.address.only_looks)
-                return self._send(client, [_open_call(self.address)])[0]
+                return self._send(client, [opening(self.address)])[0]
         except BaseException:
             client.close()
             raise
@@ -139,7 +104,7 @@ class SyncStore:
         """The secrets to read a token with; asked for again where the token names one that is not known here, once a second at most."""
         if not self.keyring.knows(token) and time.monotonic() - self._asked_s >= rings.ASK_AGAIN_S:
             self._asked_s = time.monotonic()
-            self._keyring = self.execute(_open_call(self.address))
+            self._keyring = self.execute(opening(self.address))
         return self.keyring
 
     def info(self) -> dict[str, Any]:
@@ -157,16 +122,19 @@ class SyncStore:
 
     def execute(self, call: Call[T]) -> T:
         """One call, one round trip; raises the call's typed errors and `StoreError`."""
-        return self._send(self.client, [call])[0]
+        return self.execute_together([call])[0]
 
     def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
         """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were sent."""
-        return self._send(self.client, calls)
+        client = self.client
+        self._watch()
+        return self._send(client, calls)
 
     def _send(self, client: redis.Redis, calls: Sequence[Call[T]]) -> list[T]:
         batch = [self._prepared(call) for call in calls]
         with typed_errors(batch[0].call.script if len(batch) == 1 else "pipeline"):
             replies = self._exchanged(client, batch) if batch else []
+        self._heed()
         return [self._read(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
 
     def _exchanged(self, client: redis.Redis, batch: Sequence[Prepared]) -> list[Any]:
@@ -175,7 +143,7 @@ class SyncStore:
         def tell(one: Prepared, reply: Any) -> None:
             told[id(one)] = reply
 
-        exchange = Exchange(batch, partial(_argv, self.address), self._server, self.sent, tell)
+        exchange = Exchange(batch, partial(argv, self.address), self._server, self.sent, tell, self._writes)
         while commands := exchange.commands():
             for answer in self._answers(client, commands):
                 exchange.answered(answer)
@@ -246,24 +214,21 @@ class SyncStore:
 
     def close(self) -> None:
         self.blobs.close()
+        self._end_watch()
         if self._client is not None:
             self._client.close()
             self._client = None
 
 
-class AsyncStore:
+class AsyncStore(AwaitedWatching):
     """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of one script together.
 
     ``patient`` (workers): a server that is unreachable or takes no writes is waited for, with a backoff below one heartbeat, instead of raised.
     """
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None, *, patient: bool = False) -> None:
-        self.backend = backend
-        self.address = address
-        self.blobs = blobs or redis_blobs(backend, address)
+        super().__init__(backend, address, blobs)
         self.patient = patient
-        self.sent = Counter({})
-        self._server = Server()
         self._client: redis.asyncio.Redis | None = None
         self._link: Link | None = None
         self._ear: Link | None = None
@@ -274,7 +239,6 @@ class AsyncStore:
         """Calls that wait for the next write, and who is told the reply."""
         self._flushing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
-        self._keyring: Keyring | None = None
         self._read_s = 0.0
         """When the secrets were read last."""
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
@@ -288,7 +252,7 @@ class AsyncStore:
                 return
             client = self.backend.aio()
             untyped: Any = client  # redis-py leaves the types of its commands open
-            call = _open_call(self.address)
+            call = opening(self.address)
             link = Link(client)
             while True:
                 try:
@@ -312,7 +276,7 @@ class AsyncStore:
     async def _told(self, link: Link, call: Call[Any]) -> Any:
         """The reply to one call; raises what the server answered instead of one."""
         replies: list[Any] = []
-        await link.carry(Exchange([Prepared(call, _encode(call))], partial(_argv, self.address), self._server, Counter({}), lambda _, one: replies.append(one)))
+        await link.carry(Exchange([Prepared(call, _encode(call))], partial(argv, self.address), self._server, Counter({}), lambda _, one: replies.append(one)))
         if isinstance(replies[0], Exception):
             raise replies[0]
         return replies[0]
@@ -333,7 +297,7 @@ class AsyncStore:
             await self.open()
         elif time.monotonic() - self._read_s >= newer_than_s:
             self._read_s = time.monotonic()
-            self._keyring = await self.execute(_open_call(self.address))
+            self._keyring = await self.execute(opening(self.address))
         assert self._keyring is not None
         return self._keyring
 
@@ -346,6 +310,7 @@ class AsyncStore:
         """One call; raises the call's typed errors and `StoreError`."""
         if self._keyring is None:
             await self.open()
+        self._watch(call)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same write.
         args = _encode(call)
@@ -411,7 +376,8 @@ class AsyncStore:
                 told.set_result(reply)
 
         try:
-            await self._link.carry(Exchange([one for one, _ in batch], partial(_argv, self.address), self._server, self.sent, tell))
+            await self._link.carry(Exchange([one for one, _ in batch], partial(argv, self.address), self._server, self.sent, tell, self._writes))
+            self._heed()
             if away is not None:
                 await self._link.part()  # whoever takes writes may be elsewhere by now
         except (rex.RedisError, OSError) as error:
@@ -492,6 +458,7 @@ class AsyncStore:
         self.blobs.close()
         self._outside.shutdown(wait=False)
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
+        self._end_watch()
         if self._client is not None:
             await self._client.aclose(close_connection_pool=True)
             self._client = self._link = self._ear = self._keyring = None

@@ -100,13 +100,10 @@ def claim(process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: i
 
 @dataclass(frozen=True, slots=True)
 class Beaten:
-    """What a heartbeat heard: whether the owner lives, what was handed back, and whether the store has gone back behind a beat that it had answered:
-    a failover lost its tail, or it was restored from an older copy.
-    """
+    """What a heartbeat heard: whether the owner lives, and what was handed back."""
 
     alive: bool
     handed_back: tuple[str, ...] = ()
-    rewound: bool = False
 
 
 def beat(owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: int = 480, n: int | None = None) -> Call[Beaten]:
@@ -116,7 +113,7 @@ def beat(owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: 
     args: dict[str, Any] = {"owner": owner, "running": list(running) if running is not None else None, "lease_ms": lease_ms, "rq_ttl_s": rq_ttl_s, "n": n}
 
     def decode(reply: Reply) -> Beaten:
-        return Beaten(True, tuple(reply[1]), reply[2] == "1") if reply[0] == "alive" else Beaten(False)
+        return Beaten(True, tuple(reply[1])) if reply[0] == "alive" else Beaten(False)
 
     return Call("owner_beat", args, decode)
 
@@ -230,6 +227,26 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class RewindView:
+    """What the store lost of what it had answered: how many writes of how many clients and workers, when (ms) the first and the last of them were answered
+    (0: not known), and whether it is another namespace now.
+    """
+
+    writes: int
+    clients: int
+    first_ms: int
+    last_ms: int
+    emptied: bool
+
+
+def _rewind_of(fields: Mapping[str, str]) -> RewindView | None:
+    if not fields:
+        return None
+    writes, clients, first_ms, last_ms = (int(fields[name]) for name in ("writes", "clients", "first", "last"))
+    return RewindView(writes, clients, first_ms, last_ms, "emptied" in fields)
+
+
+@dataclass(frozen=True, slots=True)
 class FleetView:
     """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the namespace was opened with."""
 
@@ -247,7 +264,9 @@ class FleetView:
     undelivered: int = 0
     """Deliveries of triggers that are reserved and not settled: under way, or waiting for their code."""
     rewound_ms: int | None = None
-    """When a worker last found that the store had gone back."""
+    """When a client last found that the store had gone back."""
+    rewind: RewindView | None = None
+    """What it had lost; None where a worker of the release before found it, which does not say."""
     releases: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of which release the code of an owner is, where it said so."""
     ticked: Ticked | None = None
@@ -287,6 +306,7 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetVie
             ticked=Ticked(number(at), by.split(" ")[0]) if at else None,
             timers_due=Due(int(reply[11][0]), _ms(reply[11][1])),
             schedules_due=Due(int(reply[11][2]), _ms(reply[11][3])),
+            rewind=_rewind_of(flat(reply[12])),
         )
 
     return Call("fleet_read", {"queues": list(queues), "stale_ms": stale_ms}, decode)

@@ -121,6 +121,9 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("idx:sessions", "zset", "sessions by last activity", "fleet", "deletion of the session"),
     KeyFamily("secret", "string", "HMAC secret that makes await-event keys and tokens now", "namespace", "never"),
     KeyFamily("keyring", "hash", "id of the secret; the one before it, its id, until when it is good; the first one", "namespace", "never"),
+    KeyFamily("acked:<client>", "hash", "how many of its writes were answered", "client", "expires 5 minutes after the first, an hour after its last look"),
+    KeyFamily("rewind", "hash", "what the store lost at its last rewind, as clients found: writes, clients, since when, until when", "namespace",
+              "expires after a day, the next rewind"),  # fmt: skip
     KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
     KeyFamily(
         "meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursor, last tick and whose, until when one prunes, last tidying",

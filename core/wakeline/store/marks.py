@@ -42,6 +42,7 @@ MARKS: tuple[Mark, ...] = (
     Mark("suspects <owner>", "an owner was seen expired once", "its beat, its take, its claim, reap"),
     Mark("takes:<owner>", "what its last take claimed, for a resend", "its next take, reap; a resend gives what is still under the claims of that take"),
     Mark("beats <owner>", "its last beat that was answered; one that is sent again counts nothing twice", "the next beat, reap"),
+    Mark("acked:<client> n", "writes of a client that were answered; one that finds fewer goes on under a name of its own", "its expiry"),
     Mark("leases <owner>", "how long its lease is", "reap"),
     Mark("notify:<owner> lost, cancel, slot", "a word to one run, with its claim", "its hearing, 10 s; a later run of the process does not listen to it"),
     Mark("idle:<queue> <owner>", "an owner that is to be told of work", "a ring, a full take, a take of 0, reap"),

@@ -15,6 +15,7 @@ from wakeline.shown import logger
 from wakeline.store import scripts
 from wakeline.store.calls import Call
 from wakeline.store.connection import is_away
+from wakeline.store.rewinds import Answered
 
 log = logger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
@@ -88,12 +89,11 @@ class Server:
 class Exchange:
     """What goes to the server and back for a batch of calls, whoever carries it; ``tell`` is given each call's reply, an exception where it was refused.
 
-    ``argv``: the arguments of a script for the text of a call's own.
+    ``argv``: the arguments of a script for the text of a call's own. ``writes``: which of this client's were answered, where it counts them.
     """
 
-    def __init__(
-        self, batch: Sequence[Prepared], argv: Callable[[str], list[str]], server: Server, sent: Counter, tell: Callable[[Prepared, Any], None]
-    ) -> None:
+    def __init__(self, batch: Sequence[Prepared], argv: Callable[[str], list[str]], server: Server, sent: Counter, tell: Callable[[Prepared, Any], None],
+                 writes: Answered | None = None) -> None:  # fmt: skip
         self._left = bundled(batch)
         self._again: list[list[Prepared]] = []
         self._expected: list[list[Prepared] | None] = []
@@ -103,6 +103,8 @@ class Exchange:
         self._server = server
         self._count = sent
         self._tell = tell
+        self._writes = writes
+        self._stamp: tuple[str, int] = ("", 0)
         for one in batch:
             sent.add(one.call.script)
 
@@ -113,6 +115,8 @@ class Exchange:
             return []
         self._count.add("round_trips")
         loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.as_library().text)] if self._unknown and self._by_functions else []
+        if self._writes is not None:
+            self._stamp = self._writes.stamp()  # as it is now: what is answered from here on is above that
         self._expected = [*[None] * len(loads), *self._left]
         return [*loads, *map(self._command, self._left)]
 
@@ -133,6 +137,9 @@ class Exchange:
             # With all behind it, for the sake of order: a script may be sent twice.
             self._again.append(bundle)
             return
+        if self._writes is not None and not isinstance(answer, Exception):
+            number, now_ms, answer = answer
+            self._writes.heard(self._stamp[0], number, now_ms)
         several = answer if len(bundle) > 1 and not isinstance(answer, Exception) else [answer] * len(bundle)
         for one, reply in zip(bundle, several, strict=True):
             self._tell(one, reply)
@@ -163,4 +170,5 @@ class Exchange:
         script = scripts.load(bundle[0].call.script)
         first, *others = (one.args for one in bundle)
         by_text = ("EVAL", script.text) if script.name in self._unknown else ("EVALSHA", script.sha)
-        return (*(("FCALL", script.function) if self._by_functions else by_text), 1, *self._argv(first), *others)
+        *before, own = self._argv(first)
+        return (*(("FCALL", script.function) if self._by_functions else by_text), 1, *before, *self._stamp, own, *others)

@@ -117,6 +117,16 @@ class Keyring:
             raise AwaitEventUnknownOrRevoked()
         return found
 
+    @property
+    def id(self) -> str:
+        """What the secret that makes tokens now is called."""
+        return secret_id(self.current)
+
+    @property
+    def origin(self) -> bytes:
+        """The first secret of the namespace, which no rotation changes: a namespace with another one is another one."""
+        return self.first or self.current
+
     def _by_id(self) -> dict[str, bytes]:
         return {secret_id(secret): secret for secret in (self.current, self.previous) if secret is not None}
 

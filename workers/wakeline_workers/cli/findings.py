@@ -14,8 +14,9 @@ from typing import Literal
 from wakeline.engines.registry import Registry
 from wakeline.errors import StoreError
 from wakeline.store.connection import OLDEST
-from wakeline.store.fleet import Due, FleetView, LimitState, QueueState, ServerFacts
+from wakeline.store.fleet import Due, FleetView, LimitState, QueueState, RewindView, ServerFacts
 from wakeline.store.keys import split_queue
+from wakeline.store.rewinds import lost_writes
 
 REWOUND_FOR_MS = 24 * 3_600_000
 SKEW_MS = 1_000
@@ -156,9 +157,21 @@ def _clock(seen: Seen) -> Iterator[Finding]:
 def _rewound(seen: Seen) -> Iterator[Finding]:
     at = seen.fleet.rewound_ms
     if at is not None and seen.fleet.now_ms - at < REWOUND_FOR_MS:
-        minutes = (seen.fleet.now_ms - at) // 60_000
-        what = f"{minutes} minutes ago the store was found to have lost its last seconds, by a failover or a restore"
+        ago, lost = f"{_count((seen.fleet.now_ms - at) // 60_000, 'minute')} ago", seen.fleet.rewind
+        if lost is None:
+            what = f"{ago} the store was found to have lost its last seconds, by a failover or a restore"
+        elif lost.emptied:
+            what = f"{ago} the store was found emptied, or another one in its place{_gone(lost)}"
+        else:
+            what = f"{ago} the store was found to have gone back by a crash, a failover or a restore{_gone(lost)}"
         yield Finding("rewound", "warning", f"{what}; what was started, signalled or emitted then may be gone: send it again, with the same ids and keys")
+
+
+def _gone(lost: RewindView) -> str:
+    if not lost.writes:
+        return ""
+    finders = "1 client or worker that was running" if lost.clients == 1 else f"{lost.clients} clients or workers that were running"
+    return f": {lost_writes(lost.writes, lost.first_ms, lost.last_ms)}, {'is' if lost.writes == 1 else 'are'} gone, as {finders} found"
 
 
 def _namespace(seen: Seen) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ from wakeline.app import App
 from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
 from wakeline.names import check_queue
 from wakeline.store import fleet
-from wakeline.store.client import FORMAT, SyncStore
+from wakeline.store.address import FORMAT
+from wakeline.store.client import SyncStore
 from wakeline.store.keys import queue_name
 
 from wakeline_workers.cli.findings import Finding, Seen, findings

@@ -19,7 +19,7 @@ from click.shell_completion import get_completion_class
 from wakeline import errors
 from wakeline.app import App
 from wakeline.shown import shown, shown_json, shown_lines
-from wakeline.store.client import FORMAT
+from wakeline.store.address import FORMAT
 from wakeline.values import from_json, parse_duration
 
 from wakeline_workers.loading import load_app

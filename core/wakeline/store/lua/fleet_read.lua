@@ -5,7 +5,8 @@
 --         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
 --         lost ('1': it has no doorbell), what of it a worker could not read or '']* (the first 256 by due time), meta fields, now,
 --         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled,
---         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or '']}
+--         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or ''],
+--         fields of the last rewind}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
@@ -85,4 +86,5 @@ end
 local timers, timers_since = due_since(ns .. 'timers')
 local schedules, schedules_since = due_since(ns .. 'cron')
 return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
-  call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'), { timers, timers_since, schedules, schedules_since } }
+  call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'), { timers, timers_since, schedules, schedules_since },
+  call('HGETALL', ns .. 'rewind') }

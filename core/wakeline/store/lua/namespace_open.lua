@@ -4,6 +4,7 @@
 -- Reply: {format, rq prefix, secret ('' where it is gone), its id as it was made, previous secret, until when, first secret}; '' for what is not there
 -- Errors: none
 -- Atomic because two first clients must agree on one secret.
+unasked = true
 local ring = keyring()
 if not ring.id then
   -- A secret of the release before has no id yet. One that is gone is not made anew: every token would be void, and nothing would say so.

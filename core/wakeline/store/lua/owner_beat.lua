@@ -2,7 +2,7 @@
 -- Include: base doorbell process limits slots sessions lifecycle
 -- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new was heard from the worker), rq_ttl_s,
 --       n? (which beat this is; the last one that was answered is n - 1)
--- Reply: {'alive', handed back [pid]*, rewound ('1': the store has not the last beat that it had answered)} | {'reaped'}
+-- Reply: {'alive', handed back [pid]*} | {'reaped'}
 -- A claim that the owner holds and did not name at two beats one after the other goes back: nobody runs it (race 1).
 -- Atomic because what is handed back must not be finished in between.
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
@@ -40,12 +40,5 @@ if a.running and not (a.n and last >= a.n) then
   for _, claim in ipairs(still) do call('HSET', missed, claim, '1') end
   if #still > 0 then call('PEXPIRE', missed, int(a.lease_ms * 10)) end
 end
-local rewound = '0'
-if a.n then
-  if last < a.n - 1 then
-    rewound = '1'
-    call('HSET', ns .. 'meta', 'rewound', int(now))
-  end
-  call('HSET', ns .. 'beats', a.owner, int(math.max(last, a.n)))
-end
-return { 'alive', back, rewound }
+if a.n then call('HSET', ns .. 'beats', a.owner, int(math.max(last, a.n))) end
+return { 'alive', back }

@@ -17,6 +17,7 @@ if a.app and a.agents then
   call('HSET', ns .. 'apps', a.owner, a.app .. ' ' .. names)
 end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
+call('HDEL', ns .. 'suspects', a.owner)
 call('HSET', ns .. 'leases', a.owner, int(a.lease_ms))
 call('HSET', ns .. 'knows', a.owner, '2')
 choose_form()

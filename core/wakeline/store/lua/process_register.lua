@@ -9,12 +9,12 @@ if f then
   parent = load(f.pid)
   if not holds(parent, f) then return { 'lost' } end
 end
-local old = fields(proc_key(a.pid), 'h', 'inc', 'st')
-if not old.st then
-  local tomb = call('GET', ns .. 'tomb:' .. a.pid)
+local old = {}
+if call('EXISTS', proc_key(a.pid), ns .. 'tomb:' .. a.pid) > 0 then -- one look at both, for nearly all are new
+  old = fields(proc_key(a.pid), 'h', 'inc', 'st')
+  local tomb = not old.st and call('GET', ns .. 'tomb:' .. a.pid)
   if tomb then return { 'pruned', tomb } end
-elseif old.h ~= a.hash then
-  return { 'conflict', old.h }
+  if old.st and old.h ~= a.hash then return { 'conflict', old.h } end
 end
 -- One living process at a time has a unique key; whoever takes its place has asked it to end.
 local u = not old.st and a.unique

@@ -7,9 +7,10 @@
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of nothing that is known is thrown away.
 --         What may be another app's, or a later release's, goes back to the end of its list.
 -- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).
-if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
+local expiry = call('ZSCORE', ns .. 'owners', a.owner)
+if not expiry then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
-call('HDEL', ns .. 'suspects', a.owner)
+if tonumber(expiry) <= now then call('HDEL', ns .. 'suspects', a.owner) end -- it may have been seen expired
 local last, taken, budget = ns .. 'takes:' .. a.owner, {}, REPLY_BYTES
 
 local function reply(pid, p)
@@ -43,7 +44,10 @@ local function foreign(queue, id)
 end
 
 -- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out.
-if a.n > 0 and call('EXISTS', rq .. ':suspended') == 1 then return { 'taken', {}, '0' } end
+if a.n > 0 and call('EXISTS', rq .. ':suspended') == 1 then
+  unasked = true
+  return { 'taken', {}, '0' }
+end
 
 -- Whether a popped doorbell may be another app's, or a later release's: then it is not ours to throw away.
 -- Under the release before, two apps could have one list (queue_of), and a bell did not say whose it is: the other's worker has an hour to take it.
@@ -103,6 +107,7 @@ if #taken > 0 then
   call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
   rq_busy(a.owner)
 end
+unasked = #taken == 0 and a.n > 0
 local full = #taken >= a.n or budget <= 0 or kept >= BOUND
 for _, queue in ipairs(a.queues) do
   if full or not a.idle then call('SREM', ns .. 'idle:' .. queue, a.owner) else call('SADD', ns .. 'idle:' .. queue, a.owner) end

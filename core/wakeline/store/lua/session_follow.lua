@@ -3,6 +3,7 @@
 -- ARGV: sid, after? (a number of the feed; absent = from now on), mark? (of the session the cursor is of), count, ttl_ms
 -- Reply: {mark, last number, items [id, fields]*, deleted at or '' (nothing more will be told)} | {'foreign'} | {'not_found'}
 -- Atomic because what changes between the look and the following would be told to nobody.
+unasked = true
 local head = ns .. 'sess:' .. a.sid
 local s = fields(head, 'fd', 'salt', 'gone', 'mk', 'cl')
 if call('EXISTS', head) == 0 then return { 'not_found' } end

@@ -188,4 +188,5 @@ local undelivered = call('ZCOUNT', ns .. 'deliveries', '-inf', int(now - a.beat_
 local first, soon = call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2], call('ZRANGEBYSCORE', cron, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if soon and (not first or tonumber(soon) < tonumber(first)) then first = soon end
 local more = (#due >= a.limit or call('LLEN', ns .. 'todo') > 0 or more_lines) and '1' or '0'
+unasked = fired + reaped + rung + pruned == 0
 return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered, prune_in, '0' }

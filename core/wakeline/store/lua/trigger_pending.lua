@@ -3,6 +3,7 @@
 -- ARGV: older_ms, limit
 -- Reply: [occ, sub id, sub, source, source key or '', key, payload, at]*
 -- Atomic because what is read of a delivery must belong to it.
+unasked = true
 local out = {}
 for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'deliveries', '-inf', int(now - a.older_ms), 'LIMIT', 0, int(a.limit))) do
   local occ, id = string.match(member, '^(%S+) (.*)$')

@@ -1,9 +1,21 @@
 -- What every script starts with: its clock, its namespace, its arguments. All of them are set by `begin`: a server that keeps scripts as functions makes
 -- what is below once and calls it many times, so what a call gathers is emptied there too (fragments: `at_begin`).
--- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 arguments as one JSON object,
--- 5... more of them: the script runs once for each (lib/bundle.lua), and `a` is the one it runs for.
+-- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 the client ('' where it does not count
+-- its writes), 5 the number of its last write that was answered, 6 arguments as one JSON object, 7... more of them: the script runs once for each
+-- (lib/bundle.lua), and `a` is the one it runs for.
 -- KEYS[1] only routes: every key below is built from the prefix, whose braces put the whole namespace in one Cluster slot (ADR 0002).
 local call, ns, rq, now, a
+-- Whether this script wrote anything, and whether all that it wrote is of a kind that nobody counts on: the script says so (lib/bundle.lua).
+local wrote, unasked
+local LOOKS = {
+  TIME = true, EXISTS = true, GET = true, GETRANGE = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HKEYS = true, HLEN = true, HSCAN = true,
+  SISMEMBER = true, SMEMBERS = true, SCARD = true, SRANDMEMBER = true, SUNION = true, LLEN = true, LINDEX = true, LRANGE = true, ZCARD = true, ZCOUNT = true,
+  ZSCORE = true, ZRANGE = true, ZRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGE = true, ZREVRANGEBYSCORE = true, XLEN = true, XRANGE = true, XREVRANGE = true,
+}
+local function noting(command, ...)
+  if not LOOKS[command] then wrote = true end
+  return redis.call(command, ...)
+end
 
 -- Lua prints 1700000000000 as 1.7e+12; keys and replies need every digit.
 local function int(n) return string.format('%d', n) end
@@ -94,7 +106,7 @@ local function write_gathered()
 end
 
 local function begin(argv)
-  call, ns, rq = redis.call, argv[2], argv[3] -- what is made beforehand has no redis.call yet
+  call, ns, rq = noting, argv[2], argv[3]
   gathered, by_name, moved, moves = {}, {}, {}, {}
   -- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key its old owner refuses what it no longer has, or never had,
   -- wherever in a script that happens: so each looks first for a key that nobody has, and is refused before it wrote anything.

@@ -1,0 +1,218 @@
+"""What every client does to notice that the store went back: it looks once a beat, and renews what it knows when something is gone.
+
+Invariant: a look goes the way of all calls, asks for nothing that a writer waits for, and one that could not be sent is followed by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+from weakref import WeakMethod
+
+from wakeline.attachments.backend import Blobs
+from wakeline.errors import WakelineError
+from wakeline.shown import logger
+from wakeline.store.address import Address, opening, redis_blobs
+from wakeline.store.calls import Call, Program
+from wakeline.store.connection import Backend
+from wakeline.store.rewinds import LOOK, Answered, Rewind, renewing
+from wakeline.store.together import Counter, Server
+from wakeline.waits.keys import Keyring
+
+log = logger("wakeline.store")
+T = TypeVar("T")
+IDLE_S = 3600
+"""A client that asked for nothing for so long looks no more, until it asks again."""
+
+
+class Client:
+    """What a blocking and an awaited client have in common."""
+
+    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
+        self.backend = backend
+        self.address = address
+        self.blobs = blobs or redis_blobs(backend, address)
+        self.sent = Counter({})
+        self.rewound: list[Callable[[], object]] = []
+        """Called where the store went back, or is another one: what is known of it may be so no more."""
+        self._server = Server()
+        self._keyring: Keyring | None = None
+        self._writes: Answered | None = None
+        self._used_s = time.monotonic()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._writes = Answered() if self.address.look_s is not None else None
+
+    @property
+    def _is_idle(self) -> bool:
+        return time.monotonic() - self._used_s > IDLE_S
+
+    def _renewing(self, found: Rewind | None) -> Program[Keyring]:
+        assert self._keyring is not None, "whoever looks has opened the namespace"
+        self._server.functions = True  # as far as is known of this one
+        return renewing(opening(self.address), self._keyring, found, self._forget)
+
+    def _forget(self) -> None:
+        for told in self.rewound:
+            told()
+
+    def _could_not(self, found: Rewind | None, error: WakelineError) -> None:
+        log.warning("what is known of the namespace could not be renewed: %s", error)
+        assert self._writes is not None
+        self._writes.put_back(found)  # the next look tries it again
+
+
+class Lookout(threading.Thread):
+    """Calls ``look`` once a beat until that says no, or whose method it is has gone."""
+
+    def __init__(self, look: Callable[[], bool], every_s: float) -> None:
+        super().__init__(name="wakeline-lookout", daemon=True)
+        self._look = WeakMethod(look)
+        self._every_s = every_s
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(self._every_s):
+            look = self._look()
+            if look is None or not look():
+                return
+            del look
+
+    def end(self) -> None:
+        """Looks no more."""
+        self._over.set()
+
+
+class Watching(Client):
+    """A blocking client that looks, from a thread which ends with it."""
+
+    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
+        super().__init__(backend, address, blobs)
+        self._client: Any = None
+        self._pid = 0
+        self._lookout: Lookout | None = None
+
+    def _begin(self) -> None:
+        super()._begin()
+        # New ones for a forked child: the parent's may be held by a thread that is not there.
+        self._starting, self._renewal = threading.Lock(), threading.RLock()
+
+    @abstractmethod
+    def run(self, program: Program[T]) -> T: ...
+    @abstractmethod
+    def _send(self, client: Any, calls: Sequence[Call[T]]) -> list[T]: ...
+
+    def _watch(self) -> None:
+        self._used_s = time.monotonic()
+        if self.address.look_s is None:
+            return
+        with self._starting:
+            if self._lookout is None or not self._lookout.is_alive():
+                self._lookout = Lookout(self._look, self.address.look_s)
+                self._lookout.start()
+
+    def _look(self) -> bool:
+        """Looks; False where there is no need to look again."""
+        client, writes = self._client, self._writes
+        if client is None or writes is None or self._pid != os.getpid():
+            return False
+        if self._is_idle:
+            writes.begin()
+            return False
+        with suppress(WakelineError):  # it is away: the next look comes a beat later
+            [look] = self._send(client, [writes.look()])
+            writes.looked(look)
+            if writes.noticed or (self._keyring is not None and look.secret_id != self._keyring.id):
+                self._renew(writes)
+        return True
+
+    def _heed(self) -> None:
+        """Renews what is known where an answer showed a rewind."""
+        if self._writes is not None and self._writes.noticed:
+            self._renew(self._writes)
+
+    def _renew(self, writes: Answered) -> None:
+        with self._renewal:  # two threads that notice tell of one rewind
+            found = writes.found()
+            try:
+                self._keyring = self.run(self._renewing(found))
+            except WakelineError as error:
+                self._could_not(found, error)
+
+    def _end_watch(self) -> None:
+        if self._lookout is not None:
+            self._lookout.end()
+        self._lookout = None
+
+
+class AwaitedWatching(Client):
+    """A client on an event loop that looks, by a timer of the loop: one that is dropped with its loop leaves no task behind."""
+
+    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
+        super().__init__(backend, address, blobs)
+        self._next_look: asyncio.TimerHandle | None = None
+        self._looking: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def execute(self, call: Call[T]) -> T: ...
+    @abstractmethod
+    async def run(self, program: Program[T]) -> T: ...
+
+    def _watch(self, call: Call[Any]) -> None:
+        if call.script == LOOK:
+            return
+        self._used_s = time.monotonic()
+        if self.address.look_s is not None and self._next_look is None and not self._is_looking:
+            self._look_later(self.address.look_s)
+
+    @property
+    def _is_looking(self) -> bool:
+        return self._looking is not None and not self._looking.done()
+
+    def _look_later(self, in_s: float) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._next_look = asyncio.get_running_loop().call_later(in_s, self._start_look)
+
+    def _start_look(self) -> None:
+        self._next_look = None
+        if self._writes is None or self._is_looking:
+            return
+        if self._is_idle:
+            self._writes.begin()
+        else:
+            self._looking = asyncio.create_task(self._look(self._writes))
+
+    async def _look(self, writes: Answered) -> None:
+        with suppress(WakelineError):
+            look = await self.execute(writes.look())
+            writes.looked(look)
+            if writes.noticed or (self._keyring is not None and look.secret_id != self._keyring.id):
+                await self._renew(writes)
+        self._look_later(self.address.look_s or 0)
+
+    def _heed(self) -> None:
+        """Has it look at once where an answer showed a rewind."""
+        if self._writes is not None and self._writes.noticed and not self._is_looking:
+            self._look_later(0)
+
+    async def _renew(self, writes: Answered) -> None:
+        found = writes.found()
+        try:
+            self._keyring = await self.run(self._renewing(found))
+        except WakelineError as error:
+            self._could_not(found, error)
+
+    def _end_watch(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        self._next_look = self._looking = None
