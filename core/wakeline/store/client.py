@@ -27,6 +27,7 @@ from wakeline.store.address import Address, argv, opening
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
 from wakeline.store.connection import AWAY, BLOCK_MS, Backend, check_server, first_contact, is_away, told_awaited, told_by, translate, typed_errors
 from wakeline.store.link import Link
+from wakeline.store.places import Alive, exchange
 from wakeline.store.together import Command, Counter, Exchange, Prepared
 from wakeline.store.watching import AwaitedWatching, Watching
 from wakeline.values import as_text, check_size
@@ -54,6 +55,10 @@ def _encode(call: Call[Any]) -> str:
     return text
 
 
+class Waiting:
+    """A wait for events that is under way."""
+
+
 class SyncStore(Watching):
     """Executes calls over a blocking client; threads may share it."""
 
@@ -63,7 +68,7 @@ class SyncStore(Watching):
         self._pid = 0
         self._asked_s = 0.0
         self._lock = threading.Lock()
-        self._blocking = threading.Semaphore(BLOCKED_AT_ONCE)
+        self._waiting = Alive(BLOCKED_AT_ONCE)
 
     @property
     def client(self) -> redis.Redis:
@@ -152,15 +157,7 @@ class SyncStore(Watching):
     @staticmethod
     def _answers(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
         untyped: Any = client
-        if len(commands) == 1:
-            try:
-                return [untyped.execute_command(*commands[0])]
-            except rex.ResponseError as refused:
-                return [refused]
-        pipeline = untyped.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return list(pipeline.execute(raise_on_error=False))
+        return exchange(untyped.connection_pool, commands)
 
     def _prepared(self, call: Call[T]) -> Prepared:
         args = _encode(call)
@@ -185,7 +182,8 @@ class SyncStore(Watching):
                 step = program.throw(failure) if failure else program.send(value)
             except StopIteration as done:
                 return cast("T", done.value)
-            value = failure = None
+            finally:
+                value = failure = None  # a failure that goes on holds this frame: each would keep the other until cycles are collected
             try:
                 if isinstance(step, Pause):
                     time.sleep(step.ms / 1000)
@@ -202,7 +200,8 @@ class SyncStore(Watching):
 
     def _await_change(self, step: Change) -> None:
         stream = f"{self.address.prefix}{step.of}:{step.process_id}"
-        if not self._blocking.acquire(blocking=False):
+        wait = self._waiting.admit(Waiting)
+        if wait is None:
             time.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
             return
         try:
@@ -210,7 +209,7 @@ class SyncStore(Watching):
                 # One entry is enough: the program re-reads. BLOCK 0 would wait for ever.
                 self.client.xread({stream: f"{step.sequence}-0"}, count=1, block=max(1, min(step.ms, BLOCK_MS)))
         finally:
-            self._blocking.release()
+            self._waiting.dismiss(wait)
 
     def close(self) -> None:
         self.blobs.close()
@@ -402,7 +401,8 @@ class AsyncStore(AwaitedWatching):
                 step = program.throw(failure) if failure else program.send(value)
             except StopIteration as done:
                 return cast("T", done.value)
-            value = failure = None
+            finally:
+                value = failure = None  # a failure that goes on holds this frame: each would keep the other until cycles are collected
             try:
                 if isinstance(step, Outside):
                     value = await self._done_outside(step)

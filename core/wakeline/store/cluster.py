@@ -20,6 +20,7 @@ from redis.crc import key_slot
 from redis.retry import Retry
 
 from wakeline.errors import RedisRefused
+from wakeline.store.places import Places
 from wakeline.store.sentinel import ASKING, RESENDS, TIMES
 from wakeline.store.urls import several
 
@@ -196,7 +197,7 @@ class ClusterBackend:
         return f"{SCHEME}://{','.join(f'{host}:{port}' for host, port in self._seeds)}"
 
     def _blocking(self, **more: Any) -> redis.Redis:
-        pool = cast("Any", redis.BlockingConnectionPool)(
+        pool = cast("Any", Places)(
             connection_class=_ToOwnerByTls if self._tls else _ToOwner, max_connections=self._connections, timeout=30, **more, **self._options
         )
         return redis.Redis(connection_pool=pool)

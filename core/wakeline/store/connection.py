@@ -33,6 +33,7 @@ from wakeline.errors import (
 )
 from wakeline.shown import logger
 from wakeline.store import denials, urls
+from wakeline.store.places import PLACE_S, Places
 
 log = logger("wakeline.store")
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
@@ -98,8 +99,8 @@ class UrlBackend:
         return {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS)}
 
     def sync(self) -> redis.Redis:
-        pool = cast("Any", redis.BlockingConnectionPool).from_url(
-            self.url, decode_responses=True, max_connections=self._connections, timeout=30, **self._retry(), **self._options
+        pool = cast("Any", Places).from_url(
+            self.url, decode_responses=True, max_connections=self._connections, timeout=PLACE_S, **self._retry(), **self._options
         )
         return redis.Redis(connection_pool=pool)
 
@@ -114,7 +115,8 @@ class UrlBackend:
 
     def for_rq(self) -> redis.Redis:
         """A client of its own for RQ: bytes replies, RQ's timeouts."""
-        return cast("redis.Redis", cast("Any", redis.Redis).from_url(self.url, **{k: v for k, v in self._options.items() if k.startswith("ssl")}))
+        options = {k: v for k, v in self._options.items() if k.startswith("ssl")}
+        return redis.Redis.from_pool(cast("Any", Places).from_url(self.url, timeout=PLACE_S, **options))
 
     def describe(self) -> str:
         parts = urls.split(self.url)

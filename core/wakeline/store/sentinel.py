@@ -19,6 +19,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from wakeline.errors import RedisRefused
+from wakeline.store.places import PLACE_S, Places, SentinelPlaces
 from wakeline.store.urls import several
 
 SCHEME = "sentinel"
@@ -64,8 +65,11 @@ class SentinelBackend:
 
     def _primary(self, **more: Any) -> redis.Redis:
         made: Any = Sentinel  # redis-py ships it without types
-        watching: Any = made(self._sentinels, sentinel_kwargs=self._asking)
-        return cast("redis.Redis", watching.master_for(self._service, **more, **self._options))
+        watching: Any = made([], sentinel_kwargs=self._asking)
+        asking: Any = Places
+        watching.sentinels = [redis.Redis.from_pool(asking(host=host, port=port, timeout=PLACE_S, **self._asking)) for host, port in self._sentinels]
+        found = watching.master_for(self._service, connection_pool_class=SentinelPlaces, timeout=PLACE_S, **more, **self._options)
+        return cast("redis.Redis", found)
 
     @staticmethod
     def _moves() -> Sequence[type[Exception]]:
