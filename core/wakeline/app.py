@@ -19,6 +19,7 @@ from wakeline.clock import Clock, ServerClock
 from wakeline.declaring import Declarations
 from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
+from wakeline.engines.registry import ReplayMode, check_replay
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
@@ -55,9 +56,13 @@ class App(Declarations):
         clock: Clock | None = None,
         environment: EnvironmentSpec | dict[str, Any] | None = None,
         attachments: BlobBackend | None = None,
+        replay: ReplayMode = "strict",
     ) -> None:
+        """``replay``: a body that asks for something new, and not for all that its process did before, is a mismatch (``"strict"``), or told in the log
+        while it goes on (``"tell"``). Raises `SettingsInvalid` for any other word."""
         self.settings = settings or Settings.from_env()
         super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
+        self.registry.replay = check_replay(replay)
         self.name = check_namespace(name)
         """Says which app this is where several share a namespace."""
         self.target: str | None = None

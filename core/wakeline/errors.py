@@ -105,8 +105,11 @@ class WakelineError(Exception):
             raise TypeError(f"{type(self).__name__} takes {wanted}; got {', '.join(fields) or 'none'}")
         for name, value in self.fields.items():
             setattr(self, name, value)
-        self.message: str = self.template.format(**{name: _shown(value) for name, value in self.fields.items()})
+        self.message: str = self._template().format(**{name: _shown(value) for name, value in self.fields.items()})
         super().__init__(self.message)
+
+    def _template(self) -> str:
+        return self.template
 
     def __str__(self) -> str:
         return self.message
@@ -831,16 +834,26 @@ class LeaseLost(RunError):
 
 
 class ReplayMismatch(RunError):
-    """The body does something else than what its journal records."""
+    """The body does something else than what its journal records: an effect with other content, or a new one while recorded ones are not asked for."""
 
     process_id: str
     name: str
     paths: Sequence[str]
     total: int
+    unasked: Sequence[str] = ()
+    """What the process did and the body does not ask for, in words; then ``name`` is what it asks for instead."""
     template = (
         "Process {process_id!r} replays {name!r} with other content than recorded; {total} difference(s): {paths}. "
         "Restore the old code path, or guard the new one with ctx.patched()."
     )
+
+    def _template(self) -> str:
+        if not self.unasked:
+            return self.template
+        return (
+            "Process {process_id!r} asks for {name}, which is new, and not for what it did before: {unasked}. "
+            "Restore the old code path, guard the new one with ctx.patched(), or say what was renamed with was=."
+        )
 
 
 class ParkSwallowed(RunError):

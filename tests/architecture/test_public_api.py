@@ -94,7 +94,7 @@ def awaited(kind: type, name: str) -> bool:
 
 
 CONTEXT = {"attachments", "execution", "id", "cancelled", "stopping", "attempt", "idempotency_key", "log"}
-NEVER_AWAITED = {"using", "handle", "session", "trigger", "defer", "now", "uuid", "random", "patched"}
+NEVER_AWAITED = {"using", "handle", "session", "trigger", "defer", "now", "uuid", "random", "patched", "deprecated_patch"}
 TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.App, wakeline.AsyncApp, {
         "start", "start_many", "using", "handle", "session", "external", "trigger", "resolve", "processes", "pause", "resume", "why", "undeliverable", "close",
@@ -113,7 +113,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
     (wakeline.Approval, wakeline.AsyncApproval, {"wait"}),
     (wakeline.Ctx, wakeline.AsyncCtx, {
         "call", "call_batch", "start", "using", "wake", "gather", "race", "step", "sleep", "sleep_until", "wait", "signal", "cancel", "ask", "emit", "trigger",
-        "approval", "continue_as_new", "defer", "now", "uuid", "random", "patched",
+        "approval", "continue_as_new", "defer", "now", "uuid", "random", "patched", "deprecated_patch",
     }),
 ]  # fmt: skip
 ONLY_BLOCKING = {

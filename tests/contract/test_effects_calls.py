@@ -245,6 +245,7 @@ def test_a_call_that_hooks_admitted_and_that_did_not_begin_is_not_admitted_again
     work(world, old)
     [call] = [key for key, row in rows(world).items() if row["k"] == "tool_call"]
     world.store.client.hdel("{" + world.namespace + "}:journal:p", call)  # as if its worker had died before this record
+    new.registry.replay = "tell"  # the wait behind it would not stand open then
     handle.signal("go", True)
     work(world, new)
     assert handle.result(timeout=0) == "paid 8"

@@ -142,7 +142,7 @@ def test_concurrent_effects_replay_by_key_whatever_the_order(world: World) -> No
     world.lose("o_1")
     assert drive(world, "o_2", second) == ["B", "A"]
     assert ran == ["b", "a"]
-    assert [(row["f"], row["o"]) for row in rows(world)] == [("a", "A"), ("b", "B")]
+    assert [(row["f"], row["o"]) for row in rows(world)] == [("b", "B"), ("a", "A")]
 
 
 def test_a_crash_inside_a_fan_out_runs_only_what_was_not_recorded(world: World) -> None:

@@ -108,7 +108,8 @@ def test_history_that_was_appended_before_its_record_was_lost_is_not_appended_ag
     session.create()
     handle = app.using(id="w1", wake=session).start(writes, session.id)
     until(lambda: handle.status().status == "waiting")
-    # As a worker leaves it that dies between the append and its row in the journal.
+    # As a worker leaves it that dies between the append and its row in the journal; but that the wait behind it would not be there then.
+    app.registry.replay = "tell"
     journal = app.store.address.prefix + "journal:w1"
     rows = [row for row in app.store.client.hkeys(journal) if row.startswith("append_history")]
     assert len(rows) == 1

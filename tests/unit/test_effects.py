@@ -80,13 +80,13 @@ def test_a_value_does_not_differ_from_itself(value: Any) -> None:
     [
         (
             row({"body": "x"}),
-            '{"n":3,"o":{"body":"x"},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1}}',
+            '{"n":3,"o":{"body":"x"},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}',
         ),
-        (row(None), '{"n":3,"o":null,"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1}}'),
+        (row(None), '{"n":3,"o":null,"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}'),
         (
             row(error=WaitTimeout(what="ci")),
             '{"n":3,"x":{"code":"wait_timeout","message":"Waiting for ci timed out. Wait longer; in code, default= says what to go on with.","retryable":false,'
-            '"fields":{"what":"ci"}},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1}}',
+            '"fields":{"what":"ci"}},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}',
         ),
     ],
 )

@@ -18,6 +18,8 @@ KEPT_ARGS = 2048
 
 NEVER = -1
 """In place of the delay before the next attempt: there is none."""
+BODY, BESIDE, INSIDE = 0, 1, 2
+"""Where an effect was asked for: by the body's own task, by one beside it, inside another effect."""
 
 Status = Literal["ok", "err"]
 
@@ -43,16 +45,27 @@ class JournalRow:
     """Of a start of a tool: the replay key of what asked for it (`Envelope.asks`). None in rows of the release before, and where the row's own key is it."""
     next_ms: int | None = None
     """Of a failed attempt: after how long (ms) the next one follows, `NEVER` where none does. None in rows of the release before, which did not say."""
+    place: int | None = None
+    """Where it was asked for; None in rows of the release before."""
 
     @classmethod
     def of(
-        cls, n: int, envelope: Envelope, envelope_hash: str, outcome: Any, error: WakelineError | None, at_ms: int, next_ms: int | None = None
+        cls,
+        n: int,
+        envelope: Envelope,
+        envelope_hash: str,
+        outcome: Any,
+        error: WakelineError | None,
+        at_ms: int,
+        next_ms: int | None = None,
+        *,
+        place: int = BODY,
     ) -> JournalRow:
         """The row of an effect that ended with an outcome (JSON data), or with an error."""
         status: Status = "ok" if error is None else "err"
         result = outcome if error is None else error.to_json()
         args = envelope.args if len(envelope.canonical_args) <= KEPT_ARGS else None
-        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args, envelope.is_marked, envelope.asks, next_ms)
+        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args, envelope.is_marked, envelope.asks, next_ms, place)
 
     def is_of(self, envelope: Envelope) -> bool:
         """Whether a release before this one recorded it for this very effect, with its sets in the order of its process."""
@@ -77,6 +90,8 @@ class JournalRow:
             row["c"] = self.asks
         if self.next_ms is not None:
             row["r"] = self.next_ms
+        if self.place is not None:
+            row["w"] = self.place
         return values.to_json(row, f"The record of {self.name}")
 
     @classmethod
@@ -96,7 +111,7 @@ class JournalRow:
         if "x" in row and not (isinstance(row["x"], dict) and "code" in row["x"]):
             raise ValueError("a recorded error has a code")
         status: Status = "ok" if "o" in row else "err"
-        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row, row.get("c"), row.get("r"))
+        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row, row.get("c"), row.get("r"), row.get("w"))
 
 
 @dataclass(frozen=True, slots=True)

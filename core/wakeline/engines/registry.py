@@ -5,11 +5,11 @@ Invariant: a name, of an engine with its version, means one body; what is not he
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
-from wakeline.errors import DuplicateName, UnknownAgent, UnknownName
+from wakeline.errors import DuplicateName, SettingsInvalid, UnknownAgent, UnknownName
 from wakeline.phases import PhaseProbe
 from wakeline.sessions.agent import Agent
 from wakeline.tools.catalog import ToolCatalog, ToolProvider
@@ -20,6 +20,15 @@ from wakeline.tools.tool import Tool
 from wakeline.triggers.schedule import Schedule
 
 B = TypeVar("B", Tool[..., Any], Engine[..., Any], Agent)
+ReplayMode = Literal["strict", "tell"]
+"""What it means that a body asks for something new, and not for all that its process did before: a mismatch, or a line in the log."""
+
+
+def check_replay(mode: ReplayMode) -> ReplayMode:
+    """The mode; raises `SettingsInvalid` for a word that is none."""
+    if mode not in get_args(ReplayMode):
+        raise SettingsInvalid(name="replay", value=mode, reason=f"it is one of {', '.join(get_args(ReplayMode))}")
+    return mode
 
 
 class Registry:
@@ -27,6 +36,7 @@ class Registry:
 
     def __init__(self, environment: EnvironmentSpec = EMPTY) -> None:
         self.environment = environment
+        self.replay: ReplayMode = "strict"
         self.tools: dict[str, Tool[..., Any]] = {}
         self.engines: dict[str, Engine[..., Any]] = {}
         """Of each name the version that is started."""

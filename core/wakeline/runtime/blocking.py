@@ -145,6 +145,10 @@ class Ctx:
         """True for processes that reach this point for the first time with the new code."""
         return self._inner.patched(change)
 
+    def deprecated_patch(self, change: str) -> None:
+        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is past this point on the old path."""
+        self._inner.deprecated_patch(change)
+
     def using(self, **options: Unpack[StartOptions]) -> Ctx:
         """This context with options for the next start or call."""
         return Ctx(self._inner.using(**options), self._bridge)

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
 from wakeline import arguments
-from wakeline.effects.envelope import Envelope
+from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.engines.engine import Engine
 from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidPayload, StepFailed, WakelineError
 from wakeline.names import check_key, check_signal_name
@@ -188,15 +188,15 @@ class AsyncCtx:
         return random.Random(self._seed("random")).random()  # noqa: S311 - reproducible on purpose
 
     def patched(self, change: str) -> bool:
-        """True for processes that reach this point for the first time with the new code; old runs keep the old path."""
-        key = f"patched:{change}"
-        row = self.run.replay.rows.get(key)
-        if row is not None:
-            return True
-        if self.run.replay.replaying:
-            return False
-        self.run.remember(key, "patched", key, True)
-        return True
+        """True for processes that reach this point for the first time with the new code; old runs keep the old path.
+
+        One answer per process and change, in loops and in tasks side by side too. A process that waits just behind this point is past it.
+        """
+        return self.run.patches.is_taken(change)
+
+    def deprecated_patch(self, change: str) -> None:
+        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is past this point on the old path."""
+        self.run.patches.deprecate(change)
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
         """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout max_attempts recovery on_parent_end key``."""
@@ -290,12 +290,12 @@ class AsyncCtx:
         else:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             winner = next(i for i, task in enumerate(tasks) if task in done)
-        if known is None:
+        envelope = Envelope(kind="race", name=key, args=None)
+        if await run.record_of(key, envelope, envelope_hash(envelope)) is None:
             run.remember(key, "race", key, winner)
-        else:
-            await run.replay.lookup(key, Envelope(kind="race", name=key, args=None), known.hash, alone=False)
         for i, task in enumerate(tasks):
             if i != winner:
+                run.asides.lose(task)
                 task.cancel()
         await asyncio.wait(tasks)
         if cancel_losers:

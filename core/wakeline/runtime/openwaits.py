@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wakeline.effects.journal import JournalRow
 from wakeline.store.runs import Opened, Wait
 from wakeline.values import to_json
 
@@ -36,6 +37,11 @@ class OpenWaits:
 
     def __contains__(self, slot: str) -> bool:
         return slot in self._answers
+
+    @property
+    def earlier(self) -> Mapping[str, Mapping[str, str]]:
+        """Those that earlier runs opened and nothing has closed."""
+        return dict(self._earlier)
 
     @property
     def slots(self) -> list[str]:
@@ -92,8 +98,19 @@ class OpenWaits:
             self._groups[group] = [*others, *(slot for slot in slots if groups[slot] == group and slot in self._answers)]
         return groups
 
-    def opened(self, wait: Wait, due_ms: int | None) -> None:
-        """The store holds the slot open."""
+    def told(self, wait: Wait, opened: Opened) -> int | None:
+        """What the store says of a slot that was to be opened; when it is due (ms), where it is open."""
+        if wait.slot not in self:
+            return None
+        if opened.state == "open":
+            due_ms = int(opened.text) if opened.text else None
+            self._label(wait, due_ms)
+            return due_ms
+        # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
+        self.resolve(wait.slot, to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text)
+        return None
+
+    def _label(self, wait: Wait, due_ms: int | None) -> None:
         code, _, name = wait.kind.partition(":")
         label: dict[str, Any] = {"kind": _KINDS[code]}
         if name:
@@ -150,8 +167,3 @@ class OpenWaits:
         """What the process waits for, as JSON for whoever looks at it."""
         labels = list(self._labels.values())
         return to_json({"waits": labels[:SHOWN]} | ({"total": len(labels)} if len(labels) > SHOWN else {}))
-
-
-def due_of(opened: Opened) -> int | None:
-    """The due time of a slot that is open, in ms."""
-    return int(opened.text) if opened.text else None

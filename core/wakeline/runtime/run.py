@@ -24,32 +24,36 @@ from wakeline.names import child_id
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.runtime.activity import Activities
+from wakeline.runtime.asides import Asides, giving_up, inside_effect
 from wakeline.runtime.bridge import Bridge
 from wakeline.runtime.containing import current_run, invoked
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.inflight import InFlight
 from wakeline.runtime.numbering import Numbering
-from wakeline.runtime.openwaits import OpenWaits, due_of
+from wakeline.runtime.openwaits import OpenWaits
 from wakeline.runtime.passing import take_over
-from wakeline.runtime.replay import Replay
+from wakeline.runtime.patches import Patches
+from wakeline.runtime.replay import replay_of
 from wakeline.runtime.started import StartedProcesses
-from wakeline.runtime.waiting import WaitCall, WaitFor
+from wakeline.runtime.waiting import WaitCall, WaitFor, child_read
 from wakeline.shown import logger
 from wakeline.store import processes, runs
 from wakeline.store.calls import Call
 from wakeline.store.claims import holds_claims
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect, Row
-from wakeline.store.runs import Claim, Opened, Wait
-from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
+from wakeline.store.runs import Claim
+from wakeline.values import MAX_PAYLOAD, check_size, from_json
 from wakeline.waits.identity import WaitIdentity, key_id
-from wakeline.waits.resolutions import Ok, Resolution, resolution_of
+from wakeline.waits.resolutions import Resolution, resolution_of
 
 if TYPE_CHECKING:
     from wakeline.runtime.turn import AsyncTurn
 
 T = TypeVar("T")
+Writing = Callable[[Callable[[Any], Row]], Awaitable[Any]]
+"""A store verb that writes the row of its effect itself: of what makes a row of an outcome, the outcome."""
 log = logger("wakeline.run")
 AT_ONCE = 256
 """How many waits or rows one script is given at most."""
@@ -78,8 +82,10 @@ class Run:
             self.cancellation.cancel(claim.cancel_reason)
         self.stopping = False
         self.scope: ExecutionScope = ProcessScope(claim.process_id)
-        self.replay = Replay(claim.process_id, claim.journal, patience_s=max(host.hold_ms, 100) / 1000)
+        self._waits = OpenWaits(claim.slots)
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.asides = Asides(self.tasks, blocking=bridge is not None)
+        self.replay = replay_of(claim, self._waits, self.asides, self.cancellation, patience_ms=host.hold_ms, mode=self.dispatch.registry.replay)
         self.swallowed = False
         self.side_by_side = 0
         """Batches under way: while one is, a sync body too has more than one call to issue."""
@@ -87,9 +93,9 @@ class Run:
         self.awaits_children = "aw" in claim.fields
         """Whether a process was ever started that its end has to wait for."""
         self.numbers = Numbering()
+        self.patches = Patches(self)
         self._consumed: list[Row] = []
         self.in_flight = InFlight(self._arm)
-        self._waits = OpenWaits(claim.slots)
         self._timer: asyncio.TimerHandle | None = None
         self._parking: asyncio.Task[None] | None = None
         self.defers: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
@@ -145,7 +151,7 @@ class Run:
         if self.state is not RunState.RUNNING or (is_new and self.stopping):
             raise Stopped
 
-    async def record_of(self, key: str, envelope: Envelope, digest: str) -> JournalRow | None:
+    async def record_of(self, key: str, envelope: Envelope, digest: str, slot: str = "") -> JournalRow | None:
         """The record of a call, in its turn; None when it is new and may run. Raises `ReplayMismatch`, and where this run may do nothing any more."""
         if self.stopping and current_run.get() is self:
             # What this raises ends the body, and with it what runs beside: that is recorded first. Inside of a step it would wait for itself.
@@ -153,7 +159,7 @@ class Run:
         self.check()
         await self._settle()
         self.check()
-        return await self.replay.lookup(key, envelope, digest, alone=self.bridge is not None and not self.side_by_side)
+        return await self.replay.lookup(key, envelope, digest, alone=self.bridge is not None and not self.side_by_side, slot=slot)
 
     async def effect(
         self,
@@ -163,7 +169,7 @@ class Run:
         perform: Callable[[str], Awaitable[Any]],
         *,
         key: str | None = None,
-        write: Callable[[Callable[[Any], Row]], Awaitable[Any]] | None = None,
+        write: Writing | None = None,
         lazily: bool = False,
         next_ms: Callable[[WakelineError], int] | None = None,
         asks: str | None = None,
@@ -177,43 +183,53 @@ class Run:
         envelope = Envelope(kind, name, args, asks)
         digest = envelope_hash(envelope)
         key = key or self.key_of(envelope, digest)
-        row = await self.record_of(key, envelope, digest)
-        if row is not None:
-            return row.deliver()
-        self.check()
-        n, self.replay.next_n = self.replay.next_n, self.replay.next_n + 1
+        place = self.asides.place()
 
         def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
             again_ms = next_ms(error) if next_ms is not None and error is not None else None
-            return self.replay.made(key, JournalRow.of(n, envelope, digest, outcome, error, self.clock.now_ms(), again_ms))
+            n = self.replay.n_of(key)
+            return self.replay.made(key, JournalRow.of(n, envelope, digest, outcome, error, self.clock.now_ms(), again_ms, place=place))
 
-        self.in_flight.begin()
+        with giving_up(self, key):
+            row = await self.record_of(key, envelope, digest)
+            if row is not None:
+                return row.deliver()
+            self.check()
+            with self.in_flight.one():
+                try:
+                    return await self._new_effect(key, name, perform, write, row_of, lazily=lazily)
+                except LeaseLost:
+                    self.end(RunState.LOST)
+                    raise Stopped from None
+
+    async def _new_effect(
+        self, key: str, name: str, perform: Callable[[str], Awaitable[Any]], write: Writing | None, row_of: Callable[..., Row], *, lazily: bool
+    ) -> Any:
         try:
-            try:
-                if write is not None:
-                    outcome = await write(row_of)
-                    row_of(outcome)
-                    return outcome
-                self.probe.reach(Phase.effect_before_run, self.claim.process_id)
+            if write is not None:
+                outcome = await write(row_of)
+                row_of(outcome)
+                return outcome
+            self.probe.reach(Phase.effect_before_run, self.claim.process_id)
+            with inside_effect():
                 outcome = await perform(key)
-                self.probe.reach(Phase.effect_after_run, self.claim.process_id)
-                made = row_of(outcome)
-                check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
-            except WakelineError as error:
-                if error.retryable or isinstance(error, LeaseLost | StoreError):
-                    raise
-                await self.record(row_of(None, error))
+            self.probe.reach(Phase.effect_after_run, self.claim.process_id)
+            made = row_of(outcome)
+            check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
+        except WakelineError as error:
+            if error.retryable or isinstance(error, LeaseLost | StoreError):
                 raise
-            if lazily:
-                self._consumed.append(made)
-            else:
-                await self.record(made)
-            return outcome
-        except LeaseLost:
-            self.end(RunState.LOST)
-            raise Stopped from None
-        finally:
-            self.in_flight.end()
+            await self.record(row_of(None, error))
+            raise
+        if lazily:
+            self._consumed.append(made)
+        else:
+            await self.record(made)
+        return outcome
+
+    def note(self, row: Row) -> None:
+        """A row that travels with the run's next write."""
+        self._consumed.append(row)
 
     async def record(self, row: Row, asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> None:
         """Writes a row, and the ones consumed before it; ``asks`` as `runs.record` has it."""
@@ -229,7 +245,7 @@ class Run:
     def remember(self, key: str, kind: str, name: str, value: Any) -> None:
         """Records a value with the run's next write (``patched``, a race's winner): no round trip of its own."""
         envelope = Envelope(kind=kind, name=name, args=None)
-        row = JournalRow.of(self.replay.next_n, envelope, envelope_hash(envelope), value, None, self.clock.now_ms())
+        row = JournalRow.of(self.replay.next_n, envelope, envelope_hash(envelope), value, None, self.clock.now_ms(), place=self.asides.place())
         self._consumed.append(self.replay.made(key, row))
 
     def effect_of(self, row: Row | None) -> Effect:
@@ -260,7 +276,9 @@ class Run:
 
         Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no signal.
         """
-        rows = await asyncio.gather(*(self.record_of(c.key, c.envelope, c.digest) for c in calls))
+        place = self.asides.place()
+        self.replay.waits_for([c.slot for c in calls])
+        rows = await asyncio.gather(*(self.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
         missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
         texts: dict[str, str] = {}
         if missing:
@@ -279,10 +297,10 @@ class Run:
             if row is None:
                 # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be lost.
                 value = from_json(texts[call.slot])
-                made = JournalRow.of(self.replay.next_n, call.envelope, call.digest, value, None, self.clock.now_ms())
+                made = JournalRow.of(self.replay.next_n, call.envelope, call.digest, value, None, self.clock.now_ms(), place=place)
                 self._consumed.append(self.replay.made(call.key, made, (call.slot,)))
                 out.append(resolution_of(value))
-                self._note_read(call, out[-1])
+                self._consumed += child_read(call, out[-1])
             else:
                 out.append(resolution_of(row.deliver()))
         await self._write_ahead()
@@ -299,12 +317,6 @@ class Run:
         except LeaseLost:
             self.end(RunState.LOST)
             raise Stopped from None
-
-    def _note_read(self, call: WaitCall, resolution: Resolution) -> None:
-        """A child that was awaited under another key than its own has been read too: retention keeps it no longer for this parent."""
-        child = call.target.kind.removeprefix("c:")
-        if call.target.child_incarnation and isinstance(resolution, Ok) and call.key != f"result:{child}":
-            self._consumed.append(Row(f"@read:{child}", "1"))
 
     async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
         """A slot that another task of the body waits for already is shared: opened once, given up by the last."""
@@ -331,7 +343,9 @@ class Run:
                     continue
                 found = await self.store.execute(runs.open_waits(self.fence, part, self.take_consumed()))
                 for wait, opened in zip(part, found, strict=True):
-                    self._opened(wait, opened)
+                    due_ms = self._waits.told(wait, opened)
+                    if due_ms is not None:
+                        self.host.timer(due_ms)
             self.probe.reach(Phase.wait_opened, self.claim.process_id)
         except asyncio.CancelledError:
             raise
@@ -341,19 +355,6 @@ class Run:
             self._waits.fail([wait.slot for wait in waits], error)
         finally:
             self.in_flight.end()
-
-    def _opened(self, wait: Wait, opened: Opened) -> None:
-        if wait.slot not in self._waits:
-            return
-        if opened.state == "open":
-            due_ms = due_of(opened)
-            self._waits.opened(wait, due_ms)
-            if due_ms is not None:
-                self.host.timer(due_ms)
-        else:
-            # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
-            text = to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text
-            self._waits.resolve(wait.slot, text)
 
     def _give_up(self, ids: list[str]) -> None:
         async def close() -> None:

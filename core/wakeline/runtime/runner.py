@@ -255,7 +255,7 @@ class Runner:
             return await self._finish(run, CancelledOutput(message=run.cancellation.reason))
         run.probe.reach(Phase.body_started, run.claim.process_id)
         current_run.set(run)
-        task = run.spawn(self._body(run, body))
+        task = run.asides.body = run.spawn(self._body(run, body))
         try:
             await run.until_over(task)
             if run.state is RunState.RUNNING or (task.done() and run.state is RunState.PARKED):

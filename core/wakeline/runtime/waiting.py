@@ -13,6 +13,7 @@ from wakeline import arguments
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidDuration, WaitCancelled, WaitFailed, WaitTimeout
 from wakeline.runtime.options import MISSING
+from wakeline.store.processes import Row
 from wakeline.store.runs import Wait
 from wakeline.waits.identity import WaitIdentity
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
@@ -44,6 +45,13 @@ class WaitCall:
     def wire(self, group: str) -> Wait:
         t = self.target
         return Wait(self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema)
+
+
+def child_read(call: WaitCall, resolution: Resolution) -> list[Row]:
+    """A child that was awaited under another key than its own has been read too: retention keeps it no longer for this parent."""
+    child = call.target.kind.removeprefix("c:")
+    read = call.target.child_incarnation and isinstance(resolution, Ok) and call.key != f"result:{child}"
+    return [Row(f"@read:{child}", "1")] if read else []
 
 
 def settle(what: str, resolution: Resolution, kind: Any, default: Any = MISSING) -> Any:

@@ -14,6 +14,7 @@ if a.attempt and p.sid and p.cr then
 end
 if a.attempt then
   local attempts = call('HINCRBY', proc_key(a.pid), 'at', 1)
+  call('HSET', proc_key(a.pid), 'fa', '1') -- what a failed attempt recorded, the next one need not ask for
   if attempts >= num(p.ma, 5) then
     if a.output then return { 'exhausted', finish(a.pid, p, 'failed', a.output, a.text) } end
     return { 'exhausted', abandon(a.pid, p, 'attempts_exhausted') }
