@@ -85,6 +85,22 @@ def test_the_rings_of_one_doorbell_are_not_the_next_ones(world: World, how: str)
 # -- what is of one claim
 
 
+@of("proc:<pid> ur")
+@pytest.mark.parametrize("then", ["claim", "end"])
+def test_what_a_worker_could_not_read_is_said_until_one_can_or_it_ends(world: World, then: str) -> None:
+    fence = world.running()
+    world.do(processes.release(fence, unrun=True, unread="it has shape 2"))
+    assert (world.status(), world.field("ur"), world.field("at"), world.field("ls")) == ("queued", "it has shape 2", None, None)
+    if then == "claim":
+        (claim,) = world.take()
+        assert "ur" not in claim.fields
+    else:
+        world.cancel(grace_ms=0)
+        world.tick()
+        assert world.status() == "cancelled"
+    assert world.field("ur") is None
+
+
 @of("proc:<pid> ow, ct, rw", "proc:<pid> cl", "proc:<pid> rel")
 @pytest.mark.parametrize(("how", "kept"), [("park", True), ("hand back", False), ("lose", False), ("end", True)])
 def test_what_says_who_runs_it_goes_with_the_run(world: World, how: str, kept: bool) -> None:
