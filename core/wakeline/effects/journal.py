@@ -21,6 +21,11 @@ NEVER = -1
 BODY, BESIDE, INSIDE = 0, 1, 2
 """Where an effect was asked for: by the body's own task, by one beside it, inside another effect."""
 
+ROW_SHAPE = 1
+"""The number of the shape of a row (docs/formats.md); one that differs is written as ``v``."""
+
+RESOLVED = ("ok", "err", "timeout", "cancelled")
+"""How a wait can be answered (`wakeline.waits.resolutions`)."""
 Status = Literal["ok", "err"]
 
 
@@ -101,6 +106,13 @@ class JournalRow:
             row = values.from_json(text)
         except InvalidPayload as error:
             raise ValueError(error.message) from error
+        match row:
+            case {"v": other} if other != ROW_SHAPE:
+                raise ValueError(f"a journal row of shape {other}, and this release knows {ROW_SHAPE}")
+            case {"k": "wait" | "await", "o": {"status": str(answered)}} if answered not in RESOLVED:
+                raise ValueError(f"a wait was answered with {answered!r}, which this release does not know")
+            case _:
+                pass
         match row:
             case {"n": int(n), "k": str(kind), "f": str(name), "h": str(hashed), "at": int(at_ms)}:
                 pass

@@ -1,5 +1,7 @@
-"""Prints the key tables: ``python -m wakeline.store > docs/keys.md``."""
+"""Prints the tables: ``python -m wakeline.store > docs/keys.md``, ``python -m wakeline.store formats > docs/formats.md``."""
 
-from wakeline.store.keys import markdown
+import sys
 
-print(markdown(), end="")
+from wakeline.store import formats, keys
+
+print((formats if sys.argv[1:] == ["formats"] else keys).markdown(), end="")
