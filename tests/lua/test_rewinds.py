@@ -208,6 +208,17 @@ def test_a_client_that_was_idle_for_an_hour_looks_no_more_and_counts_anew(counti
     assert (list(rows(counting).values()), found(counting)) == (["1"], None)
 
 
+def test_a_client_whose_thread_cannot_start_works_and_compares_the_answers_to_its_writes(counting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr("wakeline.store.watching.Lookout.start", refuses)
+    counting.start("p")
+    lose(counting, 1)
+    counting.start("q")
+    assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
+
+
 def test_a_fork_is_a_client_of_its_own(counting: World, monkeypatch: pytest.MonkeyPatch) -> None:
     counting.start("p")
     monkeypatch.setattr("os.getpid", lambda: -1)

@@ -116,7 +116,9 @@ class Watching(Client):
         with self._starting:
             if self._lookout is None or not self._lookout.is_alive():
                 self._lookout = Lookout(self._look, self.address.look_s)
-                self._lookout.start()
+                # An interpreter that ends, and a system without room for one, start no thread: the answers to writes are still compared.
+                with suppress(RuntimeError):
+                    self._lookout.start()
 
     def _look(self) -> bool:
         """Looks; False where there is no need to look again."""
