@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline.engines.registry import Registry
-from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Ticked, server_facts
+from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Stood, Ticked, server_facts
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000
@@ -224,3 +224,20 @@ def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
     )
     emptied = RewindView(0, 1, 0, 0, emptied=True)
     assert of("rewound", rewound_ms=at, rewind=emptied)[1] == f"1 minute ago the store was found emptied, or another one in its place; {advice}"
+
+
+def test_what_stands_still_is_counted_and_said_who_puts_it_right() -> None:
+    standing = {"waits": 2, "places": 1}
+    told = "standing still: 2 processes parked on nothing, 1 place of a limit held by nobody; "
+    assert of("standing", standing=standing) == ("warning", told + "an earlier release left that so, or a restore; ticks find it and put it right")
+    level, message = of("standing", standing=standing, owners=(), ticked=None)
+    assert (level, message) == ("problem", told + "ticks put that right, and nobody ticks: start `wakeline worker` or `wakeline clock`")
+
+
+def test_what_stood_still_is_a_warning_for_a_day_and_a_note_after_that() -> None:
+    stood = {"waits": Stood(2, NOW - 60_000), "runs": Stood(1, NOW - 25 * 3_600_000)}
+    assert [(one.level, one.message) for one in seen(stood=stood) if one.code == "stood"] == [
+        ("warning", "what stood still and was put right, the last of it in the last day: 2 processes parked on nothing; it goes on"),
+        ("note", "what stood still and was put right, the last of it before that: 1 process run by no worker; it goes on"),
+    ]
+    assert of("stood", stood={"bells": Stood(3, NOW)})[0] == "note"  # a stock worker that is killed loses some

@@ -247,6 +247,14 @@ def _rewind_of(fields: Mapping[str, str]) -> RewindView | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Stood:
+    """How many stood still for one reason and were put right by a tick, and when the last one was."""
+
+    number: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class FleetView:
     """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the namespace was opened with."""
 
@@ -272,6 +280,10 @@ class FleetView:
     ticked: Ticked | None = None
     timers_due: Due = Due(0, None)
     schedules_due: Due = Due(0, None)
+    standing: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What stands still now, by what is wrong: ``waits`` (parked on nothing), ``runs`` (nobody's), ``lines`` (queued, in no line), ``places`` (nobody's)."""
+    stood: Mapping[str, Stood] = field(default_factory=dict[str, Stood])
+    """What stood still and was put right: also ``cells``, ``timers`` and ``indexes``."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -307,6 +319,8 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetVie
             timers_due=Due(int(reply[11][0]), _ms(reply[11][1])),
             schedules_due=Due(int(reply[11][2]), _ms(reply[11][3])),
             rewind=_rewind_of(flat(reply[12])),
+            standing={row[0]: int(row[1]) for row in reply[13]},
+            stood={row[0]: Stood(int(row[1]), int(row[2])) for row in reply[14]},
         )
 
     return Call("fleet_read", {"queues": list(queues), "stale_ms": stale_ms}, decode)

@@ -125,8 +125,9 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("rewind", "hash", "what the store lost at its last rewind, as clients found: writes, clients, since when, until when", "namespace",
               "expires after a day, the next rewind"),  # fmt: skip
     KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
+    KeyFamily("stood", "hash", "how many stood still and were put right, by what was wrong, and when the last was", "fleet", "never"),
     KeyFamily(
-        "meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursor, last tick and whose, until when one prunes, last tidying",
+        "meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursors, last tick and whose, until when one prunes, last tidying",
         "namespace", "never",
     ),  # fmt: skip
 )

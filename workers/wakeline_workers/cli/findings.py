@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ REWOUND_FOR_MS = 24 * 3_600_000
 SKEW_MS = 1_000
 CROWDED = 0.9
 NAMED = 5
+STOOD_FOR_MS = 24 * 3_600_000
 LATE_MS = 1_000
 """A tick is due once a second: what is due for longer is late."""
 
@@ -32,6 +33,18 @@ REFUSALS = (
     ("READONLY|read[ -]only", "it is a replica: connect to its primary"),
 )
 """What a server says that takes no writes, and what to do."""
+
+STANDING = {
+    "waits": ("process", "parked on nothing"),
+    "runs": ("process", "run by no worker"),
+    "lines": ("process", "waiting at a limit in no line"),
+    "places": ("place", "of a limit held by nobody"),
+    "cells": ("cell", "of a rate given to nobody"),
+    "timers": ("process", "queued for a time ahead without a timer"),
+    "indexes": ("process", "listed under another status"),
+    "bells": ("process", "queued without a doorbell"),
+}
+"""What stands still, as the store names it: what, and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,7 @@ class Seen:
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_writes(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
-    about_the_fleet = [*_rewound(seen), *_workers(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen)]
+    about_the_fleet = [*_rewound(seen), *_workers(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen), *_standing(seen)]
     return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_unread(seen), *_code(seen)]
 
 
@@ -277,6 +290,26 @@ def _doorbells(seen: Seen) -> Iterator[Finding]:
     if lost and not seen.ticks:
         what = f"no doorbell is there for {_some(lost)}, and nobody ticks, so none is rung again; start `wakeline worker` or `wakeline clock`"
         yield Finding("no_doorbell", "problem", what)
+
+
+def _standing(seen: Seen) -> Iterator[Finding]:
+    """What a release of before, or a store that lost its tail, left so that nothing would ever come to it again."""
+    now = _told(seen.fleet.standing)
+    if now and (seen.ticks or seen.alive):
+        yield Finding("standing", "warning", f"standing still: {now}; an earlier release left that so, or a restore; ticks find it and put it right")
+    elif now:
+        yield Finding("standing", "problem", f"standing still: {now}; ticks put that right, and nobody ticks: start `wakeline worker` or `wakeline clock`")
+    for word, recent in (("in the last day", True), ("before that", False)):
+        found = {what: one.number for what, one in seen.fleet.stood.items() if (seen.fleet.now_ms - one.at_ms < STOOD_FOR_MS) is recent}
+        if found:
+            thought = recent and set(found) != {"bells"}  # a stock worker that is killed loses doorbells
+            what = f"what stood still and was put right, the last of it {word}: {_told(found)}; it goes on"
+            yield Finding("stood", "warning" if thought else "note", what)
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    known = ((number, *STANDING[what]) for what, number in counts.items() if what in STANDING)
+    return ", ".join(f"{_count(number, noun)} {how}" for number, noun, how in known)
 
 
 def _wakes(seen: Seen) -> Iterator[Finding]:

@@ -1,12 +1,13 @@
 -- Purpose: what doctor and the dashboard need to know of a namespace.
--- Include: base doorbell
+-- Include: base doorbell process limits slots standing
 -- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than that is on its way, where it is gone)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
 --         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
 --         lost ('1': it has no doorbell), what of it a worker could not read or '']* (the first 256 by due time), meta fields, now,
 --         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled,
 --         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or ''],
---         fields of the last rewind}
+--         fields of the last rewind,
+--         what stands still [what, n]* (of the first 256 of each status, and of some limits), what stood still and was put right [what, n, when]*}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
@@ -83,8 +84,34 @@ for i = 1, #rows, 2 do
     queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0', p.ur or '' }
   end
 end
+
+-- What the tick's slow sweep will come to.
+local standing = { waits = 0, runs = 0, lines = 0, places = 0 }
+local function count(what, stands) if stands then standing[what] = standing[what] + 1 end end
+for _, pid in ipairs(call('ZRANGE', ns .. 'idx:waiting', 0, BOUND - 1)) do count('waits', waits_for_nothing(pid)) end
+for _, pid in ipairs(call('ZRANGE', ns .. 'idx:running', 0, BOUND - 1)) do count('runs', runs_nowhere(fields(proc_key(pid), 'k', 'ow', 'ct'))) end
+for i = 1, #rows, 2 do
+  local p = fields(proc_key(rows[i]), 'hd', 'rd')
+  count('lines', (p.hd and is_in_no_line(rows[i], ns .. 'held:' .. p.hd)) or (p.rd and is_in_no_line(rows[i], ns .. 'rated:' .. p.rd)))
+end
+for _, limit in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
+  for _, pid in ipairs(call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT)) do
+    count('places', is_nobodys_place(limit, fields(proc_key(pid), 'st', 'lm')))
+  end
+end
+local stands, stood = {}, {}
+for _, what in ipairs({ 'waits', 'runs', 'lines', 'places' }) do
+  if standing[what] > 0 then stands[#stands + 1] = { what, standing[what] } end
+end
+local found = call('HGETALL', ns .. 'stood')
+for i = 1, #found, 2 do
+  if not string.find(found[i], ' ', 1, true) then
+    stood[#stood + 1] = { found[i], found[i + 1], call('HGET', ns .. 'stood', found[i] .. ' at') or '0' }
+  end
+end
+
 local timers, timers_since = due_since(ns .. 'timers')
 local schedules, schedules_since = due_since(ns .. 'cron')
 return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
   call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'), { timers, timers_since, schedules, schedules_since },
-  call('HGETALL', ns .. 'rewind') }
+  call('HGETALL', ns .. 'rewind'), stands, stood }

@@ -1,5 +1,5 @@
--- Purpose: what time does: due timers, expired owners, lost doorbells, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
--- Include: base doorbell process limits slots sessions lifecycle environments triggers attachments deleting retention
+-- Purpose: what time does: due timers, expired owners, lost doorbells, what stands still, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
+-- Include: base doorbell process limits slots sessions lifecycle environments triggers attachments deleting retention standing righting
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit, by? (<worker|clock|stock> <its owner id>), spare_ms? (do nothing where another one
 --       ticked less than that ago)
 -- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled,
@@ -134,6 +134,7 @@ local function sweep(from)
       for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end
       ring(pid, p.ep, p.q, true)
       rung = rung + 1
+      if rings == 1 then put_right('bells') end
       -- Backoff by the index score: it says when this doorbell was last looked after. It never stops: who throws bells away may be gone by the next one.
       move_index(pid, nil, 'queued', now + a.stale_ms * (2 ^ math.min(rings - 1, 6) - 1))
     end
@@ -173,6 +174,7 @@ for _ = 1, 4 do
 end
 
 local more_lines = tend_limits()
+put_standing_right()
 
 -- Retention, unless another one is at it.
 local prune_in = ''

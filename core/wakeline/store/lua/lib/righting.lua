@@ -1,0 +1,106 @@
+-- The tick's slow sweep: it goes through all that lives, a page each time and one kind after another, and puts right what stands still (lib/standing.lua).
+local KINDS = { 'waiting', 'running', 'queued', 'holding', 'rating' }
+
+-- Counted for doctor, with when it was last so.
+local function put_right(what)
+  call('HINCRBY', ns .. 'stood', what, 1)
+  call('HSET', ns .. 'stood', what .. ' at', int(now))
+end
+
+-- Whether it is in this index no more.
+local look = {}
+look['waiting'] = function(pid, p)
+  if not waits_for_nothing(pid) then return false end
+  resume(pid, p)
+  put_right('waits')
+  return true
+end
+look['running'] = function(pid, p)
+  if not runs_nowhere(p) then return false end
+  lose(pid, p, 'owner_lost')
+  put_right('runs')
+  return true
+end
+look['queued'] = function(pid, p, score)
+  local left = false
+  for field, family in pairs({ hd = 'hold', rd = 'rat' }) do
+    local limit = p[field]
+    if limit and is_in_no_line(pid, ns .. (field == 'hd' and 'held:' or 'rated:') .. limit) then
+      call('HDEL', proc_key(pid), field)
+      left = true
+    elseif limit then
+      gather('SADD', ns .. family .. 'ing', limit) -- whoever stands in its line is looked after
+    end
+  end
+  if left then
+    offer(pid, p, false)
+    put_right('lines')
+  elseif not p.hd and not p.rd and has_no_timer(pid, p, score) then
+    call('ZADD', ns .. 'idx:queued', int(now), pid) -- from now on it is one that may have lost its bell
+    put_right('timers')
+  end
+  return false
+end
+
+-- From where the next tick goes on; nil at the end.
+local function look_at_index(status, rank)
+  local page, seen, left = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + LOOKED_AT - 1), 'WITHSCORES'), 0, 0
+  for i = 1, #page, 2 do
+    if slots_seen >= BOUND * 2 then break end
+    local pid = page[i]
+    seen = seen + 1
+    if not moved[pid] then -- what this script moved is on its way to another index
+      local p, gone = load(pid), true
+      if p.st == status then
+        gone = look[status](pid, p, tonumber(page[i + 1]))
+      else
+        call('ZREM', ns .. 'idx:' .. status, pid)
+        if p.st then move_index(pid, status, p.st, now) end
+        put_right('indexes')
+      end
+      if gone then left = left + 1 end
+    end
+  end
+  return (seen == LOOKED_AT or seen * 2 < #page) and rank + seen - left or nil
+end
+
+-- Else its next run would be taken to leave a place that it does not have, and one too many would be given.
+local function forget_place(pid, p, limit)
+  local others = {}
+  for one in string.gmatch(p.lm or '', '%S+') do
+    if one ~= limit then others[#others + 1] = one end
+  end
+  if #others > 0 then call('HSET', proc_key(pid), 'lm', table.concat(others, ' ')) else unset(pid, p, 'lm') end
+end
+
+-- Places and cells matter where somebody waits for one. Which of them are looked at is left to chance: all are, in time.
+local function look_at_limit(members, is_nobodys, leave, what)
+  local at = { call('SRANDMEMBER', ns .. (what == 'places' and 'holding' or 'rating')) or nil }
+  for _, limit in ipairs(at) do
+    for _, pid in ipairs(call('SRANDMEMBER', ns .. members .. limit, LOOKED_AT)) do
+      local p = load(pid)
+      if is_nobodys(limit, p) then
+        call('SREM', ns .. members .. limit, pid)
+        if what == 'places' then forget_place(pid, p, limit) end
+        leave(limit, true)
+        put_right(what)
+      elseif p.st == 'queued' and not call('ZSCORE', ns .. 'given', pid) then
+        call('ZADD', ns .. 'given', int(now), pid) -- given to one that nobody would ask whether it can take it
+      end
+    end
+  end
+end
+
+local function put_standing_right()
+  local at, rank = string.match(call('HGET', ns .. 'meta', 'still') or '1 0', '^(%d+) (%d+)$')
+  at = tonumber(at)
+  local kind, next_rank = KINDS[at], nil
+  if kind == 'holding' then
+    look_at_limit('holds:', is_nobodys_place, give_place, 'places')
+  elseif kind == 'rating' then
+    look_at_limit('cells:', is_nobodys_cell, give_cells, 'cells')
+  else
+    next_rank = look_at_index(kind, tonumber(rank))
+  end
+  call('HSET', ns .. 'meta', 'still', next_rank and at .. ' ' .. int(next_rank) or int(at % #KINDS + 1) .. ' 0')
+end

@@ -1,0 +1,57 @@
+-- What stands still for good: a release of before left it so, or a store that lost its tail. Nothing that happens ever comes to it again. These only look;
+-- of what this release leaves between two scripts none says yes (lib/righting.lua puts right what one says yes to).
+local LOOKED_AT = 32 -- so many are looked at in one go
+local PATIENCE = 10000 -- ms; longer than anything takes that is on its way
+local LONGEST_LINE = 1024 -- who stands in a longer one is not looked for: the line gets shorter
+
+-- A parked process none of whose waits is open: no resolution can resume it.
+local slots_seen
+local function waits_for_nothing(pid)
+  local ids = call('SRANDMEMBER', ns .. 'waits:' .. pid, BOUND)
+  for _, id in ipairs(ids) do
+    slots_seen = slots_seen + 1
+    local slot = fields(slot_key(id), 'g', 'r', 'z')
+    if slot.g and not slot.r and not slot.z then return false end
+  end
+  if #ids < BOUND then return true end
+  -- It has more waits than one script may look at: its groups count those that are open.
+  local record = call('HGETALL', proc_key(pid))
+  for i = 1, #record, 2 do
+    if string.sub(record[i], 1, 2) == 'o:' and tonumber(record[i + 1]) > 0 then return false end
+  end
+  return true
+end
+
+-- A run whose owner is not there: it is in no owner's set either, or the reap would have found it.
+local function runs_nowhere(p)
+  return p.k ~= 'x' and not (p.ow and call('ZSCORE', ns .. 'owners', p.ow)) and now - tonumber(p.ct or '0') > PATIENCE
+end
+
+-- A queued process that waits at a limit, in whose line it is not.
+local lines
+local function is_in_no_line(pid, line)
+  if lines[line] == nil then
+    local long, members = call('LLEN', line) > LONGEST_LINE, {}
+    if not long then
+      for _, member in ipairs(call('LRANGE', line, 0, LONGEST_LINE - 1)) do members[member] = true end
+    end
+    lines[line] = not long and members
+  end
+  return lines[line] and not lines[line][pid] or false
+end
+
+-- One that is queued for a time ahead, with no timer that offers it then: the clock was ahead, or its timer was lost. One that was rung again ('rg') is
+-- looked after at the time that the sweep of doorbells set.
+local function has_no_timer(pid, p, score)
+  return not p.rg and score > now + PATIENCE and not call('ZSCORE', ns .. 'timers', 'd:' .. pid)
+end
+
+-- A place that no run has, and that nobody was given. `p`: the process that is said to have it.
+local function is_nobodys_place(limit, p)
+  local has = p.lm and string.find(' ' .. p.lm .. ' ', ' ' .. limit .. ' ', 1, true)
+  return not has or (p.st ~= 'running' and p.st ~= 'queued')
+end
+
+local function is_nobodys_cell(limit, p) return p.st ~= 'queued' or p.ce ~= limit end
+
+at_begin[#at_begin + 1] = function() lines, slots_seen = {}, 0 end
