@@ -21,16 +21,20 @@ look['running'] = function(pid, p)
   put_right('runs')
   return true
 end
+-- Whoever stands in a line is looked after: the limit is among those that somebody waits at.
 look['queued'] = function(pid, p, score)
   local left = false
-  for field, family in pairs({ hd = 'hold', rd = 'rat' }) do
-    local limit = p[field]
-    if limit and is_in_no_line(pid, ns .. (field == 'hd' and 'held:' or 'rated:') .. limit) then
-      call('HDEL', proc_key(pid), field)
-      left = true
-    elseif limit then
-      gather('SADD', ns .. family .. 'ing', limit) -- whoever stands in its line is looked after
-    end
+  if p.hd and is_in_no_line(pid, ns .. 'held:' .. p.hd) then
+    call('HDEL', proc_key(pid), 'hd')
+    left = true
+  elseif p.hd then
+    gather('SADD', ns .. 'holding', p.hd)
+  end
+  if p.rd and is_in_no_line(pid, ns .. 'rated:' .. p.rd) then
+    call('HDEL', proc_key(pid), 'rd')
+    left = true
+  elseif p.rd then
+    gather('SADD', ns .. 'rating', p.rd)
   end
   if left then
     offer(pid, p, false)
@@ -46,7 +50,7 @@ end
 local function look_at_index(status, rank)
   local page, seen, left = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + LOOKED_AT - 1), 'WITHSCORES'), 0, 0
   for i = 1, #page, 2 do
-    if slots_seen >= BOUND * 2 then break end
+    if looked >= BOUND * 2 then break end
     local pid = page[i]
     seen = seen + 1
     if not moved[pid] then -- what this script moved is on its way to another index
@@ -73,20 +77,36 @@ local function forget_place(pid, p, limit)
   if #others > 0 then call('HSET', proc_key(pid), 'lm', table.concat(others, ' ')) else unset(pid, p, 'lm') end
 end
 
+-- One that was given something is asked whether it can take it: a queue may stand still.
+local function is_asked(pid, p)
+  if p.st == 'queued' and not call('ZSCORE', ns .. 'given', pid) then call('ZADD', ns .. 'given', int(now), pid) end
+end
+
 -- Places and cells matter where somebody waits for one. Which of them are looked at is left to chance: all are, in time.
-local function look_at_limit(members, is_nobodys, leave, what)
-  local at = { call('SRANDMEMBER', ns .. (what == 'places' and 'holding' or 'rating')) or nil }
-  for _, limit in ipairs(at) do
-    for _, pid in ipairs(call('SRANDMEMBER', ns .. members .. limit, LOOKED_AT)) do
-      local p = load(pid)
-      if is_nobodys(limit, p) then
-        call('SREM', ns .. members .. limit, pid)
-        if what == 'places' then forget_place(pid, p, limit) end
-        leave(limit, true)
-        put_right(what)
-      elseif p.st == 'queued' and not call('ZSCORE', ns .. 'given', pid) then
-        call('ZADD', ns .. 'given', int(now), pid) -- given to one that nobody would ask whether it can take it
-      end
+look['holding'] = function()
+  local limit = call('SRANDMEMBER', ns .. 'holding')
+  for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT) or {}) do
+    local p = load(pid)
+    if is_nobodys_place(limit, p) then
+      call('SREM', ns .. 'holds:' .. limit, pid)
+      forget_place(pid, p, limit)
+      give_place(limit, true)
+      put_right('places')
+    else
+      is_asked(pid, p)
+    end
+  end
+end
+look['rating'] = function()
+  local limit = call('SRANDMEMBER', ns .. 'rating')
+  for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'cells:' .. limit, LOOKED_AT) or {}) do
+    local p = load(pid)
+    if is_nobodys_cell(limit, p) then
+      call('SREM', ns .. 'cells:' .. limit, pid)
+      give_cells(limit)
+      put_right('cells')
+    else
+      is_asked(pid, p)
     end
   end
 end
@@ -95,12 +115,6 @@ local function put_standing_right()
   local at, rank = string.match(call('HGET', ns .. 'meta', 'still') or '1 0', '^(%d+) (%d+)$')
   at = tonumber(at)
   local kind, next_rank = KINDS[at], nil
-  if kind == 'holding' then
-    look_at_limit('holds:', is_nobodys_place, give_place, 'places')
-  elseif kind == 'rating' then
-    look_at_limit('cells:', is_nobodys_cell, give_cells, 'cells')
-  else
-    next_rank = look_at_index(kind, tonumber(rank))
-  end
+  if kind == 'holding' or kind == 'rating' then look[kind]() else next_rank = look_at_index(kind, tonumber(rank)) end
   call('HSET', ns .. 'meta', 'still', next_rank and at .. ' ' .. int(next_rank) or int(at % #KINDS + 1) .. ' 0')
 end

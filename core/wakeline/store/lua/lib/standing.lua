@@ -4,12 +4,13 @@ local LOOKED_AT = 32 -- so many are looked at in one go
 local PATIENCE = 10000 -- ms; longer than anything takes that is on its way
 local LONGEST_LINE = 1024 -- who stands in a longer one is not looked for: the line gets shorter
 
+local looked -- how much was looked at in this script, in waits
+
 -- A parked process none of whose waits is open: no resolution can resume it.
-local slots_seen
 local function waits_for_nothing(pid)
   local ids = call('SRANDMEMBER', ns .. 'waits:' .. pid, BOUND)
   for _, id in ipairs(ids) do
-    slots_seen = slots_seen + 1
+    looked = looked + 1
     local slot = fields(slot_key(id), 'g', 'r', 'z')
     if slot.g and not slot.r and not slot.z then return false end
   end
@@ -32,6 +33,7 @@ local lines
 local function is_in_no_line(pid, line)
   if lines[line] == nil then
     local long, members = call('LLEN', line) > LONGEST_LINE, {}
+    looked = looked + 64
     if not long then
       for _, member in ipairs(call('LRANGE', line, 0, LONGEST_LINE - 1)) do members[member] = true end
     end
@@ -54,4 +56,4 @@ end
 
 local function is_nobodys_cell(limit, p) return p.st ~= 'queued' or p.ce ~= limit end
 
-at_begin[#at_begin + 1] = function() lines, slots_seen = {}, 0 end
+at_begin[#at_begin + 1] = function() lines, looked = {}, 0 end
