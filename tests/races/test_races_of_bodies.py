@@ -28,7 +28,7 @@ from tests.races.workers import work
     "a call that matches no record is held until the body has asked for all that is recorded",
     "wakeline.runtime.replay:Replay.lookup",
     "await self._hold(envelope, _Held(self._left.was_open(slot), gone_s), alone)",
-    "self._decide(envelope)",
+    "raise self._mismatch(envelope, next(iter(self._left.rows.values())))",
 )
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["recorded first", "recorded last"])
 def test_race_09_a_crash_between_two_records_of_a_gather_runs_only_the_other_again(world: World, app: App, order: tuple[int, int]) -> None:
@@ -57,8 +57,8 @@ def test_race_09_a_crash_between_two_records_of_a_gather_runs_only_the_other_aga
 @fails_without(
     "a call that still matches no record when nothing else can be issued is a mismatch",
     "wakeline.runtime.replay:Replay._hold",
-    "                    self._decide(envelope)",
-    "                    return",
+    "self._decide(envelope)",
+    "return",
 )
 def test_race_09_changed_arguments_in_a_gather_never_run_silently(world: World, app: App) -> None:
     charged: list[int] = []
