@@ -94,6 +94,7 @@ class Declarations:
         prepare: Callable[[dict[str, Any]], Any] | None = None,
         isolation: Literal["process"] | None = None,
         limit: Limit | None = None,
+        was: Sequence[str] | str = (),
     ) -> ToolDecorator: ...
     def tool(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a crash; ``timeout``: of one try.
@@ -102,6 +103,7 @@ class Declarations:
 
         The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``, which makes of the arguments (JSON by name)
         what ``current().prepared`` gives: once, where the call is started.
+        ``was``: the names it had before, oldest first, so that recorded calls of those names are its own.
         """
 
         def declare(f: Callable[..., Any]) -> Tool[..., Any]:
@@ -127,6 +129,7 @@ class Declarations:
         label: Callable[..., str] | str | None = None,
         validate: Callable[..., Any] | None = None,
         limit: Limit | None = None,
+        was: Sequence[str] | str = (),
     ) -> EngineDecorator: ...
     def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declares an engine. ``signals`` and ``events``: name to payload type (or `Event`); declaring signals refuses all others.
@@ -134,6 +137,7 @@ class Declarations:
         ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each runs the processes it
         was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists; what ``validate`` (of the
         arguments) raises refuses a start. ``limit``: how many run at once, or begin in a time; see `Limit`.
+        ``was``: the names it had before, oldest first; it runs their processes.
         """
 
         def declare(f: Callable[..., Any]) -> Engine[..., Any]:
@@ -248,7 +252,7 @@ class Declarations:
         """The limits of all bodies and queues, as scripts know them; empty for a body without one."""
         r = self.registry
         declared: list[Engine[..., Any] | Tool[..., Any]] = [*r.engines.values(), *r.tools.values()]
-        bodies = {limit_id(one.name): one.limit.wire() if one.limit is not None else "" for one in declared}
+        bodies = {limit_id((*one.was, one.name)[0]): one.limit.wire() if one.limit is not None else "" for one in declared}
         return bodies | {f"q:{queue}": "" for queue in self.queues} | {f"q:{queue}": limit.wire() for queue, limit in self.queue_limits.items()}
 
     def include(self, *modules: str) -> None:

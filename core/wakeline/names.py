@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NewType
 
@@ -204,6 +205,14 @@ def new_claim_id() -> str:
 def _random(length: int) -> str:
     # 256 is a multiple of 32, so the low five bits of a random byte are as random as a choice among 32.
     return secrets.token_bytes(length).translate(_FOLDED).decode()
+
+
+def former_names(name: str, was: Sequence[str] | str, what: str) -> tuple[str, ...]:
+    """The names that something had before this one, oldest first; one alone may be given as it is. Raises `InvalidId` as `check_name`, and for its own name."""
+    found = tuple(check_name(one, f"former name of {what}") for one in ((was,) if isinstance(was, str) else was))
+    if name in found:
+        raise InvalidId(kind=f"former name of {what}", value=name, grammar="another name than it has now")
+    return found
 
 
 def child_id(parent: str, incarnation: str, generation: int, replay_key: str) -> ProcessId:

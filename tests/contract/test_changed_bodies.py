@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.app import App
-from wakeline.errors import ReplayMismatch, SettingsInvalid
+from wakeline.errors import DuplicateName, InvalidId, ReplayMismatch, SettingsInvalid
 from wakeline.runtime.blocking import Ctx
 from wakeline.runtime.context import AsyncCtx
 from wakeline.runtime.turn import AsyncTurn
+from wakeline.tools.tool import current
 
 from tests.contract.working import app_of, work
 
@@ -457,3 +458,111 @@ def test_the_log_of_a_body_speaks_again_behind_what_it_did(world: World, caplog:
     parked(world, speaks)
     resumed(world, speaks)
     assert [record.getMessage() for record in caplog.records if record.name == "wakeline.body.job"] == ["before", "after"]
+
+
+# -- was=: a rename is no change
+
+
+def renamed_step(release: App, did: list[str]) -> None:
+    @release.engine
+    def job(ctx: Ctx) -> None:
+        ctx.step("other", did.append, "one", was="one")
+        ctx.wait("go")
+        ctx.step("last", did.append, "last")
+
+
+def renamed_signal(release: App, did: list[str]) -> None:
+    @release.engine
+    def job(ctx: Ctx) -> None:
+        ctx.step("one", did.append, "one")
+        ctx.wait("go_on", was=["go"])
+        ctx.step("last", did.append, "last")
+
+
+RENAMED = {
+    "a step": (steps("one", "go", "last"), renamed_step, ["last"]),
+    "a signal": (steps("one", "go", "last"), renamed_signal, ["last"]),
+    "a tool": (tool("mailer"), tool("send_mail", was=["mailer"]), []),
+    "a tool that was renamed twice": (tool("letter"), tool("send_mail", was=["post", "letter"]), []),
+    "a tool on a queue of its own, that moves with it": (tool("mailer"), tool("send_mail", was="mailer", queue="slow"), []),
+}
+
+
+@pytest.mark.parametrize("what", RENAMED)
+def test_a_rename_that_is_said_is_no_change(world: World, what: str) -> None:
+    before, after, did = RENAMED[what]
+    parked(world, before)
+    assert resumed(world, after) == did
+    assert world.status() == "completed"
+
+
+@pytest.mark.parametrize("what", ["a step", "a tool", "a tool that was renamed twice"])
+def test_what_began_under_the_new_name_goes_on_under_it_and_under_the_old_one(world: World, what: str) -> None:
+    before, after, did = RENAMED[what]
+    parked(world, after)
+    if what != "a tool that was renamed twice":  # it was named by its oldest name, which this release did not have
+        assert resumed(world, before) == did
+    else:
+        assert resumed(world, after) == did
+    assert world.status() == "completed"
+
+
+def test_a_call_that_was_cut_off_is_tried_again_under_the_same_idempotency_key_whatever_its_tool_is_called(world: World) -> None:
+    keys: list[str] = []
+
+    def release(name: str, **options: Any) -> App:
+        made = app_of(world)
+
+        def charge() -> str:
+            keys.append(current().idempotency_key)
+            return "paid"
+
+        charged = made.tool(name=name, **options)(charge)
+
+        @made.engine
+        def job(ctx: Ctx) -> str:
+            return ctx.call(charged)
+
+        return made
+
+    old = release("credit")
+    old.using(id="p").start(old.registry.engines["job"])
+    work(world, old, "w_1", fails="journal_record")
+    work(world, old, "w_1", fails="process_finish")
+    world.lose("w_1")
+    work(world, release("refund", was=["credit"]), "w_2")
+    assert world.status() == "completed"
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+def test_an_engine_runs_the_processes_it_was_started_for_under_its_old_name(world: World) -> None:
+    def engine(name: str, **options: Any) -> Deploy:
+        def declare(release: App, did: list[str]) -> None:
+            def job(ctx: Ctx) -> str:
+                ctx.wait("go")
+                return name
+
+            release.engine(name=name, **options)(job)
+
+        return declare
+
+    old = app(world, engine("order"), [])
+    old.using(id="p").start(old.registry.engines["order"])
+    work(world, old)
+    world.signal("p", "go")
+    new = app(world, engine("purchase", was=["order"]), [])
+    work(world, new, "w_2")
+    assert result(world) == "purchase"
+    assert new.registry.startable("order").name == "purchase"
+    assert new.registry.has_engine("order", None)
+
+
+def test_two_bodies_cannot_have_had_one_name(world: World) -> None:
+    made = app_of(world)
+    made.tool(name="refund", was=["credit"])(lambda: None)
+    for name, was in (("credit", []), ("payback", ["credit"]), ("payback", ["refund"])):
+        with pytest.raises(DuplicateName):
+            made.tool(name=name, was=was)(lambda: None)
+    with pytest.raises(InvalidId):
+        made.tool(name="other", was=["other"])(lambda: None)

@@ -6,14 +6,14 @@ Invariant: the name is persisted with every process of the engine; renaming the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from wakeline.arguments import Signature, by_name, check_body, check_kind, own_name, schema_of
 from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
-from wakeline.names import check_name, check_queue, check_signal_name, signal_event_type
+from wakeline.names import check_name, check_queue, check_signal_name, former_names, signal_event_type
 from wakeline.processes.events import EventType
 from wakeline.processes.inputs import Identity
 from wakeline.processes.limits import Limit
@@ -40,9 +40,12 @@ class Engine(Generic[P, R]):
         label: Callable[..., str] | str | None = None,
         validate: Callable[..., Any] | None = None,
         limit: Limit | None = None,
+        was: Sequence[str] | str = (),
         context: str,
     ) -> None:
         self.name = check_name(own_name("engine", function, name), "engine")
+        self.was = former_names(self.name, was, f"engine {self.name}")
+        """The names it had before, oldest first: what processes know it by."""
         check_body(self.name, function)
         self.function = function
         self.source: Any = function

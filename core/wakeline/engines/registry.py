@@ -43,6 +43,8 @@ class Registry:
         self.versions: dict[tuple[str, str | None], Engine[..., Any]] = {}
         """All of them: what runs here."""
         self.agents: dict[str, Agent] = {}
+        self._renamed: dict[str, str] = {}
+        """Of each name that a tool or an engine had before, the one it has now."""
         self.schedules: dict[str, Schedule] = {}
         self.providers: list[ToolProvider] = []
         self.hooks = Hooks()
@@ -58,15 +60,31 @@ class Registry:
             raise DuplicateName(kind=kind, name=body.name)
         if isinstance(body, Tool) and any(other.manifest.id == body.manifest.id for other in self.tools.values() if other.name != body.name):
             raise DuplicateName(kind="tool id", name=body.manifest.id)
+        if not isinstance(body, Agent):
+            self._rename(body)
         table[body.name] = body
         self._catalog = None
         return body
+
+    def _rename(self, body: Tool[..., Any] | Engine[..., Any]) -> None:
+        """Notes the names a body had. Raises `DuplicateName` where another body has one of them, or had it too, or its own name is one that another had."""
+        if body.name in self._renamed:
+            raise DuplicateName(kind="former", name=body.name)
+        for name in body.was:
+            if name in self.tools or name in self.engines or self._renamed.get(name, body.name) != body.name:
+                raise DuplicateName(kind="former", name=name)
+            self._renamed[name] = body.name
+
+    def current(self, name: str) -> str:
+        """The name that a tool or an engine of this name has now."""
+        return self._renamed.get(name, name)
 
     def add_engine(self, engine: Engine[..., Any]) -> Engine[..., Any]:
         """Registers one version of an engine. Of several the last one is started, or the last with ``default=True``; each runs its own processes."""
         known = self.versions.get((engine.name, engine.version))
         if engine.name in self.tools or (known is not None and known.source is not engine.source):
             raise DuplicateName(kind="engine", name=engine.name if engine.version is None else f"{engine.name} version {engine.version}")
+        self._rename(engine)
         self.versions[engine.name, engine.version] = engine
         started = self.engines.get(engine.name)
         if started is None or engine.is_default or not started.is_default or started is known:
@@ -75,7 +93,7 @@ class Registry:
 
     def has_engine(self, name: str, version: str | None) -> bool:
         """Whether processes of this version can run here."""
-        return (name, version) in self.versions
+        return (self.current(name), version) in self.versions
 
     @property
     def catalog(self) -> ToolCatalog:
@@ -86,7 +104,7 @@ class Registry:
 
     def tool(self, name: str) -> Tool[..., Any]:
         """A tool of the app, else of a provider; raises `UnknownName`."""
-        found = self.tools.get(name) or next(
+        found = self.tools.get(self.current(name)) or next(
             (ProvidedTool(p, m) for p in self.providers if (m := p.resolve(name)) is not None and m.name == name and m.is_callable), None
         )
         if found is None:
@@ -95,7 +113,7 @@ class Registry:
 
     def engine(self, name: str, version: str | None = None) -> Engine[..., Any]:
         """The engine that runs processes of this version, and no other one."""
-        found = self.versions.get((name, version))
+        found = self.versions.get((self.current(name), version))
         if found is None:
             known = sorted(f"{one} version {of}" if of else one for one, of in self.versions)
             raise UnknownName(kind="engine", name=f"{name} version {version}" if version else name, known=known)
@@ -113,7 +131,7 @@ class Registry:
 
     def startable(self, name: str) -> Tool[..., Any] | Engine[..., Any]:
         """An engine or tool by name; raises `UnknownName` listing what there is."""
-        found = self.engines.get(name) or self.tools.get(name)
+        found = self.engines.get(self.current(name)) or self.tools.get(self.current(name))
         if found is None:
             raise UnknownName(kind="engine or tool", name=name, known=sorted([*self.engines, *self.tools]))
         return found

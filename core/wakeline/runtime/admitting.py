@@ -53,7 +53,7 @@ async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str
         made = ready if started is not None and admitted.args == given else prepared(tool, admitted.args)
         return {"args": admitted.args, "prepared": made}
 
-    found = await run.effect("admit", f"admit:{tool.name}", given, perform, key=key)
+    found = await run.effect("admit", f"admit:{run.replay.known_as(tool.name, tool.was)}", given, perform, key=key)
     if "outcome" in found:
         return Admitted(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     return Admitted(found["args"], found["prepared"])

@@ -157,9 +157,9 @@ class Ctx:
         """Run this when the process ends (not when it parks), last deferred first."""
         self._inner.defer(function, *args, **kwargs)
 
-    def step(self, name: str, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-        """Run a function once and record what it returns."""
-        return self._block(self._inner.step(name, function, *args, **kwargs))
+    def step(self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R:
+        """Run a function once and record what it returns. ``was``: the names the step had before, oldest first."""
+        return self._block(self._inner.step(name, function, *args, was=was, **kwargs))
 
     def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries."""
@@ -194,16 +194,16 @@ class Ctx:
         self._block(self._inner.sleep_until(when))
 
     @overload
-    def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
     @overload
-    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> T: ...
+    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...) -> T: ...
     @overload
-    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D) -> T | D: ...
+    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...) -> T | D: ...
     @overload
-    def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-    def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING) -> Any:
+    def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING, was: Sequence[str] | str = ()) -> Any:
         """The next signal of that name; raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`."""
-        return self._block(self._inner.wait(name, kind, timeout=timeout, default=default))
+        return self._block(self._inner.wait(name, kind, timeout=timeout, default=default, was=was))
 
     @overload
     def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> Approval[T]: ...

@@ -73,7 +73,8 @@ async def call_tool(
 
     ``started``: the call as its starter prepared it, where it is a process of its own. ``carrier``: what carries it out in one, or what is left of it.
     """
-    envelope = Envelope(kind="tool_call", name=f"call:{tool.name}", args=given)
+    known = run.replay.known_as(tool.name, tool.was)
+    envelope = Envelope(kind="tool_call", name=f"call:{known}", args=given)
     base = key or run.key_of(envelope)
     apart = carrier.key_of(base, 1) if carrier is not None else None
     if carrier is not None and apart is not None and f"{base}~admit" not in run.replay.rows:
@@ -345,8 +346,9 @@ async def _back_off(run: Run, key: str, delay_ms: int) -> None:
 
 async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]) -> Any:
     """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a result of its own."""
-    target = WaitFor(ToolCompletion(call_key), f"x:{tool.name}", for_ms=pending["timeout_ms"])
-    [resolution] = await run.wait_all([run.call("wait", f"completion:{tool.name}", None, target, key=f"{base}~completion")])
+    known = run.replay.known_as(tool.name, tool.was)
+    target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"])
+    [resolution] = await run.wait_all([run.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")])
     outcome = _completed(tool, resolution)
     if pending.get("hooked"):
 
@@ -356,7 +358,7 @@ async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: 
                 changed = Success(tool.signature.dump_result(changed.value))
             return to_data(changed)
 
-        outcome = cast("ToolOutcome", from_data(await run.effect("after", f"after:{tool.name}", None, perform, key=f"{base}~after")))
+        outcome = cast("ToolOutcome", from_data(await run.effect("after", f"after:{known}", None, perform, key=f"{base}~after")))
     return value_of(tool.name, outcome)
 
 

@@ -29,6 +29,7 @@ class Carrier:
 
     def __init__(self, run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool) -> None:
         self._run, self._namespace, self._tool, self._given, self._options, self._wake_end = run, namespace, tool, given, options, wake_end
+        self._known = run.replay.known_as(tool.name, tool.was)
         self._apart = tool.is_apart or bool(options.queue)
 
     def key_of(self, base: str, attempt: int) -> str | None:
@@ -46,11 +47,11 @@ class Carrier:
         run, own = self._run, attempt_key(base, attempt)
         if key not in run.replay.rows:
             # A call of this tool with other arguments may be recorded: then it is no new one.
-            asked = Envelope("tool_call", f"call:{self._tool.name}", self._given)
+            asked = Envelope("tool_call", f"call:{self._known}", self._given)
             await run.record_of(own, asked, envelope_hash(asked))
         call = CarriedCall(key, self._envelope(None if key == own else base), Carried(idempotency_key(run, base), attempt, admitted is not None), admitted)
         started = await start_body(run, self._namespace, self._tool, self._given, self._options, wake_end=self._wake_end, call=call)
         return await result_of(run, *started)
 
     def _envelope(self, asks: str | None = None) -> Envelope:
-        return Envelope("start", f"start:{self._tool.name}", {"arguments": self._given, "id": self._options.id}, asks)
+        return Envelope("start", f"start:{self._known}", {"arguments": self._given, "id": self._options.id}, asks)

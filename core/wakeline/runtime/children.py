@@ -140,7 +140,8 @@ async def start_body(
     """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an inherited target too.
     ``call``: the call that it carries out."""
     if call is None:
-        key, envelope = _own_start(run, body, Envelope("start", f"start:{body.name}", {"arguments": given, "id": options.id}), options)
+        known = run.replay.known_as(body.name, body.was)
+        key, envelope = _own_start(run, body, Envelope("start", f"start:{known}", {"arguments": given, "id": options.id}), options)
     else:
         key, envelope = call.key, call.envelope
     admitted = call.admitted if call is not None else None

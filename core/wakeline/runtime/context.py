@@ -35,7 +35,7 @@ from wakeline.runtime.groups import deciding
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.run import Run
 from wakeline.runtime.starting import bound, next_generation
-from wakeline.runtime.telling import append_event, check_served, request_cancel, send_signal
+from wakeline.runtime.telling import append_event, check_served, request_cancel, send_signal, signal_known_as
 from wakeline.runtime.telling_triggers import AsyncBodyTrigger
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
 from wakeline.shown import logger, shown
@@ -208,8 +208,12 @@ class AsyncCtx:
 
     # -- work --------------------------------------------------------------------------------------------------------------------
 
-    async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, **kwargs: Any) -> R:
-        """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised."""
+    async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R:
+        """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised.
+
+        ``was``: the names that the step had before, oldest first; it is no argument of the function.
+        """
+        name = self.run.replay.known_as(name, (was,) if isinstance(was, str) else was, ("",))
         given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
         # A tool may be a step like any function; whether it is `async def` is its function's to say.
         invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
@@ -324,22 +328,24 @@ class AsyncCtx:
         settle(name, resolution, Any)
 
     @overload
-    async def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    async def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
     @overload
-    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> T: ...
+    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...) -> T: ...
     @overload
-    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D) -> T | D: ...
+    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...) -> T | D: ...
     @overload
-    async def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-    async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING) -> Any:
+    async def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING, was: Sequence[str] | str = ()) -> Any:
         """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender; one that was sent before anything
         waited and is of another type is dropped, and named in the log.
 
+        ``was``: the names the signal had before, oldest first: a process that knows it by one of them waits for that one.
+
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender can serve.
         """
-        check_signal_name(name)
         run = self.run
-        wanted = kind if kind is not None else self._signal_kind(name)
+        wanted = kind if kind is not None else self._signal_kind(check_signal_name(name))
+        name = signal_known_as(run, name, (was,) if isinstance(was, str) else was)
         for_ms = parse_duration(timeout) if timeout is not None else None
         while True:
             ordinal = run.numbers.ordinal(name)

@@ -165,6 +165,17 @@ class Replay:
             log.warning("%s", mismatch)
         self._left.let_go()
 
+    def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
+        """The name by which this process has a tool, an engine or a step: one that it has used before, else the oldest."""
+        if not was:
+            return name
+        return self.used((*was, name), prefixes) or was[0]
+
+    def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
+        """The first of these names that a record of this process has behind one of the prefixes."""
+        recorded = {row.name for row in self.rows.values()}
+        return next((one for one in names if any(prefix + one in recorded for prefix in prefixes)), None)
+
     def key_of(self, key: str, envelope: Envelope) -> str:
         """The key of a call, or the one that a release before this one recorded it under, with its sets in another order."""
         if not self._left.rows or key in self.rows or not envelope.is_marked:

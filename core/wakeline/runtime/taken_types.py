@@ -87,7 +87,9 @@ def taken_types(run: Run) -> TakenTypes:
 
 def engine_of(known: Producible, registry: Registry | None) -> Engine[..., Any] | None:
     """The engine that runs a process, where the code at hand has it."""
-    return registry.versions.get(known.engine) if registry is not None and known.engine is not None else None
+    if registry is None or known.engine is None:
+        return None
+    return registry.versions.get((registry.current(known.engine[0]), known.engine[1]))
 
 
 def fitting(payload: Any, data: Any, check: Callable[[Any], T]) -> tuple[Any, T]:

@@ -5,7 +5,7 @@ Invariant: the message and the journal row that says it was sent are written by 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from wakeline import arguments
@@ -114,6 +114,17 @@ async def _as_the_wait_takes_it(run: Run, process_id: str, payload: Any, data: A
         known = (await run.store.execute(processes.read(process_id, count=0))).registration.producible
         declared = TakenTypes(known, engine_of(known, run.dispatch.registry)).named(event_type)
         return fitting_the_wait(payload, data, asked, event_type, declared)
+
+
+def signal_known_as(run: Run, name: str, was: Sequence[str]) -> str:
+    """The name under which this process waits for a signal: the one it has waited under before, else of those it was started with."""
+    names = (*was, name)
+    standing = {slot.get("k") for slot in run.claim.slots.values()}
+    known = run.replay.used(names, ("wait:",)) if was else name
+    if known is not None:
+        return known
+    started_with = (one for one in (name, *was) if run.registration.event_type(signal_event_type(one)) is not None)
+    return next((one for one in names if f"s:{one}" in standing), None) or next(started_with, name)
 
 
 def check_served(run: Run, name: str, call: WaitCall) -> None:

@@ -214,7 +214,7 @@ class Triggers:
 
     def _body_of(self, subscription: Subscription) -> Body | None:
         table: Mapping[str, Body] = self._registry.engines if subscription.target.kind == "engine" else self._registry.tools
-        return table.get(subscription.target.name)
+        return table.get(self._registry.current(subscription.target.name))
 
     def _start(self, delivery: Delivery, subscription: Subscription, body: Body) -> Any:
         given = body.signature.bind_json(arguments_of(subscription, body.signature.parameters, delivery.occurrence.payload))

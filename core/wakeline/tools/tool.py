@@ -18,7 +18,7 @@ from wakeline.arguments import Signature, check_body, check_no_context, describe
 from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import REPEATED, BodyInvalid, WrongVerb
-from wakeline.names import check_name, check_queue
+from wakeline.names import check_name, check_queue, former_names
 from wakeline.processes.limits import Limit
 from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, RetryPolicy, Scheduling, ToolContract, ToolManifest
 from wakeline.values import parse_duration
@@ -65,8 +65,11 @@ class Tool(Generic[P, R]):
         prepare: Callable[[dict[str, Any]], Any] | None = None,
         isolation: Isolated | None = None,
         limit: Limit | None = None,
+        was: Sequence[str] | str = (),
     ) -> None:
         self.name = check_name(own_name("tool", function, name), "tool")
+        self.was = former_names(self.name, was, f"tool {self.name}")
+        """The names it had before, oldest first: what processes know it by."""
         check_body(self.name, function)
         check_no_context(self.name, function)
         self.function = function

@@ -73,6 +73,9 @@ def declarations() -> None:
     app.tool(retry=3)  # WRONG: there is no such option
     app.tool(policy="sometimes")  # WRONG: one of three words
     app.engine(signal={"decision": bool})  # WRONG: there is no such option
+    app.tool(was=["credit"])
+    app.engine(was="order")
+    app.tool(was=3)  # WRONG: names are texts
 
 
 # Verbs of a `def` body.
@@ -99,6 +102,9 @@ def blocking(ctx: Ctx, order: int) -> str:
     assert_type(ask.wait(), Decision)
     assert_type(ask.wait(default=None), Decision | None)
     assert_type(ctx.step("size", len, "abc"), int)
+    assert_type(ctx.step("size", len, "abc", was="length"), int)
+    assert_type(ctx.wait("decision", Decision, was=["verdict"]), Decision)
+    ctx.deprecated_patch("two copies")
     assert_type(ctx.using(id="c-1", queue="slow", on_parent_end="await").start(declared, 1, note="x"), Child[int])
     assert_type(ctx.emit("log", {"order": order}), int)
     return ask.token
@@ -145,6 +151,7 @@ async def waiting(ctx: AsyncCtx, order: int) -> str:
     assert_type(await ask.wait(), Decision)
     assert_type(await ask.wait(default="no"), Decision | str)
     assert_type(await ctx.step("size", len, "abc"), int)
+    assert_type(await ctx.step("size", len, "abc", was=["length"]), int)
     assert_type(await ctx.using(key="k").start(plain, 1), AsyncChild[bool])
     return ask.token
 

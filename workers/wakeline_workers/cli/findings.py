@@ -348,7 +348,7 @@ def _code(seen: Seen) -> Iterator[Finding]:
             continue  # it needs another release first
         if row.input == "engine" and not registry.has_engine(row.needs, row.version):
             missing[f"engine {row.needs!r}" + (f" version {row.version!r}" if row.version else "")].append(row.process_id)
-        elif row.input in tables and row.needs not in tables[row.input][1]:
+        elif row.input in tables and row.needs not in tables[row.input][1] and registry.current(row.needs) not in registry.tools:
             missing[f"{tables[row.input][0]} {row.needs!r}"].append(row.process_id)
     for name, pids in missing.items():
         yield Finding("code", "problem", f"no code here for {name}, needed by {_some(pids)}; include its module, or deploy the release that has it")

@@ -80,7 +80,7 @@ class Handles(Facts):
             env_ref = EMPTY_ENVIRONMENT if needs_environment(child) else None
             given = prepare(id=run.child_id(key), input=child, provenance=parent.provenance, queue=parent.queue, env_ref=env_ref)
             given = given.model_copy(update={"env_ref": None})
-        known = run.dispatch.registry.engines.get(given.input.kind) if isinstance(given.input, EngineInput) else None
+        known = run.dispatch.registry.engines.get(run.dispatch.registry.current(given.input.kind)) if isinstance(given.input, EngineInput) else None
         if known is not None and isinstance(given.input, EngineInput):
             # One that only other workers have is for them to judge.
             known.validate_start(given.input.payload)
