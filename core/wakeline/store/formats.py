@@ -53,7 +53,7 @@ def _in(*samples: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({field for one in samples for field in one}))
 
 
-_ROW = JournalRow(1, "call", "call:a", "h", "ok", 1, 1, {"a": 1}, True, "key", 1)
+_ROW = JournalRow(1, "call", "call:a", "h", "ok", 1, 1, {"a": 1}, True, "key", 1, 0)
 _FAILED = Failure("execution", "a", "b", raw={})
 _OUTPUTS = [to_data(one) for one in (Success(1), _FAILED, CancelledOutput("a"), AbandonedOutput({}))]
 _RESOLUTIONS = [from_json(resolution_json(one)) for one in (Ok(1), Err("a", "b", 1), TimedOut(), Cancelled())]
