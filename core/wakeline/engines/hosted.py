@@ -47,7 +47,7 @@ class HostedEngine(Engine[..., Any]):
             if not hasattr(hosted, name):
                 raise BodyInvalid(name=type(hosted).__name__, reason=f"it has no {name}, which every engine has")
         self._hosted = hosted
-        given = {name: getattr(hosted, name, None) for name in ("version", "queue", "signals", "events")}
+        given: dict[str, Any] = {name: getattr(hosted, name, None) for name in ("version", "queue", "signals", "events")}
         context = "AsyncCtx" if inspect.iscoroutinefunction(hosted.run) else "Ctx"
         super().__init__(hosted.run, name=hosted.kind, context=context, default=getattr(hosted, "default", False), **given)
         self.source = hosted
