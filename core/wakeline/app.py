@@ -24,6 +24,7 @@ from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import called, check_namespace, session_id
+from wakeline.releases import Declared
 from wakeline.runtime.attaching import Attachments
 from wakeline.runtime.execution import ExecutionContext, outside
 from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
@@ -104,6 +105,11 @@ class App(Declarations):
     def address(self) -> Address:
         """Namespace, RQ prefix and clock, as clients need them."""
         return Address(self.namespace, self.settings.rq_prefix, self.clock, self.settings.allow_eviction, beat_ms=self.settings.beat_ms)
+
+    @property
+    def declared(self) -> Declared:
+        """What this release says of limits, agents and schedules to the whole fleet."""
+        return Declared(self.name, self.settings.release, self.limits, self.registry.policies, tuple(self.registry.schedules.values()))
 
     @property
     def store(self) -> SyncStore:

@@ -119,7 +119,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
 ONLY_BLOCKING = {
     "App": {
         "tool", "engine", "add_engine", "cron", "agent", "include", "add_provider", "before_call", "after_call", "probe_phases", "extend", "use_completions",
-        "queues", "limits", "limit_queue", "backend", "connect",
+        "queues", "limits", "limit_queue", "declared", "backend", "connect",
         "address", "new_async_store", "aio", "run", "execution",
     },
     "Child": {"id"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline.engines.registry import Registry
+from wakeline.releases import Declared
 from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Stood, Ticked, server_facts
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
@@ -149,6 +150,32 @@ def test_a_queued_process_without_a_doorbell_is_a_problem_where_nobody_ticks() -
     )
     assert "no_doorbell" in [one.code for one in seen(queued=rows, ticked=Ticked(NOW - 100, "stock"))]
     assert "no_doorbell" not in [one.code for one in seen(queued=rows)]
+
+
+def test_releases_side_by_side_that_declare_different_things_are_told() -> None:
+    old, new = "aaaa v1", "bbbb "
+    owners = (("o_1", NOW + 5000, 0), ("o_2", NOW + 5000, 0), ("o_3", NOW - 1, 0))
+    serves = {"o_1": f"shop {old}", "o_2": f"shop {new}", "o_3": "shop cccc v0"}
+    assert of("declarations", owners=owners, serves=serves, in_force={"shop": new}) == (
+        "warning",
+        "releases side by side declare different schedules, limits or agents: v1 (1 worker), without a name (bbbb) (1 worker); those of release "
+        "without a name (bbbb) are in force, the others' once it has left, or by `wakeline release`",
+    )
+    same = {"o_1": "shop aaaa v1", "o_2": "shop aaaa v2", "o_3": "bank cccc v9"}
+    assert "declarations" not in [one.code for one in seen(owners=owners, serves=same, in_force={"shop": "aaaa v2", "bank": "cccc v9"})]
+
+
+def test_code_that_declares_other_things_than_are_in_force_is_told_so() -> None:
+    mine = Declared("shop", "v2", {"b:job": '{"c":2}'})
+    told = findings(replace(SEEN, fleet=replace(FLEET, in_force={"shop": "aaaa v1"}), declared=mine))
+    [(level, message)] = [(one.level, one.message) for one in told if one.code == "declarations"]
+    assert (level, message) == (
+        "note",
+        "this code declares other schedules, limits or agents than are in force; those of release v1 are in force, this code's once its workers start, "
+        "or by `wakeline release`",
+    )
+    told = findings(replace(SEEN, fleet=replace(FLEET, in_force={"shop": mine.id}), declared=mine))
+    assert "declarations" not in [one.code for one in told]
 
 
 def test_ended_and_external_processes_need_no_worker() -> None:

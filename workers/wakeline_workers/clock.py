@@ -13,10 +13,8 @@ from typing import Any
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
-from wakeline.runtime.triggering import Triggers
-from wakeline.settings import Settings
 from wakeline.shown import logger
-from wakeline.store import attachments, fleet
+from wakeline.store import attachments, declarations, fleet
 from wakeline.store.calls import Program, once
 from wakeline.store.client import AsyncStore
 
@@ -36,11 +34,11 @@ class Ticker:
     ``by`` is who ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only while nobody else did for that long.
     """
 
-    def __init__(self, store: AsyncStore, settings: Settings, triggers: Triggers, *, by: str, ticked: Callable[[], None] = lambda: None,
-                 spare_ms: int | None = None) -> None:  # fmt: skip
+    def __init__(self, app: App, store: AsyncStore, *, by: str, ticked: Callable[[], None] = lambda: None, spare_ms: int | None = None) -> None:
+        self._app = app
         self._store = store
-        self._settings = settings
-        self._triggers = triggers
+        self._settings = app.settings
+        self._triggers = app.triggers
         self._ticked = ticked
         self._by = by
         self._spare_ms = spare_ms
@@ -96,6 +94,8 @@ class Ticker:
     async def _tend(self, report: fleet.TickReport) -> int:
         """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far. How many schedules fired."""
         fired = 0
+        if report.unwritten and (self._app.declared.app, self._app.declared.id) in report.unwritten:
+            await self.declare("same")
         for schedule, due_ms in report.schedules:
             fired += await self._served(f"schedule {schedule.name}", self._triggers.fire(schedule, due_ms, report.now_ms))
         if _monotonic_ms() - self._swept_ms >= SWEEP_MS and (self._sweeping is None or self._sweeping.done()):
@@ -108,6 +108,10 @@ class Ticker:
         if report.undelivered:
             await self._served("what triggers left to deliver", self._triggers.redrive(older_ms=self._settings.beat_ms))
         return fired
+
+    async def declare(self, how: declarations.How) -> None:
+        """Writes what this release says of limits, agents and schedules, where it is in force or comes into force by this."""
+        await self._served("what this release declares", self._triggers.declare_all(self._app.declared, how))
 
     async def _sweep(self) -> None:
         """Again at once while there is more than one sweep looks at."""
@@ -160,11 +164,17 @@ async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
         await asyncio.wait(pending, timeout=0.1)
 
 
+async def _declare_and_tick(ticker: Ticker) -> None:
+    # Where only stock workers run, nothing else would make schedules known before the first job.
+    await ticker.declare("patient")
+    await ticker.run()
+
+
 async def _tick(app: App) -> None:
     loop = asyncio.get_running_loop()
     store = app.new_async_store(patient=True)
     stopping = asyncio.Event()
-    ticking = asyncio.create_task(Ticker(store, app.settings, app.triggers, by=f"clock {new_owner_id()}").run())
+    ticking = asyncio.create_task(_declare_and_tick(Ticker(app, store, by=f"clock {new_owner_id()}")))
     stopped = loop.create_task(stopping.wait())
     on_ending(loop, stopping.set)
     await asyncio.wait([ticking, stopped], return_when=asyncio.FIRST_COMPLETED)

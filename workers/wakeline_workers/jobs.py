@@ -66,11 +66,16 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     threads = ThreadPoolExecutor(2)
     runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
 
-    ticker = Ticker(store, settings, app.triggers, by=f"stock {owner}", spare_ms=2 * settings.lease_ms)
+    ticker = Ticker(app, store, by=f"stock {owner}", spare_ms=2 * settings.lease_ms)
     ticking: list[asyncio.Task[None]] = []
     ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
     try:
-        heard = await store.execute(fleet.register_owner(owner, (), lease_ms=settings.lease_ms, release=settings.release))
+        introduction = fleet.register_owner(
+            owner, (), lease_ms=settings.lease_ms, app=app.name, release=settings.release, declared=app.declared, patient=True
+        )
+        heard = await store.execute(introduction)
+        if heard.unwritten:
+            await ticker.declare("same")
         await _first_tick(ticker, heard, 2 * settings.lease_ms)
         ticking.append(asyncio.create_task(ticker.run()))
         claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=settings.release)

@@ -17,12 +17,13 @@ from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id, unword
 from wakeline.phases import Probe
+from wakeline.releases import Declared
 from wakeline.runtime.containing import contain_exits
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.run import Run
 from wakeline.runtime.runner import Runner
 from wakeline.shown import logger
-from wakeline.store import fleet
+from wakeline.store import declarations, fleet
 from wakeline.store.runs import Claim
 
 from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
@@ -53,7 +54,7 @@ class WorkerLoop:
         self._threads = ThreadPoolExecutor(max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body")
         self.isolation = isolation_of(app)
         self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe)
-        self._ticker = Ticker(self.store, app.settings, app.triggers, by=f"worker {self.owner}", ticked=self._look_at_waits)
+        self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits)
         self._reported = reported
         self._burst = burst
         self._tasks: dict[asyncio.Task[Any], str] = {}
@@ -127,13 +128,7 @@ class WorkerLoop:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-step"))
         contain_exits(loop)
-        agents = self.app.registry.policies
-        lease_ms, limits = self.app.settings.lease_ms, self.app.limits
-        introduction = fleet.register_owner(
-            self.owner, self.queues, lease_ms=lease_ms, agents=agents, app=self.app.name, limits=limits, release=self.app.settings.release
-        )
-        await self.store.execute(introduction)
-        await self._declare()
+        await self._introduce(self.app.declared)
         self.store.rewound.append(self._went_back)
         side = [loop.create_task(self._ticker.run()), loop.create_task(self._listen())]
         if self._reported is not None:
@@ -163,10 +158,6 @@ class WorkerLoop:
             self._threads.shutdown(wait=False)
         return self.ran
 
-    async def _declare(self) -> None:
-        await self.store.renew_functions()
-        await self.store.run(self.app.triggers.declare(self.app.registry.schedules.values()))
-
     def _went_back(self) -> None:
         """The store went back, or is another one: it may not have what this worker brought when it began."""
         if self._again is None or self._again.done():
@@ -174,9 +165,25 @@ class WorkerLoop:
 
     async def _declare_again(self) -> None:
         try:
-            await self._declare()
+            await self.store.renew_functions()
+            await self.store.run(self.app.triggers.declare_all(self.app.declared, "patient"))
         except StoreError:
-            log.exception("schedules could not be declared again; the next worker that starts does it")
+            log.exception("schedules, limits and agents could not be declared again; the next worker that starts does it")
+
+    async def _introduce(self, declared: Declared) -> None:
+        """Registers this worker, and writes what its release declares where that is in force."""
+        settings = self.app.settings
+        introduction = fleet.register_owner(
+            self.owner, self.queues, lease_ms=settings.lease_ms, app=declared.app, release=settings.release, declared=declared
+        )
+        heard = await self.store.execute(introduction)
+        await self.store.renew_functions()
+        if not heard.declares:
+            log.info("another release's limits, schedules and agents' turns are in force, not this one's: `wakeline doctor` names it")
+            return
+        await self.store.run(self.app.triggers.declare(declared.schedules, by=declared))
+        if heard.unwritten:
+            await self.store.execute(declarations.written(declared))
 
     async def _take(self) -> bool:
         # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.

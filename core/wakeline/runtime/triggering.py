@@ -20,11 +20,12 @@ from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec, environment
 from wakeline.errors import InvalidArguments, InvalidSchedule, ProcessConflict, ProcessNoLongerRetained, WakelineError
 from wakeline.names import check_key, check_queue, check_source
+from wakeline.releases import Declared
 from wakeline.runtime.options import NOTHING, WakeTarget
 from wakeline.runtime.sessions import address_of
 from wakeline.runtime.starting import registration_of
 from wakeline.shown import logger
-from wakeline.store import processes, triggers
+from wakeline.store import declarations, processes, triggers
 from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, Due, Subscribed
 from wakeline.tools.tool import Tool
@@ -166,12 +167,20 @@ class Triggers:
             settled += (yield from self._deliver(delivery)) != "reserved"
         return settled
 
-    def declare(self, schedules: Iterable[Schedule]) -> Program[None]:
-        """Make the schedules of this release known; one that was changed is due anew."""
+    def declare(self, schedules: Iterable[Schedule], *, by: Declared | None = None) -> Program[None]:
+        """Make schedules known, where the release that declares them is in force; one that was changed is due anew."""
         for schedule in schedules:
-            planned = yield triggers.declare(schedule)
-            if planned.due_ms is None:
-                yield triggers.declare(schedule, due_ms=following(schedule, planned.now_ms))
+            planned = yield triggers.declare(schedule, by=by)
+            if planned.due_ms is None and not planned.other:
+                yield triggers.declare(schedule, due_ms=following(schedule, planned.now_ms), by=by)
+
+    def declare_all(self, declared: Declared, how: declarations.How) -> Program[bool]:
+        """Write what a release says of limits, agents and schedules, where it is in force or comes into force by this; whether it is."""
+        if not (yield declarations.write(declared, how)):
+            return False
+        yield from self.declare(declared.schedules, by=declared)
+        whole: bool = yield declarations.written(declared)
+        return whole
 
     # -- delivering --------------------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from wakeline.errors import AgentConflict, InvalidPayload
 from wakeline.processes.limits import limited
+from wakeline.releases import Declared
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.runs import Claim, claims_of
@@ -21,10 +22,14 @@ from wakeline.values import from_json, number
 
 @dataclass(frozen=True, slots=True)
 class Introduced:
-    """What a worker start heard: the time, and when the namespace was ticked last (server ms), None where that is not known."""
+    """What a worker start heard: the time, and when the namespace was ticked last (server ms), None where that is not known; whether its declarations are in
+    force, and then whether its schedules are still to be written.
+    """
 
     now_ms: int
     ticked_ms: int | None
+    declares: bool = False
+    unwritten: bool = False
 
 
 def register_owner(
@@ -36,21 +41,25 @@ def register_owner(
     app: str | None = None,
     limits: Mapping[str, str] | None = None,
     release: str | None = None,
+    declared: Declared | None = None,
+    patient: bool = False,
 ) -> Call[Introduced]:
     """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`) and what its ``limits`` are (`Limit.wire`,
-    empty for none), and of which ``release`` its code is.
+    empty for none), and of which ``release`` its code is. Both come
+    into force where the release does: ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock worker.
 
     Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
     """
-    args: dict[str, Any] = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "agents": dict(agents) if agents else None, "app": app}
-    args["release"] = release
-    if limits:
-        args["limits"] = dict(limits)
+    if declared is None and (agents or limits):
+        declared = Declared(app or "-", release, limits or {}, agents or {})
+    args: dict[str, Any] = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "app": app, "release": release, "patient": patient or None}
+    if declared is not None:
+        args |= {"declares": declared.id, "agents": dict(declared.agents), "limits": dict(declared.limits)}
 
     def decode(reply: Reply) -> Introduced:
         if reply[0] == "conflict":
             raise AgentConflict(agent=reply[1], app=app or "", other=reply[2])
-        return Introduced(int(reply[1]), _ms(reply[2]))
+        return Introduced(int(reply[1]), _ms(reply[2]), reply[3] == "1", reply[4] == "1")
 
     return Call("owner_register", args, decode)
 
@@ -142,6 +151,8 @@ class TickReport:
     """More is over than this tick could prune: whoever ticked goes on with it (`prune`) so many ms later."""
     spared: bool = False
     """Another one ticks, so this tick did nothing; `next_due_ms` is when it would be missed."""
+    unwritten: tuple[tuple[str, str], ...] = ()
+    """Apps, each with the release (`Declared.id`) whose declarations came into force and are not written."""
 
 
 def tick(
@@ -158,7 +169,8 @@ def tick(
         due = int(float(reply[4])) if reply[4] not in ("", None) else None
         fired, reaped, rung, pruned = (int(count) for count in reply[:4])
         more, now, schedules, undelivered, prune_in = reply[5] == "1", int(reply[6]), due_schedules(reply[7]), int(reply[8]), _ms(reply[9])
-        return TickReport(fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, reply[10] == "1")
+        unwritten = tuple((row[0], row[1]) for row in reply[11])
+        return TickReport(fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, reply[10] == "1", unwritten)
 
     return Call("tick", args, decode)
 
@@ -284,6 +296,10 @@ class FleetView:
     """What stands still now, by what is wrong: ``waits`` (parked on nothing), ``runs`` (nobody's), ``lines`` (queued, in no line), ``places`` (nobody's)."""
     stood: Mapping[str, Stood] = field(default_factory=dict[str, Stood])
     """What stood still and was put right: also ``cells``, ``timers`` and ``indexes``."""
+    serves: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Owner to its app and its declarations: ``<app> <Declared.id>``."""
+    in_force: Mapping[str, str] = field(default_factory=dict[str, str])
+    """App to the `Declared.id` whose declarations are in force."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -321,6 +337,8 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetVie
             rewind=_rewind_of(flat(reply[12])),
             standing={row[0]: int(row[1]) for row in reply[13]},
             stood={row[0]: Stood(int(row[1]), int(row[2])) for row in reply[14]},
+            serves=flat(reply[15]),
+            in_force={name: text for name, text in flat(reply[16]).items() if ":" not in name},
         )
 
     return Call("fleet_read", {"queues": list(queues), "stale_ms": stale_ms}, decode)

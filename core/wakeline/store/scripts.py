@@ -17,8 +17,8 @@ from importlib.resources import files
 PREFIX = "wakeline_"
 """How the names of all libraries and functions begin that any release keeps on a server."""
 FRAGMENTS = (
-    "base", "keyring", "doorbell", "process", "limits", "slots", "sessions", "lifecycle", "claims", "admitting", "environments", "triggers", "attachments",
-    "deleting", "retention", "standing", "righting",
+    "base", "keyring", "declarations", "doorbell", "process", "limits", "slots", "sessions", "lifecycle", "claims", "admitting", "environments", "triggers",
+    "attachments", "deleting", "retention", "standing", "righting",
 )  # fmt: skip
 """All that scripts share, each below what it rests on."""
 _LOCAL = re.compile(r"^local (?:function (\w+)|([\w, ]*\w)\s*(=)?)")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from wakeline.bounded import Bounded
 from wakeline.errors import OccurrenceConflict, SessionDeleted, SubscriptionChanged, SubscriptionLimit, SubscriptionNotFound
+from wakeline.releases import Declared
 from wakeline.shown import logger
 from wakeline.store.calls import Call, Reply
 from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
@@ -210,18 +211,21 @@ def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """When a declared schedule is due (ms), None where that has still to be said; and the time."""
+    """When a declared schedule is due (ms), None where that has still to be said; and the time. ``other``: another release's declarations are in force."""
 
     due_ms: int | None
     now_ms: int
+    other: bool = False
 
 
-def declare(schedule: Schedule, *, due_ms: int | None = None) -> Call[Planned]:
-    """Make a schedule known; unknown or changed, it needs its next due time."""
+def declare(schedule: Schedule, *, due_ms: int | None = None, by: Declared | None = None) -> Call[Planned]:
+    """Make a schedule known, where the release that declares it is in force; unknown or changed, it needs its next due time."""
     args = {"name": schedule.name, "schedule": schedule.model_dump_json(exclude_defaults=True), "hash": schedule.content_hash, "due": due_ms}
+    if by is not None:
+        args |= {"app": by.app, "declares": by.id}
 
     def decode(reply: Reply) -> Planned:
-        return Planned(int(float(reply[1])), int(reply[2])) if reply[0] == "due" else Planned(None, int(reply[1]))
+        return Planned(int(float(reply[1])), int(reply[2])) if reply[0] == "due" else Planned(None, int(reply[1]), reply[0] == "other")
 
     return Call("schedule_declare", args, decode)
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from wakeline.engines.registry import Registry
 from wakeline.errors import StoreError
+from wakeline.releases import Declared, content_of, release_named
 from wakeline.store.connection import OLDEST
 from wakeline.store.fleet import Due, FleetView, LimitState, QueueState, RewindView, ServerFacts
 from wakeline.store.keys import split_queue
@@ -74,6 +75,7 @@ class Seen:
     secret_refused: str | None = None
     lease_ms: int = 5_000
     writes_refused: StoreError | None = None
+    declared: Declared | None = None
 
     @property
     def alive(self) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ class Seen:
 def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_writes(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
-    about_the_fleet = [*_rewound(seen), *_workers(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen), *_standing(seen)]
+    about_the_fleet = [*_rewound(seen), *_workers(seen), *_declarations(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen), *_standing(seen)]
     return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_unread(seen), *_code(seen)]
 
 
@@ -222,6 +224,22 @@ def _workers(seen: Seen) -> Iterator[Finding]:
         shares = ", ".join(f"{release} ({_count(n, 'worker')})" for release, n in sorted(releases.items()))
         yield Finding("releases", "note", f"releases run side by side: {shares}; any that has a process's code runs it (`wakeline show` says which did)")
     yield Finding("threads", "note", "threads left behind by bodies that did not stop: not known here; workers log them")
+
+
+def _declarations(seen: Seen) -> Iterator[Finding]:
+    """Whether releases that run side by side declare the same schedules, limits and turns of agents."""
+    fleet = seen.fleet
+    serving = Counter(fleet.serves[owner] for owner in seen.alive if owner in fleet.serves)
+    for app, in_force in sorted(fleet.in_force.items()):
+        found = {release: n for row, n in serving.items() for name, _, release in [row.partition(" ")] if name == app}
+        said = f"those of release {release_named(in_force)} are in force"
+        if len({content_of(release) for release in found}) > 1:
+            shares = ", ".join(sorted(f"{release_named(release)} ({_count(n, 'worker')})" for release, n in found.items()))
+            remedy = "the others' once it has left, or by `wakeline release`"
+            yield Finding("declarations", "warning", f"releases side by side declare different schedules, limits or agents: {shares}; {said}, {remedy}")
+        elif seen.declared and seen.declared.app == app and content_of(in_force) != seen.declared.content:
+            remedy = "this code's once its workers start, or by `wakeline release`"
+            yield Finding("declarations", "note", f"this code declares other schedules, limits or agents than are in force; {said}, {remedy}")
 
 
 def _ticks(seen: Seen) -> Iterator[Finding]:

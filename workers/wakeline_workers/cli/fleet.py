@@ -12,6 +12,7 @@ import click
 from wakeline.app import App
 from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
 from wakeline.names import check_queue
+from wakeline.releases import release_named
 from wakeline.store import fleet
 from wakeline.store.address import FORMAT
 from wakeline.store.client import SyncStore
@@ -141,6 +142,21 @@ def demo(console: Console) -> int:
     return code
 
 
+@command("release")
+@click.pass_obj
+def release(console: Console) -> None:
+    """Put what this release declares in force: schedules, limits, agents' turns.
+
+    For a release phase, before the first of its workers starts, or for a rollback while others still run.
+    """
+    app = console.app
+    declared = app.declared
+    app.store.run(app.triggers.declare_all(declared, "named"))
+    counts = {"limits": sum(bool(limit) for limit in declared.limits.values()), "schedules": len(declared.schedules), "agents": len(declared.agents)}
+    told = ", ".join(f"{number} {what if number != 1 else what[:-1]}" for what, number in counts.items())
+    console.answer({"app": declared.app, "release": declared.release} | counts, f"release {release_named(declared.id)} of {declared.app} is in force: {told}")
+
+
 @command("doctor")
 @option("--release", is_flag=True, help="For a release phase: fail only for what must stop a release.")
 @click.pass_obj
@@ -160,7 +176,7 @@ def doctor(console: Console, release: bool) -> int:
     refused, no_writes = store.keyring.refused, _refusal_of_writes(store)
     store.close()
     own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
-    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused, app.settings.lease_ms, no_writes)
+    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused, app.settings.lease_ms, no_writes, app.declared)
     found = findings(seen)
     failed = any(one.stops_release if release else one.level == "problem" for one in found)
     console.answer(_report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))

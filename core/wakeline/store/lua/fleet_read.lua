@@ -7,7 +7,8 @@
 --         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled,
 --         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or ''],
 --         fields of the last rewind,
---         what stands still [what, n]* (of the first 256 of each status, and of some limits), what stood still and was put right [what, n, when]*}
+--         what stands still [what, n]* (of the first 256 of each status, and of some limits), what stood still and was put right [what, n, when]*,
+--         serves [owner, app and release]*, in force [app or its mark, what it says]*}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
@@ -114,4 +115,4 @@ local timers, timers_since = due_since(ns .. 'timers')
 local schedules, schedules_since = due_since(ns .. 'cron')
 return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
   call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'), { timers, timers_since, schedules, schedules_since },
-  call('HGETALL', ns .. 'rewind'), stands, stood }
+  call('HGETALL', ns .. 'rewind'), stands, stood, call('HGETALL', ns .. 'serves'), call('HGETALL', ns .. 'inforce') }

@@ -4,5 +4,6 @@
 -- Reply: {'writable'}
 -- Errors: the server's own, where it refuses.
 -- Atomic because the field is there, so nothing can come of it in between.
+unasked = true
 call('HSETNX', ns .. 'meta', 'format', a.format)
 return { 'writable' }

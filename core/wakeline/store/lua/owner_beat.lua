@@ -1,5 +1,5 @@
 -- Purpose: a supervisor's heartbeat: the owner lives, and this is what it runs.
--- Include: base doorbell process limits slots sessions lifecycle
+-- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new was heard from the worker), rq_ttl_s,
 --       n? (which beat this is; the last one that was answered is n - 1)
 -- Reply: {'alive', handed back [pid]*} | {'reaped'}

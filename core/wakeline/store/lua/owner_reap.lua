@@ -1,5 +1,5 @@
 -- Purpose: take back all that a dead owner held; sent by the supervisor that saw its worker die, or by a worker that leaves.
--- Include: base doorbell process limits slots sessions lifecycle
+-- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: owner, writer (owner_lost|shutdown)
 -- Reply: {'reaped', processes handed on}
 -- Atomic because the owner must be refused from the moment its work is given away (race 13).

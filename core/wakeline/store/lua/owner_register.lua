@@ -1,9 +1,11 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
--- Include: base doorbell
--- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name), release? (of its code)
--- Reply: {'registered', now, when it was ticked last or ''} | {'conflict', agent, app} (a live worker of another app runs that agent)
+-- Include: base declarations doorbell
+-- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name),
+--       release? (of its code), declares? (the release, and what tells its declarations), patient? (a stock worker's job, which runs no agent of its own for long)
+-- Reply: {'registered', now, when it was ticked last or '', declares ('1': its declarations are in force), unwritten ('1': not its schedules)}
+--        | {'conflict', agent, app} (a live worker of another app runs that agent)
 -- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
-if a.app and a.agents then
+if a.app and a.agents and not a.patient then
   local rows = call('HGETALL', ns .. 'apps')
   for i = 1, #rows, 2 do
     local app, theirs = string.match(rows[i + 1], '^(%S+) (.*)$')
@@ -23,11 +25,8 @@ call('HSET', ns .. 'knows', a.owner, '2')
 choose_form()
 if a.release then call('HSET', ns .. 'releases', a.owner, a.release) end
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end
-for agent, policy in pairs(a.agents or {}) do
-  if policy == '' then call('HDEL', ns .. 'agents', agent) else call('HSET', ns .. 'agents', agent, policy) end
-end
-for name, limit in pairs(a.limits or {}) do
-  if limit == '' then call('HDEL', ns .. 'limits', name) else call('HSET', ns .. 'limits', name, limit) end
-end
+local declares = a.declares and serve_release(a.owner, a.app or '-', a.declares, a.patient)
+local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
+if declares and (unwritten or not a.patient) then write_declarations(a.limits, a.agents) end
 local ticked = last_tick()
-return { 'registered', int(now), ticked and int(ticked) or '' }
+return { 'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0' }

@@ -1,5 +1,5 @@
 -- Purpose: end a process: terminal event, lease, waiters' slots, wake, children, turn and RQ bookkeeping in one step.
--- Include: base doorbell process limits slots sessions lifecycle
+-- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: pid, status (completed|failed|cancelled|abandoned), output (await output JSON), hash, text? (wake input as a JSON string), rows?,
 --       fence? (a run), external? (someone outside reports), swallowed? (a parked run whose body went on: fence without claim id),
 --       turn? {sid, rev, state?, history [JSON], frame? (the one that begins), follow? (input of the follow-on turn, JSON)} (the commit of a session's turn)

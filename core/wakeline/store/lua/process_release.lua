@@ -1,5 +1,5 @@
 -- Purpose: hand a run back (shutdown, unknown code) or schedule its next attempt (a turn or tool that raised).
--- Include: base doorbell process limits slots sessions lifecycle
+-- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), text? (the wake's then), rows?,
 --       unrun? (this worker lacks its code), unread? (what of it this worker cannot read)
 -- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that was asked to end) | {'lost'}

@@ -1,5 +1,5 @@
 -- Purpose: take up to n doorbells and claim their processes: no intermediate list, no window in which a job belongs to nobody.
--- Include: base doorbell process limits slots sessions lifecycle claims admitting
+-- Include: base declarations doorbell process limits slots sessions lifecycle claims admitting
 -- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle (enter the idle sets when the queues are empty),
 --       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step),
 --       release? (of the code that will run them)

@@ -1,13 +1,14 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, what stands still, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
--- Include: base doorbell process limits slots sessions lifecycle environments triggers attachments deleting retention standing righting
+-- Include: base declarations doorbell process limits slots sessions lifecycle environments triggers attachments deleting retention standing righting
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit, by? (<worker|clock|stock> <its owner id>), spare_ms? (do nothing where another one
 --       ticked less than that ago)
 -- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled,
---         ms after which whoever ticked goes on to prune or '', '1' where it was spared: next due is then when nobody will have ticked for spare_ms}
+--         ms after which whoever ticked goes on to prune or '', '1' where it was spared: next due is then when nobody will have ticked for spare_ms,
+--         releases whose declarations came into force and are not written [app, declares]*}
 -- Atomic because between a timer's look and its effect the wait may be over.
 if a.spare_ms then
   local at, by = last_tick()
-  if at and by ~= a.by and now - at < a.spare_ms then return { 0, 0, 0, 0, int(at + a.spare_ms), '0', int(now), {}, 0, '', '1' } end
+  if at and by ~= a.by and now - at < a.spare_ms then return { 0, 0, 0, 0, int(at + a.spare_ms), '0', int(now), {}, 0, '', '1', {} } end
 end
 local fired, reaped, rung, pruned = 0, 0, 0, 0
 local timers = ns .. 'timers'
@@ -121,7 +122,8 @@ end
 
 -- Doorbells that were lost are rung again at the head of their queue, under the same job id (race 18).
 choose_form()
-local offset = num(call('HGET', ns .. 'meta', 'sweep'), 0)
+local cursor, pruner = unpack(call('HMGET', ns .. 'meta', 'sweep', 'pruner'))
+local offset = num(cursor, 0)
 local function sweep(from)
   local page = call('ZRANGEBYSCORE', ns .. 'idx:queued', '-inf', int(now - a.stale_ms), 'WITHSCORES', 'LIMIT', from, 32)
   for i = 1, #page, 2 do
@@ -178,7 +180,7 @@ put_standing_right()
 
 -- Retention, unless another one is at it.
 local prune_in = ''
-local pruner = num(call('HGET', ns .. 'meta', 'pruner'), 0)
+pruner = num(pruner, 0)
 if pruner <= now or pruner > now + 1000 then pruned, prune_in = retain() end
 
 -- Schedules and deliveries need code, so whoever ticks is only told of them.
@@ -190,5 +192,6 @@ local undelivered = call('ZCOUNT', ns .. 'deliveries', '-inf', int(now - a.beat_
 local first, soon = call('ZRANGE', timers, 0, 0, 'WITHSCORES')[2], call('ZRANGEBYSCORE', cron, '(' .. int(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if soon and (not first or tonumber(soon) < tonumber(first)) then first = soon end
 local more = (#due >= a.limit or call('LLEN', ns .. 'todo') > 0 or more_lines) and '1' or '0'
-unasked = fired + reaped + rung + pruned == 0
-return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered, prune_in, '0' }
+local unwritten = settle_declarations()
+unasked = fired + reaped + rung + pruned + #unwritten == 0
+return { fired, reaped, rung, pruned, first or '', more, int(now), schedules, undelivered, prune_in, '0', unwritten }

@@ -1,12 +1,10 @@
 -- Fixes the batch of a turn at its first claim: pending entries in order, up to most. A later run of the same turn gets the same batch.
--- policy: what the agent's code says of its turns ('' = the defaults, nil = as known): the release that runs the agent decides.
+-- agent_policy: what the code that runs this turn says of its turns ('' = the defaults, nil = what is in force): of this batch it decides.
 -- {rev, state JSON or '', [n, body, swallowed]*, frame or '', follow-on turns so far, followed ('1'|'0')}, bytes of it
 local function admit_batch(pid, sid, max, agent_policy)
   local bodies, journal, head = ns .. 'wakes:' .. sid, ns .. 'journal:' .. pid, ns .. 'sess:' .. sid
   local s = fields(head, 'ag', 'half', 'rev', 'fr', 'fo')
-  if agent_policy and agent_policy ~= (call('HGET', ns .. 'agents', s.ag) or '') then
-    if agent_policy == '' then call('HDEL', ns .. 'agents', s.ag) else call('HSET', ns .. 'agents', s.ag, agent_policy) end
-  end
+  if agent_policy and s.ag then policies[s.ag] = object(agent_policy) or {} end
   local batch = call('HGET', journal, '@inbox')
   if not batch then
     local policy, numbers, called = policy_of(s.ag), {}, false
