@@ -234,6 +234,7 @@ class Signature:
         self._kinds = {p.name: hints.get(p.name, Any) for p in parameters if p.kind is not p.VAR_KEYWORD}
         self._extra = next((hints.get(p.name, Any) for p in parameters if p.kind is p.VAR_KEYWORD), None)
         self._positional_only = [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        self._required = frozenset(p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.default is p.empty)
         returned = hints.get("return", Any)
         self.result = Any if returned is inspect.Signature.empty else returned
         for kind in [*self._kinds.values(), self.result]:
@@ -282,11 +283,28 @@ class Signature:
                 raise InvalidArguments(name=self.name, reason=f"{name}: {error.reason}") from error
         return out
 
-    def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
-        """The call a stored argument object means, ready to run; ``before`` are the arguments ahead of it (the context)."""
+    def taken(self, stored: dict[str, Json]) -> Callable[..., Callable[[], Any]]:
+        """A stored argument object as this code takes it: of a function, and of the arguments ahead of it (the context), the call that it means.
+
+        Raises `InvalidArguments` for an argument that is missing or not taken, `InvalidPayload` for one that is not of its type.
+        """
+        if not self._required <= stored.keys() or (self._extra is None and not stored.keys() <= self._kinds.keys()):
+            positional = [stored[name] for name in self._positional_only if name in stored]
+            try:
+                self._signature.bind(*positional, **{name: value for name, value in stored.items() if name not in self._positional_only})
+            except TypeError as error:
+                raise InvalidArguments(name=self.name, reason=str(error)) from error
         values = {name: load(bare(value), self._kinds.get(name, self._extra), f"argument {name} of {self.name}") for name, value in stored.items()}
         positional = [values.pop(name) for name in self._positional_only if name in values]
-        return lambda: function(*before, *positional, **values)
+
+        def called(function: Callable[..., Any], *before: Any) -> Callable[[], Any]:
+            return lambda: function(*before, *positional, **values)
+
+        return called
+
+    def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
+        """The call a stored argument object means, ready to run; ``before`` are the arguments ahead of it (the context). Raises as `taken`."""
+        return self.taken(stored)(function, *before)
 
     def dump_result(self, value: Any) -> Json:
         """A result as JSON data; raises `InvalidPayload` naming the body."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from wakeline.arguments import own_name
-from wakeline.engines.engine import Engine, check_pairing, context_name
+from wakeline.engines.engine import Engine, OnMismatch, check_pairing, context_name
 from wakeline.engines.hosted import HostedEngine
 from wakeline.engines.protocol import EngineProtocol
 from wakeline.engines.registry import Registry
@@ -130,14 +130,15 @@ class Declarations:
         validate: Callable[..., Any] | None = None,
         limit: Limit | None = None,
         was: Sequence[str] | str = (),
+        on_mismatch: OnMismatch = "wait",
     ) -> EngineDecorator: ...
     def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Declares an engine. ``signals`` and ``events``: name to payload type (or `Event`); declaring signals refuses all others.
 
         ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each runs the processes it
         was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists; what ``validate`` (of the
-        arguments) raises refuses a start. ``limit``: how many run at once, or begin in a time; see `Limit`.
-        ``was``: the names it had before, oldest first; it runs their processes.
+        arguments) raises refuses a start. ``limit``: how many run at once, or begin in a time; see `Limit`. ``was``: the names it had before, oldest first;
+        it runs their processes. ``on_mismatch``: a process whose body does something else than what is recorded waits for code that fits, or fails at once.
         """
 
         def declare(f: Callable[..., Any]) -> Engine[..., Any]:

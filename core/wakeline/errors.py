@@ -842,6 +842,8 @@ class ReplayMismatch(RunError):
     total: int
     unasked: Sequence[str] = ()
     """What the process did and the body does not ask for, in words; then ``name`` is what it asks for instead."""
+    differences: Sequence[str] = ()
+    """The places with what was recorded there, and what the body asks for."""
     template = (
         "Process {process_id!r} replays {name!r} with other content than recorded; {total} difference(s): {paths}. "
         "Restore the old code path, or guard the new one with ctx.patched()."

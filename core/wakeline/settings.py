@@ -25,6 +25,7 @@ DURATIONS = {
     "stale_ms": 5_000,
     "retention_ms": 7 * 86_400_000,
     "tombstone_ms": 7 * 86_400_000,
+    "bug_patience_ms": 86_400_000,
 }
 
 SHORTEST_TOMBSTONE_MS = 3_600_000
@@ -61,6 +62,8 @@ class Settings:
     stale_ms: int = DURATIONS["stale_ms"]
     retention_ms: int = DURATIONS["retention_ms"]
     tombstone_ms: int = DURATIONS["tombstone_ms"]
+    bug_patience_ms: int = DURATIONS["bug_patience_ms"]
+    """How long a process that code of another release cannot read, or fails at, waits for better code before it fails."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:

@@ -199,7 +199,7 @@ def test_errors_have_stable_codes_and_say_whether_to_try_again(kind: type[Wakeli
 
 
 def test_an_error_keeps_its_class_and_fields_across_the_journal() -> None:
-    error = ReplayMismatch(process_id="p", name="charge", paths=["args.cents"], total=1, unasked=[])
+    error = ReplayMismatch(process_id="p", name="charge", paths=["args.cents"], total=1, differences=["args.cents: recorded 1, asked for 2"], unasked=[])
     again = from_json(error.to_json())
     assert type(again) is ReplayMismatch
     assert (again.fields, str(again)) == (error.fields, str(error))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wakeline.errors import JournalCorrupt, NonRetryable, ProcessNotFound, ReplayMismatch, RetryAfter
+from wakeline.errors import JournalCorrupt, NonRetryable, ProcessNotFound, ReplayConflict, ReplayMismatch, RetryAfter
 from wakeline.runtime.calling import call_tool
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.run import Run
@@ -38,6 +38,8 @@ def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> An
             await run.until_over(task)
             if run.state is RunState.RUNNING:
                 return task.result()
+            if run.misfit is not None:
+                raise run.misfit[1]
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             return run.state
@@ -179,6 +181,7 @@ def test_changed_arguments_are_a_mismatch_that_names_where(world: World) -> None
     with pytest.raises(ReplayMismatch) as error:
         drive(world, "o_2", lambda run: charge.of(run, order=7, cents=900))
     assert (error.value.name, list(error.value.paths), error.value.total) == ("charge", ["args.cents"], 1)
+    assert list(error.value.differences) == ["args.cents: recorded 500, asked for 900"]
     assert charge.times == 1
 
 
@@ -195,7 +198,7 @@ def test_a_changed_body_under_an_explicit_key_is_a_mismatch_even_where_an_error_
         drive(world, "o_2", lambda run: run.effect("step", "charge", {"cents": 2}, refused, key="k"))
 
 
-def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_mismatch_too(world: World) -> None:
+def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_conflict_of_the_body_and_no_mismatch(world: World) -> None:
     world.start("p")
     charge = Charge()
 
@@ -204,7 +207,7 @@ def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_mismatch_too(wor
         assert await run.effect("step", "charge", {"cents": 1}, charge, key="k") == {"receipt": 1}
         return await run.effect("step", "charge", {"cents": 2}, charge, key="k")
 
-    with pytest.raises(ReplayMismatch):
+    with pytest.raises(ReplayConflict):
         drive(world, "o_1", body)
     assert charge.times == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,8 +47,10 @@ def app_of(world: World) -> App:
     return App(world.namespace, backend=world.backend, clock=world.clock, settings=Settings(rq_prefix=world.store.address.rq_prefix))
 
 
-def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None) -> list[str]:
-    """A worker of this name runs all there is to run; what became of its runs, in order. ``fails``: a script it cannot reach Redis for."""
+def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None, release: str | None = None) -> list[str]:
+    """A worker of this name runs all there is to run; what became of its runs, in order. ``fails``: a script it cannot reach Redis for;
+    ``release``: of its code.
+    """
 
     async def main() -> list[str]:
         store = _Store(world.backend, world.store.address, fails)
@@ -56,8 +59,10 @@ def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None
         threads = ThreadPoolExecutor(4)
         try:
             runner = Runner(store, app.registry, Host(), clock=world.clock, threads=threads)
-            await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS))
-            while claims := (await store.execute(fleet.take(owner, token_hex(4), app.queues, 100, lease_ms=LEASE_MS))).claims:
+            agents = {name: agent.policy for name, agent in app.registry.agents.items()}
+            await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS, limits=app.limits, release=release))
+            take = partial(fleet.take, owner, queues=app.queues, n=100, lease_ms=LEASE_MS, agents=agents, release=release)
+            while claims := (await store.execute(take(token_hex(4)))).claims:
                 takes += 1
                 assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"
                 ended += await asyncio.gather(*(runner.run(claim) for claim in claims))

@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 from wakeline.processes.lease import Fence
 from wakeline.processes.limits import Limit
+from wakeline.processes.misfit import Misfit
 from wakeline.store import fleet, processes, runs
 from wakeline.store.client import SyncStore
 from wakeline.store.marks import MARKS
@@ -127,6 +128,70 @@ def test_what_says_who_runs_it_goes_with_the_run(world: World, how: str, kept: b
         world.worker("o2")
         assert world.do(fleet.take("o2", "r2", [world.ns], 1, lease_ms=LEASE_MS)).claims[0].fence.claim_id == "r2-1"
         assert (world.field("cl"), world.field("rel")) == ("r2-1", None)
+
+
+@of("proc:<pid> pr")
+@pytest.mark.parametrize("release", ["v2", None])
+def test_under_which_release_it_got_this_far_is_said_by_the_latest_park(world: World, release: str | None) -> None:
+    def taken(owner: str, of: str | None) -> Fence:
+        world.worker(owner)
+        (claim,) = world.do(fleet.take(owner, f"take-{owner}", [world.ns], 1, lease_ms=LEASE_MS, release=of)).claims
+        return claim.fence
+
+    world.start()
+    fence = taken("o1", "v1")
+    assert world.field("pr") is None
+    world.open(fence, wait("w1"))
+    world.park(fence, "w1")
+    assert world.field("pr") == "v1"
+    world.signal()
+    fence = taken("o2", release)
+    assert (world.field("pr"), world.field("rel")) == ("v1", release)
+    world.open(fence, wait("w2", "s:on"))
+    world.park(fence, "w2")
+    assert world.field("pr") == (release or "")
+    world.cancel(grace_ms=1)
+    world.pass_ms(1)
+    world.tick()
+    assert world.field("pr") is None
+
+
+@of("proc:<pid> mf, misfits <pid>")
+@pytest.mark.parametrize("how", ["park", "continue", "end", "cancel"])
+def test_why_code_did_not_fit_is_said_until_other_code_gets_further(world: World, how: str) -> None:
+    misfit = Misfit("bug", "NameError: oops", "v2", 1)
+    world.twice(processes.release(world.running(), misfit=misfit, delay_ms=1))
+    world.pass_ms(1)
+    world.tick()
+    fence = world.claim()
+    world.do(runs.record(fence, [Row("step", "1")]))
+    assert (world.field("mf"), world.redis.zrange(world.key("misfits"), 0, -1)) == (misfit.to_json(), ["p"])
+    match how:
+        case "end":
+            world.finish("p", fence)
+        case "cancel":
+            world.cancel(grace_ms=1)
+            world.pass_ms(1)
+            world.tick()
+        case _:
+            further(world, fence, how)
+    assert (world.field("mf"), world.redis.exists(world.key("misfits"))) == (None, 0)
+
+
+@of("todo m:")
+def test_what_of_many_misfits_is_still_to_be_looked_at_is_offered_by_the_tick_and_not_what_has_gone_on(world: World) -> None:
+    world.worker()
+    for n in range(257):
+        world.start(f"p{n:03}")
+    for claim in (*world.take(), *world.take(), *world.take()):
+        world.do(processes.release(claim.fence, delay_ms=60_000, misfit=Misfit("bug", "NameError: oops", "v2", 1)))
+    world.do(fleet.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v1"))
+    assert world.redis.lrange(world.key("todo"), 0, -1) == ["m:256 v1"]
+    world.cancel("p256", grace_ms=0)
+    for _ in range(8):
+        world.tick()
+    assert (world.redis.exists(world.key("todo")), world.status("p256")) == (0, "cancelled")
+    assert len({claim.process_id for _ in range(4) for claim in world.take("o2")}) == 256
 
 
 @of("proc:<pid> an")

@@ -77,7 +77,9 @@ def test_race_09_changed_arguments_in_a_gather_never_run_silently(world: World, 
     handle.signal("go")
     work(world, app)
     assert charged == [500]
-    assert handle.status().status == "failed"
+    misfit = handle.status().misfit
+    assert misfit is not None
+    assert (misfit.kind, handle.status().status) == ("mismatch", "queued")
 
 
 # -- 10: continue_as_new: wait 1 finds the old slot, a child id returns the old child, the provider drops the second charge

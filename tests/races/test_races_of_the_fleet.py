@@ -328,8 +328,8 @@ def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(w
 
 @fails_without(
     "what this release does not know waits before it is offered again",
-    "wakeline.runtime.runner:Runner._hand_back",
-    "delay_ms=delay_ms",
+    "wakeline.runtime.misfits:Misfits.hand_back",
+    "delay_ms=found.delay_ms",
     "delay_ms=0",
 )
 @fails_without(
@@ -356,9 +356,9 @@ def test_race_31_an_old_release_hands_an_unknown_engine_back_for_a_while(world: 
 
 @fails_without(
     "a hand-back is no failed attempt",
-    "wakeline.runtime.runner:Runner._hand_back",
-    "unrun=True",
-    "unrun=True, attempt=True",
+    "wakeline.runtime.misfits:Misfits.hand_back",
+    "unrun=unrun,",
+    "unrun=unrun, attempt=True,",
 )
 def test_race_31_an_unknown_engine_uses_up_no_attempt(world: World, app: App) -> None:
     world.start("p", max_attempts=2)

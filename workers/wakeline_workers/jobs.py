@@ -64,7 +64,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     host = _Host(app)
     contain_exits(loop)
     threads = ThreadPoolExecutor(2)
-    runner = Runner(store, app.registry, host, clock=app.clock, threads=threads)
+    runner = Runner(store, app.registry, host, clock=app.clock, threads=threads, patience_ms=settings.bug_patience_ms)
 
     ticker = Ticker(app, store, by=f"stock {owner}", spare_ms=2 * settings.lease_ms)
     ticking: list[asyncio.Task[None]] = []

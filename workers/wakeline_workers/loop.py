@@ -53,7 +53,8 @@ class WorkerLoop:
         # A body that was lost may stay in its thread for long; those who come after it find others.
         self._threads = ThreadPoolExecutor(max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body")
         self.isolation = isolation_of(app)
-        self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe)
+        patience_ms = app.settings.bug_patience_ms
+        self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe, patience_ms=patience_ms)
         self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits)
         self._reported = reported
         self._burst = burst

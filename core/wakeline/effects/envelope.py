@@ -14,6 +14,9 @@ from wakeline.values import canonical_json, content_hash, is_marked
 
 SHOWN_PATHS = 8
 """A mismatch names this many places and counts the rest."""
+SHOWN_VALUE = 60
+"""Of a value that differs so many characters are shown."""
+_ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,29 @@ def diff_paths(old: Any, new: Any) -> tuple[list[str], int]:
 
     Lists are compared place by place, so a swap shows both places. Values that are canonically equal do not differ.
     """
-    found = _differences(old, new, "args")
+    found = [path for path, _, _ in _differences(old, new, "args")]
     return found[:SHOWN_PATHS], len(found)
 
 
-def _differences(old: Any, new: Any, path: str) -> list[str]:
+def differences(old: Any, new: Any) -> list[str]:
+    """The first eight of these places in words, with what was recorded there and what is asked for now."""
+    found = _differences(old, new, "args")[:SHOWN_PATHS]
+    return [f"{path}: recorded {_value(before)}, asked for {_value(after)}" for path, before, after in found]
+
+
+def _value(value: Any) -> str:
+    text = "nothing" if value is _ABSENT else canonical_json(value)
+    return text if len(text) <= SHOWN_VALUE else text[:SHOWN_VALUE] + "…"
+
+
+def _differences(old: Any, new: Any, path: str) -> list[tuple[str, Any, Any]]:
     befores, afters = _members(old), _members(new)
     if befores is None or afters is None or isinstance(old, list) != isinstance(new, list):
-        return [] if canonical_json(old) == canonical_json(new) else [path]
-    found: list[str] = []
+        return [] if canonical_json(old) == canonical_json(new) else [(path, old, new)]
+    found: list[tuple[str, Any, Any]] = []
     for step in {**befores, **afters}:
-        if step in befores and step in afters:
-            found += _differences(befores[step], afters[step], path + step)
-        else:
-            found.append(path + step)
+        before, after = befores.get(step, _ABSENT), afters.get(step, _ABSENT)
+        found += [(path + step, before, after)] if _ABSENT in (before, after) else _differences(before, after, path + step)
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
 from wakeline.arguments import Signature, by_name, check_body, check_kind, own_name, schema_of
 from wakeline.engines.declared import declared_events, event_types_of
@@ -22,6 +22,8 @@ from wakeline.processes.selectors import parse_text, select
 P = ParamSpec("P")
 R = TypeVar("R")
 LONGEST_LABEL = 200
+OnMismatch = Literal["wait", "fail"]
+"""What becomes of a process whose body does something else than what is recorded."""
 
 
 class Engine(Generic[P, R]):
@@ -41,6 +43,7 @@ class Engine(Generic[P, R]):
         validate: Callable[..., Any] | None = None,
         limit: Limit | None = None,
         was: Sequence[str] | str = (),
+        on_mismatch: OnMismatch = "wait",
         context: str,
     ) -> None:
         self.name = check_name(own_name("engine", function, name), "engine")
@@ -51,6 +54,9 @@ class Engine(Generic[P, R]):
         self.source: Any = function
         self.version = check_name(version, "engine version") if version is not None else None
         self.is_default = default
+        if on_mismatch not in ("wait", "fail"):
+            raise BodyInvalid(name=self.name, reason=f'its on_mismatch is {on_mismatch!r}; it is "wait" or "fail"')
+        self.on_mismatch: OnMismatch = on_mismatch
         self._label: Any = label
         self._template = parse_text(label) if isinstance(label, str) else None
         self._validate = validate

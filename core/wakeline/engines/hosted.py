@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wakeline.arguments import Signature, asked
@@ -30,9 +31,13 @@ class PayloadSignature(Signature):
         """A payload that comes as JSON."""
         return asked(data, what=f"the payload of {self.name}")
 
-    def call(self, function: Callable[..., Any], stored: Any, *before: Any) -> Callable[[], Any]:
-        """The call a stored payload means."""
-        return lambda: function(*before, stored)
+    def taken(self, stored: Any) -> Callable[..., Callable[[], Any]]:
+        """A stored payload as the object takes it: as it is."""
+        return partial(_with_payload, stored)
+
+
+def _with_payload(stored: Any, function: Callable[..., Any], *before: Any) -> Callable[[], Any]:
+    return partial(function, *before, stored)
 
 
 def _payload(payload: Any = None) -> Any:
@@ -48,6 +53,7 @@ class HostedEngine(Engine[..., Any]):
                 raise BodyInvalid(name=type(hosted).__name__, reason=f"it has no {name}, which every engine has")
         self._hosted = hosted
         given: dict[str, Any] = {name: getattr(hosted, name, None) for name in ("version", "queue", "signals", "events")}
+        given["on_mismatch"] = getattr(hosted, "on_mismatch", "wait")
         context = "AsyncCtx" if inspect.iscoroutinefunction(hosted.run) else "Ctx"
         super().__init__(hosted.run, name=hosted.kind, context=context, default=getattr(hosted, "default", False), **given)
         self.source = hosted

@@ -55,4 +55,6 @@ async def ask(
     try:
         return arguments.load(value, output, f"the answer of session {sid}")
     except InvalidPayload as broken:
+        if run.claim.under_another_release:
+            raise run.unfit("unreadable", broken) from broken
         raise OutputMismatch(session_id=sid, reason=str(broken.fields["reason"])) from broken

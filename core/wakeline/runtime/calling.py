@@ -15,8 +15,20 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 
 from wakeline.effects.envelope import Envelope
 from wakeline.effects.journal import NEVER
-from wakeline.errors import ControlFlow, InvalidPayload, NonRetryable, OccurrenceConflict, RetryAfter, Stopped, ToolFailed, WakelineError, WrongVerb
+from wakeline.errors import (
+    ControlFlow,
+    InvalidArguments,
+    InvalidPayload,
+    NonRetryable,
+    OccurrenceConflict,
+    RetryAfter,
+    Stopped,
+    ToolFailed,
+    WakelineError,
+    WrongVerb,
+)
 from wakeline.processes.inputs import PreparedCall
+from wakeline.processes.inputs import ToolCall as StoredCall
 from wakeline.processes.outputs import CancelledOutput, Failure, Success, from_data, to_data
 from wakeline.runtime.admitting import Admitted, admit, replaced, run_after
 from wakeline.runtime.attaching import attachments_for_tool
@@ -25,6 +37,7 @@ from wakeline.runtime.emitting import Occurrence, emitted
 from wakeline.runtime.groups import deciding
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.isolating import IsolatedCall, Returned
+from wakeline.runtime.misfits import reading
 from wakeline.runtime.passing import givers_of, owner_of
 from wakeline.runtime.run import Run
 from wakeline.runtime.timed import TimedTry
@@ -242,7 +255,13 @@ class _Attempt:
 
     async def _perform(self, call: ToolCall) -> Any:
         tool = self._tool
-        code = tool.signature.call(tool.function, self._admitted.args)
+        try:
+            code = tool.signature.call(tool.function, self._admitted.args)
+        except (InvalidArguments, InvalidPayload) as unreadable:
+            # Of a process of its own the call is what was stored; in a body only a hook's answer is, and that since an earlier release.
+            if isinstance(self._run.registration.input, StoredCall) or self._run.claim.under_another_release:
+                raise self._run.unfit("unreadable", unreadable) from unreadable
+            raise
         if tool.isolation is not None:
             return await self._apart(call)
         if tool.timeout_ms is None:
@@ -349,7 +368,7 @@ async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: 
     known = run.replay.known_as(tool.name, tool.was)
     target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"])
     [resolution] = await run.wait_all([run.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")])
-    outcome = _completed(tool, resolution)
+    outcome = _completed(run, tool, resolution)
     if pending.get("hooked"):
 
         async def perform(_: str) -> Any:
@@ -362,11 +381,12 @@ async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: 
     return value_of(tool.name, outcome)
 
 
-def _completed(tool: Tool[..., Any], resolution: Resolution) -> ToolOutcome:
+def _completed(run: Run, tool: Tool[..., Any], resolution: Resolution) -> ToolOutcome:
     match resolution:
         case Ok(value):
             try:
-                return Success(tool.signature.dump_result(tool.signature.load_result(value)))
+                with reading(run):
+                    return Success(tool.signature.dump_result(tool.signature.load_result(value)))
             except InvalidPayload as broken:
                 return Failure("external", "invalid_tool_output", f"what completed the call is no result of it: {broken.fields['reason']}", value)
         case Err(code, message, raw):

@@ -32,10 +32,11 @@ from wakeline.runtime.containing import described
 from wakeline.runtime.emitting import emitted
 from wakeline.runtime.execution import ExecutionContext, execution_of
 from wakeline.runtime.groups import deciding
+from wakeline.runtime.misfits import reading
 from wakeline.runtime.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.runtime.run import Run
 from wakeline.runtime.starting import bound, next_generation
-from wakeline.runtime.telling import append_event, check_served, request_cancel, send_signal, signal_known_as
+from wakeline.runtime.telling import append_event, check_served, drop_signal, request_cancel, send_signal, signal_known_as
 from wakeline.runtime.telling_triggers import AsyncBodyTrigger
 from wakeline.runtime.waiting import WaitFor, moment_ms, settle
 from wakeline.shown import logger, shown
@@ -49,7 +50,6 @@ from wakeline.waits.keys import encode_token
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-log = logger("wakeline.run")
 D = TypeVar("D")
 
 
@@ -118,7 +118,8 @@ class AsyncApproval(Generic[T]):
         run = self.context.run
         target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=_schema_of(self.kind))
         [resolution] = await run.wait_all([run.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
-        return settle(f"approval {self.name}", resolution, self.kind, default)
+        with reading(run):
+            return settle(f"approval {self.name}", resolution, self.kind, default)
 
 
 class AsyncCtx:
@@ -238,7 +239,9 @@ class AsyncCtx:
                     del error  # it holds this frame
             return arguments.dump(made, kind, what)
 
-        return cast("R", arguments.load(await self.run.effect("step", name, given, perform, key=self._options.key), kind, what))
+        made = await self.run.effect("step", name, given, perform, key=self._options.key)
+        with reading(self.run):
+            return cast("R", arguments.load(made, kind, what))
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its own, which is awaited. A recorded
@@ -247,7 +250,8 @@ class AsyncCtx:
         if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
         found = await call_from_body(self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake())
-        return cast("R", tool.signature.load_result(found))
+        with reading(self.run):
+            return cast("R", tool.signature.load_result(found))
 
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
         """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by name. What became of each,
@@ -279,7 +283,8 @@ class AsyncCtx:
         values: list[Any] = []
         for child, resolution in zip(children, await run.wait_all(calls) if calls else [], strict=True):
             data = settle(f"process {child.id}", resolution, Any, default)
-            values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
+            with reading(run):
+                values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
         return values
 
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
@@ -353,13 +358,11 @@ class AsyncCtx:
             target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted))
             call = run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
             check_served(run, name, call)
-            replayed = call.key in run.replay.rows
             [resolution] = await run.wait_all([call])
             try:
                 return settle(f"signal {name}", resolution, wanted, default)
             except InvalidPayload as misfit:
-                if not replayed:
-                    log.warning("%s: a signal that was sent before anything waited for it is dropped: %s", self.id, misfit)
+                drop_signal(run, name, call, misfit, resolution)
 
     def _signal_kind(self, name: str) -> Any:
         return self.run.signal_kinds.get(name, Any)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, WaitTimeout
 from wakeline.processes.lifecycle import TERMINAL
+from wakeline.processes.misfit import Misfit
 from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
 from wakeline.store import processes
 from wakeline.store.calls import Change, Program
@@ -41,6 +42,8 @@ class Status:
     """Of the code that ran it last (`Settings.release`)."""
     unread: str | None = None
     """What of it this release cannot read, or the worker that took it last could not: it waits for a release that can."""
+    misfit: Misfit | None = None
+    """Of a queued process that waits for code that fits: why the last code did not."""
 
 
 def status_of(row: processes.ProcessRow) -> Status:
@@ -49,7 +52,9 @@ def status_of(row: processes.ProcessRow) -> Status:
     identity = row.registration.identity
     by = (row.fields.get("ow"), row.fields.get("rel"))
     unread = row.registration.unknown or (row.fields.get("ur") if row.status == "queued" else None)
-    return Status(row.process_id, row.status, identity.kind, identity.label, row.int("ca"), row.int("ua"), row.int("seq"), waits, *by, unread)
+    misfit = Misfit.from_json(row.fields.get("mf")) if row.status == "queued" else None
+    times = (row.int("ca"), row.int("ua"), row.int("seq"))
+    return Status(row.process_id, row.status, identity.kind, identity.label, *times, waits, *by, unread, misfit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wakeline.cancellation import CancellationToken
-from wakeline.effects.envelope import Envelope, diff_paths
+from wakeline.effects.envelope import Envelope, diff_paths, differences
 from wakeline.effects.journal import JournalRow
 from wakeline.engines.registry import ReplayMode
-from wakeline.errors import JournalCorrupt, ReplayMismatch
+from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
 from wakeline.runtime.asides import Asides
 from wakeline.runtime.openwaits import OpenWaits
 from wakeline.runtime.unasked import Unasked, named
@@ -71,6 +71,8 @@ class Replay:
         self._excused = excused
         self._issued: dict[str, asyncio.Future[None]] = {}
         self._held: list[_Held] = []
+        self._had: set[str] = set()
+        """What this very run has the outcome of."""
         self._earlier: set[str] = set()
         self._pump_run = 0
         self._moves = 0
@@ -91,12 +93,15 @@ class Replay:
     async def lookup(self, key: str, envelope: Envelope, envelope_hash: str, *, alone: bool, slot: str = "") -> JournalRow | None:
         """The record of a call, in its turn; None when the call is new and may run. ``alone``: the body cannot issue anything else meanwhile.
 
-        Raises `ReplayMismatch` for the same key with another envelope, and for a call no record fits while the body has not asked for all it has.
+        Raises `ReplayMismatch` for a record with another envelope, and for a call no record fits while the body has not asked for all it has;
+        `ReplayConflict` for a key that this very run used for another call: no deploy is at fault there.
         """
         while (other := self._issued.get(key)) is not None:
             await asyncio.wait([other])  # two tasks of the body ask for one outcome: each in its turn
         row = self.rows.get(key)
         if row is not None and row.hash != envelope_hash and not row.is_of(envelope):
+            if key in self._had:
+                raise ReplayConflict(process_id=self._process_id, replay_key=key)
             raise self._mismatch(envelope, row)
         if row is not None and key in self._left.rows:
             await self._turn_of(key)
@@ -188,10 +193,17 @@ class Replay:
 
     def _mismatch(self, envelope: Envelope, row: JournalRow) -> ReplayMismatch:
         recorded = row.envelope
-        if row.kind == "start" and envelope.kind == "tool_call" and recorded is not None:
+        moved = row.kind == "start" and envelope.kind == "tool_call"
+        if moved and recorded is not None:
             recorded = recorded["arguments"]
         paths, total = diff_paths(recorded, envelope.args)
-        return ReplayMismatch(process_id=self._process_id, name=envelope.name, paths=paths, total=total)
+        if not moved and (row.kind, row.name) != (envelope.kind, envelope.name):
+            found = [f"recorded {row.kind} {row.name}, asked for {envelope.kind} {envelope.name}"]
+        elif recorded is None and envelope.args is not None:
+            found = ["args: what was recorded was too long to be kept"]
+        else:
+            found = differences(recorded, envelope.args)
+        return ReplayMismatch(process_id=self._process_id, name=envelope.name, paths=paths, total=total, differences=found)
 
     def _pump_soon(self) -> None:
         self._pump_run += 1
@@ -212,6 +224,7 @@ class Replay:
             self._pump_soon()
 
     def _consume(self, key: str) -> None:
+        self._had.add(key)
         self._left.take(key)
         self.passed(key)
         future = self._issued[key]
@@ -234,6 +247,7 @@ class Replay:
     def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = ()) -> Row:
         """A row this run makes, as it is written; ``slots``: what it closes."""
         self.rows[key] = row
+        self._had.add(key)
         self.last_at_ms = max(self.last_at_ms, row.at_ms)
         self.next_n = max(self.next_n, row.n + 1)
         return Row(key, row.to_json(), slots)

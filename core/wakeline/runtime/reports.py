@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from wakeline.processes.misfit import Misfit
 from wakeline.sessions.addresses import argument
 from wakeline.store.entries import InboxView
 from wakeline.values import number as stored
@@ -33,6 +34,8 @@ class SessionReport:
     isolating: bool
     created_ms: int | None
     deleted_ms: int | None
+    misfit: str | None = None
+    """Why its turn waits for code that fits."""
 
 
 def status_of(head: Mapping[str, str]) -> SessionStatus:
@@ -63,6 +66,7 @@ def report_of(view: InboxView) -> SessionReport:
         "half" in head,
         number("ca"),
         number("gone"),
+        misfit.message if view.turn.get("st") == "queued" and (misfit := Misfit.from_json(view.turn.get("mf"))) is not None else None,
     )
 
 
@@ -80,4 +84,6 @@ def explain_session(report: SessionReport) -> str:
             return f"{where}; `wakeline redrive {argument(report.id)}` offers it again, `wakeline skip {argument(report.id)}` goes on without it"
         case "active":
             halves = ", in halves, to find the entry that fails" if report.isolating else ""
+            if report.misfit is not None:
+                return f"turn {report.turn} waits for code that fits: {report.misfit}"
             return f"turn {report.turn} is {report.turn_status}{halves}; `wakeline show {report.turn}` says more"

@@ -22,6 +22,7 @@ from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import LeaseLost, Parked, Stopped, StoreError, WakelineError
 from wakeline.names import child_id
 from wakeline.phases import NullProbe, Phase, Probe
+from wakeline.processes.misfit import MisfitKind
 from wakeline.processes.registration import Registration
 from wakeline.runtime.activity import Activities
 from wakeline.runtime.asides import Asides, giving_up, inside_effect
@@ -30,6 +31,7 @@ from wakeline.runtime.containing import current_run, invoked
 from wakeline.runtime.dispatch import ToolDispatch
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.inflight import InFlight
+from wakeline.runtime.misfits import replaying
 from wakeline.runtime.numbering import Numbering
 from wakeline.runtime.openwaits import OpenWaits
 from wakeline.runtime.passing import take_over
@@ -87,6 +89,7 @@ class Run:
         self.asides = Asides(self.tasks, blocking=bridge is not None)
         self.replay = replay_of(claim, self._waits, self.asides, self.cancellation, patience_ms=host.hold_ms, mode=self.dispatch.registry.replay)
         self.swallowed = False
+        self.misfit: tuple[MisfitKind, BaseException] | None = None  # why this code cannot go on with the process
         self.side_by_side = 0
         """Batches under way: while one is, a sync body too has more than one call to issue."""
         self.started = StartedProcesses()
@@ -120,11 +123,6 @@ class Run:
         return self.cancellation.cancelled
 
     @property
-    def owner_bound(self) -> bool:
-        """True for work that is never handed to another worker."""
-        return self.claim.fields.get("rc") == "b"
-
-    @property
     def idempotency_key(self) -> str:
         """Stable over attempts and hand-backs; differs between generations."""
         return f"{self.claim.process_id}:{self.fence.incarnation}:{self.claim.generation}"
@@ -151,15 +149,22 @@ class Run:
         if self.state is not RunState.RUNNING or (is_new and self.stopping):
             raise Stopped
 
+    def unfit(self, kind: MisfitKind, error: BaseException) -> Stopped:
+        """This code does not fit what is stored. No effect begins any more, and the run is over once those under way are recorded."""
+        self.misfit = self.misfit or (kind, error)
+        self.stopping = True
+        self._arm()
+        return Stopped()
+
     async def record_of(self, key: str, envelope: Envelope, digest: str, slot: str = "") -> JournalRow | None:
-        """The record of a call, in its turn; None when it is new and may run. Raises `ReplayMismatch`, and where this run may do nothing any more."""
+        """The record of a call, in its turn; None when it is new and may run. Raises where this run may do nothing any more, as after a mismatch."""
         if self.stopping and current_run.get() is self:
             # What this raises ends the body, and with it what runs beside: that is recorded first. Inside of a step it would wait for itself.
             await self.in_flight.over()
         self.check()
         await self._settle()
         self.check()
-        return await self.replay.lookup(key, envelope, digest, alone=self.bridge is not None and not self.side_by_side, slot=slot)
+        return await replaying(self, self.replay.lookup(key, envelope, digest, alone=self.bridge is not None and not self.side_by_side, slot=slot))
 
     async def effect(
         self,
@@ -406,7 +411,9 @@ class Run:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.state is not RunState.RUNNING or not self.only_waits:
+        if self.misfit is not None and not self.in_flight:
+            self.end(RunState.RELEASED)
+        if self.state is not RunState.RUNNING or self.misfit is not None or not self.only_waits:
             return
         # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the place under a limit: no hold.
         goes = self.bridge is not None or self.host.full or self.stopping or "lm" in self.claim.fields
@@ -460,11 +467,12 @@ class Run:
         self._is_over()
 
     async def until_over(self, body: asyncio.Task[Any]) -> None:
-        """Returns when the run is over, or its body is."""
-        if self.state is RunState.RUNNING:
+        """Returns when the run is over, or its body is; of a run that does not fit, when what it has under way is recorded."""
+        while self.state is RunState.RUNNING and (self.misfit is not None or not body.done()):
             self._over = asyncio.get_running_loop().create_future()
             body.add_done_callback(self._is_over)
             await self._over
+            body.remove_done_callback(self._is_over)
 
     def _is_over(self, _: object = None) -> None:
         if self._over is not None and not self._over.done():

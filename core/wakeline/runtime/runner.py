@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from wakeline.arguments import dump
 from wakeline.attachments.attachment import MARK, owner_of_session
-from wakeline.bounded import Bounded
 from wakeline.clock import Clock
 from wakeline.engines.registry import Registry
 from wakeline.errors import (
@@ -27,6 +26,7 @@ from wakeline.errors import (
     ControlFlow,
     FailureClass,
     HeadConflict,
+    InvalidArguments,
     InvalidEnvironment,
     InvalidId,
     InvalidPayload,
@@ -39,6 +39,7 @@ from wakeline.errors import (
     PayloadTooLarge,
     ReplayMismatch,
     StepFailed,
+    Stopped,
     StoreError,
     ToolFailed,
     UnknownAgent,
@@ -48,6 +49,7 @@ from wakeline.errors import (
 from wakeline.names import split_session_id
 from wakeline.phases import Phase, Probe
 from wakeline.processes.inputs import EngineInput, SessionTurn, ToolCall
+from wakeline.processes.misfit import MisfitKind
 from wakeline.processes.outputs import AwaitOutput, CancelledOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.runtime.blocking import Ctx, Turn
@@ -61,6 +63,7 @@ from wakeline.runtime.environments import Environments
 from wakeline.runtime.groups import deciding, follows_cancel
 from wakeline.runtime.hosting import Host, RunState
 from wakeline.runtime.letting_go import let_go
+from wakeline.runtime.misfits import PATIENCE_MS, Misfits
 from wakeline.runtime.passing import pass_on
 from wakeline.runtime.run import Run
 from wakeline.runtime.traces import trace_of
@@ -75,11 +78,6 @@ from wakeline.store.runs import Claim
 from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
 
 log = logger("wakeline.runner")
-UNKNOWN_CODE_DELAY_MS = 5_000
-UNREAD_DELAY_MS = 5_000
-LONGEST_REASON = 500
-TOLD = 256 * 1024
-"""Bytes of what was said once and is not said again."""
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
 UNLOAD_S = 2.0
 
@@ -87,7 +85,8 @@ UNLOAD_S = 2.0
 class Runner:
     """Turns claims into outcomes for one worker."""
 
-    def __init__(self, store: AsyncStore, registry: Registry, host: Host, *, clock: Clock, threads: ThreadPoolExecutor, probe: Probe | None = None) -> None:
+    def __init__(self, store: AsyncStore, registry: Registry, host: Host, *, clock: Clock, threads: ThreadPoolExecutor, probe: Probe | None = None,
+                 patience_ms: int = PATIENCE_MS) -> None:  # fmt: skip
         self._store = store
         self._registry = registry
         self._host = host
@@ -95,8 +94,8 @@ class Runner:
         self._threads = threads
         self._probe = probe
         self._environments = Environments(store, registry.environment)
+        self._misfits = Misfits(store, patience_ms)
         self._stopping = self._lost = False
-        self._told: Bounded[str, bool] = Bounded(TOLD)
         self.runs: dict[str, Run] = {}
         """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows it."""
 
@@ -114,7 +113,7 @@ class Runner:
         return {run.fence.claim_id for run in movable}
 
     def _movable(self) -> list[Run]:
-        return [run for run in self.runs.values() if not run.owner_bound]
+        return [run for run in self.runs.values() if not run.claim.owner_bound]
 
     def lose(self) -> None:
         """All claims are somebody else's by now: bodies stop, and none begins."""
@@ -126,11 +125,14 @@ class Runner:
         """Runs it; returns what became of it: 'finished', 'parked', 'released', 'lost'. Never raises for what user code does."""
         run: Run | None = None
         if claim.unread is not None:
-            return await self._leave_unread(claim, claim.unread)
+            return await self._misfits.leave_unread(claim, claim.unread)
         try:
             read = claim.held is not None or not claim.complete or not self._environments.knows(claim.registration)
             claim = await self._read(claim)
-            body, blocking = self._body_of(claim)
+            try:
+                body, blocking = self._body_of(claim)
+            except (InvalidArguments, InvalidPayload) as unreadable:
+                return await self._unreadable(claim, unreadable)
             environment = await self._environments.of(claim.registration)
             bridge = Bridge(asyncio.get_running_loop()) if blocking else None
             clock = self._clock.following(claim.now_ms, claim.heard_ns)
@@ -147,14 +149,9 @@ class Runner:
             return await self._drive(run, body)
         except LeaseLost:
             return "lost"
-        except (UnknownName, UnknownAgent, IsolationUnavailable, InvalidEnvironment) as unknown:
-            # No code for it in this release, or an environment of a later one: it stays queued for a worker that has it; doctor names it.
-            log.warning("%s: %s", claim.process_id, unknown)
-            return await self._hand_back(claim, delay_ms=UNKNOWN_CODE_DELAY_MS)
-        except (AttachmentStoreFailed, AttachmentBackendMissing) as away:
-            # What it was started with cannot be had here and now: it waits like a process whose code is not here.
-            log.warning("%s: %s", claim.process_id, away)
-            return await self._hand_back(claim, delay_ms=UNKNOWN_CODE_DELAY_MS)
+        except (UnknownName, UnknownAgent, IsolationUnavailable, InvalidEnvironment, AttachmentStoreFailed, AttachmentBackendMissing) as missing:
+            # No code for it in this release, an environment of a later one, or what it was started with cannot be had here: it waits for a worker that can.
+            return await self._misfits.hand_back(claim, "missing", missing, unrun=True)
         except (MissingExecutionEnvironment, AttachmentNotFound, AttachmentCorrupt) as missing:
             log.error("%s: %s", claim.process_id, missing)
             return await self._refuse(claim, Failure(failure_class="unavailable", code=missing.code, message=str(missing)))
@@ -165,21 +162,10 @@ class Runner:
             if run is not None:
                 raise
             # What a body raises is an outcome by now: this is about what was stored for it.
-            return await self._leave_unread(claim, str(error) if isinstance(error, WakelineError) else f"{type(error).__name__}: {error}")
+            return await self._misfits.leave_unread(claim, str(error) if isinstance(error, WakelineError) else f"{type(error).__name__}: {error}")
         finally:
             if run is not None:
                 self.runs.pop(claim.fence.claim_id, None)
-
-    async def _leave_unread(self, claim: Claim, reason: str) -> str:
-        """Gives back, as it is, what this release cannot read: a later one wrote it. It is said once, and doctor names it."""
-        told = f"{claim.process_id} {claim.fence.incarnation} {reason}"
-        if self._told.get(told) is None:
-            self._told.put(told, True, len(told))
-            log.warning("%s: not run here, and handed back as it is: %s; it waits for a release that can read it", claim.process_id, reason)
-        try:
-            return await self._store.execute(processes.release(claim.fence, delay_ms=UNREAD_DELAY_MS, unrun=True, unread=reason[:LONGEST_REASON]))
-        except LeaseLost:
-            return "lost"
 
     async def _read(self, claim: Claim) -> Claim:
         """The claim with all that its reply had no room for."""
@@ -189,6 +175,12 @@ class Runner:
             journal, slots = await self._store.execute(runs.read_journal(claim.fence))
             claim = replace(claim, journal=journal, slots=slots, complete=True)
         return claim
+
+    async def _unreadable(self, claim: Claim, error: WakelineError) -> str:
+        """What is stored of it is none that this code can begin from: it waits, up to the patience."""
+        if not self._misfits.is_over(claim, "unreadable"):
+            return await self._misfits.hand_back(claim, "unreadable", error, unrun=True)
+        return await self._refuse(claim, Failure(failure_class="execution", code=error.code, message=str(error)))
 
     async def _refuse(self, claim: Claim, failure: Failure) -> str:
         """Ends a process that cannot be run as it was started."""
@@ -206,13 +198,13 @@ class Runner:
         match claim.registration.input:
             case EngineInput(kind=kind, payload=payload):
                 engine = self._registry.engine(kind, claim.engine_version)
+                taken = engine.signature.taken(cast("dict[str, Any]", payload) if claim.input is None else given)
 
                 async def run_engine(run: Run) -> Any:
                     run.engine, run.signal_kinds = engine, engine.signals
                     ctx = AsyncCtx(run, namespace)
                     context = Ctx(ctx, run.bridge) if run.bridge else ctx
-                    call = engine.signature.call(engine.function, cast("dict[str, Any]", payload) if claim.input is None else given, context)
-                    return engine.signature.dump_result(await self._call(run, call))
+                    return engine.signature.dump_result(await self._call(run, taken(engine.function, context)))
 
                 return run_engine, not engine.is_async
             case ToolCall(call=call):
@@ -269,6 +261,12 @@ class Runner:
             value = await body(run)
         except BaseException as raised:
             error = deciding(raised)
+            if run.misfit is None and isinstance(error, Exception) and self._misfits.is_bug(run.claim, error):
+                raise run.unfit("bug", error) from error
+            if run.misfit is None and isinstance(error, ReplayMismatch):
+                raise run.unfit("mismatch", error) from error
+            if run.misfit is not None:
+                raise Stopped from error
             if not isinstance(error, ControlFlow | asyncio.CancelledError):
                 if self._is_an_end(run, error):
                     await await_children(run)
@@ -276,6 +274,8 @@ class Runner:
             if error is raised:
                 raise
             raise error from error.__cause__  # out of its group, whose frames say nothing more
+        if run.misfit is not None:
+            raise Stopped  # it caught what ended it
         await await_children(run)
         await self._run_defers(run)
         return value
@@ -285,7 +285,7 @@ class Runner:
         return not isinstance(error, ReplayMismatch | LeaseLost | StoreError) and not isinstance(run.registration.input, SessionTurn)
 
     async def _run_defers(self, run: Run) -> None:
-        if run.state not in (RunState.RUNNING, RunState.ENDED):
+        if run.state not in (RunState.RUNNING, RunState.ENDED) and run.misfit is None:
             return
         while run.defers:
             function, args, kwargs = run.defers.pop()
@@ -327,6 +327,16 @@ class Runner:
         await self._store.execute(processes.finish(run.claim.process_id, "failed", output_json(output), fence=run.fence, swallowed=True))
         return "finished"
 
+    async def _misfit(self, run: Run, kind: MisfitKind, error: BaseException) -> str:
+        """A run that does not fit: its process waits. It fails where its engine says so, or once it has waited long enough."""
+        if kind == "mismatch" and run.engine is not None and run.engine.on_mismatch == "fail":
+            await self._run_defers(run)
+            return await self._finish(run, Failure("internal", *described(error)))
+        if not self._misfits.is_over(run.claim, kind):
+            return await self._misfits.hand_back(run.claim, kind, error)
+        await self._run_defers(run)
+        return await self._fail(run, error)
+
     async def _outcome(self, run: Run, task: asyncio.Task[Any]) -> str:
         for other in run.tasks:
             if other is not task:
@@ -358,9 +368,6 @@ class Runner:
                 return "lost"
             case StoreError():
                 raise error
-            case ReplayMismatch():
-                log.error("%s: %s", run.claim.process_id, error)
-                return await self._retry(run, Failure(failure_class="internal", code=error.code, message=str(error)))
             case _:
                 return await self._raised(run, error)
 
@@ -370,6 +377,9 @@ class Runner:
             await run.look()  # a wait may be answered by the cancel before the hint of it arrives
         if may_be_cancelled and run.cancelled:
             return await self._finish(run, CancelledOutput(message=run.cancellation.reason))
+        return await self._fail(run, error)
+
+    async def _fail(self, run: Run, error: BaseException) -> str:
         failure = self._failure(error)
         log.warning("%s failed: %s%s", run.claim.process_id, failure.message, Lines(trace_of(error)))
         log.debug("%s failed", run.claim.process_id, exc_info=error)
@@ -447,19 +457,21 @@ class Runner:
         except LeaseLost:
             return "lost"
 
-    async def _release(self, claim: Claim, run: Run | None, *, delay_ms: int = 0) -> str:
+    async def _release(self, claim: Claim, run: Run | None) -> str:
         if run is not None:
             run.probe.reach(Phase.handing_back, claim.process_id)
+            if run.misfit is not None:
+                return await self._misfit(run, *run.misfit)
         consumed = run.take_consumed() if run is not None else []
         try:
-            return await self._store.execute(processes.release(claim.fence, delay_ms=delay_ms, consumed=consumed))
+            return await self._store.execute(processes.release(claim.fence, consumed=consumed))
         except LeaseLost:
             return "lost"
 
-    async def _hand_back(self, claim: Claim, *, delay_ms: int = 0) -> str:
+    async def _hand_back(self, claim: Claim) -> str:
         """Gives back what this worker did not begin to run."""
         try:
-            return await self._store.execute(processes.release(claim.fence, delay_ms=delay_ms, unrun=True))
+            return await self._store.execute(processes.release(claim.fence, unrun=True))
         except LeaseLost:
             return "lost"
 

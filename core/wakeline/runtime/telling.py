@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from wakeline import arguments
 from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.effects.envelope import Envelope
-from wakeline.errors import PayloadSchemaMismatch, Stopped
+from wakeline.errors import InvalidPayload, PayloadSchemaMismatch, Stopped
 from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
+from wakeline.processes.schema import fits_schema
 from wakeline.runtime.emitting import Occurrence
 from wakeline.runtime.hosting import RunState
 from wakeline.runtime.passing import pass_on
@@ -20,9 +21,13 @@ from wakeline.runtime.run import Run
 from wakeline.runtime.service import MAX_REASON
 from wakeline.runtime.taken_types import TakenTypes, engine_of, fitting_the_wait, taken_types
 from wakeline.runtime.waiting import WaitCall
+from wakeline.shown import logger
 from wakeline.store import processes
 from wakeline.store.processes import Appended, Row
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
+from wakeline.waits.resolutions import Ok, Resolution
+
+log = logger("wakeline.run")
 
 
 class Told(NamedTuple):
@@ -133,6 +138,28 @@ def check_served(run: Run, name: str, call: WaitCall) -> None:
     if call.key in run.replay.rows or "r" in run.claim.slots.get(call.slot, ()) or types.declares(event_type):
         return
     raise types.undeclared(event_type)
+
+
+def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, resolution: Resolution) -> None:
+    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all. One that was right for the
+    release under which the process got this far is kept for it: the run ends.
+    """
+    mark = f"@dropped:{call.key}"
+    if mark in run.claim.journal:
+        return
+    if run.claim.under_another_release and _was_right(run, name, call, resolution):
+        raise run.unfit("unreadable", misfit) from misfit
+    run.remember(mark, "dropped", mark, True)
+    if call.key not in run.claim.journal:
+        log.warning("%s: a signal that was sent before anything waited for it is dropped: %s", run.claim.process_id, misfit)
+
+
+def _was_right(run: Run, name: str, call: WaitCall, resolution: Resolution) -> bool:
+    """Whether an earlier run waited for it, so that its sender was told the type, or it is of the type that was declared when the process was started."""
+    if call.key in run.claim.journal or call.slot in run.claim.slots:
+        return True
+    declared = next((one for one in run.registration.event_types if one.name == signal_event_type(name)), None)
+    return declared is not None and isinstance(resolution, Ok) and fits_schema(declared.payload_schema, resolution.value)
 
 
 async def _told(run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]) -> Told:

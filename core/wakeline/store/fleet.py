@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from wakeline.errors import AgentConflict, InvalidPayload
 from wakeline.processes.limits import limited
+from wakeline.processes.misfit import Misfit
 from wakeline.releases import Declared
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store.calls import Call, Reply, flat
@@ -267,6 +268,16 @@ class Stood:
 
 
 @dataclass(frozen=True, slots=True)
+class MisfitView:
+    """A process that waits for code that fits: why, and what it is, as `QueuedView` has it."""
+
+    process_id: str
+    misfit: Misfit
+    input: str
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
 class FleetView:
     """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the namespace was opened with."""
 
@@ -300,6 +311,10 @@ class FleetView:
     """Owner to its app and its declarations: ``<app> <Declared.id>``."""
     in_force: Mapping[str, str] = field(default_factory=dict[str, str])
     """App to the `Declared.id` whose declarations are in force."""
+    misfits: tuple[MisfitView, ...] = ()
+    """The first 256 processes that wait for code that fits, those that have waited longest first."""
+    misfit_count: int = 0
+    """How many wait so."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
@@ -339,6 +354,8 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetVie
             stood={row[0]: Stood(int(row[1]), int(row[2])) for row in reply[14]},
             serves=flat(reply[15]),
             in_force={name: text for name, text in flat(reply[16]).items() if ":" not in name},
+            misfits=tuple(MisfitView(row[0], found, row[2], row[3]) for row in reply[17] if (found := Misfit.from_json(row[1])) is not None),
+            misfit_count=int(reply[18]),
         )
 
     return Call("fleet_read", {"queues": list(queues), "stale_ms": stale_ms}, decode)

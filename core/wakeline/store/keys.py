@@ -121,6 +121,7 @@ TABLE: tuple[KeyFamily, ...] = (
         "timers", "zset", "due times: slots (s:), delays (d:), cancel grace (c:), deadlines (e: q: a:), wakes of missing sessions (w:), cells of rates (r:)",
         "fleet", "tick",
     ),  # fmt: skip
+    KeyFamily("misfits", "zset", "processes that wait for code that fits, and since when", "process", "a park, the next generation, the end"),
     KeyFamily("todo", "list", "the rest of bounded scripts", "fleet", "tick"),
     KeyFamily("idx:<status>", "zset", "processes of a status by time; idx:queued is what the sweep reads", "fleet", "next transition, prune"),
     KeyFamily("idx:undeliverable", "zset", "entries that are undeliverable, failed or blocking, as <sid>#<n>, by time", "fleet", "redrive, retention"),

@@ -14,6 +14,7 @@ from wakeline.errors import ExternalRefConflict, MissingExecutionEnvironment, Pr
 from wakeline.processes.events import Terminal
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.lease import Fence
+from wakeline.processes.misfit import Misfit
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
@@ -426,13 +427,14 @@ def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row]
 
 def release(
     fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = (), unrun: bool = False,
-    unread: str | None = None,
+    unread: str | None = None, misfit: Misfit | None = None,
 ) -> Call[str]:  # fmt: skip
     """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted', 'abandoned' and 'cancelled' (a turn that was
     asked to end, whatever it raised) mean it ended instead.
 
     ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did. ``unread``: it cannot read what is stored
-    of it, for this reason, which stays with the process until it is claimed again."""
+    of it, for this reason, which stays with the process until it is claimed again. ``misfit``: why its code cannot go on with it, which is kept, and shown,
+    until code that fits has gone on."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
@@ -440,6 +442,7 @@ def release(
         "attempt": attempt or None,
         "unrun": unrun or None,
         "unread": unread,
+        "misfit": misfit.to_json() if misfit is not None else None,
         "output": output,
         "rows": [r.wire() for r in consumed] or None,
     }

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import InvalidPayload
 from wakeline.processes.lease import Fence
+from wakeline.processes.misfit import Misfit
 from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.shown import logger
@@ -63,6 +64,21 @@ class Claim:
     def engine_version(self) -> str | None:
         """The version of the engine that this generation is for."""
         return self.fields.get("ver")
+
+    @property
+    def owner_bound(self) -> bool:
+        """True for work that is never handed to another worker."""
+        return self.fields.get("rc") == "b"
+
+    @property
+    def under_another_release(self) -> bool:
+        """Whether the code that runs it now is of another release than the one under which it got this far."""
+        return self.fields.get("pr") not in (None, self.fields.get("rel", ""))
+
+    @property
+    def misfit(self) -> Misfit | None:
+        """Why code could not go on with it before."""
+        return Misfit.from_json(self.fields.get("mf"))
 
     @property
     def attempt(self) -> int:

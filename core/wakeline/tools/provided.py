@@ -6,6 +6,7 @@ Invariant: its arguments and result are checked by the schemas of its contract, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from wakeline.arguments import Signature, asked, dump
@@ -44,9 +45,9 @@ class ContractSignature(Signature):
             raise InvalidArguments(name=self.name, reason=error.message) from error
         return data
 
-    def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
-        """The call a stored argument object means, ready to run."""
-        return lambda: function(stored)
+    def taken(self, stored: dict[str, Json]) -> Callable[..., Callable[[], Any]]:
+        """A stored argument object as the provider takes it: whole."""
+        return partial(_with_arguments, stored)
 
     def dump_result(self, value: Any) -> Json:
         """A result as JSON data; raises `InvalidPayload` where it breaks the output schema."""
@@ -61,6 +62,10 @@ class ContractSignature(Signature):
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the argument object."""
         return self._contract.input_schema
+
+
+def _with_arguments(stored: dict[str, Json], function: Callable[..., Any]) -> Callable[[], Any]:
+    return partial(function, stored)
 
 
 def _anything(**given: Any) -> Any:

@@ -15,7 +15,7 @@ from wakeline.engines.registry import Registry
 from wakeline.errors import StoreError
 from wakeline.releases import Declared, content_of, release_named
 from wakeline.store.connection import OLDEST
-from wakeline.store.fleet import Due, FleetView, LimitState, QueueState, RewindView, ServerFacts
+from wakeline.store.fleet import Due, FleetView, LimitState, MisfitView, QueueState, RewindView, ServerFacts
 from wakeline.store.keys import split_queue
 from wakeline.store.rewinds import lost_writes
 
@@ -98,7 +98,7 @@ def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_writes(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
     about_the_fleet = [*_rewound(seen), *_workers(seen), *_declarations(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen), *_standing(seen)]
-    return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_unread(seen), *_code(seen)]
+    return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_unread(seen), *_code(seen), *_misfits(seen)]
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -354,7 +354,8 @@ def _unread(seen: Seen) -> Iterator[Finding]:
         yield Finding("unread", "problem", f"{what}; deploy the release that wrote it, or a later one")
 
 
-def _code(seen: Seen) -> Iterator[Finding]:
+def _missing(seen: Seen) -> dict[str, list[str]]:
+    """Bodies that this app does not have, and the queued processes that need them."""
     registry = seen.registry
     tables: dict[str, tuple[str, Container[str]]] = {
         "tool_call": ("tool", registry.tools),
@@ -368,8 +369,28 @@ def _code(seen: Seen) -> Iterator[Finding]:
             missing[f"engine {row.needs!r}" + (f" version {row.version!r}" if row.version else "")].append(row.process_id)
         elif row.input in tables and row.needs not in tables[row.input][1] and registry.current(row.needs) not in registry.tools:
             missing[f"{tables[row.input][0]} {row.needs!r}"].append(row.process_id)
-    for name, pids in missing.items():
+    return missing
+
+
+def _code(seen: Seen) -> Iterator[Finding]:
+    for name, pids in _missing(seen).items():
         yield Finding("code", "problem", f"no code here for {name}, needed by {_some(pids)}; include its module, or deploy the release that has it")
+
+
+def _misfits(seen: Seen) -> Iterator[Finding]:
+    """What waits for code that fits, by why and what it is. Code that this app lacks too is named already."""
+    named = {pid for pids in _missing(seen).values() for pid in pids}
+    groups: dict[tuple[str, str, str], list[MisfitView]] = defaultdict(list)
+    for row in seen.fleet.misfits:
+        if row.misfit.kind != "missing" or row.process_id not in named:
+            groups[row.misfit.kind, row.input, row.needs].append(row)
+    for (_, kind, name), rows in groups.items():
+        what = f"{_some([row.process_id for row in rows])} of {kind.removeprefix('session_').removesuffix('_call')} {name!r} wait for code that fits"
+        first = f"{rows[0].process_id}: " if len(rows) > 1 else ""
+        yield Finding("misfit", "problem", f"{what}; {first}{rows[0].misfit.message} `wakeline cancel` ends what should not wait")
+    hidden = seen.fleet.misfit_count - len(seen.fleet.misfits)
+    if hidden > 0:
+        yield Finding("misfit", "problem", f"{hidden} more wait for code that fits: `wakeline ps --status queued` names them")
 
 
 def _named(queue: str) -> str:

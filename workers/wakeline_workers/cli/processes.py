@@ -107,7 +107,7 @@ def ps(console: Console, status: str, kind: str | None, session: str | None, wai
     """List processes, newest first within each status."""
     rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit)
     now = console.app.clock.now_ms()
-    cells = [(row.id, row.status, what(row), age(now - row.created_ms), ",".join(row.waiting_for)) for row in rows]
+    cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row)) for row in rows]
     console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes")
 
 
@@ -145,7 +145,9 @@ def describe(view: ProcessView) -> dict[str, Any]:
     """A process as JSON: its status, its registration in short, its open waits, its outcome."""
     registration = view.registration
     ended = view.status in TERMINAL and view.events
-    return asdict(status_of(view)) | {
+    status = status_of(view)
+    return asdict(status) | {
+        "misfit": asdict(status.misfit) | {"message": status.misfit.message} if status.misfit is not None else None,
         "queue": registration.queue,
         "parent": registration.parent,
         "wake_target": view.fields.get("ws"),
@@ -175,8 +177,15 @@ def what(row: Status) -> str:
     return f"{row.kind}:{row.label}" if row.label and row.label != row.kind else row.kind
 
 
+def awaited(row: Status) -> str:
+    """What a process waits for, in short."""
+    return f"code that fits ({row.misfit.kind}): {row.misfit.what}" if row.misfit is not None else ",".join(row.waiting_for)
+
+
 def plain(name: str, value: Any) -> str:
     """A value in a line for people: times in their own zone, texts as they are, the rest as JSON."""
+    if name == "misfit":
+        return f"{value['message']} (since {moment(value['since_ms'])})"
     if name.endswith("_ms"):
         return moment(value)
     return value if isinstance(value, str) else to_json(value)

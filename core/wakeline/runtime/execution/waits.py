@@ -14,6 +14,7 @@ from wakeline.errors import ProcessEventContextMismatch, SignalWaitCancelled, Si
 from wakeline.names import check_key, check_signal_name
 from wakeline.processes.schema import schema_hash
 from wakeline.runtime.execution.facts import Facts
+from wakeline.runtime.misfits import reading
 from wakeline.runtime.run import Run
 from wakeline.runtime.telling import check_served
 from wakeline.runtime.waiting import WaitCall, WaitFor, settle
@@ -29,7 +30,7 @@ class Waits(Facts):
     async def sleep_process(self, scope: str, sequence: int, duration_ms: int) -> None:
         """Sleep durably under (scope, sequence): the same pair again is the same sleep, over at the same moment.
 
-        Raises `SleepCancelled`, and `ReplayMismatch` for the same pair with another duration.
+        Raises `SleepCancelled`, and `ReplayConflict` for the same pair with another duration.
         """
         run = self.in_process("sleep_process")
         key = f"process:{check_key(scope, 'scope of a sleep')}:sleep:{sequence}"
@@ -69,7 +70,8 @@ class Waits(Facts):
         resolution = await self._under_token(run, call)
         what = f"signal {signal_name}"
         try:
-            return settle(what, resolution, kind)
+            with reading(run):
+                return settle(what, resolution, kind)
         except WaitTimeout as error:
             raise SignalWaitTimeout(what=what) from error
         except WaitCancelled as error:

@@ -8,7 +8,8 @@
 --         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or ''],
 --         fields of the last rewind,
 --         what stands still [what, n]* (of the first 256 of each status, and of some limits), what stood still and was put right [what, n, when]*,
---         serves [owner, app and release]*, in force [app or its mark, what it says]*}
+--         serves [owner, app and release]*, in force [app or its mark, what it says]*,
+--         misfits [pid, misfit (JSON), type, name]* of those that wait for code that fits (the first 256), how many do}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
@@ -111,8 +112,14 @@ for i = 1, #found, 2 do
   end
 end
 
+local unfit = {}
+for _, pid in ipairs(call('ZRANGE', ns .. 'misfits', 0, BOUND - 1)) do
+  local misfit = call('HGET', proc_key(pid), 'mf')
+  if misfit then unfit[#unfit + 1] = { pid, misfit, needs(pid) } end
+end
 local timers, timers_since = due_since(ns .. 'timers')
 local schedules, schedules_since = due_since(ns .. 'cron')
 return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
   call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'), { timers, timers_since, schedules, schedules_since },
-  call('HGETALL', ns .. 'rewind'), stands, stood, call('HGETALL', ns .. 'serves'), call('HGETALL', ns .. 'inforce') }
+  call('HGETALL', ns .. 'rewind'), stands, stood, call('HGETALL', ns .. 'serves'), call('HGETALL', ns .. 'inforce'),
+  unfit, call('ZCARD', ns .. 'misfits') }

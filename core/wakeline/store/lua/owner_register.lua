@@ -25,6 +25,8 @@ call('HSET', ns .. 'knows', a.owner, '2')
 choose_form()
 if a.release then call('HSET', ns .. 'releases', a.owner, a.release) end
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end
+-- A stock worker registers for each of its jobs, with no queues.
+if #a.queues > 0 then misfits.look(a.release, 0) end
 local declares = a.declares and serve_release(a.owner, a.app or '-', a.declares, a.patient)
 local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
 if declares and (unwritten or not a.patient) then write_declarations(a.limits, a.agents) end

@@ -19,7 +19,8 @@ end
 local seq = append(a.pid, p, 'process.waiting', a.wait)
 leave_owner(a.pid, p, 'successful')
 call('HDEL', proc_key(a.pid), 'ow', 'ct', 'rw')
-call('HSET', proc_key(a.pid), 'st', 'waiting', 'sn', int(now))
+call('HSET', proc_key(a.pid), 'st', 'waiting', 'sn', int(now), 'pr', p.rel or '')
+misfits.clear(a.pid, p)
 if a.early then call('HSET', proc_key(a.pid), 'an', '1') end
 call('ZREM', ns .. 'timers', 'a:' .. a.pid)
 move_index(a.pid, 'running', 'waiting', now)

@@ -1,7 +1,8 @@
--- Purpose: hand a run back (shutdown, unknown code) or schedule its next attempt (a turn or tool that raised).
+-- Purpose: hand a run back (shutdown, code that does not fit) or schedule its next attempt (a turn or tool that raised).
 -- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), text? (the wake's then), rows?,
---       unrun? (this worker lacks its code), unread? (what of it this worker cannot read)
+--       unrun? (this worker lacks its code), unread? (what of it this worker cannot read),
+--       misfit? (JSON: why this code cannot go on with it; kept until code that fits goes on)
 -- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that was asked to end) | {'lost'}
 -- Atomic because a release that is not queued is a process nobody runs.
 local p = load(a.pid)
@@ -19,9 +20,10 @@ if a.attempt then
     if a.output then return { 'exhausted', finish(a.pid, p, 'failed', a.output, a.text) } end
     return { 'exhausted', abandon(a.pid, p, 'attempts_exhausted') }
   end
-elseif p.rc == 'b' and p.fs and not a.unrun then
+elseif p.rc == 'b' and p.fs and not a.unrun and not a.misfit then
   return { 'abandoned', abandon(a.pid, p, 'shutdown') }
 end
+if a.misfit then misfits.keep(a.pid, a.misfit) end
 leave_owner(a.pid, p, a.attempt and 'failed' or nil)
 if a.unread then call('HSET', proc_key(a.pid), 'ur', a.unread) end
 make_runnable(a.pid, p, not a.attempt, a.delay_ms > 0 and now + a.delay_ms or nil)

@@ -172,6 +172,9 @@ for _ = 1, 4 do
     ring_session(pid)
   elseif what == 'g' then
     clear_session(pid)
+  elseif what == 'm' then
+    local from, release = string.match(pid, '^(%d+) (.*)$')
+    misfits.look(release ~= '' and release, tonumber(from))
   end
 end
 

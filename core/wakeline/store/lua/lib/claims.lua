@@ -2,10 +2,11 @@
 local REPLY_BYTES = 65536
 
 -- The first limit that keeps a queued process from running now, and for want of what: a cell of its rate, or a place.
+-- A rate counts beginnings. One that waits for code that fits ('mf') was counted at its first look; the others are no beginnings.
 local function missing_of(pid, p, wanted)
   for _, one in ipairs(wanted) do
     local id, limit = one[1], one[2]
-    if limit.n and not p.fs and p.ce ~= id and (call('EXISTS', ns .. 'rated:' .. id) == 1 or cells_left(id, limit) <= 0) then return id, 'cell' end
+    if limit.n and not p.fs and not p.mf and p.ce ~= id and (call('EXISTS', ns .. 'rated:' .. id) == 1 or cells_left(id, limit) <= 0) then return id, 'cell' end
     if limit.c and call('SISMEMBER', ns .. 'holds:' .. id, pid) == 0 and call('SCARD', ns .. 'holds:' .. id) >= limit.c then return id, 'place' end
   end
 end
@@ -56,7 +57,7 @@ local function kept_back(pid, p, bell)
       call('SADD', ns .. 'holds:' .. id, pid)
       places[#places + 1] = id
     end
-    if limit.n and not p.fs then
+    if limit.n and not p.fs and not p.mf then
       begins(id, limit)
       if call('EXISTS', ns .. 'rated:' .. id) == 1 then give_cells(id) end
     end
@@ -81,6 +82,11 @@ local function claim(pid, p, owner, claim_id, bell, form)
   local key = proc_key(pid)
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
   local more = bell and { 'rw', form } or {}
+  -- Under which release it got this far ('' for none): a park says so; of what never parked, its first claim after it began.
+  if p.fs and not p.pr then
+    p.pr = p.rel or ''
+    more[#more + 1], more[#more + 2] = 'pr', p.pr
+  end
   if a.release then
     more[#more + 1], more[#more + 2] = 'rel', a.release
   elseif p.rel then

@@ -46,6 +46,8 @@ function request_cancel(pid, p, reason_json, grace)
   if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', 'c:' .. pid) end
   if p.aw and p.aw ~= '1' then call('RPUSH', ns .. 'todo', 'k:' .. pid) end
   if p.st == 'running' and p.ow then hint_run(pid, p, 'cancel') end
+  -- It waits for code that fits: where there is some by now, its body hears of the cancel within the grace.
+  if p.mf and p.st == 'queued' then misfits.offer(pid) end
 end
 
 -- Tells the slots that wait for this process; true when a waiter belongs to the wake target's session (it must not also be woken, race 32).
@@ -141,7 +143,8 @@ local function finish(pid, p, status, output, text, mark)
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
   leave_lines(pid, p)
-  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur')
+  misfits.clear(pid, p)
+  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr')
   if involved then forget_waits(pid) end
   local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
   if began then last[7], last[8] = 'fs', '1' end

@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr', 'mf' }
 
 local function load(pid)
   local p = fields(proc_key(pid), unpack(STATE))
@@ -86,6 +86,19 @@ local function unset(pid, p, ...)
     if p[field] then there[#there + 1] = field end
   end
   if #there > 0 then call('HDEL', proc_key(pid), unpack(there)) end
+end
+
+-- Why code cannot go on with a process ('mf': its misfit). It stays until other code has gone on: to a park, the next generation or the end.
+function misfits.keep(pid, misfit)
+  call('HSET', proc_key(pid), 'mf', misfit)
+  call('ZADD', ns .. 'misfits', 'NX', int(now), pid)
+end
+
+function misfits.clear(pid, p)
+  if not p.mf then return end
+  call('HDEL', proc_key(pid), 'mf')
+  call('ZREM', ns .. 'misfits', pid)
+  p.mf = nil
 end
 
 -- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it.

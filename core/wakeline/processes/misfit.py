@@ -1,0 +1,81 @@
+"""Why the code of a release cannot go on with a process: kept with the process while it waits, queued, for code that fits.
+
+Invariant: what is stored decides, so a misfit ends nothing by itself; it goes with the first run that gets further.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal, cast
+
+from wakeline.errors import InvalidPayload
+from wakeline.values import from_json, to_json
+
+MisfitKind = Literal["missing", "mismatch", "unreadable", "bug"]
+LONGEST_WHAT = 1_000
+FIRST_DELAY_MS, LAST_DELAY_MS = 1_000, 60_000
+_MEANS = {
+    "missing": "what it needs is not here",
+    "mismatch": "the code does something else than what is recorded",
+    "unreadable": "the code cannot take what is stored",
+    "bug": "the code fails where another release went on",
+}
+_REMEDY = {
+    "missing": "Deploy a release that has it.",
+    "mismatch": "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version beside.",
+    "unreadable": "Roll back, or deploy code that still takes it (a default for a new argument, the wider type, a version beside).",
+    "bug": "Roll back, or deploy a fix.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """What code could not go on with a process, since when (ms), and after how many looks.
+
+    ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded), 'unreadable' (stored arguments,
+    results or signals that it does not take), 'bug' (an error of a kind that deploys bring). ``what`` says what differs, ``release`` is the one of
+    the code, None where it was given no name.
+    """
+
+    kind: MisfitKind
+    what: str
+    release: str | None
+    since_ms: int
+    looks: int = 1
+
+    @property
+    def message(self) -> str:
+        """A sentence, and the way back."""
+        where = f" in release {self.release}" if self.release else ""
+        return f"{_MEANS[self.kind]}{where}: {self.what.rstrip('.')}. {_REMEDY[self.kind]}"
+
+    @property
+    def delay_ms(self) -> int:
+        """How long it waits before the next look."""
+        return int(min(FIRST_DELAY_MS * 2 ** min(self.looks - 1, 10), LAST_DELAY_MS))
+
+    def after(self, before: Misfit | None) -> Misfit:
+        """This one, found after another: of one kind it lasts since that one, of one release it is the next look."""
+        if before is None or before.kind != self.kind:
+            return self
+        looks = before.looks + 1 if before.release == self.release else 1
+        return Misfit(self.kind, self.what, self.release, before.since_ms, looks)
+
+    def to_json(self) -> str:
+        """Compact JSON."""
+        return to_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Misfit | None:
+        """The misfit of a stored text; None where there is none. It never raises: what a later release added to it is left out."""
+        if text is None:
+            return None
+        try:
+            data = from_json(text)
+        except InvalidPayload:
+            data = None
+        match data:
+            case {"kind": str(kind), "what": str(what), "release": str() | None as release, "since_ms": int(since_ms), "looks": int(looks)} if kind in _MEANS:
+                return cls(cast("MisfitKind", kind), what, release, since_ms, looks)
+            case _:
+                return cls("missing", "a release that this one does not know said why", None, 0)
