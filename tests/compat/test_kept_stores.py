@@ -190,6 +190,6 @@ def test_this_release_leaves_what_it_kept(backend: Backend) -> None:
         rows = [sorted(json.loads(text)) for key, text in now.get(world.key(f"journal:{pid}"), {"holds": {}})["holds"].items() if not key.startswith("@")]
         kept = [sorted(json.loads(text)) for key, text in then.get(world.key(f"journal:{pid}"), {"holds": {}})["holds"].items() if not key.startswith("@")]
         assert sorted(rows) == sorted(kept)
-    for key in ("sess:clerk/zoe@example.com", "schedule:daily", "subs:github.push", "meta", "limits", "agents"):
+    for key in ("sess:clerk/zoe@example.com", "schedule:daily", "subs:github.push", "limits", "agents"):
         assert sorted(shape_of(now[world.key(key)]["holds"])) == sorted(shape_of(then[world.key(key)]["holds"])), key
     world.store.close()
