@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wakeline import App, AsyncCtx, Ctx, Handle, Limit
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Handle, Limit
+from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import ProcessFailed, RetryAfter, ToolFailed
+from wakeline.processes.inputs import PreparedCall, ToolCall
+from wakeline.processes.registration import prepare
 from wakeline.tools.outcome import Success
 from wakeline.tools.tool import Tool, current
 from wakeline.values import content_hash
@@ -252,7 +255,7 @@ def test_a_call_that_hooks_admitted_and_that_did_not_begin_is_not_admitted_again
     assert (seen, shop.attempts, len(set(shop.keys))) == (["p"], [1, 1], 1)
 
 
-def test_calls_of_a_batch_and_by_name_are_the_same_calls_elsewhere(world: World) -> None:
+def test_calls_of_a_batch_are_the_same_calls_elsewhere(world: World) -> None:
     def body(ctx: Ctx, charge: Tool[..., Any]) -> Any:
         found = [outcome.value for outcome in ctx.call_batch([(charge, {"n": n}) for n in (1, 2)]) if isinstance(outcome, Success)]
         ctx.wait("go")
@@ -266,6 +269,79 @@ def test_calls_of_a_batch_and_by_name_are_the_same_calls_elsewhere(world: World)
         handle.signal("go", True)
         work(world, new)
         assert (handle.result(timeout=0), shop.attempts) == (["paid 1", "paid 2"], [1, 1])
+
+
+@pytest.mark.parametrize(("before", "after"), [("plain", "queue"), ("queue", "plain")])
+def test_calls_of_a_turn_and_calls_by_name_are_the_same_calls_elsewhere(world: World, before: str, after: str) -> None:
+    ran: list[str] = []
+    done: list[list[str]] = []
+
+    def app(form: dict[str, Any]) -> App:
+        made = app_of(world)
+
+        @made.tool(**form)
+        def charge(n: int) -> str:
+            ran.append(current().idempotency_key)
+            return f"paid {n}"
+
+        @made.agent("clerk")
+        async def clerk(turn: AsyncTurn) -> None:
+            paid = [await turn.call(charge, 7), await turn.execution.call_tool("charge", {"n": 8}), await turn.execution.call_tool("charge", {"n": 9}, key="k")]
+            await turn.sleep("1m")
+            done.append(paid)
+
+        return made
+
+    old, new = app(FORMS[before]), app(FORMS[after])
+    old.session("clerk", "desk").send("pay")
+    work(world, old)
+    assert len(set(ran)) == 3
+    world.clock.advance("1m")
+    world.tick()
+    work(world, new)
+    assert (done, len(ran)) == ([["paid 7", "paid 8", "paid 9"]], 3)
+
+
+def test_the_retry_of_a_process_that_carried_a_call_is_a_call_of_its_own(world: World) -> None:
+    def fails(_: int) -> str:
+        raise ValueError("no")
+
+    shop = Shop(world, fails)
+    app = shop.app(handles_failure, **QUEUE)
+    shop.start(app)
+    work(world, app)
+    [carrier] = [row["o"]["id"] for row in rows(world).values() if row["k"] == "start"]
+    app.handle(carrier).retry()
+    work(world, app)
+    assert (len(shop.keys), len(set(shop.keys))) == (2, 2)
+
+
+def test_no_body_can_give_a_child_the_key_of_a_call(world: World) -> None:
+    ran: list[str] = []
+    app = app_of(world)
+
+    @app.tool
+    def charge(n: int) -> str:
+        ran.append(current().idempotency_key)
+        return f"paid {n}"
+
+    @app.engine
+    async def refund(ctx: AsyncCtx) -> list[str]:
+        said: list[str] = []
+        for one in ("a", "b"):
+            call = ToolCall(call=PreparedCall(call_id=one, tool_id="tool:charge", tool_name="charge", args={"n": 7}))
+            child = prepare(id=one, input=call, provenance=ctx.run.registration.provenance, queue=ctx.run.registration.queue, env_ref=EMPTY_ENVIRONMENT,
+                            options={"call": {"key": "stolen", "attempt": 1, "admitted": False}, "mine": 1})  # fmt: skip
+            reply = await ctx.execution.start_child_process(child, "charge")
+            said.append(await ctx.execution.await_process(reply.value))
+        return said
+
+    handle = app.using(id="p").start(refund)
+    work(world, app)
+    assert handle.result(timeout=0) == ["paid 7", "paid 7"]
+    assert "stolen" not in ran
+    assert len(set(ran)) == 2
+    assert world.view("a").registration.options == {"mine": 1}
 
 
 def test_a_failed_call_stays_as_it_failed_wherever_its_tool_runs_now(world: World) -> None:

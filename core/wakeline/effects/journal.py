@@ -123,7 +123,10 @@ class JournalRow:
         if "x" in row and not (isinstance(row["x"], dict) and "code" in row["x"]):
             raise ValueError("a recorded error has a code")
         status: Status = "ok" if "o" in row else "err"
-        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row, row.get("c"), row.get("r"), row.get("w"))
+        asks, next_ms = row.get("c"), row.get("r")
+        if not (isinstance(asks, str | None) and isinstance(next_ms, int | None)):
+            raise ValueError("what asked for a start (c) is a text, and the delay before the next attempt (r) a whole number")
+        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row, asks, next_ms, row.get("w"))
 
 
 @dataclass(frozen=True, slots=True)
