@@ -88,6 +88,14 @@ def test_a_value_does_not_differ_from_itself(value: Any) -> None:
             '{"n":3,"x":{"code":"wait_timeout","message":"Waiting for ci timed out. Wait longer; in code, default= says what to go on with.","retryable":false,'
             '"fields":{"what":"ci"}},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}',
         ),
+        (
+            row({"id": "c_1"}, envelope=Envelope("step", "fetch", {"n": 1}, "call:charge:1")),
+            '{"n":3,"o":{"id":"c_1"},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"c":"call:charge:1","w":0}',
+        ),
+        (
+            JournalRow(3, "tool_call", "call:charge", "00", "err", {"code": "tool_failed"}, 1000, None, next_ms=250),
+            '{"n":3,"x":{"code":"tool_failed"},"k":"tool_call","h":"00","at":1000,"f":"call:charge","r":250}',
+        ),
     ],
 )
 def test_rows_are_pinned_and_read_back(recorded: JournalRow, text: str) -> None:
@@ -118,6 +126,8 @@ def test_the_outcome_stands_before_what_callers_choose() -> None:
         '{"n":1,"k":"step","f":"x","h":"h","at":1,"o":1,"x":{"code":"c"}}',
         '{"n":1,"k":"step","f":"x","h":"h","at":1,"x":"text"}',
         '{"n":"1","k":"step","f":"x","h":"h","at":1,"o":1}',
+        '{"n":1,"k":"start","f":"x","h":"h","at":1,"o":1,"c":7}',
+        '{"n":1,"k":"tool_call","f":"x","h":"h","at":1,"x":{"code":"c"},"r":"soon"}',
     ],
 )
 def test_an_unreadable_row_is_a_value_error(text: str) -> None:
