@@ -104,6 +104,32 @@ def test_thousands_are_looked_at_page_by_page(world: World) -> None:
     assert [world.status(f"p{n}") for n in (2, 3, 40, 68, 69)] == ["waiting", "queued", "queued", "waiting", "queued"]
 
 
+def test_a_wait_whose_timer_was_lost_ends_in_time_all_the_same(world: World) -> None:
+    world.parked("p", "o1", wait("w1", "t:", for_ms=60_000))
+    world.redis.zrem(world.key("timers"), "s:w1")
+    ticks(world)
+    assert (stood(world), world.status()) == ({"deadlines": "1"}, "waiting")
+    world.pass_ms(60_000)
+    world.tick()
+    assert (world.status(), world.resolution("w1")) == ("queued", '{"status":"ok","value":null}')
+
+
+def test_a_wait_that_no_sender_would_find_takes_the_next_signal(world: World) -> None:
+    world.parked("p", "o1", wait("w1"), wait("w2"))
+    world.redis.hset(world.key("proc:p"), "n:go", "w2")
+    ticks(world)
+    assert (stood(world), world.field("n:go")) == ({"signals": "1"}, "w2,w1")
+
+
+def test_it_takes_the_one_that_came_meanwhile(world: World) -> None:
+    world.parked("p")
+    world.redis.hdel(world.key("proc:p"), "n:go")
+    assert world.signal("p", payload="7").taken_by == "mail"
+    ticks(world)
+    assert (stood(world), world.status(), world.mail()) == ({"signals": "1"}, "queued", [])
+    assert world.resolution("w1") == '{"status":"ok","value":7}'
+
+
 def test_a_page_of_which_all_went_on_is_followed_by_the_very_next(world: World) -> None:
     for n in range(40):
         world.start(f"p{n}")

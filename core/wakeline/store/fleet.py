@@ -306,7 +306,8 @@ class FleetView:
     standing: Mapping[str, int] = field(default_factory=dict[str, int])
     """What stands still now, by what is wrong: ``waits`` (parked on nothing), ``runs`` (nobody's), ``lines`` (queued, in no line), ``places`` (nobody's)."""
     stood: Mapping[str, Stood] = field(default_factory=dict[str, Stood])
-    """What stood still and was put right: also ``cells``, ``timers`` and ``indexes``."""
+    """What stood still and was put right: also ``cells``, ``timers``, ``indexes``, ``bells``,
+    and of waits ``deadlines`` and ``signals``."""
     serves: Mapping[str, str] = field(default_factory=dict[str, str])
     """Owner to its app and its declarations: ``<app> <Declared.id>``."""
     in_force: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -44,6 +44,8 @@ STANDING = {
     "timers": ("process", "queued for a time ahead without a timer"),
     "indexes": ("process", "listed under another status"),
     "bells": ("process", "queued without a doorbell"),
+    "deadlines": ("wait", "without the timer of its deadline"),
+    "signals": ("wait", "that no sender of its signal would find"),
 }
 """What stands still, as the store names it: what, and how."""
 

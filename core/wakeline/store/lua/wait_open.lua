@@ -8,18 +8,6 @@ local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 
-local function from_mailbox(name)
-  local box = ns .. 'mail:' .. a.pid
-  for _, letter in ipairs(call('LRANGE', box, 0, -1)) do
-    local of, seq = string.match(letter, '^(.*):(%d+)$')
-    if of == name then
-      call('LREM', box, 1, letter)
-      local event = call('XRANGE', ns .. 'events:' .. a.pid, seq .. '-0', seq .. '-0')
-      return '{"status":"ok","value":' .. event[1][2][4] .. '}', seq
-    end
-  end
-end
-
 local function from_child(child, inc)
   local c = fields(proc_key(child), 'st', 'inc', 'seq')
   if not c.st or (inc and c.inc ~= inc) then
@@ -65,7 +53,7 @@ local function open(w)
     return { 'done', '{"status":"cancelled"}' }
   end
   local resolution, seq
-  if code == 's:' then resolution, seq = from_mailbox(name) end
+  if code == 's:' then resolution, seq = from_mailbox(a.pid, name) end
   if code == 'c:' then resolution = from_child(name, w.child_inc) end
   local n, sid = string.match(name, '^(%d+):(.*)$')
   if code == 'a:' then resolution = from_entry(n, sid) end

@@ -7,10 +7,33 @@ local function put_right(what)
   call('HSET', ns .. 'stood', what .. ' at', int(now))
 end
 
+-- What would resolve an open wait may be lost: its timer, or its name among those that senders look for (a signal that came since is in the mailbox).
+local function mend_wait(pid, id)
+  local slot = fields(slot_key(id), 'g', 'r', 'z', 'd', 'k')
+  if not slot.g or slot.r or slot.z then return end
+  if has_no_deadline(id, slot) then
+    call('ZADD', ns .. 'timers', slot.d, 's:' .. id)
+    put_right('deadlines')
+  end
+  local name = string.match(slot.k, '^s:(.*)$')
+  if name and is_not_found(pid, id, name) then
+    local resolution, seq = from_mailbox(pid, name)
+    local others = call('HGET', proc_key(pid), 'n:' .. name)
+    if resolution then resolve(id, resolution, seq) else call('HSET', proc_key(pid), 'n:' .. name, others and (others .. ',' .. id) or id) end
+    put_right('signals')
+  end
+end
+
 -- Whether it is in this index no more.
 local look = {}
 look['waiting'] = function(pid, p)
-  if not waits_for_nothing(pid) then return false end
+  if not waits_for_nothing(pid) then
+    for _, id in ipairs(call('SRANDMEMBER', ns .. 'waits:' .. pid, BOUND)) do
+      looked = looked + 1
+      mend_wait(pid, id)
+    end
+    return call('HGET', proc_key(pid), 'st') ~= 'waiting'
+  end
   resume(pid, p)
   put_right('waits')
   return true

@@ -66,6 +66,19 @@ local function close_slot(pid, id)
   end
 end
 
+-- The oldest signal of a name that is kept: what resolves a wait with it, and its sequence.
+local function from_mailbox(pid, name)
+  local box = ns .. 'mail:' .. pid
+  for _, letter in ipairs(call('LRANGE', box, 0, -1)) do
+    local of, seq = string.match(letter, '^(.*):(%d+)$')
+    if of == name then
+      call('LREM', box, 1, letter)
+      local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
+      return '{"status":"ok","value":' .. event[1][2][4] .. '}', seq
+    end
+  end
+end
+
 -- A signal whose wait was given up: the oldest open wait of its name takes it, else the mailbox, in the order of sending.
 local function give_back(pid, name, seq)
   local open = string.match(call('HGET', proc_key(pid), 'n:' .. name) or '', '^[^,]+')

@@ -23,6 +23,14 @@ local function waits_for_nothing(pid)
   return true
 end
 
+-- An open wait with a deadline that no timer will bring.
+local function has_no_deadline(id, slot) return slot.d and not call('ZSCORE', ns .. 'timers', 's:' .. id) end
+
+-- One for a signal that no sender would find.
+local function is_not_found(pid, id, name)
+  return not string.find(',' .. (call('HGET', proc_key(pid), 'n:' .. name) or '') .. ',', ',' .. id .. ',', 1, true)
+end
+
 -- A run whose owner is not there: it is in no owner's set either, or the reap would have found it.
 local function runs_nowhere(p)
   return p.k ~= 'x' and not (p.ow and call('ZSCORE', ns .. 'owners', p.ow)) and now - tonumber(p.ct or '0') > PATIENCE
