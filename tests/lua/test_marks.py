@@ -83,6 +83,25 @@ def test_the_rings_of_one_doorbell_are_not_the_next_ones(world: World, how: str)
     assert world.field("rg") is None
 
 
+@of("proc:<pid> as, aside:<line>", "takes:<owner> lacks, able")
+@pytest.mark.parametrize("how", ["claim", "end"])
+def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_told_nothing(world: World, how: str) -> None:
+    for owner, codes in (("old", ["e:steady"]), ("new", ["e:job"])):
+        world.do(fleet.register_owner(owner, [world.ns], lease_ms=LEASE_MS, codes=codes))
+    world.start()
+    assert world.take("old") == ()
+    assert (world.field("as"), world.redis.hget(world.key("takes:old"), "lacks")) == (f"{world.ns} e:job", " e:job ")
+    if how == "claim":
+        assert [claim.process_id for claim in world.take("new")] == ["p"]
+    else:
+        world.cancel(grace_ms=1)
+        world.pass_ms(1)
+        world.tick()
+    assert (world.field("as"), world.redis.keys(world.key("aside*"))) == (None, [])
+    world.do(fleet.reap("old"))
+    assert world.redis.hmget(world.key("takes:new"), "able", "lacks") == [None, None]
+
+
 # -- what is of one claim
 
 

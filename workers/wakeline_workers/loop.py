@@ -175,8 +175,9 @@ class WorkerLoop:
         """Registers this worker, and writes what its release declares where that is in force."""
         settings = self.app.settings
         introduction = fleet.register_owner(
-            self.owner, self.queues, lease_ms=settings.lease_ms, app=declared.app, release=settings.release, declared=declared
-        )
+            self.owner, self.queues, lease_ms=settings.lease_ms, app=declared.app, release=settings.release, declared=declared,
+            codes=self.app.registry.codes,
+        )  # fmt: skip
         heard = await self.store.execute(introduction)
         await self.store.renew_functions()
         if not heard.declares:

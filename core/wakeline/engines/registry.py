@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName, SettingsInvalid, UnknownAgent, UnknownName
+from wakeline.names import word
 from wakeline.phases import PhaseProbe
 from wakeline.sessions.agent import Agent
 from wakeline.tools.catalog import ToolCatalog, ToolProvider
@@ -123,6 +124,14 @@ class Registry:
         if name not in self.agents:
             raise UnknownAgent(agent=name)
         return self.agents[name]
+
+    @property
+    def codes(self) -> list[str]:
+        """What can run here, as scripts know it: agents, engines with their versions, tools; ``t:*`` where a provider may have any tool."""
+        named = {name: [name, *(old for old, new in self._renamed.items() if new == name)] for name in (*self.engines, *self.tools)}
+        engines = [f"e:{word(one)}" + (f"@{word(version)}" if version else "") for name, version in self.versions for one in named.get(name, [name])]
+        tools = [f"t:{word(one)}" for name in self.tools for one in named[name]] + (["t:*"] if self.providers else [])
+        return sorted([*engines, *tools, *(f"a:{word(name)}" for name in self.agents)])
 
     @property
     def policies(self) -> dict[str, str]:

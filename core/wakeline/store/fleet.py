@@ -44,6 +44,7 @@ def register_owner(
     release: str | None = None,
     declared: Declared | None = None,
     patient: bool = False,
+    codes: Sequence[str] | None = None,
 ) -> Call[Introduced]:
     """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`) and what its ``limits`` are (`Limit.wire`,
     empty for none), and of which ``release`` its code is. Both come
@@ -56,6 +57,7 @@ def register_owner(
     args: dict[str, Any] = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "app": app, "release": release, "patient": patient or None}
     if declared is not None:
         args |= {"declares": declared.id, "agents": dict(declared.agents), "limits": dict(declared.limits)}
+    args["codes"] = list(codes) if codes else None
 
     def decode(reply: Reply) -> Introduced:
         if reply[0] == "conflict":

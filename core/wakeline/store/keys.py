@@ -110,10 +110,13 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("releases", "hash", "owner to the release of its code", "fleet", "reap"),
     KeyFamily("serves", "hash", "owner to its app and whose declarations its code has: <app> <release>", "fleet", "reap"),
     KeyFamily("knows", "hash", "owner to the latest form of doorbell ids it can read; without a row only the first", "fleet", "reap"),
+    KeyFamily("codes", "hash", "owner to what it can run, as words: a:<agent>, e:<engine>, e:<engine>@<version>, t:<tool>, t:*", "fleet", "reap"),
+    KeyFamily("aside:<line>", "zset", "queued processes that wait for an owner with their code; a line is <queue> <code>", "fleet", "a take, their end"),
+    KeyFamily("asides", "set", "lines that are not empty", "fleet", "the last one of a line is taken or ends"),
     KeyFamily("apps", "hash", "owner to the name of its app and the agents it runs", "fleet", "reap"),
     KeyFamily("owned:<owner>", "set", "processes an owner runs", "owner", "release, reap"),
     KeyFamily("missed:<owner>", "hash", "claims it held and did not name at its last beat", "owner", "beat, reap, expires"),
-    KeyFamily("takes:<owner>", "hash", "its last take: request id and batch", "owner", "reap"),
+    KeyFamily("takes:<owner>", "hash", "its last take: request id and batch; what it leaves aside, whether it looks there", "owner", "reap"),
     KeyFamily("listens:<owner>", "set", "queues it takes from", "owner", "reap"),
     KeyFamily("notify:<owner>", "list", "hints to one worker", "owner", "expires after 10 s"),
     KeyFamily("idle:<queue>", "set", "owners waiting for work", "fleet", "a ring, a full take, reap"),
@@ -134,7 +137,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("nowhere", "string", "never written: what scripts on a cluster look for first (ADR 8)", "namespace", "never"),
     KeyFamily("stood", "hash", "how many stood still and were put right, by what was wrong, and when the last was", "fleet", "never"),
     KeyFamily(
-        "meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursors, last tick and whose, until when one prunes, last tidying",
+        "meta", "hash", "key format, RQ prefix, form of doorbell ids, sweep cursors, last tick and whose, until when one prunes, last tidying, mixed code",
         "namespace", "never",
     ),  # fmt: skip
 )

@@ -32,6 +32,8 @@ MARKS: tuple[Mark, ...] = (
     Mark("proc:<pid> hd, held:<limit>", "the place it waits for", "the place, the end"),
     Mark("proc:<pid> ce, cells:<limit>", "the cell of a rate that it was given", "the claim, the end; its queue stands still"),
     Mark("proc:<pid> rd, rated:<limit>", "the cell of a rate that it waits for", "the cell, the end"),
+    Mark("proc:<pid> as, aside:<line>", "it waits for a worker with its code", "the claim, the end"),
+    Mark("takes:<owner> lacks, able", "the code of others that it leaves aside; it looks for what others left", "a worker that comes or goes, reap"),
     Mark("given <pid>", "a place or cell was given and not taken", "the claim; the tick, a second later at most"),
     Mark("proc:<pid> cr", "its cancel was requested", "nothing: it is of the process, over all its runs"),
     Mark("timers a:<pid>", "when its attempt takes too long", "park, end; the next claim moves it, and while it is queued it does nothing"),

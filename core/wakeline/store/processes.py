@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.errors import ExternalRefConflict, MissingExecutionEnvironment, ProcessError, UndeclaredEvent
+from wakeline.names import word
 from wakeline.processes.events import Terminal
-from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
+from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput, SessionTurn, ToolCall
 from wakeline.processes.lease import Fence
 from wakeline.processes.misfit import Misfit
 from wakeline.processes.outputs import to_json as output_json
@@ -118,6 +119,17 @@ class UniqueTaken(LookupError):
         self.process_id, self.incarnation = process_id, incarnation
 
 
+def code_of(given: ProcessInput) -> str | None:
+    """What it takes to run an input, without a version; None for what no worker runs, and for a turn, whose session names its agent."""
+    match given:
+        case EngineInput(kind=kind):
+            return f"e:{word(kind)}"
+        case ToolCall(call=call):
+            return f"t:{word(call.tool_name)}"
+        case _:
+            return None
+
+
 def register(
     registration: Registration,
     *,
@@ -150,6 +162,7 @@ def register(
         "limit": r.limit,
         "by": None if by == "host" else by,
         "version": r.engine_version,
+        "code": code_of(r.input),
         "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
         "awaits": True if r.parent and r.on_parent_end == "await" else None,
         "detached": True if r.parent and r.is_detached_by_hand else None,

@@ -76,12 +76,12 @@ end
 local rows = call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1, 'WITHSCORES')
 for i = 1, #rows, 2 do
   local pid, score = rows[i], tonumber(rows[i + 1])
-  local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver', 'hd', 'rd', 'ur')
+  local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver', 'hd', 'rd', 'ur', 'as')
   p.q = queue_of(p.q)
   if p.q then
     local key = rq .. ':failed:' .. p.q
     local failed = p.rg and (call('ZSCORE', key, doorbell_id(pid, p.ep, '2')) or call('ZSCORE', key, doorbell_id(pid, p.ep, '1')))
-    local lost = not p.hd and not p.rd and score <= now - a.stale_ms and lost_bell(pid, p, score)
+    local lost = not p.hd and not p.rd and not p.as and score <= now - a.stale_ms and lost_bell(pid, p, score)
     local kind, name = needs(pid)
     queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0', p.ur or '' }
   end

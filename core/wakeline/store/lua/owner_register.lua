@@ -2,6 +2,7 @@
 -- Include: base declarations doorbell
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name),
 --       release? (of its code), declares? (the release, and what tells its declarations), patient? (a stock worker's job, which runs no agent of its own for long)
+--       codes? [what it can run]*
 -- Reply: {'registered', now, when it was ticked last or '', declares ('1': its declarations are in force), unwritten ('1': not its schedules)}
 --        | {'conflict', agent, app} (a live worker of another app runs that agent)
 -- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
@@ -30,5 +31,9 @@ if #a.queues > 0 then misfits.look(a.release, 0) end
 local declares = a.declares and serve_release(a.owner, a.app or '-', a.declares, a.patient)
 local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
 if declares and (unwritten or not a.patient) then write_declarations(a.limits, a.agents) end
+if a.codes then
+  call('HSET', ns .. 'codes', a.owner, ' ' .. table.concat(a.codes, ' ') .. ' ')
+  compare_codes()
+end
 local ticked = last_tick()
 return { 'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0' }

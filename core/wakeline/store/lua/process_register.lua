@@ -1,7 +1,7 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
 -- Include: base doorbell process limits slots sessions environments triggers
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all from now),
---       parent?, by? (who its chain began with, where it was no plain host), limit? (the one it is under), version? (of its engine), bound? (end with the parent), awaits? (the parent's end waits for it), detached? (said by hand), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it takes the place of)}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
+--       parent?, by? (who its chain began with, where it was no plain host), limit? (the one it is under), version? (of its engine), code? (what it needs, without a version), bound? (end with the parent), awaits? (the parent's end waits for it), detached? (said by hand), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it takes the place of)}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
 -- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'taken', pid, inc, status} | {'gone', sid, deleted at} | {'lost'}
 -- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
 local f, parent = a.fence, nil
@@ -38,7 +38,7 @@ if old.st then return { 'existing', old.inc, old.st } end
 local key = proc_key(a.pid)
 local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', a.kind == 'x' and '0' or '1', 'inc', a.inc, 'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now) }
 local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
-put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1'); put('pe', a.awaits and '1' or a.detached and 'd'); put('pc', parent and parent.cr and '1'); put('ver', a.version)
+put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1'); put('pe', a.awaits and '1' or a.detached and 'd'); put('pc', parent and parent.cr and '1'); put('ver', a.version); put('cd', a.code)
 if w then put('ws', w.sid); put('we', w.ends and '1') end
 put('by', a.by); put('lk', a.limit)
 call('SET', ns .. 'spec:' .. a.pid, a.spec)

@@ -26,7 +26,8 @@ local function reply(pid, p)
 end
 
 -- A resend (its reply was lost) gets the same batch: race 1.
-if call('HGET', last, 'request') == a.request then
+local known = fields(last, 'request', 'lacks', 'able')
+if known.request == a.request then
   local i = 0
   for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
     pid = unword(pid)
@@ -62,6 +63,41 @@ local function others(id, list, pid, later, whose)
 end
 
 local alone, kept = call('SCARD', ns .. 'owned:' .. a.owner) > 0, 0
+
+-- Whether this owner has not the code of a process, as far as the fleet knows.
+local function lacked(p)
+  local code = known.lacks and code_of(p)
+  return code and has_code(known.lacks, code)
+end
+
+-- What workers without its code left to one that has it.
+local function take_aside()
+  local listens, own = {}, call('HGET', ns .. 'codes', a.owner) or ' '
+  for _, queue in ipairs(a.queues) do listens[queue_of(queue)] = true end
+  for _, line in ipairs(call('SMEMBERS', ns .. 'asides')) do
+    local queue, code = string.match(line, '^(%S+) (.*)$')
+    queue = unword(queue)
+    local mine = listens[queue] and has_code(own, code) and call('SISMEMBER', ns .. 'paused', queue) == 0
+    while mine and #taken < a.n and budget > 0 and kept < BOUND do
+      local pid = call('ZRANGE', ns .. 'aside:' .. line, 0, 0)[1]
+      if not pid then break end
+      local p = load_whole(pid)
+      if num(p.ls, 0) >= 2 and (alone or #taken > 0) then break end
+      leave_aside(pid, line)
+      if p.st == 'queued' and p.as == line then
+        p.as = nil
+        if kept_back(pid, p) then
+          kept = kept + 1
+        else
+          claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), write_job(pid, p.ep, p.q, true), form_now())
+          reply(pid, p)
+          if num(p.ls, 0) >= 2 then budget = 0 end
+        end
+      end
+    end
+  end
+end
+
 local function take_from(list)
   local aside, strays = {}, {}
   while #taken < a.n and budget > 0 and kept < BOUND and #strays < BOUND do
@@ -76,6 +112,10 @@ local function take_from(list)
       local p = load_whole(pid)
       if p.st ~= 'queued' or p.ep ~= epoch then
         if p.st ~= 'running' or p.ep ~= epoch then call('DEL', rq .. ':job:' .. id) end
+      elseif lacked(p) then
+        call('DEL', rq .. ':job:' .. id)
+        set_aside(pid, p.q, code_of(p))
+        kept = kept + 1
       elseif num(p.ls, 0) >= 2 and (alone or #taken > 0) then
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
         aside[#aside + 1] = id
@@ -92,6 +132,7 @@ local function take_from(list)
   for i = #aside, 1, -1 do call('LPUSH', rq .. ':queue:' .. list, aside[i]) end
   for _, id in ipairs(strays) do call('RPUSH', rq .. ':queue:' .. list, id) end
 end
+if known.able and a.n > 0 then take_aside() end
 for i, queue in ipairs(a.queues) do
   queue = queue_of(queue)
   a.queues[i] = queue

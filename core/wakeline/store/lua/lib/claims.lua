@@ -80,6 +80,10 @@ end
 -- `bell`, `form`: its doorbell's id and the form of that; absent under a stock worker, where RQ keeps its own books.
 local function claim(pid, p, owner, claim_id, bell, form)
   local key = proc_key(pid)
+  if p.as then
+    leave_aside(pid, p.as)
+    p.as = nil
+  end
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
   local more = bell and { 'rw', form } or {}
   -- Under which release it got this far ('' for none): a park says so; of what never parked, its first claim after it began.

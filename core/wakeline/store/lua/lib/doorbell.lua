@@ -116,14 +116,89 @@ local function hint_timer(queue, due)
   if owner then hint(owner, 'timer ' .. int(due)) end
 end
 
--- Writes the job RQ needs and puts it on its queue: at the head for work that was already running once.
+-- Code: what an owner can run, as words between blanks, and what a process needs: an agent (a:), or an engine or tool by name (e: t:) and version.
+-- The tools of a provider have no list: an owner that has one says t:*.
+local function code_of(p)
+  if p.sid then return 'a:' .. word(string.match(p.sid, '^[^/]+')) end
+  return p.cd and p.cd .. (p.ver and '@' .. word(p.ver) or '')
+end
+
+local function has_code(text, code)
+  if string.find(text, ' ' .. code .. ' ', 1, true) then return true end
+  return string.sub(code, 1, 2) == 't:' and string.find(text, ' t:* ', 1, true) ~= nil
+end
+
+-- Whether a live owner says that it has the code of a process.
+local had
+local function is_had(p)
+  local code = code_of(p)
+  if code and had[code] == nil then
+    had[code] = false
+    for _, text in ipairs(call('HVALS', ns .. 'codes')) do had[code] = had[code] or has_code(text, code) end
+  end
+  return code and had[code]
+end
+
+-- A worker that lacks the code of a process leaves it to one that has it: aside:<queue> <code> has such processes, asides those that are not empty.
+local function set_aside(pid, queue, code)
+  local line = word(queue) .. ' ' .. code
+  call('ZADD', ns .. 'aside:' .. line, int(now), pid)
+  call('SADD', ns .. 'asides', line)
+  call('HSET', proc_key(pid), 'as', line)
+  for _, owner in ipairs(call('SMEMBERS', ns .. 'idle:' .. queue)) do
+    if has_code(call('HGET', ns .. 'codes', owner) or ' ', code) then
+      call('SREM', ns .. 'idle:' .. queue, owner)
+      return hint(owner, 'bell')
+    end
+  end
+end
+
+local function leave_aside(pid, line)
+  call('ZREM', ns .. 'aside:' .. line, pid)
+  if call('EXISTS', ns .. 'aside:' .. line) == 0 then call('SREM', ns .. 'asides', line) end
+  call('HDEL', proc_key(pid), 'as')
+end
+
+-- Tells each owner what it leaves aside (lacks), and whether it looks there (able): nothing of both where all have the same code. An owner of the release
+-- before does not say what it has.
+local function compare_codes()
+  local owners, aside = call('ZRANGE', ns .. 'owners', 0, BOUND - 1), call('SMEMBERS', ns .. 'asides')
+  local texts, known, mixed, first = #owners > 0 and call('HMGET', ns .. 'codes', unpack(owners)) or {}, {}, #aside > 0, nil
+  for _, line in ipairs(aside) do known[string.match(line, '^%S+ (.*)$')] = true end
+  local lacks = {}
+  for _, text in ipairs(texts) do
+    if text and not lacks[text] then
+      mixed, first, lacks[text] = mixed or first ~= nil, text, ' '
+      for code in string.gmatch(text, '%S+') do known[code] = true end
+    end
+  end
+  if not mixed and call('HEXISTS', ns .. 'meta', 'mixed') == 0 then return end
+  for text in pairs(lacks) do
+    for code in pairs(known) do
+      if code ~= 't:*' and not has_code(text, code) then lacks[text] = lacks[text] .. code .. ' ' end
+    end
+  end
+  for i, owner in ipairs(owners) do
+    local last, text = ns .. 'takes:' .. owner, texts[i]
+    if mixed and text then call('HSET', last, 'able', '1', 'lacks', lacks[text]) else call('HDEL', last, 'able', 'lacks') end
+  end
+  if mixed then call('HSET', ns .. 'meta', 'mixed', '1') else call('HDEL', ns .. 'meta', 'mixed') end
+end
+
+-- Writes the job RQ needs; returns its id.
 -- wl_rung is the time of a bell rung at the tail; one at the head says nothing about the age of what is behind it.
-local function ring(pid, epoch, queue, at_head)
+local function write_job(pid, epoch, queue, at_head)
   local id, at = doorbell_id(pid, epoch, form_now()), iso(now)
   call('HSET', rq .. ':job:' .. id, 'status', 'queued', 'origin', queue, 'created_at', at, 'enqueued_at', at,
     'data', '["wakeline_workers.jobs.run", null, [' .. quote(pid) .. ', ' .. epoch .. '], {}]',
     'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', FAILURE_TTL,
     'wl_rung', at_head and '0' or int(now))
+  return id
+end
+
+-- Puts a job on its queue: at the head for work that was already running once.
+local function ring(pid, epoch, queue, at_head)
+  local id = write_job(pid, epoch, queue, at_head)
   -- Whoever pushed the first one has named the queue.
   if call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id) == 1 then call('SADD', rq .. ':queues', rq .. ':queue:' .. queue) end
   hint_idle(queue)
@@ -197,7 +272,7 @@ local function rq_end(pid, p, outcome)
 end
 
 at_begin[#at_begin + 1] = function()
-  told, nobody_idle, ended_under, heads = {}, {}, {}, {}
+  told, nobody_idle, ended_under, heads, had = {}, {}, {}, {}, {}
   namespace, form_rung = string.sub(ns, 2, -3), nil
   doubled, dotted = namespace, string.find(namespace, '.', 1, true) ~= nil
   if dotted then doubled = string.gsub(namespace, '%.', '..') end

@@ -220,6 +220,7 @@ local function reap(owner, writer)
     call('HDEL', ns .. 'releases', owner)
     leave_release(owner)
     call('HDEL', ns .. 'knows', owner)
+    if call('HDEL', ns .. 'codes', owner) == 1 then compare_codes() end
     call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)
     call('SREM', rq .. ':workers', rq .. ':worker:' .. owner)
     call('DEL', ns .. 'listens:' .. owner, rq .. ':worker:' .. owner, rq .. ':worker:' .. owner .. ':executions')

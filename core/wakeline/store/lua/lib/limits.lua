@@ -196,6 +196,7 @@ end
 
 -- Who ends while it waits is counted no longer.
 local function leave_lines(pid, p)
+  if p.as then leave_aside(pid, p.as) end
   if p.hd then call('LREM', ns .. 'held:' .. p.hd, 1, pid) end
   if p.rd then call('LREM', ns .. 'rated:' .. p.rd, 1, pid) end
   if p.ce then leave_cell(pid, p) end
