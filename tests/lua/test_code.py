@@ -9,6 +9,7 @@ from wakeline.store import fleet, processes, sessions
 
 from tests.lua.world import LEASE_MS, STALE_MS, World
 
+
 def engine(kind: str) -> dict[str, Any]:
     return {"type": "engine", "kind": kind, "payload": {}}
 
