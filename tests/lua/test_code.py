@@ -130,12 +130,12 @@ def test_an_app_says_its_bodies_as_code() -> None:
     def second(ctx: Ctx) -> None:
         """Version 2."""
 
-    @app.tool
+    @app.tool(was=["bill"])
     def charge() -> None:
-        """A tool."""
+        """A tool that had another name."""
 
     @app.agent("clerk")
     async def clerk(turn: AsyncTurn) -> None:
         """An agent."""
 
-    assert app.registry.codes == ["a:clerk", "e:refund", "e:refund@2", "t:charge"]
+    assert app.registry.codes == ["a:clerk", "e:refund", "e:refund@2", "t:bill", "t:charge"]
