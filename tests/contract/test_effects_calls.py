@@ -612,3 +612,57 @@ def test_the_idempotency_key_follows_from_the_call_alone(
     generation = [pid, world.view(pid).registration.incarnation, "1"]
     hashed = content_hash("tool_call", "call:charge", f'{{"n":{order}}}')[:16]
     assert sorted(set(shop.keys)) == sorted(content_hash(*generation, f"call:charge:{hashed}:{i + 1}")[:32] for i in range(n))
+
+
+HOWS = st.sampled_from([PLAIN, QUEUE, LIMIT])
+CUTS = st.sampled_from([None, "journal_record", "process_register", "wait_open", "process_finish"])
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    asks=st.lists(st.tuples(st.sampled_from(["call", "start", "keyed"]), st.integers(1, 2)), min_size=1, max_size=5),
+    together=st.booleans(),
+    releases=st.lists(st.tuples(HOWS, CUTS), min_size=1, max_size=4),
+)
+def test_whatever_releases_declare_and_wherever_workers_die_each_call_has_one_key(
+    world: World, asks: list[tuple[str, int]], together: bool, releases: list[tuple[dict[str, Any], str | None]]
+) -> None:
+    ran: list[str] = []
+    pid = f"p{world.store.client.incr('examples')}"
+
+    def app(form: dict[str, Any]) -> App:
+        made = app_of(world)
+        made.tool(name="other", queue="slow")(len)  # every release takes from that queue
+
+        @made.tool(retries=2, backoff="1ms", **form)
+        def charge(n: int) -> str:
+            ran.append(current().idempotency_key)
+            if current().attempt == 1 and n == 2:
+                raise ValueError("again")
+            return f"paid {n}"
+
+        @made.engine
+        async def refund(ctx: AsyncCtx) -> list[str]:
+            async def one(place: int, verb: str, n: int) -> str:
+                if verb == "start":
+                    return await (await ctx.start(charge, n))
+                return await (ctx.using(key=f"k{place}") if verb == "keyed" else ctx).call(charge, n)
+
+            asked = [(place, verb, n) for place, (verb, n) in enumerate(asks)]
+            if together:
+                return list(await asyncio.gather(*(one(*it) for it in asked)))
+            return [await one(*it) for it in asked]
+
+        return made
+
+    first = app(PLAIN)
+    handle = first.using(id=pid).start(first.registry.engines["refund"])
+    for i, (form, cut) in enumerate([*releases, *[(releases[-1][0], None)] * 6]):
+        work(world, app(form), f"{pid}_{i}", fails=cut)
+        world.clock.advance("9s")
+        world.tick()
+        world.clock.advance("9s")
+        world.tick()
+    assert handle.result(timeout=0) == [f"paid {n}" for _, n in asks]
+    assert len(set(ran)) == len(asks)
+    assert world.view(pid).status == "completed"
