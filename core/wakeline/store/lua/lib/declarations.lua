@@ -6,12 +6,14 @@ local ABSENT = 60000 -- a release that was away for no longer did not leave: its
 local NAMED = 3600000 -- so long one that was named may take to come
 local APPEARED = 64 -- so many releases of all apps are known by when they appeared
 
-local function serves(app, release)
-  for _, one in ipairs(call('HVALS', ns .. 'serves')) do
-    if one == app .. ' ' .. release then return true end
-  end
-  return false
+-- What serves, as {"<app> <release>" = true}.
+local function serving()
+  local rows, found = call('HGETALL', ns .. 'serves'), {}
+  for i = 2, #rows, 2 do found[rows[i]] = true end
+  return found
 end
+
+local function serves(app, release) return serving()[app .. ' ' .. release] == true end
 
 -- What the app's declarations are: release or nil, since when it is away or nil.
 local function in_force(app)
@@ -29,9 +31,11 @@ end
 local function appear(app, release)
   if call('ZADD', ns .. 'appeared', 'NX', int(now), app .. ' ' .. release) == 0 then return false end
   local over = call('ZCARD', ns .. 'appeared') - APPEARED
-  for _, row in ipairs(over > 0 and call('ZRANGE', ns .. 'appeared', 0, over - 1) or {}) do
-    local whose, what = string.match(row, '^(%S+) (.*)$')
-    if not serves(whose, what) then call('ZREM', ns .. 'appeared', row) end
+  if over > 0 then
+    local there = serving()
+    for _, row in ipairs(call('ZRANGE', ns .. 'appeared', 0, over - 1)) do
+      if not there[row] then call('ZREM', ns .. 'appeared', row) end
+    end
   end
   return true
 end
@@ -89,7 +93,7 @@ local function settle_declarations()
     local away = not string.find(name, ':', 1, true) and tonumber(declared[name .. ':l'])
     if away and away + ABSENT <= now then
       local newest, at = nil, -1
-      for _, one in ipairs(call('HVALS', ns .. 'serves')) do
+      for one in pairs(serving()) do
         local app, other = string.match(one, '^(%S+) (.*)$')
         local appeared = app == name and tonumber(call('ZSCORE', ns .. 'appeared', one) or '0')
         if appeared and (appeared > at or appeared == at and other > newest) then newest, at = other, appeared end
