@@ -49,7 +49,7 @@ class Two:
 
         self.acts = [app.tool(act) for app in (self.v1, self.v2)]
 
-    def parked(self, body: Callable[..., Any], *args: Any, release: str | None = "v1", **options: Any) -> Any:
+    def parked(self, body: Any, *args: Any, release: str | None = "v1", **options: Any) -> Any:
         """A process of v1 that waits for ``go``, and has been told."""
         handle = self.v1.using(id="p", **options).start(body, *args)
         assert work(self.world, self.v1, "w_1", release=release) == ["parked"]
