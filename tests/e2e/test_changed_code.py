@@ -178,7 +178,8 @@ def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it
                 )  # fmt: skip
                 assert said_in_v1.returncode == 0, said_in_v1.stderr
             until(lambda: all(app.handle(name).status().status == "waiting" for name in parked), 60)
-        subprocess.run([*MODULE, "start", "later", '{"x": 5}', "--id", "later"], env=env_of(server, releases, "v1"), capture_output=True, timeout=60, check=True)
+        old = env_of(server, releases, "v1")
+        subprocess.run([*MODULE, "start", "later", '{"x": 5}', "--id", "later"], env=old, capture_output=True, timeout=60, check=True)
         for name in parked:
             app.handle(name).signal("go", 5)
         with worker(server, releases, "v2"):
