@@ -84,7 +84,7 @@ def rate(agent: str, name: str, n: int) -> float:
 
     async def tell() -> None:
         async def one(i: int) -> None:
-            await aio._client.run(app.service.emit(sources[i % SESSIONS], "wake", {"text": "told"}, None, external=True))
+            await aio._client.run("emit", app.service.emit(sources[i % SESSIONS], "wake", {"text": "told"}, None, external=True))
 
         await many(n, one)
         await aio.close()
@@ -108,7 +108,7 @@ def bursts() -> list[Figure]:
 
         async def tell(process_id: str = source.id) -> None:
             async def one(_: int) -> None:
-                await app.aio._client.run(app.service.emit(process_id, "wake", {"text": "told"}, None, external=True))
+                await app.aio._client.run("emit", app.service.emit(process_id, "wake", {"text": "told"}, None, external=True))
 
             await many(1000, one, at_once=1000)
             await app.aio.close()

@@ -209,7 +209,11 @@ class AsyncCtx:
 
     # -- work --------------------------------------------------------------------------------------------------------------------
 
-    async def step(self, name: str, function: Callable[..., R | Awaitable[R]], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R:
+    @overload
+    async def step(self, name: str, function: Callable[..., Awaitable[R]], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R: ...
+    @overload
+    async def step(self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R: ...
+    async def step(self, name: str, function: Callable[..., Any], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> Any:
         """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised.
 
         ``was``: the names that the step had before, oldest first; it is no argument of the function.
@@ -241,7 +245,7 @@ class AsyncCtx:
 
         made = await self.run.effect("step", name, given, perform, key=self._options.key)
         with reading(self.run):
-            return cast("R", arguments.load(made, kind, what))
+            return arguments.load(made, kind, what)
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its own, which is awaited. A recorded

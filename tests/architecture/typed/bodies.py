@@ -23,6 +23,10 @@ class Page:
 # Decorators keep parameters and results, with options and without.
 
 
+async def measured(text: str) -> int:
+    return len(text)
+
+
 @app.tool
 def charge(order: int, cents: int) -> str:
     return f"{order} {cents} {current().idempotency_key}"
@@ -152,6 +156,8 @@ async def waiting(ctx: AsyncCtx, order: int) -> str:
     assert_type(await ask.wait(default="no"), Decision | str)
     assert_type(await ctx.step("size", len, "abc"), int)
     assert_type(await ctx.step("size", len, "abc", was=["length"]), int)
+    assert_type(await ctx.step("measured", measured, "abc"), int)
+    await ctx.step("measured again", measured, "abc")
     assert_type(await ctx.using(key="k").start(plain, 1), AsyncChild[bool])
     return ask.token
 
