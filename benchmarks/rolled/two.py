@@ -1,0 +1,126 @@
+"""The second release: what changed since the first is made to fit what the first one started."""
+
+from __future__ import annotations
+
+import time
+
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Limit, current
+
+from benchmarks.rolled import act
+
+app = App("rolled")
+
+
+@app.tool(queue="rolled-slow")
+def charge(flow: str, what: str) -> str:
+    return act(flow, what)
+
+
+@app.tool(name="refund", was=["credit"])
+def refund(flow: str) -> str:
+    return act(flow, "credit")
+
+
+@app.tool(retries=5, backoff="50ms")
+def unsure(flow: str) -> str:
+    if current().attempt < 2:
+        raise RuntimeError("not yet")
+    return act(flow, "unsure")
+
+
+@app.tool
+def audit(flow: str) -> str:
+    """Ends up in the reply of a turn."""
+    return act(flow, "audit")
+
+
+@app.engine
+def renamed(ctx: Ctx, flow: str) -> str:
+    ctx.call(refund, flow)
+    ctx.sleep("6s")
+    return ctx.call(charge, flow, "after")
+
+
+@app.engine
+async def moved(ctx: AsyncCtx, flow: str) -> str:
+    for n in range(4):
+        await ctx.call(charge, flow, f"moved-{n}")
+        await ctx.sleep("3s")
+    return "moved"
+
+
+@app.engine
+async def retried(ctx: AsyncCtx, flow: str) -> str:
+    done = await ctx.call(unsure, flow)
+    await ctx.sleep("6s")
+    return done
+
+
+@app.engine
+async def patched(ctx: AsyncCtx, flow: str) -> str:
+    await ctx.call(charge, flow, "first")
+    if ctx.patched("a word between"):
+        await ctx.call(charge, flow, "between")
+    await ctx.sleep("6s")
+    await ctx.call(charge, flow, "last")
+    return "patched"
+
+
+@app.engine
+def removed(ctx: Ctx, flow: str) -> str:
+    ctx.call(charge, flow, "kept")
+    ctx.call(charge, flow, "dropped")
+    ctx.sleep("6s")
+    return ctx.call(charge, flow, "end")
+
+
+@app.engine
+async def widened(ctx: AsyncCtx, flow: str) -> str:
+    await ctx.sleep("6s")
+    return await ctx.call(charge, flow, "widened")
+
+
+@app.engine
+def broken(ctx: Ctx, flow: str) -> str:
+    ctx.call(charge, flow, "before")
+    ctx.sleep("6s")
+    return ctx.call(charge, flow, "behind")
+
+
+@app.engine
+async def gone(ctx: AsyncCtx, flow: str) -> str:
+    await ctx.sleep("3s")
+    await ctx.call(charge, flow, "halfway")
+    await ctx.sleep("3s")
+    return await ctx.call(charge, flow, "gone")
+
+
+@app.engine(signals={"go": int, "more": str})
+async def told(ctx: AsyncCtx, flow: str) -> int:
+    await ctx.call(charge, flow, "asked")
+    n = await ctx.wait("go", int)
+    await ctx.sleep("3s")
+    await ctx.call(charge, flow, "heard")
+    return n
+
+
+@app.engine(signals={"more": str})
+async def fresh(ctx: AsyncCtx, flow: str) -> str:
+    """Only here: workers of the other releases cannot run it."""
+    for n in range(3):
+        await ctx.sleep("1s")
+        await ctx.call(charge, flow, f"fresh-{n}")
+    return await ctx.wait("more", str)
+
+
+@app.engine(limit=Limit(concurrency=4))
+def narrow(ctx: Ctx, flow: str) -> str:
+    time.sleep(0.05)
+    return ctx.call(charge, flow, "narrow")
+
+
+@app.agent("desk", max_entries=2)
+async def desk(turn: AsyncTurn) -> str:
+    for item in turn.inbox:
+        await turn.call(audit, item.text)
+    return "noted"

@@ -1,0 +1,225 @@
+"""Whether anything is lost or doubled while releases come and go: ``python -m benchmarks.rolling [--seconds N]`` (six minutes).
+
+Three workers are replaced one after the other, a whole deploy every eight seconds: the good release, a newer good one, one that does not fit what runs,
+and back. Flows of every kind start all the while. At the end only the newer good release is there, and everything has to be done, each act once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from wakeline import Handle
+from wakeline.embedded import PrivateServer, find_server
+
+from benchmarks.harness import until
+
+WORKERS = 3
+DEPLOY_S = 8.0
+SETTLE_S = 120.0
+STANDS_S = 3.0
+ENDED = ("completed", "failed", "cancelled", "abandoned")
+ROLLOUT = ("one", "two", "three", "two", "one", "three", "one", "two")
+"""Which release the next deploy brings: forward, a bad one, back, and a rollback from the newer good one to the older one."""
+
+ACTS: dict[str, Sequence[Sequence[str]]] = {
+    "renamed": [["credit", "after"]],
+    "moved": [["moved-0", "moved-1", "moved-2", "moved-3"]],
+    "retried": [["unsure"]],
+    "patched": [["first", "last"], ["first", "between", "last"]],
+    "removed": [["kept", "dropped", "end"]],
+    "widened": [["widened"]],
+    "broken": [["before", "behind"]],
+    "gone": [["halfway", "gone"]],
+    "told": [["asked", "heard"]],
+    "narrow": [["narrow"]],
+    "fresh": [["fresh-0", "fresh-1", "fresh-2"]],
+    "desk": [["audit"]],
+}
+"""What the flows of a kind do to the world, by engine (or agent): one of these, in any order, each act once."""
+
+FITS_ALL = ("moved", "retried", "gone", "narrow", "fresh", "desk")
+"""Kinds that may begin on any release. What the bad one began in its own way would fit no other release."""
+
+
+@dataclass
+class Fleet:
+    """Workers of several releases on one server."""
+
+    env: dict[str, str]
+    logs: Path
+    running: dict[int, tuple[str, subprocess.Popen[bytes]]] = field(default_factory=dict[int, tuple[str, "subprocess.Popen[bytes]"]])
+
+    def replace(self, place: int, release: str) -> None:
+        """Starts a worker of the release, then tells the one in this place to leave, as a platform's rolling deploy does."""
+        command = [sys.executable, "-m", "wakeline_workers.cli", "-A", f"benchmarks.rolled.{release}:app", "worker", "-n", "1"]
+        with (self.logs / f"{release}.log").open("ab") as log:
+            new = subprocess.Popen(command, env=self.env | {"WAKELINE_RELEASE": release}, stderr=log, stdout=log)
+        old = self.running.get(place)
+        self.running[place] = (release, new)
+        if old is not None:
+            old[1].send_signal(signal.SIGTERM)
+            old[1].wait(40)
+
+    def releases(self) -> set[str]:
+        """Which releases have a worker."""
+        return {release for release, _ in self.running.values()}
+
+    def stop(self) -> None:
+        """Tells all to leave."""
+        for _, child in self.running.values():
+            child.terminate()
+        for _, child in self.running.values():
+            child.wait(40)
+
+
+@dataclass
+class Flows:
+    """What was started: flow to kind and, but for entries of a session, its process."""
+
+    kinds: dict[str, str] = field(default_factory=dict[str, str])
+    handles: dict[str, Handle[Any]] = field(default_factory=dict[str, "Handle[Any]"])
+    ended: set[str] = field(default_factory=set[str])
+    waited: Counter[str] = field(default_factory=Counter[str])
+    """How often a flow was seen to wait for code that fits: kind of flow, and the reason that it gave."""
+
+    def start(self, kind: str) -> None:
+        """One more of the kind, by a client of the newer good release."""
+        from benchmarks.rolled import two
+
+        flow = f"{kind}-{len(self.kinds)}"
+        self.kinds[flow] = kind
+        if kind == "desk":
+            two.app.session("desk", f"s{len(self.kinds) % 5}").send(flow, key=flow)
+            return
+        self.handles[flow] = handle = two.app.using(id=flow).start(getattr(two, kind), flow)
+        if kind == "told":
+            handle.signal("go", 5)
+        if kind == "fresh":
+            handle.signal("more", "yes")
+
+
+def main() -> int:
+    """Runs the rollout, prints what came of each kind; 1 when anything was lost or doubled."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--seconds", type=float, default=360.0)
+    seconds = asked.parse_args().seconds
+    binary = find_server()
+    if binary is None:
+        print("no valkey-server or redis-server found: nothing to run on", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder, PrivateServer(binary) as server:
+        acts = Path(folder) / "acts"
+        acts.touch()
+        os.environ |= {"WAKELINE_REDIS_URL": server.url, "ROLLED_ACTS": str(acts), "WAKELINE_HOLD": "500ms", "WAKELINE_LOG": "WARNING"}
+        fleet, flows = Fleet(dict(os.environ), Path(folder)), Flows()
+        try:
+            deploys, wrong = roll(fleet, flows, seconds)
+            settle(fleet, flows)
+        finally:
+            fleet.stop()
+        wrong += verdict(flows, acts)
+        print(f"{len(flows.kinds)} flows, {deploys} deploys; seen to wait: {dict(sorted(flows.waited.items()))}")
+        for line in wrong:
+            print(line)
+        if wrong:
+            for log in sorted(Path(folder).glob("*.log")):
+                print(f"--- {log.name}\n" + log.read_text()[-4000:])
+    print("something was LOST or DOUBLED" if wrong else "nothing was lost, nothing was doubled")
+    return int(bool(wrong))
+
+
+def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
+    """Deploys and starts flows for this long. Returns the number of deploys, and a line for each flow that stood still without a reason."""
+    unnamed: list[str] = []
+    for place in range(WORKERS):
+        fleet.replace(place, "one")
+    rollout, kinds = cycle(ROLLOUT[1:] + ROLLOUT[:1]), cycle(ACTS)
+    end, deploys = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        release = next(rollout)
+        began = time.monotonic()
+        for place in range(WORKERS):
+            fleet.replace(place, release)
+            while time.monotonic() < began + DEPLOY_S * (place + 1) / WORKERS:
+                bad = "three" in fleet.releases() or time.monotonic() > began + DEPLOY_S - 3
+                kind = next(kinds)
+                if kind in FITS_ALL or not bad:
+                    flows.start(kind)
+                time.sleep(0.1)
+        deploys += 1
+        if release == "three":
+            unnamed += standing(flows)
+    return deploys, unnamed
+
+
+def standing(flows: Flows) -> list[str]:
+    """Looks twice, while only the release that does not fit is there. What is queued at both looks and got no further has to say why."""
+    first = {flow: handle.status() for flow, handle in flows.handles.items() if flow not in flows.ended}
+    time.sleep(STANDS_S)
+    wrong: list[str] = []
+    for flow, before in first.items():
+        now = flows.handles[flow].status()
+        if now.status in ENDED:
+            flows.ended.add(flow)
+        elif now.misfit is not None:
+            flows.waited[f"{flows.kinds[flow]}: {now.misfit.kind}"] += 1
+        elif now.status == before.status == "queued" and now.sequence == before.sequence:
+            wrong.append(f"{flow} stood still for {STANDS_S:.0f} s without a reason")
+    return wrong
+
+
+def settle(fleet: Fleet, flows: Flows) -> None:
+    """Brings the newer good release back, and waits until everything is over, or cannot be any more."""
+    for place in range(WORKERS):
+        fleet.replace(place, "two")
+    left = dict(flows.handles)
+
+    def over() -> bool:
+        for flow, handle in list(left.items()):
+            if handle.status().status in ENDED:
+                del left[flow]
+        time.sleep(0.2)
+        return not left
+
+    try:
+        until(over, SETTLE_S)
+    except TimeoutError:
+        print(f"not over {SETTLE_S:.0f} s after the last deploy: {sorted(left)}")
+
+
+def verdict(flows: Flows, acts: Path) -> list[str]:
+    """A line for everything that is not as it should be, and a printed row per kind."""
+    done: dict[str, Counter[str]] = {flow: Counter() for flow in flows.kinds}
+    keys: dict[tuple[str, str], set[str]] = {}
+    for line in acts.read_text().splitlines():
+        flow, act, key = line.split()
+        done[flow][act] += 1
+        keys.setdefault((flow, act), set()).add(key)
+    wrong = [f"{flow} did {act} under {len(found)} idempotency keys" for (flow, act), found in keys.items() if len(found) > 1]
+    print("| kind | flows | completed | acts |\n|---|---|---|---|")
+    for kind, allowed in ACTS.items():
+        mine = [flow for flow, of in flows.kinds.items() if of == kind]
+        statuses = Counter(flows.handles[flow].status().status for flow in mine if flow in flows.handles)
+        print(f"| {kind} | {len(mine)} | {statuses['completed'] or '-'} | {sum(sum(done[flow].values()) for flow in mine)} |")
+        for flow in mine:
+            if dict(done[flow]) not in [dict(Counter(each)) for each in allowed]:
+                wrong.append(f"{flow} did {dict(done[flow])}")
+            if flow in flows.handles and (status := flows.handles[flow].status().status) != "completed":
+                wrong.append(f"{flow} is {status}")
+    return wrong
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
