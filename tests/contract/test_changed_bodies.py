@@ -154,6 +154,21 @@ def test_an_app_that_tells_goes_on_and_says_so(world: World, caplog: pytest.LogC
     assert (told.levelname, "step 'one'" in told.getMessage()) == ("WARNING", True)
 
 
+def test_an_app_that_tells_says_it_once_for_a_process(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    parked(world, steps("one", "go"))
+
+    def tells(release: App, did: list[str]) -> None:
+        release.registry.replay = "tell"
+        steps("other", "go", "go", "go", "last")(release, did)
+
+    for n, did in enumerate([["other"], [], ["last"]]):
+        assert resumed(world, tells) == did
+        assert world.status() == ("waiting" if n < 2 else "completed")
+        if n < 2:
+            world.signal("p", "go")
+    assert len([record for record in caplog.records if "did before" in record.getMessage()]) == 1
+
+
 def test_changed_arguments_of_a_recorded_effect_are_a_mismatch_also_in_an_app_that_tells(world: World) -> None:
     def version(n: int) -> Deploy:
         def declare(release: App, did: list[str]) -> None:

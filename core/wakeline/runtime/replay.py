@@ -23,6 +23,8 @@ from wakeline.store.processes import Row
 from wakeline.store.runs import Claim
 
 log = logger("wakeline.run")
+TOLD = "@told:"
+"""Before the key of the first of what was not asked for, in the journal: it was told in an earlier run."""
 _CYCLES = 20
 """Turns of the loop a body gets to issue the next recorded call before a later one is delivered first, and to come to rest."""
 
@@ -69,6 +71,9 @@ class Replay:
         self._left = Unasked(self.rows, rows, slots or {}, asides)
         self._strict = strict and self._left.is_exact
         self._excused = excused
+        self._told = {key for key in rows if key.startswith(TOLD)}
+        self.note: Callable[[Row], None] = lambda row: None
+        """Takes a row that travels with the run's next write."""
         self._issued: dict[str, asyncio.Future[None]] = {}
         self._held: list[_Held] = []
         self._had: set[str] = set()
@@ -167,7 +172,11 @@ class Replay:
             mismatch = ReplayMismatch(process_id=self._process_id, name=named(envelope), paths=(), total=0, unasked=self._left.missing)
             if self._strict:
                 raise mismatch
-            log.warning("%s", mismatch)
+            mark = TOLD + self._left.first_missing
+            if mark not in self._told:
+                self._told.add(mark)
+                self.note(Row(mark, "1"))
+                log.warning("%s", mismatch)
         self._left.let_go()
 
     def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
@@ -254,13 +263,15 @@ class Replay:
 
 
 def replay_of(
-    claim: Claim, waits: OpenWaits, asides: Asides, cancellation: CancellationToken, *, patience_ms: int, mode: ReplayMode
+    claim: Claim, waits: OpenWaits, asides: Asides, cancellation: CancellationToken, note: Callable[[Row], None], *, hold_ms: int, mode: ReplayMode
 ) -> Replay:
     """The journal of a claim. A process that was asked to end may leave out what it did, and so may a turn that failed and is tried again."""
 
     def excused() -> bool:
         return cancellation.cancelled or (claim.session_id is not None and "fa" in claim.fields)
 
-    return Replay(
-        claim.process_id, claim.journal, patience_s=max(patience_ms, 100) / 1000, slots=waits.earlier, asides=asides, strict=mode == "strict", excused=excused
+    made = Replay(
+        claim.process_id, claim.journal, patience_s=max(hold_ms, 100) / 1000, slots=waits.earlier, asides=asides, strict=mode == "strict", excused=excused
     )
+    made.note = note
+    return made

@@ -87,7 +87,7 @@ class Run:
         self._waits = OpenWaits(claim.slots)
         self.tasks: set[asyncio.Task[Any]] = set()
         self.asides = Asides(self.tasks, blocking=bridge is not None)
-        self.replay = replay_of(claim, self._waits, self.asides, self.cancellation, patience_ms=host.hold_ms, mode=self.dispatch.registry.replay)
+        self.replay = replay_of(claim, self._waits, self.asides, self.cancellation, self.note, hold_ms=host.hold_ms, mode=self.dispatch.registry.replay)
         self.swallowed = False
         self.misfit: tuple[MisfitKind, BaseException] | None = None  # why this code cannot go on with the process
         self.side_by_side = 0

@@ -100,6 +100,12 @@ class Unasked:
             found.append(f"{_WAITS.get(code, 'wait')} {name!r}" if name else _WAITS.get(code, "wait"))
         return found if len(found) <= SHOWN else [*found[:SHOWN], f"{len(found) - SHOWN} more"]
 
+    @property
+    def first_missing(self) -> str:
+        """The key of the first of them, or the slot."""
+        missing = self._missing()
+        return next((key for key, row in self.rows.items() if row in missing), None) or next(iter(self._slots))
+
     def of_name(self, name: str) -> JournalRow | None:
         """One of this name that is missing: a new effect of the name may be a changed version of it."""
         return next((row for row in self._missing() if name in names_of(row)), None)
