@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 
 from tests.lua.world import World
-from tests.servers import BACKENDS, started_servers
+from tests.servers import BACKENDS, SERVERS, started_servers
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +19,22 @@ def lua_server() -> Iterator[Callable[[str], str]]:
         yield url
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[*BACKENDS, *(pytest.param(f"{name} without functions", marks=pytest.mark.real) for name in SERVERS)])
 def backend(request: pytest.FixtureRequest, lua_server: Callable[[str], str]) -> Backend:
-    """fakeredis, then each real server, emptied."""
+    """fakeredis, then each real server, emptied; then each for a user who may call no functions, so that the texts of scripts are sent."""
     if request.param == "fakeredis":
         return FakeBackend()
-    real = UrlBackend(lua_server(request.param))
-    with real.sync() as client:
+    name, _, without = request.param.partition(" ")
+    url = lua_server(name)
+    with UrlBackend(url).sync() as client:
         client.flushall()
-    return real
+        if not without:
+            return UrlBackend(url)
+        client.acl_setuser(
+            "texts", enabled=True, passwords=["+texts"], keys=["*"], channels=["*"], categories=["+@all"], commands=["-function", "-fcall", "-fcall_ro"]
+        )
+    at = urlsplit(url)
+    return UrlBackend(urlunsplit(at._replace(netloc=f"texts:texts@{at.hostname}:{at.port}")))
 
 
 @pytest.fixture

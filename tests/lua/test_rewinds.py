@@ -118,6 +118,7 @@ def test_an_awaited_client_notices_too_and_a_bundle_is_one_write(counting: World
     assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
 
 
+@pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 def test_an_emptied_store_is_another_namespace_and_what_was_known_of_the_first_is_forgotten(counting: World) -> None:
     forgotten: list[str] = []
     counting.store.rewound.append(lambda: forgotten.append("types"))
@@ -263,7 +264,7 @@ def test_no_command_by_which_a_script_only_looks_writes(server: str, lua_server:
 
 def test_scripts_that_write_what_nobody_counts_on_are_these() -> None:
     assert [name for name in scripts.names() if "unasked = " in scripts._source(f"{name}.lua")] == [
-        "client_look", "namespace_open", "queue_take", "rewind_tell", "session_follow", "tick", "trigger_pending",
+        "client_look", "namespace_open", "namespace_probe", "queue_take", "rewind_tell", "session_follow", "tick", "trigger_pending",
     ]  # fmt: skip
 
 

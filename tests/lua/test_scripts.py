@@ -52,6 +52,15 @@ def test_names_that_fragments_share_are_far_from_as_many_as_lua_has_room_for() -
 
 
 @pytest.mark.parametrize("server", BACKENDS[1:])
+def test_the_text_of_every_script_is_one_that_the_server_takes_and_has_all_that_its_fragments_name(server: str, lua_server: Callable[[str], str]) -> None:
+    """Without functions it is what runs. With no arguments each gets as far as to look for them."""
+    with redis.Redis.from_url(lua_server(server)) as client:
+        for name in scripts.names():
+            with pytest.raises(redis.ResponseError, match="argument #1 to 'sub'"):
+                client.eval(scripts.load(name).text, 0)
+
+
+@pytest.mark.parametrize("server", BACKENDS[1:])
 def test_a_server_keeps_all_scripts_in_little_room(server: str, lua_server: Callable[[str], str]) -> None:
     with redis.Redis.from_url(lua_server(server)) as client:
         client.function_flush()

@@ -16,6 +16,7 @@ from wakeline.store.processes import Effect
 from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Counter, Exchange, Prepared, Server, about, bundled
 
 from tests.lua.world import SUCCESS, World, wait
+from tests.servers import BACKENDS
 
 
 def together(world: World, *calls: Call[Any], functions: bool = True) -> tuple[list[Any], dict[str, int]]:
@@ -34,7 +35,7 @@ def together(world: World, *calls: Call[Any], functions: bool = True) -> tuple[l
     return asyncio.run(main())
 
 
-
+@pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 def test_each_caller_gets_the_reply_to_its_own_call(world: World) -> None:
     world.start("known to the server by now")
     found, sent = together(world, *(world.registering(f"p{n}") for n in range(40)))
@@ -73,6 +74,7 @@ def test_an_error_of_one_is_not_the_others(world: World) -> None:
     assert [world.redis.hget(world.key(f"proc:p{n}"), "st") for n in range(3)] == ["completed", "running", "completed"]
 
 
+@pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 @pytest.mark.parametrize("functions", [True, False])
 def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World, functions: bool) -> None:
     world.forget_scripts()
@@ -115,6 +117,7 @@ def test_a_wait_that_is_opened_and_given_up_in_one_write_stays_given_up(world: W
     assert world.redis.smembers(world.key("waits:a")) == set()
 
 
+@pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 @pytest.mark.parametrize("functions", [True, False])
 def test_a_script_the_server_does_not_know_yet_keeps_its_place_before_one_it_knows(world: World, functions: bool) -> None:
     fence = world.running("a")
@@ -174,6 +177,7 @@ def test_what_an_exchange_was_not_told_when_it_broke_off_is_sent_again_and_nothi
     assert told == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 def test_a_worker_brings_its_functions_and_drops_other_releases_but_nobody_elses(world: World) -> None:
     for name in ("wakeline_process_park_0123456789ab", "somebody_elses"):
         world.redis.function_load(f"#!lua name={name}\nredis.register_function('{name}', function() return 1 end)", replace=True)

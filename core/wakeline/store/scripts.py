@@ -59,7 +59,8 @@ def _source(path: str) -> str:
 def load(name: str) -> Script:
     """The script of a verb, e.g. ``process_register``; raises FileNotFoundError for a name without a file."""
     own = _source(f"{name}.lua")
-    text = "\n".join([*map(_fragment, included(own)), _fragment("bundle"), _main(own), "return run(main, ARGV)"])
+    main = f"{_main(own)}\nreturn run(main, ARGV)"
+    text = "\n".join([*_closed({fragment: _source(f"lib/{fragment}.lua") for fragment in (*included(own), "bundle")}, main), main])
     sha = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own addressing
     return Script(name, text, sha, as_library().function(name))
 
@@ -82,10 +83,6 @@ def included(source: str) -> list[str]:
     """The fragments that a script's text names."""
     include = _INCLUDE.search(source)
     return include.group(1).split() if include else []
-
-
-def _fragment(name: str) -> str:
-    return _strip(_source(f"lib/{name}.lua"))
 
 
 def _closed(fragments: dict[str, str], rest: str) -> Iterator[str]:

@@ -88,22 +88,22 @@ for i = 1, #rows, 2 do
 end
 
 -- What the tick's slow sweep will come to.
-local standing = { waits = 0, runs = 0, lines = 0, places = 0 }
-local function count(what, stands) if stands then standing[what] = standing[what] + 1 end end
-for _, pid in ipairs(call('ZRANGE', ns .. 'idx:waiting', 0, BOUND - 1)) do count('waits', waits_for_nothing(pid)) end
-for _, pid in ipairs(call('ZRANGE', ns .. 'idx:running', 0, BOUND - 1)) do count('runs', runs_nowhere(fields(proc_key(pid), 'k', 'ow', 'ct'))) end
+local seen = { waits = 0, runs = 0, lines = 0, places = 0 }
+local function count(what, stands) if stands then seen[what] = seen[what] + 1 end end
+for _, pid in ipairs(call('ZRANGE', ns .. 'idx:waiting', 0, BOUND - 1)) do count('waits', standing.waits_for_nothing(pid)) end
+for _, pid in ipairs(call('ZRANGE', ns .. 'idx:running', 0, BOUND - 1)) do count('runs', standing.runs_nowhere(fields(proc_key(pid), 'k', 'ow', 'ct'))) end
 for i = 1, #rows, 2 do
   local p = fields(proc_key(rows[i]), 'hd', 'rd')
-  count('lines', (p.hd and is_in_no_line(rows[i], ns .. 'held:' .. p.hd)) or (p.rd and is_in_no_line(rows[i], ns .. 'rated:' .. p.rd)))
+  count('lines', (p.hd and standing.is_in_no_line(rows[i], ns .. 'held:' .. p.hd)) or (p.rd and standing.is_in_no_line(rows[i], ns .. 'rated:' .. p.rd)))
 end
 for _, limit in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
   for _, pid in ipairs(call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT)) do
-    count('places', is_nobodys_place(limit, fields(proc_key(pid), 'st', 'lm')))
+    count('places', standing.is_nobodys_place(limit, fields(proc_key(pid), 'st', 'lm')))
   end
 end
 local stands, stood = {}, {}
 for _, what in ipairs({ 'waits', 'runs', 'lines', 'places' }) do
-  if standing[what] > 0 then stands[#stands + 1] = { what, standing[what] } end
+  if seen[what] > 0 then stands[#stands + 1] = { what, seen[what] } end
 end
 local found = call('HGETALL', ns .. 'stood')
 for i = 1, #found, 2 do

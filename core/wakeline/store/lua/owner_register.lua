@@ -1,5 +1,5 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
--- Include: base declarations doorbell
+-- Include: base declarations doorbell process
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name),
 --       release? (of its code), declares? (the release, and what tells its declarations), patient? (a stock worker's job, which runs no agent of its own for long)
 --       codes? [what it can run]*

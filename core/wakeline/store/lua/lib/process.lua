@@ -88,6 +88,25 @@ local function unset(pid, p, ...)
   if #there > 0 then call('HDEL', proc_key(pid), unpack(there)) end
 end
 
+-- Processes that wait for code that fits. One table: Lua has room for 200 local names in the whole library.
+local misfits = {}
+
+-- A queued process that would be offered later is offered by the next tick.
+function misfits.offer(pid)
+  if call('ZSCORE', ns .. 'timers', 'd:' .. pid) then call('ZADD', ns .. 'timers', int(now), 'd:' .. pid) end
+end
+
+-- A worker has come: what waits for code that fits is offered, from number `from` on. Not what the same release cannot go on with: its code is the same.
+function misfits.look(release, from)
+  local page = call('ZRANGE', ns .. 'misfits', int(from), int(from + BOUND - 1))
+  for _, pid in ipairs(page) do
+    local text = call('HGET', proc_key(pid), 'mf')
+    local misfit = text and cjson.decode(text)
+    if misfit and not (release and misfit.release == release and misfit.kind ~= 'missing') then misfits.offer(pid) end
+  end
+  if #page == BOUND then call('RPUSH', ns .. 'todo', 'm:' .. int(from + BOUND) .. ' ' .. (release or '')) end
+end
+
 -- Why code cannot go on with a process ('mf': its misfit). It stays until other code has gone on: to a park, the next generation or the end.
 function misfits.keep(pid, misfit)
   call('HSET', proc_key(pid), 'mf', misfit)

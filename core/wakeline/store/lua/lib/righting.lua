@@ -11,12 +11,12 @@ end
 local function mend_wait(pid, id)
   local slot = fields(slot_key(id), 'g', 'r', 'z', 'd', 'k')
   if not slot.g or slot.r or slot.z then return end
-  if has_no_deadline(id, slot) then
+  if standing.has_no_deadline(id, slot) then
     call('ZADD', ns .. 'timers', slot.d, 's:' .. id)
     put_right('deadlines')
   end
   local name = string.match(slot.k, '^s:(.*)$')
-  if name and is_not_found(pid, id, name) then
+  if name and standing.is_not_found(pid, id, name) then
     local resolution, seq = from_mailbox(pid, name)
     local others = call('HGET', proc_key(pid), 'n:' .. name)
     if resolution then resolve(id, resolution, seq) else call('HSET', proc_key(pid), 'n:' .. name, others and (others .. ',' .. id) or id) end
@@ -27,7 +27,7 @@ end
 -- Whether it is in this index no more.
 local look = {}
 look['waiting'] = function(pid, p)
-  if not waits_for_nothing(pid) then
+  if not standing.waits_for_nothing(pid) then
     for _, id in ipairs(call('SRANDMEMBER', ns .. 'waits:' .. pid, BOUND)) do
       looked = looked + 1
       mend_wait(pid, id)
@@ -39,7 +39,7 @@ look['waiting'] = function(pid, p)
   return true
 end
 look['running'] = function(pid, p)
-  if not runs_nowhere(p) then return false end
+  if not standing.runs_nowhere(p) then return false end
   lose(pid, p, 'owner_lost')
   put_right('runs')
   return true
@@ -47,13 +47,13 @@ end
 -- Whoever stands in a line is looked after: the limit is among those that somebody waits at.
 look['queued'] = function(pid, p, score)
   local left = false
-  if p.hd and is_in_no_line(pid, ns .. 'held:' .. p.hd) then
+  if p.hd and standing.is_in_no_line(pid, ns .. 'held:' .. p.hd) then
     call('HDEL', proc_key(pid), 'hd')
     left = true
   elseif p.hd then
     gather('SADD', ns .. 'holding', p.hd)
   end
-  if p.rd and is_in_no_line(pid, ns .. 'rated:' .. p.rd) then
+  if p.rd and standing.is_in_no_line(pid, ns .. 'rated:' .. p.rd) then
     call('HDEL', proc_key(pid), 'rd')
     left = true
   elseif p.rd then
@@ -62,7 +62,7 @@ look['queued'] = function(pid, p, score)
   if left then
     offer(pid, p, false)
     put_right('lines')
-  elseif not p.hd and not p.rd and has_no_timer(pid, p, score) then
+  elseif not p.hd and not p.rd and standing.has_no_timer(pid, p, score) then
     call('ZADD', ns .. 'idx:queued', int(now), pid) -- from now on it is one that may have lost its bell
     put_right('timers')
   end
@@ -110,7 +110,7 @@ look['holding'] = function()
   local limit = call('SRANDMEMBER', ns .. 'holding')
   for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT) or {}) do
     local p = load(pid)
-    if is_nobodys_place(limit, p) then
+    if standing.is_nobodys_place(limit, p) then
       call('SREM', ns .. 'holds:' .. limit, pid)
       forget_place(pid, p, limit)
       give_place(limit, true)
@@ -124,7 +124,7 @@ look['rating'] = function()
   local limit = call('SRANDMEMBER', ns .. 'rating')
   for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'cells:' .. limit, LOOKED_AT) or {}) do
     local p = load(pid)
-    if is_nobodys_cell(limit, p) then
+    if standing.is_nobodys_cell(limit, p) then
       call('SREM', ns .. 'cells:' .. limit, pid)
       give_cells(limit)
       put_right('cells')

@@ -4,10 +4,11 @@ local LOOKED_AT = 32 -- so many are looked at in one go
 local PATIENCE = 10000 -- ms; longer than anything takes that is on its way
 local LONGEST_LINE = 1024 -- who stands in a longer one is not looked for: the line gets shorter
 
+local standing = {} -- one name of the 200 that Lua has room for
 local looked -- how much was looked at in this script, in waits
 
 -- A parked process none of whose waits is open: no resolution can resume it.
-local function waits_for_nothing(pid)
+function standing.waits_for_nothing(pid)
   local ids = call('SRANDMEMBER', ns .. 'waits:' .. pid, BOUND)
   for _, id in ipairs(ids) do
     looked = looked + 1
@@ -24,21 +25,21 @@ local function waits_for_nothing(pid)
 end
 
 -- An open wait with a deadline that no timer will bring.
-local function has_no_deadline(id, slot) return slot.d and not call('ZSCORE', ns .. 'timers', 's:' .. id) end
+function standing.has_no_deadline(id, slot) return slot.d and not call('ZSCORE', ns .. 'timers', 's:' .. id) end
 
 -- One for a signal that no sender would find.
-local function is_not_found(pid, id, name)
+function standing.is_not_found(pid, id, name)
   return not string.find(',' .. (call('HGET', proc_key(pid), 'n:' .. name) or '') .. ',', ',' .. id .. ',', 1, true)
 end
 
 -- A run whose owner is not there: it is in no owner's set either, or the reap would have found it.
-local function runs_nowhere(p)
+function standing.runs_nowhere(p)
   return p.k ~= 'x' and not (p.ow and call('ZSCORE', ns .. 'owners', p.ow)) and now - tonumber(p.ct or '0') > PATIENCE
 end
 
 -- A queued process that waits at a limit, in whose line it is not.
 local lines
-local function is_in_no_line(pid, line)
+function standing.is_in_no_line(pid, line)
   if lines[line] == nil then
     local long, members = call('LLEN', line) > LONGEST_LINE, {}
     looked = looked + 64
@@ -52,16 +53,16 @@ end
 
 -- One that is queued for a time ahead, with no timer that offers it then: the clock was ahead, or its timer was lost. One that was rung again ('rg') is
 -- looked after at the time that the sweep of doorbells set.
-local function has_no_timer(pid, p, score)
+function standing.has_no_timer(pid, p, score)
   return not p.rg and score > now + PATIENCE and not call('ZSCORE', ns .. 'timers', 'd:' .. pid)
 end
 
 -- A place that no run has, and that nobody was given. `p`: the process that is said to have it.
-local function is_nobodys_place(limit, p)
+function standing.is_nobodys_place(limit, p)
   local has = p.lm and string.find(' ' .. p.lm .. ' ', ' ' .. limit .. ' ', 1, true)
   return not has or (p.st ~= 'running' and p.st ~= 'queued')
 end
 
-local function is_nobodys_cell(limit, p) return p.st ~= 'queued' or p.ce ~= limit end
+function standing.is_nobodys_cell(limit, p) return p.st ~= 'queued' or p.ce ~= limit end
 
 at_begin[#at_begin + 1] = function() lines, looked = {}, 0 end
