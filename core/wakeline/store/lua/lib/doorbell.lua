@@ -134,7 +134,8 @@ local function is_had(p)
   local code = code_of(p)
   if code and had[code] == nil then
     had[code] = false
-    for _, text in ipairs(call('HVALS', ns .. 'codes')) do had[code] = had[code] or has_code(text, code) end
+    local codes = call('HGETALL', ns .. 'codes')
+    for i = 2, #codes, 2 do had[code] = had[code] or has_code(codes[i], code) end
   end
   return code and had[code]
 end
