@@ -20,9 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from wakeline.app import App
-from wakeline.errors import WakelineError
-from wakeline.runtime.traces import trace_of
-from wakeline.shown import Lines, logger, shown_entry
+from wakeline.shown import logger, shown_entry
 from wakeline.store import fleet
 from wakeline.store.connection import AWAY, typed_errors
 from wakeline.store.keys import queue_name
@@ -44,7 +42,6 @@ class Orders:
     """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many bodies, until when.
 
     ``line``: the descriptor of a socket, on which the process says what it runs (ids of claims in a line), and hears nothing until the supervisor is gone.
-    ``again``: the start before failed, so why the app cannot be loaded was told at length.
     """
 
     target: str
@@ -53,7 +50,6 @@ class Orders:
     queues: tuple[str, ...] = ()
     concurrency: int | None = None
     burst: bool = False
-    again: bool = False
 
     def command(self) -> list[str]:
         """How to start a process with these orders."""
@@ -76,10 +72,10 @@ class EntryFormatter(logging.Formatter):
 
 
 def run(orders: Orders) -> None:
-    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes. Raises `SystemExit` when the app cannot be loaded."""
+    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes."""
     line = socket.socket(fileno=orders.line)
     line.set_inheritable(False)  # what a body starts must not speak on it
-    app = _loaded(orders)
+    app = load_app(orders.target)
     deadline = Deadline(app.settings.shutdown_ms)
     deadline.start_with_the_end_of(line)
     queues = _announced(app, orders, line)
@@ -90,15 +86,6 @@ def run(orders: Orders) -> None:
     gc.set_threshold(COLLECT_AFTER, 10, 10)
     # Never closed: that would wait for threads of bodies. Where something ends the loop, nothing more is done on it, and the supervisor hands on what ran.
     asyncio.Runner(loop_factory=loop_factory()).run(_serve(app, orders, queues, line))
-
-
-def _loaded(orders: Orders) -> App:
-    try:
-        return load_app(orders.target)
-    except WakelineError as error:
-        # The lines of user code, once: a supervisor goes on trying where another of its workers serves.
-        log.error("%s%s", error, "" if orders.again else Lines(trace_of(error.__cause__ or error)))
-        raise SystemExit(1) from error
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -159,8 +146,6 @@ if __name__ == "__main__":
     try:
         run(Orders(**(given | {"queues": tuple(given["queues"])})))
         code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 1
     except BaseException:
         log.exception("the worker process ends")
     finally:
