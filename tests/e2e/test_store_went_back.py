@@ -49,6 +49,18 @@ async def naps(ctx: AsyncCtx) -> bool:
     return await ctx.step("nap", write, "naps", 0.5)
 
 @app.engine
+async def records(ctx: AsyncCtx, steps: int) -> bool:
+    for n in range(steps):
+        await ctx.step(f"s{n}", note, n)
+    return True
+
+def note(n: int) -> int:
+    time.sleep(0.1)
+    with open(os.environ["BACK_TOKEN"], "a") as token:
+        token.write(f"{n}\\n")
+    return n
+
+@app.engine
 async def asks(ctx: AsyncCtx) -> bool:
     question = await ctx.approval("deploy", bool)
     await ctx.step("tell", write, question.token)
@@ -102,6 +114,11 @@ class Site:
             time.sleep(0.02)
         return found
 
+    def acted(self) -> int:
+        """How many steps have acted, as they noted outside the store."""
+        token = self.folder / "token"
+        return len(token.read_text().splitlines()) if token.exists() else 0
+
     def doctor(self) -> str:
         return CliRunner().invoke(cli, ["doctor"]).output
 
@@ -127,9 +144,16 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 @contextmanager
-def working() -> Iterator[list[str]]:
-    """A worker under its supervisor, and what they say."""
-    command = [sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"]
+def working(processes: int = 1) -> Iterator[list[str]]:
+    """Workers under their supervisor, and what they say."""
+    with saying("-m", "wakeline_workers.cli", "worker", "-n", str(processes)) as said:
+        yield said
+
+
+@contextmanager
+def saying(*arguments: str) -> Iterator[list[str]]:
+    """A program of Python until it is told to end, and its lines on standard error."""
+    command = [sys.executable, *arguments]
     workers = subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     said: list[str] = []
     errors = workers.stderr
@@ -216,3 +240,62 @@ def test_an_emptied_store_is_noticed_and_everybody_goes_on_in_the_new_namespace(
         until(lambda: token.exists() and token.read_text(), "a token of the new secret", 20)
         assert site.app.resolve(token.read_text(), True) is True
         assert asked.result(timeout=20) is True
+
+
+RUNS, STEPS = 8, 12
+LAST_STEPS = RUNS * 2
+"""Of each run one may have acted and not been recorded yet, and one was recorded with what came before."""
+
+
+def lines_of(said: list[str], text: str) -> list[str]:
+    return [line for line in said if text in line]
+
+
+def settled(site: Site) -> fleet.RewindView:
+    """What was found once all who lost something have said so."""
+    found = site.noticed(time.monotonic() + 4)
+    while True:
+        time.sleep(2 * BEAT_S)
+        before, found = found, site.told() or found
+        if found == before:
+            return found
+
+
+@pytest.mark.parametrize("how", ["emptied", "older"])
+def test_workers_whose_registration_is_gone_say_what_they_lost_before_they_leave(site: Site, how: str) -> None:
+    # Another client, which looks once an hour: only workers find out.
+    desk = App("back", settings=replace(site.app.settings, beat_ms=3_600_000))
+    for n in range(RUNS):
+        desk.using(id=f"r{n}").start(site.bodies.records, 600)
+    site.copy()
+    with working(2) as said:
+        until(lambda: site.acted() >= RUNS * STEPS, "they record", 30)
+        before = site.acted()
+        if how == "emptied":
+            with redis.Redis.from_url(site.server.url) as client:
+                client.flushall()
+        else:
+            site.crash(back=True)
+        found = settled(site)
+    desk.close()
+    assert found.writes >= before - LAST_STEPS
+    assert (found.clients >= 3, found.emptied) == (True, how == "emptied")  # two workers and the supervisor
+    assert found.last_ms - found.first_ms >= 1000
+    assert len(lines_of(said, "what ran here is stopped")) == 2
+    assert lines_of(said, "lost its lease, so nothing of it") == []
+    assert len([line for line in lines_of(said, "wakeline.store the store ") if " ERROR " in line]) == found.clients
+
+
+def test_a_job_of_a_stock_worker_says_what_it_lost_before_it_leaves(site: Site) -> None:
+    desk = App("back", settings=replace(site.app.settings, beat_ms=3_600_000))
+    desk.using(id="r").start(site.bodies.records, 600)
+    with saying("-m", "rq.cli", "worker", "-S", "json", "--url", site.server.url, "back") as said:
+        until(lambda: site.acted() >= STEPS, "it records", 30)
+        before = site.acted()
+        with redis.Redis.from_url(site.server.url) as client:
+            client.flushall()
+        found = settled(site)
+    desk.close()
+    assert (found.writes >= before - 2, found.emptied) == (True, True)
+    assert len(lines_of(said, "the store was emptied, or is another one now: ")) == found.clients
+    assert len(lines_of(said, "the leases of runs here are gone; these are stopped: r")) == 1

@@ -97,7 +97,16 @@ def test_a_rewind_is_noticed_although_the_answer_that_showed_it_was_lost(countin
     assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
 
 
-def test_an_awaited_client_notices_too_and_a_bundle_is_one_write(counting: World) -> None:
+@pytest.mark.parametrize("lost", [7, 10, 17])
+def test_the_next_calls_that_leave_together_show_a_loss_of_more_or_less_than_they_are(counting: World, lost: int) -> None:
+    for batch in range(2):
+        counting.store.execute_together([counting.registering(f"p{batch}-{n}") for n in range(10)])
+    lose(counting, lost)
+    counting.store.execute_together([counting.registering(f"next-{n}") for n in range(10)])
+    assert found(counting) == fleet.RewindView(lost, 1, START_MS, START_MS, emptied=False)
+
+
+def test_an_awaited_client_notices_too_and_calls_that_leave_together_are_a_write_each(counting: World) -> None:
     async def main() -> list[str]:
         store = AsyncStore(counting.backend, counting.store.address)
         try:
@@ -114,7 +123,7 @@ def test_an_awaited_client_notices_too_and_a_bundle_is_one_write(counting: World
         finally:
             await store.close()
 
-    assert asyncio.run(main()) == ["1"]
+    assert asyncio.run(main()) == ["10"]
     assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
 
 
@@ -165,6 +174,8 @@ def test_clients_that_notice_within_a_minute_tell_of_one_rewind_and_later_ones_o
     tell("d", 0, 0, 0, emptied=True)
     assert found(counting) == fleet.RewindView(0, 1, 0, 0, emptied=True)
     assert 0 < counting.redis.pttl(counting.key("rewind")) <= 24 * HOUR_MS
+    tell("e", 1, 8000, 8000)
+    assert found(counting) == fleet.RewindView(1, 2, 8000, 8000, emptied=True, gone_back=True)
 
 
 def test_the_row_of_a_client_that_is_gone_goes_too_and_that_of_one_that_looks_stays(counting: World) -> None:

@@ -251,6 +251,11 @@ def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
     )
     emptied = RewindView(0, 1, 0, 0, emptied=True)
     assert of("rewound", rewound_ms=at, rewind=emptied)[1] == f"1 minute ago the store was found emptied, or another one in its place; {advice}"
+    assert of("rewound", rewound_ms=NOW - 59_999, rewind=emptied)[1] == f"59 seconds ago the store was found emptied, or another one in its place; {advice}"
+    both = replace(emptied, gone_back=True)
+    assert of("rewound", rewound_ms=NOW - 1_000, rewind=both)[1] == (
+        "1 second ago the store was found emptied, or another one in its place, and to have gone back by a crash, a failover or a restore; " + advice
+    )
 
 
 def test_what_stands_still_is_counted_and_said_who_puts_it_right() -> None:

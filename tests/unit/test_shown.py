@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.errors import InvalidId, ProcessConflict
 from wakeline.shown import Lines, logger, shown, shown_entry, shown_json, shown_lines
-from wakeline_workers.child import EntryFormatter
 from wakeline_workers.cli.root import Console
+from wakeline_workers.streams import EntryFormatter
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202ebidi\u2028\x85\r\n2026-01-01 00:00:00,000 ERROR wakeline.runner forged"
 SAFE = "\\x1b]0;owned\\x07\\x9b31m\\u202ebidi\\u2028\\x85\\r\\n2026-01-01 00:00:00,000 ERROR wakeline.runner forged"

@@ -10,7 +10,6 @@ import asyncio
 import gc
 import importlib
 import json
-import logging
 import os
 import select
 import signal
@@ -20,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from wakeline.app import App
-from wakeline.shown import logger, shown_entry
+from wakeline.shown import logger
 from wakeline.store import fleet
 from wakeline.store.connection import AWAY, typed_errors
 from wakeline.store.keys import queue_name
@@ -28,7 +27,7 @@ from wakeline.store.keys import queue_name
 from wakeline_workers.leaving import Deadline
 from wakeline_workers.loading import load_app
 from wakeline_workers.loop import WorkerLoop
-from wakeline_workers.streams import keep_output
+from wakeline_workers.streams import begin_log, keep_output
 from wakeline_workers.worker import WakelineWorker, serve
 
 log = logger("wakeline.worker")
@@ -62,13 +61,6 @@ class Orders:
         """
         named = [queue_name(app.namespace, None if queue == app.namespace else queue) for queue in self.queues]
         return tuple(named) or app.store.execute(fleet.declare_queues(app.name, app.queues))
-
-
-class EntryFormatter(logging.Formatter):
-    """Entries of every logger in a worker process, also of those that are not Wakeline's, with the text of others shown as such."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return shown_entry(super().format(record))
 
 
 def run(orders: Orders) -> None:
@@ -136,9 +128,7 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
 if __name__ == "__main__":
     # What a body prints is seen when it is printed, in a file or a pipe too, and is no matter of life and death.
     keep_output()
-    logging.basicConfig(level=os.environ.get("WAKELINE_LOG", "INFO").upper(), stream=sys.stderr)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    begin_log(os.environ.get("WAKELINE_LOG", "INFO").upper())
     # Until the loop takes over, a signal of the supervisor is a plain end: nothing was taken yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     given = json.loads(sys.argv[1])

@@ -24,6 +24,7 @@ from wakeline_workers.clock import Ticker, end_tasks
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app
+from wakeline_workers.losses import Losses
 from wakeline_workers.streams import keep_output
 
 LEAVE_S = 5.0
@@ -60,7 +61,7 @@ def _to_its_end(job: Coroutine[Any, Any, str]) -> str:
 async def _run(app: App, process_id: str, epoch: int) -> str:
     owner, settings = new_owner_id(), app.settings
     store = app.new_async_store(patient=True)
-    loop = asyncio.get_running_loop()
+    loop, losses = asyncio.get_running_loop(), Losses(app, store)
     host = _Host(app)
     contain_exits(loop)
     threads = ThreadPoolExecutor(2)
@@ -83,13 +84,20 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         if claim is None:
             ended = "shutdown"
             return "stale"
-        with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(runner.lose)):
+
+        def lose() -> None:
+            losses.of_owner(owner)
+            runner.lose()
+
+        with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):
             task = asyncio.create_task(runner.run(claim))
             while not task.done():
                 await asyncio.wait([task], timeout=LOOK_S)
                 for held in list(runner.runs.values()):
                     await held.look()
             outcome = task.result()
+            if outcome == "lost":
+                losses.of_run(process_id)
             ended = "shutdown"
             return outcome
     except StoreError:
@@ -98,6 +106,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     finally:
         await end_tasks(ticking)
         await store.execute(fleet.reap(owner, ended))
+        await losses.say()
         if host.isolation is not None:
             await host.isolation.close()
         await store.close()

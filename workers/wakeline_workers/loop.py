@@ -28,6 +28,7 @@ from wakeline.store.runs import Claim
 
 from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
 from wakeline_workers.isolation import isolation_of
+from wakeline_workers.losses import Losses
 from wakeline_workers.watchdog import Watchdog
 
 log = logger("wakeline.worker")
@@ -56,6 +57,7 @@ class WorkerLoop:
         patience_ms = app.settings.bug_patience_ms
         self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe, patience_ms=patience_ms)
         self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits)
+        self._losses = Losses(app, self.store)
         self._reported = reported
         self._burst = burst
         self._tasks: dict[asyncio.Task[Any], str] = {}
@@ -117,7 +119,7 @@ class WorkerLoop:
     def lose(self) -> None:
         """The fleet has reaped this owner: nothing of it may write any more, and it takes no more. Called on the loop."""
         if not self.reaped:
-            log.warning("owner %s was reaped; its runs stop", self.owner)
+            self._losses.of_owner(self.owner)
         self.reaped = True
         self._runner.lose()
         self.stop()
@@ -153,6 +155,7 @@ class WorkerLoop:
         finally:
             await end_tasks([*side, *([self._again] if self._again else [])])
             await self.store.execute(fleet.reap(self.owner, ended))
+            await self._losses.say()
             if self.isolation is not None:
                 await self.isolation.close()
             await self.store.close()
@@ -220,7 +223,7 @@ class WorkerLoop:
         if task.exception() is not None:
             log.error("a run ended unexpectedly; its lease decides", exc_info=task.exception())
         elif task.result() == "lost":
-            log.warning("%s: this run lost its lease, so nothing of it is recorded any more: it was ended from outside, or another run has it", task.get_name())
+            self._losses.of_run(task.get_name())
 
     def _side_ended(self, task: asyncio.Task[Any]) -> None:
         # Without its tick, its hints or its reports a worker is no worker: it leaves, and its supervisor starts another.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import sys
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-from wakeline.shown import shown
+from wakeline.shown import shown, shown_entry
 
 
 def hold_places() -> None:
@@ -23,6 +24,20 @@ def hold_places() -> None:
     # Only Python's own words for them are missing then.
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)  # pyright: ignore[reportUnnecessaryComparison]
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)  # pyright: ignore[reportUnnecessaryComparison]
+
+
+class EntryFormatter(logging.Formatter):
+    """Entries of every logger in a worker process or its supervisor, also of those that are not Wakeline's, with the text of others shown as such."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown_entry(super().format(record))
+
+
+def begin_log(level: str) -> None:
+    """Entries of all loggers go to standard error from now on, each with its time, level and logger."""
+    logging.basicConfig(level=level, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
 
 
 def say(text: str) -> None:

@@ -24,7 +24,7 @@ from wakeline.store import fleet
 from wakeline_workers.child import Orders
 from wakeline_workers.loading import load_app
 from wakeline_workers.signals import ENDING, ignore_ending
-from wakeline_workers.streams import hold_places, keep_output, say
+from wakeline_workers.streams import begin_log, hold_places, keep_output, say
 
 WATCH_S = 0.05
 TRIES_PER_BEAT = 4
@@ -272,4 +272,5 @@ def run(target: str, processes: int = 1, *, queues: Sequence[str] = (), concurre
     """Supervises until stopped; returns the exit code."""
     hold_places()
     keep_output()
+    begin_log("WARNING")  # it says the rest itself
     return Supervisor(target, processes, queues=queues, concurrency=concurrency, burst=burst).run()

@@ -244,7 +244,7 @@ class Due:
 @dataclass(frozen=True, slots=True)
 class RewindView:
     """What the store lost of what it had answered: how many writes of how many clients and workers, when (ms) the first and the last of them were answered
-    (0: not known), and whether it is another namespace now.
+    (0: not known), and whether it is another namespace now. It may be that and have gone back, too, where both were within a minute.
     """
 
     writes: int
@@ -252,13 +252,14 @@ class RewindView:
     first_ms: int
     last_ms: int
     emptied: bool
+    gone_back: bool = False
 
 
 def _rewind_of(fields: Mapping[str, str]) -> RewindView | None:
     if not fields:
         return None
     writes, clients, first_ms, last_ms = (int(fields[name]) for name in ("writes", "clients", "first", "last"))
-    return RewindView(writes, clients, first_ms, last_ms, "emptied" in fields)
+    return RewindView(writes, clients, first_ms, last_ms, "emptied" in fields, "emptied" in fields and "back" in fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ for one call: theirs go soon.
 OVER_S = 10
 """A row that is missing and had no longer to live was not lost."""
 APART_MS, REMEMBERED = 100, 1024
-"""When writes were answered is remembered once in so many ms, and so many of these times."""
+"""When writes were answered is remembered once in so many ms, and so many of these times; beyond that every second one of the older half goes."""
 TOGETHER_MS = 60_000
 """Clients that find within so long that the store went back tell of one rewind."""
 TOLD_FOR_MS = 24 * 3_600_000
@@ -69,7 +68,7 @@ class Answered:
         """Counts anew, under a name of its own: what was answered before is nobody's any more."""
         self._client = token_hex(8)
         self._number = self._last_ms = 0
-        self._times: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+        self._times: list[tuple[int, int]] = []
         self._keep(FIRST_MS)
 
     def _keep(self, ms: int) -> None:
@@ -86,7 +85,7 @@ class Answered:
             return self._client, self._number
 
     def heard(self, client: str, number: int | str, now_ms: int) -> None:
-        """A script's answer to this stamp: the number of its write; '' where it only looked; from 0 down, how many are there, negated: not all."""
+        """A script's answer to this stamp: the number of its last write; '' where it only looked; from 0 down, how many are there, negated: not all."""
         with self._lock:
             if client != self._client or isinstance(number, str):
                 return
@@ -95,10 +94,16 @@ class Answered:
                 return
             if self._number == 0:
                 self._keep(FIRST_MS)
+            if not self._times or now_ms - self._times[-1][1] >= APART_MS:
+                self._remember(min(number, self._number + 1), now_ms)
             self._number = max(self._number, number)
             self._last_ms = now_ms
-            if not self._times or now_ms - self._times[-1][1] >= APART_MS:
-                self._times.append((number, now_ms))
+
+    def _remember(self, number: int, now_ms: int) -> None:
+        """Since when a write and those that came with it are answered."""
+        if len(self._times) == REMEMBERED:
+            del self._times[1 : REMEMBERED // 2 : 2]  # the first stays: what is lost may begin with it
+        self._times.append((number, now_ms))
 
     def _lost(self, there: int) -> None:
         if there == 0 and self._left_s < OVER_S:

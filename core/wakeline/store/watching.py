@@ -135,6 +135,10 @@ class Watching(Client):
                 self._renew(writes)
         return True
 
+    def compare(self) -> None:
+        """Looks now, not a beat later, and tells what it found: for one that is about to leave. One that was not used looks at nothing."""
+        self._look()
+
     def _heed(self) -> None:
         """Renews what is known where an answer showed a rewind."""
         if self._writes is not None and self._writes.noticed:
@@ -199,6 +203,15 @@ class AwaitedWatching(Client):
             if writes.noticed or (self._keyring is not None and look.secret_id != self._keyring.id):
                 await self._renew(writes)
         self._look_later(self.address.look_s or 0)
+
+    async def compare(self) -> None:
+        """Looks now, not a beat later, and tells what it found: for one that is about to leave. One that was not used looks at nothing."""
+        if self._writes is None or self._keyring is None:
+            return
+        if self._looking is not None and not self._looking.done():
+            await asyncio.wait([self._looking])  # it may have been answered before what was lost was lost
+        self._looking = asyncio.create_task(self._look(self._writes))
+        await asyncio.wait([self._looking])
 
     def _heed(self) -> None:
         """Has it look at once where an answer showed a rewind."""

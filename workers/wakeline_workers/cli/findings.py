@@ -174,11 +174,13 @@ def _clock(seen: Seen) -> Iterator[Finding]:
 def _rewound(seen: Seen) -> Iterator[Finding]:
     at = seen.fleet.rewound_ms
     if at is not None and seen.fleet.now_ms - at < REWOUND_FOR_MS:
-        ago, lost = f"{_count((seen.fleet.now_ms - at) // 60_000, 'minute')} ago", seen.fleet.rewind
+        seconds, lost = (seen.fleet.now_ms - at) // 1000, seen.fleet.rewind
+        ago = f"{_count(seconds, 'second') if seconds < 60 else _count(seconds // 60, 'minute')} ago"
         if lost is None:
             what = f"{ago} the store was found to have lost its last seconds, by a failover or a restore"
         elif lost.emptied:
-            what = f"{ago} the store was found emptied, or another one in its place{_gone(lost)}"
+            also = ", and to have gone back by a crash, a failover or a restore" if lost.gone_back else ""
+            what = f"{ago} the store was found emptied, or another one in its place{also}{_gone(lost)}"
         else:
             what = f"{ago} the store was found to have gone back by a crash, a failover or a restore{_gone(lost)}"
         yield Finding("rewound", "warning", f"{what}; what was started, signalled or emitted then may be gone: send it again, with the same ids and keys")

@@ -18,7 +18,7 @@ if a.first > 0 and (first == 0 or a.first < first) then first = a.first end
 call('HSET', rewind, 'at', r.at, 'first', int(first), 'last', int(last))
 call('HINCRBY', rewind, 'writes', a.writes)
 call('HINCRBY', rewind, 'clients', 1)
-if a.emptied == '1' then call('HSET', rewind, 'emptied', '1') end
+call('HSET', rewind, a.emptied == '1' and 'emptied' or 'back', '1')
 if call('HLEN', rewind) < BOUND then call('HSET', rewind, 'by:' .. a.client, '1') end
 call('PEXPIRE', rewind, int(a.keep_ms))
 call('HSET', ns .. 'meta', 'rewound', int(now)) -- what a client of the release before looks at
