@@ -236,10 +236,29 @@ def test_a_lost_owner_counts_apart_and_after_ten_losses_it_is_given_up(world: Wo
         owner = world.worker(f"o_{n}")
         losses.extend(claim.fields.get("ls", "0") for claim in world.take(owner))
         world.lose(owner)
+        world.clock.advance("1m")
+        world.tick()
     assert losses == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]
     assert world.status() == "abandoned"
     assert output(world)["evidence"]["writer"] == "losses_exhausted"  # type: ignore[index]
     assert output(world)["evidence"]["owner"] == "o_11"  # type: ignore[index]
+
+
+def test_what_ended_its_worker_alone_is_offered_later_each_time(world: World) -> None:
+    world.start("p")
+    for n, pause_ms in enumerate([0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]):
+        owner = world.worker(f"o_{n}")
+        assert [claim.process_id for claim in world.take(owner)] == ["p"]
+        world.do(fleet.reap(owner))
+        looking = world.worker(f"looks_{n}")
+        if pause_ms:
+            world.clock.advance(f"{pause_ms - 1}ms")
+            world.tick()
+            assert world.take(looking) == ()
+            world.clock.advance("1ms")
+            world.tick()
+        world.do(fleet.reap(looking, "shutdown"))
+    assert world.status("p") == "queued"
 
 
 def test_a_process_that_lost_two_owners_runs_alone(world: World) -> None:

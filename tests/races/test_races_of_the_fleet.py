@@ -162,6 +162,8 @@ def test_race_21_a_process_that_kills_its_workers_does_not_do_so_for_ever(world:
     for n in range(11):
         assert len(world.take(world.worker(f"o{n}"))) == 1
         world.do(fleet.reap(f"o{n}"))
+        world.clock.advance("1m")
+        world.tick()
     assert world.status("poison") == "abandoned"
     assert '"writer":"losses_exhausted"' in world.payload("poison")
 

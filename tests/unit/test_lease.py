@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from wakeline.processes.lease import Fence, Lease, attempts_exhausted, losses_exhausted, runs_alone, writable
+from wakeline.processes.lease import Fence, Lease, attempts_exhausted, loss_delay_ms, losses_exhausted, runs_alone, writable
 from wakeline.processes.lifecycle import STATUSES
 
 FENCE = Fence("p_1", "inc00001", 3, "claim1", "o_1")
@@ -42,3 +42,7 @@ def test_ten_losses_are_survived() -> None:
 
 def test_a_process_lost_twice_runs_alone() -> None:
     assert [runs_alone(n) for n in (1, 2)] == [False, True]
+
+
+def test_what_ends_its_worker_alone_is_tried_again_later_each_time() -> None:
+    assert [loss_delay_ms(n) for n in range(1, 11)] == [0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]

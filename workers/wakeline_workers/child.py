@@ -19,7 +19,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from wakeline.app import App
-from wakeline.shown import logger
+from wakeline.errors import WakelineError
+from wakeline.runtime.traces import trace_of
+from wakeline.shown import Lines, logger
 from wakeline.store import fleet
 from wakeline.store.connection import AWAY, typed_errors
 from wakeline.store.keys import queue_name
@@ -41,6 +43,7 @@ class Orders:
     """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many bodies, until when.
 
     ``line``: the descriptor of a socket, on which the process says what it runs (ids of claims in a line), and hears nothing until the supervisor is gone.
+    ``again``: the start before failed, so why the app cannot be loaded was told at length.
     """
 
     target: str
@@ -49,6 +52,7 @@ class Orders:
     queues: tuple[str, ...] = ()
     concurrency: int | None = None
     burst: bool = False
+    again: bool = False
 
     def command(self) -> list[str]:
         """How to start a process with these orders."""
@@ -64,10 +68,10 @@ class Orders:
 
 
 def run(orders: Orders) -> None:
-    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes."""
+    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes. Raises `SystemExit` when the app cannot be loaded."""
     line = socket.socket(fileno=orders.line)
     line.set_inheritable(False)  # what a body starts must not speak on it
-    app = load_app(orders.target)
+    app = _loaded(orders)
     deadline = Deadline(app.settings.shutdown_ms)
     deadline.start_with_the_end_of(line)
     queues = _announced(app, orders, line)
@@ -78,6 +82,15 @@ def run(orders: Orders) -> None:
     gc.set_threshold(COLLECT_AFTER, 10, 10)
     # Never closed: that would wait for threads of bodies. Where something ends the loop, nothing more is done on it, and the supervisor hands on what ran.
     asyncio.Runner(loop_factory=loop_factory()).run(_serve(app, orders, queues, line))
+
+
+def _loaded(orders: Orders) -> App:
+    try:
+        return load_app(orders.target)
+    except WakelineError as error:
+        # The lines of user code, once: a supervisor goes on trying where another of its workers serves.
+        log.error("%s%s", error, "" if orders.again else Lines(trace_of(error.__cause__ or error)))
+        raise SystemExit(1) from error
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -136,6 +149,8 @@ if __name__ == "__main__":
     try:
         run(Orders(**(given | {"queues": tuple(given["queues"])})))
         code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
     except BaseException:
         log.exception("the worker process ends")
     finally:

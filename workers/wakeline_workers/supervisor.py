@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -23,15 +23,14 @@ from wakeline.store import fleet
 
 from wakeline_workers.child import Orders
 from wakeline_workers.loading import load_app
+from wakeline_workers.restarts import GIVE_UP, Ending, Restarts
 from wakeline_workers.signals import ENDING, ignore_ending
 from wakeline_workers.streams import begin_log, hold_places, keep_output, say
 
 WATCH_S = 0.05
 TRIES_PER_BEAT = 4
-YOUNG_S = 1.0
-"""A worker process that dies younger than this could not start."""
-GIVE_UP = 5
-"""So many in a row, and the supervisor ends with an error: starting again would change nothing."""
+SAID_S = 1.0
+"""A start that is put off for longer is said."""
 WEIGH_S = 1.0
 GRACE_S = 2.0
 """Beyond the shutdown time, before a child that does not leave is killed."""
@@ -45,12 +44,11 @@ class _Child:
     process: subprocess.Popen[bytes]
     line: socket.socket
     running: list[str] | None = None
-    served: bool = False
-    """Whether it ever said what it runs: what it died of then is no failure to start."""
+    served: float | None = None
+    """When it first said what it runs: what it died of then is no failure to start."""
     buffer: bytes = b""
     beats: int = 0
     """Heartbeats for it that were answered."""
-    started: float = field(default_factory=time.monotonic)
     worn: float | None = None
     """When it was told to leave because it had grown too large."""
     killed: bool = False
@@ -150,7 +148,8 @@ class Supervisor:
         self._stopping = False
         self._interrupts = 0
         self._said = False
-        self._failed_starts = 0
+        self._restarts = Restarts()
+        self._gave_up = False
         self._weigh_at = 0.0
         self._selector = selectors.DefaultSelector()
 
@@ -162,16 +161,19 @@ class Supervisor:
             self._spawn()
         self._pulse.start()
         told: float | None = None
-        while self._children:
+        while self._children or (self._restarts.pending and not self._stopping):
             self._hear(WATCH_S)
             self._bury()
+            if not self._stopping:
+                for _ in range(self._restarts.take_due(time.monotonic())):
+                    self._spawn()
             self._replace_worn()
             if self._stopping:
                 told = told or time.monotonic()
                 self._wait_for_the_last(time.monotonic() - told)
         ignore_ending()
         self._pulse.finish(GRACE_S)
-        return 1 if self._failed_starts >= GIVE_UP else 0
+        return 1 if self._gave_up else 0
 
     def _wait_for_the_last(self, waited: float) -> None:
         """Says what a stop waits for, and kills what does not leave in time, or is not to be waited for any more."""
@@ -196,7 +198,7 @@ class Supervisor:
     def _spawn(self) -> None:
         target, queues, concurrency, burst = self._orders
         ours, theirs = socket.socketpair()
-        orders = Orders(target, new_owner_id(), theirs.fileno(), queues, concurrency, burst)
+        orders = Orders(target, new_owner_id(), theirs.fileno(), queues, concurrency, burst, again=self._restarts.failed_starts > 0)
         # In a session of its own: a signal to the whole terminal group reaches it through us only.
         process = subprocess.Popen(orders.command(), stdin=subprocess.DEVNULL, pass_fds=[orders.line], start_new_session=True)
         theirs.close()
@@ -224,7 +226,7 @@ class Supervisor:
         else:
             *lines, child.buffer = (child.buffer + data).split(b"\n")
             if lines:
-                child.served = True
+                child.served = child.served or time.monotonic()
                 child.running = lines[-1].decode(errors="replace").split()
 
     def _hang_up(self, child: _Child) -> None:
@@ -255,17 +257,22 @@ class Supervisor:
                 self._read(child)  # its last words; a fork that it left behind may hold the other end
                 self._hang_up(child)
             self._pulse.died(child)
-            young = bool(child.process.returncode) and not child.served and time.monotonic() - child.started < YOUNG_S
-            self._failed_starts = self._failed_starts + 1 if young else 0
-            if self._stopping or (self._burst and not child.process.returncode and child.worn is None):
-                continue
-            if self._failed_starts >= GIVE_UP:
-                say(f"{GIVE_UP} workers in a row could not start; the lines above say why")
-                self._stop()
-                continue
-            if young:
-                time.sleep(min(0.1 * 2**self._failed_starts, 2.0))  # a worker that cannot start must not spin
-            self._spawn()
+            if not (self._stopping or (self._burst and not child.process.returncode and child.worn is None)):
+                self._follow(child)
+
+    def _follow(self, child: _Child) -> None:
+        """Puts another in the place of one that ended: soon, or later where they end quickly one after the other."""
+        failed = bool(child.process.returncode) and child.worn is None
+        now = time.monotonic()
+        pause = self._restarts.ended(Ending(failed, None if child.served is None else now - child.served), now)
+        # Where one serves, the code can: what keeps another from it may pass, and is no reason to end what runs.
+        if self._restarts.failed_starts >= GIVE_UP and all(other.served is None for other in self._children):
+            say(f"{GIVE_UP} workers in a row could not start; the lines above say why")
+            self._gave_up = True
+            self._stop()
+        elif pause > SAID_S:
+            what = "could not start" if self._restarts.failed_starts else "died soon after they started"
+            say(f"workers {what}, one after the other; the next one starts in {pause:.0f} s")
 
 
 def run(target: str, processes: int = 1, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False) -> int:

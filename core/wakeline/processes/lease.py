@@ -19,6 +19,8 @@ MAX_LOSSES = 10
 ALONE_AFTER_LOSSES = 2
 """From so many losses on, nothing else runs beside the process."""
 
+LONGEST_LOSS_DELAY_MS = 60_000
+
 
 @dataclass(frozen=True, slots=True)
 class Fence:
@@ -55,6 +57,11 @@ def attempts_exhausted(failed_attempts: int, max_attempts: int = MAX_ATTEMPTS) -
 def losses_exhausted(losses: int) -> bool:
     """Whether this many lost owners without progress end a process."""
     return losses > MAX_LOSSES
+
+
+def loss_delay_ms(losses: int) -> int:
+    """How long a process lost this often waits until it is run again: not at all, until it was alone with its worker when that died."""
+    return 0 if losses <= ALONE_AFTER_LOSSES else min(1_000 * 2 ** (losses - ALONE_AFTER_LOSSES - 1), LONGEST_LOSS_DELAY_MS)
 
 
 def runs_alone(losses: int) -> bool:

@@ -1,0 +1,194 @@
+"""Releases that are bad, with real workers: they cannot start, they end their workers, they lack what is stored. The good ones beside them go on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from wakeline import App, Handle
+
+from tests.e2e.shop import until
+from tests.e2e.test_races import ROOT, leave
+from tests.e2e.test_tools_redeclared import Site, site
+
+__all__ = ["site"]
+
+BODY = """
+import signal, sys, threading
+IN_WORKER = "wakeline_workers.child" in sys.orig_argv
+
+
+def told(what):
+    with open(os.environ["SHOP_NOTES"], "a") as notes:
+        notes.write(f"{what} {os.getpid()}\\n")
+
+
+@app.engine(name="order")
+def order(ctx: Ctx, n: int) -> int:
+    return n
+"""
+ENDS_ITS_WORKER = """
+
+@app.engine(name="order")
+def order(ctx: Ctx, n: int) -> int:
+    import signal
+    with open(os.environ["SHOP_NOTES"], "a") as notes:
+        notes.write(f"died {os.getpid()}\\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+ROOM_FOR_ONE = """
+
+def find_room():
+    try:
+        os.open(HERE / "room", os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        told("failed")
+        raise RuntimeError("no room for two") from None
+    told("fits")
+
+
+if IN_WORKER and not (HERE / "go").exists():
+    find_room()
+"""
+SLOWLY_FAILS = """
+if IN_WORKER:
+    time.sleep(1.2)
+    told("failed")
+    raise RuntimeError("the disk is not there")
+"""
+DIES_BESIDE = """
+if IN_WORKER:
+    told("failed")
+    threading.Timer(0, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    time.sleep(0.5)
+"""
+
+
+class Log:
+    """A worker command of a release, with what it says in a file."""
+
+    def __init__(self, site: Site, name: str, *words: str, **env: str) -> None:
+        paths = os.pathsep.join(map(str, (site.folder / name, ROOT)))
+        self.file = site.folder / f"{name}.{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "shop:app", "worker", *words]
+        with self.file.open("w") as log:
+            self.process = subprocess.Popen(
+                command, env=os.environ | {"PYTHONPATH": paths, "WAKELINE_RELEASE": name} | env, stderr=log, cwd=site.folder / name
+            )
+
+    @property
+    def text(self) -> str:
+        return self.file.read_text()
+
+
+@contextmanager
+def worker(site: Site, name: str, *words: str, **env: str) -> Iterator[Log]:
+    log = Log(site, name, *words, **env)
+    try:
+        yield log
+    finally:
+        if log.process.poll() is None:
+            leave(log.process)
+
+
+def noted(site: Site, what: str) -> int:
+    return sum(line.split()[0] == what for line in site.notes.read_text().splitlines())
+
+
+def losses(app: App, pid: str) -> str | None:
+    client: Any = app.store.client
+    found: str | None = client.hget(f"{{shop}}:proc:{pid}", "ls")
+    return found
+
+
+def done(handle: Handle[Any]) -> bool:
+    return handle.status().status == "completed"
+
+
+# -- what cannot start
+
+
+def test_of_two_workers_one_cannot_start_and_the_other_goes_on_and_the_error_is_told_once(site: Site) -> None:
+    good = site.release("v1", BODY, ROOM_FOR_ONE)
+    with worker(site, "v1", "-n", "2") as log:
+        until(lambda: noted(site, "failed") >= 6, 60)  # more often than what ends a supervisor of which nothing serves
+        assert good.app.using(id="a").start(good.order, 1).result(timeout=20) == 1
+        assert log.process.poll() is None
+        assert noted(site, "fits") == 1
+        assert losses(good.app, "a") is None
+        site.go()
+        until(lambda: good.app.store.client.zcard("{shop}:owners") == 2, 60)
+        leave(log.process)
+    assert log.process.returncode == 0
+    assert log.text.count("Traceback") == 1
+    assert log.text.count('raise RuntimeError("no room for two")') == 1
+    assert log.text.count("raised RuntimeError at shop.py:") >= 6
+    assert "could not start, one after the other; the next one starts in" in log.text
+
+
+def test_a_slow_import_that_fails_ends_the_supervisor_after_five_starts_with_an_exit_code(site: Site) -> None:
+    site.release("v1", BODY, SLOWLY_FAILS)
+    with worker(site, "v1", "-n", "1") as log:
+        assert log.process.wait(90) == 1
+    assert noted(site, "failed") == 5
+    assert log.text.count("Traceback") == 1
+    assert "wakeline: 5 workers in a row could not start; the lines above say why" in log.text
+
+
+def test_a_module_that_fails_in_one_of_two_commands_costs_the_other_nothing(site: Site) -> None:
+    good = site.release("v1", BODY)
+    (site.folder / "v2").mkdir()
+    (site.folder / "v2" / "shop.py").write_text("from wakeline import App\napp = App('shop')\nundefined\n")
+    with worker(site, "v1", "-n", "1"), worker(site, "v2", "-n", "1") as bad:
+        assert bad.process.wait(30) == 2
+        assert good.app.using(id="a").start(good.order, 1).result(timeout=20) == 1
+        assert losses(good.app, "a") is None
+    assert bad.text.count("importing it raised NameError at shop.py:3: name 'undefined' is not defined") == 1
+
+
+def test_a_thread_of_a_module_that_ends_the_process_spends_nothing(site: Site) -> None:
+    good = site.release("v1", BODY)
+    bad = site.release("v2", BODY, DIES_BESIDE)
+    handle = bad.app.using(id="a").start(bad.order, 1)
+    with worker(site, "v2", "-n", "1") as log:
+        assert log.process.wait(60) == 1
+    assert (noted(site, "failed"), losses(good.app, "a"), handle.status().status) == (5, None, "queued")
+    with worker(site, "v1", "-n", "1"):
+        assert handle.result(timeout=30) == 1
+
+
+# -- what ends its workers
+
+
+def test_a_release_that_ends_its_workers_slows_down_and_abandons_nothing(site: Site) -> None:
+    good = site.release("v1", BODY)
+    bad = site.release("v2", ENDS_ITS_WORKER)
+    handles = [bad.app.using(id=f"p{n}").start(bad.order, n) for n in range(3)]
+    with worker(site, "v2", "-n", "1") as log:
+        time.sleep(12)
+        pids = {line.split()[1] for line in site.notes.read_text().splitlines()}
+        assert 2 <= len(pids) <= 8
+        assert log.process.poll() is None
+        assert "died soon after they started, one after the other; the next one starts in" in log.text
+    assert {handle.status().status for handle in handles} <= {"queued"}
+    with worker(site, "v1", "-n", "1"):
+        assert [handle.result(timeout=90) for handle in handles] == [0, 1, 2]
+    assert {losses(good.app, f"p{n}") for n in range(3)} <= {None, "1", "2", "3", "4", "5", "6", "7"}
+
+
+def test_beside_a_release_that_ends_its_workers_the_good_one_does_all(site: Site) -> None:
+    good = site.release("v1", BODY)
+    site.release("v2", ENDS_ITS_WORKER)
+    with worker(site, "v1", "-n", "1"), worker(site, "v2", "-n", "1"):
+        until(lambda: good.app.store.client.zcard("{shop}:owners") >= 1, 30)
+        handles = []
+        for n in range(30):
+            handles.append(good.app.using(id=f"p{n}").start(good.order, n))
+            time.sleep(0.1)
+        assert [handle.result(timeout=120) for handle in handles] == list(range(30))
+    assert {handle.status().status for handle in handles} == {"completed"}
