@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from wakeline import App
@@ -17,6 +17,7 @@ from wakeline.settings import Settings
 from wakeline.store import processes
 
 from tests.e2e.sentinels import until
+from tests.e2e.test_orphans import alive
 
 APP = """
 import asyncio, os, time
@@ -94,8 +95,8 @@ class Shop:
         exec(APP.replace('App(os.environ["SHOP"])', "given").replace('os.environ["SHOP_FOLDER"]', repr(str(folder))), self.bodies)  # noqa: S102 - what workers import
         self.app: App = self.bodies["app"]
 
-    def worker(self, shutdown: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker"], env=self.env | {"WAKELINE_SHUTDOWN": shutdown})
+    def worker(self, shutdown: str, stderr: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker"], env=self.env | {"WAKELINE_SHUTDOWN": shutdown}, stderr=stderr)
 
     def noted(self, what: str) -> list[int]:
         """The processes that noted this."""
@@ -166,3 +167,30 @@ def test_a_step_that_is_in_flight_at_sigterm_ends_and_never_runs_again(leaving: 
         running.wait(15)
     assert ([first], [second]) == (leaving.noted("first"), leaving.noted("second"))
     assert first != second
+
+
+@pytest.mark.parametrize("told_before", [False, True], ids=["while_it_serves", "while_it_leaves"])
+@pytest.mark.parametrize("body", ["computes", "computes_in_a_thread"])
+def test_a_worker_whose_supervisor_is_killed_hands_back_at_once_and_spends_neither_attempt_nor_loss(leaving: Shop, body: str, told_before: bool) -> None:
+    log = leaving.folder / "log"
+    leaving.env["WAKELINE_BEAT"] = "100ms"
+    with log.open("wb") as stderr:
+        supervisor = leaving.worker("20s", stderr=stderr)
+    try:
+        handle = leaving.app.start(leaving.bodies[body])
+        until(lambda: leaving.noted("begun"), "the body is in the middle of its code")
+        [child] = leaving.noted("begun")
+        if told_before:
+            supervisor.terminate()
+            time.sleep(0.5)
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+    killed = time.monotonic()
+    until(lambda: not alive(child), "the end of the orphan", 10)
+    assert time.monotonic() - killed < 3
+    fields = leaving.app.store.execute(processes.read(handle.id)).fields
+    assert (fields["st"], fields.get("at"), fields.get("ls")) == ("queued", None, None)
+    assert [line.partition("WARNING ")[2].split(":")[0] for line in log.read_text().splitlines() if "WARNING" in line] == [
+        "wakeline.worker the supervisor of this worker is gone, and with it its heartbeat"
+    ]

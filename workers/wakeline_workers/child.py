@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from wakeline.app import App
@@ -72,8 +73,7 @@ def run(orders: Orders) -> None:
     line = socket.socket(fileno=orders.line)
     line.set_inheritable(False)  # what a body starts must not speak on it
     app = _loaded(orders)
-    deadline = Deadline(app.settings.shutdown_ms)
-    deadline.start_with_the_end_of(line)
+    Deadline(0).start_with_the_end_of(line)  # an orphan has no heartbeat, so no time to let its work end
     queues = _announced(app, orders, line)
     if queues is None:
         return
@@ -125,13 +125,17 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
     reader, writer = await asyncio.open_connection(sock=line)
 
     def report(running: list[str]) -> None:
-        writer.write(f"{' '.join(running)}\n".encode())
+        if not writer.is_closing():
+            writer.write(f"{' '.join(running)}\n".encode())
 
     worker = WorkerLoop(app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report)
 
     async def orphaned() -> None:
-        await reader.read()
-        worker.stop()
+        with suppress(OSError):  # a line whose other end is gone ends so, too: what was said on it was not read
+            await reader.read()
+        log.warning("the supervisor of this worker is gone, and with it its heartbeat: what runs is handed back, and the worker leaves")
+        writer.close()
+        worker.hand_back()
 
     watch = asyncio.create_task(orphaned())
     await serve(worker, beating=False)

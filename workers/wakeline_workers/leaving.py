@@ -1,6 +1,7 @@
 """The last resort of a process that has to leave: what it still wants to write may find no Redis, for ever, and nobody may be left to kill it.
 
-Invariant: whoever was told to leave, or lost its supervisor, is gone a few seconds after the shutdown time; what it ran is handed on by its lease.
+Invariant: a process that was told to leave is gone a few seconds after the shutdown time, and one that lost its supervisor within these seconds; what it
+ran is handed on by its lease.
 """
 
 from __future__ import annotations

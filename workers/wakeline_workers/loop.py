@@ -67,6 +67,7 @@ class WorkerLoop:
         self._alone = False
         self._again: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
         self._rung = asyncio.Event()
         self._agents = {name: agent.policy for name, agent in app.registry.agents.items()}
         self._request: tuple[str, int] | None = None
@@ -115,6 +116,11 @@ class WorkerLoop:
         """Stops taking; running work parks, ends or is handed back. Called on the loop."""
         self._stopping.set()
         self._rung.set()
+
+    def hand_back(self) -> None:
+        """The same where no heartbeat comes any more, also during a shutdown: what runs is handed back at once, while the lease still runs. Called on the loop."""
+        self._at_once.set()
+        self.stop()
 
     def lose(self) -> None:
         """The fleet has reaped this owner: nothing of it may write any more, and it takes no more. Called on the loop."""
@@ -276,22 +282,25 @@ class WorkerLoop:
             await asyncio.sleep(self.app.settings.beat_ms / 1000)
 
     async def _drain(self) -> None:
-        """Shutdown: bodies park, end, or stop at their next effect, within its share; then they are handed back where they are. Work that may not move is
-        waited for; what is left is handed back by the caller's reap."""
+        """Shutdown: bodies park, end, or stop at their next effect, within its share; then, or once told so, they are handed back where they are. Work that
+        may not move is waited for in that share; what is left is handed back by the caller's reap."""
         if not self._tasks:
             return
         # Before anything is handed back: the bell that is rung for it must not be this worker's.
-        unheard = asyncio.create_task(self._hear_no_bells())
+        side: list[asyncio.Task[Any]] = [asyncio.create_task(self._hear_no_bells())]
         self._runner.stop()
         try:
             shutdown_s = self.app.settings.shutdown_ms / 1000
-            await asyncio.wait(self._tasks, timeout=shutdown_s * DRAIN_SHARE)
+            ended, at_once = asyncio.create_task(asyncio.wait(self._tasks)), asyncio.create_task(self._at_once.wait())
+            side += [ended, at_once]
+            await asyncio.wait([ended, at_once], timeout=shutdown_s * DRAIN_SHARE, return_when=asyncio.FIRST_COMPLETED)
+            rest_s = HAND_BACK_S if self._at_once.is_set() else max(shutdown_s * (1 - DRAIN_SHARE), HAND_BACK_S)
             claims = self._runner.hand_back()
             left = [task for task, claim_id in self._tasks.items() if claim_id in claims]
             if left:
-                await asyncio.wait(left, timeout=max(shutdown_s * (1 - DRAIN_SHARE), HAND_BACK_S))
+                await asyncio.wait(left, timeout=rest_s)
         finally:
-            await end_tasks([unheard])
+            await end_tasks(side)
 
     async def _hear_no_bells(self) -> None:
         with suppress(StoreError):  # a bell that nobody hears costs a second; what is handed back at the end rings again
