@@ -18,7 +18,7 @@ from typing import Any, Self, cast
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from wakeline.errors import InvalidDuration, InvalidPayload, PayloadTooLarge
+from wakeline.errors import InvalidArguments, InvalidDuration, InvalidPayload, PayloadTooLarge
 
 Json = JsonValue
 """A JSON value: null, bool, int, float, str, list, dict with string keys."""
@@ -86,6 +86,20 @@ def as_text(value: object, what: str) -> str:
 def number(text: str | None, otherwise: int = 0) -> int:
     """A number that is stored as text; the other one where it is not there, or where another release keeps it as something else."""
     return int(text) if text is not None and _NUMBER.fullmatch(text) else otherwise
+
+
+MOST = 999_999_999_999_999
+"""No number of an event, entry, message or page is larger: a script counts in doubles, and a stream in 64 bits."""
+
+
+def check_number(what: str, given: Any, *, least: int = 1, most: int = MOST) -> None:
+    """Raises `InvalidArguments` for what is no number from ``least`` to ``most``."""
+    is_number = isinstance(given, int) and not isinstance(given, bool)
+    if is_number and least <= given <= most:
+        return
+    beyond = is_number and abs(given) > MOST  # not shown: Python writes no number of thousands of digits
+    shown = "" if beyond else f"it is {given!r}, "
+    raise InvalidArguments(name=what, reason=f"{shown}it has to be {least} {'or more' if most == MOST and not beyond else f'to {most}'}")
 
 
 def from_json(text: str | bytes, what: str = "The text") -> Any:

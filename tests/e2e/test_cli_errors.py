@@ -173,6 +173,16 @@ def test_a_duration_is_checked_before_anything_is_started(shop: Shop) -> None:
     assert shop.run("show", "refund-7").exit_code == 3
 
 
+@pytest.mark.parametrize("n", ["1000000000000000", "9223372036854775807", "99999999999999999999"])
+def test_a_number_that_is_too_large_is_wrong_usage_and_says_the_range(shop: Shop, n: str) -> None:
+    shop.text("start", "refund", "[7]", "--id", "refund-7")
+    for words in (("events", "refund-7", "--after", n), ("ps", "--limit", n), ("waits", "--limit", n), ("sessions", "--limit", n), ("wakes", "--limit", n)):
+        result = shop.run(*words)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "<=x<=999999999999999" in result.stderr.splitlines()[-1]
+    assert shop.run("why", f"refund-7#{n}").exit_code == 2
+
+
 def test_wrong_usage_is_an_error_object_too(shop: Shop) -> None:
     assert shop.json("ps", "--status", "lost", code=2)["error"]["code"] == "usage"
     assert shop.json("nosuch", code=2)["error"]["message"].startswith("No such command 'nosuch'")
@@ -184,9 +194,7 @@ def test_a_server_that_evicts_is_refused(shop: Shop) -> None:
     with setting(shop, "maxmemory-policy", "allkeys-lru"):
         result = shop.run("ps")
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr == (
-            "wakeline: Redis evicts keys (maxmemory-policy allkeys-lru), which loses durable work. Set maxmemory-policy to noeviction.\n"
-        )
+        assert result.stderr == ("wakeline: Redis evicts keys (maxmemory-policy allkeys-lru), which loses durable work. Set maxmemory-policy to noeviction.\n")
 
 
 def tree(kind: type[errors.WakelineError] = errors.WakelineError) -> list[type[errors.WakelineError]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from wakeline.engines.registry import Registry
+from wakeline.errors import StoreOutOfMemory
 from wakeline.releases import Declared
 from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Stood, Ticked, server_facts
 from wakeline_workers.cli.findings import Finding, Seen, findings
@@ -118,6 +119,32 @@ def test_waiting_processes_need_somebody_who_ticks() -> None:
 TIMER = Due(1, NOW - 27_000)
 
 
+def test_a_tick_of_a_worker_that_left_is_no_sign_that_one_ticks() -> None:
+    left = {"owners": (), "queues": (), "counts": COUNTS | {"waiting": 3}, "timers": 3}
+    level, message = of("ticks", **left)
+    assert (level, message.split(";")[0]) == ("warning", "nobody ticks, for 0 s now: 3 timers will be late")
+    assert of("ticks", **left, ticked=Ticked(NOW - 400, "clock"))[0] == "ok"  # it needs no lease
+    expired = (("o_1", NOW - 1, 2),)
+    assert of("ticks", **left | {"owners": expired})[0] == "warning"
+    assert of("expired", **left | {"owners": expired})[1].endswith("; nobody ticks: start `wakeline worker` or `wakeline clock`")
+
+
+UNHEARD = "the server takes no writes, so no heartbeat and no tick comes to it"
+
+
+@pytest.mark.parametrize("over", [{"role": "slave"}, {"writes_refused": StoreOutOfMemory()}], ids=["replica", "refuses"])
+def test_who_lives_is_not_known_where_the_server_takes_no_heartbeats(over: dict[str, Any]) -> None:
+    silent = {"queues": (), "counts": COUNTS | {"waiting": 2}, "timers": 2, "timers_due": TIMER, "ticked": Ticked(NOW - 60_000, "worker")}
+    over = over | silent | {"owners": (("o_1", NOW - 9_000, 2),), "standing": {"waits": 1}}
+    assert of("workers", **over) == ("note", f"workers alive: not known; {UNHEARD}")
+    assert of("ticks", **over) == ("note", f"ticks: not known (1 timer overdue, the first by 27 s); {UNHEARD}")
+    assert of("expired", **over) == ("warning", f"owner o_1 has not been heard of for 9 s and holds 2; {UNHEARD}")
+    assert of("standing", **over)[0] == "warning"
+    rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
+    assert not [one for one in seen(**over, queued=rows) if "nobody ticks" in one.message or "no worker alive" in one.message]
+    assert of("workers", **over | {"owners": (("o_1", NOW + 9_000, 2),)}) == ("ok", "1 worker alive, 2 running in them")
+
+
 def test_timers_that_nobody_fires_are_a_problem() -> None:
     remedy = "; start `wakeline worker`, or `wakeline clock` where only stock workers run"
     assert of("ticks", timers=3, ticked=None, timers_due=TIMER) == ("problem", "nobody ticks: 1 timer overdue, the first by 27 s" + remedy)
@@ -204,7 +231,9 @@ def test_only_these_stop_a_release() -> None:
         counts=COUNTS | {"queued": 1}, queued=(QueuedView("p1", "shop", 5, True, "engine", "gone"),),
     )  # fmt: skip
     assert {one.code for one in broken if one.stops_release} == {"eviction", "format"}
-    assert {"server", "role", "rq_prefix", "workers", "doorbells", "code"} <= {one.code for one in broken if one.level == "problem"}
+    assert {"server", "role", "rq_prefix", "doorbells", "code"} <= {one.code for one in broken if one.level == "problem"}
+    unserved = seen(owners=(), queues=(), counts=COUNTS | {"queued": 1})
+    assert [(one.code, one.stops_release) for one in unserved if one.level == "problem"] == [("workers", False)]
 
 
 def test_many_processes_are_named_by_their_first_five() -> None:

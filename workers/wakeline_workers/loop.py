@@ -118,7 +118,7 @@ class WorkerLoop:
         self._rung.set()
 
     def hand_back(self) -> None:
-        """The same where no heartbeat comes any more, also during a shutdown: what runs is handed back at once, while the lease still runs. Called on the loop."""
+        """The same where no heartbeat comes any more, also during a shutdown: what runs is handed back at once, while its lease runs. Called on the loop."""
         self._at_once.set()
         self.stop()
 

@@ -17,6 +17,7 @@ from wakeline.runtime.run import Run
 from wakeline.store import attachments
 from wakeline.store.attachments import Found
 from wakeline.store.calls import Program
+from wakeline.values import check_number
 
 T = TypeVar("T")
 MOST_LISTED = 1_000
@@ -52,8 +53,7 @@ class AttachmentVerbs:
 
     def list(self, limit: int, after: Attachment | str | None) -> Program[list[Attachment]]:
         """What this owner has, by id."""
-        if not 1 <= limit <= MOST_LISTED:
-            raise InvalidArguments(name="list", reason=f"its limit is {limit}, it has to be 1 to {MOST_LISTED}")
+        check_number("limit", limit, most=MOST_LISTED)
         found: list[Attachment] = yield attachments.owned(self.owner, limit=limit, after=check_id(after) if after is not None else None)
         return found
 

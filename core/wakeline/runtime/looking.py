@@ -17,7 +17,7 @@ from wakeline.store import processes
 from wakeline.store.calls import Change, Program
 from wakeline.store.processes import StoredEvent
 from wakeline.tools.tool import Duration
-from wakeline.values import parse_duration
+from wakeline.values import check_number, parse_duration
 
 R = TypeVar("R")
 LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
@@ -98,6 +98,7 @@ class Looking:
 
     def events(self, process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
         """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has ended."""
+        check_number("after", after, least=0)
         pause = FIRST_LOOK_MS
         while True:
             view: processes.ProcessView = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
@@ -122,6 +123,7 @@ class Looking:
         self, statuses: Sequence[str], *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
     ) -> Program[list[Status]]:
         """Processes of these statuses, newest first within each, at most ``limit``."""
+        check_number("limit", limit, least=0)
         found: dict[str, Status] = {}
         score, member = "+inf", ""
         while statuses and len(found) < limit:

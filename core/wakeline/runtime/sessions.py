@@ -38,7 +38,7 @@ from wakeline.store.keys import queue_name
 from wakeline.store.processes import SessionAddress
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration
-from wakeline.values import MAX_PAYLOAD, check_size, content_json, from_json, parse_duration, to_json
+from wakeline.values import MAX_PAYLOAD, check_number, check_size, content_json, from_json, parse_duration, to_json
 
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 500
 MOST_AT_ONCE = 256
@@ -155,13 +155,15 @@ class SessionVerbs:
 
     def view(self, session: str, *, after: int = 0, count: int = 100, entries: int = 50) -> Program[SessionView]:
         """Head, state, history and inbox of one moment; raises `SessionNotFound`."""
+        for what, given in (("after", after), ("count", count), ("entries", entries)):
+            check_number(what, given, least=0)
         view: SessionView = yield sessions.read(session, after=after, count=count, entries=entries)
         return view
 
     def history(self, session: str, *, after: int, count: int, frame: str | None) -> Program[list[Message]]:
         """Messages after a number, of one frame or all, oldest first."""
-        check_positive("count", count, least=0)
-        check_positive("after", after, least=0)
+        check_number("count", count, least=0)
+        check_number("after", after, least=0)
         view = yield sessions.read(session, after=after, count=count, entries=0, frame=frame)
         return history_of(view)
 
@@ -189,16 +191,16 @@ class SessionVerbs:
 
     def wakes(self, session: str, *, after: int | None, limit: int) -> Program[list[InboxEntry]]:
         """The latest entries, or those after a number, by number."""
-        check_positive("limit", limit)
+        check_number("limit", limit)
         if after is not None:
-            check_positive("after", after, least=0)
+            check_number("after", after, least=0)
         view = yield entries.look(session, after=after, limit=limit)
         return list(view.entries)
 
     def why(self, session: str, entry: int | None) -> Program[str]:
         """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
         if entry is not None:
-            check_positive("entry", entry)
+            check_number("entry", entry)
             view = yield entries.look(session, limit=1, n=entry)
             found: InboxEntry = view.entries[0]
             # A waiting entry waits for what its session waits for.
@@ -251,7 +253,7 @@ class SessionVerbs:
         """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""
         if entry is None:
             entry = yield from self._blocking(session)
-        check_positive("entry", entry)
+        check_number("entry", entry)
         again = yield entries.redrive(session, entry)
         return int(again)
 
@@ -269,15 +271,9 @@ class SessionVerbs:
 
     def undeliverable(self, limit: int) -> Program[list[InboxEntry]]:
         """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
-        check_positive("limit", limit)
+        check_number("limit", limit)
         found = yield entries.undeliverable(limit)
         return list(found)
-
-
-def check_positive(what: str, given: Any, *, least: int = 1) -> None:
-    """Raises `InvalidArguments` for what is no number from ``least`` up."""
-    if not isinstance(given, int) or isinstance(given, bool) or given < least:
-        raise InvalidArguments(name=what, reason=f"it is {given!r}, it has to be {least} or more")
 
 
 def as_stored(message: Any) -> tuple[str, str]:

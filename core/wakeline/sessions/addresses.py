@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from wakeline.errors import InvalidId, WakelineError
 from wakeline.names import check_process_id, split_session_id
 
-_NUMBERED = re.compile("(.*)#([1-9][0-9]{0,15})", re.DOTALL)
+_NUMBERED = re.compile("(.*)#([1-9][0-9]{0,14})", re.DOTALL)
 _BARE = re.compile("[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./~#-]*")
 
 

@@ -35,6 +35,8 @@ REFUSALS = (
 )
 """What a server says that takes no writes, and what to do."""
 
+UNHEARD = "the server takes no writes, so no heartbeat and no tick comes to it"
+
 STANDING = {
     "waits": ("process", "parked on nothing"),
     "runs": ("process", "run by no worker"),
@@ -88,7 +90,13 @@ class Seen:
     def ticks(self) -> bool:
         """Whether a worker or a clock ticks: the jobs of stock workers do only while there are any."""
         last = self.fleet.ticked
-        return last is not None and last.kind != "stock" and self.fleet.now_ms - last.at_ms <= 2 * self.lease_ms
+        lives = last is not None and (last.kind == "clock" or (last.kind == "worker" and bool(self.alive)))
+        return last is not None and lives and self.fleet.now_ms - last.at_ms <= 2 * self.lease_ms
+
+    @property
+    def unheard(self) -> bool:
+        """The server takes no writes, so no heartbeat and no tick comes to it: what seems to be gone may be there."""
+        return self.writes_refused is not None or self.server.role not in (None, "master")
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -212,13 +220,16 @@ def _workers(seen: Seen) -> Iterator[Finding]:
     fleet = seen.fleet
     for owner, expiry, held in fleet.owners:
         if expiry <= fleet.now_ms:
-            fate = "the next tick gives them away" if seen.ticks or seen.alive else "nobody ticks: start `wakeline worker` or `wakeline clock`"
+            ticked = "the next tick gives them away" if seen.ticks or seen.alive else "nobody ticks: start `wakeline worker` or `wakeline clock`"
+            fate = UNHEARD if seen.unheard else ticked
             yield Finding("expired", "warning", f"owner {owner} has not been heard of for {(fleet.now_ms - expiry) // 1000} s and holds {held}; {fate}")
     lost = sum(held for _, expiry, held in fleet.owners if expiry <= fleet.now_ms)
     work = fleet.counts["queued"] + fleet.counts["waiting"] + lost
     if seen.workers:
         held = sum(count for owner, _, count in fleet.owners if owner in seen.alive)
         yield Finding("workers", "ok", f"{_count(len(seen.workers), 'worker')} alive, {held} running in them")
+    elif seen.unheard:
+        yield Finding("workers", "note", f"workers alive: not known; {UNHEARD}")
     elif work:
         yield Finding("workers", "problem", f"{_count(work, 'process')} and no worker alive: nothing runs and no timer fires; start `wakeline worker`")
     else:
@@ -257,6 +268,9 @@ def _ticks(seen: Seen) -> Iterator[Finding]:
             yield Finding("ticks", "warning", f"a {last.kind} ticks, and does not keep up: {told}; look at its log, or start more workers")
         else:
             yield Finding("ticks", "ok", f"a {last.kind} ticks: timers, schedules and lost work are looked after")
+        return
+    if seen.unheard:
+        yield Finding("ticks", "note", f"ticks: not known{f' ({told})' if told else ''}; {UNHEARD}")
         return
     if last is None or last.kind != "stock":
         who = "nobody ticks" + (f", for {(fleet.now_ms - last.at_ms) // 1000} s now" if last else "")
@@ -309,7 +323,7 @@ def _doorbells(seen: Seen) -> Iterator[Finding]:
     for cause, pids in causes.items():
         yield Finding("doorbells", "problem", f"nobody answers the doorbells of {_some(pids)}; {cause}")
     lost = [row.process_id for row in seen.fleet.queued if row.lost and not row.rings]
-    if lost and not seen.ticks:
+    if lost and not seen.ticks and not seen.unheard:
         what = f"no doorbell is there for {_some(lost)}, and nobody ticks, so none is rung again; start `wakeline worker` or `wakeline clock`"
         yield Finding("no_doorbell", "problem", what)
 
@@ -319,6 +333,8 @@ def _standing(seen: Seen) -> Iterator[Finding]:
     now = _told(seen.fleet.standing)
     if now and (seen.ticks or seen.alive):
         yield Finding("standing", "warning", f"standing still: {now}; an earlier release left that so, or a restore; ticks find it and put it right")
+    elif now and seen.unheard:
+        yield Finding("standing", "warning", f"standing still: {now}; ticks put that right once the server takes writes")
     elif now:
         yield Finding("standing", "problem", f"standing still: {now}; ticks put that right, and nobody ticks: start `wakeline worker` or `wakeline clock`")
     for word, recent in (("in the last day", True), ("before that", False)):

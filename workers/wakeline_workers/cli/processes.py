@@ -15,7 +15,7 @@ from wakeline.runtime.looking import ENDED, LIVE, Status, status_of
 from wakeline.runtime.options import Options
 from wakeline.store import processes
 from wakeline.store.processes import ProcessView, StoredEvent
-from wakeline.values import from_json, to_json
+from wakeline.values import MOST, from_json, to_json
 
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
 from wakeline_workers.cli.root import Console, command, duration, option, payload
@@ -101,7 +101,7 @@ def retry(console: Console, given: str) -> None:
 @option("--kind", help="An engine's name, or tool, session_turn, external.")
 @option("--session", help="Of this session: its turns, and what wakes it.")
 @option("--waiting", metavar="SIGNAL", help="Waiting for this signal.")
-@option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @click.pass_obj
 def ps(console: Console, status: str, kind: str | None, session: str | None, waiting: str | None, limit: int) -> None:
     """List processes, newest first within each status."""
@@ -129,7 +129,7 @@ def show(console: Console, given: str) -> None:
 @command("events")
 @click.argument("given", metavar="ID", shell_complete=complete_process)
 @option("-f", "--follow", is_flag=True, help="Go on until the process ends.")
-@option("--after", default=0, show_default=True, type=click.IntRange(0), help="Only events after this sequence.")
+@option("--after", default=0, show_default=True, type=click.IntRange(0, MOST), help="Only events after this sequence.")
 @click.pass_obj
 def events(console: Console, given: str, follow: bool, after: int) -> None:
     """Print a process's events.

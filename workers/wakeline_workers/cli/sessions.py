@@ -16,13 +16,13 @@ from wakeline.runtime.reports import status_of
 from wakeline.sessions.addresses import missing, no_address, readings
 from wakeline.sessions.life import InboxEntry
 from wakeline.store import entries, sessions
-from wakeline.values import number, to_json
+from wakeline.values import MOST, number, to_json
 
 from wakeline_workers.cli.root import Console, command, option
 
 
 @command("sessions")
-@option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @click.pass_obj
 def list_sessions(console: Console, limit: int) -> None:
     """List sessions by last activity, latest first."""
@@ -57,7 +57,7 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
 @command("wakes")
 @click.argument("session", metavar="[AGENT/KEY]", required=False)
 @option("--undeliverable", is_flag=True, help="Only what came to no good end: undeliverable and failed entries.")
-@option("--limit", default=50, show_default=True, type=click.IntRange(1), help="So many entries of a session, and so many sessions.")
+@option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST), help="So many entries of a session, and so many sessions.")
 @click.pass_obj
 def wakes(console: Console, session: str | None, undeliverable: bool, limit: int) -> None:
     """Show why an agent woke, or did not.

@@ -9,7 +9,7 @@ import click
 from wakeline import errors
 from wakeline.store import processes
 from wakeline.store.processes import ProcessView
-from wakeline.values import number
+from wakeline.values import MOST, number
 
 from wakeline_workers.cli.root import Console, command, option, payload
 
@@ -55,7 +55,7 @@ def sentence(wait: dict[str, str | int | None]) -> str:
 
 
 @command("waits")
-@option("--limit", default=50, show_default=True, type=click.IntRange(1), help="So many processes, the latest to wait first.")
+@option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST), help="So many processes, the latest to wait first.")
 @click.pass_obj
 def waits(console: Console, limit: int) -> None:
     """List what waiting processes wait for.

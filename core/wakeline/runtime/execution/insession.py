@@ -22,6 +22,7 @@ from wakeline.sessions.activity import ActivityEvent
 from wakeline.store import feed, sessions
 from wakeline.store.feed import SessionNode
 from wakeline.tools.completions import Completion, CompletionRequest
+from wakeline.values import check_number
 
 T = TypeVar("T")
 PAGE = 256
@@ -38,6 +39,8 @@ class Projection:
 
     async def read(self, *, after: int = 0, limit: int = 100) -> list[Message]:
         """Up to ``limit`` messages behind the number ``after``; of the last one is where to go on. Empty where there is no session."""
+        check_number("after", after, least=0)
+        check_number("limit", limit, least=0)
         found: list[Message] = []
         async for message in self._all(after):
             if len(found) >= limit:
@@ -164,4 +167,3 @@ class InSession(Tools):
         """Ask the app's completion client once. Raises `CompletionsUnavailable`, and what the client raises."""
         asked = CompletionRequest(prompt=request) if isinstance(request, str) else request
         return await self.dispatch.registry.completions.complete(asked, self.call_tool)
-
