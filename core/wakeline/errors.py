@@ -8,7 +8,7 @@
     │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           ├── RotationOverlaps
     │   ├── ForeignDoorbell        └── ExtraMissing
     ├── StoreError
-    │   ├── RedisUnavailable: WritesRefused                    ├── RedisRefused            ├── TlsFailed
+    │   ├── RedisUnavailable: WritesRefused                    ├── RedisRefused: RedisUrlInvalid ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
     ├── InputError
     │   ├── InvalidId              ├── InvalidArguments        ├── InvalidPayload          ├── PayloadTooLarge
@@ -41,7 +41,7 @@
     │   └── SweepRefused
     ├── UnknownError
     └── SessionError
-        ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused
+        ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused: NothingBlocks
         ├── FrameLimitExceeded     ├── OutputMismatch          ├── ForeignCursor           ├── StaleBranch
         ├── SessionNotVisible      └── SessionNotFound: SessionDeleted
 
@@ -366,6 +366,12 @@ class RedisRefused(StoreError):
     template = "Redis refused the connection or command: {reason}. Check user, password, ACL and the URL."
 
 
+class RedisUrlInvalid(RedisRefused):
+    """The URL of Redis cannot be one, so nothing was contacted."""
+
+    template = "The URL of Redis cannot be used: {reason}. Correct REDIS_URL (or the URL that the app was given)."
+
+
 class TlsFailed(StoreError):
     """The TLS handshake with Redis failed."""
 
@@ -414,6 +420,9 @@ class InvalidId(InputError):
     value: object
     grammar: str
     template = "{value!r} is not a {kind}: it has to match {grammar}."
+
+    def _template(self) -> str:
+        return self.template.replace(" a {kind}", " an {kind}") if self.kind[:1] in "aeiou" else self.template
 
 
 class AmbiguousId(InputError):
@@ -1000,7 +1009,7 @@ class SessionNotFound(SessionError):
     """No session has this id."""
 
     session_id: str
-    template = "There is no session {session_id!r}. Send to it to create it."
+    template = "There is no session {session_id!r}. Check its key and the namespace; what is sent to it creates it."
 
 
 class SessionDeleted(SessionNotFound):
@@ -1036,6 +1045,13 @@ class RedriveRefused(SessionError):
     entry: int
     state: str
     template = "Entry {entry} of session {session_id!r} is {state}. Redrive what is failed, undeliverable or blocked; skip what is blocked."
+
+
+class NothingBlocks(RedriveRefused):
+    """A session was to be redriven or to skip without the number of an entry, and no entry blocks it."""
+
+    entry: int = 0
+    template = "No entry blocks session {session_id!r}: it is {state}. `wakeline wakes` names its entries; redrive one by its number."
 
 
 class FrameLimitExceeded(SessionError):

@@ -31,8 +31,8 @@ GOLDEN = {
     ),
     "a missing argument": (("start", "refund"), 2, "The arguments do not fit refund: missing a required argument: 'order'."),
     "an id outside the grammar": (
-        ("start", "refund", "[7]", "--id", "refund 7"), 2,
-        "'refund 7' is not a process id: it has to match [A-Za-z0-9][A-Za-z0-9._:~-]{0,127}.",
+        ("start", "refund", "[7]", "--id", " "), 2,
+        "' ' is not a process id: it has to match 1 to 200 bytes of printable text, not all of it blank.",
     ),
     "undeclared signal": (
         ("signal", "refund-7", "decison", "true"), 2,
@@ -43,7 +43,7 @@ GOLDEN = {
         "signal.decision does not fit its schema at $: 'yes' is not of type 'boolean'.",
     ),
     "unknown id": (("show", "nothing-1"), 3, "There is no process 'nothing-1'. Check the id and the namespace."),
-    "unknown session": (("wakes", "clerk/nobody"), 3, "There is no session 'clerk/nobody'. Send to it to create it."),
+    "unknown session": (("wakes", "clerk/nobody"), 3, "There is no session 'clerk/nobody'. Check its key and the namespace; what is sent to it creates it."),
     "unknown agent": (("send", "clark/u1", "hi"), 2, "There is no agent 'clark' in this app. Declare it with @app.agent, or include its module."),
     "no session id": (("send", "clerk", "hi"), 2, "'clerk' is not a session id: it has to match <agent>/<key>."),
     "ambiguous beginning": (
@@ -155,8 +155,8 @@ def test_a_redis_that_cannot_be_used_says_why(shop: Shop, monkeypatch: pytest.Mo
         assert answer("redis://127.0.0.1:1/0", command)[0] == 69
     assert answer("http://127.0.0.1:6379", "ps") == (
         2,
-        "wakeline: Redis refused the connection or command: the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'. "
-        "Check user, password, ACL and the URL.\n",
+        "wakeline: The URL of Redis cannot be used: the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'. "
+        "Correct REDIS_URL (or the URL that the app was given).\n",
     )
     missing = "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again; `wakeline dev` brings a private one."
     assert answer(None, "ps") == (2, f"wakeline: {missing}\n")
@@ -168,7 +168,7 @@ def test_a_duration_is_checked_before_anything_is_started(shop: Shop) -> None:
     result = shop.run("start", "refund", "[7]", "--id", "refund-7", "--wait", "3 fortnights")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines()[-1] == (
-        "Error: Invalid value for '--wait': '3 fortnights' is not a duration. Use a timedelta, seconds, or a text such as '1d12h', '30s', '250ms'."
+        "Error: Invalid value for '--wait': '3 fortnights' is not a duration. Use seconds, or a text such as '1d12h', '30s', '250ms'."
     )
     assert shop.run("show", "refund-7").exit_code == 3
 
@@ -181,6 +181,40 @@ def test_a_number_that_is_too_large_is_wrong_usage_and_says_the_range(shop: Shop
         assert (result.exit_code, result.stdout) == (2, "")
         assert "<=x<=999999999999999" in result.stderr.splitlines()[-1]
     assert shop.run("why", f"refund-7#{n}").exit_code == 2
+
+
+def test_words_that_name_nothing_say_so(shop: Shop) -> None:
+    shop.text("start", "refund", "[7]", "--id", "日本")
+    shop.app.session("clerk", "u1").create()
+    forms = "<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>"
+    said = {
+        ("why", "日本"): (2, f"'日本' is not an address: it has to match {forms}; it is the id of a process, of which `wakeline show '日本'` tells."),
+        ("why", "nothing"): (2, f"'nothing' is not an address: it has to match {forms}."),
+        ("redrive", "clerk/u1"): (1, "No entry blocks session 'clerk/u1': it is idle. `wakeline wakes` names its entries; redrive one by its number."),
+        ("skip", "clerk/u1"): (1, "No entry blocks session 'clerk/u1': it is idle. `wakeline wakes` names its entries; redrive one by its number."),
+        ("why", "clerk/u2"): (3, "There is no session 'clerk/u2'. Check its key and the namespace; what is sent to it creates it."),
+        ("ps", "--kind", "nosuch"): (0, "this app has no engine 'nosuch', and the other kinds are tool, session_turn, external"),
+        ("ps", "--session", "clerk/u2"): (0, "There is no session 'clerk/u2'. Check its key and the namespace; what is sent to it creates it."),
+    }
+    for words, (code, message) in said.items():
+        result = shop.run(*words)
+        assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"wakeline: {message}\n")
+    for quiet in (("ps", "--kind", "tool"), ("ps", "--kind", "refund", "--status", "failed"), ("ps", "--session", "clerk/u1")):
+        assert (shop.run(*quiet).stdout, shop.run(*quiet).stderr) == ("", "")
+
+
+@pytest.mark.parametrize("queues", ["", " ", ","])
+def test_a_worker_of_no_queue_is_refused(shop: Shop, queues: str) -> None:
+    result = shop.run("worker", "-Q", queues)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (
+        2, "Error: Invalid value for '-Q' / '--queues' (env var: 'WAKELINE_QUEUES'): It names no queue. Leave it out to serve all of them.",
+    )  # fmt: skip
+
+
+def test_columns_stand_below_each_other_beside_wide_characters(shop: Shop) -> None:
+    for id in ("日本", "e\u0301e", "abcd"):
+        shop.text("start", "refund", "[7]", "--id", id)
+    assert sorted(line.partition("queued")[0] for line in shop.text("ps").splitlines()) == ["abcd  ", "e\u0301e    ", "日本  "]
 
 
 def test_wrong_usage_is_an_error_object_too(shop: Shop) -> None:
@@ -212,5 +246,5 @@ def test_every_error_has_the_exit_code_of_its_kind() -> None:
     assert codes[5] == {"ProcessConflict", "ReplayConflict", "ProcessAlreadyTerminal", "ProcessNotEnded", "OccurrenceConflict", "SubscriptionChanged",
                         "AlreadyRunning", "RotationOverlaps"}  # fmt: skip
     assert codes[69] == {"StoreOutOfMemory", "WritesRefused", "TlsFailed"}  # and RedisUnavailable itself, which the first two are kinds of
-    assert {"RedisNotConfigured", "AppNotFound", "InvalidArguments", "AmbiguousId", "RedisRefused", "UndeclaredEvent", "UnknownAgent"} <= codes[2]
+    assert {"RedisNotConfigured", "AppNotFound", "InvalidArguments", "AmbiguousId", "RedisUrlInvalid", "UndeclaredEvent", "UnknownAgent"} <= codes[2]
     assert {"ProcessFailed", "ProcessCancelled", "ProcessAbandoned", "MailboxFull"} <= codes[1]

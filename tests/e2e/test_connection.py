@@ -64,14 +64,15 @@ def configured(server: PrivateServer, name: str, value: str) -> Iterator[None]:
 # -- the URL
 
 REFUSED = "Redis refused the connection or command: "
+UNUSABLE = "The URL of Redis cannot be used: "
 URLS = {
-    "http://localhost:6379": f"{REFUSED}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'.",
-    "localhost:6379": f"{REFUSED}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'localhost'.",
-    "redis://localhost:port/0": f"{REFUSED}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
-    "redis://:se/cret@localhost:6379": f"{REFUSED}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
-    "redis://[::1": f"{REFUSED}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
-    "redis://localhost:6379/shop": f"{REFUSED}the path of the URL has to be the number of a database, not '/shop'.",
-    "redis://localhost:6379/0?socket_timeout=soon": f"{REFUSED}the URL has an option that cannot be used: Invalid value for 'socket_timeout' in",
+    "http://localhost:6379": f"{UNUSABLE}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'.",
+    "localhost:6379": f"{UNUSABLE}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'localhost'.",
+    "redis://localhost:port/0": f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
+    "redis://:se/cret@localhost:6379": f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
+    "redis://[::1": f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
+    "redis://localhost:6379/shop": f"{UNUSABLE}the path of the URL has to be the number of a database, not '/shop'.",
+    "redis://localhost:6379/0?socket_timeout=soon": f"{UNUSABLE}the URL has an option that cannot be used: Invalid value for 'socket_timeout' in",
     "rediss://localhost:6379?ssl_ca_certs=/missing.pem": "TLS with Redis failed: there is no file '/missing.pem', which ssl_ca_certs names.",
 }
 

@@ -15,20 +15,22 @@ from wakeline.attachments.attachment import owner_of_session
 from wakeline.errors import (
     EntryNotFound,
     InvalidArguments,
+    InvalidId,
     InvalidPayload,
+    NothingBlocks,
+    ProcessNoLongerRetained,
     ProcessNotFound,
-    RedriveRefused,
     SessionNotFound,
     WaitFailed,
     WaitTimeout,
     WakelineError,
 )
-from wakeline.names import check_agent, check_key, check_name, split_session_id
+from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
 from wakeline.processes.outputs import raise_for
 from wakeline.runtime.looking import Looking
 from wakeline.runtime.passing import handed
 from wakeline.runtime.reports import SessionReport, explain_session, report_of
-from wakeline.sessions.addresses import missing, readings
+from wakeline.sessions.addresses import argument, missing, readings
 from wakeline.sessions.life import InboxEntry, explain
 from wakeline.store import entries, feed, processes, sessions
 from wakeline.store.calls import Change, Program
@@ -214,8 +216,12 @@ class SessionVerbs:
         An address that can be read in several ways means what is there: the entry of a session, else the event of a process, else a session whose key
         ends like a number.
         """
+        try:
+            meanings = readings(address)
+        except InvalidId as error:
+            raise (yield from self._of_a_process(address, error)) from None
         first: WakelineError | None = None
-        for meant in readings(address):
+        for meant in meanings:
             try:
                 if meant.session is not None:
                     told = yield from self.why(meant.session, meant.n)
@@ -227,6 +233,15 @@ class SessionVerbs:
                 return told
         assert first is not None
         raise missing(address, first)
+
+    def _of_a_process(self, address: str, error: InvalidId) -> Program[InvalidId]:
+        """The error about a text that is no address, which says where to look where it is the id of a process."""
+        try:
+            yield processes.read(check_process_id(address, system=True))
+        except (InvalidId, ProcessNotFound, ProcessNoLongerRetained):
+            return error
+        also = f"; it is the id of a process, of which `wakeline show {argument(address)}` tells"
+        return InvalidId(kind=error.kind, value=address, grammar=f"{error.grammar}{also}")
 
     def _why_event(self, process_id: str, sequence: int) -> Program[str]:
         view: processes.ProcessView = yield processes.read(process_id, after=sequence - 1, count=1)
@@ -266,7 +281,7 @@ class SessionVerbs:
     def _blocking(self, session: str) -> Program[int]:
         report = yield from self.inspect(session)
         if report.blocked_by is None:
-            raise RedriveRefused(session_id=session, entry=0, state=f"not there: the session is {report.status} and nothing blocks it")
+            raise NothingBlocks(session_id=session, state=report.status)
         return report.blocked_by
 
     def undeliverable(self, limit: int) -> Program[list[InboxEntry]]:

@@ -19,7 +19,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.crc import key_slot
 from redis.retry import Retry
 
-from wakeline.errors import RedisRefused
+from wakeline.errors import RedisRefused, RedisUrlInvalid
 from wakeline.store.places import Places
 from wakeline.store.sentinel import ASKING, RESENDS, TIMES
 from wakeline.store.urls import several
@@ -150,7 +150,7 @@ class _ToOwnerByTlsAwaited(_ToOwnerAwaited, awaited.SSLConnection):
 
 
 class ClusterBackend:
-    """``cluster://[user:password@]host[:port],host[:port],…[?tls=1]``; raises `RedisRefused` for what cannot be one.
+    """``cluster://[user:password@]host[:port],host[:port],…[?tls=1]``; raises `RedisUrlInvalid` for what cannot be one.
 
     Any of its nodes will do: they are asked for the others.
     """
@@ -160,12 +160,12 @@ class ClusterBackend:
     def __init__(self, url: str, *, namespace: str, options: dict[str, Any] | None = None, connections: int = 4) -> None:
         given = several(url, PORT, f"{SCHEME}://host:6379,other:6379")
         if given.path:
-            raise RedisRefused(reason="a cluster has one database; a cluster URL is cluster://host:6379,other:6379 and nothing behind it")
+            raise RedisUrlInvalid(reason="a cluster has one database; a cluster URL is cluster://host:6379,other:6379 and nothing behind it")
         self._seeds = given.hosts
         login, asked = given.login, given.options
         if asked.keys() - {"tls"} or not set(asked.get("tls", ["0"])) <= {"0", "1"}:
             # Not what stands there: another client's URL may have a password among its options.
-            raise RedisRefused(reason="a cluster URL takes ?tls=1 (or 0) and no other option")
+            raise RedisUrlInvalid(reason="a cluster URL takes ?tls=1 (or 0) and no other option")
         self._tls = asked.get("tls") == ["1"]
         security = {"ssl": True, **(options or {})} if self._tls else {}
         self._topology = Topology(self._seeds, key_slot(namespace.encode()), login | ASKING | security)

@@ -24,6 +24,7 @@ from wakeline.errors import (
     ExtraMissing,
     RedisRefused,
     RedisUnavailable,
+    RedisUrlInvalid,
     ScriptFailed,
     ServerTooOld,
     StoreOutOfMemory,
@@ -64,7 +65,7 @@ class Backend(Protocol):
 class UrlBackend:
     """A server behind a URL (redis://, rediss://, unix://); `connections` bounds what one OS process opens.
 
-    Raises `RedisRefused` for a URL that cannot work, and `TlsFailed` for one that names files which are not there; nothing is connected yet.
+    Raises `RedisUrlInvalid` for a URL that cannot work, and `TlsFailed` for one that names files which are not there; nothing is connected yet.
     """
 
     real = True
@@ -79,15 +80,15 @@ class UrlBackend:
     def _check(self) -> None:
         scheme = self.url.split(":", 1)[0]
         if scheme not in ("redis", "rediss", "unix"):
-            raise RedisRefused(reason=f"the URL must begin with {urls.SCHEMES}{urls.shown(self.url, scheme)}")
+            raise RedisUrlInvalid(reason=f"the URL must begin with {urls.SCHEMES}{urls.shown(self.url, scheme)}")
         parts = urls.split(self.url)
         if scheme != "unix" and not re.fullmatch("/?[0-9]*", parts.path):
-            raise RedisRefused(reason=f"the path of the URL has to be the number of a database{urls.shown(self.url, parts.path)}")
+            raise RedisUrlInvalid(reason=f"the path of the URL has to be the number of a database{urls.shown(self.url, parts.path)}")
         try:
             made = cast("Any", redis.ConnectionPool).from_url(self.url, **self._options)
             made.make_connection()
         except (ValueError, TypeError, rex.RedisError) as error:
-            raise RedisRefused(reason=f"the URL has an option that cannot be used: {_reason(error)}") from error
+            raise RedisUrlInvalid(reason=f"the URL has an option that cannot be used: {_reason(error)}") from error
         for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
             file = made.connection_kwargs.get(name)
             if file and not Path(file).is_file():

@@ -18,7 +18,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from wakeline.errors import RedisRefused
+from wakeline.errors import RedisUrlInvalid
 from wakeline.store.places import PLACE_S, Places, SentinelPlaces
 from wakeline.store.urls import several
 
@@ -31,7 +31,7 @@ RESENDS = 3
 
 
 class SentinelBackend:
-    """``sentinel://[user:password@]host[:port],host[:port],…/<service>[/<db>][?sentinel_password=…]``; raises `RedisRefused` for what cannot be one."""
+    """``sentinel://[user:password@]host[:port],host[:port],…/<service>[/<db>][?sentinel_password=…]``; raises `RedisUrlInvalid` for what cannot be one."""
 
     real = True
 
@@ -40,7 +40,7 @@ class SentinelBackend:
         self._sentinels = given.hosts
         service, _, database = given.path.partition("/")
         if not service or not re.fullmatch("[0-9]*", database):
-            raise RedisRefused(reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0")
+            raise RedisUrlInvalid(reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0")
         self._service = service
         self._options: dict[str, Any] = {"db": int(database or 0), **TIMES, **given.login}
         secret = given.options.get("sentinel_password", [""])[0]

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from wakeline.errors import RedisRefused
+from wakeline.errors import RedisUrlInvalid
 
 ENCODE = "in a password, / : @ and ? have to be percent-encoded"
 SCHEMES = "redis://, rediss://, unix://, sentinel:// or cluster://"
@@ -17,7 +17,7 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?")
 
 
 def split(url: str) -> SplitResult:
-    """The parts of a URL; raises `RedisRefused` for one whose password ends elsewhere than its author thinks.
+    """The parts of a URL; raises `RedisUrlInvalid` for one whose password ends elsewhere than its author thinks.
 
     An ``@`` behind the host means that the password has a ``/``, ``?`` or ``#`` of its own: host, path and options are parts of it then.
     """
@@ -26,10 +26,10 @@ def split(url: str) -> SplitResult:
         if parts.scheme in ("redis", "rediss"):
             _ = parts.port
     except ValueError:
-        raise RedisRefused(reason=f"the URL has no usable host and port; {ENCODE}") from None
+        raise RedisUrlInvalid(reason=f"the URL has no usable host and port; {ENCODE}") from None
     # The path of a socket may have one.
     if (parts.scheme != "unix" or parts.netloc) and "@" in parts.path + parts.query + parts.fragment:
-        raise RedisRefused(reason=f"the URL has an @ behind its host; {ENCODE}")
+        raise RedisUrlInvalid(reason=f"the URL has an @ behind its host; {ENCODE}")
     return parts
 
 
@@ -55,7 +55,7 @@ class Several:
 
 
 def several(url: str, port: int, example: str) -> Several:
-    """``scheme://[user:password@]host[:port],host[:port]/path?options``; raises `RedisRefused`."""
+    """``scheme://[user:password@]host[:port],host[:port]/path?options``; raises `RedisUrlInvalid`."""
     parts = split(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
@@ -63,6 +63,6 @@ def several(url: str, port: int, example: str) -> Several:
     for one in hosts.split(","):
         match = _ADDRESS.fullmatch(one)
         if match is None:
-            raise RedisRefused(reason=f"a part of the URL is no host and port; write {example}; {ENCODE}")
+            raise RedisUrlInvalid(reason=f"a part of the URL is no host and port; write {example}; {ENCODE}")
         found.append((match[1].strip("[]"), int(match[2] or port)))
     return Several(found, parts.path.strip("/"), parse_qs(parts.query, keep_blank_values=True), unquote(user) or None, unquote(password) or None)

@@ -26,7 +26,12 @@ LOOK_AGAIN_S = 0.5
 
 
 def _queues(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
-    return tuple(check_queue(name.strip()) for name in value.split(",") if name.strip()) if value else ()
+    if value is None:
+        return ()
+    names = tuple(check_queue(name.strip()) for name in value.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("It names no queue. Leave it out to serve all of them.")
+    return names
 
 
 processes_option = option("-n", "--processes", default=1, show_default=True, type=click.IntRange(1), envvar="WAKELINE_PROCESSES", help="Worker processes.")

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 from wakeline.client.handles import as_json
+from wakeline.errors import SessionNotFound
+from wakeline.names import split_session_id
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import output_of, to_data
 from wakeline.runtime.looking import ENDED, LIVE, Status, status_of
@@ -21,6 +23,7 @@ from wakeline_workers.cli.lookup import complete_body, complete_process, process
 from wakeline_workers.cli.root import Console, command, duration, option, payload
 from wakeline_workers.cli.waits import moment, open_waits, sentence
 
+KINDS = ("tool", "session_turn", "external")
 SHOWN = 200
 """Characters of a payload in a terminal's line; a pipe gets all of it."""
 
@@ -106,9 +109,23 @@ def retry(console: Console, given: str) -> None:
 def ps(console: Console, status: str, kind: str | None, session: str | None, waiting: str | None, limit: int) -> None:
     """List processes, newest first within each status."""
     rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit)
+    if not rows:
+        _doubt(console, kind, session)
     now = console.app.clock.now_ms()
     cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row)) for row in rows]
     console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes")
+
+
+def _doubt(console: Console, kind: str | None, session: str | None) -> None:
+    """Says what may be mistyped where nothing was found; processes of code that left the app, and of sessions that are deleted, may have been asked for."""
+    registry = console.app.registry
+    if kind is not None and kind not in KINDS and registry.current(kind) not in {name for name, _ in registry.versions}:
+        console.note(f"wakeline: this app has no engine {kind!r}, and the other kinds are {', '.join(KINDS)}")
+    if session is not None:
+        try:
+            console.app.session(*split_session_id(session)).inspect()
+        except SessionNotFound as error:
+            console.note(f"wakeline: {error}")
 
 
 @command("show")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version as installed
 from typing import Any, NoReturn
+from unicodedata import category, combining, east_asian_width
 
 import click
 from click.shell_completion import get_completion_class
@@ -46,6 +47,11 @@ def exit_code(error: errors.WakelineError) -> int:
     return next((code for kinds, code in CODES if isinstance(error, kinds)), 1)
 
 
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: a wide character takes two, and one that joins the character before it none."""
+    return sum(0 if combining(one) or category(one) in ("Mn", "Me", "Cf") else 2 if east_asian_width(one) in "WF" else 1 for one in text)
+
+
 class Console:
     """One invocation: which app it is about, and how it answers."""
 
@@ -75,9 +81,9 @@ class Console:
             return self.answer(data)
         terminal = sys.stdout.isatty()
         told = [[shown(cell) for cell in row] for row in ([headings, *rows] if rows and terminal else rows)]
-        widths = [max(len(row[i]) for row in told) for i in range(len(headings))] if told else []
+        widths = [max(columns(row[i]) for row in told) for i in range(len(headings))] if told else []
         for row in told:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            click.echo("  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)).rstrip())
         if terminal and not rows:
             self.note(empty)
 
@@ -171,7 +177,8 @@ def duration(_: click.Context, parameter: click.Parameter, value: str | None) ->
         try:
             parse_duration(value)
         except errors.InvalidDuration as error:
-            raise click.BadParameter(str(error), param=parameter) from error
+            what = f"{shown(value)!r} is not a duration. Use seconds, or a text such as '1d12h', '30s', '250ms'."
+            raise click.BadParameter(what, param=parameter) from error
     return value
 
 
