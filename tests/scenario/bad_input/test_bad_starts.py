@@ -145,14 +145,14 @@ def test_ids_that_are_no_printable_text_are_refused(world: World, app: App, pack
         lambda: app.aio.session("clerk", bad),
         lambda: app.using(wake=bad if not isinstance(bad, str) else f"clerk/{bad}").start(pack, []),
     ):
-        assert " is not a " in str(refused(world, app, InvalidId, ask))
+        assert " is not a" in str(refused(world, app, InvalidId, ask))
 
 
 @on_the_fake_alone
 @pytest.mark.parametrize("bad", NAMES, ids=repr)
 def test_names_outside_their_grammar_are_refused(world: World, app: App, pack: Any, bad: Any) -> None:
     for ask in (lambda: app.using(queue=bad).start(pack, []), lambda: app.session(bad, "1")):
-        assert " is not a " in str(refused(world, app, InvalidId, ask))
+        assert " is not a" in str(refused(world, app, InvalidId, ask))
 
 
 def test_ids_that_wakeline_makes_may_be_looked_at_and_not_be_started(world: World, app: App, pack: Any) -> None:
