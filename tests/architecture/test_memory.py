@@ -51,4 +51,4 @@ def test_every_cache_of_the_code_is_in_the_document() -> None:
     found = set().union(*(caches(path) for source in SOURCES for path in source.rglob("*.py")))
     of_a_value = {"Bounded._kept"}  # what the bound is of
     assert found - document - of_a_value == set(), "a new cache: docs/memory.md says what bounds it, and what it can keep alive"
-    assert {"arguments._lasting", "arguments._result_kinds", "scripts.load", "Service._types", "Environments._known"} <= found
+    assert {"arguments._lasting", "arguments._result_kinds", "scripts._load", "Service._types", "Environments._known"} <= found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,8 @@ FRAGMENTS = (
 """All that scripts share, each below what it rests on."""
 _LOCAL = re.compile(r"^local (?:function (\w+)|([\w, ]*\w)\s*(=)?)")
 """A name of a fragment at its outermost level: of a function, or of values, which it may give at once."""
+_reading = threading.RLock()
+"""Held while texts are read and kept, so that `forget` leaves nothing behind that a thread was just reading."""
 _INCLUDE = re.compile(r"^-- Include: (.+)$", re.MULTILINE)
 
 
@@ -55,9 +58,14 @@ def _source(path: str) -> str:
     return files("wakeline.store").joinpath("lua", path).read_text(encoding="utf-8")
 
 
-@cache
 def load(name: str) -> Script:
     """The script of a verb, e.g. ``process_register``; raises FileNotFoundError for a name without a file."""
+    with _reading:
+        return _load(name)
+
+
+@cache
+def _load(name: str) -> Script:
     own = _source(f"{name}.lua")
     main = f"{_main(own)}\nreturn run(main, ARGV)"
     text = "\n".join([*_closed({fragment: _source(f"lib/{fragment}.lua") for fragment in (*included(own), "bundle")}, main), main])
@@ -65,9 +73,14 @@ def load(name: str) -> Script:
     return Script(name, text, sha, as_library().function(name))
 
 
-@cache
 def as_library() -> Library:
     """The library of this release."""
+    with _reading:
+        return _as_library()
+
+
+@cache
+def _as_library() -> Library:
     mains = {name: _main(_source(f"{name}.lua")) for name in names()}
     shared = "\n".join(_closed({name: _source(f"lib/{name}.lua") for name in (*FRAGMENTS, "bundle")}, "\n".join(mains.values())))
     told_apart = "\n".join([shared, *(f"{name} {main}" for name, main in mains.items())])
@@ -117,8 +130,9 @@ def _strip(source: str) -> str:
 
 def forget() -> None:
     """Reads all texts anew when they are asked for next: they changed."""
-    load.cache_clear()
-    as_library.cache_clear()
+    with _reading:
+        _load.cache_clear()
+        _as_library.cache_clear()
 
 
 @cache
