@@ -8,10 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from secrets import token_hex
+from typing import Any
+from unittest import mock
 
 import pytest
 from wakeline import App
+from wakeline.engines.registry import Registry
 from wakeline.settings import Settings
+from wakeline.store import declarations
 from wakeline.store.connection import Backend
 from wakeline_workers.loop import WorkerLoop
 
@@ -42,9 +46,24 @@ def until(look: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@contextmanager
+def declaring(app: App) -> Iterator[None]:
+    """Tests declare agents after their worker has started, which says what is declared at its start alone: each is put in force by itself."""
+    add = Registry.add
+
+    def declared(registry: Registry, kind: str, table: dict[str, Any], made: Any) -> Any:
+        found = add(registry, kind, table, made)
+        if kind == "agent" and registry is app.registry:
+            app.store.execute(declarations.write(app.declared, "named"))
+        return found
+
+    with mock.patch.object(Registry, "add", declared):
+        yield
+
+
 @pytest.fixture
 def app(backend: Backend) -> Iterator[App]:
     """A served app of its own namespace, whose bodies park after 50 ms."""
-    with served(App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50, grace_ms=500))) as made:
+    with served(App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50, grace_ms=500))) as made, declaring(made):
         yield made
         made.close()
