@@ -22,10 +22,10 @@ def test_app_and_json_may_stand_before_or_after_the_command(shop: Shop, monkeypa
 
 
 def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: Shop) -> None:
-    expected = ["attachments", "cancel", "clock", "completion", "demo", "dev", "doctor", "events", "follow", "ps", "queues", "redrive", "resolve", "retry",
-                    "secret",
-                "send", "session", "sessions", "show",
-                "signal", "skip", "start", "triggers", "version", "waits", "wakes", "why", "worker"]  # fmt: skip
+    expected = [
+        "attachments", "cancel", "clock", "completion", "demo", "dev", "doctor", "events", "follow", "ps", "queues", "redrive", "release", "resolve", "retry",
+        "secret", "send", "session", "sessions", "show", "signal", "skip", "start", "triggers", "version", "waits", "wakes", "why", "worker",
+    ]  # fmt: skip
     assert sorted(cli.commands) == expected
     for name, command in cli.commands.items():
         described = shop.run(name, "--help").stdout
