@@ -28,7 +28,8 @@ from benchmarks.harness import until
 WORKERS = 3
 DEPLOY_S = 8.0
 SETTLE_S = 120.0
-STANDS_S = 3.0
+STANDS_S, NAMED_S = 3.0, 15.0
+"""How long nothing may move before a flow counts as standing still, and within what time it has to say why."""
 ENDED = ("completed", "failed", "cancelled", "abandoned")
 ROLLOUT = ("one", "two", "three", "two", "one", "three", "one", "two")
 """Which release the next deploy brings: forward, a bad one, back, and a rollback from the newer good one to the older one."""
@@ -165,19 +166,22 @@ def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
 
 
 def standing(flows: Flows) -> list[str]:
-    """Looks twice, while only the release that does not fit is there. What is queued at both looks and got no further has to say why."""
+    """While only the release that does not fit is there: what is queued and gets no further has to say why, within `NAMED_S`."""
     first = {flow: handle.status() for flow, handle in flows.handles.items() if flow not in flows.ended}
-    time.sleep(STANDS_S)
-    wrong: list[str] = []
-    for flow, before in first.items():
-        now = flows.handles[flow].status()
-        if now.status in ENDED:
-            flows.ended.add(flow)
-        elif now.misfit is not None:
-            flows.waited[f"{flows.kinds[flow]}: {now.misfit.kind}"] += 1
-        elif now.status == before.status == "queued" and now.sequence == before.sequence:
-            wrong.append(f"{flow} stood still for {STANDS_S:.0f} s without a reason")
-    return wrong
+    end = time.monotonic() + NAMED_S
+    while True:
+        time.sleep(STANDS_S)
+        for flow, before in list(first.items()):
+            now = flows.handles[flow].status()
+            if now.status in ENDED:
+                flows.ended.add(flow)
+            elif now.misfit is not None:
+                flows.waited[f"{flows.kinds[flow]}: {now.misfit.kind}"] += 1
+            elif now.status == before.status == "queued" and now.sequence == before.sequence:
+                continue
+            del first[flow]
+        if not first or time.monotonic() > end:
+            return [f"{flow} stood still for {NAMED_S:.0f} s without a reason" for flow in first]
 
 
 def settle(fleet: Fleet, flows: Flows) -> None:
