@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SESSIONS = ("chat/1", "strict/1")
 PRODUCERS = ("x", "y")
 TEXTS = st.sampled_from("abc")
-EXAMPLES, STEPS = 120, 60
+EXAMPLES, STEPS = 240, 60
 
 
 @dataclass
