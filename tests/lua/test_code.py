@@ -99,6 +99,17 @@ def test_what_is_aside_for_a_worker_that_lives_is_no_lost_bell(world: World) -> 
         assert world.tick().rung == 0
 
 
+def test_what_is_aside_for_a_worker_that_is_gone_is_taken_by_another_which_says_what_it_lacks(world: World) -> None:
+    mixed(world)
+    world.start("p", input=engine("fresh"))
+    assert taken(world, "old") == []
+    world.do(fleet.reap("new", "shutdown"))
+    world.pass_ms(STALE_MS)
+    world.tick()
+    assert taken(world, "old") == ["p"]
+    assert (world.field("as"), world.redis.keys(world.key("aside*"))) == (None, [])
+
+
 def test_what_ends_while_it_is_aside_leaves_its_line(world: World) -> None:
     mixed(world)
     world.start("p", input=engine("fresh"))

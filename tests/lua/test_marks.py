@@ -197,6 +197,13 @@ def test_why_code_did_not_fit_is_said_until_other_code_gets_further(world: World
     assert (world.field("mf"), world.redis.exists(world.key("misfits"))) == (None, 0)
 
 
+def test_a_misfit_that_cannot_be_read_keeps_no_worker_from_coming(world: World) -> None:
+    world.do(processes.release(world.running(), misfit=Misfit("bug", "NameError: oops", "v2", 1), delay_ms=1))
+    world.redis.hset(world.key("proc:p"), "mf", "what another release wrote")
+    world.do(fleet.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v3"))
+    assert world.redis.zscore(world.key("owners"), "o2") is not None
+
+
 @of("todo m:")
 def test_what_of_many_misfits_is_still_to_be_looked_at_is_offered_by_the_tick_and_not_what_has_gone_on(world: World) -> None:
     world.worker()

@@ -64,6 +64,7 @@ class Replay:
                     self.rows[key] = JournalRow.from_json(text)
                 except ValueError as error:
                     raise JournalCorrupt(process_id=process_id, replay_key=key) from error
+        self._names = {row.name for row in self.rows.values()}
         self.asked = {row.asks: key for key, row in self.rows.items() if row.asks is not None}
         """Of starts of tools: the key of the row of what asked for one."""
         self.unsaid = {row.name for row in self.rows.values() if row.kind == "start" and row.asks is None}
@@ -187,8 +188,7 @@ class Replay:
 
     def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
         """The first of these names that a record of this process has behind one of the prefixes."""
-        recorded = {row.name for row in self.rows.values()}
-        return next((one for one in names if any(prefix + one in recorded for prefix in prefixes)), None)
+        return next((one for one in names if any(prefix + one in self._names for prefix in prefixes)), None)
 
     def key_of(self, key: str, envelope: Envelope) -> str:
         """The key of a call, or the one that a release before this one recorded it under, with its sets in another order."""
@@ -256,6 +256,7 @@ class Replay:
     def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = ()) -> Row:
         """A row this run makes, as it is written; ``slots``: what it closes."""
         self.rows[key] = row
+        self._names.add(row.name)
         self._had.add(key)
         self.last_at_ms = max(self.last_at_ms, row.at_ms)
         self.next_n = max(self.next_n, row.n + 1)

@@ -46,9 +46,9 @@ def register_owner(
     patient: bool = False,
     codes: Sequence[str] | None = None,
 ) -> Call[Introduced]:
-    """A worker start introduces itself, and says what the turns of its ``agents`` take (`AdmissionPolicy.wire`) and what its ``limits`` are (`Limit.wire`,
-    empty for none), and of which ``release`` its code is. Both come
-    into force where the release does: ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock worker.
+    """A worker start introduces itself: what the turns of its ``agents`` take (`AdmissionPolicy.wire`), what its ``limits`` are (`Limit.wire`, empty for
+    none), of which ``release`` its code is, and which ``codes`` it can run (`Registry.codes`). Agents and limits come into force where the release does:
+    ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock worker.
 
     Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
     """

@@ -160,12 +160,12 @@ local function leave_aside(pid, line)
   call('HDEL', proc_key(pid), 'as')
 end
 
--- Tells each owner what it leaves aside (lacks), and whether it looks there (able): nothing of both where all have the same code. An owner of the release
--- before does not say what it has.
+-- Tells each owner what it leaves aside (lacks), and whether it looks there (able): nothing of both where all have the same code. What no owner has is left
+-- aside by none: its taker says what it lacks, and that is seen. An owner of the release before does not say what it has.
 local function compare_codes()
-  local owners, aside = call('ZRANGE', ns .. 'owners', 0, BOUND - 1), call('SMEMBERS', ns .. 'asides')
-  local texts, known, mixed, first = #owners > 0 and call('HMGET', ns .. 'codes', unpack(owners)) or {}, {}, #aside > 0, nil
-  for _, line in ipairs(aside) do known[string.match(line, '^%S+ (.*)$')] = true end
+  local owners = call('ZRANGE', ns .. 'owners', 0, BOUND - 1)
+  local texts, known, first = #owners > 0 and call('HMGET', ns .. 'codes', unpack(owners)) or {}, {}, nil
+  local mixed = call('EXISTS', ns .. 'asides') == 1
   local lacks = {}
   for _, text in ipairs(texts) do
     if text and not lacks[text] then

@@ -100,8 +100,7 @@ end
 function misfits.look(release, from)
   local page = call('ZRANGE', ns .. 'misfits', int(from), int(from + BOUND - 1))
   for _, pid in ipairs(page) do
-    local text = call('HGET', proc_key(pid), 'mf')
-    local misfit = text and cjson.decode(text)
+    local misfit = object(call('HGET', proc_key(pid), 'mf'))
     if misfit and not (release and misfit.release == release and misfit.kind ~= 'missing') then misfits.offer(pid) end
   end
   if #page == BOUND then call('RPUSH', ns .. 'todo', 'm:' .. int(from + BOUND) .. ' ' .. (release or '')) end
