@@ -91,6 +91,64 @@ def test_a_worker_that_is_told_to_leave_while_redis_is_away_leaves_though_nobody
         until(lambda: worker.poll() is not None, "the end of the worker", SHUTDOWN_S + 6)
 
 
+STOCK = [str(Path(sys.executable).parent / "rq"), "worker", "-S", "json", "-u"]
+
+
+def stock(server: PrivateServer, notes: Path) -> dict[str, str]:
+    return served_by(server) | {"OUTAGE_NOTES": str(notes), "WAKELINE_LEASE": "2s", "WAKELINE_BEAT": "500ms"}
+
+
+def process_of(server: PrivateServer) -> int:
+    import redis
+
+    with redis.Redis.from_url(server.url) as client:
+        return int(client.info("server")["process_id"])
+
+
+def a_work_horse(worker: subprocess.Popen[str], notes: Path) -> int:
+    until(lambda: "begin long.1" in notes.read_text(), "a job at work")
+    [pid] = children_of(worker)
+    return pid
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "hung"])
+def test_the_work_horse_of_a_stock_worker_that_is_killed_while_redis_is_away_leaves_once_its_lease_is_over(
+    own: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    notes = started(own, tmp_path, monkeypatch, seconds=1.0)
+    with running([*STOCK, own.url, "outage"], **stock(own, notes)) as worker:
+        horse, served = a_work_horse(worker, notes), process_of(own)
+        os.kill(served, how)
+        worker.kill()
+        until(lambda: not alive(horse), "the end of the work-horse", 6)
+
+
+def test_the_work_horse_of_a_stock_worker_that_is_killed_ends_its_job_while_redis_is_there(
+    own: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = started(own, tmp_path, monkeypatch, seconds=2.0)
+    with running([*STOCK, own.url, "outage"], **stock(own, notes)) as worker:
+        horse = a_work_horse(worker, notes)
+        worker.kill()
+        until(lambda: not alive(horse), "the end of its job", 20)
+    assert notes.read_text().splitlines() == [f"{what} long.{n}" for n in (1, 2, 3) for what in ("begin", "end")]
+
+
+def started(server: PrivateServer, folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> Path:
+    """Starts a process of three steps, the second and third of so many seconds; where they are noted."""
+    notes = folder / "notes"
+    notes.touch()
+    for name, value in served_by(server).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(APPS))
+    monkeypatch.delitem(sys.modules, "outage_app", raising=False)
+    import outage_app
+
+    outage_app.app.using(id="long").start(outage_app.works, "long", seconds)
+    outage_app.app.close()
+    return notes
+
+
 def test_a_worker_that_is_told_to_leave_and_can_leaves_before_its_last_resort(own: PrivateServer) -> None:
     with running(WORKER, **served_by(own)) as supervisor:
         until(lambda: has_an_owner(own), "a worker that serves")
@@ -132,7 +190,7 @@ def test_the_private_server_and_the_workers_of_dev_go_with_it_also_by_sigkill() 
         until(lambda: not any(map(alive, started)), "the end of all that dev started", SHUTDOWN_S + 8)
 
 
-@pytest.mark.parametrize("site", [(1, {"WAKELINE_LEASE": "1s", "WAKELINE_BEAT": "300ms"})], ids=[""], indirect=True)
+@pytest.mark.parametrize("site", [(1, {"WAKELINE_LEASE": "2s", "WAKELINE_BEAT": "500ms"})], ids=[""], indirect=True)
 def test_a_worker_whose_output_nobody_reads_goes_on(site: Site) -> None:
     """Its own lines, what bodies print, and what the programs print that bodies start."""
     command = [*WORKER, "-c", "4"]

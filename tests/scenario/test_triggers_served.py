@@ -61,6 +61,13 @@ def test_an_occurrence_starts_what_is_subscribed_and_its_repetition_starts_nothi
     assert ran == ["shop"]
 
 
+def test_an_occurrence_that_is_emitted_again_says_nothing_in_the_log(still: App, caplog: pytest.LogCaptureFixture) -> None:
+    push = still.trigger("github.push")
+    push.subscribe(declare(still))
+    assert [push.emit({"repo": "shop"}, key="d1").replayed for _ in range(2)] == [False, True]
+    assert caplog.messages == []
+
+
 def test_a_key_means_one_payload(still: App) -> None:
     push = still.trigger("github.push")
     push.emit({"repo": "a"}, key="d1")

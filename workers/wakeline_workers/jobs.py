@@ -25,6 +25,7 @@ from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app
 from wakeline_workers.losses import Losses
+from wakeline_workers.orphans import leave_without_worker
 from wakeline_workers.streams import keep_output
 
 LEAVE_S = 5.0
@@ -41,6 +42,7 @@ def run(process_id: str, epoch: int) -> str:
     if other is not None and other != app.namespace:
         # Ended here, it would be gone: its process would be rung again, and again for the wrong worker, and no log would say why.
         raise ForeignDoorbell(namespace=app.namespace, other=other)
+    leave_without_worker(app, job)
     return _to_its_end(_run(app, process_id, epoch))
 
 

@@ -184,7 +184,8 @@ def emit(occurrence: Occurrence, due: Due | None = None) -> Call[Emitted | None]
         at = int(reply[1])
         return Emitted(
             reply[0] == "known",
-            tuple(Delivery(o.id, row[0], row[1], _readable(Subscription, row[2]), o, at) for row in reply[2]),
+            # Of what is settled the subscription is not kept.
+            tuple(Delivery(o.id, row[0], row[1], _readable(Subscription, row[2]) if row[2] else None, o, at) for row in reply[2]),
         )
 
     return Call("trigger_emit", args, decode)
