@@ -16,3 +16,13 @@ def act(flow: str, name: str) -> str:
     with Path(os.environ["ROLLED_ACTS"]).open("a", encoding="utf-8") as file:
         file.write(f"{flow} {name} {current().idempotency_key}\n")
     return name
+
+
+def negative(data: bytes) -> bytes:
+    """What a picture is developed to."""
+    return bytes(255 - byte for byte in data)
+
+
+def grown(flow: str) -> str:
+    """A text over 64 KB, which is stored apart from what refers to it."""
+    return f"{flow} " * 10_000

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Limit, current
+from wakeline import App, AsyncCtx, AsyncTurn, Attachment, Ctx, Limit, current
 
-from benchmarks.rolled import act
+from benchmarks.rolled import act, grown, negative
 
 app = App("rolled")
+push = app.trigger("rolled.push", dict[str, str])
 
 
 @app.tool(queue="rolled-slow")
@@ -26,6 +27,14 @@ def unsure(flow: str) -> str:
     if current().attempt < 2:
         raise RuntimeError("not yet")
     return act(flow, "unsure")
+
+
+@app.tool(queue="rolled-slow")
+def develop(flow: str, picture: Attachment) -> Attachment:
+    """Puts another picture than the one it read."""
+    made: Attachment = current().attachments.put(negative(current().attachments.get(picture)), "image/png")
+    act(flow, "developed")
+    return made
 
 
 @app.tool
@@ -117,6 +126,33 @@ async def fresh(ctx: AsyncCtx, flow: str) -> str:
 def narrow(ctx: Ctx, flow: str) -> str:
     time.sleep(0.05)
     return ctx.call(charge, flow, "narrow")
+
+
+@app.engine
+async def pictured(ctx: AsyncCtx, flow: str, picture: Attachment) -> Attachment:
+    """An attachment comes with the start, another from a tool; what a step returns is too large for a row. All of it is there a park later."""
+    made = await ctx.call(develop, flow, picture)
+    text = await ctx.step("grow", grown, flow)
+    await ctx.sleep("6s")
+    whole = await ctx.attachments.get(made) == negative(flow.encode()) and text == grown(flow)
+    await ctx.call(charge, flow, "whole" if whole else "torn")
+    return made
+
+
+@app.engine
+async def relayed(ctx: AsyncCtx, flow: str) -> str:
+    """Emits an occurrence, which starts `built`."""
+    await ctx.call(charge, flow, "emitted")
+    await ctx.sleep("3s")
+    receipt = await ctx.trigger("rolled.push").emit({"flow": flow}, key=flow)
+    return receipt.occurrence_id
+
+
+@app.engine
+async def built(ctx: AsyncCtx, flow: str) -> str:
+    """Started by occurrences alone, of a client or of `relayed`."""
+    await ctx.sleep("3s")
+    return await ctx.call(charge, flow, "built")
 
 
 @app.agent("desk", max_entries=2)
