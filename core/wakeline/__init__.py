@@ -5,6 +5,9 @@ Every error is in `wakeline.errors`; the ones a caller usually catches, or a too
 
 from wakeline.app import App
 from wakeline.attachments.attachment import Attachment
+from wakeline.body.blocking import Approval, Child, Ctx, Turn
+from wakeline.body.context import AsyncApproval, AsyncChild, AsyncCtx
+from wakeline.body.turn import AsyncTurn, InboxItem
 from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession
 from wakeline.client.handles import External, Handle
 from wakeline.client.sessions import Session
@@ -24,13 +27,9 @@ from wakeline.errors import (
     WaitTimeout,
     WakelineError,
 )
+from wakeline.observe.processes import Status
+from wakeline.observe.sessions import Message, SessionReport
 from wakeline.processes.limits import Limit
-from wakeline.runtime.blocking import Approval, Child, Ctx, Turn
-from wakeline.runtime.context import AsyncApproval, AsyncChild, AsyncCtx
-from wakeline.runtime.looking import Status
-from wakeline.runtime.reports import SessionReport
-from wakeline.runtime.sessions import Message
-from wakeline.runtime.turn import AsyncTurn, InboxItem
 from wakeline.sessions.agent import Agent
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.processes import StoredEvent

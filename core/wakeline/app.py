@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.attachments.backend import BlobBackend, Blobs
 from wakeline.attachments.choosing import chosen_backend
+from wakeline.body.execution import ExecutionContext, outside
 from wakeline.client.aio import AsyncApp
 from wakeline.client.drivers import Awaiting, Blocking
 from wakeline.client.handles import External, Handle, Starter, as_json
@@ -24,12 +25,8 @@ from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import called, check_namespace, session_id
+from wakeline.observe.processes import Status
 from wakeline.releases import Declared
-from wakeline.runtime.attaching import Attachments
-from wakeline.runtime.execution import ExecutionContext, outside
-from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
-from wakeline.runtime.service import Service, Status
-from wakeline.runtime.triggering import Triggers
 from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
 from wakeline.store.address import Address
@@ -39,6 +36,10 @@ from wakeline.store.calls import Program
 from wakeline.store.client import AsyncStore, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.tools.tool import Tool
+from wakeline.verbs.attachments import Attachments
+from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
+from wakeline.verbs.processes import Service
+from wakeline.verbs.triggers import Triggers
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,6 +10,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from wakeline.arguments import own_name
+from wakeline.body.blocking import Ctx, Turn
+from wakeline.body.context import AsyncCtx
+from wakeline.body.turn import AsyncTurn
 from wakeline.engines.engine import Engine, OnMismatch, check_pairing, context_name
 from wakeline.engines.hosted import HostedEngine
 from wakeline.engines.protocol import EngineProtocol
@@ -19,10 +22,6 @@ from wakeline.errors import DuplicateName
 from wakeline.names import check_queue
 from wakeline.phases import PhaseProbe
 from wakeline.processes.limits import Limit, limit_id
-from wakeline.runtime.blocking import Ctx, Turn
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.triggering import schedule_of
-from wakeline.runtime.turn import AsyncTurn
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, Arrival, EntryKind
 from wakeline.sessions.agent import Agent
 from wakeline.store.keys import queue_name
@@ -32,6 +31,7 @@ from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availabil
 from wakeline.tools.hooks import AfterHook, BeforeHook
 from wakeline.tools.tool import AsyncTool, Duration, Tool
 from wakeline.triggers.schedule import Missed, Overlap, Schedule
+from wakeline.verbs.triggers import schedule_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

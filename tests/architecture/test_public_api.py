@@ -16,12 +16,12 @@ import wakeline
 from mypy.build import build
 from mypy.modulefinder import BuildSource
 from mypy.options import Options as MypyOptions
+from wakeline.body.triggers import AsyncBodyTrigger, BodyTrigger
 from wakeline.client.aio import AsyncStarter
 from wakeline.client.handles import Starter
 from wakeline.client.triggers import AsyncTrigger, Trigger
-from wakeline.runtime.attaching import AsyncAttachments, Attachments
-from wakeline.runtime.options import Options, StartOptions
-from wakeline.runtime.telling_triggers import AsyncBodyTrigger, BodyTrigger
+from wakeline.verbs.attachments import AsyncAttachments, Attachments
+from wakeline.verbs.options import Options, StartOptions
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from wakeline.runtime import ExecutionContext
+from wakeline.body.execution import ExecutionContext
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([a-z_A-Z.]+)` \| (\S.*) \| (\S.*) \| (\S.*) \|$")

@@ -16,7 +16,6 @@ from wakeline.clock import VirtualClock
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
-from wakeline.runtime.service import Service
 from wakeline.store import fleet, processes, runs, sessions
 from wakeline.store.calls import Call, Program
 from wakeline.store.client import Address, SyncStore
@@ -24,6 +23,7 @@ from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 from wakeline.store.processes import ProcessView, Registered, SessionAddress, StoredEvent
 from wakeline.store.runs import Claim
 from wakeline.values import canonical_json, to_json
+from wakeline.verbs.processes import Service
 
 from tests.servers import BACKENDS, started_servers
 

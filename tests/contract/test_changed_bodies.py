@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.app import App
+from wakeline.body.blocking import Ctx
+from wakeline.body.context import AsyncCtx
+from wakeline.body.turn import AsyncTurn
 from wakeline.errors import DuplicateName, InvalidId, ReplayMismatch, SettingsInvalid
-from wakeline.runtime.blocking import Ctx
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.turn import AsyncTurn
 from wakeline.tools.tool import current
 
 from tests.contract.working import app_of, work

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from wakeline.body.calls import call_tool
 from wakeline.errors import JournalCorrupt, NonRetryable, ProcessNotFound, ReplayConflict, ReplayMismatch, RetryAfter
-from wakeline.runtime.calling import call_tool
-from wakeline.runtime.hosting import RunState
-from wakeline.runtime.run import Run
+from wakeline.run.host import RunState
+from wakeline.run.run import Run
 from wakeline.store import fleet, processes, runs
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect, Row

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.app import App
+from wakeline.body.context import AsyncCtx
+from wakeline.body.turn import AsyncTurn
 from wakeline.causality import HostOriginator, ProcessCause, SessionOriginator, SessionScope
 from wakeline.errors import InvalidArguments, PayloadSchemaMismatch, UndeclaredEvent
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.turn import AsyncTurn
 
 from tests.contract.working import app_of, work
 

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from wakeline.body.turn import Inbox
 from wakeline.causality import SessionScope
 from wakeline.errors import HeadConflict, LeaseLost, StaleBranch
-from wakeline.runtime.turn import Inbox
 from wakeline.store import feed, processes, sessions
 from wakeline.store.processes import TurnCommit
 from wakeline.store.runs import Claim

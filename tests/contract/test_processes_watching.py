@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.errors import ProcessNotFound, ScriptFailed
+from wakeline.observe.processes import Status
 from wakeline.processes.outputs import AwaitOutput, Success
-from wakeline.runtime.service import Status
 from wakeline.store import processes
 from wakeline.store.calls import Change, Program
 
@@ -24,8 +24,8 @@ FOR_EVER_MS = 600_000
 def reads_block_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that is not ended by an event lasts longer than any test waits for it: no second look helps out."""
     monkeypatch.setattr("wakeline.store.client.BLOCK_MS", FOR_EVER_MS)
-    monkeypatch.setattr("wakeline.runtime.looking.FIRST_LOOK_MS", FOR_EVER_MS)
-    monkeypatch.setattr("wakeline.runtime.looking.LAST_LOOK_MS", FOR_EVER_MS)
+    monkeypatch.setattr("wakeline.verbs.looks.FIRST_LOOK_MS", FOR_EVER_MS)
+    monkeypatch.setattr("wakeline.verbs.looks.LAST_LOOK_MS", FOR_EVER_MS)
 
 
 def begun(look: Callable[[], Any]) -> threading.Thread:

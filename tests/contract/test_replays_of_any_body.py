@@ -21,9 +21,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from wakeline.app import App
+from wakeline.body.context import AsyncCtx
 from wakeline.errors import LeaseLost
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.runner import Runner
+from wakeline.runner import Runner
 from wakeline.store import fleet
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore

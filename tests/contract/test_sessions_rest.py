@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from wakeline.runtime.reports import SessionStatus
+from wakeline.observe.sessions import SessionStatus
 from wakeline.store import entries, processes, runs, sessions
 from wakeline.store.processes import Effect, Row
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from wakeline.app import App
 from wakeline.errors import RedisUnavailable
-from wakeline.runtime.runner import Runner
+from wakeline.runner import Runner
 from wakeline.settings import Settings
 from wakeline.store import fleet
 from wakeline.store.calls import Call

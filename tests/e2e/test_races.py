@@ -146,7 +146,7 @@ def test_race_23_owner_bound_work_that_outlasts_a_shutdown_is_abandoned_and_neve
 
 @fails_without(
     "a hand-back is no failed attempt",
-    "wakeline.runtime.runner:Runner._release",
+    "wakeline.runner:Runner._release",
     "processes.release(claim.fence, consumed=consumed)",
     "processes.release(claim.fence, consumed=consumed, attempt=True)",
     raises=ProcessAbandoned,

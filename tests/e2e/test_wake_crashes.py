@@ -45,7 +45,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("wakes_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    before = sys.modules["wakeline.runtime.run"].NullProbe  # type: ignore[attr-defined]
+    before = sys.modules["wakeline.run.run"].NullProbe  # type: ignore[attr-defined]
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"
@@ -55,7 +55,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     module: ModuleType = wakes_app
     yield Site(module, notes)
     wakes_app.app.close()
-    sys.modules["wakeline.runtime.run"].NullProbe = before  # type: ignore[attr-defined]
+    sys.modules["wakeline.run.run"].NullProbe = before  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx
+from wakeline.body.execution import ExecutionContext
 from wakeline.causality import HostOriginator
 from wakeline.errors import ProcessExecutionUnavailable
 from wakeline.processes.registration import EMPTY_ENVIRONMENT
-from wakeline.runtime.execution import ExecutionContext
 
 from tests.scenario.conftest import until
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from wakeline import App, AsyncCtx, AsyncTurn, Event, current
+from wakeline.body.execution.recording import AppendRequest
 from wakeline.causality import HostOriginator, SessionOriginator, SessionScope, event_invocation
 from wakeline.processes.inputs import EngineInput
-from wakeline.runtime.execution.recording import AppendRequest
 from wakeline.store import processes
 from wakeline.triggers.occurrence import Occurrence
 

@@ -10,7 +10,7 @@ import pytest
 from wakeline import App, AsyncCtx, Ctx, NonRetryable, ProcessFailed, ToolFailed, current
 from wakeline.errors import BodyInvalid, DuplicateName, InvalidArguments, ToolUnavailable
 from wakeline.processes.outputs import CancelledOutput, Failure, Success
-from wakeline.runtime.hosting import RunState
+from wakeline.run.host import RunState
 from wakeline.store import processes
 from wakeline.tools.definition import MATERIALIZE, ToolContract, ToolManifest, preserve_projected_refs_in
 from wakeline.tools.hooks import ToolRequest

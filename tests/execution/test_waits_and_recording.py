@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event
+from wakeline.body.execution.recording import AppendRequest
 from wakeline.causality import SessionScope
 from wakeline.errors import (
     ProcessEventContextMismatch,
@@ -14,7 +15,6 @@ from wakeline.errors import (
     SleepCancelled,
     UndeclaredEvent,
 )
-from wakeline.runtime.execution.recording import AppendRequest
 
 from tests.scenario.conftest import until
 

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 from wakeline.app import App
+from wakeline.body.blocking import Ctx
+from wakeline.body.context import AsyncCtx
 from wakeline.errors import LeaseLost, ProcessNotFound
 from wakeline.phases import Phase
-from wakeline.runtime.blocking import Ctx
-from wakeline.runtime.context import AsyncCtx
 from wakeline.store import processes
 from wakeline.store.processes import Effect, Row
 from wakeline.store.runs import Opened
@@ -26,7 +26,7 @@ from tests.races.workers import work
 
 @fails_without(
     "a call that matches no record is held until the body has asked for all that is recorded",
-    "wakeline.runtime.replay:Replay.lookup",
+    "wakeline.run.replay:Replay.lookup",
     "await self._hold(envelope, _Held(self._left.was_open(slot), gone_s), alone)",
     "raise self._mismatch(envelope, next(iter(self._left.rows.values())))",
 )
@@ -56,7 +56,7 @@ def test_race_09_a_crash_between_two_records_of_a_gather_runs_only_the_other_aga
 
 @fails_without(
     "a call that still matches no record when nothing else can be issued is a mismatch",
-    "wakeline.runtime.replay:Replay._hold",
+    "wakeline.run.replay:Replay._hold",
     "self._decide(envelope)",
     "return",
 )
@@ -103,7 +103,7 @@ def test_race_10_a_wait_left_open_by_the_last_generation_swallows_no_signal(worl
 
 @fails_without(
     "what a generation consumed is closed with it, not given up",
-    "wakeline.runtime.runner:Runner._continue",
+    "wakeline.runner:Runner._continue",
     ", run.take_consumed()",
 )
 def test_race_10_a_signal_one_generation_consumed_does_not_come_again_in_the_next(world: World, app: App) -> None:
@@ -125,7 +125,7 @@ def test_race_10_a_signal_one_generation_consumed_does_not_come_again_in_the_nex
 
 @fails_without(
     "the generation is part of what a wait waits for",
-    "wakeline.runtime.context:AsyncCtx.wait",
+    "wakeline.body.context:AsyncCtx.wait",
     "run.claim.generation",
     "1",
 )
@@ -149,7 +149,7 @@ def test_race_10_the_first_wait_of_a_generation_has_a_slot_of_its_own(world: Wor
 
 @fails_without(
     "the generation is part of what an approval waits for",
-    "wakeline.runtime.run:Run.idempotency_key",
+    "wakeline.run.run:Run.idempotency_key",
     ":{self.claim.generation}",
 )
 def test_race_10_an_approval_asked_again_in_the_next_generation_can_be_answered(world: World, app: App) -> None:
@@ -176,7 +176,7 @@ def test_race_10_an_approval_asked_again_in_the_next_generation_can_be_answered(
 
 @fails_without(
     "the generation is part of a child's id",
-    "wakeline.runtime.run:Run.child_id",
+    "wakeline.run.run:Run.child_id",
     "self.claim.generation",
     "1",
 )
@@ -201,7 +201,7 @@ def test_race_10_a_child_started_again_in_the_next_generation_is_another_child(w
 
 @fails_without(
     "the generation is part of an idempotency key",
-    "wakeline.runtime.calling:idempotency_key",
+    "wakeline.body.calls:idempotency_key",
     "run.fence.incarnation, str(run.claim.generation), base",
     "run.fence.incarnation, base",
 )
@@ -343,7 +343,7 @@ def test_race_14_a_body_that_wakes_up_after_its_process_ended_tells_nobody(world
 
 @fails_without(
     "from the hand-back on, every effect of the run raises and does nothing",
-    "wakeline.runtime.run:Run.check",
+    "wakeline.run.run:Run.check",
     "if self.state is not RunState.RUNNING or (is_new and self.stopping):",
     "if False:",
 )

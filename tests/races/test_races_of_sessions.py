@@ -6,9 +6,9 @@ import json
 
 import pytest
 from wakeline.app import App
+from wakeline.body.turn import AsyncTurn
 from wakeline.errors import LeaseLost, ScriptFailed, SessionDeleted
 from wakeline.phases import Phase
-from wakeline.runtime.turn import AsyncTurn
 from wakeline.store import processes, runs, sessions
 
 from tests.lua.world import World, wait

@@ -9,7 +9,7 @@ from unittest import mock
 
 import redis.exceptions
 from wakeline.app import App
-from wakeline.runtime.context import AsyncCtx
+from wakeline.body.context import AsyncCtx
 from wakeline.store import fleet, processes
 from wakeline.store.client import AsyncStore
 
@@ -330,7 +330,7 @@ def test_race_29_a_worker_never_waits_longer_than_a_beat_before_it_tries_again(w
 
 @fails_without(
     "what this release does not know waits before it is offered again",
-    "wakeline.runtime.misfits:Misfits.hand_back",
+    "wakeline.run.misfits:Misfits.hand_back",
     "delay_ms=found.delay_ms",
     "delay_ms=0",
 )
@@ -358,7 +358,7 @@ def test_race_31_an_old_release_hands_an_unknown_engine_back_for_a_while(world: 
 
 @fails_without(
     "a hand-back is no failed attempt",
-    "wakeline.runtime.misfits:Misfits.hand_back",
+    "wakeline.run.misfits:Misfits.hand_back",
     "unrun=unrun,",
     "unrun=unrun, attempt=True,",
 )

@@ -8,11 +8,11 @@ from unittest import mock
 
 import pytest
 from wakeline.app import App
+from wakeline.body.context import AsyncCtx
 from wakeline.errors import AwaitEventUnknownOrRevoked
 from wakeline.processes.lease import Fence
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.openwaits import OpenWaits
-from wakeline.runtime.run import Run, WaitFor
+from wakeline.run.open_waits import OpenWaits
+from wakeline.run.run import Run, WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.client import AsyncStore
 from wakeline.store.runs import Opened
@@ -236,7 +236,7 @@ def test_race_06_a_child_awaited_alone_and_in_a_gather_resumes_each_in_its_time(
 
 @fails_without(
     "a slot two tasks of a body wait for resolves for both",
-    "wakeline.runtime.openwaits:OpenWaits.enter",
+    "wakeline.run.open_waits:OpenWaits.enter",
     "self._answers.setdefault(slot, loop.create_future()) for slot in slots}",
     "loop.create_future() for slot in slots}\n    self._answers.update(futures)",
 )
@@ -264,7 +264,7 @@ def test_race_06_two_tasks_that_await_a_child_beside_a_step_both_learn_of_its_en
 
 @fails_without(
     "a wait that is still open stays in the group it was opened in, whatever else is known when the next run begins",
-    "wakeline.runtime.openwaits:OpenWaits.group",
+    "wakeline.run.open_waits:OpenWaits.group",
     "joined = next(iter(kept.values()), slots[0][2:10])",
     "kept, joined = {}, slots[0][2:10]",
 )
@@ -291,7 +291,7 @@ def test_race_06_a_gather_that_is_half_there_when_the_next_run_begins_waits_for_
 
 @fails_without(
     "a resolution that is on its way to a wait which was given up is not taken for it when somebody waits there again",
-    "wakeline.runtime.openwaits:OpenWaits.hinted",
+    "wakeline.run.open_waits:OpenWaits.hinted",
     "if slot in self._given_up:",
     "if False:",
 )
@@ -315,7 +315,7 @@ def test_race_04_a_hint_of_a_signal_that_went_back_to_the_mailbox_resolves_no_wa
     assert asyncio.run(again()) is False
 
 
-@fails_without("what a body gives up is known as given up", "wakeline.runtime.run:Run._give_up", "self._waits.forget(ids)", "pass")
+@fails_without("what a body gives up is known as given up", "wakeline.run.run:Run._give_up", "self._waits.forget(ids)", "pass")
 def test_race_04_a_wait_that_lost_a_race_takes_no_hints_word(world: World, app: App) -> None:
     @app.engine
     async def races(ctx: AsyncCtx) -> bool:
@@ -344,7 +344,7 @@ def test_what_was_resolved_before_the_claim_costs_the_next_run_no_script(world: 
 
 @fails_without(
     "a later run's second opening of a group adds to it",
-    "wakeline.runtime.openwaits:OpenWaits.group",
+    "wakeline.run.open_waits:OpenWaits.group",
     "others = [slot for slot in self._groups.get(group, []) if slot not in groups]",
     "others = []",
 )
@@ -364,7 +364,7 @@ def test_race_06_a_group_that_is_opened_in_two_parts_is_met_by_both() -> None:
 @fails_without("a part of a group that somebody waits for by itself resumes the process", "lib/slots.lua", "or p.an then", "then")
 @fails_without(
     "the body tells at its park who waits for a part of a group",
-    "wakeline.runtime.run:Run._park",
+    "wakeline.run.run:Run._park",
     ", early=self._waits.early",
 )
 def test_race_06_a_child_awaited_in_a_gather_and_then_alone_resumes_who_waits_for_it_alone(world: World, app: App) -> None:
@@ -408,7 +408,7 @@ def test_race_06_a_part_of_a_group_that_is_there_at_the_park_is_not_slept_throug
 
 @fails_without(
     "a slot two tasks of a body wait for is given up by the last",
-    "wakeline.runtime.openwaits:OpenWaits.abandoned",
+    "wakeline.run.open_waits:OpenWaits.abandoned",
     " if not self._awaited[slot]",
 )
 def test_race_06_one_of_two_who_await_a_child_gives_up_and_the_other_does_not(world: World, app: App) -> None:
@@ -453,7 +453,7 @@ def test_race_11_a_signal_that_reached_an_abandoned_wait_goes_back_to_the_head_o
 
 @fails_without(
     "a wait whose task is cancelled is given up",
-    "wakeline.runtime.run:Run.wait_all",
+    "wakeline.run.run:Run.wait_all",
     "self._give_up(self._waits.abandoned([c.slot for c in missing]))",
     "pass",
 )
@@ -476,7 +476,7 @@ def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> 
 
 @fails_without(
     "a wait whose task is cancelled is given up",
-    "wakeline.runtime.run:Run.wait_all",
+    "wakeline.run.run:Run.wait_all",
     "self._give_up(self._waits.abandoned([c.slot for c in missing]))",
     "pass",
 )
@@ -498,7 +498,7 @@ def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> Non
 
 @fails_without(
     "what was given up before it was opened is not opened",
-    "wakeline.runtime.run:Run._open_group",
+    "wakeline.run.run:Run._open_group",
     " if wait.slot in self._waits]  # not what",
     "]  # not what",
 )
@@ -560,7 +560,7 @@ def test_race_17_an_old_token_is_worth_nothing_to_a_later_process_of_the_same_id
 
 @fails_without(
     "the incarnation is part of what an approval waits for",
-    "wakeline.runtime.run:Run.idempotency_key",
+    "wakeline.run.run:Run.idempotency_key",
     "{self.fence.incarnation}",
     "-",
 )
@@ -608,7 +608,7 @@ def test_race_28_a_crash_does_not_restart_the_deadline_of_a_wait(world: World) -
     assert (world.status("p"), world.resolution("w")) == ("queued", '{"status":"timeout"}')
 
 
-@fails_without("what became known since the hold ran out is seen before the park", "wakeline.runtime.run:Run._park", "if not self.only_waits:", "if False:")
+@fails_without("what became known since the hold ran out is seen before the park", "wakeline.run.run:Run._park", "if not self.only_waits:", "if False:")
 def test_race_05_a_hint_that_comes_when_the_hold_has_just_run_out_stops_the_park(world: World, app: App) -> None:
     @app.engine
     async def waits(ctx: AsyncCtx) -> None:

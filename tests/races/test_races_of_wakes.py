@@ -10,10 +10,10 @@ import json
 
 import pytest
 from wakeline.app import App
+from wakeline.body.context import AsyncCtx
+from wakeline.body.turn import AsyncTurn
 from wakeline.errors import EntryNotFound, HeadConflict, LeaseLost, ProcessAlreadyTerminal, ReplayConflict, ScriptFailed
 from wakeline.phases import Phase
-from wakeline.runtime.context import AsyncCtx
-from wakeline.runtime.turn import AsyncTurn
 from wakeline.store import entries, processes, runs
 from wakeline.store.processes import TurnCommit
 

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from wakeline.app import App
 from wakeline.phases import Phase
-from wakeline.runtime.hosting import RunState
-from wakeline.runtime.run import Run
-from wakeline.runtime.runner import Runner
+from wakeline.run.host import RunState
+from wakeline.run.run import Run
+from wakeline.runner import Runner
 from wakeline.settings import Settings
 from wakeline.store import fleet
 from wakeline.store.calls import Call

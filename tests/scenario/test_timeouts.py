@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, ProcessCancelled, ProcessFailed, current
+from wakeline.body import calls as calling
 from wakeline.errors import ToolFailed, WrongVerb
-from wakeline.runtime import calling
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
 

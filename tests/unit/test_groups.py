@@ -18,8 +18,8 @@ from wakeline.errors import (
     ToolFailed,
     WaitCancelled,
 )
-from wakeline.runtime.containing import Escaped, described, leaves_of
-from wakeline.runtime.groups import deciding, follows_cancel
+from wakeline.processes.failures import Escaped, described, leaves_of
+from wakeline.run.groups import deciding, follows_cancel
 
 WAIT, OTHER_WAIT, ASKED = WaitCancelled(what="signal a"), SleepCancelled(what="sleep"), OperationCancelled(reason="enough")
 OWN, SECOND = ValueError("no stock"), KeyError("colour")

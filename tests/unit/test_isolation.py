@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from wakeline.cancellation import CancellationToken
-from wakeline.runtime.isolating import IsolatedCall, Returned
+from wakeline.run.isolation import IsolatedCall, Returned
 from wakeline_workers.isolation import Child
 
 APP = """

@@ -30,8 +30,8 @@ from wakeline.names import (
     split_session_id,
     terminal_replay_key,
 )
-from wakeline.runtime.retrying import retry_id
 from wakeline.shown import is_seen
+from wakeline.verbs.retries import retry_id
 
 IDS = st.text(min_size=1, max_size=12).filter(is_seen).filter(str.strip)
 PRINTED = [

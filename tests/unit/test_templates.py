@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wakeline import App, AsyncCtx
 from wakeline.processes.registration import Registration
-from wakeline.runtime.options import NOTHING
-from wakeline.runtime.starting import Starts, registration_of
 from wakeline.values import to_json
+from wakeline.verbs.options import NOTHING
+from wakeline.verbs.starts import Starts, registration_of
 
 app = App("shop")
 ENV = "process-env:sha256:" + "0" * 64

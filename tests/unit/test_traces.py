@@ -9,9 +9,9 @@ import pytest
 from pydantic import BaseModel
 from wakeline.arguments import dump
 from wakeline.errors import InvalidPayload, StepFailed
-from wakeline.runtime import traces
-from wakeline.runtime.containing import contained
-from wakeline.runtime.traces import trace_of
+from wakeline.run import traces
+from wakeline.run.containing import contained
+from wakeline.run.traces import trace_of
 
 
 def fails() -> None:

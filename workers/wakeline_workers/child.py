@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 
 from wakeline.app import App
 from wakeline.errors import WakelineError
-from wakeline.runtime.traces import trace_of
+from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
 from wakeline.store import fleet
 from wakeline.store.connection import AWAY, typed_errors

@@ -24,13 +24,13 @@ from wakeline import errors
 from wakeline.app import App
 from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import environment
-from wakeline.runtime.attaching import AsyncAttachments, Attachments, AttachmentVerbs
-from wakeline.runtime.containing import described, leaves_of
-from wakeline.runtime.groups import deciding
+from wakeline.processes.failures import described, leaves_of
+from wakeline.run.groups import deciding
 from wakeline.store.calls import Program
 from wakeline.tools.outcome import is_outcome, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
 from wakeline.values import from_json, parse_duration, to_json
+from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
 
 from wakeline_workers.loading import load_app
 from wakeline_workers.streams import keep_output

@@ -17,7 +17,7 @@ from typing import Any
 from wakeline import errors
 from wakeline.app import App
 from wakeline.cancellation import CancellationToken
-from wakeline.runtime.isolating import IsolatedCall, IsolatedFailure, Returned, Say
+from wakeline.run.isolation import IsolatedCall, IsolatedFailure, Returned, Say
 from wakeline.tools.tool import Pending
 from wakeline.values import to_json
 

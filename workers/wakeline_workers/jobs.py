@@ -16,8 +16,8 @@ from rq import get_current_job
 from wakeline.app import App
 from wakeline.errors import ForeignDoorbell, StoreError
 from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
-from wakeline.runtime.containing import contain_exits
-from wakeline.runtime.runner import Runner
+from wakeline.run.containing import contain_exits
+from wakeline.runner import Runner
 from wakeline.store import fleet
 
 from wakeline_workers.clock import Ticker, end_tasks

@@ -18,10 +18,10 @@ from wakeline.errors import StoreError
 from wakeline.names import new_owner_id, unword
 from wakeline.phases import Probe
 from wakeline.releases import Declared
-from wakeline.runtime.containing import contain_exits
-from wakeline.runtime.hosting import RunState
-from wakeline.runtime.run import Run
-from wakeline.runtime.runner import Runner
+from wakeline.run.containing import contain_exits
+from wakeline.run.host import RunState
+from wakeline.run.run import Run
+from wakeline.runner import Runner
 from wakeline.shown import logger
 from wakeline.store import declarations, fleet
 from wakeline.store.runs import Claim

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import FrameType, TracebackType
 from typing import Any, cast
 
-from wakeline.runtime.run import Run
+from wakeline.run.run import Run
 from wakeline.shown import logger
 
 log = logger("wakeline.worker")

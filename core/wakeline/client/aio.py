@@ -17,14 +17,9 @@ from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import called, session_id
+from wakeline.observe.processes import Status
+from wakeline.observe.sessions import Message, SessionReport
 from wakeline.processes.events import EventType
-from wakeline.runtime.attaching import AsyncAttachments
-from wakeline.runtime.options import NOTHING, Options, StartOptions, WakeTarget
-from wakeline.runtime.reports import SessionReport
-from wakeline.runtime.service import Status
-from wakeline.runtime.sessions import Message
-from wakeline.runtime.starting import bound
-from wakeline.runtime.triggering import Triggers
 from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.client import AsyncStore
@@ -32,6 +27,10 @@ from wakeline.store.feed import SessionNode
 from wakeline.store.processes import StoredEvent
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration, Tool
+from wakeline.verbs.attachments import AsyncAttachments
+from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
+from wakeline.verbs.starts import bound
+from wakeline.verbs.triggers import Triggers
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from wakeline.attachments.attachment import HOST
 from wakeline.errors import REPEATED, WrongVerb
-from wakeline.runtime.attaching import AsyncAttachments, Attachments, AttachmentVerbs
-from wakeline.runtime.containing import current_run
-from wakeline.runtime.run import Run
-from wakeline.runtime.service import Service
+from wakeline.run.containing import current_run
+from wakeline.run.run import Run
 from wakeline.store.calls import Program
 from wakeline.store.client import AsyncStore, SyncStore
+from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
+from wakeline.verbs.processes import Service
 
 T = TypeVar("T")
 IN_A_BODY = {

@@ -12,13 +12,13 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
+from wakeline.observe.processes import Status
 from wakeline.processes.events import EventType
-from wakeline.runtime.attaching import Attachments
-from wakeline.runtime.options import Options, WakeTarget
-from wakeline.runtime.service import Status
-from wakeline.runtime.starting import bound
 from wakeline.store.processes import StoredEvent
 from wakeline.tools.tool import Duration, Tool
+from wakeline.verbs.attachments import Attachments
+from wakeline.verbs.options import Options, WakeTarget
+from wakeline.verbs.starts import bound
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,14 +12,13 @@ from typing import Any
 from wakeline.attachments.attachment import owner_of_session
 from wakeline.client.drivers import Blocking
 from wakeline.client.handles import Handle, as_json
-from wakeline.runtime.attaching import Attachments
-from wakeline.runtime.reports import SessionReport
-from wakeline.runtime.sessions import Message
+from wakeline.observe.sessions import Message, SessionReport
 from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.feed import FeedPage, SessionNode
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration
+from wakeline.verbs.attachments import Attachments
 
 
 @dataclass(frozen=True, slots=True)

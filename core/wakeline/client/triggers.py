@@ -14,11 +14,11 @@ from wakeline.client.drivers import Awaiting, Blocking
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.names import check_source
-from wakeline.runtime.options import WakeTarget
-from wakeline.runtime.triggering import Body, Receipt, Triggers, occurrence_of, subscription_to
 from wakeline.store import triggers
 from wakeline.store.calls import Call, Program
 from wakeline.store.triggers import Subscribed, SubscriptionView
+from wakeline.verbs.options import WakeTarget
+from wakeline.verbs.triggers import Body, Receipt, Triggers, occurrence_of, subscription_to
 
 
 def _one(call: Call[Any]) -> Program[Any]:

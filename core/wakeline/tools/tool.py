@@ -6,7 +6,8 @@ Invariant: all attempts of one call share one idempotency key.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -39,6 +40,17 @@ class RunningBody(Protocol):
 
 
 current_body: ContextVar[RunningBody | None] = ContextVar("wakeline_run", default=None)
+"""The run whose body the current code is; None outside of one, and in the code of a step or a tool."""
+
+
+@contextmanager
+def outside_body() -> Generator[None]:
+    """The code of a step, a tool or a deferred call: recorded as a whole, so it may talk to the world in any way, through `App` too."""
+    mark = current_body.set(None)
+    try:
+        yield
+    finally:
+        current_body.reset(mark)
 
 
 class Tool(Generic[P, R]):

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 from wakeline.phases import Phase
-from wakeline.runtime import run
+from wakeline.run import run
 
 FOLDER = Path(os.environ["WAKES_FOLDER"])
 MARK, NOTES = FOLDER / "killed", FOLDER / "notes"

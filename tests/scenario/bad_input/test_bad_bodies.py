@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import pytest
-from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Handle, current
+from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Handle, current, runner
 from wakeline.errors import Parked, ReservedEvent, RetryAfter, StepFailed, Stopped, UndeclaredEvent, UnknownAgent
 from wakeline.phases import Phase
-from wakeline.runtime import runner
 
 from tests.lua.world import World
 from tests.races.workers import work

@@ -31,7 +31,7 @@ def failing_once(monkeypatch: pytest.MonkeyPatch, script: str) -> list[str]:
 
 
 def test_a_park_that_redis_refuses_is_tried_again_and_loses_nothing(world: World, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wakeline.runtime.run.PARK_AGAIN_S", 0.01)
+    monkeypatch.setattr("wakeline.run.run.PARK_AGAIN_S", 0.01)
 
     @app.engine
     async def waits(ctx: AsyncCtx) -> list[int]:

@@ -12,7 +12,7 @@ from itertools import islice
 import click
 from wakeline import errors
 from wakeline.app import App
-from wakeline.runtime.looking import ENDED, LIVE
+from wakeline.observe.processes import ENDED, LIVE
 from wakeline.store import processes
 
 from wakeline_workers.cli.root import Console

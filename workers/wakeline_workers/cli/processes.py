@@ -11,13 +11,13 @@ import click
 from wakeline.client.handles import as_json
 from wakeline.errors import SessionNotFound
 from wakeline.names import split_session_id
+from wakeline.observe.processes import ENDED, LIVE, Status, status_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import output_of, to_data
-from wakeline.runtime.looking import ENDED, LIVE, Status, status_of
-from wakeline.runtime.options import Options
 from wakeline.store import processes
 from wakeline.store.processes import ProcessView, StoredEvent
 from wakeline.values import MOST, from_json, to_json
+from wakeline.verbs.options import Options
 
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
 from wakeline_workers.cli.root import Console, command, duration, option, payload

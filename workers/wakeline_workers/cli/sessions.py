@@ -12,7 +12,7 @@ from wakeline import errors
 from wakeline.app import App
 from wakeline.client.sessions import Session
 from wakeline.names import split_session_id
-from wakeline.runtime.reports import status_of
+from wakeline.observe.sessions import status_of
 from wakeline.sessions.addresses import missing, no_address, readings
 from wakeline.sessions.life import InboxEntry
 from wakeline.store import entries, sessions

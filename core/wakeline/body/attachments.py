@@ -1,0 +1,46 @@
+"""The attachments of running work: of its process, or of its session where it is a turn.
+
+Invariant: code reads and passes on what its process or its session owns, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from wakeline.run.passing import givers_of, owner_of
+from wakeline.run.run import Run
+from wakeline.store.calls import Program
+from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
+
+
+def attachments_of(run: Run) -> AsyncAttachments:
+    """The attachments of running work."""
+
+    def drive(_: str, program: Program[Any]) -> Awaitable[Any]:
+        run.check(is_new=False)
+        return run.store.run(program)
+
+    return AsyncAttachments(drive, _verbs(run))
+
+
+def blocking_attachments_of(run: Run, block: Callable[[Coroutine[Any, Any, Any]], Any]) -> Attachments:
+    """The attachments of running work, for code of it in a thread; ``block`` has the loop run a coroutine and waits for it."""
+
+    async def driven(program: Program[Any]) -> Any:
+        run.check(is_new=False)
+        return await run.store.run(program)
+
+    return Attachments(lambda _, program: block(driven(program)), _verbs(run))
+
+
+def attachments_for_tool(run: Run, loop: asyncio.AbstractEventLoop, *, is_async: bool) -> Attachments | AsyncAttachments:
+    """The attachments of the process a tool's code runs for: awaited or blocking, as the code is."""
+    if is_async:
+        return attachments_of(run)
+    return blocking_attachments_of(run, lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result())
+
+
+def _verbs(run: Run) -> AttachmentVerbs:
+    return AttachmentVerbs(lambda: run.store.blobs, owner_of(run), givers_of(run))

@@ -1,0 +1,302 @@
+"""`Ctx` and `Turn`: the verbs of `AsyncCtx` for ``def`` bodies. They block the body's thread until the loop has the outcome.
+
+Invariant: no logic here; every verb is the async one, awaited on the worker's loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
+
+from wakeline.body.attachments import blocking_attachments_of
+from wakeline.body.context import AsyncApproval, AsyncChild, AsyncCtx
+from wakeline.body.execution import BlockingExecutionContext
+from wakeline.body.triggers import BodyTrigger
+from wakeline.body.turn import AsyncTurn, Inbox, InboxItem
+from wakeline.engines.engine import Engine
+from wakeline.run.bridge import Bridge
+from wakeline.tools.outcome import ToolOutcome
+from wakeline.tools.tool import Duration, Tool
+from wakeline.verbs.attachments import Attachments
+from wakeline.verbs.options import MISSING, StartOptions, WakeTarget
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True)
+class Child(Generic[R]):
+    """A process this body started."""
+
+    inner: AsyncChild[R]
+    bridge: Bridge
+
+    @property
+    def id(self) -> str:
+        """The id of the child's process."""
+        return self.inner.id
+
+    @overload
+    def result(self, timeout: Duration | None = None) -> R: ...
+    @overload
+    def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
+    def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
+        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
+        return self.bridge.block(self.inner.result(timeout, default=default))
+
+    def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send it a signal, once whatever happens; its sequence there."""
+        return self.bridge.block(self.inner.signal(name, payload, key=key))
+
+    def cancel(self, reason: str = "requested by its parent") -> str:
+        """Ask it to end; its status."""
+        return self.bridge.block(self.inner.cancel(reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Approval(Generic[T]):
+    """A question to someone outside: whoever holds `token` answers it, once."""
+
+    inner: AsyncApproval[T]
+    bridge: Bridge
+
+    @property
+    def token(self) -> str:
+        """The bearer token that answers it."""
+        return self.inner.token
+
+    @overload
+    def wait(self) -> T: ...
+    @overload
+    def wait(self, *, default: D) -> T | D: ...
+    def wait(self, *, default: Any = MISSING) -> Any:
+        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`."""
+        return self.bridge.block(self.inner.wait(default=default))
+
+
+class Ctx:
+    """The context of a ``def`` body."""
+
+    def __init__(self, inner: AsyncCtx, bridge: Bridge) -> None:
+        self._inner = inner
+        self._bridge = bridge
+
+    def _block(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self._bridge.block(coroutine)
+
+    @property
+    def execution(self) -> BlockingExecutionContext:
+        """The low-level context of this run, with blocking verbs."""
+        return BlockingExecutionContext(self._inner.execution, self._bridge)
+
+    @property
+    def attachments(self) -> Attachments:
+        """The attachments of this process; a turn's are its session's."""
+        return blocking_attachments_of(self._inner.run, self._bridge.block)
+
+    @property
+    def id(self) -> str:
+        """The id of this process."""
+        return self._inner.id
+
+    @property
+    def cancelled(self) -> bool:
+        """True once a cancel was requested."""
+        return self._inner.cancelled
+
+    @property
+    def stopping(self) -> bool:
+        """True once this worker is shutting down."""
+        return self._inner.stopping
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is."""
+        return self._inner.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over attempts and hand-backs."""
+        return self._inner.idempotency_key
+
+    @property
+    def log(self) -> logging.Logger:
+        """Silent while the body replays."""
+        return self._inner.log
+
+    def now(self) -> datetime:
+        """The time of the latest recorded outcome: the same after a crash."""
+        return self._inner.now()
+
+    def uuid(self) -> uuid.UUID:
+        """A fresh UUID, the same after a crash."""
+        return self._inner.uuid()
+
+    def random(self) -> float:
+        """A number in [0, 1), the same after a crash."""
+        return self._inner.random()
+
+    def patched(self, change: str) -> bool:
+        """True for processes that reach this point for the first time with the new code."""
+        return self._inner.patched(change)
+
+    def deprecated_patch(self, change: str) -> None:
+        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is past this point on the old path."""
+        self._inner.deprecated_patch(change)
+
+    def using(self, **options: Unpack[StartOptions]) -> Ctx:
+        """This context with options for the next start or call."""
+        return Ctx(self._inner.using(**options), self._bridge)
+
+    def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Run this when the process ends (not when it parks), last deferred first."""
+        self._inner.defer(function, *args, **kwargs)
+
+    def step(self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R:
+        """Run a function once and record what it returns. ``was``: the names the step had before, oldest first."""
+        return self._block(self._inner.step(name, function, *args, was=was, **kwargs))
+
+    def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a tool inside this process, with its retries."""
+        return self._block(self._inner.call(tool, *args, **kwargs))
+
+    def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
+        """Call several tools; what became of each, in order."""
+        return self._block(self._inner.call_batch(calls))
+
+    def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Child[R]:
+        """Start a child process, once whatever happens."""
+        return Child(self._block(self._inner.start(body, *args, **kwargs)), self._bridge)
+
+    @overload
+    def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None) -> list[R]: ...
+    @overload
+    def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
+    def gather(self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = MISSING) -> list[Any]:
+        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
+        return self._block(self._inner.gather([child.inner for child in children], timeout=timeout, default=default))
+
+    def race(self, *contenders: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
+        """(index, result) of whichever child ends first."""
+        return self._block(self._inner.race(*[child.inner for child in contenders], cancel_losers=cancel_losers))
+
+    def sleep(self, duration: Duration) -> None:
+        """Sleep durably; no worker is held."""
+        self._block(self._inner.sleep(duration))
+
+    def sleep_until(self, when: datetime) -> None:
+        """Sleep until a moment (naive times are local)."""
+        self._block(self._inner.sleep_until(when))
+
+    @overload
+    def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    @overload
+    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...) -> T: ...
+    @overload
+    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...) -> T | D: ...
+    @overload
+    def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING, was: Sequence[str] | str = ()) -> Any:
+        """The next signal of that name; raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`."""
+        return self._block(self._inner.wait(name, kind, timeout=timeout, default=default, was=was))
+
+    @overload
+    def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> Approval[T]: ...
+    @overload
+    def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]: ...
+    def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]:
+        """Ask someone outside: hand out ``.token``, then ``.wait()``."""
+        made: AsyncApproval[Any] = self._block(self._inner.approval(name, kind, timeout=timeout))
+        return Approval(made, self._bridge)
+
+    def emit(self, event_type: str, payload: Any = None) -> int:
+        """Append an event to this process, and the wake its type means."""
+        return self._block(self._inner.emit(event_type, payload))
+
+    def wake(self, text: str, key: str | None = None) -> int:
+        """Wake the session this chain belongs to."""
+        return self._block(self._inner.wake(text, key))
+
+    def trigger(self, source: str, kind: Any = Any) -> BodyTrigger:
+        """A source: ``ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
+        return BodyTrigger(self._inner.trigger(source, kind), self._bridge)
+
+    def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send a signal to another process, once whatever happens."""
+        return self._block(self._inner.signal(target if isinstance(target, str) else target.inner, name, payload, key=key))
+
+    @overload
+    def ask(self, session: WakeTarget | str, text: Any, *, key: str | None = None, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    @overload
+    def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None) -> T: ...
+    @overload
+    def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None, default: D) -> T | D: ...
+    def ask(
+        self, session: WakeTarget | str, text: Any, *, output: Any = Any, key: str | None = None, timeout: Duration | None = None, default: Any = MISSING
+    ) -> Any:
+        """Put input into another session, and await what the turn that takes it returns, as ``output``."""
+        return self._block(self._inner.ask(session, text, output=output, key=key, timeout=timeout, default=default))
+
+    def cancel(self, target: Child[Any] | str, reason: str = "requested by another process") -> str:
+        """Ask another process to end; its status."""
+        return self._block(self._inner.cancel(target if isinstance(target, str) else target.inner, reason))
+
+    def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """End this generation and begin the next with new arguments and a fresh journal."""
+        self._block(self._inner.continue_as_new(*args, **kwargs))
+        raise AssertionError("unreachable")
+
+
+class Turn(Ctx):
+    """The context of a ``def`` agent."""
+
+    def __init__(self, inner: AsyncTurn, bridge: Bridge) -> None:
+        super().__init__(inner, bridge)
+        self._turn = inner
+
+    def using(self, **options: Unpack[StartOptions]) -> Turn:
+        """This turn with options for the next start or call."""
+        return Turn(self._turn.using(**options), self._bridge)
+
+    @property
+    def inbox(self) -> Inbox:
+        """The batch of this turn, in order."""
+        return self._turn.inbox
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The agent's state, JSON; committed when the turn ends."""
+        return self._turn.state
+
+    @state.setter
+    def state(self, value: dict[str, Any]) -> None:
+        self._turn.state = value
+
+    @property
+    def session_id(self) -> str:
+        """The session this turn belongs to."""
+        return self._turn.session_id
+
+    @property
+    def revision(self) -> str:
+        """The head revision this turn read."""
+        return self._turn.revision
+
+    @property
+    def frame(self) -> str | None:
+        """The agent frame this turn runs in; None before any was opened."""
+        return self._turn.frame
+
+    def arrivals(self) -> list[InboxItem]:
+        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the inbox."""
+        return self._block(self._turn.arrivals())
+
+    def switch_frame(self, frame: str, text: str = "") -> None:
+        """End this turn in another agent frame: its first turn follows with ``text`` as a wake."""
+        self._turn.switch_frame(frame, text)

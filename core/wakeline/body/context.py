@@ -1,0 +1,473 @@
+"""`AsyncCtx`: what an ``async def`` body can do. Every awaited verb is journaled: after a crash it gives its recorded outcome.
+
+Invariant: verbs hold no state of their own; what must survive is in the journal, the slots or the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
+
+from wakeline import arguments
+from wakeline.body.asks import ask
+from wakeline.body.attachments import attachments_of
+from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
+from wakeline.body.carriers import call_from_body
+from wakeline.body.children import awaiting, start_body
+from wakeline.body.execution import ExecutionContext, execution_of
+from wakeline.body.generations import next_generation
+from wakeline.body.messages import append_event, check_served, drop_signal, emitted, request_cancel, send_signal, signal_known_as
+from wakeline.body.triggers import AsyncBodyTrigger
+from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.engines.engine import Engine
+from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidPayload, StepFailed, WakelineError
+from wakeline.names import check_key, check_signal_name
+from wakeline.processes.failures import described
+from wakeline.processes.outputs import from_data, raise_for
+from wakeline.processes.schema import schema_hash
+from wakeline.run.groups import deciding
+from wakeline.run.misfits import reading
+from wakeline.run.run import Run
+from wakeline.run.waits import WaitFor, moment_ms, settle
+from wakeline.shown import logger, shown
+from wakeline.store.processes import Row, WakeText
+from wakeline.tools.outcome import ToolOutcome
+from wakeline.tools.tool import Duration, Tool
+from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, parse_duration, to_json
+from wakeline.verbs.attachments import AsyncAttachments
+from wakeline.verbs.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
+from wakeline.verbs.starts import bound
+from wakeline.waits.identity import Custom, ProcessSignal, Timer
+from wakeline.waits.keys import encode_token
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class ContinueAsNew(ControlFlow):
+    """Raised by `AsyncCtx.continue_as_new`; the runner starts the next generation with its payload."""
+
+    def __init__(self, payload: dict[str, Any], version: str | None = None) -> None:
+        super().__init__()
+        self.payload = payload
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncChild(Generic[R]):
+    """A process this body started. Await it for its result."""
+
+    id: str
+    incarnation: str
+    context: AsyncCtx
+    load: Callable[[Any], R]
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.result().__await__()
+
+    @overload
+    async def result(self, timeout: Duration | None = None) -> R: ...
+    @overload
+    async def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
+    async def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
+        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
+        [value] = await self.context.gather([self], timeout=timeout, default=default)
+        return value
+
+    async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send it a signal, once whatever happens; its sequence there."""
+        return await self.context.signal(self, name, payload, key=key)
+
+    async def cancel(self, reason: str = "requested by its parent") -> str:
+        """Ask it to end; its status."""
+        return await self.context.cancel(self, reason)
+
+
+def _schema_of(kind: Any) -> tuple[str, str] | None:
+    """Hash and text of the schema that whoever answers a wait is checked against."""
+    schema = arguments.schema_of(kind)
+    return (schema_hash(schema), canonical_json(schema)) if schema else None
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncApproval(Generic[T]):
+    """A question to someone outside: whoever holds `token` answers it, once."""
+
+    name: str
+    token: str = field(repr=False)
+    context: AsyncCtx
+    slot_key: str
+    kind: Any
+    due_ms: int | None
+
+    @overload
+    async def wait(self) -> T: ...
+    @overload
+    async def wait(self, *, default: D) -> T | D: ...
+    async def wait(self, *, default: Any = MISSING) -> Any:
+        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
+        run = self.context.run
+        target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=_schema_of(self.kind))
+        [resolution] = await run.wait_all([run.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
+        with reading(run):
+            return settle(f"approval {self.name}", resolution, self.kind, default)
+
+
+class AsyncCtx:
+    """The context of an ``async def`` body."""
+
+    def __init__(self, run: Run, namespace: str, options: Options = NOTHING) -> None:
+        self.run = run
+        self._namespace = namespace
+        self._options = options
+
+    @property
+    def execution(self) -> ExecutionContext:
+        """The low-level context of this run: facts about it, and verbs under keys of the caller's own."""
+        return execution_of(self.run)
+
+    @property
+    def attachments(self) -> AsyncAttachments:
+        """The attachments of this process; a turn's are its session's."""
+        return attachments_of(self.run)
+
+    # -- never awaited -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The id of this process."""
+        return self.run.claim.process_id
+
+    @property
+    def cancelled(self) -> bool:
+        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`, except for the end of a child of its own."""
+        return self.run.cancelled
+
+    @property
+    def stopping(self) -> bool:
+        """True once this worker is shutting down: the body is handed to another one at its next effect."""
+        return self.run.stopping
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is."""
+        return self.run.claim.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over attempts and hand-backs; differs between generations."""
+        return self.run.idempotency_key
+
+    @property
+    def log(self) -> logging.Logger:
+        """Silent while the body replays, so that a line is logged once."""
+        return logger("wakeline.replayed" if self.run.replay.replaying else f"wakeline.body.{shown(self.run.registration.identity.kind)}")
+
+    def _seed(self, what: str) -> str:
+        return f"{self.idempotency_key}:{what}:{self.run.numbers.occurrence(what)}"
+
+    def now(self) -> datetime:
+        """The time of the latest recorded outcome: the same after a crash."""
+        ms = self.run.replay.last_at_ms or int(self.run.claim.fields["ca"])
+        return datetime.fromtimestamp(ms / 1000).astimezone()
+
+    def uuid(self) -> uuid.UUID:
+        """A fresh UUID, the same after a crash."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, self._seed("uuid"))
+
+    def random(self) -> float:
+        """A number in [0, 1), the same after a crash."""
+        return random.Random(self._seed("random")).random()  # noqa: S311 - reproducible on purpose
+
+    def patched(self, change: str) -> bool:
+        """True for processes that reach this point for the first time with the new code; old runs keep the old path.
+
+        One answer per process and change, in loops and in tasks side by side too. A process that waits just behind this point is past it.
+        """
+        return self.run.patches.is_taken(change)
+
+    def deprecated_patch(self, change: str) -> None:
+        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is past this point on the old path."""
+        self.run.patches.deprecate(change)
+
+    def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
+        """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout max_attempts recovery on_parent_end key``."""
+        return AsyncCtx(self.run, self._namespace, self._options.over(**options))
+
+    def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
+        self.run.defers.append((function, args, kwargs))
+
+    # -- work --------------------------------------------------------------------------------------------------------------------
+
+    @overload
+    async def step(self, name: str, function: Callable[..., Awaitable[R]], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R: ...
+    @overload
+    async def step(self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R: ...
+    async def step(self, name: str, function: Callable[..., Any], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> Any:
+        """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised.
+
+        ``was``: the names that the step had before, oldest first; it is no argument of the function.
+        """
+        name = self.run.replay.known_as(name, (was,) if isinstance(was, str) else was, ("",))
+        given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
+        # A tool may be a step like any function; whether it is `async def` is its function's to say.
+        invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
+        what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", invoked)
+
+        async def perform(_: str) -> Any:
+            try:
+                made = await self.run.invoke(invoked, *args, **kwargs)
+                if inspect.iscoroutine(made):
+                    made.close()
+                    reason = f"its function gives a coroutine that nothing awaits; pass the async function itself: ctx.step({name!r}, function, …)"
+                    raise BodyInvalid(name=f"step {name}", reason=reason)
+            except Exception as raised:
+                error = deciding(raised)
+                try:
+                    if isinstance(error, WakelineError | ControlFlow):
+                        raise error from error.__cause__
+                    # Recorded like a result: a body that handles it must find it again when it is replayed.
+                    code, message = described(error)
+                    raise StepFailed(step=name, failure_code=code, failure_message=message) from error
+                finally:
+                    del error  # it holds this frame
+            return arguments.dump(made, kind, what)
+
+        made = await self.run.effect("step", name, given, perform, key=self._options.key)
+        with reading(self.run):
+            return arguments.load(made, kind, what)
+
+    async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its own, which is awaited. A recorded
+        call is followed where it ran, whatever the tool is declared as now."""
+        given = bound(tool, *args, **kwargs)
+        if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
+        found = await call_from_body(self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake())
+        with reading(self.run):
+            return cast("R", tool.signature.load_result(found))
+
+    async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
+        """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by name. What became of each,
+        in order: a failure is an outcome here, no error. Raises `InvalidArguments` before anything runs."""
+        if len(calls) > MOST_CALLS:
+            raise InvalidArguments(name="call_batch", reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several")
+        for tool, given in calls:
+            bound(tool, **given)
+        return await call_batch(self.run, [BatchCall(tool.name, partial(self.call, tool, **given)) for tool, given in calls])
+
+    async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
+        """Start a child process; its id is derived from this call, so a crash starts it once."""
+        started = await start_body(self.run, self._namespace, body, bound(body, *args, **kwargs), self._options, wake_end=self._child_ends_wake())
+        return AsyncChild(*started, self, body.signature.load_result)
+
+    def _child_ends_wake(self) -> bool:
+        """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts wake its session."""
+        return False
+
+    @overload
+    async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None) -> list[R]: ...
+    @overload
+    async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
+    async def gather(self, children: Sequence[AsyncChild[Any]], *, timeout: Duration | None = None, default: Any = MISSING) -> list[Any]:
+        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
+        run = self.run
+        limit = parse_duration(timeout) if timeout is not None else None
+        calls = [awaiting(run, child.id, child.incarnation, limit) for child in children]
+        values: list[Any] = []
+        for child, resolution in zip(children, await run.wait_all(calls) if calls else [], strict=True):
+            data = settle(f"process {child.id}", resolution, Any, default)
+            with reading(run):
+                values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
+        return values
+
+    async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
+        """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes on unless told to be cancelled."""
+        run = self.run
+        key = f"race:{run.numbers.occurrence('race')}"
+        tasks = [run.spawn(_awaited(a)) for a in contenders]
+        known = run.replay.rows.get(key)
+        if known is not None:
+            winner = int(known.outcome)
+            await asyncio.wait([tasks[winner]])
+        else:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            winner = next(i for i, task in enumerate(tasks) if task in done)
+        envelope = Envelope(kind="race", name=key, args=None)
+        if await run.record_of(key, envelope, envelope_hash(envelope)) is None:
+            run.remember(key, "race", key, winner)
+        for i, task in enumerate(tasks):
+            if i != winner:
+                run.asides.lose(task)
+                task.cancel()
+        await asyncio.wait(tasks)
+        if cancel_losers:
+            for i, contender in enumerate(contenders):
+                if i != winner and isinstance(contender, AsyncChild):
+                    await self.cancel(contender, "lost a race")
+        return winner, tasks[winner].result()
+
+    # -- waiting -----------------------------------------------------------------------------------------------------------------
+
+    async def sleep(self, duration: Duration) -> None:
+        """Sleep durably; the due time is fixed once, a crash waits only the remainder."""
+        ms = parse_duration(duration)
+        await self._timer("sleep", {"for_ms": ms}, for_ms=ms)
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Sleep until a moment (naive times are local)."""
+        ms = moment_ms(when)
+        await self._timer("sleep_until", {"due_ms": ms}, due_ms=ms)
+
+    async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
+        run = self.run
+        key = run.key_of(Envelope(kind="wait", name=name, args=args))
+        target = WaitFor(Timer(f"{self.idempotency_key}:{key}"), "t:", for_ms=for_ms, due_ms=due_ms)
+        [resolution] = await run.wait_all([run.call("wait", name, args, target, key=key)])
+        settle(name, resolution, Any)
+
+    @overload
+    async def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    @overload
+    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...) -> T: ...
+    @overload
+    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...) -> T | D: ...
+    @overload
+    async def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING, was: Sequence[str] | str = ()) -> Any:
+        """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender; one that was sent before anything
+        waited and is of another type is dropped, and named in the log.
+
+        ``was``: the names the signal had before, oldest first: a process that knows it by one of them waits for that one.
+
+        Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender can serve.
+        """
+        run = self.run
+        wanted = kind if kind is not None else self._signal_kind(check_signal_name(name))
+        name = signal_known_as(run, name, (was,) if isinstance(was, str) else was)
+        for_ms = parse_duration(timeout) if timeout is not None else None
+        while True:
+            ordinal = run.numbers.ordinal(name)
+            identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
+            target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted))
+            call = run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
+            check_served(run, name, call)
+            [resolution] = await run.wait_all([call])
+            try:
+                return settle(f"signal {name}", resolution, wanted, default)
+            except InvalidPayload as misfit:
+                drop_signal(run, name, call, misfit, resolution)
+
+    def _signal_kind(self, name: str) -> Any:
+        return self.run.signal_kinds.get(name, Any)
+
+    @overload
+    async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> AsyncApproval[T]: ...
+    @overload
+    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]: ...
+    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]:
+        """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here, and from here on an answer has to be a ``kind``."""
+        run = self.run
+        envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
+        key = run.key_of(envelope)
+
+        slot_key = f"{self.idempotency_key}:{key}"
+        slot = run.slot_of(Custom(slot_key))
+        schema = _schema_of(kind) if kind is not None else None
+
+        async def perform(_: str) -> Any:
+            due_ms = run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None
+            ring = await run.store.keyring()
+            # Recorded: a body may hand it to a step or a tool, whose arguments have to be the same at a replay, also after a rotation.
+            return {"due_ms": due_ms, "token": ring.token(self.id, run.fence.incarnation, slot, due_ms)}
+
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            # Before the token is handed out: an answer may be there before the body waits for it, and has to fit all the same.
+            assert schema is not None
+            outcome = await perform(key)
+            await run.record(row_of(outcome), [(slot, schema)])
+            return outcome
+
+        made = await run.effect(
+            envelope.kind, envelope.name, envelope.args, perform, key=key, write=write if schema is not None else None, lazily=schema is None
+        )
+        token = made["token"] if "token" in made else await self._token_of_the_release_before(slot, made["due_ms"])
+        return AsyncApproval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
+
+    async def _token_of_the_release_before(self, slot: str, due_ms: int | None) -> str:
+        # Its rows do not have it: it is made again with the secret of that time.
+        ring = await self.run.store.keyring()
+        return encode_token(ring.first or ring.current, self.id, self.run.fence.incarnation, slot, due_ms)
+
+    # -- telling others ----------------------------------------------------------------------------------------------------------
+
+    async def emit(self, event_type: str, payload: Any = None) -> int:
+        """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
+        return (await append_event(self.run, emitted(self.run, event_type, payload))).sequence
+
+    def trigger(self, source: str, kind: Any = Any) -> AsyncBodyTrigger:
+        """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
+        return AsyncBodyTrigger(self.run, source, kind, self.execution.trigger_registrar)
+
+    async def wake(self, text: str, key: str | None = None) -> int:
+        """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
+        event = emitted(self.run, "wake", {"text": check_text("the text", text)})
+        told = await append_event(self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
+        return told.sequence
+
+    async def signal(self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
+        """Send a signal to another process, once whatever happens; returns its sequence there."""
+        return (await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)).sequence
+
+    @overload
+    async def ask(self, session: WakeTarget | str, text: Any, *, key: str | None = None, timeout: Duration | None = None, default: Any = ...) -> Any: ...
+    @overload
+    async def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None) -> T: ...
+    @overload
+    async def ask(
+        self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None, default: D
+    ) -> T | D: ...
+    async def ask(
+        self, session: WakeTarget | str, text: Any, *, output: Any = Any, key: str | None = None, timeout: Duration | None = None, default: Any = MISSING
+    ) -> Any:
+        """Put input into another session, and await what the turn that takes it returns, as ``output``; parks meanwhile.
+
+        Raises `ProcessFailed`, `ProcessCancelled`, `OutputMismatch`, `WaitFailed` where it is undeliverable, `WaitTimeout` unless ``default`` is given.
+        """
+        limit = parse_duration(timeout) if timeout is not None else None
+        return await ask(self.run, self._namespace, session, text, output=output, key=key, timeout_ms=limit, default=default)
+
+    async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
+        """Ask another process to end; returns its status."""
+        return await request_cancel(self.run, target if isinstance(target, str) else target.id, reason)
+
+    async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept.
+
+        The next one moves to the version of the engine that is started now, where that takes the arguments and declares no other signals and events.
+        """
+        self.run.check(is_new=False)
+        own = self.run.engine
+        if own is None:
+            raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")
+        engine, given = next_generation(self.run, own, args, kwargs)
+        check_size(f"the arguments of {engine.name}", to_json(given), MAX_PAYLOAD)
+        raise ContinueAsNew(given, None if engine is own else engine.version or "")
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+__all__ = ["AsyncApproval", "AsyncChild", "AsyncCtx", "ContinueAsNew"]

@@ -1,0 +1,22 @@
+"""The execution context: what running work can see and do, one method a fact or a verb.
+
+Invariant: a verb that leaves a trace is a journaled effect of its run; a fact is a function of the registration and the claim, so a replay
+on any worker sees the same.
+"""
+
+from wakeline.body.execution.blocking import BlockingExecutionContext
+from wakeline.body.execution.context import ExecutionContext, execution_of, outside
+from wakeline.body.execution.facts import Identity, Lineage, ProcessEventContext, ProcessOpScope, Reply, Services
+
+__all__ = [
+    "BlockingExecutionContext",
+    "ExecutionContext",
+    "Identity",
+    "Lineage",
+    "ProcessEventContext",
+    "ProcessOpScope",
+    "Reply",
+    "Services",
+    "execution_of",
+    "outside",
+]

@@ -1,0 +1,47 @@
+"""`ExecutionContext`: the facts and verbs put together, and how one is made.
+
+Invariant: of a run, it is rebuilt on every worker from the claim alone; it never travels.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from wakeline.body.execution.facts import Identity, Lineage, Services, host_identity, identity_of
+from wakeline.body.execution.insession import InSession
+from wakeline.body.execution.recording import Recording
+from wakeline.body.execution.triggers import Triggering
+from wakeline.body.execution.waits import Waits
+from wakeline.causality import start_invocation
+from wakeline.engines.registry import Registry
+from wakeline.run.dispatch import ToolDispatch
+from wakeline.run.run import Run
+
+
+class ExecutionContext(InSession, Triggering, Waits, Recording):
+    """What running work can see and do: ``ctx.execution``. docs/reference-map.md has a row for every member."""
+
+    @classmethod
+    def new(cls, identity: Identity, services: Services, lineage: Lineage | None = None) -> ExecutionContext:
+        """A context of these parts; process facts are absent unless the lineage has them."""
+        return cls(identity, lineage or Lineage(), services)
+
+
+def execution_of(run: Run) -> ExecutionContext:
+    """The context of a running process."""
+    registration = run.registration
+    lineage = Lineage(
+        originator=registration.provenance.originator,
+        wake_target=registration.wake_target,
+        env_ref=registration.env_ref,
+        env_spec=run.environment,
+        parent_invocation=start_invocation(registration.id, registration.provenance.caused_by),
+    )
+    services = Services(run.store.address.namespace, run, run.started, run.dispatch, run.dispatch.registry.phase_probe)
+    return ExecutionContext(identity_of(run), lineage, services, run.cancellation)
+
+
+def outside(namespace: str, registry: Registry, session_id: str | None = None) -> ExecutionContext:
+    """The context of host code that is no process: it has a session or none, and verbs that need a process say so."""
+    services = Services(namespace, dispatch=ToolDispatch.of(registry))
+    return ExecutionContext(host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(env_spec=registry.environment), services)

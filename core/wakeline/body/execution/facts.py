@@ -1,0 +1,287 @@
+"""What an execution context is made of: identity, lineage, services; and the accessors over them.
+
+Invariant: frozen. ``with_…`` makes another context; what must be shared by all of them (the children this run started) is held by reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from wakeline.cancellation import CancellationToken
+from wakeline.causality import (
+    ExecutionScope,
+    Invocation,
+    Originator,
+    ProcessScope,
+    RuntimeOperationScope,
+    SessionScope,
+    SpawnProvenance,
+    effect_invocation,
+)
+from wakeline.engines.registry import Registry
+from wakeline.environments.spec import EMPTY, EnvironmentSpec
+from wakeline.errors import ProcessExecutionUnavailable
+from wakeline.names import EPHEMERAL_AGENT
+from wakeline.phases import PhaseProbe, named_phase
+from wakeline.processes.registration import Registration
+from wakeline.run.activity import TurnEventSender
+from wakeline.run.dispatch import ToolDispatch
+from wakeline.run.environments import Environments
+from wakeline.run.run import Run
+from wakeline.run.started import StartedProcesses
+from wakeline.store.client import AsyncStore
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which work this is: the session it acts as, its agent frame ("" for none), the scope of its effects, its process if it is one."""
+
+    session_id: str
+    scope: ExecutionScope
+    agent_frame_id: str = ""
+    process_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where it comes from: its chain's originator and wake target, its captured environment, the invocation that started it.
+
+    ``env_ref`` is the environment its process was started with, ``env_spec`` what it is, or what a start from here would capture.
+    """
+
+    originator: Originator | None = None
+    wake_target: SessionScope | None = None
+    env_ref: str | None = None
+    env_spec: EnvironmentSpec = EMPTY
+    parent_invocation: Invocation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEventContext:
+    """What a run appends to its own log with: one script writes the event, its wake and the journal row, so the store is all it takes."""
+
+    process_id: str
+    incarnation: str
+    store: AsyncStore
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOpScope:
+    """Under what an operation on processes is done."""
+
+    scope: ExecutionScope
+    parent_invocation: Invocation | None
+    agent_frame_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a verb answers that never raises: a value, or an error as ``{"code", "message"}``."""
+
+    ok: bool
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The live things a context speaks through. Without a run it is outside a process: it can look, and start nothing durable."""
+
+    namespace: str
+    run: Run | None = None
+    started: StartedProcesses = field(default_factory=StartedProcesses)
+    dispatch: ToolDispatch = field(default_factory=lambda: ToolDispatch.of(Registry()))
+    phase_probe: PhaseProbe | None = None
+    turn_event_sender: TurnEventSender | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Identity, lineage, services and cancellation of one piece of running work, and what follows from them."""
+
+    identity: Identity
+    lineage: Lineage
+    services: Services
+    cancellation_token: CancellationToken = field(default_factory=CancellationToken)
+    """Cancelled with its process, where it has one; a token nobody cancels outside."""
+
+    # -- who ---------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str:
+        """The session this work acts as: the one whose turn it is, else an ephemeral one of the process, which holds no grants."""
+        return self.identity.session_id
+
+    @property
+    def agent_frame_id(self) -> str:
+        """The agent frame of the session, "" for none."""
+        return self.identity.agent_frame_id
+
+    @property
+    def execution_scope(self) -> ExecutionScope:
+        """The scope of its effects: a turn, a process, or an operation of a host."""
+        return self.identity.scope
+
+    @property
+    def execution_scope_id(self) -> str:
+        """The id of the effect scope: of the turn, process or operation, never of the session."""
+        return self.identity.scope.id
+
+    @property
+    def session_scope(self) -> SessionScope:
+        """The session, narrowed to its agent frame where it has one."""
+        return SessionScope(session_id=self.session_id, agent_frame_id=self.agent_frame_id)
+
+    @property
+    def runtime_process_id(self) -> str | None:
+        """The process this work is; None outside one."""
+        return self.identity.process_id
+
+    # -- where from --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def process_originator(self) -> Originator | None:
+        """Who its chain was first started by; None outside a process."""
+        return self.lineage.originator
+
+    @property
+    def process_wake_target(self) -> SessionScope | None:
+        """The session its chain wakes, if any."""
+        return self.lineage.wake_target
+
+    @property
+    def process_env_ref(self) -> str | None:
+        """The environment its process was started with; its children get the very same."""
+        return self.lineage.env_ref
+
+    @property
+    def execution_env_spec(self) -> EnvironmentSpec:
+        """What this work is allowed to see, and what its children will be."""
+        return self.lineage.env_spec
+
+    @property
+    def process_env_store(self) -> Environments:
+        """Environments by name; raises `ProcessExecutionUnavailable` outside a process."""
+        return Environments(self.in_process("process_env_store").store, self.execution_env_spec)
+
+    @property
+    def parent_invocation(self) -> Invocation | None:
+        """The invocation that started this process: its causal parent."""
+        return self.lineage.parent_invocation
+
+    @property
+    def process_spawn_provenance(self) -> SpawnProvenance | None:
+        """What its children inherit: the originator and wake target of the chain, never this ephemeral scope. None outside a process."""
+        if self.process_originator is None:
+            return None
+        return SpawnProvenance(self.process_originator, self.process_wake_target)
+
+    def effect_invocation(self, kind: str, replay_key: str) -> Invocation:
+        """The lineage of one effect of this work."""
+        return effect_invocation(self.execution_scope, kind, replay_key, process_id=self.runtime_process_id, parent=self.parent_invocation)
+
+    def process_scope(self, parent_invocation: Invocation | None = None) -> ProcessOpScope:
+        """The scope under which it operates on other processes."""
+        return ProcessOpScope(self.execution_scope, parent_invocation or self.parent_invocation, self.agent_frame_id)
+
+    # -- what it may do ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def process_event_context(self) -> ProcessEventContext | None:
+        """What it appends events with; None outside a process."""
+        run = self.services.run
+        return None if run is None else ProcessEventContext(run.claim.process_id, run.fence.incarnation, run.store)
+
+    @property
+    def started_process_ids(self) -> Mapping[str, str]:
+        """The children this run started, or started again by replay, each with its incarnation; to be read only.
+
+        The run may await, signal and cancel them without any grant. `record_started_process` adds those of earlier generations.
+        """
+        return self.services.started.known
+
+    def is_run_local_process(self, process_id: str) -> bool:
+        """Whether this run started the process."""
+        return process_id in self.started_process_ids
+
+    def in_process(self, verb: str) -> Run:
+        """The run, or `ProcessExecutionUnavailable` naming the verb that needs one."""
+        if self.services.run is None:
+            raise ProcessExecutionUnavailable(verb=verb)
+        return self.services.run
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this work is to stop: a cancel was requested, or its token was cancelled."""
+        return self.cancellation_token.cancelled
+
+    @property
+    def turn_phase_probe(self) -> PhaseProbe | None:
+        """What is told of named phases; None for nothing."""
+        return self.services.phase_probe
+
+    def named_phase(self, name: str) -> AbstractContextManager[None]:
+        """A named stretch of this work: ``with ctx.execution.named_phase("plan"): …``. Its end is told on errors too."""
+        return named_phase(self.turn_phase_probe, name, self.runtime_process_id or "")
+
+    # -- another context ---------------------------------------------------------------------------------------------------------
+
+    def with_parent_invocation(self, invocation: Invocation) -> Self:
+        """This context under another causal parent."""
+        return replace(self, lineage=replace(self.lineage, parent_invocation=invocation))
+
+    def with_cancellation_token(self, token: CancellationToken) -> Self:
+        """This context under another token, such as a child of its own: its waits end when that one is cancelled."""
+        return replace(self, cancellation_token=token)
+
+    def with_turn_phase_probe(self, probe: PhaseProbe | None) -> Self:
+        """This context telling another probe."""
+        return replace(self, services=replace(self.services, phase_probe=probe))
+
+    def with_execution_env_spec(self, spec: EnvironmentSpec) -> Self:
+        """This context capturing another environment; a process that has one of its own goes on handing that on."""
+        return replace(self, lineage=replace(self.lineage, env_spec=spec))
+
+    def with_process_registration_context(self, registration: Registration) -> Self:
+        """This context as the process of a registration: its id, originator, environment and wake target, nothing else.
+
+        With a run it is that run's own registration, whatever is given here: no work acts in the name of another process.
+        """
+        if self.services.run is not None:
+            registration = self.services.run.registration
+        return replace(
+            self,
+            identity=replace(self.identity, process_id=registration.id),
+            lineage=replace(
+                self.lineage, originator=registration.provenance.originator, env_ref=registration.env_ref, wake_target=registration.wake_target
+            ),
+        )
+
+    def with_process_event_context(self, run: Run) -> Self:
+        """This context with the run through which it appends to its own log. It acts as that run's process and session from here on."""
+        services = replace(self.services, run=run, started=run.started, dispatch=run.dispatch)
+        return replace(self, identity=identity_of(run), services=services).with_process_registration_context(run.registration)
+
+
+def identity_of(run: Run) -> Identity:
+    """The identity of a running process: its session's where it is a turn."""
+    pid = run.claim.process_id
+    frame = run.turn.frame if run.turn is not None else None
+    return Identity(run.claim.session_id or ephemeral_session(pid), ProcessScope(pid), frame or "", pid)
+
+
+def ephemeral_session(process_id: str) -> str:
+    """The session id a process acts as when it belongs to none; it ends with the process and never enters anything durable."""
+    return f"{EPHEMERAL_AGENT}/{process_id}"
+
+
+def is_ephemeral(session_id: str) -> bool:
+    """Whether a session id is the shadow of a process."""
+    return session_id.startswith(f"{EPHEMERAL_AGENT}/")
+
+
+def host_identity(session_id: str | None, operation_id: str) -> Identity:
+    """The identity of code outside a process that acts for a session, or for nobody."""
+    return Identity(session_id or ephemeral_session(operation_id), RuntimeOperationScope(operation_id))

@@ -1,0 +1,58 @@
+"""The tools of a run: what there is, how a name becomes one, calls by name, and what calls leave behind.
+
+Invariant: scheduling and projection come from the catalog alone; a call by name is journaled exactly as `ctx.call`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wakeline.body.carriers import call_from_body
+from wakeline.body.execution.handles import Handles
+from wakeline.run.dispatch import ToolDispatch
+from wakeline.tools.catalog import ToolCatalog, callable_manifest, callable_manifest_by_id, projection_of, scheduling_of
+from wakeline.tools.definition import ArgumentProjection, Scheduling, ToolManifest
+from wakeline.tools.leftovers import Leftovers
+from wakeline.verbs.options import NOTHING
+
+
+class Tools(Handles):
+    """Looking tools up and calling them by name."""
+
+    @property
+    def dispatch(self) -> ToolDispatch:
+        """What this work calls tools with."""
+        return self.services.dispatch
+
+    @property
+    def tool_catalog(self) -> ToolCatalog:
+        """The tools of this run, as they were when it began."""
+        return self.dispatch.catalog
+
+    @property
+    def notes(self) -> Leftovers[Any]:
+        """What tools left for whoever runs this body. Memory of this run only: a call that is replayed leaves nothing, so nothing may depend on it."""
+        return self.dispatch.notes
+
+    def tool_scheduling(self, name: str) -> Scheduling:
+        """How calls of a tool are scheduled in a batch; parallel for a name that the catalog does not know."""
+        return scheduling_of(self.tool_catalog, name)
+
+    def tool_argument_projection_policy(self, name: str) -> ArgumentProjection:
+        """What happens to projected references in a tool's arguments; materialised for a name that the catalog does not know."""
+        return projection_of(self.tool_catalog, name)
+
+    def callable_tool_manifest(self, name: str) -> ToolManifest | None:
+        """The tool that a call by name means: the catalog decides where it has an entry, else a provider is asked for exactly this name."""
+        return callable_manifest(self.tool_catalog, self.dispatch.providers, name)
+
+    def callable_tool_manifest_by_id(self, tool_id: str) -> ToolManifest | None:
+        """The tool that an id means: the catalog decides where it has one, else the first provider that shows it."""
+        return callable_manifest_by_id(self.tool_catalog, self.dispatch.providers, tool_id)
+
+    async def call_tool(self, name: str, args: dict[str, Any] | None = None, *, key: str | None = None) -> Any:
+        """Call a tool by name with JSON arguments; its JSON result. Raises `ToolUnavailable`, `InvalidArguments`, `ToolFailed`."""
+        run = self.in_process("call_tool")
+        tool = self.dispatch.tool(name)
+        given = tool.signature.bind_json(args or {})
+        return await call_from_body(run, self.services.namespace, tool, given, NOTHING.over(key=key))

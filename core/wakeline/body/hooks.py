@@ -1,0 +1,116 @@
+"""Before and after a tool's code: hooks, and what its ``prepare`` makes of the arguments.
+
+Invariant: once per call and recorded, so that a replay, a retry or another worker works with the very same; a call without hooks and without
+``prepare`` records nothing here.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline.errors import InvalidPayload, ToolFailed
+from wakeline.processes.failures import described
+from wakeline.processes.inputs import PreparedCall
+from wakeline.processes.outputs import Success, from_data, to_data
+from wakeline.run.run import Run
+from wakeline.tools.hooks import ToolRequest
+from wakeline.tools.outcome import ToolOutcome, is_outcome
+from wakeline.tools.tool import Tool
+from wakeline.verbs.starts import prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call that may run: its arguments and what was prepared; or the outcome that a hook gave instead."""
+
+    args: dict[str, Any]
+    prepared: Any = None
+    outcome: ToolOutcome | None = None
+
+    def request(self, tool: str, run: Run) -> ToolRequest:
+        """The call as a hook sees it."""
+        return ToolRequest(tool, deepcopy(self.args), run.claim.process_id)
+
+
+async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, started: PreparedCall | None) -> Admitted:
+    """The call as the hooks leave it. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed, invalid_tool_args).
+
+    Recorded before the tool's code runs. A call that was recorded by a release without hooks goes on without them, and one that went through
+    hooks keeps what they made of it in a release that has none.
+    """
+    key, recorded = f"{base}~admit", run.replay.rows
+    ready = started.prepared if started is not None else None
+    wanted = bool(run.dispatch.hooks.before) or (tool.prepare is not None and started is None)
+    if key not in recorded and (base in recorded or not wanted):
+        return Admitted(given, ready)
+
+    async def perform(_: str) -> Any:
+        admitted = await _through_hooks(run, tool, given)
+        if admitted.outcome is not None:
+            return {"outcome": to_data(admitted.outcome)}
+        made = ready if started is not None and admitted.args == given else prepared(tool, admitted.args)
+        return {"args": admitted.args, "prepared": made}
+
+    found = await run.effect("admit", f"admit:{run.replay.known_as(tool.name, tool.was)}", given, perform, key=key)
+    if "outcome" in found:
+        return Admitted(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return Admitted(found["args"], found["prepared"])
+
+
+async def _through_hooks(run: Run, tool: Tool[..., Any], given: dict[str, Any]) -> Admitted:
+    admitted = Admitted(given)
+    for hook in run.dispatch.hooks.before:
+        answer = await _ask(run, tool.name, "before_tool_call_failed", hook, admitted.request(tool.name, run))
+        match answer:
+            case None:
+                continue
+            case Success(value):
+                return Admitted(admitted.args, None, Success(_dumped(tool, value)))
+            case _ if is_outcome(answer):
+                return Admitted(admitted.args, None, answer)
+            case _:
+                admitted = Admitted(_checked(tool, answer))
+    return admitted
+
+
+def _dumped(tool: Tool[..., Any], value: Any) -> Any:
+    try:
+        return tool.signature.dump_result(value)
+    except InvalidPayload as error:
+        raise _failed(tool.name, "before_tool_call_failed", error) from error
+
+
+def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
+    try:
+        return tool.signature.bind_json(args)
+    except Exception as error:
+        raise _failed(tool.name, "invalid_tool_args", error) from error
+
+
+async def run_after(run: Run, tool: str, admitted: Admitted, outcome: ToolOutcome) -> ToolOutcome:
+    """The outcome of a call as the hooks leave it; the same object where none changed it. Raises `ToolFailed` (after_tool_call_failed)."""
+    for hook in run.dispatch.hooks.after:
+        answer = await _ask(run, tool, "after_tool_call_failed", hook, admitted.request(tool, run), outcome)
+        if is_outcome(answer):
+            outcome = answer
+        elif answer is not None:
+            raise _failed(tool, "after_tool_call_failed", InvalidPayload(what="A hook's answer", reason="it is None or an outcome"))
+    return outcome
+
+
+async def _ask(run: Run, tool: str, code: str, hook: Any, *given: Any) -> Any:
+    try:
+        return await run.invoke(hook, *given)
+    except Exception as error:
+        raise _failed(tool, code, error) from error
+
+
+def _failed(tool: str, code: str, error: Exception) -> ToolFailed:
+    return ToolFailed(tool=tool, failure_class="execution", failure_code=code, failure_message=described(error)[1], final=True, retry_after_ms=None)
+
+
+def replaced(failure: ToolFailed, **fields: Any) -> ToolFailed:
+    """The failure with some fields changed."""
+    return ToolFailed(**(failure.fields | fields))  # type: ignore[arg-type]

@@ -1,0 +1,188 @@
+"""What a run tells other processes, and its own log: signals, cancels, events. Each is an effect written by the verb's own script.
+
+Invariant: the message and the journal row that says it was sent are written by one script, under the run's fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
+
+from wakeline import arguments
+from wakeline.attachments.attachment import owner_of_process, owner_of_session
+from wakeline.effects.envelope import Envelope
+from wakeline.errors import InvalidPayload, PayloadSchemaMismatch, Stopped
+from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
+from wakeline.processes.schema import fits_schema
+from wakeline.run.host import RunState
+from wakeline.run.passing import pass_on
+from wakeline.run.run import Run
+from wakeline.run.waits import WaitCall
+from wakeline.shown import logger
+from wakeline.store import processes
+from wakeline.store.processes import Appended, Row
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
+from wakeline.verbs.events import Occurrence, occurrence
+from wakeline.verbs.payload_types import TakenTypes, engine_of, fitting_the_wait
+from wakeline.verbs.processes import MAX_REASON
+from wakeline.waits.resolutions import Ok, Resolution
+
+log = logger("wakeline.run")
+
+
+class Told(NamedTuple):
+    """What was written: the event's sequence there, and when this run recorded it (ms)."""
+
+    sequence: int
+    at_ms: int
+
+
+async def never(_: str) -> Any:
+    """The ``perform`` of an effect that its verb's own script records."""
+    raise AssertionError("this effect is written by its own script")
+
+
+def with_sequence(row: Row) -> Row:
+    """The row of an outcome that only the script knows: it fills the sequence in."""
+    before, _, after = row.text.partition('"\\u0000"')
+    return Row(row.key, before, after=after)
+
+
+def taken_types(run: Run) -> TakenTypes:
+    """Of the process of a run."""
+    return TakenTypes(run.registration, run.engine)
+
+
+def emitted(run: Run, event_type: str, payload: Any) -> Occurrence:
+    """An event that running work appends to its own process, as `occurrence`."""
+    return occurrence(run.claim.process_id, taken_types(run), event_type, payload)
+
+
+async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> Told:
+    """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends the process ends the run."""
+    replay_key = replay_key or event.replay_key
+    envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
+    key = run.key_of(envelope)
+
+    async def write(row_of: Callable[[Any], Row]) -> Any:
+        if run.registration.wake_target is not None:
+            await pass_on(run, event.text, owner_of_session(run.registration.wake_target.session_id), partly=True)
+        effect = run.effect_of(with_sequence(row_of("\x00")))
+        # Only an event with a key of its own is ever compared.
+        canonical = content_json(event.data) if replay_key is not None else None
+        call = processes.append(
+            run.claim.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, end=event.end, effect=effect
+        )
+        done: Appended = await run.send(effect, call)
+        return done.sequence
+
+    told = await _told(run, envelope, key, write)
+    if event.end is not None:
+        run.end(RunState.ENDED)
+        raise Stopped
+    return told
+
+
+async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:
+    """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's making."""
+    data = arguments.asked(payload, what=f"signal {name}")
+    body = to_json(data)
+    check_size(f"signal {name}", body, MAX_PAYLOAD)
+    envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": process_id, "payload": data, "key": signal_id})
+    row_key = run.key_of(envelope)
+    signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
+
+    async def write(row_of: Callable[[Any], Row]) -> Any:
+        await pass_on(run, body, owner_of_process(process_id))
+        row = with_sequence(row_of("\x00"))
+        wanted: str | None = None
+        fitted = data
+        while True:
+            effect = run.effect_of(row)
+            try:
+                sent = await run.send(
+                    effect,
+                    processes.signal(
+                        process_id,
+                        name,
+                        signal_id,
+                        to_json(fitted),
+                        canonical=content_json(data),
+                        replay_key=signal_replay_key(process_id, name, signal_id),
+                        schema_hash=wanted,
+                        effect=effect,
+                    ),
+                )
+                return sent.sequence
+            except processes.SchemaWanted as asked:
+                fitted = await _as_the_wait_takes_it(run, process_id, payload, fitted, asked, signal_event_type(name))
+                wanted = asked.hash
+
+    return await _told(run, envelope, row_key, write)
+
+
+async def _as_the_wait_takes_it(run: Run, process_id: str, payload: Any, data: Any, asked: processes.SchemaWanted, event_type: str) -> Any:
+    try:
+        return fitting_the_wait(payload, data, asked, event_type, None)
+    except PayloadSchemaMismatch:
+        # Only now it matters what is declared there: whoever wrote the sender is to know both types.
+        known = (await run.store.execute(processes.read(process_id, count=0))).registration.producible
+        declared = TakenTypes(known, engine_of(known, run.dispatch.registry)).named(event_type)
+        return fitting_the_wait(payload, data, asked, event_type, declared)
+
+
+def signal_known_as(run: Run, name: str, was: Sequence[str]) -> str:
+    """The name under which this process waits for a signal: the one it has waited under before, else of those it was started with."""
+    names = (*was, name)
+    standing = {slot.get("k") for slot in run.claim.slots.values()}
+    known = run.replay.used(names, ("wait:",)) if was else name
+    if known is not None:
+        return known
+    started_with = (one for one in (name, *was) if run.registration.event_type(signal_event_type(one)) is not None)
+    return next((one for one in names if f"s:{one}" in standing), None) or next(started_with, name)
+
+
+def check_served(run: Run, name: str, call: WaitCall) -> None:
+    """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over already stays what it became."""
+    types, event_type = taken_types(run), signal_event_type(name)
+    if call.key in run.replay.rows or "r" in run.claim.slots.get(call.slot, ()) or types.declares(event_type):
+        return
+    raise types.undeclared(event_type)
+
+
+def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, resolution: Resolution) -> None:
+    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all. One that was right for the
+    release under which the process got this far is kept for it: the run ends.
+    """
+    mark = f"@dropped:{call.key}"
+    if mark in run.claim.journal:
+        return
+    if run.claim.under_another_release and _was_right(run, name, call, resolution):
+        raise run.unfit("unreadable", misfit) from misfit
+    run.remember(mark, "dropped", mark, True)
+    if call.key not in run.claim.journal:
+        log.warning("%s: a signal that was sent before anything waited for it is dropped: %s", run.claim.process_id, misfit)
+
+
+def _was_right(run: Run, name: str, call: WaitCall, resolution: Resolution) -> bool:
+    """Whether an earlier run waited for it, so that its sender was told the type, or it is of the type that was declared when the process was started."""
+    if call.key in run.claim.journal or call.slot in run.claim.slots:
+        return True
+    declared = next((one for one in run.registration.event_types if one.name == signal_event_type(name)), None)
+    return declared is not None and isinstance(resolution, Ok) and fits_schema(declared.payload_schema, resolution.value)
+
+
+async def _told(run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]) -> Told:
+    sequence = int(await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write))
+    return Told(sequence, run.replay.rows[key].at_ms)
+
+
+async def request_cancel(run: Run, process_id: str, reason: str) -> str:
+    """Ask another process to end; its status."""
+    check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
+
+    async def write(row_of: Callable[[Any], Row]) -> Any:
+        effect = run.effect_of(row_of("requested"))
+        return await run.send(effect, processes.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect))
+
+    return str(await run.effect("cancel", f"cancel:{process_id}", {"reason": reason}, never, write=write))

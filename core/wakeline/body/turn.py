@@ -1,0 +1,176 @@
+"""`AsyncTurn`: one turn of an agent's session: its inbox, the agent's state, and all verbs of a body.
+
+Invariant: the batch was fixed at the turn's first claim; state and history are committed with the turn's end, in its script, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Unpack, cast
+
+from wakeline.body.context import AsyncCtx
+from wakeline.body.messages import never
+from wakeline.effects.envelope import Envelope
+from wakeline.errors import FrameLimitExceeded, InvalidPayload
+from wakeline.names import check_frame
+from wakeline.run.run import Run
+from wakeline.sessions.admission import MOST_ENTRIES
+from wakeline.store import sessions
+from wakeline.store.processes import Row
+from wakeline.store.sessions import Batch, Entry
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
+from wakeline.verbs.options import NOTHING, Options, StartOptions
+from wakeline.wakes.wake import wake_id
+
+MOST_FOLLOW_ONS = 32
+"""Turns in a row that only follow a switch of frames; more is a loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """One entry of the batch: a ``wake`` of a process, an ``input`` of a user, or a ``command`` with its name. ``swallowed`` wakes coalesced into it."""
+
+    n: int
+    kind: str
+    input: Any
+    at_ms: int
+    process_id: str | None = None
+    event_type: str | None = None
+    sequence: int | None = None
+    swallowed: int = 0
+    name: str | None = None
+    wake_id: str | None = None
+    """The identity of a wake: of its session, process, incarnation and event, the same however often it is looked at."""
+    originator: str | None = None
+    """Of a wake, whose authority it comes with: who its chain of processes began with, ``host``, ``host:<label>`` or the scope id of a session."""
+
+    @property
+    def text(self) -> str:
+        """The input as text."""
+        return self.input if isinstance(self.input, str) else json.dumps(self.input)
+
+
+def item_of(entry: Entry, session_id: str = "") -> InboxItem:
+    """An entry of the store as a turn of the session sees it."""
+    body = json.loads(entry.body)
+    process_id = body.get("process_id")
+    return InboxItem(
+        entry.n,
+        body["kind"],
+        body.get("input"),
+        body.get("at_ms", 0),
+        process_id,
+        body.get("event_type"),
+        body.get("sequence"),
+        entry.swallowed,
+        body.get("name"),
+        wake_id(session_id, process_id, body["incarnation"], body["sequence"]) if process_id and session_id else None,
+        body.get("by", "host") if process_id else None,
+    )
+
+
+class Inbox:
+    """The batch of a turn, in order; what arrives during the turn joins it with `AsyncTurn.arrivals`."""
+
+    def __init__(self, batch: Batch, session_id: str = "") -> None:
+        self.items = tuple(item_of(entry, session_id) for entry in batch.entries)
+
+    def __iter__(self) -> Iterator[InboxItem]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(slots=True)
+class _Shared:
+    """What all faces of one turn (`using` makes more of them) have in common: what its commit writes, and how many entries it takes at most."""
+
+    inbox: Inbox
+    state: dict[str, Any]
+    most: int
+    switch_to: str | None = None
+    follow: str | None = None
+
+
+class AsyncTurn(AsyncCtx):
+    """The context of an ``async def`` agent."""
+
+    def __init__(
+        self, run: Run, namespace: str, batch: Batch, *, most: int = MOST_ENTRIES, options: Options = NOTHING, shared: _Shared | None = None
+    ) -> None:
+        super().__init__(run, namespace, options)
+        self._batch = batch
+        self.shared = shared or _Shared(Inbox(batch, self.session_id), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {}, most)
+
+    def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
+        """This turn with options for the next start or call."""
+        return AsyncTurn(self.run, self._namespace, self._batch, options=self._options.over(**options), shared=self.shared)
+
+    @property
+    def inbox(self) -> Inbox:
+        """The batch of this turn, in order."""
+        return self.shared.inbox
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The agent's state, JSON; committed when the turn ends."""
+        return self.shared.state
+
+    @state.setter
+    def state(self, value: dict[str, Any]) -> None:
+        if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidPayload(what="The state of a session", reason=f"it has to be a dict and is a {type(value).__name__}")
+        self.shared.state = value
+
+    @property
+    def session_id(self) -> str:
+        """The session this turn belongs to."""
+        session = self.run.claim.session_id
+        assert session is not None
+        return session
+
+    @property
+    def revision(self) -> str:
+        """The head revision this turn read."""
+        return self._batch.revision
+
+    @property
+    def frame(self) -> str | None:
+        """The agent frame this turn runs in; None before any was opened."""
+        return self._batch.frame
+
+    async def arrivals(self) -> list[InboxItem]:
+        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the inbox, and is settled with this turn.
+
+        The turn has at most ``max_entries`` of its agent, those it began with counted; what is more waits for the next turn. Commands wait for a
+        turn of their own, and a turn that is a part of a failed batch takes no more than its part.
+        """
+        run = self.run
+        envelope = Envelope(kind="arrivals", name="arrivals", args=None)
+        key = run.key_of(envelope)
+
+        async def write(row_of: Callable[[Any], Row]) -> Any:
+            # The script knows what arrived; it puts the entries into the row.
+            before, _, after = row_of("\x00").text.partition('"\\u0000"')
+            effect = run.effect_of(Row(key, before, after=after))
+            found: str = await run.send(effect, sessions.arrivals(effect, self.session_id, self.shared.most))
+            return from_json(found)
+
+        rows = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
+        items = [item_of(Entry(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows]
+        self.inbox.items = (*self.inbox.items, *items)
+        return items
+
+    def switch_frame(self, frame: str, text: str = "") -> None:
+        """End this turn in another agent frame, which is opened if there is none of that name: its first turn follows with ``text`` as a wake."""
+        if self._batch.follow_ons >= MOST_FOLLOW_ONS:
+            raise FrameLimitExceeded(session_id=self.session_id, limit=MOST_FOLLOW_ONS)
+        wake = to_json(check_text("the text", text))
+        check_size("the text", wake, MAX_PAYLOAD)
+        self.shared.switch_to, self.shared.follow = check_frame(frame), wake
+
+    def _child_ends_wake(self) -> bool:
+        return True

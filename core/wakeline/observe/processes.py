@@ -1,0 +1,55 @@
+"""A process as seen from outside at one moment.
+
+Invariant: pure; what the store holds of a process is turned into words here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wakeline.processes.misfit import Misfit
+from wakeline.store import processes
+from wakeline.store.processes import StoredEvent
+
+LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A process as seen from outside at one moment."""
+
+    id: str
+    status: str
+    kind: str
+    label: str | None
+    created_ms: int
+    updated_ms: int
+    sequence: int
+    waiting_for: tuple[str, ...]
+    owner: str | None
+    release: str | None = None
+    """Of the code that ran it last (`Settings.release`)."""
+    unread: str | None = None
+    """What of it this release cannot read, or the worker that took it last could not: it waits for a release that can."""
+    misfit: Misfit | None = None
+    """Of a queued process that waits for code that fits: why the last code did not."""
+
+
+def status_of(row: processes.ProcessRow) -> Status:
+    """A row of the store as the outside sees it."""
+    waits = tuple(name[2:] for name in row.fields if name.startswith("n:"))
+    identity = row.registration.identity
+    by = (row.fields.get("ow"), row.fields.get("rel"))
+    unread = row.registration.unknown or (row.fields.get("ur") if row.status == "queued" else None)
+    misfit = Misfit.from_json(row.fields.get("mf")) if row.status == "queued" else None
+    times = (row.int("ca"), row.int("ua"), row.int("seq"))
+    return Status(row.process_id, row.status, identity.kind, identity.label, *times, waits, *by, unread, misfit)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events, the sequence to go on after, and whether to go on."""
+
+    events: tuple[StoredEvent, ...]
+    after: int
+    more: bool

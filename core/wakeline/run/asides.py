@@ -1,0 +1,105 @@
+"""Where in a run an effect is asked for: by the body's own task, beside it, or inside another effect; and which tasks beside it were cancelled.
+
+Invariant: a task beside the body may be cancelled at any time, so what it has recorded by then is not asked for again in every replay; what an effect
+asks for inside itself is not asked for again once the effect is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from wakeline.effects.journal import BESIDE, BODY, INSIDE
+from wakeline.run.host import RunState
+from wakeline.store.processes import Row
+
+if TYPE_CHECKING:
+    from wakeline.run.run import Run
+
+GONE = "@gone:"
+"""Before the key of an effect that the body asked for and gave up while it ran, in the journal: after how many ms it did."""
+_inside: ContextVar[bool] = ContextVar("wakeline_inside_effect", default=False)
+
+
+@contextmanager
+def inside_effect() -> Generator[None]:
+    """What is asked for meanwhile is a part of the effect that runs."""
+    mark = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(mark)
+
+
+def _asking() -> asyncio.Task[Any] | None:
+    """The task that asks; none in the thread of a blocking body."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+@contextmanager
+def giving_up(run: Run, key: str) -> Generator[None]:
+    """The body may give an effect up while it runs, for a timeout of its own, say: that is recorded, as a replay has to come to the same."""
+    begun, is_new = time.monotonic(), key not in run.replay.rows
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_new and run.state is RunState.RUNNING and not run.stopping and not run.asides.is_over:
+            run.note(Row(GONE + key, str(int((time.monotonic() - begun) * 1000))))
+        raise
+
+
+class Asides:
+    """The tasks of a run that ask beside its body. ``spawned``: the tasks that the run itself made, which for a blocking body are all there can be."""
+
+    def __init__(self, spawned: set[asyncio.Task[Any]], *, blocking: bool) -> None:
+        self._spawned = spawned
+        self._blocking = blocking
+        self._watched: set[asyncio.Task[Any]] = set()
+        self._cancelled = self._lost = False
+        self.body: asyncio.Task[Any] | None = None
+        """The body's own task, once it is there."""
+
+    def place(self) -> int:
+        """Where the current code asks from; a task beside the body is watched from now on."""
+        if _inside.get():
+            return INSIDE
+        task = _asking()
+        if task is None or task is self.body or (task not in self._spawned if self._blocking else self.body is None):
+            return BODY
+        if task not in self._watched:
+            self._watched.add(task)
+            task.add_done_callback(self._done)
+        return BESIDE
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the body has ended: what is cancelled from then on is no doing of it."""
+        return self.body is not None and self.body.done()
+
+    def lose(self, task: asyncio.Task[Any]) -> None:
+        """A race cancels one of its contenders: with its row is recorded when, so a replay does it at the same place."""
+        if task in self._watched:
+            self._watched.discard(task)
+            self._lost = True
+
+    @property
+    def any_cancelled(self) -> bool:
+        """Whether a task beside the body was cancelled, by no race."""
+        return self._cancelled or any(task.cancelling() for task in self._watched)
+
+    @property
+    def any_given_up(self) -> bool:
+        """Whether a task beside the body was cancelled, or has lost a race."""
+        return self._lost or self.any_cancelled
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        if task in self._watched:
+            self._watched.discard(task)
+            self._cancelled = self._cancelled or task.cancelled() or bool(task.cancelling())

@@ -1,0 +1,123 @@
+"""The seam to user code: what a body, a step or a tool raises ends that one thing, never the worker, and can always be recorded.
+
+Invariant: control flow and a cancel that was asked for pass through as they are; everything else leaves as an `Exception`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import CancelledError
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from wakeline.errors import ControlFlow
+from wakeline.processes.failures import Escaped
+from wakeline.shown import logger
+from wakeline.tools.tool import current_body, outside_body
+
+if TYPE_CHECKING:
+    from wakeline.run.bridge import Bridge
+    from wakeline.run.run import Run
+
+T = TypeVar("T")
+log = logger("wakeline.runner")
+current_run: ContextVar[Run | None] = cast("ContextVar[Run | None]", current_body)
+"""The run whose body the current code is; a verb that is not its context's would escape its journal."""
+CAME_BACK = 70
+"""Exit status of a forked child that did not end by itself (EX_SOFTWARE of sysexits.h)."""
+
+
+def contained(code: Callable[[], T]) -> Callable[[], T]:
+    """User code as a thread may call it. Raises `Escaped` for what is no `Exception`, for a `StopIteration`, which a future would forget, and for the
+    `CancelledError` of another future, which would look like a cancel of this one.
+    """
+    here = os.getpid()
+
+    def call() -> T:
+        try:
+            return code()
+        except ControlFlow:
+            raise
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, StopIteration | CancelledError):
+                raise
+            raise Escaped(error) from error
+        finally:
+            _stay(here)
+
+    return call
+
+
+def _stay(here: int) -> None:
+    """Ends a child that user code forked where it comes back to us: it holds the worker's connections, and would speak on them as if it were the worker."""
+    if os.getpid() != here:
+        log.error("a child that a body forked came back into its worker and ends here; let it end with os._exit, or use subprocess")
+        os._exit(CAME_BACK)
+
+
+async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
+    """Awaits user code. Raises `Escaped` for what is no `Exception`, a `CancelledError` that nobody asked for included."""
+    try:
+        return await code()
+    except (Exception, ControlFlow, GeneratorExit):
+        raise  # the last is how a coroutine that nobody awaits any more is closed
+    except BaseException as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        raise Escaped(error) from error
+
+
+class _Carried(Coroutine[Any, Any, Any]):
+    """A coroutine of a run's task: what would end the event loop leaves it as `Escaped`, and no forked child leaves it at all."""
+
+    def __init__(self, code: Coroutine[Any, Any, Any]) -> None:
+        self._code = code
+        self._here = os.getpid()
+        self.__qualname__ = getattr(code, "__qualname__", type(code).__name__)
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._code.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise Escaped(error) from error
+        finally:
+            _stay(self._here)
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._code.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as escaped:
+            raise Escaped(escaped) from escaped
+        finally:
+            _stay(self._here)
+
+    def close(self) -> None:
+        self._code.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._code.__await__()
+
+
+def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
+    """Has tasks that bodies make on this loop carry a ``sys.exit`` to who awaits them: asyncio would end the loop, and with it the worker."""
+
+    def make(loop: asyncio.AbstractEventLoop, code: Any, **options: Any) -> asyncio.Task[Any]:
+        made: Any = _Carried(code) if current_run.get() is not None and asyncio.iscoroutine(code) else code
+        return asyncio.Task(made, loop=loop, **options)
+
+    loop.set_task_factory(make)
+
+
+async def invoked(code: partial[Any], bridge: Bridge | None) -> Any:
+    """What user code gives: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
+    with outside_body():
+        if inspect.iscoroutinefunction(code.func):
+            return await contained_on_loop(code)
+        if bridge is not None:
+            return await bridge.call(contained(code))
+        return await asyncio.to_thread(contained(code))

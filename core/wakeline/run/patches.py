@@ -1,0 +1,44 @@
+"""Which path a process takes where its code was changed while it ran: what ``ctx.patched`` says.
+
+Invariant: one answer per process and change. True is recorded, and travels with the next write; False follows from what the process did behind that
+point, so a later run comes to it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wakeline.errors import ReplayMismatch
+from wakeline.run.unasked import PATCHED
+
+if TYPE_CHECKING:
+    from wakeline.run.run import Run
+
+
+class Patches:
+    """The changes of one run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._known: dict[str, bool] = {}
+
+    def is_taken(self, change: str) -> bool:
+        """Whether the process takes the new path: it has taken it before, or has done nothing yet behind this point."""
+        if change not in self._known:
+            self._known[change] = self._found(f"{PATCHED}:{change}")
+        return self._known[change]
+
+    def _found(self, key: str) -> bool:
+        replay = self._run.replay
+        if key in replay.rows:
+            replay.passed(key)
+            return True
+        if replay.replaying:
+            return False
+        self._run.remember(key, PATCHED, key, True)
+        return True
+
+    def deprecate(self, change: str) -> None:
+        """The old path is gone. Raises `ReplayMismatch` where the process has taken it."""
+        if not self.is_taken(change):
+            raise ReplayMismatch(process_id=self._run.claim.process_id, name=f"the new path of {change!r}", paths=(), total=0, unasked=["the old path"])

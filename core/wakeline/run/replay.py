@@ -1,0 +1,278 @@
+"""The journal in memory: which calls of a body already have an outcome, and in which order outcomes are delivered.
+
+Invariant: recorded outcomes reach the body in the order they were recorded; a call that matches no record runs only when the body has asked for
+all that is recorded, once what is ready on the loop has run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from wakeline.cancellation import CancellationToken
+from wakeline.effects.envelope import Envelope, diff_paths, differences
+from wakeline.effects.journal import JournalRow
+from wakeline.engines.registry import ReplayMode
+from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
+from wakeline.run.asides import Asides
+from wakeline.run.open_waits import OpenWaits
+from wakeline.run.unasked import Unasked, named
+from wakeline.shown import logger
+from wakeline.store.processes import Row
+from wakeline.store.runs import Claim
+
+log = logger("wakeline.run")
+TOLD = "@told:"
+"""Before the key of the first of what was not asked for, in the journal: it was told in an earlier run."""
+_CYCLES = 20
+"""Turns of the loop a body gets to issue the next recorded call before a later one is delivered first, and to come to rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A call without a record. ``known``: a wait that an earlier run opened, so nothing new; ``gone_s``: how long the body had waited when it gave it up."""
+
+    known: bool
+    gone_s: float
+
+
+class Replay:
+    """Rows of one generation, consumed as the body issues the calls they belong to. Lives on one event loop.
+
+    ``slots``: the waits that earlier runs left open. ``strict``: what was recorded and is not asked for is a mismatch, else it is told. ``excused``:
+    whether the body may leave out what it did, since it was asked to end, or is tried again after it failed.
+    """
+
+    def __init__(
+        self,
+        process_id: str,
+        rows: Mapping[str, str],
+        *,
+        patience_s: float,
+        slots: Mapping[str, Mapping[str, str]] | None = None,
+        asides: Asides | None = None,
+        strict: bool = True,
+        excused: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._process_id = process_id
+        self._patience_s = patience_s
+        self.rows: dict[str, JournalRow] = {}
+        for key, text in rows.items():
+            if not key.startswith("@"):
+                try:
+                    self.rows[key] = JournalRow.from_json(text)
+                except ValueError as error:
+                    raise JournalCorrupt(process_id=process_id, replay_key=key) from error
+        self._names = {row.name for row in self.rows.values()}
+        self.asked = {row.asks: key for key, row in self.rows.items() if row.asks is not None}
+        """Of starts of tools: the key of the row of what asked for one."""
+        self.unsaid = {row.name for row in self.rows.values() if row.kind == "start" and row.asks is None}
+        """Names of starts that do not say what asked for them: of engines, and all that the release before wrote."""
+        self._left = Unasked(self.rows, rows, slots or {}, asides)
+        self._strict = strict and self._left.is_exact
+        self._excused = excused
+        self._told = {key for key in rows if key.startswith(TOLD)}
+        self.note: Callable[[Row], None] = lambda row: None
+        """Takes a row that travels with the run's next write."""
+        self._issued: dict[str, asyncio.Future[None]] = {}
+        self._held: list[_Held] = []
+        self._had: set[str] = set()
+        """What this very run has the outcome of."""
+        self._earlier: set[str] = set()
+        self._pump_run = 0
+        self._moves = 0
+        self._moved: asyncio.Future[None] | None = None
+        self.last_at_ms = 0
+        self.next_n = 1 + max((row.n for row in self.rows.values()), default=0)
+
+    @property
+    def replaying(self) -> bool:
+        """True while the body has not come to the end of what it did before: to the last record, and to the wait that stands open."""
+        return self._left.is_ahead
+
+    @property
+    def idle(self) -> bool:
+        """True when no call of the body waits for the journal."""
+        return not self._issued and not self._held
+
+    async def lookup(self, key: str, envelope: Envelope, envelope_hash: str, *, alone: bool, slot: str = "") -> JournalRow | None:
+        """The record of a call, in its turn; None when the call is new and may run. ``alone``: the body cannot issue anything else meanwhile.
+
+        Raises `ReplayMismatch` for a record with another envelope, and for a call no record fits while the body has not asked for all it has;
+        `ReplayConflict` for a key that this very run used for another call: no deploy is at fault there.
+        """
+        while (other := self._issued.get(key)) is not None:
+            await asyncio.wait([other])  # two tasks of the body ask for one outcome: each in its turn
+        row = self.rows.get(key)
+        if row is not None and row.hash != envelope_hash and not row.is_of(envelope):
+            if key in self._had:
+                raise ReplayConflict(process_id=self._process_id, replay_key=key)
+            raise self._mismatch(envelope, row)
+        if row is not None and key in self._left.rows:
+            await self._turn_of(key)
+            return row
+        gone_s = self._left.gone_s(key)
+        if (row is None or gone_s) and self._left.holds(envelope):
+            await self._hold(envelope, _Held(self._left.was_open(slot), gone_s), alone)
+        return row
+
+    async def _turn_of(self, key: str) -> None:
+        future = self._issued[key] = asyncio.get_running_loop().create_future()
+        self._left.issued(key)
+        self._move()
+        self._pump_soon()
+        try:
+            await future
+        except asyncio.CancelledError:
+            self._left.take(key)  # it was asked for; its outcome is nobody's
+            raise
+        finally:
+            self._issued.pop(key, None)
+            self._move()
+
+    async def _hold(self, envelope: Envelope, held: _Held, alone: bool) -> None:
+        self._held.append(held)
+        self._move()
+        try:
+            while self._left.holds(envelope):
+                if not await self._at_rest(alone):
+                    continue
+                if held.known:
+                    return
+                if not any(other.known for other in self._held):  # these may bring the body on
+                    self._decide(envelope)
+        finally:
+            self._held.remove(held)
+            self._move()
+
+    async def _at_rest(self, alone: bool) -> bool:
+        """Whether nothing moved in a while: not what is ready on the loop, and then, where something is left, not within the patience either."""
+        seen = self._moves
+        for _ in range(_CYCLES):
+            await asyncio.sleep(0)
+            if self._moves != seen or self._issued:
+                return False
+        if not alone and self._left.are_missing and not self._excused():
+            if self._moved is None or self._moved.done():
+                self._moved = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._moved], timeout=self._patience_s + max(held.gone_s for held in self._held))
+        return self._moves == seen
+
+    def _move(self) -> None:
+        self._moves += 1
+        if self._moved is not None and not self._moved.done():
+            self._moved.set_result(None)
+
+    def _decide(self, envelope: Envelope) -> None:
+        """Nothing moves any more, and a new effect is asked for: may it act?"""
+        same = self._left.of_name(envelope.name)
+        if same is not None:
+            raise self._mismatch(envelope, same)
+        if self._left.are_missing and not self._excused():
+            mismatch = ReplayMismatch(process_id=self._process_id, name=named(envelope), paths=(), total=0, unasked=self._left.missing)
+            if self._strict:
+                raise mismatch
+            mark = TOLD + self._left.first_missing
+            if mark not in self._told:
+                self._told.add(mark)
+                self.note(Row(mark, "1"))
+                log.warning("%s", mismatch)
+        self._left.let_go()
+
+    def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
+        """The name by which this process has a tool, an engine or a step: one that it has used before, else the oldest."""
+        if not was:
+            return name
+        return self.used((*was, name), prefixes) or was[0]
+
+    def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
+        """The first of these names that a record of this process has behind one of the prefixes."""
+        return next((one for one in names if any(prefix + one in self._names for prefix in prefixes)), None)
+
+    def key_of(self, key: str, envelope: Envelope) -> str:
+        """The key of a call, or the one that a release before this one recorded it under, with its sets in another order."""
+        if not self._left.rows or key in self.rows or not envelope.is_marked:
+            return key
+        earlier = next((other for other in self._left.rows if other not in self._earlier and self.rows[other].is_of(envelope)), None)
+        if earlier is None:
+            return key
+        self._earlier.add(earlier)
+        return earlier
+
+    def _mismatch(self, envelope: Envelope, row: JournalRow) -> ReplayMismatch:
+        recorded = row.envelope
+        moved = row.kind == "start" and envelope.kind == "tool_call"
+        if moved and recorded is not None:
+            recorded = recorded["arguments"]
+        paths, total = diff_paths(recorded, envelope.args)
+        if not moved and (row.kind, row.name) != (envelope.kind, envelope.name):
+            found = [f"recorded {row.kind} {row.name}, asked for {envelope.kind} {envelope.name}"]
+        elif recorded is None and envelope.args is not None:
+            found = ["args: what was recorded was too long to be kept"]
+        else:
+            found = differences(recorded, envelope.args)
+        return ReplayMismatch(process_id=self._process_id, name=envelope.name, paths=paths, total=total, differences=found)
+
+    def _pump_soon(self) -> None:
+        self._pump_run += 1
+        asyncio.get_running_loop().call_soon(self._pump, self._pump_run, _CYCLES)
+
+    def _pump(self, run: int, cycles: int) -> None:
+        if run != self._pump_run or not self._issued:
+            return
+        first = next(iter(self._left.rows))
+        if first not in self._issued:
+            if cycles:
+                asyncio.get_running_loop().call_soon(self._pump, run, cycles - 1)
+                return
+            # The body does not ask for it now (it waits for something outside the journal): the oldest it asks for comes first.
+            first = next(key for key in self._left.rows if key in self._issued)
+        self._consume(first)
+        if self._issued:
+            self._pump_soon()
+
+    def _consume(self, key: str) -> None:
+        self._had.add(key)
+        self._left.take(key)
+        self.passed(key)
+        future = self._issued[key]
+        if not future.done():
+            future.set_result(None)
+
+    def passed(self, key: str) -> None:
+        """The body has this outcome again: it is that late for it."""
+        self.last_at_ms = max(self.last_at_ms, self.rows[key].at_ms)
+
+    def waits_for(self, slots: Sequence[str]) -> None:
+        """The body waits for these."""
+        if self._left.asked(slots):
+            self._move()
+
+    def n_of(self, key: str) -> int:
+        """The number of a row that is about to be made: it is in the order of what came of effects, not of when they began."""
+        return self.rows[key].n if key in self.rows else self.next_n
+
+    def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = ()) -> Row:
+        """A row this run makes, as it is written; ``slots``: what it closes."""
+        self.rows[key] = row
+        self._names.add(row.name)
+        self._had.add(key)
+        self.last_at_ms = max(self.last_at_ms, row.at_ms)
+        self.next_n = max(self.next_n, row.n + 1)
+        return Row(key, row.to_json(), slots)
+
+
+def replay_of(
+    claim: Claim, waits: OpenWaits, asides: Asides, cancellation: CancellationToken, note: Callable[[Row], None], *, hold_ms: int, mode: ReplayMode
+) -> Replay:
+    """The journal of a claim. A process that was asked to end may leave out what it did, and so may a turn that failed and is tried again."""
+
+    def excused() -> bool:
+        return cancellation.cancelled or (claim.session_id is not None and "fa" in claim.fields)
+
+    made = Replay(
+        claim.process_id, claim.journal, patience_s=max(hold_ms, 100) / 1000, slots=waits.earlier, asides=asides, strict=mode == "strict", excused=excused
+    )
+    made.note = note
+    return made

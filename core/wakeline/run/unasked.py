@@ -1,0 +1,126 @@
+"""What a process did, and its body has not asked for again in this run: the difference between a body that replays and one that does something else.
+
+Invariant: a deterministic body asks for all of it before it asks for anything new, once what is ready on the loop has run; but for what tasks beside
+it did that were cancelled, and what an effect did inside itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wakeline.effects.envelope import Envelope
+from wakeline.effects.journal import BESIDE, INSIDE, JournalRow
+from wakeline.run.asides import GONE, Asides
+
+PATCHED = "patched"
+"""The kind of a row that says which path was taken: it does nothing, so nothing is amiss where nobody asks for it any more."""
+SHOWN = 8
+"""A mismatch names this many and counts the rest."""
+_WAITS = {"s": "wait for signal", "t": "timer", "c": "await of process", "x": "completion", "a": "answer", "e": "await of children"}
+
+
+class Unasked:
+    """Rows in the order they were recorded, and waits that stand open. ``journal``: all of it, marks included."""
+
+    def __init__(self, rows: Mapping[str, JournalRow], journal: Mapping[str, str], slots: Mapping[str, Mapping[str, str]], asides: Asides | None) -> None:
+        self._gone = {key.removeprefix(GONE): int(text) for key, text in journal.items() if key.startswith(GONE)}
+        kept = (key for key, row in rows.items() if row.kind != PATCHED and row.place != INSIDE and key not in self._gone)
+        self.rows = {key: rows[key] for key in sorted(kept, key=lambda key: rows[key].n)}
+        """Those of which the body does not have the outcome yet."""
+        self._journal = journal
+        self._slots = dict(slots)
+        self._open = frozenset(slots)
+        self._asides = asides
+        self._issued: set[str] = set()
+        self._last_n = 0
+        self._is_let_go = False
+        self.is_exact = all(row.place is not None for row in rows.values())
+        """Whether all rows say where they were asked for. A release before this one kept neither that, nor what the body gave up, nor the exact order."""
+
+    def was_open(self, slot: str) -> bool:
+        """Whether an earlier run opened this wait."""
+        return slot in self._open
+
+    def gone_s(self, key: str) -> float:
+        """After how long the body gave this effect up, in an earlier run; 0 where it did not."""
+        return max(self._gone[key] / 1000, 0.001) if key in self._gone else 0.0
+
+    def holds(self, envelope: Envelope) -> bool:
+        """Whether a new effect has to wait: others are to be asked for first, or one of its name that it may be a changed version of."""
+        if self._is_let_go:
+            return any(envelope.name in names_of(row) for row in [*self._missing(), *(self.rows[key] for key in self._issued if key in self.rows)])
+        return bool(self.rows or self._slots)
+
+    def issued(self, key: str) -> None:
+        """The body asks for this one."""
+        self._issued.add(key)
+
+    def take(self, key: str) -> None:
+        """The body has its outcome, or has given it up."""
+        row = self.rows.pop(key, None)
+        if row is not None:
+            self._last_n = max(self._last_n, row.n)
+
+    def asked(self, slots: Sequence[str]) -> bool:
+        """The body waits for these. Whether any of them stood open."""
+        found = [slot for slot in slots if self._slots.pop(slot, None) is not None]
+        return bool(found)
+
+    def let_go(self) -> None:
+        """What is left will not be asked for, and may be left out."""
+        self._is_let_go = True
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was done behind the point where the body is: what was recorded before what it has had last is behind it, and left out."""
+        if self._is_let_go:
+            return False
+        # A copy: the thread of a blocking body asks this too.
+        last = next((key for key in reversed(list(self.rows)) if key not in self._issued), None)
+        return bool(self._slots) or (last is not None and self.rows[last].n > self._last_n)
+
+    def _missing(self) -> list[JournalRow]:
+        given_up = self._asides is not None and self._asides.any_given_up
+        return [row for key, row in self.rows.items() if key not in self._issued and not (given_up and row.place == BESIDE)]
+
+    def _standing(self) -> list[Mapping[str, str]]:
+        return [] if self._asides is not None and self._asides.any_cancelled else list(self._slots.values())
+
+    @property
+    def are_missing(self) -> bool:
+        """Whether a body that is at rest should have asked for something."""
+        return bool(self._missing() or self._standing())
+
+    @property
+    def missing(self) -> list[str]:
+        """What it should have asked for, in words: the first ones, and how many more."""
+        found = [f"{row.kind} {row.name!r}" for row in self._missing()]
+        for slot in self._standing():
+            code, _, name = slot.get("k", "").partition(":")
+            found.append(f"{_WAITS.get(code, 'wait')} {name!r}" if name else _WAITS.get(code, "wait"))
+        return found if len(found) <= SHOWN else [*found[:SHOWN], f"{len(found) - SHOWN} more"]
+
+    @property
+    def first_missing(self) -> str:
+        """The key of the first of them, or the slot."""
+        missing = self._missing()
+        return next((key for key, row in self.rows.items() if row in missing), None) or next(iter(self._slots))
+
+    def of_name(self, name: str) -> JournalRow | None:
+        """One of this name that is missing: a new effect of the name may be a changed version of it."""
+        return next((row for row in self._missing() if name in names_of(row)), None)
+
+
+def named(envelope: Envelope) -> str:
+    """An effect in words."""
+    return f"{envelope.kind} {envelope.name}"
+
+
+def names_of(row: JournalRow) -> tuple[str, ...]:
+    """The names under which a body may have asked for what is recorded. A call of a tool that ran in a process of its own has the row of a start."""
+    if row.kind != "start":
+        return (row.name,)
+    call = f"call:{row.name.partition(':')[2]}"
+    if row.asks is None:
+        return (row.name, call)
+    return (call,) if row.asks.startswith("call:") else (row.name,)

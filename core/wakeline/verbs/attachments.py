@@ -1,0 +1,129 @@
+"""Attachments as code uses them: what one owner can do.
+
+Invariant: bytes are read by their owners alone; whoever holds the app may read all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from wakeline.attachments.attachment import DEFAULT_TYPE, HOST, Attachment, check_id, references_in
+from wakeline.attachments.backend import Blobs
+from wakeline.errors import InvalidArguments
+from wakeline.store import attachments
+from wakeline.store.attachments import Found
+from wakeline.store.calls import Program
+from wakeline.values import check_number
+
+T = TypeVar("T")
+MOST_LISTED = 1_000
+
+
+class AttachmentVerbs:
+    """What one owner can do with attachments, as programs. ``readers``: whose attachments it may read; None for whoever holds the app."""
+
+    def __init__(self, blobs: Callable[[], Blobs], owner: str = HOST, readers: Sequence[str] | None = None) -> None:
+        self.blobs, self.owner, self.readers = blobs, owner, readers
+
+    def put(self, data: bytes, media_type: str) -> Program[Attachment]:
+        """Keep bytes."""
+        if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArguments(name="put", reason=f"it takes bytes, not {type(data).__name__}; encode a text, read a file in mode 'rb'")
+        stored = yield from attachments.put(self.blobs(), bytes(data), media_type, self.owner)
+        return stored
+
+    def get(self, attachment: Attachment | str) -> Program[bytes]:
+        """Its bytes."""
+        data = yield from attachments.get(self.blobs(), check_id(attachment), self.readers)
+        return data
+
+    def head(self, attachment: Attachment | str) -> Program[Attachment | None]:
+        """Its media type and size; None where there is none for this owner."""
+        found: Found | None = yield attachments.read(check_id(attachment), self.readers)
+        return found.attachment if found is not None else None
+
+    def delete(self, attachment: Attachment | str) -> Program[bool]:
+        """Give it up; whether this owner had it."""
+        dropped: bool = yield attachments.drop(check_id(attachment), self.owner)
+        return dropped
+
+    def list(self, limit: int, after: Attachment | str | None) -> Program[list[Attachment]]:
+        """What this owner has, by id."""
+        check_number("limit", limit, most=MOST_LISTED)
+        found: list[Attachment] = yield attachments.owned(self.owner, limit=limit, after=check_id(after) if after is not None else None)
+        return found
+
+
+class Drive(Protocol):
+    """What runs the program of a verb on the loop."""
+
+    def __call__(self, verb: str, program: Program[T], /) -> Awaitable[T]: ...
+
+
+class AsyncAttachments:
+    """The attachments of one owner. Bytes are known by their hash: the same ones put again are the same attachment, at no cost, so nothing here is
+    recorded and a replay may do it again."""
+
+    def __init__(self, drive: Drive, verbs: AttachmentVerbs) -> None:
+        self._drive, self._verbs = drive, verbs
+
+    async def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:
+        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
+        return await self._drive("attachments.put", self._verbs.put(data, media_type))
+
+    async def get(self, attachment: Attachment | str) -> bytes:
+        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentStoreFailed`."""
+        return await self._drive("attachments.get", self._verbs.get(attachment))
+
+    async def head(self, attachment: Attachment | str) -> Attachment | None:
+        """Its media type and size; None where this owner has none of that id."""
+        return await self._drive("attachments.head", self._verbs.head(attachment))
+
+    async def delete(self, attachment: Attachment | str) -> bool:
+        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the hour."""
+        return await self._drive("attachments.delete", self._verbs.delete(attachment))
+
+    async def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> list[Attachment]:
+        """What this owner has, by id; ``after`` the last one of a page for the next."""
+        return await self._drive("attachments.list", self._verbs.list(limit, after))
+
+
+class BlockingDrive(Protocol):
+    """What runs the program of a verb in the calling thread."""
+
+    def __call__(self, verb: str, program: Program[T], /) -> T: ...
+
+
+class Attachments:
+    """`AsyncAttachments`, blocking."""
+
+    def __init__(self, drive: BlockingDrive, verbs: AttachmentVerbs) -> None:
+        self._drive, self._verbs = drive, verbs
+
+    def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:
+        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
+        return self._drive("attachments.put", self._verbs.put(data, media_type))
+
+    def get(self, attachment: Attachment | str) -> bytes:
+        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentStoreFailed`."""
+        return self._drive("attachments.get", self._verbs.get(attachment))
+
+    def head(self, attachment: Attachment | str) -> Attachment | None:
+        """Its media type and size; None where this owner has none of that id."""
+        return self._drive("attachments.head", self._verbs.head(attachment))
+
+    def delete(self, attachment: Attachment | str) -> bool:
+        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the hour."""
+        return self._drive("attachments.delete", self._verbs.delete(attachment))
+
+    def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> list[Attachment]:
+        """What this owner has, by id; ``after`` the last one of a page for the next."""
+        return self._drive("attachments.list", self._verbs.list(limit, after))
+
+
+def handed(text: str, to: str) -> Program[None]:
+    """Before a payload of whoever holds the app goes to a receiver. Raises `AttachmentNotFound` for what nobody owns."""
+    ids = references_in(text)
+    if ids:
+        yield attachments.share(ids, None, to)

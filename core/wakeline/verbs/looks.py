@@ -1,0 +1,93 @@
+"""Verbs that only look: status, result, events, lists.
+
+Invariant: nothing here writes, and a wait re-reads state: what tells it of a change is a hint that may be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from wakeline.errors import InvalidArguments, WaitTimeout
+from wakeline.observe.processes import ENDED, LIVE, EventPage, Status, status_of
+from wakeline.processes.lifecycle import TERMINAL
+from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
+from wakeline.store import processes
+from wakeline.store.calls import Change, Program
+from wakeline.tools.tool import Duration
+from wakeline.values import check_number, parse_duration
+
+R = TypeVar("R")
+EVENTS_AT_ONCE = 256
+FIRST_LOOK_MS, LAST_LOOK_MS = 25, 1000
+
+
+class Looking:
+    """The verbs that read."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+
+    def status(self, process_id: str) -> Program[Status]:
+        """One look; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+        view = yield processes.read(process_id)
+        return status_of(view)
+
+    def result(self, process_id: str, timeout: Duration | None, load: Callable[[Any], R]) -> Program[R]:
+        """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`, `ProcessNotFound`."""
+        output = yield from self.await_output(process_id, None if timeout is None else parse_duration(timeout))
+        return load(raise_for(process_id, output))
+
+    def await_output(self, process_id: str, timeout_ms: int | None) -> Program[AwaitOutput]:
+        """The await output, once there is one."""
+        deadline = None if timeout_ms is None else self._now_ms() + timeout_ms
+        pause = FIRST_LOOK_MS
+        while True:
+            view = yield processes.read(process_id, count=1, tail=True)
+            if view.status in TERMINAL:
+                return output_of(view.events[-1].payload)
+            left = LAST_LOOK_MS if deadline is None else deadline - self._now_ms()
+            if left <= 0:
+                raise WaitTimeout(what=f"process {process_id}")
+            yield Change(process_id, view.int("seq"), min(left, pause))
+            pause = min(pause * 2, LAST_LOOK_MS)
+
+    def events(self, process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
+        """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has ended."""
+        check_number("after", after, least=0)
+        pause = FIRST_LOOK_MS
+        while True:
+            view: processes.ProcessView = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
+            reached = view.events[-1].sequence if view.events else after
+            over = view.status in TERMINAL and reached >= view.int("seq")
+            if view.events or over or not follow:
+                return EventPage(view.events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
+            yield Change(process_id, after, pause)
+            pause = min(pause * 2, LAST_LOOK_MS)
+
+    def processes(
+        self, status: str | None, *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
+    ) -> Program[list[Status]]:
+        """Processes of a status ('live', 'any', or one), newest first within each; raises `InvalidArguments` for another word."""
+        wanted = {"live": LIVE, "any": LIVE + ENDED, None: LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
+        if status not in wanted:
+            raise InvalidArguments(name="processes", reason=f"status is live, any, or one of {', '.join(LIVE + ENDED)}; not {status!r}")
+        found = yield from self.page(wanted[status], limit=limit, kind=kind, session=session, waiting=waiting)
+        return found
+
+    def page(
+        self, statuses: Sequence[str], *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
+    ) -> Program[list[Status]]:
+        """Processes of these statuses, newest first within each, at most ``limit``."""
+        check_number("limit", limit, least=0)
+        found: dict[str, Status] = {}
+        score, member = "+inf", ""
+        while statuses and len(found) < limit:
+            page = yield processes.list_page(statuses, limit=limit - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
+            # What moved between two pages is shown once, as it was first seen.
+            for row in page.rows:
+                found.setdefault(row.process_id, status_of(row))
+            if not page.score:
+                break
+            statuses, score, member = statuses[page.done :], page.score, page.member
+        return list(found.values())

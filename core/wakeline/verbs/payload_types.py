@@ -1,0 +1,115 @@
+"""The types that a payload sent to a process may have: those it was started with, and those that its engine declares now.
+
+Invariant: what a release adds reaches the processes that were started before it, and what a release takes away stays for them. A payload
+that fits either type passes; an open wait has the last word about a signal, wherever it was declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from wakeline import arguments
+from wakeline.engines.engine import Engine
+from wakeline.engines.registry import Registry
+from wakeline.errors import PayloadSchemaMismatch, UndeclaredEvent, WaitTypeDiffers
+from wakeline.names import SIGNAL_PREFIX
+from wakeline.processes.events import EventType
+from wakeline.processes.producing import Producible
+from wakeline.processes.schema import check_payload, schema_hash
+from wakeline.store.processes import SchemaWanted
+from wakeline.values import canonical_json, from_json
+
+T = TypeVar("T")
+
+
+class Known(Protocol):
+    """What was declared when a process was started: a registration, or what a sender keeps of one."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def event_types(self) -> tuple[EventType, ...]: ...
+    def event_type(self, name: str) -> EventType | None: ...
+
+
+class TakenTypes:
+    """Of one process: ``engine`` is the one that runs it, as this release has it; ``also`` are types that whoever sends declares itself."""
+
+    def __init__(self, known: Known, engine: Engine[..., Any] | None = None, also: tuple[EventType, ...] = ()) -> None:
+        self._known, self._engine, self._also = known, engine, also
+
+    def check(self, name: str, payload: Any, data: Any, check: Callable[[EventType, Any], T]) -> tuple[EventType, Any, T]:
+        """The type that the data of a payload fits, the data as it fits, and what the check says. Raises `UndeclaredEvent`, and what the check raises."""
+        own, now = _named(name, self._known.event_types), self._declared_now(name)
+        if own is not None:
+            try:
+                return own, *fitting(payload, data, lambda given: check(own, given))
+            except PayloadSchemaMismatch:
+                if now in (None, own):
+                    raise
+        found = self.named(name)
+        if found is None:
+            raise self.undeclared(name)
+        return found, *fitting(payload, data, lambda given: check(found, given))
+
+    def declares(self, name: str) -> bool:
+        """Whether anything says that a producer may append it."""
+        return self.named(name) is not None
+
+    def named(self, name: str) -> EventType | None:
+        """What is declared under a name, today before what was; None where nothing is."""
+        return self._declared_now(name) or self._known.event_type(name)
+
+    def undeclared(self, name: str) -> UndeclaredEvent:
+        """The error that says that nothing declares it; a signal is told what signals there are."""
+        names = {one.name for one in (*self._known.event_types, *self._also)}
+        if self._engine is not None:
+            names.update(self._engine.event_names)
+        declared = sorted(one for one in names if one.startswith(SIGNAL_PREFIX) or not name.startswith(SIGNAL_PREFIX))
+        return UndeclaredEvent(process_id=self._known.id, event_type=name, declared=declared)
+
+    def _declared_now(self, name: str) -> EventType | None:
+        return (self._engine.event_type(name) if self._engine is not None else None) or _named(name, self._also)
+
+
+def _named(name: str, types: tuple[EventType, ...]) -> EventType | None:
+    return next((one for one in types if one.name == name), None)
+
+
+def engine_of(known: Producible, registry: Registry | None) -> Engine[..., Any] | None:
+    """The engine that runs a process, where the code at hand has it."""
+    if registry is None or known.engine is None:
+        return None
+    return registry.versions.get((registry.current(known.engine[0]), known.engine[1]))
+
+
+def fitting(payload: Any, data: Any, check: Callable[[Any], T]) -> tuple[Any, T]:
+    """The data of a payload that passes a check against a schema, and what the check says: a model's fields under their own names, or else their aliases."""
+    try:
+        return data, check(data)
+    except PayloadSchemaMismatch:
+        other = arguments.outside(payload, data)
+        if other is None:
+            raise
+        return other, check(other)
+
+
+def against(schema: dict[str, Any], what: str) -> Callable[[Any], None]:
+    """The check of data against a schema."""
+    return lambda data: check_payload(schema, data, what)
+
+
+def fitting_the_wait(payload: Any, data: Any, wanted: SchemaWanted, event_type: str, declared: EventType | None) -> Any:
+    """The data as the open wait takes it, which has another type than the sender checked. Raises `PayloadSchemaMismatch`, and as the `WaitTypeDiffers` it
+    is where the sender has a type of its own: then both are told.
+    """
+    try:
+        fitted, _ = fitting(payload, data, against(from_json(wanted.schema), event_type))
+    except PayloadSchemaMismatch as misfit:
+        if declared is None or not declared.payload_schema or schema_hash(declared.payload_schema) == wanted.hash:
+            raise
+        mine = canonical_json(declared.payload_schema)
+        what, path, reason = (str(misfit.fields[name]) for name in ("what", "path", "reason"))
+        raise WaitTypeDiffers(what=what, path=path, reason=reason, asked=wanted.schema, declared=mine) from misfit
+    return fitted

@@ -1,0 +1,292 @@
+"""What a client asks of a session: send, ask, look, delete, offer again.
+
+Invariant: an answer is the outcome of the turn that took the entry, never of another one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from wakeline import arguments
+from wakeline.attachments.attachment import owner_of_session
+from wakeline.errors import (
+    EntryNotFound,
+    InvalidArguments,
+    InvalidId,
+    InvalidPayload,
+    NothingBlocks,
+    ProcessNoLongerRetained,
+    ProcessNotFound,
+    SessionNotFound,
+    WaitFailed,
+    WaitTimeout,
+    WakelineError,
+)
+from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
+from wakeline.observe.sessions import Message, SessionReport, explain_session, history_of, report_of
+from wakeline.processes.outputs import raise_for
+from wakeline.sessions.addresses import argument, missing, readings
+from wakeline.sessions.life import InboxEntry, explain
+from wakeline.store import entries, feed, processes, sessions
+from wakeline.store.calls import Change, Program
+from wakeline.store.entries import InboxView
+from wakeline.store.feed import FeedPage, SessionNode
+from wakeline.store.keys import queue_name
+from wakeline.store.processes import SessionAddress
+from wakeline.store.sessions import Deleted, SessionView
+from wakeline.tools.tool import Duration
+from wakeline.values import MAX_PAYLOAD, check_number, check_size, content_json, from_json, parse_duration, to_json
+from wakeline.verbs.attachments import handed
+from wakeline.verbs.looks import Looking
+
+FIRST_LOOK_MS, LAST_LOOK_MS = 25, 500
+MOST_AT_ONCE = 256
+
+
+def address_of(session: str, namespace: str, queue: str | None = None) -> SessionAddress:
+    """A session id ``<agent>/<key>`` as the store addresses it; sending to it creates it."""
+    agent, _ = split_session_id(session)
+    check_agent(agent)
+    return SessionAddress(session, agent, queue_name(namespace, queue), secrets.token_hex(8))
+
+
+class SessionVerbs:
+    """The verbs of sessions."""
+
+    def __init__(self, namespace: str, now_ms: Callable[[], int], looking: Looking) -> None:
+        self._namespace = namespace
+        self._now_ms = now_ms
+        self._looking = looking
+
+    def send(self, session: str, queue: str | None, text: Any, key: str | None) -> Program[int]:
+        """Put input into a session's inbox; its number there."""
+        if key is not None:
+            check_key(key, "key of an input")
+        data, body = input_body(text)
+        yield from handed(body, owner_of_session(session))
+        sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=content_json(data))
+        return int(sent.entry)
+
+    def command(self, session: str, queue: str | None, name: str, payload: Any, key: str | None) -> Program[int]:
+        """Put a command into a session's inbox; its number there."""
+        if key is not None:
+            check_key(key, "key of a command")
+        data = arguments.asked(payload, what=f"command {name}")
+        body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data})
+        check_size(f"command {name}", body, MAX_PAYLOAD)
+        canonical = content_json([name, data])
+        yield from handed(body, owner_of_session(session))
+        sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical, kind="command")
+        return int(sent.entry)
+
+    def create(self, session: str, queue: str | None) -> Program[None]:
+        """Create the session where it does not exist."""
+        yield sessions.create(address_of(session, self._namespace, queue))
+
+    def delete(self, session: str) -> Program[Deleted]:
+        """Delete it for ever."""
+        done = yield sessions.delete(session)
+        return cast("Deleted", done)
+
+    def ask(self, session: str, queue: str | None, text: Any, key: str | None, timeout: Duration) -> Program[Any]:
+        """Send, and wait for what the turn that takes it returns; raises `WaitFailed` where it is undeliverable."""
+        limit = parse_duration(timeout)
+        entry = yield from self.send(session, queue, text, key)
+        deadline, pause = self._now_ms() + limit, FIRST_LOOK_MS
+        while True:
+            view: InboxView = yield entries.look(session, limit=1, n=entry)
+            [found] = view.entries
+            if found.state in ("settled", "failed"):
+                output = yield from self._looking.await_output(str(found.turn), 1000)
+                return raise_for(str(found.turn), output)
+            if found.state == "undeliverable":
+                raise WaitFailed(what=f"an answer of session {session}", failure_code="undeliverable", failure_message=explain(found))
+            if found.by is not None:
+                entry = found.by  # somebody offered it again
+                continue
+            left = deadline - self._now_ms()
+            if left <= 0:
+                raise WaitTimeout(what=f"an answer of session {session}")
+            yield Change(view.head.get("turn", "none"), 0, min(left, pause))
+            pause = min(pause * 2, LAST_LOOK_MS)
+
+    def follow(self, session: str, cursor: str | None) -> Program[FeedPage]:
+        """What changed after a cursor, once something did; from now on without one."""
+        pause = FIRST_LOOK_MS
+        while True:
+            page: FeedPage = yield feed.follow(session, cursor)
+            if page.items or page.over or cursor is None:
+                return page
+            yield Change(session, page.reached, pause, "feed")
+            pause = min(pause * 2, LAST_LOOK_MS)
+
+    def append(self, session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:
+        """Append messages to the history; the revision now."""
+        if len(messages) > MOST_AT_ONCE:
+            raise InvalidArguments(name="append", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
+        revision: int = yield feed.append(session, [as_stored(one) for one in messages], ancestor=ancestor)
+        return revision
+
+    def graph(self, session: str) -> Program[SessionNode]:
+        """Where it stands among others."""
+        node: SessionNode = yield feed.graph(session)
+        return node
+
+    def view(self, session: str, *, after: int = 0, count: int = 100, entries: int = 50) -> Program[SessionView]:
+        """Head, state, history and inbox of one moment; raises `SessionNotFound`."""
+        for what, given in (("after", after), ("count", count), ("entries", entries)):
+            check_number(what, given, least=0)
+        view: SessionView = yield sessions.read(session, after=after, count=count, entries=entries)
+        return view
+
+    def history(self, session: str, *, after: int, count: int, frame: str | None) -> Program[list[Message]]:
+        """Messages after a number, of one frame or all, oldest first."""
+        check_number("count", count, least=0)
+        check_number("after", after, least=0)
+        view = yield sessions.read(session, after=after, count=count, entries=0, frame=frame)
+        return history_of(view)
+
+    def state(self, session: str) -> Program[dict[str, Any]]:
+        """The agent's state as of the latest committed turn."""
+        view = yield from self.view(session, count=0, entries=0)
+        return cast("dict[str, Any]", from_json(view.state)) if view.state else {}
+
+    def turn(self, session: str) -> Program[str | None]:
+        """The id of the turn that runs or waits now, if any."""
+        view = yield from self.view(session, count=0, entries=0)
+        return view.head.get("turn")
+
+    def frames(self, session: str) -> Program[dict[str, int]]:
+        """Its agent frames, each with the ms at which it was opened."""
+        found = yield sessions.frames(session)
+        return dict(found)
+
+    # -- the life of entries -----------------------------------------------------------------------------------------------------
+
+    def inspect(self, session: str) -> Program[SessionReport]:
+        """What there is to know of it but its contents; also of a deleted one."""
+        view = yield entries.look(session, limit=0)
+        return report_of(view)
+
+    def wakes(self, session: str, *, after: int | None, limit: int) -> Program[list[InboxEntry]]:
+        """The latest entries, or those after a number, by number."""
+        check_number("limit", limit)
+        if after is not None:
+            check_number("after", after, least=0)
+        view = yield entries.look(session, after=after, limit=limit)
+        return list(view.entries)
+
+    def why(self, session: str, entry: int | None) -> Program[str]:
+        """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
+        if entry is not None:
+            check_number("entry", entry)
+            view = yield entries.look(session, limit=1, n=entry)
+            found: InboxEntry = view.entries[0]
+            # A waiting entry waits for what its session waits for.
+            return f"{explain(found)}; {explain_session(report_of(view))}" if found.state in ("delivered", "admitted") else explain(found)
+        view = yield entries.look(session, limit=0)
+        return explain_session(report_of(view))
+
+    def why_address(self, address: str) -> Program[str]:
+        """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process id>#<sequence>`` is.
+
+        An address that can be read in several ways means what is there: the entry of a session, else the event of a process, else a session whose key
+        ends like a number.
+        """
+        try:
+            meanings = readings(address)
+        except InvalidId as error:
+            raise (yield from self._of_a_process(address, error)) from None
+        first: WakelineError | None = None
+        for meant in meanings:
+            try:
+                if meant.session is not None:
+                    told = yield from self.why(meant.session, meant.n)
+                else:
+                    told = yield from self._why_event(str(meant.process), meant.n or 0)
+            except (SessionNotFound, EntryNotFound, ProcessNotFound) as error:
+                first = first or error
+            else:
+                return told
+        assert first is not None
+        raise missing(address, first)
+
+    def _of_a_process(self, address: str, error: InvalidId) -> Program[InvalidId]:
+        """The error about a text that is no address, which says where to look where it is the id of a process."""
+        try:
+            yield processes.read(check_process_id(address, system=True))
+        except (InvalidId, ProcessNotFound, ProcessNoLongerRetained):
+            return error
+        also = f"; it is the id of a process, of which `wakeline show {argument(address)}` tells"
+        return InvalidId(kind=error.kind, value=address, grammar=f"{error.grammar}{also}")
+
+    def _why_event(self, process_id: str, sequence: int) -> Program[str]:
+        view: processes.ProcessView = yield processes.read(process_id, after=sequence - 1, count=1)
+        if not view.events or view.events[0].sequence != sequence:
+            return f"process {process_id} has no event {sequence}; it is {view.status}, and its latest is {view.int('seq')}"
+        event = f"event {sequence} of {process_id} ({view.events[0].type})"
+        targets = {view.fields.get("ws"), *(view.registration.wake_target and [view.registration.wake_target.session_id] or [])} - {None}
+        for session in sorted(str(target) for target in targets):
+            try:
+                inbox: InboxView = yield entries.look(session, limit=1000)
+            except SessionNotFound:
+                continue
+            for entry in inbox.entries:
+                if (entry.process_id, entry.sequence) == (process_id, sequence):
+                    told = yield from self.why(session, entry.n)
+                    return f"{event} woke {session}, as its entry {entry.n}: {told}"
+                if f"{process_id}#{sequence}" in entry.swallowed_wakes:
+                    return f"{event} was superseded: a later wake of its key took its place, as entry {entry.n} of {session}"
+        if not targets:
+            return f"{event} wakes nobody: the process has no session to wake"
+        return f"{event} is no wake that {', '.join(sorted(map(str, targets)))} keeps: its type means none, its condition was not met, or it is forgotten"
+
+    def redrive(self, session: str, entry: int | None) -> Program[int]:
+        """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""
+        if entry is None:
+            entry = yield from self._blocking(session)
+        check_number("entry", entry)
+        again = yield entries.redrive(session, entry)
+        return int(again)
+
+    def skip(self, session: str) -> Program[int]:
+        """Give up on the entry that blocks the session; its number."""
+        n = yield from self._blocking(session)
+        skipped = yield entries.skip(session, n)
+        return int(skipped)
+
+    def _blocking(self, session: str) -> Program[int]:
+        report = yield from self.inspect(session)
+        if report.blocked_by is None:
+            raise NothingBlocks(session_id=session, state=report.status)
+        return report.blocked_by
+
+    def undeliverable(self, limit: int) -> Program[list[InboxEntry]]:
+        """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
+        check_number("limit", limit)
+        found = yield entries.undeliverable(limit)
+        return list(found)
+
+
+def as_stored(message: Any) -> tuple[str, str]:
+    """A message of a history as it is stored, and its id, which is random where it has none: even then a resend of the call is no second message.
+
+    Raises `InvalidPayload`, `PayloadTooLarge`.
+    """
+    data: Any = arguments.dump(message, what="the message")
+    if not isinstance(data, dict) or not isinstance(cast("Any", data).get("role"), str):
+        raise InvalidPayload(what="The message", reason="it has to be an object with a role, and with content")
+    kept = cast("dict[str, Any]", data)
+    text = to_json(kept)
+    check_size("the message", text, MAX_PAYLOAD)
+    return text, check_key(kept["id"], "message id") if "id" in kept else secrets.token_hex(12)
+
+
+def input_body(text: Any) -> tuple[Any, str]:
+    """A user's input as JSON data, and as the body of an entry; raises `InvalidPayload`, `PayloadTooLarge`."""
+    data = arguments.asked(text, what="the input")
+    body = to_json({"kind": "input", "input": data})
+    check_size("the input", body, MAX_PAYLOAD)
+    return data, body

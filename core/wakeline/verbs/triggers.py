@@ -1,0 +1,249 @@
+"""Triggers at work: what is subscribed, what an occurrence starts, and the schedules of this release.
+
+Invariant: an occurrence and its reserved deliveries are one script, and every start settles its own delivery in its own script; so whoever
+crashes in between leaves reserved deliveries, which the next tick of any worker with their code delivers, to the same process ids.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from wakeline import arguments
+from wakeline.causality import HostOriginator, Originator, SessionScope, TriggerOccurrenceCause
+from wakeline.engines.engine import Engine
+from wakeline.engines.registry import Registry
+from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec, environment
+from wakeline.errors import InvalidArguments, InvalidSchedule, ProcessConflict, ProcessNoLongerRetained, WakelineError
+from wakeline.names import check_key, check_queue, check_source
+from wakeline.releases import Declared
+from wakeline.shown import logger
+from wakeline.store import declarations, processes, triggers
+from wakeline.store.calls import Outside, Program
+from wakeline.store.triggers import Delivery, Due, Subscribed
+from wakeline.tools.tool import Tool
+from wakeline.triggers.moments import drawn, is_random
+from wakeline.triggers.occurrence import Occurrence, delivered_process_id
+from wakeline.triggers.schedule import SOURCE, Missed, Overlap, Schedule, check_schedule, fire, following
+from wakeline.triggers.subscription import Subscription, Target, arguments_of, check_subscription, parse_input
+from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
+from wakeline.verbs.options import NOTHING, WakeTarget
+from wakeline.verbs.sessions import address_of
+from wakeline.verbs.starts import registration_of
+
+SHOWN = 500
+log = logger("wakeline.triggers")
+Body = Engine[..., Any] | Tool[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an emitted occurrence: the processes it started (or had started before, where ``replayed``), the subscriptions whose start
+    failed with the reason, and those that wait for a worker that has their code."""
+
+    occurrence_id: str
+    replayed: bool
+    started: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
+def receipt_from(data: dict[str, Any]) -> Receipt:
+    """A receipt as it was recorded."""
+    failed = tuple((str(row[0]), str(row[1])) for row in data["failed"])
+    return Receipt(data["occurrence_id"], data["replayed"], tuple(data["started"]), failed, tuple(data["waiting"]))
+
+
+def subscription_to(
+    source: str,
+    body: Body,
+    *,
+    name: str | None = None,
+    source_key: str | None = None,
+    input: Mapping[str, Any] | None = None,  # noqa: A002 - the word of the field
+    wake: WakeTarget | str | None = None,
+    queue: str | None = None,
+    labels: dict[str, str] | None = None,
+    originator: Originator | None = None,
+    captured: EnvironmentSpec | None = None,
+) -> Subscription:
+    """A subscription of a body to a source; raises `InvalidId`, `InvalidArguments` for parameters that the body does not have."""
+    if not isinstance(body, (Tool, Engine)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArguments(name="subscribe", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}")
+    template = parse_input(input)
+    for parameter in template or ():
+        if parameter not in body.signature.parameters:
+            raise InvalidArguments(name=body.name, reason=f"input= names {parameter!r}, which is none of {', '.join(body.signature.parameters)}")
+    session, wake_queue = (wake, None) if wake is None or isinstance(wake, str) else (wake.id, wake.queue)
+    if session is not None:
+        address_of(session, "checked")
+    return check_subscription(
+        Subscription(
+            source=source,
+            name=name if name is not None else body.name,
+            target=Target(kind="engine" if isinstance(body, Engine) else "tool", name=body.name),
+            originator=originator or HostOriginator(),
+            source_key=source_key,
+            input=template,
+            environment=from_json(captured.text) if captured is not None and captured.ref != EMPTY_ENVIRONMENT else None,
+            wake_target=SessionScope(session_id=session) if session is not None else None,
+            wake_queue=wake_queue,
+            queue=check_queue(queue) if queue is not None else None,
+            labels=labels or {},
+        )
+    )
+
+
+def schedule_of(
+    expression: str, body: Body, *, input: Mapping[str, Any] | None, timezone: str, missed: Missed, overlap: Overlap, **options: Any  # noqa: A002
+) -> Schedule:  # fmt: skip
+    """A schedule of a body; raises `InvalidSchedule`, `InvalidArguments`."""
+    subscription = subscription_to(SOURCE, body, input=input, **options)
+    # What is written down once has to fit once: later there is nobody to tell.
+    sample = _told(subscription.name, 0)
+    body.signature.bind_json(arguments_of(subscription, body.signature.parameters, sample))
+    if is_random(expression):
+        expression = _drawn(expression, subscription.name, given=options.get("name") is not None)
+    return check_schedule(Schedule(expression=expression, timezone=timezone, missed=missed, overlap=overlap, subscription=subscription))
+
+
+def _drawn(expression: str, name: str, *, given: bool) -> str:
+    """Random fields, drawn once from the name of the schedule: what is stored has the same moments at each reckoning, on every worker."""
+    if not given:
+        reason = "its random fields (R) are drawn from the name of the schedule, so it needs one that stays: say name=, or write the fields as numbers"
+        raise InvalidSchedule(name=name, expression=expression, reason=reason)
+    try:
+        return drawn(expression, name)
+    except (ValueError, KeyError) as error:
+        raise InvalidSchedule(name=name, expression=expression, reason=str(error)) from error
+
+
+def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_key: str | None) -> Occurrence:
+    """An occurrence as its emitter says it, under a key of its own where it has none; raises `InvalidId`, `InvalidPayload`, `PayloadTooLarge`."""
+    what = f"An occurrence of {check_source(source)}"
+    data = arguments.asked(arguments.fit(payload, kind, what), kind, what)
+    check_size(what, to_json(data, what), MAX_PAYLOAD)
+    own = check_key(key, "key of an occurrence") if key is not None else secrets.token_hex(12)
+    return Occurrence(source, own, data, check_key(source_key, "source key") if source_key is not None else None)
+
+
+class Triggers:
+    """The verbs of triggers, with the code of one release."""
+
+    def __init__(self, namespace: str, registry: Registry) -> None:
+        self._namespace = namespace
+        self._registry = registry
+
+    def subscribe(self, subscription: Subscription, revision: int | None = None) -> Program[Subscribed]:
+        """Subscribe, or change a subscription; raises `SubscriptionChanged`, `SubscriptionLimit`, `SessionDeleted`."""
+        done: Subscribed = yield triggers.subscribe(subscription, revision=revision)
+        return done
+
+    def emit(self, occurrence: Occurrence) -> Program[Receipt]:
+        """Record an occurrence and start what it reaches. Raises `OccurrenceConflict`."""
+        emitted = yield triggers.emit(occurrence)
+        return (yield from self._deliver_all(occurrence, emitted))
+
+    def fire(self, schedule: Schedule, due_ms: int, now_ms: int) -> Program[Receipt | None]:
+        """What a schedule that is due does; None where nothing occurs, or another worker was first."""
+        firing = fire(schedule, due_ms, now_ms)
+        moment = firing.moment_ms if firing.moment_ms is not None else due_ms
+        occurrence = Occurrence(SOURCE, str(moment), _told(schedule.name, moment), schedule.name)
+        pid = delivered_process_id(occurrence.id, schedule.subscription.id)
+        emitted = yield triggers.emit(occurrence, Due(schedule, due_ms, firing.next_ms, pid, void=firing.moment_ms is None))
+        if emitted is None:
+            return None
+        return (yield from self._deliver_all(occurrence, emitted))
+
+    def redrive(self, *, older_ms: int) -> Program[int]:
+        """Deliver what was reserved this long ago and not settled; how many were."""
+        found: list[Delivery] = yield triggers.pending(older_ms=older_ms)
+        settled = 0
+        for delivery in found:
+            settled += (yield from self._deliver(delivery)) != "reserved"
+        return settled
+
+    def declare(self, schedules: Iterable[Schedule], *, by: Declared | None = None) -> Program[None]:
+        """Make schedules known, where the release that declares them is in force; one that was changed is due anew."""
+        for schedule in schedules:
+            planned = yield triggers.declare(schedule, by=by)
+            if planned.due_ms is None and not planned.other:
+                yield triggers.declare(schedule, due_ms=following(schedule, planned.now_ms), by=by)
+
+    def declare_all(self, declared: Declared, how: declarations.How) -> Program[bool]:
+        """Write what a release says of limits, agents and schedules, where it is in force or comes into force by this; whether it is."""
+        if not (yield declarations.write(declared, how)):
+            return False
+        yield from self.declare(declared.schedules, by=declared)
+        whole: bool = yield declarations.written(declared)
+        return whole
+
+    # -- delivering --------------------------------------------------------------------------------------------------------------
+
+    def _deliver_all(self, occurrence: Occurrence, emitted: triggers.Emitted) -> Program[Receipt]:
+        started: list[str] = []
+        failed: list[tuple[str, str]] = []
+        waiting: list[str] = []
+        for delivery in emitted.deliveries:
+            state = (yield from self._deliver(delivery)) if delivery.state == "reserved" else delivery.state
+            if state == "started":
+                started.append(delivered_process_id(delivery.occurrence_id, delivery.subscription_id))
+            elif state == "reserved":
+                waiting.append(delivery.subscription_id)
+            else:
+                failed.append((delivery.subscription_id, state.removeprefix("failed ")))
+        return Receipt(occurrence.id, emitted.replayed, tuple(sorted(started)), tuple(sorted(failed)), tuple(sorted(waiting)))
+
+    def _deliver(self, delivery: Delivery) -> Program[str]:
+        subscription = delivery.subscription
+        body = self._body_of(subscription) if subscription is not None else None
+        if subscription is None or body is None:
+            # A release without its code, or older than its record: a worker that has both looks again within seconds.
+            log.info("delivery %s of %s waits for a worker of another release", delivery.subscription_id, delivery.occurrence_id)
+            yield triggers.settle(delivery, "reserved")
+            return "reserved"
+        try:
+            # A tool's prepare is the user's code: whoever ticks must not wait for it.
+            yield (yield Outside(partial(self._start, delivery, subscription, body)))
+        except (ProcessConflict, ProcessNoLongerRetained):
+            # It was started by an earlier try, under a release that put it together differently, or so long ago that it is gone.
+            yield triggers.settle(delivery, "started")
+        except WakelineError as error:
+            if error.retryable:
+                raise
+            state = f"failed {error.code}: {error}"[:SHOWN]
+            log.warning("%s starts nothing for %s: %s", delivery.occurrence_id, subscription.name, error)
+            yield triggers.settle(delivery, state)
+            return state
+        return "started"
+
+    def _body_of(self, subscription: Subscription) -> Body | None:
+        table: Mapping[str, Body] = self._registry.engines if subscription.target.kind == "engine" else self._registry.tools
+        return table.get(self._registry.current(subscription.target.name))
+
+    def _start(self, delivery: Delivery, subscription: Subscription, body: Body) -> Any:
+        given = body.signature.bind_json(arguments_of(subscription, body.signature.parameters, delivery.occurrence.payload))
+        captured = environment(subscription.environment or {})
+        target = subscription.wake_target
+        wake = address_of(target.session_id, self._namespace, subscription.wake_queue) if target else None
+        registration = registration_of(
+            body,
+            given,
+            NOTHING.over(queue=subscription.queue, labels=subscription.labels),
+            namespace=self._namespace,
+            process_id=delivered_process_id(delivery.occurrence_id, delivery.subscription_id),
+            originator=subscription.originator,
+            caused_by=TriggerOccurrenceCause(occurrence_id=delivery.occurrence_id),
+            wake_target=target,
+            wake_end=target is not None,
+            env_ref=captured.ref,
+        )
+        return processes.register(registration, wake=wake, environment=captured, delivery=delivery.wire())
+
+
+def _told(name: str, moment_ms: int) -> dict[str, Any]:
+    return {"schedule": name, "at": datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(), "at_ms": moment_ms}
