@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Annotated, ClassVar, Literal, Self, assert_never
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
@@ -139,22 +139,6 @@ class RuntimeOperationScope(_Scope, _NoSession):
 
 
 ExecutionScope = TurnScope | ProcessScope | QueueDrainScope | SessionDeleteScope | RuntimeOperationScope
-_SCOPES: tuple[type[ExecutionScope], ...] = (
-    TurnScope,
-    ProcessScope,
-    QueueDrainScope,
-    SessionDeleteScope,
-    RuntimeOperationScope,
-)
-
-
-def parse_execution_scope(journal_key: str) -> ExecutionScope:
-    """The scope a journal key was made of; raises `InvalidId` for what is none."""
-    kind, *components = journal_key.split(":")
-    for scope in _SCOPES:
-        if scope.kind == kind and len(fields(scope)) == len(components):
-            return scope(*(unquote(component) for component in components))
-    raise InvalidId(kind="journal key", value=journal_key, grammar="<kind>:<component>[:<component>]")
 
 
 class HostOriginator(Tagged):

@@ -1,4 +1,4 @@
-"""Time as Wakeline sees it: milliseconds since 1970, from Redis' own clock, or from a clock that a test moves.
+"""Time as Wakeline sees it: milliseconds since 1970, from Redis' own clock, or from a clock that a test moves (`wakeline.testing.clock`).
 
 Invariant: no other module of core asks the operating system for the time of day.
 """
@@ -6,10 +6,7 @@ Invariant: no other module of core asks the operating system for the time of day
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import Protocol
-
-from wakeline.values import parse_duration
 
 
 class Clock(Protocol):
@@ -54,27 +51,3 @@ class FollowingClock(ServerClock):
     def now_ms(self) -> int:
         """What Redis said, and how long ago that was."""
         return self._server_ms + (time.monotonic_ns() - self._heard_ns) // 1_000_000
-
-
-class VirtualClock:
-    """A clock that stands still until it is moved; scripts use it too, so that a test of a week takes a millisecond."""
-
-    def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
-        self._now_ms = start_ms
-
-    def now_ms(self) -> int:
-        """The time it was set to."""
-        return self._now_ms
-
-    def script_time(self) -> str:
-        """The same time, as text."""
-        return str(self._now_ms)
-
-    def following(self, server_ms: int, heard_ns: int) -> Clock:  # noqa: ARG002 - scripts have this clock's time
-        """Itself."""
-        return self
-
-    def advance(self, duration: timedelta | int | float | str) -> int:
-        """Moves forward by a duration (never back) and returns the new time in ms."""
-        self._now_ms += parse_duration(duration)
-        return self._now_ms

@@ -221,11 +221,6 @@ def child_id(parent: str, incarnation: str, generation: int, replay_key: str) ->
     return ProcessId("c_" + base64.b32encode(digest).decode().lower()[:26])
 
 
-def escaped(text: str) -> str:
-    """The text with every byte that is no ASCII letter or digit as ``_xx``: two texts never look alike, and neither holds a joint."""
-    return "".join(chr(byte) if chr(byte).isalnum() and byte < 128 else f"_{byte:02x}" for byte in text.encode())
-
-
 def word(text: str) -> str:
     """The text as one word, for lists and hints whose parts stand between blanks: its blanks, ``%`` and ``#`` as ``%xx``."""
     return text.replace("%", "%25").replace(" ", "%20").replace("#", "%23")
@@ -236,22 +231,10 @@ def unword(text: str) -> str:
     return text.replace("%23", "#").replace("%20", " ").replace("%25", "%")
 
 
-def doorbell_id(namespace: str, process_id: str, epoch: int) -> str:
-    """The id of the RQ job that rings for a process: ``wl-<namespace>-<process id>-<epoch>``, both escaped, so that two apps on one server never have
-    one job. RQ fails the whole queue over one id it finds malformed.
-    """
-    return f"wl-{escaped(namespace)}-{escaped(process_id)}-{epoch}"
-
-
 def doorbell_namespace(doorbell: str) -> str | None:
     """The namespace that a doorbell's id names; None for one of the release before, which named none."""
     found = re.fullmatch("wl-([A-Za-z0-9_]+)-[A-Za-z0-9_]+-[0-9]+", doorbell)
     return re.sub("_([0-9a-f]{2})", lambda byte: chr(int(byte[1], 16)), found[1]) if found else None
-
-
-def former_doorbell_id(process_id: str, epoch: int) -> str:
-    """The same as the release before wrote it: read for as long as such doorbells may lie in a queue."""
-    return f"wl-{escaped(process_id)}-{epoch}"
 
 
 def signal_event_type(name: str) -> str:

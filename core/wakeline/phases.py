@@ -57,23 +57,7 @@ class NullProbe:
         """Nothing."""
 
 
-class RecordingProbe:
-    """A probe that keeps what it was told, in order, for tests."""
-
-    def __init__(self) -> None:
-        self.reached: list[tuple[Phase, str]] = []
-
-    def reach(self, phase: Phase, process_id: str) -> None:
-        """Appends the phase and its process to `reached`."""
-        self.reached.append((phase, process_id))
-
-    def phases(self, process_id: str | None = None) -> list[Phase]:
-        """The phases reached, of one process or of all."""
-        return [phase for phase, of in self.reached if process_id is None or of == process_id]
-
-
 START_CHILD, AWAIT_HANDLE = "process.start_child", "process.await_handle"
-NAMED_PHASES = (START_CHILD, AWAIT_HANDLE)
 """The stretches that the runtime itself names; code of an app may name others."""
 
 

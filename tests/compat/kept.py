@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from wakeline import App
-from wakeline.clock import VirtualClock
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.store import fleet
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend, UrlBackend
+from wakeline.testing.clock import VirtualClock
 
 from tests.compat.flows import PNG, declare
 from tests.lua.world import LEASE_MS, START_MS, World

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from wakeline.clock import VirtualClock
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
@@ -22,6 +21,7 @@ from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 from wakeline.store.processes import ProcessView, Registered, SessionAddress, StoredEvent
 from wakeline.store.runs import Claim
+from wakeline.testing.clock import VirtualClock
 from wakeline.values import canonical_json, to_json
 from wakeline.verbs.processes import Service
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wakeline.processes.events import Event
-from wakeline.processes.lifecycle import observed
-from wakeline.processes.record import Record, fold
+from wakeline.testing.model.lifecycle import observed
+from wakeline.testing.model.record import Record, fold
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World

@@ -10,8 +10,9 @@ from wakeline.errors import AwaitEventUnknownOrRevoked, LeaseLost
 from wakeline.processes.lease import Fence
 from wakeline.store import processes, runs
 from wakeline.store.processes import Row
+from wakeline.testing.model.keys import mint
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer, ToolCompletion, WaitIdentity, key_id
-from wakeline.waits.keys import decode_token, encode_token, mint
+from wakeline.waits.keys import decode_token, encode_token
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World

@@ -6,19 +6,12 @@ import dataclasses
 from typing import Any
 
 import pytest
-from wakeline.causality import (
-    ExecutionScope,
-    ProcessScope,
-    QueueDrainScope,
-    RuntimeOperationScope,
-    SessionDeleteScope,
-    TurnScope,
-    parse_execution_scope,
-)
+from wakeline.causality import ExecutionScope, ProcessScope, QueueDrainScope, RuntimeOperationScope, SessionDeleteScope, TurnScope
 from wakeline.errors import InvalidId, InvalidWaitIdentity, MissingExecutionScopeId
 from wakeline.names import split_session_id
+from wakeline.testing.model.keys import mint, verify
+from wakeline.testing.model.scopes import parse_execution_scope
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer, ToolCompletion, WaitIdentity, key_id, preimage
-from wakeline.waits.keys import mint, verify
 
 SECRET = b"s" * 32
 CALL = ToolCompletion("call-1")

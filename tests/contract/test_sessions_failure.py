@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wakeline.errors import EntryNotFound, RedriveRefused
-from wakeline.sessions.admission import Entry
-from wakeline.sessions.commit import isolate
 from wakeline.store import entries, fleet, processes, runs, sessions
 from wakeline.store.processes import Effect, Row
+from wakeline.testing.model.turns import Entry, isolate
 
 from tests.contract.session_world import CHAT, FAILED, commit, fail, head, inbox, policy_is, send, source, states, turn
 

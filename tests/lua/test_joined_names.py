@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wakeline.causality import SessionScope
-from wakeline.clock import VirtualClock
-from wakeline.names import doorbell_id, former_doorbell_id, session_id, word
+from wakeline.names import session_id, word
 from wakeline.store import fleet, processes, sessions
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.store.keys import queue_name
+from wakeline.testing.clock import VirtualClock
+from wakeline.testing.model.doorbells import doorbell_id, former_doorbell_id
 
 from tests.lua.world import LEASE_MS, STALE_MS, START_MS, World
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wakeline.clock import VirtualClock
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
@@ -20,6 +19,7 @@ from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.store.processes import Effect, Registered, Row, SessionAddress
 from wakeline.store.runs import Claim, Opened, Wait
+from wakeline.testing.clock import VirtualClock
 from wakeline.values import to_json
 
 START_MS = 1_700_000_000_000

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from wakeline.clock import VirtualClock
 from wakeline.processes.lease import Fence
 from wakeline.store import fleet, processes, runs
 from wakeline.store.calls import Call, flat
@@ -22,6 +21,7 @@ from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import FakeBackend
 from wakeline.store.processes import Row
 from wakeline.store.runs import Wait, claim_of
+from wakeline.testing.clock import VirtualClock
 from wakeline.values import to_json
 
 from tests.lua.world import START_MS, SUCCESS, World, signal, ticking

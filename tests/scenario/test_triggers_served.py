@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Turn, current
-from wakeline.clock import VirtualClock
 from wakeline.errors import (
     InvalidArguments,
     InvalidId,
@@ -24,6 +23,7 @@ from wakeline.errors import (
 from wakeline.settings import Settings
 from wakeline.store import triggers
 from wakeline.store.connection import Backend
+from wakeline.testing.clock import VirtualClock
 
 from tests.scenario.conftest import served, until
 

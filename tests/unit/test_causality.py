@@ -30,9 +30,9 @@ from wakeline.causality import (
     TurnCause,
     TurnScope,
     event_invocation,
-    parse_execution_scope,
 )
 from wakeline.errors import InvalidId, MissingExecutionScopeId
+from wakeline.testing.model.scopes import parse_execution_scope
 
 
 @pytest.mark.parametrize(("frame", "scope_id"), [(None, "session:helper/u42"), ("", "session:helper/u42"), ("f1", "session:helper/u42/frame:f1")])

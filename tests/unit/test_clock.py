@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from wakeline.clock import ServerClock, VirtualClock
+from wakeline.clock import ServerClock
 from wakeline.errors import InvalidDuration
+from wakeline.testing.clock import VirtualClock
 
 
 def test_production_leaves_the_time_to_the_server() -> None:

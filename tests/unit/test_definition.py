@@ -22,14 +22,6 @@ def test_what_the_failure_asks_for_is_taken_as_it_is(asked: int, delay: int) -> 
     assert RetryPolicy().delay_ms(3, asked, lambda: 0.5) == delay
 
 
-@pytest.mark.parametrize(
-    ("policy", "most"),
-    [(RetryPolicy(), 1), (RetryPolicy(retries=3), 4), (RetryPolicy("never", retries=3), 1), (RetryPolicy("idempotent", 1), 2)],
-)
-def test_retries_are_more_tries_after_the_first(policy: RetryPolicy, most: int) -> None:
-    assert policy.most_attempts == most
-
-
 def test_a_manifest_stores_what_is_not_default() -> None:
     manifest = ToolManifest(id="tool:charge", name="charge", scheduling="serial")
     assert manifest.model_dump_json(exclude_defaults=True) == '{"id":"tool:charge","name":"charge","scheduling":"serial"}'

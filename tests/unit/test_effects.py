@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.effects.envelope import Envelope, diff_paths, envelope_hash, replay_key
-from wakeline.effects.journal import (
-    JournalRow,
-    Mismatch,
-    RaiseRecorded,
-    ReturnOutcome,
-    RunEffect,
-    decide,
-)
+from wakeline.effects.journal import JournalRow
 from wakeline.errors import RetryAfter, UnknownError, WaitFailed, WaitTimeout
+from wakeline.testing.model.replaying import Mismatch, RaiseRecorded, ReturnOutcome, RunEffect, decide
 
 FETCH = Envelope("step", "fetch", {"n": 1})
 FAILED = WaitFailed(what="ci", failure_code="red", failure_message="tests failed")

@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from wakeline import names
 from wakeline.causality import SessionScope
-from wakeline.names import doorbell_id, former_doorbell_id, session_id, unword, word
+from wakeline.names import session_id, unword, word
 from wakeline.processes.limits import limit_id, limited
-from wakeline.store.keys import JOINTS, RQ_TABLE, TABLE, key, queue_name, split_queue
+from wakeline.store.keys import JOINTS, RQ_TABLE, TABLE, prefix, queue_name, split_queue
+from wakeline.testing.model.doorbells import doorbell_id, former_doorbell_id
 
 # Few letters, and every joint: what collides is found in a few tries.
 IDS = st.text("a1:/.#%~-_ {}*25F", min_size=1, max_size=8).filter(str.strip)
@@ -25,6 +26,11 @@ EPOCHS = st.integers(0, 20)
 FAMILIES = st.sampled_from(sorted({family.name for family in TABLE}))
 
 Builder = tuple[Callable[..., str], tuple[st.SearchStrategy[Any], ...]]
+
+
+def key(namespace: str, family: str, text: str | None = None) -> str:
+    """A key of a namespace: of a family that has one, or of one thing of a family."""
+    return prefix(namespace) + family + (f":{text}" if text is not None else "")
 
 
 def scope(agent: str, own: str, frame: str | None) -> str:

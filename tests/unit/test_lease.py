@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from wakeline.processes.lease import Fence, Lease, attempts_exhausted, loss_delay_ms, losses_exhausted, runs_alone, writable
-from wakeline.processes.lifecycle import STATUSES
+from wakeline.processes.lease import Fence
+from wakeline.testing.model.lease import Lease, attempts_exhausted, loss_delay_ms, losses_exhausted, runs_alone, writable
+from wakeline.testing.model.lifecycle import STATUSES
 
 FENCE = Fence("p_1", "inc00001", 3, "claim1", "o_1")
 LEASE = Lease("running", "inc00001", 3, "claim1")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.errors import MailboxFull, ReplayConflict
-from wakeline.waits.mailbox import MAILBOX_LIMIT, Mailbox
+from wakeline.testing.model.mailbox import Mailbox
+from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 
 def taken(box: Mailbox) -> dict[str, str]:

@@ -18,8 +18,6 @@ from wakeline.names import (
     check_queue,
     check_signal_name,
     child_id,
-    doorbell_id,
-    former_doorbell_id,
     new_claim_id,
     new_incarnation,
     new_owner_id,
@@ -31,6 +29,7 @@ from wakeline.names import (
     terminal_replay_key,
 )
 from wakeline.shown import is_seen
+from wakeline.testing.model.doorbells import doorbell_id, former_doorbell_id
 from wakeline.verbs.retries import retry_id
 
 IDS = st.text(min_size=1, max_size=12).filter(is_seen).filter(str.strip)

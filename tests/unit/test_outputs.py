@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from wakeline import values
 from wakeline.errors import InvalidPayload, ProcessAbandoned, ProcessCancelled, ProcessEnded, ProcessFailed
 from wakeline.processes import outputs
 from wakeline.processes.outputs import AbandonedOutput, AwaitOutput, CancelledOutput, Failure, Success
@@ -24,7 +25,7 @@ FORMS: list[tuple[AwaitOutput, str, str]] = [
 @pytest.mark.parametrize(("output", "text", "state"), FORMS)
 def test_outputs_are_pinned_and_read_back(output: AwaitOutput, text: str, state: str) -> None:
     assert outputs.to_json(output) == text
-    assert outputs.from_json(text) == output
+    assert outputs.from_data(values.from_json(text)) == output
     assert outputs.state_of(output) == state
     assert outputs.output_of(f'{{"await_output":{text}}}') == output
 
@@ -43,7 +44,7 @@ def test_outputs_are_pinned_and_read_back(output: AwaitOutput, text: str, state:
 )
 def test_what_is_no_output(text: str) -> None:
     with pytest.raises(InvalidPayload):
-        outputs.from_json(text)
+        outputs.from_data(values.from_json(text))
     with pytest.raises(InvalidPayload):
         outputs.output_of(text)
 

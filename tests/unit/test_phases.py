@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wakeline.phases import NullProbe, Phase, RecordingProbe
+from wakeline.phases import NullProbe, Phase
+from wakeline.testing.probes import RecordingProbe
 
 
 def test_phases_are_pinned() -> None:

@@ -12,10 +12,11 @@ from wakeline.causality import HostOriginator, Provenance, SessionScope
 from wakeline.errors import ProcessAlreadyTerminal, TransitionRefused
 from wakeline.processes.events import Event
 from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput
-from wakeline.processes.lifecycle import LIVE, STATUSES, TERMINAL, Status, next_status, observed
+from wakeline.processes.lifecycle import TERMINAL, Status
 from wakeline.processes.outputs import AbandonedOutput, CancelledOutput, Failure, Success
-from wakeline.processes.record import Record, apply, fold
 from wakeline.processes.registration import Registration, prepare
+from wakeline.testing.model.lifecycle import LIVE, STATUSES, next_status, observed
+from wakeline.testing.model.record import Record, apply, fold
 from wakeline.values import to_json
 
 HELPER = SessionScope(session_id="helper/u42")

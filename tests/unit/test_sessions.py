@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wakeline.sessions.admission import AdmissionPolicy, Entry, EntryKind, admit
-from wakeline.sessions.commit import isolate, settle, turn_stamp
+from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 from wakeline.sessions.life import entry_of, explain
+from wakeline.testing.model.turns import Entry, admit, isolate, settle
 from wakeline.values import content_hash
 
 KINDS: dict[str, EntryKind] = {"w": "wake", "i": "input", "c": "command"}
@@ -93,11 +93,6 @@ def test_a_batch_is_halved_until_the_poisonous_entry_stands_alone() -> None:
     assert numbers(isolate(batch)) == [1, 2]
     assert numbers(isolate(batch[:2])) == [1]
     assert numbers(isolate(batch[:1])) == [1]
-
-
-def test_turn_stamp_golden_vector() -> None:
-    assert turn_stamp("helper/u42", "t1", "{}") == "418aecb223b0ee1c4adcbb9438248572930a1a498c4b6b3ffb935999076d4935"
-    assert len({turn_stamp("s", "t", "{}"), turn_stamp("s", "u", "{}"), turn_stamp("s", "t", "[]"), turn_stamp("st", "", "{}")}) == 4
 
 
 # -- what is stored

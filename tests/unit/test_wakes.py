@@ -8,7 +8,8 @@ import pytest
 from wakeline.causality import SessionScope, TurnCause
 from wakeline.processes.events import Event, Materialised, Terminal, WakeInput
 from wakeline.processes.outputs import Failure, Success
-from wakeline.wakes.wake import Placed, Wake, place, wake_from_event, wake_id
+from wakeline.testing.model.wakes import Placed, Wake, place, wake_from_event
+from wakeline.wakes.wake import wake_id
 
 TARGET = SessionScope(session_id="helper/u42", agent_frame_id="f1")
 CAUSE = TurnCause(session_id="helper/u42", turn_id="t1")

@@ -22,7 +22,6 @@ from wakeline.verbs.starts import bound
 
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
 
 def as_json(data: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Journal rows, and what a row means for a body that asks for its effect again.
+"""Journal rows.
 
 Invariant: a recorded outcome is final, an error as much as a value; other content under the same key outranks both.
 """
@@ -6,7 +6,7 @@ Invariant: a recorded outcome is final, an error as much as a value; other conte
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 from wakeline import errors, values
 from wakeline.effects.envelope import Envelope
@@ -127,47 +127,3 @@ class JournalRow:
         if not (isinstance(asks, str | None) and isinstance(next_ms, int | None)):
             raise ValueError("what asked for a start (c) is a text, and the delay before the next attempt (r) a whole number")
         return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row, asks, next_ms, row.get("w"))
-
-
-@dataclass(frozen=True, slots=True)
-class RunEffect:
-    """Nothing is recorded: run it and record what comes of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnOutcome:
-    """It ended well before: this is its outcome."""
-
-    outcome: Any
-
-
-@dataclass(frozen=True, slots=True)
-class RaiseRecorded:
-    """It failed before: this is its error."""
-
-    error: WakelineError
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """Something else was recorded under this key; the row says what."""
-
-    row: JournalRow
-
-
-Decision = RunEffect | ReturnOutcome | RaiseRecorded | Mismatch
-
-
-def decide(row: JournalRow | None, envelope_hash: str) -> Decision:
-    """What to do with an effect whose key has this row, in the order of semantics 6: mismatch, outcome, error, run."""
-    if row is None:
-        return RunEffect()
-    if row.hash != envelope_hash:
-        return Mismatch(row)
-    match row.status:
-        case "ok":
-            return ReturnOutcome(row.outcome)
-        case "err":
-            return RaiseRecorded(errors.from_json(row.outcome))
-        case _:
-            assert_never(row.status)

@@ -6,10 +6,8 @@ Invariant: a grant belongs to a session scope, never to an execution scope, whic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 
-from wakeline.causality import SessionScope
 from wakeline.errors import InvalidHandle, InvalidId, InvalidPayload
 from wakeline.names import ProcessId, check_process_id
 from wakeline.values import Stored, from_json
@@ -33,15 +31,6 @@ class HandleDescriptor(Stored):
             data = None
         found: Mapping[str, Any] = cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else {}
         return cls(**{name: found[name] for name in cls.model_fields if isinstance(found.get(name), str)})
-
-
-@dataclass(frozen=True, slots=True)
-class HandleGrant:
-    """A session scope may use a process; granting again replaces the descriptor."""
-
-    scope: SessionScope
-    process_id: str
-    descriptor: HandleDescriptor = field(default_factory=HandleDescriptor)
 
 
 def make_handle(process_id: str) -> dict[str, str]:

@@ -109,11 +109,6 @@ def to_json(output: AwaitOutput) -> str:
     return values.to_json(to_data(output), "The await output")
 
 
-def from_json(text: str) -> AwaitOutput:
-    """The output of a JSON text; raises `InvalidPayload`."""
-    return from_data(values.from_json(text, "The await output"))
-
-
 def output_of(payload: str) -> AwaitOutput:
     """The output that a terminal event's payload (JSON text) carries as `await_output`; raises `InvalidPayload`."""
     data = values.from_json(payload, "The payload of a terminal event")

@@ -4,4 +4,4 @@ import sys
 
 from wakeline.store import formats, keys
 
-print((formats if sys.argv[1:] == ["formats"] else keys).markdown(), end="")
+print(formats.markdown() if sys.argv[1:] == ["formats"] else keys.markdown(), end="")

@@ -160,10 +160,10 @@ RQ_TABLE: tuple[KeyFamily, ...] = (
 
 
 JOINTS: tuple[Joint, ...] = (
-    Joint("{<namespace>}:<family>:<id>", "no namespace has a brace, no family a colon; a key has one id, at its end, which may hold anything", "keys.key"),
+    Joint("{<namespace>}:<family>:<id>", "no namespace has a brace, no family a colon; a key has one id, at its end, which may hold anything", "keys.prefix"),
     Joint("<namespace>.<queue>", "the namespace's dots are doubled, a queue begins with no dot: the joint is the only odd run of dots", "keys.queue_name"),
-    Joint("wl-<namespace>-<process id>-<epoch>", "namespace and id are escaped: letters and digits stay, every other byte is _xx", "names.doorbell_id"),
-    Joint("wl-<process id>-<epoch>", "of the release before, still read: one joint fewer than the form above", "names.former_doorbell_id"),
+    Joint("wl-<namespace>-<process id>-<epoch>", "namespace and id are escaped: letters and digits stay, every other byte is _xx", "lib/doorbell.lua"),
+    Joint("wl-<process id>-<epoch>", "of the release before, still read: one joint fewer than the form above", "lib/doorbell.lua"),
     Joint("<doorbell>:<claim>", "neither has a colon", "rq:wip:<queue>"),
     Joint("b:<body>, b:<body>:<key>, q:<queue>", "a body's colon is %3A, and no body has a %; a key that looks like a hash is hashed", "limits.limit_id"),
     Joint("<agent>/<key>", "no agent has a slash: the joint is the first one; a key may hold any", "names.session_id"),
@@ -179,11 +179,6 @@ JOINTS: tuple[Joint, ...] = (
     Joint("<word> <word>", "ids as words: a blank, # or % in one is %20, %23 or %25", "names.word"),
 )
 """Every name that is made of parts which users choose; tests/unit/test_joints.py tries to make two lists of parts look alike."""
-
-
-def key(namespace: str, family: str, text: str | None = None) -> str:
-    """A key of a namespace: of a family that has one, or of one thing of a family."""
-    return prefix(namespace) + family + (f":{text}" if text is not None else "")
 
 
 def prefix(namespace: str) -> str:

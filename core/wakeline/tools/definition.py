@@ -33,11 +33,6 @@ class RetryPolicy:
     base_ms: int = 200
     max_ms: int = 60_000
 
-    @property
-    def most_attempts(self) -> int:
-        """The first try and its retries."""
-        return 1 if self.policy == "never" else 1 + max(0, self.retries)
-
     def delay_ms(self, attempt: int, retry_after_ms: int | None, rng: Callable[[], float]) -> int:
         """How long to wait after this attempt (from 1) failed, in ms.
 

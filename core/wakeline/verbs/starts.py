@@ -21,7 +21,6 @@ from wakeline.processes.failures import described
 from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
 from wakeline.processes.lease import MAX_ATTEMPTS
 from wakeline.processes.registration import Carried, Registration, prepare
-from wakeline.shown import logger
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool, outside_body
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
@@ -30,7 +29,6 @@ from wakeline.verbs.templates import Template
 
 MAX_LABELS = 64 * 1024
 MOST_TEMPLATES = 1024
-log = logger("wakeline.run")
 
 
 def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Await-event keys and the bearer tokens given to outsiders.
+"""The bearer tokens given to outsiders, and the secrets that make them.
 
-Invariant: a key or token is good only if a secret of this namespace made it; every way of being bad has the same answer,
+Invariant: a token is good only if a secret of this namespace made it; every way of being bad has the same answer,
 found in the same time.
 """
 
@@ -12,12 +12,9 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Any
 
-from wakeline.causality import ExecutionScope
 from wakeline.errors import AwaitEventUnknownOrRevoked, InvalidPayload, InvalidToken
 from wakeline.values import framed, from_json, to_json
-from wakeline.waits.identity import KEY_VERSION, WaitIdentity, key_id, preimage
 
-SIGNATURE_DOMAIN = "wakeline.await-event-auth"
 TOKEN_DOMAIN = "wakeline.await-event-token"
 TOKEN_VERSION = "wt1"
 """Version, claims, signature: of a namespace whose secret was never rotated. The release before reads no other."""
@@ -25,34 +22,6 @@ NAMED_VERSION = "wt2"
 """Version, id of the secret, claims, signature."""
 SECRET_LENGTH = 32
 """Bytes of a secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitEventKey:
-    """A slot as its owner holds it: where, what, the id derived from both, and proof that this namespace derived it."""
-
-    scope: ExecutionScope
-    identity: WaitIdentity
-    key_id: str
-    signature: str
-
-
-def mint(secret: bytes, scope: ExecutionScope, identity: WaitIdentity) -> AwaitEventKey:
-    """The key of a scope and an identity; minting again gives the same key, and nothing is stored."""
-    derived = key_id(scope, identity)
-    return AwaitEventKey(scope, identity, derived, _signature(secret, scope, identity, derived))
-
-
-def verify(secret: bytes, key: AwaitEventKey) -> bool:
-    """Whether the key is one that `mint` makes; both the id and the signature are compared in constant time."""
-    derived = key_id(key.scope, key.identity)
-    same_id = hmac.compare_digest(derived.encode(), key.key_id.encode())
-    expected = _signature(secret, key.scope, key.identity, derived)
-    return hmac.compare_digest(expected.encode(), key.signature.encode()) and same_id
-
-
-def _signature(secret: bytes, scope: ExecutionScope, identity: WaitIdentity, derived: str) -> str:
-    return _mac(secret, framed(SIGNATURE_DOMAIN, KEY_VERSION, preimage(scope, identity), derived))
 
 
 def _mac(secret: bytes, message: bytes) -> str:

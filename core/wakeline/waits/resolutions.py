@@ -66,11 +66,6 @@ def is_known(text: str) -> bool:
     return _KNOWN.match(text) is not None
 
 
-def from_json(text: str) -> Resolution:
-    """The resolution of a stored text; raises `InvalidPayload`."""
-    return resolution_of(values.from_json(text, "The resolution"))
-
-
 def resolution_of(data: Any) -> Resolution:
     """The resolution of stored JSON data; raises `InvalidPayload`."""
     match data:

@@ -15,9 +15,10 @@ from wakeline.causality import SessionScope
 from wakeline.errors import ProcessAlreadyTerminal, TransitionRefused
 from wakeline.processes.events import Event
 from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput
-from wakeline.processes.lifecycle import TERMINAL, Status, next_status
+from wakeline.processes.lifecycle import TERMINAL, Status
 from wakeline.processes.outputs import AwaitOutput
 from wakeline.processes.registration import Registration
+from wakeline.testing.model.lifecycle import next_status
 
 
 @dataclass(frozen=True, slots=True)

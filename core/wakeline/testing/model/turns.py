@@ -1,7 +1,8 @@
-"""The end of a turn: what becomes of its entries, and whether there is another turn.
+"""A turn's batch and its end: which entries it takes, what becomes of them, and whether there is another turn.
 
-Invariant: whoever ends a turn settles all its entries and decides release-or-next in the same step, so that no entry is
-stranded and no session stays active without a turn.
+Invariant: entries are taken in order of arrival, from the oldest, and a command is always alone in its turn. The end of a
+turn settles all its entries and decides release-or-next in the same step, so that no entry is stranded and no session
+stays active without a turn.
 """
 
 from __future__ import annotations
@@ -10,13 +11,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wakeline.sessions.admission import AdmissionPolicy, Entry, admissible, admit
-from wakeline.values import content_hash
+from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 
 
-def turn_stamp(session_id: str, turn_id: str, content: str) -> str:
-    """What makes a commit repeatable: the same session, turn and content (canonical JSON) have the same stamp."""
-    return content_hash("turn", session_id, turn_id, content)
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of an inbox: its number, what it is, its body (JSON text), how many later ones it swallowed."""
+
+    n: int
+    kind: EntryKind
+    body: str = ""
+    swallowed: int = 0
+
+
+def admissible(entry: Entry, policy: AdmissionPolicy) -> bool:
+    """Whether any turn of this agent takes such an entry."""
+    return entry.kind in policy.kinds
+
+
+def admit(entries: Sequence[Entry], policy: AdmissionPolicy | None = None) -> list[Entry]:
+    """The entries the next turn takes, in order; empty when there is nothing to take.
+
+    Wakes and inputs share a turn up to the next command. Entries no turn takes are passed over, not waited for.
+    """
+    policy = policy or AdmissionPolicy()
+    batch: list[Entry] = []
+    for entry in sorted(entries, key=lambda entry: entry.n):
+        if not admissible(entry, policy):
+            continue
+        if entry.kind == "command":
+            return batch or [entry]
+        batch.append(entry)
+        if len(batch) >= policy.max_entries:
+            break
+    return batch
 
 
 @dataclass(frozen=True, slots=True)
