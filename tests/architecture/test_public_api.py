@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import subprocess
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,8 +50,8 @@ def test_the_public_names_are_these_in_these_groups() -> None:
 
 
 def test_nothing_else_is_to_be_had_at_run_time_but_the_modules_behind_them() -> None:
-    found = {name for name, value in vars(wakeline).items() if not name.startswith("__") and not isinstance(value, ModuleType)}
-    assert found == set(PUBLIC)
+    found = {name for name in dir(wakeline) if not name.startswith("_") and not isinstance(getattr(wakeline, name), ModuleType)}
+    assert found == {*PUBLIC, "TYPE_CHECKING"}
 
 
 def test_type_checkers_see_the_same_names() -> None:
@@ -59,6 +61,25 @@ def test_type_checkers_see_the_same_names() -> None:
     assert result.errors == []
     seen = {name for name, symbol in result.files["wakeline"].names.items() if symbol.module_public and not name.startswith("__")}
     assert seen == set(PUBLIC)
+
+
+def test_each_name_comes_at_run_time_from_where_type_checkers_read_it() -> None:
+    imports = [node for node in ast.walk(ast.parse(Path(wakeline.__file__).read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+    read = {alias.name: str(node.module) for node in imports if str(node.module).startswith("wakeline.") for alias in node.names}
+    assert sorted(read) == sorted(PUBLIC)
+    code = "import sys, wakeline; getattr(wakeline, sys.argv[1]); print(sorted(m for m in sys.modules if m.startswith('wakeline.')))"
+    assert {name: getattr(wakeline, name) for name in read} == {name: getattr(import_module(home), name) for name, home in read.items()}
+    assert {home for home, names in wakeline._HOMES.items() for name in names.split() if read[name] != home} == set()
+    done = subprocess.run([sys.executable, "-c", code, "WakelineError"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "['wakeline.errors']\n"
+
+
+def test_a_module_of_it_is_there_without_being_imported_and_no_other_name_is() -> None:
+    code = "import wakeline; print(wakeline.errors.WakelineError.__name__, wakeline.settings.__name__, hasattr(wakeline, 'nosuch'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "WakelineError wakeline.settings False\n"
+    with pytest.raises(AttributeError, match="module 'wakeline' has no attribute 'Nosuch'"):
+        _ = wakeline.Nosuch  # type: ignore[attr-defined]
 
 
 def test_both_packages_say_that_they_are_typed() -> None:

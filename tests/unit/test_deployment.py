@@ -54,7 +54,7 @@ def test_the_image_has_no_root_and_says_whether_it_is_well() -> None:
     health, command = json.loads(re.findall(r"HEALTHCHECK .*CMD (\[.*\])", last)[0]), json.loads(re.findall(r"^CMD (\[.*\])$", last, re.MULTILINE)[0])
     for words in (health, command):
         assert words[0] == "wakeline"
-        options = {name for parameter in cli.commands[words[1]].params for name in parameter.opts}
+        options = {name for parameter in cli.chosen(words[1]).params for name in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= options
     assert (health[1:], command[1], "--wait" in command) == (["doctor", "--release"], "worker", True)
 

@@ -1,4 +1,7 @@
-"""The command line: one file per noun. ``main`` is the entry point of ``wakeline`` and ``wl``."""
+"""The command line: one file per noun. ``main`` is the entry point of ``wakeline`` and ``wl``.
+
+Invariant: a file is imported when one of its commands is chosen. What help and completion list of a command stands here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from wakeline_workers.cli import attachments, fleet, following, processes, queues, secret, sessions, triggers, waits
 from wakeline_workers.cli.root import cli
 from wakeline_workers.streams import hold_places
 
@@ -15,6 +17,57 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 AGAIN_S = 0.02
+COMMANDS = {
+    "attachments": {
+        "attachments": "List what an owner has, or put, get, sweep.",
+    },
+    "fleet": {
+        "worker": "Run workers under their supervisor, until SIGTERM or SIGINT.",
+        "clock": "Only tick, until SIGTERM or SIGINT.",
+        "dev": "Run workers, with a server of their own if need be.",
+        "demo": "The product in a few seconds.",
+        "release": "Put what this release declares in force: schedules, limits, agents' turns.",
+        "doctor": "Say what is wrong with Redis and the fleet.",
+    },
+    "following": {
+        "follow": "Print what changes in a session.",
+    },
+    "processes": {
+        "start": "Start an engine or a tool.",
+        "signal": "Send a signal to a process.",
+        "cancel": "Ask a process to end.",
+        "retry": "Run an ended process again.",
+        "ps": "List processes, newest first within each status.",
+        "show": "Show one process.",
+        "events": "Print a process's events.",
+    },
+    "queues": {
+        "queues": "List queues and limits, or pause, resume.",
+    },
+    "secret": {
+        "secret": "Say what is known of the secret that makes tokens, or rotate it.",
+    },
+    "sessions": {
+        "sessions": "List sessions by last activity, latest first.",
+        "send": "Put a text into a session's inbox.",
+        "wakes": "Show why an agent woke, or did not.",
+        "session": "Show, create or delete a session.",
+        "why": "Say why an agent woke, or did not.",
+        "redrive": "Offer an entry again that failed or was undeliverable.",
+        "skip": "Give up on the entry that blocks a session.",
+    },
+    "triggers": {
+        "triggers": "List subscriptions and schedules, or emit, enable, disable, remove.",
+    },
+    "waits": {
+        "waits": "List what waiting processes wait for.",
+        "resolve": "Answer an approval by its bearer token.",
+    },
+}
+"""Of each file its commands, each with its line of help: the first sentence of its own text, which a test compares."""
+
+for _file, _commands in COMMANDS.items():
+    cli.expect(f"{__name__}.{_file}", _commands)
 
 
 def main() -> None:
@@ -33,4 +86,4 @@ def _again(what: UnraisableHookArgs) -> None:
         sys.__unraisablehook__(what)
 
 
-__all__ = ["attachments", "cli", "fleet", "following", "main", "processes", "queues", "secret", "sessions", "triggers", "waits"]
+__all__ = ["COMMANDS", "cli", "main"]

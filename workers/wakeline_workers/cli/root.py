@@ -2,28 +2,26 @@
 
 Invariant: stdout carries results only (with ``--json`` JSON only, errors included), everything else goes to stderr; exit codes are
 0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis unreachable, or it takes no writes, 130 interrupted.
+The help of the root and the completion of a command's name import no command: what a command needs is loaded when it is chosen.
 """
 
 from __future__ import annotations
 
 import json
-import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.metadata import version as installed
-from typing import Any, NoReturn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
 from unicodedata import category, combining, east_asian_width
 
 import click
 from click.shell_completion import get_completion_class
 from wakeline import errors
-from wakeline.app import App
 from wakeline.shown import shown, shown_json, shown_lines
-from wakeline.store.address import FORMAT
-from wakeline.values import from_json, parse_duration
 
-from wakeline_workers.loading import load_app
+if TYPE_CHECKING:
+    from wakeline.app import App
 
 PROGRAMS = ("wakeline", "wl")
 INTERRUPTED = 130
@@ -64,6 +62,8 @@ class Console:
     def app(self) -> App:
         """The app that was named; raises `AppNotFound` saying what stood in the way."""
         if self._app is None:
+            from wakeline_workers.loading import load_app
+
             self._app = load_app(self.target)
         return self._app
 
@@ -99,8 +99,33 @@ class Console:
             click.echo(shown_json(json.dumps({"error": error}, ensure_ascii=False)))
 
 
+class Later(click.Command):
+    """A command in the lists of the root, whose module is not imported yet."""
+
+    def __init__(self, name: str, line: str, module: str) -> None:
+        super().__init__(name, help=line)
+        self.module = module
+
+
 class Root(click.Group):
-    """Turns what a command returns or raises into an exit code."""
+    """Turns what a command returns or raises into an exit code, and imports a command's module once the command is chosen."""
+
+    def expect(self, module: str, commands: Mapping[str, str]) -> None:
+        """Lists commands, each with its line of help, which ``module`` declares when it is imported."""
+        for name, line in commands.items():
+            self.add_command(Later(name, line, module))
+
+    def chosen(self, name: str) -> click.Command:
+        """The command itself: its module is imported, and what it declares takes the place of what was listed."""
+        if isinstance(later := self.commands[name], Later):
+            import_module(later.module)
+            if self.commands[name] is later:
+                raise LookupError(f"{later.module} declares no command {name!r}")
+        return self.commands[name]
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, self.chosen(name) if isinstance(found, Later) and name is not None else found, rest
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         given = list(sys.argv[1:] if args is None else args)
@@ -174,6 +199,8 @@ def group(name: str) -> Callable[[Callable[..., Any]], click.Group]:
 def duration(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Callback of options that take a duration as people write it: checked before anything is sent."""
     if value is not None:
+        from wakeline.values import parse_duration
+
         try:
             parse_duration(value)
         except errors.InvalidDuration as error:
@@ -184,6 +211,8 @@ def duration(_: click.Context, parameter: click.Parameter, value: str | None) ->
 
 def payload(what: str, text: str) -> Any:
     """JSON given as an argument, ``-`` for stdin; raises `InvalidPayload`."""
+    from wakeline.values import from_json
+
     if text == "-":
         text = sys.stdin.read()
     try:
@@ -197,6 +226,11 @@ def payload(what: str, text: str) -> Any:
 @click.pass_obj
 def show_version(console: Console) -> None:
     """Print what is installed."""
+    import platform
+    from importlib.metadata import version as installed
+
+    from wakeline.store.address import FORMAT
+
     found = {"wakeline": installed("wakeline"), "python": platform.python_version(), "redis": installed("redis"), "rq": installed("rq"), "format": FORMAT}
     console.answer(found, " ".join(f"{name} {number}" for name, number in found.items()))
 
