@@ -12,6 +12,8 @@ from wakeline import errors
 ROOT = Path(__file__).parents[2]
 PACKAGES = (ROOT / "core/wakeline", ROOT / "workers/wakeline_workers")
 BEGINNINGS = {
+    "wakeline.__getattr__": "Python asks it for the names that the package has not loaded yet",
+    "wakeline.__dir__": "Python asks it for all names of the package",
     "wakeline_workers.cli.main": "the entry point of both programs",
     "wakeline_workers.jobs.run": "the function that a doorbell names to RQ",
     "wakeline_workers.worker.WakelineWorker": "a class for `rq worker -w`",
