@@ -1,12 +1,17 @@
 """Time as Wakeline sees it: milliseconds since 1970, from Redis' own clock, or from a clock that a test moves (`wakeline.testing.clock`).
 
-Invariant: no other module of core asks the operating system for the time of day.
+Invariant: no other module asks the operating system for the time of day; a test looks for one.
 """
 
 from __future__ import annotations
 
 import time
 from typing import Protocol
+
+
+def machine_ms() -> int:
+    """Milliseconds since 1970 as this machine is set: for what is shown or named, never for what a script decides."""
+    return time.time_ns() // 1_000_000
 
 
 class Clock(Protocol):
@@ -30,7 +35,7 @@ class ServerClock:
 
     def now_ms(self) -> int:
         """Milliseconds since 1970 on this machine."""
-        return time.time_ns() // 1_000_000
+        return machine_ms()
 
     def script_time(self) -> str:
         """Empty: workers with skewed clocks must agree about leases, so only the server's time decides."""

@@ -9,11 +9,11 @@ import base64
 import hashlib
 import re
 import secrets
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NewType
 
+from wakeline.clock import machine_ms
 from wakeline.errors import InvalidId
 from wakeline.shown import is_seen
 from wakeline.values import framed
@@ -178,7 +178,7 @@ def split_session_id(value: str) -> tuple[str, str]:
 
 def new_process_id(now_ms: int | None = None) -> ProcessId:
     """A new process id: `p_`, ten characters of time and ten random ones; later ids sort after earlier ones."""
-    moment = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    moment = machine_ms() if now_ms is None else now_ms
     return ProcessId("p_" + _stamp(moment) + _random(10))
 
 

@@ -188,16 +188,16 @@ def test_the_row_of_a_client_that_is_gone_goes_too_and_that_of_one_that_looks_st
     assert counting.redis.pttl(row(counting)) <= MINUTE_MS  # not at every look
 
 
-@pytest.mark.parametrize("clock", ["monotonic", "time"])
+@pytest.mark.parametrize(("clock", "per_second"), [("monotonic", 1), ("time_ns", 1_000_000_000)])
 def test_a_row_whose_time_was_over_while_the_server_was_away_or_the_machine_slept_was_not_lost(
-    counting: World, clock: str, monkeypatch: pytest.MonkeyPatch
+    counting: World, clock: str, per_second: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting.start("p")
     counting.store._look()
     counting.redis.delete(row(counting))
     now = getattr(time, clock)
     with monkeypatch.context() as later:
-        later.setattr(f"wakeline.store.rewinds.time.{clock}", lambda: now() + 3_595)
+        later.setattr(f"wakeline.store.rewinds.time.{clock}", lambda: now() + 3_595 * per_second)
         counting.store._writes.looked(counting.do(counting.store._writes.look()))  # type: ignore[union-attr]
     counting.start("q")
     assert found(counting) is None

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 from wakeline.store import scripts
 
+from tests.races import document
+from tests.races.document import modules
 from tests.races.rules import Row, Rule, RuleMoved, fails_without
 
-ROOT = Path(__file__).parents[2]
 RACES = range(1, 33)
 NAMED = re.compile(r"test_race_(\d\d)_\w+")
-
-
-def modules() -> list[ModuleType]:
-    files = [*sorted((ROOT / "tests" / "races").glob("test_*.py")), ROOT / "tests" / "e2e" / "test_races.py"]
-    return [importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)) for file in files]
 
 
 def of_races() -> dict[str, list[Row]]:
@@ -30,6 +23,7 @@ def of_races() -> dict[str, list[Row]]:
 
 def test_every_race_has_a_test() -> None:
     assert sorted({int(NAMED.fullmatch(name)[1]) for name in of_races()}) == list(RACES)  # type: ignore[index]
+    assert list(document.RACES) == list(RACES)
 
 
 def test_every_test_of_a_race_rests_on_a_rule() -> None:

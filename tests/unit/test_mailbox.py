@@ -1,4 +1,4 @@
-"""The mailbox rule, on its model: the scenarios of semantics 5, then its invariants under any order of steps."""
+"""The mailbox rule, on its model: one scenario for each sentence of it, then its invariants under any order of steps."""
 
 from __future__ import annotations
 

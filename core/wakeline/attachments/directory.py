@@ -6,14 +6,14 @@ Invariant: a file appears under its name with all its bytes or not at all.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from wakeline.attachments.backend import StoredBlob, is_location
+from wakeline.clock import machine_ms
 from wakeline.errors import AttachmentStoreFailed
 
-STALE_S = 3_600
+STALE_MS = 3_600_000
 """So old a half-written file is one whose writer died."""
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 """Other users of the machine read nothing. A folder that was there keeps its mode: its owner decided it."""
@@ -75,7 +75,7 @@ class DirectoryBlobs:
             location = f"{path.parent.parent.name}/{path.name}"
             try:
                 facts = path.stat()
-                if path.name.startswith(_WRITING) and time.time() - facts.st_mtime > STALE_S:
+                if path.name.startswith(_WRITING) and machine_ms() - facts.st_mtime * 1000 > STALE_MS:
                     path.unlink(missing_ok=True)
                 elif is_location(location):
                     yield StoredBlob(location, facts.st_size, int(facts.st_mtime * 1000))

@@ -522,7 +522,7 @@ def retarget(process_id: str, session_id: str | None) -> Call[int | None]:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One entry of the log as stored; `wakeline.observe` makes an `Event` of it."""
+    """One entry of the log as stored: its payload is JSON text, and its semantics are those that were materialised when it was appended."""
 
     sequence: int
     type: str

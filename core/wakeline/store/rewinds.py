@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
+from wakeline.clock import machine_ms
 from wakeline.shown import logger
 from wakeline.store.calls import Call, Program
 from wakeline.waits.keys import Keyring
@@ -72,12 +73,13 @@ class Answered:
         self._keep(FIRST_MS)
 
     def _keep(self, ms: int) -> None:
-        self._until_s = time.monotonic() + ms / 1000, time.time() + ms / 1000
+        # The time of a process in seconds, and that of the machine in ms.
+        self._until = time.monotonic() + ms / 1000, machine_ms() + ms
 
     @property
     def _left_s(self) -> float:
         # By either clock: one of them stands still while a machine sleeps.
-        return min(self._until_s[0] - time.monotonic(), self._until_s[1] - time.time())
+        return min(self._until[0] - time.monotonic(), (self._until[1] - machine_ms()) / 1000)
 
     def stamp(self) -> tuple[str, int]:
         """What a script is given: the client, and the number of its last write that was answered."""

@@ -1,8 +1,8 @@
 """Loads the Lua scripts: one file per verb, shared fragments by an include line.
 
 Invariant: a script is addressed by its content, so old and new releases run side by side on one server. Each runs once for every object of
-arguments that it is sent. A server keeps all of them as the functions of one library (FCALL): what they share, some 130 functions of fragments, is
-made once and not at every call. Where it keeps none (before Redis 7, or a user may not load any), the text of each runs by EVALSHA.
+arguments that it is sent. A server keeps all of them as the functions of one library (FCALL, ADR 9): the fragments that they share are made once
+and not at every call. Where it keeps none (before Redis 7, or a user may not load any), the text of each runs by EVALSHA.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 -- ARGV: pid, inc (whose types the sender checked), name, signal_id, replay_key, hash, payload (JSON), schema? (hash of the schema it was checked against),
 --       limit (mailbox), refused? ('undeclared' | 'misfit': by what the sender knows; a wait that another release opened may know better), sender? {fence {pid, inc, ep, cl}, row, rows}
 -- Reply: {'accepted', sequence, 'slot'|'mail'} | {'replayed', sequence} | {'conflict'} | {'terminal', status} | {'full'} | {'refused'} | {'recheck', schema} | {'stale', inc} | {'lost'} | not_found | pruned
--- Atomic because between choosing a slot and resolving it a second sender would choose the same one (races W1, W2).
+-- Atomic because between choosing a slot and resolving it a second sender would choose the same one.
 local s = a.sender
 local from
 if s then

@@ -6,7 +6,7 @@
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of nothing that is known is thrown away.
 --         What may be another app's, or a later release's, goes back to the end of its list.
--- Atomic because a doorbell popped and not claimed is a process nobody runs (RQ's W1-W4).
+-- Atomic because a doorbell that is popped and not claimed leaves a process that no worker runs (W1).
 local expiry = call('ZSCORE', ns .. 'owners', a.owner)
 if not expiry then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)

@@ -3,7 +3,7 @@
 -- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 the client ('' where it does not count
 -- its writes), 5 the number of its last write that was answered, 6 arguments as one JSON object, 7... more of them: the script runs once for each
 -- (lib/bundle.lua), and `a` is the one it runs for.
--- KEYS[1] only routes: every key below is built from the prefix, whose braces put the whole namespace in one Cluster slot (ADR 0002).
+-- KEYS[1] only routes: every key below is built from the prefix, whose braces put the whole namespace in one Cluster slot (ADR 1).
 local call, ns, rq, now, a
 -- Whether this script wrote anything, and whether all that it wrote is of a kind that nobody counts on: the script says so (lib/bundle.lua).
 local wrote, unasked

@@ -51,7 +51,7 @@ local function ensure_started(pid, p)
   append(pid, p, 'process.started', '{}')
 end
 
--- Fence of semantics 6: incarnation, epoch and claim id must all be those of the run that holds the process now.
+-- The fence (races 12 and 13): incarnation, epoch and claim id must all be those of the run that holds the process now.
 local function holds(p, f)
   return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl
 end
