@@ -170,7 +170,7 @@ def test_every_variable_a_document_names_is_read_somewhere() -> None:
 
 
 def test_every_link_of_a_document_leads_somewhere() -> None:
-    documents = [*DOCUMENTS, ROOT / "CONTEXT.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    documents = [*DOCUMENTS, ROOT / "CONTEXT.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
     links = [(path, link) for path in documents for link in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")) if "://" not in link]
     assert len(links) >= 5
     assert [(path.name, link) for path, link in links if not (path.parent / link).exists()] == []

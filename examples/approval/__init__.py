@@ -1,0 +1,1 @@
+"""A person approves, refuses, or does not answer in time."""

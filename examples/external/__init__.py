@@ -1,0 +1,1 @@
+"""Work that is done elsewhere, and reported from there."""

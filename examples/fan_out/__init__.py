@@ -1,0 +1,1 @@
+"""One process starts many, and gathers what they found."""

@@ -1,0 +1,1 @@
+"""A tool that answers later: a person completes the call."""
