@@ -55,7 +55,7 @@ from wakeline.names import split_session_id
 from wakeline.phases import Phase, Probe
 from wakeline.processes.failures import described
 from wakeline.processes.inputs import EngineInput, SessionTurn, ToolCall
-from wakeline.processes.misfit import MisfitKind
+from wakeline.processes.misfit import PATIENCE_MS, MisfitKind
 from wakeline.processes.outputs import AwaitOutput, CancelledOutput, Failure, Success
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.run.bridge import Bridge
@@ -65,7 +65,7 @@ from wakeline.run.environments import Environments
 from wakeline.run.groups import deciding, follows_cancel
 from wakeline.run.host import Host, RunState
 from wakeline.run.letting_go import let_go
-from wakeline.run.misfits import PATIENCE_MS, Misfits
+from wakeline.run.misfits import Misfits
 from wakeline.run.passing import pass_on
 from wakeline.run.run import Run
 from wakeline.run.traces import trace_of
@@ -98,6 +98,8 @@ class Runner:
         self._environments = Environments(store, registry.environment)
         self._misfits = Misfits(store, patience_ms)
         self._stopping = self._lost = False
+        self.proven = False
+        """Whether a body has ended or parked here: then this code does not end every worker that runs it."""
         self.runs: dict[str, Run] = {}
         """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows it."""
 
@@ -148,7 +150,9 @@ class Runner:
                 return "lost"
             if self._stopping:
                 return await self._hand_back(claim)
-            return await self._drive(run, body)
+            outcome = await self._drive(run, body)
+            self.proven = self.proven or outcome in ("finished", "parked", "continued")
+            return outcome
         except LeaseLost:
             return "lost"
         except (UnknownName, UnknownAgent, IsolationUnavailable, InvalidEnvironment, AttachmentStoreFailed, AttachmentBackendMissing) as missing:

@@ -63,7 +63,8 @@ class Settings:
     retention_ms: int = DURATIONS["retention_ms"]
     tombstone_ms: int = DURATIONS["tombstone_ms"]
     bug_patience_ms: int = DURATIONS["bug_patience_ms"]
-    """How long a process that code of another release cannot read, or fails at, waits for better code before it fails."""
+    """How long a process waits for better code than that of another release that cannot read it or fails at it, before it fails; and than code that ends the
+    worker that runs it, before those losses count."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:

@@ -62,7 +62,7 @@ def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None
             agents = {name: agent.policy for name, agent in app.registry.agents.items()}
             await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS, limits=app.limits, release=release))
             take = partial(fleet.take, owner, queues=app.queues, n=100, lease_ms=LEASE_MS, agents=agents, release=release)
-            while claims := (await store.execute(take(token_hex(4)))).claims:
+            while claims := (await store.execute(take(token_hex(4), proven=runner.proven))).claims:
                 takes += 1
                 assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"
                 ended += await asyncio.gather(*(runner.run(claim) for claim in claims))

@@ -355,6 +355,9 @@ ELSEWHERE = {
     "a cron expression, a limit or an agent's policy changes": (
         "e2e/test_releases.py::test_a_restarted_worker_of_the_old_release_leaves_the_new_ones_declarations_and_a_rollback_does_not"
     ),
+    "a body ends its worker process (`os._exit`, a fault in C code)": (
+        "e2e/test_bad_releases.py::test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_all_goes_on_with_a_good_one"
+    ),
     "a turn of an agent does something else": "contract/test_misfits.py::test_a_turn_whose_code_does_not_fit_waits_and_its_session_says_why",
     "Wakeline: a registration has a field that is not known": (
         "e2e/test_later_release.py::test_a_registration_of_a_later_release_is_handed_back_and_named_everywhere"

@@ -185,7 +185,7 @@ def test_race_21_a_hundred_deploys_use_up_nothing(world: World) -> None:
 @fails_without(
     "a process lost twice runs beside nothing else",
     "queue_take.lua",
-    "elseif num(p.ls, 0) >= 2 and (alone or #taken > 0) then",
+    "elseif misfits.runs_alone(p) and (alone or #taken > 0) then",
     "elseif false then",
 )
 def test_race_21_a_process_that_was_lost_twice_takes_no_neighbour_with_it(world: World) -> None:

@@ -77,7 +77,7 @@ class Ticker:
         s = self._settings
         lengths = {"beat_ms": s.beat_ms, "lease_ms": s.lease_ms, "stale_ms": s.stale_ms, "retention_ms": s.retention_ms, "tombstone_ms": s.tombstone_ms}
         try:
-            report = await self._store.execute(fleet.tick(**lengths, by=self._by, spare_ms=self._spare_ms))
+            report = await self._store.execute(fleet.tick(**lengths, by=self._by, spare_ms=self._spare_ms, patience_ms=s.bug_patience_ms))
         except StoreError:
             log.exception("a tick failed; the next one follows")
             return False

@@ -42,8 +42,10 @@ class Heartbeat:
         beat = pause = self._settings.beat_ms / 1000
         answered = 0
         while not self._stop.wait(pause):
+            s = self._settings
             try:
-                heard = self._store.execute(fleet.beat(self._owner, self._running(), lease_ms=self._settings.lease_ms, n=answered + 1))
+                beating = fleet.beat(self._owner, self._running(), lease_ms=s.lease_ms, n=answered + 1, patience_ms=s.bug_patience_ms)
+                heard = self._store.execute(beating)
             except StoreError as error:
                 # After an outage all look dead until they beat, and the others give them one heartbeat: it is tried again sooner (race 29).
                 log.warning("no heartbeat for %s: %s", self._owner, error)

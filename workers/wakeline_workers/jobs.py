@@ -107,7 +107,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         raise
     finally:
         await end_tasks(ticking)
-        await store.execute(fleet.reap(owner, ended))
+        await store.execute(fleet.reap(owner, ended, patience_ms=settings.bug_patience_ms, proven=runner.proven))
         await losses.say()
         if host.isolation is not None:
             await host.isolation.close()

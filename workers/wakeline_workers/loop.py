@@ -72,6 +72,8 @@ class WorkerLoop:
         self._agents = {name: agent.policy for name, agent in app.registry.agents.items()}
         self._request: tuple[str, int] | None = None
         self._closed = False
+        self._proven = False
+        """Whether the store was told that this release is proven."""
 
     # -- what a run asks of its host ---------------------------------------------------------------------------------------------
 
@@ -160,7 +162,8 @@ class WorkerLoop:
             raise
         finally:
             await end_tasks([*side, *([self._again] if self._again else [])])
-            await self.store.execute(fleet.reap(self.owner, ended))
+            patience_ms = self.app.settings.bug_patience_ms
+            await self.store.execute(fleet.reap(self.owner, ended, patience_ms=patience_ms, proven=self._runner.proven and not self._proven))
             await self._losses.say()
             if self.isolation is not None:
                 await self.isolation.close()
@@ -170,6 +173,7 @@ class WorkerLoop:
 
     def _went_back(self) -> None:
         """The store went back, or is another one: it may not have what this worker brought when it began."""
+        self._proven = False
         if self._again is None or self._again.done():
             self._again = asyncio.get_running_loop().create_task(self._declare_again())
 
@@ -199,9 +203,12 @@ class WorkerLoop:
     async def _take(self) -> bool:
         # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.
         request, n = self._request = self._request or (token_hex(8), self.free)
-        lease_ms = self.app.settings.lease_ms
-        taking = fleet.take(self.owner, request, self.queues, n, lease_ms=lease_ms, agents=self._agents, release=self.app.settings.release)
+        settings, proven = self.app.settings, self._runner.proven and not self._proven
+        taking = fleet.take(
+            self.owner, request, self.queues, n, lease_ms=settings.lease_ms, agents=self._agents, release=settings.release, proven=proven
+        )
         taken = await self.store.execute(taking)
+        self._proven = self._proven or proven
         if taken.reaped:
             self.lose()
         for claim in taken.claims:

@@ -99,8 +99,10 @@ class _Pulse(threading.Thread):
         """Beats for all; False, said once, when Redis does not let it."""
         for child in list(self._children):
             running, child.running = child.running, None
+            s = self._app.settings
             try:
-                heard = self._app.store.execute(fleet.beat(child.owner, running, lease_ms=self._app.settings.lease_ms, n=child.beats + 1))
+                beating = fleet.beat(child.owner, running, lease_ms=s.lease_ms, n=child.beats + 1, patience_ms=s.bug_patience_ms)
+                heard = self._app.store.execute(beating)
                 child.beats += heard.alive  # before it has introduced itself nothing of it is kept
             except StoreError as error:
                 if self._beating:
@@ -111,8 +113,9 @@ class _Pulse(threading.Thread):
         return True
 
     def _give_away(self, death: _Death) -> None:
+        writer, patience_ms = "shutdown" if death.killed else "owner_lost", self._app.settings.bug_patience_ms
         try:
-            handed_on = self._app.store.execute(fleet.reap(death.owner, "shutdown" if death.killed else "owner_lost"))
+            handed_on = self._app.store.execute(fleet.reap(death.owner, writer, patience_ms=patience_ms))
         except StoreError as error:
             # Unreachable now: its lease runs out and the tick of any worker does the same.
             say(f"could not give away the work of {death.owner}: {error}")

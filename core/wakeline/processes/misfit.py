@@ -11,20 +11,24 @@ from typing import Literal, cast
 from wakeline.errors import InvalidPayload
 from wakeline.values import from_json, to_json
 
-MisfitKind = Literal["missing", "mismatch", "unreadable", "bug"]
+MisfitKind = Literal["missing", "mismatch", "unreadable", "bug", "crash"]
 LONGEST_WHAT = 1_000
+PATIENCE_MS = 86_400_000
+"""How long, by default, a process waits for better code than one that fails at it, cannot read it, or ends the worker that runs it."""
 FIRST_DELAY_MS, LAST_DELAY_MS = 1_000, 60_000
 _MEANS = {
     "missing": "what it needs is not here",
     "mismatch": "the code does something else than what is recorded",
     "unreadable": "the code cannot take what is stored",
     "bug": "the code fails where another release went on",
+    "crash": "its worker died while it ran",
 }
 _REMEDY = {
     "missing": "Deploy a release that has it.",
     "mismatch": "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version beside.",
     "unreadable": "Roll back, or deploy code that still takes it (a default for a new argument, the wider type, a version beside).",
     "bug": "Roll back, or deploy a fix.",
+    "crash": "Roll back, or deploy a fix; the log of the worker says how it died.",
 }
 
 
@@ -33,8 +37,8 @@ class Misfit:
     """What code could not go on with a process, since when (ms), and after how many looks.
 
     ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded), 'unreadable' (stored arguments,
-    results or signals that it does not take), 'bug' (an error of a kind that deploys bring). ``what`` says what differs, ``release`` is the one of
-    the code, None where it was given no name.
+    results or signals that it does not take), 'bug' (an error of a kind that deploys bring), 'crash' (its worker died; scripts write that). ``what`` says
+    what differs, ``release`` is the one of the code, None where it was given no name.
     """
 
     kind: MisfitKind
@@ -51,7 +55,7 @@ class Misfit:
 
     @property
     def delay_ms(self) -> int:
-        """How long it waits before the next look."""
+        """How long it waits before the next look; of a crash the script decides."""
         return int(min(FIRST_DELAY_MS * 2 ** min(self.looks - 1, 10), LAST_DELAY_MS))
 
     def after(self, before: Misfit | None) -> Misfit:

@@ -23,7 +23,7 @@ from wakeline.errors import (
     WakelineError,
 )
 from wakeline.processes.failures import bare, described, fit, leaves_of
-from wakeline.processes.misfit import LONGEST_WHAT, Misfit, MisfitKind
+from wakeline.processes.misfit import LONGEST_WHAT, PATIENCE_MS, Misfit, MisfitKind
 from wakeline.run.containing import current_run
 from wakeline.run.groups import follows_cancel
 from wakeline.run.traces import trace_of
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logger("wakeline.runner")
-PATIENCE_MS = 86_400_000
 UNREAD_DELAY_MS = 5_000
 LONGEST_REASON = 500
 TOLD = 256 * 1024

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from wakeline.errors import AgentConflict, InvalidPayload
 from wakeline.processes.limits import limited
-from wakeline.processes.misfit import Misfit
+from wakeline.processes.misfit import PATIENCE_MS, Misfit
 from wakeline.releases import Declared
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store.calls import Call, Reply, flat
@@ -86,13 +86,14 @@ def take(
     idle: bool = True,
     agents: Mapping[str, AdmissionPolicy] | None = None,
     release: str | None = None,
+    proven: bool = False,
 ) -> Call[Taken]:
     """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings what it takes.
 
-    An owner that takes 0 hears no more bells.
+    An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked, which its first take after that says of its release.
     """
     args: dict[str, Any] = {"owner": owner, "request": request, "n": n, "queues": list(queues), "lease_ms": lease_ms, "idle": idle or None}
-    args["release"] = release
+    args |= {"release": release, "proven": proven or None}
     if agents:
         args["agents"] = {name: [policy.max_entries, policy.wire()] for name, policy in agents.items()}
 
@@ -118,11 +119,14 @@ class Beaten:
     handed_back: tuple[str, ...] = ()
 
 
-def beat(owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: int = 480, n: int | None = None) -> Call[Beaten]:
+def beat(
+    owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: int = 480, n: int | None = None, patience_ms: int = PATIENCE_MS
+) -> Call[Beaten]:
     """Heartbeat; ``running`` is what the worker runs: ids of claims, and of a take whose reply is on its way (None when nothing new was heard).
-    ``n`` is which one it is: one more than were answered.
+    ``n`` is which one it is: one more than were answered. ``patience_ms`` as for `reap`.
     """
     args: dict[str, Any] = {"owner": owner, "running": list(running) if running is not None else None, "lease_ms": lease_ms, "rq_ttl_s": rq_ttl_s, "n": n}
+    args["patience_ms"] = patience_ms
 
     def decode(reply: Reply) -> Beaten:
         return Beaten(True, tuple(reply[1])) if reply[0] == "alive" else Beaten(False)
@@ -130,9 +134,12 @@ def beat(owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: 
     return Call("owner_beat", args, decode)
 
 
-def reap(owner: str, writer: str = "owner_lost") -> Call[int]:
-    """Give away what a dead owner held; returns how many processes."""
-    return Call("owner_reap", {"owner": owner, "writer": writer}, lambda reply: int(reply[1]))
+def reap(owner: str, writer: str = "owner_lost", *, patience_ms: int = PATIENCE_MS, proven: bool = False) -> Call[int]:
+    """Give away what a dead owner held; returns how many processes. ``patience_ms``: how long losses that are the deploy's fault are not counted;
+    ``proven`` as for `take`.
+    """
+    args = {"owner": owner, "writer": writer, "patience_ms": patience_ms, "proven": proven or None}
+    return Call("owner_reap", args, lambda reply: int(reply[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +166,16 @@ class TickReport:
 
 
 def tick(
-    *, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100, by: str | None = None, spare_ms: int | None = None
-) -> Call[TickReport]:
+    *, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100, by: str | None = None, spare_ms: int | None = None,
+    patience_ms: int = PATIENCE_MS,
+) -> Call[TickReport]:  # fmt: skip
     """Due timers, expired owners, lost doorbells, unfinished bounded work, retention: one bounded script.
 
     ``by`` is who ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing where another one ticked less than that ago.
+    ``patience_ms`` as for `reap`.
     """
     args: dict[str, Any] = {"beat_ms": beat_ms, "lease_ms": lease_ms, "stale_ms": stale_ms, "retention_ms": retention_ms, "tombstone_ms": tombstone_ms}
-    args |= {"limit": limit, "by": by, "spare_ms": spare_ms}
+    args |= {"limit": limit, "by": by, "spare_ms": spare_ms, "patience_ms": patience_ms}
 
     def decode(reply: Reply) -> TickReport:
         due = int(float(reply[4])) if reply[4] not in ("", None) else None

@@ -19,14 +19,14 @@ class Mark:
 
 MARKS: tuple[Mark, ...] = (
     Mark("proc:<pid> at", "failed attempts since it last got further", "a recorded row, a started child, an event, a park; continue_as_new"),
-    Mark("proc:<pid> ls", "lost owners since it last got further", "a recorded row, a started child, an event, a park; continue_as_new"),
+    Mark("proc:<pid> ls", "lost owners since it last got further, not by a deploy", "a recorded row, a started child, an event, a park; continue_as_new"),
     Mark("proc:<pid> rg", "how often its lost doorbell was rung again", "the next claim, the next doorbell, the end"),
     Mark("proc:<pid> ur", "what of it a worker could not read, which handed it back", "the next claim, the end"),
     Mark("proc:<pid> ow, ct, rw", "who runs it, since when, and whether RQ shows it", "park, hand-back, loss, end"),
     Mark("proc:<pid> cl", "the claim that its writes have to show", "hand-back, loss; the next claim replaces what park and end leave for a resend"),
     Mark("proc:<pid> rel", "the release that runs it", "the next claim"),
     Mark("proc:<pid> pr", "the release under which it got this far", "every park writes it anew; the end"),
-    Mark("proc:<pid> mf, misfits <pid>", "why code could not go on with it", "a park, continue_as_new, the end"),
+    Mark("proc:<pid> mf, misfits <pid>", "why code could not go on with it", "a park, continue_as_new, the end; of a crash whatever resets ls"),
     Mark("proc:<pid> an", "any resolution resumes it, not its whole group", "the resume, the end"),
     Mark("proc:<pid> lm, holds:<limit>", "the places it has", "park, hand-back, loss, end"),
     Mark("proc:<pid> hd, held:<limit>", "the place it waits for", "the place, the end"),

@@ -87,8 +87,9 @@ class Claim:
 
     @property
     def alone(self) -> bool:
-        """Lost twice: nothing else may run beside it."""
-        return int(self.fields.get("ls", "0")) >= 2
+        """Lost twice, counted or not: nothing else may run beside it."""
+        crash = self.misfit
+        return int(self.fields.get("ls", "0")) + (crash.looks if crash is not None and crash.kind == "crash" else 0) >= 2
 
     @property
     def cancel_requested(self) -> bool:

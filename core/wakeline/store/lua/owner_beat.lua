@@ -1,7 +1,7 @@
 -- Purpose: a supervisor's heartbeat: the owner lives, and this is what it runs.
 -- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new was heard from the worker), rq_ttl_s,
---       n? (which beat this is; the last one that was answered is n - 1)
+--       n? (which beat this is; the last one that was answered is n - 1), patience_ms (as in owner_reap.lua)
 -- Reply: {'alive', handed back [pid]*} | {'reaped'}
 -- A claim that the owner holds and did not name at two beats one after the other goes back: nobody runs it (race 1).
 -- Atomic because what is handed back must not be finished in between.

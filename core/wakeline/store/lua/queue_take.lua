@@ -2,7 +2,7 @@
 -- Include: base declarations doorbell process limits slots sessions lifecycle claims admitting
 -- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle (enter the idle sets when the queues are empty),
 --       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step),
---       release? (of the code that will run them)
+--       release? (of the code that will run them), proven? (a run of this owner has ended or parked: told once)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of nothing that is known is thrown away.
 --         What may be another app's, or a later release's, goes back to the end of its list.
@@ -11,6 +11,7 @@ local expiry = call('ZSCORE', ns .. 'owners', a.owner)
 if not expiry then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 if tonumber(expiry) <= now then call('HDEL', ns .. 'suspects', a.owner) end -- it may have been seen expired
+if a.proven then misfits.prove(a.release) end
 local last, taken, budget = ns .. 'takes:' .. a.owner, {}, REPLY_BYTES
 
 local function reply(pid, p)
@@ -82,7 +83,7 @@ local function take_aside()
       local pid = call('ZRANGE', ns .. 'aside:' .. line, 0, 0)[1]
       if not pid then break end
       local p = load_whole(pid)
-      if num(p.ls, 0) >= 2 and (alone or #taken > 0) then break end
+      if misfits.runs_alone(p) and (alone or #taken > 0) then break end
       leave_aside(pid, line)
       if p.st == 'queued' and p.as == line then
         p.as = nil
@@ -91,7 +92,7 @@ local function take_aside()
         else
           claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), write_job(pid, p.ep, p.q, true), form_now())
           reply(pid, p)
-          if num(p.ls, 0) >= 2 then budget = 0 end
+          if misfits.runs_alone(p) then budget = 0 end
         end
       end
     end
@@ -116,7 +117,7 @@ local function take_from(list)
         call('DEL', rq .. ':job:' .. id)
         set_aside(pid, p.q, code_of(p))
         kept = kept + 1
-      elseif num(p.ls, 0) >= 2 and (alone or #taken > 0) then
+      elseif misfits.runs_alone(p) and (alone or #taken > 0) then
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
         aside[#aside + 1] = id
         if #aside >= BOUND then break end
@@ -125,7 +126,7 @@ local function take_from(list)
       else
         claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
         reply(pid, p)
-        if num(p.ls, 0) >= 2 then budget = 0 end
+        if misfits.runs_alone(p) then budget = 0 end
       end
     end
   end

@@ -1,7 +1,7 @@
 -- Purpose: what time does: due timers, expired owners, lost doorbells, what stands still, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
 -- Include: base declarations doorbell process limits slots sessions lifecycle environments triggers attachments deleting retention standing righting
 -- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit, by? (<worker|clock|stock> <its owner id>), spare_ms? (do nothing where another one
---       ticked less than that ago)
+--       ticked less than that ago), patience_ms (as in owner_reap.lua)
 -- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled,
 --         ms after which whoever ticked goes on to prune or '', '1' where it was spared: next due is then when nobody will have ticked for spare_ms,
 --         releases whose declarations came into force and are not written [app, declares]*}

@@ -179,17 +179,21 @@ local function abandon(pid, p, writer)
 end
 
 -- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up (race 21).
-local LOSSES, ALONE = 10, 2
+local LOSSES = 10
 local function lose(pid, p, writer)
   if p.rc == 'b' then return abandon(pid, p, writer) end
   -- A worker that leaves in order hands on what did not end in time: nobody's fault, so nobody's loss.
   local due
   if writer ~= 'shutdown' then
-    if p.ls and not num(p.ls) then call('HDEL', proc_key(pid), 'ls') end
-    local losses = call('HINCRBY', proc_key(pid), 'ls', 1)
-    if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
+    if not misfits.crashed(pid, p) then
+      if p.ls and not num(p.ls) then call('HDEL', proc_key(pid), 'ls') end
+      local losses = call('HINCRBY', proc_key(pid), 'ls', 1)
+      if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
+      p.ls = losses
+    end
     -- It ran alone, so it ended its worker, or the code there did: later each time, as a release that ends its workers may be gone by then.
-    if losses > ALONE then due = now + math.min(1000 * 2 ^ (losses - ALONE - 1), 60000) end
+    local over = misfits.lost(p) - misfits.ALONE
+    if over > 0 then due = now + math.min(1000 * 2 ^ (over - 1), 60000) end
   end
   leave_owner(pid, p, nil)
   make_runnable(pid, p, true, due)

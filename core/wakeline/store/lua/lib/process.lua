@@ -8,7 +8,7 @@ local function load(pid)
 end
 
 -- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
-local function load_run(pid) return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr') end
+local function load_run(pid) return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf') end
 
 -- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event with the same number.
 local function write_event(pid, seq, event_type, payload, replay_key, semantics)
@@ -56,10 +56,20 @@ local function holds(p, f)
   return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl
 end
 
+-- Processes that wait for code that fits. One table: Lua has room for 200 local names in the whole library.
+local misfits = {}
+
+-- The deaths of workers that were the deploy's fault (misfit of kind 'crash'), if that is why it waits.
+local function crash_of(p)
+  local misfit = p.mf and object(p.mf)
+  return misfit and misfit.kind == 'crash' and misfit or nil
+end
+
 -- Progress: whoever gets further is not the poison that attempts and losses are counted for.
 local function progressed(pid, p)
   if p.at or p.ls then call('HDEL', proc_key(pid), 'at', 'ls') end
   p.at, p.ls = nil, nil
+  if crash_of(p) then misfits.clear(pid, p) end
 end
 
 local function write_row(pid, row, sequence)
@@ -88,9 +98,6 @@ local function unset(pid, p, ...)
   if #there > 0 then call('HDEL', proc_key(pid), unpack(there)) end
 end
 
--- Processes that wait for code that fits. One table: Lua has room for 200 local names in the whole library.
-local misfits = {}
-
 -- A queued process that would be offered later is offered by the next tick.
 function misfits.offer(pid)
   if call('ZSCORE', ns .. 'timers', 'd:' .. pid) then call('ZADD', ns .. 'timers', int(now), 'd:' .. pid) end
@@ -101,7 +108,8 @@ function misfits.look(release, from)
   local page = call('ZRANGE', ns .. 'misfits', int(from), int(from + BOUND - 1))
   for _, pid in ipairs(page) do
     local misfit = object(call('HGET', proc_key(pid), 'mf'))
-    if misfit and not (release and misfit.release == release and misfit.kind ~= 'missing') then misfits.offer(pid) end
+    local same = misfit and misfit.release == (release or misfit.kind == 'crash' and cjson.null)
+    if misfit and not (same and misfit.kind ~= 'missing') then misfits.offer(pid) end
   end
   if #page == BOUND then call('RPUSH', ns .. 'todo', 'm:' .. int(from + BOUND) .. ' ' .. (release or '')) end
 end
@@ -117,6 +125,44 @@ function misfits.clear(pid, p)
   call('HDEL', proc_key(pid), 'mf')
   call('ZREM', ns .. 'misfits', pid)
   p.mf = nil
+end
+
+-- proven: releases of which a run has ended or parked, by when the first one did; the last 64, and those that workers have.
+local PROVEN = 64
+function misfits.prove(release)
+  if not release or call('ZADD', ns .. 'proven', 'NX', int(now), release) == 0 then return end
+  local over = call('ZCARD', ns .. 'proven') - PROVEN
+  if over <= 0 then return end
+  local rows, there = call('HGETALL', ns .. 'releases'), {}
+  for i = 2, #rows, 2 do there[rows[i]] = true end
+  for _, one in ipairs(call('ZRANGE', ns .. 'proven', 0, over - 1)) do
+    if not there[one] then call('ZREM', ns .. 'proven', one) end
+  end
+end
+
+-- How often a process lost its worker since it last got further, whether that was counted or the deploy's fault.
+function misfits.lost(p)
+  local crash = crash_of(p)
+  return num(p.ls, 0) + (crash and num(crash.looks, 0) or 0)
+end
+
+-- From so many losses on it runs with nobody beside it, as it may be what kills its workers.
+misfits.ALONE = 2
+function misfits.runs_alone(p) return misfits.lost(p) >= misfits.ALONE end
+
+-- Whether a loss is the deploy's fault: the release got no run to its end or park yet, or another one got the process this far. Then the process waits for
+-- code that fits, and it is not counted, until the patience is over.
+function misfits.crashed(pid, p)
+  local another = p.pr and p.pr ~= (p.rel or '')
+  if not another and (not p.rel or call('ZSCORE', ns .. 'proven', p.rel)) then return false end
+  local before = crash_of(p)
+  local since, looks = before and num(before.since_ms, now) or now, before and num(before.looks, 0) + 1 or 1
+  if now - since >= num(a.patience_ms, 0) then return false end
+  local what = 'worker ' .. (p.ow or 'unknown') .. ' was lost, number ' .. int(looks) .. ' in a row'
+  p.mf = '{"kind":"crash","what":' .. quote(what) .. ',"release":' .. (p.rel and quote(p.rel) or 'null') .. ',"since_ms":' .. int(since) .. ',"looks":' .. int(looks) .. '}'
+  -- One death may have any reason, so nobody is told of it: what is offered again at once does not wait.
+  if misfits.lost(p) > misfits.ALONE then misfits.keep(pid, p.mf) else call('HSET', proc_key(pid), 'mf', p.mf) end
+  return true
 end
 
 -- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it.
