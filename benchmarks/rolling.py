@@ -29,6 +29,7 @@ from benchmarks.harness import until
 WORKERS = 3
 DEPLOY_S = 8.0
 SETTLE_S = 120.0
+BEGIN_S = 60.0
 STANDS_S, NAMED_S = 3.0, 15.0
 """How long nothing may move before a flow counts as standing still, and within what time it has to say why."""
 ENDED = ("completed", "failed", "cancelled", "abandoned")
@@ -96,6 +97,7 @@ class Flows:
     kinds: dict[str, str] = field(default_factory=dict[str, str])
     handles: dict[str, Handle[Any]] = field(default_factory=dict[str, "Handle[Any]"])
     ended: set[str] = field(default_factory=set[str])
+    begun: set[str] = field(default_factory=set[str])
     waited: Counter[str] = field(default_factory=Counter[str])
     """How often a flow was seen to wait for code that fits: kind of flow, and the reason that it gave."""
 
@@ -119,6 +121,18 @@ class Flows:
             handle.signal("go", 5)
         if kind == "fresh":
             handle.signal("more", "yes")
+
+    def unbegun(self) -> list[str]:
+        """Flows that must not begin on the bad release, and are not recorded up to their first wait. Workers that are slow to start may be replaced before
+        they served."""
+        for flow, handle in self.handles.items():
+            if flow in self.begun or self.kinds[flow] in FITS_ALL:
+                continue
+            now = handle.status()
+            # What the newer good release began may not fit the older one, and waits.
+            if now.status in ("waiting", *ENDED) or (now.misfit is not None and now.misfit.kind == "mismatch"):
+                self.begun.add(flow)
+        return [flow for flow in self.handles if flow not in self.begun and self.kinds[flow] not in FITS_ALL]
 
 
 def main() -> int:
@@ -163,6 +177,8 @@ def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
     end, deploys = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         release = next(rollout)
+        if release == "three":
+            wait_for_begun(flows)
         began = time.monotonic()
         for place in range(WORKERS):
             fleet.replace(place, release)
@@ -177,6 +193,14 @@ def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
             flows.waited["relayed: reserved"] += two.app.store.execute(read_fleet(two.app.queues)).undelivered
             unnamed += standing(flows)
     return deploys, unnamed
+
+
+def wait_for_begun(flows: Flows) -> None:
+    """Before the bad release comes: what must not begin on it has begun."""
+    try:
+        until(lambda: not flows.unbegun(), BEGIN_S)
+    except TimeoutError as error:
+        raise TimeoutError(f"not begun by good releases within {BEGIN_S:.0f} s: {flows.unbegun()}") from error
 
 
 def standing(flows: Flows) -> list[str]:
