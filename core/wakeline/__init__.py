@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from wakeline.observe.processes import Status
     from wakeline.observe.sessions import Message, SessionReport
+    from wakeline.pages import Page
     from wakeline.processes.limits import Limit
     from wakeline.sessions.agent import Agent
     from wakeline.sessions.life import InboxEntry
@@ -48,7 +49,7 @@ __all__ = [
     # from outside, blocking and awaited
     "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
     # what they show
-    "InboxEntry", "Message", "SessionReport", "Status", "StoredEvent",
+    "InboxEntry", "Message", "Page", "SessionReport", "Status", "StoredEvent",
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies
@@ -71,6 +72,7 @@ _HOMES = {
     "SessionDeleted StepFailed ToolFailed WaitCancelled WaitTimeout WakelineError",
     "wakeline.observe.processes": "Status",
     "wakeline.observe.sessions": "Message SessionReport",
+    "wakeline.pages": "Page",
     "wakeline.processes.limits": "Limit",
     "wakeline.sessions.agent": "Agent",
     "wakeline.sessions.life": "InboxEntry",

@@ -26,6 +26,7 @@ from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import called, check_namespace, session_id
 from wakeline.observe.processes import Status
+from wakeline.pages import Page
 from wakeline.releases import Declared
 from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
@@ -202,8 +203,8 @@ class App(Declarations):
 
     def processes(
         self, status: str | None = None, *, kind: str | None = None, session: str | None = None, waiting: str | None = None, limit: int = 50
-    ) -> list[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each."""
+    ) -> Page[Status]:
+        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are others."""
         return self.run("app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
     def pause(self, queue: str | None = None) -> bool:
@@ -218,8 +219,10 @@ class App(Declarations):
         """Why an agent did, or did not, wake: of ``<agent>/<key>``, its entry ``<agent>/<key>#<n>``, or an event ``<process id>#<sequence>``."""
         return self.run("app.why", self.service.sessions.why_address(address))
 
-    def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
-        """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive` offers one again."""
+    def undeliverable(self, limit: int = 50) -> Page[InboxEntry]:
+        """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive` offers one again.
+
+        ``.more`` says whether there are others."""
         return self.run("app.undeliverable", self.service.sessions.undeliverable(limit))
 
     def close(self) -> None:

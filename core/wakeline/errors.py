@@ -60,6 +60,8 @@ from inspect import get_annotations
 from typing import Any, ClassVar, Literal, dataclass_transform
 
 SHOWN_LENGTH, SHOWN_BITS = 200, 200
+MOMENTS = ("_at_ms", "until_ms")
+"""How the names of fields end that are times of day."""
 LONGEST_PART = 4_096
 """Of a message: what one field of it may take, in characters. The field itself is kept whole."""
 
@@ -105,7 +107,7 @@ class WakelineError(Exception):
             raise TypeError(f"{type(self).__name__} takes {wanted}; got {', '.join(fields) or 'none'}")
         for name, value in self.fields.items():
             setattr(self, name, value)
-        self.message: str = self._template().format(**{name: _shown(value) for name, value in self.fields.items()})
+        self.message: str = self._template().format(**{name: _shown(name, value) for name, value in self.fields.items()})
         super().__init__(self.message)
 
     def _template(self) -> str:
@@ -144,7 +146,11 @@ def _short(value: object) -> object:
     return value
 
 
-def _shown(value: object) -> object:
+def _shown(name: str, value: object) -> object:
+    if name.endswith(MOMENTS) and isinstance(value, int):
+        from wakeline.shown import moment  # who wants the errors alone does not wait for it
+
+        return moment(value)
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(str(item) for item in value) or "none"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, str) and len(value) > LONGEST_PART:
@@ -301,7 +307,7 @@ class RotationOverlaps(ConfigurationError):
     namespace: str
     until_ms: int
     template = (
-        "The secret before the current one of namespace {namespace!r} is still good until {until_ms} (ms since 1970). "
+        "The secret before the current one of namespace {namespace!r} is still good until {until_ms}. "
         "Rotate after that, or with --keep 0s, which makes all tokens void that were given out before."
     )
 
@@ -1016,7 +1022,7 @@ class SessionDeleted(SessionNotFound):
     """The session was deleted; its id is used up."""
 
     deleted_at_ms: int
-    template = "Session {session_id!r} was deleted at {deleted_at_ms} ms, and its id is never used again. Take another key."
+    template = "Session {session_id!r} was deleted at {deleted_at_ms}, and its id is never used again. Take another key."
 
 
 class SessionNotVisible(SessionError):

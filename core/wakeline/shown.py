@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import traceback
+from datetime import UTC, datetime
 
 # Controls (C0, DEL, C1), what breaks or joins lines, what turns the direction of text, and what is not seen at all. Not the two joiners of emoji and scripts.
 _UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
@@ -48,6 +49,15 @@ def shown_entry(text: str) -> str:
     """An entry of a log: every line but its first stands behind the margin."""
     first, *more = shown_lines(text).split("\n")
     return "\n".join([first, *(line if line.startswith(MARGIN) else MARGIN + line for line in more)])
+
+
+def moment(ms: float, *, exact: bool = False) -> str:
+    """A time of day for people, the only form that is printed: ``2026-11-30 11:46:01 UTC``; ``exact`` with milliseconds."""
+    try:
+        at = datetime.fromtimestamp(ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{ms:.0f} ms since 1970"  # beyond the year 9999, as somebody may set a deadline
+    return f"{at:%Y-%m-%d %H:%M:%S}{f'.{at.microsecond // 1000:03d}' if exact else ''} UTC"
 
 
 def logger(name: str) -> logging.Logger:

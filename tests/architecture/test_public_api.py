@@ -34,7 +34,7 @@ PUBLIC = [
     # from outside, blocking and awaited
     "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
     # what they show
-    "InboxEntry", "Message", "SessionReport", "Status", "StoredEvent",
+    "InboxEntry", "Message", "Page", "SessionReport", "Status", "StoredEvent",
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from wakeline.store import processes, sessions
@@ -186,17 +189,17 @@ def test_events_are_objects_one_a_line(busy: Shop) -> None:
     assert [sorted(event) for event in found] == [["at_ms", "payload", "replay_key", "semantics", "sequence", "type"]] * 2
     assert [(event["sequence"], event["type"]) for event in found] == [(1, "process.started"), (2, "process.waiting")]
     assert found[1]["payload"] == {"waits": [{"kind": "signal", "name": "decision", "ordinal": 1}]}
-    assert [line.split()[3] for line in busy.text("events", "refund-7", "--after", "1").splitlines()] == ["process.waiting"]
+    assert [line.split()[4] for line in busy.text("events", "refund-7", "--after", "1").splitlines()] == ["process.waiting"]
 
 
 def test_events_can_be_followed_to_the_end_of_the_process(busy: Shop) -> None:
     following = busy.spawn("events", "refund-7", "-f")
     assert following.stdout is not None
-    seen = [following.stdout.readline().split()[3] for _ in range(2)]
+    seen = [following.stdout.readline().split()[4] for _ in range(2)]
     busy.text("signal", "refund-7", "decision", "true")
     busy.work()
     rest, problems = following.communicate(timeout=20)
-    seen += [line.split()[3] for line in rest.splitlines()]
+    seen += [line.split()[4] for line in rest.splitlines()]
     assert seen == ["process.started", "process.waiting", "signal.decision", "process.resumed", "process.completed"]
     assert (following.returncode, problems) == (0, "")
 
@@ -223,7 +226,32 @@ def test_waits_names_signals_timers_children_and_approvals(busy: Shop) -> None:
     assert 3_500_000 < rows["nap-1"]["due_ms"] - now < 3_600_000
     assert 86_000_000 < rows["deploy-1"]["due_ms"] - now < 86_400_000
     assert rows["refund-7"]["due_ms"] is None
-    assert busy.text("waits", "--limit", "1").count("\n") == 1
+    assert busy.run("waits", "--limit", "1").stdout.count("\n") == 1
+
+
+@pytest.fixture
+def tokyo() -> Iterator[None]:
+    """A machine whose own time is not UTC."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_each_time_of_day_is_printed_in_one_form_that_says_its_zone(busy: Shop) -> None:
+    due_ms = {row["process_id"]: row["due_ms"] for row in busy.json("waits")}["nap-1"]
+    due = datetime.fromtimestamp(due_ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    assert f"nap-1  nap  timer  {due}" in [re.sub("  +", "  ", line) for line in busy.text("waits").splitlines()]
+    assert f"timer until {due}" in busy.text("show", "nap-1")
+    assert re.search(r"^created +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", busy.text("show", "nap-1"), re.M)
+    assert re.match(r" +1  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC  process\.", busy.text("events", "nap-1"))
+    busy.text("send", "clerk/u1", "hello")
+    assert re.search(r"^created: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$", busy.text("session", "clerk/u1"), re.M)
+    busy.text("session", "clerk/u1", "--delete")
+    assert re.search(r"was deleted at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", busy.run("send", "clerk/u1", "hello").stderr)
+    assert re.search(r"\n[^\n]*good until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "\n" + busy.text("secret", "rotate"))
 
 
 # -- sessions ------------------------------------------------------------------------------------------------------------------------
@@ -246,7 +274,7 @@ def test_sessions_lists_the_latest_first_with_these_keys(shop: Shop) -> None:
     assert first["turn"].startswith("process:turn:")
     shop.work()
     assert [(row["pending"], row["revision"], row["turn"]) for row in shop.json("sessions")] == [(0, 1, None)] * 2
-    assert len(shop.text("sessions", "--limit", "1").splitlines()) == 1
+    assert len(shop.run("sessions", "--limit", "1").stdout.splitlines()) == 1
 
 
 def test_wakes_tell_what_became_of_every_entry(shop: Shop) -> None:

@@ -33,6 +33,26 @@ def test_a_session_is_created_shown_and_deleted(shop: Shop) -> None:
     assert (refused.exit_code, "never used again" in refused.stderr) == (3, True)
 
 
+def test_a_list_that_is_cut_says_so_and_how_to_see_the_rest(shop: Shop) -> None:
+    for text in ("one", "two", "three"):
+        shop.text("send", "clerk/u1", text)
+    shop.text("send", "clerk/u2", "other")
+    cut = shop.run("wakes", "clerk/u1", "--limit", "2")
+    assert "wakeline: clerk/u1 has entries before 2; `wakeline wakes clerk/u1 --before 2` shows them" in cut.stderr
+    assert [row["n"] for row in shop.json("wakes", "clerk/u1", "--before", "2")] == [1]
+    assert shop.run("wakes", "clerk/u1", "--limit", "3").stderr == ""
+    assert shop.run("wakes", "--before", "2").exit_code == 2
+    assert "there are more than these 1 sessions; --limit shows more" in shop.run("wakes", "--limit", "1").stderr
+    assert "there are more than these 1; --limit shows more" in shop.run("sessions", "--limit", "1").stderr
+    assert "there are more than these 1; --limit shows more" in shop.run("ps", "--limit", "1").stderr
+    shop.app.attachments.put(b"a")
+    shop.app.attachments.put(b"b")
+    first = shop.run("attachments", "--limit", "1")
+    last = first.stdout.split()[0]
+    assert f"there are more than these 1; --after {last} shows the next" in first.stderr
+    assert len(shop.json("attachments", "--after", last)) == 1
+
+
 def test_a_session_of_nobody_is_not_made_by_a_typing_error(shop: Shop) -> None:
     assert shop.run("session", "clark/u1", "--create").exit_code == 2
     assert shop.run("session", "clark/u1").exit_code == 3

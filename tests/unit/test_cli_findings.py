@@ -271,11 +271,11 @@ def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
     advice = "what was started, signalled or emitted then may be gone: send it again, with the same ids and keys"
     assert of("rewound", rewound_ms=at, rewind=lost) == (
         "warning",
-        "1 minute ago the store was found to have gone back by a crash, a failover or a restore: 3 acknowledged writes, answered from 2023-11-14 22:12:18.000 "
-        f"to 2023-11-14 22:12:19.500 UTC, are gone, as 2 clients or workers that were running found; {advice}",
+        "1 minute ago the store was found to have gone back by a crash, a failover or a restore: 3 acknowledged writes, answered from "
+        f"2023-11-14 22:12:18.000 UTC to 2023-11-14 22:12:19.500 UTC, are gone, as 2 clients or workers that were running found; {advice}",
     )
     assert of("rewound", rewound_ms=at, rewind=replace(lost, writes=1, clients=1, emptied=True))[1] == (
-        "1 minute ago the store was found emptied, or another one in its place: 1 acknowledged write, answered from 2023-11-14 22:12:18.000 "
+        "1 minute ago the store was found emptied, or another one in its place: 1 acknowledged write, answered from 2023-11-14 22:12:18.000 UTC "
         f"to 2023-11-14 22:12:19.500 UTC, is gone, as 1 client or worker that was running found; {advice}"
     )
     emptied = RewindView(0, 1, 0, 0, emptied=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.errors import InvalidId, ProcessConflict
-from wakeline.shown import Lines, logger, shown, shown_entry, shown_json, shown_lines
+from wakeline.shown import Lines, logger, moment, shown, shown_entry, shown_json, shown_lines
 from wakeline_workers.cli.root import Console
 from wakeline_workers.streams import EntryFormatter
 
@@ -20,6 +20,13 @@ SAFE = "\\x1b]0;owned\\x07\\x9b31m\\u202ebidi\\u2028\\x85\\r\\n2026-01-01 00:00:
 
 def test_what_a_terminal_would_obey_is_shown_as_its_escape() -> None:
     assert shown(EVIL) == SAFE
+
+
+def test_a_time_of_day_says_its_zone_also_in_the_log_of_a_worker() -> None:
+    assert (moment(1_700_000_000_123), moment(1_700_000_000_123, exact=True)) == ("2023-11-14 22:13:20 UTC", "2023-11-14 22:13:20.123 UTC")
+    assert moment(10**15) == "1000000000000000 ms since 1970"
+    record = logging.makeLogRecord({"msg": "told", "created": 1_700_000_000.123, "levelname": "INFO", "name": "wakeline.run"})
+    assert EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s").format(record) == "2023-11-14 22:13:20.123 UTC INFO wakeline.run told"
 
 
 @pytest.mark.parametrize("text", ["", "plain text", "anna@example.com", "日本語 é ü", "👨\u200d👩\u200d👧", "a\\nb", "naïve #1 %20"])

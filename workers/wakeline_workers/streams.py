@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-from wakeline.shown import shown, shown_entry
+from wakeline.shown import moment, shown, shown_entry
 
 
 def hold_places() -> None:
@@ -28,6 +28,9 @@ def hold_places() -> None:
 
 class EntryFormatter(logging.Formatter):
     """Entries of every logger in a worker process or its supervisor, also of those that are not Wakeline's, with the text of others shown as such."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        return moment(record.created * 1000, exact=True)
 
     def format(self, record: logging.LogRecord) -> str:
         return shown_entry(super().format(record))

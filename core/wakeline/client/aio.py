@@ -19,6 +19,7 @@ from wakeline.engines.registry import Registry
 from wakeline.names import called, session_id
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import Message, SessionReport
+from wakeline.pages import Page
 from wakeline.processes.events import EventType
 from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
@@ -101,8 +102,8 @@ class AsyncApp:
 
     async def processes(
         self, status: str | None = None, *, kind: str | None = None, session: str | None = None, waiting: str | None = None, limit: int = 50
-    ) -> list[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each."""
+    ) -> Page[Status]:
+        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are others."""
         return await self._client.run("app.processes", self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
     async def pause(self, queue: str | None = None) -> bool:
@@ -117,7 +118,7 @@ class AsyncApp:
         """Why an agent did, or did not, wake: of a session, an entry of it, or an event of a process."""
         return await self._client.run("app.why", self._client.service.sessions.why_address(address))
 
-    async def undeliverable(self, limit: int = 50) -> list[InboxEntry]:
+    async def undeliverable(self, limit: int = 50) -> Page[InboxEntry]:
         """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
         return await self._client.run("app.undeliverable", self._client.service.sessions.undeliverable(limit))
 
@@ -252,9 +253,9 @@ class AsyncSession:
         """What there is to know of it but its contents."""
         return await self.client.run("session.inspect", self.client.service.sessions.inspect(self.id))
 
-    async def wakes(self, *, after: int | None = None, limit: int = 50) -> list[InboxEntry]:
+    async def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[InboxEntry]:
         """The latest entries of its inbox, or those after a number, and what became of each."""
-        return await self.client.run("session.wakes", self.client.service.sessions.wakes(self.id, after=after, limit=limit))
+        return await self.client.run("session.wakes", self.client.service.sessions.wakes(self.id, after=after, before=before, limit=limit))
 
     async def why(self, entry: int | None = None) -> str:
         """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
@@ -272,8 +273,8 @@ class AsyncSession:
         """Head, state, history and inbox of one moment."""
         return await self.client.run("session.view", self.client.service.sessions.view(self.id, after=after, count=count, entries=entries))
 
-    async def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> list[Message]:
-        """Messages after a number, oldest first; of one agent frame, or of all."""
+    async def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> Page[Message]:
+        """Messages after a number, oldest first; of one agent frame, or of all. ``.more``: there are others after the last one."""
         return await self.client.run("session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
 
     async def follow(self, cursor: str | None = None) -> AsyncIterator[FeedItem]:

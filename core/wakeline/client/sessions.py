@@ -13,6 +13,7 @@ from wakeline.attachments.attachment import owner_of_session
 from wakeline.client.drivers import Blocking
 from wakeline.client.handles import Handle, as_json
 from wakeline.observe.sessions import Message, SessionReport
+from wakeline.pages import Page
 from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.feed import FeedPage, SessionNode
@@ -58,9 +59,12 @@ class Session:
         """What there is to know of it but its contents; also of a deleted one."""
         return self.client.run("session.inspect", self.client.service.sessions.inspect(self.id))
 
-    def wakes(self, *, after: int | None = None, limit: int = 50) -> list[InboxEntry]:
-        """The latest entries of its inbox, or those after a number, and what became of each; also of a deleted one."""
-        return self.client.run("session.wakes", self.client.service.sessions.wakes(self.id, after=after, limit=limit))
+    def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[InboxEntry]:
+        """The latest entries of its inbox, and what became of each; also of a deleted one. ``.more`` says whether there are others.
+
+        Those before a number (the first one of a page) are the page before it, those after a number (the last one) the page after it.
+        """
+        return self.client.run("session.wakes", self.client.service.sessions.wakes(self.id, after=after, before=before, limit=limit))
 
     def why(self, entry: int | None = None) -> str:
         """Why it does, or does not, go on; or why it did, or did not, wake for an entry. Raises `EntryNotFound`."""
@@ -78,8 +82,8 @@ class Session:
         """Head, state, history and inbox of one moment. Raises `SessionNotFound`, as every look does."""
         return self.client.run("session.view", self.client.service.sessions.view(self.id, after=after, count=count, entries=entries))
 
-    def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> list[Message]:
-        """Messages after a number, oldest first; of one agent frame, or of all."""
+    def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> Page[Message]:
+        """Messages after a number, oldest first; of one agent frame, or of all. ``.more``: there are others after the last one."""
         return self.client.run("session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
 
     def follow(self, cursor: str | None = None) -> Iterator[FeedItem]:

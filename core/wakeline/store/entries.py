@@ -25,14 +25,20 @@ class InboxView:
     turn: Mapping[str, str]
     entries: tuple[InboxEntry, ...]
     now_ms: int
+    following: int | None = None
+    """The number to go on after, or before; None where nothing follows. There may be fewer entries than were asked for while more follow."""
 
 
 def _entry(row: Reply) -> InboxEntry:
     return entry_of(row[0], int(row[1]), row[2], row[3], swallowed=int(row[4]), error=row[5], swallowed_wakes=row[6])
 
 
-def look(session_id: str, *, after: int | None = None, limit: int = 50, n: int | None = None) -> Call[InboxView]:
-    """The latest entries, those after a number, or one; also of a deleted session. Raises `SessionNotFound`, `EntryNotFound`."""
+MOST = 1_000
+"""How many entries one look brings at most."""
+
+
+def look(session_id: str, *, after: int | None = None, before: int | None = None, limit: int = 50, n: int | None = None) -> Call[InboxView]:
+    """The latest entries (before a number), those after a number, or one; also of a deleted session. Raises `SessionNotFound`, `EntryNotFound`."""
 
     def decode(reply: Reply) -> InboxView:
         head = flat(reply[0])
@@ -40,14 +46,19 @@ def look(session_id: str, *, after: int | None = None, limit: int = 50, n: int |
             raise SessionNotFound(session_id=session_id)
         if n is not None and not reply[3]:
             raise EntryNotFound(session_id=session_id, entry=n)
-        return InboxView(session_id, head, int(reply[1]), flat(reply[2]), tuple(_entry(row) for row in reply[3]), int(reply[4]))
+        found = tuple(_entry(row) for row in reply[3])
+        return InboxView(session_id, head, int(reply[1]), flat(reply[2]), found, int(reply[4]), int(reply[5]) if reply[5] else None)
 
-    return Call("entry_list", {"sid": session_id, "after": after, "limit": limit, "n": n}, decode)
+    return Call("entry_list", {"sid": session_id, "after": after, "before": before, "limit": limit, "n": n}, decode)
 
 
-def undeliverable(limit: int) -> Call[list[InboxEntry]]:
-    """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
-    return Call("entry_list", {"limit": limit}, lambda reply: [_entry(row) for row in reply[3]])
+def undeliverable(limit: int, *, behind: str | None = None, seen: int = 0) -> Call[tuple[list[InboxEntry], str | None]]:
+    """Entries of all sessions that are undeliverable, failed or blocking, the latest first, at most `MOST`; and behind what to go on, None at the end.
+
+    ``seen``: how many were seen until there, which counts where that one was offered again meanwhile.
+    """
+    args = {"limit": min(limit, MOST), "behind": behind, "seen": seen}
+    return Call("entry_list", args, lambda reply: ([_entry(row) for row in reply[3]], reply[5] or None))
 
 
 def redrive(session_id: str, n: int) -> Call[int]:

@@ -10,12 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any
 
 from wakeline.clock import machine_ms
-from wakeline.shown import logger
+from wakeline.shown import logger, moment
 from wakeline.store.calls import Call, Program
 from wakeline.waits.keys import Keyring
 
@@ -173,11 +172,7 @@ def tell(lost: Rewind, *, emptied: bool) -> Call[None]:
 
 def lost_writes(writes: int, first_ms: int, last_ms: int) -> str:
     """How much was lost, as log and doctor say it."""
-    return f"{writes} acknowledged write{'' if writes == 1 else 's'}, answered from {_time(first_ms)} to {_time(last_ms)} UTC"
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    return f"{writes} acknowledged write{'' if writes == 1 else 's'}, answered from {moment(first_ms, exact=True)} to {moment(last_ms, exact=True)}"
 
 
 def said(lost: Rewind, *, emptied: bool) -> str:

@@ -104,6 +104,8 @@ class SessionView:
     state: str | None
     history: tuple[tuple[int, str, int], ...]
     entries: tuple[Entry, ...]
+    stopped: int | None = None
+    """Where the search for messages of one frame stopped, as it reads no more at once; None where it came to the end, or to as many as were asked for."""
 
 
 def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50, frame: str | None = None) -> Call[SessionView]:
@@ -120,7 +122,8 @@ def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50
             values = flat(row[1])
             history.append((int(str(row[0]).split("-")[0]), values["m"], int(values["at"])))
         found = tuple(Entry(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
-        return SessionView(session_id, flat(reply[0]), reply[1] or None, tuple(history), found)
+        stopped = int(reply[4].split("-")[0]) if reply[4] else None
+        return SessionView(session_id, flat(reply[0]), reply[1] or None, tuple(history), found, stopped)
 
     return Call("session_read", {"sid": session_id, "after": after, "count": count, "entries": entries, "frame": frame}, decode)
 

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from wakeline.attachments.attachment import DEFAULT_TYPE, HOST, Attachment, check_id, references_in
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import InvalidArguments
+from wakeline.pages import Page, first_of
 from wakeline.store import attachments
 from wakeline.store.attachments import Found
 from wakeline.store.calls import Program
@@ -48,11 +49,11 @@ class AttachmentVerbs:
         dropped: bool = yield attachments.drop(check_id(attachment), self.owner)
         return dropped
 
-    def list(self, limit: int, after: Attachment | str | None) -> Program[list[Attachment]]:
+    def list(self, limit: int, after: Attachment | str | None) -> Program[Page[Attachment]]:
         """What this owner has, by id."""
         check_number("limit", limit, most=MOST_LISTED)
-        found: list[Attachment] = yield attachments.owned(self.owner, limit=limit, after=check_id(after) if after is not None else None)
-        return found
+        found: list[Attachment] = yield attachments.owned(self.owner, limit=limit + 1, after=check_id(after) if after is not None else None)
+        return first_of(found, limit)
 
 
 class Drive(Protocol):
@@ -84,8 +85,8 @@ class AsyncAttachments:
         """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the hour."""
         return await self._drive("attachments.delete", self._verbs.delete(attachment))
 
-    async def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> list[Attachment]:
-        """What this owner has, by id; ``after`` the last one of a page for the next."""
+    async def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:
+        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says ``.more``."""
         return await self._drive("attachments.list", self._verbs.list(limit, after))
 
 
@@ -117,8 +118,8 @@ class Attachments:
         """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the hour."""
         return self._drive("attachments.delete", self._verbs.delete(attachment))
 
-    def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> list[Attachment]:
-        """What this owner has, by id; ``after`` the last one of a page for the next."""
+    def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:
+        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says ``.more``."""
         return self._drive("attachments.list", self._verbs.list(limit, after))
 
 

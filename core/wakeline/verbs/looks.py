@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, WaitTimeout
 from wakeline.observe.processes import ENDED, LIVE, EventPage, Status, status_of
+from wakeline.pages import Page, first_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
 from wakeline.store import processes
@@ -67,7 +68,7 @@ class Looking:
 
     def processes(
         self, status: str | None, *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
-    ) -> Program[list[Status]]:
+    ) -> Program[Page[Status]]:
         """Processes of a status ('live', 'any', or one), newest first within each; raises `InvalidArguments` for another word."""
         wanted = {"live": LIVE, "any": LIVE + ENDED, None: LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
         if status not in wanted:
@@ -77,17 +78,17 @@ class Looking:
 
     def page(
         self, statuses: Sequence[str], *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
-    ) -> Program[list[Status]]:
+    ) -> Program[Page[Status]]:
         """Processes of these statuses, newest first within each, at most ``limit``."""
         check_number("limit", limit, least=0)
         found: dict[str, Status] = {}
         score, member = "+inf", ""
-        while statuses and len(found) < limit:
-            page = yield processes.list_page(statuses, limit=limit - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
+        while statuses and len(found) <= limit:
+            page = yield processes.list_page(statuses, limit=limit + 1 - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
             # What moved between two pages is shown once, as it was first seen.
             for row in page.rows:
                 found.setdefault(row.process_id, status_of(row))
             if not page.score:
                 break
             statuses, score, member = statuses[page.done :], page.score, page.member
-        return list(found.values())
+        return first_of(list(found.values()), limit)

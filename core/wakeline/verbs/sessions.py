@@ -26,6 +26,7 @@ from wakeline.errors import (
 )
 from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
 from wakeline.observe.sessions import Message, SessionReport, explain_session, history_of, report_of
+from wakeline.pages import Page, first_of
 from wakeline.processes.outputs import raise_for
 from wakeline.sessions.addresses import argument, missing, readings
 from wakeline.sessions.life import InboxEntry, explain
@@ -141,12 +142,18 @@ class SessionVerbs:
         view: SessionView = yield sessions.read(session, after=after, count=count, entries=entries)
         return view
 
-    def history(self, session: str, *, after: int, count: int, frame: str | None) -> Program[list[Message]]:
+    def history(self, session: str, *, after: int, count: int, frame: str | None) -> Program[Page[Message]]:
         """Messages after a number, of one frame or all, oldest first."""
         check_number("count", count, least=0)
         check_number("after", after, least=0)
-        view = yield sessions.read(session, after=after, count=count, entries=0, frame=frame)
-        return history_of(view)
+        found: list[Message] = []
+        while len(found) <= count:
+            view: SessionView = yield sessions.read(session, after=after, count=count + 1 - len(found), entries=0, frame=frame)
+            found += history_of(view)
+            if view.stopped is None:
+                break
+            after = view.stopped
+        return first_of(found, count)
 
     def state(self, session: str) -> Program[dict[str, Any]]:
         """The agent's state as of the latest committed turn."""
@@ -170,13 +177,24 @@ class SessionVerbs:
         view = yield entries.look(session, limit=0)
         return report_of(view)
 
-    def wakes(self, session: str, *, after: int | None, limit: int) -> Program[list[InboxEntry]]:
-        """The latest entries, or those after a number, by number."""
+    def wakes(self, session: str, *, after: int | None, before: int | None, limit: int) -> Program[Page[InboxEntry]]:
+        """The latest entries, those before a number, or those after one, by number."""
         check_number("limit", limit)
+        for what, given in (("after", after), ("before", before)):
+            if given is not None:
+                check_number(what, given, least=0)
+        if after is not None and before is not None:
+            raise InvalidArguments(name="wakes", reason="after= and before= exclude each other: page in one direction")
+        found: list[InboxEntry] = []
+        while len(found) <= limit:
+            view: InboxView = yield entries.look(session, after=after, before=before, limit=min(limit + 1 - len(found), entries.MOST))
+            found = [*found, *view.entries] if after is not None else [*view.entries, *found]
+            if view.following is None:
+                break
+            after, before = (view.following, None) if after is not None else (None, view.following)
         if after is not None:
-            check_number("after", after, least=0)
-        view = yield entries.look(session, after=after, limit=limit)
-        return list(view.entries)
+            return first_of(found, limit)
+        return Page(found[-limit:], more=len(found) > limit)
 
     def why(self, session: str, entry: int | None) -> Program[str]:
         """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
@@ -263,11 +281,19 @@ class SessionVerbs:
             raise NothingBlocks(session_id=session, state=report.status)
         return report.blocked_by
 
-    def undeliverable(self, limit: int) -> Program[list[InboxEntry]]:
-        """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
+    def undeliverable(self, limit: int, session: str | None = None) -> Program[Page[InboxEntry]]:
+        """Entries of one session or of all that are undeliverable, failed or blocking, the latest first."""
         check_number("limit", limit)
-        found = yield entries.undeliverable(limit)
-        return list(found)
+        found: list[InboxEntry] = []
+        behind: str | None = None
+        seen = 0
+        while len(found) <= limit:
+            page, behind = yield entries.undeliverable(limit + 1 - len(found) if session is None else entries.MOST, behind=behind, seen=seen)
+            found += [entry for entry in page if session in (None, entry.session_id)]
+            seen += len(page)
+            if behind is None:
+                break
+        return first_of(found, limit)
 
 
 def as_stored(message: Any) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
-from wakeline import App, AsyncCtx, AsyncExternal, AsyncHandle, AsyncSession, Ctx, External, Handle, Message, Session, Status, StoredEvent
+from wakeline import App, AsyncCtx, AsyncExternal, AsyncHandle, AsyncSession, Ctx, External, Handle, Message, Page, Session, Status, StoredEvent
 
 app = App("shop")
 
@@ -37,10 +37,10 @@ def blocking() -> None:
     assert_type(handle.signal("decision", True, key="click-1"), int)
     assert_type(handle.status(), Status)
     assert_type(handle.events(follow=True), Iterator[StoredEvent])
-    assert_type(app.processes("live", waiting="decision"), list[Status])
+    assert_type(app.processes("live", waiting="decision"), Page[Status])
     assert_type(app.external("ci", wake=session), External)
     assert_type(session, Session)
-    assert_type(session.history(), list[Message])
+    assert_type(session.history(), Page[Message])
     assert_type(session.state(), dict[str, Any])
     assert_type(session.turn(), Handle[Any] | None)
     assert_type(app.resolve("token", {"ok": True}), bool)
@@ -74,10 +74,10 @@ async def awaited() -> None:
     assert_type(await handle.signal("decision", True), int)
     assert_type(await handle.status(), Status)
     assert_type(handle.events(follow=True), AsyncIterator[StoredEvent])
-    assert_type(await app.aio.processes("live"), list[Status])
+    assert_type(await app.aio.processes("live"), Page[Status])
     assert_type(await app.aio.external("ci", wake=session), AsyncExternal)
     assert_type(session, AsyncSession)
-    assert_type(await session.history(), list[Message])
+    assert_type(await session.history(), Page[Message])
     assert_type(await session.turn(), AsyncHandle[Any] | None)
     assert_type(await app.aio.resolve("token"), bool)
 

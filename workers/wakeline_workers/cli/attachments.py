@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import click
-from wakeline.attachments.attachment import DEFAULT_TYPE, HOST
+from wakeline.attachments.attachment import DEFAULT_TYPE, HOST, check_id
+from wakeline.pages import first_of
 from wakeline.store import attachments as calls
 
 from wakeline_workers.cli.root import Console, command, group, option
@@ -18,17 +19,20 @@ from wakeline_workers.cli.root import Console, command, group, option
 
 @group("attachments")
 @option("--owner", default=HOST, help="host, process:<id> or session:<agent>/<key>.")
-@option("--limit", type=click.IntRange(1, 1000), default=100)
+@option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@option("--after", metavar="ID", help="Only those behind this one: the last of a page, for the next.")
 @click.pass_context
-def attachments(context: click.Context, owner: str, limit: int) -> None:
+def attachments(context: click.Context, owner: str, limit: int, after: str | None) -> None:
     """List what an owner has, or put, get, sweep."""
     if context.invoked_subcommand is not None:
         return
     console: Console = context.obj
-    found = console.app.store.execute(calls.owned(owner, limit=limit))
+    found = first_of(console.app.store.execute(calls.owned(owner, limit=limit + 1, after=check_id(after) if after is not None else None)), limit)
     cells = [(one.id, one.media_type, str(one.size)) for one in found]
     data = [{"id": one.id, "media_type": one.media_type, "size": one.size} for one in found]
     console.table(("ID", "TYPE", "BYTES"), cells, data, empty=f"{owner} has no attachments")
+    if found.more:
+        console.cut(limit, f"--after {found[-1].id} shows the next")
 
 
 @command("put", of=attachments)

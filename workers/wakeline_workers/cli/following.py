@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import click
 from wakeline.names import split_session_id
 from wakeline.sessions.feed import Committed, EntryChanged, FeedItem, Gap, SessionGone, TurnActivity
+from wakeline.shown import moment
 
 from wakeline_workers.cli.root import Console, command, option
 
@@ -66,4 +66,4 @@ def line_of(item: FeedItem) -> str:
             return "gap: something was missed"
         case SessionGone():
             what = "deleted"
-    return f"{datetime.fromtimestamp(item.at_ms / 1000).strftime('%H:%M:%S.%f')[:-3]}  {what}".rstrip()
+    return f"{moment(item.at_ms, exact=True)}  {what}".rstrip()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from wakeline.names import split_session_id
 from wakeline.observe.processes import ENDED, LIVE, Status, status_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import output_of, to_data
+from wakeline.shown import moment
 from wakeline.store import processes
 from wakeline.store.processes import ProcessView, StoredEvent
 from wakeline.values import MOST, from_json, to_json
@@ -21,7 +21,7 @@ from wakeline.verbs.options import Options
 
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
 from wakeline_workers.cli.root import Console, command, duration, option, payload
-from wakeline_workers.cli.waits import moment, open_waits, sentence
+from wakeline_workers.cli.waits import open_waits, sentence
 
 KINDS = ("tool", "session_turn", "external")
 SHOWN = 200
@@ -114,6 +114,8 @@ def ps(console: Console, status: str, kind: str | None, session: str | None, wai
     now = console.app.clock.now_ms()
     cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row)) for row in rows]
     console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes")
+    if rows.more:
+        console.cut(limit)
 
 
 def _doubt(console: Console, kind: str | None, session: str | None) -> None:
@@ -184,8 +186,7 @@ def describe(view: ProcessView) -> dict[str, Any]:
 
 def line_of(event: StoredEvent) -> str:
     """An event for people."""
-    at = datetime.fromtimestamp(event.at_ms / 1000).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    line = f"{event.sequence:>4}  {at}  {event.type:<26} {event.payload}"
+    line = f"{event.sequence:>4}  {moment(event.at_ms, exact=True)}  {event.type:<26} {event.payload}"
     return line[:SHOWN] if sys.stdout.isatty() else line
 
 
@@ -200,7 +201,7 @@ def awaited(row: Status) -> str:
 
 
 def plain(name: str, value: Any) -> str:
-    """A value in a line for people: times in their own zone, texts as they are, the rest as JSON."""
+    """A value in a line for people: times of day in UTC, texts as they are, the rest as JSON."""
     if name == "misfit":
         return f"{value['message']} (since {moment(value['since_ms'])})"
     if name.endswith("_ms"):

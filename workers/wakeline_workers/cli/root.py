@@ -87,6 +87,10 @@ class Console:
         if terminal and not rows:
             self.note(empty)
 
+    def cut(self, n: int, way: str = "--limit shows more", of: str = "") -> None:
+        """Says that a list was cut after so many, and the way to the rest."""
+        self.note(f"wakeline: there are more than these {n}{of and ' '}{of}; {way}")
+
     def note(self, text: str) -> None:
         """A line for whoever watches; never a result."""
         click.echo(shown(text), err=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 import click
+from wakeline.shown import moment
 from wakeline.store import keyring
 from wakeline.store.client import SyncStore
 from wakeline.values import parse_duration
 from wakeline.waits.keys import secret_id
 
 from wakeline_workers.cli.root import Console, duration, group, option
-from wakeline_workers.cli.waits import moment
 
 
 def _looking(console: Console) -> SyncStore:

@@ -13,8 +13,10 @@ from wakeline.app import App
 from wakeline.client.sessions import Session
 from wakeline.names import split_session_id
 from wakeline.observe.sessions import status_of
-from wakeline.sessions.addresses import missing, no_address, readings
+from wakeline.pages import Page, first_of
+from wakeline.sessions.addresses import argument, missing, no_address, readings
 from wakeline.sessions.life import InboxEntry
+from wakeline.shown import moment
 from wakeline.store import entries, sessions
 from wakeline.values import MOST, number, to_json
 
@@ -26,10 +28,12 @@ from wakeline_workers.cli.root import Console, command, option
 @click.pass_obj
 def list_sessions(console: Console, limit: int) -> None:
     """List sessions by last activity, latest first."""
-    rows = console.app.store.execute(sessions.list_sessions(limit))
+    rows = first_of(console.app.store.execute(sessions.list_sessions(limit + 1)), limit)
     data = [_row(sid, head, pending) for sid, head, pending in rows]
     cells = [(str(row["id"]), str(row["status"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or "")) for row in data]
     console.table(("SESSION", "STATUS", "ENTRIES", "PENDING", "TURN"), cells, data, empty="no sessions")
+    if rows.more:
+        console.cut(limit)
 
 
 def _row(sid: str, head: Mapping[str, str], pending: int) -> dict[str, str | int | None]:
@@ -58,8 +62,9 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
 @click.argument("session", metavar="[AGENT/KEY]", required=False)
 @option("--undeliverable", is_flag=True, help="Only what came to no good end: undeliverable and failed entries.")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST), help="So many entries of a session, and so many sessions.")
+@option("--before", type=click.IntRange(0, MOST), help="Of one session: the entries before this number.")
 @click.pass_obj
-def wakes(console: Console, session: str | None, undeliverable: bool, limit: int) -> None:
+def wakes(console: Console, session: str | None, undeliverable: bool, limit: int, before: int | None) -> None:
     """Show why an agent woke, or did not.
 
     The latest inbox entries, of one session or of all, and what became of them.
@@ -67,24 +72,35 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
     app = console.app
     if session is not None:
         split_session_id(session)
-    wanted = [session] if session is not None else [row[0] for row in app.store.execute(sessions.list_sessions(limit))]
-    rows = [row for sid in wanted for row in _rows(app, sid, limit)]
-    if undeliverable:
+    elif before is not None:
+        raise click.UsageError("--before is about the entries of one session: name it.")
+    found = [session] if session is not None else [row[0] for row in app.store.execute(sessions.list_sessions(limit + 1))]
+    listed = first_of(found, limit)
+    pages = {sid: app.store.run(app.service.sessions.wakes(sid, after=None, before=before, limit=limit)) for sid in listed}
+    rows = [row for sid, page in pages.items() for row in _rows(app, sid, page)]
+    over = app.store.run(app.service.sessions.undeliverable(limit, session)) if undeliverable else None
+    if over is not None:
         # What waits in vain, and what is over; that of a deleted session is in no list of sessions.
-        over = [entry for entry in app.undeliverable(limit) if session in (None, entry.session_id)]
         rows = [*(row for row in rows if row["state"] == "delivered" and row["reason"]), *(_shown(entry, _error(entry)) for entry in over)]
     cells = [(row["session"], str(row["n"]), row["kind"], row["reason"] or row["state"], row["process_id"] or "", to_json(row["input"])[:80]) for row in rows]
     console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, rows, empty="no entries")
+    if listed.more:
+        console.cut(limit, of="sessions")
+    if over is not None and over.more:
+        console.cut(limit)
+    for sid, page in pages.items():
+        if page.more and over is None:
+            console.note(f"wakeline: {sid} has entries before {page[0].n}; `wakeline wakes {argument(sid)} --before {page[0].n}` shows them")
 
 
-def _rows(app: App, session: str, limit: int) -> Iterator[dict[str, Any]]:
-    view = app.store.execute(entries.look(session, limit=limit))
+def _rows(app: App, session: str, page: Page[InboxEntry]) -> Iterator[dict[str, Any]]:
+    view = app.store.execute(entries.look(session, limit=0))
     agent, waits = view.head.get("ag"), None
     if agent is None and "gone" not in view.head:
         waits = "the session was never opened: send to it, or start something with wake="
     elif agent not in app.registry.agents:
         waits = f"no code here for agent {agent}"
-    for entry in view.entries:
+    for entry in page:
         yield _shown(entry, waits if entry.state == "delivered" else _error(entry))
 
 
@@ -116,7 +132,8 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
         console.answer({"session": session} | asdict(done), told)
         return
     report = target.inspect()
-    lines = [f"{name}: {value}" for name, value in asdict(report).items() if value is not None]
+    said = {name.removesuffix("_ms"): moment(value) if name.endswith("_ms") else value for name, value in asdict(report).items() if value is not None}
+    lines = [f"{name}: {value}" for name, value in said.items()]
     console.answer(asdict(report) | {"why": target.why()}, *lines, target.why())
 
 

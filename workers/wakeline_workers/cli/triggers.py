@@ -9,11 +9,11 @@ from typing import Literal
 
 import click
 from wakeline import errors
+from wakeline.shown import moment
 from wakeline.store import triggers as calls
 from wakeline.triggers.schedule import SOURCE
 
 from wakeline_workers.cli.root import Console, command, group, option, payload
-from wakeline_workers.cli.waits import moment
 
 
 @group("triggers")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
 import click
 from wakeline import errors
+from wakeline.shown import moment
 from wakeline.store import processes
 from wakeline.store.processes import ProcessView
 from wakeline.values import MOST, number
@@ -42,11 +42,6 @@ def open_waits(view: ProcessView) -> list[OpenWait]:
     return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.kind, wait.name or ""))
 
 
-def moment(ms: int) -> str:
-    """A time for people, in their own zone."""
-    return datetime.fromtimestamp(ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
-
-
 def sentence(wait: dict[str, str | int | None]) -> str:
     """An open wait (as JSON data) in words."""
     name = f" {wait['name']}" if wait["name"] else ""
@@ -63,7 +58,8 @@ def waits(console: Console, limit: int) -> None:
     Signals, timers, children, approvals, and completions of tools that answered "pending".
     """
     rows: list[tuple[str, str, OpenWait]] = []
-    for status in console.app.processes("waiting", limit=limit):
+    waiting = console.app.processes("waiting", limit=limit)
+    for status in waiting:
         try:
             view = console.app.store.execute(processes.read(status.id, detail=True))
         except (errors.ProcessNotFound, errors.ProcessNoLongerRetained):
@@ -72,6 +68,8 @@ def waits(console: Console, limit: int) -> None:
     cells = [(pid, kind, wait.kind, wait.name or "", moment(wait.due_ms) if wait.due_ms is not None else "") for pid, kind, wait in rows]
     data = [{"process_id": pid, "process_kind": kind} | asdict(wait) for pid, kind, wait in rows]
     console.table(("ID", "KIND", "WAITS FOR", "NAME", "UNTIL"), cells, data, empty="nothing waits")
+    if waiting.more:
+        console.cut(limit, of="processes")
 
 
 @command("resolve")

@@ -1,12 +1,13 @@
 -- Purpose: one consistent look at a session.
 -- Include: base
 -- ARGV: sid, after (history with a higher number), count, entries (inbox entries and settled ones to show), frame? (only its messages; '' = before any)
--- Reply: {head fields, state JSON or '', history [id, fields]*, entries [n, body, state, swallowed]*} | {'not_found'}
+-- Reply: {head fields, state JSON or '', history [id, fields]*, entries [n, body, state, swallowed]*, where the search for a frame's messages stopped or ''}
+--       | {'not_found'}
 -- Atomic because head, history and inbox must be of one moment.
 local key = ns .. 'sess:' .. a.sid
 local head = call('HGETALL', key)
 if #head == 0 then return { 'not_found' } end
-local hist, history = ns .. 'hist:' .. a.sid, {}
+local hist, history, stopped = ns .. 'hist:' .. a.sid, {}, ''
 if a.count > 0 and not a.frame then history = call('XRANGE', hist, '(' .. int(a.after) .. '-0', '+', 'COUNT', int(a.count)) end
 if a.count > 0 and a.frame then
   local from = '(' .. int(a.after) .. '-0'
@@ -15,8 +16,10 @@ if a.count > 0 and a.frame then
     for _, row in ipairs(page) do
       if (row[2][8] or '') == a.frame and #history < a.count then history[#history + 1] = row end
     end
+    stopped = ''
     if #page < BOUND or #history >= a.count then break end
-    from = '(' .. page[#page][1]
+    stopped = page[#page][1]
+    from = '(' .. stopped
   end
 end
 local entries, last = {}, tonumber(call('HGET', key, 'n') or '0')
@@ -24,4 +27,4 @@ for n = math.max(1, last - a.entries + 1), last do
   local f = fields(ns .. 'wakes:' .. a.sid, int(n), int(n) .. ':s', int(n) .. ':c')
   if f[int(n)] then entries[#entries + 1] = { int(n), f[int(n)], f[int(n) .. ':s'] or '', f[int(n) .. ':c'] or '0' } end
 end
-return { head, call('GET', ns .. 'state:' .. a.sid) or '', history, entries }
+return { head, call('GET', ns .. 'state:' .. a.sid) or '', history, entries, stopped }
