@@ -1,6 +1,6 @@
 """The named moments of a run and of a tick: where traces, metrics and crash tests attach.
 
-Invariant: one list for all three. A phase without a crash test fails the test suite.
+Invariant: one list for all three. The code that runs reaches every phase, and a test kills a worker at each of them.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from types import ModuleType
 import pytest
 import redis
 from wakeline.embedded import PrivateServer
+from wakeline.phases import NullProbe
 
 from tests.e2e.shop import APPS
 from tests.e2e.test_races import ROOT, Site, leave
@@ -26,7 +27,25 @@ POINTS = [
     *("job claimed", "job body_started", "job effect_after_run", "job effect_recorded", "job parking", "job parked", "job finishing", "job finished"),
     *("turn claimed", "turn body_started", "turn admitted", "turn effect_before_run", "turn effect_after_run", "turn effect_recorded"),
     *("turn wait_opened", "turn parking", "turn parked", "turn finishing", "turn finished"),
+    *("any taking 2", "any taken 2", "any tick 2", "any beat 3"),
 ]
+LEAVING = "any handing_back"
+KILLED_AT = {point.split()[1] for point in (*POINTS, LEAVING)}
+"""Every phase; tests/unit/test_phases.py compares."""
+
+
+class Worker:
+    """One worker under its supervisor, to be killed at a point; started again by hand where its supervisor dies, as a platform does."""
+
+    def __init__(self, point: str, **environment: str) -> None:
+        self._command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "wakes_app:app", "worker", "-n", "1"]
+        self._environment = os.environ | {"WAKES_KILL": point, "WAKES_WORKER": "1"} | environment
+        self.running = subprocess.Popen(self._command, env=self._environment)
+
+    def revived(self) -> bool:
+        if self.running.poll() is not None:
+            self.running = subprocess.Popen(self._command, env=self._environment)
+        return True
 
 
 @pytest.fixture
@@ -45,7 +64,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("wakes_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    before = sys.modules["wakeline.run.run"].NullProbe  # type: ignore[attr-defined]
+    monkeypatch.setattr(NullProbe, "reach", NullProbe.reach)  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"
@@ -55,22 +74,21 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     module: ModuleType = wakes_app
     yield Site(module, notes)
     wakes_app.app.close()
-    sys.modules["wakeline.run.run"].NullProbe = before  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_killed_anywhere_between_event_and_commit_costs_no_wake_and_doubles_none(site: Site, point: str) -> None:
     app = site.app
-    command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "wakes_app:app", "worker", "-n", "1"]
-    running = subprocess.Popen(command, env=os.environ | {"WAKES_KILL": point, "WAKES_WORKER": "1"})
+    worker = Worker(point)
     try:
         desk = app.session("desk", "1")
         handle = app.using(wake=desk).start(site.bodies.job)
-        site.until(lambda: handle.status().status == "completed", "the job ends")
-        site.until(lambda: [entry.state for entry in desk.wakes()] == ["settled", "settled"], "both wakes are settled")
-        site.until(lambda: desk.inspect().status == "idle", "the desk is idle")
+        site.until(lambda: worker.revived() and handle.status().status == "completed", "the job ends")
+        site.until(lambda: worker.revived() and [entry.state for entry in desk.wakes()] == ["settled", "settled"], "both wakes are settled")
+        site.until(lambda: worker.revived() and desk.inspect().status == "idle", "the desk is idle")
+        site.until(lambda: worker.revived() and (site.notes.parent / "killed").exists(), f"somebody is killed at {point}")
     finally:
-        leave(running)
+        leave(worker.running)
     assert (site.notes.parent / "killed").exists(), f"nobody was killed at {point}"
     texts = ["half", f'job ({handle.id}) completed: "done"']
     history = desk.history()
@@ -81,6 +99,25 @@ def test_a_worker_killed_anywhere_between_event_and_commit_costs_no_wake_and_dou
     # What was recorded was not done again; what died between its effect and its record was, and the other body may have been there too.
     notes = site.notes.read_text().splitlines()
     assert (1 if "effect_after_run" in point else 0) <= len(notes) - len(set(notes)) <= 1
+
+
+def test_a_worker_killed_while_it_hands_a_turn_back_leaves_it_to_the_next(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAKELINE_SHUTDOWN", "1s")
+    desk = site.app.session("slow", "1")
+    first, second = Worker(LEAVING, WAKES_NAME="first"), None
+    try:
+        desk.send("hello")
+        site.until(lambda: "thinks" in site.notes.read_text(), "the first worker has the turn")
+        first.running.terminate()
+        site.until((site.notes.parent / "killed").exists, "it is killed while it hands back")
+        second = Worker(LEAVING, WAKES_NAME="second")
+        site.until(lambda: desk.inspect().status == "idle", "the second worker ends the turn")
+    finally:
+        for worker in (first, second):
+            if worker is not None:
+                leave(worker.running)
+    assert [m.content for m in desk.history() if m.role == "agent"] == ["thought in second"]
+    assert [entry.state for entry in desk.wakes()] == ["settled"]
 
 
 def test_a_worker_that_was_stopped_and_goes_on_later_ends_no_turn_that_another_one_has(site: Site) -> None:

@@ -1,9 +1,14 @@
-"""The named moments: one list, a meaning each."""
+"""The named moments: one list, a meaning each; code that runs reaches every one, and a worker is killed there."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from wakeline.phases import NullProbe, Phase
 from wakeline.testing.probes import RecordingProbe
+
+from tests.e2e import test_wake_crashes
 
 
 def test_phases_are_pinned() -> None:
@@ -31,6 +36,17 @@ def test_every_phase_has_a_one_line_meaning() -> None:
     meanings = [phase.meaning for phase in Phase]
     assert all(meaning and "\n" not in meaning for meaning in meanings)
     assert len(set(meanings)) == len(meanings)
+
+
+def test_every_phase_is_reached_by_what_is_shipped() -> None:
+    root = Path(__file__).parents[2]
+    shipped = [path for folder in ("core/wakeline", "workers/wakeline_workers") for path in (root / folder).rglob("*.py") if "testing" not in path.parts]
+    reached = {name for path in shipped for name in re.findall(r"\.reach\(Phase\.(\w+),", path.read_text(encoding="utf-8"))}
+    assert reached == {phase.value for phase in Phase}
+
+
+def test_a_worker_is_killed_at_every_phase() -> None:
+    assert {phase.value for phase in Phase} == test_wake_crashes.KILLED_AT
 
 
 def test_phases_read_back_from_their_values() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
+from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.shown import logger
 from wakeline.store import attachments, declarations, fleet
 from wakeline.store.calls import Program, once
@@ -34,12 +35,14 @@ class Ticker:
     ``by`` is who ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only while nobody else did for that long.
     """
 
-    def __init__(self, app: App, store: AsyncStore, *, by: str, ticked: Callable[[], None] = lambda: None, spare_ms: int | None = None) -> None:
+    def __init__(self, app: App, store: AsyncStore, *, by: str, ticked: Callable[[], None] = lambda: None, spare_ms: int | None = None,
+                 probe: Probe | None = None) -> None:  # fmt: skip
         self._app = app
         self._store = store
         self._settings = app.settings
         self._triggers = app.triggers
         self._ticked = ticked
+        self._probe = probe or NullProbe()
         self._by = by
         self._spare_ms = spare_ms
         self._sooner = asyncio.Event()
@@ -75,6 +78,7 @@ class Ticker:
     async def tick(self) -> bool:
         """One tick, and what it found to do; whether the store did it."""
         s = self._settings
+        self._probe.reach(Phase.tick, "")
         lengths = {"beat_ms": s.beat_ms, "lease_ms": s.lease_ms, "stale_ms": s.stale_ms, "retention_ms": s.retention_ms, "tombstone_ms": s.tombstone_ms}
         try:
             report = await self._store.execute(fleet.tick(**lengths, by=self._by, spare_ms=self._spare_ms, patience_ms=s.bug_patience_ms))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from wakeline.errors import StoreError
+from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.settings import Settings
 from wakeline.shown import logger
 from wakeline.store import fleet
@@ -24,24 +25,30 @@ log = logger("wakeline.worker")
 class Heartbeat:
     """Beats for one owner while its ``with`` block runs; ``reaped`` is called once when the fleet has given the owner's work away."""
 
-    def __init__(self, store: SyncStore, owner: str, settings: Settings, *, running: Callable[[], Sequence[str] | None], reaped: Callable[[], object]) -> None:
+    def __init__(self, store: SyncStore, owner: str, settings: Settings, *, running: Callable[[], Sequence[str] | None], reaped: Callable[[], object],
+                 probe: Probe | None = None) -> None:  # fmt: skip
         self._store = store
         self._owner = owner
         self._settings = settings
         self._running = running
         self._reaped = reaped
+        self._probe = probe or NullProbe()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="wakeline-heartbeat", daemon=True)
 
     @classmethod
     def of(cls, worker: WorkerLoop, loop: asyncio.AbstractEventLoop) -> Heartbeat:
         """The heartbeat of a worker loop that runs on ``loop``."""
-        return cls(worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=lambda: loop.call_soon_threadsafe(worker.lose))
+        def reaped() -> object:
+            return loop.call_soon_threadsafe(worker.lose)
+
+        return cls(worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=reaped, probe=worker.probe)
 
     def _beat(self) -> None:
         beat = pause = self._settings.beat_ms / 1000
         answered = 0
         while not self._stop.wait(pause):
+            self._probe.reach(Phase.beat, "")
             s = self._settings
             try:
                 beating = fleet.beat(self._owner, self._running(), lease_ms=s.lease_ms, n=answered + 1, patience_ms=s.bug_patience_ms)

@@ -16,7 +16,7 @@ from typing import Any
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id, unword
-from wakeline.phases import Probe
+from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.releases import Declared
 from wakeline.run.containing import contain_exits
 from wakeline.run.host import RunState
@@ -54,9 +54,10 @@ class WorkerLoop:
         # A body that was lost may stay in its thread for long; those who come after it find others.
         self._threads = ThreadPoolExecutor(max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body")
         self.isolation = isolation_of(app)
+        self.probe = probe or NullProbe()
         patience_ms = app.settings.bug_patience_ms
-        self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=probe, patience_ms=patience_ms)
-        self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits)
+        self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=self.probe, patience_ms=patience_ms)
+        self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits, probe=self.probe)
         self._losses = Losses(app, self.store)
         self._reported = reported
         self._burst = burst
@@ -207,7 +208,9 @@ class WorkerLoop:
         taking = fleet.take(
             self.owner, request, self.queues, n, lease_ms=settings.lease_ms, agents=self._agents, release=settings.release, proven=proven
         )
+        self.probe.reach(Phase.taking, "")
         taken = await self.store.execute(taking)
+        self.probe.reach(Phase.taken, "")
         self._proven = self._proven or proven
         if taken.reaped:
             self.lose()

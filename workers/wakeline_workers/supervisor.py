@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
+from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.store import fleet
 
 from wakeline_workers.child import Orders
@@ -68,6 +69,7 @@ class _Pulse(threading.Thread):
 
     def __init__(self, app: App, children: list[_Child]) -> None:
         super().__init__(name="wakeline-pulse", daemon=True)
+        self._probe: Probe = NullProbe()
         self._app = app
         self._children = children
         self._deaths: SimpleQueue[_Death | None] = SimpleQueue()
@@ -97,6 +99,7 @@ class _Pulse(threading.Thread):
 
     def _beat(self) -> bool:
         """Beats for all; False, said once, when Redis does not let it."""
+        self._probe.reach(Phase.beat, "")
         for child in list(self._children):
             running, child.running = child.running, None
             s = self._app.settings
