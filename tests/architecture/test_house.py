@@ -68,6 +68,29 @@ def test_the_import_contracts_hold() -> None:
     assert re.search(r"Contracts: [4-9] kept, 0 broken\.", done.stdout)
 
 
+NOUNS_OF_A_RUN = {"life", "journal", "waits", "passing", "dispatch", "store", "activities", "patches", "defers"}
+
+
+def _is_a_run(node: ast.expr) -> bool:
+    return (isinstance(node, ast.Name) and node.id == "run") or (isinstance(node, ast.Attribute) and node.attr in ("run", "_run"))
+
+
+def test_code_outside_of_a_run_asks_its_nouns_and_not_what_they_are_made_of() -> None:
+    """``run.journal.effect(…)`` is asked of the journal; ``run.journal.replay.rows`` would reach through it. A table of rows is a value."""
+    found: list[str] = []
+    for path in modules(CORE, WORKERS):
+        if CORE / "run" in path.parents:
+            continue
+        for node in ast.walk(tree(path)):
+            match node:
+                case ast.Attribute(value=ast.Attribute(attr=inner, value=ast.Attribute(attr=noun, value=run))) if noun in NOUNS_OF_A_RUN and _is_a_run(run):
+                    if inner != "rows":
+                        found.append(f"{name_of(path)}:{node.lineno}: run.{noun}.{inner}.{node.attr}")
+                case _:
+                    pass
+    assert found == []
+
+
 def test_nothing_is_left_to_do_without_an_issue() -> None:
     marks = re.compile(r"(?:#|--).*\b(?:TODO|FIXME|XXX)\b(?!\(#\d+\))")
     files = [*modules(CORE, WORKERS), *CORE.rglob("*.lua")]

@@ -35,14 +35,14 @@ def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> An
             (claim,) = taken.claims
             run = Run(store, claim, Host(), clock=world.clock)
             task = asyncio.ensure_future(body(run))
-            await run.until_over(task)
-            if run.state is RunState.RUNNING:
+            await run.life.over(task)
+            if run.life.state is RunState.RUNNING:
                 return task.result()
-            if run.misfit is not None:
-                raise run.misfit[1]
+            if run.life.misfit is not None:
+                raise run.life.misfit[1]
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            return run.state
+            return run.life.state
         finally:
             await store.close()
 
@@ -60,7 +60,7 @@ class Charge:
         return {"receipt": self.times}
 
     def of(self, run: Run, **args: Any) -> Awaitable[Any]:
-        return run.effect("step", "charge", args, self)
+        return run.journal.effect("step", "charge", args, self)
 
 
 def rows(world: World) -> list[dict[str, Any]]:
@@ -88,7 +88,7 @@ def test_a_recorded_error_is_raised_without_running_again(world: World) -> None:
 
     for owner in ("o_1", "o_2"):
         with pytest.raises(NonRetryable) as error:
-            drive(world, owner, lambda run: run.effect("step", "charge", None, refused))
+            drive(world, owner, lambda run: run.journal.effect("step", "charge", None, refused))
         assert (error.value.code, str(error.value)) == ("non_retryable", "the card is stolen")
         world.lose(owner)
     assert len(tried) == 1
@@ -107,10 +107,10 @@ def test_an_effect_that_was_cut_off_before_its_record_runs_again_under_the_same_
         return "done"
 
     with pytest.raises(ConnectionResetError):
-        drive(world, "o_1", lambda run: run.effect("step", "charge", {"order": 7}, dies))
+        drive(world, "o_1", lambda run: run.journal.effect("step", "charge", {"order": 7}, dies))
     assert rows(world) == []
     world.lose("o_1")
-    assert drive(world, "o_2", lambda run: run.effect("step", "charge", {"order": 7}, lives)) == "done"
+    assert drive(world, "o_2", lambda run: run.journal.effect("step", "charge", {"order": 7}, lives)) == "done"
     assert len(given) == 2
     assert given[0] == given[1]
 
@@ -132,13 +132,13 @@ def test_concurrent_effects_replay_by_key_whatever_the_order(world: World) -> No
             gate.set()
             return "B"
 
-        return await asyncio.gather(run.effect("step", "a", 1, slow), run.effect("step", "b", 2, fast))
+        return await asyncio.gather(run.journal.effect("step", "a", 1, slow), run.journal.effect("step", "b", 2, fast))
 
     async def second(run: Run) -> Any:
         async def never(_: str) -> Any:
             ran.append("again")
 
-        return await asyncio.gather(run.effect("step", "b", 2, never), run.effect("step", "a", 1, never))
+        return await asyncio.gather(run.journal.effect("step", "b", 2, never), run.journal.effect("step", "a", 1, never))
 
     assert drive(world, "o_1", first) == ["A", "B"]
     world.lose("o_1")
@@ -160,7 +160,7 @@ def test_a_crash_inside_a_fan_out_runs_only_what_was_not_recorded(world: World) 
                     ran.append(n)
                     return n * 10
 
-                return await run.effect("step", "square", {"n": n}, work)
+                return await run.journal.effect("step", "square", {"n": n}, work)
 
             found = await asyncio.gather(*(one(n) for n in (1, 2, 3)), return_exceptions=True)
             return [value if isinstance(value, int) else None for value in found]
@@ -192,10 +192,10 @@ def test_a_changed_body_under_an_explicit_key_is_a_mismatch_even_where_an_error_
         raise NonRetryable("no")
 
     with pytest.raises(NonRetryable):
-        drive(world, "o_1", lambda run: run.effect("step", "charge", {"cents": 1}, refused, key="k"))
+        drive(world, "o_1", lambda run: run.journal.effect("step", "charge", {"cents": 1}, refused, key="k"))
     world.lose("o_1")
     with pytest.raises(ReplayMismatch):
-        drive(world, "o_2", lambda run: run.effect("step", "charge", {"cents": 2}, refused, key="k"))
+        drive(world, "o_2", lambda run: run.journal.effect("step", "charge", {"cents": 2}, refused, key="k"))
 
 
 def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_conflict_of_the_body_and_no_mismatch(world: World) -> None:
@@ -203,9 +203,9 @@ def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_conflict_of_the_
     charge = Charge()
 
     async def body(run: Run) -> Any:
-        await run.effect("step", "charge", {"cents": 1}, charge, key="k")
-        assert await run.effect("step", "charge", {"cents": 1}, charge, key="k") == {"receipt": 1}
-        return await run.effect("step", "charge", {"cents": 2}, charge, key="k")
+        await run.journal.effect("step", "charge", {"cents": 1}, charge, key="k")
+        assert await run.journal.effect("step", "charge", {"cents": 1}, charge, key="k") == {"receipt": 1}
+        return await run.journal.effect("step", "charge", {"cents": 2}, charge, key="k")
 
     with pytest.raises(ReplayConflict):
         drive(world, "o_1", body)

@@ -167,7 +167,7 @@ def test_a_held_body_is_told_by_its_hint_alone_and_looks_for_what_a_hint_does_no
         for text in ("short", "short", "short", "x" * 10_000):
             before = worker.store.sent.counts.get("slot_read", 0)
             handle = await app.aio.start(waits)
-            while not any(run.waiting for run in worker._runner.runs.values()):
+            while not any(run.waits for run in worker._runner.runs.values()):
                 await asyncio.sleep(0.01)
             await handle.signal("go", text)
             assert await handle.result(timeout=10) == len(text)

@@ -146,9 +146,9 @@ def test_race_23_owner_bound_work_that_outlasts_a_shutdown_is_abandoned_and_neve
 
 @fails_without(
     "a hand-back is no failed attempt",
-    "wakeline.runner:Runner._release",
-    "processes.release(claim.fence, consumed=consumed)",
-    "processes.release(claim.fence, consumed=consumed, attempt=True)",
+    "wakeline.run.commits:commit",
+    "processes.release(run.fence, consumed=run.journal.take_unwritten())",
+    "processes.release(run.fence, consumed=run.journal.take_unwritten(), attempt=True)",
     raises=ProcessAbandoned,
 )
 def test_race_23_a_body_whose_thread_sleeps_on_is_handed_to_the_next_worker(site: Site) -> None:

@@ -41,7 +41,7 @@ def test_a_token_of_its_own_ends_the_waits_of_a_context_and_no_others(app: App) 
     async def waits(ctx: AsyncCtx) -> list[Any]:
         token = ctx.execution.cancellation_token.child()
         mine = ctx.execution.with_cancellation_token(token)
-        sleeping = ctx.run.spawn(mine.sleep_process("mine", 1, 3_600_000))
+        sleeping = ctx.run.life.spawn(mine.sleep_process("mine", 1, 3_600_000))
         await ctx.step("something else", lambda: None)
         token.cancel("not needed")
         found: list[Any] = []
@@ -66,7 +66,7 @@ def test_a_shutdown_is_no_cancel(app: App) -> None:
     @app.engine
     async def patient(ctx: AsyncCtx) -> None:
         token = ctx.execution.cancellation_token
-        ctx.run.stop()  # what a worker does with its runs at SIGTERM
+        ctx.run.life.stop()  # what a worker does with its runs at SIGTERM
         seen.append(token.cancelled)
 
     app.start(patient)

@@ -360,17 +360,17 @@ def test_redis_away_at_a_start_is_no_answer_about_the_child(app: App, ran: list[
 
     @app.engine
     async def parent(ctx: AsyncCtx) -> Any:
-        send = ctx.run.send
+        send = ctx.run.journal.send
 
         async def away(effect: Any, call: Any) -> Any:
             raise RedisUnavailable(reason="the cable was pulled")
 
-        ctx.run.send = away  # type: ignore[method-assign]
+        ctx.run.journal.send = away  # type: ignore[method-assign]
         try:
             reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
             told.append(str(reply.value))
         except RedisUnavailable:
-            ctx.run.send = send  # type: ignore[method-assign]
+            ctx.run.journal.send = send  # type: ignore[method-assign]
         reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
         return await ctx.execution.await_process(reply.value)
 

@@ -400,9 +400,9 @@ def test_a_batch_of_a_sync_body_that_is_handed_back_between_two_records_goes_on(
         ran.append(n)
         if n == 1 and ran.count(1) == 1:
             run = runs[-1]
-            while not any(row.name == "call:work" and row.outcome == 2 for row in run.replay.rows.values()):
+            while not any(row.name == "call:work" and row.outcome == 2 for row in run.journal.rows.values()):
                 await asyncio.sleep(0.005)
-            run.end(RunState.RELEASED)  # the second is recorded, the first is not
+            run.life.end(RunState.RELEASED)  # the second is recorded, the first is not
             await asyncio.sleep(0.5)  # and what it returns comes after the hand-back
         return n
 

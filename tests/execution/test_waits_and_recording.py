@@ -24,7 +24,7 @@ def test_a_sleep_is_over_once_for_one_scope_and_sequence(app: App) -> None:
     async def sleeper(ctx: AsyncCtx) -> int:
         await ctx.execution.sleep_process("mine", 1, 30)
         await ctx.execution.sleep_process("mine", 1, 30)
-        return len([row for row in ctx.run.replay.rows if row == "process:mine:sleep:1"])
+        return len([row for row in ctx.run.journal.rows if row == "process:mine:sleep:1"])
 
     assert app.start(sleeper).result(timeout=10) == 1
 

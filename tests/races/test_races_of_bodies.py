@@ -103,8 +103,8 @@ def test_race_10_a_wait_left_open_by_the_last_generation_swallows_no_signal(worl
 
 @fails_without(
     "what a generation consumed is closed with it, not given up",
-    "wakeline.runner:Runner._continue",
-    ", run.take_consumed()",
+    "wakeline.run.commits:_continue",
+    ", run.journal.take_unwritten()",
 )
 def test_race_10_a_signal_one_generation_consumed_does_not_come_again_in_the_next(world: World, app: App) -> None:
     got: list[str] = []
@@ -328,7 +328,7 @@ def test_race_14_a_body_that_wakes_up_after_its_process_ended_tells_nobody(world
             await asyncio.to_thread(others)
             gate.set()
 
-        ctx.run.spawn(end_elsewhere())
+        ctx.run.life.spawn(end_elsewhere())
         await gate.wait()
         await ctx.signal("other", "go")
 
@@ -343,8 +343,8 @@ def test_race_14_a_body_that_wakes_up_after_its_process_ended_tells_nobody(world
 
 @fails_without(
     "from the hand-back on, every effect of the run raises and does nothing",
-    "wakeline.run.run:Run.check",
-    "if self.state is not RunState.RUNNING or (is_new and self.stopping):",
+    "wakeline.run.life:Life.check",
+    "if not self.is_running or (is_new and self.stopping):",
     "if False:",
 )
 def test_race_23_a_thread_that_outlives_its_hand_back_does_nothing_more(world: World, app: App) -> None:

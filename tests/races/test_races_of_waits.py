@@ -12,7 +12,8 @@ from wakeline.body.context import AsyncCtx
 from wakeline.errors import AwaitEventUnknownOrRevoked
 from wakeline.processes.lease import Fence
 from wakeline.run.open_waits import OpenWaits
-from wakeline.run.run import Run, WaitFor
+from wakeline.run.run import Run
+from wakeline.run.waits import WaitFor
 from wakeline.store import processes, runs
 from wakeline.store.client import AsyncStore
 from wakeline.store.runs import Opened
@@ -252,7 +253,7 @@ def test_race_06_two_tasks_that_await_a_child_beside_a_step_both_learn_of_its_en
     @app.engine
     async def both(ctx: AsyncCtx) -> list[int]:
         child = await ctx.start(one)
-        waiting = [ctx.run.spawn(child.result()), ctx.run.spawn(child.result())]
+        waiting = [ctx.run.life.spawn(child.result()), ctx.run.life.spawn(child.result())]
         await ctx.step("both waits are open", lambda: None)
         await ctx.step("the child ends", it_ends)
         return await asyncio.gather(*waiting)
@@ -315,14 +316,14 @@ def test_race_04_a_hint_of_a_signal_that_went_back_to_the_mailbox_resolves_no_wa
     assert asyncio.run(again()) is False
 
 
-@fails_without("what a body gives up is known as given up", "wakeline.run.run:Run._give_up", "self._waits.forget(ids)", "pass")
+@fails_without("what a body gives up is known as given up", "wakeline.run.waits:Waits._give_up", "self.open.forget(ids)", "pass")
 def test_race_04_a_wait_that_lost_a_race_takes_no_hints_word(world: World, app: App) -> None:
     @app.engine
     async def races(ctx: AsyncCtx) -> bool:
         run = ctx.run
-        slot = run.slot_of(ProcessSignal(run.claim.process_id, run.fence.incarnation, run.claim.generation, "go", 1))
+        slot = run.waits.slot_of(ProcessSignal(run.claim.process_id, run.fence.incarnation, run.claim.generation, "go", 1))
         await ctx.race(ctx.step("quick", lambda: 1), ctx.wait("go"))
-        return run.hinted(slot, run.fence.claim_id, '{"status":"ok","value":1}')
+        return run.waits.hinted(slot, run.fence.claim_id, '{"status":"ok","value":1}')
 
     handle = app.using(id="p").start(races)
     work(world, app)
@@ -365,7 +366,7 @@ def test_race_06_a_group_that_is_opened_in_two_parts_is_met_by_both() -> None:
 @fails_without(
     "the body tells at its park who waits for a part of a group",
     "wakeline.run.run:Run._park",
-    ", early=self._waits.early",
+    ", early=waits.early",
 )
 def test_race_06_a_child_awaited_in_a_gather_and_then_alone_resumes_who_waits_for_it_alone(world: World, app: App) -> None:
     alone: list[int] = []
@@ -377,7 +378,7 @@ def test_race_06_a_child_awaited_in_a_gather_and_then_alone_resumes_who_waits_fo
     @app.engine
     async def both(ctx: AsyncCtx) -> list[int]:
         first, other = await ctx.start(one), await ctx.using(delay="1h").start(one)
-        together = ctx.run.spawn(ctx.gather([first, other]))
+        together = ctx.run.life.spawn(ctx.gather([first, other]))
         await ctx.step("the gather waits", lambda: None)
         alone.append(await first.result())
         return await together
@@ -419,8 +420,8 @@ def test_race_06_one_of_two_who_await_a_child_gives_up_and_the_other_does_not(wo
     @app.engine
     async def both(ctx: AsyncCtx) -> int:
         child = await ctx.using(delay="1h").start(one)
-        impatient = ctx.run.spawn(child.result())
-        patient = ctx.run.spawn(child.result())
+        impatient = ctx.run.life.spawn(child.result())
+        patient = ctx.run.life.spawn(child.result())
         await ctx.step("something else", lambda: None)
         impatient.cancel()
         return await patient
@@ -453,8 +454,8 @@ def test_race_11_a_signal_that_reached_an_abandoned_wait_goes_back_to_the_head_o
 
 @fails_without(
     "a wait whose task is cancelled is given up",
-    "wakeline.run.run:Run.wait_all",
-    "self._give_up(self._waits.abandoned([c.slot for c in missing]))",
+    "wakeline.run.waits:Waits.for_all",
+    "self._give_up(self.open.abandoned([c.slot for c in missing]))",
     "pass",
 )
 def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> None:
@@ -476,14 +477,14 @@ def test_race_11_the_loser_of_a_race_takes_no_signal(world: World, app: App) -> 
 
 @fails_without(
     "a wait whose task is cancelled is given up",
-    "wakeline.run.run:Run.wait_all",
-    "self._give_up(self._waits.abandoned([c.slot for c in missing]))",
+    "wakeline.run.waits:Waits.for_all",
+    "self._give_up(self.open.abandoned([c.slot for c in missing]))",
     "pass",
 )
 def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> None:
     @app.engine
     async def impatient(ctx: AsyncCtx) -> str:
-        abandoned = ctx.run.spawn(ctx.wait("go"))
+        abandoned = ctx.run.life.spawn(ctx.wait("go"))
         await ctx.step("something else", lambda: None)
         abandoned.cancel()
         return str(await ctx.wait("go"))
@@ -498,8 +499,8 @@ def test_race_11_a_cancelled_task_takes_no_signal(world: World, app: App) -> Non
 
 @fails_without(
     "what was given up before it was opened is not opened",
-    "wakeline.run.run:Run._open_group",
-    " if wait.slot in self._waits]  # not what",
+    "wakeline.run.waits:Waits._open_group",
+    " if wait.slot in self.open]  # not what",
     "]  # not what",
 )
 def test_race_11_a_gather_given_up_in_the_middle_of_its_opening_leaves_nothing_open(world: World, app: App) -> None:
@@ -507,7 +508,9 @@ def test_race_11_a_gather_given_up_in_the_middle_of_its_opening_leaves_nothing_o
 
     @app.engine
     async def hasty(ctx: AsyncCtx) -> None:
-        many = ctx.run.spawn(ctx.run.wait_all([ctx.run.call("wait", "wait:go", n, WaitFor(Custom(str(n)), "s:go", ordinal=n)) for n in range(1, 1_001)]))
+        waits = ctx.run.waits
+        calls = [waits.call("wait", "wait:go", n, WaitFor(Custom(str(n)), "s:go", ordinal=n)) for n in range(1, 1_001)]
+        many = ctx.run.life.spawn(waits.for_all(calls))
         while world.field("n:go") is None:  # until the first page of them is open
             await asyncio.sleep(0)
         many.cancel()
@@ -608,7 +611,7 @@ def test_race_28_a_crash_does_not_restart_the_deadline_of_a_wait(world: World) -
     assert (world.status("p"), world.resolution("w")) == ("queued", '{"status":"timeout"}')
 
 
-@fails_without("what became known since the hold ran out is seen before the park", "wakeline.run.run:Run._park", "if not self.only_waits:", "if False:")
+@fails_without("what became known since the hold ran out is seen before the park", "wakeline.run.run:Run._park", "if not self.waits.are_all:", "if False:")
 def test_race_05_a_hint_that_comes_when_the_hold_has_just_run_out_stops_the_park(world: World, app: App) -> None:
     @app.engine
     async def waits(ctx: AsyncCtx) -> None:
@@ -626,7 +629,7 @@ def test_race_05_a_hint_that_comes_when_the_hold_has_just_run_out_stops_the_park
             world.signal("p")
             [hint] = world.redis.lrange(world.key("notify:w1"), 0, -1)
             _, slot, claim_id, text, _ = hint.split(" ")
-            assert run.hinted(slot, claim_id, text)
+            assert run.waits.hinted(slot, claim_id, text)
         parks.append("p")
 
     with mock.patch.object(Run, "_park_soon", soon_and_resolved):

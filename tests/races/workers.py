@@ -119,6 +119,6 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
 async def _bury(runs: asyncio.Future[list[str]], left: Sequence[Run]) -> None:
     """What a dead worker leaves in this process does nothing more."""
     for run in left:
-        run.end(RunState.LOST)
+        run.life.end(RunState.LOST)
     runs.cancel()
     await asyncio.gather(runs, return_exceptions=True)

@@ -244,7 +244,7 @@ def test_a_body_in_a_task_group_is_handed_back_at_a_shutdown_and_does_not_fail(a
             async def leaves() -> int:
                 if len(runs) == 1:
                     await asyncio.sleep(0.05 * n)
-                    ctx.run.stop()  # what a worker does with its runs at SIGTERM
+                    ctx.run.life.stop()  # what a worker does with its runs at SIGTERM
                 return n
 
             first = await ctx.step(f"first {n}", leaves)

@@ -338,7 +338,7 @@ def test_what_a_tool_emits_is_told_with_its_outcome_and_again_when_it_is_replaye
         done = await ctx.call(charge)
         drained.append(ctx.execution.drain_tool_trigger_outcomes())
         assert ctx.execution.drain_tool_trigger_outcomes() == []
-        await ctx.sleep("60ms")
+        await ctx.sleep("500ms")
         return done
 
     assert app.start(pays).result(timeout=10) == "charged"

@@ -96,7 +96,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
             while not task.done():
                 await asyncio.wait([task], timeout=LOOK_S)
                 for held in list(runner.runs.values()):
-                    await held.look()
+                    await held.waits.look()
             outcome = task.result()
             if outcome == "lost":
                 losses.of_run(process_id)

@@ -270,21 +270,21 @@ class WorkerLoop:
         if run is None:
             return
         if verb == "lost":
-            run.end(RunState.LOST)
-        elif verb != "slot" or len(rest) == 2 or not run.hinted(rest[0], rest[1], " ".join(rest[2:-1])):
-            run.spawn(run.look())  # of a cancel, too: the look brings its reason
+            run.life.end(RunState.LOST)
+        elif verb != "slot" or len(rest) == 2 or not run.waits.hinted(rest[0], rest[1], " ".join(rest[2:-1])):
+            run.life.spawn(run.waits.look())  # of a cancel, too: the look brings its reason
 
     def _listener(self, words: list[str], at: int) -> Run | None:
         """The run that a hint is for: the claim is the word at a place, the process the last one. A hint that names no claim is good for any run of it."""
         if len(words) > at + 1:
             return self._runner.runs.get(words[at])
-        return next((run for run in self._runner.runs.values() if run.state is RunState.RUNNING and run.claim.process_id == unword(words[-1])), None)
+        return next((run for run in self._runner.runs.values() if run.life.state is RunState.RUNNING and run.claim.process_id == unword(words[-1])), None)
 
     def _look_at_waits(self) -> None:
         """A hint may be lost: open waits are looked at once in a while."""
         for run in list(self._runner.runs.values()):
-            if run.waiting:
-                run.spawn(run.look())
+            if run.waits:
+                run.life.spawn(run.waits.look())
 
     async def _report(self, reported: Callable[[list[str]], None]) -> None:
         while True:

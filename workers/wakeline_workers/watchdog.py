@@ -62,8 +62,8 @@ class Watchdog:
     def _who(self) -> str:
         task = asyncio.current_task(self._loop)
         for run in list(self._runs.values()):
-            if task in run.tasks:
-                return f"{run.registration.identity.label or run.registration.identity.kind} ({run.claim.process_id})"
+            if task in run.life.tasks:
+                return f"{run.name} ({run.process_id})"
         return "something"
 
 

@@ -15,7 +15,6 @@ from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidArguments, InvalidPayload, OutputMismatch
 from wakeline.names import check_key, split_session_id
 from wakeline.processes.outputs import from_data, raise_for
-from wakeline.run.passing import pass_on
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, settle
 from wakeline.store import sessions
@@ -35,19 +34,19 @@ async def ask(
     if sid == run.claim.session_id:
         raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
     envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.asked(text, what="the input"), "key": key})
-    row_key = run.key_of(envelope)
+    row_key = run.journal.key_of(envelope)
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         data, body = input_body(text)
-        await pass_on(run, body, owner_of_session(sid))
-        effect = run.effect_of(with_sequence(row_of("\x00")))
-        sent = await run.send(effect, sessions.send(address_of(sid, namespace, queue), body, key=dedupe, canonical=content_json(data), effect=effect))
+        await run.passing.pass_on(body, owner_of_session(sid))
+        effect = run.journal.effect_of(with_sequence(row_of("\x00")))
+        sent = await run.journal.send(effect, sessions.send(address_of(sid, namespace, queue), body, key=dedupe, canonical=content_json(data), effect=effect))
         return sent.entry
 
-    entry = int(await run.effect(envelope.kind, envelope.name, envelope.args, never, key=row_key, write=write))
+    entry = int(await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=row_key, write=write))
     target = WaitFor(Custom(f"answer:{sid}:{entry}:{row_key}"), f"a:{entry}:{sid}", for_ms=timeout_ms)
-    [resolution] = await run.wait_all([run.call("await", f"answer:{sid}", {"entry": entry}, target)])
+    [resolution] = await run.waits.for_all([run.waits.call("await", f"answer:{sid}", {"entry": entry}, target)])
     data = settle(f"the answer of session {sid}", resolution, Any, default)
     if data is default:
         return data
@@ -56,5 +55,5 @@ async def ask(
         return arguments.load(value, output, f"the answer of session {sid}")
     except InvalidPayload as broken:
         if run.claim.under_another_release:
-            raise run.unfit("unreadable", broken) from broken
+            raise run.life.unfit("unreadable", broken) from broken
         raise OutputMismatch(session_id=sid, reason=str(broken.fields["reason"])) from broken

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from wakeline.run.passing import givers_of, owner_of
 from wakeline.run.run import Run
 from wakeline.store.calls import Program
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
@@ -19,7 +18,7 @@ def attachments_of(run: Run) -> AsyncAttachments:
     """The attachments of running work."""
 
     def drive(_: str, program: Program[Any]) -> Awaitable[Any]:
-        run.check(is_new=False)
+        run.life.check(is_new=False)
         return run.store.run(program)
 
     return AsyncAttachments(drive, _verbs(run))
@@ -29,7 +28,7 @@ def blocking_attachments_of(run: Run, block: Callable[[Coroutine[Any, Any, Any]]
     """The attachments of running work, for code of it in a thread; ``block`` has the loop run a coroutine and waits for it."""
 
     async def driven(program: Program[Any]) -> Any:
-        run.check(is_new=False)
+        run.life.check(is_new=False)
         return await run.store.run(program)
 
     return Attachments(lambda _, program: block(driven(program)), _verbs(run))
@@ -43,4 +42,4 @@ def attachments_for_tool(run: Run, loop: asyncio.AbstractEventLoop, *, is_async:
 
 
 def _verbs(run: Run) -> AttachmentVerbs:
-    return AttachmentVerbs(lambda: run.store.blobs, owner_of(run), givers_of(run))
+    return AttachmentVerbs(lambda: run.store.blobs, run.passing.owner, run.passing.givers)

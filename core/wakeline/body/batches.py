@@ -46,12 +46,12 @@ async def call_batch(run: Run, calls: Sequence[BatchCall]) -> list[ToolOutcome]:
             outcomes[i] = Failure("execution", error.code, str(error))
 
     serial = [i for i, call in enumerate(calls) if scheduling_of(run.dispatch.catalog, call.tool) == "serial"]
-    run.side_by_side += 1
-    together = [run.spawn(one(i)) for i in range(len(calls)) if i not in serial]
+    run.journal.side_by_side += 1
+    together = [run.life.spawn(one(i)) for i in range(len(calls)) if i not in serial]
     try:
         await asyncio.gather(*together)
     finally:
-        run.side_by_side -= 1
+        run.journal.side_by_side -= 1
         for task in together:
             task.cancel()
     for i in serial:

@@ -39,8 +39,6 @@ from wakeline.run.containing import contained, contained_on_loop
 from wakeline.run.groups import deciding
 from wakeline.run.host import RunState
 from wakeline.run.isolation import IsolatedCall, Returned
-from wakeline.run.misfits import reading
-from wakeline.run.passing import givers_of, owner_of
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor
 from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
@@ -71,7 +69,7 @@ def attempt_key(base: str, attempt: int) -> str:
 
 def idempotency_key(run: Run, base: str) -> str:
     """The idempotency key of a call of a run: of the call alone, whatever its tool is declared as."""
-    return content_hash(run.claim.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32]
+    return content_hash(run.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32]
 
 
 async def call_tool(
@@ -88,11 +86,11 @@ async def call_tool(
 
     ``started``: the call as its starter prepared it, where it is a process of its own. ``carrier``: what carries it out in one, or what is left of it.
     """
-    known = run.replay.known_as(tool.name, tool.was)
+    known = run.journal.known_as(tool.name, tool.was)
     envelope = Envelope(kind="tool_call", name=f"call:{known}", args=given)
-    base = key or run.key_of(envelope)
+    base = key or run.journal.key_of(envelope)
     apart = carrier.key_of(base, 1) if carrier is not None else None
-    if carrier is not None and apart is not None and f"{base}~admit" not in run.replay.rows:
+    if carrier is not None and apart is not None and f"{base}~admit" not in run.journal.rows:
         return await carrier.result(apart, base)
     carried = run.registration.carried if started is not None else None
     call_key = idempotency_key(run, base) if carried is None else carried.key
@@ -111,7 +109,7 @@ async def call_tool(
         row_key = attempt_key(base, attempt)
         code = _Attempt(run, tool, admitted, base, call_key, attempt, before)
         try:
-            outcome = await run.effect(envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write, next_ms=code.next_ms)
+            outcome = await run.journal.effect(envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write, next_ms=code.next_ms)
         except ToolFailed as failure:
             # The next attempt has its own row; what this one answered is recorded with it, and what was decided then.
             delay = _decided(run, base, attempt)
@@ -133,11 +131,11 @@ def _decided(run: Run, base: str, attempt: int) -> int | None:
 
     The release before recorded no decision. What its run did next shows it: it opened the wait for the next attempt, or went on without one.
     """
-    rows, backoff = run.replay.rows, f"{base}~{attempt}~backoff"
+    rows, backoff = run.journal.rows, f"{base}~{attempt}~backoff"
     row = rows[attempt_key(base, attempt)]
     if row.next_ms is not None:
         return row.next_ms
-    if backoff in rows or attempt_key(base, attempt + 1) in rows or run.slot_of(_backoff_timer(run, backoff)) in run.claim.slots:
+    if backoff in rows or attempt_key(base, attempt + 1) in rows or run.waits.slot_of(_backoff_timer(run, backoff)) in run.claim.slots:
         return 0  # its wait is there, and is over when that was to be
     return NEVER if run.claim.slots or any(other.n > row.n for other in rows.values()) else None
 
@@ -148,7 +146,7 @@ async def _left_behind(run: Run, tool: Tool[..., Any], code: _Attempt) -> TimedT
     if timed is None:
         return None
     patience_ms = max(PATIENCE_MS, tool.timeout_ms or 0, run.host.grace_ms)
-    with run.in_flight.one():
+    with run.life.at_work():
         return None if await timed.is_over(patience_ms / 1000, run.cancellation) else timed
 
 
@@ -158,7 +156,7 @@ def _told(run: Run, outcome: Any) -> Any:
         return cast("Any", outcome)
     kept = cast("dict[str, Any]", outcome)
     for receipt in kept[_TRIGGERS]:
-        run.dispatch.trigger_outcomes.add(receipt_from(receipt))
+        run.dispatch.leave_receipt(receipt_from(receipt))
     return kept["outcome"]
 
 
@@ -180,13 +178,13 @@ class _Attempt:
         run, tool = self._run, self._tool
         if self._before is not None:
             raise self._kept_off()
-        slot = run.slot_of(ToolCompletion(self._call_key))
+        slot = run.waits.slot_of(ToolCompletion(self._call_key))
         call = ToolCall(
             tool=tool.name,
-            process_id=run.claim.process_id,
+            process_id=run.process_id,
             idempotency_key=self._call_key,
             attempt=self._attempt,
-            token=(await run.store.keyring()).token(run.claim.process_id, run.fence.incarnation, slot),
+            token=(await run.store.keyring()).token(run.process_id, run.fence.incarnation, slot),
             run_token=run.cancellation if tool.timeout_ms is None else run.cancellation.child(),
             append=self._append,
             environment_of=lambda: run.environment,
@@ -220,13 +218,13 @@ class _Attempt:
         run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt))
         if isinstance(result, Pending):
             # Whether hooks will see what completes it is decided here: a later release, or a replay, keeps to it.
-            outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms} | ({"hooked": True} if run.dispatch.hooks.after else {})}
+            outcome: Any = {_PENDING: {"timeout_ms": result.timeout_ms} | ({"hooked": True} if run.hooks.after else {})}
         else:
             value = result.value if isinstance(result, Returned) else tool.signature.dump_result(result)
             outcome = await self._after(Success(value), None)
         if not self._occurrences:
             return outcome
-        verbs = Triggers(run.store.address.namespace, run.dispatch.registry)
+        verbs = Triggers(run.namespace, run.registry)
         try:
             return {_TRIGGERS: [asdict(await run.store.run(verbs.emit(one))) for one in self._occurrences], "outcome": outcome}
         except OccurrenceConflict as conflict:
@@ -262,7 +260,7 @@ class _Attempt:
         except (InvalidArguments, InvalidPayload) as unreadable:
             # Of a process of its own the call is what was stored; in a body only a hook's answer is, and that since an earlier release.
             if isinstance(self._run.registration.input, StoredCall) or self._run.claim.under_another_release:
-                raise self._run.unfit("unreadable", unreadable) from unreadable
+                raise self._run.life.unfit("unreadable", unreadable) from unreadable
             raise
         if tool.isolation is not None:
             return await self._apart(call)
@@ -292,7 +290,7 @@ class _Attempt:
 
         facts = IsolatedCall(
             call.tool, self._admitted.args, call.process_id, call.idempotency_key, call.attempt, call.token, call.prepared,
-            run.environment.text, owner_of(run), givers_of(run),
+            run.environment.text, run.passing.owner, run.passing.givers,
         )  # fmt: skip
         return await isolation.call(facts, say, run.cancellation, grace_ms=run.host.grace_ms, timeout_ms=self._tool.timeout_ms)
 
@@ -303,7 +301,7 @@ class _Attempt:
 
     def _note(self, note: Any) -> None:
         self._check_said("note")
-        self._run.dispatch.notes.add(note)
+        self._run.dispatch.leave_note(note)
 
     def _append(self, event_type: str, payload: Any) -> None:
         self._check_said("emit")
@@ -320,12 +318,12 @@ class _Attempt:
             replay_key = event.replay_key or f"tool:{self._base}:{self._attempt}:{n}"
             await self._run.store.execute(
                 processes.append(
-                    self._run.claim.process_id, event.type, event.text, replay_key=replay_key, wake=event.wake, end=event.end,
+                    self._run.process_id, event.type, event.text, replay_key=replay_key, wake=event.wake, end=event.end,
                     effect=processes.Effect(self._run.fence),
                 )  # fmt: skip
             )
             if event.end is not None:
-                self._run.end(RunState.ENDED)
+                self._run.life.end(RunState.ENDED)
                 raise Stopped
 
     def _failure(self, error: BaseException) -> ToolFailed:
@@ -358,7 +356,7 @@ def _backoff_timer(run: Run, key: str) -> Timer:
 async def _back_off(run: Run, key: str, delay_ms: int) -> None:
     target = WaitFor(_backoff_timer(run, key), "t:", for_ms=delay_ms)
     # The delay is jittered, so it is no part of the envelope: the due time is fixed where the wait is first opened.
-    [resolution] = await run.wait_all([run.call("wait", "backoff", None, target, key=key)])
+    [resolution] = await run.waits.for_all([run.waits.call("wait", "backoff", None, target, key=key)])
     if isinstance(resolution, Cancelled):
         raise ToolFailed(
             tool=key, failure_class="execution", failure_code="cancelled", failure_message="cancelled between attempts", final=True, retry_after_ms=None
@@ -367,9 +365,9 @@ async def _back_off(run: Run, key: str, delay_ms: int) -> None:
 
 async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]) -> Any:
     """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a result of its own."""
-    known = run.replay.known_as(tool.name, tool.was)
+    known = run.journal.known_as(tool.name, tool.was)
     target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"])
-    [resolution] = await run.wait_all([run.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")])
+    [resolution] = await run.waits.for_all([run.waits.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")])
     outcome = _completed(run, tool, resolution)
     if pending.get("hooked"):
 
@@ -379,7 +377,7 @@ async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: 
                 changed = Success(tool.signature.dump_result(changed.value))
             return to_data(changed)
 
-        outcome = cast("ToolOutcome", from_data(await run.effect("after", f"after:{known}", None, perform, key=f"{base}~after")))
+        outcome = cast("ToolOutcome", from_data(await run.journal.effect("after", f"after:{known}", None, perform, key=f"{base}~after")))
     return value_of(tool.name, outcome)
 
 
@@ -387,7 +385,7 @@ def _completed(run: Run, tool: Tool[..., Any], resolution: Resolution) -> ToolOu
     match resolution:
         case Ok(value):
             try:
-                with reading(run):
+                with run.journal.reading():
                     return Success(tool.signature.dump_result(tool.signature.load_result(value)))
             except InvalidPayload as broken:
                 return Failure("external", "invalid_tool_output", f"what completed the call is no result of it: {broken.fields['reason']}", value)

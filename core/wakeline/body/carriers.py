@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from wakeline.body.calls import attempt_key, call_tool, idempotency_key
-from wakeline.body.children import CarriedCall, asking_key, result_of, start_body
+from wakeline.body.children import CarriedCall, result_of, start_body
 from wakeline.body.hooks import Admitted
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.processes.registration import Carried
@@ -29,26 +29,26 @@ class Carrier:
 
     def __init__(self, run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool) -> None:
         self._run, self._namespace, self._tool, self._given, self._options, self._wake_end = run, namespace, tool, given, options, wake_end
-        self._known = run.replay.known_as(tool.name, tool.was)
+        self._known = run.journal.known_as(tool.name, tool.was)
         self._apart = tool.is_apart or bool(options.queue)
 
     def key_of(self, base: str, attempt: int) -> str | None:
         """The replay key of the start of the process that carries the call from this attempt on; None where it runs in the body's own run."""
         own = attempt_key(base, attempt)
-        row = self._run.replay.rows.get(own)
+        row = self._run.journal.rows.get(own)
         if row is not None:
             return own if row.kind == "start" else None
         if attempt > 1 or self._options.key:
             return own if self._apart else None
-        return asking_key(self._run, self._envelope(), base, fresh=self._apart)
+        return self._run.journal.asking_key(self._envelope(), base, fresh=self._apart)
 
     async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
         """The result of the process that was started under the key. ``admitted``: the call as it was already admitted here."""
         run, own = self._run, attempt_key(base, attempt)
-        if key not in run.replay.rows:
+        if key not in run.journal.rows:
             # A call of this tool with other arguments may be recorded: then it is no new one.
             asked = Envelope("tool_call", f"call:{self._known}", self._given)
-            await run.record_of(own, asked, envelope_hash(asked))
+            await run.journal.record_of(own, asked, envelope_hash(asked))
         call = CarriedCall(key, self._envelope(None if key == own else base), Carried(idempotency_key(run, base), attempt, admitted is not None), admitted)
         started = await start_body(run, self._namespace, self._tool, self._given, self._options, wake_end=self._wake_end, call=call)
         return await result_of(run, *started)

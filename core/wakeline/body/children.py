@@ -21,7 +21,6 @@ from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import AlreadyRunning, InvalidArguments
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Carried, Registration
-from wakeline.run.passing import pass_on
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, settle
 from wakeline.store import processes
@@ -56,17 +55,17 @@ async def start_child(
         # The script knows the incarnation an existing process has; it fills it in.
         # Its quotes tell it from the same letters in an id.
         before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition('"\\u0000"')
-        effect = run.effect_of(Row(key, f'{before}"', after=f'"{after}'))
+        effect = run.journal.effect_of(Row(key, f'{before}"', after=f'"{after}'))
         target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
         run.awaits_children = run.awaits_children or made.on_parent_end == "await"
         starting = processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect)
-        await pass_on(run, starting.args["spec"], owner_of_process(made.id))
+        await run.passing.pass_on(starting.args["spec"], owner_of_process(made.id))
         if options.unique is not None:
             return await _start_unique(run, effect, starting, options, row_of)
-        receipt = await run.send(effect, starting)
+        receipt = await run.journal.send(effect, starting)
         return {"id": made.id, "incarnation": receipt.incarnation}
 
-    started = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write, asks=envelope.asks)
+    started = await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write, asks=envelope.asks)
     run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]
 
@@ -76,17 +75,17 @@ async def _start_unique(run: Run, effect: Effect, starting: Call[Registered], op
     wanted = Unique(options.unique)
     while True:
         try:
-            receipt = await run.send(effect, with_unique(starting, wanted, effect))
+            receipt = await run.journal.send(effect, with_unique(starting, wanted, effect))
             return {"id": starting.args["pid"], "incarnation": receipt.incarnation}
         except UniqueTaken as taken:
             if options.if_running == "reject":
                 raise AlreadyRunning(unique=options.unique, process_id=taken.process_id) from None
             if options.if_running != "replace":
                 found = {"id": taken.process_id, "incarnation": taken.incarnation}
-                await run.record(row_of(found))
+                await run.journal.record(row_of(found))
                 return found
             await run.store.execute(processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=run.host.grace_ms))
-            wanted, effect = Unique(options.unique, taken.process_id), run.effect_of(effect.row)
+            wanted, effect = Unique(options.unique, taken.process_id), run.journal.effect_of(effect.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +99,13 @@ class CarriedCall:
     admitted: Admitted | None
 
 
-def asking_key(run: Run, envelope: Envelope, asks: str, *, fresh: bool) -> str | None:
-    """The key of the row of a start of a tool: calls that run apart and starts by themselves are numbered together, as they come, and the row says whose
-    it is. None where there is none, unless it is to be made (``fresh``)."""
-    known = run.replay.asked.get(asks)
-    if known is not None or not (fresh or envelope.name in run.replay.unsaid):
-        return known
-    while True:
-        key = run.replay.key_of(run.numbers.upcoming(envelope), envelope)
-        row = run.replay.rows.get(key)
-        if row is None and not fresh:
-            return None
-        run.numbers.key_of(envelope)
-        if row is None or row.asks is None:  # free, or of the release before, which numbered in this very way
-            return key
-
-
 def _own_start(run: Run, body: Engine[..., Any] | Tool[..., Any], envelope: Envelope, options: Options) -> tuple[str, Envelope]:
     """Key and envelope of a start that a body asks for by itself."""
     if options.key or not isinstance(body, Tool):
-        return options.key or run.key_of(envelope), envelope
+        return options.key or run.journal.key_of(envelope), envelope
     digest = envelope_hash(envelope)
-    asks = replay_key(envelope.name, digest, run.numbers.occurrence(f"{envelope.name}:{digest}"))
-    key = asking_key(run, envelope, asks, fresh=True)
+    asks = replay_key(envelope.name, digest, run.journal.occurrence(f"{envelope.name}:{digest}"))
+    key = run.journal.asking_key(envelope, asks, fresh=True)
     assert key is not None, "a fresh one has a key"
     return key, replace(envelope, asks=asks)
 
@@ -140,7 +123,7 @@ async def start_body(
     """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an inherited target too.
     ``call``: the call that it carries out."""
     if call is None:
-        known = run.replay.known_as(body.name, body.was)
+        known = run.journal.known_as(body.name, body.was)
         key, envelope = _own_start(run, body, Envelope("start", f"start:{known}", {"arguments": given, "id": options.id}), options)
     else:
         key, envelope = call.key, call.envelope
@@ -175,12 +158,12 @@ def awaiting(run: Run, process_id: str, incarnation: str, limit_ms: int | None =
     """The wait for the end of a process."""
     name = f"result:{process_id}"
     target = WaitFor(ProcessTerminal(process_id, incarnation), f"c:{process_id}", for_ms=limit_ms, child_incarnation=incarnation)
-    return run.call("await", name, None, target, key=name if limit_ms is None else None)
+    return run.waits.call("await", name, None, target, key=name if limit_ms is None else None)
 
 
 async def result_of(run: Run, process_id: str, incarnation: str, limit_ms: int | None = None) -> Any:
     """The JSON result of a process; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`."""
-    [resolution] = await run.wait_all([awaiting(run, process_id, incarnation, limit_ms)])
+    [resolution] = await run.waits.for_all([awaiting(run, process_id, incarnation, limit_ms)])
     return raise_for(process_id, from_data(settle(f"process {process_id}", resolution, Any)))
 
 
@@ -193,7 +176,7 @@ async def await_children(run: Run) -> None:
         return
     key = "end:children"
     target = WaitFor(Custom(f"{run.idempotency_key}:{key}"), "e:")
-    await run.wait_all([run.call("await", key, None, target, key=key)])
+    await run.waits.for_all([run.waits.call("await", key, None, target, key=key)])
 
 
 def captured_for_child(run: Run, options: Options) -> EnvironmentSpec:

@@ -34,7 +34,7 @@ from wakeline.processes.failures import described
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import schema_hash
 from wakeline.run.groups import deciding
-from wakeline.run.misfits import reading
+from wakeline.run.outcomes import ContinueAsNew
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, moment_ms, settle
 from wakeline.shown import logger, shown
@@ -52,15 +52,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 D = TypeVar("D")
-
-
-class ContinueAsNew(ControlFlow):
-    """Raised by `AsyncCtx.continue_as_new`; the runner starts the next generation with its payload."""
-
-    def __init__(self, payload: dict[str, Any], version: str | None = None) -> None:
-        super().__init__()
-        self.payload = payload
-        self.version = version
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +109,8 @@ class AsyncApproval(Generic[T]):
         """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
         run = self.context.run
         target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=_schema_of(self.kind))
-        [resolution] = await run.wait_all([run.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
-        with reading(run):
+        [resolution] = await run.waits.for_all([run.waits.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
+        with run.journal.reading():
             return settle(f"approval {self.name}", resolution, self.kind, default)
 
 
@@ -146,7 +137,7 @@ class AsyncCtx:
     @property
     def id(self) -> str:
         """The id of this process."""
-        return self.run.claim.process_id
+        return self.run.process_id
 
     @property
     def cancelled(self) -> bool:
@@ -156,7 +147,7 @@ class AsyncCtx:
     @property
     def stopping(self) -> bool:
         """True once this worker is shutting down: the body is handed to another one at its next effect."""
-        return self.run.stopping
+        return self.run.life.stopping
 
     @property
     def attempt(self) -> int:
@@ -171,14 +162,14 @@ class AsyncCtx:
     @property
     def log(self) -> logging.Logger:
         """Silent while the body replays, so that a line is logged once."""
-        return logger("wakeline.replayed" if self.run.replay.replaying else f"wakeline.body.{shown(self.run.registration.identity.kind)}")
+        return logger("wakeline.replayed" if self.run.journal.is_replaying else f"wakeline.body.{shown(self.run.registration.identity.kind)}")
 
     def _seed(self, what: str) -> str:
-        return f"{self.idempotency_key}:{what}:{self.run.numbers.occurrence(what)}"
+        return f"{self.idempotency_key}:{what}:{self.run.journal.occurrence(what)}"
 
     def now(self) -> datetime:
         """The time of the latest recorded outcome: the same after a crash."""
-        ms = self.run.replay.last_at_ms or int(self.run.claim.fields["ca"])
+        ms = self.run.journal.last_at_ms or int(self.run.claim.fields["ca"])
         return datetime.fromtimestamp(ms / 1000).astimezone()
 
     def uuid(self) -> uuid.UUID:
@@ -206,7 +197,7 @@ class AsyncCtx:
 
     def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
-        self.run.defers.append((function, args, kwargs))
+        self.run.defers.add(function, args, kwargs)
 
     # -- work --------------------------------------------------------------------------------------------------------------------
 
@@ -219,7 +210,7 @@ class AsyncCtx:
 
         ``was``: the names that the step had before, oldest first; it is no argument of the function.
         """
-        name = self.run.replay.known_as(name, (was,) if isinstance(was, str) else was, ("",))
+        name = self.run.journal.known_as(name, (was,) if isinstance(was, str) else was, ("",))
         given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
         # A tool may be a step like any function; whether it is `async def` is its function's to say.
         invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
@@ -244,8 +235,8 @@ class AsyncCtx:
                     del error  # it holds this frame
             return arguments.dump(made, kind, what)
 
-        made = await self.run.effect("step", name, given, perform, key=self._options.key)
-        with reading(self.run):
+        made = await self.run.journal.effect("step", name, given, perform, key=self._options.key)
+        with self.run.journal.reading():
             return arguments.load(made, kind, what)
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -255,7 +246,7 @@ class AsyncCtx:
         if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
         found = await call_from_body(self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake())
-        with reading(self.run):
+        with self.run.journal.reading():
             return cast("R", tool.signature.load_result(found))
 
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
@@ -286,18 +277,18 @@ class AsyncCtx:
         limit = parse_duration(timeout) if timeout is not None else None
         calls = [awaiting(run, child.id, child.incarnation, limit) for child in children]
         values: list[Any] = []
-        for child, resolution in zip(children, await run.wait_all(calls) if calls else [], strict=True):
+        for child, resolution in zip(children, await run.waits.for_all(calls) if calls else [], strict=True):
             data = settle(f"process {child.id}", resolution, Any, default)
-            with reading(run):
+            with run.journal.reading():
                 values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
         return values
 
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes on unless told to be cancelled."""
         run = self.run
-        key = f"race:{run.numbers.occurrence('race')}"
-        tasks = [run.spawn(_awaited(a)) for a in contenders]
-        known = run.replay.rows.get(key)
+        key = f"race:{run.journal.occurrence('race')}"
+        tasks = [run.life.spawn(_awaited(a)) for a in contenders]
+        known = run.journal.rows.get(key)
         if known is not None:
             winner = int(known.outcome)
             await asyncio.wait([tasks[winner]])
@@ -305,11 +296,11 @@ class AsyncCtx:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             winner = next(i for i, task in enumerate(tasks) if task in done)
         envelope = Envelope(kind="race", name=key, args=None)
-        if await run.record_of(key, envelope, envelope_hash(envelope)) is None:
-            run.remember(key, "race", key, winner)
+        if await run.journal.record_of(key, envelope, envelope_hash(envelope)) is None:
+            run.journal.remember(key, "race", key, winner)
         for i, task in enumerate(tasks):
             if i != winner:
-                run.asides.lose(task)
+                run.journal.lose(task)
                 task.cancel()
         await asyncio.wait(tasks)
         if cancel_losers:
@@ -332,9 +323,9 @@ class AsyncCtx:
 
     async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
         run = self.run
-        key = run.key_of(Envelope(kind="wait", name=name, args=args))
+        key = run.journal.key_of(Envelope(kind="wait", name=name, args=args))
         target = WaitFor(Timer(f"{self.idempotency_key}:{key}"), "t:", for_ms=for_ms, due_ms=due_ms)
-        [resolution] = await run.wait_all([run.call("wait", name, args, target, key=key)])
+        [resolution] = await run.waits.for_all([run.waits.call("wait", name, args, target, key=key)])
         settle(name, resolution, Any)
 
     @overload
@@ -358,19 +349,19 @@ class AsyncCtx:
         name = signal_known_as(run, name, (was,) if isinstance(was, str) else was)
         for_ms = parse_duration(timeout) if timeout is not None else None
         while True:
-            ordinal = run.numbers.ordinal(name)
+            ordinal = run.journal.ordinal(name)
             identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
             target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted))
-            call = run.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
+            call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
             check_served(run, name, call)
-            [resolution] = await run.wait_all([call])
+            [resolution] = await run.waits.for_all([call])
             try:
                 return settle(f"signal {name}", resolution, wanted, default)
             except InvalidPayload as misfit:
                 drop_signal(run, name, call, misfit, resolution)
 
     def _signal_kind(self, name: str) -> Any:
-        return self.run.signal_kinds.get(name, Any)
+        return self.run.engine.signals.get(name, Any) if self.run.engine is not None else Any
 
     @overload
     async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> AsyncApproval[T]: ...
@@ -380,10 +371,10 @@ class AsyncCtx:
         """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here, and from here on an answer has to be a ``kind``."""
         run = self.run
         envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
-        key = run.key_of(envelope)
+        key = run.journal.key_of(envelope)
 
         slot_key = f"{self.idempotency_key}:{key}"
-        slot = run.slot_of(Custom(slot_key))
+        slot = run.waits.slot_of(Custom(slot_key))
         schema = _schema_of(kind) if kind is not None else None
 
         async def perform(_: str) -> Any:
@@ -396,10 +387,10 @@ class AsyncCtx:
             # Before the token is handed out: an answer may be there before the body waits for it, and has to fit all the same.
             assert schema is not None
             outcome = await perform(key)
-            await run.record(row_of(outcome), [(slot, schema)])
+            await run.journal.record(row_of(outcome), [(slot, schema)])
             return outcome
 
-        made = await run.effect(
+        made = await run.journal.effect(
             envelope.kind, envelope.name, envelope.args, perform, key=key, write=write if schema is not None else None, lazily=schema is None
         )
         token = made["token"] if "token" in made else await self._token_of_the_release_before(slot, made["due_ms"])
@@ -457,7 +448,7 @@ class AsyncCtx:
 
         The next one moves to the version of the engine that is started now, where that takes the arguments and declares no other signals and events.
         """
-        self.run.check(is_new=False)
+        self.run.life.check(is_new=False)
         own = self.run.engine
         if own is None:
             raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")

@@ -31,7 +31,7 @@ class Admitted:
 
     def request(self, tool: str, run: Run) -> ToolRequest:
         """The call as a hook sees it."""
-        return ToolRequest(tool, deepcopy(self.args), run.claim.process_id)
+        return ToolRequest(tool, deepcopy(self.args), run.process_id)
 
 
 async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, started: PreparedCall | None) -> Admitted:
@@ -40,9 +40,9 @@ async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str
     Recorded before the tool's code runs. A call that was recorded by a release without hooks goes on without them, and one that went through
     hooks keeps what they made of it in a release that has none.
     """
-    key, recorded = f"{base}~admit", run.replay.rows
+    key, recorded = f"{base}~admit", run.journal.rows
     ready = started.prepared if started is not None else None
-    wanted = bool(run.dispatch.hooks.before) or (tool.prepare is not None and started is None)
+    wanted = bool(run.hooks.before) or (tool.prepare is not None and started is None)
     if key not in recorded and (base in recorded or not wanted):
         return Admitted(given, ready)
 
@@ -53,7 +53,7 @@ async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str
         made = ready if started is not None and admitted.args == given else prepared(tool, admitted.args)
         return {"args": admitted.args, "prepared": made}
 
-    found = await run.effect("admit", f"admit:{run.replay.known_as(tool.name, tool.was)}", given, perform, key=key)
+    found = await run.journal.effect("admit", f"admit:{run.journal.known_as(tool.name, tool.was)}", given, perform, key=key)
     if "outcome" in found:
         return Admitted(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     return Admitted(found["args"], found["prepared"])
@@ -61,7 +61,7 @@ async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str
 
 async def _through_hooks(run: Run, tool: Tool[..., Any], given: dict[str, Any]) -> Admitted:
     admitted = Admitted(given)
-    for hook in run.dispatch.hooks.before:
+    for hook in run.hooks.before:
         answer = await _ask(run, tool.name, "before_tool_call_failed", hook, admitted.request(tool.name, run))
         match answer:
             case None:
@@ -91,7 +91,7 @@ def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
 
 async def run_after(run: Run, tool: str, admitted: Admitted, outcome: ToolOutcome) -> ToolOutcome:
     """The outcome of a call as the hooks leave it; the same object where none changed it. Raises `ToolFailed` (after_tool_call_failed)."""
-    for hook in run.dispatch.hooks.after:
+    for hook in run.hooks.after:
         answer = await _ask(run, tool, "after_tool_call_failed", hook, admitted.request(tool, run), outcome)
         if is_outcome(answer):
             outcome = answer

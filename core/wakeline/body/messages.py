@@ -15,7 +15,6 @@ from wakeline.errors import InvalidPayload, PayloadSchemaMismatch, Stopped
 from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.processes.schema import fits_schema
 from wakeline.run.host import RunState
-from wakeline.run.passing import pass_on
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall
 from wakeline.shown import logger
@@ -55,30 +54,30 @@ def taken_types(run: Run) -> TakenTypes:
 
 def emitted(run: Run, event_type: str, payload: Any) -> Occurrence:
     """An event that running work appends to its own process, as `occurrence`."""
-    return occurrence(run.claim.process_id, taken_types(run), event_type, payload)
+    return occurrence(run.process_id, taken_types(run), event_type, payload)
 
 
 async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> Told:
     """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends the process ends the run."""
     replay_key = replay_key or event.replay_key
     envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
-    key = run.key_of(envelope)
+    key = run.journal.key_of(envelope)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         if run.registration.wake_target is not None:
-            await pass_on(run, event.text, owner_of_session(run.registration.wake_target.session_id), partly=True)
-        effect = run.effect_of(with_sequence(row_of("\x00")))
+            await run.passing.pass_on(event.text, owner_of_session(run.registration.wake_target.session_id), partly=True)
+        effect = run.journal.effect_of(with_sequence(row_of("\x00")))
         # Only an event with a key of its own is ever compared.
         canonical = content_json(event.data) if replay_key is not None else None
         call = processes.append(
-            run.claim.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, end=event.end, effect=effect
+            run.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, end=event.end, effect=effect
         )
-        done: Appended = await run.send(effect, call)
+        done: Appended = await run.journal.send(effect, call)
         return done.sequence
 
     told = await _told(run, envelope, key, write)
     if event.end is not None:
-        run.end(RunState.ENDED)
+        run.life.end(RunState.ENDED)
         raise Stopped
     return told
 
@@ -89,18 +88,18 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
     body = to_json(data)
     check_size(f"signal {name}", body, MAX_PAYLOAD)
     envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": process_id, "payload": data, "key": signal_id})
-    row_key = run.key_of(envelope)
+    row_key = run.journal.key_of(envelope)
     signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
-        await pass_on(run, body, owner_of_process(process_id))
+        await run.passing.pass_on(body, owner_of_process(process_id))
         row = with_sequence(row_of("\x00"))
         wanted: str | None = None
         fitted = data
         while True:
-            effect = run.effect_of(row)
+            effect = run.journal.effect_of(row)
             try:
-                sent = await run.send(
+                sent = await run.journal.send(
                     effect,
                     processes.signal(
                         process_id,
@@ -127,7 +126,7 @@ async def _as_the_wait_takes_it(run: Run, process_id: str, payload: Any, data: A
     except PayloadSchemaMismatch:
         # Only now it matters what is declared there: whoever wrote the sender is to know both types.
         known = (await run.store.execute(processes.read(process_id, count=0))).registration.producible
-        declared = TakenTypes(known, engine_of(known, run.dispatch.registry)).named(event_type)
+        declared = TakenTypes(known, engine_of(known, run.registry)).named(event_type)
         return fitting_the_wait(payload, data, asked, event_type, declared)
 
 
@@ -135,7 +134,7 @@ def signal_known_as(run: Run, name: str, was: Sequence[str]) -> str:
     """The name under which this process waits for a signal: the one it has waited under before, else of those it was started with."""
     names = (*was, name)
     standing = {slot.get("k") for slot in run.claim.slots.values()}
-    known = run.replay.used(names, ("wait:",)) if was else name
+    known = run.journal.used(names, ("wait:",)) if was else name
     if known is not None:
         return known
     started_with = (one for one in (name, *was) if run.registration.event_type(signal_event_type(one)) is not None)
@@ -145,7 +144,7 @@ def signal_known_as(run: Run, name: str, was: Sequence[str]) -> str:
 def check_served(run: Run, name: str, call: WaitCall) -> None:
     """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over already stays what it became."""
     types, event_type = taken_types(run), signal_event_type(name)
-    if call.key in run.replay.rows or "r" in run.claim.slots.get(call.slot, ()) or types.declares(event_type):
+    if call.key in run.journal.rows or "r" in run.claim.slots.get(call.slot, ()) or types.declares(event_type):
         return
     raise types.undeclared(event_type)
 
@@ -158,10 +157,10 @@ def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, res
     if mark in run.claim.journal:
         return
     if run.claim.under_another_release and _was_right(run, name, call, resolution):
-        raise run.unfit("unreadable", misfit) from misfit
-    run.remember(mark, "dropped", mark, True)
+        raise run.life.unfit("unreadable", misfit) from misfit
+    run.journal.remember(mark, "dropped", mark, True)
     if call.key not in run.claim.journal:
-        log.warning("%s: a signal that was sent before anything waited for it is dropped: %s", run.claim.process_id, misfit)
+        log.warning("%s: a signal that was sent before anything waited for it is dropped: %s", run.process_id, misfit)
 
 
 def _was_right(run: Run, name: str, call: WaitCall, resolution: Resolution) -> bool:
@@ -173,8 +172,8 @@ def _was_right(run: Run, name: str, call: WaitCall, resolution: Resolution) -> b
 
 
 async def _told(run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]) -> Told:
-    sequence = int(await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write))
-    return Told(sequence, run.replay.rows[key].at_ms)
+    sequence = int(await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write))
+    return Told(sequence, run.journal.rows[key].at_ms)
 
 
 async def request_cancel(run: Run, process_id: str, reason: str) -> str:
@@ -182,7 +181,7 @@ async def request_cancel(run: Run, process_id: str, reason: str) -> str:
     check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
-        effect = run.effect_of(row_of("requested"))
-        return await run.send(effect, processes.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect))
+        effect = run.journal.effect_of(row_of("requested"))
+        return await run.journal.send(effect, processes.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect))
 
-    return str(await run.effect("cancel", f"cancel:{process_id}", {"reason": reason}, never, write=write))
+    return str(await run.journal.effect("cancel", f"cancel:{process_id}", {"reason": reason}, never, write=write))

@@ -20,7 +20,7 @@ from wakeline.verbs.triggers import Body, Receipt, Triggers, occurrence_of, rece
 
 def triggers_of(run: Run) -> Triggers:
     """The verbs of triggers with the code that this run's worker has."""
-    return Triggers(run.store.address.namespace, run.dispatch.registry)
+    return Triggers(run.namespace, run.registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class AsyncBodyTrigger:
             occurrence = occurrence_of(self._source, self._kind, payload, own, source_key)
             return asdict(await run.store.run(triggers_of(run).emit(occurrence)))
 
-        return receipt_from(await run.effect("trigger", f"trigger:{self._source}", args, perform))
+        return receipt_from(await run.journal.effect("trigger", f"trigger:{self._source}", args, perform))
 
     async def subscribe(
         self,
@@ -78,7 +78,7 @@ class AsyncBodyTrigger:
 
         # What the body said; not the environment of the app, which a deploy may change while a turn is parked.
         said = subscription.model_copy(update={"environment": None}).content_hash
-        return Subscribed(**await run.effect("subscribe", f"subscribe:{self._source}", {"content": said}, perform))
+        return Subscribed(**await run.journal.effect("subscribe", f"subscribe:{self._source}", {"content": said}, perform))
 
 
 class BodyTrigger:

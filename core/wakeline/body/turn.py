@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack, cast
 
+from wakeline.arguments import dump
 from wakeline.body.context import AsyncCtx
 from wakeline.body.messages import never
 from wakeline.effects.envelope import Envelope
@@ -18,7 +19,7 @@ from wakeline.names import check_frame
 from wakeline.run.run import Run
 from wakeline.sessions.admission import MOST_ENTRIES
 from wakeline.store import sessions
-from wakeline.store.processes import Row
+from wakeline.store.processes import Row, TurnCommit
 from wakeline.store.sessions import Batch, Entry
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
 from wakeline.verbs.options import NOTHING, Options, StartOptions
@@ -150,16 +151,16 @@ class AsyncTurn(AsyncCtx):
         """
         run = self.run
         envelope = Envelope(kind="arrivals", name="arrivals", args=None)
-        key = run.key_of(envelope)
+        key = run.journal.key_of(envelope)
 
         async def write(row_of: Callable[[Any], Row]) -> Any:
             # The script knows what arrived; it puts the entries into the row.
             before, _, after = row_of("\x00").text.partition('"\\u0000"')
-            effect = run.effect_of(Row(key, before, after=after))
-            found: str = await run.send(effect, sessions.arrivals(effect, self.session_id, self.shared.most))
+            effect = run.journal.effect_of(Row(key, before, after=after))
+            found: str = await run.journal.send(effect, sessions.arrivals(effect, self.session_id, self.shared.most))
             return from_json(found)
 
-        rows = await run.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
+        rows = await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
         items = [item_of(Entry(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows]
         self.inbox.items = (*self.inbox.items, *items)
         return items
@@ -174,3 +175,26 @@ class AsyncTurn(AsyncCtx):
 
     def _child_ends_wake(self) -> bool:
         return True
+
+
+class TurnOfRun:
+    """A turn as its run knows it (`wakeline.run.host.Turn`): what code of the agent has no use for."""
+
+    def __init__(self, turn: AsyncTurn) -> None:
+        self._turn = turn
+
+    @property
+    def frame(self) -> str | None:
+        """The agent frame that the turn runs in."""
+        return self._turn.frame
+
+    def commit(self, value: Any) -> TurnCommit:
+        """What the session gets with the end of a turn that returned the value: its state, and as messages what it read and what it returned."""
+        turn = self._turn
+        messages = [to_json({"role": item.kind, "n": item.n, "content": item.input}) for item in turn.inbox]
+        if value is not None:
+            messages.append(to_json({"role": "agent", "content": value}))
+        what = f"the state of {turn.session_id}"
+        state = to_json(dump(turn.state, what=what))
+        check_size(what, state, MAX_PAYLOAD)
+        return TurnCommit(turn.session_id, turn.revision, state, messages, turn.shared.switch_to, turn.shared.follow)

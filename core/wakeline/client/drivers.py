@@ -11,10 +11,9 @@ from typing import TypeVar
 
 from wakeline.attachments.attachment import HOST
 from wakeline.errors import REPEATED, WrongVerb
-from wakeline.run.containing import current_run
-from wakeline.run.run import Run
 from wakeline.store.calls import Program
 from wakeline.store.client import AsyncStore, SyncStore
+from wakeline.tools.tool import RunningBody, current_body
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
 from wakeline.verbs.processes import Service
 
@@ -47,7 +46,7 @@ ON_A_LOOP = {
 
 def right_verb(verb: str) -> str | None:
     """What to use instead of a blocking verb ('app.start', 'session.send', …) here; None where it may block."""
-    run = current_run.get()
+    run = current_body.get()
     if run is not None:
         return _in_body(run, verb)
     try:
@@ -59,7 +58,7 @@ def right_verb(verb: str) -> str | None:
     return f"{how} {ON_A_LOOP[noun or 'app'].format(verb=name)}"
 
 
-def _in_body(run: Run, verb: str) -> str:
+def _in_body(run: RunningBody, verb: str) -> str:
     return run.named(IN_A_BODY.get(verb, "step(name, function) with a function that calls it,"))
 
 
@@ -111,7 +110,7 @@ class Awaiting:
 
     def check(self, verb: str) -> None:
         """Raises `WrongVerb` in a body: what it does outside of its context is not recorded, and each replay would do it again."""
-        run = current_run.get()
+        run = current_body.get()
         if run is not None:
             raise WrongVerb(verb=f"app.aio.{verb.removeprefix('app.')}", use=_in_body(run, verb), harm=REPEATED)
 

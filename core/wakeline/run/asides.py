@@ -7,18 +7,12 @@ asks for inside itself is not asked for again once the effect is recorded.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wakeline.effects.journal import BESIDE, BODY, INSIDE
-from wakeline.run.host import RunState
-from wakeline.store.processes import Row
-
-if TYPE_CHECKING:
-    from wakeline.run.run import Run
 
 GONE = "@gone:"
 """Before the key of an effect that the body asked for and gave up while it ran, in the journal: after how many ms it did."""
@@ -41,18 +35,6 @@ def _asking() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
-
-
-@contextmanager
-def giving_up(run: Run, key: str) -> Generator[None]:
-    """The body may give an effect up while it runs, for a timeout of its own, say: that is recorded, as a replay has to come to the same."""
-    begun, is_new = time.monotonic(), key not in run.replay.rows
-    try:
-        yield
-    except asyncio.CancelledError:
-        if is_new and run.state is RunState.RUNNING and not run.stopping and not run.asides.is_over:
-            run.note(Row(GONE + key, str(int((time.monotonic() - begun) * 1000))))
-        raise
 
 
 class Asides:

@@ -10,23 +10,17 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import CancelledError
-from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from wakeline.errors import ControlFlow
 from wakeline.processes.failures import Escaped
+from wakeline.run.bridge import Bridge
 from wakeline.shown import logger
 from wakeline.tools.tool import current_body, outside_body
 
-if TYPE_CHECKING:
-    from wakeline.run.bridge import Bridge
-    from wakeline.run.run import Run
-
 T = TypeVar("T")
 log = logger("wakeline.runner")
-current_run: ContextVar[Run | None] = cast("ContextVar[Run | None]", current_body)
-"""The run whose body the current code is; a verb that is not its context's would escape its journal."""
 CAME_BACK = 70
 """Exit status of a forked child that did not end by itself (EX_SOFTWARE of sysexits.h)."""
 
@@ -107,7 +101,7 @@ def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
     """Has tasks that bodies make on this loop carry a ``sys.exit`` to who awaits them: asyncio would end the loop, and with it the worker."""
 
     def make(loop: asyncio.AbstractEventLoop, code: Any, **options: Any) -> asyncio.Task[Any]:
-        made: Any = _Carried(code) if current_run.get() is not None and asyncio.iscoroutine(code) else code
+        made: Any = _Carried(code) if current_body.get() is not None and asyncio.iscoroutine(code) else code
         return asyncio.Task(made, loop=loop, **options)
 
     loop.set_task_factory(make)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from wakeline.engines.registry import Registry
+from wakeline.engines.registry import Registry, ReplayMode
 from wakeline.errors import ToolUnavailable
 from wakeline.tools.catalog import ToolCatalog, ToolProvider, callable_manifest
 from wakeline.tools.hooks import Hooks
@@ -32,6 +32,11 @@ class ToolDispatch:
         return cls(registry, registry.catalog)
 
     @property
+    def replay_mode(self) -> ReplayMode:
+        """What a run does about a body that goes another way than it went before."""
+        return self.registry.replay
+
+    @property
     def providers(self) -> list[ToolProvider]:
         """Where tools come from that the catalog does not know."""
         return self.registry.providers
@@ -40,6 +45,14 @@ class ToolDispatch:
     def hooks(self) -> Hooks:
         """The hooks every call goes through."""
         return self.registry.hooks
+
+    def leave_note(self, note: Any) -> None:
+        """A tool leaves something for the code that runs the body."""
+        self.notes.add(note)
+
+    def leave_receipt(self, receipt: Any) -> None:
+        """A call of a tool emitted an occurrence, or did so when it was recorded."""
+        self.trigger_outcomes.add(receipt)
 
     def tool(self, name: str) -> Tool[..., Any]:
         """The tool that a call by name means; raises `ToolUnavailable`."""

@@ -6,9 +6,10 @@ Invariant: a run that is not running any more never runs again; its successor is
 from __future__ import annotations
 
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from wakeline.run.isolation import Isolation
+from wakeline.store.processes import TurnCommit
 
 
 class RunState(Enum):
@@ -26,6 +27,9 @@ class Turn(Protocol):
 
     @property
     def frame(self) -> str | None: ...
+    def commit(self, value: Any) -> TurnCommit:
+        """What the session gets with the end of a turn that returned the value; raises `InvalidPayload`, `PayloadTooLarge`."""
+        ...
 
 
 class Host(Protocol):

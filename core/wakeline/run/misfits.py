@@ -5,10 +5,6 @@ Invariant: nothing of such a run is kept but what was recorded while it went on,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
-
 from wakeline.bounded import Bounded
 from wakeline.errors import (
     InvalidArguments,
@@ -24,7 +20,6 @@ from wakeline.errors import (
 )
 from wakeline.processes.failures import bare, described, fit, leaves_of
 from wakeline.processes.misfit import LONGEST_WHAT, PATIENCE_MS, Misfit, MisfitKind
-from wakeline.run.containing import current_run
 from wakeline.run.groups import follows_cancel
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
@@ -32,10 +27,6 @@ from wakeline.store import processes
 from wakeline.store.client import AsyncStore
 from wakeline.store.runs import Claim
 
-if TYPE_CHECKING:
-    from wakeline.run.run import Run
-
-T = TypeVar("T")
 log = logger("wakeline.runner")
 UNREAD_DELAY_MS = 5_000
 LONGEST_REASON = 500
@@ -56,28 +47,6 @@ _BRINGS = (
     ToolUnavailable,
 )
 """Errors that a deploy brings: of a body that went on under another release, they say more of the release than of the body."""
-
-
-@contextmanager
-def reading(run: Run) -> Generator[None]:
-    """What another release stored is read here. Where this one cannot take it the run ends: the body could only go on from something that is not so."""
-    try:
-        yield
-    except InvalidPayload as error:
-        if not run.claim.under_another_release:
-            raise
-        raise run.unfit("unreadable", error) from error
-
-
-async def replaying(run: Run, looking: Awaitable[T]) -> T:
-    """What the journal says to a call. A mismatch ends the run, once what it has under way is recorded; inside of a step that would wait for itself."""
-    try:
-        return await looking
-    except ReplayMismatch as mismatch:
-        stopped = run.unfit("mismatch", mismatch)
-        if current_run.get() is run:
-            await run.in_flight.over()
-        raise stopped from mismatch
 
 
 class Misfits:

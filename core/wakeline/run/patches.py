@@ -6,20 +6,16 @@ point, so a later run comes to it again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from wakeline.errors import ReplayMismatch
+from wakeline.run.journal import Journal
 from wakeline.run.unasked import PATCHED
-
-if TYPE_CHECKING:
-    from wakeline.run.run import Run
 
 
 class Patches:
     """The changes of one run."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, journal: Journal, process_id: str) -> None:
+        self._journal, self._process_id = journal, process_id
         self._known: dict[str, bool] = {}
 
     def is_taken(self, change: str) -> bool:
@@ -29,16 +25,16 @@ class Patches:
         return self._known[change]
 
     def _found(self, key: str) -> bool:
-        replay = self._run.replay
+        replay = self._journal.replay
         if key in replay.rows:
             replay.passed(key)
             return True
         if replay.replaying:
             return False
-        self._run.remember(key, PATCHED, key, True)
+        self._journal.remember(key, PATCHED, key, True)
         return True
 
     def deprecate(self, change: str) -> None:
         """The old path is gone. Raises `ReplayMismatch` where the process has taken it."""
         if not self.is_taken(change):
-            raise ReplayMismatch(process_id=self._run.claim.process_id, name=f"the new path of {change!r}", paths=(), total=0, unasked=["the old path"])
+            raise ReplayMismatch(process_id=self._process_id, name=f"the new path of {change!r}", paths=(), total=0, unasked=["the old path"])

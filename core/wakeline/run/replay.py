@@ -16,7 +16,6 @@ from wakeline.effects.journal import JournalRow
 from wakeline.engines.registry import ReplayMode
 from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
 from wakeline.run.asides import Asides
-from wakeline.run.open_waits import OpenWaits
 from wakeline.run.unasked import Unasked, named
 from wakeline.shown import logger
 from wakeline.store.processes import Row
@@ -264,15 +263,14 @@ class Replay:
 
 
 def replay_of(
-    claim: Claim, waits: OpenWaits, asides: Asides, cancellation: CancellationToken, note: Callable[[Row], None], *, hold_ms: int, mode: ReplayMode
+    claim: Claim, slots: Mapping[str, Mapping[str, str]], asides: Asides, cancellation: CancellationToken, *, hold_ms: int, mode: ReplayMode
 ) -> Replay:
-    """The journal of a claim. A process that was asked to end may leave out what it did, and so may a turn that failed and is tried again."""
+    """The journal of a claim; ``slots``: the waits that earlier runs left open. A process that was asked to end may leave out what it did; so may a turn
+    that failed and is tried again."""
 
     def excused() -> bool:
         return cancellation.cancelled or (claim.session_id is not None and "fa" in claim.fields)
 
-    made = Replay(
-        claim.process_id, claim.journal, patience_s=max(hold_ms, 100) / 1000, slots=waits.earlier, asides=asides, strict=mode == "strict", excused=excused
+    return Replay(
+        claim.process_id, claim.journal, patience_s=max(hold_ms, 100) / 1000, slots=slots, asides=asides, strict=mode == "strict", excused=excused
     )
-    made.note = note
-    return made

@@ -1,22 +1,39 @@
-"""A wait as a body asks for it, before the store knows of it, and what its resolution means for the body.
+"""What a run waits for: waits as the body asks for them, the slots the run opens for them, and what their resolutions mean.
 
-Invariant: values alone; what becomes of a wait is the run's.
+Invariant: a resolution stays in its slot until its journal row is written, so nothing can be lost. A wait that the body gives up is closed: it
+swallows no signal.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from wakeline import arguments
-from wakeline.effects.envelope import Envelope
-from wakeline.errors import InvalidDuration, WaitCancelled, WaitFailed, WaitTimeout
+from wakeline.attachments.attachment import MARK
+from wakeline.causality import ExecutionScope
+from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.errors import InvalidDuration, LeaseLost, WaitCancelled, WaitFailed, WaitTimeout
+from wakeline.phases import Phase, Probe
+from wakeline.run.journal import AT_ONCE, Journal
+from wakeline.run.life import Life
+from wakeline.run.open_waits import OpenWaits
+from wakeline.run.passing import Passing
+from wakeline.store import runs
+from wakeline.store.claims import holds_claims
+from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Row
-from wakeline.store.runs import Wait
+from wakeline.store.runs import Claim, Wait
+from wakeline.values import from_json
 from wakeline.verbs.options import MISSING
-from wakeline.waits.identity import WaitIdentity
-from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
+from wakeline.waits.identity import WaitIdentity, key_id
+from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut, resolution_of
+
+MOST_READ = 4096
+"""The most slots that one look reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,147 @@ class WaitCall:
     def wire(self, group: str) -> Wait:
         t = self.target
         return Wait(self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema)
+
+
+class Waits:
+    """The waits of one run. ``open`` is what its body waits for now; ``timer`` is told of every moment at which one is due (ms)."""
+
+    def __init__(
+        self, store: AsyncStore, claim: Claim, life: Life, journal: Journal, open_waits: OpenWaits, passing: Passing, *, scope: ExecutionScope, probe: Probe,
+        timer: Callable[[int], None], changed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._store, self._claim, self._life, self._journal, self._passing = store, claim, life, journal, passing
+        self._scope, self._probe, self._timer, self._changed = scope, probe, timer, changed
+        self.open = open_waits
+
+    def __bool__(self) -> bool:
+        """Whether some wait is open."""
+        return bool(self.open)
+
+    @property
+    def are_all(self) -> bool:
+        """Whether nothing but unresolved waits is outstanding, so that the process may park."""
+        return bool(self.open) and not self._life.in_flight and self._journal.replay.idle and self.open.all_unresolved
+
+    def slot_of(self, identity: WaitIdentity) -> str:
+        """The id of the slot of a wait."""
+        return key_id(self._scope, identity)
+
+    def call(self, kind: str, name: str, args: Any, target: WaitFor, *, key: str | None = None) -> WaitCall:
+        """One wait, for `for_all`."""
+        envelope = Envelope(kind=kind, name=name, args=args)
+        digest = envelope_hash(envelope)
+        return WaitCall(key or self._journal.key_of(envelope, digest), envelope, digest, target, self.slot_of(target.identity))
+
+    async def for_all(self, calls: Sequence[WaitCall]) -> list[Resolution]:
+        """Waits for all (one group: one resume); resolutions in order. Parks the process when nothing else is going on.
+
+        Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no signal.
+        """
+        journal, life = self._journal, self._life
+        place = journal.asides.place()
+        journal.replay.waits_for([c.slot for c in calls])
+        rows = await asyncio.gather(*(journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
+        missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
+        texts: dict[str, str] = {}
+        if missing:
+            life.check()
+            try:
+                texts = await self._open_and_wait(missing)
+            except asyncio.CancelledError:
+                if life.is_running and not life.stopping:
+                    self._give_up(self.open.abandoned([c.slot for c in missing]))
+                raise
+            for call in missing:
+                if MARK in texts[call.slot]:
+                    await self._passing.take_over(texts[call.slot], call.target.kind)
+        out: list[Resolution] = []
+        for call, row in zip(calls, rows, strict=True):
+            if row is None:
+                # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be lost.
+                value = from_json(texts[call.slot])
+                journal.note(journal.row_of(call.key, call.envelope, call.digest, value, place=place, slots=(call.slot,)))
+                out.append(resolution_of(value))
+                for read in child_read(call, out[-1]):
+                    journal.note(read)
+            else:
+                out.append(resolution_of(row.deliver()))
+        await journal.write_ahead()
+        return out
+
+    async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
+        """A slot that another task of the body waits for already is shared: opened once, given up by the last."""
+        known = self.open.known([c.slot for c in calls])
+        fresh = [c for c in calls if c.slot not in self.open and c.slot not in known]
+        futures = self.open.enter([c.slot for c in calls if c.slot not in known])
+        if fresh:
+            self._life.in_flight.begin()
+            self._life.spawn(self._open_group(fresh))
+        try:
+            return known | {slot: await asyncio.shield(future) for slot, future in futures.items()}
+        finally:
+            self.open.leave(list(futures))
+            self._changed()
+
+    async def _open_group(self, calls: Sequence[WaitCall]) -> None:
+        """A task of the run, not of the one that waits: when that one gives up, the reply is still for others that share a slot with it."""
+        groups = self.open.group([c.slot for c in calls])
+        waits = [c.wire(groups[c.slot]) for c in calls]
+        try:
+            for start in range(0, len(waits), AT_ONCE):
+                part = [wait for wait in waits[start : start + AT_ONCE] if wait.slot in self.open]  # not what was given up meanwhile
+                if not part:
+                    continue
+                found = await self._store.execute(runs.open_waits(self._claim.fence, part, self._journal.take_unwritten()))
+                for wait, opened in zip(part, found, strict=True):
+                    due_ms = self.open.told(wait, opened)
+                    if due_ms is not None:
+                        self._timer(due_ms)
+            self._probe.reach(Phase.wait_opened, self._claim.process_id)
+        except asyncio.CancelledError:
+            raise
+        except LeaseLost:
+            self._life.lost()
+        except BaseException as error:  # noqa: BLE001 - what waits raises it
+            self.open.fail([wait.slot for wait in waits], error)
+        finally:
+            self._life.in_flight.end()
+
+    def _give_up(self, ids: list[str]) -> None:
+        async def close() -> None:
+            try:
+                for start in range(0, len(ids), AT_ONCE):
+                    part = ids[start : start + AT_ONCE]
+                    await self._store.execute(runs.close_waits(self._claim.fence, part, self._journal.take_unwritten()))
+            except LeaseLost:
+                self._life.lost()
+            finally:
+                self._life.in_flight.end()
+
+        self.open.forget(ids)
+        self._life.in_flight.begin()
+        self._life.tasks.add(asyncio.get_running_loop().create_task(close()))
+
+    def hinted(self, slot: str, claim_id: str, text: str) -> bool:
+        """Takes the resolution (JSON) that a hint brought to a run. False where it is not to be relied on: then the run has to `look`."""
+        mine = claim_id == self._claim.fence.claim_id and self._life.is_running
+        return mine and not holds_claims(text) and self.open.hinted(slot, text)
+
+    async def look(self) -> None:
+        """Reads the open slots and the cancel mark: after a hint, and now and then because a hint may be lost."""
+        ids = self.open.slots
+        if not self._life.is_running:
+            return
+        try:
+            reason, texts = await self._store.execute(runs.read_slots(self._claim.fence, ids[:MOST_READ]))
+        except LeaseLost:
+            self._life.lost()
+            return
+        if reason is not None:
+            self._life.cancellation.cancel(reason)
+        for slot, text in zip(ids, texts, strict=False):
+            if text is not None:
+                self.open.resolve(slot, text)
 
 
 def child_read(call: WaitCall, resolution: Resolution) -> list[Row]:

@@ -192,7 +192,7 @@ class Facts:
     def process_event_context(self) -> ProcessEventContext | None:
         """What it appends events with; None outside a process."""
         run = self.services.run
-        return None if run is None else ProcessEventContext(run.claim.process_id, run.fence.incarnation, run.store)
+        return None if run is None else ProcessEventContext(run.process_id, run.fence.incarnation, run.store)
 
     @property
     def started_process_ids(self) -> Mapping[str, str]:
@@ -267,7 +267,7 @@ class Facts:
 
 def identity_of(run: Run) -> Identity:
     """The identity of a running process: its session's where it is a turn."""
-    pid = run.claim.process_id
+    pid = run.process_id
     frame = run.turn.frame if run.turn is not None else None
     return Identity(run.claim.session_id or ephemeral_session(pid), ProcessScope(pid), frame or "", pid)
 

@@ -63,7 +63,7 @@ class Handles(Facts):
 
     async def _start(self, run: Run, child: Registration | ProcessInput, kind: str, label: str | None) -> str:
         envelope = Envelope(kind="start", name=f"start:{kind}", args=_asked(child))
-        key = run.key_of(envelope)
+        key = run.journal.key_of(envelope)
         made = await self.attach_captured_process_execution_env(self._child(run, child, key, kind, label))
         pid, _ = await start_child(run, envelope, key, lambda: _checked(made))
         return pid
@@ -80,7 +80,7 @@ class Handles(Facts):
             env_ref = EMPTY_ENVIRONMENT if needs_environment(child) else None
             given = prepare(id=run.child_id(key), input=child, provenance=parent.provenance, queue=parent.queue, env_ref=env_ref)
             given = given.model_copy(update={"env_ref": None})
-        known = run.dispatch.registry.engines.get(run.dispatch.registry.current(given.input.kind)) if isinstance(given.input, EngineInput) else None
+        known = run.registry.engines.get(run.registry.current(given.input.kind)) if isinstance(given.input, EngineInput) else None
         if known is not None and isinstance(given.input, EngineInput):
             # One that only other workers have is for them to judge.
             known.validate_start(given.input.payload)
@@ -142,11 +142,11 @@ class Handles(Facts):
 
         async def look(_: str) -> Any:
             view = await run.store.execute(processes.read(process_id, count=0))
-            if view.registration.parent != run.claim.process_id:
+            if view.registration.parent != run.process_id:
                 raise ProcessNotVisible(process_id=process_id)
             return view.fields["inc"]
 
-        run.started.add(process_id, await run.effect("started", f"started:{process_id}", None, look, lazily=True))
+        run.started.add(process_id, await run.journal.effect("started", f"started:{process_id}", None, look, lazily=True))
 
     async def _visible(self, run: Run, process_id: str) -> str:
         """The incarnation of a process this work may act on: its own child, or one granted to its session; else `ProcessNotVisible`."""
@@ -161,7 +161,7 @@ class Handles(Facts):
             return view.fields["inc"]
 
         # An effect: a grant that is revoked later does not change what a replay does.
-        return cast("str", await run.effect("visible", f"visible:{process_id}", None, look, lazily=True))
+        return cast("str", await run.journal.effect("visible", f"visible:{process_id}", None, look, lazily=True))
 
     async def _is_granted(self, run: Run, process_id: str) -> bool:
         granted = [] if self.is_ephemeral else await run.store.execute(sessions.list_grants(self.session_scope.scope_id))
@@ -189,7 +189,7 @@ class Handles(Facts):
         async def grant(_: str) -> Any:
             await run.store.execute(sessions.grant(scope, pid, descriptor.model_dump_json(exclude_none=True)))
 
-        await run.effect("grant", f"grant:{pid}", {"scope": scope, "kind": kind, "label": label}, grant)
+        await run.journal.effect("grant", f"grant:{pid}", {"scope": scope, "kind": kind, "label": label}, grant)
 
     async def revoke_process_handle(self, handle: HandleValue) -> None:
         """Take its session's handle of a process away; idempotent."""
@@ -198,7 +198,7 @@ class Handles(Facts):
         async def revoke(_: str) -> Any:
             await run.store.execute(sessions.revoke(scope, pid))
 
-        await run.effect("revoke", f"revoke:{pid}", {"scope": scope}, revoke)
+        await run.journal.effect("revoke", f"revoke:{pid}", {"scope": scope}, revoke)
 
     async def transfer_process_handles(self, handles: list[HandleValue], to: SessionScope) -> None:
         """Move handles of its session to another one, all or none; raises `ProcessNotVisible` naming the one it does not hold."""
@@ -208,7 +208,7 @@ class Handles(Facts):
         async def transfer(_: str) -> Any:
             await run.store.execute(sessions.transfer(scope, target, pids))
 
-        await run.effect("transfer", "transfer", {"from": scope, "to": target, "processes": pids}, transfer)
+        await run.journal.effect("transfer", "transfer", {"from": scope, "to": target, "processes": pids}, transfer)
 
     async def list_process_handles(self, *, live: bool = False) -> list[tuple[dict[str, str], HandleDescriptor, str]]:
         """(handle value, descriptor, status) of what its session holds, by id; ``live`` leaves ended processes out. Recorded like any effect."""
@@ -217,7 +217,7 @@ class Handles(Facts):
         async def read(_: str) -> Any:
             return await run.store.execute(sessions.list_grants(scope, live=live))
 
-        rows = await run.effect("grants", "grants", {"scope": scope, "live": live}, read)
+        rows = await run.journal.effect("grants", "grants", {"scope": scope, "live": live}, read)
         return [(make_handle(pid), HandleDescriptor.read(descriptor), status) for pid, descriptor, status in rows]
 
 

@@ -92,7 +92,7 @@ class SessionGraph:
             node: SessionNode = await self._run.store.execute(feed.graph(target))
             return asdict(node)
 
-        found = await self._run.effect("session_graph", f"session_graph:{target}", None, perform)
+        found = await self._run.journal.effect("session_graph", f"session_graph:{target}", None, perform)
         return SessionNode(found["session_id"], found["parent"], tuple(found["children"]), found["frames"], found["revision"])
 
     async def append_history(self, messages: Sequence[Mapping[str, Any]], *, ancestor: int | None = None, session_id: str | None = None) -> int:
@@ -111,7 +111,7 @@ class SessionGraph:
             return await run.store.execute(feed.append(target, rows, ancestor=ancestor))
 
         args = {"session": target, "ancestor": ancestor, "messages": [as_stored(message)[0] for message in messages]}
-        return int(await run.effect("append_history", f"append_history:{target}", args, perform))
+        return int(await run.journal.effect("append_history", f"append_history:{target}", args, perform))
 
 
 class InSession(Tools):

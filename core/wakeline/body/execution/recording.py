@@ -37,7 +37,7 @@ class Recording(Facts):
         `PayloadSchemaMismatch`, `ReplayConflict`, `ProcessAlreadyTerminal`.
         """
         run = self.in_process("append_process_event")
-        own = run.claim.process_id
+        own = run.process_id
         if process_id not in (None, own):
             raise ProcessEventContextMismatch(process_id=process_id, own=own)
         key = check_key(request.replay_key, "replay key") if request.replay_key is not None else None

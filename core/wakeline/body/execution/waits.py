@@ -15,7 +15,6 @@ from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.errors import ProcessEventContextMismatch, SignalWaitCancelled, SignalWaitTimeout, SleepCancelled, WaitCancelled, WaitTimeout
 from wakeline.names import check_key, check_signal_name
 from wakeline.processes.schema import schema_hash
-from wakeline.run.misfits import reading
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, settle
 from wakeline.tools.tool import Duration
@@ -36,7 +35,7 @@ class Waits(Facts):
         key = f"process:{check_key(scope, 'scope of a sleep')}:sleep:{sequence}"
         duration = parse_duration(duration_ms / 1000)
         target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), "t:", for_ms=duration)
-        resolution = await self._under_token(run, run.call("wait", "sleep", {"for_ms": duration}, target, key=key))
+        resolution = await self._under_token(run, run.waits.call("wait", "sleep", {"for_ms": duration}, target, key=key))
         try:
             settle(f"sleep {key}", resolution, Any)
         except WaitCancelled as error:
@@ -51,10 +50,10 @@ class Waits(Facts):
         `ProcessEventContextMismatch` for another process: only it waits for its signals.
         """
         run = self.in_process("await_process_signal_event")
-        if process_id != run.claim.process_id:
-            raise ProcessEventContextMismatch(process_id=process_id, own=run.claim.process_id)
+        if process_id != run.process_id:
+            raise ProcessEventContextMismatch(process_id=process_id, own=run.process_id)
         identity = ProcessSignal(process_id, run.fence.incarnation, run.claim.generation, check_signal_name(signal_name), event_ordinal)
-        run.numbers.reserve_ordinal(signal_name, event_ordinal)
+        run.journal.ordinal(signal_name, event_ordinal)
         schema = arguments.schema_of(kind)
         target = WaitFor(
             identity,
@@ -65,12 +64,12 @@ class Waits(Facts):
         )
         # The key of `ctx.wait` for the same number: both name one wait.
         envelope = Envelope(kind="wait", name=f"wait:{signal_name}", args={"ordinal": event_ordinal})
-        call = run.call(envelope.kind, envelope.name, envelope.args, target, key=replay_key(envelope.name, envelope_hash(envelope), 1))
+        call = run.waits.call(envelope.kind, envelope.name, envelope.args, target, key=replay_key(envelope.name, envelope_hash(envelope), 1))
         check_served(run, signal_name, call)
         resolution = await self._under_token(run, call)
         what = f"signal {signal_name}"
         try:
-            with reading(run):
+            with run.journal.reading():
                 return settle(what, resolution, kind)
         except WaitTimeout as error:
             raise SignalWaitTimeout(what=what) from error
@@ -80,10 +79,10 @@ class Waits(Facts):
     async def _under_token(self, run: Run, call: WaitCall) -> Resolution:
         """The resolution of a wait; cancelled, too, once this context's own token is: the wait is then given up."""
         if self.cancellation_token is run.cancellation:
-            [resolution] = await run.wait_all([call])
+            [resolution] = await run.waits.for_all([call])
             return resolution
-        waiting = run.spawn(run.wait_all([call]))
-        token = run.spawn(self.cancellation_token.wait())
+        waiting = run.life.spawn(run.waits.for_all([call]))
+        token = run.life.spawn(self.cancellation_token.wait())
         try:
             await asyncio.wait([waiting, token], return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():

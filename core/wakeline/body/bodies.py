@@ -1,0 +1,102 @@
+"""The code of a claim: which function of this release runs it, and how it is called.
+
+Invariant: what is stored is bound to the code before anything of it runs, so that code that is missing or cannot take it costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, cast
+
+from wakeline.arguments import dump
+from wakeline.body.blocking import Ctx, Turn
+from wakeline.body.calls import call_tool
+from wakeline.body.context import AsyncCtx
+from wakeline.body.turn import AsyncTurn, TurnOfRun
+from wakeline.engines.registry import Registry
+from wakeline.errors import IsolationUnavailable, UnknownName
+from wakeline.names import split_session_id
+from wakeline.phases import Phase
+from wakeline.processes.inputs import EngineInput, PreparedCall, SessionTurn, ToolCall
+from wakeline.run.containing import contained, contained_on_loop
+from wakeline.run.host import Host
+from wakeline.run.run import Run
+from wakeline.sessions.activity import TurnStarted
+from wakeline.store import sessions
+from wakeline.store.runs import Claim
+from wakeline.values import from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What runs a claim. ``blocking``: it is a plain function, which takes a thread."""
+
+    perform: Callable[[Run], Awaitable[Any]]
+    blocking: bool = False
+
+
+class Bodies:
+    """The bodies of one release, as one worker calls them; ``threads`` are for the blocking ones."""
+
+    def __init__(self, registry: Registry, host: Host, namespace: str, threads: ThreadPoolExecutor) -> None:
+        self._registry, self._host, self._namespace, self._threads = registry, host, namespace, threads
+
+    def of(self, claim: Claim) -> Code:
+        """The code of a claim. Raises `UnknownName`, `UnknownAgent`, `IsolationUnavailable` where it is missing here; `InvalidArguments`,
+        `InvalidPayload` where it cannot take what is stored."""
+        given = cast("dict[str, Any]", from_json(claim.input) if claim.input is not None else None)
+        match claim.registration.input:
+            case EngineInput(kind=kind, payload=payload):
+                return self._engine(kind, claim.engine_version, cast("dict[str, Any]", payload) if claim.input is None else given)
+            case ToolCall(call=call):
+                return self._tool(call)
+            case SessionTurn(session_id=session_id):
+                return self._turn(claim, session_id)
+            case other:
+                raise UnknownName(kind="input", name=type(other).__name__, known=["tool_call", "engine", "session_turn"])
+
+    def _engine(self, kind: str, version: str | None, given: dict[str, Any]) -> Code:
+        engine = self._registry.engine(kind, version)
+        taken = engine.signature.taken(given)
+
+        async def perform(run: Run) -> Any:
+            run.engine = engine
+            ctx = AsyncCtx(run, self._namespace)
+            return engine.signature.dump_result(await self._call(run, taken(engine.function, Ctx(ctx, run.bridge) if run.bridge else ctx)))
+
+        return Code(perform, not engine.is_async)
+
+    def _tool(self, call: PreparedCall) -> Code:
+        tool = self._registry.tool(call.tool_name)
+        if tool.isolation is not None and self._host.isolation is None:
+            raise IsolationUnavailable(tool=tool.name)
+        # Its code runs in a pool thread; no body blocks on the loop meanwhile.
+        return Code(lambda run: call_tool(run, tool, call.args, last_write=True, started=call))
+
+    def _turn(self, claim: Claim, session_id: str) -> Code:
+        agent = self._registry.agent(split_session_id(session_id)[0])
+
+        async def perform(run: Run) -> Any:
+            admitting = sessions.admit(run.fence, session_id, agent.max_entries, agent.policy)
+            batch = claim.batch if claim.batch is not None else await run.store.execute(admitting)
+            turn = AsyncTurn(run, self._namespace, batch, most=agent.max_entries)
+            run.turn, run.activities.followed = TurnOfRun(turn), batch.followed
+            run.activities.tell(run.process_id, lambda: TurnStarted(attempt=claim.attempt, entries=[e.n for e in batch.entries]))
+            run.probe.reach(Phase.admitted, run.process_id)
+            if not batch.entries:
+                # What it was started for is undeliverable since: nothing to read, nothing to say.
+                return None
+            context = Turn(turn, run.bridge) if run.bridge else turn
+            return dump(await self._call(run, lambda: agent.function(context)), what=f"The result of {agent.name}")
+
+        return Code(perform, not agent.is_async)
+
+    async def _call(self, run: Run, code: Callable[[], Any]) -> Any:
+        if run.bridge is None:
+            return await contained_on_loop(code)
+        # With this task's context: what is running here is known in the body's thread too.
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, contained(code))

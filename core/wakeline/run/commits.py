@@ -1,0 +1,90 @@
+"""Writes what became of a run: each outcome by its own script, under the run's fence.
+
+Invariant: an outcome becomes an event only through a fenced script; a run that has lost its lease writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from wakeline.attachments.attachment import owner_of_session
+from wakeline.errors import HeadConflict, LeaseLost, ParkSwallowed
+from wakeline.phases import Phase
+from wakeline.processes.outputs import Failure
+from wakeline.processes.outputs import to_json as output_json
+from wakeline.run.misfits import Misfits
+from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Over, Swallowed, TurnFailed, Unfit
+from wakeline.run.run import Run
+from wakeline.store import processes, runs
+from wakeline.store.claims import is_large
+from wakeline.values import to_json
+
+RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
+
+
+async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
+    """Writes an outcome. Returns the word for what became of the run: 'finished', 'parked', 'released', 'continued' or 'lost'."""
+    try:
+        match outcome:
+            case Ended():
+                return await _end(run, outcome)
+            case TurnFailed(failure):
+                return await _try_again(run, failure)
+            case NextGeneration():
+                return await _continue(run, outcome)
+            case Unfit(kind, error):
+                return await misfits.hand_back(run.claim, kind, error)
+            case HandedBack():
+                return await run.store.execute(processes.release(run.fence, consumed=run.journal.take_unwritten()))
+            case Swallowed():
+                return await _fail_swallowed(run)
+            case Over(state):
+                return state.value
+            case _:
+                assert_never(outcome)
+    except LeaseLost:
+        return "lost"
+
+
+async def _end(run: Run, ended: Ended) -> str:
+    session = run.claim.fields.get("ws")
+    if session is not None and ended.has_attachments:
+        await run.passing.pass_on(ended.text, owner_of_session(session), partly=True)
+    run.probe.reach(Phase.finishing, run.process_id)
+    text = ended.wake_text(f"{run.name} ({run.process_id})") if session is not None else None
+    call = processes.finish(
+        run.process_id, ended.status, ended.text, fence=run.fence, text=text, consumed=run.journal.take_unwritten(), turn=ended.commit
+    )
+    if not is_large(ended.text):
+        # What is checked in first would be overtaken by the take that follows.
+        run.host.leaving(run.fence.claim_id)
+    try:
+        await run.store.execute(call)
+    except HeadConflict:
+        return await _try_again(run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first"))
+    run.probe.reach(Phase.finished, run.process_id)
+    return "finished"
+
+
+async def _try_again(run: Run, failure: Failure) -> str:
+    """A failed attempt: the next one after a back-off, or the end once attempts are used up."""
+    tries = int(run.claim.fields.get("at", "0"))
+    delay = min(RETRY_BASE_MS * 2**tries, RETRY_MAX_MS)
+    return await run.store.execute(processes.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure)))
+
+
+async def _continue(run: Run, next_one: NextGeneration) -> str:
+    payload = to_json(next_one.payload)
+    while True:
+        answer = await run.store.execute(processes.continue_as_new(run.fence, payload, run.journal.take_unwritten(), version=next_one.version))
+        if isinstance(answer, int):
+            return "continued"
+        await run.store.execute(runs.close_waits(run.fence, answer))
+
+
+async def _fail_swallowed(run: Run) -> str:
+    """Ends a process whose body went on after its run was parked: what it did then is recorded nowhere."""
+    swallowed = ParkSwallowed(process_id=run.process_id)
+    output = Failure(failure_class="execution", code=swallowed.code, message=str(swallowed))
+    await run.store.execute(processes.finish(run.process_id, "failed", output_json(output), fence=run.fence, swallowed=True))
+    return "finished"

@@ -1,0 +1,276 @@
+"""What a run did and does: each effect is looked up here, performed where it is new, and recorded under the run's fence.
+
+Invariant: what is recorded is never performed again, and nothing is recorded for a run that has lost its lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from wakeline.clock import Clock
+from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.effects.journal import JournalRow
+from wakeline.errors import InvalidPayload, LeaseLost, ReplayMismatch, StoreError, WakelineError
+from wakeline.phases import Phase, Probe
+from wakeline.run.asides import GONE, Asides, inside_effect
+from wakeline.run.life import Life
+from wakeline.run.numbering import Numbering
+from wakeline.run.replay import Replay
+from wakeline.store import runs
+from wakeline.store.calls import Call
+from wakeline.store.client import AsyncStore
+from wakeline.store.processes import Effect, Row
+from wakeline.store.runs import Claim
+from wakeline.tools.tool import current_body
+from wakeline.values import MAX_PAYLOAD, check_size
+
+T = TypeVar("T")
+Writing = Callable[[Callable[[Any], Row]], Awaitable[Any]]
+"""A store verb that writes the row of its effect itself: of what makes a row of an outcome, the outcome."""
+AT_ONCE = 256
+"""The most waits or rows that one script is given."""
+
+
+class Journal:
+    """The effects of one run. ``blocking``: the body is a plain function, which asks for one effect at a time."""
+
+    def __init__(
+        self, store: AsyncStore, claim: Claim, life: Life, replay: Replay, asides: Asides, *, clock: Clock, probe: Probe, blocking: bool
+    ) -> None:
+        self._store, self._claim, self._life, self._clock, self._probe, self._blocking = store, claim, life, clock, probe, blocking
+        self.replay = replay
+        self.asides = asides
+        self._numbers = Numbering()
+        self.side_by_side = 0
+        """Batches under way: while there is one, a blocking body has more than one call to issue, too."""
+        self._unwritten: list[Row] = []
+
+    @property
+    def rows(self) -> Mapping[str, JournalRow]:
+        """What is recorded, by replay key."""
+        return self.replay.rows
+
+    def key_of(self, envelope: Envelope, digest: str | None = None) -> str:
+        """The replay key of the body's next call of this envelope."""
+        return self.replay.key_of(self._numbers.key_of(envelope, digest), envelope)
+
+    def asking_key(self, envelope: Envelope, asks: str, *, fresh: bool) -> str | None:
+        """The key of the row of a start of a tool: calls that run apart and starts by themselves are numbered together, as they come, and the row says
+        whose it is. None where there is none, unless it is to be made (``fresh``)."""
+        known = self.replay.asked.get(asks)
+        if known is not None or not (fresh or envelope.name in self.replay.unsaid):
+            return known
+        while True:
+            key = self.replay.key_of(self._numbers.upcoming(envelope), envelope)
+            row = self.rows.get(key)
+            if row is None and not fresh:
+                return None
+            self._numbers.key_of(envelope)
+            if row is None or row.asks is None:  # free, or of the release before, which numbered in this very way
+                return key
+
+    def occurrence(self, stem: str) -> int:
+        """How many times the body has asked for this, now included."""
+        return self._numbers.occurrence(stem)
+
+    def ordinal(self, signal: str, chosen: int | None = None) -> int:
+        """The number of the next wait for a signal; or the one that the caller chose, which is left out from then on."""
+        if chosen is None:
+            return self._numbers.ordinal(signal)
+        self._numbers.reserve_ordinal(signal, chosen)
+        return chosen
+
+    def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
+        """The name by which this process has a tool, an engine or a step: one that it has used before, else the oldest."""
+        return self.replay.known_as(name, was, prefixes)
+
+    def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
+        """The first of these names that a record of this process has behind one of the prefixes."""
+        return self.replay.used(names, prefixes)
+
+    def belongs_to(self, body: asyncio.Task[Any]) -> None:
+        """The task of the body: what other tasks ask for, they ask for beside it."""
+        self.asides.body = body
+
+    def lose(self, task: asyncio.Task[Any]) -> None:
+        """A race cancels one of its contenders."""
+        self.asides.lose(task)
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the body has not come to the end of what it did before."""
+        return self.replay.replaying
+
+    @property
+    def last_at_ms(self) -> int:
+        """When the latest outcome that the body has was recorded; 0 before there is one."""
+        return self.replay.last_at_ms
+
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """What another release stored is read here. Where this one cannot take it the run ends: the body could only go on from something that is not so."""
+        try:
+            yield
+        except InvalidPayload as error:
+            if not self._claim.under_another_release:
+                raise
+            raise self._life.unfit("unreadable", error) from error
+
+    # -- looking up --------------------------------------------------------------------------------------------------------------
+
+    async def record_of(self, key: str, envelope: Envelope, digest: str, slot: str = "") -> JournalRow | None:
+        """The record of a call, in its turn; None when it is new and may run. Raises where this run may do nothing any more, as after a mismatch."""
+        life = self._life
+        if life.stopping:
+            await self._others_recorded()
+        life.check()
+        await life.settled()
+        life.check()
+        try:
+            return await self.replay.lookup(key, envelope, digest, alone=self._blocking and not self.side_by_side, slot=slot)
+        except ReplayMismatch as mismatch:
+            stopped = life.unfit("mismatch", mismatch)
+            await self._others_recorded()
+            raise stopped from mismatch
+
+    async def _others_recorded(self) -> None:
+        """What comes next ends the body, and with it what runs beside: that is recorded first. Inside of a step, this would wait for itself."""
+        if current_body.get() is not None:
+            await self._life.in_flight.over()
+
+    # -- performing --------------------------------------------------------------------------------------------------------------
+
+    async def effect(
+        self,
+        kind: str,
+        name: str,
+        args: Any,
+        perform: Callable[[str], Awaitable[Any]],
+        *,
+        key: str | None = None,
+        write: Writing | None = None,
+        lazily: bool = False,
+        next_ms: Callable[[WakelineError], int] | None = None,
+        asks: str | None = None,
+    ) -> Any:
+        """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is recorded, fenced.
+
+        ``write`` instead of ``perform``: the store verb that writes the row itself, in its own script. ``lazily``: a success is recorded
+        with the run's next write. A `WakelineError` that is final is recorded and raised again on replay; any other exception is no outcome.
+        ``next_ms``: of an attempt, what is recorded with its error of the next one (`JournalRow.next_ms`). ``asks`` as in `Envelope`.
+        """
+        envelope = Envelope(kind, name, args, asks)
+        digest = envelope_hash(envelope)
+        key = key or self.key_of(envelope, digest)
+        place = self.asides.place()
+
+        def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
+            again_ms = next_ms(error) if next_ms is not None and error is not None else None
+            n = self.replay.n_of(key)
+            return self.replay.made(key, JournalRow.of(n, envelope, digest, outcome, error, self._clock.now_ms(), again_ms, place=place))
+
+        with self._giving_up(key):
+            row = await self.record_of(key, envelope, digest)
+            if row is not None:
+                return row.deliver()
+            self._life.check()
+            with self._life.in_flight.one():
+                try:
+                    return await self._new(key, name, perform, write, row_of, lazily=lazily)
+                except LeaseLost:
+                    raise self._life.lost() from None
+
+    async def _new(
+        self, key: str, name: str, perform: Callable[[str], Awaitable[Any]], write: Writing | None, row_of: Callable[..., Row], *, lazily: bool
+    ) -> Any:
+        try:
+            if write is not None:
+                outcome = await write(row_of)
+                row_of(outcome)
+                return outcome
+            self._probe.reach(Phase.effect_before_run, self._claim.process_id)
+            with inside_effect():
+                outcome = await perform(key)
+            self._probe.reach(Phase.effect_after_run, self._claim.process_id)
+            made = row_of(outcome)
+            check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
+        except WakelineError as error:
+            if error.retryable or isinstance(error, LeaseLost | StoreError):
+                raise
+            await self.record(row_of(None, error))
+            raise
+        if lazily:
+            self.note(made)
+        else:
+            await self.record(made)
+        return outcome
+
+    @contextmanager
+    def _giving_up(self, key: str) -> Generator[None]:
+        """The body may give an effect up while it runs, for a timeout of its own, say: that is recorded, as a replay has to come to the same."""
+        begun, is_new, life = time.monotonic(), key not in self.rows, self._life
+        try:
+            yield
+        except asyncio.CancelledError:
+            if is_new and life.is_running and not life.stopping and not self.asides.is_over:
+                self.note(Row(GONE + key, str(int((time.monotonic() - begun) * 1000))))
+            raise
+
+    # -- writing -----------------------------------------------------------------------------------------------------------------
+
+    def note(self, row: Row) -> None:
+        """A row that travels with the run's next write."""
+        self._unwritten.append(row)
+
+    def remember(self, key: str, kind: str, name: str, value: Any) -> None:
+        """Records a value with the run's next write (``patched``, a race's winner): no round trip of its own."""
+        envelope = Envelope(kind=kind, name=name, args=None)
+        self.note(self.row_of(key, envelope, envelope_hash(envelope), value))
+
+    def row_of(self, key: str, envelope: Envelope, digest: str, outcome: Any, *, place: int | None = None, slots: tuple[str, ...] = ()) -> Row:
+        """The row of an outcome that is known now; ``slots``: the waits it closes."""
+        asked_from = self.asides.place() if place is None else place
+        row = JournalRow.of(self.replay.next_n, envelope, digest, outcome, None, self._clock.now_ms(), place=asked_from)
+        return self.replay.made(key, row, slots)
+
+    async def record(self, row: Row, asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> None:
+        """Writes a row, and the ones before it that are not written yet; ``asks`` as `runs.record` has it."""
+        rows = [*self.take_unwritten(), row]
+        await self._store.execute(runs.record(self._claim.fence, rows, asks))
+        self._probe.reach(Phase.effect_recorded, self._claim.process_id)
+
+    def take_unwritten(self) -> list[Row]:
+        """Rows that no write has had yet; the caller writes them."""
+        rows, self._unwritten = self._unwritten, []
+        return rows
+
+    def put_back(self, rows: Sequence[Row]) -> None:
+        """The write that took these was refused, and wrote nothing: they travel with the next one."""
+        self._unwritten = [*rows, *self._unwritten]
+
+    def effect_of(self, row: Row | None) -> Effect:
+        """The fence, the row and the unwritten rows, for a store verb that writes them with itself."""
+        return Effect(self._claim.fence, row, self.take_unwritten())
+
+    async def send(self, effect: Effect, call: Call[T]) -> T:
+        """A verb that writes an effect. Refused, it wrote nothing: what was unwritten travels with the next write."""
+        try:
+            return await self._store.execute(call)
+        except (WakelineError, LookupError):
+            self.put_back(effect.consumed)
+            raise
+
+    async def write_ahead(self) -> None:
+        """Rows beyond what one script may touch are written before the verb that would carry them."""
+        try:
+            while len(self._unwritten) > AT_ONCE:
+                rows = self._unwritten[:AT_ONCE]
+                await self._store.execute(runs.record(self._claim.fence, rows))
+                written = {row.key for row in rows}
+                self._unwritten = [row for row in self._unwritten if row.key not in written]
+        except LeaseLost:
+            raise self._life.lost() from None

@@ -1,0 +1,113 @@
+"""Whether a run may still act: its state, what stops it, and what it has under way.
+
+Invariant: from its end on (a park, a hand-back, a lost lease), every effect of the run raises and does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from wakeline.cancellation import CancellationToken
+from wakeline.errors import Parked, Stopped
+from wakeline.processes.misfit import MisfitKind
+from wakeline.run.host import RunState
+from wakeline.run.in_flight import InFlight
+
+T = TypeVar("T")
+
+
+class Life:
+    """State, tasks and work in flight of one run. ``changed`` is called when something began or ended that keeps the run from parking; ``ended`` once,
+    when the run is over."""
+
+    def __init__(self, changed: Callable[[], None], ended: Callable[[RunState], None]) -> None:
+        self.state = RunState.RUNNING
+        self.stopping = False
+        """Whether no new effect may begin."""
+        self.swallowed = False
+        """Whether the body went on after its run was parked."""
+        self.misfit: tuple[MisfitKind, BaseException] | None = None
+        """Why this code cannot go on with the process."""
+        self.cancellation = CancellationToken()
+        self.in_flight = InFlight(changed)
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """What the run itself has made to run beside its body."""
+        self.parking: asyncio.Task[None] | None = None
+        """The park that is under way."""
+        self._changed, self._ended = changed, ended
+        self._over: asyncio.Future[None] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes on; what has ended never runs again."""
+        return self.state is RunState.RUNNING
+
+    def check(self, *, is_new: bool = True) -> None:
+        """Raises when this run may do nothing any more; ``is_new``: when it may begin nothing, as its worker leaves."""
+        if self.state is RunState.PARKED:
+            self.swallowed = True
+            raise Parked
+        if not self.is_running or (is_new and self.stopping):
+            raise Stopped
+
+    async def settled(self) -> None:
+        """An effect that is issued while the park script is under way waits for the script's answer."""
+        while self.parking is not None:
+            await asyncio.wait([self.parking])
+
+    def unfit(self, kind: MisfitKind, error: BaseException) -> Stopped:
+        """This code does not fit what is stored. No effect begins any more, and the run is over once those under way are recorded."""
+        self.misfit = self.misfit or (kind, error)
+        self.stopping = True
+        self._changed()
+        return Stopped()
+
+    @contextmanager
+    def at_work(self) -> Generator[None]:
+        """Something is under way while this lasts: the run does not park."""
+        with self.in_flight.one():
+            yield
+
+    def stop(self) -> None:
+        """The worker leaves: a body that waits parks at once; any other goes on to its next effect or its end, which may be a moment away."""
+        self.stopping = True
+        self._changed()
+
+    def hand_back(self) -> None:
+        """The shutdown's share is over: the run does not wait for what the body does now. A park that is under way goes on."""
+        if self.parking is None:
+            self.end(RunState.RELEASED)
+
+    def lost(self) -> Stopped:
+        """Another worker has the process by now; the run is over."""
+        self.end(RunState.LOST)
+        return Stopped()
+
+    def end(self, state: RunState) -> None:
+        """This run is over. The first end counts."""
+        if self.is_running:
+            self.state = state
+            self._ended(state)
+            self._tell()
+
+    async def over(self, body: asyncio.Task[Any]) -> None:
+        """Returns when the run is over, or its body is; of a run that does not fit, when what it has under way is recorded."""
+        while self.is_running and (self.misfit is not None or not body.done()):
+            self._over = asyncio.get_running_loop().create_future()
+            body.add_done_callback(self._tell)
+            await self._over
+            body.remove_done_callback(self._tell)
+
+    def _tell(self, _: object = None) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that belongs to this run and is cancelled with it."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
