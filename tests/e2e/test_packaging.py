@@ -22,6 +22,12 @@ from tests.e2e.test_bare_install import EMBEDDED
 
 ROOT = Path(__file__).parents[2]
 NAME = "wakeline-0.1.0"
+THROUGH = {
+    "pydantic_core": "pydantic depends on the one version of it",
+    "referencing": "jsonschema depends on it, and takes its registries",
+    "botocore": "boto3 depends on it, and raises its errors",
+}
+"""What comes with a declared dependency, which is no use without it."""
 IMPORTS = """
 import importlib, pkgutil, wakeline, wakeline_workers
 for package in (wakeline, wakeline_workers):
@@ -107,15 +113,26 @@ def test_the_metadata_names_the_license_and_no_address_that_does_not_exist(wheel
 
 def test_every_package_that_the_code_imports_is_declared_and_every_declared_one_is_imported(wheel: Path) -> None:
     trees = [ast.parse(data) for name, data in contents(wheel).items() if name.endswith(".py")]
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    imported = {alias.name.partition(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {str(node.module).partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
-    others = imported - sys.stdlib_module_names - {"wakeline", "wakeline_workers", "pydantic_core"}  # pydantic names the one version of it
-    owners = packages_distributions()
+    imported = {name.partition(".")[0] for tree in trees for node in ast.walk(tree) for name in imports(node)}
+    others = imported - sys.stdlib_module_names - {"wakeline", "wakeline_workers"} - THROUGH.keys()
+    owners = {name: [name] for name in others} | dict(packages_distributions())  # one that is not installed here is named as it is imported
     requirements = [Requirement(line) for line in metadata(wheel).requires or []]
     declared = {one.name for one in requirements if "dev" not in str(one.marker)}
     assert {name: owners[name] for name in others if not declared & set(owners[name])} == {}
     assert declared - {owner for name in others for owner in owners[name]} == {"tzdata"}  # zoneinfo reads it
+
+
+def imports(node: ast.AST) -> list[str]:
+    """What a node imports, by a statement or by name."""
+    match node:
+        case ast.Import():
+            return [alias.name for alias in node.names]
+        case ast.ImportFrom():
+            return [str(node.module)]
+        case ast.Call(args=[ast.Constant(value=str(name)), *_]) if ast.unparse(node.func).rpartition(".")[2] in ("import_module", "find_spec", "_library"):
+            return [name]
+        case _:
+            return []
 
 
 # -- where nothing else is installed
