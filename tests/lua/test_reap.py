@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wakeline.store import fleet
+from wakeline.testing.model import lease
 
 from tests.lua.world import LEASE_MS, World
 
@@ -42,3 +43,21 @@ def test_the_number_of_an_owners_last_beat_is_kept_until_it_is_reaped(world: Wor
     assert world.redis.hgetall(world.key("beats")) == {"o1": "3"}
     world.do(fleet.reap("o1"))
     assert world.redis.exists(world.key("beats")) == 0
+
+
+def test_losses_weigh_what_the_model_says(world: World) -> None:
+    world.start()
+    for losses in range(1, lease.MAX_LOSSES + 2):
+        world.worker(f"o{losses}")
+        [claim] = world.take(f"o{losses}")
+        assert claim.alone == lease.runs_alone(losses - 1)
+        world.do(fleet.reap(f"o{losses}"))
+        assert (world.status() == "abandoned") == lease.losses_exhausted(losses)
+        if delay_ms := 0 if lease.losses_exhausted(losses) else lease.loss_delay_ms(losses):
+            world.worker("early")
+            world.pass_ms(delay_ms - 1)
+            world.tick()
+            assert world.take("early") == ()
+            world.pass_ms(1)
+            world.tick()
+    assert world.status() == "abandoned"
