@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession
     from wakeline.client.handles import External, Handle
     from wakeline.client.sessions import Session
-    from wakeline.engines.declared import Event
+    from wakeline.engines.declared import Event, Signal
     from wakeline.engines.engine import Engine
     from wakeline.errors import (
         NonRetryable,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     # declaring
-    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Signal", "Tool",
     # in a body
     "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
     # from outside, blocking and awaited
@@ -66,7 +66,7 @@ _HOMES = {
     "wakeline.client.aio": "AsyncApp AsyncExternal AsyncHandle AsyncSession",
     "wakeline.client.handles": "External Handle",
     "wakeline.client.sessions": "Session",
-    "wakeline.engines.declared": "Event",
+    "wakeline.engines.declared": "Event Signal",
     "wakeline.engines.engine": "Engine",
     "wakeline.errors": "NonRetryable ProcessAbandoned ProcessCancelled ProcessFailed ProcessNotFound RetryAfter "
     "SessionDeleted StepFailed ToolFailed WaitCancelled WaitTimeout WakelineError",

@@ -133,7 +133,7 @@ class Declarations:
         on_mismatch: OnMismatch = "wait",
     ) -> EngineDecorator: ...
     def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Event`); declaring signals refuses all others.
+        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Signal`, `Event`); declaring signals refuses all others.
 
         ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each runs the processes it
         was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists; what ``validate`` (of the

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NewType
 
@@ -207,9 +207,11 @@ def _random(length: int) -> str:
     return secrets.token_bytes(length).translate(_FOLDED).decode()
 
 
-def former_names(name: str, was: Sequence[str] | str, what: str) -> tuple[str, ...]:
-    """The names that something had before this one, oldest first; one alone may be given as it is. Raises `InvalidId` as `check_name`, and for its own name."""
-    found = tuple(check_name(one, f"former name of {what}") for one in ((was,) if isinstance(was, str) else was))
+def former_names(name: str, was: Sequence[str] | str, what: str, *, check: Callable[[str], str] | None = None) -> tuple[str, ...]:
+    """The names that something had before this one, oldest first; one alone may be given as it is. Raises `InvalidId` as `check_name` (or
+    as ``check``), and for its own name.
+    """
+    found = tuple(check(one) if check else check_name(one, f"former name of {what}") for one in ((was,) if isinstance(was, str) else was))
     if name in found:
         raise InvalidId(kind=f"former name of {what}", value=name, grammar="another name than it has now")
     return found

@@ -28,7 +28,7 @@ from wakeline.verbs.options import Options, StartOptions
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
     # declaring
-    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Signal", "Tool",
     # in a body
     "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
     # from outside, blocking and awaited

@@ -9,7 +9,7 @@ from typing import Any
 HEAD = """
 import asyncio
 from typing import Any
-from wakeline import Event, Turn
+from wakeline import Event, Signal, Turn
 
 
 def did(row: str, what: str) -> str:
@@ -298,6 +298,15 @@ ENGINES = {
         end=7,
         did=(),
     ),
+    "a signal is renamed": Change(
+        body(WAIT),
+        body("return ctx.wait('start', int)", options="signals={'start': int}"),
+        ("mismatch", "it asks for wait wait:start, which is new, and not for what it did before: wait for signal 'go'"),
+        did=(),
+    ),
+    "a signal is renamed with `Signal(…, was=…)`": Change(
+        body(WAIT), body("return ctx.wait('start', int)", options="signals={'start': Signal(int, was='go')}"), did=()
+    ),
     "the type of a signal gets narrower": Change(
         body("return ctx.wait('go', Any)", options="signals={'go': Any}"),
         body("return ctx.wait('go', str)", options="signals={'go': str}"),
@@ -351,6 +360,9 @@ ELSEWHERE = {
     ),
     "a signal is added, the sender has the old code": (
         "e2e/test_added_signals.py::test_a_signal_that_a_release_adds_reaches_a_process_of_the_one_before_by_the_command_line"
+    ),
+    "a signal is renamed with `Signal(…, was=…)`, the sender has the other release's code": (
+        "e2e/test_added_signals.py::test_a_signal_that_a_release_renames_reaches_processes_of_both_by_the_command_line_of_both"
     ),
     "a cron expression, a limit or an agent's policy changes": (
         "e2e/test_releases.py::test_a_restarted_worker_of_the_old_release_leaves_the_new_ones_declarations_and_a_rollback_does_not"

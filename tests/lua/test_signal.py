@@ -14,7 +14,9 @@ from wakeline.errors import (
     ReplayConflict,
     UndeclaredEvent,
 )
+from wakeline.store import runs
 from wakeline.store.processes import Effect, NoWaitTakesIt, Row, SchemaWanted, StaleIncarnation
+from wakeline.store.runs import Opened
 
 from tests.lua.world import WEEK_MS, World, signal, wait
 
@@ -175,3 +177,31 @@ def test_a_process_may_signal_itself(world: World) -> None:
     sent = world.signal("p", effect=Effect(fence, Row("signal:1", '{"seq":', after="}")))
     assert (sent.taken_by, world.journal()) == ("slot", {"signal:1": '{"seq":2}'})
     assert world.events() == ["process.started", "signal.go"]
+
+
+def test_a_signal_whose_wait_was_given_up_is_before_a_later_one_of_its_other_name(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("w1", also=("run",)))
+    world.signal("p", "run", "a", '"first"')
+    world.signal("p", "run", "b", '"second"')
+    world.do(runs.close_waits(fence, ["w1"]))
+    assert world.mail() == ["go:2", "run:3"]
+    opened = world.open(fence, wait("w2", also=("run",)), wait("w3", also=("run",)))
+    assert [found.text for found in opened] == ['{"status":"ok","value":"first"}', '{"status":"ok","value":"second"}']
+
+
+def test_a_wait_that_code_with_one_name_opened_takes_what_came_under_the_other_since(world: World) -> None:
+    fence = world.running("p")
+    assert world.open(fence, wait("w1"))[0].state == "open"
+    assert world.signal("p", "run", "a", "7").taken_by == "mail"
+    for _ in range(2):
+        assert world.open(fence, wait("w1", also=("run",)))[0] == Opened("done", '{"status":"ok","value":7}')
+    assert (world.mail(), world.field("n:go"), world.field("o:w1")) == ([], None, "0")
+
+
+def test_the_other_names_of_its_signals_go_with_the_waits_of_a_process(world: World) -> None:
+    fence = world.running("p")
+    world.open(fence, wait("w1", also=("run",)))
+    assert world.field("l:run") == "go"
+    world.finish("p", fence)
+    assert world.field("l:run") is None

@@ -24,12 +24,12 @@ from wakeline.body.carriers import call_from_body
 from wakeline.body.children import awaiting, start_body
 from wakeline.body.execution import ExecutionContext, execution_of
 from wakeline.body.generations import next_generation
-from wakeline.body.messages import append_event, check_served, drop_signal, emitted, request_cancel, send_signal, signal_known_as
+from wakeline.body.messages import append_event, check_served, drop_signal, emitted, request_cancel, send_signal, signal_known_as, signal_names
 from wakeline.body.triggers import AsyncBodyTrigger
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.engines.engine import Engine
 from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidPayload, StepFailed, WakelineError
-from wakeline.names import check_key, check_signal_name
+from wakeline.names import check_key
 from wakeline.processes.failures import described
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import schema_hash
@@ -340,18 +340,20 @@ class AsyncCtx:
         """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender; one that was sent before anything
         waited and is of another type is dropped, and named in the log.
 
-        ``was``: the names the signal had before, oldest first: a process that knows it by one of them waits for that one.
+        ``was``: the names the signal had before, oldest first, beside those that `Signal` of its engine says: a process that knows it by one of them waits
+        for that one, and is sent it by any.
 
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender can serve.
         """
         run = self.run
-        wanted = kind if kind is not None else self._signal_kind(check_signal_name(name))
-        name = signal_known_as(run, name, (was,) if isinstance(was, str) else was)
+        names = signal_names(run, name, was)
+        wanted = kind if kind is not None else self._signal_kind(names[-1])
+        name, also = signal_known_as(run, names)
         for_ms = parse_duration(timeout) if timeout is not None else None
         while True:
             ordinal = run.journal.ordinal(name)
             identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
-            target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted))
+            target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted), also=also)
             call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
             check_served(run, name, call)
             [resolution] = await run.waits.for_all([call])

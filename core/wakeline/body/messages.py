@@ -22,7 +22,7 @@ from wakeline.store import processes
 from wakeline.store.processes import Appended, Row
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
 from wakeline.verbs.events import Occurrence, occurrence
-from wakeline.verbs.payload_types import TakenTypes, engine_of, fitting_the_wait
+from wakeline.verbs.payload_types import TakenTypes, engine_of, fitting_the_wait, signal_of
 from wakeline.verbs.processes import MAX_REASON
 from wakeline.waits.resolutions import Ok, Resolution
 
@@ -87,7 +87,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
     data = arguments.asked(payload, what=f"signal {name}")
     body = to_json(data)
     check_size(f"signal {name}", body, MAX_PAYLOAD)
-    envelope = Envelope(kind="signal", name=f"signal:{check_signal_name(name)}", args={"process": process_id, "payload": data, "key": signal_id})
+    envelope = _sent_as(run, check_signal_name(name), {"process": process_id, "payload": data, "key": signal_id})
     row_key = run.journal.key_of(envelope)
     signal_id = check_key(signal_id, "signal id") if signal_id is not None else f"{run.idempotency_key}:{row_key}"
 
@@ -96,6 +96,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
         row = with_sequence(row_of("\x00"))
         wanted: str | None = None
         fitted = data
+        known, also = await _known_there(run, process_id, name)
         while True:
             effect = run.journal.effect_of(row)
             try:
@@ -103,21 +104,37 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
                     effect,
                     processes.signal(
                         process_id,
-                        name,
+                        known,
                         signal_id,
                         to_json(fitted),
                         canonical=content_json(data),
-                        replay_key=signal_replay_key(process_id, name, signal_id),
+                        replay_key=signal_replay_key(process_id, known, signal_id),
                         schema_hash=wanted,
+                        also=also,
                         effect=effect,
                     ),
                 )
                 return sent.sequence
             except processes.SchemaWanted as asked:
-                fitted = await _as_the_wait_takes_it(run, process_id, payload, fitted, asked, signal_event_type(name))
+                fitted = await _as_the_wait_takes_it(run, process_id, payload, fitted, asked, signal_event_type(known))
                 wanted = asked.hash
 
     return await _told(run, envelope, row_key, write)
+
+
+def _sent_as(run: Run, name: str, args: Any) -> Envelope:
+    """What this call is recorded as, where the process made it under a name that the signal had before; else what it asks for now."""
+    envelopes = [Envelope(kind="signal", name=f"signal:{one}", args=args) for one in (*run.registry.former_names_of_signal(name), name)]
+    return next((one for one in envelopes[:-1] if run.journal.is_recorded(one)), envelopes[-1])
+
+
+async def _known_there(run: Run, process_id: str, name: str) -> tuple[str, tuple[str, ...]]:
+    """As `signal_of`. The other process is looked at where a signal of this name was renamed in some engine of this app, and not otherwise."""
+    registry = run.registry
+    if not any(len(engine.names_of_signal(name)) > 1 for engine in registry.versions.values()):
+        return name, ()
+    known = (await run.store.execute(processes.read(process_id, count=0))).registration.producible
+    return signal_of(known, engine_of(known, registry), name)
 
 
 async def _as_the_wait_takes_it(run: Run, process_id: str, payload: Any, data: Any, asked: processes.SchemaWanted, event_type: str) -> Any:
@@ -130,15 +147,22 @@ async def _as_the_wait_takes_it(run: Run, process_id: str, payload: Any, data: A
         return fitting_the_wait(payload, data, asked, event_type, declared)
 
 
-def signal_known_as(run: Run, name: str, was: Sequence[str]) -> str:
-    """The name under which this process waits for a signal: the one it has waited under before, else of those it was started with."""
-    names = (*was, name)
-    standing = {slot.get("k") for slot in run.claim.slots.values()}
-    known = run.journal.used(names, ("wait:",)) if was else name
-    if known is not None:
-        return known
-    started_with = (one for one in (name, *was) if run.registration.event_type(signal_event_type(one)) is not None)
-    return next((one for one in names if f"s:{one}" in standing), None) or next(started_with, name)
+def signal_names(run: Run, name: str, was: Sequence[str] | str = ()) -> tuple[str, ...]:
+    """The names that a signal had and has, oldest first: as the wait says, and as the engine declares."""
+    check_signal_name(name)
+    declared = run.engine.names_of_signal(name) if run.engine is not None else (name,)
+    return tuple(dict.fromkeys((*((was,) if isinstance(was, str) else was), *declared)))
+
+
+def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The name under which this process waits for a signal, and the others of it: the one it has waited under before, else of those it was started with."""
+    known = names[-1]
+    if len(names) > 1:
+        standing = {slot.get("k") for slot in run.claim.slots.values()}
+        waits = (one for one in names if f"s:{one}" in standing)
+        started_with = (one for one in (known, *names[:-1]) if run.registration.event_type(signal_event_type(one)) is not None)
+        known = run.journal.used(names, ("wait:",)) or next(waits, None) or next(started_with, known)
+    return known, tuple(one for one in names if one != known)
 
 
 def check_served(run: Run, name: str, call: WaitCall) -> None:

@@ -1,17 +1,17 @@
-"""Events as users declare them, and the event types that processes are registered with.
+"""Events and signals as users declare them, and the event types that processes are registered with.
 
 Invariant: what a declared event means is said once, here; bodies and outsiders that append it only bring the payload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from wakeline.arguments import by_name, check_kind, schema_of
 from wakeline.errors import BodyInvalid
-from wakeline.names import LIFECYCLE_TYPES, PRODUCER_TYPES, SIGNAL_PREFIX, check_event_type
+from wakeline.names import LIFECYCLE_TYPES, PRODUCER_TYPES, SIGNAL_PREFIX, check_event_type, check_signal_name, former_names
 from wakeline.processes.events import EventType, Semantics, TerminalSpec, WakeSpec
 from wakeline.processes.selectors import PayloadSelector, parse_text
 
@@ -26,6 +26,31 @@ class Event:
     """Wakes with the same text of this template coalesce while they are pending."""
     ends: Literal["completed", "failed", "cancelled"] | None = None
     """The process ends so with this event: its payload is the result, or the reason. A body that emits it goes no further."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Declares a signal: the type of its payload, and the names that it had before, oldest first."""
+
+    payload: Any = Any
+    was: Sequence[str] | str = ()
+
+
+def declared_signals(owner: str, signals: Mapping[str, Any] | None) -> dict[str, Signal]:
+    """What ``signals=`` of an engine says, by name; a type alone is a signal that always had its name. Raises `BodyInvalid`, `InvalidId`."""
+    declared: dict[str, Signal] = {}
+    for name, given in by_name(owner, "signals", signals).items():
+        signal = given if isinstance(given, Signal) else Signal(given)
+        check_kind(owner, signal.payload)
+        was = former_names(check_signal_name(name), signal.was, f"signal {name} of {owner}", check=check_signal_name)
+        declared[name] = Signal(signal.payload, was)
+    seen = set(declared)
+    for name, signal in declared.items():
+        for one in signal.was:
+            if one in seen:
+                raise BodyInvalid(name=owner, reason=f"its signal {name!r} was {one!r}, which is or was another signal of it; each has names of its own")
+            seen.add(one)
+    return declared
 
 
 def declared_events(owner: str, events: Mapping[str, Any] | None) -> dict[str, Event]:

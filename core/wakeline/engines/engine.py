@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
-from wakeline.arguments import Signature, by_name, check_body, check_kind, own_name, schema_of
-from wakeline.engines.declared import declared_events, event_types_of
+from wakeline.arguments import Signature, check_body, own_name, schema_of
+from wakeline.engines.declared import declared_events, declared_signals, event_types_of
 from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
-from wakeline.names import check_name, check_queue, check_signal_name, former_names, signal_event_type
+from wakeline.names import check_name, check_queue, former_names, signal_event_type
 from wakeline.processes.events import EventType
 from wakeline.processes.inputs import Identity
 from wakeline.processes.limits import Limit
@@ -63,9 +63,10 @@ class Engine(Generic[P, R]):
         self.is_async = inspect.iscoroutinefunction(function)
         check_pairing(self.name, function, context="AsyncCtx" if self.is_async else "Ctx", found=context)
         self.signature = Signature(self.name, function, skip=1)
-        self.signals = {check_signal_name(n): kind for n, kind in by_name(self.name, "signals", signals).items()}
-        for kind in self.signals.values():
-            check_kind(self.name, kind)
+        declared = declared_signals(self.name, signals)
+        self.signals = {name: signal.payload for name, signal in declared.items()}
+        """The types of the signals by the names they have now."""
+        self._signal_names = {one: (*signal.was, name) for name, signal in declared.items() for one in (*signal.was, name)}
         self.events = declared_events(self.name, events)
         self.queue = check_queue(queue) if queue is not None else None
         self.limit = limit.check(self.name, parameters=self.signature.names) if limit is not None else None
@@ -119,17 +120,21 @@ class Engine(Generic[P, R]):
     @property
     def event_types(self) -> tuple[EventType, ...]:
         """What its processes declare at registration."""
-        types = (EventType(name=signal_event_type(n), payload_schema=schema_of(kind)) for n, kind in self.signals.items())
+        types = (EventType(name=signal_event_type(n), payload_schema=schema_of(self.signals[names[-1]])) for n, names in self._signal_names.items())
         return (*types, *event_types_of(self.events))
 
     @property
     def event_names(self) -> list[str]:
         """The names of `event_types`."""
-        return [*map(signal_event_type, self.signals), *self.events]
+        return [*map(signal_event_type, self._signal_names), *self.events]
 
     def event_type(self, name: str) -> EventType | None:
         """The one of `event_types` that has a name."""
         return next((one for one in self.event_types if one.name == name), None) if name in self.event_names else None
+
+    def names_of_signal(self, name: str) -> tuple[str, ...]:
+        """The names that a signal had and has, oldest first, by any of them; the name alone where it is not declared."""
+        return self._signal_names.get(name, (name,))
 
     def __repr__(self) -> str:
         return f"<Engine {self.name}{f' {self.version}' if self.version else ''}>"

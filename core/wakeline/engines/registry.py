@@ -96,6 +96,12 @@ class Registry:
         """Whether processes of this version can run here."""
         return (self.current(name), version) in self.versions
 
+    def former_names_of_signal(self, name: str) -> tuple[str, ...]:
+        """The names that some engine says a signal had before, oldest first; without those that are another signal beside it somewhere."""
+        engines = self.versions.values()
+        former = (one for engine in engines if name in engine.signals for one in engine.names_of_signal(name) if one != name)
+        return tuple(dict.fromkeys(one for one in former if not any({name, one} <= engine.signals.keys() for engine in engines)))
+
     @property
     def catalog(self) -> ToolCatalog:
         """The app's own tools as a snapshot: the same one until another tool is declared."""

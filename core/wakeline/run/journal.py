@@ -73,6 +73,10 @@ class Journal:
             if row is None or row.asks is None:  # free, or of the release before, which numbered in this very way
                 return key
 
+    def is_recorded(self, envelope: Envelope) -> bool:
+        """Whether the body's next call of this envelope has a row."""
+        return self._numbers.upcoming(envelope) in self.rows
+
     def occurrence(self, stem: str) -> int:
         """How many times the body has asked for this, now included."""
         return self._numbers.occurrence(stem)

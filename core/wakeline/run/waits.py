@@ -47,6 +47,7 @@ class WaitFor:
     ordinal: int | None = None
     child_incarnation: str | None = None
     schema: tuple[str, str] | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class WaitCall:
 
     def wire(self, group: str) -> Wait:
         t = self.target
-        return Wait(self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema)
+        return Wait(self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema, t.also)
 
 
 class Waits:

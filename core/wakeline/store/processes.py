@@ -297,10 +297,11 @@ def signal(
     incarnation: str | None = None,
     schema_hash: str | None = None,
     refused: ProcessError | None = None,
+    also: Sequence[str] = (),
     effect: Effect | None = None,
 ) -> Call[Signalled]:
-    """Send a signal; raises like `append`, and `MailboxFull`, `SchemaWanted`, `StaleIncarnation`; where what the sender knows of
-    refuses it (``refused``: an `UndeclaredEvent`, else a misfit) and no open wait knows better, `NoWaitTakesIt`.
+    """Send a signal, of which the sender ``also`` knows other names. Raises like `append`, and `MailboxFull`, `SchemaWanted`, `StaleIncarnation`; where
+    what the sender knows of refuses it (``refused``: an `UndeclaredEvent`, else a misfit) and no open wait knows better, `NoWaitTakesIt`.
     """
     args: dict[str, Any] = {
         "pid": process_id,
@@ -311,6 +312,7 @@ def signal(
         "hash": content_hash(name, canonical)[:16],
         "payload": payload,
         "schema": schema_hash,
+        "also": [{"name": one, "hash": content_hash(one, canonical)[:16]} for one in also] or None,
         "limit": MAILBOX_LIMIT,
         "refused": None if refused is None else "undeclared" if isinstance(refused, UndeclaredEvent) else "misfit",
         "sender": effect.wire() if effect else None,

@@ -183,7 +183,7 @@ class Wait:
     """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside completion),
     'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all children that its own end waits for).
 
-    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened.
+    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other names that its signal has or had.
     """
 
     slot: str
@@ -195,6 +195,7 @@ class Wait:
     for_ms: int | None = None
     due_ms: int | None = None
     schema: tuple[str, str] | None = None
+    also: tuple[str, ...] = ()
 
     def wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = {
@@ -207,6 +208,7 @@ class Wait:
             "for_ms": self.for_ms,
             "due_ms": self.due_ms,
             "schema": {"hash": self.schema[0], "text": self.schema[1]} if self.schema else None,
+            "also": list(self.also) or None,
         }
         return {k: v for k, v in wire.items() if v is not None}
 

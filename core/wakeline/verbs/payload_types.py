@@ -13,7 +13,7 @@ from wakeline import arguments
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.errors import PayloadSchemaMismatch, UndeclaredEvent, WaitTypeDiffers
-from wakeline.names import SIGNAL_PREFIX
+from wakeline.names import SIGNAL_PREFIX, signal_event_type
 from wakeline.processes.events import EventType
 from wakeline.processes.producing import Producible
 from wakeline.processes.schema import check_payload, schema_hash
@@ -82,6 +82,13 @@ def engine_of(known: Producible, registry: Registry | None) -> Engine[..., Any] 
     if registry is None or known.engine is None:
         return None
     return registry.versions.get((registry.current(known.engine[0]), known.engine[1]))
+
+
+def signal_of(known: Producible, engine: Engine[..., Any] | None, name: str) -> tuple[str, tuple[str, ...]]:
+    """The name by which a process knows a signal, and the other names that the signal has or had: that of its registration comes first."""
+    names = engine.names_of_signal(name) if engine is not None else (name,)
+    own = next((one for one in reversed(names) if _named(signal_event_type(one), known.event_types) is not None), name)
+    return own, tuple(one for one in names if one != own)
 
 
 def fitting(payload: Any, data: Any, check: Callable[[Any], T]) -> tuple[Any, T]:

@@ -48,7 +48,7 @@ from wakeline.verbs.attachments import handed
 from wakeline.verbs.events import check_producer_type, occurrence
 from wakeline.verbs.looks import Looking
 from wakeline.verbs.options import Options, WakeTarget
-from wakeline.verbs.payload_types import TakenTypes, against, engine_of, fitting, fitting_the_wait
+from wakeline.verbs.payload_types import TakenTypes, against, engine_of, fitting, fitting_the_wait, signal_of
 from wakeline.verbs.retries import retry_of
 from wakeline.verbs.sessions import SessionVerbs, address_of
 from wakeline.verbs.starts import Starts, external_registration
@@ -230,8 +230,7 @@ class Service(Looking):
 
     def signal(self, process_id: str, name: str, payload: Any, key: str | None) -> Program[Signalled]:
         """Send a signal. One round trip once the types are cached (two where the open wait carries another schema)."""
-        event_type = signal_event_type(check_signal_name(name))
-        data = arguments.asked(payload, what=f"signal {name}")
+        data = arguments.asked(payload, what=f"signal {check_signal_name(name)}")
         # One content whatever the wait wants: a resend is compared by it.
         body, canonical = to_json(data), content_json(data)
         check_size(f"signal {name}", body, MAX_PAYLOAD)
@@ -240,9 +239,11 @@ class Service(Looking):
         while True:
             registration = yield from self._types_of(process_id)
             types, refused = self._taken(registration), None
+            known, also = signal_of(registration, engine_of(registration, self._registry), name)
+            event_type = signal_event_type(known)
             declared = types.named(event_type)
             try:
-                declared, data, _ = types.check(event_type, payload, data, lambda one, given: check_payload(one.payload_schema, given, event_type))
+                declared, data, _ = types.check(event_type, payload, data, lambda one, given: check_payload(one.payload_schema, given, one.name))
             except (UndeclaredEvent, PayloadSchemaMismatch) as error:
                 refused = error  # by what is known here; a wait that another release opened may take it
             checked = schema_hash(declared.payload_schema) if declared is not None and refused is None else None
@@ -251,14 +252,15 @@ class Service(Looking):
                     try:
                         sent: Signalled = yield processes.signal(
                             process_id,
-                            name,
+                            known,
                             signal_id,
                             to_json(data),
                             canonical=canonical,
-                            replay_key=signal_replay_key(process_id, name, signal_id),
+                            replay_key=signal_replay_key(process_id, known, signal_id),
                             incarnation=registration.incarnation,
                             schema_hash=checked,
                             refused=refused,
+                            also=also,
                         )
                         return sent
                     except SchemaWanted as wanted:

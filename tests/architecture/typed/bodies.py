@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from pydantic import BaseModel
-from wakeline import App, Approval, AsyncApproval, AsyncChild, AsyncCtx, Child, Ctx, Engine, Event, Tool, current
+from wakeline import App, Approval, AsyncApproval, AsyncChild, AsyncCtx, Child, Ctx, Engine, Event, Signal, Tool, current
 
 app = App("shop")
 
@@ -79,6 +79,7 @@ def declarations() -> None:
     app.engine(signal={"decision": bool})  # WRONG: there is no such option
     app.tool(was=["credit"])
     app.engine(was="order")
+    app.engine(signals={"decision": Signal(Decision, was=["verdict"])})
     app.tool(was=3)  # WRONG: names are texts
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from wakeline import arguments
 from wakeline.body.execution.facts import Facts
-from wakeline.body.messages import check_served
+from wakeline.body.messages import check_served, signal_known_as, signal_names
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.errors import ProcessEventContextMismatch, SignalWaitCancelled, SignalWaitTimeout, SleepCancelled, WaitCancelled, WaitTimeout
-from wakeline.names import check_key, check_signal_name
+from wakeline.names import check_key
 from wakeline.processes.schema import schema_hash
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, settle
@@ -52,7 +52,8 @@ class Waits(Facts):
         run = self.in_process("await_process_signal_event")
         if process_id != run.process_id:
             raise ProcessEventContextMismatch(process_id=process_id, own=run.process_id)
-        identity = ProcessSignal(process_id, run.fence.incarnation, run.claim.generation, check_signal_name(signal_name), event_ordinal)
+        signal_name, also = signal_known_as(run, signal_names(run, signal_name))
+        identity = ProcessSignal(process_id, run.fence.incarnation, run.claim.generation, signal_name, event_ordinal)
         run.journal.ordinal(signal_name, event_ordinal)
         schema = arguments.schema_of(kind)
         target = WaitFor(
@@ -61,6 +62,7 @@ class Waits(Facts):
             ordinal=event_ordinal,
             for_ms=parse_duration(timeout) if timeout is not None else None,
             schema=(schema_hash(schema), canonical_json(schema)) if schema else None,
+            also=also,
         )
         # The key of `ctx.wait` for the same number: both name one wait.
         envelope = Envelope(kind="wait", name=f"wait:{signal_name}", args={"ordinal": event_ordinal})

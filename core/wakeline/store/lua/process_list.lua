@@ -15,7 +15,11 @@ local function look(pid)
   if keep and a.engine then
     keep = string.find(call('GETRANGE', ns .. 'spec:' .. pid, 0, 1023), '"input":{"type":"engine","kind":' .. quote(a.engine), 1, true)
   end
-  if keep and a.waiting then keep = call('HEXISTS', proc_key(pid), 'n:' .. a.waiting) == 1 end
+  if keep and a.waiting then
+    local open = fields(proc_key(pid), 'n:' .. a.waiting, 'l:' .. a.waiting)
+    local link = open['l:' .. a.waiting] -- it may wait for the signal under another of its names
+    keep = open['n:' .. a.waiting] or (link and call('HEXISTS', proc_key(pid), 'n:' .. link) == 1)
+  end
   if keep then rows[#rows + 1] = { pid, call('HGETALL', proc_key(pid)), call('GET', ns .. 'spec:' .. pid) or '' } end
 end
 

@@ -1,7 +1,8 @@
 -- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or a settled entry.
 -- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'
---       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text}}]
+--       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text},
+--       also? (of a signal: the other names that it has or had)}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
 local p = load_run(a.pid)
@@ -38,8 +39,17 @@ local function open(w)
   -- Given up: by this run, or as a token, which is never good twice. A later run opens a signal's wait anew.
   if slot.z == a.fence.cl or slot.z == '1' then return { 'done', '{"status":"cancelled"}' } end
   if slot.z then call('DEL', key) end
-  if slot.g then return { 'open', slot.d or '' } end
   local code, name = string.sub(w.kind, 1, 2), string.sub(w.kind, 3)
+  if w.also then link_names(a.pid, name, w.also) end
+  if slot.g and w.also then
+    -- Opened by code that knew one name of the signal: it may have come under another since.
+    local kept, at = from_mailbox(a.pid, name, w.also)
+    if kept then
+      resolve(w.id, kept, at, p)
+      return { 'done', kept }
+    end
+  end
+  if slot.g then return { 'open', slot.d or '' } end
   if code == 'e:' then
     if call('EXISTS', ns .. 'awaited:' .. a.pid) == 0 then return { 'done', '{"status":"ok","value":null}' } end
     call('HSET', proc_key(a.pid), 'aw', w.id)
@@ -53,7 +63,7 @@ local function open(w)
     return { 'done', '{"status":"cancelled"}' }
   end
   local resolution, seq
-  if code == 's:' then resolution, seq = from_mailbox(a.pid, name) end
+  if code == 's:' then resolution, seq = from_mailbox(a.pid, name, w.also) end
   if code == 'c:' then resolution = from_child(name, w.child_inc) end
   local n, sid = string.match(name, '^(%d+):(.*)$')
   if code == 'a:' then resolution = from_entry(n, sid) end

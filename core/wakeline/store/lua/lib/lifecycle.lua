@@ -120,12 +120,12 @@ local function end_children(pid)
   end
 end
 
--- Forgets groups and open signals of the record; only what once waited has any. In parts: Lua unpacks no more than 8,000 values.
+-- Forgets groups, open signals and their other names of the record; only what once waited has any. In parts: Lua unpacks no more than 8,000 values.
 local function forget_waits(pid)
   local found = {}
   for _, field in ipairs(call('HKEYS', proc_key(pid))) do
     local head = string.sub(field, 1, 2)
-    if head == 'o:' or head == 'n:' then found[#found + 1] = field end
+    if head == 'o:' or head == 'n:' or head == 'l:' then found[#found + 1] = field end
   end
   for i = 1, #found, 1000 do call('HDEL', proc_key(pid), unpack(found, i, math.min(i + 999, #found))) end
 end
