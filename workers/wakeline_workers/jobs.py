@@ -14,6 +14,7 @@ from typing import Any
 
 from rq import get_current_job
 from wakeline.app import App
+from wakeline.engines.build import build_of
 from wakeline.errors import ForeignDoorbell, StoreError
 from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
 from wakeline.run.containing import contain_exits
@@ -74,14 +75,15 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
     try:
         introduction = fleet.register_owner(
-            owner, (), lease_ms=settings.lease_ms, app=app.name, release=settings.release, declared=app.declared, patient=True
-        )
+            owner, (), lease_ms=settings.lease_ms, app=app.name, release=settings.release, declared=app.declared, patient=True,
+            build=build_of(app.registry),
+        )  # fmt: skip
         heard = await store.execute(introduction)
         if heard.unwritten:
             await ticker.declare("same")
         await _first_tick(ticker, heard, 2 * settings.lease_ms)
         ticking.append(asyncio.create_task(ticker.run()))
-        claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=settings.release)
+        claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=heard.release)
         claim = await store.execute(claiming)
         if claim is None:
             ended = "shutdown"

@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 from wakeline.app import App
+from wakeline.engines.build import build_of
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id, unword
 from wakeline.phases import NullProbe, Phase, Probe
@@ -33,6 +34,10 @@ from wakeline_workers.watchdog import Watchdog
 
 log = logger("wakeline.worker")
 SPARE_THREADS = 256
+OTHER_CODE = (
+    "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, and a fault of its code is not taken for one of the "
+    "other's. Give each deployment a name of its own"
+)
 DRAIN_SHARE = 0.8
 """Part of the shutdown time in which running work may end by itself; the rest is for handing back what did not."""
 HAND_BACK_S = 1.0
@@ -75,6 +80,7 @@ class WorkerLoop:
         self._closed = False
         self._proven = False
         """Whether the store was told that this release is proven."""
+        self._release = app.settings.release
 
     # -- what a run asks of its host ---------------------------------------------------------------------------------------------
 
@@ -190,9 +196,12 @@ class WorkerLoop:
         settings = self.app.settings
         introduction = fleet.register_owner(
             self.owner, self.queues, lease_ms=settings.lease_ms, app=declared.app, release=settings.release, declared=declared,
-            codes=self.app.registry.codes,
+            codes=self.app.registry.codes, build=build_of(self.app.registry),
         )  # fmt: skip
         heard = await self.store.execute(introduction)
+        if heard.release != settings.release:
+            log.warning(OTHER_CODE, settings.release, heard.release)
+            self._release = heard.release
         await self.store.renew_functions()
         if not heard.declares:
             log.info("another release's limits, schedules and agents' turns are in force, not this one's: `wakeline doctor` names it")
@@ -206,7 +215,7 @@ class WorkerLoop:
         request, n = self._request = self._request or (token_hex(8), self.free)
         settings, proven = self.app.settings, self._runner.proven and not self._proven
         taking = fleet.take(
-            self.owner, request, self.queues, n, lease_ms=settings.lease_ms, agents=self._agents, release=settings.release, proven=proven
+            self.owner, request, self.queues, n, lease_ms=settings.lease_ms, agents=self._agents, release=self._release, proven=proven
         )
         self.probe.reach(Phase.taking, "")
         taken = await self.store.execute(taking)

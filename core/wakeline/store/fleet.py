@@ -31,6 +31,8 @@ class Introduced:
     ticked_ms: int | None
     declares: bool = False
     unwritten: bool = False
+    release: str | None = None
+    """What its release goes by: another name than its own where other code had that first."""
 
 
 def register_owner(
@@ -45,10 +47,12 @@ def register_owner(
     declared: Declared | None = None,
     patient: bool = False,
     codes: Sequence[str] | None = None,
+    build: str | None = None,
 ) -> Call[Introduced]:
     """A worker start introduces itself: what the turns of its ``agents`` take (`AdmissionPolicy.wire`), what its ``limits`` are (`Limit.wire`, empty for
     none), of which ``release`` its code is, and which ``codes`` it can run (`Registry.codes`). Agents and limits come into force where the release does:
-    ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock worker.
+    ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock worker. ``build`` (`build_of`) tells its code
+    from other code whose release has the same name.
 
     Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
     """
@@ -57,12 +61,12 @@ def register_owner(
     args: dict[str, Any] = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "app": app, "release": release, "patient": patient or None}
     if declared is not None:
         args |= {"declares": declared.id, "agents": dict(declared.agents), "limits": dict(declared.limits)}
-    args["codes"] = list(codes) if codes else None
+    args |= {"codes": list(codes) if codes else None, "build": build if release else None}
 
     def decode(reply: Reply) -> Introduced:
         if reply[0] == "conflict":
             raise AgentConflict(agent=reply[1], app=app or "", other=reply[2])
-        return Introduced(int(reply[1]), _ms(reply[2]), reply[3] == "1", reply[4] == "1")
+        return Introduced(int(reply[1]), _ms(reply[2]), reply[3] == "1", reply[4] == "1", reply[5] or None)
 
     return Call("owner_register", args, decode)
 

@@ -109,6 +109,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("suspects", "hash", "owners seen expired once", "fleet", "heartbeat, reap"),
     KeyFamily("releases", "hash", "owner to the release of its code", "fleet", "reap"),
     KeyFamily("proven", "zset", "releases of which a run has ended or parked, by when the first did; the last 64", "namespace", "the next releases"),
+    KeyFamily("builds", "hash", "<app> <release> to the code that came with this name first, and when it started last; the last 64", "namespace", "the next"),
     KeyFamily("serves", "hash", "owner to its app and whose declarations its code has: <app> <release>", "fleet", "reap"),
     KeyFamily("knows", "hash", "owner to the latest form of doorbell ids it can read; without a row only the first", "fleet", "reap"),
     KeyFamily("codes", "hash", "owner to what it can run, as words: a:<agent>, e:<engine>, e:<engine>@<version>, t:<tool>, t:*", "fleet", "reap"),

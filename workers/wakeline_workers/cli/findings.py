@@ -23,6 +23,8 @@ REWOUND_FOR_MS = 24 * 3_600_000
 SKEW_MS = 1_000
 CROWDED = 0.9
 NAMED = 5
+NAMESAKE = re.compile(r"(.*) \(code [0-9a-f]{8}\)")
+"""What a release goes by whose name other code had first."""
 STOOD_FOR_MS = 24 * 3_600_000
 LATE_MS = 1_000
 """A tick is due once a second: what is due for longer is late."""
@@ -238,7 +240,21 @@ def _workers(seen: Seen) -> Iterator[Finding]:
     if len(releases) > 1:
         shares = ", ".join(f"{release} ({_count(n, 'worker')})" for release, n in sorted(releases.items()))
         yield Finding("releases", "note", f"releases run side by side: {shares}; any that has a process's code runs it (`wakeline show` says which did)")
+    yield from _namesakes(seen)
     yield Finding("threads", "note", "threads left behind by bodies that did not stop: not known here; workers log them")
+
+
+def _namesakes(seen: Seen) -> Iterator[Finding]:
+    """Deployments with one name and different code: the first has the name, and of the others it is said with it what tells their code."""
+    alive = Counter(seen.fleet.releases[owner] for owner in seen.alive if owner in seen.fleet.releases)
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for release in sorted(alive):
+        if (namesake := NAMESAKE.fullmatch(release)) is not None:
+            found[namesake[1]].append(f"{release} ({_count(alive[release], 'worker')})")
+    for name, others in found.items():
+        first = f"{name} ({_count(alive[name], 'worker')})"
+        what = f"deployments with different code have one name: {first}, which had it first, and {', '.join(others)}"
+        yield Finding("release_names", "warning", f"{what}; each counts as a release of its own; give each deployment a WAKELINE_RELEASE of its own")
 
 
 def _declarations(seen: Seen) -> Iterator[Finding]:

@@ -2,8 +2,9 @@
 -- Include: base declarations doorbell process
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name),
 --       release? (of its code), declares? (the release, and what tells its declarations), patient? (a stock worker's job, which runs no agent of its own for long)
---       codes? [what it can run]*
--- Reply: {'registered', now, when it was ticked last or '', declares ('1': its declarations are in force), unwritten ('1': not its schedules)}
+--       codes? [what it can run]*, build? (what tells its code from other code of a release of its name)
+-- Reply: {'registered', now, when it was ticked last or '', declares ('1': its declarations are in force), unwritten ('1': not its schedules),
+--         what its release goes by or ''}
 --        | {'conflict', agent, app} (a live worker of another app runs that agent)
 -- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
 if a.app and a.agents and not a.patient then
@@ -24,10 +25,11 @@ call('HDEL', ns .. 'suspects', a.owner)
 call('HSET', ns .. 'leases', a.owner, int(a.lease_ms))
 call('HSET', ns .. 'knows', a.owner, '2')
 choose_form()
-if a.release then call('HSET', ns .. 'releases', a.owner, a.release) end
+local release = a.release and a.build and called(a.app or '-', a.release, a.build) or a.release
+if release then call('HSET', ns .. 'releases', a.owner, release) end
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end
 -- A stock worker registers for each of its jobs, with no queues.
-if #a.queues > 0 then misfits.look(a.release, 0) end
+if #a.queues > 0 then misfits.look(release, 0) end
 local declares = a.declares and serve_release(a.owner, a.app or '-', a.declares, a.patient)
 local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
 if declares and (unwritten or not a.patient) then write_declarations(a.limits, a.agents) end
@@ -36,4 +38,4 @@ if a.codes then
   compare_codes()
 end
 local ticked = last_tick()
-return { 'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0' }
+return { 'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0', release or '' }

@@ -74,6 +74,22 @@ local function serve_release(owner, app, release, patient)
   return comes_into_force(app, release, patient)
 end
 
+-- What a release goes by: its name, or, where other code came with that name first, the name with what tells its own code.
+local function called(app, release, build)
+  local key, field = ns .. 'builds', app .. ' ' .. release
+  local first = string.match(call('HGET', key, field) or '', '^%S+')
+  if not first and call('HLEN', key) >= APPEARED then
+    local rows, oldest, at = call('HGETALL', key), nil, nil
+    for i = 1, #rows, 2 do
+      local started = tonumber(string.match(rows[i + 1], '%d+$'))
+      if not at or started < at then oldest, at = rows[i], started end
+    end
+    call('HDEL', key, oldest)
+  end
+  if not first or first == build then call('HSET', key, field, build .. ' ' .. int(now)) end
+  return (not first or first == build) and release or release .. ' (code ' .. build .. ')'
+end
+
 local function write_rows(key, rows)
   for name, text in pairs(rows or {}) do
     if text == '' then call('HDEL', key, name) else call('HSET', key, name, text) end
