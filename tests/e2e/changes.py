@@ -355,6 +355,14 @@ def clerk(turn: Turn) -> str:
 ELSEWHERE = {
     "an agent is gone or renamed": "e2e/test_changes_of_deploys.py::test_an_entry_for_an_agent_that_is_gone_waits_and_is_read_when_it_is_back",
     "`WAKELINE_NAMESPACE` changes": "e2e/test_changes_of_deploys.py::test_another_namespace_is_another_store",
+    "`WAKELINE_LEASE` changes": "e2e/test_settings_changed.py::test_workers_with_other_leases_leave_each_others_work_alone",
+    "`WAKELINE_HOLD` changes": (
+        "e2e/test_settings_changed.py::test_a_body_that_a_worker_keeps_in_memory_parks_as_it_leaves_and_goes_on_under_another_hold"
+    ),
+    "`WAKELINE_CONCURRENCY` is lowered": "e2e/test_settings_changed.py::test_with_less_concurrency_what_goes_on_takes_its_turn",
+    "`WAKELINE_RETENTION` is shortened": (
+        "e2e/test_settings_changed.py::test_with_a_shorter_retention_what_has_ended_is_gone_and_what_lives_goes_on"
+    ),
     "a declaration of a tool changes while its call is under way": (
         "e2e/test_tools_redeclared.py::test_calls_that_are_under_way_at_a_deploy_end_once_under_the_key_they_began_with"
     ),
