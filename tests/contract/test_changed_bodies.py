@@ -236,6 +236,20 @@ def gives_a_step_up(release: App, did: list[str]) -> None:
         await ctx.step("last", did.append, "last")
 
 
+def gives_a_wait_up(release: App, did: list[str]) -> None:
+    @release.engine
+    async def job(ctx: AsyncCtx) -> None:
+        async def impatient() -> None:
+            try:
+                await asyncio.wait_for(ctx.wait("never"), 0.4)
+            except TimeoutError:
+                await ctx.step("too late", did.append, "too late")
+
+        await asyncio.gather(impatient(), ctx.step("long", long, 0.6))  # while the step runs, nothing is parked
+        await ctx.wait("go")
+        await ctx.step("last", did.append, "last")
+
+
 def steps_in_a_step(release: App, did: list[str]) -> None:
     @release.engine
     async def job(ctx: AsyncCtx) -> None:
@@ -266,7 +280,7 @@ def looks_whether_it_is_cancelled(release: App, did: list[str]) -> None:
             await ctx.step("last", did.append, "last")
 
 
-@pytest.mark.parametrize("body", [cancels_a_poller, gives_a_step_up, steps_in_a_step, blocking_steps_in_a_step])
+@pytest.mark.parametrize("body", [cancels_a_poller, gives_a_step_up, gives_a_wait_up, steps_in_a_step, blocking_steps_in_a_step])
 def test_a_body_that_is_the_same_goes_on_whatever_its_tasks_did(world: World, body: Deploy) -> None:
     parked(world, body)
     assert resumed(world, body) == ["last"]

@@ -15,7 +15,7 @@ from typing import Any
 from wakeline.effects.journal import BESIDE, BODY, INSIDE
 
 GONE = "@gone:"
-"""Before the key of an effect that the body asked for and gave up while it ran, in the journal: after how many ms it did."""
+"""Before the key of an effect or a wait that the body asked for and gave up, in the journal: after how many ms it did."""
 _inside: ContextVar[bool] = ContextVar("wakeline_inside_effect", default=False)
 
 

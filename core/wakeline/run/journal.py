@@ -140,6 +140,8 @@ class Journal:
             stopped = life.unfit("mismatch", mismatch)
             await self._others_recorded()
             raise stopped from mismatch
+        finally:
+            life.has_looked()
 
     async def _others_recorded(self) -> None:
         """What comes next ends the body, and with it what runs beside: that is recorded first. Inside of a step, this would wait for itself."""
@@ -177,7 +179,7 @@ class Journal:
             n = self.replay.n_of(key)
             return self.replay.made(key, JournalRow.of(n, envelope, digest, outcome, error, self._clock.now_ms(), again_ms, place=place))
 
-        with self._giving_up(key):
+        with self.giving_up(key):
             row = await self.record_of(key, envelope, digest)
             if row is not None:
                 return row.deliver()
@@ -214,13 +216,13 @@ class Journal:
         return outcome
 
     @contextmanager
-    def _giving_up(self, key: str) -> Generator[None]:
-        """The body may give an effect up while it runs, for a timeout of its own, say: that is recorded, as a replay has to come to the same."""
+    def giving_up(self, key: str) -> Generator[None]:
+        """The body may give an effect or a wait up, for a timeout of its own, say: that is recorded, as a replay has to come to the same."""
         begun, is_new, life = time.monotonic(), key not in self.rows, self._life
         try:
             yield
         except asyncio.CancelledError:
-            if is_new and life.is_running and not life.stopping and not self.asides.is_over:
+            if is_new and life.is_running and not life.stopping and not self.asides.is_over and not self.replay.was_given_up(key):
                 self.note(Row(GONE + key, str(int((time.monotonic() - begun) * 1000))))
             raise
 

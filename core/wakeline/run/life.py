@@ -65,6 +65,10 @@ class Life:
         self._changed()
         return Stopped()
 
+    def has_looked(self) -> None:
+        """A look at the journal is over. The hold may have run out meanwhile, and this may have been the last that the body asks for: it begins anew."""
+        self._changed()
+
     @contextmanager
     def at_work(self) -> Generator[None]:
         """Something is under way while this lasts: the run does not park."""

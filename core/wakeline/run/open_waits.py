@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from wakeline.effects.journal import JournalRow
@@ -28,6 +29,8 @@ class OpenWaits:
         self._given_up: set[str] = set()
         self._answers: dict[str, asyncio.Future[str]] = {}
         self._awaited: Counter[str] = Counter()
+        self._asked: Counter[str] = Counter()
+        self._opened: set[str] = set()
         self._groups: dict[str, list[str]] = {}
         self._waiters: list[list[str]] = []
         self._labels: dict[str, dict[str, Any]] = {}
@@ -54,6 +57,7 @@ class OpenWaits:
         futures = {slot: self._answers.setdefault(slot, loop.create_future()) for slot in slots}
         self._waiters.append(list(futures))
         self._awaited.update(list(futures))
+        self._opened.update(list(futures))
         return futures
 
     def leave(self, slots: Sequence[str]) -> None:
@@ -67,9 +71,26 @@ class OpenWaits:
             self._labels.pop(slot, None)
         self._groups = {group: left for group, ids in self._groups.items() if (left := [slot for slot in ids if slot not in gone])}
 
-    def abandoned(self, slots: Sequence[str]) -> list[str]:
-        """Those of the slots that nobody waits for."""
-        return [slot for slot in slots if not self._awaited[slot]]
+    @contextmanager
+    def asked(self, slots: Sequence[str], abandoned: Callable[[list[str]], None]) -> Generator[None]:
+        """A task of the body asks for these, from before the journal is looked at. Cancelled meanwhile it gives them up: ``abandoned`` is told those that
+        are open for the store, in this run or since an earlier one, and that no other task asks for.
+        """
+        self._asked.update(slots)
+        given_up = False
+        try:
+            yield
+        except asyncio.CancelledError:
+            given_up = True
+            raise
+        finally:
+            self._asked.subtract(slots)
+            left = [slot for slot in slots if not self._asked[slot]]
+            if given_up:
+                abandoned([slot for slot in left if slot in self._opened or slot in self._earlier])
+            self._opened.difference_update(left)
+            for slot in left:
+                self._asked.pop(slot, None)
 
     def known(self, slots: Sequence[str]) -> dict[str, str]:
         """The resolutions (JSON) of those that were resolved when the run was claimed: to know them, nothing need be opened again."""

@@ -24,7 +24,7 @@ from wakeline.store.runs import Claim
 log = logger("wakeline.run")
 TOLD = "@told:"
 """Before the key of the first of what was not asked for, in the journal: it was told in an earlier run."""
-_CYCLES = 20
+CYCLES = 20
 """Turns of the loop a body gets to issue the next recorded call before a later one is delivered first, and to come to rest."""
 
 
@@ -114,7 +114,24 @@ class Replay:
         gone_s = self._left.gone_s(key)
         if (row is None or gone_s) and self._left.holds(envelope):
             await self._hold(envelope, _Held(self._left.was_open(slot), gone_s), alone)
+        if slot and gone_s and row is None:
+            await self._again(_Held(False, gone_s))
         return row
+
+    def was_given_up(self, key: str) -> bool:
+        """Whether an earlier run recorded that the body gave this up."""
+        return self._left.gone_s(key) > 0
+
+    async def _again(self, held: _Held) -> None:
+        """The body gave this wait up, and has the time to do so again. Opened at once it could be parked on, and what made the body give it up, such as a
+        timeout of its own, is not stored.
+        """
+        self._held.append(held)
+        try:
+            await asyncio.sleep(self._patience_s + held.gone_s)
+        finally:
+            self._held.remove(held)
+            self._move()
 
     async def _turn_of(self, key: str) -> None:
         future = self._issued[key] = asyncio.get_running_loop().create_future()
@@ -148,7 +165,7 @@ class Replay:
     async def _at_rest(self, alone: bool) -> bool:
         """Whether nothing moved in a while: not what is ready on the loop, and then, where something is left, not within the patience either."""
         seen = self._moves
-        for _ in range(_CYCLES):
+        for _ in range(CYCLES):
             await asyncio.sleep(0)
             if self._moves != seen or self._issued:
                 return False
@@ -215,7 +232,7 @@ class Replay:
 
     def _pump_soon(self) -> None:
         self._pump_run += 1
-        asyncio.get_running_loop().call_soon(self._pump, self._pump_run, _CYCLES)
+        asyncio.get_running_loop().call_soon(self._pump, self._pump_run, CYCLES)
 
     def _pump(self, run: int, cycles: int) -> None:
         if run != self._pump_run or not self._issued:

@@ -26,6 +26,7 @@ from wakeline.run.bridge import Bridge
 from wakeline.run.containing import invoked
 from wakeline.run.defers import Defers
 from wakeline.run.dispatch import ToolDispatch
+from wakeline.run.hold import Hold
 from wakeline.run.host import Host, RunState, Turn
 from wakeline.run.journal import Journal
 from wakeline.run.life import Life
@@ -84,7 +85,7 @@ class Run:
         self.engine: Engine[..., Any] | None = None
         self.turn: Turn | None = None
         self.activities = Activities(store, claim.session_id)
-        self._hold: asyncio.TimerHandle | None = None
+        self._hold = Hold(self._park_soon, lambda: self.waits.are_all)
 
     # -- what it is --------------------------------------------------------------------------------------------------------------
 
@@ -155,9 +156,7 @@ class Run:
 
     def _arm(self) -> None:
         """(Re)starts the hold: the time a body may stay in memory while it only waits."""
-        if self._hold is not None:
-            self._hold.cancel()
-            self._hold = None
+        self._hold.stop()
         life = self.life
         if life.misfit is not None and not life.in_flight:
             life.end(RunState.RELEASED)
@@ -165,11 +164,10 @@ class Run:
             return
         # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the place under a limit: no hold.
         goes = self.bridge is not None or self.host.full or life.stopping or "lm" in self.claim.fields
-        self._hold = asyncio.get_running_loop().call_later(0 if goes else self.host.hold_ms / 1000, self._park_soon)
+        self._hold.begin(0 if goes else self.host.hold_ms / 1000)
 
     def _park_soon(self) -> None:
-        self._hold = None
-        if self.life.parking is None and self.life.is_running and self.waits.are_all:
+        if self.life.parking is None and self.life.is_running:
             self.life.parking = asyncio.get_running_loop().create_task(self._park())
 
     async def _park(self) -> None:
@@ -187,7 +185,7 @@ class Run:
         except StoreError as error:
             log.warning("%s could not be parked, which is tried again: %s", self.claim.process_id, error)
             self.journal.put_back(unwritten)
-            self._hold = asyncio.get_running_loop().call_later(PARK_AGAIN_S, self._park_soon)
+            self._hold.begin(PARK_AGAIN_S)
             return
         finally:
             self.life.parking = None
@@ -200,7 +198,6 @@ class Run:
 
     def _ended(self, state: RunState) -> None:
         """The run is over: open waits of a sync body raise in its thread; the runner cancels an async body."""
-        if self._hold is not None:
-            self._hold.cancel()
+        self._hold.stop()
         if self.bridge is not None:
             self.waits.open.fail(self.waits.open.slots, Parked() if state is RunState.PARKED else Stopped())

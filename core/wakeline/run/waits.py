@@ -101,19 +101,14 @@ class Waits:
         Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no signal.
         """
         journal, life = self._journal, self._life
-        place = journal.asides.place()
-        journal.replay.waits_for([c.slot for c in calls])
-        rows = await asyncio.gather(*(journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
-        missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
-        texts: dict[str, str] = {}
-        if missing:
-            life.check()
-            try:
+        place, slots, texts = journal.asides.place(), [c.slot for c in calls], dict[str, str]()
+        journal.replay.waits_for(slots)
+        with journal.giving_up(calls[0].key), self.open.asked(slots, self._give_up):
+            rows = await asyncio.gather(*(journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
+            missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
+            if missing:
+                life.check()
                 texts = await self._open_and_wait(missing)
-            except asyncio.CancelledError:
-                if life.is_running and not life.stopping:
-                    self._give_up(self.open.abandoned([c.slot for c in missing]))
-                raise
             for call in missing:
                 if MARK in texts[call.slot]:
                     await self._passing.take_over(texts[call.slot], call.target.kind)
@@ -180,6 +175,8 @@ class Waits:
             finally:
                 self._life.in_flight.end()
 
+        if not ids or not self._life.is_running or self._life.stopping:
+            return
         self.open.forget(ids)
         self._life.in_flight.begin()
         self._life.tasks.add(asyncio.get_running_loop().create_task(close()))
