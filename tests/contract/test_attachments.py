@@ -378,7 +378,7 @@ class Old:
         self.kept.pop(location, None)
 
     def list(self) -> Iterator[StoredBlob]:
-        return iter([StoredBlob(location, len(data), 1_000) for location, data in self.kept.items()])
+        return iter([StoredBlob(location, len(data), 1_700_000_000_000) for location, data in self.kept.items()])
 
     def close(self) -> None: ...
 
@@ -389,8 +389,11 @@ def test_strays_are_removed_when_they_are_a_day_old_and_nothing_else_is(world: W
     stray = new_location(world.namespace, ID)
     backend.put(new_location("another", ID), b"another namespace's")
     backend.put(stray, b"nobody's")
-    assert world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS)) == 0
-    assert world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS + 1_001)) == 1
+    # By the server's time: that of the machine that sweeps is not asked.
+    world.clock.advance(STRAY_MS / 1000)
+    assert world.go(attachments.sweep_strays(world.namespace, backend)) == 0
+    world.clock.advance("1s")
+    assert world.go(attachments.sweep_strays(world.namespace, backend)) == 1
     assert sorted(backend.kept.values()) == sorted([DATA, b"another namespace's"])
     assert world.go(attachments.get(Blobs.of(world.namespace, backend), made.id, ["host"])) == DATA
 
@@ -399,11 +402,12 @@ def test_a_namespace_that_knows_nothing_removes_nothing_unless_told_to(world: Wo
     backend = Old()
     for _ in range(3):
         backend.put(new_location(world.namespace, ID), b"of lost keys")
+    world.clock.advance("2d")
     with pytest.raises(SweepRefused) as refused:
-        world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS * 2))
+        world.go(attachments.sweep_strays(world.namespace, backend))
     assert refused.value.fields == {"backend": "old", "found": 3}
     assert len(backend.kept) == 3
-    assert world.go(attachments.sweep_strays(world.namespace, backend, STRAY_MS * 2, all_of_them=True)) == 3
+    assert world.go(attachments.sweep_strays(world.namespace, backend, all_of_them=True)) == 3
 
 
 def test_bytes_in_a_backend_this_app_has_not_are_named_and_left_alone(world: World) -> None:
@@ -454,6 +458,27 @@ def test_a_directory_leaves_no_half_written_file_where_it_can_be_read(tmp_path: 
     os.utime(half, (1, 1))
     assert [one.size for one in backend.list()] == [5]
     assert not half.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"shop"}
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_machine_whose_clock_is_off_leaves_what_another_one_writes_into_the_directory(
+    tmp_path: Path, hours: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+    import time
+
+    backend = DirectoryBlobs(tmp_path)
+    backend.put(new_location("shop", ID), b"whole")
+    being_written, old = (next(tmp_path.rglob("*-*")).with_name(f".writing-{name}") for name in ("now", "before"))
+    being_written.write_bytes(b"ha")
+    old.write_bytes(b"ha")
+    here, here_ns = time.time, time.time_ns
+    os.utime(old, (here() - 5_400, here() - 5_400))
+    monkeypatch.setattr(time, "time", lambda: here() + hours * 3_600)
+    monkeypatch.setattr(time, "time_ns", lambda: here_ns() + hours * 3_600_000_000_000)
+    assert [one.size for one in backend.list()] == [5]
+    assert (being_written.exists(), old.exists()) == (True, False)
 
 
 def test_a_directory_that_cannot_be_written_is_a_typed_error(tmp_path: Path) -> None:

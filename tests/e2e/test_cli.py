@@ -162,6 +162,13 @@ def test_piped_output_has_rows_and_nothing_else(busy: Shop) -> None:
     assert (nothing.exit_code, nothing.stdout, "'nobody'" in nothing.stderr) == (0, "", True)
 
 
+def test_ages_are_said_by_the_servers_clock_whatever_this_machines_says(busy: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: here() + 3 * 3_600_000_000_000)
+    [line] = busy.text("ps", "--status", "completed").splitlines()
+    assert line.split()[3].endswith("s")  # of a process that was started a moment ago; by this machine it would be "3h"
+
+
 def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
     found = busy.json("show", "refund-7")
     assert sorted(found) == [

@@ -6,11 +6,11 @@ Invariant: a file appears under its name with all its bytes or not at all.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from wakeline.attachments.backend import StoredBlob, is_location
-from wakeline.clock import machine_ms
 from wakeline.errors import AttachmentStoreFailed
 
 STALE_MS = 3_600_000
@@ -71,12 +71,15 @@ class DirectoryBlobs:
 
     def list(self) -> Iterator[StoredBlob]:
         """All files that are ours; half-written ones that were left behind are removed on the way."""
+        now_ms: int | None = None
         for path in self.root.glob("*/??/*"):
             location = f"{path.parent.parent.name}/{path.name}"
             try:
                 facts = path.stat()
-                if path.name.startswith(_WRITING) and machine_ms() - facts.st_mtime * 1000 > STALE_MS:
-                    path.unlink(missing_ok=True)
+                if path.name.startswith(_WRITING):
+                    now_ms = self._now_ms() if now_ms is None else now_ms
+                    if now_ms - facts.st_mtime * 1000 > STALE_MS:
+                        path.unlink(missing_ok=True)
                 elif is_location(location):
                     yield StoredBlob(location, facts.st_size, int(facts.st_mtime * 1000))
             except FileNotFoundError:
@@ -86,6 +89,12 @@ class DirectoryBlobs:
 
     def close(self) -> None:
         """There is nothing to let go of."""
+
+    def _now_ms(self) -> int:
+        # The time that a file has which is written now. The directory may be another machine's, and so may what is being written there: by the time of
+        # day of this machine it may look old.
+        with tempfile.NamedTemporaryFile(prefix=".now-", dir=self.root) as file:
+            return int(os.stat(file.fileno()).st_mtime * 1000)
 
     def _path(self, location: str) -> Path:
         if not is_location(location):

@@ -166,14 +166,15 @@ def _sweep_some(removed: Sequence[str], later: Sequence[str]) -> Call[tuple[list
     return Call("attachment_sweep", args, lambda reply: (list(reply[0]), int(reply[1]), int(reply[2]), reply[3] == "1"))
 
 
-def sweep_strays(namespace: str, backend: BlobBackend, now_ms: int, *, all_of_them: bool = False) -> Program[int]:
-    """Remove what a backend has of this namespace and nobody knows of, where it is over a day old; how many. Raises `SweepRefused` where nothing
-    at all is known here: then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are meant.
+def sweep_strays(namespace: str, backend: BlobBackend, *, all_of_them: bool = False) -> Program[int]:
+    """Remove what a backend has of this namespace and nobody knows of, where it is over a day old by the server's time; how many. Raises `SweepRefused`
+    where nothing at all is known here: then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are meant.
     """
     removed, stored = 0, backend.list()
+    _, _, now_ms = yield _strays([])  # the time of day of the machine that sweeps may be another
     while page := (yield Outside(partial(_page, stored))):
         old = [one for one in page if now_ms - one.at_ms > STRAY_MS and one.location.startswith(f"{namespace}/")]
-        strays, known = yield _strays([f"{backend.name} {one.location}" for one in old])
+        strays, known, _ = yield _strays([f"{backend.name} {one.location}" for one in old])
         if strays and not known and not all_of_them:
             raise SweepRefused(backend=backend.name, found=len(strays))
         for place in strays:
@@ -186,6 +187,6 @@ def _page(stored: Any) -> list[Any]:
     return list(islice(stored, AT_ONCE))
 
 
-def _strays(places: Sequence[str]) -> Call[tuple[list[str], int]]:
+def _strays(places: Sequence[str]) -> Call[tuple[list[str], int, int]]:
     rows = [[place, PREFIX + place.rpartition("/")[2].partition("-")[0]] for place in places]
-    return Call("attachment_strays", {"places": rows}, lambda reply: (list(reply[0]), int(reply[1])))
+    return Call("attachment_strays", {"places": rows}, lambda reply: (list(reply[0]), int(reply[1]), int(reply[2])))

@@ -71,7 +71,7 @@ def sweep(console: Console, strays: bool, all_strays: bool) -> None:
     report = store.run(calls.sweep(store.blobs))
     blobs, removed = store.blobs, 0
     if strays or all_strays:
-        removed = store.run(calls.sweep_strays(blobs.namespace, blobs.chosen, console.app.clock.now_ms(), all_of_them=all_strays))
+        removed = store.run(calls.sweep_strays(blobs.namespace, blobs.chosen, all_of_them=all_strays))
     data = {"looked_at": report.looked_at, "given_up": report.given_up, "removed": report.removed, "left": report.left, "strays": removed}
     console.answer(data, f"{report.removed} removed, {removed} strays")
     if report.left:

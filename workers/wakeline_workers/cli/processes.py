@@ -14,7 +14,7 @@ from wakeline.observe.processes import ENDED, LIVE, Status, status_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import output_of, to_data
 from wakeline.shown import moment
-from wakeline.store import processes
+from wakeline.store import fleet, processes
 from wakeline.store.processes import ProcessView, StoredEvent
 from wakeline.values import MOST, from_json, to_json
 from wakeline.verbs.options import Options
@@ -111,7 +111,7 @@ def ps(console: Console, status: str, kind: str | None, session: str | None, wai
     rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit)
     if not rows:
         _doubt(console, kind, session)
-    now = console.app.clock.now_ms()
+    now = console.app.store.execute(fleet.read_fleet((), stale_ms=console.app.settings.stale_ms)).now_ms
     cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row)) for row in rows]
     console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes")
     if rows.more:

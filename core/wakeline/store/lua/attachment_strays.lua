@@ -1,7 +1,7 @@
 -- Purpose: which of the places that a backend has nobody here knows of, and whether anything is known here at all.
 -- Include: base attachments
 -- ARGV: places [[place, id]]
--- Reply: {[place]*, attachments known}
+-- Reply: {[place]*, attachments known, now}
 -- Atomic because an upload is noted before its bytes are there, and kept in one step.
 local strays = {}
 for _, one in ipairs(a.places) do
@@ -9,4 +9,4 @@ for _, one in ipairs(a.places) do
   local known = call('HGET', att_key(id), 'l') == place or call('ZSCORE', ns .. 'uploads', place) or call('ZSCORE', ns .. 'condemned', place)
   if not known then strays[#strays + 1] = place end
 end
-return { strays, call('ZCARD', ns .. 'attachments') + call('ZCARD', ns .. 'uploads') }
+return { strays, call('ZCARD', ns .. 'attachments') + call('ZCARD', ns .. 'uploads'), int(now) }
