@@ -253,7 +253,7 @@ class Declarations:
         """The limits of all bodies and queues, as scripts know them; empty for a body without one."""
         r = self.registry
         declared: list[Engine[..., Any] | Tool[..., Any]] = [*r.engines.values(), *r.tools.values()]
-        bodies = {limit_id((*one.was, one.name)[0]): one.limit.wire() if one.limit is not None else "" for one in declared}
+        bodies = {limit_id(one.first_name): one.limit.wire() if one.limit is not None else "" for one in declared}
         return bodies | {f"q:{queue}": "" for queue in self.queues} | {f"q:{queue}": limit.wire() for queue, limit in self.queue_limits.items()}
 
     def include(self, *modules: str) -> None:

@@ -295,4 +295,7 @@ def _is_an_end(run: Run, error: BaseException) -> bool:
 
 
 def _swallowed(run: Run, body: asyncio.Task[Any]) -> bool:
-    return run.life.swallowed or (body.done() and not body.cancelled() and body.exception() is None)
+    """Whether a blocking body caught the park. One whose ``finally`` asks for an effect did not: that raises again, and the body ends with it."""
+    if body.done():
+        return not body.cancelled() and body.exception() is None
+    return run.life.swallowed

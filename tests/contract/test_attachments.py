@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from wakeline import AsyncCtx, Ctx
 from wakeline.attachments.attachment import Attachment, attachment_of, references_in
 from wakeline.attachments.backend import BlobBackend, Blobs, StoredBlob, new_location
 from wakeline.attachments.directory import DirectoryBlobs
@@ -25,6 +26,8 @@ from wakeline.store import attachments, processes, sessions
 from wakeline.store.attachments import STRAY_MS, SweepReport
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Outside
+
+from tests.contract.working import app_of, work
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -420,6 +423,27 @@ def test_bytes_in_a_backend_this_app_has_not_are_named_and_left_alone(world: Wor
     other = put(world, mine, b"mine")
     world.do(attachments.drop(other.id, "host"))
     assert world.go(attachments.sweep(mine)) == SweepReport(looked_at=2, given_up=2, removed=1, left=1)
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_body_that_reads_what_lies_in_a_backend_this_worker_has_not_waits_for_one_that_has(world: World, is_async: bool) -> None:
+    made = put(world, Blobs.of(world.namespace, Old()), owner="process:p")
+    app = app_of(world)
+
+    async def awaited(ctx: AsyncCtx) -> None:
+        try:
+            await ctx.attachments.get(made.id)
+        except Exception as error:
+            raise AssertionError("it is not the body's to handle") from error
+
+    def blocking(ctx: Ctx) -> None:
+        ctx.attachments.get(made.id)
+
+    handle = app.using(id="p").start(app.engine(name="reads")(awaited if is_async else blocking))
+    assert work(world, app) == ["released"]
+    found = handle.status()
+    assert (found.status, found.misfit and found.misfit.kind) == ("queued", "missing")
+    assert "old" in str(found.misfit and found.misfit.message)
 
 
 # -- bad input

@@ -492,6 +492,37 @@ def test_a_worker_starts_what_is_due(backend: Backend) -> None:
     app.close()
 
 
+@pytest.mark.parametrize("kind", ["tool", "engine"])
+def test_a_schedule_and_a_subscription_of_a_renamed_body_stay_what_they_were(backend: Backend, kind: str) -> None:
+    name = "t" + token_hex(4)
+
+    def release(*names: str) -> App:
+        app = App(name, backend=backend)
+
+        def report(at: str) -> str:
+            return at
+
+        async def reports(ctx: AsyncCtx, at: str) -> str:
+            return at
+
+        own, was = names[-1], names[:-1]
+        body: Any = app.tool(name=own, was=was)(report) if kind == "tool" else app.engine(name=own, was=was)(reports)
+        app.cron("* * * * *", body)
+        app.trigger("day.over").subscribe(body)
+        return app
+
+    first = release("tick")
+    first.run("declare", first.triggers.declare(first.declared.schedules))
+    second = release("tick", "tock")
+    second.run("declare", second.triggers.declare(second.declared.schedules))
+    assert [(one.name, one.subscription.target.name) for one in second.declared.schedules] == [("tick", "tick")]
+    told = second.trigger("day.over").emit({"at": "noon"})
+    assert len(told.started) == 1
+    assert second.handle(told.started[0]).status().kind == ("tool" if kind == "tool" else "tock")
+    again = first.trigger("day.over").emit({"at": "evening"})
+    assert (len(again.started), again.waiting) == (1, ())
+
+
 def test_a_schedule_that_cannot_be_is_refused_where_it_is_written(still: App) -> None:
     build = declare(still)
     with pytest.raises(InvalidSchedule, match="five fields"):

@@ -6,9 +6,10 @@ Invariant: code reads and passes on what its process or its session owns, and no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from wakeline.errors import AttachmentBackendMissing
 from wakeline.run.run import Run
 from wakeline.store.calls import Program
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
@@ -17,21 +18,12 @@ from wakeline.verbs.attachments import AsyncAttachments, Attachments, Attachment
 def attachments_of(run: Run) -> AsyncAttachments:
     """The attachments of running work."""
 
-    def drive(_: str, program: Program[Any]) -> Awaitable[Any]:
-        run.life.check(is_new=False)
-        return run.store.run(program)
-
-    return AsyncAttachments(drive, _verbs(run))
+    return AsyncAttachments(lambda _, program: _driven(run, program), _verbs(run))
 
 
 def blocking_attachments_of(run: Run, block: Callable[[Coroutine[Any, Any, Any]], Any]) -> Attachments:
     """The attachments of running work, for code of it in a thread; ``block`` has the loop run a coroutine and waits for it."""
-
-    async def driven(program: Program[Any]) -> Any:
-        run.life.check(is_new=False)
-        return await run.store.run(program)
-
-    return Attachments(lambda _, program: block(driven(program)), _verbs(run))
+    return Attachments(lambda _, program: block(_driven(run, program)), _verbs(run))
 
 
 def attachments_for_tool(run: Run, loop: asyncio.AbstractEventLoop, *, is_async: bool) -> Attachments | AsyncAttachments:
@@ -39,6 +31,15 @@ def attachments_for_tool(run: Run, loop: asyncio.AbstractEventLoop, *, is_async:
     if is_async:
         return attachments_of(run)
     return blocking_attachments_of(run, lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result())
+
+
+async def _driven(run: Run, program: Program[Any]) -> Any:
+    run.life.check(is_new=False)
+    try:
+        return await run.store.run(program)
+    except AttachmentBackendMissing as missing:
+        # Not the body's fault: the process waits for a worker that is told of the backend.
+        raise run.life.unfit("missing", missing) from missing
 
 
 def _verbs(run: Run) -> AttachmentVerbs:

@@ -74,6 +74,11 @@ class Engine(Generic[P, R]):
         self.__doc__ = function.__doc__
 
     @property
+    def first_name(self) -> str:
+        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes none of them."""
+        return (*self.was, self.name)[0]
+
+    @property
     def kind(self) -> str:
         """The name its processes are started by."""
         return self.name

@@ -117,6 +117,11 @@ class Tool(Generic[P, R]):
             raise BodyInvalid(name=self.name, reason=describe(error)) from error
 
     @property
+    def first_name(self) -> str:
+        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes none of them."""
+        return (*self.was, self.name)[0]
+
+    @property
     def is_apart(self) -> bool:
         """Whether a call of it is always a process of its own: it has a queue or a limit, or runs in a child process."""
         return self.queue is not None or self.isolation is not None or self.limit is not None

@@ -93,7 +93,7 @@ def registration_of(
         labels=options.labels or {},
         incarnation=new_incarnation(),
         strict_signals=isinstance(body, Engine) and bool(body.signals),
-        limit=body.limit.id_for((*body.was, body.name)[0], arguments) if body.limit is not None else None,
+        limit=body.limit.id_for(body.first_name, arguments) if body.limit is not None else None,
         parent=parent.id if parent is not None else None,
         options={"call": asdict(carried)} if carried is not None else {},
     )

@@ -84,8 +84,8 @@ def subscription_to(
     return check_subscription(
         Subscription(
             source=source,
-            name=name if name is not None else body.name,
-            target=Target(kind="engine" if isinstance(body, Engine) else "tool", name=body.name),
+            name=name if name is not None else body.first_name,
+            target=Target(kind="engine" if isinstance(body, Engine) else "tool", name=body.first_name),
             originator=originator or HostOriginator(),
             source_key=source_key,
             input=template,

@@ -288,6 +288,29 @@ def test_a_body_that_swallows_the_park_for_ever_is_ended_while_it_still_runs(wor
     assert seen == ["ended under it"]
 
 
+def test_a_def_body_whose_finally_asks_for_an_effect_parks_and_goes_on(world: World, app: App) -> None:
+    did: list[str] = []
+
+    @app.tool
+    def release() -> None:
+        did.append("released")
+
+    @app.engine
+    def holds(ctx: Ctx) -> str:
+        try:
+            ctx.wait("go")
+        finally:
+            ctx.call(release)
+        return "done"
+
+    handle = app.using(id="p").start(holds)
+    assert work(world, app) == ["parked"]
+    assert did == []
+    handle.signal("go")
+    assert work(world, app) == ["finished"]
+    assert (handle.result(timeout=0), did) == ("done", ["released"])
+
+
 # -- where a body may not go
 
 
