@@ -13,6 +13,8 @@ from wakeline_workers.cli.root import Later, Root
 
 HEAVY = {"asyncio", "croniter", "jsonschema", "pydantic", "redis", "rq", "wakeline.app", "wakeline.store", "wakeline.run", "wakeline.body", "wakeline.client"}
 """What takes most of the time of a start, and what of ours brings it."""
+CLIENT = {"asyncio", "redis", "rq", "wakeline.app", "wakeline.client", "wakeline.run", "wakeline.body"}
+"""What a command needs once it does something."""
 LOADED = """
 import json, sys
 from wakeline_workers.cli import main
@@ -53,6 +55,20 @@ def test_the_completion_of_a_commands_name_loads_none(shell: str, given: str, of
     assert [name for name in offered if name not in printed] == []
     assert ("Send a signal to a process." in printed) is (shell != "bash")
     assert modules & HEAVY == set()
+
+
+@pytest.mark.parametrize("name", [name for names in COMMANDS.values() for name in names])
+def test_the_help_of_a_command_loads_neither_the_app_nor_a_client(name: str) -> None:
+    code, printed, modules = loaded(name, "--help")
+    assert code == 0
+    assert f"Usage: wakeline {name} " in printed
+    assert modules & CLIENT == set()
+
+
+def test_the_completion_of_an_option_loads_neither_the_app_nor_a_client() -> None:
+    _, printed, modules = loaded(_WAKELINE_COMPLETE="bash_complete", COMP_WORDS="wakeline start --un", COMP_CWORD="2")
+    assert printed == "plain,--unique\n"
+    assert modules & CLIENT == set()
 
 
 def test_a_chosen_command_loads_the_file_of_its_noun_alone() -> None:

@@ -6,21 +6,18 @@ import contextlib
 import os
 import sys
 import time
-from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import click
-from wakeline.app import App
-from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
+from wakeline.errors import StoreError
 from wakeline.names import check_queue
-from wakeline.releases import release_named
-from wakeline.store import fleet
-from wakeline.store.address import FORMAT
-from wakeline.store.client import SyncStore
 from wakeline.store.keys import queue_name
 
-from wakeline_workers.cli.findings import Finding, Seen, findings
 from wakeline_workers.cli.root import Console, command, option
 from wakeline_workers.streams import keep_output
+
+if TYPE_CHECKING:
+    from wakeline.app import App
 
 LOOK_AGAIN_S = 0.5
 
@@ -154,6 +151,8 @@ def release(console: Console) -> None:
 
     For a release phase, before the first of its workers starts, or for a rollback while others still run.
     """
+    from wakeline.releases import release_named
+
     app = console.app
     declared = app.declared
     app.store.run(app.triggers.declare_all(declared, "named"))
@@ -170,41 +169,10 @@ def doctor(console: Console, release: bool) -> int:
 
     One finding a line, each with what to do. Exits 1 when there is a problem.
     """
-    app = console.app
-    # What everybody else refuses (an eviction policy, keys of a later release) is a finding here, not an end.
-    store = SyncStore(app.backend, replace(app.address, only_looks=True))
-    facts = fleet.server_facts(store.info())
-    before = app.clock.now_ms()
-    view = store.execute(fleet.read_fleet(app.queues, stale_ms=app.settings.stale_ms))
-    local = (before + app.clock.now_ms()) // 2
-    queues, limits = store.execute(fleet.list_queues([queue.name for queue in view.queues]))
-    refused, no_writes = store.keyring.refused, _refusal_of_writes(store)
-    store.close()
-    own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
-    seen = Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused, app.settings.lease_ms, no_writes, app.declared)
+    from wakeline_workers.cli.looking import findings, look, report
+
+    seen = look(console.app)
     found = findings(seen)
     failed = any(one.stops_release if release else one.level == "problem" for one in found)
-    console.answer(_report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))
+    console.answer(report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))
     return 1 if failed else 0
-
-
-def _refusal_of_writes(store: SyncStore) -> StoreError | None:
-    """What the server says where it answers and takes no writes; None where it takes them."""
-    try:
-        store.execute(fleet.probe(FORMAT))
-    except (WritesRefused, StoreOutOfMemory) as error:
-        return error
-    return None
-
-
-def _report(seen: Seen, found: list[Finding], *, failed: bool) -> dict[str, object]:
-    view = seen.fleet
-    return {
-        "ok": not failed,
-        "server": {"where": seen.where, **asdict(seen.server), "clock_difference_ms": view.now_ms - seen.local_ms},
-        "namespace": {"format": view.format, "rq_prefix": view.rq_prefix, "counts": view.counts, "timers": view.timers},
-        "owners": [{"id": owner, "alive": owner in seen.alive, "expires_ms": expiry, "holds": held} for owner, expiry, held in view.owners],
-        "queues": [asdict(queue) for queue in view.queues],
-        "threads_left_behind": None,
-        "findings": [asdict(one) for one in found],
-    }

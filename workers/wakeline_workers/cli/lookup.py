@@ -8,14 +8,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 from wakeline import errors
-from wakeline.app import App
 from wakeline.observe.processes import ENDED, LIVE
 from wakeline.store import processes
 
 from wakeline_workers.cli.root import Console
+
+if TYPE_CHECKING:
+    from wakeline.app import App
 
 SHORTEST = 6
 SEARCHED = 10_000

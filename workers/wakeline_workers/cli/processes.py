@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from wakeline.client.handles import as_json
 from wakeline.errors import SessionNotFound
 from wakeline.names import split_session_id
 from wakeline.observe.processes import ENDED, LIVE, Status, status_of
@@ -52,6 +51,8 @@ def start(
     if wait is None:
         return console.answer({"id": pid}, pid)
     console.note(pid)
+    from wakeline.client.handles import as_json
+
     result = app.handle(pid, as_json).result(timeout=wait)
     console.answer({"id": pid, "result": result}, to_json(result))
 

@@ -5,8 +5,9 @@ Invariant: a queue is named without the app's namespace; the app's own queue has
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
-from wakeline.app import App
 from wakeline.errors import UnknownName
 from wakeline.names import check_queue
 from wakeline.processes.limits import described
@@ -14,6 +15,9 @@ from wakeline.store import fleet
 from wakeline.store.keys import queue_name, split_queue
 
 from wakeline_workers.cli.root import Console, command, group
+
+if TYPE_CHECKING:
+    from wakeline.app import App
 
 
 @group("queues")

@@ -6,19 +6,24 @@ Invariant: no secret is ever shown, only what it is called.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import click
 from wakeline.shown import moment
 from wakeline.store import keyring
-from wakeline.store.client import SyncStore
 from wakeline.values import parse_duration
 from wakeline.waits.keys import secret_id
 
 from wakeline_workers.cli.root import Console, duration, group, option
 
+if TYPE_CHECKING:
+    from wakeline.store.client import SyncStore
+
 
 def _looking(console: Console) -> SyncStore:
     """A client that opens although the secret is refused: it is what has to be mended."""
+    from wakeline.store.client import SyncStore
+
     app = console.app
     return SyncStore(app.backend, replace(app.address, only_looks=True))
 

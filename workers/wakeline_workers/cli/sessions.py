@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from wakeline import errors
-from wakeline.app import App
-from wakeline.client.sessions import Session
 from wakeline.names import split_session_id
 from wakeline.observe.sessions import status_of
 from wakeline.pages import Page, first_of
@@ -21,6 +19,10 @@ from wakeline.store import entries, sessions
 from wakeline.values import MOST, number, to_json
 
 from wakeline_workers.cli.root import Console, command, option
+
+if TYPE_CHECKING:
+    from wakeline.app import App
+    from wakeline.client.sessions import Session
 
 
 @command("sessions")
