@@ -122,6 +122,8 @@ class Runner:
         try:
             was_late = self._must_read(claim)
             whole = await self._rebuilt(claim)
+            if whole.unread is not None:
+                return await self._misfits.leave_unread(whole, whole.unread)
             try:
                 code = self._bodies.of(whole)
             except (InvalidArguments, InvalidPayload) as unreadable:
@@ -164,10 +166,10 @@ class Runner:
     async def _rebuilt(self, claim: Claim) -> Claim:
         """The claim with all that its reply had no room for."""
         if claim.held is not None:
-            claim = await self._store.run(runs.seen_through(self._store.blobs, claim))
+            claim = await self._store.run(runs.made_whole(self._store.blobs, claim))
         if not claim.complete:
             journal, slots = await self._store.execute(runs.read_journal(claim.fence))
-            claim = replace(claim, journal=journal, slots=slots, complete=True)
+            claim = replace(claim, journal=journal, slots=slots, complete=True, unread=runs.unknown_resolution(slots))
         return claim
 
     async def _begun(self, claim: Claim, code: Code) -> Run:

@@ -157,11 +157,11 @@ def test_who_owns_nothing_reads_nothing_and_cannot_tell_it_from_nothing(world: W
     assert world.go(attachments.get(blobs, made.id, None)) == DATA
 
 
-def test_a_claim_stands_for_what_the_store_checked_in_and_for_nothing_else(world: World, blobs: Blobs) -> None:
+def test_a_stand_in_stands_for_a_large_payload_and_for_nothing_else(world: World, blobs: Blobs) -> None:
     put_by_hand = put(world, blobs)
-    assert world.do(attachments.read(put_by_hand.id, ["host"], claim=True)) is None
-    checked_in = world.go(attachments.put(blobs, b"a large payload", "application/json", "host", claim=True))
-    assert world.do(attachments.read(checked_in.id, ["host"], claim=True)).attachment == checked_in
+    assert world.do(attachments.read(put_by_hand.id, ["host"], stands_in=True)) is None
+    stood_for = world.go(attachments.put(blobs, b"a large payload", "application/json", "host", stands_in=True))
+    assert world.do(attachments.read(stood_for.id, ["host"], stands_in=True)).attachment == stood_for
 
 
 def test_an_owner_gives_up_its_own_alone(world: World, blobs: Blobs) -> None:

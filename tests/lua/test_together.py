@@ -13,7 +13,7 @@ from wakeline.store import processes, runs, scripts
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Effect
-from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Counter, Exchange, Prepared, Server, about, bundled
+from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Counter, Exchange, Prepared, Server, bundled
 
 from tests.lua.world import SUCCESS, World, wait
 from tests.servers import BACKENDS
@@ -86,7 +86,7 @@ def test_a_script_the_server_does_not_know_is_sent_with_its_text(world: World, f
 
 def prepared(script: str, pid: str = "", length: int = 10) -> Prepared:
     """A call about a process (or about none), with arguments of that length."""
-    return Prepared(Call(script, {"pid": pid or None}, lambda reply: reply), "x" * length)
+    return Prepared(Call(script, {"pid": pid or None}, lambda reply: reply, about=(pid,) if pid else ()), "x" * length)
 
 
 @pytest.mark.parametrize(
@@ -204,12 +204,12 @@ def test_a_blocking_client_sends_many_as_an_awaited_one_does(world: World) -> No
     assert world.store.execute_together([]) == []
 
 
-def test_whom_a_call_is_about_is_read_from_its_arguments(world: World) -> None:
+def test_a_call_says_whom_it_is_about(world: World) -> None:
     fence = world.running("p")
     child = world.registering("child", wake="bot/1", effect=Effect(fence, None, []))
-    assert sorted(about(child.args)) == ["bot/1", "child", "p"]
-    assert about(processes.finish("p", "completed", SUCCESS, fence=fence).args) == ["p", "p"]
-    assert about(runs.close_waits(fence, ["s"]).args) == ["p", "p"]
+    assert child.about == ("child", "bot/1", "p")
+    assert processes.finish("p", "completed", SUCCESS, fence=fence).about == ("p",)
+    assert runs.close_waits(fence, ["s"]).about == ("p",)
 
 
 def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None:

@@ -16,7 +16,7 @@ from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Over, Swallowed, TurnFailed, Unfit
 from wakeline.run.run import Run
 from wakeline.store import processes, runs
-from wakeline.store.claims import is_large
+from wakeline.store.stand_ins import is_large
 from wakeline.values import to_json
 
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
@@ -56,7 +56,7 @@ async def _end(run: Run, ended: Ended) -> str:
         run.process_id, ended.status, ended.text, fence=run.fence, text=text, consumed=run.journal.take_unwritten(), turn=ended.commit
     )
     if not is_large(ended.text):
-        # What is checked in first would be overtaken by the take that follows.
+        # A large result is stored first, so the take that follows would overtake the call.
         run.host.leaving(run.fence.claim_id)
     try:
         await run.store.execute(call)

@@ -23,10 +23,10 @@ from wakeline.run.life import Life
 from wakeline.run.open_waits import OpenWaits
 from wakeline.run.passing import Passing
 from wakeline.store import runs
-from wakeline.store.claims import holds_claims
 from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Row
 from wakeline.store.runs import Claim, Wait
+from wakeline.store.stand_ins import stands_in
 from wakeline.values import from_json
 from wakeline.verbs.options import MISSING
 from wakeline.waits.identity import WaitIdentity, key_id
@@ -184,7 +184,7 @@ class Waits:
     def hinted(self, slot: str, claim_id: str, text: str) -> bool:
         """Takes the resolution (JSON) that a hint brought to a run. False where it is not to be relied on: then the run has to `look`."""
         mine = claim_id == self._claim.fence.claim_id and self._life.is_running
-        return mine and not holds_claims(text) and self.open.hinted(slot, text)
+        return mine and not stands_in(text) and self.open.hinted(slot, text)
 
     async def look(self) -> None:
         """Reads the open slots and the cancel mark: after a hint, and now and then because a hint may be lost."""

@@ -32,27 +32,27 @@ class Found:
     at_ms: int
 
 
-def intend(attachment_id: str, owner: str, place: str, *, claim: bool = False) -> Call[str | None]:
-    """Note an upload; the place of the bytes where they are there already. ``claim``: of a payload that the store checks in."""
-    args = {"id": attachment_id, "owner": owner, "place": place, "claim": claim or None}
+def intend(attachment_id: str, owner: str, place: str, *, stands_in: bool = False) -> Call[str | None]:
+    """Note an upload; the place of the bytes where they are there already. ``stands_in``: of a payload that a stand-in stands for."""
+    args = {"id": attachment_id, "owner": owner, "place": place, "stands_in": stands_in or None}
     return Call("attachment_intend", args, lambda reply: reply[1] if reply[0] == "kept" else None)
 
 
-def keep(attachment: Attachment, owner: str, place: str, *, claim: bool = False) -> Call[str | None]:
+def keep(attachment: Attachment, owner: str, place: str, *, stands_in: bool = False) -> Call[str | None]:
     """The bytes are uploaded: keep them. Their place; None where the intent was swept meanwhile."""
-    args = {"id": attachment.id, "owner": owner, "place": place, "type": attachment.media_type, "size": attachment.size, "claim": claim or None}
+    args = {"id": attachment.id, "owner": owner, "place": place, "type": attachment.media_type, "size": attachment.size, "stands_in": stands_in or None}
     return Call("attachment_keep", args, lambda reply: reply[1] if reply[0] == "kept" else None)
 
 
-def read(attachment_id: str, owners: Sequence[str] | None, *, claim: bool = False) -> Call[Found | None]:
-    """Where it lies, for one of these owners; None as owners: for whoever holds the app. ``claim``: only where the store checked it in."""
+def read(attachment_id: str, owners: Sequence[str] | None, *, stands_in: bool = False) -> Call[Found | None]:
+    """Where it lies, for one of these owners; None as owners: for whoever holds the app. ``stands_in``: only where a stand-in may stand for it."""
 
     def decode(reply: Reply) -> Found | None:
         if reply[0] == "none":
             return None
         return Found(Attachment(id=attachment_id, media_type=reply[2], size=int(reply[3])), reply[1], int(reply[4]))
 
-    return Call("attachment_read", {"id": attachment_id, "owners": list(owners) if owners is not None else None, "claim": claim or None}, decode)
+    return Call("attachment_read", {"id": attachment_id, "owners": list(owners) if owners is not None else None, "stands_in": stands_in or None}, decode)
 
 
 def share(ids: Sequence[str], givers: Sequence[str] | None, to: str, *, partly: bool = False) -> Call[None]:
@@ -83,24 +83,24 @@ def owned(owner: str, *, limit: int, after: str | None = None) -> Call[list[Atta
 # -- programs
 
 
-def put(blobs: Blobs, data: bytes, media_type: str, owner: str, *, claim: bool = False) -> Program[Attachment]:
+def put(blobs: Blobs, data: bytes, media_type: str, owner: str, *, stands_in: bool = False) -> Program[Attachment]:
     """Keep bytes for an owner; the same bytes again cost no upload. Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
     made = attachment_of(data, media_type)
     while True:
         location = new_location(blobs.namespace, made.id)
         place = f"{blobs.chosen.name} {location}"
-        kept = yield intend(made.id, owner, place, claim=claim)
+        kept = yield intend(made.id, owner, place, stands_in=stands_in)
         if kept is None:
             yield Outside(partial(blobs.chosen.put, location, data))
-            kept = yield keep(made, owner, place, claim=claim)
+            kept = yield keep(made, owner, place, stands_in=stands_in)
         if kept is not None:
             return made
 
 
-def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, claim: bool = False) -> Program[bytes]:
+def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, stands_in: bool = False) -> Program[bytes]:
     """The bytes, for one of these owners. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentBackendMissing`, `AttachmentStoreFailed`."""
     for last in (False, True):
-        found: Found | None = yield read(attachment_id, owners, claim=claim)
+        found: Found | None = yield read(attachment_id, owners, stands_in=stands_in)
         if found is None:
             raise AttachmentNotFound(attachment_id=attachment_id, owner=owners[0] if owners else "host")
         name, location = found.place.split(" ")

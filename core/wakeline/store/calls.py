@@ -1,17 +1,32 @@
 """Store calls as values, and programs of them: written once, run by a sync and by an async client.
 
-Invariant: nothing here does I/O; a `Call` says which script, with what, and how to read the reply.
+Invariant: nothing here does I/O; a `Call` says which script, with what, how to read the reply, and all that its client has to know of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+
+if TYPE_CHECKING:
+    from wakeline.attachments.backend import Blobs
 
 T = TypeVar("T")
 Reply = Any
 """What a script returns: nested lists of str and int, as redis-py decodes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Of an argument that is a JSON document, the members that are payloads, each by its path; scripts read the rest.
+
+    ``what``: names the document in the error where its rest looks like a stand-in; None where its rest cannot.
+    """
+
+    owner: str
+    paths: tuple[tuple[str, ...], ...]
+    what: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,12 @@ class Call(Generic[T]):
     script: str
     args: Mapping[str, Any]
     decode: Callable[[Reply], T]
+    payloads: Mapping[str, str | Parts] | None = None
+    """The arguments that are payloads, by name, at any depth, and the owner of what is stored where one is large (`store.stand_ins`)."""
+    brings: Callable[[Blobs, Reply], Program[Reply]] | None = None
+    """Puts the payloads into the reply in the place of their stand-ins; None where the reply holds none."""
+    about: tuple[str, ...] = ()
+    """The processes, sessions and occurrences that the call names: calls about the same one keep their order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from redis import exceptions as rex
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import AttachmentStoreFailed, WakelineError
 from wakeline.shown import logger
-from wakeline.store import claims, functions
+from wakeline.store import functions, stand_ins
 from wakeline.store import keyring as rings
 from wakeline.store.address import Address, argv, opening
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
@@ -161,16 +161,16 @@ class SyncStore(Watching):
 
     def _prepared(self, call: Call[T]) -> Prepared:
         args = _encode(call)
-        if claims.is_large(args):
-            call = self.run(claims.checked_in(call, self.blobs))
+        if call.payloads and stand_ins.is_large(args):
+            call = self.run(stand_ins.replaced(call, self.blobs))
             args = _encode(call)
         return Prepared(call, args)
 
     def _read(self, call: Call[T], reply: Any) -> T:
         if isinstance(reply, Exception):
             raise translate(call.script, reply) from reply
-        if call.script in claims.BRINGS and claims.holds_claims(reply):
-            reply = self.run(claims.seen(self.blobs, call.script, reply))
+        if call.brings and stand_ins.stands_in(reply):
+            reply = self.run(call.brings(self.blobs, reply))
         return call.decode(reply)
 
     def run(self, program: Program[T]) -> T:
@@ -313,15 +313,15 @@ class AsyncStore(AwaitedWatching):
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same write.
         args = _encode(call)
-        if claims.is_large(args):
-            call = await self.run(claims.checked_in(call, self.blobs))
+        if call.payloads and stand_ins.is_large(args):
+            call = await self.run(stand_ins.replaced(call, self.blobs))
             args = _encode(call)
         self._queue.append((Prepared(call, args), future))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         reply = await future
-        if call.script in claims.BRINGS and claims.holds_claims(reply):
-            reply = await self.run(claims.seen(self.blobs, call.script, reply))
+        if call.brings and stand_ins.stands_in(reply):
+            reply = await self.run(call.brings(self.blobs, reply))
         return call.decode(reply)
 
     async def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:

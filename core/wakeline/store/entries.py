@@ -11,6 +11,7 @@ from typing import Any
 
 from wakeline.errors import EntryNotFound, RedriveRefused, SessionNotFound
 from wakeline.sessions.life import InboxEntry, entry_of
+from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
 
@@ -49,7 +50,8 @@ def look(session_id: str, *, after: int | None = None, before: int | None = None
         found = tuple(_entry(row) for row in reply[3])
         return InboxView(session_id, head, int(reply[1]), flat(reply[2]), found, int(reply[4]), int(reply[5]) if reply[5] else None)
 
-    return Call("entry_list", {"sid": session_id, "after": after, "before": before, "limit": limit, "n": n}, decode)
+    args = {"sid": session_id, "after": after, "before": before, "limit": limit, "n": n}
+    return Call("entry_list", args, decode, brings=stand_ins.whole, about=(session_id,))
 
 
 def undeliverable(limit: int, *, behind: str | None = None, seen: int = 0) -> Call[tuple[list[InboxEntry], str | None]]:
@@ -58,7 +60,7 @@ def undeliverable(limit: int, *, behind: str | None = None, seen: int = 0) -> Ca
     ``seen``: how many were seen until there, which counts where that one was offered again meanwhile.
     """
     args = {"limit": min(limit, MOST), "behind": behind, "seen": seen}
-    return Call("entry_list", args, lambda reply: ([_entry(row) for row in reply[3]], reply[5] or None))
+    return Call("entry_list", args, lambda reply: ([_entry(row) for row in reply[3]], reply[5] or None), brings=stand_ins.whole)
 
 
 def redrive(session_id: str, n: int) -> Call[int]:
@@ -81,4 +83,4 @@ def _again(session_id: str, n: int, how: dict[str, Any]) -> Call[int]:
             raise RedriveRefused(session_id=session_id, entry=n, state=reply[1].split(" ")[0])
         refuse(session_id, reply)
 
-    return Call("entry_redrive", {"sid": session_id, "n": n} | how, decode)
+    return Call("entry_redrive", {"sid": session_id, "n": n} | how, decode, about=(session_id,))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from wakeline.errors import ForeignCursor, SessionNotFound, StaleBranch
 from wakeline.sessions.feed import FeedItem, SessionGone, cursor_of, parse_cursor, read_feed
+from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
 
@@ -47,12 +48,13 @@ def follow(session_id: str, cursor: str | None) -> Call[FeedPage]:
         return FeedPage(tuple(items), cursor_of(reply[0], reached), reached, over)
 
     args = {"sid": session_id, "after": after, "mark": mark, "count": AT_ONCE, "ttl_ms": FOLLOWED_MS}
-    return Call("session_follow", args, decode)
+    return Call("session_follow", args, decode, brings=stand_ins.whole, about=(session_id,))
 
 
 def tell(session_id: str, activity_id: str, correlation_id: str, event: str) -> Call[None]:
     """Tell whoever follows the session what its turn is doing; ``event`` is JSON."""
-    return Call("session_tell", {"sid": session_id, "id": activity_id, "correlation": correlation_id, "event": event}, lambda _: None)
+    args = {"sid": session_id, "id": activity_id, "correlation": correlation_id, "event": event}
+    return Call("session_tell", args, lambda _: None, payloads={"event": stand_ins.of_session(session_id)}, about=(session_id,))
 
 
 def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: int | None = None) -> Call[int]:
@@ -74,7 +76,7 @@ def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: in
         "sid": session_id, "ancestor": str(ancestor) if ancestor is not None else None,
         "messages": [{"m": text, "id": own} for text, own in messages],
     }  # fmt: skip
-    return Call("session_append", args, decode)
+    return Call("session_append", args, decode, payloads={"m": stand_ins.of_session(session_id)}, about=(session_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +100,4 @@ def graph(session_id: str) -> Call[SessionNode]:
         frames = {name: int(at) for name, at in flat(reply[2]).items()}
         return SessionNode(session_id, reply[0] or None, tuple(sorted(reply[1])), frames, int(reply[3]))
 
-    return Call("session_graph", {"sid": session_id}, decode)
+    return Call("session_graph", {"sid": session_id}, decode, about=(session_id,))

@@ -112,7 +112,7 @@ def take(
 def claim(process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None) -> Call[Claim | None]:
     """Claim one process under a stock RQ worker; None when there is nothing to do."""
     args: dict[str, Any] = {"pid": process_id, "epoch": str(epoch), "owner": owner, "claim_id": claim_id, "lease_ms": lease_ms, "release": release}
-    return Call("process_claim", args, lambda reply: next(iter(claims_of([reply[1]])), None) if reply[0] == "claimed" else None)
+    return Call("process_claim", args, lambda reply: next(iter(claims_of([reply[1]])), None) if reply[0] == "claimed" else None, about=(process_id,))
 
 
 @dataclass(frozen=True, slots=True)

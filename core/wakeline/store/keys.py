@@ -68,7 +68,10 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("sources", "set", "trigger sources that have subscriptions", "namespace", "removal of the last subscription"),
     KeyFamily("subs:<source>", "hash", "subscription id to what it starts; its revision, owner, source key", "trigger", "removal, deletion of its session"),
     KeyFamily("subscribed:<sid>", "set", "subscriptions that go with a session: <source> <id>", "session", "removal, deletion of the session"),
-    KeyFamily("occ:<id>", "hash", "an occurrence, and what became of its deliveries", "trigger", "7 days after its deliveries are settled"),
+    KeyFamily(
+        "occ:<id>", "hash", "an occurrence with its payload (or a stand-in), and what became of its deliveries",
+        "trigger", "7 days after its deliveries are settled",
+    ),  # fmt: skip
     KeyFamily("deliveries", "zset", "deliveries that are reserved and not settled, by time", "trigger", "their start, or the failure to start"),
     KeyFamily("cron", "zset", "schedule to when it is due next", "trigger", "removal of the schedule"),
     KeyFamily("schedule:<name>", "hash", "a declared schedule, and the process its latest moment started", "trigger", "removal of the schedule"),

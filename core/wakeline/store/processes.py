@@ -6,11 +6,19 @@ Invariant: what needs thought (types, schemas, selectors, hashes) is decided bef
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from wakeline.attachments.backend import Blobs
 from wakeline.environments.spec import EnvironmentSpec
-from wakeline.errors import ExternalRefConflict, MissingExecutionEnvironment, ProcessError, UndeclaredEvent
+from wakeline.errors import (
+    AttachmentCorrupt,
+    AttachmentNotFound,
+    ExternalRefConflict,
+    MissingExecutionEnvironment,
+    ProcessError,
+    UndeclaredEvent,
+)
 from wakeline.names import word
 from wakeline.processes.events import Terminal
 from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput, SessionTurn, ToolCall
@@ -19,12 +27,16 @@ from wakeline.processes.misfit import Misfit
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
-from wakeline.store import environments
-from wakeline.store.calls import Call, Reply, flat
+from wakeline.shown import logger
+from wakeline.store import environments, stand_ins
+from wakeline.store.calls import Call, Parts, Program, Reply, flat
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash, number, to_json
 from wakeline.waits.mailbox import MAILBOX_LIMIT
 
+log = logger("wakeline.store")
+PAYLOADS_OF_SPEC = (("input", "payload"), ("input", "metadata"), ("input", "call", "args"), ("input", "call", "prepared"))
+"""What of a registration is replaced where it is large: one by one, so that a list of processes is read without them."""
 KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
 KIND_CODES = {"tool": "t", "session_turn": "s", "external": "x"} | {code: code for code in KIND_CODE.values()}
 """The codes by which a listing is narrowed; any other kind is an engine's."""
@@ -67,6 +79,21 @@ class Effect:
         if self.consumed:
             out["rows"] = [row.wire() for row in self.consumed]
         return out
+
+    @property
+    def payloads(self) -> dict[str, str]:
+        """The payloads among what it adds to a call."""
+        return rows_of(self.fence)
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What it adds to what a call is about."""
+        return (self.fence.process_id,)
+
+
+def rows_of(fence: Fence) -> dict[str, str]:
+    """The payloads among the journal rows of a run."""
+    return {"v": stand_ins.of_journal(fence)}
 
 
 def fence_wire(fence: Fence) -> dict[str, Any]:
@@ -182,13 +209,17 @@ def register(
             raise MissingExecutionEnvironment(ref=r.env_ref)
         refuse(r.id, reply, given=r.content_hash[:16], holder=effect.fence.process_id if effect else r.id)
 
-    return Call("process_register", args, decode)
+    woken = (target.session_id,) if target else ()
+    about = (r.id, *((r.parent,) if r.parent else ()), *woken, *((str(delivery["occ"]),) if delivery else ()), *(effect.about if effect else ()))
+    spec = Parts(stand_ins.of_process(r.id), PAYLOADS_OF_SPEC, "The registration")
+    return Call("process_register", args, decode, payloads={"spec": spec, **(effect.payloads if effect else {})}, about=about)
 
 
 def with_unique(call: Call[Registered], unique: Unique, effect: Effect | None = None) -> Call[Registered]:
-    """The same start, asking for a unique key; under another ``effect`` where it is tried again."""
+    """The same start, asking for a unique key; under another ``effect`` of the same run where it is tried again."""
     again = {"rows": None, **effect.wire()} if effect else {}
-    return Call(call.script, {**call.args, **again, "unique": unique.wire()}, call.decode)
+    about = (*call.about, unique.instead) if unique.instead else call.about
+    return replace(call, args={**call.args, **again, "unique": unique.wire()}, about=about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +276,7 @@ def append(
         "hash": content_hash(event_type, canonical or payload)[:16],
         "semantics": semantics,
         "wake": wake.wire() if wake else None,
-        "ends": {"status": end.state, "output": output_json(end.output)} if end else None,
+        "ends": _ends(process_id, end) if end else None,
         "external": external or None,
     }
     if effect:
@@ -258,7 +289,21 @@ def append(
             raise StaleIncarnation(process_id)
         refuse(process_id, reply, replay_key=replay_key)
 
-    return Call("process_append", args, decode)
+    kept = stand_ins.of_process(process_id)
+    payloads = {"payload": kept, "output": kept, **(effect.payloads if effect else {})}
+    woken = (wake.session_id,) if wake and wake.session_id else ()
+    return Call("process_append", args, decode, payloads=payloads, about=(process_id, *woken, *(effect.about if effect else ())))
+
+
+def _ends(process_id: str, end: Terminal) -> dict[str, Any]:
+    output = output_json(end.output)
+    text = _text_of(process_id, end.state, output)
+    return {"status": end.state, "output": output} | ({"text": text} if text is not None else {})
+
+
+def _text_of(process_id: str, status: str, output: str) -> str | None:
+    """What an end says to the session it wakes, as JSON; None where the script can say it, which has the output itself."""
+    return to_json(f"Process {process_id} {status}: {output}") if stand_ins.is_large(output) else None
 
 
 class StaleIncarnation(LookupError):
@@ -331,7 +376,11 @@ def signal(
             raise StaleIncarnation(process_id)
         refuse(process_id, reply, replay_key=replay_key, holder=effect.fence.process_id if effect else process_id)
 
-    return Call("process_signal", args, decode)
+    return Call(
+        "process_signal", args, decode,
+        payloads={"payload": stand_ins.of_process(process_id), **(effect.payloads if effect else {})},
+        about=(process_id, *(effect.about if effect else ())),
+    )  # fmt: skip
 
 
 def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None = None) -> Call[str]:
@@ -343,7 +392,8 @@ def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None
             return str(reply[1])
         refuse(process_id, reply, holder=effect.fence.process_id if effect else process_id)
 
-    return Call("process_cancel", args, decode)
+    payloads, also = (effect.payloads, effect.about) if effect else (None, ())
+    return Call("process_cancel", args, decode, payloads=payloads, about=(process_id, *also))
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +414,12 @@ class TurnCommit:
         wire: dict[str, Any] = {"sid": self.session_id, "rev": self.revision, "history": list(self.history)}
         wire |= {"state": self.state, "frame": self.frame, "follow": self.follow}
         return {name: value for name, value in wire.items() if value is not None}
+
+    @property
+    def payloads(self) -> dict[str, str]:
+        """The payloads among what it commits."""
+        said = stand_ins.of_session(self.session_id)
+        return {"state": stand_ins.of_state(self.session_id), "history": said, "follow": said}
 
 
 def finish(
@@ -388,7 +444,7 @@ def finish(
         "status": status,
         "output": output,
         "hash": content_hash(canonical or output)[:16],
-        "text": to_json(text) if text is not None else None,
+        "text": to_json(text) if text is not None else _text_of(process_id, status, output),
         "fence": fence_wire(fence) if fence else None,
         "external": None if fence else True,
         "swallowed": swallowed or None,
@@ -404,7 +460,8 @@ def finish(
             return int(reply[2])
         refuse(process_id, reply, session_id=turn.session_id if turn else "", expected=turn.revision if turn else "")
 
-    return Call("process_finish", args, decode)
+    payloads = {"output": stand_ins.of_process(process_id), **(rows_of(fence) if fence else {}), **(turn.payloads if turn else {})}
+    return Call("process_finish", args, decode, payloads=payloads, about=(process_id, turn.session_id) if turn else (process_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +494,7 @@ def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row]
             return Met()
         refuse(fence.process_id, reply)
 
-    return Call("process_park", args, decode)
+    return Call("process_park", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
 
 
 def release(
@@ -459,6 +516,7 @@ def release(
         "unread": unread,
         "misfit": misfit.to_json() if misfit is not None else None,
         "output": output,
+        "text": _text_of(fence.process_id, "failed", output) if output is not None else None,
         "rows": [r.wire() for r in consumed] or None,
     }
 
@@ -467,7 +525,8 @@ def release(
             return str(reply[0])
         refuse(fence.process_id, reply)
 
-    return Call("process_release", args, decode)
+    payloads = {"output": stand_ins.of_process(fence.process_id), **rows_of(fence)}
+    return Call("process_release", args, decode, payloads=payloads, about=(fence.process_id,))
 
 
 def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None) -> Call[int | list[str]]:
@@ -490,7 +549,8 @@ def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *,
             return list(reply[1])
         refuse(fence.process_id, reply)
 
-    return Call("process_continue", args, decode)
+    payloads = {"input": stand_ins.of_process(fence.process_id), **rows_of(fence)}
+    return Call("process_continue", args, decode, payloads=payloads, about=(fence.process_id,))
 
 
 def set_external_ref(process_id: str, payload: str) -> Call[int | None]:
@@ -505,7 +565,9 @@ def set_external_ref(process_id: str, payload: str) -> Call[int | None]:
             raise ExternalRefConflict(process_id=process_id, existing=reply[1], given=payload)
         refuse(process_id, reply)
 
-    return Call("process_fact", {"pid": process_id, "fact": "external_ref", "payload": payload}, decode)
+    args = {"pid": process_id, "fact": "external_ref", "payload": payload}
+    payloads = {"payload": stand_ins.of_process(process_id)}
+    return Call("process_fact", args, decode, payloads=payloads, brings=stand_ins.whole, about=(process_id,))
 
 
 def retarget(process_id: str, session_id: str | None) -> Call[int | None]:
@@ -519,7 +581,8 @@ def retarget(process_id: str, session_id: str | None) -> Call[int | None]:
         refuse(process_id, reply)
 
     payload = to_json({"wake_target": {"session_id": session_id} if session_id else None})
-    return Call("process_fact", {"pid": process_id, "fact": "retarget", "payload": payload, "sid": session_id}, decode)
+    args = {"pid": process_id, "fact": "retarget", "payload": payload, "sid": session_id}
+    return Call("process_fact", args, decode, about=(process_id, session_id) if session_id else (process_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,7 +649,19 @@ def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False,
             int(reply[5]),
         )
 
-    return Call("process_read", {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}, decode)
+    args = {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}
+    return Call("process_read", args, decode, brings=_whole_process, about=(process_id,))
+
+
+def _whole_process(blobs: Blobs, reply: Reply) -> Program[Reply]:
+    """The input of a process may be lost and its end still be known: then the stand-in is shown in the place of the input."""
+    try:
+        spec = yield from stand_ins.whole(blobs, reply[1])
+    except (AttachmentNotFound, AttachmentCorrupt) as lost:
+        log.warning("what a process was started with is lost: %s", lost)
+        spec = reply[1]
+    rest = yield from stand_ins.whole(blobs, [reply[0], "", *reply[2:]])
+    return [rest[0], spec, *rest[2:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -620,7 +695,7 @@ def list_page(
         rows = tuple(ProcessRow(r[0], flat(r[1]), read_registration(r[0], r[2])) for r in reply[0])
         return ListPage(rows, reply[1], reply[2], int(reply[3]))
 
-    return Call("process_list", args, decode)
+    return Call("process_list", args, decode, about=(session_id,) if session_id else ())
 
 
 def list_ids(status: str, *, offset: int, limit: int) -> Call[list[tuple[str, int]]]:

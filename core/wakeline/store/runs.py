@@ -17,9 +17,9 @@ from wakeline.processes.misfit import Misfit
 from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.shown import logger
+from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Program, Reply, flat
-from wakeline.store.claims import holds_claims, redeemed
-from wakeline.store.processes import Row, SchemaWanted, fence_wire
+from wakeline.store.processes import Row, SchemaWanted, fence_wire, rows_of
 from wakeline.store.replies import refuse
 from wakeline.store.sessions import Batch, batch_of
 from wakeline.values import from_json
@@ -48,7 +48,7 @@ class Claim:
     batch: Batch | None = None
     """Of a session's turn: what it takes, where the claim fixed it."""
     held: Reply | None = None
-    """The claim as it came, where payloads of it were checked in: see `seen_through`."""
+    """The claim as it came, where stand-ins are in it: see `made_whole`."""
     unread: str | None = None
     """What of it this release cannot read, so that it is not run here."""
 
@@ -129,14 +129,22 @@ def claim_of(reply: Any) -> Claim:
     try:
         _ = claim.attempt, claim.generation, claim.cancel_reason
         slots = {row[0]: flat(row[1]) for row in reply[5]}
-        for slot in slots.values():
-            if not is_known(slot.get("r", TIMED_OUT)):
-                return replace(claim, unread=f"a wait of it was resolved in a way that this release does not know: {slot['r'][:100]}")
+        if (unknown := unknown_resolution(slots)) is not None:
+            return replace(claim, unread=unknown)
         batch = batch_of(reply[8]) if len(reply) > 8 else None
-        held = reply if any(map(holds_claims, (*reply[2:6], *reply[8:]))) else None
+        held = reply if any(map(stand_ins.stands_in, (*reply[2:6], *reply[8:]))) else None
         return replace(claim, input=reply[3] or None, journal=flat(reply[4]), slots=slots, complete=reply[6] == "1", batch=batch, held=held)
     except (KeyError, ValueError, TypeError, IndexError, InvalidPayload) as error:
         return replace(claim, fields=_without_counts(fields), unread=f"its record: {type(error).__name__}: {error}")
+
+
+def unknown_resolution(slots: Mapping[str, Mapping[str, str]]) -> str | None:
+    """Why slots cannot be read here; None where they can. What a stand-in stands for is judged once the claim is whole."""
+    for slot in slots.values():
+        text = slot.get("r", TIMED_OUT)
+        if not is_known(text) and not stand_ins.is_stand_in(text):
+            return f"a wait of it was resolved in a way that this release does not know: {text[:100]}"
+    return None
 
 
 def _without_counts(fields: Mapping[str, str]) -> dict[str, str]:
@@ -144,11 +152,12 @@ def _without_counts(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in fields.items() if name not in ("at", "ls", "gen", "why")}
 
 
-def seen_through(blobs: Blobs, claim: Claim) -> Program[Claim]:
-    """The claim with its payloads in the place of what they were checked in as. Raises `AttachmentError`."""
+def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
+    """The claim with its payloads in the place of their stand-ins. Each run does this for itself: what one process needs and cannot get must not keep
+    a worker from the others of the same take. Raises `AttachmentError`."""
     if claim.held is None:
         return claim
-    whole = yield from redeemed(blobs, claim.held)
+    whole = yield from stand_ins.whole(blobs, claim.held)
     return replace(claim_of(whole), heard_ns=claim.heard_ns, held=None)
 
 
@@ -164,7 +173,7 @@ def record(fence: Fence, rows: Sequence[Row], asks: Sequence[tuple[str, tuple[st
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}
     if asks:
         args["asks"] = [{"id": slot, "schema": {"hash": schema[0], "text": schema[1]}} for slot, schema in asks]
-    return Call("journal_record", args, decode)
+    return Call("journal_record", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
 
 
 def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str, str]]]]:
@@ -175,7 +184,7 @@ def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str,
             refuse(fence.process_id, reply)
         return flat(reply[1]), {row[0]: flat(row[1]) for row in reply[2]}
 
-    return Call("journal_read", {"pid": fence.process_id, "fence": fence_wire(fence)}, decode)
+    return Call("journal_read", {"pid": fence.process_id, "fence": fence_wire(fence)}, decode, brings=stand_ins.whole, about=(fence.process_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +244,7 @@ def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()
             refuse(fence.process_id, reply)
         return [Opened(row[0], row[1]) for row in reply[1]]
 
-    return Call("wait_open", args, decode)
+    return Call("wait_open", args, decode, payloads=rows_of(fence), brings=stand_ins.whole, about=(fence.process_id,))
 
 
 def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
@@ -246,7 +255,7 @@ def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()
         if reply[0] != "closed":
             refuse(fence.process_id, reply)
 
-    return Call("wait_close", args, decode)
+    return Call("wait_close", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
 
 
 def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, list[str | None]]]:
@@ -257,7 +266,8 @@ def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, lis
             refuse(fence.process_id, reply)
         return str(from_json(reply[3])) if reply[1] == "1" else None, [text or None for text in reply[2]]
 
-    return Call("slot_read", {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots)}, decode)
+    args = {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots)}
+    return Call("slot_read", args, decode, brings=stand_ins.whole, about=(fence.process_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,4 +295,5 @@ def resolve(
         return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
 
     args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms, "fits": list(fits) or None}
-    return Call("slot_resolve", args | {"by": by}, decode)
+    payloads = {"resolution": stand_ins.of_process(process_id)}
+    return Call("slot_resolve", args | {"by": by}, decode, payloads=payloads, brings=stand_ins.whole, about=(process_id,))

@@ -13,7 +13,8 @@ from typing import Any
 from wakeline.errors import ProcessNotVisible, SessionDeleted, SessionNotFound
 from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy, EntryKind
-from wakeline.store.calls import Call, Reply, flat
+from wakeline.store import stand_ins
+from wakeline.store.calls import Call, Parts, Reply, flat
 from wakeline.store.processes import Effect, SessionAddress, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash
@@ -52,7 +53,8 @@ def send(
             return Sent(int(reply[1]), reply[0] == "replayed")
         refuse(session.session_id, reply, replay_key=key, holder=effect.fence.process_id if effect else session.session_id)
 
-    return Call("session_send", args, decode)
+    payloads: dict[str, str | Parts] = {"body": Parts(stand_ins.of_session(session.session_id), (("input",),)), **(effect.payloads if effect else {})}
+    return Call("session_send", args, decode, payloads=payloads, about=(session.session_id, *(effect.about if effect else ())))
 
 
 def create(session: SessionAddress) -> Call[None]:
@@ -62,7 +64,7 @@ def create(session: SessionAddress) -> Call[None]:
         if reply[0] != "created":
             refuse(session.session_id, reply)
 
-    return Call("session_send", {"session": session.wire()}, decode)
+    return Call("session_send", {"session": session.wire()}, decode, about=(session.session_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def delete(session_id: str) -> Call[Deleted]:
             return Deleted(False)
         return Deleted(True, tuple(sorted(reply[2])), tuple(sorted(reply[3])))
 
-    return Call("session_delete", {"sid": session_id}, decode)
+    return Call("session_delete", {"sid": session_id}, decode, about=(session_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,13 @@ def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50
         stopped = int(reply[4].split("-")[0]) if reply[4] else None
         return SessionView(session_id, flat(reply[0]), reply[1] or None, tuple(history), found, stopped)
 
-    return Call("session_read", {"sid": session_id, "after": after, "count": count, "entries": entries, "frame": frame}, decode)
+    args = {"sid": session_id, "after": after, "count": count, "entries": entries, "frame": frame}
+    return Call("session_read", args, decode, brings=stand_ins.whole, about=(session_id,))
 
 
 def frames(session_id: str) -> Call[dict[str, int]]:
     """The agent frames of a session, each with the ms at which it was opened."""
-    return Call("frame_list", {"sid": session_id}, lambda reply: {name: int(at) for name, at in flat(reply).items()})
+    return Call("frame_list", {"sid": session_id}, lambda reply: {name: int(at) for name, at in flat(reply).items()}, about=(session_id,))
 
 
 def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], int]]]:
@@ -169,7 +172,8 @@ def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPoli
         return batch_of(reply[1:])
 
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "sid": session_id, "max": max_entries}
-    return Call("turn_admit", args | ({"policy": policy.wire()} if policy else {}), decode)
+    args |= {"policy": policy.wire()} if policy else {}
+    return Call("turn_admit", args, decode, brings=stand_ins.whole, about=(fence.process_id, session_id))
 
 
 def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
@@ -180,7 +184,8 @@ def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
             refuse(effect.fence.process_id, reply)
         return str(reply[1])
 
-    return Call("turn_arrivals", {"pid": effect.fence.process_id, "sid": session_id, "max": max_entries} | effect.wire(), decode)
+    args = {"pid": effect.fence.process_id, "sid": session_id, "max": max_entries} | effect.wire()
+    return Call("turn_arrivals", args, decode, payloads=effect.payloads, brings=stand_ins.whole, about=(session_id, *effect.about))
 
 
 def grant(scope: str, process_id: str, descriptor: str) -> Call[None]:
@@ -205,7 +210,7 @@ def _grants(verb: str, scope: str, process_ids: Sequence[str], extra: dict[str, 
         if reply[0] != "done":
             refuse(process_ids[0], reply)
 
-    return Call("grant_write", {"verb": verb, "scope": scope, "pids": list(process_ids)} | extra, decode)
+    return Call("grant_write", {"verb": verb, "scope": scope, "pids": list(process_ids)} | extra, decode, about=tuple(process_ids))
 
 
 def list_grants(scope: str, *, live: bool = False) -> Call[list[tuple[str, str, str]]]:
@@ -215,4 +220,4 @@ def list_grants(scope: str, *, live: bool = False) -> Call[list[tuple[str, str, 
 
 def grants_of(process_id: str) -> Call[list[str]]:
     """The scopes that hold a handle of this process, sorted."""
-    return Call("grant_list", {"pid": process_id}, lambda reply: sorted(reply))
+    return Call("grant_list", {"pid": process_id}, lambda reply: sorted(reply), about=(process_id,))

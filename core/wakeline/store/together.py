@@ -1,13 +1,13 @@
 """Calls that leave in one write: those of one script become one command, a bundle, and every caller gets the reply to its own.
 
-Invariant: calls of one script keep their order, and so do calls about one process or session; a reply that is an error is its caller's alone.
+Invariant: calls of one script keep their order, and so do calls about one process, session or occurrence; a reply that is an error is its caller's alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from redis import exceptions as rex
 
@@ -20,8 +20,6 @@ from wakeline.store.rewinds import Answered
 log = logger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
 """How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
-ABOUT, HOLDING = ("pid", "sid", "parent"), ("fence", "sender", "wake", "turn", "session")
-"""Arguments that name a process or a session, and those that hold some which do."""
 NOT_FOUND = "Function not found"
 Command = tuple[Any, ...]
 
@@ -44,28 +42,17 @@ class Counter:
         self.counts[name] = self.counts.get(name, 0) + n
 
 
-def about(args: Mapping[str, Any]) -> list[str]:
-    """The processes and sessions that the arguments of a call name."""
-    found: list[str] = []
-    for name, value in args.items():
-        if name in ABOUT and value is not None:
-            found.append(value)
-        elif name in HOLDING and isinstance(value, Mapping):
-            found += about(cast("Mapping[str, Any]", value))
-    return found
-
-
 def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     """Calls of one script together, a few at a time; those whose script nobody else calls are bundles of one.
 
-    No call gets before an earlier one about the same process or session: a wait that is opened and given up at once must not be opened last.
+    No call gets before an earlier one about the same process, session or occurrence: a wait that is opened and given up at once must not be opened last.
     """
     bundles: list[list[Prepared]] = []
     lengths: list[int] = []
     latest: dict[str, int] = {}
     places: dict[str, int] = {}
     for one in batch:
-        names = about(one.call.args)
+        names = one.call.about
         floor = max((places.get(name, 0) for name in names), default=0)
         place = latest.get(one.call.script, -1)
         if place < floor or len(bundles[place]) == AT_ONCE or lengths[place] + len(one.args) > BYTES_AT_ONCE:

@@ -11,11 +11,21 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from wakeline.attachments.backend import Blobs
 from wakeline.bounded import Bounded
-from wakeline.errors import OccurrenceConflict, SessionDeleted, SubscriptionChanged, SubscriptionLimit, SubscriptionNotFound
+from wakeline.errors import (
+    AttachmentError,
+    AttachmentStoreFailed,
+    OccurrenceConflict,
+    SessionDeleted,
+    SubscriptionChanged,
+    SubscriptionLimit,
+    SubscriptionNotFound,
+)
 from wakeline.releases import Declared
 from wakeline.shown import logger
-from wakeline.store.calls import Call, Reply
+from wakeline.store import stand_ins
+from wakeline.store.calls import Call, Program, Reply
 from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
 from wakeline.triggers.schedule import SOURCE, Schedule
 from wakeline.triggers.subscription import MOST_SUBSCRIPTIONS, Subscription
@@ -23,6 +33,9 @@ from wakeline.values import Stored, from_json, to_json
 
 S = TypeVar("S", bound=Stored)
 log = logger("wakeline.triggers")
+STOOD_FOR = "+"
+"""Before the subscription of a delivery whose payload is a stand-in. A release that does not know those cannot read such a subscription, and so leaves
+the delivery to one that does; without the sign the payload is what an emitter wrote, whatever it looks like."""
 _told: Bounded[str, bool] = Bounded(256 * 1024)
 """What was said once, and is not said again."""
 
@@ -39,6 +52,11 @@ def _readable(kind: type[S], text: str) -> S | None:
             what = f"a {kind.__name__.lower()} is stored that this release cannot read, and leaves to one that can"
             log.warning("%s (%s: %s): %s", what, place, first["msg"], text[:200])
         return None
+
+
+def _subscription(text: str) -> Subscription | None:
+    """The subscription of a delivery."""
+    return _readable(Subscription, text.removeprefix(STOOD_FOR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +108,7 @@ def subscribe(subscription: Subscription, *, revision: int | None = None) -> Cal
             case _:
                 raise SessionDeleted(session_id=reply[1], deleted_at_ms=int(reply[2]))
 
-    return Call("trigger_subscribe", args, decode)
+    return Call("trigger_subscribe", args, decode, about=(s.owner,) if s.owner else ())
 
 
 def switch(source: str, subscription_id: str, to: Literal["1", "0", ""], *, owner: str | None = None, revision: int | None = None) -> Call[bool]:
@@ -106,7 +124,8 @@ def switch(source: str, subscription_id: str, to: Literal["1", "0", ""], *, owne
             raise SubscriptionChanged(subscription=subscription_id, expected=revision or 0, found=int(reply[1]))
         raise SubscriptionNotFound(source=source, subscription=subscription_id)
 
-    return Call("trigger_switch", {"source": source, "id": subscription_id, "to": to, "owner": owner, "revision": revision}, decode)
+    args = {"source": source, "id": subscription_id, "to": to, "owner": owner, "revision": revision}
+    return Call("trigger_switch", args, decode, about=(owner,) if owner else ())
 
 
 def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], list[ScheduleView]]]:
@@ -127,7 +146,7 @@ def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], li
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """What an occurrence starts for one subscription, ``state`` with the reason of a failure. ``subscription`` is None once that is settled, and
-    where only a later release can read it."""
+    where only a later release can read it. ``unread``: why the payload of the occurrence could not be read."""
 
     occurrence_id: str
     subscription_id: str
@@ -135,6 +154,7 @@ class Delivery:
     subscription: Subscription | None
     occurrence: Occurrence
     at_ms: int
+    unread: AttachmentError | AttachmentStoreFailed | None = None
 
     def wire(self) -> dict[str, Any]:
         """How a start says that it settles this."""
@@ -185,16 +205,17 @@ def emit(occurrence: Occurrence, due: Due | None = None) -> Call[Emitted | None]
         return Emitted(
             reply[0] == "known",
             # Of what is settled the subscription is not kept.
-            tuple(Delivery(o.id, row[0], row[1], _readable(Subscription, row[2]) if row[2] else None, o, at) for row in reply[2]),
+            tuple(Delivery(o.id, row[0], row[1], _subscription(row[2]) if row[2] else None, o, at) for row in reply[2]),
         )
 
-    return Call("trigger_emit", args, decode)
+    about = (o.id, due.process_id) if due else (o.id,)
+    return Call("trigger_emit", args, decode, payloads={"payload": stand_ins.of_occurrence(o.id)}, about=about)
 
 
 def settle(delivery: Delivery, state: str) -> Call[bool]:
     """Say what became of a reserved delivery that no start settled; whether this call did."""
     args = {"occ": delivery.occurrence_id, "sub": delivery.subscription_id, "state": state, "kept_ms": RETAINED_MS}
-    return Call("trigger_settle", args, lambda reply: reply[0] == "settled")
+    return Call("trigger_settle", args, lambda reply: reply[0] == "settled", about=(delivery.occurrence_id,))
 
 
 def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
@@ -202,12 +223,28 @@ def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
 
     def decode(reply: Reply) -> list[Delivery]:
         def delivery(row: Reply) -> Delivery:
-            occurrence = Occurrence(row[3], row[5], from_json(row[6]), row[4] or None)
-            return Delivery(row[0], row[1], "reserved", _readable(Subscription, row[2]), occurrence, int(row[7]))
+            unread = row[8] if len(row) > 8 else None
+            occurrence = Occurrence(row[3], row[5], from_json(row[6]) if unread is None else None, row[4] or None)
+            return Delivery(row[0], row[1], "reserved", _subscription(row[2]), occurrence, int(row[7]), unread)
 
         return [delivery(row) for row in reply]
 
-    return Call("trigger_pending", {"older_ms": older_ms, "limit": limit}, decode)
+    return Call("trigger_pending", {"older_ms": older_ms, "limit": limit}, decode, brings=_whole_rows)
+
+
+def _whole_rows(blobs: Blobs, reply: Reply) -> Program[Reply]:
+    """Each delivery with its payload, or with the reason why that could not be read: one delivery must not keep a worker from the others."""
+    rows: list[Reply] = []
+    for row in reply:
+        if not row[2].startswith(STOOD_FOR):
+            rows.append(row)
+            continue
+        try:
+            payload = yield from stand_ins.whole(blobs, row[6])
+            rows.append([*row[:6], payload, *row[7:]])
+        except (AttachmentError, AttachmentStoreFailed) as error:
+            rows.append([*row, error])
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

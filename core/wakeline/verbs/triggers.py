@@ -18,7 +18,15 @@ from wakeline.causality import HostOriginator, Originator, SessionScope, Trigger
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec, environment
-from wakeline.errors import InvalidArguments, InvalidSchedule, ProcessConflict, ProcessNoLongerRetained, WakelineError
+from wakeline.errors import (
+    AttachmentCorrupt,
+    AttachmentNotFound,
+    InvalidArguments,
+    InvalidSchedule,
+    ProcessConflict,
+    ProcessNoLongerRetained,
+    WakelineError,
+)
 from wakeline.names import check_key, check_queue, check_source
 from wakeline.releases import Declared
 from wakeline.shown import logger
@@ -206,6 +214,8 @@ class Triggers:
             log.info("delivery %s of %s waits for a worker of another release", delivery.subscription_id, delivery.occurrence_id)
             yield triggers.settle(delivery, "reserved")
             return "reserved"
+        if delivery.unread is not None:
+            return (yield from self._left_unread(delivery, subscription, delivery.unread))
         try:
             # A tool's prepare is the user's code: whoever ticks must not wait for it.
             yield (yield Outside(partial(self._start, delivery, subscription, body)))
@@ -215,11 +225,22 @@ class Triggers:
         except WakelineError as error:
             if error.retryable:
                 raise
-            state = f"failed {error.code}: {error}"[:SHOWN]
-            log.warning("%s starts nothing for %s: %s", delivery.occurrence_id, subscription.name, error)
-            yield triggers.settle(delivery, state)
-            return state
+            return (yield from self._failed(delivery, subscription, error))
         return "started"
+
+    def _left_unread(self, delivery: Delivery, subscription: Subscription, why: WakelineError) -> Program[str]:
+        """A payload that is lost starts nothing; one that this worker cannot reach now is left for a later look, or for a worker that can."""
+        if isinstance(why, AttachmentNotFound | AttachmentCorrupt):
+            return (yield from self._failed(delivery, subscription, why))
+        log.warning("delivery of %s to %s waits: %s", delivery.occurrence_id, subscription.name, why)
+        yield triggers.settle(delivery, "reserved")
+        return "reserved"
+
+    def _failed(self, delivery: Delivery, subscription: Subscription, error: WakelineError) -> Program[str]:
+        state = f"failed {error.code}: {error}"[:SHOWN]
+        log.warning("%s starts nothing for %s: %s", delivery.occurrence_id, subscription.name, error)
+        yield triggers.settle(delivery, state)
+        return state
 
     def _body_of(self, subscription: Subscription) -> Body | None:
         table: Mapping[str, Body] = self._registry.engines if subscription.target.kind == "engine" else self._registry.tools

@@ -1,6 +1,6 @@
 -- Purpose: after an upload: from now on these bytes are kept, for this owner. Of two uploads of the same bytes the second is removed again.
 -- Include: base attachments
--- ARGV: id, owner, claim?, place, type, size
+-- ARGV: id, owner, stands_in?, place, type, size
 -- Reply: {'kept', place} | {'late'} (its intent was swept meanwhile: upload again)
 -- Atomic because bytes without an intent and without an owner are a sweep's.
 local known = call('HGET', att_key(a.id), 'l')
@@ -16,5 +16,5 @@ else
   call('ZADD', ns .. 'attachments', int(now + FRESH), a.id)
 end
 own(a.id, a.owner)
-if a.claim then call('HSET', att_key(a.id), 'c', '1') end
+if a.stands_in then call('HSET', att_key(a.id), 'c', '1') end
 return { 'kept', known or a.place }

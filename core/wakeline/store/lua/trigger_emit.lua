@@ -34,15 +34,16 @@ if known.h then
   return { 'known', known.at, states() }
 end
 call('HSET', key, 'src', a.source, 'sk', a.source_key or '', 'ik', a.key, 'h', a.hash, 'p', a.payload, 'at', int(now), 'n', '0')
+local sign = string.find(a.payload, '^{"__claim__":"sha256:%x+"}$') and '+' or ''
 if cron then
-  reserve(a.occ, cron.id, cron.sub)
+  reserve(a.occ, cron.id, sign .. cron.sub)
 else
   local all = call('HGETALL', ns .. 'subs:' .. a.source)
   local by = {}
   for i = 1, #all, 2 do by[all[i]] = all[i + 1] end
   for id, sub in pairs(by) do
     local wanted = by[id .. ':k']
-    if by[id .. ':e'] == '1' and (wanted == '' or wanted == a.source_key) then reserve(a.occ, id, sub) end
+    if by[id .. ':e'] == '1' and (wanted == '' or wanted == a.source_key) then reserve(a.occ, id, sign .. sub) end
   end
 end
 if call('HGET', key, 'n') == '0' then call('PEXPIRE', key, int(a.kept_ms)) end

@@ -1,7 +1,7 @@
 -- Purpose: reserved deliveries that nobody settled for a while.
 -- Include: base
 -- ARGV: older_ms, limit
--- Reply: [occ, sub id, sub, source, source key or '', key, payload, at]*
+-- Reply: [occ, sub id, sub ('+' before it where the payload is a stand-in), source, source key or '', key, payload, at]*
 -- Atomic because what is read of a delivery must belong to it.
 unasked = true
 local out = {}

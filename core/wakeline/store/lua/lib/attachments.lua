@@ -1,5 +1,6 @@
 -- Attachments: att:<id> holds what is known of one, "o:<owner>" in it since when (ms) who owns it; atts:<owner> is the same the other way round, by id.
--- "c" marks the payloads that the store checked in: a claim stands for one of these and for nothing else. Bytes lie in a backend under "<backend> <location>", a location that one upload only ever uses.
+-- "c" marks large payloads: a stand-in stands for one of these and for nothing else. Bytes lie in a backend under "<backend> <location>",
+-- and only one upload ever uses a location.
 local FRESH = 3600000 -- so long an upload may take, and an owner need not be there yet: it is given before what it is for is started
 local LOOK_EVERY = 3600000
 
@@ -20,6 +21,7 @@ function owner_lives(owner, since, attachment)
     return (s.n or s.ag) and not s.gone
   end
   if kind == 'said' then return owner_lives('session:' .. id, since, attachment) end
+  if kind == 'occurrence' then return call('EXISTS', ns .. 'occ:' .. id) == 1 end
   if kind == 'state' then return string.find(call('GET', ns .. 'state:' .. id) or '', attachment, 1, true) ~= nil end
   local p = fields(proc_key(id), 'st', 'gs')
   return p.st and (kind ~= 'journal' or tonumber(p.gs or '0') <= since)

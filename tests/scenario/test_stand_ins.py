@@ -1,4 +1,4 @@
-"""Payloads over 64 KB: wherever one goes, what scripts hold is a claim, and whoever reads it gets the payload."""
+"""Payloads over 64 KB: wherever one goes, what scripts hold is a stand-in, and its reader gets the payload."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event
-from wakeline.errors import InvalidPayload, ProcessConflict, ProcessFailed
+from wakeline.errors import InvalidPayload, OccurrenceConflict, ProcessConflict, ProcessFailed
 from wakeline.sessions.activity import Progress
 from wakeline.sessions.feed import TurnActivity
-from wakeline.store import attachments
+from wakeline.store import attachments, triggers
+from wakeline.triggers.occurrence import Occurrence, delivered_process_id
 
 from tests.scenario.conftest import until
 
 BIG = "x" * 100_000
-CLAIM = {"__claim__": "sha256:" + "0" * 64}
+STAND_IN = {"__claim__": "sha256:" + "0" * 64}
 
 
 def longest(app: App) -> int:
@@ -33,6 +34,11 @@ def longest(app: App) -> int:
             most = max([most, *(len(value) for _, fields in client.xrange(key) for value in fields.values())])
         elif kind == "list":
             most = max([most, *map(len, client.lrange(key, 0, -1))])
+        elif kind == "set":
+            most = max([most, *map(len, client.smembers(key))])
+        else:
+            assert kind == "zset"
+            most = max([most, *map(len, client.zrange(key, 0, -1))])
     return most
 
 
@@ -120,8 +126,8 @@ def test_a_process_that_was_parked_with_large_rows_goes_on_with_them(app: App) -
     assert runs == [1]
 
 
-@pytest.mark.parametrize("forged", [CLAIM, {"deep": [CLAIM]}, {"__claim__": 1}])
-def test_what_looks_like_a_claim_is_what_its_writer_wrote(app: App, forged: dict[str, Any]) -> None:
+@pytest.mark.parametrize("forged", [STAND_IN, {"deep": [STAND_IN]}, {"__claim__": 1}])
+def test_what_looks_like_a_stand_in_is_what_its_writer_wrote(app: App, forged: dict[str, Any]) -> None:
     @app.engine(signals={"value": Any})
     async def mirrors(ctx: AsyncCtx, value: Any) -> Any:
         return [value, await ctx.wait("value"), await ctx.step("same", lambda: forged)]
@@ -131,7 +137,7 @@ def test_what_looks_like_a_claim_is_what_its_writer_wrote(app: App, forged: dict
     assert handle.result(timeout=20) == [forged, forged, forged]
 
 
-def test_a_label_that_looks_like_a_claim_is_refused(app: App) -> None:
+def test_a_label_that_looks_like_a_stand_in_is_refused(app: App) -> None:
     @app.engine
     async def nothing(ctx: AsyncCtx) -> None:
         pass
@@ -155,13 +161,13 @@ def test_a_payload_that_is_lost_ends_its_process_and_keeps_no_worker_from_the_ot
     assert app.start(sizes, BIG + "2").result(timeout=20) == 100_001
 
 
-def test_a_claim_that_a_turn_makes_up_opens_nothing_and_harms_no_follower(app: App) -> None:
+def test_a_stand_in_that_a_turn_makes_up_opens_nothing_and_harms_no_follower(app: App) -> None:
     """What it says of itself is data of its own; an attachment of somebody else is none of it, and neither is one that is not kept."""
     secret = app.attachments.put(b'"top secret of the host"', "application/json")
 
     @app.agent
     async def spies(turn: AsyncTurn) -> None:
-        for claimed in (secret.id, CLAIM["__claim__"]):
+        for claimed in (secret.id, STAND_IN["__claim__"]):
             await turn.execution.emit_turn_activity("x", Progress(text="look", data={"__claim__": claimed}))
 
     session = app.session("spies", "1")
@@ -174,10 +180,10 @@ def test_a_claim_that_a_turn_makes_up_opens_nothing_and_harms_no_follower(app: A
             said.append(item.event.data)
         if len(said) == 2:
             break
-    assert sorted(one["__claim__"] for one in said) == sorted([secret.id, CLAIM["__claim__"]])
+    assert sorted(one["__claim__"] for one in said) == sorted([secret.id, STAND_IN["__claim__"]])
 
 
-def test_an_agent_reads_the_end_of_outside_work_and_no_claim_to_it(app: App) -> None:
+def test_an_agent_reads_the_end_of_outside_work_and_no_stand_in_for_it(app: App) -> None:
     @app.agent
     async def hears(turn: AsyncTurn) -> list[int]:
         return [len(item.text) for item in turn.inbox]
@@ -211,3 +217,107 @@ def test_the_state_of_a_session_is_kept_once_however_often_it_changed(app: App) 
     app.store.run(attachments.sweep(app.store.blobs))
     assert len(list(client.scan_iter(match=prefix + "bytes:*"))) == 1
     assert session.state() == {"text": BIG + "4", "n": 5}
+
+
+# -- every other way by which a payload comes into the store
+
+
+def test_what_a_trigger_is_told(app: App) -> None:
+    @app.engine
+    async def build(ctx: AsyncCtx, blob: str) -> int:
+        return len(blob)
+
+    push = app.trigger("github.push")
+    push.subscribe(build)
+    receipt = push.emit({"blob": "x" * 300_000}, key="one")
+    [started] = receipt.started
+    assert app.handle(started).result(timeout=20) == 300_000
+    assert push.emit({"blob": "x" * 300_000}, key="one").replayed
+    with pytest.raises(OccurrenceConflict):
+        push.emit({"blob": "y" * 300_000}, key="one")
+    assert longest(app) < 20_000
+
+
+def test_what_a_body_tells_a_trigger_and_a_crash_left_to_deliver(app: App) -> None:
+    @app.engine
+    async def build(ctx: AsyncCtx, blob: str) -> int:
+        return len(blob)
+
+    @app.engine
+    async def tells(ctx: AsyncCtx) -> list[str]:
+        return list((await ctx.trigger("build.wanted").emit({"blob": BIG})).started)
+
+    for source in ("build.wanted", "build.lost"):
+        app.trigger(source).subscribe(build)
+    told = app.start(tells).result(timeout=20)
+    assert app.handle(told[0]).result(timeout=20) == 100_000
+    # Recorded, and its emitter died before it started anything: a worker does.
+    emitted = app.store.execute(triggers.emit(Occurrence("build.lost", "one", {"blob": BIG + "y"})))
+    assert emitted is not None
+    [left] = emitted.deliveries
+    late = app.handle(delivered_process_id(left.occurrence_id, left.subscription_id))
+    until(lambda: not app.store.execute(triggers.pending(older_ms=0)))
+    assert late.result(timeout=20) == 100_001
+    assert longest(app) < 20_000
+
+
+def test_a_large_answer_resumes_a_process_that_was_parked(app: App) -> None:
+    @app.engine
+    async def asks(ctx: AsyncCtx) -> int:
+        ask = await ctx.approval("text", str)
+        tokens.append(ask.token)
+        return len(await ask.wait())
+
+    tokens: list[str] = []
+    asked = app.start(asks)
+    until(lambda: asked.status().status == "waiting")
+    assert app.resolve(tokens[0], BIG)
+    assert asked.result(timeout=20) == 100_000
+    assert longest(app) < 20_000
+
+
+def test_what_outside_work_says(app: App) -> None:
+    outside = app.external("ci", metadata={"text": BIG})
+    outside.emit("log", {"line": BIG})
+    outside.finish({"text": BIG})
+    assert outside.result(timeout=20) == {"text": BIG}
+    assert longest(app) < 20_000
+
+
+def test_what_bodies_tell_each_other_and_begin_anew_with(app: App) -> None:
+    @app.engine(signals={"text": str})
+    async def hears(ctx: AsyncCtx) -> int:
+        return len(await ctx.wait("text", str))
+
+    @app.engine
+    async def tells(ctx: AsyncCtx, text: str, again: bool = True) -> list[int]:
+        child = await ctx.start(hears)
+        await child.signal("text", text)
+        heard = await child
+        if again:
+            await ctx.continue_as_new(text + "y", again=False)
+        return [heard, len(text)]
+
+    @app.engine
+    async def fails(ctx: AsyncCtx) -> None:
+        raise ValueError(BIG)
+
+    assert app.start(tells, BIG).result(timeout=20) == [100_001, 100_001]
+    with pytest.raises(ProcessFailed):
+        app.start(fails).result(timeout=20)
+    assert longest(app) < 20_000
+
+
+def test_what_is_said_in_a_session_and_in_its_next_frame(app: App) -> None:
+    @app.agent
+    async def moves(turn: AsyncTurn) -> list[int]:
+        lengths = [len(item.text) for item in turn.inbox]
+        if turn.frame is None:
+            turn.switch_frame("second", BIG)
+        return lengths
+
+    session = app.session("moves", "1")
+    session.command("read", {"text": BIG})
+    until(lambda: any(message.content == [100_000] for message in session.history()))
+    session.append([{"role": "note", "content": BIG}])
+    assert longest(app) < 20_000
