@@ -177,15 +177,15 @@ def test_an_expired_token_is_unknown(world: World) -> None:
     assert refused.value.code == "await_event_unknown_or_revoked"
 
 
-@pytest.mark.parametrize("part", ["version", "claims", "signature", "other secret", "garbage"])
+@pytest.mark.parametrize("part", ["version", "content", "signature", "other secret", "garbage"])
 def test_a_forged_token_is_refused_before_the_store_is_asked(world: World, part: str) -> None:
     world.running("p")
-    version, claims, signature = encode_token(world.store.secret, "p", "inc00001", SLOT).split(".")
+    version, content, signature = encode_token(world.store.secret, "p", "inc00001", SLOT).split(".")
     stranger = encode_token(SECRET, "p", "inc00001", SLOT)
     forged = {
-        "version": f"wt2.{claims}.{signature}",
-        "claims": f"{version}.{encode_token(SECRET, 'q', 'inc00001', SLOT).split('.')[1]}.{signature}",
-        "signature": f"{version}.{claims}.{signature[:-2]}AA",
+        "version": f"wt2.{content}.{signature}",
+        "content": f"{version}.{encode_token(SECRET, 'q', 'inc00001', SLOT).split('.')[1]}.{signature}",
+        "signature": f"{version}.{content}.{signature[:-2]}AA",
         "other secret": stranger,
         "garbage": "not a token",
     }[part]

@@ -50,7 +50,7 @@ def test_a_token_is_good_at_another_instance_and_a_third_sees_what_it_did(app: A
         third.close()
 
 
-@pytest.mark.parametrize("part", range(TOKEN_PARTS), ids=["version", "claims", "signature"])
+@pytest.mark.parametrize("part", range(TOKEN_PARTS), ids=["version", "content", "signature"])
 @pytest.mark.parametrize("change", ["content", "shorter", "longer", "empty"])
 def test_a_token_with_any_part_changed_is_refused_and_the_body_goes_on_waiting(app: App, part: int, change: str) -> None:
     tokens: list[str] = []
@@ -89,12 +89,12 @@ def test_a_token_that_is_only_handed_out_leaves_no_slot(app: App) -> None:
     assert len(set(found)) == 2
 
 
-def test_what_a_token_signs_is_its_version_and_claims_with_their_lengths(app: App) -> None:
+def test_what_a_token_signs_is_its_version_and_content_with_their_lengths(app: App) -> None:
     """E54, reckoned here by hand: bytes behind eight bytes of length each, so that no two lists of parts sign alike."""
     tokens: list[str] = []
     app.start(asking(app, tokens))
     until(lambda: bool(tokens))
-    version, claims, signature = tokens[0].split(".")
-    message = b"".join(len(part).to_bytes(8, "big") + part for part in (b"wakeline.await-event-token", version.encode(), claims.encode()))
+    version, content, signature = tokens[0].split(".")
+    message = b"".join(len(part).to_bytes(8, "big") + part for part in (b"wakeline.await-event-token", version.encode(), content.encode()))
     digest = hmac.new(app.store.secret, message, "sha256").digest()
     assert signature == base64.urlsafe_b64encode(digest).decode().rstrip("=")

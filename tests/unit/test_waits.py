@@ -23,7 +23,7 @@ from wakeline.waits.identity import (
     WaitIdentity,
     key_id,
 )
-from wakeline.waits.keys import TokenClaims, decode_token, encode_token
+from wakeline.waits.keys import TokenContent, decode_token, encode_token
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 SECRET = b"secret"
@@ -118,9 +118,9 @@ def test_token_golden_vector() -> None:
 
 
 @pytest.mark.parametrize("expires_ms", [None, 0, 1_700_000_000_000])
-def test_tokens_carry_their_claims(expires_ms: int | None) -> None:
+def test_tokens_carry_their_content(expires_ms: int | None) -> None:
     token = encode_token(SECRET, "p_1", "inc00001", "v1x", expires_ms)
-    assert decode_token(SECRET, token) == TokenClaims("p_1", "inc00001", "v1x", expires_ms)
+    assert decode_token(SECRET, token) == TokenContent("p_1", "inc00001", "v1x", expires_ms)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +145,10 @@ def test_no_text_is_a_token_by_chance(text: str) -> None:
         decode_token(SECRET, text)
 
 
-@pytest.mark.parametrize("claims", [("", "i", "k"), ("p", "", "k"), ("p", "i", "")])
-def test_a_token_without_a_claim_is_not_made(claims: tuple[str, str, str]) -> None:
+@pytest.mark.parametrize("parts", [("", "i", "k"), ("p", "", "k"), ("p", "i", "")])
+def test_a_token_that_lacks_a_part_is_not_made(parts: tuple[str, str, str]) -> None:
     with pytest.raises(InvalidToken):
-        encode_token(SECRET, *claims)
+        encode_token(SECRET, *parts)
 
 
 def test_a_token_that_expires_before_1970_is_not_made() -> None:

@@ -342,15 +342,15 @@ class Service(Looking):
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`, and `PayloadSchemaMismatch` for an answer that is
         not of the type the open wait asks for: the token is good for another one then.
         """
-        claims, by = keyring.read(token)
+        content, by = keyring.read(token)
         data = arguments.dump(value, what="the resolution")
         text = resolution_json(Ok(data))
         check_size("the resolution", text, MAX_PAYLOAD)
-        yield from handed(text, owner_of_process(claims.process_id))
+        yield from handed(text, owner_of_process(content.process_id))
         fits = [known for known, schema in self._asked.items() if fits_schema(schema, data)]
         while True:
             try:
-                done = yield runs.resolve(claims.process_id, claims.incarnation, claims.key_id, text, claims.expires_ms, by=by, fits=fits)
+                done = yield runs.resolve(content.process_id, content.incarnation, content.key_id, text, content.expires_ms, by=by, fits=fits)
             except SchemaWanted as wanted:
                 schema = from_json(wanted.schema)
                 data, _ = fitting(value, data, against(schema, "the answer"))

@@ -17,9 +17,9 @@ from wakeline.values import framed, from_json, to_json
 
 TOKEN_DOMAIN = "wakeline.await-event-token"
 TOKEN_VERSION = "wt1"
-"""Version, claims, signature: of a namespace whose secret was never rotated. The release before reads no other."""
+"""Version, content, signature: of a namespace whose secret was never rotated. The release before reads no other."""
 NAMED_VERSION = "wt2"
-"""Version, id of the secret, claims, signature."""
+"""Version, id of the secret, content, signature."""
 SECRET_LENGTH = 32
 """Bytes of a secret."""
 
@@ -33,7 +33,7 @@ def _base64(data: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenClaims:
+class TokenContent:
     """What a bearer token stands for: one slot of one incarnation of a process, until a time in ms or for ever."""
 
     process_id: str
@@ -71,12 +71,12 @@ class Keyring:
         version, _, rest = token.partition(".")
         return version != NAMED_VERSION or rest.partition(".")[0] in self._by_id()
 
-    def read(self, token: str) -> tuple[TokenClaims, str]:
-        """The claims of a token, and the id of the secret that made it; raises `AwaitEventUnknownOrRevoked`.
+    def read(self, token: str) -> tuple[TokenContent, str]:
+        """The content of a token, and the id of the secret that made it; raises `AwaitEventUnknownOrRevoked`.
 
         Whether that secret is still good is decided by the script that resolves: only Redis' clock knows.
         """
-        found: tuple[TokenClaims, str] | None = None
+        found: tuple[TokenContent, str] | None = None
         for name, secret in self._by_id().items():
             try:
                 found = decode_token(secret, token), name
@@ -101,35 +101,35 @@ class Keyring:
 
 
 def encode_token(secret: bytes, process_id: str, incarnation: str, key_id: str, expires_ms: int | None = None, *, named: bool = False) -> str:
-    """A url-safe bearer token of a slot: version, claims, signature; ``named`` puts the secret's id before the claims.
+    """A url-safe bearer token of a slot: version, content, signature; ``named`` puts the secret's id before the content.
 
-    `expires_ms` is a time since 1970. Raises `InvalidToken` for a blank claim or a negative time.
+    `expires_ms` is a time since 1970. Raises `InvalidToken` for a blank part or a negative time.
     """
     if not (process_id and incarnation and key_id):
         raise InvalidToken(reason="process, incarnation and key id have to be given")
     if expires_ms is not None and expires_ms < 0:
         raise InvalidToken(reason=f"it cannot expire at {expires_ms} ms")
-    claims = _base64(to_json([process_id, incarnation, key_id, expires_ms]).encode())
+    content = _base64(to_json([process_id, incarnation, key_id, expires_ms]).encode())
     head = f"{NAMED_VERSION}.{secret_id(secret)}" if named else TOKEN_VERSION
-    return f"{head}.{claims}.{_token_mac(secret, head, claims)}"
+    return f"{head}.{content}.{_token_mac(secret, head, content)}"
 
 
-def decode_token(secret: bytes, token: str) -> TokenClaims:
-    """The claims of a token that this secret made; anything else is `AwaitEventUnknownOrRevoked`.
+def decode_token(secret: bytes, token: str) -> TokenContent:
+    """The content of a token that this secret made; anything else is `AwaitEventUnknownOrRevoked`.
 
     Expiry is not looked at here: only Redis' clock knows.
     """
     try:
-        head, claims, given = token.rsplit(".", 2)
-        expected = _token_mac(secret, head, claims)
+        head, content, given = token.rsplit(".", 2)
+        expected = _token_mac(secret, head, content)
         known = (TOKEN_VERSION, f"{NAMED_VERSION}.{secret_id(secret)}")
         if not hmac.compare_digest(expected.encode(), given.encode()) or head not in known:
             raise AwaitEventUnknownOrRevoked()
-        values: Any = from_json(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-        return TokenClaims(*values)
+        values: Any = from_json(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
+        return TokenContent(*values)
     except (ValueError, TypeError, AttributeError, InvalidPayload) as error:
         raise AwaitEventUnknownOrRevoked() from error
 
 
-def _token_mac(secret: bytes, head: str, claims: str) -> str:
-    return _mac(secret, framed(TOKEN_DOMAIN, head.partition(".")[0], claims))
+def _token_mac(secret: bytes, head: str, content: str) -> str:
+    return _mac(secret, framed(TOKEN_DOMAIN, head.partition(".")[0], content))
