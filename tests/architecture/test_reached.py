@@ -19,7 +19,6 @@ BEGINNINGS = {
     "wakeline_workers.worker.WakelineWorker": "a class for `rq worker -w`",
 }
 ALLOWED = {
-    "wakeline.attachments.backend.BlobBackend.durable": "a backend says it of itself to the app that chose it",
     "wakeline.phases.DurationProbe": "an app hands one to use_phases",
     "wakeline.phases.Durations": "what a DurationProbe keeps by name",
     "wakeline.store.places._Owing.send_command": "redis-py calls it on the connections this is mixed into",
