@@ -414,10 +414,35 @@ class Lives(RuleBasedStateMachine):
         assert found - {"rq"} <= known
 
 
+CHAT, STRICT = SESSIONS
+RARE_LIFE: list[tuple[Any, ...]] = [
+    ("take_back", "x", "a"),
+    *(("send", CHAT, "a", False, False), ("take",), ("admit", CHAT, False), ("early", False, True)),
+    ("end", CHAT, "failed", False, False),  # of a batch of two: it is halved
+    *(("take",), ("crash", True, "completed")),  # whoever comes back ends nothing
+    *(("send", STRICT, "b", False, False), ("end", STRICT, "completed", False, False)),
+    *(("send", STRICT, "c", False, False), ("end", STRICT, "failed", False, False), ("decide", False, False)),
+    *(("end", STRICT, "failed", False, False), ("decide", True, False)),
+    *(("delete", CHAT, False, 0), ("send", CHAT, "b", False, False), ("wake", "y", "c", None, False)),
+]
+"""A life in which everything rare happens. What random lives meet depends on the tests before them: whatever its seed is, Hypothesis draws also from the
+constants of all local modules that are loaded."""
+
+
+def live(life: Lives) -> None:
+    """The life in which everything rare happens."""
+    for step, *given in RARE_LIFE:
+        getattr(life, step)(*given)
+        life.every_entry_is_where_the_model_says()
+        life.no_key_is_of_an_unknown_family()
+    life.teardown()
+
+
 def lives(fresh: Callable[[], World]) -> Counter[str]:
     """Runs the machine; what was seen in all of its lives."""
     seen: Counter[str] = Counter()
     machine = type("TheseLives", (Lives,), {"fresh": staticmethod(fresh), "seen": seen})
+    live(machine())
     # A failing life is shown as it was: to shorten it takes minutes.
     options = settings(
         max_examples=EXAMPLES,
