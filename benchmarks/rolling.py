@@ -190,8 +190,9 @@ def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
                 time.sleep(0.1)
         deploys += 1
         if release == "three":
-            flows.waited["relayed: reserved"] += two.app.store.execute(read_fleet(two.app.queues)).undelivered
             unnamed += standing(flows)
+            if reserved := two.app.store.execute(read_fleet(two.app.queues)).undelivered:
+                flows.waited["relayed: reserved"] += reserved
     return deploys, unnamed
 
 

@@ -43,7 +43,7 @@ from wakeline.store.runs import Claim
 from wakeline.tools.hooks import Hooks
 
 log = logger("wakeline.run")
-PARK_AGAIN_S = 1.0
+PARK_AGAIN_S, PARK_AGAIN_MOST_S = 1.0, 60.0
 
 
 class Run:
@@ -82,6 +82,7 @@ class Run:
         self.awaits_children = "aw" in claim.fields
         """Whether a process was ever started that its end has to wait for."""
         self.defers = Defers()
+        self._park_again_s = PARK_AGAIN_S
         self.engine: Engine[..., Any] | None = None
         self.turn: Turn | None = None
         self.activities = Activities(store, claim.session_id)
@@ -183,9 +184,10 @@ class Run:
             self.life.lost()
             return
         except StoreError as error:
-            log.warning("%s could not be parked, which is tried again: %s", self.claim.process_id, error)
+            log.warning("%s could not be parked, which is tried again in %g s: %s", self.claim.process_id, self._park_again_s, error)
             self.journal.put_back(unwritten)
-            self._hold.begin(PARK_AGAIN_S)
+            self._hold.begin(self._park_again_s)
+            self._park_again_s = min(self._park_again_s * 2, PARK_AGAIN_MOST_S)
             return
         finally:
             self.life.parking = None

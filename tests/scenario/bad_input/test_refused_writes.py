@@ -16,12 +16,12 @@ from tests.races.workers import work
 from tests.scenario.bad_input.ends import end_of
 
 
-def failing_once(monkeypatch: pytest.MonkeyPatch, script: str) -> list[str]:
-    """The first call of this script finds the server out of memory; what was called meanwhile is returned."""
-    execute, failed = AsyncStore.execute, []
+def failing_once(monkeypatch: pytest.MonkeyPatch, script: str, times: int = 1) -> list[str]:
+    """The first call of this script (or so many) finds the server out of memory; what was called meanwhile is returned."""
+    execute, failed = AsyncStore.execute, list[str]()
 
     async def once(self: AsyncStore, call: Call[Any]) -> Any:
-        if call.script == script and not failed:
+        if call.script == script and len(failed) < times:
             failed.append(script)
             raise StoreOutOfMemory()
         return await execute(self, call)
@@ -45,6 +45,23 @@ def test_a_park_that_redis_refuses_is_tried_again_and_loses_nothing(world: World
     assert len(world.journal("p")) == 1  # what one wait consumed was written with the second try
     handle.signal("later", 2)
     assert end_of(world, app, handle).value == [2, 1]
+
+
+def test_a_park_that_goes_on_failing_is_tried_less_and_less_often_and_says_when(
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("wakeline.run.run.PARK_AGAIN_S", 0.01)
+    monkeypatch.setattr("wakeline.run.run.PARK_AGAIN_MOST_S", 0.05)
+
+    @app.engine
+    async def waits(ctx: AsyncCtx) -> Any:
+        return await ctx.wait("later")
+
+    app.using(id="p").start(waits)
+    failing_once(monkeypatch, "process_park", times=5)
+    assert work(world, app) == ["parked"]
+    told = [message.partition(":")[0] for message in caplog.messages if "parked" in message]
+    assert told == [f"p could not be parked, which is tried again in {pause} s" for pause in (0.01, 0.02, 0.04, 0.05, 0.05)]
 
 
 @pytest.mark.parametrize("script", ["journal_record", "wait_open", "process_finish"])
