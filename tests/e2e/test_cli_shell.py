@@ -42,7 +42,7 @@ def test_options_come_from_their_variables(shop: Shop, monkeypatch: pytest.Monke
     assert json.loads(shop.text("start", "refund", "[7]")) == {"id": "from-the-environment"}
     monkeypatch.delenv("WAKELINE_START_ID")
     shop.text("start", "refund", "[7]")
-    assert len(json.loads(shop.text("ps"))) == 1
+    assert len(json.loads(shop.run("ps").stdout)) == 1
 
 
 @pytest.mark.parametrize("program", [[str(BIN / "wakeline")], [str(BIN / "wl")], MODULE], ids=["wakeline", "wl", "python -m"])

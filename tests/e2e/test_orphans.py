@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wakeline.embedded import PrivateServer, find_server
@@ -154,6 +155,28 @@ def test_a_worker_that_is_told_to_leave_and_can_leaves_before_its_last_resort(ow
         until(lambda: has_an_owner(own), "a worker that serves")
         supervisor.terminate()
         assert supervisor.wait(10) == 0
+
+
+def test_a_command_of_a_person_is_told_soon_that_a_server_hangs(own: PrivateServer) -> None:
+    os.kill(process_of(own), signal.SIGSTOP)
+    began = time.monotonic()
+    asked = subprocess.run([sys.executable, "-m", "wakeline_workers.cli", "ps"], env=os.environ | served_by(own), capture_output=True, text=True)
+    assert (asked.returncode, "Redis does not answer: Timeout" in asked.stderr) == (69, True)
+    assert time.monotonic() - began < 9  # with a worker's patience it takes 10 s, and the start of the command
+
+
+def test_a_worker_keeps_its_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wakeline import App
+    from wakeline_workers import loading
+    from wakeline_workers.cli import root
+
+    monkeypatch.setenv("WAKELINE_REDIS_URL", "redis://localhost:1/0")
+    for serves, timeout in ((True, 5), (False, 2.0)):
+        monkeypatch.setattr(loading, "load_app", lambda _: App("outage"))
+        console = root.Console()
+        console.serves = serves
+        client: Any = console.app.backend.sync()
+        assert client.connection_pool.connection_kwargs["socket_timeout"] == timeout
 
 
 SERVES = """

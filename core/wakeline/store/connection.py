@@ -40,6 +40,8 @@ log = logger("wakeline.store")
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 """Below these, commands that scripts use are missing."""
 RESENDS = 1
+HURRIED_S = 2.0
+"""How long a server that accepts and says nothing is waited for where somebody waits at a terminal, for each of two tries."""
 NO_PASSWORD = "the server wants a password and the URL has none"
 TLS_ALERT = "\\x15"
 """How both of redis-py's parsers show the first byte of an answer where it is the one with which a TLS alert begins."""
@@ -93,6 +95,10 @@ class UrlBackend:
             file = made.connection_kwargs.get(name)
             if file and not Path(file).is_file():
                 raise TlsFailed(reason=f"there is no file {file!r}, which {name} names")
+
+    def hurry(self) -> None:
+        """For a command of a person, who may repeat it: clients made from now on give up sooner on a server that hangs."""
+        self._options["socket_timeout"] = HURRIED_S
 
     def _retry(self) -> dict[str, Any]:
         # Every script may be sent twice, so redis-py may resend; RQ's own commands keep RQ's defaults. Once: it multiplies with the attempts

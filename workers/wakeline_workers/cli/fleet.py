@@ -69,6 +69,7 @@ def worker(console: Console, processes: int, queues: tuple[str, ...], concurrenc
     from wakeline_workers import supervisor
 
     keep_output()
+    console.serves = True
     app = console.app
     _meet(console, app, wait)
     for unknown in sorted({queue_name(app.namespace, None if name == app.namespace else name) for name in queues} - {*app.queues, *app.queue_limits}):
@@ -89,6 +90,7 @@ def clock(console: Console, wait: bool | None) -> int:
     from wakeline_workers import clock as ticking
 
     keep_output()
+    console.serves = True
     app = console.app
     _meet(console, app, wait)
     console.note(f"wakeline: clock of {app.namespace} on {app.backend.describe()}")
@@ -109,6 +111,7 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
     from wakeline_workers import supervisor, threads
     from wakeline_workers.threads import WorkerThread
 
+    console.serves = True
     keep_output()
     with embedded.open_embedded() as server:
         console.note(f"wakeline: {server.describe()}")

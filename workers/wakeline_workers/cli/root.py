@@ -56,6 +56,8 @@ class Console:
     def __init__(self) -> None:
         self.target: str | None = None
         self.as_json = False
+        self.serves = False
+        """Whether it is a worker's or a clock's, which waits for a server that hangs; a person is told soon."""
         self._app: App | None = None
 
     @property
@@ -65,6 +67,10 @@ class Console:
             from wakeline_workers.loading import load_app
 
             self._app = load_app(self.target)
+            from wakeline.store.connection import UrlBackend
+
+            if not self.serves and self._app.settings.url is not None and isinstance(self._app.backend, UrlBackend):
+                self._app.backend.hurry()
         return self._app
 
     def answer(self, data: Any, *lines: str) -> None:
