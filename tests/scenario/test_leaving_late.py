@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -266,3 +267,24 @@ def test_an_effect_within_a_step_is_refused_at_once_as_the_step_waits_for_it(lea
     handle = leaving.serve(lambda: leaving.app.start(nests))
     assert (handle.status().status, leaving.runs) == ("queued", [])
     assert time.monotonic() - began < 5  # not its share of 8 s
+
+
+def test_a_run_that_ends_as_its_worker_begins_to_leave_leaves_no_error_behind(leaving: Leaving) -> None:
+    problems: list[str] = []
+
+    async def leave() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(str(context.get("exception"))))
+        loop = WorkerLoop(leaving.app)
+        last = asyncio.ensure_future(asyncio.Event().wait())
+        loop._tasks[last] = "claim"
+        last.add_done_callback(loop._tasks.pop)
+        await asyncio.sleep(0)
+        last.cancel()
+        await asyncio.sleep(0)  # it is over now, and the worker hears of it after it began to leave
+        assert last.done()
+        await loop._drain()
+        gc.collect()  # an error that was not asked for is told when its task goes
+        await loop.store.close()
+
+    asyncio.run(leave())
+    assert problems == []

@@ -310,7 +310,8 @@ class WorkerLoop:
         self._runner.stop()
         try:
             shutdown_s = self.app.settings.shutdown_ms / 1000
-            ended, at_once = asyncio.create_task(asyncio.wait(self._tasks)), asyncio.create_task(self._at_once.wait())
+            # A copy: the last of them may end before this begins to wait for them.
+            ended, at_once = asyncio.create_task(asyncio.wait([*self._tasks])), asyncio.create_task(self._at_once.wait())
             side += [ended, at_once]
             await asyncio.wait([ended, at_once], timeout=shutdown_s * DRAIN_SHARE, return_when=asyncio.FIRST_COMPLETED)
             rest_s = HAND_BACK_S if self._at_once.is_set() else max(shutdown_s * (1 - DRAIN_SHARE), HAND_BACK_S)
