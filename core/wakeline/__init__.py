@@ -1,6 +1,7 @@
 """Durable processes on Redis and RQ, and agents that wake when something happens to them.
 
-Every error is in `wakeline.errors`; the ones a caller usually catches, or a tool raises, are here too.
+Every error is in `wakeline.errors`; the ones a caller usually catches, or a tool raises, are here too. What verbs show of the store is in
+`wakeline.observe`, the types of `ctx.execution` are in `wakeline.execution`, and what an app can be extended with is in `wakeline.extending`.
 
 A name is loaded when it is first asked for: what needs none of them, such as `wakeline --help` and `wakeline.errors`, starts at once.
 """
@@ -12,12 +13,18 @@ if TYPE_CHECKING:
     from wakeline.attachments.attachment import Attachment
     from wakeline.body.blocking import Approval, Child, Ctx, Turn
     from wakeline.body.context import AsyncApproval, AsyncChild, AsyncCtx
-    from wakeline.body.turn import AsyncTurn, InboxItem
-    from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession
-    from wakeline.client.handles import External, Handle
+    from wakeline.body.current import current_context
+    from wakeline.body.execution import BlockingExecutionContext, ExecutionContext
+    from wakeline.body.triggers import AsyncBodyTrigger, BodyTrigger
+    from wakeline.body.turn import AsyncTurn, Inbox, InboxItem
+    from wakeline.cancellation import CancellationToken
+    from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession, AsyncStarter
+    from wakeline.client.handles import External, Handle, Starter
     from wakeline.client.sessions import Session
+    from wakeline.client.triggers import AsyncTrigger, Trigger
     from wakeline.engines.declared import Event, Signal
     from wakeline.engines.engine import Engine
+    from wakeline.environments.spec import EnvironmentSpec
     from wakeline.errors import (
         NonRetryable,
         ProcessAbandoned,
@@ -36,20 +43,31 @@ if TYPE_CHECKING:
     from wakeline.observe.sessions import Message, SessionReport
     from wakeline.pages import Page
     from wakeline.processes.limits import Limit
+    from wakeline.processes.outputs import CancelledOutput, Failure, Success
     from wakeline.sessions.agent import Agent
     from wakeline.sessions.life import InboxEntry
+    from wakeline.settings import Settings
     from wakeline.store.processes import StoredEvent
+    from wakeline.store.triggers import Subscribed, SubscriptionView
     from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
+    from wakeline.triggers.schedule import Schedule
+    from wakeline.verbs.attachments import AsyncAttachments, Attachments
+    from wakeline.verbs.options import StartOptions, WakeTarget
+    from wakeline.verbs.triggers import Receipt
 
 __all__ = [
     # declaring
-    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Signal", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "EnvironmentSpec", "Event", "Limit", "Schedule", "Settings", "Signal", "Tool",
     # in a body
-    "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
+    "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "Inbox", "InboxItem", "ToolCall", "Turn", "current",
+    "current_context", "AsyncAttachments", "AsyncBodyTrigger", "Attachments", "BlockingExecutionContext", "BodyTrigger", "CancellationToken",
+    "ExecutionContext",
     # from outside, blocking and awaited
-    "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
+    "External", "Handle", "Session", "Starter", "StartOptions", "Trigger", "WakeTarget", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
+    "AsyncStarter", "AsyncTrigger",
     # what they show
-    "InboxEntry", "Message", "Page", "SessionReport", "Status", "StoredEvent",
+    "CancelledOutput", "Failure", "InboxEntry", "Message", "Page", "Receipt", "SessionReport", "Status", "StoredEvent", "Subscribed", "SubscriptionView",
+    "Success",
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies
@@ -62,9 +80,9 @@ _HOMES = {
     "wakeline.attachments.attachment": "Attachment",
     "wakeline.body.blocking": "Approval Child Ctx Turn",
     "wakeline.body.context": "AsyncApproval AsyncChild AsyncCtx",
-    "wakeline.body.turn": "AsyncTurn InboxItem",
-    "wakeline.client.aio": "AsyncApp AsyncExternal AsyncHandle AsyncSession",
-    "wakeline.client.handles": "External Handle",
+    "wakeline.body.turn": "AsyncTurn Inbox InboxItem",
+    "wakeline.client.aio": "AsyncApp AsyncExternal AsyncHandle AsyncSession AsyncStarter",
+    "wakeline.client.handles": "External Handle Starter",
     "wakeline.client.sessions": "Session",
     "wakeline.engines.declared": "Event Signal",
     "wakeline.engines.engine": "Engine",
@@ -78,6 +96,19 @@ _HOMES = {
     "wakeline.sessions.life": "InboxEntry",
     "wakeline.store.processes": "StoredEvent",
     "wakeline.tools.tool": "AsyncTool Tool ToolCall current",
+    "wakeline.body.current": "current_context",
+    "wakeline.body.execution": "BlockingExecutionContext ExecutionContext",
+    "wakeline.body.triggers": "AsyncBodyTrigger BodyTrigger",
+    "wakeline.cancellation": "CancellationToken",
+    "wakeline.client.triggers": "AsyncTrigger Trigger",
+    "wakeline.environments.spec": "EnvironmentSpec",
+    "wakeline.processes.outputs": "CancelledOutput Failure Success",
+    "wakeline.settings": "Settings",
+    "wakeline.store.triggers": "Subscribed SubscriptionView",
+    "wakeline.triggers.schedule": "Schedule",
+    "wakeline.verbs.attachments": "AsyncAttachments Attachments",
+    "wakeline.verbs.options": "StartOptions WakeTarget",
+    "wakeline.verbs.triggers": "Receipt",
 }
 """The names of each module, for run time. A test compares them with the imports above, which are for type checkers."""
 

@@ -7,17 +7,19 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 import wakeline
 from mypy.build import build
 from mypy.modulefinder import BuildSource
 from mypy.options import Options as MypyOptions
+from wakeline import execution, extending, observe
 from wakeline.body.triggers import AsyncBodyTrigger, BodyTrigger
 from wakeline.client.aio import AsyncStarter
 from wakeline.client.handles import Starter
@@ -28,13 +30,17 @@ from wakeline.verbs.options import Options, StartOptions
 ROOT = Path(__file__).parents[2]
 PUBLIC = [
     # declaring
-    "App", "Agent", "AsyncTool", "Attachment", "Engine", "Event", "Limit", "Signal", "Tool",
+    "App", "Agent", "AsyncTool", "Attachment", "Engine", "EnvironmentSpec", "Event", "Limit", "Schedule", "Settings", "Signal", "Tool",
     # in a body
-    "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "InboxItem", "ToolCall", "Turn", "current",
+    "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "Inbox", "InboxItem", "ToolCall", "Turn", "current",
+    "current_context", "AsyncAttachments", "AsyncBodyTrigger", "Attachments", "BlockingExecutionContext", "BodyTrigger", "CancellationToken",
+    "ExecutionContext",
     # from outside, blocking and awaited
-    "External", "Handle", "Session", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
+    "External", "Handle", "Session", "Starter", "StartOptions", "Trigger", "WakeTarget", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
+    "AsyncStarter", "AsyncTrigger",
     # what they show
-    "InboxEntry", "Message", "Page", "SessionReport", "Status", "StoredEvent",
+    "CancelledOutput", "Failure", "InboxEntry", "Message", "Page", "Receipt", "SessionReport", "Status", "StoredEvent", "Subscribed", "SubscriptionView",
+    "Success",
     # raised by tools
     "NonRetryable", "RetryAfter",
     # caught by callers and bodies
@@ -52,6 +58,50 @@ def test_the_public_names_are_these_in_these_groups() -> None:
 def test_nothing_else_is_to_be_had_at_run_time_but_the_modules_behind_them() -> None:
     found = {name for name in dir(wakeline) if not name.startswith("_") and not isinstance(getattr(wakeline, name), ModuleType)}
     assert found == {*PUBLIC, "TYPE_CHECKING"}
+
+
+MODULES = (wakeline, observe, execution, extending)
+"""Where a user finds the types that verbs take and give, beside `wakeline.errors`."""
+MADE_BY_USERS = (wakeline.App, wakeline.Limit, wakeline.Event, wakeline.Signal, wakeline.Settings, wakeline.RetryAfter, wakeline.NonRetryable)
+"""What a user constructs; other classes are made by Wakeline, with parts that are its own."""
+INNER = {
+    "address", "backend", "connect", "declared", "new_async_store", "run", "store",  # of an app, for workers and the command line
+    "event_type", "event_types", "identity",  # of an engine, for starts and senders
+    "carried", "producible",  # of a registration, for runs and senders
+    "dispatch", "in_process", "with_process_event_context",  # of an execution context, for its own parts
+}  # fmt: skip
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    for part in annotation if isinstance(annotation, (list, tuple)) else get_args(annotation):
+        yield from _types_in(part)
+    origin = annotation if isinstance(annotation, type) else get_origin(annotation)
+    if isinstance(origin, type):
+        yield origin
+
+
+def _verbs_of(made: type) -> Iterator[tuple[str, Any]]:
+    for name, member in inspect.getmembers(made):
+        called = member.fget if isinstance(member, property) else member
+        shown = not name.startswith("_") or (name == "__init__" and made in MADE_BY_USERS)
+        if shown and name not in INNER and inspect.isfunction(called) and called.__module__.startswith("wakeline"):
+            yield name, called
+
+
+def test_every_type_that_a_public_verb_takes_or_gives_can_be_imported() -> None:
+    public = {name for module in MODULES for name in module.__all__}
+    classes = [found for module in MODULES for name in module.__all__ if inspect.isclass(found := getattr(module, name))]
+    missing: set[str] = set()
+    seen = 0
+    for made in classes:
+        for name, called in _verbs_of(made):
+            for what, annotation in get_type_hints(called).items():
+                for one in _types_in(annotation):
+                    seen += one.__module__.startswith("wakeline")
+                    if one.__module__.startswith("wakeline") and one.__name__ not in public and one.__module__ != "wakeline.errors":
+                        missing.add(f"{made.__name__}.{name} ({what}): {one.__module__}.{one.__name__}")
+    assert sorted(missing) == []
+    assert seen > 300
 
 
 def test_type_checkers_see_the_same_names() -> None:

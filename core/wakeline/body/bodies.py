@@ -66,7 +66,8 @@ class Bodies:
         async def perform(run: Run) -> Any:
             run.engine = engine
             ctx = AsyncCtx(run, self._namespace)
-            return engine.signature.dump_result(await self._call(run, taken(engine.function, Ctx(ctx, run.bridge) if run.bridge else ctx)))
+            run.context = Ctx(ctx, run.bridge) if run.bridge else ctx
+            return engine.signature.dump_result(await self._call(run, taken(engine.function, run.context)))
 
         return Code(perform, not engine.is_async)
 
@@ -90,7 +91,7 @@ class Bodies:
             if not batch.entries:
                 # What it was started for is undeliverable since: nothing to read, nothing to say.
                 return None
-            context = Turn(turn, run.bridge) if run.bridge else turn
+            run.context = context = Turn(turn, run.bridge) if run.bridge else turn
             return dump(await self._call(run, lambda: agent.function(context)), what=f"The result of {agent.name}")
 
         return Code(perform, not agent.is_async)

@@ -1,1 +1,29 @@
 """Read models: what the store holds, as values that a person or a program can read."""
+
+from wakeline.observe.processes import Status
+from wakeline.observe.sessions import Message, SessionReport
+from wakeline.pages import Page
+from wakeline.processes.misfit import Misfit
+from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity
+from wakeline.sessions.life import InboxEntry
+from wakeline.store.feed import SessionNode
+from wakeline.store.processes import StoredEvent
+from wakeline.store.sessions import Deleted, SessionView
+
+__all__ = [
+    "Committed",
+    "Deleted",
+    "EntryChanged",
+    "Gap",
+    "InboxEntry",
+    "Message",
+    "Misfit",
+    "Page",
+    "SessionGone",
+    "SessionNode",
+    "SessionReport",
+    "SessionView",
+    "Status",
+    "StoredEvent",
+    "TurnActivity",
+]

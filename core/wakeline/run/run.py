@@ -85,6 +85,8 @@ class Run:
         self._park_again_s = PARK_AGAIN_S
         self.engine: Engine[..., Any] | None = None
         self.turn: Turn | None = None
+        self.context: object = None
+        """What its body was handed, once it is called."""
         self.activities = Activities(store, claim.session_id)
         self._hold = Hold(self._park_soon, lambda: self.waits.are_all)
 

@@ -1,0 +1,77 @@
+"""The types of `ctx.execution`, the low-level context of running work: what its verbs take and give."""
+
+from wakeline.body.execution.blocking import BlockingExecutionContext
+from wakeline.body.execution.context import ExecutionContext
+from wakeline.body.execution.facts import ProcessEventContext, ProcessOpScope, Reply
+from wakeline.body.execution.insession import Projection, SessionGraph
+from wakeline.body.execution.recording import AppendRequest
+from wakeline.body.execution.triggers import TriggerStore
+from wakeline.body.triggers import Registrar
+from wakeline.causality import (
+    HostOriginator,
+    Invocation,
+    ProcessScope,
+    QueueDrainScope,
+    RuntimeOperationScope,
+    SessionDeleteScope,
+    SessionOriginator,
+    SessionScope,
+    SpawnProvenance,
+    TurnScope,
+)
+from wakeline.processes.events import Event
+from wakeline.processes.grants import HandleDescriptor
+from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
+from wakeline.processes.registration import Registration
+from wakeline.run.environments import Environments
+from wakeline.sessions.activity import ActivityFailure, Progress, RetryStatus, ToolCallCompleted, ToolCallStarted, TurnStarted
+from wakeline.tools.catalog import ToolCatalog
+from wakeline.tools.completions import Completion, CompletionRequest
+from wakeline.tools.definition import ToolManifest
+from wakeline.tools.leftovers import Leftovers
+from wakeline.triggers.occurrence import Occurrence
+from wakeline.triggers.subscription import Subscription
+
+__all__ = [
+    "ActivityFailure",
+    "AppendRequest",
+    "BlockingExecutionContext",
+    "Completion",
+    "CompletionRequest",
+    "EngineInput",
+    "Environments",
+    "Event",
+    "ExecutionContext",
+    "ExternalInput",
+    "HandleDescriptor",
+    "HostOriginator",
+    "Invocation",
+    "Leftovers",
+    "Occurrence",
+    "ProcessEventContext",
+    "ProcessOpScope",
+    "ProcessScope",
+    "Progress",
+    "Projection",
+    "QueueDrainScope",
+    "Registrar",
+    "Registration",
+    "Reply",
+    "RetryStatus",
+    "RuntimeOperationScope",
+    "SessionDeleteScope",
+    "SessionGraph",
+    "SessionOriginator",
+    "SessionScope",
+    "SessionTurn",
+    "SpawnProvenance",
+    "Subscription",
+    "ToolCall",
+    "ToolCallCompleted",
+    "ToolCallStarted",
+    "ToolCatalog",
+    "ToolManifest",
+    "TriggerStore",
+    "TurnScope",
+    "TurnStarted",
+]
