@@ -24,6 +24,7 @@ FRAGMENTS = (
 """All that scripts share, each below what it rests on."""
 _LOCAL = re.compile(r"^local (?:function (\w+)|([\w, ]*\w)\s*(=)?)")
 """A name of a fragment at its outermost level: of a function, or of values, which it may give at once."""
+_QUOTED_OR_SAID = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|--[^\n]*""")
 _reading = threading.RLock()
 """Held while texts are read and kept, so that `forget` leaves nothing behind that a thread was just reading."""
 _INCLUDE = re.compile(r"^-- Include: (.+)$", re.MULTILINE)
@@ -101,7 +102,7 @@ def included(source: str) -> list[str]:
 def _closed(fragments: dict[str, str], rest: str) -> Iterator[str]:
     """The fragments, with what only one of them uses in a block of its own: Lua has room for 200 names side by side."""
     for name, text in fragments.items():
-        others = set(re.findall(r"\w+", "\n".join([rest, *(text for other, text in fragments.items() if other != name)])))
+        others = set(re.findall(r"\w+", _code("\n".join([rest, *(text for other, text in fragments.items() if other != name)]))))
         shared: list[str] = []
         lines: list[str] = []
         for line in text.splitlines():
@@ -116,6 +117,11 @@ def _closed(fragments: dict[str, str], rest: str) -> Iterator[str]:
             shared += used
             lines.append(line)
         yield "\n".join([*([f"local {', '.join(shared)}"] if shared else []), "do", _strip("\n".join(lines)), "end"])
+
+
+def _code(source: str) -> str:
+    """What is neither text in quotes nor a comment: a word there is no mention of a name."""
+    return _QUOTED_OR_SAID.sub(" ", source)
 
 
 def _main(source: str) -> str:
