@@ -1,17 +1,15 @@
-"""What the documents show was run as written: every python block, and the README's app with its shell lines, against a private real server."""
+"""What the documents show was run as written, in the order in which a reader meets it: files, commands and python, against a real server."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
-import signal
-import subprocess
-import sys
+import time
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import redis
@@ -19,9 +17,14 @@ from wakeline.embedded import PrivateServer, find_server
 from wakeline.settings import DURATIONS
 from wakeline_workers.cli import cli
 
+from tests.e2e.transcripts import PATIENCE_S, Shell, Typed, commands_in, environment, without_server
+
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README, GUIDE = ROOT / "README.md", ROOT / "docs/guide.md"
+DOCUMENTS = [README, GUIDE, *(path for path in sorted((ROOT / "docs").glob("*.md")) if path != GUIDE)]
+"""In the order of a reader: the landing page, the guide, and then what they point to."""
 MOST_LINES = 20
+MOST_WORDS = 900
 
 
 @dataclass(frozen=True)
@@ -46,81 +49,94 @@ def blocks_of(path: Path) -> list[Block]:
 
 
 BLOCKS = [block for path in DOCUMENTS for block in blocks_of(path)]
-SCRIPTS = [block for block in BLOCKS if block.language == "python" and block.file is None]
-[SHELL] = [block for block in BLOCKS if block.document == "README.md" and block.language == "sh" and "wakeline worker" in block.text]
+STEPS = [block for block in BLOCKS if block.language in ("python", "console")]
+"""What a reader does: writes a file, types commands, runs a script."""
 [APP] = [block for block in BLOCKS if block.document == "README.md" and block.file == "shop.py"]
+Done = dict[Block, CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a reader would be: every block that is a file, under its name."""
-    made = tmp_path_factory.mktemp("reader")
-    for block in BLOCKS:
-        if block.language == "python" and block.file:
-            (made / block.file).write_text(block.text, encoding="utf-8")
-    return made
-
-
-@pytest.fixture(scope="module")
-def environment(folder: Path) -> Iterator[dict[str, str]]:
-    """A reader's shell: our commands on its PATH, and a private server that comes before whatever REDIS_URL the document sets."""
+def server() -> Iterator[PrivateServer]:
     binary = find_server()
     assert binary is not None
-    with PrivateServer(binary) as server:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("WAKELINE", "REDIS", "RQ"))}
-        yield kept | {"PATH": path, "WAKELINE_REDIS_URL": server.url}
+    with PrivateServer(binary) as private:
+        yield private
 
 
 @pytest.fixture(scope="module")
-def worker(folder: Path, environment: dict[str, str]) -> Iterator[None]:
-    """A real worker that knows the bodies of every file."""
-    files = [block.file for block in BLOCKS if block.file]
-    (folder / "every.py").write_text(f"from shop import app\napp.include({', '.join(repr(f.removesuffix('.py')) for f in files if f)})\n", encoding="utf-8")
-    command = [str(Path(sys.executable).parent / "wakeline"), "-A", "every:app", "worker"]
-    running = subprocess.Popen(command, cwd=folder, env=environment)
-    yield
-    running.send_signal(signal.SIGTERM)
-    assert running.wait(30) == 0
+def ran(server: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """What each step of a reader came to. The reader has one folder; each document is read in a shell of its own, and what it leaves running ends with it."""
+    folder, done = tmp_path_factory.mktemp("reader"), Done()
+    for path in DOCUMENTS:
+        steps = [block for block in STEPS if block.document == path.name]
+        if steps:
+            log = folder / f"{path.stem}.log"
+            log.touch()
+            # The README brings a server with `wakeline dev`.
+            shell = Shell(without_server() if path == README else environment(server), folder, log)
+            try:
+                done |= {block: take(block, shell, folder) for block in steps}
+            except BaseException:
+                shell.kill()
+                raise
+            shell.leave()
+    return done
 
 
-def test_the_shell_lines_of_the_readme_do_what_they_say(folder: Path, environment: dict[str, str]) -> None:
-    # As written; the last two lines only end the worker that the block leaves running.
-    script = f"{SHELL.text}\nkill -TERM $!\nwait $!\n"
-    done = subprocess.run(["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    shown = [line for line in done.stdout.splitlines() if re.search(r" (?:process|signal)\.\w+ ", line)]
-    types = re.findall(r" ((?:process|signal)\.\w+) ", "\n".join(shown))
-    assert {"process.started", "signal.decision"} <= set(types)
-    assert types.count("signal.decision") == 1
-    assert types[-1] == "process.completed"
-    assert "charged 7: -500 (key " in shown[-1]
+def take(block: Block, shell: Shell, folder: Path) -> CompletedProcess[str]:
+    if block.language == "console":
+        return type_all(commands_in(block.text), shell)
+    if block.file:
+        (folder / block.file).write_text(block.text, encoding="utf-8")
+        return run(f"python -c 'import {block.file.removesuffix('.py')}'", shell)
+    script = folder / f"{block.document.removesuffix('.md')}_{block.number}.py"
+    script.write_text(block.text, encoding="utf-8")
+    return run(f"python {script.name}", shell)
 
 
-@pytest.fixture(scope="module")
-def ran(folder: Path, environment: dict[str, str], worker: None) -> dict[Block, subprocess.CompletedProcess[str]]:
-    """Every block that is no file, run once, in the order of the documents."""
-    return {block: run(block.text, folder, environment) for block in SCRIPTS}
+def run(command: str, shell: Shell) -> CompletedProcess[str]:
+    """Types a command that ends within 90 s; its exit code, and what it printed."""
+    *lines, code = shell.type(f"timeout 90 {command}; echo $?")
+    return CompletedProcess(command, int(code), "\n".join(lines))
 
 
-def run(code: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=90, check=False)
+def type_all(commands: list[Typed], shell: Shell) -> CompletedProcess[str]:
+    for typed in commands:
+        try:
+            shell.show(typed)
+        except AssertionError as missed:
+            return CompletedProcess(typed.command, 1, str(missed))
+        if "wakeline dev" in typed.command:
+            shell.type(export_line(shell.background))
+    return CompletedProcess(commands[-1].command, 0, "")
 
 
-@pytest.mark.parametrize("block", SCRIPTS, ids=lambda block: f"{block.document}-{block.number}")
-def test_every_python_block_runs_as_written(block: Block, ran: dict[Block, subprocess.CompletedProcess[str]]) -> None:
+def export_line(log: Path) -> str:
+    """What `wakeline dev` tells a reader to type."""
+    end = time.monotonic() + PATIENCE_S
+    while not (lines := [line for line in log.read_text(encoding="utf-8").splitlines() if line.startswith("export ")]):
+        assert time.monotonic() < end, log.read_text(encoding="utf-8")
+        time.sleep(0.1)
+    return lines[0]
+
+
+@pytest.mark.parametrize("block", STEPS, ids=lambda block: f"{block.document}-{block.number}")
+def test_every_step_of_a_reader_does_what_the_document_says(block: Block, ran: Done) -> None:
     done = ran[block]
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout
     assert (done.stdout != "") is ("print(" in block.text)
 
 
-@pytest.mark.parametrize("block", [block for block in BLOCKS if block.file], ids=lambda block: f"{block.document}-{block.file}")
-def test_every_file_a_document_shows_can_be_imported(block: Block, folder: Path, environment: dict[str, str]) -> None:
-    done = run(f"import {(block.file or '').removesuffix('.py')}", folder, environment)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_the_commands_of_the_readme_and_of_the_guide_start_signal_and_follow_a_process() -> None:
+    for document in (README, GUIDE):
+        text = "".join(block.text for block in blocks_of(document) if block.language == "console")
+        shown = "\n".join(line for typed in commands_in(text) for line in typed.shown)
+        assert re.findall(r"^\$ wakeline (start|waits|signal|events -f)\b", text, re.MULTILINE) == ["start", "waits", "signal", "events -f"]
+        assert re.findall(r" ((?:process|signal)\.\w+) ", shown)[-1] == "process.completed"
+        assert '"value":"charged 7: -500' in shown
 
 
-def test_the_blocks_print_what_the_text_beside_them_says(ran: dict[Block, subprocess.CompletedProcess[str]]) -> None:
+def test_the_blocks_print_what_the_text_beside_them_says(ran: Done) -> None:
     everything = "\n".join(done.stdout for done in ran.values())
     assert "charged 8: -500 (key " in everything
     assert "'process.completed']" in everything
@@ -130,17 +146,35 @@ def test_the_blocks_print_what_the_text_beside_them_says(ran: dict[Block, subpro
     assert "True 35" in everything
 
 
-def test_no_document_writes_a_token_into_a_log_or_into_the_input_or_outcome_of_a_process(
-    ran: dict[Block, subprocess.CompletedProcess[str]], environment: dict[str, str]
-) -> None:
+def test_no_document_writes_a_token_into_a_log_or_into_the_input_or_outcome_of_a_process(ran: Done, server: PrivateServer) -> None:
     assert all(done.returncode == 0 for done in ran.values())
-    with redis.Redis.from_url(environment["WAKELINE_REDIS_URL"], decode_responses=True) as client:
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
         logs = {key: str(client.xrange(key)) for key in client.scan_iter(match="*:events:*")}
         rest = {key: str(client.get(key)) for family in ("spec", "input") for key in client.scan_iter(match=f"*:{family}:*")}
         outcomes = {key: str(client.hgetall(key)) for key in client.scan_iter(match="*:proc:*")}
     assert any('"bytes"' in text for text in logs.values())  # the log of the survey is among them
     token = re.compile(r"wt[12]\.[\w.-]{40,}")
     assert [key for key, text in (logs | rest | outcomes).items() if token.search(text)] == []
+
+
+# -- the landing page
+
+
+def test_the_readme_is_read_in_ninety_seconds() -> None:
+    assert len(README.read_text(encoding="utf-8").split()) < MOST_WORDS
+    assert 'pip install "wakeline[embedded]"' in README.read_text(encoding="utf-8")
+
+
+def test_the_readme_compares_in_ten_rows_and_every_figure_of_them_was_measured() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert rows[0][1:] == ["Wakeline 0.1", "RQ 3.0", "Celery 5.7", "Temporal", "Restate 1.3", "DBOS 3.4"]
+    assert len(rows) == 11
+    temporal = {row[4] for row in rows[1:]}
+    assert temporal == {"n/m"}, "nothing of Temporal was measured"
+    figures = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    shown = {cell for row in rows[1:] for cells in row[1:] for cell in re.findall(r"\d[\d,.]*\d", cells)}
+    assert len(shown) >= 20
+    assert {figure for figure in shown if not re.search(rf"(?<![\d,.]){re.escape(figure)}(?![\d,]|\.\d)", figures)} == set()
 
 
 def test_the_app_of_the_readme_is_at_most_twenty_lines_of_code() -> None:

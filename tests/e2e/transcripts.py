@@ -46,26 +46,31 @@ class Typed:
 def commands_of(readme: Path) -> list[Typed]:
     """What a README has its reader type, in order; the blocks of it are ``console``."""
     blocks: list[str] = re.findall(r"^```console\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines()]
+    return commands_in("".join(blocks))
+
+
+def commands_in(console: str) -> list[Typed]:
+    lines = console.splitlines()
     assert lines and lines[0].startswith("$ ")
     starts = [n for n, line in enumerate(lines) if line.startswith("$ ")]
     return [Typed(lines[n][2:], tuple(lines[n + 1 : end])) for n, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
 
 
 class Shell:
-    """One shell, in which all commands of a README are typed."""
+    """One shell, in which all commands of a README are typed. ``background``: the file for what goes on in the background and writes when it likes."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path = ROOT, background: Path = Path(os.devnull)) -> None:
+        self.background = background
         self.process = subprocess.Popen(
-            ["bash"], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            ["bash"], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
 
     def type(self, command: str) -> list[str]:
         """Types a command; what it prints, its complaints among it."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        # What goes on in the background writes when it likes, as a worker's log: that is no part of what the command shows.
-        line = command.removesuffix("&") + "2>/dev/null &" if command.endswith("&") else command
+        # The log of a worker in the background is no part of what the command shows.
+        line = command.removesuffix("&") + f"2>>{self.background} &" if command.endswith("&") else command
         self.process.stdin.write(f"{line}\necho; echo '{OVER}'\n")
         self.process.stdin.flush()
         lines: list[str] = []
@@ -74,6 +79,19 @@ class Shell:
                 return lines[:-1] if lines and not lines[-1] else lines
             lines.append(line.rstrip("\n"))
         raise AssertionError(f"the shell ended at {command!r}: {lines}")
+
+    def show(self, typed: Typed) -> None:
+        """Types a command; it shows what it should, or the assertion tells what it showed."""
+        lines, end = self.type(typed.command), time.monotonic() + PATIENCE_S
+        while not typed.fits(lines) and LOOKS.match(typed.command) and time.monotonic() < end:
+            time.sleep(0.2)
+            lines = self.type(typed.command)
+        assert typed.fits(lines), f"$ {typed.command}\n" + "\n".join(lines) + "\nis not\n" + "\n".join(typed.shown)
+
+    def kill(self) -> None:
+        """SIGKILL for the shell and everything that it left running."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
 
     def leave(self) -> None:
         """Ends the worker that a README leaves running, and the shell; both leave in order."""
@@ -88,10 +106,15 @@ class Shell:
 
 
 def environment(server: PrivateServer, **more: str) -> dict[str, str]:
-    """A reader's: our programs on its PATH, and a private server that comes before the REDIS_URL which the README sets."""
+    """A reader's, with a private server that comes before the REDIS_URL which the README sets."""
+    return without_server(**({"WAKELINE_REDIS_URL": server.url} | more))
+
+
+def without_server(**more: str) -> dict[str, str]:
+    """A reader's: our programs on its PATH, and no server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WAKELINE", "REDIS", "RQ")) and name != "DYNO"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return kept | {"PATH": path, "WAKELINE_REDIS_URL": server.url, "WAKELINE_HOLD": "0"} | more
+    return kept | {"PATH": path, "WAKELINE_HOLD": "0"} | more
 
 
 def follow(readme: Path, server: PrivateServer) -> None:
@@ -100,13 +123,9 @@ def follow(readme: Path, server: PrivateServer) -> None:
     shell = Shell(environment(server))
     try:
         for typed in commands_of(readme):
-            lines, end = shell.type(typed.command), time.monotonic() + PATIENCE_S
-            while not typed.fits(lines) and LOOKS.match(typed.command) and time.monotonic() < end:
-                time.sleep(0.2)
-                lines = shell.type(typed.command)
-            assert typed.fits(lines), f"$ {typed.command}\n" + "\n".join(lines) + "\nis not\n" + "\n".join(typed.shown)
+            shell.show(typed)
     except BaseException:
-        os.killpg(shell.process.pid, signal.SIGKILL)
+        shell.kill()
         raise
     shell.leave()
 
