@@ -206,7 +206,7 @@ class Runner:
 
     async def _carried_out(self, run: Run, code: Code) -> str:
         """Calls the body, and writes the outcome."""
-        if run.cancelled and "fs" not in run.claim.fields:
+        if run.cancelled and not run.claim.has_begun:
             return await self._committed(run, cancelled(run))
         run.probe.reach(Phase.body_started, run.process_id)
         current_body.set(run)

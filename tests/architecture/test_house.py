@@ -68,6 +68,51 @@ def test_the_import_contracts_hold() -> None:
     assert re.search(r"Contracts: [4-9] kept, 0 broken\.", done.stdout)
 
 
+def _imports(path: Path, known: dict[str, Path]) -> set[str]:
+    """The modules of the package that a file imports, in functions and for types alone too."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.update(inner if (inner := f"{node.module}.{alias.name}") in known else node.module for alias in node.names)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found & known.keys()
+
+
+def test_files_of_core_import_each_other_in_no_circle_not_even_for_types() -> None:
+    known = {path.relative_to(CORE.parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path for path in modules(CORE)}
+    # The package's own front is imported by name alone, when a name is asked for.
+    left = {name: _imports(path, known) - {name, "wakeline"} for name, path in known.items()}
+    while free := [name for name, imported in left.items() if not imported & left.keys()]:
+        for name in free:
+            del left[name]
+    assert {name: sorted(imported & left.keys()) for name, imported in left.items()} == {}
+
+
+def test_letters_of_stored_hashes_are_known_to_the_store_alone() -> None:
+    """What reads a hash by its letters breaks in silence when the store renames one: `wakeline.store.fields` has names for them."""
+    hashes = {"fields", "head", "slot", "slots"}
+    found: list[str] = []
+    for path in modules(CORE, WORKERS):
+        if CORE / "store" in path.parents:
+            continue
+        for node in ast.walk(tree(path)):
+            match node:
+                case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=ast.Constant(value=str() as letter)):
+                    pass
+                case ast.Call(
+                    func=ast.Attribute(attr="get", value=ast.Name(id=name) | ast.Attribute(attr=name)), args=[ast.Constant(value=str() as letter), *_]
+                ):
+                    pass
+                case ast.Compare(left=ast.Constant(value=str() as letter), comparators=[ast.Name(id=name) | ast.Attribute(attr=name)]):
+                    pass
+                case _:
+                    continue
+            if name in hashes and len(letter) <= 4 and letter != "what":  # fields of errors have whole words
+                found.append(f"{name_of(path)}:{node.lineno}: {name} {letter!r}")
+    assert found == []
+
+
 NOUNS_OF_A_RUN = {"life", "journal", "waits", "passing", "dispatch", "store", "activities", "patches", "defers"}
 
 

@@ -16,15 +16,15 @@ def refolded(world: World, pid: str = "p") -> Record:
     """The record made from nothing but registration and log."""
     view = world.view(pid)
     events = [Event.restore(pid, e.sequence, e.type, e.payload, e.at_ms, replay_key=e.replay_key, semantics=e.semantics) for e in view.events]
-    return fold(view.registration, view.int("ca"), events)
+    return fold(view.registration, view.created_ms, events)
 
 
 def check_fold(world: World, pid: str = "p") -> Record:
     """Compares every field that is stored beside the log with the fold."""
     view, record = world.view(pid), refolded(world, pid)
     assert view.status == observed(record.status, "ow" in view.fields, external=view.fields["k"] == "x")
-    assert view.int("seq") == record.sequence == len(view.events)
-    assert view.int("ua") == record.updated_at_ms
+    assert view.sequence == record.sequence == len(view.events)
+    assert view.updated_ms == record.updated_at_ms
     assert view.fields.get("ws") == (record.wake_target.session_id if record.wake_target else None)
     assert view.fields.get("ver") == record.engine_version
     assert int(view.fields.get("gen", "1")) == record.generation

@@ -58,7 +58,7 @@ def turn(world: World, owner: str = "o_1", *, most: int = 256, to: str = CHAT) -
 
 def commit(world: World, claim: Claim, to: str = CHAT, **over: Any) -> None:
     """The turn ends well."""
-    revision = world.do(sessions.read(to)).head["rev"]
+    revision = world.do(sessions.read(to)).head.fields["rev"]
     world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(to, revision, **over)))
 
 
@@ -83,4 +83,4 @@ def states(world: World, session_id: str = CHAT) -> list[tuple[Any, str]]:
 
 def head(world: World, session_id: str = CHAT) -> dict[str, str]:
     """The session's head."""
-    return dict(world.do(entries.look(session_id, limit=0)).head)
+    return dict(world.do(entries.look(session_id, limit=0)).head.fields)

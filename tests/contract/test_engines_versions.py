@@ -61,7 +61,7 @@ def test_a_worker_without_the_version_leaves_it_queued_and_fails_nothing(world: 
     assert work(world, new) == ["released"]
     assert work(world, new) == []  # no hot loop: its doorbell is not rung before a while
     assert handle.status().status == "queued"
-    assert (world.view("p").int("at"), world.view("p").int("ls")) == (0, 0)
+    assert (world.view("p").failed_attempts, world.view("p").losses) == (0, 0)
     [row] = world.do(fleet.read_fleet([world.namespace])).queued
     assert (row.input, row.needs, row.version) == ("engine", "refund", "1")
     world.clock.advance("6s")
@@ -174,7 +174,7 @@ def test_an_object_runs_as_an_engine_with_its_payload_as_it_is(world: World) -> 
     handle = app.using(id="p").start(crawler, ["a", "b"])
     work(world, app)
     assert handle.result(timeout=0) == "all visited"
-    assert (handle.status().kind, handle.status().label, world.view("p").int("gen")) == ("crawl", "2 pages", 3)
+    assert (handle.status().kind, handle.status().label, world.view("p").generation) == ("crawl", "2 pages", 3)
     assert world.view("p").fields["ver"] == "3"
 
 

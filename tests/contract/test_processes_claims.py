@@ -140,15 +140,15 @@ def test_the_last_failed_attempt_abandons_the_process(world: World) -> None:
 
 def test_failed_attempts_are_counted_and_progress_forgets_them(world: World) -> None:
     fence = world.running("p", max_attempts=3)
-    attempts = [world.view().int("at")]
+    attempts = [world.view().failed_attempts]
     for _ in range(2):
         assert world.do(processes.release(fence, attempt=True)) == "released"
-        attempts.append(world.view().int("at"))
+        attempts.append(world.view().failed_attempts)
         (claim,) = world.take()
         fence = claim.fence
     assert attempts == [0, 1, 2]
     world.do(runs.record(fence, [ROW]))
-    assert world.view().int("at") == 0
+    assert world.view().failed_attempts == 0
     assert world.do(processes.release(fence, attempt=True)) == "released"
 
 

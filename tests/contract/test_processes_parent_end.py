@@ -126,7 +126,7 @@ def test_a_parent_whose_grace_is_over_ends_without_a_worker_and_its_children_are
 
 def test_a_new_generation_waits_for_the_children_of_the_one_before(world: World, app: App) -> None:
     handle = begun(world, app, "twice")
-    assert (handle.status().status, world.view("p").int("gen")) == ("waiting", 2)
+    assert (handle.status().status, world.view("p").generation) == ("waiting", 2)
     app.handle("a").signal("go", 1)
     work(world, app)
     assert handle.result(timeout=0) == "second generation"

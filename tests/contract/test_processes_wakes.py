@@ -223,7 +223,7 @@ def test_a_turn_that_is_taken_over_has_the_same_batch_and_its_first_worker_settl
     assert states(world) == [("first", "admitted"), ("second", "delivered")]
     settle(world, new)
     assert states(world) == [("first", "settled"), ("second", "delivered")]
-    assert world.do(sessions.read(CHAT)).head["rev"] == "1"
+    assert world.do(sessions.read(CHAT)).head.fields["rev"] == "1"
 
 
 def test_a_turn_that_read_an_earlier_head_commits_nothing(world: World) -> None:
@@ -234,7 +234,7 @@ def test_a_turn_that_read_an_earlier_head_commits_nothing(world: World) -> None:
         settle(world, claim, "7")
     assert states(world) == [("first", "admitted")]
     settle(world, claim, "0")
-    assert world.do(sessions.read(CHAT)).head["rev"] == "1"
+    assert world.do(sessions.read(CHAT)).head.fields["rev"] == "1"
 
 
 def test_a_turn_commits_over_what_was_appended_since_it_read(world: World) -> None:
@@ -245,8 +245,8 @@ def test_a_turn_commits_over_what_was_appended_since_it_read(world: World) -> No
         world.do(feed.append(CHAT, [('{"role":"note"}', f"n{n}")]))
     settle(world, claim, "0")
     view = world.do(sessions.read(CHAT))
-    assert (view.head["rev"], states(world)) == ("4", [("first", "settled")])
-    assert "af" not in view.head
+    assert (view.head.fields["rev"], states(world)) == ("4", [("first", "settled")])
+    assert "af" not in view.head.fields
     assert [n for n, _, _ in view.history] == [1, 2, 3]
 
 

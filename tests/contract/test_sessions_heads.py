@@ -209,7 +209,7 @@ class Heads(RuleBasedStateMachine):
             self.policies(ONLY_WAKES)
         if how != "exhausted":
             return self.ended("failure", lambda: self.world.do(processes.finish(claim.process_id, how, FAILED, fence=claim.fence)))
-        while (view := self.world.do(processes.read(claim.process_id))).int("at") + 1 < view.int("ma"):
+        while (view := self.world.do(processes.read(claim.process_id))).failed_attempts + 1 < int(view.fields["ma"]):
             self.world.do(processes.release(claim.fence, attempt=True, output=FAILED))
             (claim,) = self.world.take(self.owner)
         fence = claim.fence

@@ -304,7 +304,7 @@ class Lives(RuleBasedStateMachine):
             self.admit(sid, False)
         assert turn.batch
         fence = turn.fences[0] if stale else turn.fences[-1]
-        revision = self.world.do(sessions.read(sid)).head["rev"]
+        revision = self.world.do(sessions.read(sid)).head.fields["rev"]
         commit = TurnCommit(sid, revision) if how == "completed" else None
         call = processes.finish(turn.pid, how, NOTHING if commit else FAILED, fence=fence, turn=commit)
         if fence is not turn.fences[-1]:
@@ -403,8 +403,8 @@ class Lives(RuleBasedStateMachine):
                 continue
             found = [(e.input, f"{e.state} {e.reason}" if e.reason else e.state, e.swallowed) for e in view.entries]
             assert found == [(item.text, item.state, item.swallowed) for item in life.items], sid
-            assert ("turn" in view.head) == (life.turn is not None)
-            assert view.head.get("blk") == (str(life.blocked.n) if life.blocked else None)
+            assert ("turn" in view.head.fields) == (life.turn is not None)
+            assert view.head.fields.get("blk") == (str(life.blocked.n) if life.blocked else None)
 
     @invariant()
     def no_key_is_of_an_unknown_family(self) -> None:

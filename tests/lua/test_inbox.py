@@ -41,7 +41,7 @@ def test_a_take_without_the_agents_code_fixes_nothing(world: World) -> None:
 
 def test_a_turn_that_was_cancelled_before_it_began_takes_nothing(world: World) -> None:
     world.do(sessions.send(world.session("bot/1"), "a"))
-    turn = world.do(sessions.read("bot/1")).head["turn"]
+    turn = world.do(sessions.read("bot/1")).head.fields["turn"]
     world.do(processes.cancel(turn, "asked", grace_ms=10_000))
     [claim] = taking(world, "r1", bot=AdmissionPolicy()).claims
     assert claim.batch is None

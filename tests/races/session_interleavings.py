@@ -60,7 +60,7 @@ class Seen:
     def __init__(self, world: World) -> None:
         view = world.do(entries.look(BOT, limit=100))
         self.entries = {entry.n: entry for entry in view.entries}
-        self.head, self.turn, self.now_ms = dict(view.head), dict(view.turn), view.now_ms
+        self.head, self.turn, self.now_ms = dict(view.head.fields), dict(view.turn), view.now_ms
         self.doorbells = world.doorbells()
         self.timers = world.timers()
         rows = [json.loads(row["m"]) for _, row in world.redis.xrange(world.key(f"hist:{BOT}"))]

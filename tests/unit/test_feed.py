@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.errors import ForeignCursor, InvalidPayload
 from wakeline.sessions.activity import Progress, ToolCallStarted, event_from
-from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity, parse_cursor, read_feed
+from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity, parse_cursor
+from wakeline.store.feed import read_feed
 
 ENTRY = {"at": "7", "w": "entry", "n": "3", "s": "admitted process:turn:x:1"}
 

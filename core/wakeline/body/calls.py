@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import Any, Protocol, assert_never, cast
 
 from wakeline.body.attachments import attachments_for_tool
 from wakeline.body.hooks import Admitted, admit, replaced, run_after
@@ -52,14 +52,23 @@ from wakeline.verbs.triggers import Triggers, occurrence_of, receipt_from
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
-if TYPE_CHECKING:
-    from wakeline.body.carriers import Carrier
-
 PATIENCE_MS = 10_000
 """How long the next try waits at least for the code of one that was abandoned at its time; its timeout and the grace make it longer."""
 _PENDING = "$pending"
 _TRIGGERS = "$triggers"
 """Beside the outcome of an attempt that emitted to triggers: the receipts, so that a replay has them too."""
+
+
+class Carrier(Protocol):
+    """Carries a call, or what is left of it, out in a process of its own."""
+
+    def key_of(self, base: str, attempt: int) -> str | None:
+        """The replay key of the start of the process that carries the call from this attempt on; None where it runs in the body's own run."""
+        ...
+
+    async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
+        """The result of the process that was started under the key. ``admitted``: the call as it was already admitted here."""
+        ...
 
 
 def attempt_key(base: str, attempt: int) -> str:

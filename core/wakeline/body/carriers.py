@@ -20,12 +20,12 @@ from wakeline.verbs.options import Options
 
 async def call_from_body(run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False) -> Any:
     """The JSON result of a call, carried out as it was recorded; what was not recorded, as its tool is declared now. Raises `ToolFailed`, `ProcessFailed`."""
-    carrier = Carrier(run, namespace, tool, given, options, wake_end=wake_end)
+    carrier = ChildCarrier(run, namespace, tool, given, options, wake_end=wake_end)
     return await call_tool(run, tool, given, key=options.key, carrier=carrier)
 
 
-class Carrier:
-    """Carries one call of a body, or what is left of it, out in a process of its own."""
+class ChildCarrier:
+    """The `wakeline.body.calls.Carrier` of one call of a body: a child."""
 
     def __init__(self, run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool) -> None:
         self._run, self._namespace, self._tool, self._given, self._options, self._wake_end = run, namespace, tool, given, options, wake_end

@@ -169,7 +169,7 @@ class AsyncCtx:
 
     def now(self) -> datetime:
         """The time of the latest recorded outcome: the same after a crash."""
-        ms = self.run.journal.last_at_ms or int(self.run.claim.fields["ca"])
+        ms = self.run.journal.last_at_ms or self.run.claim.created_ms
         return datetime.fromtimestamp(ms / 1000).astimezone()
 
     def uuid(self) -> uuid.UUID:

@@ -19,6 +19,7 @@ from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall
 from wakeline.shown import logger
 from wakeline.store import processes
+from wakeline.store.fields import Slot
 from wakeline.store.processes import Appended, Row
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
 from wakeline.verbs.events import Occurrence, occurrence
@@ -158,7 +159,7 @@ def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, .
     """The name under which this process waits for a signal, and the others of it: the one it has waited under before, else of those it was started with."""
     known = names[-1]
     if len(names) > 1:
-        standing = {slot.get("k") for slot in run.claim.slots.values()}
+        standing = {Slot(fields).kind for fields in run.claim.slots.values()}
         waits = (one for one in names if f"s:{one}" in standing)
         started_with = (one for one in (known, *names[:-1]) if run.registration.event_type(signal_event_type(one)) is not None)
         known = run.journal.used(names, ("wait:",)) or next(waits, None) or next(started_with, known)
@@ -168,7 +169,7 @@ def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, .
 def check_served(run: Run, name: str, call: WaitCall) -> None:
     """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over already stays what it became."""
     types, event_type = taken_types(run), signal_event_type(name)
-    if call.key in run.journal.rows or "r" in run.claim.slots.get(call.slot, ()) or types.declares(event_type):
+    if call.key in run.journal.rows or Slot(run.claim.slots.get(call.slot, {})).resolution is not None or types.declares(event_type):
         return
     raise types.undeclared(event_type)
 

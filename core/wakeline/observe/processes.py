@@ -37,12 +37,12 @@ class Status:
 
 def status_of(row: processes.ProcessRow) -> Status:
     """A row of the store as the outside sees it."""
-    waits = tuple(name[2:] for name in row.fields if name.startswith("n:"))
     identity = row.registration.identity
-    by = (row.fields.get("ow"), row.fields.get("rel"))
-    unread = row.registration.unknown or (row.fields.get("ur") if row.status == "queued" else None)
-    misfit = Misfit.from_json(row.fields.get("mf")) if row.status == "queued" else None
-    times = (row.int("ca"), row.int("ua"), row.int("seq"))
+    waits = row.waiting_for
+    by = (row.owner, row.release)
+    unread = row.registration.unknown or (row.unread if row.status == "queued" else None)
+    misfit = row.last_misfit if row.status == "queued" else None
+    times = (row.created_ms, row.updated_ms, row.sequence)
     return Status(row.process_id, row.status, identity.kind, identity.label, *times, waits, *by, unread, misfit)
 
 

@@ -5,16 +5,14 @@ Invariant: pure; every status names what moves the session out of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from wakeline.processes.misfit import Misfit
 from wakeline.sessions.addresses import argument
 from wakeline.store.entries import InboxView
+from wakeline.store.fields import Record, SessionHead
 from wakeline.store.sessions import SessionView
 from wakeline.values import from_json
-from wakeline.values import number as stored
 
 SessionStatus = Literal["unopened", "idle", "active", "blocked", "deleted"]
 
@@ -60,35 +58,32 @@ class SessionReport:
     """Why its turn waits for code that fits."""
 
 
-def status_of(head: Mapping[str, str]) -> SessionStatus:
-    """What the fields of a session's head mean; without an agent only wakes were addressed to it so far."""
-    if "gone" in head:
+def status_of(head: SessionHead) -> SessionStatus:
+    """What a session's head means; without an agent only wakes were addressed to it so far."""
+    if head.deleted_ms is not None:
         return "deleted"
-    return "unopened" if "ag" not in head else "blocked" if "blk" in head else "active" if "turn" in head else "idle"
+    return "unopened" if head.agent is None else "blocked" if head.blocked_by is not None else "active" if head.turn is not None else "idle"
 
 
 def report_of(view: InboxView) -> SessionReport:
     """What an inbox and its head say of the session."""
-    head = view.head
-
-    def number(name: str) -> int | None:
-        return stored(head[name]) if name in head else None
-
+    head, turn = view.head, Record(view.turn)
+    misfit = turn.last_misfit if turn.status == "queued" else None
     return SessionReport(
         view.session_id,
         status_of(head),
-        head.get("ag"),
-        number("rev") or 0,
-        head.get("fr"),
-        head.get("turn"),
-        view.turn.get("st"),
+        head.agent,
+        head.revision,
+        head.frame,
+        head.turn,
+        turn.status if view.turn else None,
         view.pending,
-        number("n") or 0,
-        number("blk"),
-        "half" in head,
-        number("ca"),
-        number("gone"),
-        misfit.message if view.turn.get("st") == "queued" and (misfit := Misfit.from_json(view.turn.get("mf"))) is not None else None,
+        head.entries,
+        head.blocked_by,
+        head.is_isolating,
+        head.created_ms,
+        head.deleted_ms,
+        misfit.message if misfit is not None else None,
     )
 
 

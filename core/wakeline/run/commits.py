@@ -47,7 +47,7 @@ async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
 
 
 async def _end(run: Run, ended: Ended) -> str:
-    session = run.claim.fields.get("ws")
+    session = run.claim.wake_session
     if session is not None and ended.has_attachments:
         await run.passing.pass_on(ended.text, owner_of_session(session), partly=True)
     run.probe.reach(Phase.finishing, run.process_id)
@@ -68,7 +68,7 @@ async def _end(run: Run, ended: Ended) -> str:
 
 async def _try_again(run: Run, failure: Failure) -> str:
     """A failed attempt: the next one after a back-off, or the end once attempts are used up."""
-    tries = int(run.claim.fields.get("at", "0"))
+    tries = run.claim.failed_attempts
     delay = min(RETRY_BASE_MS * 2**tries, RETRY_MAX_MS)
     return await run.store.execute(processes.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure)))
 

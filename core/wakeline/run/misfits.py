@@ -81,7 +81,7 @@ class Misfits:
 
     async def hand_back(self, claim: Claim, kind: MisfitKind, error: BaseException, *, unrun: bool = False) -> str:
         """Back to the queue, to be looked at again after a while, or once a worker of another release comes."""
-        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.fields.get("rel"), claim.now_ms).after(claim.misfit)
+        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms).after(claim.misfit)
         log.warning("%s waits for code that fits: %s%s", claim.process_id, found.message, Lines(trace_of(error)) if kind == "bug" else "")
         try:
             return await self._store.execute(processes.release(claim.fence, delay_ms=found.delay_ms, unrun=unrun, misfit=found))

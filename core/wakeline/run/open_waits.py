@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wakeline.effects.journal import JournalRow
+from wakeline.store.fields import Slot
 from wakeline.store.runs import Opened, Wait
 from wakeline.values import to_json
 
@@ -25,7 +26,8 @@ class OpenWaits:
     """Slots with a future each, the waiters of each, and the groups still to be met. ``slots``: those of earlier runs, as the claim brought them."""
 
     def __init__(self, slots: Mapping[str, Mapping[str, str]]) -> None:
-        self._earlier = {slot: found for slot, found in slots.items() if "g" in found and "z" not in found}
+        read = {slot: Slot(fields) for slot, fields in slots.items()}
+        self._earlier = {slot: found for slot, found in read.items() if found.group is not None and not found.is_given_up}
         self._given_up: set[str] = set()
         self._answers: dict[str, asyncio.Future[str]] = {}
         self._awaited: Counter[str] = Counter()
@@ -42,7 +44,7 @@ class OpenWaits:
         return slot in self._answers
 
     @property
-    def earlier(self) -> Mapping[str, Mapping[str, str]]:
+    def earlier(self) -> Mapping[str, Slot]:
         """Those that earlier runs opened and nothing has closed."""
         return dict(self._earlier)
 
@@ -94,7 +96,8 @@ class OpenWaits:
 
     def known(self, slots: Sequence[str]) -> dict[str, str]:
         """The resolutions (JSON) of those that were resolved when the run was claimed: to know them, nothing need be opened again."""
-        return {slot: self._earlier[slot]["r"] for slot in slots if "r" in self._earlier.get(slot, ())}
+        answers = {slot: self._earlier[slot].resolution for slot in slots if slot in self._earlier}
+        return {slot: text for slot, text in answers.items() if text is not None}
 
     def forget(self, slots: Sequence[str]) -> None:
         """These are given up: whoever waits for one again asks the store."""
@@ -111,7 +114,7 @@ class OpenWaits:
 
     def group(self, slots: Sequence[str]) -> dict[str, str]:
         """These resume the process together; returns the group of each. One that an earlier run opened keeps its own, and others join it."""
-        kept = {slot: self._earlier[slot]["g"] for slot in slots if slot in self._earlier}
+        kept = {slot: group for slot in slots if slot in self._earlier and (group := self._earlier[slot].group) is not None}
         joined = next(iter(kept.values()), slots[0][2:10])
         groups = {slot: kept.get(slot, joined) for slot in slots}
         for group in set(groups.values()):

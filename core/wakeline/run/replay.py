@@ -18,6 +18,7 @@ from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
 from wakeline.run.asides import Asides
 from wakeline.run.unasked import Unasked, named
 from wakeline.shown import logger
+from wakeline.store.fields import Slot
 from wakeline.store.processes import Row
 from wakeline.store.runs import Claim
 
@@ -49,7 +50,7 @@ class Replay:
         rows: Mapping[str, str],
         *,
         patience_s: float,
-        slots: Mapping[str, Mapping[str, str]] | None = None,
+        slots: Mapping[str, Slot] | None = None,
         asides: Asides | None = None,
         strict: bool = True,
         excused: Callable[[], bool] = lambda: False,
@@ -280,13 +281,13 @@ class Replay:
 
 
 def replay_of(
-    claim: Claim, slots: Mapping[str, Mapping[str, str]], asides: Asides, cancellation: CancellationToken, *, hold_ms: int, mode: ReplayMode
+    claim: Claim, slots: Mapping[str, Slot], asides: Asides, cancellation: CancellationToken, *, hold_ms: int, mode: ReplayMode
 ) -> Replay:
     """The journal of a claim; ``slots``: the waits that earlier runs left open. A process that was asked to end may leave out what it did; so may a turn
     that failed and is tried again."""
 
     def excused() -> bool:
-        return cancellation.cancelled or (claim.session_id is not None and "fa" in claim.fields)
+        return cancellation.cancelled or (claim.session_id is not None and claim.has_failed)
 
     return Replay(
         claim.process_id, claim.journal, patience_s=max(hold_ms, 100) / 1000, slots=slots, asides=asides, strict=mode == "strict", excused=excused

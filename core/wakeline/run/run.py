@@ -79,7 +79,7 @@ class Run:
                            changed=self._arm)  # fmt: skip
         self.patches = Patches(self.journal, claim.process_id)
         self.started = StartedProcesses()
-        self.awaits_children = "aw" in claim.fields
+        self.awaits_children = claim.awaits_children
         """Whether a process was ever started that its end has to wait for."""
         self.defers = Defers()
         self._park_again_s = PARK_AGAIN_S
@@ -166,7 +166,7 @@ class Run:
         if not life.is_running or life.misfit is not None or not self.waits.are_all:
             return
         # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the place under a limit: no hold.
-        goes = self.bridge is not None or self.host.full or life.stopping or "lm" in self.claim.fields
+        goes = self.bridge is not None or self.host.full or life.stopping or self.claim.is_limited
         self._hold.begin(0 if goes else self.host.hold_ms / 1000)
 
     def _park_soon(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from wakeline.effects.envelope import Envelope
 from wakeline.effects.journal import BESIDE, INSIDE, JournalRow
 from wakeline.run.asides import GONE, Asides
+from wakeline.store.fields import Slot
 
 PATCHED = "patched"
 """The kind of a row that says which path was taken: it does nothing, so nothing is amiss where nobody asks for it any more."""
@@ -22,7 +23,7 @@ _WAITS = {"s": "wait for signal", "t": "timer", "c": "await of process", "x": "c
 class Unasked:
     """Rows in the order they were recorded, and waits that stand open. ``journal``: all of it, marks included."""
 
-    def __init__(self, rows: Mapping[str, JournalRow], journal: Mapping[str, str], slots: Mapping[str, Mapping[str, str]], asides: Asides | None) -> None:
+    def __init__(self, rows: Mapping[str, JournalRow], journal: Mapping[str, str], slots: Mapping[str, Slot], asides: Asides | None) -> None:
         self._gone = {key.removeprefix(GONE): int(text) for key, text in journal.items() if key.startswith(GONE)}
         kept = (key for key, row in rows.items() if row.kind != PATCHED and row.place != INSIDE and key not in self._gone)
         self.rows = {key: rows[key] for key in sorted(kept, key=lambda key: rows[key].n)}
@@ -83,7 +84,7 @@ class Unasked:
         given_up = self._asides is not None and self._asides.any_given_up
         return [row for key, row in self.rows.items() if key not in self._issued and not (given_up and row.place == BESIDE)]
 
-    def _standing(self) -> list[Mapping[str, str]]:
+    def _standing(self) -> list[Slot]:
         return [] if self._asides is not None and self._asides.any_cancelled else list(self._slots.values())
 
     @property
@@ -96,7 +97,7 @@ class Unasked:
         """What it should have asked for, in words: the first ones, and how many more."""
         found = [f"{row.kind} {row.name!r}" for row in self._missing()]
         for slot in self._standing():
-            code, _, name = slot.get("k", "").partition(":")
+            code, _, name = slot.kind.partition(":")
             found.append(f"{_WAITS.get(code, 'wait')} {name!r}" if name else _WAITS.get(code, "wait"))
         return found if len(found) <= SHOWN else [*found[:SHOWN], f"{len(found) - SHOWN} more"]
 

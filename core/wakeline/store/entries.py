@@ -13,6 +13,7 @@ from wakeline.errors import EntryNotFound, RedriveRefused, SessionNotFound
 from wakeline.sessions.life import InboxEntry, entry_of
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
+from wakeline.store.fields import SessionHead
 from wakeline.store.replies import refuse
 
 
@@ -21,7 +22,7 @@ class InboxView:
     """One moment of an inbox: the session's head, how many entries are pending, fields of its turn (empty without one), entries by number."""
 
     session_id: str
-    head: Mapping[str, str]
+    head: SessionHead
     pending: int
     turn: Mapping[str, str]
     entries: tuple[InboxEntry, ...]
@@ -48,7 +49,7 @@ def look(session_id: str, *, after: int | None = None, before: int | None = None
         if n is not None and not reply[3]:
             raise EntryNotFound(session_id=session_id, entry=n)
         found = tuple(_entry(row) for row in reply[3])
-        return InboxView(session_id, head, int(reply[1]), flat(reply[2]), found, int(reply[4]), int(reply[5]) if reply[5] else None)
+        return InboxView(session_id, SessionHead(head), int(reply[1]), flat(reply[2]), found, int(reply[4]), int(reply[5]) if reply[5] else None)
 
     args = {"sid": session_id, "after": after, "before": before, "limit": limit, "n": n}
     return Call("entry_list", args, decode, brings=stand_ins.whole, about=(session_id,))

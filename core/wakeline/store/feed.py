@@ -5,14 +5,17 @@ Invariant: nothing is written for a session that nobody follows; who reads and i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from wakeline.errors import ForeignCursor, SessionNotFound, StaleBranch
-from wakeline.sessions.feed import FeedItem, SessionGone, cursor_of, parse_cursor, read_feed
+from wakeline.errors import ForeignCursor, InvalidPayload, SessionNotFound, StaleBranch
+from wakeline.sessions.activity import event_from
+from wakeline.sessions.feed import Committed, EntryChanged, FeedItem, Gap, SessionGone, TurnActivity, cursor_of, parse_cursor
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
+from wakeline.values import from_json
 
 FOLLOWED_MS = 60_000
 """How long a session counts as followed after a look."""
@@ -101,3 +104,44 @@ def graph(session_id: str) -> Call[SessionNode]:
         return SessionNode(session_id, reply[0] or None, tuple(sorted(reply[1])), frames, int(reply[3]))
 
     return Call("session_graph", {"sid": session_id}, decode, about=(session_id,))
+
+
+def read_feed(mark: str, after: int | None, last: int, items: Iterable[tuple[int, Mapping[str, str]]], *, whole: bool) -> tuple[list[FeedItem], int]:
+    """The items of a page behind ``after`` (None: from now on), with a gap where numbers are missing, and the number to go on after.
+
+    ``whole``: the page holds all there is, so that what is missing at its end is missing.
+    """
+    found: list[FeedItem] = []
+    reached = last if after is None else after
+    for number, fields in items:
+        if number > reached + 1:
+            found.append(Gap(cursor_of(mark, number - 1)))
+        try:
+            found.append(_item(cursor_of(mark, number), fields))
+        except (InvalidPayload, KeyError, ValueError):
+            found.append(Gap(cursor_of(mark, number)))  # of a later release: it is not told here, and said so
+        reached = number
+    if whole and reached < last:
+        found.append(Gap(cursor_of(mark, last)))
+        reached = last
+    return found, reached
+
+
+def _item(cursor: str, fields: Mapping[str, str]) -> FeedItem:
+    at = int(fields["at"])
+    match fields["w"]:
+        case "entry":
+            state, *rest = fields["s"].split(" ")
+            turn = rest[0] if rest and state in ("admitted", "settled", "failed", "blocked") else None
+            reason = rest[0] if rest and state in ("undeliverable", "superseded") else None
+            return EntryChanged(cursor, at, int(fields["n"]), state, turn, reason)
+        case "commit":
+            last, count = int(fields["l"]), int(fields["c"])
+            return Committed(cursor, at, int(fields["rev"]), fields["by"] or None, range(last - count + 1, last + 1))
+        case "activity":
+            data: Any = from_json(fields["e"])
+            return TurnActivity(cursor, at, fields["id"], fields["c"], event_from(data))
+        case "deleted":
+            return SessionGone(cursor, at)
+        case _:
+            return Gap(cursor)

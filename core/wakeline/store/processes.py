@@ -30,6 +30,7 @@ from wakeline.processes.registration import Registration
 from wakeline.shown import logger
 from wakeline.store import environments, stand_ins
 from wakeline.store.calls import Call, Parts, Program, Reply, flat
+from wakeline.store.fields import ProcessFields
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash, number, to_json
 from wakeline.waits.mailbox import MAILBOX_LIMIT
@@ -605,20 +606,17 @@ def stored_event(entry: Any) -> StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessRow:
-    """The short fields of a process beside its registration."""
+class ProcessRow(ProcessFields):
+    """The record of a process beside its registration."""
 
     process_id: str
     fields: Mapping[str, str]
     registration: Registration
 
     @property
-    def status(self) -> str:
-        return self.fields.get("st", "unknown")
-
-    def int(self, name: str) -> int:
-        """A number; 0 for one that is not there, or that another release keeps as something else."""
-        return number(self.fields.get(name))
+    def generation(self) -> int:
+        """Which journal of it this is, from 1."""
+        return number(self.fields.get("gen")) or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from wakeline.processes.registration import Registration
 from wakeline.shown import logger
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Program, Reply, flat
+from wakeline.store.fields import ProcessFields
 from wakeline.store.processes import Row, SchemaWanted, fence_wire, rows_of
 from wakeline.store.replies import refuse
 from wakeline.store.sessions import Batch, batch_of
@@ -29,7 +30,7 @@ log = logger("wakeline.runs")
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(ProcessFields):
     """All a worker needs to run a process: fence, registration, input of this generation, journal, slots.
 
     ``complete`` is False where journal and slots were too large for the reply: `read_journal` brings them.

@@ -15,6 +15,7 @@ from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Parts, Reply, flat
+from wakeline.store.fields import SessionHead
 from wakeline.store.processes import Effect, SessionAddress, fence_wire
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash
@@ -102,7 +103,7 @@ class SessionView:
     """One moment of a session."""
 
     session_id: str
-    head: Mapping[str, str]
+    head: SessionHead
     state: str | None
     history: tuple[tuple[int, str, int], ...]
     entries: tuple[Entry, ...]
@@ -125,7 +126,7 @@ def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50
             history.append((int(str(row[0]).split("-")[0]), values["m"], int(values["at"])))
         found = tuple(Entry(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
         stopped = int(reply[4].split("-")[0]) if reply[4] else None
-        return SessionView(session_id, flat(reply[0]), reply[1] or None, tuple(history), found, stopped)
+        return SessionView(session_id, SessionHead(flat(reply[0])), reply[1] or None, tuple(history), found, stopped)
 
     args = {"sid": session_id, "after": after, "count": count, "entries": entries, "frame": frame}
     return Call("session_read", args, decode, brings=stand_ins.whole, about=(session_id,))

@@ -50,7 +50,7 @@ class Looking:
             left = LAST_LOOK_MS if deadline is None else deadline - self._now_ms()
             if left <= 0:
                 raise WaitTimeout(what=f"process {process_id}")
-            yield Change(process_id, view.int("seq"), min(left, pause))
+            yield Change(process_id, view.sequence, min(left, pause))
             pause = min(pause * 2, LAST_LOOK_MS)
 
     def events(self, process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
@@ -60,7 +60,7 @@ class Looking:
         while True:
             view: processes.ProcessView = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
             reached = view.events[-1].sequence if view.events else after
-            over = view.status in TERMINAL and reached >= view.int("seq")
+            over = view.status in TERMINAL and reached >= view.sequence
             if view.events or over or not follow:
                 return EventPage(view.events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
             yield Change(process_id, after, pause)

@@ -48,7 +48,7 @@ def retry_of(view: ProcessView) -> Registration:
             raise ProcessNotRetryable(process_id=old.id, kind="done elsewhere", instead="register the new try with `app.external`")
         case _:
             assert_never(given)
-    target = view.fields.get("ws")
+    target = view.wake_session
     changes = {
         "id": new,
         "input": given,

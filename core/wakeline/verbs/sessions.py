@@ -110,7 +110,7 @@ class SessionVerbs:
             left = deadline - self._now_ms()
             if left <= 0:
                 raise WaitTimeout(what=f"an answer of session {session}")
-            yield Change(view.head.get("turn", "none"), 0, min(left, pause))
+            yield Change(view.head.turn or "none", 0, min(left, pause))
             pause = min(pause * 2, LAST_LOOK_MS)
 
     def follow(self, session: str, cursor: str | None) -> Program[FeedPage]:
@@ -163,7 +163,7 @@ class SessionVerbs:
     def turn(self, session: str) -> Program[str | None]:
         """The id of the turn that runs or waits now, if any."""
         view = yield from self.view(session, count=0, entries=0)
-        return view.head.get("turn")
+        return view.head.turn
 
     def frames(self, session: str) -> Program[dict[str, int]]:
         """Its agent frames, each with the ms at which it was opened."""
@@ -243,9 +243,9 @@ class SessionVerbs:
     def _why_event(self, process_id: str, sequence: int) -> Program[str]:
         view: processes.ProcessView = yield processes.read(process_id, after=sequence - 1, count=1)
         if not view.events or view.events[0].sequence != sequence:
-            return f"process {process_id} has no event {sequence}; it is {view.status}, and its latest is {view.int('seq')}"
+            return f"process {process_id} has no event {sequence}; it is {view.status}, and its latest is {view.sequence}"
         event = f"event {sequence} of {process_id} ({view.events[0].type})"
-        targets = {view.fields.get("ws"), *(view.registration.wake_target and [view.registration.wake_target.session_id] or [])} - {None}
+        targets = {view.wake_session, *(view.registration.wake_target and [view.registration.wake_target.session_id] or [])} - {None}
         for session in sorted(str(target) for target in targets):
             try:
                 inbox: InboxView = yield entries.look(session, limit=1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from wakeline.sessions.addresses import argument, missing, no_address, readings
 from wakeline.sessions.life import InboxEntry
 from wakeline.shown import moment
 from wakeline.store import entries, sessions
-from wakeline.values import MOST, number, to_json
+from wakeline.store.fields import SessionHead
+from wakeline.values import MOST, to_json
 
 from wakeline_workers.cli.root import Console, command, option
 
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 def list_sessions(console: Console, limit: int) -> None:
     """List sessions by last activity, latest first."""
     rows = first_of(console.app.store.execute(sessions.list_sessions(limit + 1)), limit)
-    data = [_row(sid, head, pending) for sid, head, pending in rows]
+    data = [_row(sid, SessionHead(head), pending) for sid, head, pending in rows]
     cells = [(str(row["id"]), str(row["status"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or "")) for row in data]
     console.table(("SESSION", "STATUS", "ENTRIES", "PENDING", "TURN"), cells, data, empty="no sessions")
     if rows.more:
         console.cut(limit)
 
 
-def _row(sid: str, head: Mapping[str, str], pending: int) -> dict[str, str | int | None]:
-    counts = {"entries": number(head.get("n")), "pending": pending, "revision": number(head.get("rev"))}
-    return {"id": sid, "agent": head.get("ag"), "status": status_of(head), **counts, "turn": head.get("turn")}
+def _row(sid: str, head: SessionHead, pending: int) -> dict[str, str | int | None]:
+    counts = {"entries": head.entries, "pending": pending, "revision": head.revision}
+    return {"id": sid, "agent": head.agent, "status": status_of(head), **counts, "turn": head.turn}
 
 
 @command("send")
@@ -97,8 +98,8 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
 
 def _rows(app: App, session: str, page: Page[InboxEntry]) -> Iterator[dict[str, Any]]:
     view = app.store.execute(entries.look(session, limit=0))
-    agent, waits = view.head.get("ag"), None
-    if agent is None and "gone" not in view.head:
+    agent, waits = view.head.agent, None
+    if agent is None and view.head.deleted_ms is None:
         waits = "the session was never opened: send to it, or start something with wake="
     elif agent not in app.registry.agents:
         waits = f"no code here for agent {agent}"

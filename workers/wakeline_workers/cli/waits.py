@@ -8,8 +8,9 @@ import click
 from wakeline import errors
 from wakeline.shown import moment
 from wakeline.store import processes
+from wakeline.store.fields import Slot
 from wakeline.store.processes import ProcessView
-from wakeline.values import MOST, number
+from wakeline.values import MOST
 
 from wakeline_workers.cli.root import Console, command, option, payload
 
@@ -30,15 +31,14 @@ class OpenWait:
 def open_waits(view: ProcessView) -> list[OpenWait]:
     """What a process waits for, soonest due first; read with ``detail``."""
     found: list[OpenWait] = []
-    for slot in view.slots.values():
-        # Resolved or given up: nobody waits for it any more. Without a group: answered before anyone waited.
-        if "r" in slot or "z" in slot or "g" not in slot:
+    for slot in map(Slot, view.slots.values()):
+        if not slot.is_open:
             continue
-        code, _, name = slot.get("k", "").partition(":")
+        code, _, name = slot.kind.partition(":")
         kind = KINDS.get(code, code or "unknown")
         if code == "x" and any(key.startswith(f"approval:{name}:") for key in view.journal):
             kind = "approval"
-        found.append(OpenWait(kind, name or None, number(slot.get("d")) or None))
+        found.append(OpenWait(kind, name or None, slot.due_ms))
     return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.kind, wait.name or ""))
 
 

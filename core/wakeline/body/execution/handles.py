@@ -144,7 +144,7 @@ class Handles(Facts):
             view = await run.store.execute(processes.read(process_id, count=0))
             if view.registration.parent != run.process_id:
                 raise ProcessNotVisible(process_id=process_id)
-            return view.fields["inc"]
+            return view.incarnation
 
         run.started.add(process_id, await run.journal.effect("started", f"started:{process_id}", None, look, lazily=True))
 
@@ -158,7 +158,7 @@ class Handles(Facts):
             if not await self._is_granted(run, process_id):
                 raise ProcessNotVisible(process_id=process_id)
             view = await run.store.execute(processes.read(process_id, count=0))
-            return view.fields["inc"]
+            return view.incarnation
 
         # An effect: a grant that is revoked later does not change what a replay does.
         return cast("str", await run.journal.effect("visible", f"visible:{process_id}", None, look, lazily=True))

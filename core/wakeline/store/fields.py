@@ -1,0 +1,213 @@
+"""What the short fields of stored hashes say, by name: their letters are known to the store alone.
+
+Invariant: nothing here decides; a field that is not there, or that another release keeps as something else, reads as its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wakeline.processes.misfit import Misfit
+from wakeline.values import number
+
+
+class ProcessFields:
+    """The record of a process, beside its registration."""
+
+    __slots__ = ()
+    fields: Mapping[str, str]
+
+    @property
+    def status(self) -> str:
+        """queued, running, waiting, or how it ended."""
+        return self.fields.get("st", "unknown")
+
+    @property
+    def incarnation(self) -> str:
+        """Which registration of the id this is."""
+        return self.fields["inc"]
+
+    @property
+    def created_ms(self) -> int:
+        """When it was registered."""
+        return number(self.fields.get("ca"))
+
+    @property
+    def updated_ms(self) -> int:
+        """When its status changed last."""
+        return number(self.fields.get("ua"))
+
+    @property
+    def sequence(self) -> int:
+        """The number of its latest event."""
+        return number(self.fields.get("seq"))
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When its time is over; None without a deadline."""
+        return number(self.fields.get("dl")) or None
+
+    @property
+    def owner(self) -> str | None:
+        """The worker that runs it, or ran it last."""
+        return self.fields.get("ow")
+
+    @property
+    def release(self) -> str | None:
+        """The release of the code that ran it last."""
+        return self.fields.get("rel")
+
+    @property
+    def wake_session(self) -> str | None:
+        """The session that its wakes go to."""
+        return self.fields.get("ws")
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """Names of the signals it waits for."""
+        return tuple(name[2:] for name in self.fields if name.startswith("n:"))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its body was called before."""
+        return "fs" in self.fields
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a run of it failed before."""
+        return "fa" in self.fields
+
+    @property
+    def failed_attempts(self) -> int:
+        """Attempts that failed since its last progress."""
+        return number(self.fields.get("at"))
+
+    @property
+    def losses(self) -> int:
+        """Runs that were lost with their workers since its last progress."""
+        return number(self.fields.get("ls"))
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it runs under a limit, whose place others may wait for."""
+        return "lm" in self.fields
+
+    @property
+    def awaits_children(self) -> bool:
+        """Whether it ever started a process that its end has to wait for."""
+        return "aw" in self.fields
+
+    @property
+    def has_cancel(self) -> bool:
+        """Whether a cancel was requested."""
+        return "cr" in self.fields
+
+    @property
+    def unread(self) -> str | None:
+        """What of it the worker that took it last could not read."""
+        return self.fields.get("ur")
+
+    @property
+    def last_misfit(self) -> Misfit | None:
+        """Why code could not go on with it; it counts while the process is queued."""
+        return Misfit.from_json(self.fields.get("mf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Record(ProcessFields):
+    """The record of a process that was read by the way, as that of a session's turn."""
+
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One await-event slot of a process."""
+
+    fields: Mapping[str, str]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a body waits for it: it was opened, and neither answered nor given up."""
+        return self.group is not None and self.resolution is None and not self.is_given_up
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the body closed it."""
+        return "z" in self.fields
+
+    @property
+    def group(self) -> str | None:
+        """The waits that resume the process together; None for one that was answered before a body waited."""
+        return self.fields.get("g")
+
+    @property
+    def resolution(self) -> str | None:
+        """What it was resolved with (JSON)."""
+        return self.fields.get("r")
+
+    @property
+    def kind(self) -> str:
+        """The store's code for what is awaited, with its name: ``s:go`` is a signal."""
+        return self.fields.get("k", "")
+
+    @property
+    def due_ms(self) -> int | None:
+        """When the wait is over at the latest; None where it has no time."""
+        return number(self.fields.get("d")) or None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHead:
+    """The head of a session (`wakeline.store.heads` has a row for each field)."""
+
+    fields: Mapping[str, str]
+
+    def _number(self, letter: str) -> int | None:
+        return number(self.fields[letter]) if letter in self.fields else None
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that reads it; None while it was only addressed."""
+        return self.fields.get("ag")
+
+    @property
+    def turn(self) -> str | None:
+        """The id of the turn that runs or waits."""
+        return self.fields.get("turn")
+
+    @property
+    def frame(self) -> str | None:
+        """The agent frame it is in."""
+        return self.fields.get("fr")
+
+    @property
+    def revision(self) -> int:
+        """The revision of its history."""
+        return self._number("rev") or 0
+
+    @property
+    def entries(self) -> int:
+        """The number of its latest entry."""
+        return self._number("n") or 0
+
+    @property
+    def blocked_by(self) -> int | None:
+        """The entry that blocks it."""
+        return self._number("blk")
+
+    @property
+    def is_isolating(self) -> bool:
+        """Whether a batch that failed is taken in parts."""
+        return "half" in self.fields
+
+    @property
+    def created_ms(self) -> int | None:
+        """When it was opened."""
+        return self._number("ca")
+
+    @property
+    def deleted_ms(self) -> int | None:
+        """When it was deleted."""
+        return self._number("gone")
