@@ -118,9 +118,9 @@ class World:
         self.do(fleet.register_owner(owner, [self.namespace], lease_ms=LEASE_MS))
         return owner
 
-    def take(self, owner: str = "o_1", n: int = 10, request: str | None = None) -> tuple[Claim, ...]:
-        """What the owner gets when it asks for up to ``n``."""
-        taken = self.do(fleet.take(owner, request or f"t{next(self._takes)}", [self.namespace], n, lease_ms=LEASE_MS))
+    def take(self, owner: str = "o_1", n: int = 10, request: str | None = None, release: str | None = None) -> tuple[Claim, ...]:
+        """What the owner gets when it asks for up to ``n``; ``release``: of its code."""
+        taken = self.do(fleet.take(owner, request or f"t{next(self._takes)}", [self.namespace], n, lease_ms=LEASE_MS, release=release))
         return taken.claims
 
     def running(self, pid: str = "p", owner: str = "o_1", **over: Any) -> Fence:

@@ -50,9 +50,10 @@ class Two:
         self.acts = [app.tool(act) for app in (self.v1, self.v2)]
 
     def parked(self, body: Any, *args: Any, release: str | None = "v1", **options: Any) -> Any:
-        """A process of v1 that waits for ``go``, and has been told."""
+        """A process of v1 that waits for ``go``, and has been told. The worker of v1 is gone."""
         handle = self.v1.using(id="p", **options).start(body, *args)
         assert work(self.world, self.v1, "w_1", release=release) == ["parked"]
+        self.world.do(fleet.reap("w_1", "shutdown"))
         handle.signal("go", 5)
         return handle
 
@@ -540,7 +541,7 @@ def test_however_many_wait_a_worker_that_comes_has_all_of_them_looked_at(world: 
     world.do(fleet.register_owner("w_2", app.queues, lease_ms=5_000, release="v2"))
     while world.tick().fired:
         pass
-    assert len({claim.process_id for _ in range(3) for claim in world.take("w_2", 1000)}) == 300
+    assert len({claim.process_id for _ in range(3) for claim in world.take("w_2", 1000, release="v2")}) == 300
 
 
 def test_it_holds_no_place_of_a_limit_and_uses_up_no_rate(world: World, two: Two) -> None:

@@ -197,6 +197,31 @@ def test_why_code_did_not_fit_is_said_until_other_code_gets_further(world: World
     assert (world.field("mf"), world.redis.exists(world.key("misfits"))) == (None, 0)
 
 
+@of("proc:<pid> uf")
+@pytest.mark.parametrize("how", ["look", "another looks", "park", "continue", "end"])
+def test_which_releases_looked_is_said_until_code_gets_further_or_the_next_round_begins(world: World, how: str) -> None:
+    world.do(processes.release(world.running(), misfit=Misfit("mismatch", "call:a", None, 1), delay_ms=1))
+    assert world.field("uf") == ",,"
+    world.pass_ms(1)
+    world.tick()
+    if how == "look":
+        world.claim()
+        assert world.field("uf") is None
+        return
+    world.do(fleet.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v1"))
+    [claim] = world.take("o2", release="v1")
+    assert world.field("uf") == ",,"
+    if how == "end":
+        world.finish("p", claim.fence)
+    elif how == "another looks":
+        world.do(processes.release(claim.fence, misfit=Misfit("mismatch", "call:a", "v1", 1), delay_ms=1))
+        assert world.field("uf") == ",,v1,"
+        return
+    else:
+        further(world, claim.fence, how)
+    assert world.field("uf") is None
+
+
 def test_a_misfit_that_cannot_be_read_keeps_no_worker_from_coming(world: World) -> None:
     world.do(processes.release(world.running(), misfit=Misfit("bug", "NameError: oops", "v2", 1), delay_ms=1))
     world.redis.hset(world.key("proc:p"), "mf", "what another release wrote")
@@ -217,7 +242,7 @@ def test_what_of_many_misfits_is_still_to_be_looked_at_is_offered_by_the_tick_an
     for _ in range(8):
         world.tick()
     assert (world.redis.exists(world.key("todo")), world.status("p256")) == (0, "cancelled")
-    assert len({claim.process_id for _ in range(4) for claim in world.take("o2")}) == 256
+    assert len({claim.process_id for _ in range(4) for claim in world.take("o2", release="v1")}) == 256
 
 
 @of("proc:<pid> an")

@@ -184,13 +184,13 @@ class World:
         self.do(fleet.register_owner(owner, [self.ns], lease_ms=LEASE_MS))
         return owner
 
-    def taking(self, owner: str = "o1", n: int = 100, request: str | None = None, idle: bool = False) -> Call[fleet.Taken]:
+    def taking(self, owner: str = "o1", n: int = 100, request: str | None = None, idle: bool = False, release: str | None = None) -> Call[fleet.Taken]:
         """The call by which an owner asks for work."""
-        return fleet.take(owner, request or f"r{next(self._takes)}", [self.ns], n, lease_ms=LEASE_MS, idle=idle)
+        return fleet.take(owner, request or f"r{next(self._takes)}", [self.ns], n, lease_ms=LEASE_MS, idle=idle, release=release)
 
-    def take(self, owner: str = "o1", n: int = 100, request: str | None = None) -> tuple[Claim, ...]:
-        """The claims an owner gets."""
-        return self.do(self.taking(owner, n, request)).claims
+    def take(self, owner: str = "o1", n: int = 100, request: str | None = None, release: str | None = None) -> tuple[Claim, ...]:
+        """The claims an owner gets; ``release``: of its code."""
+        return self.do(self.taking(owner, n, request, release=release)).claims
 
     def claim(self, pid: str = "p", owner: str = "o1") -> Fence:
         """A worker starts and takes; the fence of its run of this process."""

@@ -32,7 +32,7 @@ def test_two_signals_serve_two_waits_whoever_dies_and_whatever_arrives_twice() -
 @fails_without(
     "what was lost goes back to the queue",
     "lib/lifecycle.lua",
-    "  leave_owner(pid, p, nil)\n  make_runnable(pid, p, true, due)",
+    "  leave_owner(pid, p, nil)\n  make_runnable(pid, p, true, due, others)",
 )
 def test_two_signals_serve_two_waits_although_two_workers_are_taken_for_dead() -> None:
     explored = explore(Play(TWO_WAITS, Actors(signals=("a", "b"), deaths=2)))

@@ -34,7 +34,7 @@ _REMEDY = {
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """What code could not go on with a process, since when (ms), and after how many looks.
+    """What code could not go on with a process, since when (ms), and after how many looks (of each release that is there).
 
     ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded), 'unreadable' (stored arguments,
     results or signals that it does not take), 'bug' (an error of a kind that deploys bring), 'crash' (its worker died; scripts write that). ``what`` says
@@ -58,12 +58,12 @@ class Misfit:
         """How long it waits before the next look; of a crash the script decides."""
         return int(min(FIRST_DELAY_MS * 2 ** min(self.looks - 1, 10), LAST_DELAY_MS))
 
-    def after(self, before: Misfit | None) -> Misfit:
-        """This one, found after another: of one kind it lasts since that one, of one release it is the next look."""
-        if before is None or before.kind != self.kind:
+    def after(self, before: Misfit | None, *, in_a_round: bool) -> Misfit:
+        """This one, found after another: of one kind it lasts since that one. ``in_a_round``: it is no look more, as each release that is there has one."""
+        if before is None or before.kind == "crash":
             return self
-        looks = before.looks + 1 if before.release == self.release else 1
-        return Misfit(self.kind, self.what, self.release, before.since_ms, looks)
+        since = before.since_ms if before.kind == self.kind else self.since_ms
+        return Misfit(self.kind, self.what, self.release, since, before.looks if in_a_round else before.looks + 1)
 
     def to_json(self) -> str:
         """Compact JSON."""

@@ -80,8 +80,8 @@ class Misfits:
             return "lost"
 
     async def hand_back(self, claim: Claim, kind: MisfitKind, error: BaseException, *, unrun: bool = False) -> str:
-        """Back to the queue, to be looked at again after a while, or once a worker of another release comes."""
-        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms).after(claim.misfit)
+        """Back to the queue: for another release that is there and has not looked, or to be looked at again after a while, or once another one comes."""
+        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms).after(claim.misfit, in_a_round=claim.in_a_round)
         log.warning("%s waits for code that fits: %s%s", claim.process_id, found.message, Lines(trace_of(error)) if kind == "bug" else "")
         try:
             return await self._store.execute(processes.release(claim.fence, delay_ms=found.delay_ms, unrun=unrun, misfit=found))

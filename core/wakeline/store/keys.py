@@ -116,7 +116,10 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily("serves", "hash", "owner to its app and whose declarations its code has: <app> <release>", "fleet", "reap"),
     KeyFamily("knows", "hash", "owner to the latest form of doorbell ids it can read; without a row only the first", "fleet", "reap"),
     KeyFamily("codes", "hash", "owner to what it can run, as words: a:<agent>, e:<engine>, e:<engine>@<version>, t:<tool>, t:*", "fleet", "reap"),
-    KeyFamily("aside:<line>", "zset", "queued processes that wait for an owner with their code; a line is <queue> <code>", "fleet", "a take, their end"),
+    KeyFamily(
+        "aside:<line>", "zset", "queued processes that wait for an owner with their code: <queue> <code>, or of another release: <queue> -,<release>,… <code>",
+        "fleet", "a take, their end",
+    ),  # fmt: skip
     KeyFamily("asides", "set", "lines that are not empty", "fleet", "the last one of a line is taken or ends"),
     KeyFamily("apps", "hash", "owner to the name of its app and the agents it runs", "fleet", "reap"),
     KeyFamily("owned:<owner>", "set", "processes an owner runs", "owner", "release, reap"),

@@ -82,6 +82,11 @@ class Claim(ProcessFields):
         return Misfit.from_json(self.fields.get("mf"))
 
     @property
+    def in_a_round(self) -> bool:
+        """Whether another release that is there has looked at it just now, so that this look is of the same round."""
+        return "uf" in self.fields
+
+    @property
     def attempt(self) -> int:
         """1 for the first try; failed attempts and losses since the last progress count."""
         return 1 + int(self.fields.get("at", "0")) + int(self.fields.get("ls", "0"))

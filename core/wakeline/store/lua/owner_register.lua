@@ -28,8 +28,6 @@ choose_form()
 local release = a.release and a.build and called(a.app or '-', a.release, a.build) or a.release
 if release then call('HSET', ns .. 'releases', a.owner, release) end
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end
--- A stock worker registers for each of its jobs, with no queues.
-if #a.queues > 0 then misfits.look(release, 0) end
 local declares = a.declares and serve_release(a.owner, a.app or '-', a.declares, a.patient)
 local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
 if declares and (unwritten or not a.patient) then write_declarations(a.limits, a.agents) end
@@ -37,5 +35,7 @@ if a.codes then
   call('HSET', ns .. 'codes', a.owner, ' ' .. table.concat(a.codes, ' ') .. ' ')
   compare_codes()
 end
+-- A stock worker registers for each of its jobs, with no queues.
+if #a.queues > 0 then misfits.look(release, 0) end
 local ticked = last_tick()
 return { 'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0', release or '' }

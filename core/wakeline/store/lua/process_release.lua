@@ -23,8 +23,13 @@ if a.attempt then
 elseif p.rc == 'b' and p.fs and not a.unrun and not a.misfit then
   return { 'abandoned', abandon(a.pid, p, 'shutdown') }
 end
-if a.misfit then misfits.keep(a.pid, a.misfit) end
+local others
+if a.misfit then
+  misfits.keep(a.pid, a.misfit)
+  p.mf = a.misfit
+  others = misfits.passes_on(a.pid, p)
+end
 leave_owner(a.pid, p, a.attempt and 'failed' or nil)
 if a.unread then call('HSET', proc_key(a.pid), 'ur', a.unread) end
-make_runnable(a.pid, p, not a.attempt, a.delay_ms > 0 and now + a.delay_ms or nil)
+make_runnable(a.pid, p, not a.attempt, a.delay_ms > 0 and now + a.delay_ms or nil, others)
 return { 'released', p.ep }

@@ -71,14 +71,23 @@ local function lacked(p)
   return code and has_code(known.lacks, code)
 end
 
--- What workers without its code left to one that has it.
+-- Whether this owner takes from a line: it has the code, and is not of a release that looked while another one is there that did not.
+local function takes_from(own, queue, rest)
+  local uf, code = misfits.line_of(rest)
+  if not uf then return has_code(own or ' ', rest) end
+  if own and code ~= '' and not has_code(own, code) then return false end
+  return not (misfits.has_looked(uf, a.release) and misfits.others(uf, queue, code))
+end
+
+-- What workers without its code, or of a release that cannot go on with it, left to others.
 local function take_aside()
-  local listens, own = {}, call('HGET', ns .. 'codes', a.owner) or ' '
+  local listens, own, lines = {}, call('HGET', ns .. 'codes', a.owner), call('SMEMBERS', ns .. 'asides')
   for _, queue in ipairs(a.queues) do listens[queue_of(queue)] = true end
-  for _, line in ipairs(call('SMEMBERS', ns .. 'asides')) do
-    local queue, code = string.match(line, '^(%S+) (.*)$')
+  if #lines == 0 and not known.lacks then call('HDEL', last, 'able') end
+  for _, line in ipairs(lines) do
+    local queue, rest = string.match(line, '^(%S+) (.*)$')
     queue = unword(queue)
-    local mine = listens[queue] and has_code(own, code) and call('SISMEMBER', ns .. 'paused', queue) == 0
+    local mine = listens[queue] and call('SISMEMBER', ns .. 'paused', queue) == 0 and takes_from(own, queue, rest)
     while mine and #taken < a.n and budget > 0 and kept < BOUND do
       local pid = call('ZRANGE', ns .. 'aside:' .. line, 0, 0)[1]
       if not pid then break end
@@ -87,7 +96,10 @@ local function take_aside()
       leave_aside(pid, line)
       if p.st == 'queued' and p.as == line then
         p.as = nil
-        if kept_back(pid, p) then
+        if misfits.are_others(p, a.release) then
+          misfits.leave(pid, p)
+          kept = kept + 1
+        elseif kept_back(pid, p) then
           kept = kept + 1
         else
           claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), write_job(pid, p.ep, p.q, true), form_now())
@@ -116,6 +128,10 @@ local function take_from(list)
       elseif lacked(p) then
         call('DEL', rq .. ':job:' .. id)
         set_aside(pid, p.q, code_of(p))
+        kept = kept + 1
+      elseif misfits.are_others(p, a.release) then
+        call('DEL', rq .. ':job:' .. id)
+        misfits.leave(pid, p)
         kept = kept + 1
       elseif misfits.runs_alone(p) and (alone or #taken > 0) then
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.

@@ -131,7 +131,7 @@ local function sweep(from)
     local p = load(pid)
     if p.st ~= 'queued' then
       call('ZREM', ns .. 'idx:queued', pid)
-    elseif not p.hd and not p.rd and not (p.as and is_had(p)) and lost_bell(pid, p, score) then -- a stock worker may have the code that no owner has
+    elseif not p.hd and not p.rd and not (p.as and misfits.is_awaited(p)) and lost_bell(pid, p, score) then -- a stock worker may have the code that no owner has
       local rings = call('HINCRBY', proc_key(pid), 'rg', 1)
       for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end
       ring(pid, p.ep, p.q, true)

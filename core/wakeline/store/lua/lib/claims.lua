@@ -97,6 +97,8 @@ local function claim(pid, p, owner, claim_id, bell, form)
     call('HDEL', key, 'rel')
   end
   p.rel = a.release
+  -- All that are there have looked: a new round.
+  if misfits.has_looked(p.uf, p.rel) then unset(pid, p, 'uf') p.uf = nil end
   call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(more))
   if p.rg or p.ur then
     call('HDEL', key, 'rg', 'ur')

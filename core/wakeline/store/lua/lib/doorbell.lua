@@ -181,7 +181,8 @@ local function compare_codes()
   end
   for i, owner in ipairs(owners) do
     local last, text = ns .. 'takes:' .. owner, texts[i]
-    if mixed and text then call('HSET', last, 'able', '1', 'lacks', lacks[text]) else call('HDEL', last, 'able', 'lacks') end
+    if mixed then call('HSET', last, 'able', '1') else call('HDEL', last, 'able', 'lacks') end
+    if mixed and text then call('HSET', last, 'lacks', lacks[text]) end
   end
   if mixed then call('HSET', ns .. 'meta', 'mixed', '1') else call('HDEL', ns .. 'meta', 'mixed') end
 end

@@ -183,7 +183,7 @@ local LOSSES = 10
 local function lose(pid, p, writer)
   if p.rc == 'b' then return abandon(pid, p, writer) end
   -- A worker that leaves in order hands on what did not end in time: nobody's fault, so nobody's loss.
-  local due
+  local due, others
   if writer ~= 'shutdown' then
     if not misfits.crashed(pid, p) then
       if p.ls and not num(p.ls) then call('HDEL', proc_key(pid), 'ls') end
@@ -194,9 +194,10 @@ local function lose(pid, p, writer)
     -- It ran alone, so it ended its worker, or the code there did: later each time, as a release that ends its workers may be gone by then.
     local over = misfits.lost(p) - misfits.ALONE
     if over > 0 then due = now + math.min(1000 * 2 ^ (over - 1), 60000) end
+    others = over > 0 and misfits.is_crash(p) and misfits.passes_on(pid, p)
   end
   leave_owner(pid, p, nil)
-  make_runnable(pid, p, true, due)
+  make_runnable(pid, p, true, due, others)
 end
 
 -- Everything an owner held goes back to the queue; the owner itself is forgotten once nothing of it is left.
@@ -224,7 +225,9 @@ local function reap(owner, writer)
     call('HDEL', ns .. 'beats', owner)
     call('HDEL', ns .. 'leases', owner)
     call('HDEL', ns .. 'apps', owner)
+    local release = call('HGET', ns .. 'releases', owner)
     call('HDEL', ns .. 'releases', owner)
+    if #queues > 0 and call('EXISTS', ns .. 'misfits') == 1 then misfits.leaves(release) end
     leave_release(owner)
     call('HDEL', ns .. 'knows', owner)
     if call('HDEL', ns .. 'codes', owner) == 1 then compare_codes() end

@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr', 'mf', 'cd', 'ver', 'as' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr', 'mf', 'cd', 'ver', 'as', 'uf' }
 
 local function load(pid)
   local p = fields(proc_key(pid), unpack(STATE))
@@ -65,6 +65,8 @@ local function crash_of(p)
   return misfit and misfit.kind == 'crash' and misfit or nil
 end
 
+function misfits.is_crash(p) return crash_of(p) ~= nil end
+
 -- Progress: whoever gets further is not the poison that attempts and losses are counted for.
 local function progressed(pid, p)
   if p.at or p.ls then call('HDEL', proc_key(pid), 'at', 'ls') end
@@ -103,15 +105,98 @@ function misfits.offer(pid)
   if call('ZSCORE', ns .. 'timers', 'd:' .. pid) then call('ZADD', ns .. 'timers', int(now), 'd:' .. pid) end
 end
 
--- A worker has come: what waits for code that fits is offered, from number `from` on. Not what the same release cannot go on with: its code is the same.
+-- Releases side by side: each looks once in a round at what does not fit, then all wait. 'uf' says which did: ',v1,v2,', one without a name as ''.
+misfits.LONGEST_ROUND = 1024
+
+function misfits.in_round(release) return string.gsub(word(release or ''), ',', '%%2c') .. ',' end
+
+function misfits.has_looked(uf, release) return string.find(uf or '', ',' .. misfits.in_round(release), 1, true) ~= nil end
+
+-- The living owners of releases that did not look yet, which have the code where they say what they have: for each that serves the queue `found`,
+-- until it says yes.
+function misfits.others(uf, queue, code, found)
+  if not uf or #uf > misfits.LONGEST_ROUND then return false end
+  local alive = misfits.alive
+  if not alive then
+    alive = { owners = call('ZRANGEBYSCORE', ns .. 'owners', '(' .. int(now), '+inf', 'LIMIT', 0, BOUND) }
+    alive.releases = #alive.owners > 0 and call('HMGET', ns .. 'releases', unpack(alive.owners)) or {}
+    misfits.alive = alive
+  end
+  for i, owner in ipairs(alive.owners) do
+    if not misfits.has_looked(uf, alive.releases[i]) and call('SISMEMBER', ns .. 'listens:' .. owner, queue) == 1 then
+      local codes = call('HGET', ns .. 'codes', owner)
+      if (not codes or code == '' or has_code(codes, code)) and (not found or found(owner)) then return true end
+    end
+  end
+  return false
+end
+
+-- Whether the owners of a release leave it to those that did not look at it yet.
+function misfits.are_others(p, release)
+  return p.mf and misfits.has_looked(p.uf, release) and misfits.others(p.uf, p.q, code_of(p) or '')
+end
+
+-- The line in which it waits for them, and what such a line says: which releases looked, and the code.
+function misfits.line_of(rest) return string.match(rest, '^%-(%S*) (.*)$') end
+
+function misfits.leave(pid, p)
+  local code = code_of(p) or ''
+  local line = word(p.q) .. ' -' .. p.uf .. ' ' .. code
+  if p.as and p.as ~= line then leave_aside(pid, p.as) end
+  p.as = line
+  call('ZADD', ns .. 'aside:' .. line, int(now), pid)
+  call('HSET', proc_key(pid), 'as', line)
+  if call('SADD', ns .. 'asides', line) == 1 then
+    for _, owner in ipairs(misfits.alive.owners) do call('HSET', ns .. 'takes:' .. owner, 'able', '1') end
+    call('HSET', ns .. 'meta', 'mixed', '1')
+  end
+  misfits.others(p.uf, p.q, code, function(owner)
+    if call('SREM', ns .. 'idle:' .. p.q, owner) == 0 then return false end
+    hint(owner, 'bell')
+    return true
+  end)
+end
+
+-- The release of a run has looked at it. Whether another one is there that has not.
+function misfits.passes_on(pid, p)
+  if not misfits.has_looked(p.uf, p.rel) then
+    p.uf = (p.uf or ',') .. misfits.in_round(p.rel)
+    call('HSET', proc_key(pid), 'uf', p.uf)
+  end
+  return misfits.others(p.uf, p.q, code_of(p) or '')
+end
+
+-- Whether one that was left aside is waited for by an owner that would take it.
+function misfits.is_awaited(p)
+  local uf, code = misfits.line_of(string.match(p.as, ' (.*)$') or '')
+  if uf then return misfits.others(uf, p.q, code) end
+  return is_had(p)
+end
+
+-- A worker has come, or the last of a release has gone: what waits for code that fits is offered, from number `from` on. Not what `release` cannot go on
+-- with: its code is the same.
 function misfits.look(release, from)
   local page = call('ZRANGE', ns .. 'misfits', int(from), int(from + BOUND - 1))
   for _, pid in ipairs(page) do
-    local misfit = object(call('HGET', proc_key(pid), 'mf'))
-    local same = misfit and misfit.release == (release or misfit.kind == 'crash' and cjson.null)
-    if misfit and not (same and misfit.kind ~= 'missing') then misfits.offer(pid) end
+    local p = load(pid)
+    local misfit = object(p.mf)
+    local same = misfit and (misfit.release == (release or misfit.kind == 'crash' and cjson.null) or release and misfits.has_looked(p.uf, release))
+    if p.st == 'queued' and p.as and not misfits.is_awaited(p) then
+      leave_aside(pid, p.as)
+      ring(pid, p.ep, p.q, false)
+    elseif misfit and not (same and misfit.kind ~= 'missing') then
+      misfits.offer(pid)
+    end
   end
   if #page == BOUND then call('RPUSH', ns .. 'todo', 'm:' .. int(from + BOUND) .. ' ' .. (release or '')) end
+end
+
+-- An owner has gone: where it was the last of its release, the next tick offers what was left to it to the others.
+function misfits.leaves(release)
+  for _, other in ipairs(call('HVALS', ns .. 'releases')) do
+    if other == release then return end
+  end
+  call('RPUSH', ns .. 'todo', 'm:0 ' .. (release or ''))
 end
 
 -- Why code cannot go on with a process ('mf': its misfit). It stays until other code has gone on: to a park, the next generation or the end.
@@ -122,9 +207,9 @@ end
 
 function misfits.clear(pid, p)
   if not p.mf then return end
-  call('HDEL', proc_key(pid), 'mf')
+  call('HDEL', proc_key(pid), 'mf', 'uf')
   call('ZREM', ns .. 'misfits', pid)
-  p.mf = nil
+  p.mf, p.uf = nil, nil
 end
 
 -- proven: releases of which a run has ended or parked, by when the first one did; the last 64, and those that workers have.
@@ -165,12 +250,15 @@ function misfits.crashed(pid, p)
   return true
 end
 
--- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it.
-local function make_runnable(pid, p, at_head, due)
+-- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it. others: it is left aside for
+-- the releases that did not look at it yet.
+local function make_runnable(pid, p, at_head, due, others)
   local epoch = int(call('HINCRBY', proc_key(pid), 'ep', 1))
   unset(pid, p, 'ow', 'cl', 'ct', 'rw', 'rg', 'an')
   call('HSET', proc_key(pid), 'st', 'queued', 'sn', int(now))
-  move_index(pid, p.st, 'queued', due or now)
+  move_index(pid, p.st, 'queued', not others and due or now)
   p.st, p.ep = 'queued', epoch
-  call_worker(pid, epoch, p.q, at_head, due)
+  if others then misfits.leave(pid, p) else call_worker(pid, epoch, p.q, at_head, due) end
 end
+
+at_begin[#at_begin + 1] = function() misfits.alive = nil end
