@@ -16,6 +16,8 @@ CONTRIBUTING, WALKS = ROOT / "docs/contributing.md", ROOT / "docs/how-it-works.m
 PAGES = [CONTRIBUTING, WALKS]
 BASES = [ROOT, ROOT / "core/wakeline", ROOT / "workers/wakeline_workers", ROOT / "core/wakeline/store/lua", ROOT / "docs"]
 """A page may shorten a path where the reader cannot mistake it: how-it-works.md does in its boxes."""
+BUILT = ".venv/"
+"""What `python3 dev.py setup` makes, and no clone has."""
 PLACE = re.compile(r"(?<![\w/.<>-])((?:[\w.-]+/)*[\w.-]+\.(?:py|lua|md|toml|lock|acl)|(?:\.?[\w-]+/)+(?:run\b)?)(?::([A-Za-z_][\w.]*\w))?")
 
 
@@ -23,7 +25,7 @@ def places(page: Path) -> list[tuple[str, str]]:
     """Every file and folder that a page names, with the name in it, if there is one."""
     text = re.sub(r"\]\([^)]*\)", "]", page.read_text(encoding="utf-8"))  # test_docs.py looks at links
     code = [*re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL), *re.findall(r"`([^`\n]+)`", text)]
-    return sorted({found for one in code for found in PLACE.findall(one)})
+    return sorted({found for one in code for found in PLACE.findall(one) if not found[0].startswith(BUILT)})
 
 
 def found(path: str) -> Path | None:
