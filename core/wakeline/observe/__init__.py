@@ -2,6 +2,7 @@
 
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import Message, SessionReport
+from wakeline.observe.waits import WaitView
 from wakeline.pages import Page
 from wakeline.processes.misfit import Misfit
 from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity
@@ -26,4 +27,5 @@ __all__ = [
     "Status",
     "StoredEvent",
     "TurnActivity",
+    "WaitView",
 ]

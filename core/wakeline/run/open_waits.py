@@ -16,10 +16,10 @@ from wakeline.effects.journal import JournalRow
 from wakeline.store.fields import Slot
 from wakeline.store.runs import Opened, Wait
 from wakeline.values import to_json
+from wakeline.waits.kinds import kind_of
 
 SHOWN = 32
 """How many waits a parked process shows; the rest is counted."""
-_KINDS = {"s": "signal", "t": "timer", "c": "process", "x": "completion", "a": "answer", "e": "children"}
 
 
 class OpenWaits:
@@ -135,8 +135,8 @@ class OpenWaits:
         return None
 
     def _label(self, wait: Wait, due_ms: int | None) -> None:
-        code, _, name = wait.kind.partition(":")
-        label: dict[str, Any] = {"kind": _KINDS[code]}
+        kind, name = kind_of(wait.kind)
+        label: dict[str, Any] = {"kind": kind}
         if name:
             label["name"] = name
         if wait.ordinal:

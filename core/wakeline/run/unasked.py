@@ -12,12 +12,13 @@ from wakeline.effects.envelope import Envelope
 from wakeline.effects.journal import BESIDE, INSIDE, JournalRow
 from wakeline.run.asides import GONE, Asides
 from wakeline.store.fields import Slot
+from wakeline.waits.kinds import kind_of
 
 PATCHED = "patched"
 """The kind of a row that says which path was taken: it does nothing, so nothing is amiss where nobody asks for it any more."""
 SHOWN = 8
 """A mismatch names this many and counts the rest."""
-_WAITS = {"s": "wait for signal", "t": "timer", "c": "await of process", "x": "completion", "a": "answer", "e": "await of children"}
+_PHRASES = {"signal": "wait for signal", "child": "await of process", "children": "await of children"}
 
 
 class Unasked:
@@ -97,8 +98,9 @@ class Unasked:
         """What it should have asked for, in words: the first ones, and how many more."""
         found = [f"{row.kind} {row.name!r}" for row in self._missing()]
         for slot in self._standing():
-            code, _, name = slot.kind.partition(":")
-            found.append(f"{_WAITS.get(code, 'wait')} {name!r}" if name else _WAITS.get(code, "wait"))
+            kind, name = kind_of(slot.kind)
+            phrase = _PHRASES.get(kind, kind)
+            found.append(f"{phrase} {name!r}" if name else phrase)
         return found if len(found) <= SHOWN else [*found[:SHOWN], f"{len(found) - SHOWN} more"]
 
     @property

@@ -10,6 +10,7 @@ import click
 from wakeline.errors import SessionNotFound
 from wakeline.names import split_session_id
 from wakeline.observe.processes import ENDED, LIVE, Status, status_of
+from wakeline.observe.waits import waits_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import output_of, to_data
 from wakeline.shown import moment
@@ -20,7 +21,7 @@ from wakeline.verbs.options import Options
 
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
 from wakeline_workers.cli.root import Console, command, duration, option, payload
-from wakeline_workers.cli.waits import open_waits, sentence
+from wakeline_workers.cli.waits import sentence
 
 KINDS = ("tool", "session_turn", "external")
 SHOWN = 200
@@ -180,7 +181,7 @@ def describe(view: ProcessView) -> dict[str, Any]:
         "labels": registration.labels,
         "input": registration.input.model_dump(mode="json") if registration.known else None,
         "recorded_effects": len(view.journal),
-        "waits": [asdict(wait) for wait in open_waits(view)],
+        "waits": [asdict(wait) for wait in waits_of(view)],
         "outcome": to_data(output_of(view.events[-1].payload)) if ended else None,
     }
 

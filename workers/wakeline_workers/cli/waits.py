@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import click
 from wakeline import errors
+from wakeline.observe.waits import WaitView, waits_of
 from wakeline.shown import moment
 from wakeline.store import processes
-from wakeline.store.fields import Slot
-from wakeline.store.processes import ProcessView
 from wakeline.values import MOST
 
 from wakeline_workers.cli.root import Console, command, option, payload
 
 NOT_FIRST = 5
-KINDS = {"s": "signal", "t": "timer", "c": "child", "x": "completion", "a": "answer", "e": "children"}
-
-
-@dataclass(frozen=True, slots=True)
-class OpenWait:
-    """One open wait: 'signal', 'timer', 'child', 'approval', 'answer' (of a session), 'completion' (of a tool that answered "pending"), or
-    'children' (its body has ended); its name, when it gives up."""
-
-    kind: str
-    name: str | None
-    due_ms: int | None
-
-
-def open_waits(view: ProcessView) -> list[OpenWait]:
-    """What a process waits for, soonest due first; read with ``detail``."""
-    found: list[OpenWait] = []
-    for slot in map(Slot, view.slots.values()):
-        if not slot.is_open:
-            continue
-        code, _, name = slot.kind.partition(":")
-        kind = KINDS.get(code, code or "unknown")
-        if code == "x" and any(key.startswith(f"approval:{name}:") for key in view.journal):
-            kind = "approval"
-        found.append(OpenWait(kind, name or None, slot.due_ms))
-    return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.kind, wait.name or ""))
 
 
 def sentence(wait: dict[str, str | int | None]) -> str:
@@ -57,14 +31,14 @@ def waits(console: Console, limit: int) -> None:
 
     Signals, timers, children, approvals, and completions of tools that answered "pending".
     """
-    rows: list[tuple[str, str, OpenWait]] = []
+    rows: list[tuple[str, str, WaitView]] = []
     waiting = console.app.processes("waiting", limit=limit)
     for status in waiting:
         try:
             view = console.app.store.execute(processes.read(status.id, detail=True))
         except (errors.ProcessNotFound, errors.ProcessNoLongerRetained):
             continue  # it ended and went between the two looks
-        rows.extend((status.id, status.kind, wait) for wait in open_waits(view))
+        rows.extend((status.id, status.kind, wait) for wait in waits_of(view))
     cells = [(pid, kind, wait.kind, wait.name or "", moment(wait.due_ms) if wait.due_ms is not None else "") for pid, kind, wait in rows]
     data = [{"process_id": pid, "process_kind": kind} | asdict(wait) for pid, kind, wait in rows]
     console.table(("ID", "KIND", "WAITS FOR", "NAME", "UNTIL"), cells, data, empty="nothing waits")
