@@ -1156,7 +1156,7 @@ class SubscriptionNotFound(TriggerError):
 
     source: str
     subscription: str
-    template = "Source {source!r} has no subscription {subscription!r} of this owner. `wakeline triggers list` shows what there is."
+    template = "Source {source!r} has no subscription {subscription!r} of this owner. `wakeline triggers` shows what there is."
 
 
 class SubscriptionChanged(TriggerError):

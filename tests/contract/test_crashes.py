@@ -170,6 +170,23 @@ def test_doctor_is_told_of_what_is_kept_waiting_and_not_of_one_death(world: Worl
     assert told == [0, 0, 1]
 
 
+def test_what_is_lost_with_its_workers_under_a_proven_release_says_so_and_when_it_runs_again(world: World) -> None:
+    prove(world, "v1")
+    world.start("p")
+    said: list[tuple[int, int | None]] = []
+    for n in range(5):
+        assert die(world, f"w_{n}", "v1") == ["p"]
+        status = world.go(world.service.status("p"))
+        [queued] = world.do(fleet.read_fleet([])).queued
+        assert (queued.losses, queued.due_ms) == (status.losses, status.runs_again_ms or world.clock.now_ms())
+        said.append((status.losses, status.runs_again_ms and status.runs_again_ms - world.clock.now_ms()))
+        go_on(world, 4_000)
+    assert said == [(1, None), (2, None), (3, 1_000), (4, 2_000), (5, 4_000)]
+    comes(world, "w_9", "v1")
+    assert len(takes(world, "w_9", "v1")) == 1
+    assert world.go(world.service.status("p")).runs_again_ms is None  # it runs
+
+
 @pytest.mark.parametrize("patience_ms", [HOUR_MS, DAY_MS])
 def test_after_the_patience_losses_count_again_up_to_the_eleventh(world: World, patience_ms: int) -> None:
     world.start("p")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -270,13 +271,21 @@ def test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_al
 
 def test_a_body_that_ends_its_worker_each_time_is_abandoned_where_its_release_did_other_work(site: Site) -> None:
     release = site.release("v1", BODY.split("@app.engine")[0], WAITS, ENDS_ITS_WORKER)
-    with worker(site, "v1", "-n", "1"):
+    site.release("v2", BODY.split("@app.engine")[0], WAITS, ENDS_ITS_WORKER)  # what the commands know
+    with worker(site, "v1", "-n", "1") as log:
         parked = release.app.using(id="parked").start(release.waits, 1)
         until(lambda: parked.status().status == "waiting", 30)
         client: Any = release.app.store.client
         until(lambda: client.zrange("{shop}:proven", 0, -1) == ["v1"], 10)
         release.app.using(id="poison").start(release.order, 1)
         until(lambda: (losses(release.app, "poison") or "0") >= "3", 60)
+        until(lambda: release.app.handle("poison").status().runs_again_ms is not None, 30)
+        code, doctor = told(site, "doctor")
+        assert code == 1
+        assert re.search(r"problem  poison was lost with its worker \d times in a row, and runs again alone (in \d+ s|now); after the eleventh", doctor)
+        until(lambda: re.search(r"lost with its worker \d times, runs again alone (in \d+ s|now)", told(site, "ps")[1]) is not None, 30)
+        until(lambda: re.search(r"waits for +lost with its worker \d times, runs again alone", told(site, "show", "poison")[1]) is not None, 30)
+    assert re.search(r"worker \d+ died \(.*\); 1 process handed on: poison\n", log.text)
     assert (crashed(release.app, "poison"), noted(site, "died") >= 3) == (0, True)
 
 

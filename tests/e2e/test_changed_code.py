@@ -196,7 +196,7 @@ def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it
         assert f"misfit           {bug} (since " in shown
         doctor = said(server, releases, "doctor", code=1)
         assert (
-            "problem  recorded of engine 'recorded' wait for code that fits; the code does something else than what is recorded in release v2: "
+            "problem  recorded of engine 'recorded' waits for code that fits; the code does something else than what is recorded in release v2: "
             "call:charge, args.cents: recorded 100, asked for 101. Roll back, or deploy code that does what is recorded: "
             "the new path behind ctx.patched(), was= for what was renamed, or a version beside. `wakeline cancel` ends what should not wait"
         ) in doctor.splitlines()

@@ -78,7 +78,7 @@ def test_ctrl_c_waits_for_what_runs_and_says_so_and_a_second_one_ends_it_now_wit
         leave(running)
     *_, stopping, killed = (tmp_path / "problems").read_text().splitlines()
     assert stopping == "wakeline: stopping: what runs has 25 s to end, to park or to be handed back; Ctrl-C again ends it now"
-    assert killed.endswith(" was killed; 1 process handed on")
+    assert killed.endswith(f" was killed; 1 process handed on: {handle.id}")
     losses = talking.app.store.client.hget(f"{talking.app.store.address.prefix}proc:{handle.id}", "ls")
     assert (handle.status().status, losses) == ("queued", None)
 

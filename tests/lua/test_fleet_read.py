@@ -46,7 +46,7 @@ def test_a_queued_process_says_what_it_needs_and_how_often_it_was_rung_again(wor
     world.start("p1", payload={"kind": "not this", "text": "x" * 5000})
     world.do(sessions.send(world.session("bot/1"), '{"kind":"input","input":"hi"}'))
     [engine, turn] = view(world).queued
-    assert engine == QueuedView("p1", world.ns, 0, False, "engine", "job")
+    assert engine == QueuedView("p1", world.ns, 0, False, "engine", "job", losses=0, due_ms=world.now())
     assert (turn.input, turn.needs) == ("session_turn", "bot")
     assert view(world).stuck == ()
     world.redis.delete(world.rq(f"queue:{world.ns}"))

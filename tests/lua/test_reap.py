@@ -10,13 +10,13 @@ from tests.lua.world import LEASE_MS, World
 
 def test_what_a_leaving_worker_hands_on_is_no_loss(world: World) -> None:
     world.running()
-    assert world.do(fleet.reap("o1", "shutdown")) == 1
+    assert world.do(fleet.reap("o1", "shutdown")) == ("p",)
     assert (world.status(), world.field("ls")) == ("queued", None)
 
 
 def test_what_a_dead_worker_held_is_a_loss(world: World) -> None:
     world.running()
-    assert world.do(fleet.reap("o1")) == 1
+    assert world.do(fleet.reap("o1")) == ("p",)
     assert (world.status(), world.field("ls")) == ("queued", "1")
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from wakeline.engines.registry import Registry
 from wakeline.errors import StoreOutOfMemory
+from wakeline.processes.misfit import Misfit
 from wakeline.releases import Declared
-from wakeline.store.fleet import Due, FleetView, LimitState, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Stood, Ticked, server_facts
+from wakeline.store.fleet import Due, FleetView, LimitState, MisfitView, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Stood, Ticked, server_facts
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000
@@ -27,6 +28,7 @@ FLEET = FleetView(
     ticked=Ticked(NOW - 400, "worker"),
 )
 SERVER = ServerFacts("valkey", "8.0.1", "noeviction", 1_000, 0, aof=True, fsync="everysec", role="master", replicas=1)
+AGAIN = "where one is started, it begins a worker process within 15 s after the last one died, and its log says of what"
 SEEN = Seen("redis://db", SERVER, FLEET, NOW, Registry(), "rq", "1", allow_eviction=False)
 
 
@@ -113,7 +115,7 @@ def test_clocks_that_disagree_are_a_warning(local: int, said: str) -> None:
 
 def test_waiting_processes_need_somebody_who_ticks() -> None:
     level, message = of("workers", owners=(), queues=(), counts=COUNTS | {"waiting": 2})
-    assert (level, message) == ("problem", "2 processes and no worker alive: nothing runs and no timer fires; start `wakeline worker`")
+    assert (level, message) == ("problem", "2 processes and no worker alive: nothing runs and no timer fires; start `wakeline worker`; " + AGAIN)
 
 
 TIMER = Due(1, NOW - 27_000)
@@ -302,3 +304,22 @@ def test_what_stood_still_is_a_warning_for_a_day_and_a_note_after_that() -> None
         ("note", "what stood still and was put right, the last of it before that: 1 process run by no worker; it goes on"),
     ]
     assert of("stood", stood={"bells": Stood(3, NOW)})[0] == "note"  # a stock worker that is killed loses some
+
+
+def test_what_kills_its_workers_is_named_from_the_third_loss_on() -> None:
+    def lost(losses: int) -> QueuedView:
+        return QueuedView("p1", "shop", 0, False, "external", "", losses=losses, due_ms=NOW + 4_000)
+
+    assert "lost" not in [one.code for one in seen(queued=(lost(2),))]
+    assert of("lost", queued=(lost(3),)) == (
+        "problem",
+        "p1 was lost with its worker 3 times in a row, and runs again alone in 4 s; after the eleventh loss it is abandoned. "
+        "The log of the worker says how it died; roll back, deploy a fix, or `wakeline cancel` it",
+    )
+
+
+def test_one_that_waits_is_told_of_in_the_singular() -> None:
+    assert "1 process waits for a place" in of("held", limits=(LimitState("send", {}, 1, 1),))[1]
+    assert "shop.slow is paused, and 1 waits in it" in of("paused", states=(QueueState("shop.slow", 1, 0, paused=True, limit=None),))[1]
+    unfit = MisfitView("p1", Misfit("bug", "NameError: oops", "v2", 1), "engine", "job")
+    assert of("misfit", misfits=(unfit,), misfit_count=1)[1].startswith("p1 of engine 'job' waits for code that fits; ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wakeline.observe.sessions import SessionReport, explain_session
 from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 from wakeline.sessions.life import entry_of, explain
 from wakeline.testing.model.turns import Entry, admit, isolate, settle
@@ -158,3 +159,8 @@ def test_every_state_of_an_entry_is_read_and_explained(state: str, shown: tuple[
 def test_an_entry_of_a_later_release_is_shown_as_far_as_it_is_known(body: str, state: str, kind: str, told: str) -> None:
     entry = entry_of("bot/1", 3, body, state, error="nonsense")
     assert (entry.kind, entry.state, explain(entry)) == (kind, state.split(" ")[0], told)
+
+
+def test_a_turn_that_is_lost_with_its_workers_is_said_to_be() -> None:
+    report = SessionReport("bot/1", "active", "bot", 1, None, "t1", "queued", 1, 1, None, False, 1, None, losses=4)
+    assert explain_session(report) == "turn t1 was lost with its worker 4 times, and runs again alone; `wakeline show t1` says when"

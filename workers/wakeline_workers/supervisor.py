@@ -30,6 +30,7 @@ from wakeline_workers.streams import begin_log, hold_places, keep_output, say
 
 WATCH_S = 0.05
 TRIES_PER_BEAT = 4
+NAMED = 5
 SAID_S = 1.0
 """A start that is put off for longer is said."""
 WEIGH_S = 1.0
@@ -125,7 +126,14 @@ class _Pulse(threading.Thread):
             return
         if death.code:
             how = "was killed" if death.killed else f"died ({_why(death.code)})"
-            say(f"worker {death.pid} {how}; {handed_on} {'process' if handed_on == 1 else 'processes'} handed on")
+            say(f"worker {death.pid} {how}; {_handed_on(handed_on)}")
+
+
+def _handed_on(pids: tuple[str, ...]) -> str:
+    if not pids:
+        return "0 processes handed on"
+    more = f" and {len(pids) - NAMED} more" if len(pids) > NAMED else ""
+    return f"{len(pids)} {'process' if len(pids) == 1 else 'processes'} handed on: {', '.join(pids[:NAMED])}{more}"
 
 
 def memory_mb(pid: int) -> int | None:

@@ -33,6 +33,10 @@ class Status:
     """What of it this release cannot read, or the worker that took it last could not: it waits for a release that can."""
     misfit: Misfit | None = None
     """Of a queued process that waits for code that fits: why the last code did not."""
+    losses: int = 0
+    """How often in a row it was lost with its worker."""
+    runs_again_ms: int | None = None
+    """When a queued process that was lost more than twice is run again, with nothing beside it (server ms)."""
 
 
 def status_of(row: processes.ProcessRow) -> Status:
@@ -43,7 +47,7 @@ def status_of(row: processes.ProcessRow) -> Status:
     unread = row.registration.unknown or (row.unread if row.status == "queued" else None)
     misfit = row.last_misfit if row.status == "queued" else None
     times = (row.created_ms, row.updated_ms, row.sequence)
-    return Status(row.process_id, row.status, identity.kind, identity.label, *times, waits, *by, unread, misfit)
+    return Status(row.process_id, row.status, identity.kind, identity.label, *times, waits, *by, unread, misfit, row.losses, row.runs_again_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,8 @@ class SessionReport:
     deleted_ms: int | None
     misfit: str | None = None
     """Why its turn waits for code that fits."""
+    losses: int = 0
+    """How often its turn, which runs alone again after a while, was lost with its worker; 0 where it was lost no more than twice, or runs."""
 
 
 def status_of(head: SessionHead) -> SessionStatus:
@@ -84,6 +86,7 @@ def report_of(view: InboxView) -> SessionReport:
         head.created_ms,
         head.deleted_ms,
         misfit.message if misfit is not None else None,
+        turn.losses if turn.runs_again_ms is not None else 0,
     )
 
 
@@ -103,4 +106,6 @@ def explain_session(report: SessionReport) -> str:
             halves = ", in halves, to find the entry that fails" if report.isolating else ""
             if report.misfit is not None:
                 return f"turn {report.turn} waits for code that fits: {report.misfit}"
+            if report.losses:
+                return f"turn {report.turn} was lost with its worker {report.losses} times, and runs again alone; `wakeline show {report.turn}` says when"
             return f"turn {report.turn} is {report.turn_status}{halves}; `wakeline show {report.turn}` says more"

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from wakeline.processes.misfit import Misfit
 from wakeline.values import number
 
+LOST_WITH_OTHERS = 2
+"""So often a process is lost with its worker before it runs with nothing beside it, later each time (scripts say so: misfits.ALONE)."""
+
 
 class ProcessFields:
     """The record of a process, beside its registration."""
@@ -87,6 +90,14 @@ class ProcessFields:
     def losses(self) -> int:
         """Runs that were lost with their workers since its last progress."""
         return number(self.fields.get("ls"))
+
+    @property
+    def runs_again_ms(self) -> int | None:
+        """When a queued process that was lost with its worker more than twice is run again, with nothing beside it (server ms); None of others."""
+        over = self.losses - LOST_WITH_OTHERS
+        if over <= 0 or self.status != "queued":
+            return None
+        return number(self.fields.get("sn")) + min(1_000 << (min(over, 10) - 1), 60_000)
 
     @property
     def is_limited(self) -> bool:

@@ -138,12 +138,12 @@ def beat(
     return Call("owner_beat", args, decode)
 
 
-def reap(owner: str, writer: str = "owner_lost", *, patience_ms: int = PATIENCE_MS, proven: bool = False) -> Call[int]:
-    """Give away what a dead owner held; returns how many processes. ``patience_ms``: how long losses that are the deploy's fault are not counted;
+def reap(owner: str, writer: str = "owner_lost", *, patience_ms: int = PATIENCE_MS, proven: bool = False) -> Call[tuple[str, ...]]:
+    """Give away what a dead owner held; returns the ids of these processes. ``patience_ms``: how long losses that are the deploy's fault are not counted;
     ``proven`` as for `take`.
     """
     args = {"owner": owner, "writer": writer, "patience_ms": patience_ms, "proven": proven or None}
-    return Call("owner_reap", args, lambda reply: int(reply[1]))
+    return Call("owner_reap", args, lambda reply: tuple(reply[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +236,10 @@ class QueuedView:
     lost: bool = False
     unread: str | None = None
     """What of it the worker that took it last could not read: it handed it back."""
+    losses: int = 0
+    """How often in a row it was lost with its worker."""
+    due_ms: int = 0
+    """When it is offered, or since when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +344,8 @@ class FleetView:
 
 
 def _queued(row: Reply) -> QueuedView:
-    return QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None, row[7] == "1", row[8] or None)
+    losses, due_ms = number(row[9]), int(float(row[10]))
+    return QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None, row[7] == "1", row[8] or None, losses, due_ms)
 
 
 def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetView]:

@@ -15,6 +15,7 @@ from wakeline.engines.registry import Registry
 from wakeline.errors import StoreError
 from wakeline.releases import Declared, content_of, release_named
 from wakeline.store.connection import OLDEST
+from wakeline.store.fields import LOST_WITH_OTHERS
 from wakeline.store.fleet import Due, FleetView, LimitState, MisfitView, QueueState, RewindView, ServerFacts
 from wakeline.store.keys import split_queue
 from wakeline.store.rewinds import lost_writes
@@ -110,7 +111,7 @@ def findings(seen: Seen) -> list[Finding]:
     """All of them: the server first, then the namespace, then the fleet and its work."""
     about_the_server = [*_server(seen), *_writes(seen), *_durability(seen.server), *_clock(seen), *_namespace(seen), *_secret(seen)]
     about_the_fleet = [*_rewound(seen), *_workers(seen), *_declarations(seen), *_ticks(seen), *_queues(seen), *_doorbells(seen), *_standing(seen)]
-    return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_unread(seen), *_code(seen), *_misfits(seen)]
+    return [*about_the_server, *about_the_fleet, *_wakes(seen), *_triggers(seen), *_unread(seen), *_code(seen), *_misfits(seen), *_lost(seen)]
 
 
 def _server(seen: Seen) -> Iterator[Finding]:
@@ -233,7 +234,8 @@ def _workers(seen: Seen) -> Iterator[Finding]:
     elif seen.unheard:
         yield Finding("workers", "note", f"workers alive: not known; {UNHEARD}")
     elif work:
-        yield Finding("workers", "problem", f"{_count(work, 'process')} and no worker alive: nothing runs and no timer fires; start `wakeline worker`")
+        remedy = "start `wakeline worker`; where one is started, it begins a worker process within 15 s after the last one died, and its log says of what"
+        yield Finding("workers", "problem", f"{_count(work, 'process')} and no worker alive: nothing runs and no timer fires; {remedy}")
     else:
         yield Finding("workers", "note", "no worker alive, and no work; start `wakeline worker` before there is some")
     releases = Counter(fleet.releases[owner] for owner in seen.alive if owner in fleet.releases)
@@ -317,11 +319,12 @@ def _queues(seen: Seen) -> Iterator[Finding]:
     for state in seen.states:
         if state.paused:
             name = _named(state.name)
-            what = f"queue {state.name} is paused, and {state.waiting} wait in it"
+            what = f"queue {state.name} is paused, and {state.waiting} {'waits' if state.waiting == 1 else 'wait'} in it"
             yield Finding("paused", "note", f"{what}: `wakeline queues resume {name}` lets workers take again")
     for limit in seen.limits:
         if limit.waiting:
-            what = f"{_count(limit.waiting, 'process')} wait for a place under the limit of {limit.name}, which {limit.running} have"
+            who, wait = _count(limit.waiting, "process"), "waits" if limit.waiting == 1 else "wait"
+            what = f"{who} {wait} for a place under the limit of {limit.name}, which {limit.running} {'has' if limit.running == 1 else 'have'}"
             yield Finding("held", "note", f"{what}; that is what it is for, `wakeline queues` shows it")
 
 
@@ -421,12 +424,24 @@ def _misfits(seen: Seen) -> Iterator[Finding]:
         if row.misfit.kind != "missing" or row.process_id not in named:
             groups[row.misfit.kind, row.input, row.needs].append(row)
     for (_, kind, name), rows in groups.items():
-        what = f"{_some([row.process_id for row in rows])} of {kind.removeprefix('session_').removesuffix('_call')} {name!r} wait for code that fits"
+        who, waits = _some([row.process_id for row in rows]), "wait" if len(rows) > 1 else "waits"
+        what = f"{who} of {kind.removeprefix('session_').removesuffix('_call')} {name!r} {waits} for code that fits"
         first = f"{rows[0].process_id}: " if len(rows) > 1 else ""
         yield Finding("misfit", "problem", f"{what}; {first}{rows[0].misfit.message} `wakeline cancel` ends what should not wait")
     hidden = seen.fleet.misfit_count - len(seen.fleet.misfits)
     if hidden > 0:
-        yield Finding("misfit", "problem", f"{hidden} more wait for code that fits: `wakeline ps --status queued` names them")
+        yield Finding("misfit", "problem", f"{hidden} more {'waits' if hidden == 1 else 'wait'} for code that fits: `wakeline ps --status queued` names them")
+
+
+def _lost(seen: Seen) -> Iterator[Finding]:
+    """What was lost with its workers more often than chance would have it, under a release that gets other work done."""
+    unfit = {row.process_id for row in seen.fleet.misfits}
+    for row in seen.fleet.queued:
+        if row.losses > LOST_WITH_OTHERS and row.process_id not in unfit:
+            seconds = max(0, row.due_ms - seen.fleet.now_ms + 999) // 1000
+            what = f"{row.process_id} was lost with its worker {row.losses} times in a row, and runs again alone {f'in {seconds} s' if seconds else 'now'}"
+            end = "after the eleventh loss it is abandoned"
+            yield Finding("lost", "problem", f"{what}; {end}. The log of the worker says how it died; roll back, deploy a fix, or `wakeline cancel` it")
 
 
 def _named(queue: str) -> str:

@@ -114,7 +114,7 @@ def ps(console: Console, status: str, kind: str | None, session: str | None, wai
     if not rows:
         _doubt(console, kind, session)
     now = console.app.store.execute(fleet.read_fleet((), stale_ms=console.app.settings.stale_ms)).now_ms
-    cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row)) for row in rows]
+    cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row, now)) for row in rows]
     console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes")
     if rows.more:
         console.cut(limit)
@@ -141,10 +141,13 @@ def show(console: Console, given: str) -> None:
     What it is, where it stands, what it waits for, how it ended.
     """
     pid = process_id(console.app, given)
-    data = describe(console.app.store.execute(processes.read(pid, count=1, tail=True, detail=True)))
+    view: ProcessView = console.app.store.execute(processes.read(pid, count=1, tail=True, detail=True))
+    data = describe(view)
     lines = [f"{name.removesuffix('_ms'):<16} {plain(name, value)}" for name, value in data.items() if name != "waits" and value not in (None, (), {}, False)]
-    waits = [f"{'waits for':<16} {sentence(wait)}" for wait in data["waits"]]
-    console.answer(data, *lines, *waits)
+    waits = [sentence(wait) for wait in data["waits"]]
+    if data["runs_again_ms"] is not None and data["misfit"] is None:
+        waits.append(lost(data["losses"], data["runs_again_ms"], view.now_ms) + "; the log of the worker says how it died")
+    console.answer(data, *lines, *(f"{'waits for':<16} {wait}" for wait in waits))
 
 
 @command("events")
@@ -197,9 +200,19 @@ def what(row: Status) -> str:
     return f"{row.kind}:{row.label}" if row.label and row.label != row.kind else row.kind
 
 
-def awaited(row: Status) -> str:
+def awaited(row: Status, now_ms: int) -> str:
     """What a process waits for, in short."""
-    return f"code that fits ({row.misfit.kind}): {row.misfit.what}" if row.misfit is not None else ",".join(row.waiting_for)
+    if row.misfit is not None:
+        return f"code that fits ({row.misfit.kind}): {row.misfit.what}"
+    if row.runs_again_ms is not None:
+        return lost(row.losses, row.runs_again_ms, now_ms)
+    return ",".join(row.waiting_for)
+
+
+def lost(losses: int, again_ms: int, now_ms: int) -> str:
+    """Why a process that was lost with its workers is queued."""
+    seconds = max(0, again_ms - now_ms + 999) // 1000
+    return f"lost with its worker {losses} times, runs again alone {f'in {seconds} s' if seconds else 'now'}"
 
 
 def plain(name: str, value: Any) -> str:

@@ -3,7 +3,8 @@
 -- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than that is on its way, where it is gone)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
 --         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
---         lost ('1': it has no doorbell), what of it a worker could not read or '']* (the first 256 by due time), meta fields, now,
+--         lost ('1': it has no doorbell), what of it a worker could not read or '',
+--         how often it was lost with its worker, when it is offered]* (the first 256 by due time), meta fields, now,
 --         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled,
 --         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or ''],
 --         fields of the last rewind,
@@ -76,14 +77,14 @@ end
 local rows = call('ZRANGE', ns .. 'idx:queued', 0, BOUND - 1, 'WITHSCORES')
 for i = 1, #rows, 2 do
   local pid, score = rows[i], tonumber(rows[i + 1])
-  local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver', 'hd', 'rd', 'ur', 'as')
+  local p = fields(proc_key(pid), 'q', 'rg', 'ep', 'ver', 'hd', 'rd', 'ur', 'as', 'ls')
   p.q = queue_of(p.q)
   if p.q then
     local key = rq .. ':failed:' .. p.q
     local failed = p.rg and (call('ZSCORE', key, doorbell_id(pid, p.ep, '2')) or call('ZSCORE', key, doorbell_id(pid, p.ep, '1')))
     local lost = not p.hd and not p.rd and not p.as and score <= now - a.stale_ms and lost_bell(pid, p, score)
     local kind, name = needs(pid)
-    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0', p.ur or '' }
+    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0', p.ur or '', p.ls or '0', rows[i + 1] }
   end
 end
 

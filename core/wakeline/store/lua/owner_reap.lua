@@ -2,7 +2,7 @@
 -- Include: base declarations doorbell process limits slots sessions lifecycle
 -- ARGV: owner, writer (owner_lost|shutdown), patience_ms (how long losses that are the deploy's fault are not counted),
 --       proven? (a run of this owner has ended or parked)
--- Reply: {'reaped', processes handed on}
+-- Reply: {'reaped', processes handed on [pid]*}
 -- Atomic because the owner must be refused from the moment its work is given away (race 13).
 if a.proven then misfits.prove(call('HGET', ns .. 'releases', a.owner)) end
 local lost = reap(a.owner, a.writer)

@@ -203,7 +203,7 @@ end
 -- Everything an owner held goes back to the queue; the owner itself is forgotten once nothing of it is left.
 local function reap(owner, writer)
   local held = ns .. 'owned:' .. owner
-  local lost = 0
+  local lost = {}
   local queues = call('SMEMBERS', ns .. 'listens:' .. owner)
   -- First of all: a doorbell rung below must not be hinted to the dead.
   for _, queue in ipairs(queues) do
@@ -216,7 +216,7 @@ local function reap(owner, writer)
     local p = load(pid)
     if p.st == 'running' and p.ow == owner then
       lose(pid, p, writer)
-      lost = lost + 1
+      lost[#lost + 1] = pid
     end
   end
   if call('SCARD', held) == 0 then
