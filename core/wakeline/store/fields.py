@@ -115,7 +115,7 @@ class ProcessFields:
         return "cr" in self.fields
 
     @property
-    def unread(self) -> str | None:
+    def left_unread(self) -> str | None:
         """What of it the worker that took it last could not read."""
         return self.fields.get("ur")
 
