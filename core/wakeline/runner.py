@@ -183,6 +183,7 @@ class Runner:
             bridge=Bridge(asyncio.get_running_loop()) if code.blocking else None,
             environment=await self._environments.of(claim.registration),
             dispatch=ToolDispatch.of(self._registry),
+            fitting=self._misfits.fitting(claim),
         )
         run.probe.reach(Phase.claimed, claim.process_id)
         self.runs[claim.fence.claim_id] = run
@@ -190,7 +191,7 @@ class Runner:
 
     async def _unreadable(self, claim: Claim, error: WakelineError) -> str:
         """This code cannot begin from what is stored: the process waits for code that can, up to the patience."""
-        if not self._misfits.is_over(claim, "unreadable"):
+        if not self._misfits.fitting(claim).is_over("unreadable"):
             return await self._misfits.hand_back(claim, "unreadable", error, unrun=True)
         return await self._refused(claim, Failure(failure_class="execution", code=error.code, message=str(error)))
 
@@ -246,7 +247,7 @@ class Runner:
         """Raises `Stopped` where the deploy is at fault for what the body raised, and not the body."""
         if run.life.misfit is not None:
             raise Stopped from error
-        if isinstance(error, Exception) and self._misfits.is_bug(run.claim, error):
+        if isinstance(error, Exception) and run.fitting.is_bug(error):
             raise run.life.unfit("bug", error) from error
         if isinstance(error, ReplayMismatch):
             raise run.life.unfit("mismatch", error) from error
@@ -285,7 +286,7 @@ class Runner:
     async def _judged(self, run: Run, unfit: Unfit) -> Outcome:
         """A run that does not fit: its process waits. It fails where its engine says so, or once it has waited long enough."""
         fails_at_once = unfit.kind == "mismatch" and run.engine is not None and run.engine.on_mismatch == "fail"
-        if not fails_at_once and not self._misfits.is_over(run.claim, unfit.kind):
+        if not fails_at_once and not run.fitting.is_over(unfit.kind):
             return unfit
         await self._deferred(run)
         return Ended.of(run, Failure("internal", *described(unfit.error))) if fails_at_once else failed(run, unfit.error)

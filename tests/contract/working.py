@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from wakeline.store import fleet
 from wakeline.store.calls import Call
 from wakeline.store.client import Address, AsyncStore
 from wakeline.store.connection import Backend
+from wakeline.store.keys import queue_name
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -47,12 +49,15 @@ def app_of(world: World) -> App:
     return App(world.namespace, backend=world.backend, clock=world.clock, settings=Settings(rq_prefix=world.store.address.rq_prefix))
 
 
-def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None, release: str | None = None) -> list[str]:
+def work(
+    world: World, app: App, owner: str = "w_1", *, fails: str | None = None, release: str | None = None, queues: Sequence[str | None] | None = None
+) -> list[str]:
     """A worker of this name runs all there is to run; what became of its runs, in order. ``fails``: a script it cannot reach Redis for;
-    ``release``: of its code.
+    ``release``: of its code; ``queues``: the ones it takes from (None: the one without a name), all unless given.
     """
 
     async def main() -> list[str]:
+        listens = app.queues if queues is None else [queue_name(app.namespace, queue) for queue in queues]
         store = _Store(world.backend, world.store.address, fails)
         ended: list[str] = []
         takes = 0
@@ -60,8 +65,8 @@ def work(world: World, app: App, owner: str = "w_1", *, fails: str | None = None
         try:
             runner = Runner(store, app.registry, Host(), clock=world.clock, threads=threads)
             agents = {name: agent.policy for name, agent in app.registry.agents.items()}
-            await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS, limits=app.limits, release=release))
-            take = partial(fleet.take, owner, queues=app.queues, n=100, lease_ms=LEASE_MS, agents=agents, release=release)
+            await store.execute(fleet.register_owner(owner, listens, lease_ms=LEASE_MS, limits=app.limits, release=release))
+            take = partial(fleet.take, owner, queues=listens, n=100, lease_ms=LEASE_MS, agents=agents, release=release)
             while claims := (await store.execute(take(token_hex(4), proven=runner.proven))).claims:
                 takes += 1
                 assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"

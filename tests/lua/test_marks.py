@@ -175,6 +175,47 @@ def test_under_which_release_it_got_this_far_is_said_by_the_latest_park(world: W
     assert world.field("pr") is None
 
 
+@of("proc:<pid> sr")
+@pytest.mark.parametrize("how", ["continue", "end"])
+def test_that_several_releases_have_had_a_generation_is_said_until_the_next_one(world: World, how: str) -> None:
+    for release in ("v1", "v2"):
+        world.do(fleet.register_owner(f"of-{release}", [world.ns], lease_ms=LEASE_MS, release=release))
+
+    def taken(take: str, of: str) -> Fence:
+        (claim,) = world.do(fleet.take(f"of-{of}", take, [world.ns], 1, lease_ms=LEASE_MS, release=of)).claims
+        return claim.fence
+
+    def unfit(fence: Fence, misfit: Misfit) -> None:
+        world.do(processes.release(fence, misfit=misfit, delay_ms=1))
+        world.pass_ms(1)
+        world.tick()
+
+    def parked(fence: Fence, name: str) -> None:
+        world.open(fence, wait(name, f"s:{name}"))
+        world.park(fence, name)
+        world.signal(name=name)
+
+    world.start()
+    parked(taken("o1", "v1"), "go")
+    parked(taken("o2", "v1"), "on")
+    assert world.field("sr") is None
+    fence = taken("o3", "v2")
+    assert world.field("sr") == "0"
+    world.do(runs.record(fence, [Row("step", "1")]))
+    unfit(fence, Misfit("bug", "NameError: oops", "v2", 1))
+    unfit(taken("o4", "v1"), Misfit("mismatch", "step", "v1", 1))
+    fence = taken("o5", "v2")
+    assert world.field("sr") == "0"  # a look of the release that was left leaves what was recorded then
+    parked(fence, "off")
+    fence = taken("o6", "v1")
+    assert world.field("sr") == "1"
+    if how == "end":
+        world.finish("p", fence)
+    else:
+        world.do(processes.continue_as_new(fence, "{}"))
+    assert world.field("sr") is None
+
+
 @of("proc:<pid> mf, misfits <pid>")
 @pytest.mark.parametrize("how", ["park", "continue", "end", "cancel"])
 def test_why_code_did_not_fit_is_said_until_other_code_gets_further(world: World, how: str) -> None:

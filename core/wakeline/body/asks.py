@@ -31,9 +31,10 @@ async def ask(
     """The answer, checked against ``output``. Raises `ProcessFailed`, `OutputMismatch`, `WaitFailed` (undeliverable), `WaitTimeout`."""
     sid, queue = (session, None) if isinstance(session, str) else (session.id, session.queue)
     split_session_id(sid)
-    if sid == run.claim.session_id:
-        raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
-    envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.asked(text, what="the input"), "key": key})
+    async with run.journal.asking():
+        if sid == run.claim.session_id:
+            raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
+        envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.asked(text, what="the input"), "key": key})
     row_key = run.journal.key_of(envelope)
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"
 
@@ -52,8 +53,7 @@ async def ask(
         return data
     value = raise_for(f"session {sid}", from_data(data))
     try:
-        return arguments.load(value, output, f"the answer of session {sid}")
+        with run.journal.reading():
+            return arguments.load(value, output, f"the answer of session {sid}")
     except InvalidPayload as broken:
-        if run.claim.under_another_release:
-            raise run.life.unfit("unreadable", broken) from broken
         raise OutputMismatch(session_id=sid, reason=str(broken.fields["reason"])) from broken

@@ -268,7 +268,7 @@ class _Attempt:
             code = tool.signature.call(tool.function, self._admitted.args)
         except (InvalidArguments, InvalidPayload) as unreadable:
             # Of a process of its own the call is what was stored; in a body only a hook's answer is, and that since an earlier release.
-            if isinstance(self._run.registration.input, StoredCall) or self._run.claim.under_another_release:
+            if isinstance(self._run.registration.input, StoredCall) or self._run.claim.of_several_releases:
                 raise self._run.life.unfit("unreadable", unreadable) from unreadable
             raise
         if tool.isolation is not None:

@@ -130,7 +130,8 @@ async def start_body(
     admitted = call.admitted if call is not None else None
     arguments = given if admitted is None else admitted.args
     wake, ends = wake_of(options.wake, namespace)
-    captured = captured_for_child(run, options)
+    async with run.journal.asking():
+        captured = captured_for_child(run, options)
 
     def registration() -> Registration:
         parent = run.registration

@@ -33,6 +33,7 @@ from wakeline.names import check_key
 from wakeline.processes.failures import described
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.schema import schema_hash
+from wakeline.run.fitting import being_handled
 from wakeline.run.groups import deciding
 from wakeline.run.outcomes import ContinueAsNew
 from wakeline.run.run import Run
@@ -211,7 +212,8 @@ class AsyncCtx:
         ``was``: the names that the step had before, oldest first; it is no argument of the function.
         """
         name = self.run.journal.known_as(name, (was,) if isinstance(was, str) else was, ("",))
-        given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
+        async with self.run.journal.asking():
+            given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
         # A tool may be a step like any function; whether it is `async def` is its function's to say.
         invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
         what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", invoked)
@@ -242,11 +244,12 @@ class AsyncCtx:
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its own, which is awaited. A recorded
         call is followed where it ran, whatever the tool is declared as now."""
-        given = bound(tool, *args, **kwargs)
-        if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
+        async with self.run.journal.asking():
+            given = bound(tool, *args, **kwargs)
+            if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
         found = await call_from_body(self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake())
-        with self.run.journal.reading():
+        with self.run.journal.reading(of_a_child=tool.is_apart or bool(self._options.queue)):
             return cast("R", tool.signature.load_result(found))
 
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
@@ -254,13 +257,16 @@ class AsyncCtx:
         in order: a failure is an outcome here, no error. Raises `InvalidArguments` before anything runs."""
         if len(calls) > MOST_CALLS:
             raise InvalidArguments(name="call_batch", reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several")
-        for tool, given in calls:
-            bound(tool, **given)
+        async with self.run.journal.asking():
+            for tool, given in calls:
+                bound(tool, **given)
         return await call_batch(self.run, [BatchCall(tool.name, partial(self.call, tool, **given)) for tool, given in calls])
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process; its id is derived from this call, so a crash starts it once."""
-        started = await start_body(self.run, self._namespace, body, bound(body, *args, **kwargs), self._options, wake_end=self._child_ends_wake())
+        async with self.run.journal.asking():
+            given = bound(body, *args, **kwargs)
+        started = await start_body(self.run, self._namespace, body, given, self._options, wake_end=self._child_ends_wake())
         return AsyncChild(*started, self, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
@@ -279,7 +285,7 @@ class AsyncCtx:
         values: list[Any] = []
         for child, resolution in zip(children, await run.waits.for_all(calls) if calls else [], strict=True):
             data = settle(f"process {child.id}", resolution, Any, default)
-            with run.journal.reading():
+            with run.journal.reading(of_a_child=True):
                 values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
         return values
 
@@ -355,7 +361,8 @@ class AsyncCtx:
             identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
             target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted), also=also)
             call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
-            check_served(run, name, call)
+            async with run.journal.asking():
+                check_served(run, name, call)
             [resolution] = await run.waits.for_all([call])
             try:
                 return settle(f"signal {name}", resolution, wanted, default)
@@ -407,7 +414,9 @@ class AsyncCtx:
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
-        return (await append_event(self.run, emitted(self.run, event_type, payload))).sequence
+        async with self.run.journal.asking():
+            event = emitted(self.run, event_type, payload)
+        return (await append_event(self.run, event)).sequence
 
     def trigger(self, source: str, kind: Any = Any) -> AsyncBodyTrigger:
         """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
@@ -415,7 +424,8 @@ class AsyncCtx:
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
-        event = emitted(self.run, "wake", {"text": check_text("the text", text)})
+        async with self.run.journal.asking():
+            event = emitted(self.run, "wake", {"text": check_text("the text", text)})
         told = await append_event(self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
         return told.sequence
 
@@ -454,7 +464,9 @@ class AsyncCtx:
         own = self.run.engine
         if own is None:
             raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")
-        engine, given = next_generation(self.run, own, args, kwargs)
+        await self.run.journal.check_sound(being_handled())
+        async with self.run.journal.asking():
+            engine, given = next_generation(self.run, own, args, kwargs)
         check_size(f"the arguments of {engine.name}", to_json(given), MAX_PAYLOAD)
         raise ContinueAsNew(given, None if engine is own else engine.version or "")
 

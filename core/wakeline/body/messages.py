@@ -85,7 +85,8 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
 
 async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:
     """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's making."""
-    data = arguments.asked(payload, what=f"signal {name}")
+    async with run.journal.asking():
+        data = arguments.asked(payload, what=f"signal {name}")
     body = to_json(data)
     check_size(f"signal {name}", body, MAX_PAYLOAD)
     envelope = _sent_as(run, check_signal_name(name), {"process": process_id, "payload": data, "key": signal_id})
@@ -175,13 +176,13 @@ def check_served(run: Run, name: str, call: WaitCall) -> None:
 
 
 def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, resolution: Resolution) -> None:
-    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all. One that was right for the
-    release under which the process got this far is kept for it: the run ends.
+    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all. One that was right for a
+    release that has had the process is kept for it: the run ends.
     """
     mark = f"@dropped:{call.key}"
     if mark in run.claim.journal:
         return
-    if run.claim.under_another_release and _was_right(run, name, call, resolution):
+    if run.claim.of_several_releases and _was_right(run, name, call, resolution):
         raise run.life.unfit("unreadable", misfit) from misfit
     run.journal.remember(mark, "dropped", mark, True)
     if call.key not in run.claim.journal:

@@ -43,7 +43,8 @@ class AsyncBodyTrigger:
         Raises `InvalidPayload`, `PayloadTooLarge`, `OccurrenceConflict`.
         """
         run = self._run
-        given = occurrence_of(self._source, self._kind, payload, key, source_key)
+        async with run.journal.asking():
+            given = occurrence_of(self._source, self._kind, payload, key, source_key)
         args = {"payload": given.payload, "key": key, "source_key": source_key}
 
         async def perform(row_key: str) -> Any:
@@ -68,10 +69,11 @@ class AsyncBodyTrigger:
         ``wake`` says otherwise. Raises `SubscriptionLimit`, `InvalidArguments`, `SessionDeleted`."""
         run, registrar = self._run, self._registrar
         target = wake if wake is not None or registrar.wake_target is None else registrar.wake_target.session_id
-        subscription = subscription_to(
-            self._source, body, name=name, source_key=source_key, input=input, wake=target, queue=queue, labels=labels,
-            originator=registrar.originator, captured=run.captured,
-        )  # fmt: skip
+        async with run.journal.asking():
+            subscription = subscription_to(
+                self._source, body, name=name, source_key=source_key, input=input, wake=target, queue=queue, labels=labels,
+                originator=registrar.originator, captured=run.captured,
+            )  # fmt: skip
 
         async def perform(_: str) -> Any:
             return asdict(await run.store.run(triggers_of(run).subscribe(subscription)))

@@ -5,7 +5,7 @@ Invariant: what is stored decides, so a misfit ends nothing by itself; it goes w
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, cast
 
 from wakeline.errors import InvalidPayload
@@ -28,8 +28,9 @@ _REMEDY = {
     "mismatch": "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version beside.",
     "unreadable": "Roll back, or deploy code that still takes it (a default for a new argument, the wider type, a version beside).",
     "bug": "Roll back, or deploy a fix.",
-    "crash": "Roll back, or deploy a fix; the log of the worker says how it died.",
+    "crash": "Deploy a fix, or roll back while nothing new is recorded under this release; the log of the worker says how it died.",
 }
+_ACTED = " Something new was recorded under this release: a roll back fits only where the release before asks for that, too."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,16 @@ class Misfit:
     release: str | None
     since_ms: int
     looks: int = 1
+    acted: bool = False
+    """Whether something new was recorded under the release of this code, so that the one before may be a mismatch now."""
 
     @property
     def message(self) -> str:
         """A sentence, and the way back."""
-        where = f" in release {self.release}" if self.release else ""
-        return f"{_MEANS[self.kind]}{where}: {self.what.rstrip('.')}. {_REMEDY[self.kind]}"
+        where, remedy = f" in release {self.release}" if self.release else "", _REMEDY[self.kind]
+        if self.acted:
+            remedy = remedy.replace("Roll back, or deploy", "Deploy") + _ACTED
+        return f"{_MEANS[self.kind]}{where}: {self.what.rstrip('.')}. {remedy}"
 
     @property
     def delay_ms(self) -> int:
@@ -63,7 +68,7 @@ class Misfit:
         if before is None or before.kind == "crash":
             return self
         since = before.since_ms if before.kind == self.kind else self.since_ms
-        return Misfit(self.kind, self.what, self.release, since, before.looks if in_a_round else before.looks + 1)
+        return replace(self, since_ms=since, looks=before.looks if in_a_round else before.looks + 1)
 
     def to_json(self) -> str:
         """Compact JSON."""
@@ -80,6 +85,6 @@ class Misfit:
             data = None
         match data:
             case {"kind": str(kind), "what": str(what), "release": str() | None as release, "since_ms": int(since_ms), "looks": int(looks)} if kind in _MEANS:
-                return cls(cast("MisfitKind", kind), what, release, since_ms, looks)
+                return cls(cast("MisfitKind", kind), what, release, since_ms, looks, cast("dict[str, object]", data).get("acted") is True)
             case _:
                 return cls("missing", "a release that this one does not know said why", None, 0)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from wakeline.errors import WrongVerb
+from wakeline.run.fitting import handled_by_body
 
 T = TypeVar("T")
 
@@ -43,8 +45,12 @@ class Bridge:
             self._inside = outer
 
     def _block(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        context = contextvars.copy_context()
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        mark = handled_by_body.set(sys.exc_info()[1])
+        try:
+            context = contextvars.copy_context()
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        finally:
+            handled_by_body.reset(mark)
         future.add_done_callback(lambda _: self._inbox.put((lambda: None, None, None)))
         while not future.done():
             code, reply, where = self._inbox.get()

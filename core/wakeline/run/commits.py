@@ -33,7 +33,7 @@ async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
             case NextGeneration():
                 return await _continue(run, outcome)
             case Unfit(kind, error):
-                return await misfits.hand_back(run.claim, kind, error)
+                return await misfits.hand_back(run.claim, kind, error, acted=run.journal.has_acted)
             case HandedBack():
                 return await run.store.execute(processes.release(run.fence, consumed=run.journal.take_unwritten()))
             case Swallowed():

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.effects.journal import JournalRow
-from wakeline.errors import InvalidPayload, LeaseLost, ReplayMismatch, StoreError, WakelineError
+from wakeline.errors import InvalidPayload, LeaseLost, ReplayMismatch, Stopped, StoreError, WakelineError
 from wakeline.phases import Phase, Probe
+from wakeline.processes.misfit import MisfitKind
 from wakeline.run.asides import GONE, Asides, inside_effect
+from wakeline.run.fitting import Fitting, being_handled
 from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
@@ -39,15 +41,18 @@ class Journal:
     """The effects of one run. ``blocking``: the body is a plain function, which asks for one effect at a time."""
 
     def __init__(
-        self, store: AsyncStore, claim: Claim, life: Life, replay: Replay, asides: Asides, *, clock: Clock, probe: Probe, blocking: bool
+        self, store: AsyncStore, claim: Claim, life: Life, replay: Replay, asides: Asides, fitting: Fitting, *, clock: Clock, probe: Probe, blocking: bool
     ) -> None:
         self._store, self._claim, self._life, self._clock, self._probe, self._blocking = store, claim, life, clock, probe, blocking
+        self._fitting = fitting
         self.replay = replay
         self.asides = asides
         self._numbers = Numbering()
         self.side_by_side = 0
         """Batches under way: while there is one, a blocking body has more than one call to issue, too."""
         self._unwritten: list[Row] = []
+        self.has_acted = False
+        """Whether this run has recorded something new, or waits for something new."""
 
     @property
     def rows(self) -> Mapping[str, JournalRow]:
@@ -114,15 +119,42 @@ class Journal:
         """When the latest outcome that the body has was recorded; 0 before there is one."""
         return self.replay.last_at_ms
 
+    # -- code that does not fit --------------------------------------------------------------------------------------------------
+
     @contextmanager
-    def reading(self) -> Generator[None]:
-        """What another release stored is read here. Where this one cannot take it the run ends: the body could only go on from something that is not so."""
+    def reading(self, *, of_a_child: bool = False) -> Generator[None]:
+        """What another release stored is read here. Where this one cannot take it the run ends: the body could only go on from something that is not so.
+
+        ``of_a_child``: a process of its own has stored it as the type of its code, so that code was another one, whatever releases have names.
+        """
         try:
             yield
         except InvalidPayload as error:
-            if not self._claim.under_another_release:
+            if not (of_a_child or self._claim.of_several_releases):
                 raise
             raise self._life.unfit("unreadable", error) from error
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncGenerator[None]:
+        """What the body asks for is bound here. Where the deploy is at fault that it cannot be, the run ends: to the body it would be an error like
+        any other, to compensate for."""
+        try:
+            yield
+        except WakelineError as error:
+            if current_body.get() is None or not self._fitting.is_bug(error):
+                raise
+            raise await self._unfit("bug", error) from error
+
+    async def check_sound(self, handled: BaseException | None) -> None:
+        """Something new is asked for while the body handles this. Raises `Stopped` where that says that its code is broken."""
+        broken = self._fitting.broken(handled) if handled is not None and current_body.get() is not None else None
+        if broken is not None:
+            raise await self._unfit("bug", broken) from broken
+
+    async def _unfit(self, kind: MisfitKind, error: BaseException) -> Stopped:
+        stopped = self._life.unfit(kind, error)
+        await self._others_recorded()
+        return stopped
 
     # -- looking up --------------------------------------------------------------------------------------------------------------
 
@@ -137,9 +169,7 @@ class Journal:
         try:
             return await self.replay.lookup(key, envelope, digest, alone=self._blocking and not self.side_by_side, slot=slot)
         except ReplayMismatch as mismatch:
-            stopped = life.unfit("mismatch", mismatch)
-            await self._others_recorded()
-            raise stopped from mismatch
+            raise await self._unfit("mismatch", mismatch) from mismatch
         finally:
             life.has_looked()
 
@@ -172,7 +202,7 @@ class Journal:
         envelope = Envelope(kind, name, args, asks)
         digest = envelope_hash(envelope)
         key = key or self.key_of(envelope, digest)
-        place = self.asides.place()
+        place, handled = self.asides.place(), being_handled()
 
         def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
             again_ms = next_ms(error) if next_ms is not None and error is not None else None
@@ -184,11 +214,14 @@ class Journal:
             if row is not None:
                 return row.deliver()
             self._life.check()
-            with self._life.in_flight.one():
-                try:
-                    return await self._new(key, name, perform, write, row_of, lazily=lazily)
-                except LeaseLost:
-                    raise self._life.lost() from None
+            await self.check_sound(handled)
+            # A verb that writes its row itself has done nothing where it is refused.
+            async with nullcontext() if write is None else self.asking():
+                with self._life.in_flight.one():
+                    try:
+                        return await self._new(key, name, perform, write, row_of, lazily=lazily)
+                    except LeaseLost:
+                        raise self._life.lost() from None
 
     async def _new(
         self, key: str, name: str, perform: Callable[[str], Awaitable[Any]], write: Writing | None, row_of: Callable[..., Row], *, lazily: bool
@@ -196,6 +229,7 @@ class Journal:
         try:
             if write is not None:
                 outcome = await write(row_of)
+                self.has_acted = True
                 row_of(outcome)
                 return outcome
             self._probe.reach(Phase.effect_before_run, self._claim.process_id)
@@ -205,7 +239,7 @@ class Journal:
             made = row_of(outcome)
             check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
         except WakelineError as error:
-            if error.retryable or isinstance(error, LeaseLost | StoreError):
+            if error.retryable or isinstance(error, LeaseLost | StoreError) or (write is not None and self._fitting.is_bug(error)):
                 raise
             await self.record(row_of(None, error))
             raise
@@ -247,6 +281,7 @@ class Journal:
         """Writes a row, and the ones before it that are not written yet; ``asks`` as `runs.record` has it."""
         rows = [*self.take_unwritten(), row]
         await self._store.execute(runs.record(self._claim.fence, rows, asks))
+        self.has_acted = True
         self._probe.reach(Phase.effect_recorded, self._claim.process_id)
 
     def take_unwritten(self) -> list[Row]:

@@ -6,21 +6,10 @@ Invariant: nothing of such a run is kept but what was recorded while it went on,
 from __future__ import annotations
 
 from wakeline.bounded import Bounded
-from wakeline.errors import (
-    InvalidArguments,
-    InvalidPayload,
-    LeaseLost,
-    PayloadSchemaMismatch,
-    ReplayMismatch,
-    ToolUnavailable,
-    UndeclaredEvent,
-    UnknownAgent,
-    UnknownName,
-    WakelineError,
-)
-from wakeline.processes.failures import bare, described, fit, leaves_of
+from wakeline.errors import LeaseLost, ReplayMismatch, WakelineError
+from wakeline.processes.failures import bare, described, fit
 from wakeline.processes.misfit import LONGEST_WHAT, PATIENCE_MS, Misfit, MisfitKind
-from wakeline.run.groups import follows_cancel
+from wakeline.run.fitting import Fitting
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
 from wakeline.store import processes
@@ -32,21 +21,6 @@ UNREAD_DELAY_MS = 5_000
 LONGEST_REASON = 500
 TOLD = 256 * 1024
 """Bytes of what was said once and is not said again."""
-_BRINGS = (
-    NameError,
-    ImportError,
-    AttributeError,
-    SyntaxError,
-    TypeError,
-    InvalidArguments,
-    InvalidPayload,
-    PayloadSchemaMismatch,
-    UndeclaredEvent,
-    UnknownName,
-    UnknownAgent,
-    ToolUnavailable,
-)
-"""Errors that a deploy brings: of a body that went on under another release, they say more of the release than of the body."""
 
 
 class Misfits:
@@ -57,16 +31,9 @@ class Misfits:
         self._patience_ms = patience_ms
         self._told: Bounded[str, bool] = Bounded(TOLD)
 
-    def is_bug(self, claim: Claim, error: BaseException) -> bool:
-        """Whether what a body raised is the deploy's fault, and waits."""
-        if not claim.under_another_release or follows_cancel(error):
-            return False
-        return any(isinstance(bare(leaf), _BRINGS) for leaf in leaves_of(error)) and not self.is_over(claim, "bug")
-
-    def is_over(self, claim: Claim, kind: MisfitKind) -> bool:
-        """Whether it has waited long enough. For code that is missing, or does something else than what is recorded, it waits until there is some."""
-        before = claim.misfit
-        return kind in ("unreadable", "bug") and before is not None and before.kind == kind and claim.now_ms - before.since_ms >= self._patience_ms
+    def fitting(self, claim: Claim) -> Fitting:
+        """What judges a claim."""
+        return Fitting(claim, self._patience_ms)
 
     async def leave_unread(self, claim: Claim, reason: str) -> str:
         """Gives back, as it is, what this release cannot read: a later one wrote it. It is said once, and doctor names it."""
@@ -79,9 +46,11 @@ class Misfits:
         except LeaseLost:
             return "lost"
 
-    async def hand_back(self, claim: Claim, kind: MisfitKind, error: BaseException, *, unrun: bool = False) -> str:
-        """Back to the queue: for another release that is there and has not looked, or to be looked at again after a while, or once another one comes."""
-        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms).after(claim.misfit, in_a_round=claim.in_a_round)
+    async def hand_back(self, claim: Claim, kind: MisfitKind, error: BaseException, *, unrun: bool = False, acted: bool = False) -> str:
+        """Back to the queue: for another release that is there and has not looked, or to be looked at again after a while, or once another one comes.
+        ``acted``: its run has recorded something."""
+        acted = claim.under_another_release and (acted or claim.recorded_more)
+        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms, acted=acted).after(claim.misfit, in_a_round=claim.in_a_round)
         log.warning("%s waits for code that fits: %s%s", claim.process_id, found.message, Lines(trace_of(error)) if kind == "bug" else "")
         try:
             return await self._store.execute(processes.release(claim.fence, delay_ms=found.delay_ms, unrun=unrun, misfit=found))

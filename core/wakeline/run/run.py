@@ -26,6 +26,7 @@ from wakeline.run.bridge import Bridge
 from wakeline.run.containing import invoked
 from wakeline.run.defers import Defers
 from wakeline.run.dispatch import ToolDispatch
+from wakeline.run.fitting import Fitting
 from wakeline.run.hold import Hold
 from wakeline.run.host import Host, RunState, Turn
 from wakeline.run.journal import Journal
@@ -54,7 +55,7 @@ class Run:
     """
 
     def __init__(self, store: AsyncStore, claim: Claim, host: Host, *, clock: Clock, probe: Probe | None = None, bridge: Bridge | None = None,
-                 environment: EnvironmentSpec = EMPTY, dispatch: ToolDispatch | None = None) -> None:  # fmt: skip
+                 environment: EnvironmentSpec = EMPTY, dispatch: ToolDispatch | None = None, fitting: Fitting | None = None) -> None:  # fmt: skip
         self.store = store
         self.claim = claim
         self.fence = claim.fence
@@ -68,12 +69,13 @@ class Run:
         self.dispatch = dispatch or ToolDispatch.of(Registry())
         self.scope: ExecutionScope = ProcessScope(claim.process_id)
         self.passing = Passing(store, claim)
+        self.fitting = fitting or Fitting(claim)
         self.life = Life(self._arm, self._ended)
         if claim.cancel_requested:
             self.life.cancellation.cancel(claim.cancel_reason)
         open_waits, asides = OpenWaits(claim.slots), Asides(self.life.tasks, blocking=bridge is not None)
         replay = replay_of(claim, open_waits.earlier, asides, self.life.cancellation, hold_ms=host.hold_ms, mode=self.dispatch.replay_mode)
-        self.journal = Journal(store, claim, self.life, replay, asides, clock=clock, probe=self.probe, blocking=bridge is not None)
+        self.journal = Journal(store, claim, self.life, replay, asides, self.fitting, clock=clock, probe=self.probe, blocking=bridge is not None)
         replay.note = self.journal.note
         self.waits = Waits(store, claim, self.life, self.journal, open_waits, self.passing, scope=self.scope, probe=self.probe, timer=host.timer,
                            changed=self._arm)  # fmt: skip

@@ -18,6 +18,7 @@ from wakeline.causality import ExecutionScope
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.errors import InvalidDuration, LeaseLost, WaitCancelled, WaitFailed, WaitTimeout
 from wakeline.phases import Phase, Probe
+from wakeline.run.fitting import being_handled
 from wakeline.run.journal import AT_ONCE, Journal
 from wakeline.run.life import Life
 from wakeline.run.open_waits import OpenWaits
@@ -101,13 +102,15 @@ class Waits:
         Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no signal.
         """
         journal, life = self._journal, self._life
-        place, slots, texts = journal.asides.place(), [c.slot for c in calls], dict[str, str]()
+        place, handled = journal.asides.place(), being_handled()
+        slots, texts = [c.slot for c in calls], dict[str, str]()
         journal.replay.waits_for(slots)
         with journal.giving_up(calls[0].key), self.open.asked(slots, self._give_up):
             rows = await asyncio.gather(*(journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
             missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
             if missing:
                 life.check()
+                await journal.check_sound(handled)
                 texts = await self._open_and_wait(missing)
             for call in missing:
                 if MARK in texts[call.slot]:
@@ -154,6 +157,7 @@ class Waits:
                     due_ms = self.open.told(wait, opened)
                     if due_ms is not None:
                         self._timer(due_ms)
+            self._journal.has_acted = self._journal.has_acted or any(wait.slot not in self._claim.slots for wait in waits)
             self._probe.reach(Phase.wait_opened, self._claim.process_id)
         except asyncio.CancelledError:
             raise

@@ -26,6 +26,7 @@ MARKS: tuple[Mark, ...] = (
     Mark("proc:<pid> cl", "the claim that its writes have to show", "hand-back, loss; the next claim replaces what park and end leave for a resend"),
     Mark("proc:<pid> rel", "the release that runs it", "the next claim"),
     Mark("proc:<pid> pr", "the release under which it got this far", "every park writes it anew; the end"),
+    Mark("proc:<pid> sr", "several releases have had this generation; the rows it had when the one that parked it was left", "continue_as_new, the end"),
     Mark("proc:<pid> mf, misfits <pid>", "why code could not go on with it", "a park, continue_as_new, the end; of a crash whatever resets ls"),
     Mark("proc:<pid> uf", "releases that looked at it in this round, and cannot go on with it", "with mf; the look that begins the next round"),
     Mark("proc:<pid> an", "any resolution resumes it, not its whole group", "the resume, the end"),

@@ -77,6 +77,16 @@ class Claim(ProcessFields):
         return self.fields.get("pr") not in (None, self.fields.get("rel", ""))
 
     @property
+    def of_several_releases(self) -> bool:
+        """Whether more than one release has had it, so that what is stored of it may be of a type that this code does not have."""
+        return "sr" in self.fields or self.under_another_release
+
+    @property
+    def recorded_more(self) -> bool:
+        """Whether something was recorded since the release that got it this far was left."""
+        return self.under_another_release and len(self.journal) > int(self.fields.get("sr", len(self.journal)))
+
+    @property
     def misfit(self) -> Misfit | None:
         """Why code could not go on with it before."""
         return Misfit.from_json(self.fields.get("mf"))

@@ -64,7 +64,8 @@ class Handles(Facts):
     async def _start(self, run: Run, child: Registration | ProcessInput, kind: str, label: str | None) -> str:
         envelope = Envelope(kind="start", name=f"start:{kind}", args=_asked(child))
         key = run.journal.key_of(envelope)
-        made = await self.attach_captured_process_execution_env(self._child(run, child, key, kind, label))
+        async with run.journal.asking():
+            made = await self.attach_captured_process_execution_env(self._child(run, child, key, kind, label))
         pid, _ = await start_child(run, envelope, key, lambda: _checked(made))
         return pid
 

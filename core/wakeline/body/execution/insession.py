@@ -103,14 +103,16 @@ class SessionGraph:
         What is appended during a turn, by the turn itself too, comes before the messages of the turn's commit.
         """
         run, target = self._run, self._visible(session_id)
-        if len(messages) > MOST_AT_ONCE:
-            raise InvalidArguments(name="append_history", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
+        async with run.journal.asking():
+            if len(messages) > MOST_AT_ONCE:
+                raise InvalidArguments(name="append_history", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
+            stored = [as_stored(message)[0] for message in messages]
 
         async def perform(key: str) -> Any:
             rows = [as_stored({"id": f"{run.idempotency_key}:{key}:{n}"} | dict(message)) for n, message in enumerate(messages)]
             return await run.store.execute(feed.append(target, rows, ancestor=ancestor))
 
-        args = {"session": target, "ancestor": ancestor, "messages": [as_stored(message)[0] for message in messages]}
+        args = {"session": target, "ancestor": ancestor, "messages": stored}
         return int(await run.journal.effect("append_history", f"append_history:{target}", args, perform))
 
 

@@ -41,7 +41,8 @@ class Recording(Facts):
         if process_id not in (None, own):
             raise ProcessEventContextMismatch(process_id=process_id, own=own)
         key = check_key(request.replay_key, "replay key") if request.replay_key is not None else None
-        event = emitted(run, request.event_type, request.payload)
+        async with run.journal.asking():
+            event = emitted(run, request.event_type, request.payload)
         if event.wake is not None and request.wake_target is not None:
             event = replace(event, wake=replace(event.wake, session_id=request.wake_target.session_id))
         told = await append_event(run, event, key)

@@ -53,6 +53,7 @@ class Tools(Handles):
     async def call_tool(self, name: str, args: dict[str, Any] | None = None, *, key: str | None = None) -> Any:
         """Call a tool by name with JSON arguments; its JSON result. Raises `ToolUnavailable`, `InvalidArguments`, `ToolFailed`."""
         run = self.in_process("call_tool")
-        tool = self.dispatch.tool(name)
-        given = tool.signature.bind_json(args or {})
+        async with run.journal.asking():
+            tool = self.dispatch.tool(name)
+            given = tool.signature.bind_json(args or {})
         return await call_from_body(run, self.services.namespace, tool, given, NOTHING.over(key=key))

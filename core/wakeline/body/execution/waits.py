@@ -67,7 +67,8 @@ class Waits(Facts):
         # The key of `ctx.wait` for the same number: both name one wait.
         envelope = Envelope(kind="wait", name=f"wait:{signal_name}", args={"ordinal": event_ordinal})
         call = run.waits.call(envelope.kind, envelope.name, envelope.args, target, key=replay_key(envelope.name, envelope_hash(envelope), 1))
-        check_served(run, signal_name, call)
+        async with run.journal.asking():
+            check_served(run, signal_name, call)
         resolution = await self._under_token(run, call)
         what = f"signal {signal_name}"
         try:

@@ -12,7 +12,7 @@ local open = call('SMEMBERS', ns .. 'waits:' .. a.pid)
 if #open > BOUND then return { 'open', { unpack(open, 1, BOUND) } } end
 give_up(a.pid, open)
 call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid) -- nobody awaits the last generation's children any more
-call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls')
+call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls', 'sr')
 misfits.clear(a.pid, p)
 local generation = int(tonumber(p.gen or '1') + 1)
 call('HSET', proc_key(a.pid), 'gen', generation, 'gs', int(now))

@@ -91,6 +91,12 @@ local function claim(pid, p, owner, claim_id, bell, form)
     p.pr = p.rel or ''
     more[#more + 1], more[#more + 2] = 'pr', p.pr
   end
+  -- More than one release has had it: what is stored may be of a type that this one does not have. How much the one that got it this far had recorded,
+  -- is said by the first one after it: what comes back to another one while it waits (mf) has more.
+  if p.fs and (p.rel or '') ~= (a.release or '') and not (p.sr and (p.mf or p.pr ~= (p.rel or ''))) then
+    p.sr = int(call('HLEN', ns .. 'journal:' .. pid))
+    more[#more + 1], more[#more + 2] = 'sr', p.sr
+  end
   if a.release then
     more[#more + 1], more[#more + 2] = 'rel', a.release
   elseif p.rel then

@@ -144,7 +144,7 @@ local function finish(pid, p, status, output, text, mark)
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
   leave_lines(pid, p)
   misfits.clear(pid, p)
-  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr')
+  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr')
   if involved then forget_waits(pid) end
   local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
   if began then last[7], last[8] = 'fs', '1' end
