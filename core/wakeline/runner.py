@@ -41,8 +41,8 @@ from wakeline.processes.inputs import SessionTurn
 from wakeline.processes.misfit import PATIENCE_MS
 from wakeline.processes.outputs import Failure, Success
 from wakeline.processes.outputs import to_json as output_json
+from wakeline.run import commits
 from wakeline.run.bridge import Bridge
-from wakeline.run.commits import commit
 from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.environments import Environments
 from wakeline.run.groups import deciding
@@ -277,11 +277,11 @@ class Runner:
         if isinstance(outcome, Unfit):
             outcome = await self._judged(run, outcome)
         try:
-            return await commit(run, outcome, self._misfits)
+            return await commits.commit(run, outcome, self._misfits)
         except WakelineError as refused:
             if refused.retryable or not (isinstance(outcome, Ended) and isinstance(outcome.output, Success)):
                 raise
-            return await commit(run, failed(run, refused), self._misfits)
+            return await commits.commit(run, failed(run, refused), self._misfits)
 
     async def _judged(self, run: Run, unfit: Unfit) -> Outcome:
         """A run that does not fit: its process waits. It fails where its engine says so, or once it has waited long enough."""

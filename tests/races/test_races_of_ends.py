@@ -187,7 +187,8 @@ def test_race_20_a_child_whose_parent_ended_is_pruned_with_its_time(world: World
     world.finish("child", child)
     world.finish("parent", parent)
     world.pass_ms(WEEK_MS)
-    assert world.tick().pruned == 2
+    # A tick that has no time left leaves the rest to the next.
+    assert sum(world.tick().pruned for _ in range(3)) == 2
 
 
 @fails_without(
