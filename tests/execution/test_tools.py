@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, Ctx, NonRetryable, ProcessFailed, ToolFailed, current
-from wakeline.errors import BodyInvalid, DuplicateName, InvalidArguments, ToolUnavailable
+from wakeline.errors import BodyInvalid, DuplicateName, InvalidArguments, PayloadSchemaMismatch, ToolUnavailable
 from wakeline.processes.outputs import CancelledOutput, Failure, Success
 from wakeline.run.host import RunState
 from wakeline.store import processes
@@ -455,6 +455,8 @@ def test_what_completes_a_pending_call_is_checked_and_seen_by_the_hooks_like_a_r
     @app.tool
     def charge(order: int) -> int:
         tokens.append(current().token)
+        if order:
+            app.resolve(current().token, "many")  # before anything waits: there is nothing to check it against yet
         return current().pending()  # type: ignore[no-any-return]
 
     @app.engine
@@ -469,9 +471,10 @@ def test_what_completes_a_pending_call_is_checked_and_seen_by_the_hooks_like_a_r
         return found
 
     handle = app.start(calls)
-    for n, answer in enumerate([41, "many"], 1):
-        until(lambda n=n: len(tokens) == n and handle.status().status == "waiting")  # type: ignore[misc]
-        app.resolve(tokens[-1], answer)
+    until(lambda: len(tokens) == 1 and handle.status().status == "waiting")
+    with pytest.raises(PayloadSchemaMismatch):
+        app.resolve(tokens[0], "many")
+    assert app.resolve(tokens[0], 41)  # the token was not used up
     assert handle.result(timeout=10) == [42, ["invalid_tool_output", "many"]]
     assert seen == ["Success", "Failure"]
 

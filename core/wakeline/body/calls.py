@@ -40,7 +40,7 @@ from wakeline.run.groups import deciding
 from wakeline.run.host import RunState
 from wakeline.run.isolation import IsolatedCall, Returned
 from wakeline.run.run import Run
-from wakeline.run.waits import WaitFor
+from wakeline.run.waits import WaitFor, schema_of_answer
 from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
 from wakeline.store import processes
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
@@ -375,7 +375,9 @@ async def _back_off(run: Run, key: str, delay_ms: int) -> None:
 async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]) -> Any:
     """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a result of its own."""
     known = run.journal.known_as(tool.name, tool.was)
-    target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"])
+    # An answer of another type is refused where it is given, and the token is good for another one.
+    schema = schema_of_answer(tool.signature.result)
+    target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"], schema=schema)
     [resolution] = await run.waits.for_all([run.waits.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")])
     outcome = _completed(run, tool, resolution)
     if pending.get("hooked"):

@@ -32,17 +32,16 @@ from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidP
 from wakeline.names import check_key
 from wakeline.processes.failures import described
 from wakeline.processes.outputs import from_data, raise_for
-from wakeline.processes.schema import schema_hash
 from wakeline.run.fitting import being_handled
 from wakeline.run.groups import deciding
 from wakeline.run.outcomes import ContinueAsNew
 from wakeline.run.run import Run
-from wakeline.run.waits import WaitFor, moment_ms, settle
+from wakeline.run.waits import WaitFor, moment_ms, schema_of_answer, settle
 from wakeline.shown import logger, shown
 from wakeline.store.processes import Row, WakeText
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
-from wakeline.values import MAX_PAYLOAD, canonical_json, check_size, check_text, parse_duration, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, parse_duration, to_json
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.verbs.starts import bound
@@ -85,12 +84,6 @@ class AsyncChild(Generic[R]):
         return await self.context.cancel(self, reason)
 
 
-def _schema_of(kind: Any) -> tuple[str, str] | None:
-    """Hash and text of the schema that whoever answers a wait is checked against."""
-    schema = arguments.schema_of(kind)
-    return (schema_hash(schema), canonical_json(schema)) if schema else None
-
-
 @dataclass(frozen=True, slots=True)
 class AsyncApproval(Generic[T]):
     """A question to someone outside: whoever holds `token` answers it, once."""
@@ -109,7 +102,7 @@ class AsyncApproval(Generic[T]):
     async def wait(self, *, default: Any = MISSING) -> Any:
         """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
         run = self.context.run
-        target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=_schema_of(self.kind))
+        target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=schema_of_answer(self.kind))
         [resolution] = await run.waits.for_all([run.waits.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
         with run.journal.reading():
             return settle(f"approval {self.name}", resolution, self.kind, default)
@@ -359,7 +352,7 @@ class AsyncCtx:
         while True:
             ordinal = run.journal.ordinal(name)
             identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
-            target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=_schema_of(wanted), also=also)
+            target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=schema_of_answer(wanted), also=also)
             call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
             async with run.journal.asking():
                 check_served(run, name, call)
@@ -384,7 +377,7 @@ class AsyncCtx:
 
         slot_key = f"{self.idempotency_key}:{key}"
         slot = run.waits.slot_of(Custom(slot_key))
-        schema = _schema_of(kind) if kind is not None else None
+        schema = schema_of_answer(kind) if kind is not None else None
 
         async def perform(_: str) -> Any:
             due_ms = run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None

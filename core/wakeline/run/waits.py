@@ -18,6 +18,7 @@ from wakeline.causality import ExecutionScope
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.errors import InvalidDuration, LeaseLost, WaitCancelled, WaitFailed, WaitTimeout
 from wakeline.phases import Phase, Probe
+from wakeline.processes.schema import schema_hash
 from wakeline.run.fitting import being_handled
 from wakeline.run.journal import AT_ONCE, Journal
 from wakeline.run.life import Life
@@ -28,7 +29,7 @@ from wakeline.store.client import AsyncStore
 from wakeline.store.processes import Row
 from wakeline.store.runs import Claim, Wait
 from wakeline.store.stand_ins import stands_in
-from wakeline.values import from_json
+from wakeline.values import canonical_json, from_json
 from wakeline.verbs.options import MISSING
 from wakeline.waits.identity import WaitIdentity, key_id
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut, resolution_of
@@ -49,6 +50,12 @@ class WaitFor:
     child_incarnation: str | None = None
     schema: tuple[str, str] | None = None
     also: tuple[str, ...] = ()
+
+
+def schema_of_answer(kind: Any) -> tuple[str, str] | None:
+    """Hash and text of the schema that an answer to a wait has to fit; None where any does."""
+    schema = arguments.schema_of(kind)
+    return (schema_hash(schema), canonical_json(schema)) if schema else None
 
 
 @dataclass(frozen=True, slots=True)

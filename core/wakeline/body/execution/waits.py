@@ -8,17 +8,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from wakeline import arguments
 from wakeline.body.execution.facts import Facts
 from wakeline.body.messages import check_served, signal_known_as, signal_names
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.errors import ProcessEventContextMismatch, SignalWaitCancelled, SignalWaitTimeout, SleepCancelled, WaitCancelled, WaitTimeout
 from wakeline.names import check_key
-from wakeline.processes.schema import schema_hash
 from wakeline.run.run import Run
-from wakeline.run.waits import WaitCall, WaitFor, settle
+from wakeline.run.waits import WaitCall, WaitFor, schema_of_answer, settle
 from wakeline.tools.tool import Duration
-from wakeline.values import canonical_json, parse_duration
+from wakeline.values import parse_duration
 from wakeline.waits.identity import ProcessSignal, Timer
 from wakeline.waits.resolutions import Cancelled, Resolution
 
@@ -55,13 +53,12 @@ class Waits(Facts):
         signal_name, also = signal_known_as(run, signal_names(run, signal_name))
         identity = ProcessSignal(process_id, run.fence.incarnation, run.claim.generation, signal_name, event_ordinal)
         run.journal.ordinal(signal_name, event_ordinal)
-        schema = arguments.schema_of(kind)
         target = WaitFor(
             identity,
             f"s:{signal_name}",
             ordinal=event_ordinal,
             for_ms=parse_duration(timeout) if timeout is not None else None,
-            schema=(schema_hash(schema), canonical_json(schema)) if schema else None,
+            schema=schema_of_answer(kind),
             also=also,
         )
         # The key of `ctx.wait` for the same number: both name one wait.
