@@ -61,6 +61,12 @@ def test_nothing_is_imported_from_the_folders_the_packages_lie_in() -> None:
     assert found == []
 
 
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Their folders are no packages: of two files of one name, pytest collects the first alone, and the other's tests do not run."""
+    names = Counter(path.name for path in modules(ROOT / "tests") if path.name.startswith("test_"))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
 def test_the_import_contracts_hold() -> None:
     code = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-cache']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)

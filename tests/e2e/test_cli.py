@@ -135,7 +135,10 @@ def test_resolve_answers_an_approval_once(shop: Shop) -> None:
 def test_ps_lists_processes_with_these_keys(busy: Shop) -> None:
     rows = {row["id"]: row for row in busy.json("ps")}
     row = rows["refund-7"]
-    assert sorted(row) == ["created_ms", "id", "kind", "label", "misfit", "owner", "release", "sequence", "status", "unread", "updated_ms", "waiting_for"]
+    assert sorted(row) == [
+        "created_ms", "id", "kind", "label", "losses", "misfit", "owner", "release", "runs_again_ms", "sequence",
+        "status", "unread", "updated_ms", "waiting_for",
+    ]  # fmt: skip
     assert (row["status"], row["kind"], row["label"], row["waiting_for"], row["owner"]) == ("waiting", "refund", None, ["decision"], None)
     assert (rows["charge-1"]["kind"], rows["charge-1"]["label"]) == ("tool", "charge")
 
@@ -174,7 +177,7 @@ def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
     assert sorted(found) == [
         "cancel_requested", "created_ms", "deadline_ms", "failed_attempts", "generation", "id", "input", "kind", "label", "labels", "losses",
         "misfit", "outcome", "owner", "parent", "queue", "recorded_effects", "recovery",
-        "release", "sequence", "status", "unread", "updated_ms", "waiting_for", "waits", "wake_target",
+        "release", "runs_again_ms", "sequence", "status", "unread", "updated_ms", "waiting_for", "waits", "wake_target",
     ]  # fmt: skip
     assert found["waits"] == [{"kind": "signal", "name": "decision", "due_ms": None}]
     assert found["input"] == {"type": "engine", "kind": "refund", "payload": {"order": 7}}
