@@ -141,6 +141,10 @@ class Runner:
         except LeaseLost:
             return "lost"
         except MISSING as missing:
+            if run is not None and claim.owner_bound:
+                # Its body has acted, and the outcome could not be stored: handed back it would run a second time.
+                log.error("%s: %s; it is never run twice, so its lease decides", claim.process_id, missing)
+                return "lost"
             return await self._misfits.hand_back(claim, "missing", missing, unrun=True)
         except GONE as gone:
             log.error("%s: %s", claim.process_id, gone)

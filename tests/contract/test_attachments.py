@@ -446,6 +446,29 @@ def test_a_body_that_reads_what_lies_in_a_backend_this_worker_has_not_waits_for_
     assert "old" in str(found.misfit and found.misfit.message)
 
 
+@pytest.mark.parametrize(("recovery", "became"), [("rerunnable", "released"), ("owner_bound", "lost")])
+def test_a_result_that_cannot_be_stored_has_work_that_is_never_run_twice_left_to_its_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch, recovery: Any, became: str
+) -> None:
+    def away(self: RedisBlobs, location: str, data: bytes) -> None:
+        raise AttachmentStoreFailed(backend="redis", reason="it is away")
+
+    app, ran = app_of(world), list[str]()
+
+    @app.tool
+    def charge() -> str:
+        ran.append("charged")
+        return "x" * 100_000
+
+    app.using(id="p", recovery=recovery).start(charge)
+    monkeypatch.setattr(RedisBlobs, "put", away)
+    assert work(world, app) == [became]
+    world.clock.advance("1s")
+    assert world.tick().fired == (1 if became == "released" else 0)
+    work(world, app)
+    assert len(ran) == (2 if became == "released" else 1)
+
+
 # -- bad input
 
 

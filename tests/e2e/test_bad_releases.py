@@ -269,7 +269,7 @@ def test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_al
     assert noted(site, "paid") == 1
 
 
-def test_a_body_that_ends_its_worker_each_time_is_abandoned_where_its_release_did_other_work(site: Site) -> None:
+def test_each_death_counts_for_a_body_that_ends_its_worker_where_its_release_did_other_work(site: Site) -> None:
     release = site.release("v1", BODY.split("@app.engine")[0], WAITS, ENDS_ITS_WORKER)
     site.release("v2", BODY.split("@app.engine")[0], WAITS, ENDS_ITS_WORKER)  # what the commands know
     with worker(site, "v1", "-n", "1") as log:

@@ -45,7 +45,7 @@ def status_of(row: processes.ProcessRow) -> Status:
     waits = row.waiting_for
     by = (row.owner, row.release)
     unread = row.registration.unknown or (row.left_unread if row.status == "queued" else None)
-    misfit = row.last_misfit if row.status == "queued" else None
+    misfit = row.misfit if row.status == "queued" else None
     times = (row.created_ms, row.updated_ms, row.sequence)
     return Status(row.process_id, row.status, identity.kind, identity.label, *times, waits, *by, unread, misfit, row.losses, row.runs_again_ms)
 

@@ -70,7 +70,7 @@ def status_of(head: SessionHead) -> SessionStatus:
 def report_of(view: InboxView) -> SessionReport:
     """What an inbox and its head say of the session."""
     head, turn = view.head, Record(view.turn)
-    misfit = turn.last_misfit if turn.status == "queued" else None
+    misfit = turn.misfit if turn.status == "queued" else None
     return SessionReport(
         view.session_id,
         status_of(head),

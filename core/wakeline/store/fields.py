@@ -110,7 +110,7 @@ class ProcessFields:
         return "aw" in self.fields
 
     @property
-    def has_cancel(self) -> bool:
+    def cancel_requested(self) -> bool:
         """Whether a cancel was requested."""
         return "cr" in self.fields
 
@@ -120,8 +120,8 @@ class ProcessFields:
         return self.fields.get("ur")
 
     @property
-    def last_misfit(self) -> Misfit | None:
-        """Why code could not go on with it; it counts while the process is queued."""
+    def misfit(self) -> Misfit | None:
+        """Why code could not go on with it before; it counts while the process is queued."""
         return Misfit.from_json(self.fields.get("mf"))
 
 

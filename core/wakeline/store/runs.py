@@ -13,7 +13,6 @@ from typing import Any, Literal
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import InvalidPayload
 from wakeline.processes.lease import Fence
-from wakeline.processes.misfit import Misfit
 from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.shown import logger
@@ -87,11 +86,6 @@ class Claim(ProcessFields):
         return self.under_another_release and len(self.journal) > int(self.fields.get("sr", len(self.journal)))
 
     @property
-    def misfit(self) -> Misfit | None:
-        """Why code could not go on with it before."""
-        return Misfit.from_json(self.fields.get("mf"))
-
-    @property
     def in_a_round(self) -> bool:
         """Whether another release that is there has looked at it just now, so that this look is of the same round."""
         return "uf" in self.fields
@@ -106,10 +100,6 @@ class Claim(ProcessFields):
         """Lost twice, counted or not: nothing else may run beside it."""
         crash = self.misfit
         return int(self.fields.get("ls", "0")) + (crash.looks if crash is not None and crash.kind == "crash" else 0) >= 2
-
-    @property
-    def cancel_requested(self) -> bool:
-        return "cr" in self.fields
 
     @property
     def cancel_reason(self) -> str:

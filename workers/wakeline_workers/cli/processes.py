@@ -179,7 +179,7 @@ def describe(view: ProcessView) -> dict[str, Any]:
         "generation": view.generation,
         "failed_attempts": view.failed_attempts,
         "losses": view.losses,
-        "cancel_requested": view.has_cancel,
+        "cancel_requested": view.cancel_requested,
         "deadline_ms": view.deadline_ms,
         "labels": registration.labels,
         "input": registration.input.model_dump(mode="json") if registration.known else None,
