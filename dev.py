@@ -1,7 +1,9 @@
-"""Everything a fresh clone needs, with nothing but python >= 3.11: `python3 dev.py demo`, `python3 dev.py test`, `python3 dev.py check`,
+"""Everything a fresh clone needs, with nothing but python >= 3.11: `python3 dev.py demo`, `python3 dev.py test`,
+`python3 dev.py check`,
 `python3 dev.py bench`.
 
-Invariant: the first command builds `.venv` from requirements.lock (hashes checked); after that nothing touches the network,
+Invariant: the first command builds `.venv` from requirements.lock (hashes checked); after that nothing touches the
+network,
 except `bench`, which installs the systems it compares with in `.peers` (with `--no-peers` it does not).
 """
 
@@ -18,7 +20,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 COMMANDS: dict[str, list[list[str]]] = {
     "demo": [["-m", "wakeline_workers.demo"]],
-    # Two at once: most of the time of a test goes by while it waits for processes of its own. Files stay whole, for the servers they share.
+    # Two at once: most of the time of a test goes by while it waits for processes of its own. Files stay whole, for the
+    # servers they share.
     "test": [["-m", "pytest", "-p", "no:cacheprovider", "-n", str(min(2, os.cpu_count() or 1)), "--dist", "loadfile"]],
     "lint": [
         ["-m", "ruff", "check", "."],
@@ -49,7 +52,9 @@ def main() -> int:
 
 
 def set_up() -> None:
-    stamp = hashlib.sha256(b"".join((ROOT / f).read_bytes() for f in ("requirements.lock", "pyproject.toml")) + sys.version.encode()).hexdigest()
+    stamp = hashlib.sha256(
+        b"".join((ROOT / f).read_bytes() for f in ("requirements.lock", "pyproject.toml")) + sys.version.encode()
+    ).hexdigest()
     mark = VENV / "wakeline.stamp"
     if mark.exists() and mark.read_text() == stamp:
         return

@@ -1,6 +1,8 @@
-"""Prints the table of figures: ``python3 dev.py bench [--quick] [--no-peers]``. Asserts that the work really ran; a time is never a verdict.
+"""Prints the table of figures: ``python3 dev.py bench [--quick] [--no-peers]``. Asserts that the work really ran; a
+time is never a verdict.
 
-A second table has other systems of this field, measured in the same run: see `benchmarks.peers`. Their packages are downloaded once.
+A second table has other systems of this field, measured in the same run: see `benchmarks.peers`. Their packages are
+downloaded once.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ def peers(url: str, figures: list[Figure], scale: float) -> None:
 
     no_op, steps, _, start, *_ = figures
     print(f"\n{Measured.HEAD}")
-    print(Measured(f"Wakeline {version('wakeline')}", "durable", "resumed from its last step", no_op, start, steps).row(), flush=True)
+    print(
+        Measured(f"Wakeline {version('wakeline')}", "durable", "resumed from its last step", no_op, start, steps).row(),
+        flush=True,
+    )
     for one in each(url, PEERS, scale):
         print(one.row(), flush=True)
 
@@ -52,7 +57,11 @@ def throughput(n: int) -> list[Figure]:
     return [
         Figure("no-op processes, started and ended", "1/s", [rate_of(app, nothing, n) for _ in range(ROUNDS)]),
         Figure("ten-step engines, started and ended", "1/s", [rate_of(app, ten_steps, n // 6) for _ in range(ROUNDS)]),
-        Figure("signals to parked processes, all of them ended", "1/s", [signalled(app, waits, n // 3) for _ in range(ROUNDS)]),
+        Figure(
+            "signals to parked processes, all of them ended",
+            "1/s",
+            [signalled(app, waits, n // 3) for _ in range(ROUNDS)],
+        ),
     ]
 
 

@@ -1,7 +1,9 @@
 """What more namespaces are worth on a Redis Cluster: ``python -m benchmarks.cluster``.
 
-One namespace lies on one master, so more of them are more throughput where masters are what bounds it. This machine has too few cores to show three
-masters side by side, so each is slowed: it runs in a turn of its own of a few ms, and is stopped (SIGSTOP) for the rest of the round.
+One namespace lies on one master, so more of them are more throughput where masters are what bounds it. This machine has
+too few cores to show three
+masters side by side, so each is slowed: it runs in a turn of its own of a few ms, and is stopped (SIGSTOP) for the rest
+of the round.
 """
 
 from __future__ import annotations
@@ -37,12 +39,18 @@ def main() -> int:
         names = spread()
         apps = {name: served(nodes, name, stack) for name in names}
         masters = [nodes.nodes[nodes.owner(name)].pid for name in names]
-        print(f"machine: {os.cpu_count()} cores; {MASTERS} masters that run {TURN_S * 1000:g} ms of every {TURN_S * TURNS * 1000:g}, a worker thread each\n")
+        print(
+            f"machine: {os.cpu_count()} cores; {MASTERS} masters that run {TURN_S * 1000:g} ms of every"
+            f" {TURN_S * TURNS * 1000:g}, a worker thread each\n"
+        )
         print("| namespaces | no-op processes, 1/s, median | spread |\n|---|---|---|")
         with slowed(masters):
             for number in range(1, MASTERS + 1):
                 rates = [rate([apps[name] for name in names[:number]]) for _ in range(ROUNDS)]
-                print(f"| {number} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} |", flush=True)
+                print(
+                    f"| {number} | {statistics.median(rates):,.0f} | {min(rates):,.0f} to {max(rates):,.0f} |",
+                    flush=True,
+                )
     return 0
 
 
@@ -100,7 +108,9 @@ def rate(apps: Sequence[tuple[App, Any]]) -> float:
     at = time.monotonic()
 
     async def start() -> None:
-        await asyncio.gather(*(many(EACH, lambda _, app=app, body=body: app.aio.start(body), at_once=128) for app, body in apps))
+        await asyncio.gather(
+            *(many(EACH, lambda _, app=app, body=body: app.aio.start(body), at_once=128) for app, body in apps)
+        )
 
     asyncio.run(start())
     for app, _ in apps:

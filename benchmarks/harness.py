@@ -38,7 +38,8 @@ class Figure:
 
 @contextmanager
 def measured_server() -> Generator[PrivateServer]:
-    """A private server that `benchmarks.app` lives on; machine and head of the table are printed. Exits with 1 where no server is found."""
+    """A private server that `benchmarks.app` lives on; machine and head of the table are printed. Exits with 1 where no
+    server is found."""
     binary = find_server()
     if binary is None:
         print("no valkey-server or redis-server found: nothing to measure on", file=sys.stderr)
@@ -48,7 +49,10 @@ def measured_server() -> Generator[PrivateServer]:
         from benchmarks.app import app
 
         version = cast("Any", app.store.client).info("server")
-        where = f"{version.get('server_name', 'redis')} {version.get('valkey_version', version['redis_version'])}, AOF everysec"
+        where = (
+            f"{version.get('server_name', 'redis')} {version.get('valkey_version', version['redis_version'])}, AOF"
+            " everysec"
+        )
         print(f"machine: {os.cpu_count()} cores, python {platform.python_version()}; {where}")
         print("two worker processes, one supervisor, clients and server on the same machine\n")
         print("| figure | median | spread | unit |\n|---|---|---|---|")
@@ -102,7 +106,8 @@ def rate_of(app: App, body: Any, n: int) -> float:
 
 
 def signalled(app: App, body: Any, n: int) -> float:
-    """Signals per second to parked processes of a body that ends with its signal ``go``, from the first signal to the last end."""
+    """Signals per second to parked processes of a body that ends with its signal ``go``, from the first signal to the
+    last end."""
     parked = count(app, "waiting")
     ids = [handle.id for handle in app.start_many(body, [{}] * n)]
     until(lambda: count(app, "waiting") >= parked + n)

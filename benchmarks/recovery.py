@@ -1,6 +1,8 @@
-"""Recovery times: ``python -m benchmarks.recovery [--quick]``. Kills what it must and prints how long the work was nowhere.
+"""Recovery times: ``python -m benchmarks.recovery [--quick]``. Kills what it must and prints how long the work was
+nowhere.
 
-A time is from the signal to the first line of the same work in another process. Asserts that the work went on every time; a time is never a verdict.
+A time is from the signal to the first line of the same work in another process. Asserts that the work went on every
+time; a time is never a verdict.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class Tree:
 
     def __init__(self, server: PrivateServer, processes: int) -> None:
         env = os.environ | {"WAKELINE_REDIS_URL": server.url, "WAKELINE_LOG": "ERROR"}
-        code = f"import sys; from wakeline_workers.supervisor import run; sys.exit(run('benchmarks.app:app', {processes}))"
+        code = (
+            f"import sys; from wakeline_workers.supervisor import run; sys.exit(run('benchmarks.app:app', {processes}))"
+        )
         self.supervisor = subprocess.Popen([sys.executable, "-c", code], env=env)
 
     def runs(self, pid: int) -> bool:

@@ -1,7 +1,10 @@
-"""Whether anything is lost or doubled while releases come and go: ``python -m benchmarks.rolling [--seconds N]`` (six minutes).
+"""Whether anything is lost or doubled while releases come and go: ``python -m benchmarks.rolling [--seconds N]`` (six
+minutes).
 
-Three workers are replaced one after the other, a whole deploy every eight seconds: the good release, a newer good one, one that does not fit what runs,
-and back. Flows of every kind start all the while. At the end only the newer good release is there, and everything has to be done, each act once.
+Three workers are replaced one after the other, a whole deploy every eight seconds: the good release, a newer good one,
+one that does not fit what runs,
+and back. Flows of every kind start all the while. At the end only the newer good release is there, and everything has
+to be done, each act once.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ STANDS_S, NAMED_S = 3.0, 15.0
 """How long nothing may move before a flow counts as standing still, and within what time it has to say why."""
 ENDED = ("completed", "failed", "cancelled", "abandoned")
 ROLLOUT = ("one", "two", "three", "two", "one", "three", "one", "two")
-"""Which release the next deploy brings: forward, a bad one, back, and a rollback from the newer good one to the older one."""
+"""Which release the next deploy brings: forward, a bad one, back, and a rollback from the newer good one to the older
+one."""
 
 ACTS: dict[str, Sequence[Sequence[str]]] = {
     "renamed": [["credit", "after"]],
@@ -65,11 +69,23 @@ class Fleet:
 
     env: dict[str, str]
     logs: Path
-    running: dict[int, tuple[str, subprocess.Popen[bytes]]] = field(default_factory=dict[int, tuple[str, "subprocess.Popen[bytes]"]])
+    running: dict[int, tuple[str, subprocess.Popen[bytes]]] = field(
+        default_factory=dict[int, tuple[str, "subprocess.Popen[bytes]"]]
+    )
 
     def replace(self, place: int, release: str) -> None:
-        """Starts a worker of the release, then tells the one in this place to leave, as a platform's rolling deploy does."""
-        command = [sys.executable, "-m", "wakeline_workers.cli", "-A", f"benchmarks.rolled.{release}:app", "worker", "-n", "1"]
+        """Starts a worker of the release, then tells the one in this place to leave, as a platform's rolling deploy
+        does."""
+        command = [
+            sys.executable,
+            "-m",
+            "wakeline_workers.cli",
+            "-A",
+            f"benchmarks.rolled.{release}:app",
+            "worker",
+            "-n",
+            "1",
+        ]
         with (self.logs / f"{release}.log").open("ab") as log:
             new = subprocess.Popen(command, env=self.env | {"WAKELINE_RELEASE": release}, stderr=log, stdout=log)
         old = self.running.get(place)
@@ -123,7 +139,8 @@ class Flows:
             handle.signal("more", "yes")
 
     def unbegun(self) -> list[str]:
-        """Flows that must not begin on the bad release, and are not recorded up to their first wait. Workers that are slow to start may be replaced before
+        """Flows that must not begin on the bad release, and are not recorded up to their first wait. Workers that are
+        slow to start may be replaced before
         they served."""
         for flow, handle in self.handles.items():
             if flow in self.begun or self.kinds[flow] in FITS_ALL:
@@ -147,7 +164,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, PrivateServer(binary) as server:
         acts = Path(folder) / "acts"
         acts.touch()
-        os.environ |= {"WAKELINE_REDIS_URL": server.url, "ROLLED_ACTS": str(acts), "WAKELINE_HOLD": "500ms", "WAKELINE_LOG": "WARNING"}
+        os.environ |= {
+            "WAKELINE_REDIS_URL": server.url,
+            "ROLLED_ACTS": str(acts),
+            "WAKELINE_HOLD": "500ms",
+            "WAKELINE_LOG": "WARNING",
+        }
         fleet, flows = Fleet(dict(os.environ), Path(folder)), Flows()
         try:
             deploys, wrong = roll(fleet, flows, seconds)
@@ -166,7 +188,8 @@ def main() -> int:
 
 
 def roll(fleet: Fleet, flows: Flows, seconds: float) -> tuple[int, list[str]]:
-    """Deploys and starts flows for this long. Returns the number of deploys, and a line for each flow that stood still without a reason."""
+    """Deploys and starts flows for this long. Returns the number of deploys, and a line for each flow that stood still
+    without a reason."""
     from benchmarks.rolled import two
 
     unnamed: list[str] = []
@@ -205,7 +228,8 @@ def wait_for_begun(flows: Flows) -> None:
 
 
 def standing(flows: Flows) -> list[str]:
-    """While only the release that does not fit is there: what is queued and gets no further has to say why, within `NAMED_S`."""
+    """While only the release that does not fit is there: what is queued and gets no further has to say why, within
+    `NAMED_S`."""
     first = {flow: handle.status() for flow, handle in flows.handles.items() if flow not in flows.ended}
     end = time.monotonic() + NAMED_S
     while True:
@@ -252,8 +276,11 @@ def done_by(flows: Flows, acts: Path) -> dict[str, Counter[str]]:
 
 
 def short(flows: Flows, acts: Path) -> list[str]:
-    """Flows that did less than any of their kind does: an entry of a session, or what an occurrence starts, may be under way though no handle says so."""
-    return [flow for flow, done in done_by(flows, acts).items() if done.total() < min(map(len, ACTS[flows.kinds[flow]]))]
+    """Flows that did less than any of their kind does: an entry of a session, or what an occurrence starts, may be
+    under way though no handle says so."""
+    return [
+        flow for flow, done in done_by(flows, acts).items() if done.total() < min(map(len, ACTS[flows.kinds[flow]]))
+    ]
 
 
 def verdict(flows: Flows, acts: Path) -> list[str]:
@@ -263,12 +290,17 @@ def verdict(flows: Flows, acts: Path) -> list[str]:
     for line in acts.read_text().splitlines():
         flow, act, key = line.split()
         keys.setdefault((flow, act), set()).add(key)
-    wrong = [f"{flow} did {act} under {len(found)} idempotency keys" for (flow, act), found in keys.items() if len(found) > 1]
+    wrong = [
+        f"{flow} did {act} under {len(found)} idempotency keys" for (flow, act), found in keys.items() if len(found) > 1
+    ]
     print("| kind | flows | completed | acts |\n|---|---|---|---|")
     for kind, allowed in ACTS.items():
         mine = [flow for flow, of in flows.kinds.items() if of == kind]
         statuses = Counter(flows.handles[flow].status().status for flow in mine if flow in flows.handles)
-        print(f"| {kind} | {len(mine)} | {statuses['completed'] or '-'} | {sum(sum(done[flow].values()) for flow in mine)} |")
+        print(
+            f"| {kind} | {len(mine)} | {statuses['completed'] or '-'} |"
+            f" {sum(sum(done[flow].values()) for flow in mine)} |"
+        )
         for flow in mine:
             if dict(done[flow]) not in [dict(Counter(each)) for each in allowed]:
                 wrong.append(f"{flow} did {dict(done[flow])}")

@@ -1,5 +1,7 @@
-"""What a full store costs: ``python -m benchmarks.scale [--terminal N] [--parked N]``. Rates and pages on an empty store, then beside a million ended
-processes, then beside a hundred thousand parked ones too; memory of a parked process; a log of ten thousand events beside a new one.
+"""What a full store costs: ``python -m benchmarks.scale [--terminal N] [--parked N]``. Rates and pages on an empty
+store, then beside a million ended
+processes, then beside a hundred thousand parked ones too; memory of a parked process; a log of ten thousand events
+beside a new one.
 
 Ended processes are copies of a real one, key by key (a million real ones take most of an hour); parked ones are real.
 """
@@ -19,7 +21,9 @@ from benchmarks.harness import Figure, count, measured_server, rate_of, signalle
 COPY = """
 local from, ns, score, n, step = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local kept = {}
-for i, kind in ipairs({ 'proc', 'spec', 'events' }) do kept[i] = { kind, redis.call('DUMP', ns .. kind .. ':' .. from) } end
+for i, kind in ipairs({ 'proc', 'spec', 'events' }) do
+  kept[i] = { kind, redis.call('DUMP', ns .. kind .. ':' .. from) }
+end
 for i = n, n + step - 1 do
   local pid = 'copy-' .. i
   for _, one in ipairs(kept) do redis.call('RESTORE', ns .. one[1] .. ':' .. pid, 0, one[2]) end
@@ -54,7 +58,8 @@ def show(name: str, unit: str, values: list[float]) -> None:
 
 
 def rates(app: App, beside: str) -> None:
-    """Work and pages, beside what is there; once the server has rewritten its log, which a million copies set off and no work of that size would."""
+    """Work and pages, beside what is there; once the server has rewritten its log, which a million copies set off and
+    no work of that size would."""
     from benchmarks.app import nothing, waits
 
     app.start(nothing).result(timeout=30)
@@ -114,7 +119,11 @@ def long_log(app: App) -> None:
     for n in range(10_000):
         old.emit("log", {"n": n})
     show("an event of a new process", "ms", [statistics.median(timed(lambda: new.emit("log", {})) for _ in range(200))])
-    show("an event of one with 10,000 events", "ms", [statistics.median(timed(lambda: old.emit("log", {})) for _ in range(200))])
+    show(
+        "an event of one with 10,000 events",
+        "ms",
+        [statistics.median(timed(lambda: old.emit("log", {})) for _ in range(200))],
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Whether a store stays level: ``python -m benchmarks.soak [--processes N]``. A million processes, kept for five seconds after their end each,
+"""Whether a store stays level: ``python -m benchmarks.soak [--processes N]``. A million processes, kept for five
+seconds after their end each,
 one in a hundred with a journal and a signal; memory and keys of the server from tenth to tenth.
 """
 
@@ -21,7 +22,8 @@ ENDED = ("completed", "failed", "cancelled", "abandoned")
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The store after so many processes: bytes in use, keys, ended processes that it still has, and those of them that should have gone `LATE_MS` ago."""
+    """The store after so many processes: bytes in use, keys, ended processes that it still has, and those of them that
+    should have gone `LATE_MS` ago."""
 
     processes: int
     used: int
@@ -31,14 +33,21 @@ class Level:
 
 
 def main() -> int:
-    """Prints a row for each tenth, and what is left once all is over; 1 when anything was kept longer than it should."""
+    """Prints a row for each tenth, and what is left once all is over; 1 when anything was kept longer than it
+    should."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--processes", type=int, default=1_000_000)
     n = asked.parse_args().processes
-    with measured_server() as server, workers(server, "benchmarks.soaked:app", int(os.environ.get("SOAK_WORKERS", "2"))):
+    with (
+        measured_server() as server,
+        workers(server, "benchmarks.soaked:app", int(os.environ.get("SOAK_WORKERS", "2"))),
+    ):
         from benchmarks.soaked import app
 
-        print("\n| processes so far | memory, MB | keys | ended and kept | of them late | 1/s |\n|---|---|---|---|---|---|")
+        print(
+            "\n| processes so far | memory, MB | keys | ended and kept | of them late | 1/s"
+            " |\n|---|---|---|---|---|---|"
+        )
         levels = soak(app, n, parts=10)
         print(f"\nonce all is over: {left(app)} keys of processes")
     grown = any(level.late for level in levels)
@@ -54,7 +63,11 @@ def soak(app: App, n: int, *, parts: int) -> list[Level]:
         asyncio.run(_some(app, n // parts))
         levels.append(level := _level(app, n // parts * part))
         rate = n / parts / (time.monotonic() - at)
-        print(f"| {level.processes:,} | {level.used / 1e6:.1f} | {level.keys:,} | {level.ended:,} | {level.late} | {rate:,.0f} |", flush=True)
+        print(
+            f"| {level.processes:,} | {level.used / 1e6:.1f} | {level.keys:,} | {level.ended:,} | {level.late} |"
+            f" {rate:,.0f} |",
+            flush=True,
+        )
     return levels
 
 
@@ -75,7 +88,9 @@ async def _some(app: App, n: int) -> None:
 def left(app: App) -> int:
     """Keys of processes and tombstones once the time of all of them is over."""
     client, prefix = cast("Any", app.store.client), app.store.address.prefix
-    patterns = [f"{prefix}{kind}:*" for kind in ("proc", "spec", "events", "replay", "journal", "slot", "waits", "tomb")]
+    patterns = [
+        f"{prefix}{kind}:*" for kind in ("proc", "spec", "events", "replay", "journal", "slot", "waits", "tomb")
+    ]
 
     def found() -> int:
         return sum(1 for pattern in patterns for _ in client.scan_iter(match=pattern, count=10_000))
@@ -91,7 +106,9 @@ def _level(app: App, processes: int) -> Level:
     seconds, micros = client.time()
     over = seconds * 1000 + micros // 1000 - KEPT_MS - LATE_MS
     late = sum(int(client.zcount(f"{prefix}idx:{status}", "-inf", over)) for status in ENDED)
-    return Level(processes, int(client.info("memory")["used_memory"]), int(client.dbsize()), _count_of(app, *ENDED), late)
+    return Level(
+        processes, int(client.info("memory")["used_memory"]), int(client.dbsize()), _count_of(app, *ENDED), late
+    )
 
 
 def _count_of(app: App, *statuses: str) -> int:

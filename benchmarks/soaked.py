@@ -1,4 +1,5 @@
-"""The app of the soak: what has ended is kept for seconds, and so are tombstones, for which an environment allows no less than an hour."""
+"""The app of the soak: what has ended is kept for seconds, and so are tombstones, for which an environment allows no
+less than an hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Figures of sessions: ``python -m benchmarks.wakes [--quick]``. Asserts that every wake was settled; a time is never a verdict."""
+"""Figures of sessions: ``python -m benchmarks.wakes [--quick]``. Asserts that every wake was settled; a time is never a
+verdict."""
 
 from __future__ import annotations
 
@@ -63,14 +64,19 @@ def latency(n: int) -> list[Figure]:
         assert len(heard) == n
         middle.append(statistics.median(heard))
         worst.append(statistics.quantiles(heard, n=100)[-1])
-    return [Figure("wake to the turn's first line, idle, p50", "ms", middle), Figure("wake to the turn's first line, idle, p99", "ms", worst)]
+    return [
+        Figure("wake to the turn's first line, idle, p50", "ms", middle),
+        Figure("wake to the turn's first line, idle, p99", "ms", worst),
+    ]
 
 
 def throughput(n: int) -> list[Figure]:
     """Rates with everything busy."""
     return [
         Figure("wakes settled over 100 sessions, in batches", "1/s", [rate("sink", f"s{i}", n) for i in range(ROUNDS)]),
-        Figure("turns over 100 sessions, one wake each", "1/s", [rate("single", f"t{i}", n // 3) for i in range(ROUNDS)]),
+        Figure(
+            "turns over 100 sessions, one wake each", "1/s", [rate("single", f"t{i}", n // 3) for i in range(ROUNDS)]
+        ),
     ]
 
 
@@ -84,7 +90,9 @@ def rate(agent: str, name: str, n: int) -> float:
 
     async def tell() -> None:
         async def one(i: int) -> None:
-            await aio._client.run("emit", app.service.emit(sources[i % SESSIONS], "wake", {"text": "told"}, None, external=True))
+            await aio._client.run(
+                "emit", app.service.emit(sources[i % SESSIONS], "wake", {"text": "told"}, None, external=True)
+            )
 
         await many(n, one)
         await aio.close()
@@ -108,7 +116,9 @@ def bursts() -> list[Figure]:
 
         async def tell(process_id: str = source.id) -> None:
             async def one(_: int) -> None:
-                await app.aio._client.run("emit", app.service.emit(process_id, "wake", {"text": "told"}, None, external=True))
+                await app.aio._client.run(
+                    "emit", app.service.emit(process_id, "wake", {"text": "told"}, None, external=True)
+                )
 
             await many(1000, one, at_once=1000)
             await app.aio.close()

@@ -1,9 +1,11 @@
 """Writes what a deployment installs, as parts of requirements.lock: `python docker/lock.py`.
 
-`docker/worker.lock` (with hashes) is what a worker needs, `docker/build.lock` what builds its wheel, `requirements.txt` the same as the first for
+`docker/worker.lock` (with hashes) is what a worker needs, `docker/build.lock` what builds its wheel, `requirements.txt`
+the same as the first for
 platforms that look for that file; it has no hashes, because it installs this folder too, which has none.
 
-Invariant: a version and a hash come from requirements.lock; which packages, from what this environment has installed by it.
+Invariant: a version and a hash come from requirements.lock; which packages, from what this environment has installed by
+it.
 """
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def needs(name: str) -> list[str]:
 
 
 def wanted(requirement: str, extras: list[str]) -> bool:
-    """Whether a package that was installed with these extras brings this one; what only other systems need does no harm in a lock."""
+    """Whether a package that was installed with these extras brings this one; what only other systems need does no harm
+    in a lock."""
     extra = re.search(r"extra == ['\"]([\w-]+)['\"]", requirement)
     return extra is None or extra[1] in extras
 

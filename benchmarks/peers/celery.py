@@ -1,7 +1,10 @@
-"""Celery on its Redis broker: prefork with two pool processes beside the consumer's own process, prefetch 4 each (the default).
+"""Celery on its Redis broker: prefork with two pool processes beside the consumer's own process, prefetch 4 each (the
+default).
 
-No result backend; gossip, mingle and heartbeats between workers are off. A task is acknowledged before it runs, which is the default and the
-faster way: ``acks_late`` would bring it back after the visibility timeout (an hour). Sent one by one over one pooled producer, as there is no bulk call.
+No result backend; gossip, mingle and heartbeats between workers are off. A task is acknowledged before it runs, which
+is the default and the
+faster way: ``acks_late`` would bring it back after the visibility timeout (an hour). Sent one by one over one pooled
+producer, as there is no bulk call.
 """
 
 from __future__ import annotations
@@ -41,5 +44,13 @@ def client() -> dict[str, Callable[[int], object]]:
 
 
 if __name__ == "__main__":
-    options = ["--concurrency", str(work.PROCESSES), "--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    options = [
+        "--concurrency",
+        str(work.PROCESSES),
+        "--loglevel",
+        "WARNING",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ]
     work.main([["-m", "celery", "-A", f"{__package__}.celery", "worker", *options]], client)

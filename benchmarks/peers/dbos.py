@@ -1,8 +1,11 @@
 """DBOS on SQLite: durable workflows, two executors on one queue.
 
-The database is in WAL mode with ``synchronous=NORMAL``, which is as safe as an AOF that is flushed every second: nothing is lost when processes die, the
-last moment may be when the machine does. (Its own default flushes at every commit; for production it recommends Postgres: `dbos_postgres`.)
-Rates: enqueued a hundred to a transaction, the queue looked at every ten milliseconds (a second by default). Idle delay: started in the sending process,
+The database is in WAL mode with ``synchronous=NORMAL``, which is as safe as an AOF that is flushed every second:
+nothing is lost when processes die, the
+last moment may be when the machine does. (Its own default flushes at every commit; for production it recommends
+Postgres: `dbos_postgres`.)
+Rates: enqueued a hundred to a transaction, the queue looked at every ten milliseconds (a second by default). Idle
+delay: started in the sending process,
 which is its usual and its fastest way; through the queue it would be the queue's timer.
 """
 
@@ -80,7 +83,9 @@ def client(own: sqlalchemy.Engine, database: DBOSConfig) -> dict[str, Callable[[
         for at in range(0, n, BATCH):
             with own.begin() as transaction:
                 for _ in range(min(BATCH, n - at)):
-                    sender.enqueue_in_transaction(transaction, {"queue_name": QUEUE, "workflow_name": name, "app_version": "1"})
+                    sender.enqueue_in_transaction(
+                        transaction, {"queue_name": QUEUE, "workflow_name": name, "app_version": "1"}
+                    )
 
     return {
         "many": lambda n: many("nothing", n),

@@ -1,4 +1,5 @@
-"""DBOS on Postgres, which it recommends for production: every commit is flushed (``synchronous_commit=on``), pools as DBOS sets them. Otherwise as `dbos`."""
+"""DBOS on Postgres, which it recommends for production: every commit is flushed (``synchronous_commit=on``), pools as
+DBOS sets them. Otherwise as `dbos`."""
 
 from __future__ import annotations
 

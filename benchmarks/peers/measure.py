@@ -1,6 +1,7 @@
 """One system after the other: installed in an environment of its own, its two workers started, measured, and ended.
 
-Invariant: a system that cannot be installed or does not do its work is left out with a line that says why; nothing it started is left running.
+Invariant: a system that cannot be installed or does not do its work is left out with a line that says why; nothing it
+started is left running.
 """
 
 from __future__ import annotations
@@ -49,16 +50,58 @@ class Peer:
 
 PEERS = (
     Peer("RQ", "rq", ["rq>=3.0", "redis[hiredis]"], "plain queue", "failed; rerun if Retry", 250),
-    Peer("RQ SimpleWorker", "rq_simple", ["rq>=3.0", "redis[hiredis]"], "plain queue", "failed; rerun if Retry", 1500, environment="rq"),
+    Peer(
+        "RQ SimpleWorker",
+        "rq_simple",
+        ["rq>=3.0", "redis[hiredis]"],
+        "plain queue",
+        "failed; rerun if Retry",
+        1500,
+        environment="rq",
+    ),
     Peer("Celery", "celery", ["celery[redis]>=5.5", "redis[hiredis]"], "plain queue", "lost if it was running", 3000),
-    Peer("Dramatiq", "dramatiq", ["dramatiq[redis]>=2.0", "redis[hiredis]"], "plain queue", "rerun after missed heartbeats", 8000),
-    Peer("taskiq stream", "taskiq", ["taskiq[uv]>=0.12", "taskiq-redis>=1.2", "redis[hiredis]"], "plain queue", "rerun after ten minutes", 8000),
+    Peer(
+        "Dramatiq",
+        "dramatiq",
+        ["dramatiq[redis]>=2.0", "redis[hiredis]"],
+        "plain queue",
+        "rerun after missed heartbeats",
+        8000,
+    ),
+    Peer(
+        "taskiq stream",
+        "taskiq",
+        ["taskiq[uv]>=0.12", "taskiq-redis>=1.2", "redis[hiredis]"],
+        "plain queue",
+        "rerun after ten minutes",
+        8000,
+    ),
     Peer("arq", "arq", ["arq>=0.27", "uvloop"], "plain queue", "rerun after five minutes", 1500),
     Peer("streaQ", "streaq", ["streaq>=7.0", "uvloop"], "plain queue", "rerun after one minute", 3000),
     Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100),
-    Peer("DBOS on Postgres", "dbos_postgres", ["dbos>=2.0", PGSERVER], "durable", "resumed by a restarted executor", 1500, 200, server=postgres),
-    Peer("absurd", "absurd", ABSURD, "durable", "resumed from its last step after two minutes", 2500, 250, server=postgres),
-    Peer("Restate", "restate", RESTATE, "durable", "resumed from its last step by the server", 2500, 400, server=restate),
+    Peer(
+        "DBOS on Postgres",
+        "dbos_postgres",
+        ["dbos>=2.0", PGSERVER],
+        "durable",
+        "resumed by a restarted executor",
+        1500,
+        200,
+        server=postgres,
+    ),
+    Peer(
+        "absurd",
+        "absurd",
+        ABSURD,
+        "durable",
+        "resumed from its last step after two minutes",
+        2500,
+        250,
+        server=postgres,
+    ),
+    Peer(
+        "Restate", "restate", RESTATE, "durable", "resumed from its last step by the server", 2500, 400, server=restate
+    ),
 )
 
 
@@ -74,8 +117,8 @@ class Measured:
     steps: Figure | None
 
     HEAD = (
-        "| peers, same run | what it is | a task whose worker is killed | no-op, 1/s | start to body, idle, p50 / p99, ms | ten steps, 1/s |\n"
-        "|---|---|---|---|---|---|"
+        "| peers, same run | what it is | a task whose worker is killed | no-op, 1/s | start to body, idle, p50 / p99,"
+        " ms | ten steps, 1/s |\n|---|---|---|---|---|---|"
     )
 
     def row(self) -> str:
@@ -99,7 +142,17 @@ def python_of(peer: Peer) -> tuple[Path, str]:
         print(f"installing {' '.join(peer.requires)} …", file=sys.stderr, flush=True)
         for command in (
             [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", *peer.requires],
+            [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--retries",
+                "1",
+                *peer.requires,
+            ],
         ):
             installed(command)
         mark.write_text(asked)
@@ -120,7 +173,10 @@ def measure(peer: Peer, url: str, scale: float = 1.0) -> Measured:
         start = [str(python), "-m", f"{__package__}.{peer.module}"]
         try:
             with peer.server(python) if peer.server else nullcontext(Server({}, "")) as server:
-                own, named = env | server.env, f"{peer.name} {version}" + (f", server {server.version}" if server.version else "")
+                own, named = (
+                    env | server.env,
+                    f"{peer.name} {version}" + (f", server {server.version}" if server.version else ""),
+                )
                 with running([*start, "client"], own, log) as client, running([*start, "workers"], own, log) as workers:
                     return _figures(peer, named, Orders(client, workers, folder), scale)
         except (TimeoutError, BrokenPipeError) as error:

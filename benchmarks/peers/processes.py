@@ -20,7 +20,9 @@ class LeftOut(Exception):
 @contextmanager
 def running(command: Sequence[str], env: Mapping[str, str], log: IO[bytes]) -> Generator[subprocess.Popen[bytes]]:
     """A process in a group of its own; it and whatever it started are gone after the block."""
-    with subprocess.Popen(command, env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True) as child:
+    with subprocess.Popen(
+        command, env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+    ) as child:
         try:
             yield child
         finally:

@@ -1,6 +1,7 @@
 """RQ as it is usually run: a fork for every job, two workers under ``rq worker-pool``.
 
-Jobs are enqueued in pipelines (``enqueue_many``), hiredis is installed, results and finished jobs are not kept (``result_ttl=0``).
+Jobs are enqueued in pipelines (``enqueue_many``), hiredis is installed, results and finished jobs are not kept
+(``result_ttl=0``).
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def client() -> dict[str, Callable[[int], object]]:
 
     def many(n: int) -> None:
         for at in range(0, n, BATCH):
-            queue.enqueue_many([Queue.prepare_data(f"{__package__}.rq.nothing", result_ttl=0) for _ in range(min(BATCH, n - at))])
+            queue.enqueue_many(
+                [Queue.prepare_data(f"{__package__}.rq.nothing", result_ttl=0) for _ in range(min(BATCH, n - at))]
+            )
 
     def one(_: int) -> None:
         queue.enqueue(f"{__package__}.rq.began", time.time(), result_ttl=0)

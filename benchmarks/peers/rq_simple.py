@@ -1,4 +1,5 @@
-"""RQ without its fork (``SimpleWorker``): its fastest worker, in which a job that dies takes the worker with it. Otherwise as `rq`."""
+"""RQ without its fork (``SimpleWorker``): its fastest worker, in which a job that dies takes the worker with it.
+Otherwise as `rq`."""
 
 from __future__ import annotations
 

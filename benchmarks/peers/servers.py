@@ -1,6 +1,8 @@
-"""Servers that a system needs instead of the measured one: each private, its data in a temporary folder, ended with its measurement.
+"""Servers that a system needs instead of the measured one: each private, its data in a temporary folder, ended with its
+measurement.
 
-Invariant: a server that cannot be installed or started leaves its system out, as a system does that cannot; nothing of it stays but its installation.
+Invariant: a server that cannot be installed or started leaves its system out, as a system does that cannot; nothing of
+it stays but its installation.
 """
 
 from __future__ import annotations
@@ -34,20 +36,37 @@ class Server:
 
 @contextmanager
 def postgres(python: Path) -> Generator[Server]:
-    """The server that the wheel ``pgserver`` carries, with the settings it has by default: a commit is flushed to disk before it is answered.
+    """The server that the wheel ``pgserver`` carries, with the settings it has by default: a commit is flushed to disk
+    before it is answered.
 
-    The wheel's own way to start it would add a user to the machine where root runs this; here it is ``nobody`` then, as Postgres refuses root.
+    The wheel's own way to start it would add a user to the machine where root runs this; here it is ``nobody`` then, as
+    Postgres refuses root.
     """
     ask = "from importlib.util import find_spec; print(find_spec('pgserver').submodule_search_locations[0])"
-    binaries = Path(subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True).stdout.strip()) / "pginstall" / "bin"
+    binaries = (
+        Path(subprocess.run([str(python), "-c", ask], capture_output=True, text=True, check=True).stdout.strip())
+        / "pginstall"
+        / "bin"
+    )
     user = "nobody" if os.name == "posix" and os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
         if user:
             shutil.chown(folder, user)
         data, initdb, server = f"{folder}/data", str(binaries / "initdb"), str(binaries / "postgres")
-        create = [initdb, "-D", data, "--username=postgres", "--auth=trust", "--encoding=utf8", "--locale=C", "--no-sync"]
+        create = [
+            initdb,
+            "-D",
+            data,
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=utf8",
+            "--locale=C",
+            "--no-sync",
+        ]
         try:
-            made = subprocess.run(create, user=user, extra_groups=[] if user else None, capture_output=True, text=True, check=False)
+            made = subprocess.run(
+                create, user=user, extra_groups=[] if user else None, capture_output=True, text=True, check=False
+            )
         except OSError as error:  # the folder of the binaries is closed to that user, or they are of another platform
             raise LeftOut(f"no Postgres: {error}") from error
         if made.returncode:
@@ -55,23 +74,43 @@ def postgres(python: Path) -> Generator[Server]:
         version = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
 
         def answers() -> bool:
-            return subprocess.run([str(binaries / "pg_isready"), "--quiet", "--host", folder], check=False).returncode == 0
+            return (
+                subprocess.run([str(binaries / "pg_isready"), "--quiet", "--host", folder], check=False).returncode == 0
+            )
 
-        with _serving([server, "-D", data, "-k", folder, "-c", "listen_addresses="], os.environ, Path(folder), answers, user):
-            env = {"PEER_POSTGRES_URL": f"postgresql://postgres@/postgres?host={folder}", "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+        with _serving(
+            [server, "-D", data, "-k", folder, "-c", "listen_addresses="], os.environ, Path(folder), answers, user
+        ):
+            env = {
+                "PEER_POSTGRES_URL": f"postgresql://postgres@/postgres?host={folder}",
+                "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+            }
             yield Server(env, version)
 
 
 @contextmanager
 def restate(python: Path) -> Generator[Server]:
-    """Restate's server of its package on npm, as it is set by default, on ports that were free: its log is flushed to disk before it is answered."""
+    """Restate's server of its package on npm, as it is set by default, on ports that were free: its log is flushed to
+    disk before it is answered."""
     home = python.parents[1]
     npm = shutil.which("npm")
     if npm is None:
         raise LeftOut("not installed: npm is not there")
     if not (found := _restate_binary(home)):
         print(f"installing {RESTATE} …", file=sys.stderr, flush=True)
-        installed([npm, "install", "--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1", RESTATE])
+        installed(
+            [
+                npm,
+                "install",
+                "--prefix",
+                str(home),
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--fetch-retries=1",
+                RESTATE,
+            ]
+        )
         found = _restate_binary(home)
     if not found:
         raise LeftOut("not installed: no server for this platform")
@@ -116,10 +155,16 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def _serving(command: Sequence[str], env: Mapping[str, str], folder: Path, answers: Callable[[], bool], user: str | None = None) -> Generator[None]:
-    """A server that answers; it leaves with this process, however that ends. Its log is in the folder. Raises `LeftOut`."""
+def _serving(
+    command: Sequence[str], env: Mapping[str, str], folder: Path, answers: Callable[[], bool], user: str | None = None
+) -> Generator[None]:
+    """A server that answers; it leaves with this process, however that ends. Its log is in the folder. Raises
+    `LeftOut`."""
     log = folder / "log"
-    with log.open("wb") as file, running([sys.executable, "-m", f"{__package__}.work", user or "", *command], env, file) as child:
+    with (
+        log.open("wb") as file,
+        running([sys.executable, "-m", f"{__package__}.work", user or "", *command], env, file) as child,
+    ):
         with suppress(TimeoutError):
             until(lambda: child.poll() is not None or answers(), 30)
         if child.poll() is not None or not answers():

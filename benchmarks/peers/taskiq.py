@@ -1,6 +1,8 @@
-"""taskiq on a Redis stream (`RedisStreamBroker`, acknowledged after the task ran): two processes, uvloop and hiredis, no result backend.
+"""taskiq on a Redis stream (`RedisStreamBroker`, acknowledged after the task ran): two processes, uvloop and hiredis,
+no result backend.
 
-A hundred tasks at once a process and reads of a hundred (the defaults), with as many prefetched. Sent by a hundred coroutines of one client, as there is
+A hundred tasks at once a process and reads of a hundred (the defaults), with as many prefetched. Sent by a hundred
+coroutines of one client, as there is
 no bulk call.
 """
 
@@ -34,7 +36,10 @@ def client() -> dict[str, Callable[[int], object]]:
     """How tasks are sent."""
     loop = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     loop.run(broker.startup())
-    return {"many": lambda n: loop.run(work.gathered(n, nothing.kiq)), "one": lambda _: loop.run(began.kiq(time.time()))}
+    return {
+        "many": lambda n: loop.run(work.gathered(n, nothing.kiq)),
+        "one": lambda _: loop.run(began.kiq(time.time())),
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the tasks and the client of every measured system do, and how they are told to.
 
-Invariant: standard library only. The modules of the measured systems run in environments in which Wakeline is not installed.
+Invariant: standard library only. The modules of the measured systems run in environments in which Wakeline is not
+installed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ FOLDER = os.environ.get("PEER_FOLDER", ".")
 
 
 def nothing() -> None:
-    """The no-op: one byte to a file, so that what ran is counted in the same way for all, without a command to the server."""
+    """The no-op: one byte to a file, so that what ran is counted in the same way for all, without a command to the
+    server."""
     os.write(_file("done"), b".")
 
 
@@ -38,7 +40,8 @@ def _file(name: str) -> int:
 
 
 def main(workers: Sequence[Sequence[str]], client: Callable[[], Mapping[str, Callable[[int], object]]]) -> None:
-    """``… workers`` runs the worker commands (arguments of this python); ``… client`` follows orders, a line each: which one, and how many."""
+    """``… workers`` runs the worker commands (arguments of this python); ``… client`` follows orders, a line each:
+    which one, and how many."""
     if sys.argv[1] == "workers":
         together([[sys.executable, *command] for command in workers])
     orders = client()
@@ -49,7 +52,10 @@ def main(workers: Sequence[Sequence[str]], client: Callable[[], Mapping[str, Cal
 
 def together(commands: Sequence[Sequence[str]], user: str | None = None) -> NoReturn:
     """Runs them until all have ended, or until whoever measures is gone; a user is whom they run as."""
-    children = [subprocess.Popen(command, stdin=subprocess.DEVNULL, user=user, extra_groups=[] if user else None) for command in commands]
+    children = [
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, user=user, extra_groups=[] if user else None)
+        for command in commands
+    ]
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the whole group is told: this one stays until they have left
     threading.Thread(target=_leave_with_the_measurement, daemon=True).start()
     sys.exit(max(abs(child.wait()) for child in children))

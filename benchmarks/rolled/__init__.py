@@ -1,6 +1,8 @@
-"""One app in three releases, for `benchmarks.rolling`: ``one`` is good, ``two`` is good and newer, ``three`` does not fit what the others started.
+"""One app in three releases, for `benchmarks.rolling`: ``one`` is good, ``two`` is good and newer, ``three`` does not
+fit what the others started.
 
-Each release is a whole module, as a deploy's code is. What acts on the world says so in one file, a line per act: the flow, the act, its idempotency key.
+Each release is a whole module, as a deploy's code is. What acts on the world says so in one file, a line per act: the
+flow, the act, its idempotency key.
 """
 
 from __future__ import annotations

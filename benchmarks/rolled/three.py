@@ -109,7 +109,8 @@ def narrow(ctx: Ctx, flow: str) -> str:
 
 @app.engine
 async def pictured(ctx: AsyncCtx, flow: str, picture: int) -> Attachment:
-    """An attachment comes with the start, another from a tool; what a step returns is too large for a row. All of it is there a park later."""
+    """An attachment comes with the start, another from a tool; what a step returns is too large for a row. All of it is
+    there a park later."""
     made = await ctx.call(develop, flow, picture)  # type: ignore[arg-type]
     text = await ctx.step("grow", grown, flow)
     await ctx.sleep("6s")

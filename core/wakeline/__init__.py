@@ -1,9 +1,12 @@
 """Durable processes on Redis and RQ, and agents that wake when something happens to them.
 
-Every error is in `wakeline.errors`; the ones a caller usually catches, or a tool raises, are here too. What verbs show of the store is in
-`wakeline.observe`, the types of `ctx.execution` are in `wakeline.execution`, and what an app can be extended with is in `wakeline.extending`.
+Every error is in `wakeline.errors`; the ones a caller usually catches, or a tool raises, are here too. What verbs show
+of the store is in
+`wakeline.observe`, the types of `ctx.execution` are in `wakeline.execution`, and what an app can be extended with is in
+`wakeline.extending`.
 
-A name is loaded when it is first asked for: what needs none of them, such as `wakeline --help` and `wakeline.errors`, starts at once.
+A name is loaded when it is first asked for: what needs none of them, such as `wakeline --help` and `wakeline.errors`,
+starts at once.
 """
 
 from typing import TYPE_CHECKING
@@ -57,23 +60,81 @@ if TYPE_CHECKING:
 
 __all__ = [
     # declaring
-    "App", "Agent", "AsyncTool", "Attachment", "Engine", "EnvironmentSpec", "Event", "Limit", "Schedule", "Settings", "Signal", "Tool",
+    "App",
+    "Agent",
+    "AsyncTool",
+    "Attachment",
+    "Engine",
+    "EnvironmentSpec",
+    "Event",
+    "Limit",
+    "Schedule",
+    "Settings",
+    "Signal",
+    "Tool",
     # in a body
-    "AsyncApproval", "AsyncChild", "AsyncCtx", "AsyncTurn", "Approval", "Child", "Ctx", "Inbox", "InboxItem", "ToolCall", "Turn", "current",
-    "current_context", "AsyncAttachments", "AsyncBodyTrigger", "Attachments", "BlockingExecutionContext", "BodyTrigger", "CancellationToken",
+    "AsyncApproval",
+    "AsyncChild",
+    "AsyncCtx",
+    "AsyncTurn",
+    "Approval",
+    "Child",
+    "Ctx",
+    "Inbox",
+    "InboxItem",
+    "ToolCall",
+    "Turn",
+    "current",
+    "current_context",
+    "AsyncAttachments",
+    "AsyncBodyTrigger",
+    "Attachments",
+    "BlockingExecutionContext",
+    "BodyTrigger",
+    "CancellationToken",
     "ExecutionContext",
     # from outside, blocking and awaited
-    "External", "Handle", "Session", "Starter", "StartOptions", "Trigger", "WakeTarget", "AsyncApp", "AsyncExternal", "AsyncHandle", "AsyncSession",
-    "AsyncStarter", "AsyncTrigger",
+    "External",
+    "Handle",
+    "Session",
+    "Starter",
+    "StartOptions",
+    "Trigger",
+    "WakeTarget",
+    "AsyncApp",
+    "AsyncExternal",
+    "AsyncHandle",
+    "AsyncSession",
+    "AsyncStarter",
+    "AsyncTrigger",
     # what they show
-    "CancelledOutput", "Failure", "InboxEntry", "Message", "Page", "Receipt", "SessionReport", "Status", "StoredEvent", "Subscribed", "SubscriptionView",
+    "CancelledOutput",
+    "Failure",
+    "InboxEntry",
+    "Message",
+    "Page",
+    "Receipt",
+    "SessionReport",
+    "Status",
+    "StoredEvent",
+    "Subscribed",
+    "SubscriptionView",
     "Success",
     # raised by tools
-    "NonRetryable", "RetryAfter",
+    "NonRetryable",
+    "RetryAfter",
     # caught by callers and bodies
-    "WakelineError", "ProcessAbandoned", "ProcessCancelled", "ProcessFailed", "ProcessNotFound", "SessionDeleted", "StepFailed", "ToolFailed",
-    "WaitCancelled", "WaitTimeout",
-]  # fmt: skip
+    "WakelineError",
+    "ProcessAbandoned",
+    "ProcessCancelled",
+    "ProcessFailed",
+    "ProcessNotFound",
+    "SessionDeleted",
+    "StepFailed",
+    "ToolFailed",
+    "WaitCancelled",
+    "WaitTimeout",
+]
 
 _HOMES = {
     "wakeline.app": "App",
@@ -86,8 +147,10 @@ _HOMES = {
     "wakeline.client.sessions": "Session",
     "wakeline.engines.declared": "Event Signal",
     "wakeline.engines.engine": "Engine",
-    "wakeline.errors": "NonRetryable ProcessAbandoned ProcessCancelled ProcessFailed ProcessNotFound RetryAfter "
-    "SessionDeleted StepFailed ToolFailed WaitCancelled WaitTimeout WakelineError",
+    "wakeline.errors": (
+        "NonRetryable ProcessAbandoned ProcessCancelled ProcessFailed ProcessNotFound RetryAfter "
+        "SessionDeleted StepFailed ToolFailed WaitCancelled WaitTimeout WakelineError"
+    ),
     "wakeline.observe.processes": "Status",
     "wakeline.observe.sessions": "Message SessionReport",
     "wakeline.pages": "Page",

@@ -61,7 +61,8 @@ class App(Declarations):
         attachments: BlobBackend | None = None,
         replay: ReplayMode = "strict",
     ) -> None:
-        """``replay``: a body that asks for something new, and not for all that its process did before, is a mismatch (``"strict"``), or told in the log
+        """``replay``: a body that asks for something new, and not for all that its process did before, is a mismatch
+        (``"strict"``), or told in the log
         while it goes on (``"tell"``). Raises `SettingsInvalid` for any other word."""
         self.settings = settings or Settings.from_env()
         super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
@@ -85,7 +86,8 @@ class App(Declarations):
         self.triggers = Triggers(self.namespace, self.registry)
         self._aio = AsyncApp(Awaiting(self.service, self.new_async_store), self.registry, self.triggers)
 
-    # -- connecting --------------------------------------------------------------------------------------------------------------
+    # -- connecting
+    # --------------------------------------------------------------------------------------------------------------
 
     @property
     def backend(self) -> Backend:
@@ -94,7 +96,10 @@ class App(Declarations):
             if self.settings.url is None:
                 raise RedisNotConfigured()
             self._backend = backend_of(
-                self.settings.url, self.namespace, rq_prefix=self.settings.rq_prefix, options=self.settings.tls_options()
+                self.settings.url,
+                self.namespace,
+                rq_prefix=self.settings.rq_prefix,
+                options=self.settings.tls_options(),
             )
         return self._backend
 
@@ -106,12 +111,24 @@ class App(Declarations):
     @property
     def address(self) -> Address:
         """Namespace, RQ prefix and clock, as clients need them."""
-        return Address(self.namespace, self.settings.rq_prefix, self.clock, self.settings.allow_eviction, beat_ms=self.settings.beat_ms)
+        return Address(
+            self.namespace,
+            self.settings.rq_prefix,
+            self.clock,
+            self.settings.allow_eviction,
+            beat_ms=self.settings.beat_ms,
+        )
 
     @property
     def declared(self) -> Declared:
         """What this release says of limits, agents and schedules to the whole fleet."""
-        return Declared(self.name, self.settings.release, self.limits, self.registry.policies, tuple(self.registry.schedules.values()))
+        return Declared(
+            self.name,
+            self.settings.release,
+            self.limits,
+            self.registry.policies,
+            tuple(self.registry.schedules.values()),
+        )
 
     @property
     def store(self) -> SyncStore:
@@ -129,7 +146,11 @@ class App(Declarations):
 
     def _blobs(self) -> Blobs:
         own = RedisBlobs(self.backend, self.address.prefix)
-        return Blobs.of(self.namespace, self._attachments, own) if self._attachments is not None else Blobs.of(self.namespace, own)
+        return (
+            Blobs.of(self.namespace, self._attachments, own)
+            if self._attachments is not None
+            else Blobs.of(self.namespace, own)
+        )
 
     @property
     def attachments(self) -> Attachments:
@@ -145,18 +166,27 @@ class App(Declarations):
         """Drives a program; raises `WrongVerb` on a running loop and in a body, which a blocking verb would stop."""
         return self._client.run(verb, program)
 
-    # -- verbs -------------------------------------------------------------------------------------------------------------------
+    # -- verbs
+    # ----------------------------------------------------------------------------------------------
 
     def using(self, **options: Unpack[StartOptions]) -> Starter:
-        """Options for the next start: ``id queue delay wake deadline attempt_timeout queue_timeout max_attempts recovery labels``."""
+        """Options for the next start: ``id queue delay wake deadline attempt_timeout queue_timeout max_attempts
+        recovery labels``."""
         return Starter(self._client, NOTHING.over(**options))
 
     def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
         """Start a process; one round trip. Raises `InvalidArguments`, `PayloadTooLarge`."""
         return Starter(self._client, NOTHING).start(body, *args, **kwargs)
 
-    def start_many(self, body: Engine[..., R] | Tool[..., R], rows: Iterable[Mapping[str, Any]], *, ids: Sequence[str] | None = None) -> list[Handle[R]]:
-        """Start a process for each row of named arguments, hundreds in one write; all are checked before the first is started."""
+    def start_many(
+        self,
+        body: Engine[..., R] | Tool[..., R],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        ids: Sequence[str] | None = None,
+    ) -> list[Handle[R]]:
+        """Start a process for each row of named arguments, hundreds in one write; all are checked before the first is
+        started."""
         return Starter(self._client, NOTHING).start_many(body, rows, ids=ids)
 
     @overload
@@ -173,24 +203,36 @@ class App(Declarations):
         return Session(self._client, session_id(agent, key), known.queue if known else None)
 
     def external(
-        self, name: str, *, id: str | None = None, wake: WakeTarget | str | None = None, metadata: dict[str, Any] | None = None,  # noqa: A002
+        self,
+        name: str,
+        *,
+        id: str | None = None,
+        wake: WakeTarget | str | None = None,
+        metadata: dict[str, Any] | None = None,  # noqa: A002
         events: Mapping[str, Any] | None = None,
-    ) -> External:  # fmt: skip
+    ) -> External:
         """Register work that runs elsewhere and is reported from there; the same ``id`` again is the same work.
 
-        ``events``: name to payload type (or `Event`) of what may be reported besides ``log`` and ``progress``; also of work that an earlier release
+        ``events``: name to payload type (or `Event`) of what may be reported besides ``log`` and ``progress``; also of
+        work that an earlier release
         registered.
         """
         program = self.service.external(name, Options(id=id, wake=wake), metadata, events)
-        return External(self._client, self.run("app.external", program), as_json, event_types_of(declared_events(name, events)))
+        return External(
+            self._client, self.run("app.external", program), as_json, event_types_of(declared_events(name, events))
+        )
 
     def trigger(self, source: str, kind: Any = Any) -> Trigger:
-        """A source of occurrences, such as ``github.push``: ``.emit`` what happened, ``.subscribe`` bodies to it. ``kind``: the type of its payloads."""
+        """A source of occurrences, such as ``github.push``: ``.emit`` what happened, ``.subscribe`` bodies to it.
+        ``kind``: the type of its payloads."""
         return Trigger(self._client, Source.of(self.triggers, self.registry, source, kind))
 
     def execution(self, session: Session | str | None = None) -> ExecutionContext:
-        """The execution context of this host code: it is no process, so it has facts, and its verbs say where to go instead."""
-        return outside(self.namespace, self.registry, session if session is None or isinstance(session, str) else session.id)
+        """The execution context of this host code: it is no process, so it has facts, and its verbs say where to go
+        instead."""
+        return outside(
+            self.namespace, self.registry, session if session is None or isinstance(session, str) else session.id
+        )
 
     def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""
@@ -202,13 +244,23 @@ class App(Declarations):
         return accepted
 
     def processes(
-        self, status: str | None = None, *, kind: str | None = None, session: str | None = None, waiting: str | None = None, limit: int = 50
+        self,
+        status: str | None = None,
+        *,
+        kind: str | None = None,
+        session: str | None = None,
+        waiting: str | None = None,
+        limit: int = 50,
     ) -> Page[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are others."""
-        return self.run("app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
+        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are
+        others."""
+        return self.run(
+            "app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting)
+        )
 
     def pause(self, queue: str | None = None) -> bool:
-        """Have workers take nothing more from a queue (the app's own, unless given); what runs goes on. Whether that changed anything."""
+        """Have workers take nothing more from a queue (the app's own, unless given); what runs goes on. Whether that
+        changed anything."""
         return self.run("app.pause", self.service.pause(queue, paused=True))
 
     def resume(self, queue: str | None = None) -> bool:
@@ -216,11 +268,13 @@ class App(Declarations):
         return self.run("app.resume", self.service.pause(queue, paused=False))
 
     def why(self, address: str) -> str:
-        """Why an agent did, or did not, wake: of ``<agent>/<key>``, its entry ``<agent>/<key>#<n>``, or an event ``<process id>#<sequence>``."""
+        """Why an agent did, or did not, wake: of ``<agent>/<key>``, its entry ``<agent>/<key>#<n>``, or an event
+        ``<process id>#<sequence>``."""
         return self.run("app.why", self.service.sessions.why_address(address))
 
     def undeliverable(self, limit: int = 50) -> Page[InboxEntry]:
-        """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive` offers one again.
+        """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive`
+        offers one again.
 
         ``.more`` says whether there are others."""
         return self.run("app.undeliverable", self.service.sessions.undeliverable(limit))

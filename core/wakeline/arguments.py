@@ -1,4 +1,5 @@
-"""A function's signature as the schema of its calls: arguments and results to JSON and back, through cached pydantic adapters.
+"""A function's signature as the schema of its calls: arguments and results to JSON and back, through cached pydantic
+adapters.
 
 Invariant: what is stored is JSON; what a body sees is what its annotations say.
 """
@@ -29,7 +30,8 @@ MOST_ADAPTERS = 1024
 _lasting: dict[Any, TypeAdapter[Any]] = {}
 """Adapters of types that modules have by name: they live as long as the code does."""
 _passing: WeakValueDictionary[Any, TypeAdapter[Any]] = WeakValueDictionary()
-"""Of types that a function made: such a type holds what the function had in hand, so its adapter is kept by who uses it, and by nothing else."""
+"""Of types that a function made: such a type holds what the function had in hand, so its adapter is kept by who uses
+it, and by nothing else."""
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:
@@ -60,7 +62,8 @@ def _lasts(kind: Any) -> bool:
 
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
-    """A value as JSON data that can be stored and read back; raises `InvalidPayload` for what JSON cannot hold, or does not give back as it was."""
+    """A value as JSON data that can be stored and read back; raises `InvalidPayload` for what JSON cannot hold, or does
+    not give back as it was."""
     data = asked(value, kind, what)
     return data if data is value or not is_marked(data) else bare(data)
 
@@ -86,7 +89,8 @@ def _checked(value: Any, kind: Any, what: str, strict: bool) -> Json:
     try:
         return _read_back(value, _form(value, kind, what), kind, nature, strict)
     except Lost as lost:
-        # What has another form to be read from (computed fields, Json) is stored in that one; all else keeps the one it always had.
+        # What has another form to be read from (computed fields, Json) is stored in that one; all else keeps the one it
+        # always had.
         other = _form(value, kind, what, round_trip=True) if kind is not Any and nature.compares else None
         if other is None or other == _form(value, kind, what):
             raise
@@ -98,8 +102,11 @@ def _checked(value: Any, kind: Any, what: str, strict: bool) -> Json:
 
 def _form(value: Any, kind: Any, what: str, *, round_trip: bool = False) -> Json:
     try:
-        data = adapter(kind).dump_python(value, mode="json", warnings="error" if kind is not Any else "none", round_trip=round_trip)
-        # Records put a payload into objects of their own (event, record, message of a session), which have to be readable too: 16 levels are kept free.
+        data = adapter(kind).dump_python(
+            value, mode="json", warnings="error" if kind is not Any else "none", round_trip=round_trip
+        )
+        # Records put a payload into objects of their own (event, record, message of a session), which have to be
+        # readable too: 16 levels are kept free.
         text = to_json([[[[[[[[[[[[[[[[data]]]]]]]]]]]]]]]], what)
         # pydantic writes null for NaN and Infinity, without a word.
         if "null" in text and not _finite(adapter(kind).dump_python(value, warnings="none")):
@@ -155,10 +162,13 @@ def _nature(kind: Any) -> Nature:
 
 
 def outside(value: Any, data: Json) -> Json | None:
-    """The data of a value with its fields under the names that outsiders know them by (aliases), as schemas do; None where that is the same."""
+    """The data of a value with its fields under the names that outsiders know them by (aliases), as schemas do; None
+    where that is the same."""
     if plain(value) is not NOT_PLAIN:
         return None
-    other = settled(value, adapter(Any).dump_python(value, mode="json", warnings="none", by_alias=True, round_trip=True))
+    other = settled(
+        value, adapter(Any).dump_python(value, mode="json", warnings="none", by_alias=True, round_trip=True)
+    )
     return None if other == data else other
 
 
@@ -213,7 +223,9 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 def describe(error: ValidationError) -> str:
     """A validation error in one line: where, and what is wrong."""
-    parts = [f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}" for e in error.errors(include_url=False)[:5]]
+    parts = [
+        f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}" for e in error.errors(include_url=False)[:5]
+    ]
     return "; ".join(parts)
 
 
@@ -228,7 +240,9 @@ class Signature:
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())[skip:]
         if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-            raise BodyInvalid(name=name, reason="it takes *args; give every argument a name, so that a stored call stays readable")
+            raise BodyInvalid(
+                name=name, reason="it takes *args; give every argument a name, so that a stored call stays readable"
+            )
         hints = _hints(name, function)
         self._signature = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
         self._kinds = {p.name: hints.get(p.name, Any) for p in parameters if p.kind is not p.VAR_KEYWORD}
@@ -264,7 +278,10 @@ class Signature:
             raise InvalidArguments(name=self.name, reason="give a JSON object of named arguments, or a JSON list")
         given = cast("dict[str, Json]", data)
         try:
-            self._signature.bind(*[given[n] for n in self._positional_only if n in given], **{k: v for k, v in given.items() if k not in self._positional_only})
+            self._signature.bind(
+                *[given[n] for n in self._positional_only if n in given],
+                **{k: v for k, v in given.items() if k not in self._positional_only},
+            )
         except TypeError as error:
             raise InvalidArguments(name=self.name, reason=str(error)) from error
         return self._through_json(given)
@@ -284,17 +301,24 @@ class Signature:
         return out
 
     def taken(self, stored: dict[str, Json]) -> Callable[..., Callable[[], Any]]:
-        """A stored argument object as this code takes it: of a function, and of the arguments ahead of it (the context), the call that it means.
+        """A stored argument object as this code takes it: of a function, and of the arguments ahead of it (the
+        context), the call that it means.
 
-        Raises `InvalidArguments` for an argument that is missing or not taken, `InvalidPayload` for one that is not of its type.
+        Raises `InvalidArguments` for an argument that is missing or not taken, `InvalidPayload` for one that is not of
+        its type.
         """
         if not self._required <= stored.keys() or (self._extra is None and not stored.keys() <= self._kinds.keys()):
             positional = [stored[name] for name in self._positional_only if name in stored]
             try:
-                self._signature.bind(*positional, **{name: value for name, value in stored.items() if name not in self._positional_only})
+                self._signature.bind(
+                    *positional, **{name: value for name, value in stored.items() if name not in self._positional_only}
+                )
             except TypeError as error:
                 raise InvalidArguments(name=self.name, reason=str(error)) from error
-        values = {name: load(bare(value), self._kinds.get(name, self._extra), f"argument {name} of {self.name}") for name, value in stored.items()}
+        values = {
+            name: load(bare(value), self._kinds.get(name, self._extra), f"argument {name} of {self.name}")
+            for name, value in stored.items()
+        }
         positional = [values.pop(name) for name in self._positional_only if name in values]
 
         def called(function: Callable[..., Any], *before: Any) -> Callable[[], Any]:
@@ -303,7 +327,8 @@ class Signature:
         return called
 
     def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
-        """The call a stored argument object means, ready to run; ``before`` are the arguments ahead of it (the context). Raises as `taken`."""
+        """The call a stored argument object means, ready to run; ``before`` are the arguments ahead of it (the
+        context). Raises as `taken`."""
         return self.taken(stored)(function, *before)
 
     def dump_result(self, value: Any) -> Json:
@@ -332,7 +357,8 @@ class Signature:
 
 
 def result_kind(name: str, function: Callable[..., Any]) -> Any:
-    """The type a function says it returns, Any where it says none (builtins, partials); raises `BodyInvalid` for one that is not JSON."""
+    """The type a function says it returns, Any where it says none (builtins, partials); raises `BodyInvalid` for one
+    that is not JSON."""
     if not getattr(function, "__annotations__", None):
         return Any  # most steps: a lambda, a builtin
     with suppress(KeyError, TypeError):  # a callable that cannot be hashed
@@ -349,7 +375,8 @@ def result_kind(name: str, function: Callable[..., Any]) -> Any:
 
 
 _result_kinds: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
-"""A step asks at every call, and reading annotations costs more than its bookkeeping. By the function and no longer than it: a closure holds a whole run."""
+"""A step asks at every call, and reading annotations costs more than its bookkeeping. By the function and no longer
+than it: a closure holds a whole run."""
 
 
 def check_kind(name: str, kind: Any) -> None:
@@ -360,14 +387,19 @@ def check_kind(name: str, kind: Any) -> None:
         adapter(kind)
     except PydanticUserError as refused:
         if isinstance(kind, type) and issubclass(kind, io.IOBase | IO):
-            raise BodyInvalid(name=name, reason=f"{kind!r} is an open file, which cannot be stored; put its bytes into an attachment") from refused
+            raise BodyInvalid(
+                name=name, reason=f"{kind!r} is an open file, which cannot be stored; put its bytes into an attachment"
+            ) from refused
         if not isinstance(refused, PydanticSchemaGenerationError):
             raise BodyInvalid(name=name, reason=f"{kind!r} cannot be used: {refused.message.rstrip('.')}") from refused
-        raise BodyInvalid(name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type") from refused
+        raise BodyInvalid(
+            name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type"
+        ) from refused
 
 
 def own_name(what: str, function: Any, name: str | None = None) -> str:
-    """The name of what is declared as a body: the given one, or the function's. Raises `BodyInvalid` for what is no function of a module."""
+    """The name of what is declared as a body: the given one, or the function's. Raises `BodyInvalid` for what is no
+    function of a module."""
     shown = name or str(getattr(function, "__name__", type(function).__name__))
     for reason in _no_function(what, function, named=name is not None):
         raise BodyInvalid(name=shown, reason=reason)
@@ -385,7 +417,9 @@ def _no_function(what: str, function: Any, *, named: bool) -> Iterator[str]:
     elif not callable(function) or not hasattr(function, "__name__"):
         yield f"it is an object ({type(function).__name__}); {instead}"
     elif function.__name__ == "<lambda>" and not named:
-        yield f"it is a lambda, which has no name to be stored under; write it as a `def`, or give name= to `@app.{what}`"
+        yield (
+            f"it is a lambda, which has no name to be stored under; write it as a `def`, or give name= to `@app.{what}`"
+        )
     elif not inspect.ismethod(function) and next(iter(_parameters(function)), "") in ("self", "cls"):
         yield f"it is a method, and a worker has no object to call it on; {instead}"
 
@@ -400,7 +434,9 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 def check_body(name: str, function: Callable[..., Any]) -> None:
     """Raises `BodyInvalid` for a function with ``yield``: nobody would run what it yields."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise BodyInvalid(name=name, reason="it yields; a body returns its result, and emits what it has to say before that")
+        raise BodyInvalid(
+            name=name, reason="it yields; a body returns its result, and emits what it has to say before that"
+        )
 
 
 def check_no_context(name: str, function: Callable[..., Any]) -> None:
@@ -410,16 +446,26 @@ def check_no_context(name: str, function: Callable[..., Any]) -> None:
         text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
         bare_context = annotation is inspect.Parameter.empty and parameter.name == "ctx"
         if text.split("[")[0].rsplit(".", 1)[-1] in CONTEXTS or bare_context:
-            reason = f"its parameter {parameter.name} is a context, and a tool has none; leave it out and use current(), or declare it with @app.engine"
+            reason = (
+                f"its parameter {parameter.name} is a context, and a tool has none; leave it out and use current(), or"
+                " declare it with @app.engine"
+            )
             raise BodyInvalid(name=name, reason=reason)
 
 
 def by_name(owner: str, what: str, given: Any) -> Mapping[str, Any]:
-    """What a declaration says by name, none for None; raises `BodyInvalid` for a list or anything else that has no names with types."""
+    """What a declaration says by name, none for None; raises `BodyInvalid` for a list or anything else that has no
+    names with types."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise BodyInvalid(name=owner, reason=f'its {what}= is a {type(given).__name__}; write a dict of name to type, such as {what}={{"decision": bool}}')
+        raise BodyInvalid(
+            name=owner,
+            reason=(
+                f'its {what}= is a {type(given).__name__}; write a dict of name to type, such as {what}={{"decision":'
+                " bool}"
+            ),
+        )
     return cast("Mapping[str, Any]", given)
 
 
@@ -427,4 +473,6 @@ def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return get_type_hints(function, include_extras=True)
     except NameError as error:
-        raise BodyInvalid(name=name, reason=f"an annotation cannot be resolved ({error}); import it at module level") from error
+        raise BodyInvalid(
+            name=name, reason=f"an annotation cannot be resolved ({error}); import it at module level"
+        ) from error

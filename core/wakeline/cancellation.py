@@ -1,6 +1,7 @@
 """Cancellation as a value: a token that is cancelled once, for threads and for the event loop alike.
 
-Invariant: cancelling goes from a token to its children, never back; a token that was cancelled stays so, with its first reason. A shutdown, a
+Invariant: cancelling goes from a token to its children, never back; a token that was cancelled stays so, with its first
+reason. A shutdown, a
 lost lease and a park cancel nothing.
 """
 
@@ -98,6 +99,7 @@ class CancellationToken:
             take_back()
 
     def raise_if_cancelled(self) -> None:
-        """Raises `OperationCancelled` once it is cancelled; of a process that was asked to end, this ends it as cancelled."""
+        """Raises `OperationCancelled` once it is cancelled; of a process that was asked to end, this ends it as
+        cancelled."""
         if self._cancelled:
             raise OperationCancelled(reason=self.reason)

@@ -48,9 +48,16 @@ class SessionScope(Stored):
         head, _, rest = scope_id.partition(":")
         agent, _, tail = rest.partition("/")
         key, slash, frame = tail.partition("/")
-        if head != "session" or (slash and not frame.removeprefix("frame:")) or (frame and not frame.startswith("frame:")):
+        if (
+            head != "session"
+            or (slash and not frame.removeprefix("frame:"))
+            or (frame and not frame.startswith("frame:"))
+        ):
             raise wrong
-        return cls(session_id=f"{agent}/{key.replace('%2F', '/').replace('%25', '%')}", agent_frame_id=frame.removeprefix("frame:"))
+        return cls(
+            session_id=f"{agent}/{key.replace('%2F', '/').replace('%25', '%')}",
+            agent_frame_id=frame.removeprefix("frame:"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +232,13 @@ class SessionNodeCause(Tagged):
 
 
 CausalRef = Annotated[
-    TurnCause | EffectCause | ToolCallCause | ProcessCause | ProcessEventCause | TriggerOccurrenceCause | SessionNodeCause,
+    TurnCause
+    | EffectCause
+    | ToolCallCause
+    | ProcessCause
+    | ProcessEventCause
+    | TriggerOccurrenceCause
+    | SessionNodeCause,
     Field(discriminator="type"),
 ]
 
@@ -292,7 +305,12 @@ def start_invocation(process_id: str, caused_by: CausalRef | None) -> Invocation
     if caused_by is None:
         return None
     effect = f"process:start:{process_id}"
-    return Invocation(scope=_scope_of(caused_by), subject=EffectSubject(effect_id=effect, kind="start"), caused_by=caused_by, replay_key=effect)
+    return Invocation(
+        scope=_scope_of(caused_by),
+        subject=EffectSubject(effect_id=effect, kind="start"),
+        caused_by=caused_by,
+        replay_key=effect,
+    )
 
 
 def _scope_of(cause: CausalRef) -> str:
@@ -311,7 +329,14 @@ def _scope_of(cause: CausalRef) -> str:
             assert_never(cause)
 
 
-def effect_invocation(scope: ExecutionScope, kind: str, replay_key: str, *, process_id: str | None, parent: Invocation | None) -> Invocation:
+def effect_invocation(
+    scope: ExecutionScope, kind: str, replay_key: str, *, process_id: str | None, parent: Invocation | None
+) -> Invocation:
     """The lineage of one effect: its scope and replay key, caused by its process, else by what caused its parent."""
     cause = ProcessCause(process_id=process_id) if process_id is not None else parent.caused_by if parent else None
-    return Invocation(scope=scope.journal_key, subject=EffectSubject(effect_id=replay_key, kind=kind), caused_by=cause, replay_key=replay_key)
+    return Invocation(
+        scope=scope.journal_key,
+        subject=EffectSubject(effect_id=replay_key, kind=kind),
+        caused_by=cause,
+        replay_key=replay_key,
+    )

@@ -1,4 +1,5 @@
-"""Time as Wakeline sees it: milliseconds since 1970, from Redis' own clock, or from a clock that a test moves (`wakeline.testing.clock`).
+"""Time as Wakeline sees it: milliseconds since 1970, from Redis' own clock, or from a clock that a test moves
+(`wakeline.testing.clock`).
 
 Invariant: no other module asks the operating system for the time of day; a test looks for one.
 """

@@ -1,6 +1,7 @@
 """What an app declares: tools, engines, agents, and the modules that hold more of them.
 
-Invariant: what a decorator returns has the parameters and the result of the function it was given, as type checkers see them.
+Invariant: what a decorator returns has the parameters and the result of the function it was given, as type checkers see
+them.
 """
 
 from __future__ import annotations
@@ -97,17 +98,23 @@ class Declarations:
         was: Sequence[str] | str = (),
     ) -> ToolDecorator: ...
     def tool(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a crash; ``timeout``: of one try.
-        ``isolation="process"``: its code runs in a child process of the worker, which is killed where a thread could not be: at its timeout, after a cancel's
-        grace, with a lost lease; whatever it does to its process harms nobody else. ``limit``: how many run at once, or begin in a time; see `Limit`.
+        """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a
+        crash; ``timeout``: of one try.
+        ``isolation="process"``: its code runs in a child process of the worker, which is killed where a thread could
+        not be: at its timeout, after a cancel's
+        grace, with a lost lease; whatever it does to its process harms nobody else. ``limit``: how many run at once, or
+        begin in a time; see `Limit`.
 
-        The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``, which makes of the arguments (JSON by name)
+        The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``, which makes of
+        the arguments (JSON by name)
         what ``current().prepared`` gives: once, where the call is started.
         ``was``: the names it had before, oldest first, so that recorded calls of those names are its own.
         """
 
         def declare(f: Callable[..., Any]) -> Tool[..., Any]:
-            return self.registry.add("tool", self.registry.tools, (AsyncTool if inspect.iscoroutinefunction(f) else Tool)(f, **options))
+            return self.registry.add(
+                "tool", self.registry.tools, (AsyncTool if inspect.iscoroutinefunction(f) else Tool)(f, **options)
+            )
 
         return declare(function) if function is not None else declare
 
@@ -133,12 +140,17 @@ class Declarations:
         on_mismatch: OnMismatch = "wait",
     ) -> EngineDecorator: ...
     def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Signal`, `Event`); declaring signals refuses all others.
+        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Signal`, `Event`); declaring
+        signals refuses all others.
 
-        ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each runs the processes it
-        was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists; what ``validate`` (of the
-        arguments) raises refuses a start. ``limit``: how many run at once, or begin in a time; see `Limit`. ``was``: the names it had before, oldest first;
-        it runs their processes. ``on_mismatch``: a process whose body does something else than what is recorded waits for code that fits, or fails at once.
+        ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each
+        runs the processes it
+        was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists;
+        what ``validate`` (of the
+        arguments) raises refuses a start. ``limit``: how many run at once, or begin in a time; see `Limit`. ``was``:
+        the names it had before, oldest first;
+        it runs their processes. ``on_mismatch``: a process whose body does something else than what is recorded waits
+        for code that fits, or fails at once.
         """
 
         def declare(f: Callable[..., Any]) -> Engine[..., Any]:
@@ -171,12 +183,17 @@ class Declarations:
         context: Mapping[str, Any] | None = None,
     ) -> Callable[[AgentFunction], Agent]: ...
     def agent(self, name: Any = None, **options: Any) -> Any:
-        """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each, of these ``kinds``.
+        """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each, of
+        these ``kinds``.
 
-        ``on_arrival``: what a new entry means for a running turn: nothing, it may ask for it with `arrivals` ("early"), or it gives way ("interrupt").
-        ``debounce``: a turn waits that long for more, ``debounce_max`` at most. ``linger``: so long, 40 ms unless given, the next turn waits for more
-        where a quicker one had or left several entries and there is less than a whole batch: a burst is a few turns then. ``on_failure``: what becomes
-        of an entry whose turn failed ``max_attempts`` times: settled as failed, or the session stands still. ``context``: plain data that its turns find as
+        ``on_arrival``: what a new entry means for a running turn: nothing, it may ask for it with `arrivals` ("early"),
+        or it gives way ("interrupt").
+        ``debounce``: a turn waits that long for more, ``debounce_max`` at most. ``linger``: so long, 40 ms unless
+        given, the next turn waits for more
+        where a quicker one had or left several entries and there is less than a whole batch: a burst is a few turns
+        then. ``on_failure``: what becomes
+        of an entry whose turn failed ``max_attempts`` times: settled as failed, or the session stands still.
+        ``context``: plain data that its turns find as
         ``turn.execution.turn_context``.
         """
 
@@ -201,15 +218,30 @@ class Declarations:
         queue: str | None = None,
         labels: dict[str, str] | None = None,
     ) -> Schedule:
-        """Starts this body at the moments of a cron expression of five fields, on the wall clock of a time zone. Workers make it known when they start.
+        """Starts this body at the moments of a cron expression of five fields, on the wall clock of a time zone.
+        Workers make it known when they start.
         Random fields (``R``, ``R(1-5)``, ``R/15``) are drawn from ``name``, which has to be given for them.
 
-        ``missed``: moments at which no worker was there become one start, none (``"skip"``) or one each (``"all"``); ``overlap``: a process that
-        still runs lets the next start too, is the reason to leave it out (``"skip"``), or is cancelled for it (``"replace"``). ``name``, the
-        body's unless given, says which schedule it is over all releases. Raises `InvalidSchedule`, `InvalidArguments`, `DuplicateName`.
+        ``missed``: moments at which no worker was there become one start, none (``"skip"``) or one each (``"all"``);
+        ``overlap``: a process that
+        still runs lets the next start too, is the reason to leave it out (``"skip"``), or is cancelled for it
+        (``"replace"``). ``name``, the
+        body's unless given, says which schedule it is over all releases. Raises `InvalidSchedule`, `InvalidArguments`,
+        `DuplicateName`.
         """
-        made = schedule_of(expression, body, name=name, input=input, timezone=timezone, missed=missed, overlap=overlap, wake=wake, queue=queue,
-                           labels=labels, captured=self.registry.environment)  # fmt: skip
+        made = schedule_of(
+            expression,
+            body,
+            name=name,
+            input=input,
+            timezone=timezone,
+            missed=missed,
+            overlap=overlap,
+            wake=wake,
+            queue=queue,
+            labels=labels,
+            captured=self.registry.environment,
+        )
         known = self.registry.schedules.setdefault(made.name, made)
         if known.content_hash != made.content_hash:
             raise DuplicateName(kind="schedule", name=made.name)
@@ -236,15 +268,25 @@ class Declarations:
         self.registry.extensions[type(extension)] = extension
 
     def use_completions(self, client: CompletionClient) -> None:
-        """The client that ``ctx.execution.complete(…)`` asks: one of your own, `ToolCompletions`, or `UnavailableCompletions`."""
+        """The client that ``ctx.execution.complete(…)`` asks: one of your own, `ToolCompletions`, or
+        `UnavailableCompletions`."""
         self.registry.completions = client
 
     def probe_phases(self, probe: PhaseProbe | None) -> None:
-        """Tells a probe (a `DurationProbe`, a tracer) when named stretches of work begin and end in runs of this app from now on."""
+        """Tells a probe (a `DurationProbe`, a tracer) when named stretches of work begin and end in runs of this app
+        from now on."""
         self.registry.phase_probe = probe
 
-    def limit_queue(self, queue: str | None = None, *, concurrency: int | None = None, rate: str | None = None, burst: int | None = None) -> None:
-        """Limits what runs from a queue (the app's own, unless given) over all workers; see `Limit`. Workers make it known when they start."""
+    def limit_queue(
+        self,
+        queue: str | None = None,
+        *,
+        concurrency: int | None = None,
+        rate: str | None = None,
+        burst: int | None = None,
+    ) -> None:
+        """Limits what runs from a queue (the app's own, unless given) over all workers; see `Limit`. Workers make it
+        known when they start."""
         name = queue_name(self.namespace, check_queue(queue) if queue is not None else None)
         self.queue_limits[name] = Limit(concurrency, rate, burst=burst).check(f"queue {name}", keyed=False)
 
@@ -254,16 +296,25 @@ class Declarations:
         r = self.registry
         declared: list[Engine[..., Any] | Tool[..., Any]] = [*r.engines.values(), *r.tools.values()]
         bodies = {limit_id(one.first_name): one.limit.wire() if one.limit is not None else "" for one in declared}
-        return bodies | {f"q:{queue}": "" for queue in self.queues} | {f"q:{queue}": limit.wire() for queue, limit in self.queue_limits.items()}
+        return (
+            bodies
+            | {f"q:{queue}": "" for queue in self.queues}
+            | {f"q:{queue}": limit.wire() for queue, limit in self.queue_limits.items()}
+        )
 
     def include(self, *modules: str) -> None:
-        """Names modules that declare more bodies: whoever loads this app by name (workers, the command line) imports them then."""
+        """Names modules that declare more bodies: whoever loads this app by name (workers, the command line) imports
+        them then."""
         self.included = tuple(dict.fromkeys((*self.included, *modules)))
 
     @property
     def queues(self) -> tuple[str, ...]:
         """RQ names of every queue its bodies use."""
         r = self.registry
-        named = [*(t.queue for t in r.tools.values()), *(e.queue for e in r.engines.values()), *(a.queue for a in r.agents.values())]
+        named = [
+            *(t.queue for t in r.tools.values()),
+            *(e.queue for e in r.engines.values()),
+            *(a.queue for a in r.agents.values()),
+        ]
         own = {queue_name(self.namespace, check_queue(queue)) for queue in named if queue}
         return (queue_name(self.namespace, None), *sorted(own))

@@ -1,6 +1,8 @@
-"""The embedded default of demo, dev and tests: a URL that is set, else a private real server (PATH or a wheel), else fakeredis in this process.
+"""The embedded default of demo, dev and tests: a URL that is set, else a private real server (PATH or a wheel), else
+fakeredis in this process.
 
-Invariant: a private server listens on loopback only, serves nobody without its random password, and goes with whoever started it, also by SIGKILL; its
+Invariant: a private server listens on loopback only, serves nobody without its random password, and goes with whoever
+started it, also by SIGKILL; its
 data goes with it.
 """
 
@@ -51,7 +53,8 @@ def find_server() -> ServerBinary | None:
 PORTS = 3
 """So many ports are tried: another program may take one before the server does."""
 WATCH = 'read -r _ && exit 0; kill -9 "$1"; rm -rf -- "$2"'
-"""What the watcher of a server does: its input ends without a word when whoever started the server is gone, however it went."""
+"""What the watcher of a server does: its input ends without a word when whoever started the server is gone, however it
+went."""
 
 
 class PrivateServer:
@@ -87,11 +90,13 @@ class PrivateServer:
         # "-": the rest of its settings come by standard input. Every user of the machine reads a command line.
         command = [self._binary.path, "-", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name,
                    "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]  # fmt: skip
-        # In a session of its own: Ctrl-C in a terminal reaches the whole group, and the workers still need it to hand back what they run.
+        # In a session of its own: Ctrl-C in a terminal reaches the whole group, and the workers still need it to hand
+        # back what they run.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        # No death signal of the system's (prctl): only Linux has one, and there it comes when the thread ends that started the server.
+        # No death signal of the system's (prctl): only Linux has one, and there it comes when the thread ends that
+        # started the server.
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", WATCH, "sh", str(self._process.pid), self._folder.name],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -104,7 +109,8 @@ class PrivateServer:
             raise ServerStartFailed(reason=f"{self._binary.path} did not answer on port {self.port}")
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether the server that was started answers there: it takes our password, and is the process that we know. Another may hold the port."""
+        """Whether the server that was started answers there: it takes our password, and is the process that we know.
+        Another may hold the port."""
         with redis.Redis(port=self.port, password=self._password, socket_connect_timeout=1, socket_timeout=1) as client:
             for _ in range(200):
                 if process.poll() is not None:
@@ -137,13 +143,16 @@ class PrivateServer:
     def __enter__(self) -> PrivateServer:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What the embedded default took. ``url`` is None for fakeredis, which other processes cannot see: its workers are threads."""
+    """What the embedded default took. ``url`` is None for fakeredis, which other processes cannot see: its workers are
+    threads."""
 
     backend: Backend
     url: str | None = field(repr=False)
@@ -169,4 +178,8 @@ def open_embedded(settings: Settings | None = None) -> Generator[Embedded]:
         with PrivateServer(binary) as server:
             yield Embedded(UrlBackend(server.url), server.url, server.describe())
     else:
-        yield Embedded(FakeBackend(), None, "embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)")
+        yield Embedded(
+            FakeBackend(),
+            None,
+            "embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)",
+        )

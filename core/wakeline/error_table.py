@@ -16,7 +16,10 @@ def rows(kind: type[WakelineError], *above: str) -> Iterator[str]:
     for below in kind.__subclasses__():
         if below.__module__ == errors.__name__:
             name = " → ".join([*above, below.__name__])
-            yield f"| {name} | `{below.code}` | {_cell(below.__doc__ or '')} | {_cell(below.template)} | {'yes' if below.retryable else 'no'} |"
+            yield (
+                f"| {name} | `{below.code}` | {_cell(below.__doc__ or '')} | {_cell(below.template)} |"
+                f" {'yes' if below.retryable else 'no'} |"
+            )
             yield from rows(below, *above, below.__name__)
 
 
@@ -33,8 +36,14 @@ def markdown() -> str:
         "",
         "Written by `python -m wakeline.error_table > docs/errors.md`; a test compares the two.",
         "",
-        "Every error has a code, which is stored and never changes, and a message, which may change and says what to do. Words in *italics* are its fields:",
-        "attributes of the exception, and `fields` of its JSON. *Again* says whether the same call may succeed later without a change.",
+        (
+            "Every error has a code, which is stored and never changes, and a message, which may change and says what"
+            " to do. Words in *italics* are its fields:"
+        ),
+        (
+            "attributes of the exception, and `fields` of its JSON. *Again* says whether the same call may succeed"
+            " later without a change."
+        ),
         "A heading can be caught too: it stands for all errors below it.",
     ]
     for group in WakelineError.__subclasses__():
@@ -42,7 +51,12 @@ def markdown() -> str:
             lines += ["", f"## {group.__name__} (`{group.code}`)", "", _cell(group.__doc__ or "")]
             lines += [] if group.template is WakelineError.template else ["It says: " + _cell(group.template)]
             if found := list(rows(group)):
-                lines += ["", "| error | code | when | what it says, and what to do | again |", "|---|---|---|---|---|", *found]
+                lines += [
+                    "",
+                    "| error | code | when | what it says, and what to do | again |",
+                    "|---|---|---|---|---|",
+                    *found,
+                ]
     return "\n".join(lines) + "\n"
 
 

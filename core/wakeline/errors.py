@@ -41,7 +41,8 @@
     │   └── SweepRefused
     ├── UnknownError
     └── SessionError
-        ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused: NothingBlocks
+        ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused:
+        NothingBlocks
         ├── FrameLimitExceeded     ├── OutputMismatch          ├── ForeignCursor           ├── StaleBranch
         ├── SessionNotVisible      └── SessionNotFound: SessionDeleted
 
@@ -107,7 +108,9 @@ class WakelineError(Exception):
             raise TypeError(f"{type(self).__name__} takes {wanted}; got {', '.join(fields) or 'none'}")
         for name, value in self.fields.items():
             setattr(self, name, value)
-        self.message: str = self._template().format(**{name: _shown(name, value) for name, value in self.fields.items()})
+        self.message: str = self._template().format(
+            **{name: _shown(name, value) for name, value in self.fields.items()}
+        )
         super().__init__(self.message)
 
     def _template(self) -> str:
@@ -121,7 +124,8 @@ class WakelineError(Exception):
 
     @classmethod
     def recorded(cls, fields: Mapping[str, Any]) -> WakelineError:
-        """The error of recorded fields, of which those that it does not have are left out; raises `TypeError` where one is missing."""
+        """The error of recorded fields, of which those that it does not have are left out; raises `TypeError` where one
+        is missing."""
         return _rebuild(cls, {name: fields[name] for name in cls._declared if name in fields})
 
     def to_json(self) -> dict[str, object]:
@@ -187,23 +191,32 @@ class SettingsInvalid(ConfigurationError):
 class RedisNotConfigured(ConfigurationError):
     """Work was asked for that needs a shared Redis, and no URL is set."""
 
-    template = "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again; `wakeline dev` brings a private one."
+    template = (
+        "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again; `wakeline dev`"
+        " brings a private one."
+    )
 
 
 class EvictionPolicyRefused(ConfigurationError):
     """The server may evict keys, which would lose durable state."""
 
     policy: str
-    template = "Redis evicts keys (maxmemory-policy {policy}), which loses durable work. Set maxmemory-policy to noeviction."
+    template = (
+        "Redis evicts keys (maxmemory-policy {policy}), which loses durable work. Set maxmemory-policy to noeviction."
+    )
 
 
 class ServerTooOld(ConfigurationError):
-    """The server lacks commands that scripts use; a half of a script would be written before the first one is missed."""
+    """The server lacks commands that scripts use; a half of a script would be written before the first one is
+    missed."""
 
     product: str
     found: str
     needed: str
-    template = "The server is {product} {found}; Wakeline needs {product} {needed} or newer. Upgrade it, or set REDIS_URL to one that is."
+    template = (
+        "The server is {product} {found}; Wakeline needs {product} {needed} or newer. Upgrade it, or set REDIS_URL to"
+        " one that is."
+    )
 
 
 class KeyFormatTooNew(ConfigurationError):
@@ -252,8 +265,8 @@ class IsolationUnavailable(ConfigurationError):
 
     tool: str
     template = (
-        "Tool {tool!r} runs in a process of its own, which has to find its app by name, and the app of this worker was not found so. "
-        "Start the worker with -A module:app, or WAKELINE_APP."
+        "Tool {tool!r} runs in a process of its own, which has to find its app by name, and the app of this worker was"
+        " not found so. Start the worker with -A module:app, or WAKELINE_APP."
     )
 
 
@@ -296,8 +309,8 @@ class SecretRefused(ConfigurationError):
     namespace: str
     reason: str
     template = (
-        "The secret of namespace {namespace!r} is refused: {reason}. Restore it from a backup, or make a new one with `wakeline secret rotate`; "
-        "tokens that were given out before are void then."
+        "The secret of namespace {namespace!r} is refused: {reason}. Restore it from a backup, or make a new one with"
+        " `wakeline secret rotate`; tokens that were given out before are void then."
     )
 
 
@@ -313,7 +326,8 @@ class RotationOverlaps(ConfigurationError):
 
 
 class AgentConflict(ConfigurationError):
-    """Two apps in one namespace have an agent of the same name; a session would be served by one or the other, as it falls."""
+    """Two apps in one namespace have an agent of the same name; a session would be served by one or the other, as it
+    falls."""
 
     agent: str
     app: str
@@ -330,8 +344,9 @@ class ForeignDoorbell(ConfigurationError):
     namespace: str
     other: str
     template = (
-        "This worker runs the app of namespace {namespace!r}, and the job is a doorbell of namespace {other!r}. "
-        "Set WAKELINE_APP to that app, or let this worker listen to its own queues. The process stays queued and is rung again."
+        "This worker runs the app of namespace {namespace!r}, and the job is a doorbell of namespace {other!r}. Set"
+        " WAKELINE_APP to that app, or let this worker listen to its own queues. The process stays queued and is rung"
+        " again."
     )
 
 
@@ -360,7 +375,8 @@ class RedisUnavailable(StoreError):
 
 
 class WritesRefused(RedisUnavailable):
-    """Redis answers and takes no writes now: a full disk, a replica, too few of them, a long script, a cluster that is down; the call may be sent again."""
+    """Redis answers and takes no writes now: a full disk, a replica, too few of them, a long script, a cluster that is
+    down; the call may be sent again."""
 
     template = "Redis takes no writes now: {reason}. `wakeline doctor` says what it is; the call may be repeated."
 
@@ -409,7 +425,9 @@ class ScriptFailed(StoreError):
 
     script: str
     reason: str
-    template = "Script {script} failed: {reason}. This is a bug or a foreign write to Wakeline's keys; run `wakeline doctor`."
+    template = (
+        "Script {script} failed: {reason}. This is a bug or a foreign write to Wakeline's keys; run `wakeline doctor`."
+    )
 
 
 # Input: the caller gave something that can be corrected.
@@ -461,7 +479,9 @@ class PayloadTooLarge(InputError):
     what: str
     size: int
     limit: int
-    template = "{what} has {size} bytes, the limit is {limit}. Store it as an attachment or elsewhere, and pass a reference."
+    template = (
+        "{what} has {size} bytes, the limit is {limit}. Store it as an attachment or elsewhere, and pass a reference."
+    )
 
 
 class InvalidDuration(InputError):
@@ -556,7 +576,10 @@ class ProcessNoLongerRetained(ProcessError):
     process_id: str
     status: str
     pruned_at_ms: int
-    template = "Process {process_id!r} ended as {status} and was pruned at {pruned_at_ms}. Keep results longer with a larger retention."
+    template = (
+        "Process {process_id!r} ended as {status} and was pruned at {pruned_at_ms}. Keep results longer with a larger"
+        " retention."
+    )
 
 
 class ProcessConflict(ProcessError):
@@ -565,7 +588,10 @@ class ProcessConflict(ProcessError):
     process_id: str
     existing: object
     given: object
-    template = "Process {process_id!r} exists with other content ({existing}, given {given}). Use another id, or send the same input."
+    template = (
+        "Process {process_id!r} exists with other content ({existing}, given {given}). Use another id, or send the same"
+        " input."
+    )
 
 
 class ProcessAlreadyTerminal(ProcessError):
@@ -581,7 +607,9 @@ class ProcessNotEnded(ProcessError):
 
     process_id: str
     status: str
-    template = "Process {process_id!r} is {status}; only one that has ended is retried. Wait for its end, or cancel it first."
+    template = (
+        "Process {process_id!r} is {status}; only one that has ended is retried. Wait for its end, or cancel it first."
+    )
 
 
 class RegistrationUnreadable(ProcessError):
@@ -589,7 +617,10 @@ class RegistrationUnreadable(ProcessError):
 
     process_id: str
     reason: str
-    template = "Process {process_id!r} is registered in a way that this release cannot read: {reason}. Use the release that started it, or a later one."
+    template = (
+        "Process {process_id!r} is registered in a way that this release cannot read: {reason}. Use the release that"
+        " started it, or a later one."
+    )
 
 
 class ProcessNotRetryable(ProcessError):
@@ -612,7 +643,10 @@ class ProcessExecutionUnavailable(ProcessError):
     """A verb of a running process was used outside one."""
 
     verb: str
-    template = "{verb} needs a running process, and there is none here. Use ctx.execution in a body; from outside, app.handle(id) and app.start."
+    template = (
+        "{verb} needs a running process, and there is none here. Use ctx.execution in a body; from outside,"
+        " app.handle(id) and app.start."
+    )
 
 
 class ProcessEventContextMismatch(ProcessError):
@@ -620,7 +654,10 @@ class ProcessEventContextMismatch(ProcessError):
 
     process_id: str | None
     own: str
-    template = "This is process {own!r}; it cannot do this for {process_id!r}. Leave the process id out, or send that process a signal."
+    template = (
+        "This is process {own!r}; it cannot do this for {process_id!r}. Leave the process id out, or send that process"
+        " a signal."
+    )
 
 
 class AlreadyRunning(ProcessError):
@@ -628,14 +665,19 @@ class AlreadyRunning(ProcessError):
 
     unique: str
     process_id: str
-    template = "Process {process_id!r} is running under the unique key {unique!r}. Wait for its end, or start with if_running='return' or 'replace'."
+    template = (
+        "Process {process_id!r} is running under the unique key {unique!r}. Wait for its end, or start with"
+        " if_running='return' or 'replace'."
+    )
 
 
 class MissingExecutionEnvironment(ProcessError):
     """A process names an environment that is not kept; it is never run in another one."""
 
     ref: str | None
-    template = "The execution environment {ref} is not kept here. Start the process again, or put that environment first."
+    template = (
+        "The execution environment {ref} is not kept here. Start the process again, or put that environment first."
+    )
 
 
 class UndeclaredEvent(ProcessError):
@@ -664,8 +706,9 @@ class WaitTypeDiffers(PayloadSchemaMismatch):
     declared: str
     """That of the sender."""
     template = (
-        "{what} does not fit the wait that is open for it at {path}: {reason}. The wait asks for {asked}, and what sends it declares {declared}: "
-        "they are of two releases. Send what the wait asks for, or send it once the process has gone on."
+        "{what} does not fit the wait that is open for it at {path}: {reason}. The wait asks for {asked}, and what"
+        " sends it declares {declared}: they are of two releases. Send what the wait asks for, or send it once the"
+        " process has gone on."
     )
 
 
@@ -673,7 +716,9 @@ class ReservedEvent(ProcessError):
     """A lifecycle event type is written by the runtime alone."""
 
     event_type: str
-    template = "{event_type!r} is written by Wakeline alone. Emit an event type of your own; a signal is sent with signal()."
+    template = (
+        "{event_type!r} is written by Wakeline alone. Emit an event type of your own; a signal is sent with signal()."
+    )
 
 
 class ReplayConflict(ProcessError):
@@ -681,7 +726,10 @@ class ReplayConflict(ProcessError):
 
     process_id: str
     replay_key: str
-    template = "Replay key {replay_key!r} of process {process_id!r} was used with other content. Use a new key for new content."
+    template = (
+        "Replay key {replay_key!r} of process {process_id!r} was used with other content. Use a new key for new"
+        " content."
+    )
 
 
 class ReplayKeyRequired(ProcessError):
@@ -695,7 +743,10 @@ class SessionTurnUnsupported(ProcessError):
     """A turn of a session is asked for as a child; a session starts its turns itself."""
 
     session_id: str
-    template = "A turn of session {session_id!r} is no child: a session starts its own turns. Send it an input (`send`, `ask`), or wake it."
+    template = (
+        "A turn of session {session_id!r} is no child: a session starts its own turns. Send it an input (`send`,"
+        " `ask`), or wake it."
+    )
 
 
 class MailboxFull(ProcessError):
@@ -710,7 +761,9 @@ class NotExternal(ProcessError):
     """Only external processes are reported from outside."""
 
     process_id: str
-    template = "Process {process_id!r} is run by workers and cannot be reported from outside. Signal or cancel it instead."
+    template = (
+        "Process {process_id!r} is run by workers and cannot be reported from outside. Signal or cancel it instead."
+    )
 
 
 class TerminalOutcomeMismatch(ProcessError):
@@ -719,7 +772,10 @@ class TerminalOutcomeMismatch(ProcessError):
     event_type: str
     declared: str
     given: str
-    template = "{event_type!r} ends a process as {declared}, but its output says {given}. Send the output of the declared state."
+    template = (
+        "{event_type!r} ends a process as {declared}, but its output says {given}. Send the output of the declared"
+        " state."
+    )
 
 
 class ExternalRefConflict(ProcessError):
@@ -728,7 +784,10 @@ class ExternalRefConflict(ProcessError):
     process_id: str
     existing: object
     given: object
-    template = "Process {process_id!r} already refers to {existing}; it cannot also refer to {given}. Start another process for it."
+    template = (
+        "Process {process_id!r} already refers to {existing}; it cannot also refer to {given}. Start another process"
+        " for it."
+    )
 
 
 class TransitionRefused(ProcessError):
@@ -737,7 +796,9 @@ class TransitionRefused(ProcessError):
     process_id: str
     status: str
     event: str
-    template = "Event {event} cannot follow in process {process_id!r}, which is {status}. Export the process and report this."
+    template = (
+        "Event {event} cannot follow in process {process_id!r}, which is {status}. Export the process and report this."
+    )
 
 
 class ProcessEnded(ProcessError):
@@ -849,7 +910,8 @@ class LeaseLost(RunError):
 
 
 class ReplayMismatch(RunError):
-    """The body does something else than what its journal records: an effect with other content, or a new one while recorded ones are not asked for."""
+    """The body does something else than what its journal records: an effect with other content, or a new one while
+    recorded ones are not asked for."""
 
     process_id: str
     name: str
@@ -877,7 +939,9 @@ class ParkSwallowed(RunError):
     """A body caught the signal that parks it and went on."""
 
     process_id: str
-    template = "The body of {process_id!r} caught Parked and went on. Do not catch BaseException around waits; use ctx.defer."
+    template = (
+        "The body of {process_id!r} caught Parked and went on. Do not catch BaseException around waits; use ctx.defer."
+    )
 
 
 class JournalCorrupt(RunError):
@@ -885,7 +949,10 @@ class JournalCorrupt(RunError):
 
     process_id: str
     replay_key: str
-    template = "The journal of {process_id!r} has a row {replay_key!r} that no release here reads. Deploy the one that wrote it, or cancel and `retry` it."
+    template = (
+        "The journal of {process_id!r} has a row {replay_key!r} that no release here reads. Deploy the one that wrote"
+        " it, or cancel and `retry` it."
+    )
 
 
 # Tools: raised by users' tools, or because of them.
@@ -932,7 +999,8 @@ class CompletionsUnavailable(ToolError):
 
 
 class StepFailed(ToolError):
-    """The function of a step raised; recorded, so that a replay raises the same. ``failure_code`` is the name of what it raised."""
+    """The function of a step raised; recorded, so that a replay raises the same. ``failure_code`` is the name of what
+    it raised."""
 
     step: str
     failure_code: str
@@ -967,7 +1035,9 @@ class AttachmentNotFound(AttachmentError):
 
     attachment_id: str
     owner: str
-    template = "{owner} has no attachment {attachment_id}. Put it, or have it passed on by a process or session that owns it."
+    template = (
+        "{owner} has no attachment {attachment_id}. Put it, or have it passed on by a process or session that owns it."
+    )
 
 
 class AttachmentBackendMissing(AttachmentError):
@@ -975,7 +1045,10 @@ class AttachmentBackendMissing(AttachmentError):
 
     backend: str
     known: Sequence[str]
-    template = "The bytes lie in backend {backend!r} and this app has {known}. Give it that one too: App(attachments=…, or WAKELINE_ATTACHMENTS)."
+    template = (
+        "The bytes lie in backend {backend!r} and this app has {known}. Give it that one too: App(attachments=…, or"
+        " WAKELINE_ATTACHMENTS)."
+    )
 
 
 class AttachmentCorrupt(AttachmentError):
@@ -983,7 +1056,10 @@ class AttachmentCorrupt(AttachmentError):
 
     attachment_id: str
     backend: str
-    template = "Backend {backend!r} no longer has the bytes of {attachment_id}. Restore them there, or put the attachment again."
+    template = (
+        "Backend {backend!r} no longer has the bytes of {attachment_id}. Restore them there, or put the attachment"
+        " again."
+    )
 
 
 class SweepRefused(AttachmentError):
@@ -992,8 +1068,8 @@ class SweepRefused(AttachmentError):
     backend: str
     found: int
     template = (
-        "Nothing in this namespace refers to any of the {found} blobs of backend {backend!r}: it is the wrong namespace, or its keys are lost. "
-        "Nothing was removed; say that you mean it to remove them all."
+        "Nothing in this namespace refers to any of the {found} blobs of backend {backend!r}: it is the wrong"
+        " namespace, or its keys are lost. Nothing was removed; say that you mean it to remove them all."
     )
 
 
@@ -1022,7 +1098,9 @@ class SessionDeleted(SessionNotFound):
     """The session was deleted; its id is used up."""
 
     deleted_at_ms: int
-    template = "Session {session_id!r} was deleted at {deleted_at_ms}, and its id is never used again. Take another key."
+    template = (
+        "Session {session_id!r} was deleted at {deleted_at_ms}, and its id is never used again. Take another key."
+    )
 
 
 class SessionNotVisible(SessionError):
@@ -1031,8 +1109,9 @@ class SessionNotVisible(SessionError):
     session_id: str
     process_id: str
     template = (
-        "The history of session {session_id!r} is not visible to process {process_id!r}, which does not work for that session. "
-        "Ask the session (ctx.ask), or start the process in one of its turns or with using(wake=<the session>)."
+        "The history of session {session_id!r} is not visible to process {process_id!r}, which does not work for that"
+        " session. Ask the session (ctx.ask), or start the process in one of its turns or with using(wake=<the"
+        " session>)."
     )
 
 
@@ -1050,14 +1129,20 @@ class RedriveRefused(SessionError):
     session_id: str
     entry: int
     state: str
-    template = "Entry {entry} of session {session_id!r} is {state}. Redrive what is failed, undeliverable or blocked; skip what is blocked."
+    template = (
+        "Entry {entry} of session {session_id!r} is {state}. Redrive what is failed, undeliverable or blocked; skip"
+        " what is blocked."
+    )
 
 
 class NothingBlocks(RedriveRefused):
     """A session was to be redriven or to skip without the number of an entry, and no entry blocks it."""
 
     entry: int = 0
-    template = "No entry blocks session {session_id!r}: it is {state}. `wakeline wakes` names its entries; redrive one by its number."
+    template = (
+        "No entry blocks session {session_id!r}: it is {state}. `wakeline wakes` names its entries; redrive one by its"
+        " number."
+    )
 
 
 class FrameLimitExceeded(SessionError):
@@ -1073,7 +1158,10 @@ class OutputMismatch(SessionError):
 
     session_id: str
     reason: str
-    template = "Session {session_id!r} answered with another output than was asked for: {reason}. Ask for what its agent returns."
+    template = (
+        "Session {session_id!r} answered with another output than was asked for: {reason}. Ask for what its agent"
+        " returns."
+    )
 
 
 class HeadConflict(SessionError):
@@ -1097,7 +1185,8 @@ class UnknownError(WakelineError):
 def from_json(data: Mapping[str, Any]) -> WakelineError:
     """The error that `to_json` described: the same class with the same message, else an `UnknownError`.
 
-    Fields that only a later release has are left out: a body that caught the error would take another branch otherwise. One that is missing has its default;
+    Fields that only a later release has are left out: a body that caught the error would take another branch otherwise.
+    One that is missing has its default;
     without one, nothing is guessed.
     """
     code, message, given = str(data.get("code", "unknown")), data.get("message"), data.get("fields")
@@ -1127,7 +1216,9 @@ class ForeignCursor(SessionError):
     """A cursor of another session, of none, or from the future."""
 
     cursor: str
-    template = "{cursor!r} is no cursor of this session. Follow it without a cursor, or from one that an item of it had."
+    template = (
+        "{cursor!r} is no cursor of this session. Follow it without a cursor, or from one that an item of it had."
+    )
 
 
 class StaleBranch(SessionError):
@@ -1136,7 +1227,9 @@ class StaleBranch(SessionError):
     session_id: str
     ancestor: int
     found: int
-    template = "The history of {session_id!r} is at revision {found}, not {ancestor}. Read what was added and append anew."
+    template = (
+        "The history of {session_id!r} is at revision {found}, not {ancestor}. Read what was added and append anew."
+    )
 
 
 class TriggerError(WakelineError):
@@ -1148,7 +1241,9 @@ class OccurrenceConflict(TriggerError):
 
     source: str
     key: str
-    template = "Key {key!r} of {source!r} was used for an occurrence with another payload. Emit it under a key of its own."
+    template = (
+        "Key {key!r} of {source!r} was used for an occurrence with another payload. Emit it under a key of its own."
+    )
 
 
 class SubscriptionNotFound(TriggerError):
@@ -1156,7 +1251,9 @@ class SubscriptionNotFound(TriggerError):
 
     source: str
     subscription: str
-    template = "Source {source!r} has no subscription {subscription!r} of this owner. `wakeline triggers` shows what there is."
+    template = (
+        "Source {source!r} has no subscription {subscription!r} of this owner. `wakeline triggers` shows what there is."
+    )
 
 
 class SubscriptionChanged(TriggerError):
@@ -1165,7 +1262,10 @@ class SubscriptionChanged(TriggerError):
     subscription: str
     expected: int
     found: int
-    template = "Subscription {subscription!r} has revision {found}, not {expected}: somebody changed it. Read it again and decide anew."
+    template = (
+        "Subscription {subscription!r} has revision {found}, not {expected}: somebody changed it. Read it again and"
+        " decide anew."
+    )
 
 
 class SubscriptionLimit(TriggerError):
@@ -1173,7 +1273,9 @@ class SubscriptionLimit(TriggerError):
 
     source: str
     limit: int
-    template = "Source {source!r} has {limit} subscriptions, which is the most one may have. Remove some, or split the source."
+    template = (
+        "Source {source!r} has {limit} subscriptions, which is the most one may have. Remove some, or split the source."
+    )
 
 
 class ControlFlow(BaseException):

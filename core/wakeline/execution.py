@@ -24,7 +24,14 @@ from wakeline.processes.grants import HandleDescriptor
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.registration import Registration
 from wakeline.run.environments import Environments
-from wakeline.sessions.activity import ActivityFailure, Progress, RetryStatus, ToolCallCompleted, ToolCallStarted, TurnStarted
+from wakeline.sessions.activity import (
+    ActivityFailure,
+    Progress,
+    RetryStatus,
+    ToolCallCompleted,
+    ToolCallStarted,
+    TurnStarted,
+)
 from wakeline.tools.catalog import ToolCatalog
 from wakeline.tools.completions import Completion, CompletionRequest
 from wakeline.tools.definition import ToolManifest

@@ -1,6 +1,8 @@
-"""What becomes of a value on its way through JSON: the order of what has none, and whether the value that is read back is the one that was given.
+"""What becomes of a value on its way through JSON: the order of what has none, and whether the value that is read back
+is the one that was given.
 
-Invariant: equal values are equal JSON in every process; what JSON cannot give back as it was is refused, with its path, and never stored as something else.
+Invariant: equal values are equal JSON in every process; what JSON cannot give back as it was is refused, with its path,
+and never stored as something else.
 """
 
 from __future__ import annotations
@@ -19,9 +21,34 @@ from pydantic import BaseModel, RootModel, SecretBytes, SecretStr
 from wakeline.values import Exact, Unordered, canonical_json
 
 _PLAIN = {
-    "int", "str", "bool", "none", "float", "literal", "date", "time", "timedelta", "uuid", "bytes", "enum", "list", "tuple", "dict", "nullable", "default",
-    "model", "model-fields", "model-field", "dataclass", "dataclass-args", "dataclass-field", "typed-dict", "typed-dict-field", "definitions", "definition-ref",
-}  # fmt: skip
+    "int",
+    "str",
+    "bool",
+    "none",
+    "float",
+    "literal",
+    "date",
+    "time",
+    "timedelta",
+    "uuid",
+    "bytes",
+    "enum",
+    "list",
+    "tuple",
+    "dict",
+    "nullable",
+    "default",
+    "model",
+    "model-fields",
+    "model-field",
+    "dataclass",
+    "dataclass-args",
+    "dataclass-field",
+    "typed-dict",
+    "typed-dict-field",
+    "definitions",
+    "definition-ref",
+}
 """Schemas of types whose JSON is one for equal values, and reads back as what it was."""
 _UNSETTLED = {"set", "frozenset", "decimal", "datetime"}
 """Those that read back too, and have several forms of equal values."""
@@ -64,7 +91,9 @@ def nature_of(schema: Any) -> Nature:
     rest = kinds - _PLAIN
     compares = bool(rest - _UNSETTLED - {"any"}) or bool(marks)
     loose = "any" in kinds
-    return Nature(bool(rest) or compares, compares, loose, loose and not kinds & {"model", "dataclass"}, "as_json" in marks)
+    return Nature(
+        bool(rest) or compares, compares, loose, loose and not kinds & {"model", "dataclass"}, "as_json" in marks
+    )
 
 
 def _look(node: Any, kinds: set[str], marks: set[str]) -> None:
@@ -78,15 +107,31 @@ def _look(node: Any, kinds: set[str], marks: set[str]) -> None:
     kind = found.get("type")
     if isinstance(kind, str):
         kinds.add(kind)
-    own = {"serialization_exclude", "serialization_exclude_if", "serialization", "validation_alias", "serialization_alias"} & found.keys()
-    if own or found.get("computed_fields") or found.get("custom_init") or found.get("root_model") or found.get("init") is False:
+    own = {
+        "serialization_exclude",
+        "serialization_exclude_if",
+        "serialization",
+        "validation_alias",
+        "serialization_alias",
+    } & found.keys()
+    if (
+        own
+        or found.get("computed_fields")
+        or found.get("custom_init")
+        or found.get("root_model")
+        or found.get("init") is False
+    ):
         marks.add("own")
     for config in (found, found.get("config") or {}):
         if config.get("strict") is True or any(name in config for name in _IN_JSON):
             marks.add("as_json")
     for name, inner in found.items():
         if name not in ("metadata", "config", "default", "expected", "members"):
-            _look(list(inner.values()) if name in ("fields", "definitions") and isinstance(inner, dict) else inner, kinds, marks)  # pyright: ignore[reportUnknownArgumentType]
+            _look(
+                list(inner.values()) if name in ("fields", "definitions") and isinstance(inner, dict) else inner,
+                kinds,
+                marks,
+            )  # pyright: ignore[reportUnknownArgumentType]
 
 
 def check_kept(value: Any, path: str = "") -> None:
@@ -100,9 +145,11 @@ def check_kept(value: Any, path: str = "") -> None:
 
 
 def settled(value: Any, data: Any, path: str = "", *, loose: Any = None, strict: bool = True) -> Any:
-    """JSON data of a value with its sets in one order and its numbers and moments marked (`Unordered`, `Exact`); the data itself where it has none.
+    """JSON data of a value with its sets in one order and its numbers and moments marked (`Unordered`, `Exact`); the
+    data itself where it has none.
 
-    ``loose``: what gives the data of an object whose type nothing says. Raises `Lost` for what is no value but something that is read once, and, if
+    ``loose``: what gives the data of an object whose type nothing says. Raises `Lost` for what is no value but
+    something that is read once, and, if
     ``strict``, for what JSON hides.
     """
     value = value.value if isinstance(value, Enum) else value
@@ -115,7 +162,11 @@ def settled(value: Any, data: Any, path: str = "", *, loose: Any = None, strict:
         return Exact.of_moment(data) if isinstance(data, str) else data
     if isinstance(value, SecretStr | SecretBytes):
         if strict and data == _MASK:
-            raise Lost(path, "it is a secret, which is stored as asterisks; give its name and look it up where it is used, or a serializer that reveals it")
+            raise Lost(
+                path,
+                "it is a secret, which is stored as asterisks; give its name and look it up where it is used, or a"
+                " serializer that reveals it",
+            )
         return data
     if loose is not None and (isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))):
         return loose(value, data, path)
@@ -124,13 +175,20 @@ def settled(value: Any, data: Any, path: str = "", *, loose: Any = None, strict:
     if isinstance(value, AbstractSet) and isinstance(data, list):
         items: list[Any] = cast("Any", data)
         if len(items) == len(cast("Any", value)):
-            items = [settled(one, of, path, loose=loose, strict=strict) for one, of in zip(cast("Any", value), items, strict=True)]
+            items = [
+                settled(one, of, path, loose=loose, strict=strict)
+                for one, of in zip(cast("Any", value), items, strict=True)
+            ]
         return Unordered(sorted(items, key=canonical_json))
     parts = _parts(value, data)
     if parts is None:
         return data
     if isinstance(value, Mapping) and strict and len(data) < len(cast("Any", value)):
-        raise Lost(path, "it has fewer entries as JSON: keys that are one text, or fields that are excluded; use texts as keys, and exclude nothing")
+        raise Lost(
+            path,
+            "it has fewer entries as JSON: keys that are one text, or fields that are excluded; use texts as keys, and"
+            " exclude nothing",
+        )
     for key, name, one in parts:
         at = joined(path, name)
         made = settled(one, data[key], at, loose=loose, strict=strict)
@@ -153,19 +211,25 @@ def _parts(value: Any, data: Any) -> list[tuple[Any, Any, Any]] | None:
             return [(key, key, one) for key, one in zip(there, given.values(), strict=True)]
         return [(key, key, given[key]) for key in there if key in given]
     if isinstance(value, BaseModel):
-        named = [(name, field.serialization_alias or name, getattr(value, name, None)) for name, field in type(value).model_fields.items()]
+        named = [
+            (name, field.serialization_alias or name, getattr(value, name, None))
+            for name, field in type(value).model_fields.items()
+        ]
         named += [(name, name, one) for name, one in (value.__pydantic_extra__ or {}).items()]
     elif is_dataclass(value):
         named = [(field.name, field.name, getattr(value, field.name, None)) for field in fields(value)]
     else:
         return None
-    return [(name if name in there else alias, name, one) for name, alias, one in named if name in there or alias in there]
+    return [
+        (name if name in there else alias, name, one) for name, alias, one in named if name in there or alias in there
+    ]
 
 
 def difference(value: Any, found: Any, path: str = "", *, loose: bool) -> str | None:
     """Where a value and what was read back of it differ first; None where they are the same.
 
-    Of a subclass of what is declared only the declared fields count. ``loose``: parts of any type come back as JSON data.
+    Of a subclass of what is declared only the declared fields count. ``loose``: parts of any type come back as JSON
+    data.
     """
     inner = _inner(value, found, loose)
     if inner is not None:
@@ -198,7 +262,12 @@ def _inner(value: Any, found: Any, loose: bool) -> tuple[Mapping[Any, Any], Mapp
         if not loose or given.keys() == back.keys():
             return given, back
         return _numbered(given.values()), _numbered(back.values())
-    if isinstance(found, Sequence) and isinstance(value, Sequence) and not isinstance(found, str | bytes) and not isinstance(value, str | bytes):
+    if (
+        isinstance(found, Sequence)
+        and isinstance(value, Sequence)
+        and not isinstance(found, str | bytes)
+        and not isinstance(value, str | bytes)
+    ):
         return _numbered(value), _numbered(found)
     return None
 
@@ -227,4 +296,7 @@ def joined(path: str, name: object) -> str:
     return f"{path}{name}" if str(name).startswith("[") else f"{path}.{name}".strip(".")
 
 
-REMEDY = "it is not what JSON gives back; give the field no other form (exclude=, alias, a serializer, a union without a discriminator) than it is read by"
+REMEDY = (
+    "it is not what JSON gives back; give the field no other form (exclude=, alias, a serializer, a union without a"
+    " discriminator) than it is read by"
+)

@@ -31,7 +31,8 @@ SIGNAL_GRAMMAR = "[A-Za-z0-9_-]{1,64}"
 EVENT_TYPE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
 SYSTEM_PREFIX = "process:"
 EPHEMERAL_AGENT = "process-env"
-"""The agent name of the session that a process without one acts as. It is nobody's: no agent, send, wake or grant may use it."""
+"""The agent name of the session that a process without one acts as. It is nobody's: no agent, send, wake or grant may
+use it."""
 LONGEST_ID = 200
 """Bytes of UTF-8 of a process id or a session key that a user chooses."""
 LONGEST_OWN_ID = LONGEST_ID + 24
@@ -79,7 +80,13 @@ def _checked(kind: str, value: object, grammar: str) -> str:
 
 def _printable(kind: str, value: object, longest: int) -> str:
     """Any text that a terminal shows as it is. An id is its bytes: two texts that only look alike are two ids."""
-    if not isinstance(value, str) or not value.strip() or len(value) > longest or not is_seen(value) or len(value.encode()) > longest:
+    if (
+        not isinstance(value, str)
+        or not value.strip()
+        or len(value) > longest
+        or not is_seen(value)
+        or len(value.encode()) > longest
+    ):
         raise InvalidId(kind=kind, value=value, grammar=f"1 to {longest} bytes of printable text, not all of it blank")
     return value
 
@@ -91,12 +98,17 @@ def check_process_id(value: str, system: bool = False) -> ProcessId:
     """
     checked = _printable("process id", value, LONGEST_OWN_ID if system else LONGEST_ID)
     if checked.startswith(SYSTEM_PREFIX) and not system:
-        raise InvalidId(kind="process id", value=value, grammar=f"any other text: {SYSTEM_PREFIX!r} begins the ids that Wakeline makes")
+        raise InvalidId(
+            kind="process id",
+            value=value,
+            grammar=f"any other text: {SYSTEM_PREFIX!r} begins the ids that Wakeline makes",
+        )
     return ProcessId(checked)
 
 
 def called(value: str) -> ProcessId:
-    """What a caller calls a process, whether there is one or not: a text that no process can have names none. `InvalidId` for what is no text."""
+    """What a caller calls a process, whether there is one or not: a text that no process can have names none.
+    `InvalidId` for what is no text."""
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidId(kind="process id", value=value, grammar="a text")
     # No encoding writes a lone surrogate, and no id has a NUL: this is still nobody's.
@@ -126,7 +138,9 @@ def check_name(value: str, kind: str = "name") -> str:
 def check_agent(value: str) -> str:
     """The value as an agent's name, else `InvalidId`."""
     if value == EPHEMERAL_AGENT:
-        raise InvalidId(kind="agent name", value=value, grammar="any other name: this one stands for processes without a session")
+        raise InvalidId(
+            kind="agent name", value=value, grammar="any other name: this one stands for processes without a session"
+        )
     return check_name(value, "agent name")
 
 
@@ -151,7 +165,8 @@ def check_source(value: str) -> str:
 
 
 def check_key(value: str, kind: str) -> str:
-    """The value as a key that its sender chose (of a signal, an input, an event, an effect), else `InvalidId`: any text that is not blank."""
+    """The value as a key that its sender chose (of a signal, an input, an event, an effect), else `InvalidId`: any text
+    that is not blank."""
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_KEY or not _encodable(value):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidId(kind=kind, value=value, grammar=f"1 to {LONGEST_KEY} characters, not all of them blank")
     return value
@@ -173,7 +188,9 @@ def split_session_id(value: str) -> tuple[str, str]:
     if not slash:
         raise InvalidId(kind="session id", value=value, grammar="<agent>/<key>")
     # A process that has no session acts as one under its own id.
-    return check_name(agent, "agent name"), _printable("session key", key, LONGEST_OWN_ID if agent == EPHEMERAL_AGENT else LONGEST_ID)
+    return check_name(agent, "agent name"), _printable(
+        "session key", key, LONGEST_OWN_ID if agent == EPHEMERAL_AGENT else LONGEST_ID
+    )
 
 
 def new_process_id(now_ms: int | None = None) -> ProcessId:
@@ -207,11 +224,17 @@ def _random(length: int) -> str:
     return secrets.token_bytes(length).translate(_FOLDED).decode()
 
 
-def former_names(name: str, was: Sequence[str] | str, what: str, *, check: Callable[[str], str] | None = None) -> tuple[str, ...]:
-    """The names that something had before this one, oldest first; one alone may be given as it is. Raises `InvalidId` as `check_name` (or
+def former_names(
+    name: str, was: Sequence[str] | str, what: str, *, check: Callable[[str], str] | None = None
+) -> tuple[str, ...]:
+    """The names that something had before this one, oldest first; one alone may be given as it is. Raises `InvalidId`
+    as `check_name` (or
     as ``check``), and for its own name.
     """
-    found = tuple(check(one) if check else check_name(one, f"former name of {what}") for one in ((was,) if isinstance(was, str) else was))
+    found = tuple(
+        check(one) if check else check_name(one, f"former name of {what}")
+        for one in ((was,) if isinstance(was, str) else was)
+    )
     if name in found:
         raise InvalidId(kind=f"former name of {what}", value=name, grammar="another name than it has now")
     return found
@@ -224,7 +247,8 @@ def child_id(parent: str, incarnation: str, generation: int, replay_key: str) ->
 
 
 def word(text: str) -> str:
-    """The text as one word, for lists and hints whose parts stand between blanks: its blanks, ``%`` and ``#`` as ``%xx``."""
+    """The text as one word, for lists and hints whose parts stand between blanks: its blanks, ``%`` and ``#`` as
+    ``%xx``."""
     return text.replace("%", "%25").replace(" ", "%20").replace("#", "%23")
 
 

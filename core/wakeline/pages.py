@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 
 class Page(list[T]):
-    """A list of at most ``limit`` things. ``more``: whether there are others; a larger ``limit``, or the verb's way to the next page, brings them."""
+    """A list of at most ``limit`` things. ``more``: whether there are others; a larger ``limit``, or the verb's way to
+    the next page, brings them."""
 
     def __init__(self, things: Iterable[T] = (), *, more: bool = False) -> None:
         super().__init__(things)

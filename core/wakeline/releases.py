@@ -1,6 +1,7 @@
 """What the code of a release declares to the whole fleet: schedules, limits, and what the turns of its agents take.
 
-Invariant: of each app those of one release are in force. The newest release that serves decides, by when it first appeared; see `declarations.lua`.
+Invariant: of each app those of one release are in force. The newest release that serves decides, by when it first
+appeared; see `declarations.lua`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from wakeline.values import to_json
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The declarations of one release of an app: ``limits`` by `limit_id` (`Limit.wire`, empty for none), ``agents`` by name (`AdmissionPolicy.wire`, empty
+    """The declarations of one release of an app: ``limits`` by `limit_id` (`Limit.wire`, empty for none), ``agents`` by
+    name (`AdmissionPolicy.wire`, empty
     for the defaults), and its schedules. ``release`` is its name, where it has one.
     """
 
@@ -28,12 +30,17 @@ class Declared:
     @property
     def content(self) -> str:
         """What two releases have in common that declare the same: a hash."""
-        said = {"limits": dict(self.limits), "agents": dict(self.agents), "schedules": {one.name: one.content_hash for one in self.schedules}}
+        said = {
+            "limits": dict(self.limits),
+            "agents": dict(self.agents),
+            "schedules": {one.name: one.content_hash for one in self.schedules},
+        }
         return hashlib.sha256(to_json(said).encode()).hexdigest()[:12]
 
     @property
     def id(self) -> str:
-        """What tells a release from every other one of its app: its name, and what it declares. Two releases with one name are two."""
+        """What tells a release from every other one of its app: its name, and what it declares. Two releases with one
+        name are two."""
         return f"{self.content} {self.release or ''}"
 
 

@@ -1,6 +1,7 @@
 """From a claim to its outcome: what is read, called and written, in order.
 
-Invariant: a body's outcome becomes an event only through a fenced script; what is not the body's fault (unknown code, Redis away) never ends a process.
+Invariant: a body's outcome becomes an event only through a fenced script; what is not the body's fault (unknown code,
+Redis away) never ends a process.
 """
 
 from __future__ import annotations
@@ -60,8 +61,16 @@ from wakeline.tools.tool import current_body
 log = logger("wakeline.runner")
 UNLOAD_S = 2.0
 """How long a cancelled body may take to unwind before the worker goes on without it."""
-MISSING = (UnknownName, UnknownAgent, IsolationUnavailable, InvalidEnvironment, AttachmentStoreFailed, AttachmentBackendMissing)
-"""There is no code for it in this release, its environment is of a later one, or this worker cannot get what it was started with."""
+MISSING = (
+    UnknownName,
+    UnknownAgent,
+    IsolationUnavailable,
+    InvalidEnvironment,
+    AttachmentStoreFailed,
+    AttachmentBackendMissing,
+)
+"""There is no code for it in this release, its environment is of a later one, or this worker cannot get what it was
+started with."""
 GONE = (MissingExecutionEnvironment, AttachmentNotFound, AttachmentCorrupt)
 """What it was started with is nowhere any more."""
 UNREADABLE = (JournalCorrupt, InvalidPayload, InvalidId, KeyError, ValueError, TypeError)
@@ -71,8 +80,17 @@ UNREADABLE = (JournalCorrupt, InvalidPayload, InvalidId, KeyError, ValueError, T
 class Runner:
     """Runs the claims of one worker."""
 
-    def __init__(self, store: AsyncStore, registry: Registry, host: Host, *, clock: Clock, threads: ThreadPoolExecutor, probe: Probe | None = None,
-                 patience_ms: int = PATIENCE_MS) -> None:  # fmt: skip
+    def __init__(
+        self,
+        store: AsyncStore,
+        registry: Registry,
+        host: Host,
+        *,
+        clock: Clock,
+        threads: ThreadPoolExecutor,
+        probe: Probe | None = None,
+        patience_ms: int = PATIENCE_MS,
+    ) -> None:
         self._store = store
         self._registry = registry
         self._host = host
@@ -86,18 +104,22 @@ class Runner:
         self.proven = False
         """Whether a body has ended or parked here: then this code does not end every worker that runs it."""
         self.runs: dict[str, Run] = {}
-        """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows it."""
+        """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows
+        it."""
 
-    # -- what the worker says ----------------------------------------------------------------------------------------------------
+    # -- what the worker says
+    # ----------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Shutdown: bodies park, end, or stop at their next effect, and what is claimed and not begun is handed back. What may not move goes on."""
+        """Shutdown: bodies park, end, or stop at their next effect, and what is claimed and not begun is handed back.
+        What may not move goes on."""
         self._stopping = True
         for run in self._movable():
             run.life.stop()
 
     def hand_back(self) -> set[str]:
-        """The shutdown's share is over: what still runs is handed back in the middle of its code. Returns the claims; what may not move goes on."""
+        """The shutdown's share is over: what still runs is handed back in the middle of its code. Returns the claims;
+        what may not move goes on."""
         movable = self._movable()
         for run in movable:
             run.life.hand_back()
@@ -112,10 +134,12 @@ class Runner:
         for run in list(self.runs.values()):
             run.life.lost()
 
-    # -- one claim ---------------------------------------------------------------------------------------------------------------
+    # -- one claim
+    # ---------------------------------------------------------------------------------------------------------------
 
     async def run(self, claim: Claim) -> str:
-        """Runs it; returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises for what user code does."""
+        """Runs it; returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises for
+        what user code does."""
         if claim.unread is not None:
             return await self._misfits.leave_unread(claim, claim.unread)
         run: Run | None = None
@@ -156,12 +180,15 @@ class Runner:
             if run is not None:
                 raise
             # What a body raises is an outcome by now: this is about what was stored for it.
-            return await self._misfits.leave_unread(claim, str(error) if isinstance(error, WakelineError) else f"{type(error).__name__}: {error}")
+            return await self._misfits.leave_unread(
+                claim, str(error) if isinstance(error, WakelineError) else f"{type(error).__name__}: {error}"
+            )
         finally:
             if run is not None:
                 self.runs.pop(claim.fence.claim_id, None)
 
-    # -- before its body ---------------------------------------------------------------------------------------------------------
+    # -- before its body
+    # ---------------------------------------------------------------------------------------------------------
 
     def _must_read(self, claim: Claim) -> bool:
         """Whether the run needs more than its claim brought; what it is told while that is read, it has to look up."""
@@ -202,12 +229,15 @@ class Runner:
     async def _refused(self, claim: Claim, failure: Failure) -> str:
         """Ends a process that cannot be run as it was started."""
         try:
-            await self._store.execute(processes.finish(claim.process_id, "failed", output_json(failure), fence=claim.fence))
+            await self._store.execute(
+                processes.finish(claim.process_id, "failed", output_json(failure), fence=claim.fence)
+            )
         except LeaseLost:
             return "lost"
         return "finished"
 
-    # -- its body, and what becomes of it ----------------------------------------------------------------------------------------
+    # -- its body, and what becomes of it
+    # ----------------------------------------------------------------------------------------
 
     async def _carried_out(self, run: Run, code: Code) -> str:
         """Calls the body, and writes the outcome."""
@@ -288,21 +318,27 @@ class Runner:
             return await commits.commit(run, failed(run, refused), self._misfits)
 
     async def _judged(self, run: Run, unfit: Unfit) -> Outcome:
-        """A run that does not fit: its process waits. It fails where its engine says so, or once it has waited long enough."""
+        """A run that does not fit: its process waits. It fails where its engine says so, or once it has waited long
+        enough."""
         fails_at_once = unfit.kind == "mismatch" and run.engine is not None and run.engine.on_mismatch == "fail"
         if not fails_at_once and not run.fitting.is_over(unfit.kind):
             return unfit
         await self._deferred(run)
-        return Ended.of(run, Failure("internal", *described(unfit.error))) if fails_at_once else failed(run, unfit.error)
+        return (
+            Ended.of(run, Failure("internal", *described(unfit.error))) if fails_at_once else failed(run, unfit.error)
+        )
 
 
 def _is_an_end(run: Run, error: BaseException) -> bool:
     """Whether what a body raised ends its process: not what has it run again."""
-    return not isinstance(error, ReplayMismatch | LeaseLost | StoreError) and not isinstance(run.registration.input, SessionTurn)
+    return not isinstance(error, ReplayMismatch | LeaseLost | StoreError) and not isinstance(
+        run.registration.input, SessionTurn
+    )
 
 
 def _swallowed(run: Run, body: asyncio.Task[Any]) -> bool:
-    """Whether a blocking body caught the park. One whose ``finally`` asks for an effect did not: that raises again, and the body ends with it."""
+    """Whether a blocking body caught the park. One whose ``finally`` asks for an effect did not: that raises again, and
+    the body ends with it."""
     if body.done():
         return not body.cancelled() and body.exception() is None
     return run.life.swallowed

@@ -1,6 +1,7 @@
 """Settings, read once from the environment.
 
-Invariant: every value can be set by one ``WAKELINE_*`` variable (the URL and RQ's prefix also by the names platforms use).
+Invariant: every value can be set by one ``WAKELINE_*`` variable (the URL and RQ's prefix also by the names platforms
+use).
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class Settings:
     retention_ms: int = DURATIONS["retention_ms"]
     tombstone_ms: int = DURATIONS["tombstone_ms"]
     bug_patience_ms: int = DURATIONS["bug_patience_ms"]
-    """How long a process waits for better code than that of another release that cannot read it or fails at it, before it fails; and than code that ends the
+    """How long a process waits for better code than that of another release that cannot read it or fails at it, before
+    it fails; and than code that ends the
     worker that runs it, before those losses count."""
 
     @classmethod
@@ -113,9 +115,16 @@ def _check_durations(values: Mapping[str, int]) -> None:
     """Raises `SettingsInvalid` for times with which a fleet would take its own work away, or run it twice."""
     lease, beat, tombstone = values["lease_ms"], values["beat_ms"], values["tombstone_ms"]
     if beat < 1:
-        raise SettingsInvalid(name="WAKELINE_BEAT", value=format_duration(beat), reason="a worker has to beat less often than all the time")
+        raise SettingsInvalid(
+            name="WAKELINE_BEAT",
+            value=format_duration(beat),
+            reason="a worker has to beat less often than all the time",
+        )
     if lease < 2 * beat:
-        reason = f"a lease has to outlast two heartbeats, which are {format_duration(beat)} apart (WAKELINE_BEAT), or workers lose what they run"
+        reason = (
+            f"a lease has to outlast two heartbeats, which are {format_duration(beat)} apart (WAKELINE_BEAT), or"
+            " workers lose what they run"
+        )
         raise SettingsInvalid(name="WAKELINE_LEASE", value=format_duration(lease), reason=reason)
     if tombstone < SHORTEST_TOMBSTONE_MS:
         reason = "at least 1h; without its tombstone a late resend of a start would run again"

@@ -1,6 +1,8 @@
-"""Text of others in a terminal or a log: what would be obeyed there, or would look like other text, is shown as its escape.
+"""Text of others in a terminal or a log: what would be obeyed there, or would look like other text, is shown as its
+escape.
 
-Invariant: every line that the command line prints or a logger of Wakeline writes has gone through here; what is stored stays as it was given.
+Invariant: every line that the command line prints or a logger of Wakeline writes has gone through here; what is stored
+stays as it was given.
 """
 
 from __future__ import annotations
@@ -11,8 +13,12 @@ import re
 import traceback
 from datetime import UTC, datetime
 
-# Controls (C0, DEL, C1), what breaks or joins lines, what turns the direction of text, and what is not seen at all. Not the two joiners of emoji and scripts.
-_UNSEEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
+# Controls (C0, DEL, C1), what breaks or joins lines, what turns the direction of text, and what is not seen at all. Not
+# the two joiners of emoji and scripts.
+_UNSEEN = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\ud800-\udfff\U000e0000-\U000e0fff"
+)
 _IN_A_LINE = re.compile(f"[{_UNSEEN}\\t\\n]")
 _IN_LINES = re.compile(f"[{_UNSEEN}]")
 MARGIN = "  | "
@@ -52,7 +58,8 @@ def shown_entry(text: str) -> str:
 
 
 def moment(ms: float, *, exact: bool = False) -> str:
-    """A time of day for people, the only form that is printed: ``2026-11-30 11:46:01 UTC``; ``exact`` with milliseconds."""
+    """A time of day for people, the only form that is printed: ``2026-11-30 11:46:01 UTC``; ``exact`` with
+    milliseconds."""
     try:
         at = datetime.fromtimestamp(ms / 1000, UTC)
     except (OverflowError, ValueError, OSError):

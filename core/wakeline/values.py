@@ -30,7 +30,8 @@ class Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with changes. What is computed once of the original (a hash, its text) is computed anew, unless ``update`` brings it."""
+        """A copy with changes. What is computed once of the original (a hash, its text) is computed anew, unless
+        ``update`` brings it."""
         copied = super().model_copy(update=update, deep=deep)
         for name in vars(copied).keys() - type(self).model_fields.keys() - (update or {}).keys():
             del vars(copied)[name]
@@ -48,7 +49,8 @@ class Tagged(Stored):
 
 HASH_VERSION = "wakeline:1"
 MAX_PAYLOAD = 8 * 1024 * 1024
-"""Longest JSON text of one payload, in bytes: arguments, signal, event, result, outcome of a step, session input and state."""
+"""Longest JSON text of one payload, in bytes: arguments, signal, event, result, outcome of a step, session input and
+state."""
 _SAFE_INTEGER = 2**53
 _DEEP, _LONG = 100, 4_000
 _LONG_NUMBER = re.compile(r"[0-9]{4000}")
@@ -60,13 +62,21 @@ _DURATION = re.compile("".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit}(?![a-
 
 
 def to_json(value: object, what: str = "The value") -> str:
-    """Compact JSON text of a value, which `from_json` reads back; pydantic models, dataclasses, dates and the like become JSON too.
+    """Compact JSON text of a value, which `from_json` reads back; pydantic models, dataclasses, dates and the like
+    become JSON too.
 
-    Raises `InvalidPayload` for NaN, Infinity, lone surrogates, cycles, integers of over 4,300 digits, deep nesting and objects without a JSON form.
+    Raises `InvalidPayload` for NaN, Infinity, lone surrogates, cycles, integers of over 4,300 digits, deep nesting and
+    objects without a JSON form.
     """
     text = as_text(value, what)
-    # The serialiser writes NaN as a bare word, and deeper and longer than the parser reads. Only a parse can tell, and few texts need one.
-    if "NaN" in text or "Infinity" in text or text.count("[") + text.count("{") > _DEEP or (len(text) > _LONG and _LONG_NUMBER.search(text)):
+    # The serialiser writes NaN as a bare word, and deeper and longer than the parser reads. Only a parse can tell, and
+    # few texts need one.
+    if (
+        "NaN" in text
+        or "Infinity" in text
+        or text.count("[") + text.count("{") > _DEEP
+        or (len(text) > _LONG and _LONG_NUMBER.search(text))
+    ):
         try:
             pydantic_core.from_json(text, allow_inf_nan=False)
         except ValueError as error:
@@ -84,7 +94,8 @@ def as_text(value: object, what: str) -> str:
 
 
 def number(text: str | None, otherwise: int = 0) -> int:
-    """A number that is stored as text; the other one where it is not there, or where another release keeps it as something else."""
+    """A number that is stored as text; the other one where it is not there, or where another release keeps it as
+    something else."""
     return int(text) if text is not None and _NUMBER.fullmatch(text) else otherwise
 
 
@@ -99,7 +110,9 @@ def check_number(what: str, given: Any, *, least: int = 1, most: int = MOST) -> 
         return
     beyond = is_number and abs(given) > MOST  # not shown: Python writes no number of thousands of digits
     shown = "" if beyond else f"it is {given!r}, "
-    raise InvalidArguments(name=what, reason=f"{shown}it has to be {least} {'or more' if most == MOST and not beyond else f'to {most}'}")
+    raise InvalidArguments(
+        name=what, reason=f"{shown}it has to be {least} {'or more' if most == MOST and not beyond else f'to {most}'}"
+    )
 
 
 def from_json(text: str | bytes, what: str = "The text") -> Any:
@@ -127,7 +140,10 @@ _MISFIT = re.compile(r"Expected `([^`]+)`[^\[]*\[(?:field_name='([^']*)', )?inpu
 
 def _advice(error: Exception) -> str | None:
     if misfits := _MISFIT.findall(str(error)):
-        return "; ".join(f"{f'its {field!r}' if field else 'it'} is {value} ({kind}), and {declared} is declared" for declared, field, value, kind in misfits)
+        return "; ".join(
+            f"{f'its {field!r}' if field else 'it'} is {value} ({kind}), and {declared} is declared"
+            for declared, field, value, kind in misfits
+        )
     return next((advice for sign, advice in _ADVICE.items() if sign in str(error)), None)
 
 
@@ -146,7 +162,8 @@ def canonical_json(value: object, what: str = "The value") -> str:
 
 
 def content_json(value: object, what: str = "The value") -> str:
-    """`canonical_json` in which equal numbers and equal moments (`Exact`) are one text: what a repetition is told from other content by."""
+    """`canonical_json` in which equal numbers and equal moments (`Exact`) are one text: what a repetition is told from
+    other content by."""
     return canonical_json(_same_texts(value) if plain(value) is NOT_PLAIN else value, what)
 
 
@@ -155,7 +172,8 @@ class Unordered(list[Any]):
 
 
 class Exact(str):
-    """A number or a moment as it was written, and the text that all equal ones have (``same``): 1.10 and 1.1, noon in Berlin and 11:00 in UTC."""
+    """A number or a moment as it was written, and the text that all equal ones have (``same``): 1.10 and 1.1, noon in
+    Berlin and 11:00 in UTC."""
 
     same: str
 
@@ -172,7 +190,12 @@ class Exact(str):
             number = Decimal(text)
         except InvalidOperation:
             return text
-        return cls.of(text, f"{number.normalize() + 0:f}" if number.is_finite() and abs(number.adjusted()) < _LONG_EXPONENT else str(number))
+        return cls.of(
+            text,
+            f"{number.normalize() + 0:f}"
+            if number.is_finite() and abs(number.adjusted()) < _LONG_EXPONENT
+            else str(number),
+        )
 
     @classmethod
     def of_moment(cls, text: str) -> str:
@@ -220,9 +243,12 @@ def bare(value: Any) -> Any:
 
 
 def means(stored: Any, asked: Any) -> bool:
-    """Whether stored JSON data, in which sets have the order of the process that wrote it, is the content of marked data."""
+    """Whether stored JSON data, in which sets have the order of the process that wrote it, is the content of marked
+    data."""
     if isinstance(asked, Exact):
-        return isinstance(stored, str) and any(asked.same == getattr(read(stored), "same", stored) for read in (Exact.of_number, Exact.of_moment))
+        return isinstance(stored, str) and any(
+            asked.same == getattr(read(stored), "same", stored) for read in (Exact.of_number, Exact.of_moment)
+        )
     if isinstance(asked, Unordered):
         if not isinstance(stored, list):
             return False
@@ -248,9 +274,11 @@ _PLAIN_DEPTH, _PLAIN_INTEGER = 8, 2**63
 
 
 def plain(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
-    """A copy of what is JSON data beyond doubt, as most values are: what a serialiser and a parser would make of it, at a tenth of their price.
+    """A copy of what is JSON data beyond doubt, as most values are: what a serialiser and a parser would make of it, at
+    a tenth of their price.
 
-    `NOT_PLAIN` for everything else (subclasses, models, text that is not ASCII, large numbers, deep nesting): they decide then.
+    `NOT_PLAIN` for everything else (subclasses, models, text that is not ASCII, large numbers, deep nesting): they
+    decide then.
     """
     kind = cast("object", type(value))
     if kind is str:

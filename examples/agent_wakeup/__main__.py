@@ -52,7 +52,9 @@ def story(outside: Path) -> None:
     session = app.session("support", "customer-7")
     print("customer:", "where is my order 7")
     session.send("where is my order 7", key="message-1")
-    token = until(lambda: next((line.split()[2] for line in outside.read_text().splitlines() if line.startswith("approve")), None))
+    token = until(
+        lambda: next((line.split()[2] for line in outside.read_text().splitlines() if line.startswith("approve")), None)
+    )
     print("person:   approved")
     app.resolve(token, True)
     until(lambda: any("on their way" in str(m.content) for m in session.history()))

@@ -1,4 +1,5 @@
-"""A support agent: it starts a background job, sleeps, is woken by the job's progress and its end, asks a person, and answers.
+"""A support agent: it starts a background job, sleeps, is woken by the job's progress and its end, asks a person, and
+answers.
 
 Between two turns nothing of it runs anywhere; between two steps of a turn its worker may be killed.
 """

@@ -11,7 +11,8 @@ app = App("expenses")
 
 
 def mail(expense: str, token: str) -> None:
-    """The mail of this example: a file that one person reads. The token is for that person alone, so it is in no log and no result."""
+    """The mail of this example: a file that one person reads. The token is for that person alone, so it is in no log
+    and no result."""
     (Path(os.environ["MAILS"]) / expense).write_text(token, encoding="utf-8")
 
 

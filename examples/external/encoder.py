@@ -1,4 +1,5 @@
-"""The machine that does the work: ``python -m examples.external.encoder tide``. It needs the address of Redis, and is no worker.
+"""The machine that does the work: ``python -m examples.external.encoder tide``. It needs the address of Redis, and is
+no worker.
 
 Each report has a key: a machine that is not sure whether its report arrived sends it again, and it counts once.
 """

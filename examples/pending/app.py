@@ -1,4 +1,5 @@
-"""An order waits for an engraver, who has a bench and a shell. The tool hands the work over; `wakeline resolve` says that it is done."""
+"""An order waits for an engraver, who has a bench and a shell. The tool hands the work over; `wakeline resolve` says
+that it is done."""
 
 from __future__ import annotations
 
@@ -12,9 +13,12 @@ app = App("workshop")
 
 @app.tool
 def engrave(order: str, text: str) -> str:
-    """Puts the work on the engraver's bench. The call ends when its token is resolved, with what it is resolved with."""
+    """Puts the work on the engraver's bench. The call ends when its token is resolved, with what it is resolved
+    with."""
     call = current()
-    (Path(os.environ["BENCH"]) / order).write_text(call.token, encoding="utf-8")  # for the engraver alone: the token ends the call
+    (Path(os.environ["BENCH"]) / order).write_text(
+        call.token, encoding="utf-8"
+    )  # for the engraver alone: the token ends the call
     return call.pending(timeout="30d")
 
 

@@ -18,7 +18,9 @@ def main() -> int:
         return 1
     with PrivateServer(binary) as server:
         os.environ["WAKELINE_REDIS_URL"] = server.url
-        running = subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "-A", "examples.trigger_to_wake.ci:app", "worker"])
+        running = subprocess.Popen(
+            [sys.executable, "-m", "wakeline_workers.cli", "-A", "examples.trigger_to_wake.ci:app", "worker"]
+        )
         try:
             story()
         finally:

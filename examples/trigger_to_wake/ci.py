@@ -1,6 +1,7 @@
 """A push is an occurrence, a build is a process, its end is a wake: nobody polls, and nothing is done twice.
 
-A web handler would call `push.emit(payload, key=delivery id)`; GitHub sends some deliveries twice, and the key makes them one.
+A web handler would call `push.emit(payload, key=delivery id)`; GitHub sends some deliveries twice, and the key makes
+them one.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ async def keeper(turn: AsyncTurn) -> str | None:
     broken = [item.text for item in turn.inbox if item.kind == "wake" and "tests failed" in item.text]
     for item in turn.inbox:
         if item.kind == "input":
-            await turn.trigger("github.push").subscribe(build, name=f"build {item.input}".replace(" ", "-"), source_key=str(item.input))
+            await turn.trigger("github.push").subscribe(
+                build, name=f"build {item.input}".replace(" ", "-"), source_key=str(item.input)
+            )
             return f"watching {item.input}"
     turn.state["broken"] = turn.state.get("broken", 0) + len(broken)
     return f"to fix: {broken[0]}" if broken else None

@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-PLAIN = {"property", "cached_property", "classmethod", "staticmethod", "abstractmethod", "overload", "override", "cache", "lru_cache"}
+PLAIN = {
+    "property",
+    "cached_property",
+    "classmethod",
+    "staticmethod",
+    "abstractmethod",
+    "overload",
+    "override",
+    "cache",
+    "lru_cache",
+}
 PLAIN |= {"contextmanager", "asynccontextmanager", "dataclass", "total_ordering", "runtime_checkable"}
 """Decorators that hand a definition to nothing that would use it."""
 
@@ -39,7 +49,12 @@ class Shipped:
     """The modules below some folders, their definitions, and what each of them mentions."""
 
     def __init__(self, *packages: Path, without: str) -> None:
-        self.trees = {name: ast.parse(path.read_text(encoding="utf-8")) for root in packages for name, path in _modules(root) if not name.startswith(without)}
+        self.trees = {
+            name: ast.parse(path.read_text(encoding="utf-8"))
+            for root in packages
+            for name, path in _modules(root)
+            if not name.startswith(without)
+        }
         self.names: dict[str, dict[str, str]] = {}
         self.definitions: dict[str, Definition] = {}
         self.members: dict[str, list[Definition]] = {}
@@ -55,12 +70,21 @@ class Shipped:
             match node:
                 case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                     self._add(Definition(module, name, [node]))
-                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if not _dunder(name):
+                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if not _dunder(
+                    name
+                ):
                     self._add(Definition(module, name, [node]))
                 case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
                     self.loose[module].append(node)
                 case ast.If(body=then, orelse=other) | ast.Try(body=then, orelse=other):
-                    self._define(module, [*then, *other, *(inner for handler in getattr(node, "handlers", []) for inner in handler.body)])
+                    self._define(
+                        module,
+                        [
+                            *then,
+                            *other,
+                            *(inner for handler in getattr(node, "handlers", []) for inner in handler.body),
+                        ],
+                    )
                 case ast.Import() | ast.ImportFrom():
                     pass
                 case _:
@@ -76,7 +100,9 @@ class Shipped:
             self.below.setdefault(definition.of.path, []).append(definition)
         match definition.nodes:
             case [ast.ClassDef(bases=bases, body=body)]:
-                definition.bases = [found for base in bases if (found := self.resolved(definition.module, _dotted(base)))]
+                definition.bases = [
+                    found for base in bases if (found := self.resolved(definition.module, _dotted(base)))
+                ]
                 for inner in body:
                     if isinstance(inner, FUNCTIONS):
                         self._add(Definition(definition.module, inner.name, [inner], definition))
@@ -118,7 +144,9 @@ class Shipped:
         """The paths of all definitions that are reached from these, and from what modules do when they are imported."""
         found: set[str] = set()
         said: set[str] = set()
-        work = [name for module, nodes in self.loose.items() for node in nodes for name in self.mentions(module, node)] + sorted(roots)
+        work = [
+            name for module, nodes in self.loose.items() for node in nodes for name in self.mentions(module, node)
+        ] + sorted(roots)
         while work:
             name = work.pop()
             if name not in said:
@@ -138,7 +166,8 @@ class Shipped:
                 yield from self._reach(member, found, said)
 
     def public(self, names: set[str]) -> set[str]:
-        """What a user gets hold of through these: their public members, and those of what such members give, take from it or inherit."""
+        """What a user gets hold of through these: their public members, and those of what such members give, take from
+        it or inherit."""
         found: set[str] = set()
         seen: set[str] = set()
         work = sorted(names)
@@ -151,7 +180,9 @@ class Shipped:
             work += one.bases
             members = [each for each in self.below.get(one.path, ()) if not each.name.startswith("_")]
             found |= {each.path for each in members}
-            given = [node.returns for each in members for node in each.nodes if isinstance(node, FUNCTIONS) and node.returns]
+            given = [
+                node.returns for each in members for node in each.nodes if isinstance(node, FUNCTIONS) and node.returns
+            ]
             for part in [*given, *(inner for node in one.nodes for inner in _fields(node))]:
                 work += self.mentions(one.module, part)
         return found
@@ -162,8 +193,14 @@ class Shipped:
         return {one.path for one in loose if self._is_called_by_others(one)}
 
     def _is_called_by_others(self, one: Definition) -> bool:
-        """Whether something outside calls it: what a decorator hands it to, or a base class that is not shipped and has it."""
-        if any(_last(each) not in PLAIN for node in one.nodes if isinstance(node, FUNCTIONS) for each in node.decorator_list):
+        """Whether something outside calls it: what a decorator hands it to, or a base class that is not shipped and has
+        it."""
+        if any(
+            _last(each) not in PLAIN
+            for node in one.nodes
+            if isinstance(node, FUNCTIONS)
+            for each in node.decorator_list
+        ):
             return True
         kind: Any = getattr(import_module(one.module), one.of.name) if one.of else object
         return any(one.name in vars(base) for base in kind.__mro__ if base.__module__ not in self.trees)
@@ -193,7 +230,12 @@ def _last(node: ast.AST) -> str:
 def _scope(node: ast.AST) -> Iterator[ast.AST]:
     """Everything a definition says of itself: of a class all but its methods, which are definitions of their own."""
     if isinstance(node, ast.ClassDef):
-        for part in [*node.bases, *node.keywords, *node.decorator_list, *(inner for inner in node.body if not isinstance(inner, FUNCTIONS))]:
+        for part in [
+            *node.bases,
+            *node.keywords,
+            *node.decorator_list,
+            *(inner for inner in node.body if not isinstance(inner, FUNCTIONS)),
+        ]:
             yield from ast.walk(part)
     else:
         yield from ast.walk(node)
@@ -226,4 +268,7 @@ def _imports(tree: ast.Module, module: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.ImportFrom) and node.module:
             yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Import):
-            yield from ((alias.asname or alias.name.split(".")[0], alias.name if alias.asname else alias.name.split(".")[0]) for alias in node.names)
+            yield from (
+                (alias.asname or alias.name.split(".")[0], alias.name if alias.asname else alias.name.split(".")[0])
+                for alias in node.names
+            )

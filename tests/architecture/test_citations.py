@@ -1,4 +1,5 @@
-"""What comments, docstrings and documents cite exists: races, decisions, documents, files and modules. Two documents are written by programs."""
+"""What comments, docstrings and documents cite exists: races, decisions, documents, files and modules. Two documents
+are written by programs."""
 
 from __future__ import annotations
 
@@ -16,10 +17,16 @@ from tests.races import document
 ROOT = Path(__file__).parents[2]
 TEXTS = sorted(
     path
-    for folder, kinds in (("core", ("py", "lua")), ("workers", ("py",)), ("tests", ("py",)), ("docs", ("md",)), ("examples", ("py", "md")))
+    for folder, kinds in (
+        ("core", ("py", "lua")),
+        ("workers", ("py",)),
+        ("tests", ("py",)),
+        ("docs", ("md",)),
+        ("examples", ("py", "md")),
+    )
     for kind in kinds
     for path in (ROOT / folder).rglob(f"*.{kind}")
-) + [ROOT / "README.md", ROOT / "CONTEXT.md", ROOT / "CHANGELOG.md"]  # fmt: skip
+) + [ROOT / "README.md", ROOT / "CONTEXT.md", ROOT / "CHANGELOG.md"]
 WAKE_RACES = document.wake_races()
 RACE = re.compile(r"\b[Rr]aces? (?=\d)((?:\d+|, | and )+)")
 WAKE_RACE = re.compile(r"\bW(\d+)\b")
@@ -68,7 +75,8 @@ def test_every_document_that_is_cited_exists() -> None:
         (named(path), cite)
         for path in TEXTS
         for cite in re.findall(r"(?<![\w/*<.{-])((?:[\w-]+/)*[\w-]+\.md)\b", path.read_text(encoding="utf-8"))
-        if not any((base / cite).is_file() for base in (ROOT, ROOT / "docs", path.parent)) and not cite.startswith("NNNN")
+        if not any((base / cite).is_file() for base in (ROOT, ROOT / "docs", path.parent))
+        and not cite.startswith("NNNN")
     ]
     assert missing == []
 
@@ -80,7 +88,11 @@ def comments(path: Path) -> str:
         return "\n".join(line[line.index("--") :] for line in text.splitlines() if "--" in line)
     if path.suffix == ".md":
         return text
-    strings = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    strings = [
+        node.value
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
     return "\n".join([*strings, *re.findall(r"#.*", text)])
 
 
@@ -122,13 +134,19 @@ def test_every_file_that_shipped_code_names_exists() -> None:
 def test_the_document_of_races_is_what_their_tests_say() -> None:
     assert (ROOT / "docs/races.md").read_text(encoding="utf-8") == document.markdown()
     assert all(title and actors for title, actors in document.RACES.values())
-    assert [number for number in document.RACES if not any(getattr(test, "rows", []) for _, test in document.tests_of(number))] == []
+    assert [
+        number
+        for number in document.RACES
+        if not any(getattr(test, "rows", []) for _, test in document.tests_of(number))
+    ] == []
 
 
 def test_the_document_of_errors_is_what_their_tree_says() -> None:
     text = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
     assert text == error_table.markdown()
-    codes = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.WakelineError)} - {"wakeline_error"}
+    codes = {
+        kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.WakelineError)
+    } - {"wakeline_error"}
     assert len(codes) > 100
     assert [code for code in sorted(codes) if text.count(f"`{code}`") != 1] == []
 
@@ -142,6 +160,10 @@ def test_a_reader_finds_both_from_the_readme(page: str) -> None:
 
 
 def test_only_the_clock_asks_the_operating_system_for_the_time_of_day() -> None:
-    asks = re.compile(r"\btime\.time(?:_ns)?\(|\bdatetime\.(?:now|utcnow|today)\(|\bdate\.today\(|from time import .*\btime\b")
+    asks = re.compile(
+        r"\btime\.time(?:_ns)?\(|\bdatetime\.(?:now|utcnow|today)\(|\bdate\.today\(|from time import .*\btime\b"
+    )
     shipped = [path for path in TEXTS if named(path).startswith(("core", "workers")) and path.suffix == ".py"]
-    assert [named(path) for path in shipped if asks.search(path.read_text(encoding="utf-8"))] == ["core/wakeline/clock.py"]
+    assert [named(path) for path in shipped if asks.search(path.read_text(encoding="utf-8"))] == [
+        "core/wakeline/clock.py"
+    ]

@@ -91,7 +91,9 @@ def test_every_test_that_a_row_mentions_is_collected() -> None:
 
 
 def test_a_row_that_differs_names_the_test_of_what_still_applies() -> None:
-    assert [row.number for row in rows() if row.shown_by.startswith("differs: ") and "`test_" not in row.behaviour] == []
+    assert [
+        row.number for row in rows() if row.shown_by.startswith("differs: ") and "`test_" not in row.behaviour
+    ] == []
 
 
 def test_what_is_open_belongs_to_what_is_not_built_yet() -> None:

@@ -1,4 +1,5 @@
-"""The pages for contributors tell the truth: every path and every name in a file exists, and the table of folders is the contract of imports."""
+"""The pages for contributors tell the truth: every path and every name in a file exists, and the table of folders is
+the contract of imports."""
 
 from __future__ import annotations
 
@@ -14,11 +15,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING, WALKS = ROOT / "docs/contributing.md", ROOT / "docs/how-it-works.md"
 PAGES = [CONTRIBUTING, WALKS]
-BASES = [ROOT, ROOT / "core/wakeline", ROOT / "workers/wakeline_workers", ROOT / "core/wakeline/store/lua", ROOT / "docs"]
+BASES = [
+    ROOT,
+    ROOT / "core/wakeline",
+    ROOT / "workers/wakeline_workers",
+    ROOT / "core/wakeline/store/lua",
+    ROOT / "docs",
+]
 """A page may shorten a path where the reader cannot mistake it: how-it-works.md does in its boxes."""
 BUILT = ".venv/"
 """What `python3 dev.py setup` makes, and no clone has."""
-PLACE = re.compile(r"(?<![\w/.<>-])((?:[\w.-]+/)*[\w.-]+\.(?:py|lua|md|toml|lock|acl)|(?:\.?[\w-]+/)+(?:run\b)?)(?::([A-Za-z_][\w.]*\w))?")
+PLACE = re.compile(
+    r"(?<![\w/.<>-])((?:[\w.-]+/)*[\w.-]+\.(?:py|lua|md|toml|lock|acl)|(?:\.?[\w-]+/)+(?:run\b)?)(?::([A-Za-z_][\w.]*\w))?"
+)
 
 
 def places(page: Path) -> list[tuple[str, str]]:
@@ -82,10 +91,16 @@ def test_a_name_that_moved_away_is_missed() -> None:
 
 
 def test_the_table_of_folders_has_every_layer_in_the_order_of_the_import_contract() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
     [layers] = [contract["layers"] for contract in contracts if contract["id"] == "core-layers"]
     text = CONTRIBUTING.read_text(encoding="utf-8").split("\n## Where things are\n")[1].split("\n## ")[0]
-    rows = [re.findall(r"`core/wakeline/(\w+)(?:/|\.py)`", line.split(" | ")[0]) for line in text.splitlines() if line.startswith("| `core/")]
+    rows = [
+        re.findall(r"`core/wakeline/(\w+)(?:/|\.py)`", line.split(" | ")[0])
+        for line in text.splitlines()
+        if line.startswith("| `core/")
+    ]
     assert rows == [layer.split(" : ") for layer in layers]
 
 

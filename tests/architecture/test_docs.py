@@ -1,4 +1,5 @@
-"""What the documents show was run as written, in the order in which a reader meets it: files, commands and python, against a real server."""
+"""What the documents show was run as written, in the order in which a reader meets it: files, commands and python,
+against a real server."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def server() -> Iterator[PrivateServer]:
 
 @pytest.fixture(scope="module")
 def ran(server: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """What each step of a reader came to. The reader has one folder; each document is read in a shell of its own, and what it leaves running ends with it."""
+    """What each step of a reader came to. The reader has one folder; each document is read in a shell of its own, and
+    what it leaves running ends with it."""
     folder, done = tmp_path_factory.mktemp("reader"), Done()
     for path in DOCUMENTS:
         steps = [block for block in STEPS if block.document == path.name]
@@ -131,7 +133,12 @@ def test_the_commands_of_the_readme_and_of_the_guide_start_signal_and_follow_a_p
     for document in (README, GUIDE):
         text = "".join(block.text for block in blocks_of(document) if block.language == "console")
         shown = "\n".join(line for typed in commands_in(text) for line in typed.shown)
-        assert re.findall(r"^\$ wakeline (start|waits|signal|events -f)\b", text, re.MULTILINE) == ["start", "waits", "signal", "events -f"]
+        assert re.findall(r"^\$ wakeline (start|waits|signal|events -f)\b", text, re.MULTILINE) == [
+            "start",
+            "waits",
+            "signal",
+            "events -f",
+        ]
         assert re.findall(r" ((?:process|signal)\.\w+) ", shown)[-1] == "process.completed"
         assert '"value":"charged 7: -500' in shown
 
@@ -146,11 +153,15 @@ def test_the_blocks_print_what_the_text_beside_them_says(ran: Done) -> None:
     assert "True 35" in everything
 
 
-def test_no_document_writes_a_token_into_a_log_or_into_the_input_or_outcome_of_a_process(ran: Done, server: PrivateServer) -> None:
+def test_no_document_writes_a_token_into_a_log_or_into_the_input_or_outcome_of_a_process(
+    ran: Done, server: PrivateServer
+) -> None:
     assert all(done.returncode == 0 for done in ran.values())
     with redis.Redis.from_url(server.url, decode_responses=True) as client:
         logs = {key: str(client.xrange(key)) for key in client.scan_iter(match="*:events:*")}
-        rest = {key: str(client.get(key)) for family in ("spec", "input") for key in client.scan_iter(match=f"*:{family}:*")}
+        rest = {
+            key: str(client.get(key)) for family in ("spec", "input") for key in client.scan_iter(match=f"*:{family}:*")
+        }
         outcomes = {key: str(client.hgetall(key)) for key in client.scan_iter(match="*:proc:*")}
     assert any('"bytes"' in text for text in logs.values())  # the log of the survey is among them
     token = re.compile(r"wt[12]\.[\w.-]{40,}")
@@ -166,7 +177,11 @@ def test_the_readme_is_read_in_ninety_seconds() -> None:
 
 
 def test_the_readme_compares_in_ten_rows_and_every_figure_of_them_was_measured() -> None:
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in README.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
     assert rows[0][1:] == ["Wakeline 0.1", "RQ 3.0", "Celery 5.7", "Temporal", "Restate 1.3", "DBOS 3.4"]
     assert len(rows) == 11
     temporal = {row[4] for row in rows[1:]}
@@ -174,16 +189,26 @@ def test_the_readme_compares_in_ten_rows_and_every_figure_of_them_was_measured()
     figures = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
     shown = {cell for row in rows[1:] for cells in row[1:] for cell in re.findall(r"\d[\d,.]*\d", cells)}
     assert len(shown) >= 20
-    assert {figure for figure in shown if not re.search(rf"(?<![\d,.]){re.escape(figure)}(?![\d,]|\.\d)", figures)} == set()
+    assert {
+        figure for figure in shown if not re.search(rf"(?<![\d,.]){re.escape(figure)}(?![\d,]|\.\d)", figures)
+    } == set()
 
 
 def test_the_app_of_the_readme_is_at_most_twenty_lines_of_code() -> None:
-    code = {token.start[0] for token in tokenize.generate_tokens(io.StringIO(APP.text).readline) if token.string.strip() and token.type != tokenize.COMMENT}
+    code = {
+        token.start[0]
+        for token in tokenize.generate_tokens(io.StringIO(APP.text).readline)
+        if token.string.strip() and token.type != tokenize.COMMENT
+    }
     assert 10 <= len(code) <= MOST_LINES
 
 
 def test_every_command_a_document_shows_exists() -> None:
-    shown = {(path.name, name) for path in DOCUMENTS for name in re.findall(r"\b(?:wakeline|wl) (?:-A \S+ |--json )*([a-z]+)", code_of(path))}
+    shown = {
+        (path.name, name)
+        for path in DOCUMENTS
+        for name in re.findall(r"\b(?:wakeline|wl) (?:-A \S+ |--json )*([a-z]+)", code_of(path))
+    }
     assert {name for _, name in shown} >= {"worker", "start", "signal", "events"}
     assert {(document, name) for document, name in shown if name not in cli.commands} == set()
 
@@ -196,15 +221,32 @@ def code_of(path: Path) -> str:
 
 
 def test_every_variable_a_document_names_is_read_somewhere() -> None:
-    sources = "\n".join(path.read_text(encoding="utf-8") for root in ("core", "workers") for path in (ROOT / root).rglob("*.py"))
-    named = {name for path in DOCUMENTS for name in re.findall(r"\b(?:WAKELINE|REDIS|RQ)_[A-Z_]+\b", path.read_text(encoding="utf-8"))}
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for root in ("core", "workers") for path in (ROOT / root).rglob("*.py")
+    )
+    named = {
+        name
+        for path in DOCUMENTS
+        for name in re.findall(r"\b(?:WAKELINE|REDIS|RQ)_[A-Z_]+\b", path.read_text(encoding="utf-8"))
+    }
     durations = {f"WAKELINE_{name.removesuffix('_ms').upper()}" for name in DURATIONS}
     assert {"REDIS_URL", "WAKELINE_APP"} <= named
     assert {name for name in named - durations if name not in sources} == set()
 
 
 def test_every_link_of_a_document_leads_somewhere() -> None:
-    documents = [*DOCUMENTS, ROOT / "CONTEXT.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
-    links = [(path, link) for path in documents for link in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")) if "://" not in link]
+    documents = [
+        *DOCUMENTS,
+        ROOT / "CONTEXT.md",
+        ROOT / "CHANGELOG.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "examples").rglob("*.md"),
+    ]
+    links = [
+        (path, link)
+        for path in documents
+        for link in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+        if "://" not in link
+    ]
     assert len(links) >= 5
     assert [(path.name, link) for path, link in links if not (path.parent / link).exists()] == []

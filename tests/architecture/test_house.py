@@ -16,10 +16,19 @@ from wakeline import errors
 
 ROOT = Path(__file__).parents[2]
 CORE, WORKERS = ROOT / "core/wakeline", ROOT / "workers/wakeline_workers"
-MOST_LINES = 500
+MOST_LINES = 400
 LONGER = {
     "core/wakeline/errors.py": "one tree of errors, drawn in one docstring, each with its message",
-    "core/wakeline/store/processes.py": "the typed calls of one noun, one per script; every call is short",
+    "core/wakeline/store/keys.py": "data: the table of every key",
+    # These are still to be split by their nouns. The list only gets shorter.
+    "core/wakeline/arguments.py": "to be split",
+    "core/wakeline/body/calls.py": "to be split",
+    "core/wakeline/body/context.py": "to be split",
+    "core/wakeline/store/client.py": "to be split",
+    "core/wakeline/store/fleet.py": "to be split",
+    "core/wakeline/store/processes.py": "to be split",
+    "core/wakeline/verbs/processes.py": "to be split",
+    "workers/wakeline_workers/cli/findings.py": "to be split",
 }
 
 
@@ -40,7 +49,11 @@ def tree(path: Path) -> ast.Module:
 
 
 def test_no_module_is_long_unless_its_reason_stands_here() -> None:
-    long = {name_of(path) for path in modules(CORE, WORKERS) if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES}
+    long = {
+        name_of(path)
+        for path in modules(CORE, WORKERS)
+        if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES
+    }
     assert long - LONGER.keys() == set()
     assert all(LONGER.values())
     assert LONGER.keys() <= {name_of(path) for path in modules(CORE, WORKERS)}
@@ -56,20 +69,29 @@ def test_nothing_is_imported_from_the_folders_the_packages_lie_in() -> None:
     found: list[tuple[str, str]] = []
     for path in modules(CORE, WORKERS, ROOT / "tests"):
         for node in ast.walk(tree(path)):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             found += [(name_of(path), name) for name in names if name.split(".")[0] in ("core", "workers")]
     assert found == []
 
 
 def test_files_of_tests_have_names_of_their_own() -> None:
-    """Their folders are no packages: of two files of one name, pytest collects the first alone, and the other's tests do not run."""
+    """Their folders are no packages: of two files of one name, pytest collects the first alone, and the other's tests
+    do not run."""
     names = Counter(path.name for path in modules(ROOT / "tests") if path.name.startswith("test_"))
     assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_the_import_contracts_hold() -> None:
     code = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-cache']))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout
     assert re.search(r"Contracts: [4-9] kept, 0 broken\.", done.stdout)
 
@@ -79,14 +101,19 @@ def _imports(path: Path, known: dict[str, Path]) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
-            found.update(inner if (inner := f"{node.module}.{alias.name}") in known else node.module for alias in node.names)
+            found.update(
+                inner if (inner := f"{node.module}.{alias.name}") in known else node.module for alias in node.names
+            )
         elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
     return found & known.keys()
 
 
 def test_files_of_core_import_each_other_in_no_circle_not_even_for_types() -> None:
-    known = {path.relative_to(CORE.parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path for path in modules(CORE)}
+    known = {
+        path.relative_to(CORE.parent).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
+        for path in modules(CORE)
+    }
     # The package's own front is imported by name alone, when a name is asked for.
     left = {name: _imports(path, known) - {name, "wakeline"} for name, path in known.items()}
     while free := [name for name, imported in left.items() if not imported & left.keys()]:
@@ -96,7 +123,8 @@ def test_files_of_core_import_each_other_in_no_circle_not_even_for_types() -> No
 
 
 def test_letters_of_stored_hashes_are_known_to_the_store_alone() -> None:
-    """What reads a hash by its letters breaks in silence when the store renames one: `wakeline.store.fields` has names for them."""
+    """What reads a hash by its letters breaks in silence when the store renames one: `wakeline.store.fields` has names
+    for them."""
     hashes = {"fields", "head", "slot", "slots"}
     found: list[str] = []
     for path in modules(CORE, WORKERS):
@@ -104,13 +132,18 @@ def test_letters_of_stored_hashes_are_known_to_the_store_alone() -> None:
             continue
         for node in ast.walk(tree(path)):
             match node:
-                case ast.Subscript(value=ast.Name(id=name) | ast.Attribute(attr=name), slice=ast.Constant(value=str() as letter)):
-                    pass
-                case ast.Call(
-                    func=ast.Attribute(attr="get", value=ast.Name(id=name) | ast.Attribute(attr=name)), args=[ast.Constant(value=str() as letter), *_]
+                case ast.Subscript(
+                    value=ast.Name(id=name) | ast.Attribute(attr=name), slice=ast.Constant(value=str() as letter)
                 ):
                     pass
-                case ast.Compare(left=ast.Constant(value=str() as letter), comparators=[ast.Name(id=name) | ast.Attribute(attr=name)]):
+                case ast.Call(
+                    func=ast.Attribute(attr="get", value=ast.Name(id=name) | ast.Attribute(attr=name)),
+                    args=[ast.Constant(value=str() as letter), *_],
+                ):
+                    pass
+                case ast.Compare(
+                    left=ast.Constant(value=str() as letter), comparators=[ast.Name(id=name) | ast.Attribute(attr=name)]
+                ):
                     pass
                 case _:
                     continue
@@ -123,18 +156,23 @@ NOUNS_OF_A_RUN = {"life", "journal", "waits", "passing", "dispatch", "store", "a
 
 
 def _is_a_run(node: ast.expr) -> bool:
-    return (isinstance(node, ast.Name) and node.id == "run") or (isinstance(node, ast.Attribute) and node.attr in ("run", "_run"))
+    return (isinstance(node, ast.Name) and node.id == "run") or (
+        isinstance(node, ast.Attribute) and node.attr in ("run", "_run")
+    )
 
 
 def test_code_outside_of_a_run_asks_its_nouns_and_not_what_they_are_made_of() -> None:
-    """``run.journal.effect(…)`` is asked of the journal; ``run.journal.replay.rows`` would reach through it. A table of rows is a value."""
+    """``run.journal.effect(…)`` is asked of the journal; ``run.journal.replay.rows`` would reach through it. A table of
+    rows is a value."""
     found: list[str] = []
     for path in modules(CORE, WORKERS):
         if CORE / "run" in path.parents:
             continue
         for node in ast.walk(tree(path)):
             match node:
-                case ast.Attribute(value=ast.Attribute(attr=inner, value=ast.Attribute(attr=noun, value=run))) if noun in NOUNS_OF_A_RUN and _is_a_run(run):
+                case ast.Attribute(value=ast.Attribute(attr=inner, value=ast.Attribute(attr=noun, value=run))) if (
+                    noun in NOUNS_OF_A_RUN and _is_a_run(run)
+                ):
                     if inner != "rows":
                         found.append(f"{name_of(path)}:{node.lineno}: run.{noun}.{inner}.{node.attr}")
                 case _:
@@ -216,7 +254,11 @@ def test_every_entry_of_the_glossary_is_bold_and_said_once() -> None:
 
 def test_no_term_of_the_glossary_is_avoided_by_another() -> None:
     text = GLOSSARY.read_text(encoding="utf-8")
-    terms = {term.strip().lower().replace(" ", "") for head in re.findall(r"^- \*\*([^*]+)\*\*", text, re.MULTILINE) for term in head.split("/")}
+    terms = {
+        term.strip().lower().replace(" ", "")
+        for head in re.findall(r"^- \*\*([^*]+)\*\*", text, re.MULTILINE)
+        for term in head.split("/")
+    }
     assert terms & avoided() == {"message"}, "a message is an item of a session's history, and no signal"
 
 

@@ -14,7 +14,15 @@ from wakeline.store import keys
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "core/wakeline/store/lua"
 COMMANDS = {"hash": "H", "set": "S", "zset": "Z", "stream": "X", "list": "L"}
-EXACT = {"SET": "string", "GET": "string", "GETDEL": "string", "GETRANGE": "string", "RPUSH": "list", "RPOP": "list", "BLPOP": "list"}
+EXACT = {
+    "SET": "string",
+    "GET": "string",
+    "GETDEL": "string",
+    "GETRANGE": "string",
+    "RPUSH": "list",
+    "RPOP": "list",
+    "BLPOP": "list",
+}
 ANY = {"DEL", "UNLINK", "EXISTS", "EXPIRE", "PEXPIRE", "COPY", "RENAME", "TYPE", "PTTL", "TTL", "PERSIST"}
 
 
@@ -29,7 +37,9 @@ def named() -> set[str]:
     """Every family a script names behind the namespace: literally, or from the list that pruning goes through."""
     literal = set(re.findall(r"\bns \.\. '([a-z]+):?", code()))
     lists = re.findall(r"for _, (\w+) in ipairs\(\{([^}]*)\}\) do\s+call\('\w+', ns \.\. \1 \.\. ':'", code())
-    assert len(lists) == len(re.findall(r"\bns \.\. [a-z]", code())), "a script builds a key in a way this test cannot read"
+    assert len(lists) == len(re.findall(r"\bns \.\. [a-z]", code())), (
+        "a script builds a key in a way this test cannot read"
+    )
     return literal | {name for _, members in lists for name in re.findall(r"'([a-z]+)'", members)}
 
 
@@ -58,13 +68,25 @@ def test_scripts_use_every_key_as_the_type_the_table_says() -> None:
     of_rq = re.findall(r"call\('([A-Z]+)', rq \.\. ':([a-z]+):?' \.\. \w+[,)]", code())
     assert len(direct) >= 100 and len(through) >= 20 and len(of_rq) >= 8
     types = {family.name: {one.type for one in keys.TABLE if one.name == family.name} for family in keys.TABLE}
-    assert [(command, name) for command, name in direct + through if (kind_of(command) or "any") not in {*types[name], "any"}] == []
-    rq = {family.pattern.partition(":<")[0]: family.type for family in keys.RQ_TABLE if ":<" in family.pattern and family.pattern.endswith(">")}
+    assert [
+        (command, name)
+        for command, name in direct + through
+        if (kind_of(command) or "any") not in {*types[name], "any"}
+    ] == []
+    rq = {
+        family.pattern.partition(":<")[0]: family.type
+        for family in keys.RQ_TABLE
+        if ":<" in family.pattern and family.pattern.endswith(">")
+    }
     assert [(command, name) for command, name in of_rq if kind_of(command) not in (rq[name], None)] == []
 
 
 def test_every_row_says_who_owns_the_key_and_what_reclaims_it() -> None:
-    assert [family for family in (*keys.TABLE, *keys.RQ_TABLE) if not all((family.content, family.owner, family.reclaimed_by))] == []
+    assert [
+        family
+        for family in (*keys.TABLE, *keys.RQ_TABLE)
+        if not all((family.content, family.owner, family.reclaimed_by))
+    ] == []
     assert {family.type for family in keys.TABLE} <= {"hash", "string", "stream", "list", "set", "zset"}
     patterns = [family.pattern for family in keys.TABLE]
     assert len(patterns) == len(set(patterns))
@@ -73,7 +95,9 @@ def test_every_row_says_who_owns_the_key_and_what_reclaims_it() -> None:
 def test_the_document_is_what_the_command_in_it_writes() -> None:
     document = (ROOT / "docs/keys.md").read_text(encoding="utf-8")
     assert "`python -m wakeline.store > docs/keys.md`" in document
-    done = subprocess.run([sys.executable, "-m", "wakeline.store"], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "wakeline.store"], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout == document
 
 

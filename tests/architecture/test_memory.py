@@ -27,12 +27,14 @@ def grows(value: ast.expr | None) -> bool:
 
 
 def caches(path: Path) -> set[str]:
-    """Functions that remember what they returned, and tables of a module that grow, as `<module>.<name>`; instances' caches, as `<class>.<name>`."""
+    """Functions that remember what they returned, and tables of a module that grow, as `<module>.<name>`; instances'
+    caches, as `<class>.<name>`."""
     found: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and any(
-            name_of(one.func if isinstance(one, ast.Call) else one) in ("cache", "lru_cache") for one in node.decorator_list
+            name_of(one.func if isinstance(one, ast.Call) else one) in ("cache", "lru_cache")
+            for one in node.decorator_list
         ):
             found.add(f"{path.stem}.{node.name}")
         if isinstance(node, ast.Assign | ast.AnnAssign) and grows(node.value):
@@ -40,7 +42,11 @@ def caches(path: Path) -> set[str]:
             found.add(f"{path.stem}.{name_of(target)}")
     for kind in (node for node in tree.body if isinstance(node, ast.ClassDef)):
         for node in ast.walk(kind):
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call) and name_of(node.value.func) in MAKERS:
+            if (
+                isinstance(node, ast.Assign | ast.AnnAssign)
+                and isinstance(node.value, ast.Call)
+                and name_of(node.value.func) in MAKERS
+            ):
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 found.add(f"{kind.name}.{name_of(target)}")
     return found
@@ -50,5 +56,13 @@ def test_every_cache_of_the_code_is_in_the_document() -> None:
     document = set(re.findall(r"`(\w+\.\w+)`", (ROOT / "docs/memory.md").read_text(encoding="utf-8")))
     found = set().union(*(caches(path) for source in SOURCES for path in source.rglob("*.py")))
     of_a_value = {"Bounded._kept"}  # what the bound is of
-    assert found - document - of_a_value == set(), "a new cache: docs/memory.md says what bounds it, and what it can keep alive"
-    assert {"arguments._lasting", "arguments._result_kinds", "scripts._load", "Service._types", "Environments._known"} <= found
+    assert found - document - of_a_value == set(), (
+        "a new cache: docs/memory.md says what bounds it, and what it can keep alive"
+    )
+    assert {
+        "arguments._lasting",
+        "arguments._result_kinds",
+        "scripts._load",
+        "Service._types",
+        "Environments._known",
+    } <= found

@@ -38,12 +38,20 @@ def shipped(*packages: Path) -> Shipped:
 def unreached(house: Shipped, beginnings: set[str]) -> set[str]:
     """Definitions that nothing reaches; of a class that nothing reaches the class alone."""
     reached = house.reached(beginnings)
-    return {path for path, one in house.definitions.items() if path not in reached and not (one.of and one.of.path not in reached)}
+    return {
+        path
+        for path, one in house.definitions.items()
+        if path not in reached and not (one.of and one.of.path not in reached)
+    }
 
 
 def beginnings(house: Shipped) -> set[str]:
     exported = {house.full(f"wakeline.{name}") for name in wakeline.__all__}
-    caught = {f"wakeline.errors.{name}" for name, kind in vars(errors).items() if isinstance(kind, type) and kind.__module__ == "wakeline.errors"}
+    caught = {
+        f"wakeline.errors.{name}"
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and kind.__module__ == "wakeline.errors"
+    }
     return set(BEGINNINGS) | exported | caught | house.public(exported) | house.registered("wakeline_workers")
 
 
@@ -85,7 +93,9 @@ def answer(): return Kept().used(), Kind.one
 """
 
 
-def test_what_only_itself_mentions_is_found_and_what_a_beginning_mentions_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_itself_mentions_is_found_and_what_a_beginning_mentions_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "smallhouse"
     package.mkdir()
     (package / "__init__.py").write_text("from smallhouse.kernel import answer\n__all__ = ['answer']\n")
@@ -93,6 +103,11 @@ def test_what_only_itself_mentions_is_found_and_what_a_beginning_mentions_is_not
     monkeypatch.syspath_prepend(str(tmp_path))
     house = Shipped(package, without="smallhouse.testing")
     assert house.full("smallhouse.answer") == "smallhouse.kernel.answer"
-    assert unreached(house, {"smallhouse.kernel.answer"}) == {f"smallhouse.kernel.{name}" for name in ("UNUSED", "Kept.unused", "Model", "decide")}
+    assert unreached(house, {"smallhouse.kernel.answer"}) == {
+        f"smallhouse.kernel.{name}" for name in ("UNUSED", "Kept.unused", "Model", "decide")
+    }
     assert "smallhouse.kernel.Model.rule" not in house.reached({"smallhouse.kernel.answer"})
-    assert unreached(house, {"smallhouse.kernel.answer", "smallhouse.kernel.decide"}) == {"smallhouse.kernel.UNUSED", "smallhouse.kernel.Kept.unused"}
+    assert unreached(house, {"smallhouse.kernel.answer", "smallhouse.kernel.decide"}) == {
+        "smallhouse.kernel.UNUSED",
+        "smallhouse.kernel.Kept.unused",
+    }

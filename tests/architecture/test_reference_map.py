@@ -1,4 +1,5 @@
-"""docs/reference-map.md has a row for every member of the document, and each row's test uses that member through ``ctx.execution``."""
+"""docs/reference-map.md has a row for every member of the document, and each row's test uses that member through
+``ctx.execution``."""
 
 from __future__ import annotations
 
@@ -37,7 +38,10 @@ FIELDS = [
     "cancellation_token",
     "started_process_ids",
 ]
-EVENT_FIELDS = [f"process_event_context.{name}" for name in ["process_id", "registry", "store", "session_store_factory", "queued_work_poke"]]
+EVENT_FIELDS = [
+    f"process_event_context.{name}"
+    for name in ["process_id", "registry", "store", "session_store_factory", "queued_work_poke"]
+]
 METHODS = [
     "drain_tool_trigger_outcomes",
     "process_scope",
@@ -82,7 +86,8 @@ METHODS = [
 ]
 EMBEDDED_TEST = "tool_argument_projection_policy_resolves_from_active_catalog_and_defaults_unknown"
 NOT_A_MEMBER = {*TYPES, "new", "process_event_context.queued_work_poke", EMBEDDED_TEST}
-"""Rows whose test need not say ``ctx.execution.<name>``: two types, the constructor, what is not needed here, and a unit test."""
+"""Rows whose test need not say ``ctx.execution.<name>``: two types, the constructor, what is not needed here, and a
+unit test."""
 
 
 class Row(NamedTuple):
@@ -125,10 +130,18 @@ def collected() -> frozenset[str]:
 def uses(file: str, test: str) -> frozenset[str]:
     """What a test says after ``.execution.``, the bodies in it and in the fixtures it names included."""
     module = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    functions = {node.name: node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    sources = [functions[name] for name in (test, *(argument.arg for argument in functions[test].args.args)) if name in functions]
+    functions = {
+        node.name: node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    sources = [
+        functions[name]
+        for name in (test, *(argument.arg for argument in functions[test].args.args))
+        if name in functions
+    ]
     reads = [node for source in sources for node in ast.walk(source) if isinstance(node, ast.Attribute)]
-    return frozenset(node.attr for node in reads if isinstance(node.value, ast.Attribute) and node.value.attr == "execution")
+    return frozenset(
+        node.attr for node in reads if isinstance(node.value, ast.Attribute) and node.value.attr == "execution"
+    )
 
 
 def test_every_member_of_the_document_has_its_row_in_order() -> None:
@@ -139,12 +152,20 @@ def test_every_member_of_the_document_has_its_row_in_order() -> None:
 
 
 def test_every_member_exists() -> None:
-    names = [row.member for row in rows() if row.member not in NOT_A_MEMBER and "." not in row.member and not row.shown_by.startswith("open: ")]
+    names = [
+        row.member
+        for row in rows()
+        if row.member not in NOT_A_MEMBER and "." not in row.member and not row.shown_by.startswith("open: ")
+    ]
     there = {*dir(ExecutionContext), *ExecutionContext.__dataclass_fields__}
     assert [name for name in names if name not in there] == []
 
 
-@pytest.mark.parametrize("row", [row for row in rows() if not row.shown_by.startswith("open: ")], ids=lambda row: f"{row.section}-{row.member}")
+@pytest.mark.parametrize(
+    "row",
+    [row for row in rows() if not row.shown_by.startswith("open: ")],
+    ids=lambda row: f"{row.section}-{row.member}",
+)
 def test_the_test_of_a_row_is_collected_and_uses_the_member_in_a_body(row: Row) -> None:
     match = NAMED.match(row.shown_by)
     assert match, f"{row.shown_by!r} names no test"

@@ -22,12 +22,26 @@ Line = tuple[str, int]
 
 def marked() -> set[Line]:
     """File and number of every line that says it is wrong."""
-    return {(name, n) for name in NAMES for n, line in enumerate((PROGRAMS / name).read_text(encoding="utf-8").splitlines(), 1) if "# WRONG: " in line}
+    return {
+        (name, n)
+        for name in NAMES
+        for n, line in enumerate((PROGRAMS / name).read_text(encoding="utf-8").splitlines(), 1)
+        if "# WRONG: " in line
+    }
 
 
 def mypy(folder: Path) -> dict[Line, str]:
     """What `mypy --strict` reports, by line; as a user runs it, without any configuration of ours."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", f"--cache-dir={folder}/cache", *NAMES]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--no-error-summary",
+        f"--cache-dir={folder}/cache",
+        *NAMES,
+    ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     found = re.findall(r"^(\S+?\.py):(\d+): error: (.*)$", done.stdout, re.MULTILINE)
@@ -53,7 +67,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("check", [mypy, pyright], ids=["mypy", "pyright"])
-def test_every_wrong_use_is_reported_on_its_line_and_nothing_else_is(folder: Path, check: Callable[[Path], dict[Line, str]]) -> None:
+def test_every_wrong_use_is_reported_on_its_line_and_nothing_else_is(
+    folder: Path, check: Callable[[Path], dict[Line, str]]
+) -> None:
     wrong = marked()
     reported = check(folder)
     assert {line: reported[line] for line in reported.keys() - wrong} == {}
@@ -68,6 +84,6 @@ def test_every_program_is_checked_and_the_wrong_uses_are_many() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_declarations_of_the_programs_are_what_the_runtime_takes_too(name: str) -> None:
     """Up to the first declaration that is wrong on purpose."""
-    text = (PROGRAMS / name).read_text(encoding="utf-8").split("\n@app.agent(\"wrong\")")[0]
+    text = (PROGRAMS / name).read_text(encoding="utf-8").split('\n@app.agent("wrong")')[0]
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,5 @@
-"""The app whose stores are kept: its bodies have to stay what they are, so that what every release left parked is finished by later code."""
+"""The app whose stores are kept: its bodies have to stay what they are, so that what every release left parked is
+finished by later code."""
 
 from __future__ import annotations
 
@@ -37,7 +38,14 @@ def declare(app: App) -> None:
         ctx.emit("measured", {"bytes": 7})
         moment = ctx.now().isoformat()
         seen = ctx.wait("go", int)
-        return {"doubled": doubled, "failed": failed, "noted": noted, "seen": seen, "tags": sorted(tags), "moment": len(moment) > 10}
+        return {
+            "doubled": doubled,
+            "failed": failed,
+            "noted": noted,
+            "seen": seen,
+            "tags": sorted(tags),
+            "moment": len(moment) > 10,
+        }
 
     @app.engine
     async def family(ctx: AsyncCtx) -> list[int]:

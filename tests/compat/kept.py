@@ -1,4 +1,5 @@
-"""Stores as files: what a release leaves in a server, and how it is put back. ``python -m tests.compat.kept tests/compat/stores/RELEASE.json`` writes one.
+"""Stores as files: what a release leaves in a server, and how it is put back. ``python -m tests.compat.kept
+tests/compat/stores/RELEASE.json`` writes one.
 
 Each release writes one when it is made and never again: it is what later code has to read, finish and leave readable.
 """
@@ -31,7 +32,9 @@ STORES = Path(__file__).parent / "stores"
 def world_of(backend: Backend, at_ms: int) -> World:
     """The namespace of the kept stores, at a moment."""
     clock = VirtualClock(at_ms)
-    return World(backend, clock, NAMESPACE, SyncStore(backend, Address(NAMESPACE, rq_prefix=f"rq-{NAMESPACE}", clock=clock)))
+    return World(
+        backend, clock, NAMESPACE, SyncStore(backend, Address(NAMESPACE, rq_prefix=f"rq-{NAMESPACE}", clock=clock))
+    )
 
 
 def shop_of(world: World) -> App:
@@ -43,7 +46,8 @@ def shop_of(world: World) -> App:
 
 
 def fill(world: World) -> dict[str, Any]:
-    """Leaves flows parked everywhere they can be, sessions, limits, attachments and triggers; what a test has to know beside the store."""
+    """Leaves flows parked everywhere they can be, sessions, limits, attachments and triggers; what a test has to know
+    beside the store."""
     app = shop_of(world)
     body = {**app.registry.engines, **app.registry.tools}
     desk = app.session("clerk", "zoe@example.com")
@@ -52,7 +56,17 @@ def fill(world: World) -> dict[str, Any]:
     app.using(id="failed").start(body["fails"], 4)
     work(world, app)
     # One that holds the only place of a limit, of a worker that is gone; one that waits for it.
-    world.do(fleet.register_owner("gone", app.queues, lease_ms=LEASE_MS, agents=app.registry.policies, limits=app.limits, release="v0", app=app.name))
+    world.do(
+        fleet.register_owner(
+            "gone",
+            app.queues,
+            lease_ms=LEASE_MS,
+            agents=app.registry.policies,
+            limits=app.limits,
+            release="v0",
+            app=app.name,
+        )
+    )
     app.using(id="holds").start(body["scarce"], 1)
     assert [claim.process_id for claim in world.take("gone")] == ["holds"]
     app.using(id="held").start(body["scarce"], 2)
@@ -66,7 +80,9 @@ def fill(world: World) -> dict[str, Any]:
     app.using(id="measures").start(body["measure"], picture)
     app.using(id="counts").start(body["counts"], 2)
     app.using(id="cancelled").start(body["naps"], 3_600_000)
-    app.external("ci", id="ci-1", wake=desk, metadata={"build": 17}).emit("log", {"line": "42 tests passed"}, key="line-1")
+    app.external("ci", id="ci-1", wake=desk, metadata={"build": 17}).emit(
+        "log", {"line": "42 tests passed"}, key="line-1"
+    )
     app.run("declare", app.triggers.declare(app.registry.schedules.values()))
     pushes = app.trigger("github.push")
     pushes.subscribe(body["build"], name="builds", input={"repo": "{repo}"}, wake=desk)
@@ -91,7 +107,11 @@ def dump(world: World) -> dict[str, Any]:
             left = client.pttl(name)
             if left == -1 or left > SHORT_MS:
                 kind = client.type(name).decode()
-                found[name] = {"type": kind, "ms": left if left == -1 else round(left, -4), "holds": _content(client, name, kind)}
+                found[name] = {
+                    "type": kind,
+                    "ms": left if left == -1 else round(left, -4),
+                    "holds": _content(client, name, kind),
+                }
         return found
 
 
@@ -112,7 +132,10 @@ def _content(client: Any, name: str, kind: str) -> Any:
         case "list":
             return [_text(item) for item in client.lrange(name, 0, -1)]
         case _:
-            return [[_text(n), {_text(field): _text(value) for field, value in fields.items()}] for n, fields in client.xrange(name)]
+            return [
+                [_text(n), {_text(field): _text(value) for field, value in fields.items()}]
+                for n, fields in client.xrange(name)
+            ]
 
 
 def restore(backend: Backend, stored: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""Stores that releases left behind: this one lists, reads and finishes them, and nothing of them is lost, doubled or left over."""
+"""Stores that releases left behind: this one lists, reads and finishes them, and nothing of them is lost, doubled or
+left over."""
 
 from __future__ import annotations
 
@@ -63,7 +64,9 @@ def test_a_kept_store_is_listed_before_anything_runs(kept: tuple[World, App, dic
     world, app, facts = kept
     listed = {row.id: (row.status, row.kind, row.unread) for row in app.processes(limit=1000)}
     assert {row[2] for row in listed.values()} == {None}
-    assert {pid: listed[pid][:2] for pid in ("parked", "holds", "held", "asks", "ended", "failed", "ci-1", facts["pushed"])} == {
+    assert {
+        pid: listed[pid][:2] for pid in ("parked", "holds", "held", "asks", "ended", "failed", "ci-1", facts["pushed"])
+    } == {
         "parked": ("waiting", "order"),
         "holds": ("running", "tool"),
         "held": ("queued", "tool"),
@@ -86,8 +89,11 @@ def test_a_kept_store_is_finished(kept: tuple[World, App, dict[str, Any]]) -> No
     finish(*kept)
 
 
-def test_what_the_release_after_wrote_is_left_as_it_is_and_finished_when_that_is_back(kept: tuple[World, App, dict[str, Any]]) -> None:
-    """A rollback and its end: the same store as a later release would leave it, with a field that this one does not know in every registration."""
+def test_what_the_release_after_wrote_is_left_as_it_is_and_finished_when_that_is_back(
+    kept: tuple[World, App, dict[str, Any]],
+) -> None:
+    """A rollback and its end: the same store as a later release would leave it, with a field that this one does not
+    know in every registration."""
     world, app, facts = kept
     live = [row.id for row in app.processes("live", limit=1000)]
     specs = {pid: world.redis.get(world.key(f"spec:{pid}")) for pid in live}
@@ -100,7 +106,14 @@ def test_what_the_release_after_wrote_is_left_as_it_is_and_finished_when_that_is
     assert {pid: world.journal(pid) for pid in live} == journals
     listed = {row.id: row for row in app.processes(limit=1000)}
     assert {listed[pid].unread for pid in live} == {"it has fields that this release does not know: later"}
-    assert {row.status for row in listed.values()} == {"queued", "waiting", "running", "completed", "failed", "cancelled"}
+    assert {row.status for row in listed.values()} == {
+        "queued",
+        "waiting",
+        "running",
+        "completed",
+        "failed",
+        "cancelled",
+    }
     app.handle("parked").signal("go", 1)
     assert {world.field(name, pid) for name in ("at",) for pid in live} == {None}
     for pid, text in specs.items():
@@ -115,7 +128,9 @@ def finish(world: World, app: App, facts: dict[str, Any], *, signalled: bool = F
         app.handle("parked").signal("go", 1)
     app.handle("Zoë/日本 #1").signal("go", 2)
     assert (app.resolve(facts["token"], True), app.resolve(facts["token"], False)) == (True, False)
-    app.external("ci", id="ci-1", wake=app.session("clerk", "zoe@example.com"), metadata={"build": 17}).finish({"ok": True})
+    app.external("ci", id="ci-1", wake=app.session("clerk", "zoe@example.com"), metadata={"build": 17}).finish(
+        {"ok": True}
+    )
     serve(world, app, 3)
     world.pass_ms(3_600_000)
     serve(world, app, 3)
@@ -151,7 +166,11 @@ def shape_of(value: Any) -> Any:
             return "text"
     if isinstance(value, dict):
         # Groups of waits are called by random letters.
-        return {"o:" if name.startswith("o:") else name: shape_of(inner) for name, inner in sorted(value.items()) if not name.isdigit()}
+        return {
+            "o:" if name.startswith("o:") else name: shape_of(inner)
+            for name, inner in sorted(value.items())
+            if not name.isdigit()
+        }
     return type(value).__name__
 
 
@@ -163,14 +182,20 @@ def test_what_is_written_has_the_fields_of_the_table(backend: Backend) -> None:
     for key, one in dump(world).items():
         match key.removeprefix(world.key("")).partition(":")[0]:
             case "journal":
-                found.setdefault("journal row", set()).update(*(json.loads(text) for name, text in one["holds"].items() if not name.startswith("@")))
+                found.setdefault("journal row", set()).update(
+                    *(json.loads(text) for name, text in one["holds"].items() if not name.startswith("@"))
+                )
             case "wakes":
-                found.setdefault("inbox entry", set()).update(*(json.loads(text) for name, text in one["holds"].items() if name.isdigit()))
+                found.setdefault("inbox entry", set()).update(
+                    *(json.loads(text) for name, text in one["holds"].items() if name.isdigit())
+                )
             case "hist":
                 found.setdefault("message", set()).update(*(json.loads(fields["m"]) for _, fields in one["holds"]))
             case "events":
                 found.setdefault("event", set()).update(*(fields for _, fields in one["holds"]))
-                found.setdefault("meaning of an event", set()).update(*(json.loads(fields["s"]) for _, fields in one["holds"] if "s" in fields))
+                found.setdefault("meaning of an event", set()).update(
+                    *(json.loads(fields["s"]) for _, fields in one["holds"] if "s" in fields)
+                )
             case _:
                 pass
     assert {name: fields - listed[name] for name, fields in found.items()} == {name: set() for name in found}
@@ -179,16 +204,27 @@ def test_what_is_written_has_the_fields_of_the_table(backend: Backend) -> None:
 
 
 def test_this_release_leaves_what_it_kept(backend: Backend) -> None:
-    """What this release writes has the fields of what it kept: a shape that changed needs a number and a store of its own (docs/formats.md)."""
+    """What this release writes has the fields of what it kept: a shape that changed needs a number and a store of its
+    own (docs/formats.md)."""
     world = world_of(backend, START_MS)
     fill(world)
     now, then = dump(world), json.loads(RELEASES[-1].read_text(encoding="utf-8"))["store"]
     for pid in ("parked", "family", "measures", "holds", "ci-1"):
         for family in ("proc", "spec"):
             key = world.key(f"{family}:{pid}")
-            assert shape_of(now[key]["holds"]) == shape_of(then[key]["holds"]), f"{key}: write a store for this release, and see docs/formats.md"
-        rows = [sorted(json.loads(text)) for key, text in now.get(world.key(f"journal:{pid}"), {"holds": {}})["holds"].items() if not key.startswith("@")]
-        kept = [sorted(json.loads(text)) for key, text in then.get(world.key(f"journal:{pid}"), {"holds": {}})["holds"].items() if not key.startswith("@")]
+            assert shape_of(now[key]["holds"]) == shape_of(then[key]["holds"]), (
+                f"{key}: write a store for this release, and see docs/formats.md"
+            )
+        rows = [
+            sorted(json.loads(text))
+            for key, text in now.get(world.key(f"journal:{pid}"), {"holds": {}})["holds"].items()
+            if not key.startswith("@")
+        ]
+        kept = [
+            sorted(json.loads(text))
+            for key, text in then.get(world.key(f"journal:{pid}"), {"holds": {}})["holds"].items()
+            if not key.startswith("@")
+        ]
         assert sorted(rows) == sorted(kept)
     for key in ("sess:clerk/zoe@example.com", "schedule:daily", "subs:github.push", "limits", "agents"):
         assert sorted(shape_of(now[world.key(key)]["holds"])) == sorted(shape_of(then[world.key(key)]["holds"])), key

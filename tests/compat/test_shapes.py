@@ -1,4 +1,5 @@
-"""A stored shape that changes gets the next number: what each number looks like is kept, and what is written is compared with it."""
+"""A stored shape that changes gets the next number: what each number looks like is kept, and what is written is
+compared with it."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ def test_a_shape_whose_fields_change_gets_another_number(shape: Shape) -> None:
     numbers = pinned()[shape.name]
     assert max(map(int, numbers)) == shape.number
     assert list(shape.fields) == numbers[str(shape.number)], (
-        f"the fields of {shape.name!r} are others than those of number {shape.number}: raise it, say how a reader of each release meets it, "
-        "and write it down with `python -m tests.compat.test_shapes`"
+        f"the fields of {shape.name!r} are others than those of number {shape.number}: raise it, say how a reader of"
+        " each release meets it, and write it down with `python -m tests.compat.test_shapes`"
     )
 
 
@@ -43,8 +44,14 @@ def test_the_document_is_the_table() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"v": 2, "n": 1, "k": "call", "f": "a", "h": "h", "at": 1, "o": 1}, "a journal row of shape 2, and this release knows 1"),
-        ({"n": 1, "k": "wait", "f": "a", "h": "h", "at": 1, "o": {"status": "sung"}}, "a wait was answered with 'sung', which this release does not know"),
+        (
+            {"v": 2, "n": 1, "k": "call", "f": "a", "h": "h", "at": 1, "o": 1},
+            "a journal row of shape 2, and this release knows 1",
+        ),
+        (
+            {"n": 1, "k": "wait", "f": "a", "h": "h", "at": 1, "o": {"status": "sung"}},
+            "a wait was answered with 'sung', which this release does not know",
+        ),
     ],
 )
 def test_a_row_of_a_later_release_is_not_guessed(row: dict[str, object], reason: str) -> None:
@@ -53,7 +60,9 @@ def test_a_row_of_a_later_release_is_not_guessed(row: dict[str, object], reason:
 
 
 def test_a_row_with_more_fields_is_the_row_that_it_is() -> None:
-    row = JournalRow.from_json('{"v":1,"n":1,"k":"wait","f":"a","h":"h","at":1,"o":{"status":"ok","value":1},"later":[1]}')
+    row = JournalRow.from_json(
+        '{"v":1,"n":1,"k":"wait","f":"a","h":"h","at":1,"o":{"status":"ok","value":1},"later":[1]}'
+    )
     assert (row.n, row.outcome) == (1, {"status": "ok", "value": 1})
 
 

@@ -85,9 +85,16 @@ class World:
         inputs: dict[str, Any] = {
             "engine": {"type": "engine", "kind": "job", "payload": over.pop("payload", None)},
             "external": {"type": "external", "metadata": over.pop("metadata", None)},
-            "tool_call": {"type": "tool_call", "call": {"call_id": pid, "tool_id": "tool:add", "tool_name": "add", "args": {"a": 1}}},
+            "tool_call": {
+                "type": "tool_call",
+                "call": {"call_id": pid, "tool_id": "tool:add", "tool_name": "add", "args": {"a": 1}},
+            },
         }
-        identities = {"engine": {"kind": "job"}, "external": {"kind": "external"}, "tool_call": {"kind": "tool", "label": "add"}}
+        identities = {
+            "engine": {"kind": "job"},
+            "external": {"kind": "external"},
+            "tool_call": {"kind": "tool", "label": "add"},
+        }
         data: dict[str, Any] = {
             "id": pid,
             "input": inputs[kind],
@@ -109,7 +116,9 @@ class World:
 
     def session(self, session_id: str) -> SessionAddress:
         """A session's address, complete enough to create it."""
-        return SessionAddress(session_id, session_id.partition("/")[0], self.namespace, f"salt{session_id.encode().hex()}")
+        return SessionAddress(
+            session_id, session_id.partition("/")[0], self.namespace, f"salt{session_id.encode().hex()}"
+        )
 
     # -- running
 
@@ -118,9 +127,15 @@ class World:
         self.do(fleet.register_owner(owner, [self.namespace], lease_ms=LEASE_MS))
         return owner
 
-    def take(self, owner: str = "o_1", n: int = 10, request: str | None = None, release: str | None = None) -> tuple[Claim, ...]:
+    def take(
+        self, owner: str = "o_1", n: int = 10, request: str | None = None, release: str | None = None
+    ) -> tuple[Claim, ...]:
         """What the owner gets when it asks for up to ``n``; ``release``: of its code."""
-        taken = self.do(fleet.take(owner, request or f"t{next(self._takes)}", [self.namespace], n, lease_ms=LEASE_MS, release=release))
+        taken = self.do(
+            fleet.take(
+                owner, request or f"t{next(self._takes)}", [self.namespace], n, lease_ms=LEASE_MS, release=release
+            )
+        )
         return taken.claims
 
     def running(self, pid: str = "p", owner: str = "o_1", **over: Any) -> Fence:
@@ -131,7 +146,13 @@ class World:
 
     def tick(self, **over: Any) -> fleet.TickReport:
         """One tick with the defaults of production."""
-        args = {"beat_ms": BEAT_MS, "lease_ms": LEASE_MS, "stale_ms": 30_000, "retention_ms": RETENTION_MS, "tombstone_ms": TOMBSTONE_MS}
+        args = {
+            "beat_ms": BEAT_MS,
+            "lease_ms": LEASE_MS,
+            "stale_ms": 30_000,
+            "retention_ms": RETENTION_MS,
+            "tombstone_ms": TOMBSTONE_MS,
+        }
         return self.do(fleet.tick(**(args | over)))
 
     def lose(self, owner: str) -> None:
@@ -148,9 +169,15 @@ class World:
 
     # -- telling and looking
 
-    def append(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None, **over: Any) -> processes.Appended:
+    def append(
+        self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None, **over: Any
+    ) -> processes.Appended:
         """The store's append, without the checks a client makes before it."""
-        return self.do(processes.append(pid, event_type, to_json(payload), replay_key=key, canonical=canonical_json(payload), **over))
+        return self.do(
+            processes.append(
+                pid, event_type, to_json(payload), replay_key=key, canonical=canonical_json(payload), **over
+            )
+        )
 
     def emit(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """A client's append, checks included."""
@@ -179,7 +206,9 @@ class World:
     def inbox(self, session_id: str) -> list[dict[str, Any]]:
         """The bodies in a session's inbox, in order, each with its entry's number, state and how many it swallowed."""
         entries = self.do(sessions.read(session_id)).entries
-        return [json.loads(e.body) | {"n": e.n, "state": e.state.split(" ")[0], "swallowed": e.swallowed} for e in entries]
+        return [
+            json.loads(e.body) | {"n": e.n, "state": e.state.split(" ")[0], "swallowed": e.swallowed} for e in entries
+        ]
 
     def open(self, fence: Fence, *waits: runs.Wait) -> Sequence[runs.Opened]:
         """Opens waits of a run."""

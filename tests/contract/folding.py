@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def refolded(world: World, pid: str = "p") -> Record:
     """The record made from nothing but registration and log."""
     view = world.view(pid)
-    events = [Event.restore(pid, e.sequence, e.type, e.payload, e.at_ms, replay_key=e.replay_key, semantics=e.semantics) for e in view.events]
+    events = [
+        Event.restore(pid, e.sequence, e.type, e.payload, e.at_ms, replay_key=e.replay_key, semantics=e.semantics)
+        for e in view.events
+    ]
     return fold(view.registration, view.created_ms, events)
 
 

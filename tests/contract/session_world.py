@@ -59,7 +59,11 @@ def turn(world: World, owner: str = "o_1", *, most: int = 256, to: str = CHAT) -
 def commit(world: World, claim: Claim, to: str = CHAT, **over: Any) -> None:
     """The turn ends well."""
     revision = world.do(sessions.read(to)).head.fields["rev"]
-    world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(to, revision, **over)))
+    world.do(
+        processes.finish(
+            claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(to, revision, **over)
+        )
+    )
 
 
 def fail(world: World, claim: Claim, attempts: int = 5) -> None:

@@ -1,4 +1,5 @@
-"""Attachments in the store: intent before bytes, owners, mark and sweep; every backend behind one contract, faults and crashes in between included."""
+"""Attachments in the store: intent before bytes, owners, mark and sweep; every backend behind one contract, faults and
+crashes in between included."""
 
 from __future__ import annotations
 
@@ -48,7 +49,11 @@ def bucket() -> Iterator[Any]:
     served.start()
     host, port = served.get_host_and_port()
     client = boto3.client(
-        "s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+        "s3",
+        endpoint_url=f"http://{host}:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
     )
     client.create_bucket(Bucket="bytes")
     yield client
@@ -65,7 +70,11 @@ def blobs(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Blobs
         case "dir":
             return Blobs.of(world.namespace, DirectoryBlobs(tmp_path / "blobs"), own)
         case _:
-            return Blobs.of(world.namespace, S3Blobs("bytes", prefix=f"{world.namespace}/", client=request.getfixturevalue("bucket")), own)
+            return Blobs.of(
+                world.namespace,
+                S3Blobs("bytes", prefix=f"{world.namespace}/", client=request.getfixturevalue("bucket")),
+                own,
+            )
 
 
 def put(world: World, blobs: Blobs, data: bytes = DATA, owner: str = "host") -> Attachment:
@@ -327,7 +336,8 @@ def test_a_sweep_that_dies_before_it_has_removed_is_finished_by_the_next(world: 
 
 
 def test_writers_and_sweepers_side_by_side_lose_nothing(world: World) -> None:
-    """Eight threads put, give up and read the same three contents while two sweep; what somebody owns is always there."""
+    """Eight threads put, give up and read the same three contents while two sweep; what somebody owns is always
+    there."""
     blobs = redis(world)
     broken: list[BaseException] = []
     rounds = 40
@@ -426,7 +436,9 @@ def test_bytes_in_a_backend_this_app_has_not_are_named_and_left_alone(world: Wor
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-def test_a_body_that_reads_what_lies_in_a_backend_this_worker_has_not_waits_for_one_that_has(world: World, is_async: bool) -> None:
+def test_a_body_that_reads_what_lies_in_a_backend_this_worker_has_not_waits_for_one_that_has(
+    world: World, is_async: bool
+) -> None:
     made = put(world, Blobs.of(world.namespace, Old()), owner="process:p")
     app = app_of(world)
 
@@ -486,7 +498,9 @@ def test_what_is_too_large_for_redis_is_refused_and_leaves_nothing(world: World)
     assert known(world) == set()
 
 
-@pytest.mark.parametrize("location", ["../../etc/passwd", "a" * 81, "", "/abs", "../" + "a" * 64 + "-" + "b" * 16, "ns/" + "a" * 64])
+@pytest.mark.parametrize(
+    "location", ["../../etc/passwd", "a" * 81, "", "/abs", "../" + "a" * 64 + "-" + "b" * 16, "ns/" + "a" * 64]
+)
 def test_no_location_leads_out_of_a_directory(tmp_path: Path, location: str) -> None:
     backend = DirectoryBlobs(tmp_path)
     for act in (backend.get, backend.delete, lambda place: backend.put(place, b"x")):
@@ -541,7 +555,10 @@ def test_a_bucket_that_is_not_there_is_a_typed_error(bucket: Any) -> None:
 
 def test_references_are_found_in_any_depth_and_each_once() -> None:
     one, two = "sha256:" + "1" * 64, "sha256:" + "2" * 64
-    text = f'{{"a":[{{"__attachment__":"{one}","size":1}},{{"b":{{"__attachment__":"{two}"}}}}],"c":{{"__attachment__":"{one}"}},"d":{{"__attachment__":7}}}}'
+    text = (
+        f'{{"a":[{{"__attachment__":"{one}","size":1}},{{"b":{{"__attachment__":"{two}"}}}}],'
+        f'"c":{{"__attachment__":"{one}"}},"d":{{"__attachment__":7}}}}'
+    )
     assert references_in(text) == [one, two]
     assert references_in('{"a":"no reference"}') == []
 
@@ -597,5 +614,10 @@ def test_what_a_directory_keeps_is_read_by_its_owner_alone_whatever_the_umask(tm
     finally:
         os.umask(before)
     modes = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in (tmp_path / "new").rglob("*")}
-    assert sorted(modes.values()) == [0o600, 0o700, 0o700, 0o700]  # the file; the root, the namespace, the first two digits
+    assert sorted(modes.values()) == [
+        0o600,
+        0o700,
+        0o700,
+        0o700,
+    ]  # the file; the root, the namespace, the first two digits
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700

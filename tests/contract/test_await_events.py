@@ -223,7 +223,9 @@ def test_deriving_a_key_stores_nothing(world: World) -> None:
     [CALL, Custom("k"), Timer("t"), ProcessSignal("p", "inc00001", 1, "go", 1), ProcessTerminal("child", "inc00001")],
     ids=lambda identity: identity.tag,
 )
-def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third(world: World, identity: WaitIdentity) -> None:
+def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third(
+    world: World, identity: WaitIdentity
+) -> None:
     fence = world.running("p")
     minted = mint(world.store.secret, ProcessScope("p"), identity)
     token = encode_token(world.store.secret, "p", "inc00001", minted.key_id)
@@ -238,8 +240,12 @@ def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third
     assert third.open(fence, wait) == [runs.Opened("done", '{"status":"ok","value":"from afar"}')]
 
 
-@pytest.mark.parametrize(("first", "standing", "reason"), [("resolution", FIRST, "too late"), ("cancel", CANCELLED, "in time")])
-def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_all(world: World, first: str, standing: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("first", "standing", "reason"), [("resolution", FIRST, "too late"), ("cancel", CANCELLED, "in time")]
+)
+def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_all(
+    world: World, first: str, standing: str, reason: str
+) -> None:
     fence = world.running("p")
     world.open(fence, completion())
     second = world.reopened()

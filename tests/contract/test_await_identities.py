@@ -1,4 +1,5 @@
-"""Scopes, wait identities, keys and their signatures: derived the same everywhere (E1 to E5, E11, E40, E49, E53 to E55, E67): pure."""
+"""Scopes, wait identities, keys and their signatures: derived the same everywhere (E1 to E5, E11, E40, E49, E53 to E55,
+E67): pure."""
 
 from __future__ import annotations
 
@@ -6,12 +7,28 @@ import dataclasses
 from typing import Any
 
 import pytest
-from wakeline.causality import ExecutionScope, ProcessScope, QueueDrainScope, RuntimeOperationScope, SessionDeleteScope, TurnScope
+from wakeline.causality import (
+    ExecutionScope,
+    ProcessScope,
+    QueueDrainScope,
+    RuntimeOperationScope,
+    SessionDeleteScope,
+    TurnScope,
+)
 from wakeline.errors import InvalidId, InvalidWaitIdentity, MissingExecutionScopeId
 from wakeline.names import split_session_id
 from wakeline.testing.model.keys import mint, verify
 from wakeline.testing.model.scopes import parse_execution_scope
-from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer, ToolCompletion, WaitIdentity, key_id, preimage
+from wakeline.waits.identity import (
+    Custom,
+    ProcessSignal,
+    ProcessTerminal,
+    Timer,
+    ToolCompletion,
+    WaitIdentity,
+    key_id,
+    preimage,
+)
 
 SECRET = b"s" * 32
 CALL = ToolCompletion("call-1")

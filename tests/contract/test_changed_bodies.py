@@ -1,4 +1,5 @@
-"""A body that was changed while its processes live: what was recorded decides, and nothing new acts before the body has asked for all of it."""
+"""A body that was changed while its processes live: what was recorded decides, and nothing new acts before the body has
+asked for all of it."""
 
 from __future__ import annotations
 
@@ -229,7 +230,9 @@ def gives_a_step_up(release: App, did: list[str]) -> None:
     @release.engine
     async def job(ctx: AsyncCtx) -> None:
         try:
-            await asyncio.wait_for(ctx.step("long", long, 60), 0.4)  # longer than the patience of a worker that holds nothing
+            await asyncio.wait_for(
+                ctx.step("long", long, 60), 0.4
+            )  # longer than the patience of a worker that holds nothing
         except TimeoutError:
             await ctx.step("too late", did.append, "too late")
         await ctx.wait("go")
@@ -280,7 +283,9 @@ def looks_whether_it_is_cancelled(release: App, did: list[str]) -> None:
             await ctx.step("last", did.append, "last")
 
 
-@pytest.mark.parametrize("body", [cancels_a_poller, gives_a_step_up, gives_a_wait_up, steps_in_a_step, blocking_steps_in_a_step])
+@pytest.mark.parametrize(
+    "body", [cancels_a_poller, gives_a_step_up, gives_a_wait_up, steps_in_a_step, blocking_steps_in_a_step]
+)
 def test_a_body_that_is_the_same_goes_on_whatever_its_tasks_did(world: World, body: Deploy) -> None:
     parked(world, body)
     assert resumed(world, body) == ["last"]
@@ -317,7 +322,9 @@ def test_a_turn_that_failed_is_tried_again_by_whatever_way_it_goes_then(world: W
     assert session.inspect().revision == 1
 
 
-def test_what_a_release_before_this_one_recorded_is_told_and_not_refused(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_release_before_this_one_recorded_is_told_and_not_refused(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     parked(world, steps("one", "go"))
     journal = world.store.address.prefix + "journal:p"
     for key, text in world.store.client.hgetall(journal).items():
@@ -467,7 +474,9 @@ def test_a_patch_goes_in_three_deploys(world: World, before: Deploy, last: Deplo
     assert result(world) == "new"
 
 
-def test_a_process_on_the_old_path_does_not_follow_a_patch_that_was_deprecated(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_on_the_old_path_does_not_follow_a_patch_that_was_deprecated(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     parked(world, steps("one", "go"))
     assert resumed(world, deprecated) == []
     assert world.status() == "queued"
@@ -486,7 +495,10 @@ def test_the_log_of_a_body_speaks_again_behind_what_it_did(world: World, caplog:
 
     parked(world, speaks)
     resumed(world, speaks)
-    assert [record.getMessage() for record in caplog.records if record.name == "wakeline.body.job"] == ["before", "after"]
+    assert [record.getMessage() for record in caplog.records if record.name == "wakeline.body.job"] == [
+        "before",
+        "after",
+    ]
 
 
 # -- was=: a rename is no change
@@ -513,7 +525,11 @@ RENAMED = {
     "a signal": (steps("one", "go", "last"), renamed_signal, ["last"]),
     "a tool": (tool("mailer"), tool("send_mail", was=["mailer"]), []),
     "a tool that was renamed twice": (tool("letter"), tool("send_mail", was=["post", "letter"]), []),
-    "a tool on a queue of its own, that moves with it": (tool("mailer"), tool("send_mail", was="mailer", queue="slow"), []),
+    "a tool on a queue of its own, that moves with it": (
+        tool("mailer"),
+        tool("send_mail", was="mailer", queue="slow"),
+        [],
+    ),
 }
 
 
@@ -536,7 +552,9 @@ def test_what_began_under_the_new_name_goes_on_under_it_and_under_the_old_one(wo
     assert world.status() == "completed"
 
 
-def test_a_call_that_was_cut_off_is_tried_again_under_the_same_idempotency_key_whatever_its_tool_is_called(world: World) -> None:
+def test_a_call_that_was_cut_off_is_tried_again_under_the_same_idempotency_key_whatever_its_tool_is_called(
+    world: World,
+) -> None:
     keys: list[str] = []
 
     def release(name: str, **options: Any) -> App:

@@ -1,4 +1,5 @@
-"""A release that ends the workers that run it spends nothing: its losses are not counted, what it ran waits, is told, and goes on with code that lives."""
+"""A release that ends the workers that run it spends nothing: its losses are not counted, what it ran waits, is told,
+and goes on with code that lives."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ def comes(world: World, owner: str, release: str | None) -> str:
 
 
 def takes(world: World, owner: str, release: str | None, *, proven: bool = False) -> tuple[Claim, ...]:
-    taken: tuple[Claim, ...] = world.do(fleet.take(owner, f"t{owner}", [world.namespace], 10, lease_ms=LEASE_MS, release=release, proven=proven)).claims
+    taken: tuple[Claim, ...] = world.do(
+        fleet.take(owner, f"t{owner}", [world.namespace], 10, lease_ms=LEASE_MS, release=release, proven=proven)
+    ).claims
     return taken
 
 
@@ -82,7 +85,9 @@ def parked_under(world: World, release: str) -> None:
 # -- whose fault it is
 
 
-def test_a_release_that_never_got_anything_to_its_end_spends_nothing_however_often_it_ends_its_worker(world: World) -> None:
+def test_a_release_that_never_got_anything_to_its_end_spends_nothing_however_often_it_ends_its_worker(
+    world: World,
+) -> None:
     prove(world, "v1")
     world.start("p", max_attempts=1)
     since = world.clock.now_ms()
@@ -94,9 +99,10 @@ def test_a_release_that_never_got_anything_to_its_end_spends_nothing_however_oft
     found = misfit(world)
     assert found == Misfit("crash", "worker bad_14 was lost, number 14 in a row", "v2", since, 14)
     assert found is not None
-    assert found.message == (
-        "its worker died while it ran in release v2: worker bad_14 was lost, number 14 in a row. "
-        "Deploy a fix, or roll back while nothing new is recorded under this release; the log of the worker says how it died."
+    assert (
+        found.message
+        == "its worker died while it ran in release v2: worker bad_14 was lost, number 14 in a row. Deploy a fix, or"
+        " roll back while nothing new is recorded under this release; the log of the worker says how it died."
     )
     [row] = world.do(fleet.read_fleet([])).misfits
     assert (row.process_id, row.misfit) == ("p", found)
@@ -126,7 +132,9 @@ def test_under_a_release_without_a_name_losses_count(world: World) -> None:
 
 
 @pytest.mark.parametrize("release", ["v2", None])
-def test_what_another_release_parked_is_not_counted_under_this_one_and_is_under_that_one(world: World, release: str | None) -> None:
+def test_what_another_release_parked_is_not_counted_under_this_one_and_is_under_that_one(
+    world: World, release: str | None
+) -> None:
     prove(world, "v2")
     parked_under(world, "v1")
     for n in range(3):
@@ -148,7 +156,9 @@ def test_what_may_not_run_twice_is_abandoned_by_the_first_death_under_any_releas
 # -- how long
 
 
-def test_the_first_two_deaths_keep_nothing_waiting_and_the_pause_grows_with_the_others_to_a_minute(world: World) -> None:
+def test_the_first_two_deaths_keep_nothing_waiting_and_the_pause_grows_with_the_others_to_a_minute(
+    world: World,
+) -> None:
     world.start("p")
     for n, pause_ms in enumerate([0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]):
         assert die(world, f"o_{n}", "v2") == ["p"]
@@ -221,7 +231,9 @@ def test_who_falls_silent_is_judged_as_who_is_seen_to_die(world: World) -> None:
 
 
 @pytest.mark.parametrize(("patience_ms", "counted"), [(DAY_MS, None), (0, "1")])
-def test_what_a_worker_was_given_and_does_not_name_is_judged_the_same_way(world: World, patience_ms: int, counted: str | None) -> None:
+def test_what_a_worker_was_given_and_does_not_name_is_judged_the_same_way(
+    world: World, patience_ms: int, counted: str | None
+) -> None:
     world.start("p")
     comes(world, "o_1", "v2")
     assert len(takes(world, "o_1", "v2")) == 1
@@ -252,7 +264,9 @@ def test_what_lost_its_worker_twice_runs_with_nobody_beside_it(world: World, asi
     assert (claim.process_id, claim.alone) == ("a_suspect", True)
 
 
-def test_a_worker_of_another_release_that_comes_has_it_looked_at_at_once_and_one_of_the_same_does_not(world: World) -> None:
+def test_a_worker_of_another_release_that_comes_has_it_looked_at_at_once_and_one_of_the_same_does_not(
+    world: World,
+) -> None:
     world.start("p")
     for n in range(4):
         assert die(world, f"o_{n}", "v2") == ["p"]
@@ -305,7 +319,9 @@ def proven(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("how", ["ends", "parks", "fails", "continues"])
-def test_the_first_body_that_ends_or_parks_proves_its_release_and_one_that_is_only_handed_back_does_not(world: World, how: str) -> None:
+def test_the_first_body_that_ends_or_parks_proves_its_release_and_one_that_is_only_handed_back_does_not(
+    world: World, how: str
+) -> None:
     app = app_of(world)
 
     @app.engine(name="order")
@@ -339,7 +355,9 @@ def test_a_body_that_does_not_fit_proves_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(("fails", "proves"), [(False, ["v2"]), (True, [])])
-def test_a_job_of_a_stock_worker_proves_its_release_by_a_run_that_ends(world: World, fails: bool, proves: list[str]) -> None:
+def test_a_job_of_a_stock_worker_proves_its_release_by_a_run_that_ends(
+    world: World, fails: bool, proves: list[str]
+) -> None:
     settings = Settings(rq_prefix=world.store.address.rq_prefix, release="v2")
     app = App(world.namespace, backend=world.backend, clock=world.clock, settings=settings)
 

@@ -1,4 +1,5 @@
-"""A call is one call wherever its tool runs, and a failed attempt keeps what was decided about the next: bodies whose tools are declared anew under them."""
+"""A call is one call wherever its tool runs, and a failed attempt keeps what was decided about the next: bodies whose
+tools are declared anew under them."""
 
 from __future__ import annotations
 
@@ -104,10 +105,20 @@ def forget_what_is_new(row: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [("plain", "queue"), ("plain", "limit"), ("queue", "plain"), ("limit", "plain"), ("queue", "limit"), ("limit", "queue")]
+    ("before", "after"),
+    [
+        ("plain", "queue"),
+        ("plain", "limit"),
+        ("queue", "plain"),
+        ("limit", "plain"),
+        ("queue", "limit"),
+        ("limit", "queue"),
+    ],
 )
 @pytest.mark.parametrize("how", ["def", "async def"])
-def test_a_recorded_call_is_not_made_again_when_its_tool_runs_elsewhere(world: World, before: str, after: str, how: Literal["def", "async def"]) -> None:
+def test_a_recorded_call_is_not_made_again_when_its_tool_runs_elsewhere(
+    world: World, before: str, after: str, how: Literal["def", "async def"]
+) -> None:
     shop = Shop(world)
     old, new = shop.app(call_and_wait, **FORMS[before]), shop.app(call_and_wait, how, **FORMS[after])
     handle = shop.start(old)
@@ -153,7 +164,9 @@ def test_a_call_under_a_key_of_its_own_is_the_same_call_elsewhere(world: World) 
         assert "the charge" in rows(world, f"p{n}")
 
 
-@pytest.mark.parametrize(("before", "after"), [("plain", "queue"), ("plain", "limit"), ("queue", "plain"), ("limit", "plain")])
+@pytest.mark.parametrize(
+    ("before", "after"), [("plain", "queue"), ("plain", "limit"), ("queue", "plain"), ("limit", "plain")]
+)
 def test_a_call_that_was_begun_and_not_recorded_is_repeated_with_its_key(world: World, before: str, after: str) -> None:
     shop = Shop(world)
     old, new = shop.app(call_and_wait, **FORMS[before]), shop.app(call_and_wait, **FORMS[after])
@@ -257,7 +270,11 @@ def test_a_call_that_hooks_admitted_and_that_did_not_begin_is_not_admitted_again
 
 def test_calls_of_a_batch_are_the_same_calls_elsewhere(world: World) -> None:
     def body(ctx: Ctx, charge: Tool[..., Any]) -> Any:
-        found = [outcome.value for outcome in ctx.call_batch([(charge, {"n": n}) for n in (1, 2)]) if isinstance(outcome, Success)]
+        found = [
+            outcome.value
+            for outcome in ctx.call_batch([(charge, {"n": n}) for n in (1, 2)])
+            if isinstance(outcome, Success)
+        ]
         ctx.wait("go")
         return found
 
@@ -286,7 +303,11 @@ def test_calls_of_a_turn_and_calls_by_name_are_the_same_calls_elsewhere(world: W
 
         @made.agent("clerk")
         async def clerk(turn: AsyncTurn) -> None:
-            paid = [await turn.call(charge, 7), await turn.execution.call_tool("charge", {"n": 8}), await turn.execution.call_tool("charge", {"n": 9}, key="k")]
+            paid = [
+                await turn.call(charge, 7),
+                await turn.execution.call_tool("charge", {"n": 8}),
+                await turn.execution.call_tool("charge", {"n": 9}, key="k"),
+            ]
             await turn.sleep("1m")
             done.append(paid)
 
@@ -330,8 +351,14 @@ def test_no_body_can_give_a_child_the_key_of_a_call(world: World) -> None:
         said: list[str] = []
         for one in ("a", "b"):
             call = ToolCall(call=PreparedCall(call_id=one, tool_id="tool:charge", tool_name="charge", args={"n": 7}))
-            child = prepare(id=one, input=call, provenance=ctx.run.registration.provenance, queue=ctx.run.registration.queue, env_ref=EMPTY_ENVIRONMENT,
-                            options={"call": {"key": "stolen", "attempt": 1, "admitted": False}, "mine": 1})  # fmt: skip
+            child = prepare(
+                id=one,
+                input=call,
+                provenance=ctx.run.registration.provenance,
+                queue=ctx.run.registration.queue,
+                env_ref=EMPTY_ENVIRONMENT,
+                options={"call": {"key": "stolen", "attempt": 1, "admitted": False}, "mine": 1},
+            )
             reply = await ctx.execution.start_child_process(child, "charge")
             said.append(await ctx.execution.await_process(reply.value))
         return said
@@ -356,7 +383,9 @@ def test_a_failed_call_stays_as_it_failed_wherever_its_tool_runs_now(world: Worl
     def fails(_: int) -> str:
         raise ValueError("no")
 
-    for n, (before, after, said) in enumerate([(PLAIN, QUEUE, "tool_failed: no"), (QUEUE, PLAIN, "process_failed: no")]):
+    for n, (before, after, said) in enumerate(
+        [(PLAIN, QUEUE, "tool_failed: no"), (QUEUE, PLAIN, "process_failed: no")]
+    ):
         shop = Shop(world, fails)
         old, new = shop.app(body, **before), shop.app(body, **after)
         handle = shop.start(old, f"p{n}")
@@ -369,10 +398,17 @@ def test_a_failed_call_stays_as_it_failed_wherever_its_tool_runs_now(world: Worl
 # -- starts by themselves beside calls
 
 
-@pytest.mark.parametrize(("before", "after"), [("plain", "queue"), ("queue", "plain"), ("queue", "limit"), ("plain", "plain"), ("queue", "queue")])
-@pytest.mark.parametrize("order", ["call start call start", "start call start call", "call call start", "start start call"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("plain", "queue"), ("queue", "plain"), ("queue", "limit"), ("plain", "plain"), ("queue", "queue")],
+)
+@pytest.mark.parametrize(
+    "order", ["call start call start", "start call start call", "call call start", "start start call"]
+)
 @pytest.mark.parametrize("release", ["this one", "the one before"])
-def test_calls_and_starts_of_one_tool_with_the_same_arguments_stay_apart(world: World, before: str, after: str, order: str, release: str) -> None:
+def test_calls_and_starts_of_one_tool_with_the_same_arguments_stay_apart(
+    world: World, before: str, after: str, order: str, release: str
+) -> None:
     def body(ctx: Ctx, charge: Tool[..., Any]) -> Any:
         found: list[Any] = []
         for verb in order.split():
@@ -433,7 +469,10 @@ def test_a_start_that_is_recorded_while_a_call_beside_it_is_not_is_not_taken_for
 # -- what the release before wrote
 
 
-@pytest.mark.parametrize(("before", "after"), [("queue", "plain"), ("queue", "queue"), ("queue", "limit"), ("plain", "queue"), ("plain", "plain")])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("queue", "plain"), ("queue", "queue"), ("queue", "limit"), ("plain", "queue"), ("plain", "plain")],
+)
 def test_rows_of_the_release_before_are_followed(world: World, before: str, after: str) -> None:
     def body(ctx: Ctx, charge: Tool[..., Any]) -> Any:
         found = [ctx.call(charge, 7), ctx.call(charge, 7), ctx.call(charge, 8)]
@@ -458,7 +497,11 @@ def test_what_is_written_of_a_call_elsewhere_is_what_the_release_before_finds(wo
     work(world, app)
     [(key, row)] = [(key, row) for key, row in rows(world).items() if row["k"] == "start"]
     assert key == "start:charge:fec8ea3d4ca2fecd:1"
-    assert (row["f"], row["e"], row["c"]) == ("start:charge", {"arguments": {"n": 7}, "id": None}, "call:charge:800127bbdaea7be8:1")
+    assert (row["f"], row["e"], row["c"]) == (
+        "start:charge",
+        {"arguments": {"n": 7}, "id": None},
+        "call:charge:800127bbdaea7be8:1",
+    )
 
 
 # -- what was decided about an attempt
@@ -495,7 +538,12 @@ def settle(world: World, app: App) -> None:
 @pytest.mark.parametrize("form", ["plain", "queue"])
 @pytest.mark.parametrize(
     ("before", "after", "good_at", "result", "attempts"),
-    [(3, 0, 2, "paid 7", [1, 2]), (3, 1, 3, "paid 7", [1, 2, 3]), (1, 3, 3, "refunded", [1, 2]), (0, 5, 2, "refunded", [1])],
+    [
+        (3, 0, 2, "paid 7", [1, 2]),
+        (3, 1, 3, "paid 7", [1, 2, 3]),
+        (1, 3, 3, "refunded", [1, 2]),
+        (0, 5, 2, "refunded", [1]),
+    ],
 )
 def test_changed_retries_decide_nothing_about_attempts_that_were_made(
     world: World, before: int, after: int, good_at: int, result: str, attempts: list[int], form: str, release: str
@@ -563,7 +611,10 @@ def test_an_attempt_that_failed_is_recorded_with_the_delay_of_the_next_and_the_l
     app = shop.app(handles_failure, retries=1)
     shop.start(app)
     settle(world, app)
-    assert {key.partition("~")[2]: row.get("r") for key, row in rows(world).items() if row["k"] == "tool_call"} == {"": 2000, "2": -1}
+    assert {key.partition("~")[2]: row.get("r") for key, row in rows(world).items() if row["k"] == "tool_call"} == {
+        "": 2000,
+        "2": -1,
+    }
 
 
 def test_a_failed_attempt_of_the_release_before_that_nothing_followed_is_decided_by_todays_rules(world: World) -> None:
@@ -584,13 +635,26 @@ def test_a_failed_attempt_of_the_release_before_that_nothing_followed_is_decided
 # -- the key
 
 FORM = st.fixed_dictionaries(
-    {"retries": st.integers(0, 4), "policy": st.sampled_from(["safe", "idempotent"]), "timeout": st.sampled_from([None, "1h"])},
-    optional={"queue": st.sampled_from(["slow", "fast"]), "limit": st.builds(Limit, concurrency=st.integers(1, 9)), "prepare": st.just(len)},
+    {
+        "retries": st.integers(0, 4),
+        "policy": st.sampled_from(["safe", "idempotent"]),
+        "timeout": st.sampled_from([None, "1h"]),
+    },
+    optional={
+        "queue": st.sampled_from(["slow", "fast"]),
+        "limit": st.builds(Limit, concurrency=st.integers(1, 9)),
+        "prepare": st.just(len),
+    },
 )
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(forms=st.lists(FORM, min_size=1, max_size=2), how=st.sampled_from(["def", "async def"]), n=st.integers(1, 3), order=st.integers(1, 2))
+@given(
+    forms=st.lists(FORM, min_size=1, max_size=2),
+    how=st.sampled_from(["def", "async def"]),
+    n=st.integers(1, 3),
+    order=st.integers(1, 2),
+)
 def test_the_idempotency_key_follows_from_the_call_alone(
     world: World, forms: list[dict[str, Any]], how: Literal["def", "async def"], n: int, order: int
 ) -> None:
@@ -611,7 +675,9 @@ def test_the_idempotency_key_follows_from_the_call_alone(
             world.lose(f"{pid}_{i}")
     generation = [pid, world.view(pid).registration.incarnation, "1"]
     hashed = content_hash("tool_call", "call:charge", f'{{"n":{order}}}')[:16]
-    assert sorted(set(shop.keys)) == sorted(content_hash(*generation, f"call:charge:{hashed}:{i + 1}")[:32] for i in range(n))
+    assert sorted(set(shop.keys)) == sorted(
+        content_hash(*generation, f"call:charge:{hashed}:{i + 1}")[:32] for i in range(n)
+    )
 
 
 HOWS = st.sampled_from([PLAIN, QUEUE, LIMIT])

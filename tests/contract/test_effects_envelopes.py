@@ -85,7 +85,9 @@ def test_a_signal_without_an_id_of_its_sender_is_refused() -> None:
         signal_replay_key("p", "go", " ")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), "\ud800"], ids=["nan", "infinity", "object", "surrogate"])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), object(), "\ud800"], ids=["nan", "infinity", "object", "surrogate"]
+)
 def test_arguments_that_are_no_json_have_no_envelope(value: Any) -> None:
     with pytest.raises(InvalidPayload):
         envelope_hash(Envelope("step", "charge", {"x": value}))
@@ -194,12 +196,21 @@ def test_long_arguments_are_known_by_hash_only() -> None:
         (ReplayConflict, "replay_conflict", False),
     ],
 )
-def test_errors_have_stable_codes_and_say_whether_to_try_again(kind: type[WakelineError], code: str, retryable: bool) -> None:
+def test_errors_have_stable_codes_and_say_whether_to_try_again(
+    kind: type[WakelineError], code: str, retryable: bool
+) -> None:
     assert (kind.code, kind.retryable) == (code, retryable)
 
 
 def test_an_error_keeps_its_class_and_fields_across_the_journal() -> None:
-    error = ReplayMismatch(process_id="p", name="charge", paths=["args.cents"], total=1, differences=["args.cents: recorded 1, asked for 2"], unasked=[])
+    error = ReplayMismatch(
+        process_id="p",
+        name="charge",
+        paths=["args.cents"],
+        total=1,
+        differences=["args.cents: recorded 1, asked for 2"],
+        unasked=[],
+    )
     again = from_json(error.to_json())
     assert type(again) is ReplayMismatch
     assert (again.fields, str(again)) == (error.fields, str(error))

@@ -138,7 +138,9 @@ def test_concurrent_effects_replay_by_key_whatever_the_order(world: World) -> No
         async def never(_: str) -> Any:
             ran.append("again")
 
-        return await asyncio.gather(run.journal.effect("step", "b", 2, never), run.journal.effect("step", "a", 1, never))
+        return await asyncio.gather(
+            run.journal.effect("step", "b", 2, never), run.journal.effect("step", "a", 1, never)
+        )
 
     assert drive(world, "o_1", first) == ["A", "B"]
     world.lose("o_1")
@@ -198,7 +200,9 @@ def test_a_changed_body_under_an_explicit_key_is_a_mismatch_even_where_an_error_
         drive(world, "o_2", lambda run: run.journal.effect("step", "charge", {"cents": 2}, refused, key="k"))
 
 
-def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_conflict_of_the_body_and_no_mismatch(world: World) -> None:
+def test_one_explicit_key_for_two_different_calls_of_a_run_is_a_conflict_of_the_body_and_no_mismatch(
+    world: World,
+) -> None:
     world.start("p")
     charge = Charge()
 
@@ -261,7 +265,13 @@ def test_a_childs_start_and_its_record_are_one_step_and_replay_as_one(world: Wor
 
 
 def test_a_prepared_call_reaches_its_worker_unchanged(world: World) -> None:
-    call = {"call_id": "t", "tool_id": "tool:add", "tool_name": "add", "args": {"a": 1.5, "b": []}, "prepared": {"quote": "q-1", "at": 9007199254740993}}
+    call = {
+        "call_id": "t",
+        "tool_id": "tool:add",
+        "tool_name": "add",
+        "args": {"a": 1.5, "b": []},
+        "prepared": {"quote": "q-1", "at": 9007199254740993},
+    }
     world.start("t", input={"type": "tool_call", "call": call}, identity={"kind": "tool", "label": "add"})
     world.worker()
     (claim,) = world.take()

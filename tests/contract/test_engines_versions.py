@@ -1,4 +1,5 @@
-"""Engines: several versions of a name side by side, objects that implement the protocol, what is refused and what is shown."""
+"""Engines: several versions of a name side by side, objects that implement the protocol, what is refused and what is
+shown."""
 
 from __future__ import annotations
 
@@ -291,4 +292,6 @@ def test_what_a_body_changes_in_its_environment_is_no_other_ones(world: World) -
     for options in ({}, {"environment": {"plugin_options": {"a": 1}}}):
         handles = [app.using(**options).start(careless) for _ in range(2)]  # type: ignore[arg-type]
         work(world, app)
-        assert [handle.result(timeout=0) for handle in handles] == [sorted(options.get("environment", {}).get("plugin_options", {}))] * 2
+        assert [handle.result(timeout=0) for handle in handles] == [
+            sorted(options.get("environment", {}).get("plugin_options", {}))
+        ] * 2

@@ -1,4 +1,5 @@
-"""A deploy whose code is at fault: nothing compensates for it, nothing that was stored is lost to it, and the way back that is told is one."""
+"""A deploy whose code is at fault: nothing compensates for it, nothing that was stored is lost to it, and the way back
+that is told is one."""
 
 from __future__ import annotations
 
@@ -156,7 +157,9 @@ def test_no_body_compensates_for_what_its_verbs_say_of_a_new_release(world: Worl
 
 
 @pytest.mark.parametrize("releases", [("v1", "v1"), (None, None)])
-def test_under_the_release_that_got_it_this_far_a_verb_s_error_is_the_body_s_to_handle(world: World, two: Two, releases: tuple[str | None, str | None]) -> None:
+def test_under_the_release_that_got_it_this_far_a_verb_s_error_is_the_body_s_to_handle(
+    world: World, two: Two, releases: tuple[str | None, str | None]
+) -> None:
     handle = two.parked(asking(two, two.v1, "call", new=False), release=releases[0])
     asking(two, two.v2, "call", new=True)
     handle.signal("go", 5)
@@ -391,7 +394,9 @@ def test_a_body_handles_what_sound_code_may_raise(world: World, two: Two, fails:
 
 
 @pytest.mark.parametrize(("release", "wait_ms"), [("v1", 0), ("v2", DAY_MS)])
-def test_broken_code_is_handled_under_its_own_release_and_after_a_day(world: World, two: Two, release: str, wait_ms: int) -> None:
+def test_broken_code_is_handled_under_its_own_release_and_after_a_day(
+    world: World, two: Two, release: str, wait_ms: int
+) -> None:
     handle = two.parked(handling(two, two.v1, lambda: None, blocking=False))
     handling(two, two.v2, no_name, blocking=False)
     handle.signal("go", 5)
@@ -465,7 +470,9 @@ def reading(two: Two, app: App, how: str, kind: Any, made: Any) -> Any:
 
 
 @pytest.mark.parametrize("how", ["signal", "child", "approval", "answer"])
-def test_a_park_of_the_new_release_loses_nothing_that_was_right_for_the_old_one(world: World, two: Two, how: str) -> None:
+def test_a_park_of_the_new_release_loses_nothing_that_was_right_for_the_old_one(
+    world: World, two: Two, how: str
+) -> None:
     body = reading(two, two.v1, how, int, 5)
     handle = two.v1.using(id="p").start(body)
     quick = ["quick"]
@@ -558,7 +565,9 @@ def test_what_a_child_ended_with_under_another_release_than_its_parent_s_waits_f
     assert handle.result(timeout=0) == "one"
 
 
-def test_an_answer_of_another_type_is_the_asker_s_to_handle_where_one_release_has_had_it(world: World, two: Two) -> None:
+def test_an_answer_of_another_type_is_the_asker_s_to_handle_where_one_release_has_had_it(
+    world: World, two: Two
+) -> None:
     @two.v1.agent("clerk")
     async def clerk(turn: AsyncTurn) -> str:
         return "no number"
@@ -624,10 +633,14 @@ def test_a_roll_back_is_said_to_fit_only_while_nothing_new_was_recorded(world: W
     declare(two.v2, new=True)
     handle.signal("go", 5)
     said = (
-        "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Deploy a fix. "
-        "Something new was recorded under this release: a roll back fits only where the release before asks for that, too."
+        "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Deploy a"
+        " fix. Something new was recorded under this release: a roll back fits only where the release before asks for"
+        " that, too."
         if acts
-        else "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Roll back, or deploy a fix."
+        else (
+            "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Roll"
+            " back, or deploy a fix."
+        )
     )
     for _ in range(3):
         assert two.work("v2") == ["released"]

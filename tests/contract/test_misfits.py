@@ -1,4 +1,5 @@
-"""Code that does not fit a process waits: what it does otherwise, cannot read or fails at costs nothing, is told, and ends with the code that fits."""
+"""Code that does not fit a process waits: what it does otherwise, cannot read or fails at costs nothing, is told, and
+ends with the code that fits."""
 
 from __future__ import annotations
 
@@ -86,10 +87,17 @@ def test_a_mismatch_waits_at_no_cost_names_what_differs_and_goes_on_with_code_th
     assert world.types() == ["process.started", "process.waiting", "signal.go", "process.resumed"]
     found = misfit(world)
     assert found is not None
-    assert (found.kind, found.what, found.release, found.looks) == ("mismatch", "call:act, args.what: recorded 100, asked for 101", "v2", 3)
-    assert found.message == (
-        "the code does something else than what is recorded in release v2: call:act, args.what: recorded 100, asked for 101. "
-        "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version beside."
+    assert (found.kind, found.what, found.release, found.looks) == (
+        "mismatch",
+        "call:act, args.what: recorded 100, asked for 101",
+        "v2",
+        3,
+    )
+    assert (
+        found.message
+        == "the code does something else than what is recorded in release v2: call:act, args.what: recorded 100, asked"
+        " for 101. Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for"
+        " what was renamed, or a version beside."
     )
     assert work(world, two.v1, "w_3", release="v1") == ["finished"]
     assert (handle.result(timeout=0), two.did, misfit(world)) == (105, [100], None)
@@ -111,7 +119,9 @@ def test_it_backs_off_to_a_minute_and_is_said_to_wait_since_the_first_look(world
 
 
 @pytest.mark.parametrize("caught", [Exception, BaseException], ids=["Exception", "BaseException"])
-def test_a_body_cannot_go_on_from_a_mismatch_by_catching_it(world: World, two: Two, caught: type[BaseException]) -> None:
+def test_a_body_cannot_go_on_from_a_mismatch_by_catching_it(
+    world: World, two: Two, caught: type[BaseException]
+) -> None:
     two.parked(paying(two.v1, two.acts[0], 100))
 
     @two.v2.engine(name="order", signals={"go": int})
@@ -218,7 +228,13 @@ def own() -> Any:
     raise ValueError("its own")
 
 
-BUGS = {no_name: "NameError", no_module: "ModuleNotFoundError", no_attribute: "AttributeError", no_syntax: "SyntaxError", no_type: "TypeError"}
+BUGS = {
+    no_name: "NameError",
+    no_module: "ModuleNotFoundError",
+    no_attribute: "AttributeError",
+    no_syntax: "SyntaxError",
+    no_type: "TypeError",
+}
 
 
 def failing(app: App, act: Any, fails: Callable[[], Any] | None) -> Any:
@@ -235,7 +251,9 @@ def failing(app: App, act: Any, fails: Callable[[], Any] | None) -> Any:
 
 
 @pytest.mark.parametrize("fails", BUGS)
-def test_an_error_that_a_deploy_brings_waits_and_takes_nothing_back(world: World, two: Two, fails: Callable[[], Any]) -> None:
+def test_an_error_that_a_deploy_brings_waits_and_takes_nothing_back(
+    world: World, two: Two, fails: Callable[[], Any]
+) -> None:
     handle = two.parked(failing(two.v1, two.acts[0], None))
     failing(two.v2, two.acts[1], fails)
     for _ in range(2):
@@ -249,13 +267,18 @@ def test_an_error_that_a_deploy_brings_waits_and_takes_nothing_back(world: World
 
 
 @pytest.mark.parametrize(("fails", "releases"), [(no_name, ("v1", "v1")), (no_name, (None, None)), (own, ("v1", "v2"))])
-def test_any_other_error_is_the_body_s_own(world: World, two: Two, fails: Callable[[], Any], releases: tuple[str | None, str | None]) -> None:
+def test_any_other_error_is_the_body_s_own(
+    world: World, two: Two, fails: Callable[[], Any], releases: tuple[str | None, str | None]
+) -> None:
     handle = two.parked(failing(two.v1, two.acts[0], None), release=releases[0])
     failing(two.v2, two.acts[1], fails)
     assert work(world, two.v2, "w_2", release=releases[1]) == ["finished"]
     with pytest.raises(ProcessFailed) as failed:
         handle.result(timeout=0)
-    assert (failed.value.failure_code, two.did) == ("NameError" if fails is no_name else "ValueError", [100, "compensated"])
+    assert (failed.value.failure_code, two.did) == (
+        "NameError" if fails is no_name else "ValueError",
+        [100, "compensated"],
+    )
 
 
 def test_what_has_begun_under_no_release_before_fails_as_it_does_today(world: World, two: Two) -> None:
@@ -266,12 +289,18 @@ def test_what_has_begun_under_no_release_before_fails_as_it_does_today(world: Wo
     assert handle.status().status == "failed"
 
 
-def test_a_process_that_was_handed_on_in_a_deploy_without_ever_parking_is_judged_by_the_release_it_began_under(world: World, two: Two) -> None:
+def test_a_process_that_was_handed_on_in_a_deploy_without_ever_parking_is_judged_by_the_release_it_began_under(
+    world: World, two: Two
+) -> None:
     handle = two.v1.using(id="p").start(failing(two.v1, two.acts[0], None))
     handle.signal("go", 5)
     world.do(fleet.register_owner("w_1", two.v1.queues, lease_ms=5_000, release="v1"))
     (claim,) = world.do(fleet.take("w_1", "t", two.v1.queues, 1, lease_ms=5_000, release="v1")).claims
-    world.do(processes.release(claim.fence, consumed=[processes.Row("seen", '{"n":1,"o":1,"k":"step","h":"h","at":1,"f":"seen"}')]))
+    world.do(
+        processes.release(
+            claim.fence, consumed=[processes.Row("seen", '{"n":1,"o":1,"k":"step","h":"h","at":1,"f":"seen"}')]
+        )
+    )
     failing(two.v2, two.acts[1], no_name)
     for _ in range(2):
         assert work(world, two.v2, "w_2", release="v2") == ["released"]
@@ -384,7 +413,10 @@ def test_a_tool_that_is_a_process_of_its_own_waits_for_code_that_takes_its_argum
     assert work(world, two.v2, "w_2", release="v2") == ["released"]
     found = misfit(world)
     assert found is not None
-    assert (found.kind, found.what) == ("unreadable", "The arguments do not fit send: missing a required argument: 'subject'.")
+    assert (found.kind, found.what) == (
+        "unreadable",
+        "The arguments do not fit send: missing a required argument: 'subject'.",
+    )
     go_on(world)
     assert work(world, two.v1, "w_3", release="v1") == ["finished"]
     assert handle.result(timeout=0) == "ann"
@@ -470,7 +502,9 @@ def test_a_signal_that_was_wrong_from_the_start_is_dropped_under_every_release(w
 
 
 @pytest.mark.parametrize("declared", [int, Any])
-def test_a_signal_of_the_type_that_was_declared_is_kept_although_nothing_waited_for_it_yet(world: World, two: Two, declared: Any) -> None:
+def test_a_signal_of_the_type_that_was_declared_is_kept_although_nothing_waited_for_it_yet(
+    world: World, two: Two, declared: Any
+) -> None:
     def declare(app: App, kind: Any) -> Any:
         @app.engine(name="body", signals={"begin": None, "go": kind})
         async def body(ctx: AsyncCtx) -> Any:
@@ -537,7 +571,9 @@ def test_however_many_wait_a_worker_that_comes_has_all_of_them_looked_at(world: 
     for n in range(300):
         world.start(f"p{n}")
     for claim in world.take("w_1", 300):
-        world.do(processes.release(claim.fence, delay_ms=60_000, unrun=True, misfit=Misfit("missing", "no code", "v1", 1)))
+        world.do(
+            processes.release(claim.fence, delay_ms=60_000, unrun=True, misfit=Misfit("missing", "no code", "v1", 1))
+        )
     world.do(fleet.register_owner("w_2", app.queues, lease_ms=5_000, release="v2"))
     while world.tick().fired:
         pass
@@ -628,7 +664,11 @@ def test_the_misfit_of_code_that_is_missing_is_told_and_goes_with_the_end(world:
     assert work(world, two.v2, "w_2", release="v2") == ["released"]
     found = misfit(world)
     assert found is not None
-    assert (found.kind, found.release, found.what.startswith("No engine is named 'narrow'")) == ("missing", "v2", True), found.what
+    assert (found.kind, found.release, found.what.startswith("No engine is named 'narrow'")) == (
+        "missing",
+        "v2",
+        True,
+    ), found.what
     [row] = world.do(fleet.read_fleet([])).misfits
     assert (row.process_id, row.input, row.needs, row.misfit.kind) == ("p", "engine", "narrow", "missing")
     go_on(world)
@@ -657,10 +697,11 @@ def test_a_turn_whose_code_does_not_fit_waits_and_its_session_says_why(world: Wo
     for _ in range(2):
         assert work(world, two.v2, "w_2", release="v2") == ["released"]
         go_on(world)
-    assert desk.why() == (
-        f"turn {turn} waits for code that fits: the code does something else than what is recorded in release v2: "
-        "call:act, args.what: recorded 100, asked for 101. "
-        "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version beside."
+    assert (
+        desk.why()
+        == f"turn {turn} waits for code that fits: the code does something else than what is recorded in release v2:"
+        " call:act, args.what: recorded 100, asked for 101. Roll back, or deploy code that does what is recorded:"
+        " the new path behind ctx.patched(), was= for what was renamed, or a version beside."
     )
     assert desk.inspect().misfit is not None
     assert work(world, two.v1, "w_3", release="v1") == ["finished"]

@@ -1,4 +1,5 @@
-"""Whole processes with their bodies: started by a host, told by signals, joined by parents, met by faults (P210, P211, P216, P227, P229)."""
+"""Whole processes with their bodies: started by a host, told by signals, joined by parents, met by faults (P210, P211,
+P216, P227, P229)."""
 
 from __future__ import annotations
 
@@ -46,7 +47,9 @@ def test_a_signal_sent_through_a_handle_is_an_event_of_its_process(world: World)
     world.start("p")
     handle = app_of(world).handle("p")
     assert [handle.signal("go", {"n": 1}, key="k") for _ in range(2)] == [1, 1]
-    assert [(e.type, e.payload, e.replay_key) for e in world.log()] == [("signal.go", '{"n":1}', "process:p:signal.go:k")]
+    assert [(e.type, e.payload, e.replay_key) for e in world.log()] == [
+        ("signal.go", '{"n":1}', "process:p:signal.go:k")
+    ]
 
 
 # -- a process without any session
@@ -85,7 +88,11 @@ def test_repeated_waits_are_numbered_and_take_signals_in_order(world: World) -> 
         handle.signal("go", payload)
     assert work(world, app) == ["finished"]
     assert waited == [("go", 1), ("go", 2)]
-    assert world.types() == ["process.started", *["process.waiting", "signal.go", "process.resumed"] * 2, "process.completed"]
+    assert world.types() == [
+        "process.started",
+        *["process.waiting", "signal.go", "process.resumed"] * 2,
+        "process.completed",
+    ]
     assert handle.result(timeout=0) == [1, 2]
     assert app.store.client.keys("{" + world.namespace + "}:sess:*") == []
 
@@ -141,7 +148,9 @@ def test_what_a_turn_starts_and_what_that_starts_comes_from_its_session(world: W
 
 
 @pytest.mark.parametrize("script", ["journal_record", "wait_open", "process_finish"])
-def test_a_fault_of_the_store_is_logged_ends_nothing_and_the_next_worker_goes_on(world: World, script: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_the_store_is_logged_ends_nothing_and_the_next_worker_goes_on(
+    world: World, script: str, caplog: pytest.LogCaptureFixture
+) -> None:
     app = app_of(world)
     ran: list[int] = []
 
@@ -164,7 +173,9 @@ def test_a_fault_of_the_store_is_logged_ends_nothing_and_the_next_worker_goes_on
     assert (len(ran), handle.result(timeout=0)) == (recorded, recorded)
 
 
-def test_a_process_whose_code_a_release_does_not_have_is_run_by_one_that_has(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_whose_code_a_release_does_not_have_is_run_by_one_that_has(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     app, older = app_of(world), app_of(world)
     handle = app.using(id="p", max_attempts=1).start(asking(app))
     with caplog.at_level(logging.WARNING, "wakeline"):

@@ -1,4 +1,5 @@
-"""Ends, replays, and the law that a record is the fold of its log (P122 to P128, P148, P149, P155 to P165, P195, P203, P209, P224, P233)."""
+"""Ends, replays, and the law that a record is the fold of its log (P122 to P128, P148, P149, P155 to P165, P195, P203,
+P209, P224, P233)."""
 
 from __future__ import annotations
 

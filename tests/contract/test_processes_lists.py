@@ -106,7 +106,9 @@ def test_counts_equal_a_count_of_what_is_retained_after_every_step(world: World)
 
 def test_each_filter_narrows_a_page_by_itself(world: World) -> None:
     world.start("engine", wake="chat/1")
-    world.start("engine-of-another-name", input={"type": "engine", "kind": "jobs", "payload": None}, identity={"kind": "jobs"})
+    world.start(
+        "engine-of-another-name", input={"type": "engine", "kind": "jobs", "payload": None}, identity={"kind": "jobs"}
+    )
     world.start("tool", kind="tool_call")
     started(world, "other")
     assert ids(page(world, "running", 10)) == ["other"]
@@ -141,7 +143,10 @@ def test_a_word_that_is_no_status_is_refused(world: World) -> None:
     started(world, "x")
     with pytest.raises(InvalidArguments, match="status is live, any, or one of"):
         world.go(world.service.processes("asleep", limit=5))
-    found = {word: [row.id for row in world.go(world.service.processes(word, limit=5))] for word in ("running", "live", "any", "waiting")}
+    found = {
+        word: [row.id for row in world.go(world.service.processes(word, limit=5))]
+        for word in ("running", "live", "any", "waiting")
+    }
     assert found == {"running": ["x"], "live": ["x"], "any": ["x"], "waiting": []}
 
 

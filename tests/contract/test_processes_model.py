@@ -13,7 +13,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from wakeline.errors import LeaseLost, ProcessAlreadyTerminal, ProcessConflict, ProcessNotFound, ReplayConflict, WakelineError
+from wakeline.errors import (
+    LeaseLost,
+    ProcessAlreadyTerminal,
+    ProcessConflict,
+    ProcessNotFound,
+    ReplayConflict,
+    WakelineError,
+)
 from wakeline.processes.lease import Fence
 from wakeline.store import fleet, processes, runs, sessions
 from wakeline.store.processes import Row
@@ -85,7 +92,19 @@ class Walk:
 
     def go(self) -> None:
         """The whole walk; a failure shows the steps that led to it."""
-        moves = [self.start, self.emit, self.emit, self.signal, self.take, self.record, self.hand_back, self.finish, self.cancel, self.grant, self.wait]
+        moves = [
+            self.start,
+            self.emit,
+            self.emit,
+            self.signal,
+            self.take,
+            self.record,
+            self.hand_back,
+            self.finish,
+            self.cancel,
+            self.grant,
+            self.wait,
+        ]
         for _ in range(STEPS):
             try:
                 self.dice.choice(moves)()
@@ -122,7 +141,12 @@ class Walk:
         self.expect(expected, "start", lambda: self.world.do(processes.register(registration)).status)
 
     def emit(self) -> None:
-        pid, event_type, text, key = self.any_pid(), self.dice.choice(["log", "wake"]), self.dice.choice("xy"), self.dice.choice([None, "k1", "k2"])
+        pid, event_type, text, key = (
+            self.any_pid(),
+            self.dice.choice(["log", "wake"]),
+            self.dice.choice("xy"),
+            self.dice.choice([None, "k1", "k2"]),
+        )
         life = self.lives.get(pid)
         expected: Any = ProcessNotFound if life is None else life.known(key, event_type, text)
         what = "emit" if expected is None else "replay"
@@ -168,7 +192,9 @@ class Walk:
             if life.holds(fence):
                 life.status, life.epoch = "queued", life.epoch + 1
                 again = True
-            self.expect("released" if again else LeaseLost, "hand back", lambda: self.world.do(processes.release(fence)))
+            self.expect(
+                "released" if again else LeaseLost, "hand back", lambda: self.world.do(processes.release(fence))
+            )
 
     def finish(self) -> None:
         if found := self.any_fence():
@@ -185,7 +211,11 @@ class Walk:
         life = self.lives.get(pid)
         if life is not None and not life.ended and "cancel" not in life.keys:
             life.add("process.cancel_requested", {"reason": "enough"}, "cancel")
-        self.expect(life.status if life else ProcessNotFound, "cancel", lambda: self.world.go(self.world.service.cancel(pid, "enough")))
+        self.expect(
+            life.status if life else ProcessNotFound,
+            "cancel",
+            lambda: self.world.go(self.world.service.cancel(pid, "enough")),
+        )
 
     def wait(self) -> None:
         """The grace of every cancel passes."""
@@ -209,7 +239,9 @@ class Walk:
         assert {name: n for name, n in self.world.do(fleet.read_fleet([])).counts.items() if n} == counts
         assert [row[0] for row in self.world.do(sessions.list_grants(SCOPE))] == sorted(self.grants)
         if self.inbox:
-            assert [(wake["process_id"], wake["sequence"], wake["input"]) for wake in self.world.inbox(CHAT)] == self.inbox[-50:]
+            assert [
+                (wake["process_id"], wake["sequence"], wake["input"]) for wake in self.world.inbox(CHAT)
+            ] == self.inbox[-50:]
         for pid in pids:
             if life := self.lives.get(pid):
                 assert self.world.status(pid) == life.status
@@ -224,8 +256,23 @@ def test_whatever_happens_in_whatever_order_the_store_agrees_with_the_model(fres
         Walk(world, seed, seen).go()
         world.store.close()
     floor = [
-        *("start", "start: ProcessConflict", "emit", "emit: ProcessAlreadyTerminal", "replay", "replay: ReplayConflict"),
-        *("signal", "signal: ReplayConflict", "signal: ProcessAlreadyTerminal", "record", "record: LeaseLost", "hand back", "hand back: LeaseLost"),
+        *(
+            "start",
+            "start: ProcessConflict",
+            "emit",
+            "emit: ProcessAlreadyTerminal",
+            "replay",
+            "replay: ReplayConflict",
+        ),
+        *(
+            "signal",
+            "signal: ReplayConflict",
+            "signal: ProcessAlreadyTerminal",
+            "record",
+            "record: LeaseLost",
+            "hand back",
+            "hand back: LeaseLost",
+        ),
         *("finish", "finish again", "finish: LeaseLost", "cancel", "grace"),
     ]
     assert {what: seen[what] for what in floor if seen[what] < LEAST} == {}

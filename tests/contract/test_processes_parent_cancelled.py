@@ -1,4 +1,5 @@
-"""A parent that is cancelled while it awaits a child: the child is asked to end, once, and its end is awaited within the parent's grace."""
+"""A parent that is cancelled while it awaits a child: the child is asked to end, once, and its end is awaited within
+the parent's grace."""
 
 from __future__ import annotations
 
@@ -118,7 +119,9 @@ def test_the_child_is_asked_once_and_the_parent_ends_after_it_with_the_reason_it
     assert ended.value.fields["reason"] == "ordered twice"
 
 
-def test_a_child_that_ends_with_a_value_all_the_same_gives_it_to_its_parent(world: World, app: App, notes: list[str]) -> None:
+def test_a_child_that_ends_with_a_value_all_the_same_gives_it_to_its_parent(
+    world: World, app: App, notes: list[str]
+) -> None:
     handle = begun(world, app, "awaits", "plainly", "what was left")
     handle.cancel("enough")
     work(world, app)
@@ -208,7 +211,9 @@ def cleans_up(app: App, *, late: bool) -> Any:
     return cleans
 
 
-def test_a_child_that_is_started_after_the_cancel_to_clean_up_is_not_asked_and_is_awaited(world: World, app: App) -> None:
+def test_a_child_that_is_started_after_the_cancel_to_clean_up_is_not_asked_and_is_awaited(
+    world: World, app: App
+) -> None:
     handle = app.using(id="p").start(cleans_up(app, late=True))
     work(world, app)
     handle.cancel("enough")
@@ -230,7 +235,9 @@ def test_a_child_from_before_the_cancel_that_is_awaited_after_it_is_asked_then(w
 
 
 @pytest.mark.parametrize(("how", "found"), [("input", [ASKED]), ("registration", [ASKED]), ("detached by hand", [])])
-def test_a_child_of_the_low_level_is_asked_unless_its_registration_detaches_it(world: World, app: App, how: str, found: list[str]) -> None:
+def test_a_child_of_the_low_level_is_asked_unless_its_registration_detaches_it(
+    world: World, app: App, how: str, found: list[str]
+) -> None:
     @app.engine(name="low")
     async def low(ctx: AsyncCtx) -> Any:
         payload = {"tidy": ""}

@@ -1,4 +1,5 @@
-"""Children that the end of their parent waits for: what it means for the outcome of either, under cancels, crashes and new generations."""
+"""Children that the end of their parent waits for: what it means for the outcome of either, under cancels, crashes and
+new generations."""
 
 from __future__ import annotations
 
@@ -66,7 +67,9 @@ def begun(world: World, app: App, name: str, *args: Any) -> Any:
 
 
 @pytest.mark.parametrize(("name", "args"), [("parent", (["a", "b"],)), ("blocking", ())])
-def test_a_body_that_has_ended_waits_parked_for_children_that_were_started_so(world: World, app: App, name: str, args: tuple[Any, ...]) -> None:
+def test_a_body_that_has_ended_waits_parked_for_children_that_were_started_so(
+    world: World, app: App, name: str, args: tuple[Any, ...]
+) -> None:
     handle = begun(world, app, name, *args)
     assert handle.status().status == "waiting"
     assert world.log()[-1].payload == '{"waits":[{"kind":"children"}]}'
@@ -113,7 +116,9 @@ def test_a_cancel_of_the_parent_goes_on_to_the_children_and_its_outcome_stays_it
     assert handle.result(timeout=0) == "its own result"
 
 
-def test_a_parent_whose_grace_is_over_ends_without_a_worker_and_its_children_are_asked_to(world: World, app: App) -> None:
+def test_a_parent_whose_grace_is_over_ends_without_a_worker_and_its_children_are_asked_to(
+    world: World, app: App
+) -> None:
     handle = begun(world, app, "parent", ["a"])
     handle.cancel("enough")
     world.clock.advance("11s")

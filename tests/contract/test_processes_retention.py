@@ -37,7 +37,8 @@ def tombstone(world: World, pid: str) -> dict[str, Any] | None:
 
 
 def forget_tombstone(world: World, pid: str) -> None:
-    """What Redis does by itself when the tombstone's time is over: it runs on the server's clock, which a test cannot move."""
+    """What Redis does by itself when the tombstone's time is over: it runs on the server's clock, which a test cannot
+    move."""
     world.store.client.delete(f"{world.store.address.prefix}tomb:{pid}")
 
 
@@ -306,7 +307,9 @@ def test_a_parent_is_kept_until_the_last_of_its_children_was_told(world: World) 
     assert world.tick().pruned == 1
     with pytest.raises(ProcessNoLongerRetained):
         world.view("parent")
-    assert [pid for pid in ["child", *(f"c{n}" for n in range(256))] if "cr" not in world.view(pid, count=0).fields] == []
+    assert [
+        pid for pid in ["child", *(f"c{n}" for n in range(256))] if "cr" not in world.view(pid, count=0).fields
+    ] == []
 
 
 def test_a_journal_ends_with_its_generation_and_sending_that_again_makes_no_third(world: World) -> None:

@@ -1,4 +1,5 @@
-"""A wake from its event to the end of the turn that read it (P119, P125, P178, P180 to P190, P198, P199, P204, P205)."""
+"""A wake from its event to the end of the turn that read it (P119, P125, P178, P180 to P190, P198, P199, P204,
+P205)."""
 
 from __future__ import annotations
 
@@ -99,7 +100,14 @@ def test_a_wake_to_a_session_that_does_not_exist_waits_for_it_in_sight(world: Wo
 
 @pytest.mark.parametrize(
     ("payload", "text"),
-    [("bare", "bare"), ({"text": "said", "noise": 1}, "said"), ({"text": {"a": 1}}, '{"a":1}'), ({"value": 1}, '{"value":1}'), (7, "7"), (None, "null")],
+    [
+        ("bare", "bare"),
+        ({"text": "said", "noise": 1}, "said"),
+        ({"text": {"a": 1}}, '{"a":1}'),
+        ({"value": 1}, '{"value":1}'),
+        (7, "7"),
+        (None, "null"),
+    ],
 )
 def test_the_text_of_an_undeclared_wake_is_its_text_or_all_of_it(world: World, payload: Any, text: str) -> None:
     source(world)
@@ -137,7 +145,10 @@ def test_two_wakes_of_one_millisecond_keep_their_order_and_a_replay_is_the_same_
     source(world)
     assert [world.emit("x", "wake", text, key=text) for text in ("one", "two")] == [1, 2]
     log, inbox = world.log("x"), world.inbox(CHAT)
-    assert [(entry["n"], entry["sequence"], entry["at_ms"]) for entry in inbox] == [(1, 1, 1_700_000_000_000), (2, 2, 1_700_000_000_000)]
+    assert [(entry["n"], entry["sequence"], entry["at_ms"]) for entry in inbox] == [
+        (1, 1, 1_700_000_000_000),
+        (2, 2, 1_700_000_000_000),
+    ]
     world.clock.advance("1h")
     assert [world.emit("x", "wake", text, key=text) for text in ("two", "one")] == [2, 1]
     assert (world.log("x"), world.inbox(CHAT)) == (log, inbox)
@@ -187,7 +198,9 @@ def test_a_session_has_one_turn_at_a_time_and_what_arrives_meanwhile_waits(world
     world.emit("x", "wake", "second")
     world.worker("o_2")
     assert world.take("o_2") == ()
-    stranger = claim.fence.__class__(process_id=claim.process_id, incarnation=claim.fence.incarnation, epoch=1, claim_id="stolen", owner="o_2")
+    stranger = claim.fence.__class__(
+        process_id=claim.process_id, incarnation=claim.fence.incarnation, epoch=1, claim_id="stolen", owner="o_2"
+    )
     with pytest.raises(LeaseLost):
         world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=stranger, turn=TurnCommit(CHAT, "0")))
     assert states(world) == [("first", "admitted"), ("second", "delivered")]

@@ -87,16 +87,21 @@ def test_a_log_that_cannot_be_read_is_an_error_and_not_an_empty_one(world: World
 def test_a_status_says_what_a_process_is_and_waits_for(world: World) -> None:
     fence = world.running("p", identity={"kind": "job", "label": "nightly"})
     world.clock.advance("1s")
-    assert world.go(world.service.status("p")) == Status("p", "running", "job", "nightly", 1_700_000_000_000, 1_700_000_000_000, 0, (), "o_1")
+    assert world.go(world.service.status("p")) == Status(
+        "p", "running", "job", "nightly", 1_700_000_000_000, 1_700_000_000_000, 0, (), "o_1"
+    )
     world.wait_for(fence, "go")
     world.do(processes.park(fence, ["go.1"], "{}"))
-    assert world.go(world.service.status("p")) == Status("p", "waiting", "job", "nightly", 1_700_000_000_000, 1_700_000_001_000, 2, ("go",), None)
+    assert world.go(world.service.status("p")) == Status(
+        "p", "waiting", "job", "nightly", 1_700_000_000_000, 1_700_000_001_000, 2, ("go",), None
+    )
     with pytest.raises(ProcessNotFound):
         world.go(world.service.status("nobody"))
 
 
 def follow(world: World, pid: str, after: int, upto: int | None = None, *, wait: bool = True) -> list[tuple[int, str]]:
-    """The events after a sequence, until the end of the process or one sequence, or (without waiting) as many as there are."""
+    """The events after a sequence, until the end of the process or one sequence, or (without waiting) as many as there
+    are."""
 
     def program() -> Program[list[tuple[int, str]]]:
         seen: list[tuple[int, str]] = []

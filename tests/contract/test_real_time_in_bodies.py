@@ -1,4 +1,5 @@
-"""Bodies that give waits up by a timeout of asyncio's, and tasks that go on in the very moment of a park: no wait is left behind, no process stands still."""
+"""Bodies that give waits up by a timeout of asyncio's, and tasks that go on in the very moment of a park: no wait is
+left behind, no process stands still."""
 
 from __future__ import annotations
 

@@ -143,7 +143,9 @@ def test_a_waiter_that_came_first_is_released_by_the_event(world: World, monkeyp
     assert learned == [1]
 
 
-@pytest.mark.parametrize("lifecycle", ["process.cancel_requested", "process.completed", "process.waiting", "process.resumed"])
+@pytest.mark.parametrize(
+    "lifecycle", ["process.cancel_requested", "process.completed", "process.waiting", "process.resumed"]
+)
 def test_lifecycle_events_are_refused_from_producers(world: World, lifecycle: str) -> None:
     world.start("p")
     with pytest.raises(ReservedEvent):

@@ -131,7 +131,9 @@ def test_an_outcome_is_refused_once_the_owner_was_reaped_though_nobody_took_over
 
 def test_two_claims_of_one_epoch_are_told_apart(world: World) -> None:
     fence = world.running("p", "o_1")
-    twin = type(fence)(process_id="p", incarnation=fence.incarnation, epoch=fence.epoch, claim_id="another", owner="o_2")
+    twin = type(fence)(
+        process_id="p", incarnation=fence.incarnation, epoch=fence.epoch, claim_id="another", owner="o_2"
+    )
     with pytest.raises(LeaseLost):
         world.do(runs.record(twin, [ROW]))
     world.do(runs.record(fence, [ROW]))

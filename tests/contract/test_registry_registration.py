@@ -18,7 +18,10 @@ def test_registering_the_same_content_again_returns_the_existing_process(world: 
     second = world.start("p", payload={"order": 7}, incarnation="inc00002")
     assert (first.created, second.created) == (True, False)
     assert second.incarnation == "inc00001"
-    assert world.registration("p", payload={"order": 7}).content_hash == world.registration("p", payload={"order": 7}).content_hash
+    assert (
+        world.registration("p", payload={"order": 7}).content_hash
+        == world.registration("p", payload={"order": 7}).content_hash
+    )
     assert world.types() == []
 
 
@@ -33,7 +36,9 @@ def test_other_event_types_under_the_same_id_keep_the_first_ones(world: World) -
     world.start("p", event_types=[{"name": "page"}])
     again = world.start("p", event_types=[{"name": "page"}, {"name": "chapter"}])
     assert again.created is False
-    assert [declared.name for declared in world.view().registration.event_types if declared.name in ("page", "chapter")] == ["page"]
+    assert [
+        declared.name for declared in world.view().registration.event_types if declared.name in ("page", "chapter")
+    ] == ["page"]
 
 
 def test_an_external_reference_of_an_unknown_process_is_refused(world: World) -> None:
@@ -44,7 +49,9 @@ def test_an_external_reference_of_an_unknown_process_is_refused(world: World) ->
 def test_an_external_reference_is_an_event_and_stays_readable(world: World) -> None:
     world.start("x", kind="external")
     assert world.do(processes.set_external_ref("x", '{"backend":"ci","id":"77"}')) == 1
-    assert [(event.type, event.payload) for event in world.log("x")] == [("process.external_ref_set", '{"backend":"ci","id":"77"}')]
+    assert [(event.type, event.payload) for event in world.log("x")] == [
+        ("process.external_ref_set", '{"backend":"ci","id":"77"}')
+    ]
 
 
 def test_an_external_reference_is_written_once(world: World) -> None:

@@ -157,7 +157,9 @@ def test_a_condition_that_is_not_met_suppresses_the_wake_and_keeps_the_event(wor
     ],
     ids=["string", "object", "const", "template"],
 )
-def test_the_text_of_a_wake_is_what_its_selector_finds(world: World, selector: dict[str, Any], payload: Any, text: str) -> None:
+def test_the_text_of_a_wake_is_what_its_selector_finds(
+    world: World, selector: dict[str, Any], payload: Any, text: str
+) -> None:
     world.start("p", wake=CHAT, event_types=[waking("done", input=selector)])
     world.emit("p", "done", payload)
     assert [wake["input"] for wake in world.inbox(CHAT)] == [text]

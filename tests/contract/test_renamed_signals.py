@@ -1,4 +1,5 @@
-"""A signal that a release renames: whoever sends it, under either name, reaches the process, whichever release started it and waits for it."""
+"""A signal that a release renames: whoever sends it, under either name, reaches the process, whichever release started
+it and waits for it."""
 
 from __future__ import annotations
 
@@ -47,7 +48,11 @@ def result(world: World) -> Any:
     return json.loads(world.log()[-1].payload)["await_output"]["value"]
 
 
-STARTERS = {"the old release": old, "the new release": new, "the old release, without a declaration": lambda world: old(world, declared=False)}
+STARTERS = {
+    "the old release": old,
+    "the new release": new,
+    "the old release, without a declaration": lambda world: old(world, declared=False),
+}
 
 
 @pytest.mark.parametrize("waits", ["old", "new"])
@@ -65,7 +70,9 @@ def test_a_wait_is_answered_under_either_name(world: World, starter: str, waits:
 
 @pytest.mark.parametrize("waits", ["old", "new"])
 @pytest.mark.parametrize("starter", STARTERS)
-def test_what_came_before_anything_waited_is_taken_under_either_name_in_the_order_of_sending(world: World, starter: str, waits: str) -> None:
+def test_what_came_before_anything_waited_is_taken_under_either_name_in_the_order_of_sending(
+    world: World, starter: str, waits: str
+) -> None:
     before, after = old(world), new(world)
     started(STARTERS[starter](world))
     after.handle("p").signal("decision", True)
@@ -83,7 +90,9 @@ def test_a_sender_without_either_code_reaches_a_process_of_the_new_release_by_th
     assert result(world) == [True, False]
 
 
-def test_a_sender_that_knows_only_the_old_name_reaches_the_wait_of_a_process_that_does_not_declare_it(world: World) -> None:
+def test_a_sender_that_knows_only_the_old_name_reaches_the_wait_of_a_process_that_does_not_declare_it(
+    world: World,
+) -> None:
     before, release = app_of(world), app_of(world)
 
     @release.engine(signals={"decision": bool})
@@ -189,7 +198,11 @@ def test_the_low_level_wait_has_the_names_of_the_declaration_too(world: World) -
 def test_lists_find_the_process_by_either_name(world: World) -> None:
     started(new(world))
     work(world, new(world))
-    assert [[row.id for row in new(world).processes(waiting=name)] for name in ("decision", "verdict", "tick")] == [["p"], ["p"], []]
+    assert [[row.id for row in new(world).processes(waiting=name)] for name in ("decision", "verdict", "tick")] == [
+        ["p"],
+        ["p"],
+        [],
+    ]
 
 
 def test_an_old_name_belongs_to_one_signal(world: World) -> None:

@@ -1,6 +1,8 @@
-"""Bodies of any shape, killed and parked at any moment: a deterministic body is never told that it is another one, and no recorded step runs again.
+"""Bodies of any shape, killed and parked at any moment: a deterministic body is never told that it is another one, and
+no recorded step runs again.
 
-Invariant: a body is drawn as a tree; its steps take random times, so that no two runs of it are interleaved alike. A worker that is killed falls silent
+Invariant: a body is drawn as a tree; its steps take random times, so that no two runs of it are interleaved alike. A
+worker that is killed falls silent
 in the middle of a write: before it or after it. A run that is neither parked nor over in time is an error.
 """
 
@@ -43,17 +45,33 @@ LONGEST_RUN_S = 60
 
 
 LEAVES: list[Tree] = [
-    ("step",), ("step",), ("same step",), ("failing step",), ("call",), ("flaky call",), ("sleep",), ("wait",), ("emit",), ("yield",), ("step in a step",),
+    ("step",),
+    ("step",),
+    ("same step",),
+    ("failing step",),
+    ("call",),
+    ("flaky call",),
+    ("sleep",),
+    ("wait",),
+    ("emit",),
+    ("yield",),
+    ("step in a step",),
     ("step that takes too long",),
-]  # fmt: skip
+]
 REAL_TIME: list[Tree] = [("wait that takes too long",), ("sleep that takes too long",), ("real sleep",)]
 
 
 def inner(children: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     several = st.lists(children, min_size=2, max_size=3)
     return st.one_of(
-        *(st.tuples(st.just(kind), several) for kind in ("sequence", "sequence", "gather", "task group", "race", "failing group")),
-        *(st.tuples(st.just(kind), children, children) for kind in ("beside, then cancelled", "with a deferred step", "guarded")),
+        *(
+            st.tuples(st.just(kind), several)
+            for kind in ("sequence", "sequence", "gather", "task group", "race", "failing group")
+        ),
+        *(
+            st.tuples(st.just(kind), children, children)
+            for kind in ("beside, then cancelled", "with a deferred step", "guarded")
+        ),
     )
 
 
@@ -276,10 +294,14 @@ def live(world: World, tree: Tree, deaths: list[tuple[int, bool]]) -> Player:
     return player
 
 
-def test_a_deterministic_body_is_never_another_one(fresh: Callable[[], World], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_deterministic_body_is_never_another_one(
+    fresh: Callable[[], World], caplog: pytest.LogCaptureFixture
+) -> None:
     ended: list[str] = []
 
-    @settings(max_examples=50, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=50, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
     @given(tree=bodies(*LEAVES), deaths=st.lists(st.tuples(st.integers(1, 14), st.booleans()), max_size=6))
     def check(tree: Tree, deaths: list[tuple[int, bool]]) -> None:
         caplog.clear()
@@ -298,17 +320,28 @@ def test_a_deterministic_body_is_never_another_one(fresh: Callable[[], World], c
     assert len(ended) >= 50
 
 
-def test_a_body_of_real_time_ends_or_is_a_misfit_that_is_named_and_never_stands_still(fresh: Callable[[], World]) -> None:
+def test_a_body_of_real_time_ends_or_is_a_misfit_that_is_named_and_never_stands_still(
+    fresh: Callable[[], World],
+) -> None:
     ended: Counter[str] = Counter()
 
-    @settings(max_examples=50, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(tree=bodies(*LEAVES, *REAL_TIME, *REAL_TIME), deaths=st.lists(st.tuples(st.integers(1, 14), st.booleans()), max_size=6))
+    @settings(
+        max_examples=50, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    )
+    @given(
+        tree=bodies(*LEAVES, *REAL_TIME, *REAL_TIME),
+        deaths=st.lists(st.tuples(st.integers(1, 14), st.booleans()), max_size=6),
+    )
     def check(tree: Tree, deaths: list[tuple[int, bool]]) -> None:
         world = fresh()
         player = live(world, tree, deaths)
         status = world.status()
         if status != "completed":  # what is given up when is not recorded, so two tasks may meet in another order
-            assert (status, player.release.handle("p").status().misfit is not None) == ("queued", True), (status, tree, deaths)
+            assert (status, player.release.handle("p").status().misfit is not None) == ("queued", True), (
+                status,
+                tree,
+                deaths,
+            )
         ended[status] += 1
         world.store.close()
 

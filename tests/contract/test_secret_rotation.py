@@ -32,7 +32,9 @@ def answered(world: World, given: str) -> bool:
 
 def rotate(world: World, keep_ms: int = DAY_MS, secret: str | None = None) -> keyring.Rotated:
     """By a client that opens whatever the secret is, as the command line does."""
-    return SyncStore(world.backend, replace(world.store.address, only_looks=True)).execute(keyring.rotate(world.namespace, keep_ms, secret=secret))
+    return SyncStore(world.backend, replace(world.store.address, only_looks=True)).execute(
+        keyring.rotate(world.namespace, keep_ms, secret=secret)
+    )
 
 
 def raw(world: World) -> Any:
@@ -42,7 +44,9 @@ def raw(world: World) -> Any:
 def test_a_token_made_before_a_rotation_is_good_while_both_secrets_are(world: World) -> None:
     world.running("p")
     before = world.store.keyring
-    assert rotate(world) == keyring.Rotated(secret_id(world.reopened().store.keyring.current), 1_700_000_000_000 + DAY_MS)
+    assert rotate(world) == keyring.Rotated(
+        secret_id(world.reopened().store.keyring.current), 1_700_000_000_000 + DAY_MS
+    )
     later = world.reopened()
     assert answered(later, token(before, 0)) is True
     world.clock.advance("23h59m59s")
@@ -50,7 +54,9 @@ def test_a_token_made_before_a_rotation_is_good_while_both_secrets_are(world: Wo
     assert answered(world.reopened(), token(later.store.keyring, 2)) is True
 
 
-def test_a_token_made_before_a_rotation_is_void_when_its_secret_is_no_longer_kept_also_to_a_client_that_still_knows_it(world: World) -> None:
+def test_a_token_made_before_a_rotation_is_void_when_its_secret_is_no_longer_kept_also_to_a_client_that_still_knows_it(
+    world: World,
+) -> None:
     world.running("p")
     before = world.store.keyring
     rotate(world)
@@ -136,7 +142,9 @@ def test_a_rotation_that_is_sent_twice_is_one(world: World) -> None:
         (OLD, "it was altered: it is not the one with the id {made}"),
     ],
 )
-def test_a_secret_that_is_empty_or_altered_is_refused_and_a_rotation_mends_it(world: World, stands: str | None, reason: str) -> None:
+def test_a_secret_that_is_empty_or_altered_is_refused_and_a_rotation_mends_it(
+    world: World, stands: str | None, reason: str
+) -> None:
     world.running("p")
     ring = world.store.keyring
     key = "{" + world.namespace + "}:secret"
@@ -144,7 +152,10 @@ def test_a_secret_that_is_empty_or_altered_is_refused_and_a_rotation_mends_it(wo
     for _ in range(2):  # looking at it mends nothing
         with pytest.raises(SecretRefused) as refused:
             _ = world.reopened().store.keyring
-        assert refused.value.fields == {"namespace": world.namespace, "reason": reason.format(made=secret_id(ring.current))}
+        assert refused.value.fields == {
+            "namespace": world.namespace,
+            "reason": reason.format(made=secret_id(ring.current)),
+        }
     assert rotate(world).until_ms is None
     with pytest.raises(AwaitEventUnknownOrRevoked):
         answered(world.reopened(), token(ring))

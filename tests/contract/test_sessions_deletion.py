@@ -1,4 +1,5 @@
-"""A deleted session: its id is used up, its turn and entries end, other processes go on (P86 to P92, P147, P172, P192, P207).
+"""A deleted session: its id is used up, its turn and entries end, other processes go on (P86 to P92, P147, P172, P192,
+P207).
 
 And sessions that nobody opened yet.
 """
@@ -24,11 +25,22 @@ def test_a_deletion_makes_pending_and_admitted_entries_undeliverable(world: Worl
     claim, _ = turn(world)
     send(world, "pending")
     assert world.do(sessions.delete(CHAT)) == Deleted(True)
-    assert [(e.input, e.state, e.reason) for e in inbox(world)] == [("admitted", "undeliverable", "target_gone"), ("pending", "undeliverable", "target_gone")]
+    assert [(e.input, e.state, e.reason) for e in inbox(world)] == [
+        ("admitted", "undeliverable", "target_gone"),
+        ("pending", "undeliverable", "target_gone"),
+    ]
     assert world.status(claim.process_id) == "cancelled"
     assert world.take() == ()
     with pytest.raises(LeaseLost):
-        world.do(processes.finish(claim.process_id, "completed", '{"type":"success","value":1}', fence=claim.fence, turn=processes.TurnCommit(CHAT, "0")))
+        world.do(
+            processes.finish(
+                claim.process_id,
+                "completed",
+                '{"type":"success","value":1}',
+                fence=claim.fence,
+                turn=processes.TurnCommit(CHAT, "0"),
+            )
+        )
 
 
 def test_a_turn_that_is_parked_ends_with_its_session_and_its_waits_with_it(world: World) -> None:
@@ -91,7 +103,9 @@ def test_every_process_survives_and_its_wakes_are_refused_in_sight(world: World)
     after = world.view("x")
     assert (after.fields, after.events, after.registration) == (before.fields, before.events, before.registration)
     assert world.emit("x", "wake", "late") == 1
-    assert [(e.input, e.state, e.reason, e.process_id) for e in inbox(world)] == [("late", "undeliverable", "target_gone", "x")]
+    assert [(e.input, e.state, e.reason, e.process_id) for e in inbox(world)] == [
+        ("late", "undeliverable", "target_gone", "x")
+    ]
     assert [e.input for e in world.go(world.service.sessions.undeliverable(10))] == ["late"]
     assert world.finish("x") == 2
 
@@ -132,7 +146,11 @@ def test_nothing_but_the_tombstone_is_left_of_a_deleted_session(world: World) ->
         world.clock.advance("8d")
         world.tick()
     prefix = world.store.address.prefix
-    left = {key.removeprefix(prefix) for key in world.store.client.scan_iter(match=f"{prefix.replace('{', '[{]')}*") if CHAT in key}
+    left = {
+        key.removeprefix(prefix)
+        for key in world.store.client.scan_iter(match=f"{prefix.replace('{', '[{]')}*")
+        if CHAT in key
+    }
     assert left == {f"sess:{CHAT}"}
     assert set(world.store.client.hgetall(f"{prefix}sess:{CHAT}")) == {"ag", "gone", "n"}
 
@@ -158,7 +176,10 @@ def test_a_wake_to_a_session_that_nobody_opens_expires_in_sight(world: World) ->
     world.emit("x", "wake", "second")
     world.clock.advance("6d")
     world.tick()
-    assert [(e.input, e.state, e.reason) for e in inbox(world)] == [("first", "undeliverable", "expired"), ("second", "delivered", None)]
+    assert [(e.input, e.state, e.reason) for e in inbox(world)] == [
+        ("first", "undeliverable", "expired"),
+        ("second", "delivered", None),
+    ]
     world.clock.advance("1d")
     world.tick()
     assert states(world) == [("first", "undeliverable"), ("second", "undeliverable")]
@@ -206,7 +227,10 @@ def test_a_new_target_takes_back_what_no_session_had_received(world: World) -> N
     world.emit("y", "wake", "of another")
     world.do(sessions.create(world.session("chat/2")))
     world.do(processes.retarget("x", "chat/2"))
-    assert [(e.input, e.state, e.reason) for e in inbox(world)] == [("early", "undeliverable", "retargeted"), ("of another", "delivered", None)]
+    assert [(e.input, e.state, e.reason) for e in inbox(world)] == [
+        ("early", "undeliverable", "retargeted"),
+        ("of another", "delivered", None),
+    ]
     (event,) = (event for event in world.log("x") if event.type == "process.retargeted")
     assert json.loads(event.payload) == {"wake_target": {"session_id": "chat/2"}}
 

@@ -1,4 +1,5 @@
-"""Turns that fail: retried, halved until the poisonous entry stands alone, which is settled as failed or blocks; nothing waits behind it for ever."""
+"""Turns that fail: retried, halved until the poisonous entry stands alone, which is settled as failed or blocks;
+nothing waits behind it for ever."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def work_off(world: World, poison: set[str], *, most: int = 60) -> list[list[str]]:
-    """Turns fail with what is poisonous and end well with the rest, until nothing is left to take; the batches of all turns."""
+    """Turns fail with what is poisonous and end well with the rest, until nothing is left to take; the batches of all
+    turns."""
     batches: list[list[str]] = []
     world.worker()
     while claims := world.take():
@@ -39,7 +41,13 @@ def test_a_batch_that_fails_is_halved_until_the_poisonous_entry_stands_alone(wor
     send(world, "a", "b", "poison", "d", "e")
     batches = work_off(world, {"poison"})
     assert batches == [["a", "b", "poison", "d", "e"], ["a", "b"], ["poison", "d"], ["poison"], ["d", "e"]]
-    assert states(world) == [("a", "settled"), ("b", "settled"), ("poison", "failed"), ("d", "settled"), ("e", "settled")]
+    assert states(world) == [
+        ("a", "settled"),
+        ("b", "settled"),
+        ("poison", "failed"),
+        ("d", "settled"),
+        ("e", "settled"),
+    ]
 
 
 def test_the_failed_entry_says_with_what_its_turn_failed_and_when(world: World) -> None:
@@ -61,7 +69,9 @@ def test_the_failed_entry_says_with_what_its_turn_failed_and_when(world: World) 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(count=st.integers(1, 12), poison=st.sets(st.integers(0, 11)))
-def test_every_entry_is_settled_in_order_and_only_the_poisonous_ones_fail(fresh: Any, count: int, poison: set[int]) -> None:
+def test_every_entry_is_settled_in_order_and_only_the_poisonous_ones_fail(
+    fresh: Any, count: int, poison: set[int]
+) -> None:
     world = fresh()
     texts = [str(i) for i in range(count)]
     bad = {text for text in texts if int(text) in poison}
@@ -123,7 +133,9 @@ def ask_for_more(world: World, poison: set[str]) -> list[list[str]]:
         assert len(batches) < 30, "it never comes to rest"
         batch = world.do(sessions.admit(claims[0].fence, CHAT, 256))
         joined = world.do(sessions.arrivals(Effect(claims[0].fence, Row("arrivals:1", '{"o":', after="}")), CHAT, 256))
-        texts = [json.loads(entry.body)["input"] for entry in batch.entries] + [body["input"] for _, body, _ in json.loads(joined)]
+        texts = [json.loads(entry.body)["input"] for entry in batch.entries] + [
+            body["input"] for _, body, _ in json.loads(joined)
+        ]
         batches.append(texts)
         if poison & set(texts):
             fail(world, claims[0])
@@ -135,7 +147,13 @@ def ask_for_more(world: World, poison: set[str]) -> list[list[str]]:
 def test_a_part_of_a_failed_batch_is_not_given_the_other_part_as_arrivals(world: World) -> None:
     policy_is(world, on_arrival="early")
     send(world, "a", "poison", "b", "c")
-    assert ask_for_more(world, {"poison"}) == [["a", "poison", "b", "c"], ["a", "poison"], ["a"], ["poison"], ["b", "c"]]
+    assert ask_for_more(world, {"poison"}) == [
+        ["a", "poison", "b", "c"],
+        ["a", "poison"],
+        ["a"],
+        ["poison"],
+        ["b", "c"],
+    ]
     assert states(world) == [("a", "settled"), ("poison", "failed"), ("b", "settled"), ("c", "settled")]
 
 
@@ -223,7 +241,9 @@ def test_a_failed_entry_is_offered_again_as_a_new_one(world: World) -> None:
     send(world, "poison")
     claim, _ = turn(world)
     fail(world, claim)
-    assert [(e.session_id, e.n, e.state) for e in world.go(world.service.sessions.undeliverable(10))] == [(CHAT, 1, "failed")]
+    assert [(e.session_id, e.n, e.state) for e in world.go(world.service.sessions.undeliverable(10))] == [
+        (CHAT, 1, "failed")
+    ]
     assert world.do(entries.redrive(CHAT, 1)) == 2
     assert world.do(entries.redrive(CHAT, 1)) == 2
     first, second = inbox(world)

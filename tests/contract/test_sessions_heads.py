@@ -1,6 +1,7 @@
 """The head of a session after every way in which a turn can end, compared with the table that docs/keys.md shows.
 
-Invariant: what the table allows was seen, and what was seen is allowed: a cell that says too much fails like one that says too little.
+Invariant: what the table allows was seen, and what was seen is allowed: a cell that says too much fails like one that
+says too little.
 """
 
 from __future__ import annotations
@@ -48,7 +49,11 @@ def change(before: str | None, after: str | None) -> str:
         return "cleared"
     if after == before:
         return "kept"
-    return "raised" if (before or "0").isdecimal() and after.isdecimal() and int(after) == int(before or "0") + 1 else "set"
+    return (
+        "raised"
+        if (before or "0").isdecimal() and after.isdecimal() and int(after) == int(before or "0") + 1
+        else "set"
+    )
 
 
 def allowed(before: str | None, after: str | None) -> set[str]:
@@ -58,7 +63,13 @@ def allowed(before: str | None, after: str | None) -> set[str]:
         words.add("kept")
     if after is not None and after != before:
         words.add("set")
-    if after is not None and before is not None and after.isdecimal() and before.isdecimal() and int(after) > int(before):
+    if (
+        after is not None
+        and before is not None
+        and after.isdecimal()
+        and before.isdecimal()
+        and int(after) > int(before)
+    ):
         words.add("raised")
     return words
 
@@ -88,8 +99,12 @@ class Heads(RuleBasedStateMachine):
         (claim,) = self.world.take(self.owner)
         self.world.do(sessions.admit(claim.fence, "boss/1", 256))
         body = '{"kind":"input","input":"opened"}'
-        self.world.do(sessions.send(self.world.session(CHAT), body, effect=Effect(claim.fence, Row("send:1", '{"o":', after="}"))))
-        self.world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit("boss/1", "0")))
+        self.world.do(
+            sessions.send(self.world.session(CHAT), body, effect=Effect(claim.fence, Row("send:1", '{"o":', after="}")))
+        )
+        self.world.do(
+            processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit("boss/1", "0"))
+        )
 
     def teardown(self) -> None:
         """Each life ends with a deletion, some of them in several steps."""
@@ -123,7 +138,10 @@ class Heads(RuleBasedStateMachine):
         self.fields.update(after.keys())
         for field in HEAD:
             found = allowed(before.get(field.name), after.get(field.name))
-            told = f"{field.name} after {end}: {before.get(field.name)} -> {after.get(field.name)}, the table says {getattr(field, end)}"
+            told = (
+                f"{field.name} after {end}: {before.get(field.name)} -> {after.get(field.name)}, the table says"
+                f" {getattr(field, end)}"
+            )
             assert found & field.after(end), told
             if field.name in before or field.name in after:
                 self.seen.update((field.name, end, word) for word in found)
@@ -133,7 +151,11 @@ class Heads(RuleBasedStateMachine):
     @rule(policy=st.sampled_from([*POLICIES, ONLY_WAKES]))
     def policies(self, policy: AdmissionPolicy) -> None:
         self.policy = policy
-        self.world.do(fleet.register_owner(self.owner, [self.world.namespace], lease_ms=10_000_000, agents={"chat": policy.wire()}))
+        self.world.do(
+            fleet.register_owner(
+                self.owner, [self.world.namespace], lease_ms=10_000_000, agents={"chat": policy.wire()}
+            )
+        )
 
     @rule(how_many=st.integers(1, 4))
     def sends(self, how_many: int) -> None:
@@ -179,7 +201,12 @@ class Heads(RuleBasedStateMachine):
         head = stored(self.world)
         follow: dict[str, Any] = {"frame": f"f{head['tn']}", "follow": '"on"'} if switch else {}
         commit = TurnCommit(CHAT, head["rev"], history=['{"role":"agent"}'] if says else [], **follow)
-        self.ended("commit", lambda: self.world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=commit)))
+        self.ended(
+            "commit",
+            lambda: self.world.do(
+                processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=commit)
+            ),
+        )
 
     @precondition(lambda self: "turn" in stored(self.world))
     @rule(then=st.sampled_from(["nothing", "fails", "is cancelled", "has parts", "is refused"]))
@@ -208,7 +235,9 @@ class Heads(RuleBasedStateMachine):
         if narrows:
             self.policies(ONLY_WAKES)
         if how != "exhausted":
-            return self.ended("failure", lambda: self.world.do(processes.finish(claim.process_id, how, FAILED, fence=claim.fence)))
+            return self.ended(
+                "failure", lambda: self.world.do(processes.finish(claim.process_id, how, FAILED, fence=claim.fence))
+            )
         while (view := self.world.do(processes.read(claim.process_id))).failed_attempts + 1 < int(view.fields["ma"]):
             self.world.do(processes.release(claim.fence, attempt=True, output=FAILED))
             (claim,) = self.world.take(self.owner)
@@ -216,7 +245,9 @@ class Heads(RuleBasedStateMachine):
         self.ended("failure", lambda: self.world.do(processes.release(fence, attempt=True, output=FAILED)))
 
     @precondition(lambda self: "turn" in stored(self.world))
-    @rule(begun=st.booleans(), raises=st.booleans(), arrives=st.booleans(), narrows=st.booleans(), times=st.integers(1, 3))
+    @rule(
+        begun=st.booleans(), raises=st.booleans(), arrives=st.booleans(), narrows=st.booleans(), times=st.integers(1, 3)
+    )
     def is_cancelled(self, begun: bool, raises: bool, arrives: bool, narrows: bool, times: int) -> None:
         for _ in range(times):
             pid = stored(self.world).get("turn")
@@ -232,7 +263,9 @@ class Heads(RuleBasedStateMachine):
 
     def _ends_cancelled(self, claim: Claim | None) -> None:
         if claim is not None:
-            return self.ended("cancel", lambda: self.world.do(processes.release(claim.fence, attempt=True, output=FAILED)))
+            return self.ended(
+                "cancel", lambda: self.world.do(processes.release(claim.fence, attempt=True, output=FAILED))
+            )
         self.world.clock.advance("1s")
         self.ended("cancel", self.world.tick)
 
@@ -276,7 +309,13 @@ def heads(fresh: Callable[[], World]) -> tuple[Counter[tuple[str, str, str]], Co
 def test_every_field_of_a_head_is_after_every_end_what_the_table_says(fresh: Callable[[], World]) -> None:
     seen, fields = heads(fresh)
     assert set(fields) == {field.name for field in HEAD} - NOT_COMPARED
-    claims = {(field.name, end, word) for field in HEAD if field.name not in NOT_COMPARED for end in ENDS for word in field.after(end)}
+    claims = {
+        (field.name, end, word)
+        for field in HEAD
+        if field.name not in NOT_COMPARED
+        for end in ENDS
+        for word in field.after(end)
+    }
     never = {claim for claim in claims - set(seen) if claim[2] != "kept"}
     assert never == set(), "the table allows what no end does"
 

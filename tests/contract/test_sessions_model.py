@@ -1,6 +1,8 @@
-"""Random lives of sessions against a model that shares no code with the product: producers, lost replies, takeovers, retargets, deletions.
+"""Random lives of sessions against a model that shares no code with the product: producers, lost replies, takeovers,
+retargets, deletions.
 
-Invariant: what the model expects is decided before the store is asked; a fault that was never injected fails the test (the floors at the end).
+Invariant: what the model expects is decided before the store is asked; a fault that was never injected fails the test
+(the floors at the end).
 """
 
 from __future__ import annotations
@@ -113,7 +115,9 @@ class Life:
             return []
         last = turn.batch[-1].n
         room = (self.half or 256) - len(turn.batch)
-        found = list(itertools.takewhile(lambda item: item.kind != "command", [item for item in self.pending() if item.n > last]))[: max(room, 0)]
+        found = list(
+            itertools.takewhile(lambda item: item.kind != "command", [item for item in self.pending() if item.n > last])
+        )[: max(room, 0)]
         self._admitted(found)
         turn.batch += found
         return found
@@ -148,12 +152,15 @@ class Life:
     def delete(self) -> None:
         for item in self.pending():
             item.state = "undeliverable target_gone"
-        self.items = [item for item in self.items if not item.state.startswith("s")]  # what was settled or superseded is forgotten
+        self.items = [
+            item for item in self.items if not item.state.startswith("s")
+        ]  # what was settled or superseded is forgotten
         self.gone, self.turn, self.blocked, self.keyed = True, None, None, {}
 
 
 class Lives(RuleBasedStateMachine):
-    """Two sessions (one of which blocks over what fails), two producers, two workers that die, and a network that repeats itself."""
+    """Two sessions (one of which blocks over what fails), two producers, two workers that die, and a network that
+    repeats itself."""
 
     world: World
     fresh: Callable[[], World]
@@ -174,7 +181,10 @@ class Lives(RuleBasedStateMachine):
         self.world.store.close()
 
     def a_worker(self) -> str:
-        policies = {"strict": AdmissionPolicy(on_failure="block", on_arrival="early").wire(), "chat": AdmissionPolicy(on_arrival="early").wire()}
+        policies = {
+            "strict": AdmissionPolicy(on_failure="block", on_arrival="early").wire(),
+            "chat": AdmissionPolicy(on_arrival="early").wire(),
+        }
         owner = f"o_{next(self.owners)}"
         self.world.do(fleet.register_owner(owner, [self.world.namespace], lease_ms=5_000, agents=policies))
         return owner
@@ -213,7 +223,10 @@ class Lives(RuleBasedStateMachine):
         self.seen["wake of a deleted session"] += life.gone
         life.put(text, "wake", same)
         key = f"e{len(self.events[pid])}"
-        self.do(processes.append(pid, "wake", to_json(text), replay_key=key, canonical=text, wake=WakeText(text, same)), twice)
+        self.do(
+            processes.append(pid, "wake", to_json(text), replay_key=key, canonical=text, wake=WakeText(text, same)),
+            twice,
+        )
         self.seen["wake"] += 1
 
     @rule(pid=st.sampled_from(PRODUCERS), sid=st.sampled_from(SESSIONS), twice=st.booleans())
@@ -273,7 +286,9 @@ class Lives(RuleBasedStateMachine):
             expected = [item.n for item in self.lives[sid].admit()]
             for _ in range(2 if twice else 1):
                 found = [entry.n for entry in self.world.do(sessions.admit(turn.fences[-1], sid, 256)).entries]
-                assert found and found == expected[: len(found)]  # what joined early is in the journal, not in the batch
+                assert (
+                    found and found == expected[: len(found)]
+                )  # what joined early is in the journal, not in the batch
             self.seen["admit"] += 1
 
     @precondition(lambda self: any(life.turn is not None and life.turn.held for life in self.lives.values()))
@@ -293,7 +308,12 @@ class Lives(RuleBasedStateMachine):
             self.seen["early"] += bool(found)
             assert len(turn.batch) == before + len(found)
 
-    @rule(sid=st.sampled_from(SESSIONS), how=st.sampled_from(["failed", "completed"]), twice=st.booleans(), stale=st.booleans())
+    @rule(
+        sid=st.sampled_from(SESSIONS),
+        how=st.sampled_from(["failed", "completed"]),
+        twice=st.booleans(),
+        stale=st.booleans(),
+    )
     def end(self, sid: str, how: str, twice: bool, stale: bool) -> None:
         if not stale and self.held(sid) is None:
             self.take()
@@ -410,7 +430,10 @@ class Lives(RuleBasedStateMachine):
     def no_key_is_of_an_unknown_family(self) -> None:
         prefix = self.world.store.address.prefix
         known = {family.name for family in keys.TABLE}
-        found = {key.removeprefix(prefix).partition(":")[0] for key in self.world.store.client.scan_iter(match=f"{prefix.replace('{', '[{]')}*", count=1000)}
+        found = {
+            key.removeprefix(prefix).partition(":")[0]
+            for key in self.world.store.client.scan_iter(match=f"{prefix.replace('{', '[{]')}*", count=1000)
+        }
         assert found - {"rq"} <= known
 
 
@@ -425,7 +448,8 @@ RARE_LIFE: list[tuple[Any, ...]] = [
     *(("end", STRICT, "failed", False, False), ("decide", True, False)),
     *(("delete", CHAT, False, 0), ("send", CHAT, "b", False, False), ("wake", "y", "c", None, False)),
 ]
-"""A life in which everything rare happens. What random lives meet depends on the tests before them: whatever its seed is, Hypothesis draws also from the
+"""A life in which everything rare happens. What random lives meet depends on the tests before them: whatever its seed
+is, Hypothesis draws also from the
 constants of all local modules that are loaded."""
 
 
@@ -459,7 +483,21 @@ def lives(fresh: Callable[[], World]) -> Counter[str]:
 
 def test_whatever_happens_to_sessions_the_store_agrees_with_the_model(fresh: Callable[[], World]) -> None:
     seen = lives(fresh)
-    floor = ["lost reply", "input", "command", "wake", "coalesced", "retarget", "takeover", "admit", "completed", "failed", "crash", "cancelled", "deleted"]
+    floor = [
+        "lost reply",
+        "input",
+        "command",
+        "wake",
+        "coalesced",
+        "retarget",
+        "takeover",
+        "admit",
+        "completed",
+        "failed",
+        "crash",
+        "cancelled",
+        "deleted",
+    ]
     assert {what: seen[what] for what in floor if seen[what] < 5} == {}
     rare = [
         *("stale end", "early", "halved", "sent to a deleted session", "wake of a deleted session"),

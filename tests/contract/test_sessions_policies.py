@@ -1,4 +1,5 @@
-"""What an agent's turns take, and what an arrival does to a turn: next turn, early, interrupt, debounce; commands, frames."""
+"""What an agent's turns take, and what an arrival does to a turn: next turn, early, interrupt, debounce; commands,
+frames."""
 
 from __future__ import annotations
 
@@ -11,7 +12,20 @@ from wakeline.store import entries, fleet, processes, runs, sessions
 from wakeline.store.processes import Effect, Row
 from wakeline.store.runs import Claim
 
-from tests.contract.session_world import CHAT, FAILED, command, commit, fail, head, inbox, policy_is, send, source, states, turn
+from tests.contract.session_world import (
+    CHAT,
+    FAILED,
+    command,
+    commit,
+    fail,
+    head,
+    inbox,
+    policy_is,
+    send,
+    source,
+    states,
+    turn,
+)
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -158,7 +172,11 @@ def test_nothing_lingers_for_one_entry_at_a_time_or_for_a_whole_batch_or_after_a
 def test_an_idle_session_is_in_nothing_that_is_scanned(world: World) -> None:
     world.do(sessions.create(world.session(CHAT)))
     prefix = world.store.address.prefix
-    held = {key.removeprefix(prefix) for key in world.store.client.scan_iter(match=f"{prefix.replace('{', '[{]')}*") if "rq" not in key}
+    held = {
+        key.removeprefix(prefix)
+        for key in world.store.client.scan_iter(match=f"{prefix.replace('{', '[{]')}*")
+        if "rq" not in key
+    }
     assert {key for key in held if CHAT in key} == {f"sess:{CHAT}"}
     assert not held & {"timers", "todo", "idx:queued", "idx:waiting"}
 
@@ -334,7 +352,9 @@ def test_what_a_cancelled_turn_raises_is_no_failed_attempt_and_its_entries_are_s
     world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
     assert world.do(processes.release(claim.fence, attempt=True, output=FAILED)) == "cancelled"
     assert states(world) == [("first", "settled")]
-    assert json.loads(world.log(claim.process_id)[-1].payload) == {"await_output": {"type": "cancelled", "message": "enough"}}
+    assert json.loads(world.log(claim.process_id)[-1].payload) == {
+        "await_output": {"type": "cancelled", "message": "enough"}
+    }
 
 
 def test_a_turn_whose_entries_were_interrupted_three_times_is_left_alone(world: World) -> None:
@@ -368,7 +388,9 @@ def test_a_turn_that_has_not_begun_is_not_interrupted(world: World) -> None:
 
 def ready(world: World) -> bool:
     world.tick()
-    return world.status(head(world)["turn"]) == "queued" and bool(world.store.client.llen(f"{{{world.namespace}}}:rq:queue:{world.namespace}"))
+    return world.status(head(world)["turn"]) == "queued" and bool(
+        world.store.client.llen(f"{{{world.namespace}}}:rq:queue:{world.namespace}")
+    )
 
 
 def test_a_turn_waits_for_more_and_at_most_so_long(world: World) -> None:
@@ -442,7 +464,12 @@ def test_a_turn_ends_in_another_frame_and_its_first_turn_follows_in_the_same_ste
     commit(world, claim, history=['{"role":"agent","content":"a plan"}'], frame="doing", follow='"do it"')
     assert head(world)["fr"] == "doing"
     (follow,) = inbox(world)[1:]
-    assert (follow.input, follow.state, follow.process_id, follow.event_type) == ("do it", "delivered", claim.process_id, "process.completed")
+    assert (follow.input, follow.state, follow.process_id, follow.event_type) == (
+        "do it",
+        "delivered",
+        claim.process_id,
+        "process.completed",
+    )
     again, texts = turn(world)
     batch = world.do(sessions.admit(again.fence, CHAT, 256))
     assert (texts, batch.frame, batch.follow_ons) == (["do it"], "doing", 1)
@@ -566,7 +593,9 @@ def test_a_swallowed_wake_is_named_by_the_entry_that_took_its_place(world: World
 
 
 @pytest.mark.parametrize("agents", [{"chat": ""}, None])
-def test_a_release_with_the_defaults_takes_back_what_the_one_before_said(world: World, agents: dict[str, str] | None) -> None:
+def test_a_release_with_the_defaults_takes_back_what_the_one_before_said(
+    world: World, agents: dict[str, str] | None
+) -> None:
     policy_is(world, kinds=frozenset({"wake"}))
     world.do(fleet.register_owner("o_2", [world.namespace], lease_ms=5_000, agents=agents))
     send(world, "hello")

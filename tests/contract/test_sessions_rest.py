@@ -124,7 +124,20 @@ def switched(world: World) -> None:
 
 
 STATES: list[Callable[[World], None]] = [
-    *(idle, queued, claimed, admitted, joined_early, parked, put_off, halving, blocked, debouncing, interrupted, interrupted_while_parked),
+    *(
+        idle,
+        queued,
+        claimed,
+        admitted,
+        joined_early,
+        parked,
+        put_off,
+        halving,
+        blocked,
+        debouncing,
+        interrupted,
+        interrupted_while_parked,
+    ),
     *(cancelling, owner_gone, doorbell_gone, nothing_admitted, unopened, switched),
 ]
 EXPECTED: dict[str, SessionStatus] = {"idle": "idle", "blocked": "blocked", "unopened": "unopened"}
@@ -163,7 +176,9 @@ def test_every_state_comes_to_rest_with_a_worker(world: World, state: Callable[[
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_every_state_is_ended_by_a_deletion_and_needs_no_worker_for_it(world: World, state: Callable[[World], None]) -> None:
+def test_every_state_is_ended_by_a_deletion_and_needs_no_worker_for_it(
+    world: World, state: Callable[[World], None]
+) -> None:
     state(world)
     assert world.do(sessions.delete(CHAT)).deleted
     assert at_rest(world)
@@ -171,7 +186,9 @@ def test_every_state_is_ended_by_a_deletion_and_needs_no_worker_for_it(world: Wo
 
 
 @pytest.mark.parametrize("state", [s for s in STATES if s.__name__ not in EXPECTED], ids=lambda state: state.__name__)
-def test_every_turn_is_ended_by_a_cancel_and_needs_no_worker_for_it(world: World, state: Callable[[World], None]) -> None:
+def test_every_turn_is_ended_by_a_cancel_and_needs_no_worker_for_it(
+    world: World, state: Callable[[World], None]
+) -> None:
     state(world)
     pid = head(world)["turn"]
     world.do(processes.cancel(pid, "enough", grace_ms=1_000))

@@ -1,6 +1,8 @@
-"""The races of slots and signals under real concurrency: eight threads, thousands of signals, on the fake and on every real server.
+"""The races of slots and signals under real concurrency: eight threads, thousands of signals, on the fake and on every
+real server.
 
-Each test drives the store through clients of its own and checks what came of it against what was sent; the numbers are of the reference's lists of
+Each test drives the store through clients of its own and checks what came of it against what was sent; the numbers are
+of the reference's lists of
 races (slots: S1 to S11, signals: a to e).
 """
 
@@ -85,7 +87,9 @@ def test_s3_of_eight_resolvers_of_one_slot_one_is_accepted_and_all_others_learn_
     side_by_side(*map(resolves, range(THREADS)))
     winners = {slot: me for slot, me, answer in told if answer.accepted}
     assert Counter(slot for slot, _, answer in told if answer.accepted) == Counter(slots)
-    assert {(slot, answer.standing) for slot, _, answer in told if not answer.accepted} == {(slot, ok(winners[slot])) for slot in slots}
+    assert {(slot, answer.standing) for slot, _, answer in told if not answer.accepted} == {
+        (slot, ok(winners[slot])) for slot in slots
+    }
     _, standing = world.do(runs.read_slots(fence, slots))
     assert standing == [ok(winners[slot]) for slot in slots]
 
@@ -107,7 +111,9 @@ def test_s1_s2_s5_s6_a_resolution_before_beside_or_after_the_wait_reaches_it(wor
     assert [opened.text for opened in world.open(fence, *map(outside, slots))] == [ok(slot) for slot in slots]
 
 
-def test_s4_a_resolution_a_timeout_and_a_cancel_of_one_slot_leave_one_winner_whom_everybody_is_told(world: World) -> None:
+def test_s4_a_resolution_a_timeout_and_a_cancel_of_one_slot_leave_one_winner_whom_everybody_is_told(
+    world: World,
+) -> None:
     fence = world.running("p")
     slots = [f"s{n}" for n in range(SLOTS)]
     world.open(fence, *(runs.Wait(slot=s, replay_key=f"wait-{s}", group=s, kind="x:ask", for_ms=1_000) for s in slots))
@@ -187,7 +193,8 @@ def test_s11_the_end_of_sessions_revokes_no_key_of_a_process(world: World) -> No
 
 
 class Consumer:
-    """A body that takes signal after signal: opens its next wait, journals what it got, parks when there is nothing, dies now and then."""
+    """A body that takes signal after signal: opens its next wait, journals what it got, parks when there is nothing,
+    dies now and then."""
 
     def __init__(self, world: World, *, wanted: int, dies: bool = False, gives_up: bool = False) -> None:
         self.world, self.wanted, self.dies, self.gives_up = world, wanted, dies, gives_up
@@ -246,7 +253,8 @@ class Consumer:
 
 
 def sender(world: World, me: int, *, resends: bool = True, behind: Consumer | None = None) -> Callable[[], None]:
-    """Sends its signals in order, some of them several times, and waits while the mailbox is full; ``behind`` a consumer, so that its wait is open."""
+    """Sends its signals in order, some of them several times, and waits while the mailbox is full; ``behind`` a
+    consumer, so that its wait is open."""
 
     def work() -> None:
         random = Random(me)
@@ -295,7 +303,8 @@ def test_signals_d_e_reach_a_consumer_whose_workers_die_again_and_again(world: W
 
 
 def test_signals_meet_waits_that_are_given_up_and_none_is_lost(world: World) -> None:
-    """Senders that do not run ahead, so that waits are open when a signal comes, and many are given up at that very moment."""
+    """Senders that do not run ahead, so that waits are open when a signal comes, and many are given up at that very
+    moment."""
     consumer = Consumer(world, wanted=THREADS * SIGNALS, gives_up=True)
     side_by_side(*(sender(world, me, resends=False, behind=consumer) for me in range(THREADS)), consumer.work)
     check_consumed(world, consumer)
@@ -351,4 +360,7 @@ def test_two_names_are_two_queues_whoever_waits_for_which(world: World) -> None:
         return lambda: [world.signal("p", name, n, key=f"{name}.{n}") for n in range(me, SIGNALS, 3)] and None
 
     side_by_side(takes("a"), takes("b"), *(sends(name, me) for name in ("a", "b") for me in range(3)))
-    assert {name: sorted(found) for name, found in got.items()} == {"a": list(range(SIGNALS)), "b": list(range(SIGNALS))}
+    assert {name: sorted(found) for name, found in got.items()} == {
+        "a": list(range(SIGNALS)),
+        "b": list(range(SIGNALS)),
+    }

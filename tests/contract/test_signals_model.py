@@ -1,6 +1,8 @@
-"""Signals and waits against an independent model, in any order of send, resend, wait, timeout, giving up, cancel, park, crash and end.
+"""Signals and waits against an independent model, in any order of send, resend, wait, timeout, giving up, cancel, park,
+crash and end.
 
-Invariant: the model is a list of signals and what became of each; every signal is in exactly one place, and each wait got at most one.
+Invariant: the model is a list of signals and what became of each; every signal is in exactly one place, and each wait
+got at most one.
 """
 
 from __future__ import annotations
@@ -146,7 +148,9 @@ class Signals(RuleBasedStateMachine):
         wait = self.waits.get(name)
         if wait is None:
             self.ordinals[name] += 1
-            wait = self.waits[name] = Waiting(self.ordinals[name], self.world.clock.now_ms() + LIMIT_MS if limited else None)
+            wait = self.waits[name] = Waiting(
+                self.ordinals[name], self.world.clock.now_ms() + LIMIT_MS if limited else None
+            )
             mine = next((sent for sent in self.mailbox if sent.name == name), None)
             if self.cancelled:
                 wait.resolution = CANCELLED
@@ -230,7 +234,9 @@ class Signals(RuleBasedStateMachine):
         self.seen["crash"] += 1
         if late:
             with pytest.raises(LeaseLost):
-                self.world.do(runs.close_waits(self.old[-1], [f"slot-{name}.{wait.ordinal}" for name, wait in self.waits.items()]))
+                self.world.do(
+                    runs.close_waits(self.old[-1], [f"slot-{name}.{wait.ordinal}" for name, wait in self.waits.items()])
+                )
             self.seen["late writer"] += 1
 
     # -- time, cancel, end
@@ -276,7 +282,9 @@ class Signals(RuleBasedStateMachine):
         """Of each name in the order they were sent; the names stand in one list."""
         kept = self.world.store.client.lrange(self.world.store.address.prefix + "mail:p", 0, -1)
         for name in ("a", "b"):
-            assert [one for one in kept if one.startswith(f"{name}:")] == [f"{name}:{sent.sequence}" for sent in self.mailbox if sent.name == name]
+            assert [one for one in kept if one.startswith(f"{name}:")] == [
+                f"{name}:{sent.sequence}" for sent in self.mailbox if sent.name == name
+            ]
 
     @invariant()
     def every_signal_is_in_one_place_and_no_wait_has_two(self) -> None:
@@ -297,9 +305,22 @@ class Signals(RuleBasedStateMachine):
 
 
 FLOORS = {
-    "taken at once": 20, "kept": 40, "taken from the mailbox": 20, "resent": 40, "consumed": 20, "given back": 5, "parked": 10, "not parked": 3,
-    "crash": 20, "late writer": 5, "timed out": 5, "cancelled": 1, "cancelled at once": 1, "ended": 1, "sent to an ended process": 1,
-}  # fmt: skip
+    "taken at once": 20,
+    "kept": 40,
+    "taken from the mailbox": 20,
+    "resent": 40,
+    "consumed": 20,
+    "given back": 5,
+    "parked": 10,
+    "not parked": 3,
+    "crash": 20,
+    "late writer": 5,
+    "timed out": 5,
+    "cancelled": 1,
+    "cancelled at once": 1,
+    "ended": 1,
+    "sent to an ended process": 1,
+}
 
 
 def test_every_signal_is_consumed_at_most_once_and_none_is_lost(fresh: Callable[[], World]) -> None:

@@ -1,4 +1,5 @@
-"""Bodies in the contract tests: an app in a world's namespace, and workers that run them with the real runner on the world's clock."""
+"""Bodies in the contract tests: an app in a world's namespace, and workers that run them with the real runner on the
+world's clock."""
 
 from __future__ import annotations
 
@@ -46,13 +47,25 @@ class Host:
 
 def app_of(world: World) -> App:
     """An app in the world's namespace, on its clock."""
-    return App(world.namespace, backend=world.backend, clock=world.clock, settings=Settings(rq_prefix=world.store.address.rq_prefix))
+    return App(
+        world.namespace,
+        backend=world.backend,
+        clock=world.clock,
+        settings=Settings(rq_prefix=world.store.address.rq_prefix),
+    )
 
 
 def work(
-    world: World, app: App, owner: str = "w_1", *, fails: str | None = None, release: str | None = None, queues: Sequence[str | None] | None = None
+    world: World,
+    app: App,
+    owner: str = "w_1",
+    *,
+    fails: str | None = None,
+    release: str | None = None,
+    queues: Sequence[str | None] | None = None,
 ) -> list[str]:
-    """A worker of this name runs all there is to run; what became of its runs, in order. ``fails``: a script it cannot reach Redis for;
+    """A worker of this name runs all there is to run; what became of its runs, in order. ``fails``: a script it cannot
+    reach Redis for;
     ``release``: of its code; ``queues``: the ones it takes from (None: the one without a name), all unless given.
     """
 
@@ -65,14 +78,18 @@ def work(
         try:
             runner = Runner(store, app.registry, Host(), clock=world.clock, threads=threads)
             agents = {name: agent.policy for name, agent in app.registry.agents.items()}
-            await store.execute(fleet.register_owner(owner, listens, lease_ms=LEASE_MS, limits=app.limits, release=release))
+            await store.execute(
+                fleet.register_owner(owner, listens, lease_ms=LEASE_MS, limits=app.limits, release=release)
+            )
             take = partial(fleet.take, owner, queues=listens, n=100, lease_ms=LEASE_MS, agents=agents, release=release)
             while claims := (await store.execute(take(token_hex(4), proven=runner.proven))).claims:
                 takes += 1
                 assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"
                 ended += await asyncio.gather(*(runner.run(claim) for claim in claims))
         finally:
-            await asyncio.to_thread(threads.shutdown)  # beside the loop: a body in its thread may have something to ask of it
+            await asyncio.to_thread(
+                threads.shutdown
+            )  # beside the loop: a body in its thread may have something to ask of it
             await store.close()
         return ended
 

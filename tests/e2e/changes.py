@@ -1,4 +1,5 @@
-"""What deploys change: one row per line of the table in `docs/deploys.md`, each the code of an old release and of a new one, and what becomes of a process."""
+"""What deploys change: one row per line of the table in `docs/deploys.md`, each the code of an old release and of a new
+one, and what becomes of a process."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ BEHIND = "\nthen = ctx.wait('go', int)\n"
 
 @dataclass(frozen=True)
 class Change:
-    """A row: code before and after (ROW is its process, its body's name and the mark of its effects), and what happens to a process that waits for ``go``."""
+    """A row: code before and after (ROW is its process, its body's name and the mark of its effects), and what happens
+    to a process that waits for ``go``."""
 
     old: str
     new: str
@@ -53,7 +55,15 @@ class Change:
     """Whether it is started between the releases, and has never run."""
 
 
-def body(lines: str, *, before: str = "", takes: str = "", options: str = "signals={'go': int}", name: str = "ROW", how: str = "def") -> str:
+def body(
+    lines: str,
+    *,
+    before: str = "",
+    takes: str = "",
+    options: str = "signals={'go': int}",
+    name: str = "ROW",
+    how: str = "def",
+) -> str:
     """An engine with these lines."""
     ctx = "AsyncCtx" if how == "async def" else "Ctx"
     code = indent(lines.replace(", ROW", ", 'ROW'"), "    ")
@@ -85,12 +95,21 @@ BODIES = {
     "a call is inserted before a recorded one": Change(
         body(RECORDED + WAIT),
         body("ctx.call(mail, ROW, 0)\n" + RECORDED + WAIT),
-        ("mismatch", "it asks for tool_call call:mail, which is new, and not for what it did before: tool_call 'call:pay', wait for signal 'go'"),
+        (
+            "mismatch",
+            (
+                "it asks for tool_call call:mail, which is new, and not for what it did before: tool_call 'call:pay',"
+                " wait for signal 'go'"
+            ),
+        ),
     ),
     "a call is inserted before the wait that stands open": Change(
         body(RECORDED + WAIT),
         body(RECORDED + "ctx.call(mail, ROW, 0)\n" + WAIT),
-        ("mismatch", "it asks for tool_call call:mail, which is new, and not for what it did before: wait for signal 'go'"),
+        (
+            "mismatch",
+            "it asks for tool_call call:mail, which is new, and not for what it did before: wait for signal 'go'",
+        ),
     ),
     "a call is inserted behind the wait that stands open": Change(
         body(RECORDED + WAIT),
@@ -100,7 +119,10 @@ BODIES = {
     "a recorded call is removed, something new follows": Change(
         body(RECORDED + BEHIND + "ctx.call(mail, ROW, 1)\nreturn then"),
         body(BEHIND + "ctx.call(mail, ROW, 1)\nreturn then"),
-        ("mismatch", "it asks for tool_call call:mail, which is new, and not for what it did before: tool_call 'call:pay'"),
+        (
+            "mismatch",
+            "it asks for tool_call call:mail, which is new, and not for what it did before: tool_call 'call:pay'",
+        ),
         did=("pay 100", "mail 1"),
     ),
     "a recorded call is removed, nothing new follows": Change(body(RECORDED + WAIT), body(WAIT)),
@@ -112,10 +134,15 @@ BODIES = {
     "a step is renamed": Change(
         body(STEP + WAIT),
         body("ctx.step('send', did, ROW, 'send')\n" + WAIT),
-        ("mismatch", "it asks for step send, which is new, and not for what it did before: step 'ship', wait for signal 'go'"),
+        (
+            "mismatch",
+            "it asks for step send, which is new, and not for what it did before: step 'ship', wait for signal 'go'",
+        ),
         did=("ship",),
     ),
-    "a step is renamed with `was=`": Change(body(STEP + WAIT), body("ctx.step('send', did, ROW, 'ship', was='ship')\n" + WAIT), did=("ship",)),
+    "a step is renamed with `was=`": Change(
+        body(STEP + WAIT), body("ctx.step('send', did, ROW, 'ship', was='ship')\n" + WAIT), did=("ship",)
+    ),
     "a call is inserted behind `ctx.patched`": Change(body(RECORDED + WAIT), body(PATCHED + RECORDED + WAIT)),
     "`patched` becomes `deprecated_patch`, the process is on the new path": Change(
         body(PATCHED + WAIT), body("ctx.deprecated_patch('mail')\nctx.call(mail, ROW, 1)\n" + WAIT), did=("mail 1",)
@@ -126,14 +153,18 @@ BODIES = {
         ("mismatch", "it asks for the new path of 'mail', which is new, and not for what it did before: the old path"),
     ),
     "`patched` is removed, the process is on the new path": Change(
-        body(PATCHED + WAIT), body("ctx.call(mail, ROW, 1)\n" + BEHIND + "ctx.call(pay, ROW, 1)\nreturn then"), did=("mail 1", "pay 1")
+        body(PATCHED + WAIT),
+        body("ctx.call(mail, ROW, 1)\n" + BEHIND + "ctx.call(pay, ROW, 1)\nreturn then"),
+        did=("mail 1", "pay 1"),
     ),
     "a wait is replaced by another": Change(
         body(RECORDED + WAIT),
         body(RECORDED + "return ctx.wait('other', int)", options="signals={'go': int, 'other': int}"),
         ("mismatch", "it asks for wait wait:other, which is new, and not for what it did before: wait for signal 'go'"),
     ),
-    "the `timeout=` of the wait that stands open": Change(body(RECORDED + WAIT), body(RECORDED + "return ctx.wait('go', int, timeout='1h', default=1)")),
+    "the `timeout=` of the wait that stands open": Change(
+        body(RECORDED + WAIT), body(RECORDED + "return ctx.wait('go', int, timeout='1h', default=1)")
+    ),
     "the length of a sleep that is over": Change(
         body("ctx.sleep('1ms')\n" + WAIT),
         body("ctx.sleep('1h')\n" + WAIT),
@@ -143,43 +174,79 @@ BODIES = {
     "a loop runs once more, before the wait": Change(
         body("for n in range(2):\n    ctx.call(pay, ROW, n)\n" + WAIT),
         body("for n in range(3):\n    ctx.call(pay, ROW, n)\n" + WAIT),
-        ("mismatch", "it asks for tool_call call:pay, which is new, and not for what it did before: wait for signal 'go'"),
+        (
+            "mismatch",
+            "it asks for tool_call call:pay, which is new, and not for what it did before: wait for signal 'go'",
+        ),
         did=("pay 0", "pay 1"),
     ),
     "a loop runs once more, the wait is inside": Change(
-        body("for n in range(2):\n    then = ctx.wait('go', int, timeout='1s' if n else None, default=7)\n    ctx.call(pay, ROW, n)\nreturn then"),
-        body("for n in range(3):\n    then = ctx.wait('go', int, timeout='1s' if n else None, default=7)\n    ctx.call(pay, ROW, n)\nreturn then"),
+        body(
+            "for n in range(2):\n    then = ctx.wait('go', int, timeout='1s' if n else None, default=7)\n   "
+            " ctx.call(pay, ROW, n)\nreturn then"
+        ),
+        body(
+            "for n in range(3):\n    then = ctx.wait('go', int, timeout='1s' if n else None, default=7)\n   "
+            " ctx.call(pay, ROW, n)\nreturn then"
+        ),
         end=7,
         did=("pay 0", "pay 1", "pay 2"),
     ),
     "a recorded gather gets one more member": Change(
         body("await asyncio.gather(ctx.call(pay, ROW, 1))\nreturn await ctx.wait('go', int)", how="async def"),
-        body("await asyncio.gather(ctx.call(pay, ROW, 1), ctx.call(pay, ROW, 2))\nreturn await ctx.wait('go', int)", how="async def"),
-        ("mismatch", "it asks for tool_call call:pay, which is new, and not for what it did before: wait for signal 'go'"),
+        body(
+            "await asyncio.gather(ctx.call(pay, ROW, 1), ctx.call(pay, ROW, 2))\nreturn await ctx.wait('go', int)",
+            how="async def",
+        ),
+        (
+            "mismatch",
+            "it asks for tool_call call:pay, which is new, and not for what it did before: wait for signal 'go'",
+        ),
         did=("pay 1",),
     ),
     "a recorded failure is handled another way": Change(
         body(HANDLED, before=tool(BROKEN)),
         body(HANDLED.replace("paid = -1", "paid = ctx.call(mail, ROW, 1)"), before=tool(BROKEN)),
-        ("mismatch", "it asks for tool_call call:mail, which is new, and not for what it did before: wait for signal 'go'"),
+        (
+            "mismatch",
+            "it asks for tool_call call:mail, which is new, and not for what it did before: wait for signal 'go'",
+        ),
         end=-1,
     ),
     "a call becomes a child": Change(
         body(RECORDED + WAIT),
         body("ctx.start(pay, ROW, 100)\n" + WAIT),
-        ("mismatch", "it asks for start start:pay, which is new, and not for what it did before: tool_call 'call:pay', wait for signal 'go'"),
+        (
+            "mismatch",
+            (
+                "it asks for start start:pay, which is new, and not for what it did before: tool_call 'call:pay', wait"
+                " for signal 'go'"
+            ),
+        ),
     ),
     "an emitted event is another": Change(
         body("ctx.emit('one', 1)\n" + WAIT, options="signals={'go': int}, events={'one': Event(int)}"),
         body("ctx.emit('two', 1)\n" + WAIT, options="signals={'go': int}, events={'two': Event(int)}"),
-        ("mismatch", "it asks for emit emit:two, which is new, and not for what it did before: emit 'emit:one', wait for signal 'go'"),
+        (
+            "mismatch",
+            (
+                "it asks for emit emit:two, which is new, and not for what it did before: emit 'emit:one', wait for"
+                " signal 'go'"
+            ),
+        ),
         did=(),
     ),
-    "a `ctx.defer` is added": Change(body(RECORDED + WAIT), body("ctx.defer(did, ROW, 'tidy')\n" + RECORDED + WAIT), did=("pay 100", "tidy")),
-    "a body becomes `async def`": Change(body(RECORDED + WAIT), body("await ctx.call(pay, ROW, 100)\nreturn await ctx.wait('go', int)", how="async def")),
+    "a `ctx.defer` is added": Change(
+        body(RECORDED + WAIT), body("ctx.defer(did, ROW, 'tidy')\n" + RECORDED + WAIT), did=("pay 100", "tidy")
+    ),
+    "a body becomes `async def`": Change(
+        body(RECORDED + WAIT), body("await ctx.call(pay, ROW, 100)\nreturn await ctx.wait('go', int)", how="async def")
+    ),
     "`continue_as_new`, and a version that is new": Change(
         body(
-            "ctx.call(pay, ROW, n)\nctx.wait('go', int)\nctx.continue_as_new(n + 1)", takes=", n: int", options="name='ROW', version='1', signals={'go': int}"
+            "ctx.call(pay, ROW, n)\nctx.wait('go', int)\nctx.continue_as_new(n + 1)",
+            takes=", n: int",
+            options="name='ROW', version='1', signals={'go': int}",
         ),
         body(
             "ctx.call(pay, ROW, n)\nctx.wait('go', int)\nctx.continue_as_new(n + 1)",
@@ -187,7 +254,12 @@ BODIES = {
             options="name='ROW', version='1', signals={'go': int}",
             name="ROW_one",
         )
-        + body("ctx.call(mail, ROW, n)\nreturn 'new'", takes=", n: int", options="name='ROW', version='2', signals={'go': int}", name="ROW_two"),
+        + body(
+            "ctx.call(mail, ROW, n)\nreturn 'new'",
+            takes=", n: int",
+            options="name='ROW', version='2', signals={'go': int}",
+            name="ROW_two",
+        ),
         end="new",
         did=("pay 1", "mail 2"),
         arguments=(1,),
@@ -197,22 +269,41 @@ TOOLS = {
     "a tool is renamed": Change(
         called(tool(PAID)),
         called(tool(PAID, name="new_ROW"), "ctx.call(new_ROW, ROW)"),
-        ("mismatch", "it asks for tool_call call:new_ROW, which is new, and not for what it did before: tool_call 'call:tool_ROW', wait for signal 'go'"),
+        (
+            "mismatch",
+            (
+                "it asks for tool_call call:new_ROW, which is new, and not for what it did before: tool_call"
+                " 'call:tool_ROW', wait for signal 'go'"
+            ),
+        ),
         end=100,
     ),
     "a tool is renamed with `was=`": Change(
-        called(tool(PAID)), called(tool(PAID, name="new_ROW", options="was=['tool_ROW']"), "ctx.call(new_ROW, ROW)"), end=100
+        called(tool(PAID)),
+        called(tool(PAID, name="new_ROW", options="was=['tool_ROW']"), "ctx.call(new_ROW, ROW)"),
+        end=100,
     ),
     "`retries=` is raised after a recorded failure": Change(
-        body(HANDLED, before=tool(BROKEN, options="retries=0")), body(HANDLED, before=tool(BROKEN, options="retries=3")), end=-1
+        body(HANDLED, before=tool(BROKEN, options="retries=0")),
+        body(HANDLED, before=tool(BROKEN, options="retries=3")),
+        end=-1,
     ),
     "`retries=` is lowered after a recorded success": Change(
-        called(tool("did(row, 'pay 100')\nif current().attempt < 2:\n    raise ValueError('no')\nreturn 100", options="retries=3, backoff='1ms'")),
+        called(
+            tool(
+                "did(row, 'pay 100')\nif current().attempt < 2:\n    raise ValueError('no')\nreturn 100",
+                options="retries=3, backoff='1ms'",
+            )
+        ),
         called(tool(PAID, options="retries=0")),
         end=100,
         did=("pay 100", "pay 100"),
     ),
-    "`backoff=` changes": Change(called(tool(PAID, options="retries=3, backoff='1ms'")), called(tool(PAID, options="retries=3, backoff='1h'")), end=100),
+    "`backoff=` changes": Change(
+        called(tool(PAID, options="retries=3, backoff='1ms'")),
+        called(tool(PAID, options="retries=3, backoff='1h'")),
+        end=100,
+    ),
     "`timeout=` is lowered": Change(called(tool(PAID)), called(tool(PAID, options="timeout='1ms'")), end=100),
     "`policy='never'` is gained": Change(called(tool(PAID)), called(tool(PAID, options="policy='never'")), end=100),
     "`queue=` is gained": Change(called(tool(PAID)), called(tool(PAID, options="queue='slow'")), end=100),
@@ -221,15 +312,21 @@ TOOLS = {
     "`limit=` is lost": Change(called(tool(PAID, options="limit=Limit(concurrency=5)")), called(tool(PAID)), end=100),
     "`isolation=` is gained": Change(called(tool(PAID)), called(tool(PAID, options="isolation='process'")), end=100),
     "`isolation=` is lost": Change(called(tool(PAID, options="isolation='process'")), called(tool(PAID)), end=100),
-    "a tool becomes `async def`": Change(called(tool(PAID)), called(tool(PAID).replace("def tool", "async def tool")), end=100),
+    "a tool becomes `async def`": Change(
+        called(tool(PAID)), called(tool(PAID).replace("def tool", "async def tool")), end=100
+    ),
     "the result type of a tool gets narrower": Change(
         called(tool("did(row, 'pay 100')\nreturn 'text'", result="str")),
         called(tool("did(row, 'pay 100')\nreturn 1", result="int")),
         ("unreadable", "The result of tool_ROW is not usable as JSON: "),
         end="text",
     ),
-    "the result type of a tool gets wider": Change(called(tool(PAID, result="int")), called(tool(PAID, result="int | str")), end=100),
-    "a tool gets a new argument with a default": Change(called(tool(PAID)), called(tool(PAID, takes="row: str, more: int = 0")), end=100),
+    "the result type of a tool gets wider": Change(
+        called(tool(PAID, result="int")), called(tool(PAID, result="int | str")), end=100
+    ),
+    "a tool gets a new argument with a default": Change(
+        called(tool(PAID)), called(tool(PAID, takes="row: str, more: int = 0")), end=100
+    ),
     "a tool gets a new required argument, its calls say it": Change(
         called(tool(PAID)),
         called(tool(PAID, takes="row: str, more: int"), "ctx.call(tool_ROW, ROW, 1)"),
@@ -245,9 +342,16 @@ TOOLS = {
         queued=True,
     ),
     "a queued tool is gone": Change(
-        tool("return 5", name="ROW", takes="x: int"), "", ("missing", "No tool is named 'ROW'"), did=(), arguments=(1,), queued=True
+        tool("return 5", name="ROW", takes="x: int"),
+        "",
+        ("missing", "No tool is named 'ROW'"),
+        did=(),
+        arguments=(1,),
+        queued=True,
     ),
-    "a tool is gone, its body calls it": Change(called(tool(PAID)), called(""), ("bug", "NameError: name 'tool_ROW' is not defined"), end=100),
+    "a tool is gone, its body calls it": Change(
+        called(tool(PAID)), called(""), ("bug", "NameError: name 'tool_ROW' is not defined"), end=100
+    ),
 }
 ENGINES = {
     "an engine gets a new required argument": Change(
@@ -257,7 +361,9 @@ ENGINES = {
         did=(),
         arguments=(1,),
     ),
-    "an engine gets a new argument with a default": Change(body(WAIT, takes=", x: int"), body(WAIT, takes=", x: int, y: int = 1"), did=(), arguments=(1,)),
+    "an engine gets a new argument with a default": Change(
+        body(WAIT, takes=", x: int"), body(WAIT, takes=", x: int, y: int = 1"), did=(), arguments=(1,)
+    ),
     "an engine loses an argument": Change(
         body(WAIT, takes=", x: int"),
         body(WAIT),
@@ -266,15 +372,26 @@ ENGINES = {
         arguments=(1,),
     ),
     "the type of an argument gets narrower": Change(
-        body(WAIT, takes=", x: str"), body(WAIT, takes=", x: int"), ("unreadable", "argument x of ROW is not usable as JSON: "), did=(), arguments=("word",)
+        body(WAIT, takes=", x: str"),
+        body(WAIT, takes=", x: int"),
+        ("unreadable", "argument x of ROW is not usable as JSON: "),
+        did=(),
+        arguments=("word",),
     ),
-    "the type of an argument gets wider": Change(body(WAIT, takes=", x: int"), body(WAIT, takes=", x: int | str"), did=(), arguments=(1,)),
-    "an engine is renamed": Change(body(WAIT), body(WAIT, name="new_ROW"), ("missing", "No engine is named 'ROW'"), did=()),
-    "an engine is renamed with `was=`": Change(body(WAIT), body(WAIT, name="new_ROW", options="was=['ROW'], signals={'go': int}"), did=()),
+    "the type of an argument gets wider": Change(
+        body(WAIT, takes=", x: int"), body(WAIT, takes=", x: int | str"), did=(), arguments=(1,)
+    ),
+    "an engine is renamed": Change(
+        body(WAIT), body(WAIT, name="new_ROW"), ("missing", "No engine is named 'ROW'"), did=()
+    ),
+    "an engine is renamed with `was=`": Change(
+        body(WAIT), body(WAIT, name="new_ROW", options="was=['ROW'], signals={'go': int}"), did=()
+    ),
     "an engine is gone": Change(body(WAIT), "", ("missing", "No engine is named 'ROW'"), did=()),
     "a version beside": Change(
         body(RECORDED + WAIT),
-        body(RECORDED + WAIT) + body("return 'new'", options="name='ROW', version='2', signals={'go': int}", name="ROW_two"),
+        body(RECORDED + WAIT)
+        + body("return 'new'", options="name='ROW', version='2', signals={'go': int}", name="ROW_two"),
     ),
     "code without a version gets one": Change(
         body(RECORDED + WAIT),
@@ -287,14 +404,22 @@ ENGINES = {
         ("missing", "No engine is named 'ROW version 1'"),
     ),
     "an event is added and declared": Change(
-        body(WAIT), body(BEHIND + "ctx.emit('fresh', 1)\nreturn then", options="signals={'go': int}, events={'fresh': Event(int)}"), did=()
+        body(WAIT),
+        body(BEHIND + "ctx.emit('fresh', 1)\nreturn then", options="signals={'go': int}, events={'fresh': Event(int)}"),
+        did=(),
     ),
     "an event is emitted and not declared": Change(
-        body(WAIT), body(BEHIND + "ctx.emit('fresh', 1)\nreturn then"), ("bug", "Process 'ROW' does not declare 'fresh'"), did=()
+        body(WAIT),
+        body(BEHIND + "ctx.emit('fresh', 1)\nreturn then"),
+        ("bug", "Process 'ROW' does not declare 'fresh'"),
+        did=(),
     ),
     "a signal is added": Change(
         body(WAIT),
-        body(BEHIND + "return then + ctx.wait('more', int, timeout='1s', default=2)", options="signals={'go': int, 'more': int}"),
+        body(
+            BEHIND + "return then + ctx.wait('more', int, timeout='1s', default=2)",
+            options="signals={'go': int, 'more': int}",
+        ),
         end=7,
         did=(),
     ),
@@ -313,7 +438,9 @@ ENGINES = {
         ("unreadable", "signal go is not usable as JSON: "),
         did=(),
     ),
-    "a signal is no longer declared, the body waits for it": Change(body(WAIT), body(WAIT, options="signals={}"), did=()),
+    "a signal is no longer declared, the body waits for it": Change(
+        body(WAIT), body(WAIT, options="signals={}"), did=()
+    ),
     "`label=` changes": Change(body(WAIT), body(WAIT, options="signals={'go': int}, label='another'"), did=()),
     "`validate=` refuses what was started": Change(
         body(WAIT, takes=", x: int"),
@@ -326,21 +453,33 @@ ENGINES = {
         did=(),
         arguments=(1,),
     ),
-    "the limit of an engine changes": Change(body(WAIT), body(WAIT, options="signals={'go': int}, limit=Limit(concurrency=1)"), did=()),
-    "the queue of an engine changes": Change(body(WAIT), body(WAIT, options="signals={'go': int}, queue='other'"), did=()),
+    "the limit of an engine changes": Change(
+        body(WAIT), body(WAIT, options="signals={'go': int}, limit=Limit(concurrency=1)"), did=()
+    ),
+    "the queue of an engine changes": Change(
+        body(WAIT), body(WAIT, options="signals={'go': int}, queue='other'"), did=()
+    ),
     '`on_mismatch="fail"` is gained, and a mismatch': Change(
         body(RECORDED + WAIT),
         body("ctx.call(pay, ROW, 101)\n" + WAIT, options="signals={'go': int}, on_mismatch='fail'"),
         fails="replay_mismatch",
     ),
-    "a body fails with an error of its own": Change(body(RECORDED + WAIT), body(RECORDED + BEHIND + "raise ValueError('no')"), fails="ValueError"),
+    "a body fails with an error of its own": Change(
+        body(RECORDED + WAIT), body(RECORDED + BEHIND + "raise ValueError('no')"), fails="ValueError"
+    ),
     "a name is broken": Change(
-        body(RECORDED + WAIT), body(RECORDED + BEHIND + "ctx.defer(did, ROW, 'tidy')\nreturn oops"), ("bug", "NameError: name 'oops' is not defined")
+        body(RECORDED + WAIT),
+        body(RECORDED + BEHIND + "ctx.defer(did, ROW, 'tidy')\nreturn oops"),
+        ("bug", "NameError: name 'oops' is not defined"),
     ),
     "an import is broken": Change(
-        body(RECORDED + WAIT), body(RECORDED + BEHIND + "import nowhere_at_all"), ("bug", "ModuleNotFoundError: No module named 'nowhere_at_all'")
+        body(RECORDED + WAIT),
+        body(RECORDED + BEHIND + "import nowhere_at_all"),
+        ("bug", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
     ),
-    "Python orders a set another way (another hash seed)": Change(body(SET + WAIT), body(SET + BEHIND + "ctx.call(pay, ROW, 100)\nreturn then")),
+    "Python orders a set another way (another hash seed)": Change(
+        body(SET + WAIT), body(SET + BEHIND + "ctx.call(pay, ROW, 100)\nreturn then")
+    ),
 }
 ROWS: dict[str, Change] = BODIES | TOOLS | ENGINES
 NAMES = {change: f"row{number:02}" for number, change in enumerate(ROWS)}
@@ -353,13 +492,19 @@ def clerk(turn: Turn) -> str:
     return did("clerk", "turn")
 """
 ELSEWHERE = {
-    "an agent is gone or renamed": "e2e/test_changes_of_deploys.py::test_an_entry_for_an_agent_that_is_gone_waits_and_is_read_when_it_is_back",
+    "an agent is gone or renamed": (
+        "e2e/test_changes_of_deploys.py::test_an_entry_for_an_agent_that_is_gone_waits_and_is_read_when_it_is_back"
+    ),
     "`WAKELINE_NAMESPACE` changes": "e2e/test_changes_of_deploys.py::test_another_namespace_is_another_store",
-    "`WAKELINE_LEASE` changes": "e2e/test_settings_changed.py::test_workers_with_other_leases_leave_each_others_work_alone",
+    "`WAKELINE_LEASE` changes": (
+        "e2e/test_settings_changed.py::test_workers_with_other_leases_leave_each_others_work_alone"
+    ),
     "`WAKELINE_HOLD` changes": (
         "e2e/test_settings_changed.py::test_a_body_that_a_worker_keeps_in_memory_parks_as_it_leaves_and_goes_on_under_another_hold"
     ),
-    "`WAKELINE_CONCURRENCY` is lowered": "e2e/test_settings_changed.py::test_with_less_concurrency_what_goes_on_takes_its_turn",
+    "`WAKELINE_CONCURRENCY` is lowered": (
+        "e2e/test_settings_changed.py::test_with_less_concurrency_what_goes_on_takes_its_turn"
+    ),
     "`WAKELINE_RETENTION` is shortened": (
         "e2e/test_settings_changed.py::test_with_a_shorter_retention_what_has_ended_is_gone_and_what_lives_goes_on"
     ),
@@ -378,7 +523,9 @@ ELSEWHERE = {
     "a body ends its worker process (`os._exit`, a fault in C code)": (
         "e2e/test_bad_releases.py::test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_all_goes_on_with_a_good_one"
     ),
-    "a turn of an agent does something else": "contract/test_misfits.py::test_a_turn_whose_code_does_not_fit_waits_and_its_session_says_why",
+    "a turn of an agent does something else": (
+        "contract/test_misfits.py::test_a_turn_whose_code_does_not_fit_waits_and_its_session_says_why"
+    ),
     "Wakeline: a registration has a field that is not known": (
         "e2e/test_later_release.py::test_a_registration_of_a_later_release_is_handed_back_and_named_everywhere"
     ),
@@ -390,4 +537,8 @@ ELSEWHERE = {
 def source(release: str) -> str:
     """The bodies of a release."""
     codes = {change: row.old if release == "v1" else row.new for change, row in ROWS.items()}
-    return HEAD + (AGENT if release == "v1" else "") + "".join(code.replace("ROW", NAMES[change]) for change, code in codes.items())
+    return (
+        HEAD
+        + (AGENT if release == "v1" else "")
+        + "".join(code.replace("ROW", NAMES[change]) for change, code in codes.items())
+    )

@@ -39,7 +39,9 @@ class Cluster:
         slot = key_slot(namespace.encode())
         for port, process in self.nodes.items():
             if process.poll() is None:
-                for first, last, master, *_ in self.node(port).execute_command("CLUSTER SLOTS", NEVER_DECODE=True) or []:
+                for first, last, master, *_ in (
+                    self.node(port).execute_command("CLUSTER SLOTS", NEVER_DECODE=True) or []
+                ):
                     if first <= slot <= last:
                         return int(master[1])
         raise AssertionError("nobody owns it")
@@ -78,10 +80,35 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             port, bus = free_port(), free_port()
             home = folder / str(port)
             home.mkdir()
-            options = ["--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000", "--dir", str(home)]
-            common = ["--bind", "127.0.0.1", "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0"]
+            options = [
+                "--port",
+                str(port),
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                str(bus),
+                "--cluster-node-timeout",
+                "1000",
+                "--dir",
+                str(home),
+            ]
+            common = [
+                "--bind",
+                "127.0.0.1",
+                "--appendonly",
+                "yes",
+                "--save",
+                "",
+                "--maxmemory-policy",
+                "noeviction",
+                "--repl-diskless-sync-delay",
+                "0",
+            ]
             nodes[port] = subprocess.Popen([binary.path, *options, *common], **quiet)
-            until(lambda port=port: nodes[port].poll() is not None or Cluster(nodes).node(port).ping(), "a node answers or gives up")
+            until(
+                lambda port=port: nodes[port].poll() is not None or Cluster(nodes).node(port).ping(),
+                "a node answers or gives up",
+            )
             if nodes[port].poll() is not None:
                 del nodes[port]  # somebody took one of its ports meanwhile
         made = Cluster(nodes)
@@ -96,8 +123,14 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         until(lambda: all(_met(made, port) == 2 * MASTERS for port in ports), "the nodes know each other")
         for n, port in enumerate(ports[MASTERS:]):
             made.node(port).execute_command("CLUSTER REPLICATE", made.node(ports[n]).execute_command("CLUSTER MYID"))
-        until(lambda: all(made.node(port).info("replication")["master_link_status"] == "up" for port in ports[MASTERS:]), "the replicas follow")
-        until(lambda: all(made.node(port).execute_command("CLUSTER INFO")["cluster_state"] == "ok" for port in ports), "every slot is served")
+        until(
+            lambda: all(made.node(port).info("replication")["master_link_status"] == "up" for port in ports[MASTERS:]),
+            "the replicas follow",
+        )
+        until(
+            lambda: all(made.node(port).execute_command("CLUSTER INFO")["cluster_state"] == "ok" for port in ports),
+            "every slot is served",
+        )
         until(lambda: all(_replicas(made, port) for port in ports[:MASTERS]), "a replica each")
         yield made
     finally:

@@ -74,7 +74,10 @@ def tls_in_front_of(port: int) -> Callable[[socket.socket], None]:
             target.shutdown(socket.SHUT_RDWR)
 
     def serve(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as outside, socket.create_connection(("127.0.0.1", port)) as inside:
+        with (
+            context.wrap_socket(connection, server_side=True) as outside,
+            socket.create_connection(("127.0.0.1", port)) as inside,
+        ):
             threading.Thread(target=pump, args=(inside, outside), daemon=True).start()
             pump(outside, inside)
 

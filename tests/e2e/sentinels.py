@@ -81,22 +81,38 @@ def trio(folder: Path) -> Iterator[Trio]:
     common = ("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction")
     try:
         servers = {first: start("first", "--port", str(first), *common)}
-        servers[second] = start("second", "--port", str(second), *common, "--replicaof", "127.0.0.1", str(first), "--repl-diskless-sync-delay", "0")
-        until(lambda: redis.Redis(port=second, decode_responses=True).info("replication")["master_link_status"] == "up", "the replica follows")
+        servers[second] = start(
+            "second",
+            "--port",
+            str(second),
+            *common,
+            "--replicaof",
+            "127.0.0.1",
+            str(first),
+            "--repl-diskless-sync-delay",
+            "0",
+        )
+        until(
+            lambda: redis.Redis(port=second, decode_responses=True).info("replication")["master_link_status"] == "up",
+            "the replica follows",
+        )
         sentinels: list[int] = []
         for n in range(3):
             port = free_port()
             conf = folder / f"sentinel-{n}.conf"
             conf.write_text(
-                f"port {port}\nsentinel monitor {SERVICE} 127.0.0.1 {first} 2\nsentinel down-after-milliseconds {SERVICE} 1000\n"
-                f"sentinel failover-timeout {SERVICE} 5000\n"
+                f"port {port}\nsentinel monitor {SERVICE} 127.0.0.1 {first} 2\nsentinel down-after-milliseconds"
+                f" {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 5000\n"
             )
             start(f"sentinel-{n}", str(conf), "--sentinel")
             sentinels.append(port)
         made = Trio(servers, sentinels)
 
         def agreed() -> bool:
-            states = [redis.Redis(port=port, decode_responses=True).execute_command("SENTINEL", "MASTER", SERVICE) for port in sentinels]
+            states = [
+                redis.Redis(port=port, decode_responses=True).execute_command("SENTINEL", "MASTER", SERVICE)
+                for port in sentinels
+            ]
             return all(int(state["num-other-sentinels"]) == 2 and int(state["num-slaves"]) == 1 for state in states)
 
         until(agreed, "the Sentinels know each other and the replica")

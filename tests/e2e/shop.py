@@ -1,4 +1,5 @@
-"""A user in front of the command line: the app of `apps/cli_app.py` on a real server, commands run in this process or in one of their own."""
+"""A user in front of the command line: the app of `apps/cli_app.py` on a real server, commands run in this process or
+in one of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The least rights of docs/acl/wakeline.acl, loaded into a real server: a worker and its clients live with them, and a denial says what was denied."""
+"""The least rights of docs/acl/wakeline.acl, loaded into a real server: a worker and its clients live with them, and a
+denial says what was denied."""
 
 from __future__ import annotations
 
@@ -22,9 +23,27 @@ from wakeline_workers.threads import WorkerThread
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docs/acl/wakeline.acl"
 USED_BY_CLIENTS = {
-    "hello", "auth", "ping", "select", "client|setinfo", "client|setname", "info", "config|get", "fcall", "evalsha", "eval", "function|list", "function|load",
-    "function|delete", "multi", "exec", "blpop", "xread", "scan", "strlen",
-}  # fmt: skip
+    "hello",
+    "auth",
+    "ping",
+    "select",
+    "client|setinfo",
+    "client|setname",
+    "info",
+    "config|get",
+    "fcall",
+    "evalsha",
+    "eval",
+    "function|list",
+    "function|load",
+    "function|delete",
+    "multi",
+    "exec",
+    "blpop",
+    "xread",
+    "scan",
+    "strlen",
+}
 
 
 def rights() -> set[str]:
@@ -48,7 +67,19 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [binary.path, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--aclfile", str(folder / "users.acl")]
+    command = [
+        binary.path,
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(folder),
+        "--save",
+        "",
+        "--aclfile",
+        str(folder / "users.acl"),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with redis.Redis(port=port, username="admin", password="admin") as client:
@@ -149,14 +180,31 @@ def test_a_worker_and_its_clients_live_with_the_rights_of_the_file(guarded: str)
         assert denied == []
         client.set("elsewhere", "1")
     with redis.Redis.from_url(f"redis://wakeline:CHANGE-THIS-PASSWORD@{guarded}") as client:
-        for words in (("GET", "elsewhere"), ("FLUSHALL",), ("CONFIG", "SET", "save", ""), ("KEYS", "*"), ("ACL", "WHOAMI")):
+        for words in (
+            ("GET", "elsewhere"),
+            ("FLUSHALL",),
+            ("CONFIG", "SET", "save", ""),
+            ("KEYS", "*"),
+            ("ACL", "WHOAMI"),
+        ):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 client.execute_command(*words)
 
 
-def test_without_info_a_client_works_and_what_it_tells_is_said_to_be_unknown_once(guarded: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_info_a_client_works_and_what_it_tells_is_said_to_be_unknown_once(
+    guarded: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with admin(guarded) as client:
-        client.execute_command("ACL", "SETUSER", "modest", "on", ">x", *FILE.read_text(encoding="utf-8").splitlines()[1].split()[4:], "-info", "-config|get")
+        client.execute_command(
+            "ACL",
+            "SETUSER",
+            "modest",
+            "on",
+            ">x",
+            *FILE.read_text(encoding="utf-8").splitlines()[1].split()[4:],
+            "-info",
+            "-config|get",
+        )
     connection._not_told.cache_clear()  # pyright: ignore[reportPrivateUsage]
     with caplog.at_level(logging.WARNING, "wakeline.store"):
         for _ in range(2):
@@ -176,9 +224,23 @@ def test_without_info_a_client_works_and_what_it_tells_is_said_to_be_unknown_onc
 
 @pytest.mark.parametrize("functions", [True, False], ids=["as functions", "as scripts"])
 @pytest.mark.parametrize("command", ["hset", "zadd", "xadd", "get"])
-def test_a_denial_inside_a_script_names_the_command_and_is_no_fault_of_the_script(guarded: str, command: str, functions: bool) -> None:
+def test_a_denial_inside_a_script_names_the_command_and_is_no_fault_of_the_script(
+    guarded: str, command: str, functions: bool
+) -> None:
     with admin(guarded) as client:
-        client.execute_command("ACL", "SETUSER", "poor", "reset", "on", ">x", "~*", "&*", "+@all", f"-{command}", *([] if functions else ["-fcall"]))
+        client.execute_command(
+            "ACL",
+            "SETUSER",
+            "poor",
+            "reset",
+            "on",
+            ">x",
+            "~*",
+            "&*",
+            "+@all",
+            f"-{command}",
+            *([] if functions else ["-fcall"]),
+        )
         client.flushall()
     app = app_of(guarded, "poor:x")
     with pytest.raises(RedisRefused) as refused:
@@ -190,7 +252,9 @@ def test_a_denial_inside_a_script_names_the_command_and_is_no_fault_of_the_scrip
 
 def test_a_denied_key_is_said_to_be_one(guarded: str) -> None:
     with admin(guarded) as client:
-        client.execute_command("ACL", "SETUSER", "narrow", "reset", "on", ">x", "~{shop}:meta", "~{shop}:secret", "&*", "+@all")
+        client.execute_command(
+            "ACL", "SETUSER", "narrow", "reset", "on", ">x", "~{shop}:meta", "~{shop}:secret", "&*", "+@all"
+        )
     app = app_of(guarded, "narrow:x")
     with pytest.raises(RedisRefused, match="may not touch a key that script namespace_open works on"):
         app.external("ci", id="k")
@@ -205,14 +269,23 @@ def line_of(text: str, wanted: str) -> int:
     "text",
     [
         "The user executing the script can't run this command or subcommand script: {sha}, on @user_script:{line}.",
-        "Error running script (call to f_{sha}): @user_script:{line}: The user executing the script can't run this command or subcommand",
-        "ERR The user executing the script can't run this command or subcommand script: x, on @user_function:{function_line}.",
+        (
+            "Error running script (call to f_{sha}): @user_script:{line}: The user executing the script can't run this"
+            " command or subcommand"
+        ),
+        (
+            "ERR The user executing the script can't run this command or subcommand script: x, on"
+            " @user_function:{function_line}."
+        ),
     ],
 )
 def test_servers_that_do_not_name_the_command_name_its_line(text: str) -> None:
     script, library = scripts.load("namespace_open"), scripts.as_library()
     wanted = "call('HSETNX', ns .. 'meta', 'format'"
-    said = denials.denied("namespace_open", text.format(sha=script.sha, line=line_of(script.text, wanted), function_line=line_of(library.text, wanted)))
+    said = denials.denied(
+        "namespace_open",
+        text.format(sha=script.sha, line=line_of(script.text, wanted), function_line=line_of(library.text, wanted)),
+    )
     assert said == "this user may not run HSETNX in script namespace_open; docs/security.md names the least rights"
 
 

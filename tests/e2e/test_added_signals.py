@@ -1,4 +1,5 @@
-"""A real worker of a later release, and a process that an earlier one started and parked: signals that it adds, and that it renames."""
+"""A real worker of a later release, and a process that an earlier one started and parked: signals that it adds, and
+that it renames."""
 
 from __future__ import annotations
 
@@ -57,7 +58,12 @@ class Site:
 
     def _at(self, release: str) -> dict[str, object]:
         path = os.pathsep.join([str(self._folder / release), os.environ.get("PYTHONPATH", "")])
-        given = {"WAKELINE_REDIS_URL": self._server.url, "WAKELINE_APP": "order_app:app", "WAKELINE_HOLD": "0", "PYTHONPATH": path}
+        given = {
+            "WAKELINE_REDIS_URL": self._server.url,
+            "WAKELINE_APP": "order_app:app",
+            "WAKELINE_HOLD": "0",
+            "PYTHONPATH": path,
+        }
         return {"cwd": self._folder / release, "env": os.environ | given | {"WAKELINE_NAMESPACE": self._namespace}}
 
     def worker(self, release: str) -> subprocess.Popen[bytes]:
@@ -65,7 +71,9 @@ class Site:
 
     def command(self, release: str, *words: str) -> str:
         program = [sys.executable, "-m", "wakeline_workers.cli"]
-        done = subprocess.run([*program, *words], capture_output=True, text=True, timeout=60, check=False, **self._at(release))  # type: ignore[call-overload]
+        done = subprocess.run(
+            [*program, *words], capture_output=True, text=True, timeout=60, check=False, **self._at(release)
+        )  # type: ignore[call-overload]
         return str(done.stdout + done.stderr)
 
     def waits_for(self, name: str) -> Callable[[], bool]:
@@ -75,7 +83,9 @@ class Site:
         return lambda: json.loads(self.command("later", "show", process_id, "--json"))["status"] == "completed"
 
 
-def test_a_signal_that_a_release_adds_reaches_a_process_of_the_one_before_by_the_command_line(server: PrivateServer, tmp_path: Path) -> None:
+def test_a_signal_that_a_release_adds_reaches_a_process_of_the_one_before_by_the_command_line(
+    server: PrivateServer, tmp_path: Path
+) -> None:
     site = Site(server, tmp_path, LATER)
     running = site.worker("earlier")
     try:
@@ -92,7 +102,9 @@ def test_a_signal_that_a_release_adds_reaches_a_process_of_the_one_before_by_the
         leave(running)
 
 
-def test_a_signal_that_a_release_renames_reaches_processes_of_both_by_the_command_line_of_both(server: PrivateServer, tmp_path: Path) -> None:
+def test_a_signal_that_a_release_renames_reaches_processes_of_both_by_the_command_line_of_both(
+    server: PrivateServer, tmp_path: Path
+) -> None:
     site = Site(server, tmp_path, RENAMED)
     running = site.worker("earlier")
     try:
@@ -100,7 +112,9 @@ def test_a_signal_that_a_release_renames_reaches_processes_of_both_by_the_comman
             site.command("earlier", "start", "order", "--id", process_id)
         until(lambda: site.command("earlier", "waits").count("go") == 2, "the earlier release waits")
         site.command("later", "signal", "new-name", "start", "true")
-        until(lambda: "the earlier one" in site.command("later", "show", "new-name", "--json"), "its own release ends it")
+        until(
+            lambda: "the earlier one" in site.command("later", "show", "new-name", "--json"), "its own release ends it"
+        )
         leave(running)
         running = site.worker("later")
         site.command("later", "start", "order", "--id", "of-the-later")

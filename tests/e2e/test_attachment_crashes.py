@@ -50,7 +50,9 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("attachments_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(NullProbe, "reach", NullProbe.reach)  # the app below puts another in its place, which ends with this test
+    monkeypatch.setattr(
+        NullProbe, "reach", NullProbe.reach
+    )  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"
@@ -75,7 +77,17 @@ def test_a_host_killed_while_it_puts_leaves_no_attachment_and_can_put_it_again(s
     assert site.app.attachments.get(made) == b"bytes"
 
 
-@pytest.mark.parametrize("point", ["job body_started", "job effect_before_run", "job effect_after_run", "job effect_recorded", "job finishing", "job finished"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "job body_started",
+        "job effect_before_run",
+        "job effect_after_run",
+        "job effect_recorded",
+        "job finishing",
+        "job finished",
+    ],
+)
 def test_a_worker_killed_around_large_payloads_loses_none(site: Site, point: str) -> None:
     handle = site.app.start(site.bodies.works, site.bodies.BIG)
     command = [sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"]
@@ -103,4 +115,8 @@ def test_the_commands_put_get_list_and_sweep(site: Site, tmp_path: Path) -> None
     assert files(site) == []
     missing = run.invoke(cli, ["attachments", "get", made])
     assert missing.exit_code == 3
-    assert missing.stderr == f"wakeline: host has no attachment {made}. Put it, or have it passed on by a process or session that owns it.\n"
+    assert (
+        missing.stderr
+        == f"wakeline: host has no attachment {made}. Put it, or have it passed on by a process or session that owns"
+        " it.\n"
+    )

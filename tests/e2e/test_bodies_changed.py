@@ -1,4 +1,5 @@
-"""Deploys that change a body, with real workers and code that really changes: what was done is not done again, whatever it is called now."""
+"""Deploys that change a body, with real workers and code that really changes: what was done is not done again, whatever
+it is called now."""
 
 from __future__ import annotations
 
@@ -57,7 +58,10 @@ def test_another_branch_does_nothing_and_code_that_fits_goes_on(site: Site, chan
 
 
 def test_a_rename_that_is_said_goes_on_at_once(site: Site) -> None:
-    before, _ = site.release("v1", V1), site.release("v2", BODY.format(tool="send_mail", options="was=['mailer']", first="pass"))
+    before, _ = (
+        site.release("v1", V1),
+        site.release("v2", BODY.format(tool="send_mail", options="was=['mailer']", first="pass")),
+    )
     handle = before.app.using(id="p").start(before.order, 7)
     with site.worker("v1"):
         until(lambda: handle.status().status == "waiting", 60)

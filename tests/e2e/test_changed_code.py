@@ -1,4 +1,5 @@
-"""Code that changes under processes: real workers of an old release, of a new one that does not fit, and of the old one again."""
+"""Code that changes under processes: real workers of an old release, of a new one that does not fit, and of the old one
+again."""
 
 from __future__ import annotations
 
@@ -145,7 +146,12 @@ def releases(tmp_path: Path) -> Path:
 def env_of(server: PrivateServer, releases: Path, release: str) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WAKELINE_")}
     paths = os.pathsep.join([str(releases / release), os.environ.get("PYTHONPATH", "")])
-    own = {"WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "changed:app", "WAKELINE_RELEASE": release, "WAKELINE_HOLD": "50ms"}
+    own = {
+        "WAKELINE_REDIS_URL": server.url,
+        "WAKELINE_APP": "changed:app",
+        "WAKELINE_RELEASE": release,
+        "WAKELINE_HOLD": "50ms",
+    }
     return clean | own | {"DID": str(releases / "did"), "PYTHONPATH": paths}
 
 
@@ -161,12 +167,16 @@ def worker(server: PrivateServer, releases: Path, release: str) -> Iterator[None
 
 
 def said(server: PrivateServer, releases: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run([*MODULE, *words], env=env_of(server, releases, "v2"), capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*MODULE, *words], env=env_of(server, releases, "v2"), capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 
-def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it_without_repeating_anything(server: PrivateServer, releases: Path) -> None:
+def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it_without_repeating_anything(
+    server: PrivateServer, releases: Path
+) -> None:
     app = App("changed", settings=Settings(url=server.url))
     parked = [name for name in FOUND if name != "later"]
     try:
@@ -179,7 +189,13 @@ def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it
                 assert said_in_v1.returncode == 0, said_in_v1.stderr
             until(lambda: all(app.handle(name).status().status == "waiting" for name in parked), 60)
         old = env_of(server, releases, "v1")
-        subprocess.run([*MODULE, "start", "later", '{"x": 5}', "--id", "later"], env=old, capture_output=True, timeout=60, check=True)
+        subprocess.run(
+            [*MODULE, "start", "later", '{"x": 5}', "--id", "later"],
+            env=old,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
         for name in parked:
             app.handle(name).signal("go", 5)
         with worker(server, releases, "v2"):
@@ -192,14 +208,18 @@ def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it
         awaited = r"code that fits \(mismatch\): call:charge, args\.cents: recorded 100, asked for 101"
         assert re.search(rf"recorded +queued +recorded +\S+ +{awaited}", listed), listed
         shown = said(server, releases, "show", "a_bug")
-        bug = "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Roll back, or deploy a fix."
+        bug = (
+            "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Roll"
+            " back, or deploy a fix."
+        )
         assert f"misfit           {bug} (since " in shown
         doctor = said(server, releases, "doctor", code=1)
         assert (
-            "problem  recorded of engine 'recorded' waits for code that fits; the code does something else than what is recorded in release v2: "
-            "call:charge, args.cents: recorded 100, asked for 101. Roll back, or deploy code that does what is recorded: "
-            "the new path behind ctx.patched(), was= for what was renamed, or a version beside. `wakeline cancel` ends what should not wait"
-        ) in doctor.splitlines()
+            "problem  recorded of engine 'recorded' waits for code that fits; the code does something else than what is"
+            " recorded in release v2: call:charge, args.cents: recorded 100, asked for 101. Roll back, or deploy code"
+            " that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version"
+            " beside. `wakeline cancel` ends what should not wait" in doctor.splitlines()
+        )
         with worker(server, releases, "v1"):
             results = {name: app.handle(name).result(timeout=60) for name in FOUND}
         assert results == {name: RESULTS.get(name, 5) for name in FOUND}

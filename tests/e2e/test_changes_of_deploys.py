@@ -1,4 +1,5 @@
-"""Every change of the table in `docs/deploys.md`, done to real code under real workers: an old release, the new one, and the old one again."""
+"""Every change of the table in `docs/deploys.md`, done to real code under real workers: an old release, the new one,
+and the old one again."""
 
 from __future__ import annotations
 
@@ -70,7 +71,12 @@ class Deploys:
         self.under_new = {change: self.handle(change).status() for change in ROWS}
         self.patch.setenv("PYTHONHASHSEED", "1")
         with self.site.worker("v1"):
-            wait_for(lambda: all(self.handle(change).status().status in ENDED for change in ROWS) and self.desk.inspect().pending == 0)
+            wait_for(
+                lambda: (
+                    all(self.handle(change).status().status in ENDED for change in ROWS)
+                    and self.desk.inspect().pending == 0
+                )
+            )
 
     def did(self, mark: str) -> tuple[str, ...]:
         """What was done under a mark, in order."""
@@ -107,7 +113,12 @@ def test_a_change_does_what_the_table_says(deploys: Deploys, change: str) -> Non
     else:
         kind, words = expected
         assert found.misfit is not None
-        assert (found.status, found.misfit.kind, found.misfit.release, found.misfit.what[: len(words)]) == ("queued", kind, "v2", words)
+        assert (found.status, found.misfit.kind, found.misfit.release, found.misfit.what[: len(words)]) == (
+            "queued",
+            kind,
+            "v2",
+            words,
+        )
     if row.fails is None:
         assert deploys.handle(change).result(timeout=0.1) == row.end
     else:
@@ -117,7 +128,10 @@ def test_a_change_does_what_the_table_says(deploys: Deploys, change: str) -> Non
 
 
 def test_an_entry_for_an_agent_that_is_gone_waits_and_is_read_when_it_is_back(deploys: Deploys) -> None:
-    assert "waits for code that fits: what it needs is not here in release v2: There is no agent 'clerk' in this app." in deploys.said_of_desk
+    assert (
+        "waits for code that fits: what it needs is not here in release v2: There is no agent 'clerk' in this app."
+        in deploys.said_of_desk
+    )
     assert deploys.did("clerk") == ("turn",)
     assert deploys.desk.inspect().misfit is None
 

@@ -1,4 +1,5 @@
-"""The command line: starting, telling, looking, sessions, ids. Every command prints what it did, and with --json the same as JSON."""
+"""The command line: starting, telling, looking, sessions, ids. Every command prints what it did, and with --json the
+same as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from wakeline.store import processes, sessions
 
 from tests.e2e.shop import Shop, events_of, ids
 
-# -- start ---------------------------------------------------------------------------------------------------------------------------
+# -- start
+# --------------------------------------------------------------------------------------------------
 
 
 def test_start_prints_the_id_it_was_given(shop: Shop) -> None:
@@ -57,7 +59,12 @@ def test_start_with_wait_exits_1_with_the_class_code_and_message_of_a_failure(sh
             "code": "process_failed",
             "message": "Process 'd3' failed (execution/ValueError): order 3 has no card",
             "retryable": False,
-            "fields": {"process_id": "d3", "failure_class": "execution", "failure_code": "ValueError", "failure_message": "order 3 has no card"},
+            "fields": {
+                "process_id": "d3",
+                "failure_class": "execution",
+                "failure_code": "ValueError",
+                "failure_message": "order 3 has no card",
+            },
         }
     }
 
@@ -65,7 +72,10 @@ def test_start_with_wait_exits_1_with_the_class_code_and_message_of_a_failure(sh
 def test_start_with_wait_exits_4_when_it_takes_longer(shop: Shop) -> None:
     result = shop.run("start", "charge", "[1, 2]", "--id", "c1", "--wait", "50ms")
     assert (result.exit_code, result.stdout) == (4, "")
-    assert result.stderr == "c1\nwakeline: Waiting for process c1 timed out. Wait longer; in code, default= says what to go on with.\n"
+    assert (
+        result.stderr
+        == "c1\nwakeline: Waiting for process c1 timed out. Wait longer; in code, default= says what to go on with.\n"
+    )
 
 
 def test_ctrl_c_while_waiting_leaves_the_id_behind(shop: Shop) -> None:
@@ -78,14 +88,17 @@ def test_ctrl_c_while_waiting_leaves_the_id_behind(shop: Shop) -> None:
     assert shop.json("show", "c1")["status"] == "queued"
 
 
-# -- signal, cancel, resolve ---------------------------------------------------------------------------------------------------------
+# -- signal, cancel, resolve
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_signal_resumes_a_process_and_the_same_key_is_the_same_signal(shop: Shop) -> None:
     shop.text("start", "refund", "[7]", "--id", "refund-7")
     shop.work()
     assert shop.json("signal", "refund-7", "decision", "true", "--key", "k1") == {"id": "refund-7", "sequence": 3}
-    assert shop.text("signal", "refund-7", "decision", "true", "--key", "k1") == "signal decision is event 3 of refund-7\n"
+    assert (
+        shop.text("signal", "refund-7", "decision", "true", "--key", "k1") == "signal decision is event 3 of refund-7\n"
+    )
     shop.work()
     assert shop.json("show", "refund-7")["outcome"] == {"type": "success", "value": "order 7: -500, approved"}
 
@@ -108,8 +121,9 @@ def test_retry_runs_an_ended_process_again_and_refuses_a_live_one(shop: Shop) ->
     shop.text("start", "decline", "[7]", "--id", "d1")
     refused = shop.run("retry", "d1")
     assert (refused.exit_code, refused.stderr) == (
-        5, "wakeline: Process 'd1' is queued; only one that has ended is retried. Wait for its end, or cancel it first.\n",
-    )  # fmt: skip
+        5,
+        "wakeline: Process 'd1' is queued; only one that has ended is retried. Wait for its end, or cancel it first.\n",
+    )
     shop.work()
     assert shop.json("retry", "d1") == {"id": "d1~r1", "retry_of": "d1"}
     assert shop.text("retry", "d1") == "d1~r1\n"
@@ -123,13 +137,18 @@ def test_resolve_answers_an_approval_once(shop: Shop) -> None:
     token = next(e["payload"]["token"] for e in events_of(shop, "deploy-1") if e["type"] == "log")
     assert shop.json("resolve", token, "true") == {"accepted": True}
     again = shop.run("resolve", token, "false")
-    assert (again.exit_code, again.stdout, again.stderr) == (5, "", "wakeline: This token was answered before, and the first answer stands.\n")
+    assert (again.exit_code, again.stdout, again.stderr) == (
+        5,
+        "",
+        "wakeline: This token was answered before, and the first answer stands.\n",
+    )
     assert shop.json("resolve", token, "false", code=5) == {"accepted": False}
     shop.work()
     assert shop.json("show", "deploy-1")["outcome"]["value"] is True
 
 
-# -- looking -------------------------------------------------------------------------------------------------------------------------
+# -- looking
+# --------------------------------------------------------------------------------------------------
 
 
 def test_ps_lists_processes_with_these_keys(busy: Shop) -> None:
@@ -139,14 +158,22 @@ def test_ps_lists_processes_with_these_keys(busy: Shop) -> None:
         "created_ms", "id", "kind", "label", "losses", "misfit", "owner", "release", "runs_again_ms", "sequence",
         "status", "unread", "updated_ms", "waiting_for",
     ]  # fmt: skip
-    assert (row["status"], row["kind"], row["label"], row["waiting_for"], row["owner"]) == ("waiting", "refund", None, ["decision"], None)
+    assert (row["status"], row["kind"], row["label"], row["waiting_for"], row["owner"]) == (
+        "waiting",
+        "refund",
+        None,
+        ["decision"],
+        None,
+    )
     assert (rows["charge-1"]["kind"], rows["charge-1"]["label"]) == ("tool", "charge")
 
 
 def test_ps_narrows_by_status_kind_session_and_signal(busy: Shop) -> None:
     busy.text("send", "clerk/u1", "hello")
     [turn] = ids(busy, "--kind", "session_turn")
-    assert ids(busy) == sorted(["archive-1", "charge-1", "deploy-1", "nap-1", "parent-1", "refund-7", "the-child", turn])
+    assert ids(busy) == sorted(
+        ["archive-1", "charge-1", "deploy-1", "nap-1", "parent-1", "refund-7", "the-child", turn]
+    )
     assert ids(busy, "--status", "waiting") == ["deploy-1", "nap-1", "parent-1", "refund-7", "the-child"]
     assert ids(busy, "--status", "completed") == ["archive-1"]
     assert "archive-1" not in ids(busy, "--status", "live")
@@ -165,7 +192,9 @@ def test_piped_output_has_rows_and_nothing_else(busy: Shop) -> None:
     assert (nothing.exit_code, nothing.stdout, "'nobody'" in nothing.stderr) == (0, "", True)
 
 
-def test_ages_are_said_by_the_servers_clock_whatever_this_machines_says(busy: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ages_are_said_by_the_servers_clock_whatever_this_machines_says(
+    busy: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = time.time_ns
     monkeypatch.setattr(time, "time_ns", lambda: here() + 3 * 3_600_000_000_000)
     [line] = busy.text("ps", "--status", "completed").splitlines()
@@ -175,10 +204,34 @@ def test_ages_are_said_by_the_servers_clock_whatever_this_machines_says(busy: Sh
 def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
     found = busy.json("show", "refund-7")
     assert sorted(found) == [
-        "cancel_requested", "created_ms", "deadline_ms", "failed_attempts", "generation", "id", "input", "kind", "label", "labels", "losses",
-        "misfit", "outcome", "owner", "parent", "queue", "recorded_effects", "recovery",
-        "release", "runs_again_ms", "sequence", "status", "unread", "updated_ms", "waiting_for", "waits", "wake_target",
-    ]  # fmt: skip
+        "cancel_requested",
+        "created_ms",
+        "deadline_ms",
+        "failed_attempts",
+        "generation",
+        "id",
+        "input",
+        "kind",
+        "label",
+        "labels",
+        "losses",
+        "misfit",
+        "outcome",
+        "owner",
+        "parent",
+        "queue",
+        "recorded_effects",
+        "recovery",
+        "release",
+        "runs_again_ms",
+        "sequence",
+        "status",
+        "unread",
+        "updated_ms",
+        "waiting_for",
+        "waits",
+        "wake_target",
+    ]
     assert found["waits"] == [{"kind": "signal", "name": "decision", "due_ms": None}]
     assert found["input"] == {"type": "engine", "kind": "refund", "payload": {"order": 7}}
     assert (found["recorded_effects"], found["outcome"], found["parent"]) == (1, None, None)
@@ -196,10 +249,14 @@ def test_show_for_people_is_a_line_a_fact(busy: Shop) -> None:
 
 def test_events_are_objects_one_a_line(busy: Shop) -> None:
     found = events_of(busy, "refund-7")
-    assert [sorted(event) for event in found] == [["at_ms", "payload", "replay_key", "semantics", "sequence", "type"]] * 2
+    assert [sorted(event) for event in found] == [
+        ["at_ms", "payload", "replay_key", "semantics", "sequence", "type"]
+    ] * 2
     assert [(event["sequence"], event["type"]) for event in found] == [(1, "process.started"), (2, "process.waiting")]
     assert found[1]["payload"] == {"waits": [{"kind": "signal", "name": "decision", "ordinal": 1}]}
-    assert [line.split()[4] for line in busy.text("events", "refund-7", "--after", "1").splitlines()] == ["process.waiting"]
+    assert [line.split()[4] for line in busy.text("events", "refund-7", "--after", "1").splitlines()] == [
+        "process.waiting"
+    ]
 
 
 def test_events_can_be_followed_to_the_end_of_the_process(busy: Shop) -> None:
@@ -264,7 +321,8 @@ def test_each_time_of_day_is_printed_in_one_form_that_says_its_zone(busy: Shop) 
     assert re.search(r"\n[^\n]*good until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "\n" + busy.text("secret", "rotate"))
 
 
-# -- sessions ------------------------------------------------------------------------------------------------------------------------
+# -- sessions
+# --------------------------------------------------------------------------------------------------
 
 
 def test_send_creates_a_session_and_the_same_key_is_the_same_input(shop: Shop) -> None:
@@ -280,7 +338,15 @@ def test_sessions_lists_the_latest_first_with_these_keys(shop: Shop) -> None:
     shop.text("send", "clerk/u2", "hello")
     first, second = shop.json("sessions")
     assert (first["id"], second["id"]) == ("clerk/u2", "clerk/u1")
-    assert first == {"id": "clerk/u2", "agent": "clerk", "status": "active", "entries": 1, "pending": 1, "revision": 0, "turn": first["turn"]}
+    assert first == {
+        "id": "clerk/u2",
+        "agent": "clerk",
+        "status": "active",
+        "entries": 1,
+        "pending": 1,
+        "revision": 0,
+        "turn": first["turn"],
+    }
     assert first["turn"].startswith("process:turn:")
     shop.work()
     assert [(row["pending"], row["revision"], row["turn"]) for row in shop.json("sessions")] == [(0, 1, None)] * 2
@@ -294,20 +360,47 @@ def test_wakes_tell_what_became_of_every_entry(shop: Shop) -> None:
     rows = shop.json("wakes", "clerk/u1")
     assert [sorted(row) for row in rows] == [
         [
-            "admitted_ms", "by", "ended_ms", "error", "event_type", "input", "kind", "n", "name", "process_id", "reason", "recorded_ms",
-            "sequence", "session", "state", "swallowed", "swallowed_wakes", "turn", "wake_id",
+            "admitted_ms",
+            "by",
+            "ended_ms",
+            "error",
+            "event_type",
+            "input",
+            "kind",
+            "n",
+            "name",
+            "process_id",
+            "reason",
+            "recorded_ms",
+            "sequence",
+            "session",
+            "state",
+            "swallowed",
+            "swallowed_wakes",
+            "turn",
+            "wake_id",
         ]  # fmt: skip
     ] * 2
-    assert [(row["n"], row["kind"], row["state"], row["process_id"]) for row in rows] == [(1, "input", "settled", None), (2, "wake", "settled", handle.id)]
+    assert [(row["n"], row["kind"], row["state"], row["process_id"]) for row in rows] == [
+        (1, "input", "settled", None),
+        (2, "wake", "settled", handle.id),
+    ]
     assert rows[1]["event_type"] == "process.completed"
     assert all(row["turn"].startswith("process:turn:") for row in rows)
     assert len(shop.json("wakes")) == 2
     assert shop.json("wakes", "--undeliverable") == []
-    assert [line.split()[:4] for line in shop.text("wakes").splitlines()] == [["clerk/u1", "1", "input", "settled"], ["clerk/u1", "2", "wake", "settled"]]
+    assert [line.split()[:4] for line in shop.text("wakes").splitlines()] == [
+        ["clerk/u1", "1", "input", "settled"],
+        ["clerk/u1", "2", "wake", "settled"],
+    ]
 
 
 def test_wakes_say_what_no_turn_can_take(shop: Shop) -> None:
-    shop.app.store.execute(sessions.send(processes.SessionAddress("robot/1", "robot", "shop", "salt0000"), '{"kind":"input","input":"hi","at_ms":1}'))
+    shop.app.store.execute(
+        sessions.send(
+            processes.SessionAddress("robot/1", "robot", "shop", "salt0000"), '{"kind":"input","input":"hi","at_ms":1}'
+        )
+    )
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
     shop.app.store.execute(processes.retarget("charge-1", "clerk/never-opened"))
     shop.app.store.execute(processes.append("charge-1", "wake", "{}", wake=processes.WakeText("look")))
@@ -319,7 +412,8 @@ def test_wakes_say_what_no_turn_can_take(shop: Shop) -> None:
     }
 
 
-# -- ids -----------------------------------------------------------------------------------------------------------------------------
+# -- ids
+# --------------------------------------------------------------------------------------------------
 
 
 def searches(shop: Shop) -> int:
@@ -345,7 +439,11 @@ def test_an_id_that_exists_means_itself_and_costs_no_search(shop: Shop) -> None:
 
 
 def test_ids_are_found_in_every_status(busy: Shop) -> None:
-    assert [busy.json("show", beginning)["status"] for beginning in ("charge", "refund", "archiv")] == ["queued", "waiting", "completed"]
+    assert [busy.json("show", beginning)["status"] for beginning in ("charge", "refund", "archiv")] == [
+        "queued",
+        "waiting",
+        "completed",
+    ]
 
 
 def test_beginnings_are_searched_among_the_latest_10000_processes(shop: Shop) -> None:
@@ -366,22 +464,31 @@ def test_an_ambiguous_beginning_names_at_most_ten_candidates(shop: Shop) -> None
     assert error["fields"]["candidates"][-1] == "and 2 more"
 
 
-# -- triggers ------------------------------------------------------------------------------------------------------------------------
+# -- triggers
+# --------------------------------------------------------------------------------------------------
 
 
 def test_triggers_are_listed_emitted_and_switched(shop: Shop) -> None:
     assert shop.json("triggers") == []
     app = shop.app
     subscribed = app.trigger("order.paid").subscribe(app.registry.engines["archive"])
-    assert [(row["source"], row["name"], row["starts"], row["enabled"]) for row in shop.json("triggers")] == [("order.paid", "archive", "archive", True)]
+    assert [(row["source"], row["name"], row["starts"], row["enabled"]) for row in shop.json("triggers")] == [
+        ("order.paid", "archive", "archive", True)
+    ]
     receipt = shop.json("triggers", "emit", "order.paid", "{}", "--key", "k1")
     assert (receipt["replayed"], len(receipt["started"]), receipt["failed"]) == (False, 1, [])
     assert shop.text("triggers", "emit", "order.paid", "{}", "--key", "k1") == receipt["started"][0] + "\n"
     conflict = shop.run("triggers", "emit", "order.paid", "7", "--key", "k1")
     assert (conflict.exit_code, conflict.stderr) == (
-        5, "wakeline: Key 'k1' of 'order.paid' was used for an occurrence with another payload. Emit it under a key of its own.\n",
-    )  # fmt: skip
-    assert shop.json("triggers", "disable", "order.paid", "archive") == {"source": "order.paid", "id": subscribed.id, "changed": True}
+        5,
+        "wakeline: Key 'k1' of 'order.paid' was used for an occurrence with another payload. Emit it under a key "
+        "of its own.\n",
+    )
+    assert shop.json("triggers", "disable", "order.paid", "archive") == {
+        "source": "order.paid",
+        "id": subscribed.id,
+        "changed": True,
+    }
     assert shop.json("triggers", "emit", "order.paid", "{}")["started"] == []
     assert shop.text("triggers", "enable", "order.paid", subscribed.id) == f"{subscribed.id} enabled\n"
     shop.text("triggers", "remove", "order.paid", "archive")

@@ -1,4 +1,5 @@
-"""People name processes and sessions as they please: real commands and a real worker, with an email, a telephone number, a URL and names of any script."""
+"""People name processes and sessions as they please: real commands and a real worker, with an email, a telephone
+number, a URL and names of any script."""
 
 from __future__ import annotations
 
@@ -12,7 +13,18 @@ from wakeline.sessions.addresses import argument
 
 from tests.e2e.shop import Shop, until
 
-IDS = ["zoe@example.com", "+49 (0)30 1234", "U024BE7LH", "https://example.com/a?b=c#3", "Zoë", "日本", "clerk/1", "{x}*", "it's #1", "-x"]
+IDS = [
+    "zoe@example.com",
+    "+49 (0)30 1234",
+    "U024BE7LH",
+    "https://example.com/a?b=c#3",
+    "Zoë",
+    "日本",
+    "clerk/1",
+    "{x}*",
+    "it's #1",
+    "-x",
+]
 
 
 def command(shop: Shop, *words: str) -> str:
@@ -42,8 +54,13 @@ def test_ids_of_people_go_through_every_command(shop: Shop) -> None:
         assert own in [row["id"] for row in shop.json("ps", "--status", "completed")]
         assert shop.text("retry", "--", own) == f"{own}~r1\n"
         assert shop.run("cancel", "--", f"{own}~r1").exit_code == 0
-        assert shop.text("why", "--", f"{own}#1") == f"event 1 of {own} (process.started) wakes nobody: the process has no session to wake\n"
-        assert [(row["session"], row["n"], row["state"]) for row in shop.json("wakes", f"clerk/{own}")] == [(f"clerk/{own}", 1, "settled")]
+        assert (
+            shop.text("why", "--", f"{own}#1")
+            == f"event 1 of {own} (process.started) wakes nobody: the process has no session to wake\n"
+        )
+        assert [(row["session"], row["n"], row["state"]) for row in shop.json("wakes", f"clerk/{own}")] == [
+            (f"clerk/{own}", 1, "settled")
+        ]
         assert re.match("turn process:turn:.* read it and ended", command(shop, "why", f"clerk/{own}#1"))
         assert shop.json("session", f"clerk/{own}", "--delete")["deleted"]
 
@@ -52,7 +69,14 @@ def test_what_a_message_suggests_can_be_typed() -> None:
     for own in IDS:
         for text in (own, f"clerk/{own}#1"):
             assert shlex.split(argument(text)) == [text]
-    assert [argument(text) for text in ("clerk/1#3", "a~r1", "#1", "~x", "a b", "日本")] == ["clerk/1#3", "a~r1", "'#1'", "'~x'", "'a b'", "'日本'"]
+    assert [argument(text) for text in ("clerk/1#3", "a~r1", "#1", "~x", "a b", "日本")] == [
+        "clerk/1#3",
+        "a~r1",
+        "'#1'",
+        "'~x'",
+        "'a b'",
+        "'日本'",
+    ]
 
 
 @pytest.mark.parametrize("wrong", ["a\nb", "", "x" * 201, "\x1b[31m", "\u202ea"])

@@ -15,7 +15,8 @@ from wakeline.store.connection import FakeBackend
 
 from tests.e2e.shop import Shop, ids, setting
 
-# -- doctor --------------------------------------------------------------------------------------------------------------------------
+# -- doctor
+# --------------------------------------------------------------------------------------------------
 
 
 def found(shop: Shop, *words: str, code: int) -> dict[str, tuple[str, str]]:
@@ -31,31 +32,57 @@ def listen(shop: Shop, owner: str, *queues: str, lease_ms: int = 60_000) -> None
 def test_doctor_of_an_idle_namespace_has_nothing_to_do(shop: Shop) -> None:
     report = shop.json("doctor")
     assert sorted(report) == ["findings", "namespace", "ok", "owners", "queues", "server", "threads_left_behind"]
-    assert sorted(report["server"]) == ["aof", "clock_difference_ms", "eviction", "fsync", "limit_bytes", "product", "replicas", "role", "used_bytes",
-                                        "version", "where"]  # fmt: skip
+    assert sorted(report["server"]) == [
+        "aof",
+        "clock_difference_ms",
+        "eviction",
+        "fsync",
+        "limit_bytes",
+        "product",
+        "replicas",
+        "role",
+        "used_bytes",
+        "version",
+        "where",
+    ]
     assert report["namespace"] == {
         "format": "1",
         "rq_prefix": "rq",
-        "counts": {"queued": 0, "running": 0, "waiting": 0, "completed": 0, "failed": 0, "cancelled": 0, "abandoned": 0},
+        "counts": {
+            "queued": 0,
+            "running": 0,
+            "waiting": 0,
+            "completed": 0,
+            "failed": 0,
+            "cancelled": 0,
+            "abandoned": 0,
+        },
         "timers": 0,
     }
     assert report["queues"] == [
         {"name": "shop", "length": 0, "idle": 0, "workers": []},
         {"name": "shop.slow", "length": 0, "idle": 0, "workers": []},
     ]
-    assert [sorted(one) for one in report["findings"]] == [["code", "level", "message", "stops_release"]] * len(report["findings"])
+    assert [sorted(one) for one in report["findings"]] == [["code", "level", "message", "stops_release"]] * len(
+        report["findings"]
+    )
     assert report["ok"] is True
     lines = shop.text("doctor").splitlines()
     assert len(lines) == len(report["findings"])
     assert "ok       maxmemory-policy noeviction: nothing durable is ever evicted" in lines
-    assert "ok       AOF is on, appendfsync everysec: a crash of the server loses nothing acknowledged, a power failure up to 2 s" in lines
+    assert (
+        "ok       AOF is on, appendfsync everysec: a crash of the server loses nothing acknowledged, a power failure up"
+        " to 2 s" in lines
+    )
     assert "note     primary without replicas: its disk is the only copy" in lines
 
 
 def test_doctor_fails_for_work_without_a_worker_but_a_release_goes_on(shop: Shop) -> None:
     shop.text("start", "refund", "[7]", "--id", "refund-7")
     problem = "1 process and no worker alive: nothing runs and no timer fires; start `wakeline worker`; "
-    problem += "where one is started, it begins a worker process within 15 s after the last one died, and its log says of what"
+    problem += (
+        "where one is started, it begins a worker process within 15 s after the last one died, and its log says of what"
+    )
     assert found(shop, code=1)["workers"] == ("problem", problem)
     assert found(shop, "--release", code=0)["workers"] == ("problem", problem)
     listen(shop, "o_1", "shop")
@@ -80,7 +107,10 @@ def test_doctor_names_owners_that_expired(shop: Shop) -> None:
     seen = found(shop, code=1)
     assert seen["expired"] == (
         "warning",
-        "owner o_1 has not been heard of for 0 s and holds 1; nobody ticks: start `wakeline worker` or `wakeline clock`",
+        (
+            "owner o_1 has not been heard of for 0 s and holds 1; nobody ticks: start `wakeline worker` or `wakeline"
+            " clock`"
+        ),
     )
     assert seen["workers"][1].startswith("1 process and no worker alive")
     listen(shop, "o_2", "shop")
@@ -92,11 +122,19 @@ def test_doctor_names_owners_that_expired(shop: Shop) -> None:
 def test_doctor_names_the_cause_of_doorbells_that_a_stock_worker_failed(shop: Shop) -> None:
     listen(shop, "o_1", "shop")
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
-    subprocess.run([sys.executable, "-m", "rq.cli", "worker", "--burst", "--url", shop.url, "shop"], capture_output=True, check=False, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "rq.cli", "worker", "--burst", "--url", shop.url, "shop"],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
     shop.app.store.execute(fleet.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
     assert found(shop, code=1)["doorbells"] == (
         "problem",
-        "nobody answers the doorbells of charge-1; RQ took them and failed: a stock worker needs `-S json`, and this app in WAKELINE_APP",
+        (
+            "nobody answers the doorbells of charge-1; RQ took them and failed: a stock worker needs `-S json`, and"
+            " this app in WAKELINE_APP"
+        ),
     )
 
 
@@ -105,8 +143,10 @@ def test_doctor_names_doorbells_that_were_popped_and_lost(shop: Shop) -> None:
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
     shop.redis.delete("rq:queue:shop")
     shop.app.store.execute(fleet.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
-    assert found(shop, code=1)["doorbells"][1] == (
-        "nobody answers the doorbells of charge-1; they were popped and lost, as a killed stock worker does, or the workers are behind: look at their logs"
+    assert (
+        found(shop, code=1)["doorbells"][1]
+        == "nobody answers the doorbells of charge-1; they were popped and lost, as a killed stock worker does, or the"
+        " workers are behind: look at their logs"
     )
 
 
@@ -144,7 +184,10 @@ def test_doctor_stops_a_release_for_an_eviction_policy(shop: Shop, monkeypatch: 
 def test_doctor_stops_a_release_that_is_older_than_the_keys(shop: Shop) -> None:
     shop.redis.hset("{shop}:meta", "format", "2")
     for words in ([], ["--release"]):
-        assert found(shop, *words, code=1)["format"] == ("problem", "keys have format 2, this release writes 1; deploy a release that knows 2")
+        assert found(shop, *words, code=1)["format"] == (
+            "problem",
+            "keys have format 2, this release writes 1; deploy a release that knows 2",
+        )
 
 
 def test_doctor_stops_a_release_when_redis_is_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

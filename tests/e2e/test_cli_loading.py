@@ -1,4 +1,5 @@
-"""What the command line loads: the help and the completion of its commands load none of them, a command loads itself when it is chosen."""
+"""What the command line loads: the help and the completion of its commands load none of them, a command loads itself
+when it is chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +12,19 @@ import pytest
 from wakeline_workers.cli import COMMANDS, cli
 from wakeline_workers.cli.root import Later, Root
 
-HEAVY = {"asyncio", "croniter", "jsonschema", "pydantic", "redis", "rq", "wakeline.app", "wakeline.store", "wakeline.run", "wakeline.body", "wakeline.client"}
+HEAVY = {
+    "asyncio",
+    "croniter",
+    "jsonschema",
+    "pydantic",
+    "redis",
+    "rq",
+    "wakeline.app",
+    "wakeline.store",
+    "wakeline.run",
+    "wakeline.body",
+    "wakeline.client",
+}
 """What takes most of the time of a start, and what of ours brings it."""
 CLIENT = {"asyncio", "redis", "rq", "wakeline.app", "wakeline.client", "wakeline.run", "wakeline.body"}
 """What a command needs once it does something."""
@@ -29,16 +42,24 @@ finally:
 def loaded(*words: str, **more: str) -> tuple[int, str, set[str]]:
     """The exit code, what was printed, and which modules were imported for it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WAKELINE", "_WAKELINE"))}
-    done = subprocess.run([sys.executable, "-c", LOADED, *words], env=kept | more, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *words], env=kept | more, capture_output=True, text=True, timeout=60, check=False
+    )
     return done.returncode, done.stdout, set(json.loads(done.stderr.splitlines()[-1]))
 
 
 @pytest.mark.parametrize(
     ("words", "code", "says"),
-    [(["--help"], 0, "  start        Start an engine or a tool."), (["-h"], 0, "  worker "), (["completion", "bash"], 0, "_WAKELINE_COMPLETE=bash_complete"),
-     (["completion", "--help"], 0, "Print a shell's completion script."), (["nosuch"], 2, ""), (["--nosuch"], 2, "")],
+    [
+        (["--help"], 0, "  start        Start an engine or a tool."),
+        (["-h"], 0, "  worker "),
+        (["completion", "bash"], 0, "_WAKELINE_COMPLETE=bash_complete"),
+        (["completion", "--help"], 0, "Print a shell's completion script."),
+        (["nosuch"], 2, ""),
+        (["--nosuch"], 2, ""),
+    ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)  # fmt: skip
+)
 def test_what_is_about_no_command_loads_none(words: list[str], code: int, says: str) -> None:
     ended, printed, modules = loaded(*words)
     assert ended == code
@@ -50,7 +71,11 @@ def test_what_is_about_no_command_loads_none(words: list[str], code: int, says: 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(("given", "offered"), [("", sorted(cli.commands)), ("si", ["signal"])])
 def test_the_completion_of_a_commands_name_loads_none(shell: str, given: str, offered: list[str]) -> None:
-    asked = {"_WAKELINE_COMPLETE": f"{shell}_complete", "COMP_WORDS": f"wakeline {given}", "COMP_CWORD": given if shell == "fish" else "1"}
+    asked = {
+        "_WAKELINE_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": f"wakeline {given}",
+        "COMP_CWORD": given if shell == "fish" else "1",
+    }
     _, printed, modules = loaded(**asked)
     assert [name for name in offered if name not in printed] == []
     assert ("Send a signal to a process." in printed) is (shell != "bash")
@@ -74,7 +99,10 @@ def test_the_completion_of_an_option_loads_neither_the_app_nor_a_client() -> Non
 def test_a_chosen_command_loads_the_file_of_its_noun_alone() -> None:
     _, printed, modules = loaded("queues", "--help")
     assert "List queues and limits, or pause, resume." in printed
-    assert {name for name in modules if name.startswith("wakeline_workers.cli.")} == {"wakeline_workers.cli.queues", "wakeline_workers.cli.root"}
+    assert {name for name in modules if name.startswith("wakeline_workers.cli.")} == {
+        "wakeline_workers.cli.queues",
+        "wakeline_workers.cli.root",
+    }
 
 
 @pytest.mark.parametrize(("file", "name"), [(file, name) for file, names in COMMANDS.items() for name in names])

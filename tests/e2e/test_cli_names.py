@@ -1,4 +1,5 @@
-"""A name that has to exist and does not is refused by every command that takes one, with exit code 2 or 3, and nothing is written."""
+"""A name that has to exist and does not is refused by every command that takes one, with exit code 2 or 3, and nothing
+is written."""
 
 from __future__ import annotations
 
@@ -48,7 +49,10 @@ def test_a_worker_that_is_given_a_queue_of_no_body_says_so(shop: Shop) -> None:
 
 def test_a_queue_that_is_refused_is_answered_with_those_that_are_known(shop: Shop) -> None:
     refused = shop.run("queues", "pause", "slwo")
-    assert refused.stderr == "wakeline: No queue is named 'slwo'; known: shop, slow. Register it, or include the module that does.\n"
+    assert (
+        refused.stderr
+        == "wakeline: No queue is named 'slwo'; known: shop, slow. Register it, or include the module that does.\n"
+    )
 
 
 def test_a_queue_that_no_body_names_is_paused_while_something_waits_in_it_and_resumed_after_that(shop: Shop) -> None:

@@ -28,7 +28,9 @@ def test_rotate_keeps_tokens_that_are_out_good_for_as_long_as_it_says(shop: Shop
     assert shop.json("resolve", before, "true") == shop.json("resolve", after, "true") == {"accepted": True}
     again = shop.run("secret", "rotate")
     assert (again.exit_code, again.stdout) == (5, "")
-    assert again.stderr.startswith("wakeline: The secret before the current one of namespace 'shop' is still good until ")
+    assert again.stderr.startswith(
+        "wakeline: The secret before the current one of namespace 'shop' is still good until "
+    )
 
 
 def test_rotate_that_keeps_nothing_makes_tokens_that_are_out_void(shop: Shop) -> None:
@@ -39,7 +41,10 @@ def test_rotate_that_keeps_nothing_makes_tokens_that_are_out_void(shop: Shop) ->
 
 def test_no_command_shows_a_secret(shop: Shop) -> None:
     _ = shop.app.store.secret
-    shown = [shop.run(*words).output for words in (("secret",), ("secret", "rotate"), ("--json", "secret"), ("secret",), ("--json", "doctor"))]
+    shown = [
+        shop.run(*words).output
+        for words in (("secret",), ("secret", "rotate"), ("--json", "secret"), ("secret",), ("--json", "doctor"))
+    ]
     rotated = {key: shop.redis.hget("{shop}:keyring", key) for key in ("previous", "first")}
     for secret in (shop.redis.get("{shop}:secret"), *rotated.values()):
         assert len(secret) == 64
@@ -47,7 +52,9 @@ def test_no_command_shows_a_secret(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("stands", ["", "0" * 64])
-def test_a_secret_that_is_empty_or_altered_stops_workers_and_doctor_says_how_it_is_mended(shop: Shop, stands: str) -> None:
+def test_a_secret_that_is_empty_or_altered_stops_workers_and_doctor_says_how_it_is_mended(
+    shop: Shop, stands: str
+) -> None:
     token = token_of(shop, "deploy-1")
     shop.redis.set("{shop}:secret", stands)
     shop.app.close()
@@ -65,7 +72,9 @@ def test_a_secret_that_is_empty_or_altered_stops_workers_and_doctor_says_how_it_
     assert shop.json("resolve", token_of(shop, "deploy-2"), "true") == {"accepted": True}
 
 
-def test_dev_shows_no_password_of_a_server_that_is_set(shop: Shop, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dev_shows_no_password_of_a_server_that_is_set(
+    shop: Shop, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop.redis.execute_command("ACL", "SETUSER", "carol", "on", ">s3cret-word", "~*", "&*", "+@all")
     try:
         monkeypatch.setenv("WAKELINE_REDIS_URL", f"redis://carol:s3cret-word@127.0.0.1:{server.port}/0")
@@ -75,5 +84,8 @@ def test_dev_shows_no_password_of_a_server_that_is_set(shop: Shop, server: Priva
         out, problems = serving.communicate(timeout=60)
     finally:
         shop.redis.execute_command("ACL", "DELUSER", "carol")
-    assert lines == [f"wakeline: the server that is set: redis://127.0.0.1:{server.port}", "export WAKELINE_APP=cli_app:app"]
+    assert lines == [
+        f"wakeline: the server that is set: redis://127.0.0.1:{server.port}",
+        "export WAKELINE_APP=cli_app:app",
+    ]
     assert "s3cret" not in out + problems

@@ -15,12 +15,15 @@ import redis
 
 from tests.e2e.shop import MODULE, Shop, until
 
-# -- processes that serve ------------------------------------------------------------------------------------------------------------
+# -- processes that serve
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_worker_runs_what_there_is_and_ends_in_burst_mode(shop: Shop) -> None:
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
-    done = subprocess.run([*MODULE, "worker", "-n", "2", "--burst", "-c", "4"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*MODULE, "worker", "-n", "2", "--burst", "-c", "4"], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines()[0].startswith("wakeline: 2 workers of shop on redis://127.0.0.1:")
     assert shop.json("show", "charge-1")["status"] == "completed"
@@ -29,7 +32,12 @@ def test_worker_runs_what_there_is_and_ends_in_burst_mode(shop: Shop) -> None:
 def test_worker_takes_only_from_the_queues_it_is_given(shop: Shop) -> None:
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
     shop.text("start", "archive", "--id", "archive-1")
-    assert subprocess.run([*MODULE, "worker", "-Q", "slow", "--burst"], capture_output=True, timeout=60, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [*MODULE, "worker", "-Q", "slow", "--burst"], capture_output=True, timeout=60, check=False
+        ).returncode
+        == 0
+    )
     assert [shop.json("show", pid)["status"] for pid in ("archive-1", "charge-1")] == ["completed", "queued"]
     assert shop.run("worker", "-Q", "no such queue", "--burst").exit_code == 2
 
@@ -90,7 +98,12 @@ def test_dev_brings_a_server_and_says_how_to_reach_it(shop: Shop, monkeypatch: p
     assert words["WAKELINE_APP"] == "cli_app:app"
     with redis.Redis.from_url(words["WAKELINE_REDIS_URL"]) as client:
         outside = subprocess.run(
-            [*MODULE, "start", "charge", "[1, 2]", "--wait", "20s"], env=os.environ | words, capture_output=True, text=True, timeout=60, check=False
+            [*MODULE, "start", "charge", "[1, 2]", "--wait", "20s"],
+            env=os.environ | words,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert (outside.returncode, outside.stdout) == (0, '"order 1: 2"\n')
         # Ctrl-C in a terminal reaches every process of the group at once: the server has to outlive the workers.
@@ -134,16 +147,24 @@ threading.Thread(target=visit, daemon=True).start()
 """
 
 
-def test_dev_without_any_server_runs_a_worker_on_a_thread(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dev_without_any_server_runs_a_worker_on_a_thread(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("WAKELINE_REDIS_URL")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "visited.py").write_text(VISITED)
     code = "import wakeline.embedded as e; e.find_server = lambda: None; from wakeline_workers.cli import main; main()"
     serving = subprocess.Popen(
-        [sys.executable, "-c", code, "-A", "visited:app", "dev"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )  # fmt: skip
+        [sys.executable, "-c", code, "-A", "visited:app", "dev"],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     [which] = lines_until(serving, "embedded: ")
-    assert which == "wakeline: embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)"
+    assert (
+        which
+        == "wakeline: embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)"
+    )
     assert serving.stdout is not None
     assert serving.stdout.readline() == "hello dev\n"
     serving.send_signal(signal.SIGINT)

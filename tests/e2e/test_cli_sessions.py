@@ -26,7 +26,12 @@ def test_a_session_is_created_shown_and_deleted(shop: Shop) -> None:
     assert shop.json("session", "clerk/u1", "--create")["status"] == "idle"
     shown = shop.text("session", "clerk/u1").splitlines()
     assert {"id: clerk/u1", "status: idle", "the session has nothing to read"} <= set(shown)
-    assert shop.json("session", "clerk/u1", "--delete") == {"session": "clerk/u1", "deleted": True, "orphaned": [], "preserved": []}
+    assert shop.json("session", "clerk/u1", "--delete") == {
+        "session": "clerk/u1",
+        "deleted": True,
+        "orphaned": [],
+        "preserved": [],
+    }
     assert shop.text("session", "clerk/u1", "--delete") == "clerk/u1 was not there, or deleted before\n"
     assert shop.json("session", "clerk/u1")["status"] == "deleted"
     refused = shop.run("send", "clerk/u1", "hello")
@@ -81,7 +86,9 @@ def test_a_blocked_session_goes_on_when_told(shop: Shop, words: tuple[str, ...])
     assert shop.json("session", "clerk/u1")["status"] == "idle"
 
 
-@pytest.mark.parametrize("address", ["clerk", "clerk/u1#", "clerk/u1#x", "clerk/u1#0", "clerk/u1#-1", "clerk/u1#1#x", "clerk/u1#1\n"])
+@pytest.mark.parametrize(
+    "address", ["clerk", "clerk/u1#", "clerk/u1#x", "clerk/u1#0", "clerk/u1#-1", "clerk/u1#1#x", "clerk/u1#1\n"]
+)
 def test_an_address_that_is_none_is_refused(shop: Shop, address: str) -> None:
     assert shop.run("why", address).exit_code == 2
 
@@ -102,12 +109,20 @@ def test_follow_prints_each_change_once_and_goes_on_behind_a_cursor(shop: Shop) 
     start = app.store.execute(feed.follow("clerk/7", None)).cursor
     session.send("hello")
     shop.work()
-    first = [json.loads(line) for line in shop.run("--json", "follow", "clerk/7", "--after", start, "--most", "2").stdout.splitlines()]
-    assert [(item["item"], item.get("entry"), item.get("state")) for item in first] == [("entry", 1, "delivered"), ("entry", 1, "admitted")]
+    first = [
+        json.loads(line)
+        for line in shop.run("--json", "follow", "clerk/7", "--after", start, "--most", "2").stdout.splitlines()
+    ]
+    assert [(item["item"], item.get("entry"), item.get("state")) for item in first] == [
+        ("entry", 1, "delivered"),
+        ("entry", 1, "admitted"),
+    ]
     rest = shop.run("follow", "clerk/7", "--after", first[-1]["cursor"], "--most", "1").stdout
     assert "turn_started" in rest or "commit 1 with" in rest
     assert shop.run("follow", "clerk/8").exit_code == 3
     foreign = shop.run("follow", "clerk/7", "--after", "x:1")
     assert (foreign.exit_code, foreign.stderr) == (
-        2, "wakeline: 'x:1' is no cursor of this session. Follow it without a cursor, or from one that an item of it had.\n",
-    )  # fmt: skip
+        2,
+        "wakeline: 'x:1' is no cursor of this session. Follow it without a cursor, or from one that an item of it "
+        "had.\n",
+    )

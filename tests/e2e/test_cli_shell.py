@@ -12,20 +12,52 @@ from wakeline_workers.cli import cli
 
 from tests.e2e.shop import BIN, MODULE, Shop
 
-# -- the shell -----------------------------------------------------------------------------------------------------------------------
+# -- the shell
+# --------------------------------------------------------------------------------------------------
 
 
 def test_app_and_json_may_stand_before_or_after_the_command(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAKELINE_APP")
-    for words in (["-A", "cli_app:app", "--json", "ps"], ["ps", "-A", "cli_app:app", "--json"], ["--json", "ps", "--app", "cli_app:app"]):
+    for words in (
+        ["-A", "cli_app:app", "--json", "ps"],
+        ["ps", "-A", "cli_app:app", "--json"],
+        ["--json", "ps", "--app", "cli_app:app"],
+    ):
         assert shop.run(*words).stdout == "[]\n"
 
 
 def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: Shop) -> None:
     expected = [
-        "attachments", "cancel", "clock", "completion", "demo", "dev", "doctor", "events", "follow", "ps", "queues", "redrive", "release", "resolve", "retry",
-        "secret", "send", "session", "sessions", "show", "signal", "skip", "start", "triggers", "version", "waits", "wakes", "why", "worker",
-    ]  # fmt: skip
+        "attachments",
+        "cancel",
+        "clock",
+        "completion",
+        "demo",
+        "dev",
+        "doctor",
+        "events",
+        "follow",
+        "ps",
+        "queues",
+        "redrive",
+        "release",
+        "resolve",
+        "retry",
+        "secret",
+        "send",
+        "session",
+        "sessions",
+        "show",
+        "signal",
+        "skip",
+        "start",
+        "triggers",
+        "version",
+        "waits",
+        "wakes",
+        "why",
+        "worker",
+    ]
     assert sorted(cli.commands) == expected
     for name, command in [(name, cli.chosen(name)) for name in expected]:
         described = shop.run(name, "--help").stdout
@@ -45,7 +77,9 @@ def test_options_come_from_their_variables(shop: Shop, monkeypatch: pytest.Monke
     assert len(json.loads(shop.run("ps").stdout)) == 1
 
 
-@pytest.mark.parametrize("program", [[str(BIN / "wakeline")], [str(BIN / "wl")], MODULE], ids=["wakeline", "wl", "python -m"])
+@pytest.mark.parametrize(
+    "program", [[str(BIN / "wakeline")], [str(BIN / "wl")], MODULE], ids=["wakeline", "wl", "python -m"]
+)
 def test_every_entry_point_works(shop: Shop, program: list[str]) -> None:
     done = subprocess.run([*program, "version", "--json"], capture_output=True, text=True, check=True)
     assert sorted(json.loads(done.stdout)) == ["format", "python", "redis", "rq", "wakeline"]
@@ -94,7 +128,11 @@ def test_completion_knows_commands_bodies_and_ids(shop: Shop) -> None:
     shop.text("start", "refund", "[7]", "--id", "refund-7")
 
     def offered(words: str) -> list[str]:
-        env = os.environ | {"_WAKELINE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        env = os.environ | {
+            "_WAKELINE_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
         done = subprocess.run([str(BIN / "wakeline")], env=env, capture_output=True, text=True, check=False)
         return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 

@@ -1,4 +1,5 @@
-"""A deploy over machines whose clocks are an hour off, one ahead and one behind, with real workers: the server's clock decides, whoever asks."""
+"""A deploy over machines whose clocks are an hour off, one ahead and one behind, with real workers: the server's clock
+decides, whoever asks."""
 
 from __future__ import annotations
 
@@ -99,9 +100,15 @@ class Machines:
         self.notes.touch()
         self.name = f"clocks{os.getpid()}x{time.monotonic_ns()}"
         self.env = os.environ | {
-            "WAKELINE_REDIS_URL": server.url, "SHOP": self.name, "NOTES": str(self.notes), "WAKELINE_APP": "clocks_shop:app",
-            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "WAKELINE_LEASE": "1s", "WAKELINE_BEAT": "300ms", "WAKELINE_HOLD": "0",
-        }  # fmt: skip
+            "WAKELINE_REDIS_URL": server.url,
+            "SHOP": self.name,
+            "NOTES": str(self.notes),
+            "WAKELINE_APP": "clocks_shop:app",
+            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+            "WAKELINE_LEASE": "1s",
+            "WAKELINE_BEAT": "300ms",
+            "WAKELINE_HOLD": "0",
+        }
         with pytest.MonkeyPatch.context() as here:
             for name, value in (self.env | {"N": "1", "WAKELINE_RELEASE": "v1"}).items():
                 here.setenv(name, value)
@@ -135,7 +142,9 @@ class Machines:
         """The release whose limit and whose schedule are in force."""
         found = self.app.store.execute(triggers.list_all())[1]
         limit = str(self.redis.hget(f"{{{self.name}}}:limits", "b:nightly"))
-        return " ".join(f"v{n}" for n in (1, 2) if f'"c":{n}' in limit and found and found[0].schedule.expression == f"0 {n} * * *")
+        return " ".join(
+            f"v{n}" for n in (1, 2) if f'"c":{n}' in limit and found and found[0].schedule.expression == f"0 {n} * * *"
+        )
 
     def took_ms(self, pid: str) -> int:
         """By the log of a process, whose dates are the server's: how long it was until its time came."""
@@ -161,8 +170,12 @@ def machines(server: PrivateServer, tmp_path: Path) -> Iterator[Machines]:
         yield Machines(server, tmp_path, exits)
 
 
-@pytest.mark.parametrize(("old_ms", "new_ms"), [(HOUR_MS, -HOUR_MS), (-HOUR_MS, HOUR_MS)], ids=["the old one ahead", "the new one ahead"])
-def test_a_deploy_over_machines_an_hour_apart_loses_nothing_and_the_servers_clock_decides(machines: Machines, old_ms: int, new_ms: int) -> None:
+@pytest.mark.parametrize(
+    ("old_ms", "new_ms"), [(HOUR_MS, -HOUR_MS), (-HOUR_MS, HOUR_MS)], ids=["the old one ahead", "the new one ahead"]
+)
+def test_a_deploy_over_machines_an_hour_apart_loses_nothing_and_the_servers_clock_decides(
+    machines: Machines, old_ms: int, new_ms: int
+) -> None:
     old = machines.worker(1, off_ms=old_ms)
     until(lambda: machines.in_force() == "v1", "the old release")
     long = machines.start("works", 1)
@@ -173,7 +186,8 @@ def test_a_deploy_over_machines_an_hour_apart_loses_nothing_and_the_servers_cloc
     parked += [machines.start("naps", 2), machines.start("asks", 2)]
     owners = sorted(machines.redis.hkeys(f"{{{machines.name}}}:serves"))
 
-    # No worker is taken for dead by the other one's clock: a body that is longer than a lease runs once. No timer is early, and none an hour late.
+    # No worker is taken for dead by the other one's clock: a body that is longer than a lease runs once. No timer is
+    # early, and none an hour late.
     assert long.result(timeout=30) == 1
     moments = [handle.result(timeout=30) for handle in parked]
     assert moments[1::2] == [False, False]

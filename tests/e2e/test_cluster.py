@@ -1,4 +1,5 @@
-"""A real Redis Cluster of three masters and three replicas: each namespace on its own, a master killed in the middle of work, a slot that moves."""
+"""A real Redis Cluster of three masters and three replicas: each namespace on its own, a master killed in the middle of
+work, a slot that moves."""
 
 from __future__ import annotations
 
@@ -62,8 +63,12 @@ class Shop:
         (folder / "clustered.py").write_text(APP)
         path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
         self.env = os.environ | {
-            "WAKELINE_REDIS_URL": nodes.url, "RQ_KEY_PREFIX": prefix(namespace), "SHOP": namespace, "WAKELINE_APP": "clustered:app", "PYTHONPATH": path
-        }  # fmt: skip
+            "WAKELINE_REDIS_URL": nodes.url,
+            "RQ_KEY_PREFIX": prefix(namespace),
+            "SHOP": namespace,
+            "WAKELINE_APP": "clustered:app",
+            "PYTHONPATH": path,
+        }
         self.app = App(namespace, settings=Settings.from_env(self.env))
 
     def run(self, *command: str) -> subprocess.Popen[bytes]:
@@ -117,7 +122,9 @@ def test_a_slot_that_moves_takes_its_clients_with_it(nodes: Cluster) -> None:
     before = nodes.node(old).zcard(f"{{{name}}}:idx:completed")
 
     async def go() -> int:
-        store = AsyncStore(backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)), patient=True)
+        store = AsyncStore(
+            backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)), patient=True
+        )
         await store.execute(fleet.register_owner("o1", [name], lease_ms=60_000))
         moving, lives = asyncio.create_task(asyncio.to_thread(move, nodes, slot, old, new)), 0
         while not moving.done() or lives < 3:
@@ -134,7 +141,10 @@ def test_a_slot_that_moves_takes_its_clients_with_it(nodes: Cluster) -> None:
     # Whole or not at all: no script stopped in the middle because its next key had left.
     there = nodes.node(new)
     for n in range(lives):
-        assert [event["t"] for _, event in there.xrange(f"{{{name}}}:events:p{n}")] == ["process.started", "process.completed"]
+        assert [event["t"] for _, event in there.xrange(f"{{{name}}}:events:p{n}")] == [
+            "process.started",
+            "process.completed",
+        ]
     assert there.zcard(f"{{{name}}}:idx:completed") == before + lives
     assert there.zcard(f"{{{name}}}:idx:running") == there.llen(f"{prefix(name)}:queue:{name}") == 0
 
@@ -148,8 +158,12 @@ def test_a_script_in_a_slot_that_is_on_its_way_is_refused_before_it_writes(nodes
     store.execute(processes.register(registration("moves", name)))
     (claim,) = store.execute(fleet.take("o1", "r", [name], 1, lease_ms=60_000)).claims
     ending = processes.finish("moves", "completed", SUCCESS, fence=claim.fence)
-    nodes.node(new).execute_command("CLUSTER SETSLOT", slot, "IMPORTING", nodes.node(old).execute_command("CLUSTER MYID"))
-    nodes.node(old).execute_command("CLUSTER SETSLOT", slot, "MIGRATING", nodes.node(new).execute_command("CLUSTER MYID"))
+    nodes.node(new).execute_command(
+        "CLUSTER SETSLOT", slot, "IMPORTING", nodes.node(old).execute_command("CLUSTER MYID")
+    )
+    nodes.node(old).execute_command(
+        "CLUSTER SETSLOT", slot, "MIGRATING", nodes.node(new).execute_command("CLUSTER MYID")
+    )
     with pytest.raises(RedisUnavailable, match="owner may be another node now"):
         store.execute(ending)
     for port in (old, new):
@@ -181,7 +195,11 @@ def test_work_goes_on_once_after_the_cluster_was_down_for_longer_than_a_lease(no
         handle = shop.app.start(waits, 1)
         until(lambda: handle.status().status in ("running", "waiting") and handle.status().sequence > 1, "it waits")
         owner = nodes.node(nodes.owner(shop.name))
-        unused = next(slot for slot in range(key_slot(shop.name.encode()) + 1, 16384) if not owner.execute_command("CLUSTER COUNTKEYSINSLOT", slot))
+        unused = next(
+            slot
+            for slot in range(key_slot(shop.name.encode()) + 1, 16384)
+            if not owner.execute_command("CLUSTER COUNTKEYSINSLOT", slot)
+        )
         owner.execute_command("CLUSTER DELSLOTS", unused)  # a cluster that does not serve every slot serves none
         try:
             with pytest.raises(RedisUnavailable, match="The cluster is down") as refused:
@@ -214,7 +232,9 @@ def test_work_goes_on_after_a_master_is_killed(nodes: Cluster, tmp_path: Path) -
             patiently(lambda handle=handle, n=n: handle.signal("go", 100, key=f"s{n}"))
         took = time.monotonic() - at
         assert nodes.owner(shop.name) != old
-        assert [patiently(lambda handle=handle: handle.result(timeout=30)) for handle in handles] == [100 + n for n in range(10)]
+        assert [patiently(lambda handle=handle: handle.result(timeout=30)) for handle in handles] == [
+            100 + n for n in range(10)
+        ]
         assert took < 20
     finally:
         leave(worker)
@@ -239,7 +259,10 @@ def test_a_url_that_cannot_be_a_cluster_is_refused(url: str, words: str) -> None
 def test_rqs_keys_in_another_slot_are_refused_with_what_to_set() -> None:
     with pytest.raises(RedisRefused, match=r"set RQ_KEY_PREFIX=\{shop\}:rq everywhere"):
         backend_of("cluster://host", "shop", rq_prefix="rq")
-    assert backend_of("cluster://u:p@host,other:7000", "shop", rq_prefix="{shop}:rq").describe() == "cluster://host:6379,other:7000"
+    assert (
+        backend_of("cluster://u:p@host,other:7000", "shop", rq_prefix="{shop}:rq").describe()
+        == "cluster://host:6379,other:7000"
+    )
 
 
 def test_tls_of_a_cluster_is_verified_unless_it_is_said_otherwise() -> None:
@@ -264,7 +287,12 @@ def test_a_wrong_password_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_no_cluster_owns_every_slot(server: PrivateServer) -> None:
-    app = App("shop", settings=Settings(url=server.url.replace("redis://", "cluster://").removesuffix("/0"), rq_prefix=prefix("shop")))
+    app = App(
+        "shop",
+        settings=Settings(
+            url=server.url.replace("redis://", "cluster://").removesuffix("/0"), rq_prefix=prefix("shop")
+        ),
+    )
     assert app.store.execute(fleet.pause("q")) is True
     app.close()
 

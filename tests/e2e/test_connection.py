@@ -1,4 +1,5 @@
-"""What is said when the server cannot be used: wrong, refused, old, evicting, full, or of another mind about TLS. Blocking and awaited alike."""
+"""What is said when the server cannot be used: wrong, refused, old, evicting, full, or of another mind about TLS.
+Blocking and awaited alike."""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ import pytest
 import redis
 from wakeline import App, AsyncCtx
 from wakeline.embedded import PrivateServer, find_server
-from wakeline.errors import EvictionPolicyRefused, KeyFormatTooNew, RedisRefused, RedisUnavailable, ServerTooOld, StoreOutOfMemory, TlsFailed, WakelineError
+from wakeline.errors import (
+    EvictionPolicyRefused,
+    KeyFormatTooNew,
+    RedisRefused,
+    RedisUnavailable,
+    ServerTooOld,
+    StoreOutOfMemory,
+    TlsFailed,
+    WakelineError,
+)
 from wakeline.settings import Settings
 from wakeline_workers.threads import WorkerThread
 
@@ -66,14 +76,28 @@ def configured(server: PrivateServer, name: str, value: str) -> Iterator[None]:
 REFUSED = "Redis refused the connection or command: "
 UNUSABLE = "The URL of Redis cannot be used: "
 URLS = {
-    "http://localhost:6379": f"{UNUSABLE}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'.",
-    "localhost:6379": f"{UNUSABLE}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'localhost'.",
-    "redis://localhost:port/0": f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
-    "redis://:se/cret@localhost:6379": f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
-    "redis://[::1": f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded.",
+    "http://localhost:6379": (
+        f"{UNUSABLE}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'http'."
+    ),
+    "localhost:6379": (
+        f"{UNUSABLE}the URL must begin with redis://, rediss://, unix://, sentinel:// or cluster://, not 'localhost'."
+    ),
+    "redis://localhost:port/0": (
+        f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded."
+    ),
+    "redis://:se/cret@localhost:6379": (
+        f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded."
+    ),
+    "redis://[::1": (
+        f"{UNUSABLE}the URL has no usable host and port; in a password, / : @ and ? have to be percent-encoded."
+    ),
     "redis://localhost:6379/shop": f"{UNUSABLE}the path of the URL has to be the number of a database, not '/shop'.",
-    "redis://localhost:6379/0?socket_timeout=soon": f"{UNUSABLE}the URL has an option that cannot be used: Invalid value for 'socket_timeout' in",
-    "rediss://localhost:6379?ssl_ca_certs=/missing.pem": "TLS with Redis failed: there is no file '/missing.pem', which ssl_ca_certs names.",
+    "redis://localhost:6379/0?socket_timeout=soon": (
+        f"{UNUSABLE}the URL has an option that cannot be used: Invalid value for 'socket_timeout' in"
+    ),
+    "rediss://localhost:6379?ssl_ca_certs=/missing.pem": (
+        "TLS with Redis failed: there is no file '/missing.pem', which ssl_ca_certs names."
+    ),
 }
 
 
@@ -146,7 +170,10 @@ def test_a_wrong_password_a_missing_one_and_a_missing_right_are_refused(server: 
     assert [type(error) for error in (wrong, forbidden, missing)] == [RedisRefused] * 3
     assert "invalid username-password pair" in str(wrong)
     assert "has no permissions to run the 'evalsha' command" in str(forbidden)
-    assert str(missing) == f"{REFUSED}the server wants a password and the URL has none. Check user, password, ACL and the URL."
+    assert (
+        str(missing)
+        == f"{REFUSED}the server wants a password and the URL has none. Check user, password, ACL and the URL."
+    )
 
 
 @pytest.mark.parametrize("refused", ["-fcall", "-function"])
@@ -198,7 +225,11 @@ def test_a_server_that_evicts_is_refused_at_every_use_until_it_is_set_right(serv
     with configured(server, "maxmemory-policy", "allkeys-lru"):
         error = refusal(app)
         assert type(error) is EvictionPolicyRefused
-        assert str(error) == "Redis evicts keys (maxmemory-policy allkeys-lru), which loses durable work. Set maxmemory-policy to noeviction."
+        assert (
+            str(error)
+            == "Redis evicts keys (maxmemory-policy allkeys-lru), which loses durable work. Set maxmemory-policy to"
+            " noeviction."
+        )
         with pytest.raises(EvictionPolicyRefused):
             app.handle("p").cancel()
         allowed = app_at(server.url, WAKELINE_ALLOW_EVICTION="1")
@@ -230,7 +261,10 @@ def test_a_server_without_memory_left_refuses_and_may_be_asked_again(server: Pri
     [
         ("redis_version:5.0.7\r\n", "The server is redis 5.0.7; Wakeline needs redis 6.2 or newer."),
         ("redis_version:6.0.16\r\n", "The server is redis 6.0.16; Wakeline needs redis 6.2 or newer."),
-        ("redis_version:7.2.4\r\nvalkey_version:7.0.1\r\n", "The server is valkey 7.0.1; Wakeline needs valkey 7.2 or newer."),
+        (
+            "redis_version:7.2.4\r\nvalkey_version:7.0.1\r\n",
+            "The server is valkey 7.0.1; Wakeline needs valkey 7.2 or newer.",
+        ),
     ],
 )
 def test_a_server_that_is_too_old_is_named_with_what_is_needed(info: str, message: str) -> None:
@@ -245,8 +279,8 @@ def test_keys_of_a_later_release_are_left_alone(server: PrivateServer) -> None:
         client.hset("{connect}:meta", "format", "2")
         error = refusal(app_at(server.url))
         assert type(error) is KeyFormatTooNew
-        assert str(error) == (
-            "Namespace 'connect' has keys of format 2, and this release knows 1. "
+        assert (
+            str(error) == "Namespace 'connect' has keys of format 2, and this release knows 1. "
             "Deploy the release that wrote them or a later one, or take another namespace."
         )
         client.flushall()
@@ -256,7 +290,11 @@ def test_a_server_too_old_to_say_how_old_it_is_is_refused_alike() -> None:
     with listening(reporting("redis_version:5.0.7\r\n")) as port:
         error = refusal(app_at(f"redis://127.0.0.1:{port}/0"))
     assert type(error) is ServerTooOld
-    assert str(error) == "The server is redis older than 6.0; Wakeline needs redis 6.2 or newer. Upgrade it, or set REDIS_URL to one that is."
+    assert (
+        str(error)
+        == "The server is redis older than 6.0; Wakeline needs redis 6.2 or newer. Upgrade it, or set REDIS_URL to one"
+        " that is."
+    )
 
 
 # -- TLS
@@ -269,7 +307,9 @@ def test_a_self_signed_server_is_refused_until_it_is_trusted(server: PrivateServ
         error = refusal(app_at(url))
         assert type(error) is TlsFailed
         assert "certificate verify failed: self-signed certificate" in str(error)
-        assert "Name its certificate authority in the URL (?ssl_ca_certs=<file>), or set WAKELINE_TLS=none" in str(error)
+        assert "Name its certificate authority in the URL (?ssl_ca_certs=<file>), or set WAKELINE_TLS=none" in str(
+            error
+        )
         assert type(refusal(app_at(url, WAKELINE_TLS="verify"))) is TlsFailed
         for trusting in (
             app_at(f"{url}?ssl_ca_certs={CERTIFICATE}"),

@@ -23,7 +23,11 @@ HOUSEKEEPING_MS = 60_000
 
 @pytest.fixture
 def app(server: PrivateServer) -> Iterator[App]:
-    made = App("t" + token_hex(4), backend=UrlBackend(server.url), settings=Settings(beat_ms=HOUSEKEEPING_MS, lease_ms=3 * HOUSEKEEPING_MS))
+    made = App(
+        "t" + token_hex(4),
+        backend=UrlBackend(server.url),
+        settings=Settings(beat_ms=HOUSEKEEPING_MS, lease_ms=3 * HOUSEKEEPING_MS),
+    )
     yield made
     made.close()
 
@@ -38,7 +42,8 @@ class Monitor:
         self._monitor.__enter__()
 
     def sent(self, of: str = "clients") -> list[str]:
-        """Names of the commands, in order; a script is called by its name's stem. ``of``: ``clients``, or the ``lua`` of their scripts."""
+        """Names of the commands, in order; a script is called by its name's stem. ``of``: ``clients``, or the ``lua``
+        of their scripts."""
         mark, found = token_hex(8), []
         self._marker.echo(mark)
         while True:
@@ -133,7 +138,9 @@ def test_a_noop_process_alone_is_at_most_eight_round_trips_from_start_to_end(app
     assert len(fewest) <= 8, fewest
 
 
-def test_a_start_runs_ten_commands_on_the_server_and_a_noop_sixty_six_the_number_of_each_write_included(app: App, monitor: Monitor) -> None:
+def test_a_start_runs_ten_commands_on_the_server_and_a_noop_sixty_six_the_number_of_each_write_included(
+    app: App, monitor: Monitor
+) -> None:
     body = nothing(app)
     app.start(body)
     monitor.sent()

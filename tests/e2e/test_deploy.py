@@ -36,19 +36,34 @@ def test_the_procfile_names_what_platforms_expect() -> None:
 
 
 def test_the_release_line_passes_on_a_good_server_and_stops_a_release_without_one(env: dict[str, str]) -> None:
-    assert subprocess.run(["sh", "-c", PROCFILE["release"]], env=env, timeout=30, check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(
+            ["sh", "-c", PROCFILE["release"]], env=env, timeout=30, check=False, capture_output=True
+        ).returncode
+        == 0
+    )
     gone = env | {"WAKELINE_REDIS_URL": "redis://127.0.0.1:1/0"}
-    assert subprocess.run(["sh", "-c", PROCFILE["release"]], env=gone, timeout=30, check=False, capture_output=True).returncode == 69
+    assert (
+        subprocess.run(
+            ["sh", "-c", PROCFILE["release"]], env=gone, timeout=30, check=False, capture_output=True
+        ).returncode
+        == 69
+    )
 
 
 def test_worker_and_clock_serve_until_sigterm(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WAKELINE_REDIS_URL", "WAKELINE_NAMESPACE", "WAKELINE_DEMO_NOTES"):
         monkeypatch.setenv(name, env[name])
     # A process group each, as a dyno has: SIGTERM goes to every process of it, and once more.
-    running = [subprocess.Popen(["sh", "-c", f"exec {PROCFILE[name]}"], env=env, start_new_session=True) for name in ("worker", "clock")]
+    running = [
+        subprocess.Popen(["sh", "-c", f"exec {PROCFILE[name]}"], env=env, start_new_session=True)
+        for name in ("worker", "clock")
+    ]
     try:
         app = App("demo")
-        assert app.start(app.tool(charge), 7, 100).result(timeout=15) == "order 7: 100 cents"  # the worker's own tool of that name
+        assert (
+            app.start(app.tool(charge), 7, 100).result(timeout=15) == "order 7: 100 cents"
+        )  # the worker's own tool of that name
         app.close()
         end = time.monotonic() + 15
         while not all(catches_sigterm(child.pid) for child in running):
@@ -77,7 +92,9 @@ def test_app_json_and_docker_name_files_and_commands_that_exist() -> None:
     described = json.loads((ROOT / "app.json").read_text())
     assert set(described["formation"]) <= set(PROCFILE)
     image = (ROOT / "docker" / "Dockerfile").read_text()
-    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", image, re.MULTILINE)  # what another stage made is no file of the tree
+    copied = re.findall(
+        r"^COPY (?!--from)(.+) \S+$", image, re.MULTILINE
+    )  # what another stage made is no file of the tree
     assert all((ROOT / name).exists() for line in copied for name in line.split())
     assert 'CMD ["wakeline", "worker"' in image
     assert "dockerfile: docker/Dockerfile" in (ROOT / "docker" / "compose.yml").read_text()

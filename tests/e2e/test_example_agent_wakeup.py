@@ -19,7 +19,14 @@ POINTS = [
     "nobody never",
     *(f"any effect_recorded {n}" for n in range(1, 6)),
     *(f"turn {phase} {n}" for n in (1, 2) for phase in ("admitted", "finishing")),
-    *("turn parked", "turn wait_opened", "turn effect_after_run 1", "job parked 2", "job finishing 1", "job finished 1"),
+    *(
+        "turn parked",
+        "turn wait_opened",
+        "turn effect_after_run 1",
+        "job parked 2",
+        "job finishing 1",
+        "job finished 1",
+    ),
 ]
 
 
@@ -70,7 +77,9 @@ def test_the_support_agent_survives_the_death_of_its_worker_at_each_step(site: S
     finally:
         leave(running)
     assert (outside.parent / "killed").exists() == (point != "nobody never")
-    assert [entry.state for entry in session.wakes()] == ["settled"] * 5  # the message, three findings, the end of the job
+    assert [entry.state for entry in session.wakes()] == [
+        "settled"
+    ] * 5  # the message, three findings, the end of the job
     told = [m.content for m in session.history() if m.role == "wake"]
     assert told[:3] == ["orders: 1 days late", "payments: 2 days late", "shipping: 10 days late"]
     assert [m.content for m in session.history() if m.role == "agent"] == [
@@ -82,6 +91,13 @@ def test_the_support_agent_survives_the_death_of_its_worker_at_each_step(site: S
 
 
 def test_the_example_runs_as_its_readme_says() -> None:
-    done = subprocess.run([sys.executable, "-m", "examples.agent_wakeup"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.agent_wakeup"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "Order 7: 500 cents are on their way" in done.stdout

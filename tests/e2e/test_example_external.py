@@ -24,13 +24,25 @@ def test_the_commands_of_the_readme_show_what_it_says(server: PrivateServer) -> 
     follow(ROOT / "examples/external/README.md", server)
 
 
-def test_an_encoder_that_died_and_reports_again_reports_each_thing_once(server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_that_died_and_reports_again_reports_each_thing_once(
+    server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with opened("external", server, monkeypatch) as example:
         first = subprocess.run([sys.executable, "-c", DIES], cwd=ROOT, env=environment(server), timeout=60, check=False)
         assert first.returncode == -signal.SIGKILL
-        again = subprocess.run([sys.executable, "-m", "examples.external.encoder", "tide"], cwd=ROOT, env=environment(server), timeout=60, check=False)
+        again = subprocess.run(
+            [sys.executable, "-m", "examples.external.encoder", "tide"],
+            cwd=ROOT,
+            env=environment(server),
+            timeout=60,
+            check=False,
+        )
         assert again.returncode == 0
-        assert [event.type for event in example.encoding("tide").events()] == ["chapter", "chapter", "process.completed"]
+        assert [event.type for event in example.encoding("tide").events()] == [
+            "chapter",
+            "chapter",
+            "process.completed",
+        ]
         editor = example.app.session("editor", "tide")
         with worker(server, APP):
             until(lambda: [entry.state for entry in editor.wakes()] == ["settled"] * 3, "the editor read all of it")

@@ -1,4 +1,5 @@
-"""A worker that starts before its server, and the app of the platform's button, with nothing set that the button does not set."""
+"""A worker that starts before its server, and the app of the platform's button, with nothing set that the button does
+not set."""
 
 from __future__ import annotations
 
@@ -39,12 +40,18 @@ def away() -> Iterator[PrivateServer]:
 
 
 def environment(server: PrivateServer, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WAKELINE", "REDIS", "RQ")) and name != "DYNO"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WAKELINE", "REDIS", "RQ")) and name != "DYNO"
+    }
     return kept | {"REDIS_URL": server.url, "WAKELINE_APP": "wakeline_workers.demo_app:app"} | more
 
 
 def serving(server: PrivateServer, *words: str, **more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([*MODULE, *words], env=environment(server, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*MODULE, *words], env=environment(server, **more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def next_line(process: subprocess.Popen[str], wanted: str) -> str:
@@ -57,11 +64,18 @@ def next_line(process: subprocess.Popen[str], wanted: str) -> str:
 
 @pytest.mark.parametrize(
     ("words", "more"),
-    [(["worker", "--wait"], {}), (["clock", "--wait"], {}), (["worker"], {"WAKELINE_WAIT": "1"}),
-     (["worker"], {"DYNO": "worker.1"}), (["clock"], {"DYNO": "c.1"})],  # fmt: skip
+    [
+        (["worker", "--wait"], {}),
+        (["clock", "--wait"], {}),
+        (["worker"], {"WAKELINE_WAIT": "1"}),
+        (["worker"], {"DYNO": "worker.1"}),
+        (["clock"], {"DYNO": "c.1"}),
+    ],  # fmt: skip
     ids=lambda value: " ".join(value),
 )
-def test_what_starts_before_its_server_waits_for_it(away: PrivateServer, words: list[str], more: dict[str, str]) -> None:
+def test_what_starts_before_its_server_waits_for_it(
+    away: PrivateServer, words: list[str], more: dict[str, str]
+) -> None:
     process = serving(away, *words, **more)
     try:
         said = next_line(process, "waiting for")
@@ -73,7 +87,9 @@ def test_what_starts_before_its_server_waits_for_it(away: PrivateServer, words: 
         next_line(process, "of demo on")
         if words[0] == "worker":
             command = [*MODULE, "start", "charge", "[7, 100]", "--wait", "30s"]
-            done = subprocess.run(command, env=environment(away), capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(
+                command, env=environment(away), capture_output=True, text=True, timeout=60, check=False
+            )
             assert done.stdout == '"order 7: 100 cents"\n'
     finally:
         process.send_signal(signal.SIGTERM)
@@ -83,9 +99,13 @@ def test_what_starts_before_its_server_waits_for_it(away: PrivateServer, words: 
 
 
 @pytest.mark.parametrize(
-    ("words", "more"), [(["worker"], {}), (["clock"], {}), (["worker", "--no-wait"], {"DYNO": "worker.1"})], ids=lambda value: " ".join(value)
+    ("words", "more"),
+    [(["worker"], {}), (["clock"], {}), (["worker", "--no-wait"], {"DYNO": "worker.1"})],
+    ids=lambda value: " ".join(value),
 )
-def test_without_that_it_ends_with_the_code_of_an_unreachable_server(away: PrivateServer, words: list[str], more: dict[str, str]) -> None:
+def test_without_that_it_ends_with_the_code_of_an_unreachable_server(
+    away: PrivateServer, words: list[str], more: dict[str, str]
+) -> None:
     process = serving(away, *words, **more)
     assert process.communicate(timeout=60)[0] == ""
     assert process.returncode == 69
@@ -108,11 +128,21 @@ def test_a_stop_ends_the_waiting(away: PrivateServer) -> None:
 
 def test_every_body_of_the_buttons_app_runs_with_what_the_button_sets(away: PrivateServer, tmp_path: Path) -> None:
     away.start()
-    sets = {name: one["value"] for name, one in json.loads((ROOT / "app.json").read_text(encoding="utf-8"))["env"].items()}
+    sets = {
+        name: one["value"] for name, one in json.loads((ROOT / "app.json").read_text(encoding="utf-8"))["env"].items()
+    }
     worker = subprocess.Popen([*MODULE, "worker"], env=environment(away, **sets), stdout=subprocess.PIPE, text=True)
     try:
         command = [sys.executable, "-c", USE]
-        done = subprocess.run(command, env=environment(away, **sets), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command,
+            env=environment(away, **sets),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
     finally:
         worker.terminate()
         output, _ = worker.communicate(timeout=60)

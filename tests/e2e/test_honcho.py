@@ -45,11 +45,17 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def started() -> subprocess.Popen[bytes]:
     """The worker and the clock of the Procfile; the release line is a platform's to run before."""
-    return subprocess.Popen([str(BIN / "honcho"), "-d", str(ROOT), "-f", "Procfile", "start", "worker", "clock"], start_new_session=True)
+    return subprocess.Popen(
+        [str(BIN / "honcho"), "-d", str(ROOT), "-f", "Procfile", "start", "worker", "clock"], start_new_session=True
+    )
 
 
 def test_the_release_line_and_then_its_processes_do_the_work_until_they_are_told_to_leave(site: Site) -> None:
-    release = subprocess.run([str(BIN / "honcho"), "-d", str(ROOT), "-f", "Procfile", "run", "wakeline", "doctor", "--release"], timeout=60, check=False)
+    release = subprocess.run(
+        [str(BIN / "honcho"), "-d", str(ROOT), "-f", "Procfile", "run", "wakeline", "doctor", "--release"],
+        timeout=60,
+        check=False,
+    )
     assert release.returncode == 0
     running = started()
     try:

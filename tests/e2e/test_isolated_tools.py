@@ -1,4 +1,5 @@
-"""Tools in processes of their own, under a real worker: killed where a thread could not be, and whatever they do harms nobody else."""
+"""Tools in processes of their own, under a real worker: killed where a thread could not be, and whatever they do harms
+nobody else."""
 
 from __future__ import annotations
 
@@ -112,7 +113,9 @@ def test_it_has_the_attachments_of_its_process(site: Site) -> None:
         ("final", "non_retryable", "no use", 1),
     ],
 )
-def test_whatever_it_does_to_its_process_the_worker_lives(site: Site, worker: subprocess.Popen[bytes], how: str, code: str, words: str, tries: int) -> None:
+def test_whatever_it_does_to_its_process_the_worker_lives(
+    site: Site, worker: subprocess.Popen[bytes], how: str, code: str, words: str, tries: int
+) -> None:
     with pytest.raises(ProcessFailed) as failed:
         site.app.start(site.bodies.dies, how).result(timeout=30)
     assert failed.value.fields["failure_code"] == code
@@ -205,7 +208,18 @@ def test_a_child_that_used_too_much_is_replaced(site: Site, monkeypatch: pytest.
 
 def test_under_a_stock_worker_too(site: Site) -> None:
     handle = site.app.start(site.bodies.where, 3)
-    command = [sys.executable, "-m", "rq.cli", "worker", "-S", "json", "--burst", "--url", os.environ["WAKELINE_REDIS_URL"], "isolated"]
+    command = [
+        sys.executable,
+        "-m",
+        "rq.cli",
+        "worker",
+        "-S",
+        "json",
+        "--burst",
+        "--url",
+        os.environ["WAKELINE_REDIS_URL"],
+        "isolated",
+    ]
     subprocess.run(command, timeout=60, check=True, capture_output=True)
     assert handle.result(timeout=20)["cents"] == 3
 
@@ -216,7 +230,12 @@ def test_a_worker_whose_app_has_no_name_leaves_it_queued(site: Site) -> None:
     handle = site.app.start(site.bodies.where, 1)
     site.app.target = None
     with served(site.app):
-        until(lambda: handle.status().sequence > 0 or site.app.store.client.zcard(site.app.store.address.prefix + "timers") > 0)
+        until(
+            lambda: (
+                handle.status().sequence > 0
+                or site.app.store.client.zcard(site.app.store.address.prefix + "timers") > 0
+            )
+        )
         assert handle.status().status == "queued"
 
 

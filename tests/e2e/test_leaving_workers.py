@@ -89,21 +89,35 @@ class Shop:
         name = f"leaving{os.getpid()}x{time.monotonic_ns()}"
         path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
         self.env = os.environ | {
-            "WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "leaving_app:app", "SHOP": name, "SHOP_FOLDER": str(folder), "PYTHONPATH": path
-        }  # fmt: skip
+            "WAKELINE_REDIS_URL": server.url,
+            "WAKELINE_APP": "leaving_app:app",
+            "SHOP": name,
+            "SHOP_FOLDER": str(folder),
+            "PYTHONPATH": path,
+        }
         self.bodies: dict[str, Any] = {"given": App(name, settings=Settings.from_env(self.env))}
-        exec(APP.replace('App(os.environ["SHOP"])', "given").replace('os.environ["SHOP_FOLDER"]', repr(str(folder))), self.bodies)  # noqa: S102 - what workers import
+        exec(
+            APP.replace('App(os.environ["SHOP"])', "given").replace('os.environ["SHOP_FOLDER"]', repr(str(folder))),
+            self.bodies,
+        )  # noqa: S102 - what workers import
         self.app: App = self.bodies["app"]
 
     def worker(self, shutdown: str, stderr: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker"], env=self.env | {"WAKELINE_SHUTDOWN": shutdown}, stderr=stderr)
+        return subprocess.Popen(
+            [sys.executable, "-m", "wakeline_workers.cli", "worker"],
+            env=self.env | {"WAKELINE_SHUTDOWN": shutdown},
+            stderr=stderr,
+        )
 
     def noted(self, what: str) -> list[int]:
         """The processes that noted this."""
-        return [int(line.split()[1]) for line in (self.folder / "notes").read_text().splitlines() if line.split()[0] == what]
+        return [
+            int(line.split()[1]) for line in (self.folder / "notes").read_text().splitlines() if line.split()[0] == what
+        ]
 
     def leaves_while_it_runs(self, start: Callable[[], Any], *, shutdown: str = "20s", tells: bool = True) -> Any:
-        """Starts, sends SIGTERM to the worker in the middle of the body, tells the body to go on, and gives what was started once the worker is gone."""
+        """Starts, sends SIGTERM to the worker in the middle of the body, tells the body to go on, and gives what was
+        started once the worker is gone."""
         running = self.worker(shutdown)
         try:
             handle = start()
@@ -140,9 +154,13 @@ def test_a_turn_that_is_about_to_return_at_sigterm_commits_in_the_worker_that_ru
 
 
 @pytest.mark.parametrize("body", ["computes", "computes_in_a_thread"])
-def test_a_long_computation_is_handed_back_within_the_shutdown_time_and_spends_no_attempt(leaving: Shop, body: str) -> None:
+def test_a_long_computation_is_handed_back_within_the_shutdown_time_and_spends_no_attempt(
+    leaving: Shop, body: str
+) -> None:
     told = time.monotonic()
-    handle = leaving.leaves_while_it_runs(lambda: leaving.app.using(max_attempts=1).start(leaving.bodies[body]), shutdown="2s", tells=False)
+    handle = leaving.leaves_while_it_runs(
+        lambda: leaving.app.using(max_attempts=1).start(leaving.bodies[body]), shutdown="2s", tells=False
+    )
     assert time.monotonic() - told < 15  # not for as long as it computes
     fields = leaving.app.store.execute(processes.read(handle.id)).fields
     assert (fields["st"], fields.get("at"), fields.get("ls")) == ("queued", None, None)
@@ -171,7 +189,9 @@ def test_a_step_that_is_in_flight_at_sigterm_ends_and_never_runs_again(leaving: 
 
 @pytest.mark.parametrize("told_before", [False, True], ids=["while_it_serves", "while_it_leaves"])
 @pytest.mark.parametrize("body", ["computes", "computes_in_a_thread"])
-def test_a_worker_whose_supervisor_is_killed_hands_back_at_once_and_spends_neither_attempt_nor_loss(leaving: Shop, body: str, told_before: bool) -> None:
+def test_a_worker_whose_supervisor_is_killed_hands_back_at_once_and_spends_neither_attempt_nor_loss(
+    leaving: Shop, body: str, told_before: bool
+) -> None:
     log = leaving.folder / "log"
     leaving.env["WAKELINE_BEAT"] = "100ms"
     with log.open("wb") as stderr:
@@ -191,6 +211,6 @@ def test_a_worker_whose_supervisor_is_killed_hands_back_at_once_and_spends_neith
     assert time.monotonic() - killed < 3
     fields = leaving.app.store.execute(processes.read(handle.id)).fields
     assert (fields["st"], fields.get("at"), fields.get("ls")) == ("queued", None, None)
-    assert [line.partition("WARNING ")[2].split(":")[0] for line in log.read_text().splitlines() if "WARNING" in line] == [
-        "wakeline.worker the supervisor of this worker is gone, and with it its heartbeat"
-    ]
+    assert [
+        line.partition("WARNING ")[2].split(":")[0] for line in log.read_text().splitlines() if "WARNING" in line
+    ] == ["wakeline.worker the supervisor of this worker is gone, and with it its heartbeat"]

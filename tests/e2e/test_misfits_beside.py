@@ -1,4 +1,5 @@
-"""Two releases side by side, with real workers: what one cannot go on with is run by the other at once, however few workers that one has."""
+"""Two releases side by side, with real workers: what one cannot go on with is run by the other at once, however few
+workers that one has."""
 
 from __future__ import annotations
 

@@ -53,7 +53,9 @@ def app(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @contextmanager
 def worker(folder: Path, release: str) -> Iterator[None]:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder / release, ROOT))), "WAKELINE_RELEASE": release}
-    child = subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "-A", "mixed_app:app", "worker", "-n", "1"], env=env)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "wakeline_workers.cli", "-A", "mixed_app:app", "worker", "-n", "1"], env=env
+    )
     try:
         yield
     finally:
@@ -69,7 +71,9 @@ def until_there(server: PrivateServer, count: int) -> None:
         time.sleep(0.05)
 
 
-def test_what_only_the_new_release_has_runs_beside_old_workers_and_is_never_claimed_by_one(app: App, server: PrivateServer, tmp_path: Path) -> None:
+def test_what_only_the_new_release_has_runs_beside_old_workers_and_is_never_claimed_by_one(
+    app: App, server: PrivateServer, tmp_path: Path
+) -> None:
     with ExitStack() as fleet:
         for release in ("old", "old", "new"):
             fleet.enter_context(worker(tmp_path, release))
@@ -81,7 +85,9 @@ def test_what_only_the_new_release_has_runs_beside_old_workers_and_is_never_clai
         assert [redis.hmget(f"{{mixed}}:proc:{handle.id}", "ep", "rel") for handle in handles] == [["4", "new"]] * 12
 
 
-def test_a_worker_that_comes_with_missing_code_is_given_at_once_all_that_waits_for_it(app: App, server: PrivateServer, tmp_path: Path) -> None:
+def test_a_worker_that_comes_with_missing_code_is_given_at_once_all_that_waits_for_it(
+    app: App, server: PrivateServer, tmp_path: Path
+) -> None:
     with worker(tmp_path, "old"):
         until_there(server, 1)
         handles = [app.start(app.registry.engines["fresh"]) for _ in range(12)]

@@ -1,4 +1,5 @@
-"""What people put beside RQ reads true numbers of us: two autoscalers and a dashboard; and every kind of worker shares one queue."""
+"""What people put beside RQ reads true numbers of us: two autoscalers and a dashboard; and every kind of worker shares
+one queue."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def judoscale_says(server: PrivateServer) -> dict[str, int]:
     from judoscale.core.config import Config
     from judoscale.rq.collector import RQMetricsCollector
 
-    config = Config.initialize({"DYNO": "worker.1", "JUDOSCALE_URL": "https://nowhere.example", "RQ": {"TRACK_BUSY_JOBS": True}})
+    config = Config.initialize(
+        {"DYNO": "worker.1", "JUDOSCALE_URL": "https://nowhere.example", "RQ": {"TRACK_BUSY_JOBS": True}}
+    )
     collector = RQMetricsCollector(config, Redis.from_url(server.url))
     return {metric.measurement: metric.value for metric in collector.collect() if metric.queue_name == QUEUE}
 
@@ -52,7 +55,8 @@ def dashboard(server: PrivateServer) -> Any:
 
 
 def workers_shown(web: Any) -> list[dict[str, Any]]:
-    """The dashboard's workers. It reads a running job as a pickle, whatever serializer it is told, so while one runs JSON jobs it has none to show."""
+    """The dashboard's workers. It reads a running job as a pickle, whatever serializer it is told, so while one runs
+    JSON jobs it has none to show."""
     page = web.get("/0/data/workers.json")
     return page.json["workers"] if page.status_code == 200 else []  # type: ignore[no-any-return]
 
@@ -112,4 +116,3 @@ def test_stock_workers_a_stock_pool_and_ours_share_a_queue(beside: App, server: 
         assert [handle.result(timeout=60) for handle in handles] == [0.05] * 40
         until(lambda: judoscale_says(server).get("busy") == 0)
         assert judoscale_says(server)["qd"] == 0
-

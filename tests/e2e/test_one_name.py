@@ -1,4 +1,5 @@
-"""Two deployments whose WAKELINE_RELEASE is the same, with different code, by real workers: they are told apart, named, and nothing is lost."""
+"""Two deployments whose WAKELINE_RELEASE is the same, with different code, by real workers: they are told apart, named,
+and nothing is lost."""
 
 from __future__ import annotations
 
@@ -40,7 +41,12 @@ class Site:
 
     def _env(self, name: str) -> dict[str, str]:
         path = os.pathsep.join([str(self.folder / name), os.environ.get("PYTHONPATH", "")])
-        given = {"WAKELINE_REDIS_URL": self._server.url, "WAKELINE_APP": "order_app:app", "WAKELINE_HOLD": "0", "PYTHONPATH": path}
+        given = {
+            "WAKELINE_REDIS_URL": self._server.url,
+            "WAKELINE_APP": "order_app:app",
+            "WAKELINE_HOLD": "0",
+            "PYTHONPATH": path,
+        }
         return os.environ | given | {"WAKELINE_RELEASE": "v1", "WAKELINE_NAMESPACE": self._namespace}
 
     def worker(self, name: str) -> subprocess.Popen[bytes]:
@@ -89,8 +95,10 @@ def test_two_deployments_with_one_name_are_told_apart_and_the_fault_of_one_waits
     found = {one["code"]: (one["level"], one["message"]) for one in site.command("doctor")["findings"]}
     assert found["release_names"] == (
         "warning",
-        f"deployments with different code have one name: v1 (1 worker), which had it first, and {name} (1 worker); each counts as a release of its own; "
-        "give each deployment a WAKELINE_RELEASE of its own",
+        (
+            f"deployments with different code have one name: v1 (1 worker), which had it first, and {name} (1 worker);"
+            " each counts as a release of its own; give each deployment a WAKELINE_RELEASE of its own"
+        ),
     )
     assert "came with that name first" not in site.said("first")
     leave(other)

@@ -1,4 +1,5 @@
-"""Whoever started a worker process or a private server is killed (-9): what it started goes too, also where Redis is away for ever."""
+"""Whoever started a worker process or a private server is killed (-9): what it started goes too, also where Redis is
+away for ever."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ def children_of(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> lis
 
 @contextmanager
 def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, text=True, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, text=True, env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     try:
         yield process
     finally:
@@ -44,8 +47,13 @@ def running(command: list[str], **environment: str) -> Iterator[subprocess.Popen
 
 
 def served_by(server: PrivateServer) -> dict[str, str]:
-    return {"WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "outage_app:app", "PYTHONPATH": str(APPS), "OUTAGE_NOTES": os.devnull,
-            "WAKELINE_SHUTDOWN": f"{SHUTDOWN_S}s"}  # fmt: skip
+    return {
+        "WAKELINE_REDIS_URL": server.url,
+        "WAKELINE_APP": "outage_app:app",
+        "PYTHONPATH": str(APPS),
+        "OUTAGE_NOTES": os.devnull,
+        "WAKELINE_SHUTDOWN": f"{SHUTDOWN_S}s",
+    }
 
 
 @pytest.fixture
@@ -72,7 +80,9 @@ def has_an_owner(server: PrivateServer) -> bool:
         return client.zcard("{outage}:owners") == 1
 
 
-def test_a_worker_whose_supervisor_is_killed_while_redis_is_away_leaves_within_its_shutdown_time(own: PrivateServer) -> None:
+def test_a_worker_whose_supervisor_is_killed_while_redis_is_away_leaves_within_its_shutdown_time(
+    own: PrivateServer,
+) -> None:
     with running(WORKER, **served_by(own)) as supervisor:
         child = a_child_at_work(supervisor, lambda: has_an_owner(own))
         own.kill()
@@ -83,7 +93,15 @@ def test_a_worker_whose_supervisor_is_killed_while_redis_is_away_leaves_within_i
 
 def test_a_worker_that_is_told_to_leave_while_redis_is_away_leaves_though_nobody_kills_it(own: PrivateServer) -> None:
     # Under `rq worker -w` there is no supervisor.
-    command = [str(Path(sys.executable).parent / "rq"), "worker", "-u", own.url, "-w", "wakeline_workers.worker.WakelineWorker", "outage"]
+    command = [
+        str(Path(sys.executable).parent / "rq"),
+        "worker",
+        "-u",
+        own.url,
+        "-w",
+        "wakeline_workers.worker.WakelineWorker",
+        "outage",
+    ]
     with running(command, **served_by(own)) as worker:
         until(lambda: has_an_owner(own), "a worker that serves")
         own.kill()
@@ -160,7 +178,12 @@ def test_a_worker_that_is_told_to_leave_and_can_leaves_before_its_last_resort(ow
 def test_a_command_of_a_person_is_told_soon_that_a_server_hangs(own: PrivateServer) -> None:
     os.kill(process_of(own), signal.SIGSTOP)
     began = time.monotonic()
-    asked = subprocess.run([sys.executable, "-m", "wakeline_workers.cli", "ps"], env=os.environ | served_by(own), capture_output=True, text=True)
+    asked = subprocess.run(
+        [sys.executable, "-m", "wakeline_workers.cli", "ps"],
+        env=os.environ | served_by(own),
+        capture_output=True,
+        text=True,
+    )
     assert (asked.returncode, "Redis does not answer: Timeout" in asked.stderr) == (69, True)
     assert time.monotonic() - began < 9  # with a worker's patience it takes 10 s, and the start of the command
 
@@ -203,7 +226,12 @@ def test_a_private_server_and_its_data_go_with_whoever_started_it_also_by_sigkil
 
 
 def test_the_private_server_and_the_workers_of_dev_go_with_it_also_by_sigkill() -> None:
-    environment = {"WAKELINE_APP": "outage_app:app", "PYTHONPATH": str(APPS), "OUTAGE_NOTES": os.devnull, "WAKELINE_SHUTDOWN": f"{SHUTDOWN_S}s"}
+    environment = {
+        "WAKELINE_APP": "outage_app:app",
+        "PYTHONPATH": str(APPS),
+        "OUTAGE_NOTES": os.devnull,
+        "WAKELINE_SHUTDOWN": f"{SHUTDOWN_S}s",
+    }
     for name in ("WAKELINE_REDIS_URL", "REDIS_URL"):
         assert name not in os.environ
     with running([sys.executable, "-m", "wakeline_workers.cli", "dev"], **environment) as dev:
@@ -217,7 +245,9 @@ def test_the_private_server_and_the_workers_of_dev_go_with_it_also_by_sigkill() 
 def test_a_worker_whose_output_nobody_reads_goes_on(site: Site) -> None:
     """Its own lines, what bodies print, and what the programs print that bodies start."""
     command = [*WORKER, "-c", "4"]
-    loud = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"WAKELINE_LOG": "DEBUG"})
+    loud = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"WAKELINE_LOG": "DEBUG"}
+    )
     try:
         assert loud.stdout is not None and loud.stderr is not None
         loud.stdout.close()

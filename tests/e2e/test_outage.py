@@ -1,4 +1,5 @@
-"""Redis dies in the middle of work and comes back on its data 12 s later, longer than any lease: work goes on by itself, once."""
+"""Redis dies in the middle of work and comes back on its data 12 s later, longer than any lease: work goes on by
+itself, once."""
 
 from __future__ import annotations
 
@@ -77,7 +78,12 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     binary = find_server()
     assert binary is not None
     with PrivateServer(binary) as server:
-        settings = {"WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "outage_app:app", "OUTAGE_NOTES": str(notes), "PYTHONPATH": str(APPS)}
+        settings = {
+            "WAKELINE_REDIS_URL": server.url,
+            "WAKELINE_APP": "outage_app:app",
+            "OUTAGE_NOTES": str(notes),
+            "PYTHONPATH": str(APPS),
+        }
         processes, quick = getattr(request, "param", (2, {}))
         for name, value in (settings | quick).items():
             monkeypatch.setenv(name, value)
@@ -112,7 +118,10 @@ def working(processes: int) -> Iterator[tuple[subprocess.Popen[str], list[str]]]
 def refused(call: Callable[[], Any]) -> None:
     """The call says within its bound that Redis does not answer."""
     began = time.monotonic()
-    with pytest.raises(RedisUnavailable, match=r"Redis does not answer: .*Check that it runs and is reachable; the call may be repeated\."):
+    with pytest.raises(
+        RedisUnavailable,
+        match=r"Redis does not answer: .*Check that it runs and is reachable; the call may be repeated\.",
+    ):
         call()
     assert time.monotonic() - began < BOUND_S
 
@@ -128,7 +137,10 @@ def test_work_goes_on_by_itself_after_redis_was_away_for_longer_than_a_lease(sit
     works_async = app.using(id="works-async").start(bodies.works_async, "async")
     sleeps = app.using(id="sleeps").start(bodies.sleeps, "sleeps", 4)
     held = app.using(id="held").start(bodies.waits, "held")
-    until(lambda: {"begin works.2", "begin async.2", "begin sleeps.before", "end held.before"} <= set(site.noted()), "steps under way")
+    until(
+        lambda: {"begin works.2", "begin async.2", "begin sleeps.before", "end held.before"} <= set(site.noted()),
+        "steps under way",
+    )
     gathers = app.using(id="gathers").start(bodies.gathers, 8)
     handles = [parked, works, works_async, sleeps, held, gathers]
     outcome: list[BaseException] = []
@@ -174,7 +186,10 @@ def test_work_goes_on_by_itself_after_redis_was_away_for_longer_than_a_lease(sit
         1, ["works.1", "works.2", "works.3"], ["async.1", "async.2", "async.3"], "sleeps.after", 2, sum(range(8)), 3
     ]  # fmt: skip
     assert time.monotonic() - back < SOON_S
-    until(lambda: {m.role for m in app.session("clerk", "1").history()} == {"input", "wake", "agent"}, "the session's turn")
+    until(
+        lambda: {m.role for m in app.session("clerk", "1").history()} == {"input", "wake", "agent"},
+        "the session's turn",
+    )
     time.sleep(0.5)  # a second, wrong, run would begin by now
 
     # Nothing ran twice, also not what was under way.
@@ -182,7 +197,9 @@ def test_work_goes_on_by_itself_after_redis_was_away_for_longer_than_a_lease(sit
     steps += [f"{name}.{part}" for name in ("parked", "held", "sleeps", "late") for part in ("before", "after")]
     noted = site.noted()
     assert {line: n for line, n in noted.items() if n > 1} == {}
-    assert {line for line in noted if line.startswith("end ")} == {f"end {step}" for step in steps} | {f"end charge {n}" for n in range(8)}
+    assert {line for line in noted if line.startswith("end ")} == {f"end {step}" for step in steps} | {
+        f"end charge {n}" for n in range(8)
+    }
     assert len([line for line in noted if line.startswith("key ")]) == 8
 
     # Nobody was reaped, nobody lost anything, and nothing is left behind.
@@ -224,5 +241,10 @@ def turns(noted: Counter[str]) -> int:
 def leftovers(app: App) -> list[str]:
     """Keys that belong to work under way: RQ's jobs and executions, slots, mailboxes, hints to owners."""
     client: Any = app.store.client
-    patterns = ["rq:job:*", "rq:execution*", "rq:wip:*", *(app.address.prefix + kind + ":*" for kind in ("slot", "waits", "mail", "owned"))]
+    patterns = [
+        "rq:job:*",
+        "rq:execution*",
+        "rq:wip:*",
+        *(app.address.prefix + kind + ":*" for kind in ("slot", "waits", "mail", "owned")),
+    ]
     return sorted(key for pattern in patterns for key in client.scan_iter(match=pattern, count=1000))

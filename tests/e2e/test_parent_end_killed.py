@@ -14,7 +14,9 @@ pytestmark = pytest.mark.real
 
 
 @pytest.mark.parametrize(("hold", "status"), [("60s", "running"), ("0s", "waiting")])
-def test_a_kill_while_it_waits_for_its_children_loses_and_repeats_nothing(site: Site, monkeypatch: pytest.MonkeyPatch, hold: str, status: str) -> None:
+def test_a_kill_while_it_waits_for_its_children_loses_and_repeats_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, hold: str, status: str
+) -> None:
     monkeypatch.setenv("WAKELINE_HOLD", hold)
     with a_worker(site):
         handle = site.app.start(site.bodies.guardian)

@@ -1,4 +1,5 @@
-"""A blocking client's places for connections come back, whatever breaks a call off, and no call gets the answer to another one."""
+"""A blocking client's places for connections come back, whatever breaks a call off, and no call gets the answer to
+another one."""
 
 from __future__ import annotations
 
@@ -59,9 +60,18 @@ print(cut, wrong, handles[3].status().id, time.monotonic() - began < 5, alive <=
 """
 
 
-def test_thousands_of_calls_that_a_signal_handler_breaks_off_cost_no_place_no_memory_and_no_right_answer(server: PrivateServer) -> None:
+def test_thousands_of_calls_that_a_signal_handler_breaks_off_cost_no_place_no_memory_and_no_right_answer(
+    server: PrivateServer,
+) -> None:
     env = os.environ | {"SERVER": server.url, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", CUT], env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", CUT],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, "3000 0 b-3 True True True\n"), done.stderr[-2000:]
 
 
@@ -120,7 +130,9 @@ class Now(Exception):
     """What a signal handler raises."""
 
 
-def test_an_exchange_that_is_broken_off_gives_its_place_back_and_never_its_connection(places: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exchange_that_is_broken_off_gives_its_place_back_and_never_its_connection(
+    places: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken: list[Any] = []
     take = places.get_connection
 
@@ -141,7 +153,9 @@ def test_an_exchange_that_is_broken_off_gives_its_place_back_and_never_its_conne
     assert len({id(one) for one in taken}) == 3 and not any(one.is_connected for one in taken)
 
 
-def test_a_connection_whose_connect_is_broken_off_is_not_used_again(places: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_whose_connect_is_broken_off_is_not_used_again(
+    places: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def breaks(self: Any, *_: Any, **__: Any) -> None:
         raise Now
 

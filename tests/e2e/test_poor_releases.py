@@ -1,4 +1,5 @@
-"""Releases that lack what is stored, that share a name, or that know an earlier format of keys, with real workers: all waits and is named, nothing doubles."""
+"""Releases that lack what is stored, that share a name, or that know an earlier format of keys, with real workers: all
+waits and is named, nothing doubles."""
 
 from __future__ import annotations
 
@@ -119,4 +120,7 @@ def test_a_worker_that_knows_an_earlier_format_of_keys_leaves_with_what_to_do(si
         assert log.process.wait(60) == 2
     assert "Deploy the release that wrote them or a later one, or take another namespace." in log.text
     assert "Traceback" not in log.text
-    assert "keys have format 2, this release writes 1; deploy a release that knows 2" in doctor(site.folder / "v1")["format"]
+    assert (
+        "keys have format 2, this release writes 1; deploy a release that knows 2"
+        in doctor(site.folder / "v1")["format"]
+    )

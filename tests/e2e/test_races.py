@@ -48,7 +48,13 @@ class Site:
         end = time.monotonic() + seconds
         while not look():
             assert time.monotonic() < end, f"{what}: not within {seconds} s; notes: {self.notes.read_text()}"
-            tick = fleet.tick(beat_ms=s.beat_ms, lease_ms=s.lease_ms, stale_ms=s.stale_ms, retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
+            tick = fleet.tick(
+                beat_ms=s.beat_ms,
+                lease_ms=s.lease_ms,
+                stale_ms=s.stale_ms,
+                retention_ms=s.retention_ms,
+                tombstone_ms=s.tombstone_ms,
+            )
             self.app.store.execute(tick)
             time.sleep(0.05)
 

@@ -1,6 +1,8 @@
-"""The release before this one beside it on one store, forward, back and forward again, with real workers of both: nothing is lost or doubled.
+"""The release before this one beside it on one store, forward, back and forward again, with real workers of both:
+nothing is lost or doubled.
 
-``tests/compat/releases`` has the wheel of the release before, as its tree built it. It is unpacked and put before this tree on the path of its workers.
+``tests/compat/releases`` has the wheel of the release before, as its tree built it. It is unpacked and put before this
+tree on the path of its workers.
 """
 
 from __future__ import annotations
@@ -85,7 +87,12 @@ class Shop:
         self.notes = folder / "notes"
         self.notes.touch()
         self.name = f"both{os.getpid()}x{time.monotonic_ns()}"
-        self.env = os.environ | {"WAKELINE_REDIS_URL": server.url, "SHOP": self.name, "NOTES": str(self.notes), "WAKELINE_APP": "both_shop:app"}
+        self.env = os.environ | {
+            "WAKELINE_REDIS_URL": server.url,
+            "SHOP": self.name,
+            "NOTES": str(self.notes),
+            "WAKELINE_APP": "both_shop:app",
+        }
         self.folder, self.exits = folder, exits
         with pytest.MonkeyPatch.context() as here:
             for name, value in self.env.items():
@@ -139,7 +146,9 @@ def shop(server: PrivateServer, tmp_path: Path) -> Iterator[Shop]:
 def test_the_workers_of_the_release_before_run_its_own_code(shop: Shop) -> None:
     look = "import json, wakeline, wakeline_workers; print(json.dumps([wakeline.__file__, wakeline_workers.__file__]))"
     env = shop.env | {"PYTHONPATH": shop.path_of("before")}
-    done = subprocess.run([sys.executable, "-c", look], env=env, cwd=shop.folder, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", look], env=env, cwd=shop.folder, capture_output=True, text=True, timeout=60, check=True
+    )
     assert all(Path(file).is_relative_to(shop.folder / "before") for file in json.loads(done.stdout))
 
 
@@ -156,7 +165,9 @@ def test_the_release_before_and_this_one_work_on_one_store_forward_back_and_forw
     leave(this)
     shop.start(4)
     shop.signal()
-    until(lambda: all(one.status().status == "completed" for one in shop.flows), "all flows end with the release before")
+    until(
+        lambda: all(one.status().status == "completed" for one in shop.flows), "all flows end with the release before"
+    )
     shop.start(4)
     this = shop.worker("this")  # and forward again
     leave(before)

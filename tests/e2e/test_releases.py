@@ -1,4 +1,5 @@
-"""What releases declare, by real workers: a restarted old one changes nothing, a rollback does, and `wakeline release` says it."""
+"""What releases declare, by real workers: a restarted old one changes nothing, a rollback does, and `wakeline release`
+says it."""
 
 from __future__ import annotations
 
@@ -69,13 +70,20 @@ class Deployment:
 
     def command(self, n: int, *words: str) -> Any:
         done = subprocess.run(
-            [sys.executable, "-m", "wakeline_workers.cli", "--json", *words], env=self.release(n), capture_output=True, text=True, timeout=60
+            [sys.executable, "-m", "wakeline_workers.cli", "--json", *words],
+            env=self.release(n),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         return json.loads(done.stdout)
 
     def in_force(self) -> tuple[int, int, str]:
         """The limit, the seconds of the agent's debounce, the expression of the schedule."""
-        limit, agent = self.redis.hget(f"{{{self.name}}}:limits", "b:nightly"), self.redis.hget(f"{{{self.name}}}:agents", "clerk")
+        limit, agent = (
+            self.redis.hget(f"{{{self.name}}}:limits", "b:nightly"),
+            self.redis.hget(f"{{{self.name}}}:agents", "clerk"),
+        )
         [schedule] = self.app.store.execute(triggers.list_all())[1]
         return json.loads(limit)["c"], json.loads(agent)["d"] // 1000, schedule.schedule.expression
 
@@ -93,7 +101,9 @@ def deployment(server: PrivateServer, tmp_path: Path) -> Iterator[Deployment]:
 FIRST, SECOND = (1, 1, "0 1 * * *"), (2, 2, "0 2 * * *")
 
 
-def test_a_restarted_worker_of_the_old_release_leaves_the_new_ones_declarations_and_a_rollback_does_not(deployment: Deployment) -> None:
+def test_a_restarted_worker_of_the_old_release_leaves_the_new_ones_declarations_and_a_rollback_does_not(
+    deployment: Deployment,
+) -> None:
     old = deployment.worker(1)
     assert deployment.in_force() == FIRST
     new = deployment.worker(2)
@@ -104,8 +114,10 @@ def test_a_restarted_worker_of_the_old_release_leaves_the_new_ones_declarations_
     found = {one["code"]: (one["level"], one["message"]) for one in deployment.command(2, "doctor")["findings"]}
     assert found["declarations"] == (
         "warning",
-        "releases side by side declare different schedules, limits or agents: v1 (1 worker), v2 (1 worker); those of release v2 are in force, "
-        "the others' once it has left, or by `wakeline release`",
+        (
+            "releases side by side declare different schedules, limits or agents: v1 (1 worker), v2 (1 worker); those"
+            " of release v2 are in force, the others' once it has left, or by `wakeline release`"
+        ),
     )
     leave(new)
     leave(old)
@@ -130,7 +142,9 @@ def test_a_release_that_says_so_is_in_force_before_its_workers_come_and_back_aga
     assert deployment.in_force() == FIRST
 
 
-def test_a_worker_that_serves_on_writes_what_it_declares_once_the_newer_release_has_left(deployment: Deployment) -> None:
+def test_a_worker_that_serves_on_writes_what_it_declares_once_the_newer_release_has_left(
+    deployment: Deployment,
+) -> None:
     deployment.worker(1)
     new = deployment.worker(2)
     leave(new)
@@ -149,7 +163,18 @@ def test_a_clock_makes_schedules_known_where_only_stock_workers_run(deployment: 
 
 def test_a_job_of_a_stock_worker_makes_limits_and_schedules_known(deployment: Deployment) -> None:
     deployment.app.start(deployment.app.engine(name="nightly")(_nightly))
-    command = [sys.executable, "-m", "rq.cli", "worker", "--url", deployment.env["WAKELINE_REDIS_URL"], "-S", "json", "--burst", deployment.name]
+    command = [
+        sys.executable,
+        "-m",
+        "rq.cli",
+        "worker",
+        "--url",
+        deployment.env["WAKELINE_REDIS_URL"],
+        "-S",
+        "json",
+        "--burst",
+        deployment.name,
+    ]
     subprocess.run(command, env=deployment.release(1), check=True, capture_output=True, timeout=60)
     assert deployment.in_force() == FIRST
 

@@ -9,7 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_good_bad_and_rolled_back_releases_lose_nothing_double_nothing_and_leave_nothing_waiting_without_a_reason() -> None:
+def test_good_bad_and_rolled_back_releases_lose_nothing_double_nothing_and_leave_nothing_waiting_without_a_reason() -> (
+    None
+):
     """Forty seconds of deploys under flows of every kind; then all is done under the last good release."""
     command = [sys.executable, "-m", "benchmarks.rolling", "--seconds", "40"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)

@@ -94,7 +94,13 @@ def test_rq_sees_our_workers_their_state_and_their_counts(app: App, server: Priv
         assert execution.job_id == f"wl-{QUEUE}-{handle.id.replace('_', '_5f')}-1"
         job = Job.fetch(execution.job_id, connection=Redis.from_url(server.url), serializer=JSONSerializer)
         assert [(one.id, one.worker_name) for one in job.get_executions()] == [(execution.id, worker.name)]
-        info = subprocess.run([sys.executable, "-m", "rq.cli", "info", "--url", server.url], capture_output=True, text=True, check=True, env=os.environ).stdout
+        info = subprocess.run(
+            [sys.executable, "-m", "rq.cli", "info", "--url", server.url],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ,
+        ).stdout
         assert "1 workers, 1 queues" in info
         assert f"{QUEUE}" in info and "busy" in info
         assert handle.result(timeout=10) == 1.0
@@ -115,12 +121,17 @@ def test_a_parked_process_is_no_job_and_its_resume_is_one(app: App, server: Priv
     assert (queue.count, queue.started_job_registry.count, queue.failed_job_registry.count) == (0, 0, 0)
 
 
-def test_a_stock_worker_of_another_app_fails_a_doorbell_and_says_what_to_do(app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stock_worker_of_another_app_fails_a_doorbell_and_says_what_to_do(
+    app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     handle = start(app, "add", a=1, b=2)
     monkeypatch.setenv("WAKELINE_NAMESPACE", "bank")
     command = [sys.executable, "-m", "rq.cli", "worker", "--url", server.url, "-S", "json", "--burst", QUEUE]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=os.environ)
-    assert "This worker runs the app of namespace 'bank', and the job is a doorbell of namespace 'rqapp'. Set WAKELINE_APP to that app" in done.stderr
+    assert (
+        "This worker runs the app of namespace 'bank', and the job is a doorbell of namespace 'rqapp'. Set WAKELINE_APP"
+        " to that app" in done.stderr
+    )
     assert handle.status().status == "queued"
     monkeypatch.delenv("WAKELINE_NAMESPACE")
     with ours():  # it is rung again
@@ -143,7 +154,18 @@ def test_a_name_given_to_rq_is_never_an_owner(app: App, server: PrivateServer) -
 
 
 def test_options_that_cannot_work_are_refused_by_name(app: App, server: PrivateServer) -> None:
-    command = [sys.executable, "-m", "rq.cli", "worker", "--url", server.url, "-w", "wakeline_workers.worker.WakelineWorker", "--with-scheduler", QUEUE]
+    command = [
+        sys.executable,
+        "-m",
+        "rq.cli",
+        "worker",
+        "--url",
+        server.url,
+        "-w",
+        "wakeline_workers.worker.WakelineWorker",
+        "--with-scheduler",
+        QUEUE,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=os.environ)
     assert done.returncode != 0
     assert "--with-scheduler" in done.stderr and "timers are part of every worker here" in done.stderr
@@ -170,7 +192,9 @@ def test_stock_workers_and_ours_share_a_queue(app: App, server: PrivateServer) -
     assert (queue.count, queue.started_job_registry.count, queue.failed_job_registry.count) == (0, 0, 0)
 
 
-def test_sigterm_to_the_tree_hands_long_work_back_at_once_and_counts_no_loss(app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_to_the_tree_hands_long_work_back_at_once_and_counts_no_loss(
+    app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WAKELINE_SHUTDOWN", "2s")
     with ours() as supervisor:
         handle = start(app, "slow", seconds=30.0)
@@ -191,5 +215,8 @@ def test_a_tool_that_is_over_its_time_holds_no_stock_worker(app: App, server: Pr
     with rq_worker(server, "-S", "json"):
         with pytest.raises(ProcessFailed) as failed:
             handle.result(timeout=20)
-        assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == ("timeout", "tool_timeout")
+        assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == (
+            "timeout",
+            "tool_timeout",
+        )
         assert after.result(timeout=20) == 3

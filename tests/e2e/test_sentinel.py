@@ -1,4 +1,5 @@
-"""A real Sentinel trio: its primary is killed in the middle of work, which costs seconds and loses nothing that was replicated."""
+"""A real Sentinel trio: its primary is killed in the middle of work, which costs seconds and loses nothing that was
+replicated."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def patiently(ask: Any) -> Any:
             time.sleep(0.1)
 
 
-def test_work_goes_on_after_the_primary_is_killed(watched: Trio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_work_goes_on_after_the_primary_is_killed(
+    watched: Trio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     settings = {
         "WAKELINE_REDIS_URL": watched.url,
         "WAKELINE_APP": "races_app:app",
@@ -75,7 +78,9 @@ def test_work_goes_on_after_the_primary_is_killed(watched: Trio, monkeypatch: py
             patiently(lambda handle=handle, n=n: handle.signal("go", 100, key=f"s{n}"))
         took = time.monotonic() - at
         assert watched.primary() != old
-        assert [patiently(lambda handle=handle: handle.result(timeout=30)) for handle in handles] == [100 + n for n in range(10)]
+        assert [patiently(lambda handle=handle: handle.result(timeout=30)) for handle in handles] == [
+            100 + n for n in range(10)
+        ]
         later = app.start(app_of_sentinels.waits, 5)
         later.signal("go", 1)
         assert later.result(timeout=20) == 6

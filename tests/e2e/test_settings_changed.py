@@ -1,4 +1,5 @@
-"""What a deploy that changes a setting means for what is in flight: the same code, real workers of the old setting and of the new one."""
+"""What a deploy that changes a setting means for what is in flight: the same code, real workers of the old setting and
+of the new one."""
 
 from __future__ import annotations
 
@@ -55,7 +56,11 @@ class Deploys:
 def deploys(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploys]:
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
-    for name, value in {"WAKELINE_REDIS_URL": server.url, "SHOP_NOTES": str(tmp_path / "notes"), "WAKELINE_SHUTDOWN": "2s"}.items():
+    for name, value in {
+        "WAKELINE_REDIS_URL": server.url,
+        "SHOP_NOTES": str(tmp_path / "notes"),
+        "WAKELINE_SHUTDOWN": "2s",
+    }.items():
         monkeypatch.setenv(name, value)
     made = Deploys(tmp_path, monkeypatch)
     yield made
@@ -67,7 +72,9 @@ def are(handles: list[Handle[int]], status: str) -> bool:
 
 
 def test_workers_with_other_leases_leave_each_others_work_alone(deploys: Deploys) -> None:
-    deploys.set(lease="60s", beat="20s", hold="0", concurrency="1")  # full, it asks for nothing that would renew its lease
+    deploys.set(
+        lease="60s", beat="20s", hold="0", concurrency="1"
+    )  # full, it asks for nothing that would renew its lease
     [handle] = deploys.started()
     with deploys.site.worker("v1"):
         until(lambda: are([handle], "waiting"), 30)
@@ -79,7 +86,9 @@ def test_workers_with_other_leases_leave_each_others_work_alone(deploys: Deploys
     assert deploys.noted() == ["in", "out"]
 
 
-def test_a_body_that_a_worker_keeps_in_memory_parks_as_it_leaves_and_goes_on_under_another_hold(deploys: Deploys) -> None:
+def test_a_body_that_a_worker_keeps_in_memory_parks_as_it_leaves_and_goes_on_under_another_hold(
+    deploys: Deploys,
+) -> None:
     deploys.set(hold="1h")
     [handle] = deploys.started()
     with deploys.site.worker("v1"):

@@ -30,7 +30,13 @@ def stock(app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def doctor(code: int) -> dict[str, tuple[str, str]]:
-    asked = subprocess.run([sys.executable, "-m", "wakeline_workers.cli", "--json", "doctor"], capture_output=True, text=True, check=False, env=os.environ)
+    asked = subprocess.run(
+        [sys.executable, "-m", "wakeline_workers.cli", "--json", "doctor"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
     assert asked.returncode == code, asked.stdout + asked.stderr
     return {one["code"]: (one["level"], one["message"]) for one in json.loads(asked.stdout)["findings"]}
 
@@ -58,13 +64,19 @@ def test_doctor_names_timers_that_only_another_job_would_fire(stock: App) -> Non
     until(lambda: nap.status().status == "waiting")
     time.sleep(2)
     level, message = doctor(1)["ticks"]
-    assert (level, message.split(",")[0], message.split(": ")[1][:15]) == ("problem", "only jobs of stock workers tick", "1 timer overdue")
+    assert (level, message.split(",")[0], message.split(": ")[1][:15]) == (
+        "problem",
+        "only jobs of stock workers tick",
+        "1 timer overdue",
+    )
     with process("-m", "wakeline_workers.cli", "clock"):
         assert nap.result(timeout=10) == "rested"
         assert doctor(0)["ticks"] == ("ok", "a clock ticks: timers, schedules and lost work are looked after")
 
 
-def test_doctor_names_a_queued_process_whose_doorbell_is_gone_where_nobody_ticks(app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_a_queued_process_whose_doorbell_is_gone_where_nobody_ticks(
+    app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WAKELINE_STALE", "1s")
     import tests.e2e.apps.rq_app as bodies
 

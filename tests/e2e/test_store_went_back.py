@@ -1,4 +1,5 @@
-"""A real server comes back without its last moments, or empty: clients and workers that ran find out within a beat, and doctor says what is gone."""
+"""A real server comes back without its last moments, or empty: clients and workers that ran find out within a beat, and
+doctor says what is gone."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.real
 BEAT_S = 1.0
 NOTICED_S = 1.5 * BEAT_S
 """A beat, and what a busy machine adds to it."""
-BODIES = '''
+BODIES = """
 import os, time
 from wakeline import App, AsyncCtx
 
@@ -65,7 +66,7 @@ async def asks(ctx: AsyncCtx) -> bool:
     question = await ctx.approval("deploy", bool)
     await ctx.step("tell", write, question.token)
     return await question.wait()
-'''
+"""
 
 
 @dataclass
@@ -131,8 +132,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     binary = find_server()
     assert binary is not None
     with PrivateServer(binary) as server:
-        settings = {"WAKELINE_REDIS_URL": server.url, "WAKELINE_APP": "back_app:app", "WAKELINE_BEAT": "1s", "WAKELINE_LEASE": "4s",
-                    "BACK_TOKEN": str(tmp_path / "token"), "PYTHONPATH": str(tmp_path)}  # fmt: skip
+        settings = {
+            "WAKELINE_REDIS_URL": server.url,
+            "WAKELINE_APP": "back_app:app",
+            "WAKELINE_BEAT": "1s",
+            "WAKELINE_LEASE": "4s",
+            "BACK_TOKEN": str(tmp_path / "token"),
+            "PYTHONPATH": str(tmp_path),
+        }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         monkeypatch.syspath_prepend(str(tmp_path))
@@ -176,7 +183,9 @@ def until(look: Any, what: str, seconds: float = 15) -> None:
 
 
 @pytest.mark.parametrize("tail_s", [0.05, 0.1, 1.0, 3.0])
-def test_a_client_finds_a_tail_of_any_length_gone_although_it_asks_for_nothing_more_and_no_worker_runs(site: Site, tail_s: float) -> None:
+def test_a_client_finds_a_tail_of_any_length_gone_although_it_asks_for_nothing_more_and_no_worker_runs(
+    site: Site, tail_s: float
+) -> None:
     site.app.using(id="kept").start(site.bodies.waits)
     time.sleep(0.05)
     site.copy()
@@ -186,7 +195,9 @@ def test_a_client_finds_a_tail_of_any_length_gone_although_it_asks_for_nothing_m
     found = site.noticed(site.crash(back=True))
     assert (found.writes, found.clients, found.emptied) == (2, 1, False)
     assert 0 <= found.last_ms - found.first_ms < 1000
-    assert "gone back by a crash, a failover or a restore: 2 acknowledged writes, answered from 20" in " ".join(site.doctor().split())
+    assert "gone back by a crash, a failover or a restore: 2 acknowledged writes, answered from 20" in " ".join(
+        site.doctor().split()
+    )
     assert site.app.using(id="lost").start(site.bodies.waits).id == "lost"  # sent again, as the advice says
     site.app.start(site.bodies.waits)
     assert site.told() == found
@@ -233,7 +244,9 @@ def test_an_emptied_store_is_noticed_and_everybody_goes_on_in_the_new_namespace(
         found = site.noticed(time.monotonic())
         assert found.emptied
         until(lambda: site.app.store.secret != before, "the client knows the new secret", NOTICED_S)
-        until(lambda: any("the store was emptied, or is another one now" in line for line in said), "the log says so", 3)
+        until(
+            lambda: any("the store was emptied, or is another one now" in line for line in said), "the log says so", 3
+        )
         assert "the store was found emptied, or another one in its place" in " ".join(site.doctor().split())
         token = site.folder / "token"
         asked = site.app.start(site.bodies.asks)

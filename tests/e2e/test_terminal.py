@@ -1,4 +1,5 @@
-"""A worker in a terminal: what bodies print is its output and nothing else, Ctrl-C twice ends it now, and what ends its loop ends neither it nor the others."""
+"""A worker in a terminal: what bodies print is its output and nothing else, Ctrl-C twice ends it now, and what ends its
+loop ends neither it nor the others."""
 
 from __future__ import annotations
 
@@ -42,7 +43,9 @@ def talking(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def worker(tmp_path: Path) -> subprocess.Popen[bytes]:
     with (tmp_path / "output").open("wb") as output, (tmp_path / "problems").open("wb") as problems:
-        return subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"], stdout=output, stderr=problems)
+        return subprocess.Popen(
+            [sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"], stdout=output, stderr=problems
+        )
 
 
 def test_what_bodies_print_is_the_workers_output_and_disturbs_no_heartbeat(talking: Any, tmp_path: Path) -> None:
@@ -56,11 +59,19 @@ def test_what_bodies_print_is_the_workers_output_and_disturbs_no_heartbeat(talki
     finally:
         leave(running)
     assert (tmp_path / "notes").read_text() == "began\n", "it was taken for lost, and ran again"
-    for line in (b"line 29 of the body\n", b"caf\xe9\n", b"below Python\n", b"of a process that it started\n", b"of an isolated tool\n"):
+    for line in (
+        b"line 29 of the body\n",
+        b"caf\xe9\n",
+        b"below Python\n",
+        b"of a process that it started\n",
+        b"of an isolated tool\n",
+    ):
         assert line in said
 
 
-def test_ctrl_c_waits_for_what_runs_and_says_so_and_a_second_one_ends_it_now_with_nothing_lost(talking: Any, tmp_path: Path) -> None:
+def test_ctrl_c_waits_for_what_runs_and_says_so_and_a_second_one_ends_it_now_with_nothing_lost(
+    talking: Any, tmp_path: Path
+) -> None:
     running = worker(tmp_path)
     try:
         handle = talking.app.start(talking.sits)
@@ -77,7 +88,10 @@ def test_ctrl_c_waits_for_what_runs_and_says_so_and_a_second_one_ends_it_now_wit
     finally:
         leave(running)
     *_, stopping, killed = (tmp_path / "problems").read_text().splitlines()
-    assert stopping == "wakeline: stopping: what runs has 25 s to end, to park or to be handed back; Ctrl-C again ends it now"
+    assert (
+        stopping
+        == "wakeline: stopping: what runs has 25 s to end, to park or to be handed back; Ctrl-C again ends it now"
+    )
     assert killed.endswith(f" was killed; 1 process handed on: {handle.id}")
     losses = talking.app.store.client.hget(f"{talking.app.store.address.prefix}proc:{handle.id}", "ls")
     assert (handle.status().status, losses) == ("queued", None)
@@ -88,7 +102,9 @@ def losses_of(app: Any, process_id: str) -> int:
     return int(app.store.execute(processes.read(process_id, count=0)).fields.get("ls", "0"))
 
 
-def test_a_body_that_ends_the_loop_is_a_loss_each_time_offered_later_each_time_and_nobody_else_suffers(talking: Any, tmp_path: Path) -> None:
+def test_a_body_that_ends_the_loop_is_a_loss_each_time_offered_later_each_time_and_nobody_else_suffers(
+    talking: Any, tmp_path: Path
+) -> None:
     running = worker(tmp_path)
     try:
         deadly = talking.app.start(talking.ends_the_loop)
@@ -105,9 +121,25 @@ def test_a_body_that_ends_the_loop_is_a_loss_each_time_offered_later_each_time_a
 
 def test_under_a_stock_worker_too(talking: Any) -> None:
     deadly, apart = talking.app.start(talking.ends_the_loop), talking.app.start(talking.apart)
-    command = [sys.executable, "-m", "rq.cli", "worker", "-S", "json", "--url", os.environ["WAKELINE_REDIS_URL"], "--burst", "--quiet", "talking"]
+    command = [
+        sys.executable,
+        "-m",
+        "rq.cli",
+        "worker",
+        "-S",
+        "json",
+        "--url",
+        os.environ["WAKELINE_REDIS_URL"],
+        "--burst",
+        "--quiet",
+        "talking",
+    ]
     subprocess.run(command, timeout=60, check=True, capture_output=True)
-    assert (deadly.status().status, losses_of(talking.app, deadly.id), apart.status().status) == ("queued", 3, "completed")  # it is offered again later
+    assert (deadly.status().status, losses_of(talking.app, deadly.id), apart.status().status) == (
+        "queued",
+        3,
+        "completed",
+    )  # it is offered again later
 
 
 def test_a_worker_without_standard_streams_serves(talking: Any, tmp_path: Path) -> None:

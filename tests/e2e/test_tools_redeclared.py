@@ -1,4 +1,5 @@
-"""Deploys that declare tools anew, with real workers and code that really changes: a recorded call is not made again, one under way ends once."""
+"""Deploys that declare tools anew, with real workers and code that really changes: a recorded call is not made again,
+one under way ends once."""
 
 from __future__ import annotations
 
@@ -98,7 +99,9 @@ class Site:
         """A worker of a release, which leaves at the end if it is there by then."""
         paths = os.pathsep.join(map(str, (self.folder / name, ROOT)))
         env = os.environ | {"PYTHONPATH": paths, "WAKELINE_RELEASE": name}
-        running = subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "-A", "shop:app", "worker", "-n", "1"], env=env)
+        running = subprocess.Popen(
+            [sys.executable, "-m", "wakeline_workers.cli", "-A", "shop:app", "worker", "-n", "1"], env=env
+        )
         try:
             yield running
         finally:
@@ -138,7 +141,9 @@ def shop(release: int) -> list[str]:
     """The bodies of the release before the deploy (0), or after it (1)."""
     sleeps = {"def": "time.sleep", "async def": "await asyncio.sleep"}
     declared = {name: forms[release] for name, forms in CHANGES.items()}
-    return [BODY.format(name=name, how=how, options=options, sleep=sleeps[how]) for name, (how, options) in declared.items()]
+    return [
+        BODY.format(name=name, how=how, options=options, sleep=sleeps[how]) for name, (how, options) in declared.items()
+    ]
 
 
 def started(module: ModuleType) -> dict[str, Handle[Any]]:
@@ -160,7 +165,9 @@ def test_a_deploy_that_declares_tools_anew_makes_no_recorded_call_again(site: Si
     with site.worker("v2"):
         for handle in handles.values():
             handle.signal("go", True)
-        assert {name: handle.result(timeout=60) for name, handle in handles.items()} == {name: f"{name} paid" for name in CHANGES}
+        assert {name: handle.result(timeout=60) for name, handle in handles.items()} == {
+            name: f"{name} paid" for name in CHANGES
+        }
     assert {name: len(keys) for name, keys in site.made.items()} == dict.fromkeys(CHANGES, 1)
 
 
@@ -178,6 +185,8 @@ def test_calls_that_are_under_way_at_a_deploy_end_once_under_the_key_they_began_
     with site.worker("v2"):
         for handle in handles.values():
             handle.signal("go", True)
-        assert {name: handle.result(timeout=60) for name, handle in handles.items()} == {name: f"{name} paid" for name in CHANGES}
+        assert {name: handle.result(timeout=60) for name, handle in handles.items()} == {
+            name: f"{name} paid" for name in CHANGES
+        }
     assert {name: len(set(keys)) for name, keys in site.made.items()} == dict.fromkeys(CHANGES, 1)
     assert {name: len(keys) for name, keys in site.made.items()} == dict.fromkeys(CHANGES, 2)

@@ -1,4 +1,5 @@
-"""kill -9 between an occurrence, its record, and the starts it means: one process per subscription, whoever is killed."""
+"""kill -9 between an occurrence, its record, and the starts it means: one process per subscription, whoever is
+killed."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("triggers_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(NullProbe, "reach", NullProbe.reach)  # the app below puts another in its place, which ends with this test
+    monkeypatch.setattr(
+        NullProbe, "reach", NullProbe.reach
+    )  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"
@@ -65,7 +68,9 @@ def working(**env: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=os.environ | env)
 
 
-@pytest.mark.parametrize("point", ["job claimed", "job effect_before_run", "job effect_after_run", "job effect_recorded", "job finishing"])
+@pytest.mark.parametrize(
+    "point", ["job claimed", "job effect_before_run", "job effect_after_run", "job effect_recorded", "job finishing"]
+)
 def test_a_body_whose_worker_is_killed_around_its_emit_starts_one_process(site: Site, point: str) -> None:
     app, bodies = site.app, site.bodies
     app.trigger("order.paid").subscribe(bodies.build)

@@ -1,6 +1,8 @@
-"""kill -9 of a real worker at each point between an event and the turn that settles it: every wake has exactly one settled turn.
+"""kill -9 of a real worker at each point between an event and the turn that settles it: every wake has exactly one
+settled turn.
 
-The points are those of the reference's table of step orders; here event, delivery and doorbell are one step, so a crash is before or after all of it.
+The points are those of the reference's table of step orders; here event, delivery and doorbell are one step, so a crash
+is before or after all of it.
 """
 
 from __future__ import annotations
@@ -24,8 +26,24 @@ from tests.e2e.shop import APPS
 from tests.e2e.test_races import ROOT, Site, leave
 
 POINTS = [
-    *("job claimed", "job body_started", "job effect_after_run", "job effect_recorded", "job parking", "job parked", "job finishing", "job finished"),
-    *("turn claimed", "turn body_started", "turn admitted", "turn effect_before_run", "turn effect_after_run", "turn effect_recorded"),
+    *(
+        "job claimed",
+        "job body_started",
+        "job effect_after_run",
+        "job effect_recorded",
+        "job parking",
+        "job parked",
+        "job finishing",
+        "job finished",
+    ),
+    *(
+        "turn claimed",
+        "turn body_started",
+        "turn admitted",
+        "turn effect_before_run",
+        "turn effect_after_run",
+        "turn effect_recorded",
+    ),
     *("turn wait_opened", "turn parking", "turn parked", "turn finishing", "turn finished"),
     *("any taking 2", "any taken 2", "any tick 2", "any beat 3"),
 ]
@@ -35,7 +53,8 @@ KILLED_AT = {point.split()[1] for point in (*POINTS, LEAVING)}
 
 
 class Worker:
-    """One worker under its supervisor, to be killed at a point; started again by hand where its supervisor dies, as a platform does."""
+    """One worker under its supervisor, to be killed at a point; started again by hand where its supervisor dies, as a
+    platform does."""
 
     def __init__(self, point: str, **environment: str) -> None:
         self._command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "wakes_app:app", "worker", "-n", "1"]
@@ -64,7 +83,9 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("wakes_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(NullProbe, "reach", NullProbe.reach)  # the app below puts another in its place, which ends with this test
+    monkeypatch.setattr(
+        NullProbe, "reach", NullProbe.reach
+    )  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"
@@ -77,16 +98,23 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_worker_killed_anywhere_between_event_and_commit_costs_no_wake_and_doubles_none(site: Site, point: str) -> None:
+def test_a_worker_killed_anywhere_between_event_and_commit_costs_no_wake_and_doubles_none(
+    site: Site, point: str
+) -> None:
     app = site.app
     worker = Worker(point)
     try:
         desk = app.session("desk", "1")
         handle = app.using(wake=desk).start(site.bodies.job)
         site.until(lambda: worker.revived() and handle.status().status == "completed", "the job ends")
-        site.until(lambda: worker.revived() and [entry.state for entry in desk.wakes()] == ["settled", "settled"], "both wakes are settled")
+        site.until(
+            lambda: worker.revived() and [entry.state for entry in desk.wakes()] == ["settled", "settled"],
+            "both wakes are settled",
+        )
         site.until(lambda: worker.revived() and desk.inspect().status == "idle", "the desk is idle")
-        site.until(lambda: worker.revived() and (site.notes.parent / "killed").exists(), f"somebody is killed at {point}")
+        site.until(
+            lambda: worker.revived() and (site.notes.parent / "killed").exists(), f"somebody is killed at {point}"
+        )
     finally:
         leave(worker.running)
     assert (site.notes.parent / "killed").exists(), f"nobody was killed at {point}"
@@ -96,12 +124,15 @@ def test_a_worker_killed_anywhere_between_event_and_commit_costs_no_wake_and_dou
     assert [text for m in history if m.role == "agent" for text in m.content] == texts
     turns = {entry.turn for entry in desk.wakes()}
     assert len(turns) == int(desk.inspect().revision)
-    # What was recorded was not done again; what died between its effect and its record was, and the other body may have been there too.
+    # What was recorded was not done again; what died between its effect and its record was, and the other body may have
+    # been there too.
     notes = site.notes.read_text().splitlines()
     assert (1 if "effect_after_run" in point else 0) <= len(notes) - len(set(notes)) <= 1
 
 
-def test_a_worker_killed_while_it_hands_a_turn_back_leaves_it_to_the_next(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_killed_while_it_hands_a_turn_back_leaves_it_to_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WAKELINE_SHUTDOWN", "1s")
     desk = site.app.session("slow", "1")
     first, second = Worker(LEAVING, WAKES_NAME="first"), None
@@ -121,7 +152,8 @@ def test_a_worker_killed_while_it_hands_a_turn_back_leaves_it_to_the_next(site: 
 
 
 def test_a_worker_that_was_stopped_and_goes_on_later_ends_no_turn_that_another_one_has(site: Site) -> None:
-    """SIGSTOP to a worker and its supervisor for longer than a lease, then SIGCONT. Two fences stand here, so no single rule's removal shows;
+    """SIGSTOP to a worker and its supervisor for longer than a lease, then SIGCONT. Two fences stand here, so no single
+    rule's removal shows;
     each has its own test (W4, W7)."""
     command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "wakes_app:app", "worker", "-n", "1"]
 

@@ -64,7 +64,13 @@ class Kept:
         (folder / "kept_app.py").write_text(APP)
         name = f"kept{os.getpid()}x{time.monotonic_ns()}"
         path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
-        self.env = os.environ | {"WAKELINE_REDIS_URL": server.url, "SHOP": name, "WAKELINE_APP": "kept_app:app", "PYTHONPATH": path, "WAKELINE_LOG": "ERROR"}
+        self.env = os.environ | {
+            "WAKELINE_REDIS_URL": server.url,
+            "SHOP": name,
+            "WAKELINE_APP": "kept_app:app",
+            "PYTHONPATH": path,
+            "WAKELINE_LOG": "ERROR",
+        }
         self.app = App(name, settings=Settings.from_env(self.env))
         self.bodies: dict[str, Any] = {"given": self.app}
         exec(APP.replace('App(os.environ["SHOP"])', "given"), self.bodies)  # noqa: S102 - the very text the worker imports
@@ -88,7 +94,9 @@ class Kept:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory another process has")
-def test_a_worker_that_ran_thousands_with_100_kb_each_is_as_large_as_before(server: PrivateServer, tmp_path: Path) -> None:
+def test_a_worker_that_ran_thousands_with_100_kb_each_is_as_large_as_before(
+    server: PrivateServer, tmp_path: Path
+) -> None:
     kept = Kept(server, tmp_path)
     running = kept.worker()
     try:

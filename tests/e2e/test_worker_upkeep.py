@@ -1,4 +1,5 @@
-"""What keeps a fleet healthy: a worker that leaks is replaced, releases are told apart, a killed parent leaves no server behind, a faster loop is used."""
+"""What keeps a fleet healthy: a worker that leaks is replaced, releases are told apart, a killed parent leaves no
+server behind, a faster loop is used."""
 
 from __future__ import annotations
 
@@ -70,14 +71,20 @@ class Shop:
         path = os.pathsep.join([str(folder), str(ROOT), os.environ.get("PYTHONPATH", "")])
         self.name = f"upkeep{os.getpid()}x{time.monotonic_ns()}"
         self.env = os.environ | {
-            "WAKELINE_REDIS_URL": server.url, "SHOP": self.name, "WAKELINE_APP": "upkeep_app:app", "PYTHONPATH": path, "STAY": str(folder / "stay")
-        }  # fmt: skip
+            "WAKELINE_REDIS_URL": server.url,
+            "SHOP": self.name,
+            "WAKELINE_APP": "upkeep_app:app",
+            "PYTHONPATH": path,
+            "STAY": str(folder / "stay"),
+        }
         self.app = App(self.name, settings=Settings.from_env(self.env))
         self.bodies: dict[str, object] = {"given": self.app}
         exec(APP.replace('App(os.environ["SHOP"])', "given"), self.bodies)  # noqa: S102 - the very text the workers import
 
     def worker(self, **env: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker"], env=self.env | env, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            [sys.executable, "-m", "wakeline_workers.cli", "worker"], env=self.env | env, stderr=subprocess.PIPE
+        )
 
     def doctor(self) -> dict[str, str]:
         asked = [sys.executable, "-m", "wakeline_workers.cli", "--json", "doctor"]

@@ -1,4 +1,5 @@
-"""A server that answers and takes no writes for longer than a lease: no memory, no disk, a replica, too few replicas, a script that keeps it, no place
+"""A server that answers and takes no writes for longer than a lease: no memory, no disk, a replica, too few replicas, a
+script that keeps it, no place
 for another client. Work goes on by itself afterwards, once; meanwhile callers are told so, and people can look.
 """
 
@@ -169,7 +170,9 @@ def control(site: Site) -> Iterator[Client]:
 
 
 def wakeline(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "wakeline_workers.cli", *words, "--json"], capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-m", "wakeline_workers.cli", *words, "--json"], capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
@@ -183,7 +186,10 @@ def test_work_goes_on_once_after_the_server_took_no_writes(site: Site, control: 
     works = app.using(id="works").start(bodies.works, "works", 1.5)
     works_async = app.using(id="works-async").start(bodies.works_async, "async")
     sleeps = app.using(id="sleeps").start(bodies.sleeps, "sleeps", 2)
-    until(lambda: {"begin works.2", "begin async.2", "begin sleeps.before", "end held.before"} <= set(site.noted()), "steps under way")
+    until(
+        lambda: {"begin works.2", "begin async.2", "begin sleeps.before", "end held.before"} <= set(site.noted()),
+        "steps under way",
+    )
 
     with refusing(control):
         began = time.monotonic()
@@ -192,7 +198,12 @@ def test_work_goes_on_once_after_the_server_took_no_writes(site: Site, control: 
         assert refused.value.retryable  # type: ignore[attr-defined]
         if answers:
             assert held.status().id == "held"
-            assert {row["id"] for row in json.loads(wakeline("ps").stdout)} == {"held", "works", "works-async", "sleeps"}
+            assert {row["id"] for row in json.loads(wakeline("ps").stdout)} == {
+                "held",
+                "works",
+                "works-async",
+                "sleeps",
+            }
             assert json.loads(wakeline("show", "works").stdout)["id"] == "works"
             looked = wakeline("doctor")
             [writes] = [one for one in json.loads(looked.stdout)["findings"] if one["code"] == "writes"]
@@ -210,7 +221,9 @@ def test_work_goes_on_once_after_the_server_took_no_writes(site: Site, control: 
     assert [site.losses(handle) for handle in (held, works, works_async, sleeps)] == [None] * 4
     assert {owner for owner, _, _ in site.fleet().owners} == owners
     assert "writes" not in [one["code"] for one in json.loads(wakeline("doctor").stdout)["findings"]]
-    assert not [line for line in site.said if "reaped" in line or "died" in line or "Traceback" in line], "".join(site.said)
+    assert not [line for line in site.said if "reaped" in line or "died" in line or "Traceback" in line], "".join(
+        site.said
+    )
 
 
 @pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
@@ -226,7 +239,9 @@ def test_a_supervisor_does_not_give_up_while_the_server_takes_no_writes(site: Si
 
 
 @pytest.mark.parametrize("site", [QUICK], ids=[""], indirect=True)
-def test_work_goes_on_once_after_the_server_was_killed_and_loaded_its_data_for_long(site: Site, control: Client) -> None:
+def test_work_goes_on_once_after_the_server_was_killed_and_loaded_its_data_for_long(
+    site: Site, control: Client
+) -> None:
     app, bodies = site.app, site.bodies
     until(lambda: len(site.fleet().owners) == 1, "a worker")
     held = app.using(id="held").start(bodies.waits, "held")
@@ -254,10 +269,14 @@ def test_work_goes_on_once_after_the_server_was_killed_and_loaded_its_data_for_l
     time.sleep(0.5)  # a second, wrong, run would begin by now
     assert {line: n for line, n in site.noted().items() if n > 1} == {}
     assert [site.losses(handle) for handle in (held, works)] == [None] * 2
-    assert not [line for line in site.said if "reaped" in line or "died" in line or "Traceback" in line], "".join(site.said)
+    assert not [line for line in site.said if "reaped" in line or "died" in line or "Traceback" in line], "".join(
+        site.said
+    )
 
 
-def test_bytes_that_are_on_their_way_wait_for_memory_and_another_backends_failure_is_told(server: PrivateServer) -> None:
+def test_bytes_that_are_on_their_way_wait_for_memory_and_another_backends_failure_is_told(
+    server: PrivateServer,
+) -> None:
     """Between the intent of an upload and its bytes the memory runs out."""
     backend = UrlBackend(server.url)
     address = Address("t" + token_hex(4))

@@ -1,6 +1,8 @@
-"""A reader of an example: types the commands of its README into one shell, at the root of a clone, and compares what he sees.
+"""A reader of an example: types the commands of its README into one shell, at the root of a clone, and compares what he
+sees.
 
-Invariant: a line after ``$ `` is typed as written. What is shown below it is all that it prints, where ``…`` stands for any text within a line.
+Invariant: a line after ``$ `` is typed as written. What is shown below it is all that it prints, where ``…`` stands for
+any text within a line.
 A command that only looks is typed again until it shows that, as a reader does who is quicker than a worker.
 """
 
@@ -39,13 +41,16 @@ class Typed:
 
     def fits(self, lines: list[str]) -> bool:
         return len(lines) == len(self.shown) and all(
-            re.fullmatch(".*".join(map(re.escape, wanted.split("…"))), line) for wanted, line in zip(self.shown, lines, strict=True)
+            re.fullmatch(".*".join(map(re.escape, wanted.split("…"))), line)
+            for wanted, line in zip(self.shown, lines, strict=True)
         )
 
 
 def commands_of(readme: Path) -> list[Typed]:
     """What a README has its reader type, in order; the blocks of it are ``console``."""
-    blocks: list[str] = re.findall(r"^```console\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    blocks: list[str] = re.findall(
+        r"^```console\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     return commands_in("".join(blocks))
 
 
@@ -53,16 +58,26 @@ def commands_in(console: str) -> list[Typed]:
     lines = console.splitlines()
     assert lines and lines[0].startswith("$ ")
     starts = [n for n, line in enumerate(lines) if line.startswith("$ ")]
-    return [Typed(lines[n][2:], tuple(lines[n + 1 : end])) for n, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    return [
+        Typed(lines[n][2:], tuple(lines[n + 1 : end])) for n, end in zip(starts, [*starts[1:], len(lines)], strict=True)
+    ]
 
 
 class Shell:
-    """One shell, in which all commands of a README are typed. ``background``: the file for what goes on in the background and writes when it likes."""
+    """One shell, in which all commands of a README are typed. ``background``: the file for what goes on in the
+    background and writes when it likes."""
 
     def __init__(self, environment: dict[str, str], folder: Path = ROOT, background: Path = Path(os.devnull)) -> None:
         self.background = background
         self.process = subprocess.Popen(
-            ["bash"], cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            ["bash"],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
 
     def type(self, command: str) -> list[str]:
@@ -112,13 +127,18 @@ def environment(server: PrivateServer, **more: str) -> dict[str, str]:
 
 def without_server(**more: str) -> dict[str, str]:
     """A reader's: our programs on its PATH, and no server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WAKELINE", "REDIS", "RQ")) and name != "DYNO"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("WAKELINE", "REDIS", "RQ")) and name != "DYNO"
+    }
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return kept | {"PATH": path, "WAKELINE_HOLD": "0"} | more
 
 
 def follow(readme: Path, server: PrivateServer) -> None:
-    """Types the commands of a README in order; each shows what the README says, or the assertion tells what it showed."""
+    """Types the commands of a README in order; each shows what the README says, or the assertion tells what it
+    showed."""
     empty(server)
     shell = Shell(environment(server))
     try:

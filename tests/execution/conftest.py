@@ -17,7 +17,9 @@ from tests.scenario.conftest import served
 @pytest.fixture
 def app(server: PrivateServer) -> Iterator[App]:
     """A served app of its own namespace on the real server, whose bodies park after 20 ms."""
-    made = App("x" + token_hex(4), backend=UrlBackend(server.url, connections=8), settings=Settings(hold_ms=20, grace_ms=500))
+    made = App(
+        "x" + token_hex(4), backend=UrlBackend(server.url, connections=8), settings=Settings(hold_ms=20, grace_ms=500)
+    )
     with served(made):
         yield made
         made.close()

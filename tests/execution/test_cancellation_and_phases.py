@@ -94,7 +94,11 @@ def test_phases_are_told_with_their_duration_also_when_they_end_in_an_error(app:
             pass
         with ctx.execution.with_turn_phase_probe(None).named_phase("plan"):
             pass
-        return int(ctx.execution.await_process(ctx.execution.start_child_process(EngineInput(kind="child", payload={}), "child").value))
+        return int(
+            ctx.execution.await_process(
+                ctx.execution.start_child_process(EngineInput(kind="child", payload={}), "child").value
+            )
+        )
 
     assert app.start(parent).result(timeout=10) == 1
     plan = probe.durations["plan"]

@@ -1,4 +1,5 @@
-"""Environments: captured at the start, handed on verbatim, never read from the app of the worker that happens to run the process."""
+"""Environments: captured at the start, handed on verbatim, never read from the app of the worker that happens to run
+the process."""
 
 from __future__ import annotations
 
@@ -35,7 +36,11 @@ def bodies(app: App) -> App:
 
     @app.engine
     async def look(ctx: AsyncCtx) -> list[Any]:
-        return [ctx.execution.execution_env_spec.plugin_options.get("colour"), ctx.execution.process_env_ref, await ctx.call(colour)]
+        return [
+            ctx.execution.execution_env_spec.plugin_options.get("colour"),
+            ctx.execution.process_env_ref,
+            await ctx.call(colour),
+        ]
 
     @app.engine
     def family(ctx: Ctx) -> list[Any]:
@@ -116,7 +121,14 @@ def test_a_turn_captures_what_its_app_says_or_what_it_is_given(app: App) -> None
         low = turn.execution.with_execution_env_spec(BLUE)
         assert await low.captured_process_execution_env_ref() == BLUE.ref
         reply = await low.start_child_process(EngineInput(kind="look", payload={}), "look")
-        found.extend([plain, red, await turn.execution.await_process(reply.value), await turn.execution.process_env_store.get(BLUE.ref) == BLUE])
+        found.extend(
+            [
+                plain,
+                red,
+                await turn.execution.await_process(reply.value),
+                await turn.execution.process_env_store.get(BLUE.ref) == BLUE,
+            ]
+        )
 
     app.session("helper", "u1").send("look")
     until(lambda: len(found) == 4)

@@ -34,7 +34,9 @@ def ran(app: App) -> list[str]:
 def test_a_child_is_started_once_and_awaited_through_its_handle(app: App, ran: list[str]) -> None:
     @app.engine
     async def parent(ctx: AsyncCtx) -> list[Any]:
-        reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 4}), "doubling", "of four")
+        reply = await ctx.execution.start_child_process(
+            EngineInput(kind="double", payload={"n": 4}), "doubling", "of four"
+        )
         assert reply.ok
         assert ctx.execution.is_run_local_process(reply.value["id"])
         return [reply.value["__handle__"], reply.value["id"], await ctx.execution.await_process(reply.value)]
@@ -65,7 +67,9 @@ def test_what_is_wrong_with_a_child_is_a_reply_and_no_exception(app: App, ran: l
     @app.engine
     async def parent(ctx: AsyncCtx) -> list[Any]:
         first = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
-        changed = ctx.run.registration.model_copy(update={"id": first.value["id"], "input": EngineInput(kind="double", payload={"n": 2})})
+        changed = ctx.run.registration.model_copy(
+            update={"id": first.value["id"], "input": EngineInput(kind="double", payload={"n": 2})}
+        )
         conflict = await ctx.execution.start_child_process(changed, "double")
         return [conflict.ok, conflict.value["code"]]
 
@@ -73,10 +77,14 @@ def test_what_is_wrong_with_a_child_is_a_reply_and_no_exception(app: App, ran: l
 
 
 @pytest.mark.parametrize("bad", ["bad id\n", "x\x1b[31m", "process:turn:abc:1", "x" * 5000, ""])
-def test_a_child_by_registration_with_a_bad_id_is_refused_and_nothing_is_stored(app: App, ran: list[str], bad: str) -> None:
+def test_a_child_by_registration_with_a_bad_id_is_refused_and_nothing_is_stored(
+    app: App, ran: list[str], bad: str
+) -> None:
     @app.engine
     async def parent(ctx: AsyncCtx) -> list[Any]:
-        child = ctx.run.registration.model_copy(update={"id": bad, "input": EngineInput(kind="double", payload={"n": 1})})
+        child = ctx.run.registration.model_copy(
+            update={"id": bad, "input": EngineInput(kind="double", payload={"n": 1})}
+        )
         reply = await ctx.execution.start_child_process(child, "double")
         return [reply.ok, reply.value["code"]]
 
@@ -88,7 +96,9 @@ def test_a_child_by_registration_with_a_bad_id_is_refused_and_nothing_is_stored(
 def test_a_child_by_registration_is_checked_like_any_start(app: App, ran: list[str], changes: dict[str, Any]) -> None:
     @app.engine
     async def parent(ctx: AsyncCtx) -> list[Any]:
-        child = ctx.run.registration.model_copy(update={"id": "kid", "input": EngineInput(kind="double", payload={"n": 1}), **changes})
+        child = ctx.run.registration.model_copy(
+            update={"id": "kid", "input": EngineInput(kind="double", payload={"n": 1}), **changes}
+        )
         reply = await ctx.execution.start_child_process(child, "double")
         return [reply.ok, reply.value["code"] in ("registration_invalid", "invalid_id")]
 
@@ -100,7 +110,9 @@ def test_a_turn_of_a_session_is_no_child_by_input_or_by_registration(app: App, r
     async def parent(ctx: AsyncCtx) -> list[Any]:
         turn = SessionTurn(session_id="clerk/one")
         by_input = await ctx.execution.start_child_process(turn, "session_turn")
-        by_registration = await ctx.execution.start_child_process(ctx.run.registration.model_copy(update={"id": "kid", "input": turn}), "session_turn")
+        by_registration = await ctx.execution.start_child_process(
+            ctx.run.registration.model_copy(update={"id": "kid", "input": turn}), "session_turn"
+        )
         return [by_input.value["code"], by_registration.value["code"]]
 
     assert app.start(parent).result(timeout=10) == ["session_turn_unsupported", "session_turn_unsupported"]
@@ -113,7 +125,9 @@ def test_a_child_that_was_started_by_input_is_the_same_by_an_equal_registration(
         first = await ctx.execution.start_child_process(given, "doubling")
         equal = ctx.run.registration.model_copy(update={"id": first.value["id"], "input": given})
         again = await ctx.execution.start_child_process(equal, "doubling")
-        other = await ctx.execution.start_child_process(equal.model_copy(update={"input": EngineInput(kind="double", payload={"n": 5})}), "doubling")
+        other = await ctx.execution.start_child_process(
+            equal.model_copy(update={"input": EngineInput(kind="double", payload={"n": 5})}), "doubling"
+        )
         return [again.value == first.value, other.value["code"]]
 
     assert app.start(parent).result(timeout=10) == [True, "process_conflict"]
@@ -137,7 +151,11 @@ def test_provenance_cannot_be_forged(app: App, ran: list[str]) -> None:
     @app.engine
     async def parent(ctx: AsyncCtx) -> str:
         forged = ctx.run.registration.model_copy(
-            update={"id": "forged", "input": EngineInput(kind="double", payload={"n": 1}), "wake_target": SessionScope(session_id="other/one")}
+            update={
+                "id": "forged",
+                "input": EngineInput(kind="double", payload={"n": 1}),
+                "wake_target": SessionScope(session_id="other/one"),
+            }
         )
         reply = await ctx.execution.start_child_process(forged, "double")
         return str(reply.value["id"])
@@ -176,7 +194,9 @@ def test_a_session_acts_on_what_it_was_granted_by_an_earlier_turn(app: App, ran:
     @app.agent("helper")
     async def helper(turn: AsyncTurn) -> None:
         if not turn.state.get("job"):
-            reply = await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 20}), "double", "of twenty")
+            reply = await turn.execution.start_child_process(
+                EngineInput(kind="double", payload={"n": 20}), "double", "of twenty"
+            )
             await turn.execution.grant_process_handle(reply.value, kind="double", label="of twenty")
             turn.state["job"] = reply.value
             answers.append("started")
@@ -227,7 +247,9 @@ def test_handles_move_to_another_session_all_or_none(app: App, ran: list[str]) -
     @app.agent("helper")
     async def helper(turn: AsyncTurn) -> None:
         first = (await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")).value
-        second = (await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 2}), "double")).value
+        second = (
+            await turn.execution.start_child_process(EngineInput(kind="double", payload={"n": 2}), "double")
+        ).value
         await turn.execution.grant_process_handle(first)
         other = SessionScope(session_id="helper/u2")
         try:
@@ -280,7 +302,12 @@ def test_a_malformed_handle_is_named_and_an_awaited_failure_is_its_own(app: App,
             found.append(error.code)
         return found
 
-    assert app.start(parent).result(timeout=10) == ["invalid_handle", "invalid_handle", "process_failed", "wait_timeout"]
+    assert app.start(parent).result(timeout=10) == [
+        "invalid_handle",
+        "invalid_handle",
+        "process_failed",
+        "wait_timeout",
+    ]
 
 
 def test_a_rerun_regains_its_children_by_replaying_their_starts(app: App, ran: list[str]) -> None:
@@ -303,7 +330,8 @@ def test_a_rerun_regains_its_children_by_replaying_their_starts(app: App, ran: l
 
 
 def test_a_process_gets_the_children_of_its_earlier_generations_back_by_saying_so(app: App, ran: list[str]) -> None:
-    """The next generation has another journal, so it replays no start: until it says so, it has no right to the child."""
+    """The next generation has another journal, so it replays no start: until it says so, it has no right to the
+    child."""
     seen: list[Any] = []
 
     @app.engine

@@ -28,7 +28,15 @@ def test_a_process_outside_a_session_acts_as_an_ephemeral_one(app: App) -> None:
             ctx.execution.is_ephemeral,
         ]
 
-    assert app.using(id="p1").start(look).result(timeout=10) == ["process-env/p1", "session:process-env/p1", "p1", "process", "", "p1", True]
+    assert app.using(id="p1").start(look).result(timeout=10) == [
+        "process-env/p1",
+        "session:process-env/p1",
+        "p1",
+        "process",
+        "",
+        "p1",
+        True,
+    ]
 
 
 def test_a_turn_acts_as_its_session(app: App) -> None:
@@ -46,7 +54,11 @@ def test_a_turn_acts_as_its_session(app: App) -> None:
 def test_a_sync_body_sees_the_same_facts(app: App) -> None:
     @app.engine
     def look(ctx: Ctx) -> list[Any]:
-        return [ctx.execution.session_id, ctx.execution.runtime_process_id, ctx.execution.with_parent_invocation(None).session_id]
+        return [
+            ctx.execution.session_id,
+            ctx.execution.runtime_process_id,
+            ctx.execution.with_parent_invocation(None).session_id,
+        ]
 
     assert app.using(id="p1").start(look).result(timeout=10) == ["process-env/p1", "p1", "process-env/p1"]
 
@@ -98,14 +110,23 @@ def test_another_parent_invocation_changes_nothing_else(app: App) -> None:
         caused = invocation.caused_by
         return [scope.scope.id, invocation.scope, invocation.replay_key, caused.model_dump() if caused else None]
 
-    assert app.using(id="p1").start(look).result(timeout=10) == ["p1", "process:p1", "look:1", {"type": "process", "process_id": "p1"}]
+    assert app.using(id="p1").start(look).result(timeout=10) == [
+        "p1",
+        "process:p1",
+        "look:1",
+        {"type": "process", "process_id": "p1"},
+    ]
 
 
 def test_the_registration_and_event_contexts_bring_their_facts_and_no_others(app: App) -> None:
     @app.engine
     async def look(ctx: AsyncCtx) -> list[Any]:
         bare = app.execution()
-        assert bare.runtime_process_id is None and bare.process_event_context is None and bare.process_spawn_provenance is None
+        assert (
+            bare.runtime_process_id is None
+            and bare.process_event_context is None
+            and bare.process_spawn_provenance is None
+        )
         registered = bare.with_process_registration_context(ctx.run.registration)
         assert registered.process_event_context is None
         whole = registered.with_process_event_context(ctx.run)
@@ -115,7 +136,12 @@ def test_the_registration_and_event_contexts_bring_their_facts_and_no_others(app
         assert event is not None and whole.process_event_context == event
         made = ExecutionContext.new(ctx.execution.identity, ctx.execution.services, ctx.execution.lineage)
         assert made.with_cancellation_token(ctx.execution.cancellation_token) == ctx.execution
-        return [registered.runtime_process_id, registered.process_env_ref, event.process_id, event.incarnation == ctx.run.fence.incarnation]
+        return [
+            registered.runtime_process_id,
+            registered.process_env_ref,
+            event.process_id,
+            event.incarnation == ctx.run.fence.incarnation,
+        ]
 
     assert app.using(id="p1").start(look).result(timeout=10) == ["p1", EMPTY_ENVIRONMENT, "p1", True]
 

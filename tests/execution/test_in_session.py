@@ -37,7 +37,9 @@ def test_the_projection_is_the_conversation_without_what_is_transient(app: App) 
 
     session = app.session("clerk", "one")
     session.create()
-    session.append([{"role": "note", "content": "a", "id": "m1"}, {"role": "note", "content": "thinking", "transient": True}])
+    session.append(
+        [{"role": "note", "content": "a", "id": "m1"}, {"role": "note", "content": "thinking", "transient": True}]
+    )
     session.append([{"role": "note", "content": "again", "id": "m1"}, {"role": "note", "content": "b"}])
     assert session.ask("what was said?", timeout=10) == ["a", "b"]
     assert [message.transient for message in session.history() if message.role == "note"] == [False, True, False]
@@ -47,7 +49,11 @@ def test_a_process_without_a_session_has_an_empty_history_and_nobody_to_tell(app
     @app.engine
     async def alone(ctx: AsyncCtx) -> list[Any]:
         await ctx.execution.emit_turn_activity("x", Progress(text="hello"))
-        return [len(await ctx.execution.chronological_projection.read()), ctx.execution.turn_event_tx is None, dict(ctx.execution.turn_context)]
+        return [
+            len(await ctx.execution.chronological_projection.read()),
+            ctx.execution.turn_event_tx is None,
+            dict(ctx.execution.turn_context),
+        ]
 
     assert app.start(alone).result(timeout=10) == [0, True, {}]
 
@@ -60,7 +66,9 @@ def test_history_is_appended_once_to_the_head_that_was_read(app: App) -> None:
         runs.append(1)
         graph = ctx.execution.session_graph_service
         node = await graph.node(session)
-        first = await graph.append_history([{"role": "note", "content": "a"}], ancestor=node.revision, session_id=session)
+        first = await graph.append_history(
+            [{"role": "note", "content": "a"}], ancestor=node.revision, session_id=session
+        )
         try:
             await graph.append_history([{"role": "note", "content": "b"}], ancestor=node.revision, session_id=session)
         except StaleBranch as stale:
@@ -78,7 +86,9 @@ def test_history_is_appended_once_to_the_head_that_was_read(app: App) -> None:
 def test_what_a_context_gives_a_sync_body_blocks_too(app: App) -> None:
     @app.engine
     def looks(ctx: Ctx, session: str) -> list[Any]:
-        revision = ctx.execution.session_graph_service.append_history([{"role": "note", "content": "a"}], session_id=session)
+        revision = ctx.execution.session_graph_service.append_history(
+            [{"role": "note", "content": "a"}], session_id=session
+        )
         history = ctx.execution.chronological_projection.read()
         return [revision, history, len(ctx.execution.trigger_store.list())]
 
@@ -93,7 +103,10 @@ def test_the_history_of_a_session_is_used_by_what_works_for_it_and_by_nothing_el
 
     async def uses(ctx: AsyncCtx | AsyncTurn, session: str) -> str:
         graph = ctx.execution.session_graph_service
-        verbs = {"node": lambda: graph.node(session), "append": lambda: graph.append_history([{"role": "note", "content": "x"}], session_id=session)}
+        verbs = {
+            "node": lambda: graph.node(session),
+            "append": lambda: graph.append_history([{"role": "note", "content": "x"}], session_id=session),
+        }
         codes: list[str] = []
         for verb in verbs.values():
             try:
@@ -183,7 +196,9 @@ def test_whoever_follows_a_session_sees_what_its_turn_does(app: App) -> None:
 
     @app.agent("clerk", context={"tone": "kind"})
     async def clerk(turn: AsyncTurn) -> str:
-        await turn.execution.emit_turn_activity("plan", Progress(text="looking", data=turn.execution.turn_context["tone"]))
+        await turn.execution.emit_turn_activity(
+            "plan", Progress(text="looking", data=turn.execution.turn_context["tone"])
+        )
         return str(await turn.call(look_up))
 
     session = app.session("clerk", "one")
@@ -197,7 +212,12 @@ def test_whoever_follows_a_session_sees_what_its_turn_does(app: App) -> None:
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     session.send("hello")
-    until(lambda: any(isinstance(item, Committed) for item in items) and sum(isinstance(item, TurnActivity) for item in items) == 4)
+    until(
+        lambda: (
+            any(isinstance(item, Committed) for item in items)
+            and sum(isinstance(item, TurnActivity) for item in items) == 4
+        )
+    )
     session.delete()
     thread.join(10)
     changes = [(item.entry, item.state) for item in items if isinstance(item, EntryChanged)]
@@ -271,7 +291,11 @@ def test_a_completion_is_asked_of_a_tool_once_or_refused_with_the_reason(app: Ap
             return str(error)
         return "it could"
 
-    assert app.start(cannot).result(timeout=10).startswith("No completion can be asked for: the app has no completion client.")
+    assert (
+        app.start(cannot)
+        .result(timeout=10)
+        .startswith("No completion can be asked for: the app has no completion client.")
+    )
     app.use_completions(ToolCompletions("model"))
     assert app.start(asks).result(timeout=10) == ["HELLO", {"tokens": 1}]
     assert asked == ["hello"]
@@ -297,7 +321,14 @@ def test_attachments_are_those_of_the_process_and_of_a_turn_its_sessions(app: Ap
     def keeps(ctx: Ctx) -> list[Any]:
         store = ctx.execution.attachment_store
         made = store.put(b"bytes", "text/plain")
-        found = [made, store.get(made).decode(), store.head(made.id).media_type, len(store.list()), store.delete(made), store.head(made)]
+        found = [
+            made,
+            store.get(made).decode(),
+            store.head(made.id).media_type,
+            len(store.list()),
+            store.delete(made),
+            store.head(made),
+        ]
         return [one.size if isinstance(one, Attachment) else one for one in found]
 
     @app.agent("clerk")

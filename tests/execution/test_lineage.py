@@ -22,7 +22,9 @@ def test_the_registration_context_brings_the_originator_and_the_wake_target(app:
     @app.engine
     async def look(ctx: AsyncCtx) -> None:
         registered = app.execution().with_process_registration_context(ctx.run.registration)
-        seen.append([registered.process_originator, registered.process_wake_target, registered.process_spawn_provenance])
+        seen.append(
+            [registered.process_originator, registered.process_wake_target, registered.process_spawn_provenance]
+        )
 
     @app.agent("clerk")
     async def clerk(turn: AsyncTurn) -> None:
@@ -59,8 +61,12 @@ def test_the_originator_of_a_child_is_that_of_its_chain_whatever_its_registratio
     @app.engine
     async def parent(ctx: AsyncCtx) -> Any:
         own = ctx.run.registration
-        claimed = own.provenance.model_copy(update={"originator": SessionOriginator(scope=SessionScope(session_id="boss/one"))})
-        forged = own.model_copy(update={"id": "forged", "input": EngineInput(kind="child", payload={}), "provenance": claimed})
+        claimed = own.provenance.model_copy(
+            update={"originator": SessionOriginator(scope=SessionScope(session_id="boss/one"))}
+        )
+        forged = own.model_copy(
+            update={"id": "forged", "input": EngineInput(kind="child", payload={}), "provenance": claimed}
+        )
         return (await ctx.execution.start_child_process(forged, "child")).ok
 
     assert app.using(id="p1").start(parent).result(timeout=10) is True
@@ -68,7 +74,8 @@ def test_the_originator_of_a_child_is_that_of_its_chain_whatever_its_registratio
 
 
 def test_the_end_of_a_child_wakes_nobody_unless_it_says_so(app: App) -> None:
-    """The parent's registration asks for a wake at its end; a child that is started from a copy of it inherits the target and not that wish."""
+    """The parent's registration asks for a wake at its end; a child that is started from a copy of it inherits the
+    target and not that wish."""
     wakes: list[list[str]] = []
 
     @app.engine
@@ -100,7 +107,9 @@ def test_history_that_was_appended_before_its_record_was_lost_is_not_appended_ag
     @app.engine(signals={"on": None})
     async def writes(ctx: AsyncCtx, session: str) -> int:
         ran.append(1)
-        await ctx.execution.session_graph_service.append_history([{"role": "note", "content": "a"}, {"role": "note", "content": "a"}], session_id=session)
+        await ctx.execution.session_graph_service.append_history(
+            [{"role": "note", "content": "a"}, {"role": "note", "content": "a"}], session_id=session
+        )
         await ctx.wait("on")
         return len(ran)
 
@@ -108,7 +117,8 @@ def test_history_that_was_appended_before_its_record_was_lost_is_not_appended_ag
     session.create()
     handle = app.using(id="w1", wake=session).start(writes, session.id)
     until(lambda: handle.status().status == "waiting")
-    # As a worker leaves it that dies between the append and its row in the journal; but that the wait behind it would not be there then.
+    # As a worker leaves it that dies between the append and its row in the journal; but that the wait behind it would
+    # not be there then.
     app.registry.replay = "tell"
     journal = app.store.address.prefix + "journal:w1"
     rows = [row for row in app.store.client.hkeys(journal) if row.startswith("append_history")]
@@ -172,11 +182,18 @@ def test_what_a_wake_says_of_itself_is_the_lineage_of_its_event(app: App) -> Non
 
     @app.engine(events={"done": Event(dict[str, str], wake="{text}")})
     async def works(ctx: AsyncCtx) -> None:
-        appended.append((await ctx.execution.append_process_event(AppendRequest("done", {"text": "ready"}, replay_key="k"))).invocation)
+        appended.append(
+            (
+                await ctx.execution.append_process_event(AppendRequest("done", {"text": "ready"}, replay_key="k"))
+            ).invocation
+        )
 
     @app.agent("clerk")
     async def clerk(turn: AsyncTurn) -> None:
-        woken.extend(event_invocation(item.process_id or "", item.sequence or 0, item.event_type or "", "k") for item in turn.inbox)
+        woken.extend(
+            event_invocation(item.process_id or "", item.sequence or 0, item.event_type or "", "k")
+            for item in turn.inbox
+        )
 
     app.using(id="p1", wake=app.session("clerk", "one")).start(works).result(timeout=10)
     until(lambda: bool(woken))

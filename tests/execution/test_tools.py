@@ -1,4 +1,5 @@
-"""Tools as running work sees and calls them: by name, in batches, through hooks, prepared once; each outcome recorded."""
+"""Tools as running work sees and calls them: by name, in batches, through hooks, prepared once; each outcome
+recorded."""
 
 from __future__ import annotations
 
@@ -51,8 +52,13 @@ def test_a_run_sees_its_catalog_and_the_defaults_beyond_it(app: App) -> None:
         assert ctx.execution.dispatch.catalog is ctx.execution.tool_catalog
         assert ctx.execution.tool_argument_projection_policy("seedy") == preserve_projected_refs_in("seed")
         assert ctx.execution.tool_argument_projection_policy("weather") == MATERIALIZE
-        found = [ctx.execution.callable_tool_manifest(name) for name in ("seedy", "shy", "weather", "forecast", "missing")]
-        by_id = [ctx.execution.callable_tool_manifest_by_id(i) for i in ("tool:seedy", "tool:shy", "weather:now", "weather:later")]
+        found = [
+            ctx.execution.callable_tool_manifest(name) for name in ("seedy", "shy", "weather", "forecast", "missing")
+        ]
+        by_id = [
+            ctx.execution.callable_tool_manifest_by_id(i)
+            for i in ("tool:seedy", "tool:shy", "weather:now", "weather:later")
+        ]
         return [
             ctx.execution.tool_catalog.callable_names,
             [ctx.execution.tool_scheduling(name) for name in ("seedy", "weather")],
@@ -112,7 +118,11 @@ def test_a_tool_may_return_its_outcome_instead_of_raising(app: App) -> None:
     @app.tool(retries=3)
     def ends(how: str) -> Any:
         tries.append(how)
-        return {"well": Success(1), "badly": Failure("permission_denied", "no_entry", "not you"), "cancelled": CancelledOutput("enough")}[how]
+        return {
+            "well": Success(1),
+            "badly": Failure("permission_denied", "no_entry", "not you"),
+            "cancelled": CancelledOutput("enough"),
+        }[how]
 
     @app.engine
     async def calls(ctx: AsyncCtx) -> list[Any]:
@@ -124,7 +134,11 @@ def test_a_tool_may_return_its_outcome_instead_of_raising(app: App) -> None:
                 found.append([failure.failure_class, failure.failure_code, failure.failure_message])
         return found
 
-    assert app.start(calls).result(timeout=10) == [1, ["permission_denied", "no_entry", "not you"], ["execution", "cancelled", "enough"]]
+    assert app.start(calls).result(timeout=10) == [
+        1,
+        ["permission_denied", "no_entry", "not you"],
+        ["execution", "cancelled", "enough"],
+    ]
     assert tries == ["well", "badly", "cancelled"], "what was meant is final"
 
 
@@ -151,9 +165,13 @@ def test_a_batch_runs_the_parallel_ones_together_then_the_serial_ones_and_keeps_
 
     @app.engine
     async def batch(ctx: AsyncCtx) -> list[Any]:
-        outcomes = await ctx.call_batch([(in_turn, {"n": 1}), (side_by_side, {"n": 2}), (fails, {}), (in_turn, {"n": 3}), (side_by_side, {"n": 4})])
+        outcomes = await ctx.call_batch(
+            [(in_turn, {"n": 1}), (side_by_side, {"n": 2}), (fails, {}), (in_turn, {"n": 3}), (side_by_side, {"n": 4})]
+        )
         await ctx.sleep("30ms")  # parks: what follows is a replay
-        return [outcome.value if isinstance(outcome, Success) else getattr(outcome, "code", None) for outcome in outcomes]
+        return [
+            outcome.value if isinstance(outcome, Success) else getattr(outcome, "code", None) for outcome in outcomes
+        ]
 
     assert app.start(batch).result(timeout=10) == [1, 2, "non_retryable", 3, 4]
     assert order == ["parallel", "parallel", "serial 1", "serial 3"], "each once, although the body ran twice"
@@ -220,11 +238,24 @@ def test_hooks_see_every_call_once_and_may_change_stop_or_replace_it(app: App) -
         await ctx.sleep("30ms")  # parks: what follows is a replay
         return found
 
-    assert app.start(calls).result(timeout=10) == [10, "instead", "before_tool_call_failed", "invalid_tool_args", "healed"]
+    assert app.start(calls).result(timeout=10) == [
+        10,
+        "instead",
+        "before_tool_call_failed",
+        "invalid_tool_args",
+        "healed",
+    ]
     assert seen == [
-        "before work {'n': 1}", "work 10", "after 10 Success", "before work {'n': 2}", "before work {'n': 3}", "before work {'n': 4}",
-        "before work {'n': 5}", "work 5", "after 5 Failure",
-    ]  # fmt: skip
+        "before work {'n': 1}",
+        "work 10",
+        "after 10 Success",
+        "before work {'n': 2}",
+        "before work {'n': 3}",
+        "before work {'n': 4}",
+        "before work {'n': 5}",
+        "work 5",
+        "after 5 Failure",
+    ]
 
 
 def test_prepare_runs_once_on_the_starter_and_its_product_reaches_every_attempt(app: App) -> None:
@@ -366,7 +397,9 @@ def test_a_batch_keeps_the_outcomes_of_the_others_when_one_breaks_its_schema(app
     @app.engine
     async def batch(ctx: AsyncCtx) -> list[Any]:
         outcomes = await ctx.call_batch([(one, {}), (app.registry.tool("weather"), {"city": "nowhere"}), (one, {})])
-        return [outcome.value if isinstance(outcome, Success) else getattr(outcome, "code", None) for outcome in outcomes]
+        return [
+            outcome.value if isinstance(outcome, Success) else getattr(outcome, "code", None) for outcome in outcomes
+        ]
 
     assert app.start(batch).result(timeout=10) == [1, "invalid_payload", 1]
 
@@ -409,7 +442,11 @@ def test_a_batch_of_a_sync_body_that_is_handed_back_between_two_records_goes_on(
     @app.engine
     def batch(ctx: Ctx) -> list[Any]:
         runs.append(ctx.execution.services.run)
-        return [outcome.value for outcome in ctx.call_batch([(work, {"n": 1}), (work, {"n": 2})]) if isinstance(outcome, Success)]
+        return [
+            outcome.value
+            for outcome in ctx.call_batch([(work, {"n": 1}), (work, {"n": 2})])
+            if isinstance(outcome, Success)
+        ]
 
     assert app.start(batch).result(timeout=10) == [1, 2]
     assert (ran.count(1), ran.count(2), len(runs)) == (2, 1, 2)

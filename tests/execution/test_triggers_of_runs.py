@@ -18,11 +18,17 @@ def test_a_run_registers_for_its_chain_and_never_for_its_own_ephemeral_scope(app
 
     @app.engine
     async def looks(ctx: AsyncCtx, name: str) -> None:
-        seen[name] = (ctx.execution.trigger_registration_originator.type, ctx.execution.trigger_registration_wake_target)
+        seen[name] = (
+            ctx.execution.trigger_registration_originator.type,
+            ctx.execution.trigger_registration_wake_target,
+        )
 
     @app.agent("clerk")
     async def clerk(turn: AsyncTurn) -> None:
-        seen["turn"] = (turn.execution.trigger_registration_originator.type, turn.execution.trigger_registration_wake_target)
+        seen["turn"] = (
+            turn.execution.trigger_registration_originator.type,
+            turn.execution.trigger_registration_wake_target,
+        )
         await turn.start(looks, "child of a turn")
 
     app.start(looks, "alone").result(timeout=10)
@@ -42,12 +48,21 @@ def test_subscriptions_and_occurrences_are_at_hand_at_the_low_level(app: App) ->
     async def watches(ctx: AsyncCtx) -> list[Any]:
         store = ctx.execution.trigger_store
         assert store is not None
-        made = await store.subscribe(Subscription(source="github.push", name="build", target=Target(kind="engine", name="build")))
+        made = await store.subscribe(
+            Subscription(source="github.push", name="build", target=Target(kind="engine", name="build"))
+        )
         first = await store.emit(Occurrence("github.push", "k1", {"repo": "x"}))
         again = await store.emit(Occurrence("github.push", "k1", {"repo": "x"}))
         listed = [view.subscription.name for view in await store.list("github.push")]
         off = await store.cancel("github.push", made.id)
-        return [made.revision, first.started == again.started, again.replayed, listed, off, (await store.emit(Occurrence("github.push", "k2", {}))).started]
+        return [
+            made.revision,
+            first.started == again.started,
+            again.replayed,
+            listed,
+            off,
+            (await store.emit(Occurrence("github.push", "k2", {}))).started,
+        ]
 
     assert app.start(watches).result(timeout=10) == [1, True, True, ["build"], True, []]
     assert app.execution().trigger_store is None
@@ -65,7 +80,13 @@ def test_a_run_subscribes_in_no_other_sessions_name(app: App) -> None:
         store = ctx.execution.trigger_store
         assert store is not None
         target = Target(kind="engine", name="build")
-        forged = Subscription(source="github.push", name="build", target=target, originator=SessionOriginator(scope=other), wake_target=other)
+        forged = Subscription(
+            source="github.push",
+            name="build",
+            target=target,
+            originator=SessionOriginator(scope=other),
+            wake_target=other,
+        )
         await store.subscribe(forged)
         [kept] = await store.list("github.push")
         return [kept.subscription.originator.type, kept.subscription.wake_target]

@@ -20,7 +20,8 @@ def lua_server() -> Iterator[Callable[[str], str]]:
 
 
 def emptied(name: str, lua_server: Callable[[str], str]) -> Backend:
-    """A server by its name, emptied; after a blank, for a user who may call no functions, so that the texts of scripts are sent."""
+    """A server by its name, emptied; after a blank, for a user who may call no functions, so that the texts of scripts
+    are sent."""
     if name == "fakeredis":
         return FakeBackend()
     name, _, without = name.partition(" ")
@@ -29,12 +30,22 @@ def emptied(name: str, lua_server: Callable[[str], str]) -> Backend:
         client.flushall()
         if not without:
             return UrlBackend(url)
-        client.acl_setuser("texts", enabled=True, passwords=["+texts"], keys=["*"], channels=["*"], categories=["+@all"], commands=["-function", "-fcall"])
+        client.acl_setuser(
+            "texts",
+            enabled=True,
+            passwords=["+texts"],
+            keys=["*"],
+            channels=["*"],
+            categories=["+@all"],
+            commands=["-function", "-fcall"],
+        )
     at = urlsplit(url)
     return UrlBackend(urlunsplit(at._replace(netloc=f"texts:texts@{at.hostname}:{at.port}")))
 
 
-@pytest.fixture(params=[*BACKENDS, *(pytest.param(f"{name} without functions", marks=pytest.mark.real) for name in SERVERS)])
+@pytest.fixture(
+    params=[*BACKENDS, *(pytest.param(f"{name} without functions", marks=pytest.mark.real) for name in SERVERS)]
+)
 def backend(request: pytest.FixtureRequest, lua_server: Callable[[str], str]) -> Backend:
     """fakeredis, then each real server, then each without functions."""
     return emptied(request.param, lua_server)

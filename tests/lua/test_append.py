@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from wakeline.errors import LeaseLost, NotExternal, ProcessAlreadyTerminal, ProcessNoLongerRetained, ProcessNotFound, ReplayConflict
+from wakeline.errors import (
+    LeaseLost,
+    NotExternal,
+    ProcessAlreadyTerminal,
+    ProcessNoLongerRetained,
+    ProcessNotFound,
+    ReplayConflict,
+)
 from wakeline.store import processes
 from wakeline.store.processes import Appended, Effect, Row, StaleIncarnation, WakeText
 
@@ -122,14 +129,21 @@ def test_wakes_of_one_key_coalesce_while_pending_and_keep_their_place(world: Wor
 
 def ending_with_a_wake(world: World, pid: str, sid: str) -> None:
     ends = {"status": "completed", "output": SUCCESS}
-    world.script("process_append", pid=pid, type="done", payload="1", hash="h", wake={"input": '"again"', "sid": sid}, ends=ends)
+    world.script(
+        "process_append", pid=pid, type="done", payload="1", hash="h", wake={"input": '"again"', "sid": sid}, ends=ends
+    )
     assert world.status(pid) == "completed"
-    assert [kept for kept in ("queued", "running", "waiting") if world.redis.zscore(world.key(f"idx:{kept}"), pid) is not None] == []
+    assert [
+        kept
+        for kept in ("queued", "running", "waiting")
+        if world.redis.zscore(world.key(f"idx:{kept}"), pid) is not None
+    ] == []
     assert [timer for timer in world.redis.zrange(world.key("timers"), 0, -1) if timer.endswith(f":{pid}")] == []
 
 
 def test_an_event_that_ends_a_process_which_its_own_wake_resumes_ends_it_all_the_same(world: World) -> None:
-    # It awaits an entry that the agent's policy of today does not admit: to deliver the wake gives that entry up, which resumes it.
+    # It awaits an entry that the agent's policy of today does not admit: to deliver the wake gives that entry up, which
+    # resumes it.
     world.parked("p", "o1", wait("w1", "x:"), wake="bot/2")
     world.redis.xadd(world.key("inbox:bot/2"), {"k": "send"}, id="1-0")
     world.redis.hset(world.key("sess:bot/2"), "n", "1")

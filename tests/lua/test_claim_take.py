@@ -104,7 +104,11 @@ def test_rq_sees_the_run_begin_and_end(world: World) -> None:
     assert world.redis.hget(world.rq("worker:o1"), "state") == "busy"
     world.pass_ms(1_500)
     world.finish("p", fence)
-    assert world.redis.hgetall(world.rq("worker:o1")) == {"state": "idle", "successful_job_count": "1", "total_working_time": "1.5"}
+    assert world.redis.hgetall(world.rq("worker:o1")) == {
+        "state": "idle",
+        "successful_job_count": "1",
+        "total_working_time": "1.5",
+    }
     assert [key for key in list(world.keys()) if f"wl-{world.ns}-p-1" in key] == []
 
 
@@ -131,7 +135,9 @@ def test_a_stock_worker_claims_what_rq_popped(world: World) -> None:
     assert first is not None and again is not None
     assert (first.fence.claim_id, again.fence) == ("c1", first.fence)
     assert world.snapshot() == before
-    assert world.redis.hget(world.rq(f"job:wl-{world.ns}-p-1"), "status") == "queued"  # RQ keeps its own books under its own worker
+    assert (
+        world.redis.hget(world.rq(f"job:wl-{world.ns}-p-1"), "status") == "queued"
+    )  # RQ keeps its own books under its own worker
     world.finish("p", first.fence)
     assert world.redis.exists(world.rq(f"job:wl-{world.ns}-p-1")) == 1
 

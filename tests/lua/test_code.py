@@ -1,4 +1,5 @@
-"""Workers that differ in code: a take leaves aside what its owner cannot run, and who can run it is told, and takes it."""
+"""Workers that differ in code: a take leaves aside what its owner cannot run, and who can run it is told, and takes
+it."""
 
 from __future__ import annotations
 
@@ -76,7 +77,10 @@ def test_a_version_is_code_of_its_own(world: World) -> None:
 def test_a_provider_may_have_any_tool(world: World) -> None:
     worker(world, "old", "t:charge", "t:*")
     worker(world, "new", "t:charge", "t:ship")
-    world.start("p", input={"type": "tool_call", "call": {"call_id": "p", "tool_id": "tool:ship", "tool_name": "ship", "args": {}}})
+    world.start(
+        "p",
+        input={"type": "tool_call", "call": {"call_id": "p", "tool_id": "tool:ship", "tool_name": "ship", "args": {}}},
+    )
     assert taken(world, "old") == ["p"]
 
 

@@ -1,4 +1,5 @@
-"""Whose declarations are in force: of each app those of the newest release that serves, or of the one that was named."""
+"""Whose declarations are in force: of each app those of the newest release that serves, or of the one that was
+named."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ class Fleet:
 
     def comes(self, owner: str, declared: Declared, *, patient: bool = False) -> bool:
         """A worker start, with all that it writes; whether its declarations are in force."""
-        heard = self.world.do(fleet.register_owner(owner, [], lease_ms=LEASE_MS, app=declared.app, declared=declared, patient=patient))
+        heard = self.world.do(
+            fleet.register_owner(owner, [], lease_ms=LEASE_MS, app=declared.app, declared=declared, patient=patient)
+        )
         if heard.declares:
             self.declares(declared)
         return heard.declares
@@ -67,7 +70,11 @@ class Fleet:
         key, found = self.world.key, []
         for n in range(1, 10):
             one = release(n)
-            is_said = {("limits", "b:job"): one.limits["b:job"], ("agents", "bot"): one.agents["bot"], ("schedule:nightly", "h"): one.schedules[0].content_hash}
+            is_said = {
+                ("limits", "b:job"): one.limits["b:job"],
+                ("agents", "bot"): one.agents["bot"],
+                ("schedule:nightly", "h"): one.schedules[0].content_hash,
+            }
             found += [n for (family, name), text in is_said.items() if self.world.redis.hget(key(family), name) == text]
         return found
 
@@ -91,7 +98,9 @@ def test_a_restarted_worker_of_an_old_release_declares_nothing_over_a_newer_one(
     assert workers.in_force() == [2, 2, 2]
 
 
-def test_a_rollback_is_in_force_once_its_worker_starts_after_the_newer_one_is_gone(world: World, workers: Fleet) -> None:
+def test_a_rollback_is_in_force_once_its_worker_starts_after_the_newer_one_is_gone(
+    world: World, workers: Fleet
+) -> None:
     workers.comes("a", release(1))
     workers.leaves("a")
     workers.comes("b", release(2))
@@ -284,7 +293,8 @@ def test_as_many_releases_are_known_as_are_of_use(world: World, workers: Fleet) 
 
 
 def test_the_clocks_of_old_and_new_machines_decide_nothing(world: World, workers: Fleet) -> None:
-    """What appeared first is by the server's clock; where that jumps back the newer one is still the one that is new."""
+    """What appeared first is by the server's clock; where that jumps back the newer one is still the one that is
+    new."""
     workers.comes("a", release(1))
     world.redis.zadd(world.key("appeared"), {f"shop {release(1).id}": world.now() + HOUR_MS})
     assert workers.comes("b", release(2))
@@ -307,7 +317,12 @@ def test_one_of_several_workers_that_leaves_means_nothing(world: World, workers:
 
 
 def test_of_those_that_serve_on_the_newest_of_the_same_app_comes_into_force(world: World, workers: Fleet) -> None:
-    for owner, declared in (("a", release(1)), ("b", release(2)), ("c", release(3)), ("x", Declared("bank", "v9", {"b:pay": ""}))):
+    for owner, declared in (
+        ("a", release(1)),
+        ("b", release(2)),
+        ("c", release(3)),
+        ("x", Declared("bank", "v9", {"b:pay": ""})),
+    ):
         workers.comes(owner, declared)
         world.pass_ms(1)
     workers.leaves("c")

@@ -21,7 +21,11 @@ HOUR_MS = 3_600_000
 def emitted(world: World, *names: str, of: Occurrence = PUSH) -> tuple[triggers.Delivery, ...]:
     """The deliveries of one occurrence to these subscriptions."""
     for name in names:
-        world.do(triggers.subscribe(Subscription(source="github.push", name=name, target=Target(kind="engine", name="build"))))
+        world.do(
+            triggers.subscribe(
+                Subscription(source="github.push", name=name, target=Target(kind="engine", name="build"))
+            )
+        )
     found = world.do(triggers.emit(of))
     assert found is not None
     return tuple(found.deliveries)
@@ -103,8 +107,13 @@ def test_a_large_occurrence_again_is_the_same_one_and_another_payload_a_conflict
 def test_what_the_release_before_kept_whole_is_delivered_as_it_is(world: World) -> None:
     """Also where it looks like a stand-in: an emitter wrote it, and it opens nothing."""
     [delivery] = emitted(world, "build")
-    stored = world.store.run(attachments.put(world.store.blobs, b'"of another"', "application/json", "host", stands_in=True))
-    for text, payload in (('{"blob":"x"}', {"blob": "x"}), (f'{{"__claim__":"{stored.id}"}}', {"__claim__": stored.id})):
+    stored = world.store.run(
+        attachments.put(world.store.blobs, b'"of another"', "application/json", "host", stands_in=True)
+    )
+    for text, payload in (
+        ('{"blob":"x"}', {"blob": "x"}),
+        (f'{{"__claim__":"{stored.id}"}}', {"__claim__": stored.id}),
+    ):
         world.redis.hset(occurrence_key(world), "p", text)
         assert payloads(world) == [payload]
     assert kept(world, PUSH)[f"d:{delivery.subscription_id}"].startswith("{")

@@ -38,7 +38,9 @@ def test_an_owner_that_expired_is_not_taken_for_a_stock_worker(world: World) -> 
 
 def test_queues_of_the_namespace_that_no_body_names_are_found_while_they_matter(world: World) -> None:
     world.start("p1", queue=f"{world.ns}.night")
-    world.redis.sadd(world.rq("queues"), world.rq(f"queue:{world.ns}.empty"), world.rq(f"queue:{world.ns}2"), world.rq("queue:other"))
+    world.redis.sadd(
+        world.rq("queues"), world.rq(f"queue:{world.ns}.empty"), world.rq(f"queue:{world.ns}2"), world.rq("queue:other")
+    )
     assert [queue.name for queue in view(world).queues] == [world.ns, f"{world.ns}.night"]
 
 
@@ -69,7 +71,9 @@ def test_a_queued_process_without_a_doorbell_is_told_once_the_doorbell_had_time_
     world.redis.lpop(world.rq(f"queue:{world.ns}"))
     assert [row.process_id for row in view(world).queued if row.lost] == []
     world.pass_ms(5_000)
-    assert [row.process_id for row in view(world).queued if row.lost] == []  # p2's is as old: nothing says that p1's was lost, and not just popped
+    assert [
+        row.process_id for row in view(world).queued if row.lost
+    ] == []  # p2's is as old: nothing says that p1's was lost, and not just popped
     world.redis.delete(world.rq(f"queue:{world.ns}"))
     assert [row.process_id for row in view(world).queued if row.lost] == ["p1", "p2"]
     world.tick(stale_ms=5_000)

@@ -26,7 +26,11 @@ def test_a_take_that_runs_the_agent_brings_the_batch_of_its_turn_with_the_claim(
     [claim] = taking(world, "r1", bot=AdmissionPolicy(max_entries=2)).claims
     assert claim.batch is not None
     assert [entry.n for entry in claim.batch.entries] == [1, 2]
-    assert [entry.state.split()[0] for entry in world.do(sessions.read("bot/1")).entries] == ["admitted", "admitted", "delivered"]
+    assert [entry.state.split()[0] for entry in world.do(sessions.read("bot/1")).entries] == [
+        "admitted",
+        "admitted",
+        "delivered",
+    ]
     assert world.do(sessions.admit(claim.fence, "bot/1", 256)) == claim.batch
     [again] = taking(world, "r1", bot=AdmissionPolicy(max_entries=2)).claims
     assert again.batch == claim.batch
@@ -53,4 +57,6 @@ def test_a_release_whose_turns_take_other_kinds_decides_at_its_claim(world: Worl
     [claim] = taking(world, "r1", bot=AdmissionPolicy(kinds=frozenset({"wake"}))).claims
     assert claim.batch is not None
     assert claim.batch.entries == ()
-    assert [entry.state.split()[:2] for entry in world.do(sessions.read("bot/1")).entries] == [["undeliverable", "not_admissible"]]
+    assert [entry.state.split()[:2] for entry in world.do(sessions.read("bot/1")).entries] == [
+        ["undeliverable", "not_admissible"]
+    ]

@@ -1,4 +1,5 @@
-"""Names that scripts join of others: an id may hold any joint, two apps on one server never share a job or a list, and the release before is still read."""
+"""Names that scripts join of others: an id may hold any joint, two apps on one server never share a job or a list, and
+the release before is still read."""
 
 from __future__ import annotations
 
@@ -48,7 +49,11 @@ def two(backend: Backend, one: str, other: str) -> tuple[World, World]:
     return of(one), of(other)
 
 
-@given(namespace=NAMESPACES, text=st.text(min_size=1, max_size=12).filter(lambda text: text.isprintable()), queue=st.none() | QUEUES)
+@given(
+    namespace=NAMESPACES,
+    text=st.text(min_size=1, max_size=12).filter(lambda text: text.isprintable()),
+    queue=st.none() | QUEUES,
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_scripts_make_and_read_what_python_makes(world: World, namespace: str, text: str, queue: str | None) -> None:
     code = "".join((LIB / f"{name}.lua").read_text(encoding="utf-8") for name in ("base", "doorbell")) + MADE
@@ -86,10 +91,15 @@ def test_a_queue_and_a_namespace_that_read_alike_are_two_lists(backend: Backend)
     shop, slow = two(backend, "shop", "shop.slow")
     shop.start("a", queue=queue_name("shop", "slow"))
     slow.start("b", queue=queue_name("shop.slow", None))
-    assert (shop.redis.lrange("rq:queue:shop.slow", 0, -1), shop.redis.lrange("rq:queue:shop..slow", 0, -1)) == (["wl-shop-a-1"], ["wl-shop_2eslow-b-1"])
+    assert (shop.redis.lrange("rq:queue:shop.slow", 0, -1), shop.redis.lrange("rq:queue:shop..slow", 0, -1)) == (
+        ["wl-shop-a-1"],
+        ["wl-shop_2eslow-b-1"],
+    )
     for app, queue, pid in ((slow, "shop..slow", "b"), (shop, "shop.slow", "a")):
         app.worker()
-        assert [claim.process_id for claim in app.do(fleet.take("o1", "r", [queue], 9, lease_ms=LEASE_MS)).claims] == [pid]
+        assert [claim.process_id for claim in app.do(fleet.take("o1", "r", [queue], 9, lease_ms=LEASE_MS)).claims] == [
+            pid
+        ]
     for app, queues in ((shop, ["shop.slow"]), (slow, ["shop..slow"])):
         assert [queue.name for queue in app.do(fleet.read_fleet(queues)).queues] == queues
 
@@ -147,17 +157,30 @@ def test_a_doorbell_that_may_be_another_apps_goes_back_and_is_thrown_away_after_
     shop.worker()
 
     def look() -> list[str]:
-        return [claim.process_id for claim in shop.do(fleet.take("o1", token_hex(4), ["shop.slow"], 9, lease_ms=LEASE_MS)).claims]
+        return [
+            claim.process_id
+            for claim in shop.do(fleet.take("o1", token_hex(4), ["shop.slow"], 9, lease_ms=LEASE_MS)).claims
+        ]
 
-    assert (look(), shop.redis.lrange("rq:queue:shop.slow", 0, -1), shop.redis.exists(f"rq:job:{bell}")) == (["ours"], [bell], 1)
+    assert (look(), shop.redis.lrange("rq:queue:shop.slow", 0, -1), shop.redis.exists(f"rq:job:{bell}")) == (
+        ["ours"],
+        [bell],
+        1,
+    )
     slow.worker()
-    assert [claim.process_id for claim in slow.do(fleet.take("o1", "r", ["shop..slow"], 9, lease_ms=LEASE_MS)).claims] == ["theirs"]
+    assert [
+        claim.process_id for claim in slow.do(fleet.take("o1", "r", ["shop..slow"], 9, lease_ms=LEASE_MS)).claims
+    ] == ["theirs"]
     garbage = before(slow, "gone", "shop.slow")
     slow.redis.delete(slow.key("proc:gone"))
     assert (look(), shop.redis.lrange("rq:queue:shop.slow", 0, -1)) == ([], [garbage])
     shop.pass_ms(3_600_001)
     shop.worker()
-    assert (look(), shop.redis.lrange("rq:queue:shop.slow", 0, -1), shop.redis.exists(f"rq:job:{garbage}")) == ([], [], 0)
+    assert (look(), shop.redis.lrange("rq:queue:shop.slow", 0, -1), shop.redis.exists(f"rq:job:{garbage}")) == (
+        [],
+        [],
+        0,
+    )
 
 
 @pytest.mark.parametrize("bell", ["wl-bank-p-1", "wl-shop-eu-p-1", "wl-"])

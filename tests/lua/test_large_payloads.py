@@ -81,10 +81,14 @@ def test_a_conflict_shows_the_external_reference_that_stands(world: World) -> No
     assert conflict.value.fields["existing"] == BIG
 
 
-def test_a_run_whose_answer_is_of_a_later_release_is_left_to_that_release_however_long_the_answer_is(world: World) -> None:
+def test_a_run_whose_answer_is_of_a_later_release_is_left_to_that_release_however_long_the_answer_is(
+    world: World,
+) -> None:
     world.parked("p", "o1", wait("w1", kind="x:k"))
     world.do(runs.resolve("p", "inc00001", "w1", f'{{"status":"deferred","value":{BIG}}}'))
     [claim] = world.take()
     assert claim.unread is None
     read = world.store.run(runs.made_whole(world.store.blobs, claim))
-    assert str(read.unread).startswith('a wait of it was resolved in a way that this release does not know: {"status":"deferred"')
+    assert str(read.unread).startswith(
+        'a wait of it was resolved in a way that this release does not know: {"status":"deferred"'
+    )

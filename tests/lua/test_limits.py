@@ -1,4 +1,5 @@
-"""Limits and pauses in the scripts: places that are taken with the claim and left with the run, rates, and who waits in which order."""
+"""Limits and pauses in the scripts: places that are taken with the claim and left with the run, rates, and who waits in
+which order."""
 
 from __future__ import annotations
 
@@ -39,7 +40,11 @@ def left(world: World) -> set[str]:
     """What of limits is in the namespace besides their numbers."""
     families = ("holds", "held", "holding", "rate", "begun", "cells", "rated", "rating")
     everything = world.keys()
-    return {key.removeprefix(world.key("")) for key in everything if key.removeprefix(world.key("")).split(":")[0] in families}
+    return {
+        key.removeprefix(world.key(""))
+        for key in everything
+        if key.removeprefix(world.key("")).split(":")[0] in families
+    }
 
 
 def test_so_many_run_at_once_and_the_others_follow_in_their_order(world: World) -> None:
@@ -63,7 +68,9 @@ def test_a_place_that_is_left_is_the_next_ones_also_if_somebody_new_comes_first(
     assert taken(world) == ["a"]
     start(world, "new")
     finish(world, "a")
-    world.redis.lpush(world.rq(f"queue:{world.ns}"), *reversed(world.redis.lrange(world.rq(f"queue:{world.ns}"), 0, -1)))  # "new" is looked at first
+    world.redis.lpush(
+        world.rq(f"queue:{world.ns}"), *reversed(world.redis.lrange(world.rq(f"queue:{world.ns}"), 0, -1))
+    )  # "new" is looked at first
     assert taken(world) == ["b"]
     finish(world, "b")
     assert taken(world) == ["new"]
@@ -209,7 +216,8 @@ def test_who_waits_for_a_rate_begins_in_order_and_is_rung_only_at_its_own_cell(w
 
 
 def test_cells_that_a_tick_gives_after_a_long_wait_are_taken_in_order(world: World) -> None:
-    """The sweep of the same tick sees processes that were queued long ago, and does not take their new bells for lost ones."""
+    """The sweep of the same tick sees processes that were queued long ago, and does not take their new bells for lost
+    ones."""
     limited(world, job=Limit(rate="3/1m"))
     start(world, "a", "b", "c", "d", "e", "f")
     assert taken(world) == ["a", "b", "c"]
@@ -296,11 +304,15 @@ def test_a_place_or_cell_is_not_given_to_who_would_not_be_taken(world: World, li
     world.pass_ms(1_000)
     world.do(fleet.pause(other, paused=False))
     world.do(fleet.register_owner("o8", [other], lease_ms=10**9))
-    assert [c.process_id for c in world.do(fleet.take("o8", "r8", [other], 1, lease_ms=10**9, idle=False)).claims] == ["b"]
+    assert [c.process_id for c in world.do(fleet.take("o8", "r8", [other], 1, lease_ms=10**9, idle=False)).claims] == [
+        "b"
+    ]
 
 
 @pytest.mark.parametrize("limit", [Limit(concurrency=1), Limit(rate="1/1s")])
-def test_what_was_given_before_its_queue_was_paused_goes_to_the_next_within_a_second(world: World, limit: Limit) -> None:
+def test_what_was_given_before_its_queue_was_paused_goes_to_the_next_within_a_second(
+    world: World, limit: Limit
+) -> None:
     other = f"{world.ns}.other"
     limited(world, job=limit)
     world.do(fleet.register_owner("o9", [other], lease_ms=10**9))
@@ -438,7 +450,14 @@ def test_a_stock_worker_keeps_to_the_limits_too(world: World) -> None:
     assert world.do(fleet.claim("a", 1, "o1", "c1", lease_ms=LEASE_MS)) is not None
     assert world.do(fleet.claim("b", 1, "o1", "c2", lease_ms=LEASE_MS)) is None
     fields = world.redis.hgetall(world.key("proc:a"))
-    world.script("process_finish", pid="a", status="completed", output="{}", hash="h", fence={"pid": "a", "inc": fields["inc"], "ep": "1", "cl": "c1"})
+    world.script(
+        "process_finish",
+        pid="a",
+        status="completed",
+        output="{}",
+        hash="h",
+        fence={"pid": "a", "inc": fields["inc"], "ep": "1", "cl": "c1"},
+    )
     assert world.do(fleet.claim("b", 1, "o1", "c2", lease_ms=LEASE_MS)) is not None
 
 

@@ -1,4 +1,5 @@
-"""Every counter and mark of the table in docs/keys.md is taken back by what the table says, so that nothing is counted against a run that comes later."""
+"""Every counter and mark of the table in docs/keys.md is taken back by what the table says, so that nothing is counted
+against a run that comes later."""
 
 from __future__ import annotations
 
@@ -85,7 +86,9 @@ def test_the_rings_of_one_doorbell_are_not_the_next_ones(world: World, how: str)
 
 @of("proc:<pid> as, aside:<line>", "takes:<owner> lacks, able")
 @pytest.mark.parametrize("how", ["claim", "end"])
-def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_told_nothing(world: World, how: str) -> None:
+def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_told_nothing(
+    world: World, how: str
+) -> None:
     for owner, codes in (("old", ["e:steady"]), ("new", ["e:job"])):
         world.do(fleet.register_owner(owner, [world.ns], lease_ms=LEASE_MS, codes=codes))
     world.start()
@@ -110,7 +113,12 @@ def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_t
 def test_what_a_worker_could_not_read_is_said_until_one_can_or_it_ends(world: World, then: str) -> None:
     fence = world.running()
     world.do(processes.release(fence, unrun=True, unread="it has shape 2"))
-    assert (world.status(), world.field("ur"), world.field("at"), world.field("ls")) == ("queued", "it has shape 2", None, None)
+    assert (world.status(), world.field("ur"), world.field("at"), world.field("ls")) == (
+        "queued",
+        "it has shape 2",
+        None,
+        None,
+    )
     if then == "claim":
         (claim,) = world.take()
         assert "ur" not in claim.fields
@@ -271,7 +279,9 @@ def test_a_misfit_that_cannot_be_read_keeps_no_worker_from_coming(world: World) 
 
 
 @of("todo m:")
-def test_what_of_many_misfits_is_still_to_be_looked_at_is_offered_by_the_tick_and_not_what_has_gone_on(world: World) -> None:
+def test_what_of_many_misfits_is_still_to_be_looked_at_is_offered_by_the_tick_and_not_what_has_gone_on(
+    world: World,
+) -> None:
     world.worker()
     for n in range(257):
         world.start(f"p{n:03}")
@@ -329,7 +339,9 @@ def test_a_place_is_of_one_run_and_who_waits_for_it_gets_it(world: World, how: s
 
 @of("proc:<pid> rd, rated:<limit>", "proc:<pid> ce, cells:<limit>", "given <pid>")
 @pytest.mark.parametrize("how", ["claim", "end", "pause"])
-def test_a_cell_is_given_once_and_goes_with_the_claim_the_end_or_a_queue_that_stands_still(world: World, how: str) -> None:
+def test_a_cell_is_given_once_and_goes_with_the_claim_the_end_or_a_queue_that_stands_still(
+    world: World, how: str
+) -> None:
     world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": Limit(rate="1/1s").wire()}))
     for pid in ("first", "p", "gone"):
         world.start(pid, limit="b:job")
@@ -338,7 +350,10 @@ def test_a_cell_is_given_once_and_goes_with_the_claim_the_end_or_a_queue_that_st
     world.pass_ms(1_000)
     world.tick()
     assert (world.field("rd"), world.field("ce")) == (None, "b:job")
-    assert (world.redis.smembers(world.key("cells:b:job")), world.redis.zrange(world.key("given"), 0, -1)) == ({"p"}, ["p"])
+    assert (world.redis.smembers(world.key("cells:b:job")), world.redis.zrange(world.key("given"), 0, -1)) == (
+        {"p"},
+        ["p"],
+    )
     match how:
         case "claim":
             world.take()
@@ -427,7 +442,9 @@ def test_what_was_left_over_of_one_process_is_not_done_to_the_next_with_its_id(w
     world.tick()
     assert world.redis.exists(world.key("todo")) == 0
     after = world.snapshot()
-    assert {key: after.get(key) for key in before if key != world.key("meta")} == {key: value for key, value in before.items() if key != world.key("meta")}
+    assert {key: after.get(key) for key in before if key != world.key("meta")} == {
+        key: value for key, value in before.items() if key != world.key("meta")
+    }
 
 
 # -- what is of an owner
@@ -489,7 +506,9 @@ def test_a_take_that_is_sent_again_gives_nothing_that_is_under_a_later_claim(wor
     world.do(processes.release(fence))
     (later,) = world.take("o1", request="r2")
     assert later.process_id == "p"
-    world.redis.hset(world.key("takes:o1"), mapping={"request": request, "pids": "p"})  # a resend that was on its way for long
+    world.redis.hset(
+        world.key("takes:o1"), mapping={"request": request, "pids": "p"}
+    )  # a resend that was on its way for long
     assert world.take("o1", request=request) == ()
     world.do(fleet.reap("o1"))
     assert world.redis.exists(world.key("takes:o1")) == 0
@@ -499,7 +518,10 @@ def test_a_take_that_is_sent_again_gives_nothing_that_is_under_a_later_claim(wor
 def test_what_is_known_of_an_owner_goes_with_it(world: World) -> None:
     world.worker()
     world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=1))
-    assert (world.redis.hgetall(world.key("beats")), world.redis.hgetall(world.key("leases"))) == ({"o1": "1"}, {"o1": "5000"})
+    assert (world.redis.hgetall(world.key("beats")), world.redis.hgetall(world.key("leases"))) == (
+        {"o1": "1"},
+        {"o1": "5000"},
+    )
     world.do(fleet.reap("o1"))
     assert world.redis.exists(world.key("beats"), world.key("leases")) == 0
 

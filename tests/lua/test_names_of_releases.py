@@ -1,4 +1,5 @@
-"""owner_register: of deployments with one name the code that came first keeps it, and other code goes by the name and what tells its own."""
+"""owner_register: of deployments with one name the code that came first keeps it, and other code goes by the name and
+what tells its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The end of a parent that waits for children: process_register, wait_open, process_finish, process_cancel and tick together."""
+"""The end of a parent that waits for children: process_register, wait_open, process_finish, process_cancel and tick
+together."""
 
 from __future__ import annotations
 
@@ -13,7 +14,12 @@ NULL = '{"status":"ok","value":null}'
 
 
 def child(world: World, fence: Fence, pid: str, policy: str = "await", kind: str = "external") -> None:
-    world.twice(world.registering(pid, kind=kind, parent="parent", on_parent_end=policy, effect=Effect(fence, Row(f"start:{pid}", "1"))), also=["existing"])
+    world.twice(
+        world.registering(
+            pid, kind=kind, parent="parent", on_parent_end=policy, effect=Effect(fence, Row(f"start:{pid}", "1"))
+        ),
+        also=["existing"],
+    )
 
 
 def waiting(world: World, *pids: str) -> Fence:

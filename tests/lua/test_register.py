@@ -18,7 +18,10 @@ def test_a_start_writes_record_index_and_doorbell(world: World) -> None:
     assert world.doorbells() == [f"wl-{world.ns}-p-1"]
     job = world.redis.hgetall(world.rq(f"job:wl-{world.ns}-p-1"))
     assert job["data"] == '["wakeline_workers.jobs.run", null, ["p", 1], {}]'
-    assert (job["data"], job["created_at"]) == ('["wakeline_workers.jobs.run", null, ["p", 1], {}]', "2023-11-14T22:13:20.000000Z")
+    assert (job["data"], job["created_at"]) == (
+        '["wakeline_workers.jobs.run", null, ["p", 1], {}]',
+        "2023-11-14T22:13:20.000000Z",
+    )
     assert world.redis.smembers(world.rq("queues")) == {world.rq(f"queue:{world.ns}")}
 
 

@@ -1,4 +1,5 @@
-"""Releases side by side: what one cannot go on with is left to those that did not look yet, and all wait only once each of them has looked."""
+"""Releases side by side: what one cannot go on with is left to those that did not look yet, and all wait only once each
+of them has looked."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ def takes(world: World, owner: str, release: str | None, n: int = 10) -> list[Cl
 def gives_back(world: World, claims: list[Claim], release: str | None, delay_ms: int = DELAY_MS) -> None:
     """A worker gives back what its code cannot go on with."""
     for claim in claims:
-        world.do(processes.release(claim.fence, delay_ms=delay_ms, misfit=Misfit("mismatch", "another call", release, 1)))
+        world.do(
+            processes.release(claim.fence, delay_ms=delay_ms, misfit=Misfit("mismatch", "another call", release, 1))
+        )
 
 
 def looks(world: World, owner: str, release: str | None) -> int:
@@ -35,7 +38,9 @@ def looks(world: World, owner: str, release: str | None) -> int:
     return len(claims)
 
 
-def test_what_a_release_cannot_go_on_with_goes_to_an_idle_worker_of_another_at_once_and_to_its_own_not_at_all(world: World) -> None:
+def test_what_a_release_cannot_go_on_with_goes_to_an_idle_worker_of_another_at_once_and_to_its_own_not_at_all(
+    world: World,
+) -> None:
     for n in range(12):
         world.start(f"p{n}")
     for n in range(4):
@@ -45,7 +50,12 @@ def test_what_a_release_cannot_go_on_with_goes_to_an_idle_worker_of_another_at_o
     joins(world, "a", "A")
     assert takes(world, "a", "A") == []
     gives_back(world, claims, "B")
-    assert [world.redis.lrange(world.key(f"notify:{owner}"), 0, -1) for owner in ("a", "b1", "b2", "b3")] == [["bell"], [], [], []]
+    assert [world.redis.lrange(world.key(f"notify:{owner}"), 0, -1) for owner in ("a", "b1", "b2", "b3")] == [
+        ["bell"],
+        [],
+        [],
+        [],
+    ]
     assert [looks(world, f"b{n}", "B") for n in range(4)] == [0, 0, 0, 0]
     assert len({claim.process_id for claim in takes(world, "a", "A", 20)}) == 12
 

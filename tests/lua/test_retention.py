@@ -105,8 +105,12 @@ def test_attachments_of_what_is_pruned_are_looked_at_by_the_next_sweep(world: Wo
     world.finish("p")
     world.pass_ms(WEEK_MS)
     assert world.tick().pruned == 1
-    assert world.redis.zrange(world.key("attachments"), 0, -1, withscores=True) == [(f"id-{kind}", world.now()) for kind in ("journal", "payload", "process")]
-    assert [world.redis.hkeys(world.key(f"att:id-{kind}")) for kind in ("process", "payload", "journal")] == [["l", "o:host"]] * 3
+    assert world.redis.zrange(world.key("attachments"), 0, -1, withscores=True) == [
+        (f"id-{kind}", world.now()) for kind in ("journal", "payload", "process")
+    ]
+    assert [world.redis.hkeys(world.key(f"att:id-{kind}")) for kind in ("process", "payload", "journal")] == [
+        ["l", "o:host"]
+    ] * 3
     assert [key for key in world.snapshot() if ":atts:" in key] == []
 
 
@@ -132,7 +136,10 @@ def test_entries_of_rqs_registries_that_are_over_are_removed_where_no_stock_work
     seconds = world.now() // 1000
     failed: dict[str, Any] = {f"wl-p-{n}": seconds + 3_600 for n in range(3)}
     world.redis.zadd(world.rq(f"failed:{world.ns}"), failed)
-    world.redis.zadd(world.rq(f"wip:{world.ns}"), {"wl-q-1:c1": seconds + 60, "theirs:c1": seconds + 60, "wl-r-1:c1": seconds + 10**6})
+    world.redis.zadd(
+        world.rq(f"wip:{world.ns}"),
+        {"wl-q-1:c1": seconds + 60, "theirs:c1": seconds + 60, "wl-r-1:c1": seconds + 10**6},
+    )
     for key in ("job:wl-q-1", "execution:wl-q-1:c1", "job:wl-r-1"):
         world.redis.hset(world.rq(key), "status", "started")
     world.tick()
@@ -142,4 +149,8 @@ def test_entries_of_rqs_registries_that_are_over_are_removed_where_no_stock_work
     world.tick()
     assert world.redis.zcard(world.rq(f"failed:{world.ns}")) == 0
     assert sorted(world.redis.zrange(world.rq(f"wip:{world.ns}"), 0, -1)) == ["theirs:c1", "wl-r-1:c1"]
-    assert [world.redis.exists(world.rq(key)) for key in ("job:wl-q-1", "execution:wl-q-1:c1", "job:wl-r-1")] == [0, 0, 1]
+    assert [world.redis.exists(world.rq(key)) for key in ("job:wl-q-1", "execution:wl-q-1:c1", "job:wl-r-1")] == [
+        0,
+        0,
+        1,
+    ]

@@ -1,4 +1,5 @@
-"""A store that lost what it had answered: every script that writes numbers the writes of its client, so whoever was answered finds out."""
+"""A store that lost what it had answered: every script that writes numbers the writes of its client, so whoever was
+answered finds out."""
 
 from __future__ import annotations
 
@@ -61,16 +62,22 @@ def test_what_was_answered_and_is_there_is_no_rewind(counting: World) -> None:
 
 
 @pytest.mark.parametrize("writes", [1, 2, 4])
-def test_a_loss_of_one_write_or_many_is_noticed_by_the_next_one_and_told_with_its_time(counting: World, writes: int) -> None:
+def test_a_loss_of_one_write_or_many_is_noticed_by_the_next_one_and_told_with_its_time(
+    counting: World, writes: int
+) -> None:
     for n in range(5):
         counting.start(f"p{n}")
         counting.pass_ms(1000)
     lose(counting, writes)
     counting.start("next")
-    assert found(counting) == fleet.RewindView(writes, 1, START_MS + (5 - writes) * 1000, START_MS + 4000, emptied=False)
+    assert found(counting) == fleet.RewindView(
+        writes, 1, START_MS + (5 - writes) * 1000, START_MS + 4000, emptied=False
+    )
     assert counting.do(fleet.read_fleet([])).rewound_ms == START_MS + 5000
     counting.start("after")
-    assert found(counting) == fleet.RewindView(writes, 1, START_MS + (5 - writes) * 1000, START_MS + 4000, emptied=False)  # once
+    assert found(counting) == fleet.RewindView(
+        writes, 1, START_MS + (5 - writes) * 1000, START_MS + 4000, emptied=False
+    )  # once
 
 
 def test_a_look_notices_without_another_write(counting: World) -> None:
@@ -98,7 +105,9 @@ def test_a_rewind_is_noticed_although_the_answer_that_showed_it_was_lost(countin
 
 
 @pytest.mark.parametrize("lost", [7, 10, 17])
-def test_the_next_calls_that_leave_together_show_a_loss_of_more_or_less_than_they_are(counting: World, lost: int) -> None:
+def test_the_next_calls_that_leave_together_show_a_loss_of_more_or_less_than_they_are(
+    counting: World, lost: int
+) -> None:
     for batch in range(2):
         counting.store.execute_together([counting.registering(f"p{batch}-{n}") for n in range(10)])
     lose(counting, lost)
@@ -211,7 +220,9 @@ def test_a_row_that_was_lost_before_its_time_is_a_rewind(counting: World) -> Non
     assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
 
 
-def test_a_client_that_was_idle_for_an_hour_looks_no_more_and_counts_anew(counting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_was_idle_for_an_hour_looks_no_more_and_counts_anew(
+    counting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counting.start("p")
     counting.redis.delete(row(counting))  # its time was over
     monkeypatch.setattr("wakeline.store.watching.IDLE_S", -1)
@@ -220,7 +231,9 @@ def test_a_client_that_was_idle_for_an_hour_looks_no_more_and_counts_anew(counti
     assert (list(rows(counting).values()), found(counting)) == (["1"], None)
 
 
-def test_a_client_whose_thread_cannot_start_works_and_compares_the_answers_to_its_writes(counting: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_whose_thread_cannot_start_works_and_compares_the_answers_to_its_writes(
+    counting: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuses(_: object) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
@@ -275,8 +288,15 @@ def test_no_command_by_which_a_script_only_looks_writes(server: str, lua_server:
 
 def test_scripts_that_write_what_nobody_counts_on_are_these() -> None:
     assert [name for name in scripts.names() if "unasked = " in scripts._source(f"{name}.lua")] == [
-        "client_look", "namespace_open", "namespace_probe", "queue_take", "rewind_tell", "session_follow", "tick", "trigger_pending",
-    ]  # fmt: skip
+        "client_look",
+        "namespace_open",
+        "namespace_probe",
+        "queue_take",
+        "rewind_tell",
+        "session_follow",
+        "tick",
+        "trigger_pending",
+    ]
 
 
 @pytest.mark.real

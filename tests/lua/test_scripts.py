@@ -32,27 +32,36 @@ def test_the_library_has_every_fragment_once_and_every_script_as_a_function_of_i
     functions = re.findall(r"^(?:local )?function (\w+\()", fragments, re.MULTILINE)
     assert len(functions) > 100
     assert [len(re.findall(rf"\bfunction {re.escape(one)}", library.text)) for one in functions] == [1] * len(functions)
-    assert [library.text.count(f"redis.register_function('{scripts.load(name).function}'") for name in scripts.names()] == [1] * len(scripts.names())
+    assert [
+        library.text.count(f"redis.register_function('{scripts.load(name).function}'") for name in scripts.names()
+    ] == [1] * len(scripts.names())
 
 
 def test_no_two_fragments_use_one_name() -> None:
     """In the library the later one would hide the earlier one from every script."""
     declared = re.compile(r"^local (?:function )?([a-z_A-Z][\w, ]*)", re.MULTILINE)
-    lines = [found for fragment in (*scripts.FRAGMENTS, "bundle") for found in declared.findall(scripts._source(f"lib/{fragment}.lua"))]
+    lines = [
+        found
+        for fragment in (*scripts.FRAGMENTS, "bundle")
+        for found in declared.findall(scripts._source(f"lib/{fragment}.lua"))
+    ]
     names = [name.strip() for line in lines for name in line.split(",")]
     assert len(names) > 100
     assert [name for name, times in Counter(names).items() if times > 1] == []
 
 
 def test_names_that_fragments_share_are_far_from_as_many_as_lua_has_room_for() -> None:
-    """200 side by side. Without the library a server runs the text of each script, which costs it more, and fakeredis runs none."""
+    """200 side by side. Without the library a server runs the text of each script, which costs it more, and fakeredis
+    runs none."""
     library = scripts.as_library().text
     shared = [name for line in re.findall(r"^local ([\w, ]+)\ndo$", library, re.MULTILINE) for name in line.split(", ")]
     assert 50 < len(shared) < 170
 
 
 @pytest.mark.parametrize("server", BACKENDS[1:])
-def test_the_text_of_every_script_is_one_that_the_server_takes_and_has_all_that_its_fragments_name(server: str, lua_server: Callable[[str], str]) -> None:
+def test_the_text_of_every_script_is_one_that_the_server_takes_and_has_all_that_its_fragments_name(
+    server: str, lua_server: Callable[[str], str]
+) -> None:
     """Without functions it is what runs. With no arguments each gets as far as to look for them."""
     with redis.Redis.from_url(lua_server(server)) as client:
         for name in scripts.names():

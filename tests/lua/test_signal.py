@@ -75,7 +75,10 @@ def test_kept_signals_are_taken_oldest_first_by_name(world: World) -> None:
     for name, number in (("go", "1"), ("stop", "2"), ("go", "3")):
         world.signal("p", name, number, number)
     fence = world.claim("p")
-    texts = [opened.text for opened in world.open(fence, wait("a", "s:go"), wait("b", "s:go"), wait("c", "s:go"), wait("d", "s:stop"))]
+    texts = [
+        opened.text
+        for opened in world.open(fence, wait("a", "s:go"), wait("b", "s:go"), wait("c", "s:go"), wait("d", "s:stop"))
+    ]
     assert texts == ['{"status":"ok","value":1}', '{"status":"ok","value":3}', "", '{"status":"ok","value":2}']
 
 
@@ -92,7 +95,9 @@ def test_a_run_in_memory_is_told_by_a_hint(world: World) -> None:
     fence = world.running("p")
     world.open(fence, wait("a"))
     world.signal("p")
-    assert world.redis.lrange(world.key("notify:o1"), 0, -1) == [f'slot a {fence.claim_id} {{"status":"ok","value":1}} p']
+    assert world.redis.lrange(world.key("notify:o1"), 0, -1) == [
+        f'slot a {fence.claim_id} {{"status":"ok","value":1}} p'
+    ]
     assert world.status() == "running"
 
 

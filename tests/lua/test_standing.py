@@ -1,4 +1,5 @@
-"""The tick's slow sweep: what stands still because a release of before, or a store that lost its tail, left it so goes on; what only waits is left alone."""
+"""The tick's slow sweep: what stands still because a release of before, or a store that lost its tail, left it so goes
+on; what only waits is left alone."""
 
 from __future__ import annotations
 
@@ -74,7 +75,9 @@ def test_one_that_waits_for_a_part_of_what_it_opened_stays_parked(world: World) 
 
 
 @pytest.mark.parametrize(("opened", "status"), [(False, "queued"), (True, "waiting")])
-def test_of_more_waits_than_a_script_looks_at_their_groups_say_whether_one_is_open(world: World, opened: bool, status: str) -> None:
+def test_of_more_waits_than_a_script_looks_at_their_groups_say_whether_one_is_open(
+    world: World, opened: bool, status: str
+) -> None:
     fence = world.running("p")
     ids = [f"w{n}" for n in range(600)]
     for first in range(0, 600, 200):
@@ -254,7 +257,11 @@ def test_one_that_is_in_the_index_of_another_status_gets_into_its_own(world: Wor
         world.redis.zadd(world.key(f"idx:{status}"), {pid: 1})
     world.redis.zrem(world.key("idx:queued"), "p")
     ticks(world)
-    assert [world.redis.zrange(world.key(f"idx:{status}"), 0, -1) for status in ("waiting", "running", "queued")] == [[], [], ["p"]]
+    assert [world.redis.zrange(world.key(f"idx:{status}"), 0, -1) for status in ("waiting", "running", "queued")] == [
+        [],
+        [],
+        ["p"],
+    ]
     assert stood(world) == {"indexes": "2"}
 
 
@@ -379,5 +386,3 @@ def test_what_stands_still_now_is_counted_too(world: World) -> None:
     assert world.snapshot() == before
     ticks(world)
     assert world.do(fleet.read_fleet([world.ns])).standing == {}
-
-

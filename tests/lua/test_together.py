@@ -51,7 +51,10 @@ def test_what_ends_together_is_where_it_belongs_and_counted_once_each(world: Wor
     world.redis.hset(world.rq("worker:o1"), "state", "busy")
     world.worker("o1")
     fences = {claim.process_id: claim.fence for claim in world.take("o1")}
-    calls = [processes.finish(pid, "failed" if pid == "p1" else "completed", SUCCESS, fence=fence) for pid, fence in fences.items()]
+    calls = [
+        processes.finish(pid, "failed" if pid == "p1" else "completed", SUCCESS, fence=fence)
+        for pid, fence in fences.items()
+    ]
     found, _ = together(world, *calls, calls[0])
     assert found == [2, 2, 2, 2]
     assert world.redis.zrange(world.key("idx:completed"), 0, -1) == ["p0", "p2"]
@@ -68,7 +71,9 @@ def test_an_error_of_one_is_not_the_others(world: World) -> None:
     world.worker("o1")
     fences = [claim.fence for claim in world.take("o1")]
     world.redis.set(world.key("events:p1"), "no stream")
-    found, _ = together(world, *(processes.finish(fence.process_id, "completed", SUCCESS, fence=fence) for fence in fences))
+    found, _ = together(
+        world, *(processes.finish(fence.process_id, "completed", SUCCESS, fence=fence) for fence in fences)
+    )
     assert isinstance(found[1], ScriptFailed)
     assert "WRONGTYPE" in found[1].reason
     assert [world.redis.hget(world.key(f"proc:p{n}"), "st") for n in range(3)] == ["completed", "running", "completed"]
@@ -119,17 +124,27 @@ def test_a_wait_that_is_opened_and_given_up_in_one_write_stays_given_up(world: W
 
 @pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 @pytest.mark.parametrize("functions", [True, False])
-def test_a_script_the_server_does_not_know_yet_keeps_its_place_before_one_it_knows(world: World, functions: bool) -> None:
+def test_a_script_the_server_does_not_know_yet_keeps_its_place_before_one_it_knows(
+    world: World, functions: bool
+) -> None:
     fence = world.running("a")
     world.forget_scripts()
     together(world, runs.close_waits(fence, ["none"]), functions=functions)
-    found, _ = together(world, runs.open_waits(fence, [wait("slot-of-a")]), runs.close_waits(fence, ["slot-of-a"]), functions=functions)
+    found, _ = together(
+        world, runs.open_waits(fence, [wait("slot-of-a")]), runs.close_waits(fence, ["slot-of-a"]), functions=functions
+    )
     assert found[1] is None
     assert world.redis.smembers(world.key("waits:a")) == set()
 
 
-NOT_FOUND, NO_SUCH_COMMAND = rex.ResponseError("Function not found"), rex.ResponseError("unknown command 'FCALL', with args beginning with: ")
-DENIED, FULL = rex.NoPermissionError("no permissions"), rex.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+NOT_FOUND, NO_SUCH_COMMAND = (
+    rex.ResponseError("Function not found"),
+    rex.ResponseError("unknown command 'FCALL', with args beginning with: "),
+)
+DENIED, FULL = (
+    rex.NoPermissionError("no permissions"),
+    rex.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+)
 
 
 @pytest.mark.parametrize(
@@ -144,17 +159,29 @@ DENIED, FULL = rex.NoPermissionError("no permissions"), rex.OutOfMemoryError("co
         ([FULL, "reply"], "FCALL / EVALSHA", True),
         ([FULL, FULL], "FCALL / EVALSHA", True),
         ([NOT_FOUND, FULL, NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
-        ([NOT_FOUND, rex.ResponseError("BUSY Redis is busy running a script."), NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
-        ([NOT_FOUND, rex.ClusterDownError("The cluster is down"), NOT_FOUND, "reply"], "FCALL / FUNCTION FCALL / EVAL", True),
+        (
+            [NOT_FOUND, rex.ResponseError("BUSY Redis is busy running a script."), NOT_FOUND, "reply"],
+            "FCALL / FUNCTION FCALL / EVAL",
+            True,
+        ),
+        (
+            [NOT_FOUND, rex.ClusterDownError("The cluster is down"), NOT_FOUND, "reply"],
+            "FCALL / FUNCTION FCALL / EVAL",
+            True,
+        ),
         ([rex.ReadOnlyError("You can't write against a read only replica"), "reply"], "FCALL / EVALSHA", True),
         ([rex.ResponseError("MISCONF Errors writing to the AOF file"), "reply"], "FCALL / EVALSHA", True),
         ([rex.ResponseError("NOREPLICAS Not enough good replicas to write."), "reply"], "FCALL / EVALSHA", True),
         ([rex.ResponseError("WRONGTYPE")], "FCALL", True),
     ],
 )
-def test_a_script_is_a_function_where_the_server_keeps_functions(answers: list[Any], sent: str, keeps_functions: bool) -> None:
+def test_a_script_is_a_function_where_the_server_keeps_functions(
+    answers: list[Any], sent: str, keeps_functions: bool
+) -> None:
     server, told, left, writes = Server(), list[Any](), list(answers), list[str]()
-    exchange = Exchange([prepared("process_park")], lambda text: [text], server, Counter({}), lambda _, reply: told.append(reply))
+    exchange = Exchange(
+        [prepared("process_park")], lambda text: [text], server, Counter({}), lambda _, reply: told.append(reply)
+    )
     while commands := exchange.commands():
         writes.append(" ".join(command[0] for command in commands))
         for _ in commands:
@@ -164,7 +191,13 @@ def test_a_script_is_a_function_where_the_server_keeps_functions(answers: list[A
 
 def test_what_an_exchange_was_not_told_when_it_broke_off_is_sent_again_and_nothing_else() -> None:
     told = list[Any]()
-    exchange = Exchange([prepared("a"), prepared("b"), prepared("c")], lambda text: [text], Server(), Counter({}), lambda one, _: told.append(one.call.script))
+    exchange = Exchange(
+        [prepared("a"), prepared("b"), prepared("c")],
+        lambda text: [text],
+        Server(),
+        Counter({}),
+        lambda one, _: told.append(one.call.script),
+    )
     with mock.patch.object(scripts, "load", lambda name: scripts.Script(name, text=name, sha=name, function=name)):
         exchange.commands()
         exchange.answered(1)
@@ -180,7 +213,9 @@ def test_what_an_exchange_was_not_told_when_it_broke_off_is_sent_again_and_nothi
 @pytest.mark.parametrize("backend", BACKENDS, indirect=True)
 def test_a_worker_brings_its_functions_and_drops_other_releases_but_nobody_elses(world: World) -> None:
     for name in ("wakeline_process_park_0123456789ab", "somebody_elses"):
-        world.redis.function_load(f"#!lua name={name}\nredis.register_function('{name}', function() return 1 end)", replace=True)
+        world.redis.function_load(
+            f"#!lua name={name}\nredis.register_function('{name}', function() return 1 end)", replace=True
+        )
     world.start("p")
 
     async def main() -> None:

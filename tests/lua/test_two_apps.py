@@ -17,7 +17,9 @@ def registering(owner: str, app: str, *agents: str) -> Call[int]:
 def test_an_agent_of_two_apps_is_refused_to_the_second_and_nothing_is_written(world: World) -> None:
     world.do(registering("o1", "shop", "clerk", "helper"))
     before = world.snapshot()
-    with pytest.raises(AgentConflict, match="Agent 'clerk' of app 'crm' is run in this namespace by workers of app 'shop' too"):
+    with pytest.raises(
+        AgentConflict, match="Agent 'clerk' of app 'crm' is run in this namespace by workers of app 'shop' too"
+    ):
         world.do(registering("o2", "crm", "clerk"))
     assert world.snapshot() == before
 

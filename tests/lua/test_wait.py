@@ -40,7 +40,12 @@ def test_opening_under_a_lost_fence_is_refused(world: World) -> None:
     fence = world.running("p")
     world.lose()
     before = world.snapshot()
-    for call in (runs.open_waits(fence, [wait("a")]), runs.close_waits(fence, ["a"]), runs.read_slots(fence, ["a"]), runs.record(fence, [])):
+    for call in (
+        runs.open_waits(fence, [wait("a")]),
+        runs.close_waits(fence, ["a"]),
+        runs.read_slots(fence, ["a"]),
+        runs.record(fence, []),
+    ):
         with pytest.raises(LeaseLost):
             world.do(call)
     assert world.snapshot() == before
@@ -187,7 +192,10 @@ def test_a_resolution_before_anyone_waits_is_kept_and_can_be_consumed(world: Wor
     assert world.do(runs.resolve("p", "inc00001", "x1", '{"status":"ok","value":1}')).accepted
     assert world.open(fence, wait("x1", "x:key")) == [Opened("done", '{"status":"ok","value":1}')]
     world.do(runs.record(fence, [consumed("x1")]))
-    assert world.do(runs.resolve("p", "inc00001", "x1", '{"status":"ok","value":2}')).standing == '{"status":"ok","value":1}'
+    assert (
+        world.do(runs.resolve("p", "inc00001", "x1", '{"status":"ok","value":2}')).standing
+        == '{"status":"ok","value":1}'
+    )
 
 
 def test_a_token_is_not_good_after_its_wait_was_given_up(world: World) -> None:

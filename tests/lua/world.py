@@ -51,7 +51,8 @@ def registration(pid: str, queue: str, kind: str = "engine", **over: Any) -> Reg
 
 
 def wait(slot: str, kind: str = "s:go", group: str | None = None, **over: Any) -> Wait:
-    """A wait under slot id, replay key (`wait-<slot>`) and group (the slot's own, unless given) that a reader can follow."""
+    """A wait under slot id, replay key (`wait-<slot>`) and group (the slot's own, unless given) that a reader can
+    follow."""
     return Wait(slot=slot, replay_key=f"wait-{slot}", group=group or slot, kind=kind, **over)
 
 
@@ -161,7 +162,9 @@ class World:
 
     # -- starting
 
-    def start(self, pid: str = "p", *, effect: Effect | None = None, delay_ms: int | None = None, **over: Any) -> Registered:
+    def start(
+        self, pid: str = "p", *, effect: Effect | None = None, delay_ms: int | None = None, **over: Any
+    ) -> Registered:
         """Starts a process; ``wake`` names the session its wakes go to, created with it."""
         session = over.pop("wake", None)
         return self.do(self.registering(pid, wake=session, effect=effect, delay_ms=delay_ms, **over))
@@ -184,11 +187,22 @@ class World:
         self.do(fleet.register_owner(owner, [self.ns], lease_ms=LEASE_MS))
         return owner
 
-    def taking(self, owner: str = "o1", n: int = 100, request: str | None = None, idle: bool = False, release: str | None = None) -> Call[fleet.Taken]:
+    def taking(
+        self,
+        owner: str = "o1",
+        n: int = 100,
+        request: str | None = None,
+        idle: bool = False,
+        release: str | None = None,
+    ) -> Call[fleet.Taken]:
         """The call by which an owner asks for work."""
-        return fleet.take(owner, request or f"r{next(self._takes)}", [self.ns], n, lease_ms=LEASE_MS, idle=idle, release=release)
+        return fleet.take(
+            owner, request or f"r{next(self._takes)}", [self.ns], n, lease_ms=LEASE_MS, idle=idle, release=release
+        )
 
-    def take(self, owner: str = "o1", n: int = 100, request: str | None = None, release: str | None = None) -> tuple[Claim, ...]:
+    def take(
+        self, owner: str = "o1", n: int = 100, request: str | None = None, release: str | None = None
+    ) -> tuple[Claim, ...]:
         """The claims an owner gets; ``release``: of its code."""
         return self.do(self.taking(owner, n, request, release=release)).claims
 
@@ -211,18 +225,23 @@ class World:
         return self.do(processes.park(fence, groups, '{"waits":[]}'))
 
     def parked(self, pid: str = "p", owner: str = "o1", *waits: Wait, **over: Any) -> Fence:
-        """Starts a process that is parked on these waits (one for the signal `go` if none); the fence of the run that parked."""
+        """Starts a process that is parked on these waits (one for the signal `go` if none); the fence of the run that
+        parked."""
         waits = waits or (wait("w1"),)
         fence = self.running(pid, owner, **over)
         self.open(fence, *waits)
         assert isinstance(self.park(fence, *sorted({w.group for w in waits})), processes.Parked)
         return fence
 
-    def finish(self, pid: str = "p", fence: Fence | None = None, status: str = "completed", output: str = SUCCESS, **over: Any) -> int:
+    def finish(
+        self, pid: str = "p", fence: Fence | None = None, status: str = "completed", output: str = SUCCESS, **over: Any
+    ) -> int:
         """Ends a process."""
         return self.do(processes.finish(pid, status, output, fence=fence, **over))
 
-    def signal(self, pid: str = "p", name: str = "go", signal_id: str = "1", payload: str = "1", **over: Any) -> processes.Signalled:
+    def signal(
+        self, pid: str = "p", name: str = "go", signal_id: str = "1", payload: str = "1", **over: Any
+    ) -> processes.Signalled:
         """Sends a signal."""
         return self.do(signal(pid, name, signal_id, payload, **over))
 
@@ -297,5 +316,11 @@ def signal(pid: str, name: str, signal_id: str, payload: str = "1", **over: Any)
 
 def ticking(**over: Any) -> Call[fleet.TickReport]:
     """The call of one tick."""
-    limits = {"beat_ms": BEAT_MS, "lease_ms": LEASE_MS, "stale_ms": STALE_MS, "retention_ms": WEEK_MS, "tombstone_ms": WEEK_MS}
+    limits = {
+        "beat_ms": BEAT_MS,
+        "lease_ms": LEASE_MS,
+        "stale_ms": STALE_MS,
+        "retention_ms": WEEK_MS,
+        "tombstone_ms": WEEK_MS,
+    }
     return fleet.tick(**(limits | over))

@@ -1,8 +1,11 @@
 """A tiny model of the protocol: every interleaving of a few short scripts of steps, run against the real scripts.
 
-The actors are senders, an operator, someone outside, time, the death of workers, the network that delivers a call a second time, and workers
-that take, open, look, park, close and end. Breadth first, from a queued process until nothing is left to do; states that are equal are
-explored once. Invariant: what is said of a state was read from the store, by the scripts' own keys, after real scripts had run.
+The actors are senders, an operator, someone outside, time, the death of workers, the network that delivers a call a
+second time, and workers
+that take, open, look, park, close and end. Breadth first, from a queued process until nothing is left to do; states
+that are equal are
+explored once. Invariant: what is said of a state was read from the store, by the scripts' own keys, after real scripts
+had run.
 """
 
 from __future__ import annotations
@@ -50,7 +53,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """A worker's run of the body, as far as it knows: where it is, what it consumed and has not written yet, what it gave up."""
+    """A worker's run of the body, as far as it knows: where it is, what it consumed and has not written yet, what it
+    gave up."""
 
     fence: Fence
     stage: int = 0
@@ -120,11 +124,17 @@ class Play:
         yield from self._outside(now)
         if status == "queued":
             n = len(now.runs) + 1
-            yield Step(f"worker {n} takes", fleet.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS), lambda reply: self._taken(now, reply))
+            yield Step(
+                f"worker {n} takes",
+                fleet.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS),
+                lambda reply: self._taken(now, reply),
+            )
         for i, run in enumerate(now.runs):
             yield from self._run(now, i, run)
             if now.deaths and run.doing != "over" and not run.taken_for_dead:
-                left = replace(now, deaths=now.deaths - 1, runs=_with_run(now.runs, i, replace(run, taken_for_dead=True)))
+                left = replace(
+                    now, deaths=now.deaths - 1, runs=_with_run(now.runs, i, replace(run, taken_for_dead=True))
+                )
                 yield Step(f"worker {i + 1} is taken for dead", fleet.reap(run.fence.owner), _keep(left))
         if now.duplicates:
             left = replace(now, duplicates=now.duplicates - 1)
@@ -136,9 +146,15 @@ class Play:
         if now.signals:
             # Senders differ by name only, so one order of theirs stands for all.
             text, *others = now.signals
-            yield Step(f"signal {text}", signal("p", "go", text, f'"{text}"'), _keep(replace(now, signals=tuple(others))))
+            yield Step(
+                f"signal {text}", signal("p", "go", text, f'"{text}"'), _keep(replace(now, signals=tuple(others)))
+            )
         if now.answers:
-            yield Step("the answer comes", runs.resolve("p", "inc00001", "x", '{"status":"ok","value":"yes"}'), _keep(replace(now, answers=0)))
+            yield Step(
+                "the answer comes",
+                runs.resolve("p", "inc00001", "x", '{"status":"ok","value":"yes"}'),
+                _keep(replace(now, answers=0)),
+            )
         if now.cancels:
             yield Step("cancel", processes.cancel("p", "asked", grace_ms=GRACE_MS), _keep(replace(now, cancels=0)))
         if now.pauses_ms:
@@ -162,17 +178,27 @@ class Play:
         match run.doing:
             case "open":
                 stage = self.body[run.stage]
-                yield Step(f"{who} opens stage {run.stage + 1}", runs.open_waits(run.fence, stage.waits, run.rows), then(lambda r: self._opened(run, r)))
+                yield Step(
+                    f"{who} opens stage {run.stage + 1}",
+                    runs.open_waits(run.fence, stage.waits, run.rows),
+                    then(lambda r: self._opened(run, r)),
+                )
             case "hold":
                 stage = self.body[run.stage]
-                yield Step(f"{who} looks", runs.read_slots(run.fence, [w.slot for w in stage.waits]), then(lambda r: self._looked(run, r)))
+                yield Step(
+                    f"{who} looks",
+                    runs.read_slots(run.fence, [w.slot for w in stage.waits]),
+                    then(lambda r: self._looked(run, r)),
+                )
                 parked = then(lambda r: replace(run, doing="over") if r[0] == "parked" else run)
                 yield Step(f"{who} parks", processes.park(run.fence, stage.groups, "{}", run.rows), parked)
             case "close":
                 closed = then(lambda _: self._on(replace(run, rows=(), losers=(), gave_up=run.gave_up + run.losers)))
                 yield Step(f"{who} gives up {run.losers}", runs.close_waits(run.fence, run.losers, run.rows), closed)
             case "end":
-                end = processes.finish("p", "cancelled" if run.cancelled else "completed", SUCCESS, fence=run.fence, consumed=run.rows)
+                end = processes.finish(
+                    "p", "cancelled" if run.cancelled else "completed", SUCCESS, fence=run.fence, consumed=run.rows
+                )
                 yield Step(f"{who} ends the process", end, then(lambda _: replace(run, doing="over")))
 
     def _opened(self, run: Run, reply: Any) -> Run:
@@ -219,11 +245,15 @@ local listed, slots = {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
   if redis.call('ZSCORE', ns .. 'idx:' .. status, 'p') then listed[#listed + 1] = status end
 end
-for _, key in ipairs(redis.call('KEYS', ns .. 'slot:*')) do slots[#slots + 1] = { string.sub(key, #ns + 6), redis.call('HGETALL', key) } end
+for _, key in ipairs(redis.call('KEYS', ns .. 'slot:*')) do
+  slots[#slots + 1] = { string.sub(key, #ns + 6), redis.call('HGETALL', key) }
+end
 local process = redis.call('HGETALL', ns .. 'proc:p')
 local owner = redis.call('HGET', ns .. 'proc:p', 'ow') or ''
-local held = redis.call('SISMEMBER', ns .. 'owned:' .. owner, 'p') == 1 and redis.call('ZSCORE', ns .. 'owners', owner) and '1' or ''
-return { process, listed, slots, redis.call('XRANGE', ns .. 'events:p', '-', '+'), redis.call('HGETALL', ns .. 'journal:p'),
+local held = redis.call('SISMEMBER', ns .. 'owned:' .. owner, 'p') == 1
+  and redis.call('ZSCORE', ns .. 'owners', owner) and '1' or ''
+return { process, listed, slots,
+  redis.call('XRANGE', ns .. 'events:p', '-', '+'), redis.call('HGETALL', ns .. 'journal:p'),
   redis.call('LRANGE', ns .. 'mail:p', 0, -1), redis.call('LRANGE', rq .. ':queue:' .. queue, 0, -1), held }
 """
 
@@ -265,9 +295,13 @@ class View:
     def _counts_its_waits(self) -> None:
         unresolved = {name: slot for name, slot in self.slots.items() if "g" in slot and "r" not in slot}
         counted = {name[2:]: int(n) for name, n in self.process.items() if name.startswith("o:") and n != "0"}
-        assert counted == dict(Counter(slot["g"] for slot in unresolved.values())), "a group is counted by its unresolved slots"
+        assert counted == dict(Counter(slot["g"] for slot in unresolved.values())), (
+            "a group is counted by its unresolved slots"
+        )
         named = {name for field, names in self.process.items() if field.startswith("n:") for name in names.split(",")}
-        assert named == {name for name, slot in unresolved.items() if slot["k"].startswith("s:")}, "an open wait is found by its signal"
+        assert named == {name for name, slot in unresolved.items() if slot["k"].startswith("s:")}, (
+            "an open wait is found by its signal"
+        )
 
     def _keeps_every_signal(self) -> None:
         for number, event in self.events:
@@ -318,7 +352,9 @@ class Store:
     def __init__(self) -> None:
         backend = FakeBackend()
         clock = VirtualClock(START_MS)
-        self.world = World(backend, clock, QUEUE, SyncStore(backend, Address(QUEUE, rq_prefix=f"rq-{QUEUE}", clock=clock)))
+        self.world = World(
+            backend, clock, QUEUE, SyncStore(backend, Address(QUEUE, rq_prefix=f"rq-{QUEUE}", clock=clock))
+        )
         self._lock, self._keys = backend._server.lock, backend._server.dbs[0]
         self._moments: dict[int, Moment] = {}
         self._ran: dict[tuple[int, str, str, int], tuple[Any, Moment]] = {}
@@ -361,7 +397,8 @@ def _plain(value: Any) -> Any:
 
 
 def explore(play: Play) -> Explored:
-    """Every interleaving of a play; raises AssertionError with the steps that lead to a state in which an oracle does not hold."""
+    """Every interleaving of a play; raises AssertionError with the steps that lead to a state in which an oracle does
+    not hold."""
     store = Store()
     store.world.start("p")
     for n in range(1, MOST_RUNS + 1):
@@ -387,7 +424,14 @@ def explore(play: Play) -> Explored:
         for step in play.steps(actors, moment.view.status):
             reply, then = store.after(moment, step)
             after = step.heard(reply)
-            after = replace(after, sent=(*after.sent, Sent(step.call.script, to_json(step.call.args)))[-play.remembered :] if after.duplicates else ())
+            after = replace(
+                after,
+                sent=(
+                    (*after.sent, Sent(step.call.script, to_json(step.call.args)))[-play.remembered :]
+                    if after.duplicates
+                    else ()
+                ),
+            )
             steps += 1
             there = known.setdefault((then.identity, after), len(states))
             if there == len(states):
@@ -399,12 +443,15 @@ def explore(play: Play) -> Explored:
                     raise AssertionError(f"{error}, after\n{trace(there)}") from None
             next_of[here].add(there)
         next_of[here].discard(here)
-        assert next_of[here] or moment.view.status in ENDED, f"a {moment.view.status} process nobody goes on with, after\n{trace(here)}"
+        assert next_of[here] or moment.view.status in ENDED, (
+            f"a {moment.view.status} process nobody goes on with, after\n{trace(here)}"
+        )
     return Explored(len(states), steps, _paths(next_of))
 
 
 def _paths(next_of: Sequence[set[int]]) -> int:
-    """How many complete paths there are; states come after their shortest path, not after all, so this goes by depth first."""
+    """How many complete paths there are; states come after their shortest path, not after all, so this goes by depth
+    first."""
     counted: dict[int, int] = {}
     stack = [0]
     while stack:

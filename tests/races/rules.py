@@ -1,7 +1,9 @@
 """Takes one rule out of the product, so that the suite itself can prove that a race's test rests on it.
 
-A test under `fails_without` runs twice: as the product stands, where it has to pass, and with the rule gone, where it has to fail.
-Invariant: what is taken out stands exactly once where the row says; a rule that moved is an error of its row, never a proof.
+A test under `fails_without` runs twice: as the product stands, where it has to pass, and with the rule gone, where it
+has to fail.
+Invariant: what is taken out stands exactly once where the row says; a rule that moved is an error of its row, never a
+proof.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ class RuleMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule in words, where it stands (``<script>.lua``, ``lib/<fragment>.lua``, ``<module>:<function>``), its text, and what is left without it."""
+    """A rule in words, where it stands (``<script>.lua``, ``lib/<fragment>.lua``, ``<module>:<function>``), its text,
+    and what is left without it."""
 
     says: str
     where: str
@@ -51,7 +54,8 @@ class Rule:
 
     @contextmanager
     def taken_out(self) -> Generator[None]:
-        """The product without this rule, in this process and in every process that is started meanwhile and asks `take_out_as_told`."""
+        """The product without this rule, in this process and in every process that is started meanwhile and asks
+        `take_out_as_told`."""
         without = self._script() if self.where.endswith(".lua") else self._function()
         told = {TAKEN_OUT: json.dumps({"here": os.getpid(), "rule": asdict(self)})} if self.of_the_product else {}
         with without, mock.patch.dict(os.environ, told):
@@ -59,7 +63,10 @@ class Rule:
 
     def _edited(self, source: str) -> str:
         if source.count(self.text) != 1:
-            raise RuleMoved(f"{self.where} holds {self.text!r} {source.count(self.text)} times, not once; this row is about: {self.says}")
+            raise RuleMoved(
+                f"{self.where} holds {self.text!r} {source.count(self.text)} times, not once; this row is about:"
+                f" {self.says}"
+            )
         return source.replace(self.text, self.becomes)
 
     @contextmanager
@@ -80,10 +87,16 @@ class Rule:
         *owners, name = path.split(".")
         owner: Any = functools.reduce(getattr, owners, module)
         stands = inspect.getattr_static(owner, name)
-        source = textwrap.dedent(inspect.getsource(getattr(stands, "fget", None) or getattr(stands, "func", None) or stands))
+        source = textwrap.dedent(
+            inspect.getsource(getattr(stands, "fget", None) or getattr(stands, "func", None) or stands)
+        )
         made: dict[str, Any] = {}
         # In the module's own globals, so that what the function calls is what it always called.
-        exec(compile(self._edited(source), f"<{self}>", "exec", dont_inherit=True, flags=annotations.compiler_flag), vars(module), made)
+        exec(
+            compile(self._edited(source), f"<{self}>", "exec", dont_inherit=True, flags=annotations.compiler_flag),
+            vars(module),
+            made,
+        )
         if hasattr(made[name], "__set_name__"):
             made[name].__set_name__(owner, name)
         with mock.patch.object(owner, name, made[name]):
@@ -93,7 +106,8 @@ class Rule:
 def fails_without(
     says: str, where: str, text: str, becomes: str = "", *, raises: type[BaseException] = AssertionError
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The test rests on this rule: without it, it fails, by an assertion of its own or by the typed error ``raises``. One row each."""
+    """The test rests on this rule: without it, it fails, by an assertion of its own or by the typed error ``raises``.
+    One row each."""
     rule = Rule(says, where, text, becomes)
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
@@ -125,11 +139,17 @@ def _twice(test: Callable[..., None], rows: list[Row]) -> Callable[..., None]:
         with row.rule.taken_out():
             try:
                 test(**fixtures)
-            except (AssertionError, row.raises, pytest.fail.Exception) as error:  # the last: pytest.raises saw nothing raised
+            except (
+                AssertionError,
+                row.raises,
+                pytest.fail.Exception,
+            ) as error:  # the last: pytest.raises saw nothing raised
                 _by_the_test(error)
                 print(f"{row}: {type(error).__name__}: {error}")
                 return
-        pytest.fail(f"{test.__name__} survives the removal of its rule: {row.rule.says} ({row.rule.where}: {row.rule.text!r})")
+        pytest.fail(
+            f"{test.__name__} survives the removal of its rule: {row.rule.says} ({row.rule.where}: {row.rule.text!r})"
+        )
 
     given = inspect.signature(test)
     own = inspect.Parameter("row", inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -149,7 +169,8 @@ _for_good = ExitStack()
 
 
 def take_out_as_told(environment: Mapping[str, str] = os.environ) -> None:
-    """Does without a rule for the rest of this process, if the test that started it does: called by apps of end-to-end tests."""
+    """Does without a rule for the rest of this process, if the test that started it does: called by apps of end-to-end
+    tests."""
     if TAKEN_OUT in environment:
         told = json.loads(environment[TAKEN_OUT])
         if told["here"] != os.getpid():

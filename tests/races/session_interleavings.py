@@ -1,6 +1,8 @@
-"""A tiny model of sessions: every interleaving of a few senders, workers, an operator and time, run against the real scripts.
+"""A tiny model of sessions: every interleaving of a few senders, workers, an operator and time, run against the real
+scripts.
 
-Breadth first, until nothing is left to do; states that are equal are explored once. Invariant: what is said of a state was read from the
+Breadth first, until nothing is left to do; states that are equal are explored once. Invariant: what is said of a state
+was read from the
 store after real scripts had run.
 """
 
@@ -76,15 +78,22 @@ class Seen:
         texts = [entry.input for entry in self.entries.values()]
         assert len(texts) == len(set(texts)), f"an input is one entry: {texts}"
         assert self.read == sorted(set(self.read)), f"committed turns read {self.read}"
-        assert set(self.read) <= {n for n, entry in self.entries.items() if entry.state == "settled"} or "gone" in self.head, "what was read is settled"
+        assert (
+            set(self.read) <= {n for n, entry in self.entries.items() if entry.state == "settled"}
+            or "gone" in self.head
+        ), "what was read is settled"
         held = [entry for entry in self.entries.values() if entry.state == "admitted"]
-        assert {entry.turn for entry in held} <= {self.head.get("turn")}, "an admitted entry belongs to the turn there is"
+        assert {entry.turn for entry in held} <= {self.head.get("turn")}, (
+            "an admitted entry belongs to the turn there is"
+        )
         if "gone" in self.head:
             assert "turn" not in self.head and not self.pending, "nothing of a deleted session is left to do"
         elif self.pending and "blk" not in self.head:
             self._goes_on(left)
         else:
-            assert "turn" not in self.head or self.turn["st"] in ("queued", "running", "waiting"), "no turn that has ended is the session's"
+            assert "turn" not in self.head or self.turn["st"] in ("queued", "running", "waiting"), (
+                "no turn that has ended is the session's"
+            )
 
     def _goes_on(self, left: Left) -> None:
         turn = self.head.get("turn")
@@ -93,7 +102,9 @@ class Seen:
             case "queued":
                 assert self.doorbells or f"d:{turn}" in self.timers, "a queued turn has a doorbell or a timer"
             case "running":
-                [run] = [run for run in left.runs if run.fence.claim_id == self.turn["cl"] and run.fence.process_id == turn]
+                [run] = [
+                    run for run in left.runs if run.fence.claim_id == self.turn["cl"] and run.fence.process_id == turn
+                ]
                 assert run.doing != "over" or "cr" in self.turn, "the run that holds the turn knows that it does"
             case other:
                 raise AssertionError(f"the session's turn is {other}")
@@ -131,12 +142,20 @@ def steps(left: Left, seen: Seen) -> Iterator[Step]:
         yield Step(f"send {text}", sessions.send(address, body, key=text), lambda _: replace(left, sends=tuple(others)))  # type: ignore[arg-type, return-value]
     if seen.doorbells and len(left.runs) < WORKERS:
         n = len(left.runs) + 1
-        yield Step(f"worker {n} takes", fleet.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS), lambda reply: _taken(left, reply))  # type: ignore[return-value]
+        yield Step(
+            f"worker {n} takes",
+            fleet.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS),
+            lambda reply: _taken(left, reply),
+        )  # type: ignore[return-value]
     for i, run in enumerate(left.runs):
         yield from _run(left, i, run, seen)
     turn = seen.head.get("turn")
     if left.cancels and turn:
-        yield Step("cancel", processes.cancel(turn, "asked", grace_ms=GRACE_MS), lambda _: replace(left, cancels=left.cancels - 1))  # type: ignore[return-value]
+        yield Step(
+            "cancel",
+            processes.cancel(turn, "asked", grace_ms=GRACE_MS),
+            lambda _: replace(left, cancels=left.cancels - 1),
+        )  # type: ignore[return-value]
     if seen.timers:
         yield Step("the grace passes", ticking(lease_ms=FOR_EVER_MS), lambda _: left, GRACE_MS)  # type: ignore[return-value]
     if left.deletes and seen.entries and "gone" not in seen.head:
@@ -145,7 +164,11 @@ def steps(left: Left, seen: Seen) -> Iterator[Step]:
         yield Step("skip", entries.skip(BOT, int(seen.head["blk"])), lambda _: replace(left, skips=left.skips - 1))  # type: ignore[return-value]
     if left.duplicates and left.last:
         script, args = left.last
-        yield Step(f"{script} again", Call(script, json.loads(args), lambda reply: reply), lambda _: replace(left, duplicates=left.duplicates - 1, last=None))  # type: ignore[return-value]
+        yield Step(
+            f"{script} again",
+            Call(script, json.loads(args), lambda reply: reply),
+            lambda _: replace(left, duplicates=left.duplicates - 1, last=None),
+        )  # type: ignore[return-value]
 
 
 def _taken(left: Left, reply: Any) -> Left:
@@ -187,12 +210,15 @@ def _run(left: Left, i: int, run: Worker, seen: Seen) -> Iterator[Step]:
 
             yield Step(f"{who} fails", failing, failed)
     if left.deaths and run.doing != "over" and not run.dead:
-        dead = replace(left, deaths=left.deaths - 1, runs=(*left.runs[:i], replace(run, dead=True), *left.runs[i + 1 :]))
+        dead = replace(
+            left, deaths=left.deaths - 1, runs=(*left.runs[:i], replace(run, dead=True), *left.runs[i + 1 :])
+        )
         yield Step(f"{who} is taken for dead", fleet.reap(run.fence.owner), lambda _: dead)  # type: ignore[return-value]
 
 
 def explore(left: Left, policy: AdmissionPolicy | None = None) -> Explored:
-    """Every interleaving; raises AssertionError with the steps that lead to a state in which an oracle does not hold."""
+    """Every interleaving; raises AssertionError with the steps that lead to a state in which an oracle does not
+    hold."""
     store = SessionStore()
     world = store.world
     agents = {"bot": policy.wire()} if policy else None

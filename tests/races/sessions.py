@@ -41,7 +41,11 @@ def source(world: World, pid: str = "x", **over: Any) -> None:
 def wake(world: World, text: str, pid: str = "x", key: str | None = None, same: str | None = None) -> int:
     """An event of it that wakes."""
     payload = to_json({"text": text})
-    return int(world.do(processes.append(pid, "wake", payload, replay_key=key, canonical=payload, wake=WakeText(text, same))).sequence)
+    return int(
+        world.do(
+            processes.append(pid, "wake", payload, replay_key=key, canonical=payload, wake=WakeText(text, same))
+        ).sequence
+    )
 
 
 def take_turn(world: World, owner: str = "o1") -> Fence:
@@ -65,7 +69,13 @@ def turn(world: World, owner: str = "o1") -> tuple[Fence, list[str]]:
 
 def committing(fence: Fence, revision: str = "0", value: Any = None, **over: Any) -> Call[int]:
     """The call of a turn's commit."""
-    return processes.finish(fence.process_id, "completed", to_json({"type": "success", "value": value}), fence=fence, turn=TurnCommit(BOT, revision, **over))
+    return processes.finish(
+        fence.process_id,
+        "completed",
+        to_json({"type": "success", "value": value}),
+        fence=fence,
+        turn=TurnCommit(BOT, revision, **over),
+    )
 
 
 def commit(world: World, fence: Fence) -> None:

@@ -18,7 +18,12 @@ NAMED = re.compile(r"test_race_(\d\d)_\w+")
 
 def of_races() -> dict[str, list[Row]]:
     """Every test that is named after a race, with its rows."""
-    return {name: getattr(test, "rows", []) for module in modules() for name, test in vars(module).items() if NAMED.fullmatch(name)}
+    return {
+        name: getattr(test, "rows", [])
+        for module in modules()
+        for name, test in vars(module).items()
+        if NAMED.fullmatch(name)
+    }
 
 
 def test_every_race_has_a_test() -> None:

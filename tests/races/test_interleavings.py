@@ -1,4 +1,5 @@
-"""Plays of the tiny model: each ends its process in every interleaving, and breaks when a rule of its race is taken out."""
+"""Plays of the tiny model: each ends its process in every interleaving, and breaks when a rule of its race is taken
+out."""
 
 from __future__ import annotations
 
@@ -15,9 +16,15 @@ RACE_THEN_WAIT = (*RACE, Stage((W2,)))
 GATHER = (Stage((wait("w1", group="g"), wait("x", "x:ask", "g"))),)
 
 
-@fails_without("a park is refused where a group is met", "process_park.lua", "<= 0 then return { 'met' } end", "<= 0 then end")
-@fails_without("a wait that is journaled is never opened again", "wait_open.lua", "if row then return { 'journaled', row } end")
-@fails_without("a signal sent again is the one that was recorded", "process_signal.lua", "if known then", "if false then")
+@fails_without(
+    "a park is refused where a group is met", "process_park.lua", "<= 0 then return { 'met' } end", "<= 0 then end"
+)
+@fails_without(
+    "a wait that is journaled is never opened again", "wait_open.lua", "if row then return { 'journaled', row } end"
+)
+@fails_without(
+    "a signal sent again is the one that was recorded", "process_signal.lua", "if known then", "if false then"
+)
 @fails_without(
     "a write is let through only for the run that holds the process now",
     "lib/process.lua",
@@ -44,7 +51,9 @@ def test_two_signals_serve_two_waits_although_two_workers_are_taken_for_dead() -
     "lib/slots.lua",
     "if slot.rs then letters[#letters + 1] = { string.sub(slot.k, 3), slot.rs } end",
 )
-@fails_without("a wait that its run gave up is not opened again in that run", "wait_open.lua", "slot.z == a.fence.cl or ")
+@fails_without(
+    "a wait that its run gave up is not opened again in that run", "wait_open.lua", "slot.z == a.fence.cl or "
+)
 @fails_without("a wait that is over leaves its group", "lib/slots.lua", "  leave_group(pid, slot)\n")
 def test_the_loser_of_a_race_keeps_no_signal_from_the_next_wait_whatever_arrives_twice() -> None:
     explored = explore(Play(RACE_THEN_WAIT, Actors(signals=("a", "b"), pauses_ms=(1_000,), duplicates=1), remembered=2))
@@ -63,13 +72,20 @@ def test_a_race_ends_whoever_dies_and_whatever_arrives_twice() -> None:
     "elseif p.cr and not (code == 'c:' and awaits_child(a.pid, name)) then",
     "elseif false then",
 )
-@fails_without("a cancel answers the waits that are open", "lib/lifecycle.lua", "if not cancel_waits(pid) then", "if false then")
+@fails_without(
+    "a cancel answers the waits that are open", "lib/lifecycle.lua", "if not cancel_waits(pid) then", "if false then"
+)
 def test_a_cancel_or_a_signal_ends_the_process_whoever_dies_and_whatever_arrives_twice() -> None:
     explored = explore(Play(ONE_WAIT, Actors(signals=("a",), cancels=1, deaths=1, duplicates=1)))
     assert (explored.states >= 1_000, explored.interleavings >= 20_000) == (True, True), explored
 
 
-@fails_without("an end is written once", "lib/lifecycle.lua", "  p.st = status\n", "  p.st = 'running'\n  call('HSET', proc_key(pid), 'st', 'running')\n")
+@fails_without(
+    "an end is written once",
+    "lib/lifecycle.lua",
+    "  p.st = status\n",
+    "  p.st = 'running'\n  call('HSET', proc_key(pid), 'st', 'running')\n",
+)
 def test_the_grace_of_a_cancel_ends_the_process_once_whoever_dies_and_whatever_arrives_twice() -> None:
     explored = explore(Play(ONE_WAIT, Actors(cancels=1, deaths=1, duplicates=1, pauses_ms=(GRACE_MS,))))
     assert (explored.states >= 1_200, explored.interleavings >= 20_000) == (True, True), explored

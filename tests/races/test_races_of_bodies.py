@@ -1,4 +1,5 @@
-"""Races 9, 10, 14 and 23: bodies that are replayed, begun anew, or still running although their process is someone else's."""
+"""Races 9, 10, 14 and 23: bodies that are replayed, begun anew, or still running although their process is someone
+else's."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ from tests.races.workers import work
     "raise self._mismatch(envelope, next(iter(self._left.rows.values())))",
 )
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["recorded first", "recorded last"])
-def test_race_09_a_crash_between_two_records_of_a_gather_runs_only_the_other_again(world: World, app: App, order: tuple[int, int]) -> None:
+def test_race_09_a_crash_between_two_records_of_a_gather_runs_only_the_other_again(
+    world: World, app: App, order: tuple[int, int]
+) -> None:
     ran: list[int] = []
     crashed = threading.Event()
 
@@ -82,7 +85,8 @@ def test_race_09_changed_arguments_in_a_gather_never_run_silently(world: World, 
     assert (misfit.kind, handle.status().status) == ("mismatch", "queued")
 
 
-# -- 10: continue_as_new: wait 1 finds the old slot, a child id returns the old child, the provider drops the second charge
+# -- 10: continue_as_new: wait 1 finds the old slot, a child id returns the old child, the provider drops the second
+# charge
 
 
 @fails_without(
@@ -98,7 +102,10 @@ def test_race_10_a_wait_left_open_by_the_last_generation_swallows_no_signal(worl
     assert world.do(processes.continue_as_new(fence, "{}")) == 2
     assert world.signal("p", signal_id="b", payload="2").taken_by == "mail"
     fence = world.claim("p")
-    assert world.open(fence, wait("w3"), wait("w4")) == [Opened("done", '{"status":"ok","value":1}'), Opened("done", '{"status":"ok","value":2}')]
+    assert world.open(fence, wait("w3"), wait("w4")) == [
+        Opened("done", '{"status":"ok","value":1}'),
+        Opened("done", '{"status":"ok","value":2}'),
+    ]
 
 
 @fails_without(

@@ -12,7 +12,8 @@ from wakeline.store.processes import Row
 from tests.lua.world import BEAT_MS, LEASE_MS, SUCCESS, World, wait
 from tests.races.rules import fails_without
 
-# -- 1: a claim is applied, its reply is lost, the client gives up: the owner lives and beats, and nobody runs the process
+# -- 1: a claim is applied, its reply is lost, the client gives up: the owner lives and beats, and nobody runs the
+# process
 
 
 @fails_without(
@@ -170,7 +171,10 @@ def test_race_12_after_a_failover_that_lost_a_claim_only_the_second_claim_of_tha
     rewind(world, replica)
     [kept] = world.take("o2")
     assert (lost.fence.epoch, kept.fence.epoch) == (1, 1)
-    for late in (runs.record(lost.fence, [Row("k", "1")]), processes.finish("p", "completed", SUCCESS, fence=lost.fence)):
+    for late in (
+        runs.record(lost.fence, [Row("k", "1")]),
+        processes.finish("p", "completed", SUCCESS, fence=lost.fence),
+    ):
         with pytest.raises(LeaseLost):
             world.do(late)
     world.do(runs.record(kept.fence, [Row("k", "2")]))

@@ -96,7 +96,9 @@ def the_next_turn_follows(world: World, ended: Fence, became: str = "failed") ->
 )
 def test_race_15_a_start_sent_again_by_the_next_release_is_no_conflict(world: World) -> None:
     world.start("p", max_attempts=5, labels={"release": "1"})
-    again = world.start("p", max_attempts=9, labels={"release": "2"}, incarnation="inc00002", env_ref="process-env:sha256:" + "1" * 64)
+    again = world.start(
+        "p", max_attempts=9, labels={"release": "2"}, incarnation="inc00002", env_ref="process-env:sha256:" + "1" * 64
+    )
     assert (again.created, again.incarnation) == (False, "inc00001")
     assert len(world.take(world.worker("o1"))) == 1
 
@@ -107,7 +109,8 @@ def test_race_15_a_start_sent_again_by_the_next_release_is_no_conflict(world: Wo
 @fails_without(
     "a tombstone is left behind",
     "lib/retention.lua",
-    """call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))""",
+    """call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', """
+    """'PX', int(a.tombstone_ms))""",
 )
 @fails_without(
     "a start looks for a tombstone",
@@ -126,7 +129,11 @@ def test_race_16_a_start_sent_again_after_the_pruning_starts_nothing(world: Worl
 
 # -- 19: a cancel with no worker, or of an external process
 
-GRACE = ("a cancel sets a grace timer in every state", "lib/lifecycle.lua", "call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)")
+GRACE = (
+    "a cancel sets a grace timer in every state",
+    "lib/lifecycle.lua",
+    "call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)",
+)
 
 
 @fails_without(*GRACE)
@@ -235,7 +242,9 @@ def test_race_23_owner_bound_work_that_is_handed_back_is_not_started_twice(world
     "if p.rc == 'b' then return abandon(pid, p, writer) end",
 )
 @pytest.mark.parametrize("writer", ["shutdown", "owner_lost"])
-def test_race_23_owner_bound_work_is_not_started_twice_when_its_worker_leaves_or_dies(world: World, writer: str) -> None:
+def test_race_23_owner_bound_work_is_not_started_twice_when_its_worker_leaves_or_dies(
+    world: World, writer: str
+) -> None:
     world.running("p", recovery="owner_bound")
     world.do(fleet.reap("o1", writer))
     assert (world.status("p"), world.take(world.worker("o2"))) == ("abandoned", ())
@@ -255,7 +264,8 @@ def test_race_23_other_work_is_handed_on(world: World) -> None:
     assert len(world.take(world.worker("o2"))) == 1
 
 
-# -- 30: a cancel of n slots, an end with n waiters or n children, deep cascades: every script is bounded, the rest follows
+# -- 30: a cancel of n slots, an end with n waiters or n children, deep cascades: every script is bounded, the rest
+# follows
 
 
 def drain(world: World) -> int:
@@ -266,7 +276,11 @@ def drain(world: World) -> int:
     raise AssertionError("a hundred ticks did not finish what one script began")
 
 
-@fails_without("a cancel resolves at most so many slots in one script", "lib/lifecycle.lua", "if cancelling <= 0 then return false end")
+@fails_without(
+    "a cancel resolves at most so many slots in one script",
+    "lib/lifecycle.lua",
+    "if cancelling <= 0 then return false end",
+)
 @fails_without("what a cancel left is remembered", "lib/lifecycle.lua", "call('RPUSH', ns .. 'todo', 'c:' .. pid)")
 def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(world: World) -> None:
     fence = world.running("p")
@@ -284,8 +298,15 @@ def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(wo
     assert (resolved(), world.status("p")) == (1_000, "queued")
 
 
-@fails_without("an end tells at most so many waiters in one script", "lib/lifecycle.lua", "    if i > BOUND then\n", "    if false then\n")
-@fails_without("the waiters an end left are remembered", "lib/lifecycle.lua", "call('RPUSH', ns .. 'todo', 'w:' .. pid)")
+@fails_without(
+    "an end tells at most so many waiters in one script",
+    "lib/lifecycle.lua",
+    "    if i > BOUND then\n",
+    "    if false then\n",
+)
+@fails_without(
+    "the waiters an end left are remembered", "lib/lifecycle.lua", "call('RPUSH', ns .. 'todo', 'w:' .. pid)"
+)
 def test_race_30_an_end_with_a_thousand_waiters_is_bounded_and_reaches_them_all(world: World) -> None:
     world.start("child", kind="external")
     fence = world.running("p")
@@ -302,8 +323,17 @@ def test_race_30_an_end_with_a_thousand_waiters_is_bounded_and_reaches_them_all(
     assert told() == 1_000
 
 
-@fails_without("an end drops at most so many waits in one script", "lib/lifecycle.lua", "if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end")
-@fails_without("the waits an end left are remembered", "lib/lifecycle.lua", "return call('RPUSH', ns .. 'todo', 'd:' .. pid)", "return")
+@fails_without(
+    "an end drops at most so many waits in one script",
+    "lib/lifecycle.lua",
+    "if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end",
+)
+@fails_without(
+    "the waits an end left are remembered",
+    "lib/lifecycle.lua",
+    "return call('RPUSH', ns .. 'todo', 'd:' .. pid)",
+    "return",
+)
 def test_race_30_an_end_with_a_thousand_open_waits_is_bounded_and_leaves_none(world: World) -> None:
     fence = world.running("p")
     for at in range(0, 1_000, 250):
@@ -315,12 +345,23 @@ def test_race_30_an_end_with_a_thousand_open_waits_is_bounded_and_leaves_none(wo
     assert world.redis.exists(*(world.key(f"slot:w{n}") for n in range(1_000))) == 0
 
 
-@fails_without("an end asks at most so many children in a script", "lib/lifecycle.lua", "if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end")
-@fails_without("the children an end left are remembered", "lib/lifecycle.lua", "return call('RPUSH', ns .. 'todo', 'p:' .. pid)", "return")
+@fails_without(
+    "an end asks at most so many children in a script",
+    "lib/lifecycle.lua",
+    "if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end",
+)
+@fails_without(
+    "the children an end left are remembered",
+    "lib/lifecycle.lua",
+    "return call('RPUSH', ns .. 'todo', 'p:' .. pid)",
+    "return",
+)
 def test_race_30_an_end_with_a_thousand_children_is_bounded_and_reaches_them_all(world: World) -> None:
     parent = world.running("p")
     for n in range(1_000):
-        world.start(f"c{n}", parent="p", on_parent_end="request_cancel", effect=Effect(parent, Row(f"start:{n}", "", after="")))
+        world.start(
+            f"c{n}", parent="p", on_parent_end="request_cancel", effect=Effect(parent, Row(f"start:{n}", "", after=""))
+        )
 
     def asked() -> int:
         return sum(1 for n in range(1_000) if world.field("cr", f"c{n}"))
@@ -341,7 +382,12 @@ def test_race_30_the_end_of_a_deep_chain_goes_down_one_generation_at_a_time(worl
     chain = [world.running("c0")]
     for n in range(1, 4):
         parent = chain[-1]
-        world.start(f"c{n}", parent=parent.process_id, on_parent_end="request_cancel", effect=Effect(parent, Row("start", "", after="")))
+        world.start(
+            f"c{n}",
+            parent=parent.process_id,
+            on_parent_end="request_cancel",
+            effect=Effect(parent, Row("start", "", after="")),
+        )
         chain.append(world.claim(f"c{n}", "o1"))
     world.finish("c0", chain[0])
     for generation in range(1, 4):

@@ -35,7 +35,10 @@ def test_race_08_a_turn_parked_on_a_question_ends_with_its_session(world: World)
 
 
 @fails_without(
-    "entries of a turn whose session is gone are undeliverable", "lib/sessions.lua", "  if s.gone then\n    for _, n", "  if false then\n    for _, n"
+    "entries of a turn whose session is gone are undeliverable",
+    "lib/sessions.lua",
+    "  if s.gone then\n    for _, n",
+    "  if false then\n    for _, n",
 )
 @fails_without(
     "a deletion drops what is pending",
@@ -53,8 +56,14 @@ def test_race_08_admitted_and_pending_entries_of_a_deleted_session_are_undeliver
         world.do(committing(fence))
 
 
-@fails_without("a deletion leaves a tombstone", "session_delete.lua", "call('HSET', head, 'gone', int(now))", raises=ScriptFailed)
-@fails_without("a session that is opened is looked for among the deleted", "lib/sessions.lua", "  if known.gone then return false, known.gone end\n")
+@fails_without(
+    "a deletion leaves a tombstone", "session_delete.lua", "call('HSET', head, 'gone', int(now))", raises=ScriptFailed
+)
+@fails_without(
+    "a session that is opened is looked for among the deleted",
+    "lib/sessions.lua",
+    "  if known.gone then return false, known.gone end\n",
+)
 def test_race_08_a_late_input_finds_no_new_session_under_a_deleted_id(world: World) -> None:
     send(world, "first")
     world.do(sessions.delete(BOT))
@@ -63,7 +72,9 @@ def test_race_08_a_late_input_finds_no_new_session_under_a_deleted_id(world: Wor
     assert world.take(world.worker()) == ()
 
 
-@fails_without("a wake to a deleted session is refused in sight", "lib/sessions.lua", "s.gone and 'target_gone' or ", "")
+@fails_without(
+    "a wake to a deleted session is refused in sight", "lib/sessions.lua", "s.gone and 'target_gone' or ", ""
+)
 def test_race_08_a_late_wake_is_recorded_and_delivered_nowhere(world: World) -> None:
     source(world)
     world.do(sessions.delete(BOT))
@@ -87,7 +98,11 @@ def test_race_08_a_start_whose_session_was_deleted_meanwhile_starts_nothing(worl
 # -- 24: steady arrivals interrupt one turn after the other: none ends
 
 
-@fails_without("a turn whose entries were interrupted three times is left alone", "lib/sessions.lua", " and tonumber(s.ic or '0') < INTERRUPTS")
+@fails_without(
+    "a turn whose entries were interrupted three times is left alone",
+    "lib/sessions.lua",
+    " and tonumber(s.ic or '0') < INTERRUPTS",
+)
 @fails_without("interruptions are counted", "lib/sessions.lua", "    call('HINCRBY', head, 'ic', 1)\n")
 def test_race_24_under_steady_arrivals_some_turn_ends(world: World) -> None:
     policy_is(world, on_arrival="interrupt")
@@ -123,7 +138,9 @@ def test_race_24_what_an_interrupted_turn_had_is_read_by_the_next(world: World) 
 
 @fails_without("an early admission is recorded", "turn_arrivals.lua", "write_row(a.pid, a.row, entries)\n")
 @fails_without(
-    "a recorded admission is given again", "turn_arrivals.lua", "if written then return { 'arrivals', string.sub(written, #a.row.a + 1, -#a.row.b - 1) } end"
+    "a recorded admission is given again",
+    "turn_arrivals.lua",
+    "if written then return { 'arrivals', string.sub(written, #a.row.a + 1, -#a.row.b - 1) } end",
 )
 def test_race_25_an_early_entry_is_seen_again_by_the_next_run(world: World) -> None:
     policy_is(world, on_arrival="early")
@@ -138,7 +155,12 @@ def test_race_25_an_early_entry_is_seen_again_by_the_next_run(world: World) -> N
     assert json.loads(claim.journal["arrivals:1"])["o"][0][1]["input"] == "second"
 
 
-@fails_without("early entries are part of the batch that is settled", "lib/sessions.lua", "'@inbox', '@early')", "'@inbox', '@none')")
+@fails_without(
+    "early entries are part of the batch that is settled",
+    "lib/sessions.lua",
+    "'@inbox', '@early')",
+    "'@inbox', '@none')",
+)
 def test_race_25_an_early_entry_is_settled_with_its_turn(world: World) -> None:
     policy_is(world, on_arrival="early")
     send(world, "first")
@@ -150,7 +172,9 @@ def test_race_25_an_early_entry_is_settled_with_its_turn(world: World) -> None:
     assert world.take() == ()
 
 
-@fails_without("a later run of a turn gets the same batch", "lib/admitting.lua", "  if not batch then\n", "  if true then\n")
+@fails_without(
+    "a later run of a turn gets the same batch", "lib/admitting.lua", "  if not batch then\n", "  if true then\n"
+)
 def test_race_25_a_turn_that_is_run_again_commits_what_it_had_been_given(world: World, app: App) -> None:
     @app.agent("bot", on_arrival="early")
     async def bot(turn: AsyncTurn) -> list[str]:
@@ -211,7 +235,12 @@ def test_race_26_what_a_turn_passes_over_is_not_stranded(world: World) -> None:
     "if p.ws and p.we and not awaited_inside then",
     "if p.ws and p.we then",
 )
-@fails_without("whoever waits is looked up in its session", "lib/lifecycle.lua", "== session then inside = true end", "== session then inside = false end")
+@fails_without(
+    "whoever waits is looked up in its session",
+    "lib/lifecycle.lua",
+    "== session then inside = true end",
+    "== session then inside = false end",
+)
 def test_race_32_the_end_of_an_awaited_child_is_told_once(world: World) -> None:
     send(world, "go")
     fence, _ = turn(world)
@@ -243,7 +272,12 @@ def test_race_32_the_end_of_a_child_that_nobody_awaits_is_told(world: World) -> 
 # -- 7, again: the ends that halve and block free their session too
 
 
-@fails_without("an end releases the session or begins its next turn", "lib/sessions.lua", "    if s.half and (poisoned or", "    if false and (poisoned or")
+@fails_without(
+    "an end releases the session or begins its next turn",
+    "lib/sessions.lua",
+    "    if s.half and (poisoned or",
+    "    if false and (poisoned or",
+)
 def test_race_07_a_session_whose_poison_was_found_takes_whole_batches_again(world: World) -> None:
     send(world, "poison", "b")
     for texts in (["poison", "b"], ["poison"]):

@@ -1,4 +1,5 @@
-"""Races 18, 21, 27, 29 and 31: what the fleet does about lost doorbells, lost workers, clocks, outages and old releases."""
+"""Races 18, 21, 27, 29 and 31: what the fleet does about lost doorbells, lost workers, clocks, outages and old
+releases."""
 
 from __future__ import annotations
 

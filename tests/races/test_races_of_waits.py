@@ -114,7 +114,8 @@ def test_an_approval_that_was_given_up_is_not_waited_for_again(world: World) -> 
     "a park asks whether its condition is met, not whether anything was resolved",
     "process_park.lua",
     "if tonumber(call('HGET', proc_key(a.pid), 'o:' .. group) or '0') <= 0 then return { 'met' } end",
-    "for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do if call('HGET', slot_key(id), 'r') then return { 'met' } end end",
+    "for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do if call('HGET', slot_key(id), 'r') then return {"
+    " 'met' } end end",
 )
 def test_race_05_a_gather_parks_although_one_of_its_children_ended(world: World) -> None:
     fence = gathering(world)
@@ -128,7 +129,8 @@ def test_race_05_a_gather_parks_although_one_of_its_children_ended(world: World)
     "a child that ended before it was awaited is not counted",
     "wait_open.lua",
     "if resolution and (code == 'c:' or code == 'a:') then return { 'done', resolution } end",
-    "if resolution and (code == 'c:' or code == 'a:') then call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1) return { 'done', resolution } end",
+    "if resolution and (code == 'c:' or code == 'a:') then call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1) return"
+    " { 'done', resolution } end",
 )
 def test_race_05_a_gather_resumes_although_one_of_its_children_ended_before_it(world: World) -> None:
     world.start("a", kind="external")
@@ -269,7 +271,9 @@ def test_race_06_two_tasks_that_await_a_child_beside_a_step_both_learn_of_its_en
     "joined = next(iter(kept.values()), slots[0][2:10])",
     "kept, joined = {}, slots[0][2:10]",
 )
-def test_race_06_a_gather_that_is_half_there_when_the_next_run_begins_waits_for_the_rest(world: World, app: App) -> None:
+def test_race_06_a_gather_that_is_half_there_when_the_next_run_begins_waits_for_the_rest(
+    world: World, app: App
+) -> None:
     @app.tool
     def one() -> int:
         return 1
@@ -316,12 +320,16 @@ def test_race_04_a_hint_of_a_signal_that_went_back_to_the_mailbox_resolves_no_wa
     assert asyncio.run(again()) is False
 
 
-@fails_without("what a body gives up is known as given up", "wakeline.run.waits:Waits._give_up", "self.open.forget(ids)", "pass")
+@fails_without(
+    "what a body gives up is known as given up", "wakeline.run.waits:Waits._give_up", "self.open.forget(ids)", "pass"
+)
 def test_race_04_a_wait_that_lost_a_race_takes_no_hints_word(world: World, app: App) -> None:
     @app.engine
     async def races(ctx: AsyncCtx) -> bool:
         run = ctx.run
-        slot = run.waits.slot_of(ProcessSignal(run.claim.process_id, run.fence.incarnation, run.claim.generation, "go", 1))
+        slot = run.waits.slot_of(
+            ProcessSignal(run.claim.process_id, run.fence.incarnation, run.claim.generation, "go", 1)
+        )
         await ctx.race(ctx.step("quick", lambda: 1), ctx.wait("go"))
         return run.waits.hinted(slot, run.fence.claim_id, '{"status":"ok","value":1}')
 
@@ -362,13 +370,17 @@ def test_race_06_a_group_that_is_opened_in_two_parts_is_met_by_both() -> None:
     assert asyncio.run(main()) == ["together"]
 
 
-@fails_without("a part of a group that somebody waits for by itself resumes the process", "lib/slots.lua", "or p.an then", "then")
+@fails_without(
+    "a part of a group that somebody waits for by itself resumes the process", "lib/slots.lua", "or p.an then", "then"
+)
 @fails_without(
     "the body tells at its park who waits for a part of a group",
     "wakeline.run.run:Run._park",
     ", early=waits.early",
 )
-def test_race_06_a_child_awaited_in_a_gather_and_then_alone_resumes_who_waits_for_it_alone(world: World, app: App) -> None:
+def test_race_06_a_child_awaited_in_a_gather_and_then_alone_resumes_who_waits_for_it_alone(
+    world: World, app: App
+) -> None:
     alone: list[int] = []
 
     @app.tool
@@ -611,7 +623,12 @@ def test_race_28_a_crash_does_not_restart_the_deadline_of_a_wait(world: World) -
     assert (world.status("p"), world.resolution("w")) == ("queued", '{"status":"timeout"}')
 
 
-@fails_without("what became known since the hold ran out is seen before the park", "wakeline.run.run:Run._park", "if not self.waits.are_all:", "if False:")
+@fails_without(
+    "what became known since the hold ran out is seen before the park",
+    "wakeline.run.run:Run._park",
+    "if not self.waits.are_all:",
+    "if False:",
+)
 def test_race_05_a_hint_that_comes_when_the_hold_has_just_run_out_stops_the_park(world: World, app: App) -> None:
     @app.engine
     async def waits(ctx: AsyncCtx) -> None:
@@ -637,7 +654,9 @@ def test_race_05_a_hint_that_comes_when_the_hold_has_just_run_out_stops_the_park
     assert world.events() == ["process.started", "signal.go", "log", "process.waiting"]
 
 
-@fails_without("a park that waits for nothing is refused", "process_park.lua", "if #a.groups == 0 then return { 'met' } end", "")
+@fails_without(
+    "a park that waits for nothing is refused", "process_park.lua", "if #a.groups == 0 then return { 'met' } end", ""
+)
 def test_race_05_who_waits_for_nothing_is_not_parked(world: World) -> None:
     fence = world.running("p")
     assert isinstance(world.park(fence), processes.Met)

@@ -1,4 +1,5 @@
-"""The races of wakes (docs/conformance/wakes.md): between an event, its entry, the turn that takes it and the end that settles it.
+"""The races of wakes (docs/conformance/wakes.md): between an event, its entry, the turn that takes it and the end that
+settles it.
 
 Each test rests on a rule that the suite takes out to see it fail.
 """
@@ -19,10 +20,28 @@ from wakeline.store.processes import TurnCommit
 
 from tests.lua.world import STALE_MS, WEEK_MS, World, wait
 from tests.races.rules import fails_without
-from tests.races.sessions import BOT, FAILED, admit, commit, committing, offered, policy_is, send, source, states, take_turn, turn, wake
+from tests.races.sessions import (
+    BOT,
+    FAILED,
+    admit,
+    commit,
+    committing,
+    offered,
+    policy_is,
+    send,
+    source,
+    states,
+    take_turn,
+    turn,
+    wake,
+)
 from tests.races.workers import work
 
-FENCE = ("a write of a run carries its fence", "lib/process.lua", "return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl")
+FENCE = (
+    "a write of a run carries its fence",
+    "lib/process.lua",
+    "return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl",
+)
 
 
 # -- 1 to 3: the doorbell is lost, early or doubled
@@ -74,7 +93,10 @@ def test_wake_race_03_many_wakes_at_once_have_one_turn(world: World) -> None:
 
 
 @fails_without(
-    "a doorbell of a process that is not queued is thrown away", "queue_take.lua", "if p.st ~= 'queued' or p.ep ~= epoch then", "if false then"
+    "a doorbell of a process that is not queued is thrown away",
+    "queue_take.lua",
+    "if p.st ~= 'queued' or p.ep ~= epoch then",
+    "if false then",
 )
 def test_wake_race_03_two_doorbells_of_one_turn_are_one_run(world: World) -> None:
     send(world, "first")
@@ -107,7 +129,11 @@ def test_wake_race_04_a_worker_that_stalled_admits_nothing_and_has_no_effect(wor
     assert "step" not in world.journal(old.process_id)
 
 
-@fails_without("a turn's batch is fixed under the fence of its claim", "turn_admit.lua", "if not holds(p, a.fence) then return { 'lost' } end")
+@fails_without(
+    "a turn's batch is fixed under the fence of its claim",
+    "turn_admit.lua",
+    "if not holds(p, a.fence) then return { 'lost' } end",
+)
 def test_wake_race_04_a_stale_claim_fixes_no_batch(world: World) -> None:
     send(world, "first")
     old = take_turn(world, "o1")
@@ -146,7 +172,9 @@ def test_wake_race_06_a_commit_whose_reply_was_lost_is_repeated_and_there_is_no_
     assert world.take() == ()
 
 
-@fails_without("who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then")
+@fails_without(
+    "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then"
+)
 def test_wake_race_07_a_worker_that_comes_back_after_a_takeover_commits_nothing(world: World) -> None:
     old, new = taken_over(world)
     assert admit(world, new) == ["first"]
@@ -175,7 +203,9 @@ def test_wake_race_07_a_commit_of_another_head_is_refused_whole(world: World) ->
 # -- 8, 9: two appends
 
 
-@fails_without("an event is looked for by its replay key", "process_append.lua", "  if known then\n", "  if false then\n")
+@fails_without(
+    "an event is looked for by its replay key", "process_append.lua", "  if known then\n", "  if false then\n"
+)
 def test_wake_race_08_one_event_sent_from_two_places_wakes_once(world: World) -> None:
     source(world)
     assert [wake(world, "told", key="k"), wake(world, "told", key="k")] == [1, 1]
@@ -184,7 +214,9 @@ def test_wake_race_08_one_event_sent_from_two_places_wakes_once(world: World) ->
     assert states(world) == [("told", "delivered")]
 
 
-@fails_without("nothing is appended after an end", "process_append.lua", "if ENDED[p.st] then return { 'terminal', p.st } end")
+@fails_without(
+    "nothing is appended after an end", "process_append.lua", "if ENDED[p.st] then return { 'terminal', p.st } end"
+)
 def test_wake_race_09_after_the_end_of_its_process_no_event_wakes(world: World) -> None:
     source(world)
     world.finish("x")
@@ -196,7 +228,12 @@ def test_wake_race_09_after_the_end_of_its_process_no_event_wakes(world: World) 
 # -- 13: an id that is used again
 
 
-@fails_without("a wake carries the incarnation of its process", "lib/sessions.lua", """inc .. '","sequence":'""", """'same' .. '","sequence":'""")
+@fails_without(
+    "a wake carries the incarnation of its process",
+    "lib/sessions.lua",
+    """inc .. '","sequence":'""",
+    """'same' .. '","sequence":'""",
+)
 def test_wake_race_13_a_process_id_used_again_wakes_under_another_identity(world: World) -> None:
     source(world)
     wake(world, "told")
@@ -214,7 +251,12 @@ def test_wake_race_13_a_process_id_used_again_wakes_under_another_identity(world
 # -- 14: what is not read yet is never trimmed
 
 
-@fails_without("only what is over is forgotten", "lib/sessions.lua", "  if not OVER[verb_of(state_of(sid, n))] then return end\n", raises=EntryNotFound)
+@fails_without(
+    "only what is over is forgotten",
+    "lib/sessions.lua",
+    "  if not OVER[verb_of(state_of(sid, n))] then return end\n",
+    raises=EntryNotFound,
+)
 def test_wake_race_14_no_entry_is_forgotten_before_it_was_read(world: World) -> None:
     source(world)
     policy_is(world, on_failure="block")
@@ -244,7 +286,12 @@ def test_wake_race_16_an_entry_that_a_turn_has_is_not_offered_again(world: World
     "lib/sessions.lua",
     "    call('ZADD', ns .. 'timers', due, 'd:' .. s.turn)\n",
 )
-@fails_without("a turn of an agent that debounces waits for its due time", "lib/sessions.lua", "false, due and due > now and due or nil)", "false, nil)")
+@fails_without(
+    "a turn of an agent that debounces waits for its due time",
+    "lib/sessions.lua",
+    "false, due and due > now and due or nil)",
+    "false, nil)",
+)
 def test_wake_race_17_a_turn_that_is_put_off_comes_once_at_its_time(world: World) -> None:
     policy_is(world, debounce_ms=200, debounce_max_ms=1_000)
     send(world, "first")
@@ -283,8 +330,12 @@ def test_wake_race_22_a_server_that_forgot_its_scripts_is_told_them_again(world:
 # -- 25, 26: poison
 
 
-@fails_without("a batch that failed is halved", "lib/sessions.lua", "elseif poisoned and #batch > 1 then", "elseif false then")
-@fails_without("the next turn takes the older half", "lib/admitting.lua", "math.min(max, tonumber(s.half or max))", "max")
+@fails_without(
+    "a batch that failed is halved", "lib/sessions.lua", "elseif poisoned and #batch > 1 then", "elseif false then"
+)
+@fails_without(
+    "the next turn takes the older half", "lib/admitting.lua", "math.min(max, tonumber(s.half or max))", "max"
+)
 def test_wake_race_25_one_poisonous_wake_fails_alone(world: World) -> None:
     send(world, "a", "poison", "c", "d")
     for _ in range(20):
@@ -298,7 +349,12 @@ def test_wake_race_25_one_poisonous_wake_fails_alone(world: World) -> None:
     assert states(world) == [("a", "settled"), ("poison", "failed"), ("c", "settled"), ("d", "settled")]
 
 
-@fails_without("an end of a blocked session begins no turn", "lib/sessions.lua", " or s.blk or s.gone then return end", " or s.gone then return end")
+@fails_without(
+    "an end of a blocked session begins no turn",
+    "lib/sessions.lua",
+    " or s.blk or s.gone then return end",
+    " or s.gone then return end",
+)
 @fails_without("skipping frees the session", "entry_redrive.lua", "call('HDEL', head, 'blk', 'half', 'hw')")
 def test_wake_race_26_a_blocked_session_stands_still_until_somebody_decides(world: World) -> None:
     policy_is(world, on_failure="block")
@@ -315,7 +371,12 @@ def test_wake_race_26_a_blocked_session_stands_still_until_somebody_decides(worl
 # -- 31 to 34
 
 
-@fails_without("an end is written once", "lib/lifecycle.lua", "  p.st = status\n", "  p.st = 'running'\n  call('HSET', proc_key(pid), 'st', 'running')\n")
+@fails_without(
+    "an end is written once",
+    "lib/lifecycle.lua",
+    "  p.st = status\n",
+    "  p.st = 'running'\n  call('HSET', proc_key(pid), 'st', 'running')\n",
+)
 def test_wake_race_31_of_a_cancel_and_a_commit_the_first_stands(world: World) -> None:
     send(world, "first")
     fence, _ = turn(world)
@@ -349,7 +410,12 @@ def test_wake_race_32_an_early_wake_of_a_cancelled_turn_is_settled_with_it(world
     assert world.take() == ()
 
 
-@fails_without("every entry of a batch is settled", "lib/sessions.lua", "    for _, n in ipairs(batch) do\n", "    for _, n in ipairs({ batch[1] }) do\n")
+@fails_without(
+    "every entry of a batch is settled",
+    "lib/sessions.lua",
+    "    for _, n in ipairs(batch) do\n",
+    "    for _, n in ipairs({ batch[1] }) do\n",
+)
 def test_wake_race_33_wakes_of_two_processes_share_a_turn_and_both_are_settled_in_order(world: World) -> None:
     source(world, "x")
     source(world, "y")
@@ -415,7 +481,12 @@ def test_an_entry_is_offered_again_once_however_often_that_is_asked(world: World
 ANSWERED = {"status": "ok", "value": {"type": "success", "value": "answer"}}
 
 
-@fails_without("whoever awaits an entry is told when it is settled", "lib/sessions.lua", "do resolve(slot, resolution) end", "do end")
+@fails_without(
+    "whoever awaits an entry is told when it is settled",
+    "lib/sessions.lua",
+    "do resolve(slot, resolution) end",
+    "do end",
+)
 def test_who_waits_for_an_entry_is_answered_when_it_is_settled(world: World) -> None:
     asks = world.running("p", "o9")
     send(world, "question")

@@ -1,4 +1,5 @@
-"""Plays of the tiny model of sessions: no entry is stranded, none is read twice, in any interleaving; each breaks when a rule is taken out."""
+"""Plays of the tiny model of sessions: no entry is stranded, none is read twice, in any interleaving; each breaks when
+a rule is taken out."""
 
 from __future__ import annotations
 
@@ -8,15 +9,23 @@ from tests.races.rules import fails_without
 from tests.races.session_interleavings import Left, explore
 
 
-@fails_without("an end begins the next turn", "lib/sessions.lua", "status, #batch)\n  ring_session(sid)", "status, #batch)")
-@fails_without("who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then")
+@fails_without(
+    "an end begins the next turn", "lib/sessions.lua", "status, #batch)\n  ring_session(sid)", "status, #batch)"
+)
+@fails_without(
+    "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then"
+)
 @fails_without("an input is looked for by its key", "session_send.lua", "  if known then\n", "  if false then\n")
 def test_three_inputs_are_read_once_whoever_dies_and_whatever_arrives_twice() -> None:
     explored = explore(Left(sends=("a", "b", "c"), deaths=2, duplicates=1))
     assert explored.states >= 5_000, explored
 
 
-@fails_without("every end of a turn settles its entries", "lib/lifecycle.lua", "  if p.sid then settle_turn(pid, p, status, output) end\n")
+@fails_without(
+    "every end of a turn settles its entries",
+    "lib/lifecycle.lua",
+    "  if p.sid then settle_turn(pid, p, status, output) end\n",
+)
 def test_a_cancel_at_any_moment_strands_nothing() -> None:
     explored = explore(Left(sends=("a", "b"), cancels=1, deaths=1))
     assert explored.states >= 300, explored

@@ -1,4 +1,5 @@
-"""Workers in this process: they run bodies with the real runner, under the virtual clock, and can be killed at a named moment.
+"""Workers in this process: they run bodies with the real runner, under the virtual clock, and can be killed at a named
+moment.
 
 Invariant: a killed worker sends nothing more, as after SIGKILL; the fleet learns of it by its silence alone.
 """
@@ -31,7 +32,12 @@ PATIENCE_S = 3
 
 def app_of(world: World) -> App:
     """An app in the world's namespace, under its clock, whose bodies park as soon as they only wait."""
-    return App(world.ns, backend=world.backend, clock=world.clock, settings=Settings(rq_prefix=world.rq("").removesuffix(":"), hold_ms=0, shutdown_ms=100))
+    return App(
+        world.ns,
+        backend=world.backend,
+        clock=world.clock,
+        settings=Settings(rq_prefix=world.rq("").removesuffix(":"), hold_ms=0, shutdown_ms=100),
+    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ class _Killer:
 
 
 def work(world: World, app: App, owner: str = "w1", *, killed_at: Phase | None = None, nth: int = 1) -> list[str]:
-    """A worker runs all there is to run and leaves; or is killed at a phase. What became of its runs ('killed' last)."""
+    """A worker runs all there is to run and leaves; or is killed at a phase. What became of its runs ('killed'
+    last)."""
     return asyncio.run(_work(world, app, owner, killed_at, nth))
 
 

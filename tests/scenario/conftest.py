@@ -48,7 +48,8 @@ def until(look: Callable[[], bool]) -> None:
 
 @contextmanager
 def declaring(app: App) -> Iterator[None]:
-    """Tests declare agents after their worker has started, which says what is declared at its start alone: each is put in force by itself."""
+    """Tests declare agents after their worker has started, which says what is declared at its start alone: each is put
+    in force by itself."""
     add = Registry.add
 
     def declared(registry: Registry, kind: str, table: dict[str, Any], made: Any) -> Any:
@@ -64,6 +65,9 @@ def declaring(app: App) -> Iterator[None]:
 @pytest.fixture
 def app(backend: Backend) -> Iterator[App]:
     """A served app of its own namespace, whose bodies park after 50 ms."""
-    with served(App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50, grace_ms=500))) as made, declaring(made):
+    with (
+        served(App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50, grace_ms=500))) as made,
+        declaring(made),
+    ):
         yield made
         made.close()

@@ -1,4 +1,5 @@
-"""Two releases of an app on one store: what the later one adds to signals and events reaches processes that the earlier one started."""
+"""Two releases of an app on one store: what the later one adds to signals and events reaches processes that the earlier
+one started."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ class Releases:
 
     def __init__(self, backend: Backend) -> None:
         name = "t" + token_hex(4)
-        self.old, self.new, self.other = (App(name, backend=backend, settings=Settings(hold_ms=50, namespace=name)) for _ in range(3))
+        self.old, self.new, self.other = (
+            App(name, backend=backend, settings=Settings(hold_ms=50, namespace=name)) for _ in range(3)
+        )
 
     def parked(self, process_id: str, name: str) -> None:
         until(lambda: self.old.handle(process_id).status().waiting_for == (name,))
@@ -38,13 +41,16 @@ def releases(backend: Backend) -> Iterator[Releases]:
 
 @pytest.fixture
 def started(releases: Releases) -> Releases:
-    """A process of the old release, which waits for ``go``; the new release waits for ``more`` after that, and emits ``done``."""
+    """A process of the old release, which waits for ``go``; the new release waits for ``more`` after that, and emits
+    ``done``."""
 
     @releases.old.engine(name="order", signals={"go": bool})
     def before(ctx: Ctx) -> str:
         return str(ctx.wait("go"))
 
-    @releases.new.engine(name="order", signals={"go": bool, "more": int}, events={"done": Event(dict[str, int], wake="{n} more")})
+    @releases.new.engine(
+        name="order", signals={"go": bool, "more": int}, events={"done": Event(dict[str, int], wake="{n} more")}
+    )
     def after(ctx: Ctx) -> str:
         went = ctx.wait("go")
         n = ctx.wait("more")
@@ -128,7 +134,11 @@ def test_a_wait_with_the_type_of_one_release_tells_a_sender_of_the_other_both(ch
     with pytest.raises(WaitTypeDiffers) as told:
         changed.new.handle("p").signal("go", 7)
     fields = told.value.fields
-    assert (fields["what"], fields["asked"], fields["declared"]) == ("signal.go", '{"type":"boolean"}', '{"type":"integer"}')
+    assert (fields["what"], fields["asked"], fields["declared"]) == (
+        "signal.go",
+        '{"type":"boolean"}',
+        '{"type":"integer"}',
+    )
     assert '{"type":"boolean"}' in str(told.value)
     assert '{"type":"integer"}' in str(told.value)
 
@@ -227,7 +237,9 @@ def test_an_event_that_ends_reaches_a_process_started_before_it(releases: Releas
 
 def test_outside_work_that_was_registered_before_takes_events_that_its_reporter_adds(releases: Releases) -> None:
     releases.old.external("ci-run", id="build-7", events={"tested": int})
-    build = releases.new.external("ci-run", id="build-7", events={"tested": int, "deployed": Event(str, ends="completed")})
+    build = releases.new.external(
+        "ci-run", id="build-7", events={"tested": int, "deployed": Event(str, ends="completed")}
+    )
     build.emit("tested", 42)
     with pytest.raises(PayloadSchemaMismatch):
         build.emit("deployed", 7)

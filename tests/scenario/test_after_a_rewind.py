@@ -38,7 +38,9 @@ def lose(app: App, *keys: str) -> None:
     client.delete(*(prefix + key for key in keys))
 
 
-def test_a_client_forgets_the_types_of_processes_of_a_namespace_that_is_gone(desk: App, backend: Backend, namespace: str) -> None:
+def test_a_client_forgets_the_types_of_processes_of_a_namespace_that_is_gone(
+    desk: App, backend: Backend, namespace: str
+) -> None:
     @desk.engine(signals={"go": int})
     async def waits(ctx: AsyncCtx) -> int:
         return await ctx.wait("go", int)

@@ -1,4 +1,5 @@
-"""Attachments through the public face: put by hosts, bodies, turns and tools; passed on with arguments, signals, inputs and results, and only so."""
+"""Attachments through the public face: put by hosts, bodies, turns and tools; passed on with arguments, signals, inputs
+and results, and only so."""
 
 from __future__ import annotations
 
@@ -178,7 +179,9 @@ def test_a_put_that_is_replayed_is_the_same_attachment_of_the_same_owner(app: Ap
 
 
 def test_a_directory_holds_the_bytes_where_the_app_says_so(app: App, tmp_path: Path) -> None:
-    other = App("t" + token_hex(4), backend=app.backend, settings=Settings(hold_ms=50), attachments=DirectoryBlobs(tmp_path))
+    other = App(
+        "t" + token_hex(4), backend=app.backend, settings=Settings(hold_ms=50), attachments=DirectoryBlobs(tmp_path)
+    )
 
     @other.engine
     async def measure(ctx: AsyncCtx, picture: Attachment) -> int:
@@ -204,8 +207,6 @@ def test_what_is_not_bytes_is_refused_with_what_to_do(app: App) -> None:
         app.attachments.put("a text")  # type: ignore[arg-type]
     with pytest.raises(InvalidArguments, match="1 to 1000"):
         app.attachments.list(0)
-
-
 
 
 def test_more_tools_than_threads_may_use_attachments_at_once(app: App) -> None:

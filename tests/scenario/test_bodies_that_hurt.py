@@ -130,7 +130,10 @@ def test_a_task_of_a_body_is_cancelled_and_awaited_like_any_other(app: App) -> N
 
 
 def test_a_body_that_overstays_in_its_thread_keeps_no_slot(backend: Backend) -> None:
-    app, leave = App("t" + token_hex(4), backend=backend, settings=Settings(concurrency=1, grace_ms=100)), threading.Event()
+    app, leave = (
+        App("t" + token_hex(4), backend=backend, settings=Settings(concurrency=1, grace_ms=100)),
+        threading.Event(),
+    )
 
     @app.engine
     def overstays(ctx: Ctx) -> None:

@@ -1,4 +1,5 @@
-"""A cancel that meets a body anywhere: in groups of tasks, in a step, in a tool, at its token; and what the process ends with."""
+"""A cancel that meets a body anywhere: in groups of tasks, in a step, in a tool, at its token; and what the process
+ends with."""
 
 from __future__ import annotations
 
@@ -72,13 +73,21 @@ async def gives_up_by_itself(ctx: AsyncCtx) -> Any:
 
 
 BODIES = [
-    in_a_group, in_groups_of_groups, in_a_group_that_is_raised_from, wrapped, asks_its_token, asks_its_token_in_a_step, gives_up_by_itself,
-]  # fmt: skip
+    in_a_group,
+    in_groups_of_groups,
+    in_a_group_that_is_raised_from,
+    wrapped,
+    asks_its_token,
+    asks_its_token_in_a_step,
+    gives_up_by_itself,
+]
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
 @pytest.mark.parametrize("is_parked", [False, True])
-def test_a_body_that_a_cancel_ends_is_cancelled_with_the_reason_it_was_given(app: App, body: Any, is_parked: bool) -> None:
+def test_a_body_that_a_cancel_ends_is_cancelled_with_the_reason_it_was_given(
+    app: App, body: Any, is_parked: bool
+) -> None:
     began: list[int] = []
 
     @app.engine(name="body", signals={"a": int, "b": int})
@@ -111,7 +120,11 @@ def test_a_blocking_body_ends_cancelled_at_its_wait_and_at_its_token(app: App) -
 
     for engine, begun in ((polls, "running"), (waits, "waiting")):
         handle: Any = app.start(engine)  # type: ignore[arg-type]
-        until(lambda handle=handle, begun=begun: handle.status().status == begun and len(handle.status().waiting_for) == (begun == "waiting"))  # type: ignore[misc]
+        until(
+            lambda handle=handle, begun=begun: (
+                handle.status().status == begun and len(handle.status().waiting_for) == (begun == "waiting")
+            )
+        )  # type: ignore[misc]
         handle.cancel("ordered twice")
         with pytest.raises(ProcessCancelled) as ended:
             handle.result(timeout=10)
@@ -187,7 +200,10 @@ def test_an_error_of_the_bodys_own_beside_a_cancel_is_a_failure_and_named(app: A
     handle.cancel("enough")
     with pytest.raises(ProcessFailed) as failed:
         handle.result(timeout=10)
-    assert (failed.value.fields["failure_code"], failed.value.fields["failure_message"]) == ("ValueError", "the shelf is gone")
+    assert (failed.value.fields["failure_code"], failed.value.fields["failure_message"]) == (
+        "ValueError",
+        "the shelf is gone",
+    )
 
 
 def test_a_body_that_returns_after_a_cancel_is_completed(app: App) -> None:

@@ -1,4 +1,5 @@
-"""A claim is its worker's from the moment it was taken: while what it needs is read, and while an earlier run of the same process has still to leave."""
+"""A claim is its worker's from the moment it was taken: while what it needs is read, and while an earlier run of the
+same process has still to leave."""
 
 from __future__ import annotations
 
@@ -144,7 +145,9 @@ def test_a_reaped_worker_does_not_begin_what_it_was_still_reading(slow: Served) 
     assert slow.begun == []
 
 
-def test_a_run_is_told_of_its_cancel_also_where_an_earlier_one_of_its_process_left_late(backend: Backend, tmp_path: Path) -> None:
+def test_a_run_is_told_of_its_cancel_also_where_an_earlier_one_of_its_process_left_late(
+    backend: Backend, tmp_path: Path
+) -> None:
     slow = Served(backend, tmp_path)
     slow.blobs.answers.set()
     first_left, second_began = threading.Event(), threading.Event()

@@ -71,7 +71,9 @@ def test_an_entry_behind_many_that_are_forgotten_is_found(app: App) -> None:
     client, prefix = app.store.client, app.store.address.prefix
     # As of a session whose first entry waits while 5,000 that came to no good end were forgotten.
     client.hset(f"{prefix}sess:clerk/1", "n", "5001")
-    client.hset(f"{prefix}wakes:clerk/1", mapping={"5001": '{"kind":"input","input":"last"}', "5001:s": "settled t 1 2"})
+    client.hset(
+        f"{prefix}wakes:clerk/1", mapping={"5001": '{"kind":"input","input":"last"}', "5001:s": "settled t 1 2"}
+    )
     session = app.session("clerk", "1")
     assert [entry.n for entry in session.wakes()] == [1, 5001]
     assert [entry.n for entry in session.wakes(after=1)] == [5001]
@@ -80,7 +82,9 @@ def test_an_entry_behind_many_that_are_forgotten_is_found(app: App) -> None:
     assert ([entry.n for entry in latest], latest.more) == ([5001], True)
 
 
-def test_entries_that_came_to_no_good_end_are_all_had_however_many_there_are(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_that_came_to_no_good_end_are_all_had_however_many_there_are(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(entries, "MOST", 2)
     told(app, 3, "1")
     told(app, 4, "2")

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Event, current
-from wakeline.errors import BodyInvalid, PayloadSchemaMismatch, ProcessAlreadyTerminal, ProcessFailed, ProcessNotEnded, ProcessNotRetryable
+from wakeline.errors import (
+    BodyInvalid,
+    PayloadSchemaMismatch,
+    ProcessAlreadyTerminal,
+    ProcessFailed,
+    ProcessNotEnded,
+    ProcessNotRetryable,
+)
 from wakeline.store import processes
 
 from tests.scenario.conftest import until

@@ -1,4 +1,5 @@
-"""A value is the same content wherever it is given again, in whatever order a process has its sets: at every door, and after every replay."""
+"""A value is the same content wherever it is given again, in whatever order a process has its sets: at every door, and
+after every replay."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 from wakeline import App, AsyncCtx, Ctx, Event, arguments
 from wakeline.effects.journal import JournalRow
-from wakeline.errors import InvalidPayload, OccurrenceConflict, PayloadSchemaMismatch, ProcessConflict, ProcessFailed, ReplayConflict
+from wakeline.errors import (
+    InvalidPayload,
+    OccurrenceConflict,
+    PayloadSchemaMismatch,
+    ProcessConflict,
+    ProcessFailed,
+    ReplayConflict,
+)
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
 from wakeline.values import Unordered
@@ -48,16 +56,42 @@ def basket(*tags: int, price: str = "1.10", zone: int = 2) -> Basket:
 
 ONE, EQUAL, OTHER = basket(0, 8), basket(8, 0, price="1.1", zone=0), basket(0, 9)
 DOORS: dict[str, tuple[Callable[[App, Any], Any], type[Exception]]] = {
-    "start of a tool": (lambda app, value: app.using(id="p").start(app.registry.tools["takes"], value).id, ProcessConflict),
-    "start of an engine": (lambda app, value: app.using(id="q").start(app.registry.engines["keeps"], value).id, ProcessConflict),
-    "start of many": (lambda app, value: [one.id for one in app.start_many(app.registry.engines["keeps"], [{"value": value}], ids=["m"])], ProcessConflict),
+    "start of a tool": (
+        lambda app, value: app.using(id="p").start(app.registry.tools["takes"], value).id,
+        ProcessConflict,
+    ),
+    "start of an engine": (
+        lambda app, value: app.using(id="q").start(app.registry.engines["keeps"], value).id,
+        ProcessConflict,
+    ),
+    "start of many": (
+        lambda app, value: [
+            one.id for one in app.start_many(app.registry.engines["keeps"], [{"value": value}], ids=["m"])
+        ],
+        ProcessConflict,
+    ),
     "signal": (lambda app, value: app.handle("waits").signal("v", value, key="k"), ReplayConflict),
-    "event of external work": (lambda app, value: app.external("ci", id="ci-1").emit("log", {"value": value}, key="k"), ReplayConflict),
-    "metadata of external work": (lambda app, value: app.external("ci", id="ci-2", metadata={"value": value}).id, ProcessConflict),
-    "occurrence": (lambda app, value: app.trigger("a.b").emit({"value": value}, key="k").occurrence_id, OccurrenceConflict),
-    "typed occurrence": (lambda app, value: app.trigger("a.c", Basket).emit(value, key="k").occurrence_id, OccurrenceConflict),
+    "event of external work": (
+        lambda app, value: app.external("ci", id="ci-1").emit("log", {"value": value}, key="k"),
+        ReplayConflict,
+    ),
+    "metadata of external work": (
+        lambda app, value: app.external("ci", id="ci-2", metadata={"value": value}).id,
+        ProcessConflict,
+    ),
+    "occurrence": (
+        lambda app, value: app.trigger("a.b").emit({"value": value}, key="k").occurrence_id,
+        OccurrenceConflict,
+    ),
+    "typed occurrence": (
+        lambda app, value: app.trigger("a.c", Basket).emit(value, key="k").occurrence_id,
+        OccurrenceConflict,
+    ),
     "input of a session": (lambda app, value: app.session("none", "1").send({"value": value}, key="k"), ReplayConflict),
-    "command of a session": (lambda app, value: app.session("none", "2").command("do", {"value": value}, key="k"), ReplayConflict),
+    "command of a session": (
+        lambda app, value: app.session("none", "2").command("do", {"value": value}, key="k"),
+        ReplayConflict,
+    ),
 }
 
 
@@ -94,11 +128,15 @@ def test_an_equal_value_is_the_same_content_at_every_door_and_another_is_refused
 def test_the_end_of_external_work_is_the_same_end_again(unserved: App) -> None:
     build = unserved.external("ci", id="ci")
     assert build.finish({"value": ONE, "n": 1}) == build.finish({"n": 1.0, "value": EQUAL})
-    assert build.result(timeout=1) == {"n": 1, "value": {"tags": [0, 8], "price": "1.10", "at": "2026-07-01T12:00:00+02:00"}}
+    assert build.result(timeout=1) == {
+        "n": 1,
+        "value": {"tags": [0, 8], "price": "1.10", "at": "2026-07-01T12:00:00+02:00"},
+    }
 
 
 def as_before(value: Any, data: Any, path: str = "", **_: Any) -> Any:
-    """What a release before this one made of a value: its sets in the order of its process, which is none that is sorted, and nothing marked."""
+    """What a release before this one made of a value: its sets in the order of its process, which is none that is
+    sorted, and nothing marked."""
     if isinstance(value, set | frozenset) and isinstance(data, list):
         return sorted(data, key=repr, reverse=True)
     parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else []
@@ -152,7 +190,9 @@ def ran(app: App, done: list[str]) -> None:
         ctx.wait("stop")
 
 
-def test_what_a_release_before_this_one_recorded_is_replayed_and_its_starts_are_known(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_release_before_this_one_recorded_is_replayed_and_its_starts_are_known(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done: list[str] = []
     app = App("t2", backend=backend, settings=Settings(hold_ms=20, grace_ms=500))
     ran(app, done)
@@ -217,7 +257,9 @@ def test_what_a_body_and_a_tool_get_is_plain_data(app: App) -> None:
     assert issubclass(Unordered, list)
 
 
-def test_a_model_fits_the_schema_of_its_own_type_at_an_open_wait_an_early_signal_an_event_and_an_answer(app: App) -> None:
+def test_a_model_fits_the_schema_of_its_own_type_at_an_open_wait_an_early_signal_an_event_and_an_answer(
+    app: App,
+) -> None:
     @app.engine(signals={"named": Named, "wide": Forbidding}, events={"seen": Event(Named)})
     def takes(ctx: Ctx) -> list[int]:
         ctx.emit("seen", Named(userId=1))
@@ -260,8 +302,12 @@ def test_a_result_that_is_not_what_is_declared_fails_its_process_and_says_so(app
             return refused.reason
 
     for body, args in ((forgot, (1,)), (caller, ())):
-        with pytest.raises(ProcessFailed, match="The result of forgot is not usable as JSON: it is None, and <class 'int'> is declared"):
+        with pytest.raises(
+            ProcessFailed, match="The result of forgot is not usable as JSON: it is None, and <class 'int'> is declared"
+        ):
             app.start(body, *args).result(timeout=10)
-    with pytest.raises(ProcessFailed, match="The result of forgets is not usable as JSON: at a, Input should be a valid integer"):
+    with pytest.raises(
+        ProcessFailed, match="The result of forgets is not usable as JSON: at a, Input should be a valid integer"
+    ):
         app.start(forgets).result(timeout=10)
     assert app.start(steps).result(timeout=10).startswith("it is None, and <class 'int'> is declared")

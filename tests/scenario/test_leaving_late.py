@@ -1,4 +1,5 @@
-"""A worker that was told to leave lets bodies go on to their next effect or their end, within its share of the shutdown time."""
+"""A worker that was told to leave lets bodies go on to their next effect or their end, within its share of the shutdown
+time."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Leaving:
             self.handed_back.append(list(self.runs))
 
     def serve(self, start: Callable[[], Any]) -> Any:
-        """Starts, tells the worker to leave once the body has begun, and gives what was started when the worker is gone."""
+        """Starts, tells the worker to leave once the body has begun, and gives what was started when the worker is
+        gone."""
         loops: list[tuple[WorkerLoop, asyncio.AbstractEventLoop]] = []
 
         async def serve() -> None:
@@ -82,7 +84,11 @@ def test_an_engine_that_is_about_to_return_ends_where_it_runs(leaving: Leaving) 
         return "ended by itself"
 
     handle = leaving.serve(lambda: leaving.app.start(returns))
-    assert (handle.status().status, handle.result(timeout=1), leaving.runs) == ("completed", "ended by itself", ["begun"])
+    assert (handle.status().status, handle.result(timeout=1), leaving.runs) == (
+        "completed",
+        "ended by itself",
+        ["begun"],
+    )
 
 
 def test_so_does_one_in_a_thread(leaving: Leaving) -> None:
@@ -94,7 +100,11 @@ def test_so_does_one_in_a_thread(leaving: Leaving) -> None:
         return "ended by itself"
 
     handle = leaving.serve(lambda: leaving.app.start(returns))
-    assert (handle.status().status, handle.result(timeout=1), leaving.runs) == ("completed", "ended by itself", ["begun"])
+    assert (handle.status().status, handle.result(timeout=1), leaving.runs) == (
+        "completed",
+        "ended by itself",
+        ["begun"],
+    )
 
 
 def test_a_turn_that_is_about_to_return_commits_where_it_runs(leaving: Leaving) -> None:
@@ -130,7 +140,9 @@ def test_one_that_has_more_to_do_is_handed_back_at_its_next_effect(leaving: Leav
     assert (handle.status().status, leaving.runs) == ("queued", [])
 
 
-def test_a_body_that_comes_to_no_effect_is_handed_back_at_the_end_of_the_share_without_an_attempt(hurried: Leaving) -> None:
+def test_a_body_that_comes_to_no_effect_is_handed_back_at_the_end_of_the_share_without_an_attempt(
+    hurried: Leaving,
+) -> None:
     @hurried.app.engine
     async def computes(ctx: AsyncCtx) -> None:
         hurried.begun.set()
@@ -273,7 +285,9 @@ def test_a_run_that_ends_as_its_worker_begins_to_leave_leaves_no_error_behind(le
     problems: list[str] = []
 
     async def leave() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(str(context.get("exception"))))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: problems.append(str(context.get("exception")))
+        )
         loop = WorkerLoop(leaving.app)
         last = asyncio.ensure_future(asyncio.Event().wait())
         loop._tasks[last] = "claim"

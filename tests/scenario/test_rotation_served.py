@@ -16,7 +16,9 @@ from tests.scenario.conftest import served, until
 
 
 @pytest.mark.parametrize("row", ["as it is written now", "of the release before"])
-def test_a_body_that_gave_its_token_to_a_step_goes_on_after_a_rotation_that_made_the_token_void(backend: Backend, row: str) -> None:
+def test_a_body_that_gave_its_token_to_a_step_goes_on_after_a_rotation_that_made_the_token_void(
+    backend: Backend, row: str
+) -> None:
     app = App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=20))
     told: list[str] = []
 

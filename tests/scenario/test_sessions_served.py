@@ -1,4 +1,5 @@
-"""Sessions as their users see them: asked by bodies, commanded, deleted, switched between frames, redriven; served by a real worker loop."""
+"""Sessions as their users see them: asked by bodies, commanded, deleted, switched between frames, redriven; served by a
+real worker loop."""
 
 from __future__ import annotations
 
@@ -189,7 +190,9 @@ def test_a_command_has_its_name_and_payload_in_a_turn_of_its_own(app: App) -> No
     assert session.command("reset", {"hard": True}, key="c1") == 1
     with pytest.raises(ReplayConflict):
         session.command("reset", {"hard": False}, key="c1")
-    until(lambda: [m.content for m in session.history() if m.role == "agent"] == [[["command", "reset", {"hard": True}]]])
+    until(
+        lambda: [m.content for m in session.history() if m.role == "agent"] == [[["command", "reset", {"hard": True}]]]
+    )
 
 
 def test_a_turn_switches_frames_and_the_history_is_read_by_frame(app: App) -> None:
@@ -242,8 +245,12 @@ def test_an_input_after_too_many_switches_may_switch_frames_again(app: App) -> N
     assert [entry.state for entry in session.wakes()[-2:]] == ["settled", "settled"]
 
 
-@pytest.mark.parametrize(("said", "turns"), [({"max_entries": 2}, [["0", "1"], ["2"]]), ({"one_at_a_time": True}, [["0"], ["1"], ["2"]])])
-def test_arrivals_give_a_turn_no_more_than_its_agent_takes(app: App, said: dict[str, Any], turns: list[list[str]]) -> None:
+@pytest.mark.parametrize(
+    ("said", "turns"), [({"max_entries": 2}, [["0", "1"], ["2"]]), ({"one_at_a_time": True}, [["0"], ["1"], ["2"]])]
+)
+def test_arrivals_give_a_turn_no_more_than_its_agent_takes(
+    app: App, said: dict[str, Any], turns: list[list[str]]
+) -> None:
     ready, go = threading.Event(), threading.Event()
 
     @app.agent("clerk", on_arrival="early", linger=0, **said)
@@ -274,13 +281,21 @@ def test_an_entry_that_fails_stands_alone_although_every_turn_asks_for_arrivals(
             raise ValueError("poison")
 
     session = app.session("clerk", "1")
-    app.store.client.hset(app.store.address.prefix + f"sess:{session.id}", "blk", "0")  # nothing begins before all are there
+    app.store.client.hset(
+        app.store.address.prefix + f"sess:{session.id}", "blk", "0"
+    )  # nothing begins before all are there
     for text in ("a", "poison", "b", "c"):
         session.send(text)
     app.store.client.hdel(app.store.address.prefix + f"sess:{session.id}", "blk")
     session.send("d")
     until(lambda: session.inspect().status == "idle")
-    assert states(app, "clerk", "1") == [("a", "settled"), ("poison", "failed"), ("b", "settled"), ("c", "settled"), ("d", "settled")]
+    assert states(app, "clerk", "1") == [
+        ("a", "settled"),
+        ("poison", "failed"),
+        ("b", "settled"),
+        ("c", "settled"),
+        ("d", "settled"),
+    ]
     assert len(tried) < 10
 
 
@@ -419,8 +434,8 @@ def test_a_session_tells_why_it_does_not_go_on_and_goes_on_when_told(app: App) -
     session = app.session("clerk", "1")
     session.send("hello")
     until(lambda: session.inspect().status == "blocked")
-    assert session.why() == (
-        'entry 1 blocks the session: its turn failed, and its agent\'s policy is on_failure="block"; '
+    assert (
+        session.why() == 'entry 1 blocks the session: its turn failed, and its agent\'s policy is on_failure="block"; '
         "`wakeline redrive clerk/1` offers it again, `wakeline skip clerk/1` goes on without it"
     )
     assert "(ValueError: not yet)" in session.why(1)
@@ -439,8 +454,14 @@ def test_an_event_says_whom_it_woke_and_why_not(app: App) -> None:
     work.emit("wake", {"text": "told"})
     work.emit("log", "no wake")
     deaf.emit("wake", {"text": "told"})
-    assert app.why("ci-1#1").startswith("event 1 of ci-1 (wake) woke clerk/1, as its entry 1: it waits in the inbox; turn process:turn:")
-    assert app.why("ci-1#2") == "event 2 of ci-1 (log) is no wake that clerk/1 keeps: its type means none, its condition was not met, or it is forgotten"
+    assert app.why("ci-1#1").startswith(
+        "event 1 of ci-1 (wake) woke clerk/1, as its entry 1: it waits in the inbox; turn process:turn:"
+    )
+    assert (
+        app.why("ci-1#2")
+        == "event 2 of ci-1 (log) is no wake that clerk/1 keeps: its type means none, its condition was not met, or it"
+        " is forgotten"
+    )
     assert app.why("ci-2#1") == "event 1 of ci-2 (wake) wakes nobody: the process has no session to wake"
     assert app.why("ci-1#9") == "process ci-1 has no event 9; it is running, and its latest is 2"
     assert app.why("clerk/1#1").startswith("it waits in the inbox; ")
@@ -461,7 +482,10 @@ def test_a_coalesced_event_names_the_one_that_took_its_place(app: App) -> None:
     handle = app.using(id="count-1", wake=app.session("nobody", "1")).start(count)
     handle.result(timeout=10)
     told = app.why("count-1#2")
-    assert told == "event 2 of count-1 (seen) was superseded: a later wake of its key took its place, as entry 1 of nobody/1"
+    assert (
+        told
+        == "event 2 of count-1 (seen) was superseded: a later wake of its key took its place, as entry 1 of nobody/1"
+    )
 
 
 def test_a_failed_entry_is_listed_and_redriven(app: App) -> None:
@@ -496,7 +520,14 @@ def test_a_deleted_session_stops_its_turn_and_refuses_what_comes(app: App) -> No
     assert turn is not None
     assert session.delete().deleted
     assert turn.status().status == "cancelled"
-    for verb in (lambda: session.send("more"), lambda: session.command("x"), session.create, session.view, session.state, lambda: session.ask("?", timeout=1)):
+    for verb in (
+        lambda: session.send("more"),
+        lambda: session.command("x"),
+        session.create,
+        session.view,
+        session.state,
+        lambda: session.ask("?", timeout=1),
+    ):
         with pytest.raises(SessionDeleted):
             verb()
     with pytest.raises(SessionDeleted):
@@ -575,11 +606,19 @@ def test_two_functions_under_one_agent_name_are_refused(app: App) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"max_entries": 0}, {"max_entries": 257}, {"max_entries": True}, {"kinds": []}, {"kinds": ["mail"]}, {"on_arrival": "never"},
-        {"on_failure": "explode"}, {"max_attempts": 0}, {"debounce": "5s", "debounce_max": "1s"}, {"debounce": "2h"},
+        {"max_entries": 0},
+        {"max_entries": 257},
+        {"max_entries": True},
+        {"kinds": []},
+        {"kinds": ["mail"]},
+        {"on_arrival": "never"},
+        {"on_failure": "explode"},
+        {"max_attempts": 0},
+        {"debounce": "5s", "debounce_max": "1s"},
+        {"debounce": "2h"},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_policy_that_makes_no_sense_is_refused_where_it_is_said(options: dict[str, Any]) -> None:
     with pytest.raises(BodyInvalid):
 

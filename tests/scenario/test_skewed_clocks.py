@@ -26,7 +26,9 @@ class Ahead(ServerClock):
 
 @pytest.fixture
 def ahead(backend: Backend) -> Iterator[App]:
-    with served(App("t" + token_hex(4), backend=backend, clock=Ahead(), settings=Settings(hold_ms=50, grace_ms=500))) as made:
+    with served(
+        App("t" + token_hex(4), backend=backend, clock=Ahead(), settings=Settings(hold_ms=50, grace_ms=500))
+    ) as made:
         yield made
         made.close()
 

@@ -157,12 +157,16 @@ def test_a_payload_that_is_lost_ends_its_process_and_keeps_no_worker_from_the_ot
     client.delete(place)
     with pytest.raises(ProcessFailed) as failed:
         lost.result(timeout=20)
-    assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == ("unavailable", "attachment_corrupt")
+    assert (failed.value.fields["failure_class"], failed.value.fields["failure_code"]) == (
+        "unavailable",
+        "attachment_corrupt",
+    )
     assert app.start(sizes, BIG + "2").result(timeout=20) == 100_001
 
 
 def test_a_stand_in_that_a_turn_makes_up_opens_nothing_and_harms_no_follower(app: App) -> None:
-    """What it says of itself is data of its own; an attachment of somebody else is none of it, and neither is one that is not kept."""
+    """What it says of itself is data of its own; an attachment of somebody else is none of it, and neither is one that
+    is not kept."""
     secret = app.attachments.put(b'"top secret of the host"', "application/json")
 
     @app.agent

@@ -33,7 +33,10 @@ def test_rows_are_started_in_order_and_in_few_writes(app: App) -> None:
     before = dict(app.store.sent.counts)
     handles = app.start_many(engine, [{"n": n} for n in range(600)])
     assert len({handle.id for handle in handles}) == 600
-    assert [app.store.sent.counts[name] - before.get(name, 0) for name in ("process_register", "round_trips")] == [600, 3]
+    assert [app.store.sent.counts[name] - before.get(name, 0) for name in ("process_register", "round_trips")] == [
+        600,
+        3,
+    ]
     assert {handle.status().status for handle in handles[::100]} == {"queued"}
     assert len(app.processes("queued", limit=1000)) == 601
 

@@ -85,7 +85,11 @@ class Later:
 
 @pytest.mark.parametrize("kind", ["lambda", "callable object", "def that gives a coroutine"])
 def test_a_step_whose_function_gives_a_coroutine_says_to_pass_the_async_function_itself(app: App, kind: str) -> None:
-    given: dict[str, Callable[..., Any]] = {"lambda": lambda cents: later(cents), "callable object": Later(), "def that gives a coroutine": partial(_gives)}
+    given: dict[str, Callable[..., Any]] = {
+        "lambda": lambda cents: later(cents),
+        "callable object": Later(),
+        "def that gives a coroutine": partial(_gives),
+    }
 
     @app.engine
     async def awaited(ctx: AsyncCtx) -> Any:
@@ -95,7 +99,10 @@ def test_a_step_whose_function_gives_a_coroutine_says_to_pass_the_async_function
     def blocking(ctx: Ctx) -> Any:
         return ctx.step("s", given[kind], 1)
 
-    said = re.escape("step s cannot be a body: its function gives a coroutine that nothing awaits; pass the async function itself: ctx.step('s', function, …).")
+    said = re.escape(
+        "step s cannot be a body: its function gives a coroutine that nothing awaits; pass the async function itself:"
+        " ctx.step('s', function, …)."
+    )
     for body in (awaited, blocking):
         with pytest.raises(ProcessFailed, match=said):
             app.start(body).result(timeout=10)

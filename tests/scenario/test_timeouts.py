@@ -1,4 +1,5 @@
-"""Tools that are over their time: a try ends at it whatever its code does, its late outcome counts for nothing, and one try runs at a time."""
+"""Tools that are over their time: a try ends at it whatever its code does, its late outcome counts for nothing, and one
+try runs at a time."""
 
 from __future__ import annotations
 
@@ -67,7 +68,9 @@ def tools(app: App, marks: list[str], seconds: float, **options: Any) -> dict[st
 
 
 @pytest.mark.parametrize("tool", ["swallows", "blocks"])
-def test_a_try_ends_at_its_time_and_its_late_result_is_logged_and_not_counted(app: App, tool: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_try_ends_at_its_time_and_its_late_result_is_logged_and_not_counted(
+    app: App, tool: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING, "wakeline.runner")
     marks: list[str] = []
     handle = app.start(tools(app, marks, 1.0)[tool])
@@ -77,7 +80,9 @@ def test_a_try_ends_at_its_time_and_its_late_result_is_logged_and_not_counted(ap
     who = f"{handle.id}: try 1 of tool {tool}"
     until(lambda: any(f"{who} ended" in line for line in caplog.messages))
     assert f"{who} is abandoned: {LATE}. Its code goes on; what it does counts for nothing." in caplog.messages
-    assert [line.rpartition("with ")[2] for line in caplog.messages if f"{who} ended" in line] == ["a result: that is not counted."]
+    assert [line.rpartition("with ")[2] for line in caplog.messages if f"{who} ended" in line] == [
+        "a result: that is not counted."
+    ]
     assert handle.status().status == "failed"
 
 
@@ -104,7 +109,8 @@ def test_tries_follow_each_other_and_never_overlap(app: App, tool: str, is_calle
 
 
 def test_a_body_that_waits_elsewhere_is_not_parked_while_the_code_of_a_try_goes_on(app: App) -> None:
-    """Parked, it would be resumed for the next try, perhaps by another worker, which knows nothing of the code that still runs."""
+    """Parked, it would be resumed for the next try, perhaps by another worker, which knows nothing of the code that
+    still runs."""
     marks: list[str] = []
     blocks = tools(app, marks, 0.6, retries=1)["blocks"]
 

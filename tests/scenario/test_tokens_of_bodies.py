@@ -1,4 +1,5 @@
-"""Bearer tokens as running bodies hand them out (E5, E11, E29, E32, E43, E53, E54): the same again, altered, from another instance, and unused."""
+"""Bearer tokens as running bodies hand them out (E5, E11, E29, E32, E43, E53, E54): the same again, altered, from
+another instance, and unused."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ def test_a_token_is_good_at_another_instance_and_a_third_sees_what_it_did(app: A
 
 @pytest.mark.parametrize("part", range(TOKEN_PARTS), ids=["version", "content", "signature"])
 @pytest.mark.parametrize("change", ["content", "shorter", "longer", "empty"])
-def test_a_token_with_any_part_changed_is_refused_and_the_body_goes_on_waiting(app: App, part: int, change: str) -> None:
+def test_a_token_with_any_part_changed_is_refused_and_the_body_goes_on_waiting(
+    app: App, part: int, change: str
+) -> None:
     tokens: list[str] = []
     handle = app.start(asking(app, tokens))
     until(lambda: handle.status().status == "waiting")
@@ -61,7 +64,12 @@ def test_a_token_with_any_part_changed_is_refused_and_the_body_goes_on_waiting(a
     text = parts[part]
     middle = len(text) // 2  # the last character of base64 may hold bits that count for nothing
     other = "A" if text[middle] != "A" else "B"
-    parts[part] = {"content": text[:middle] + other + text[middle + 1 :], "shorter": text[:-2], "longer": text + "AA", "empty": ""}[change]
+    parts[part] = {
+        "content": text[:middle] + other + text[middle + 1 :],
+        "shorter": text[:-2],
+        "longer": text + "AA",
+        "empty": "",
+    }[change]
     with pytest.raises(AwaitEventUnknownOrRevoked):
         app.resolve(".".join(parts), "forged")
     assert handle.status().status == "waiting"
@@ -73,7 +81,11 @@ def test_a_token_that_is_only_handed_out_leaves_no_slot(app: App) -> None:
     found: list[str] = []
 
     def slots() -> list[str]:
-        return [key for key in app.store.client.scan_iter(match=app.store.address.prefix + "*") if ":slot:" in key or ":waits:" in key]
+        return [
+            key
+            for key in app.store.client.scan_iter(match=app.store.address.prefix + "*")
+            if ":slot:" in key or ":waits:" in key
+        ]
 
     @app.tool
     def looks() -> int:
@@ -82,7 +94,9 @@ def test_a_token_that_is_only_handed_out_leaves_no_slot(app: App) -> None:
 
     @app.engine
     async def asks(ctx: AsyncCtx) -> list[int]:
-        found.append((await ctx.approval("publish")).token)  # a typed one keeps what it asks, for the check of early answers
+        found.append(
+            (await ctx.approval("publish")).token
+        )  # a typed one keeps what it asks, for the check of early answers
         return [await ctx.call(looks), len(slots())]
 
     assert app.start(asks).result(timeout=10) == [0, 0]
@@ -95,6 +109,9 @@ def test_what_a_token_signs_is_its_version_and_content_with_their_lengths(app: A
     app.start(asking(app, tokens))
     until(lambda: bool(tokens))
     version, content, signature = tokens[0].split(".")
-    message = b"".join(len(part).to_bytes(8, "big") + part for part in (b"wakeline.await-event-token", version.encode(), content.encode()))
+    message = b"".join(
+        len(part).to_bytes(8, "big") + part
+        for part in (b"wakeline.await-event-token", version.encode(), content.encode())
+    )
     digest = hmac.new(app.store.secret, message, "sha256").digest()
     assert signature == base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -61,7 +61,9 @@ def test_an_occurrence_starts_what_is_subscribed_and_its_repetition_starts_nothi
     assert ran == ["shop"]
 
 
-def test_an_occurrence_that_is_emitted_again_says_nothing_in_the_log(still: App, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_occurrence_that_is_emitted_again_says_nothing_in_the_log(
+    still: App, caplog: pytest.LogCaptureFixture
+) -> None:
     push = still.trigger("github.push")
     push.subscribe(declare(still))
     assert [push.emit({"repo": "shop"}, key="d1").replayed for _ in range(2)] == [False, True]
@@ -112,7 +114,9 @@ def test_what_a_subscription_cannot_start_is_in_the_receipt_and_does_not_hinder_
     bad = push.subscribe(build, name="misses", input={"repo": "{repository.name}"})
     receipt = push.emit({"repo": "x"}, key="k")
     assert len(receipt.started) == 1
-    assert receipt.failed == ((bad.id, "invalid_arguments: The arguments do not fit build: the payload has nothing at /repository/name."),)
+    assert receipt.failed == (
+        (bad.id, "invalid_arguments: The arguments do not fit build: the payload has nothing at /repository/name."),
+    )
     assert push.emit({"repo": "x"}, key="k").failed == receipt.failed
 
 
@@ -216,7 +220,10 @@ def test_what_a_later_release_stored_stops_neither_an_emitter_nor_a_worker(backe
     raw.zadd(f"{app.address.prefix}cron", {"odd": 1, "build": 1_767_225_600_000})
     raw.hset(f"{app.address.prefix}schedule:odd", "s", '{"a_field_of_tomorrow":1}')
     schedule = app.cron("* * * * *", build, input={"repo": "minutely"})
-    raw.hset(f"{app.address.prefix}schedule:build", mapping={"s": schedule.model_dump_json(exclude_defaults=True), "h": schedule.content_hash})
+    raw.hset(
+        f"{app.address.prefix}schedule:build",
+        mapping={"s": schedule.model_dump_json(exclude_defaults=True), "h": schedule.content_hash},
+    )
     receipt = push.emit({"repo": "x"}, key="k")
     assert (len(receipt.started), receipt.waiting) == (1, (later.id,))
     assert [view.subscription.name for view in push.subscriptions()] == ["now"]
@@ -232,10 +239,15 @@ def test_a_schedule_whose_time_zone_this_machine_lacks_keeps_no_other_from_its_m
     app = App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50))
     build = declare(app, ran)
     good = app.cron("* * * * *", build, name="good", input={"repo": "minutely"})
-    foreign = good.model_copy(update={"timezone": "Mars/Olympus", "subscription": good.subscription.model_copy(update={"name": "foreign"})})
+    foreign = good.model_copy(
+        update={"timezone": "Mars/Olympus", "subscription": good.subscription.model_copy(update={"name": "foreign"})}
+    )
     raw = app.backend.sync()
     for due, one in ((1, foreign), (1_767_225_600_000, good)):
-        raw.hset(f"{app.address.prefix}schedule:{one.name}", mapping={"s": one.model_dump_json(exclude_defaults=True), "h": one.content_hash})
+        raw.hset(
+            f"{app.address.prefix}schedule:{one.name}",
+            mapping={"s": one.model_dump_json(exclude_defaults=True), "h": one.content_hash},
+        )
         raw.zadd(f"{app.address.prefix}cron", {one.name: due})
     with served(app):
         until(lambda: ran == ["minutely"])
@@ -399,7 +411,13 @@ class Clockwork:
         s = self.app.settings
         while True:
             report = self.app.store.execute(
-                fleet.tick(beat_ms=s.beat_ms, lease_ms=s.lease_ms, stale_ms=s.stale_ms, retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
+                fleet.tick(
+                    beat_ms=s.beat_ms,
+                    lease_ms=s.lease_ms,
+                    stale_ms=s.stale_ms,
+                    retention_ms=s.retention_ms,
+                    tombstone_ms=s.tombstone_ms,
+                )
             )
             for schedule, due_ms in report.schedules:
                 self.app.run("fire", self.app.triggers.fire(schedule, due_ms, report.now_ms))
@@ -435,7 +453,9 @@ def test_a_schedule_starts_at_its_moment_once_over_all_workers(backend: Backend)
         ("all", ["2026-01-01T09:00:00+00:00", "2026-01-02T09:00:00+00:00", "2026-01-03T09:00:00+00:00"]),
     ],
 )
-def test_moments_nobody_was_there_for_become_what_the_schedule_says(backend: Backend, missed: str, started: list[str]) -> None:
+def test_moments_nobody_was_there_for_become_what_the_schedule_says(
+    backend: Backend, missed: str, started: list[str]
+) -> None:
     world = Clockwork(backend, missed=missed)
     world.clock.advance("2d12h")
     assert world.tick() == started

@@ -1,4 +1,5 @@
-"""What a run had in hand goes with the run, however it ends: without the collector of cycles, which looks at what is old rarely."""
+"""What a run had in hand goes with the run, however it ends: without the collector of cycles, which looks at what is
+old rarely."""
 
 from __future__ import annotations
 
@@ -41,7 +42,13 @@ class World:
 
 @pytest.fixture
 def world(server: PrivateServer) -> Iterator[World]:
-    with served(App("t" + token_hex(4), backend=UrlBackend(server.url, connections=8), settings=Settings(hold_ms=20, grace_ms=200))) as app:
+    with served(
+        App(
+            "t" + token_hex(4),
+            backend=UrlBackend(server.url, connections=8),
+            settings=Settings(hold_ms=20, grace_ms=200),
+        )
+    ) as app:
         yield World(app)
         app.close()
 
@@ -152,7 +159,9 @@ def defers(world: World) -> Any:
 
 
 @pytest.mark.parametrize(
-    "kind", [returns, blocks, fails, fails_in_a_thread, fails_in_a_group, parks, parks_in_a_thread, survives_a_step, defers], ids=lambda kind: kind.__name__
+    "kind",
+    [returns, blocks, fails, fails_in_a_thread, fails_in_a_group, parks, parks_in_a_thread, survives_a_step, defers],
+    ids=lambda kind: kind.__name__,
 )
 def test_nothing_that_a_run_had_in_hand_outlives_it(world: World, kind: Callable[[World], Any]) -> None:
     body = kind(world)

@@ -183,11 +183,15 @@ def test_on_a_running_loop_every_blocking_verb_names_its_awaited_twin_and_connec
 
 
 def test_in_the_thread_of_a_body_every_blocking_verb_names_the_journaled_one(app: App, bodies: dict[str, Any]) -> None:
-    assert app.start(bodies["blocking"]).result(timeout=10) == {verb: JOURNALED.get(verb, IN_A_STEP) for verb in BLOCKING}
+    assert app.start(bodies["blocking"]).result(timeout=10) == {
+        verb: JOURNALED.get(verb, IN_A_STEP) for verb in BLOCKING
+    }
 
 
 def test_in_a_body_on_the_loop_the_journaled_verb_is_awaited(app: App, bodies: dict[str, Any]) -> None:
-    assert app.start(bodies["on_the_loop"]).result(timeout=10) == {verb: f"await {JOURNALED.get(verb, IN_A_STEP)}" for verb in BLOCKING}
+    assert app.start(bodies["on_the_loop"]).result(timeout=10) == {
+        verb: f"await {JOURNALED.get(verb, IN_A_STEP)}" for verb in BLOCKING
+    }
     assert app.processes("any", kind="one") == []
 
 
@@ -214,7 +218,9 @@ def test_a_body_sees_it_also_after_a_verb_of_its_own_came_back(app: App, bodies:
     assert app.start(later).result(timeout=10) == "ctx.start(…)"
 
 
-@pytest.mark.parametrize("kind", ["step of a def body", "step of an async def body", "tool", "tool of a def body", "deferred"])
+@pytest.mark.parametrize(
+    "kind", ["step of a def body", "step of an async def body", "tool", "tool of a def body", "deferred"]
+)
 def test_a_step_a_tool_and_a_deferred_call_may_use_blocking_verbs(app: App, kind: str) -> None:
     sent: list[int] = []
 
@@ -326,10 +332,16 @@ def test_in_a_body_every_awaited_verb_names_the_journaled_one_and_does_nothing(a
     async def typist(turn: AsyncTurn) -> dict[str, str]:
         return await awaited_refusals(app)
 
-    assert app.start(on_the_loop).result(timeout=10) == {verb: f"await {JOURNALED.get(verb, IN_A_STEP)}" for verb in BLOCKING}
+    assert app.start(on_the_loop).result(timeout=10) == {
+        verb: f"await {JOURNALED.get(verb, IN_A_STEP)}" for verb in BLOCKING
+    }
     assert app.start(blocking).result(timeout=10) == {verb: JOURNALED.get(verb, IN_A_STEP) for verb in BLOCKING}
     said = app.session("typist", "1").ask("hello", timeout=10)
-    assert (set(said), said["app.start"], said["session.send"]) == (set(BLOCKING), "await turn.start(…)", f"await {IN_A_STEP.replace('ctx', 'turn')}")
+    assert (set(said), said["app.start"], said["session.send"]) == (
+        set(BLOCKING),
+        "await turn.start(…)",
+        f"await {IN_A_STEP.replace('ctx', 'turn')}",
+    )
     assert app.processes("any", kind="one") == []
     with pytest.raises(SessionNotFound):
         app.session("clerk", "1").view()
@@ -372,11 +384,17 @@ def test_a_tool_called_plainly_in_a_body_does_nothing_and_names_the_call(app: Ap
     async def typist(turn: AsyncTurn) -> int:
         return await charge_soon(1)
 
-    uses = {"def": "ctx.call(charge, …)", "async def": "await ctx.call(charge_soon, …)", "turn": "await turn.call(charge_soon, …)"}
+    uses = {
+        "def": "ctx.call(charge, …)",
+        "async def": "await ctx.call(charge_soon, …)",
+        "turn": "await turn.call(charge_soon, …)",
+    }
     use = uses.get(kind, "await ctx.call(charge, …)")
     starts = {"def": plain, "async def": awaiting, "thread of an async def": threads, "task of a body": tasks}
     with pytest.raises(ProcessFailed, match=re.escape(f"would be done again by every replay here. Use {use} instead")):
-        app.session("typist", "1").ask("hello", timeout=20) if kind == "turn" else app.start(starts[kind]).result(timeout=10)
+        app.session("typist", "1").ask("hello", timeout=20) if kind == "turn" else app.start(starts[kind]).result(
+            timeout=10
+        )
     assert done == []
 
 

@@ -48,7 +48,9 @@ def test_a_number_bounds_it_too_where_one_is_given() -> None:
 
 
 def test_what_is_known_of_a_process_weighs_its_schemas() -> None:
-    known = Producible("p", "i", (EventType(name="a", payload_schema={"type": "string", "title": "x" * 1_000}),), strict_signals=False)
+    known = Producible(
+        "p", "i", (EventType(name="a", payload_schema={"type": "string", "title": "x" * 1_000}),), strict_signals=False
+    )
     assert 8_000 < known.weight < 10_000
 
 

@@ -42,7 +42,12 @@ def test_the_same_files_elsewhere_are_the_same_build(tmp_path: Path) -> None:
 
 
 def test_another_body_version_or_line_beside_it_is_another_build(tmp_path: Path) -> None:
-    codes = [CODE, CODE.replace("500", "501"), CODE.replace("@app.engine", '@app.engine(version="2")'), CODE.replace("def charge", "def pay")]
+    codes = [
+        CODE,
+        CODE.replace("500", "501"),
+        CODE.replace("@app.engine", '@app.engine(version="2")'),
+        CODE.replace("def charge", "def pay"),
+    ]
     codes[3] = codes[3].replace("ctx.call(charge", "ctx.call(pay")
     assert len({build(tmp_path / str(n), code) for n, code in enumerate(codes)}) == 4
 

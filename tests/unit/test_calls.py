@@ -22,7 +22,21 @@ from wakeline.processes.outputs import Success
 from wakeline.processes.registration import Registration
 from wakeline.releases import Declared
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import attachments, declarations, entries, environments, feed, fleet, keyring, processes, rewinds, runs, scripts, sessions, triggers
+from wakeline.store import (
+    attachments,
+    declarations,
+    entries,
+    environments,
+    feed,
+    fleet,
+    keyring,
+    processes,
+    rewinds,
+    runs,
+    scripts,
+    sessions,
+    triggers,
+)
 from wakeline.store.calls import Call, Outside
 from wakeline.store.processes import Effect, Row, SessionAddress, TurnCommit, Unique, WakeText
 from wakeline.store.rewinds import Answered, Rewind
@@ -41,7 +55,9 @@ BOT = SessionAddress("bot/session-1", "bot", "q", "salt")
 TURN = TurnCommit("bot/session-1", "3", BIG, [BIG, "1"], "frame-1", BIG)
 OCCURRENCE = Occurrence("github.push", "key-1", {"blob": "x" * 100_000})
 OF_SESSION = SessionOriginator(scope=SessionScope(session_id="bot/session-2"))
-SUBSCRIPTION = Subscription(source="github.push", name="s", target=Target(kind="engine", name="job"), originator=OF_SESSION)
+SUBSCRIPTION = Subscription(
+    source="github.push", name="s", target=Target(kind="engine", name="job"), originator=OF_SESSION
+)
 SCHEDULE = Schedule(expression="* * * * *", subscription=SUBSCRIPTION)
 DELIVERY = Delivery(OCCURRENCE.id, "sub-1", "reserved", SUBSCRIPTION, OCCURRENCE, 1)
 POLICY = AdmissionPolicy()
@@ -50,9 +66,15 @@ DECLARED = Declared("app-1", "1", {}, {})
 
 def registration(of: dict[str, Any], **over: Any) -> Registration:
     data = {
-        "id": "process-1", "input": of, "identity": {"kind": "job"}, "provenance": {"originator": {"type": "host"}}, "queue": "q",
-        "incarnation": "inc00001", "recovery": "rerunnable", "env_ref": EMPTY_ENVIRONMENT,
-    }  # fmt: skip
+        "id": "process-1",
+        "input": of,
+        "identity": {"kind": "job"},
+        "provenance": {"originator": {"type": "host"}},
+        "queue": "q",
+        "incarnation": "inc00001",
+        "recovery": "rerunnable",
+        "env_ref": EMPTY_ENVIRONMENT,
+    }
     return Registration.from_json(json.dumps(data | over))
 
 
@@ -72,14 +94,21 @@ class Made:
     stay: Mapping[str, str]
 
 
-def made(verb: Callable[..., Call[Any]], *args: Any, about: str = "", stay: Mapping[str, str] | None = None, **options: Any) -> Made:
+def made(
+    verb: Callable[..., Call[Any]], *args: Any, about: str = "", stay: Mapping[str, str] | None = None, **options: Any
+) -> Made:
     return Made(verb, verb(*args, **options), set(about.split()), stay or {})
 
 
 WAKE_TEXT = "an agent reads it, maybe after its process was pruned (ADR 6)"
 CALLS = [
     made(attachments.intend, "sha256:1", "process:process-1", "redis 1"),
-    made(attachments.keep, Attachment(id="sha256:" + "0" * 64, media_type="text/plain", size=1), "process:process-1", "redis 1"),
+    made(
+        attachments.keep,
+        Attachment(id="sha256:" + "0" * 64, media_type="text/plain", size=1),
+        "process:process-1",
+        "redis 1",
+    ),
     made(attachments.read, "sha256:1", ["process:process-1"]),
     made(attachments.share, ["sha256:1"], ["process:process-1"], "process:process-2"),
     made(attachments.drop, "sha256:1", "process:process-1"),
@@ -90,7 +119,11 @@ CALLS = [
     made(entries.undeliverable, 9),
     made(entries.redrive, "bot/session-1", 1, about="bot/session-1"),
     made(entries.skip, "bot/session-1", 1, about="bot/session-1"),
-    made(environments.put, environment({"plugin_options": {"a": "x" * 100_000}}), stay={"spec": "kept once under its hash, at most 256 KB"}),
+    made(
+        environments.put,
+        environment({"plugin_options": {"a": "x" * 100_000}}),
+        stay={"spec": "kept once under its hash, at most 256 KB"},
+    ),
     made(environments.read, EMPTY_ENVIRONMENT),
     made(feed.follow, "bot/session-1", None, about="bot/session-1"),
     made(feed.tell, "bot/session-1", "a", "c", BIG, about="bot/session-1"),
@@ -113,23 +146,64 @@ CALLS = [
     made(processes.register, registration(ENGINE), about="process-1"),
     made(processes.register, registration(EXTERNAL, **NO_CODE), about="process-1"),
     made(
-        processes.register, registration({"type": "tool_call", "call": PREPARED}, parent="process-2"), wake=BOT, delivery=DELIVERY.wire(), effect=EFFECT,
+        processes.register,
+        registration({"type": "tool_call", "call": PREPARED}, parent="process-2"),
+        wake=BOT,
+        delivery=DELIVERY.wire(),
+        effect=EFFECT,
         about=f"process-1 process-2 process-run bot/session-1 {OCCURRENCE.id}",
     ),
-    made(processes.with_unique, processes.register(registration(ENGINE)), Unique("u", "process-2"), about="process-1 process-2"),
     made(
-        processes.append, "process-1", "said", BIG, wake=WakeText("x" * 100_000, session_id="bot/session-1"), end=Terminal("completed", Success(BIG)),
-        effect=EFFECT, about="process-1 process-run bot/session-1", stay={"input": WAKE_TEXT, "text": WAKE_TEXT},
+        processes.with_unique,
+        processes.register(registration(ENGINE)),
+        Unique("u", "process-2"),
+        about="process-1 process-2",
     ),
-    made(processes.signal, "process-1", "go", "s1", BIG, canonical=BIG, replay_key="k", effect=EFFECT, about="process-1 process-run"),
+    made(
+        processes.append,
+        "process-1",
+        "said",
+        BIG,
+        wake=WakeText("x" * 100_000, session_id="bot/session-1"),
+        end=Terminal("completed", Success(BIG)),
+        effect=EFFECT,
+        about="process-1 process-run bot/session-1",
+        stay={"input": WAKE_TEXT, "text": WAKE_TEXT},
+    ),
+    made(
+        processes.signal,
+        "process-1",
+        "go",
+        "s1",
+        BIG,
+        canonical=BIG,
+        replay_key="k",
+        effect=EFFECT,
+        about="process-1 process-run",
+    ),
     made(processes.cancel, "process-1", "x", grace_ms=1, effect=EFFECT, about="process-1 process-run"),
     made(processes.cancel, "process-1", "x", grace_ms=1, about="process-1"),
     made(
-        processes.finish, "process-run", "completed", BIG, fence=FENCE, consumed=[ROW], turn=TURN,
-        about="process-run bot/session-1", stay={"text": WAKE_TEXT},
+        processes.finish,
+        "process-run",
+        "completed",
+        BIG,
+        fence=FENCE,
+        consumed=[ROW],
+        turn=TURN,
+        about="process-run bot/session-1",
+        stay={"text": WAKE_TEXT},
     ),
     made(processes.park, FENCE, ["g"], "w", [ROW], about="process-run"),
-    made(processes.release, FENCE, attempt=True, output=BIG, consumed=[ROW], about="process-run", stay={"text": WAKE_TEXT}),
+    made(
+        processes.release,
+        FENCE,
+        attempt=True,
+        output=BIG,
+        consumed=[ROW],
+        about="process-run",
+        stay={"text": WAKE_TEXT},
+    ),
     made(processes.continue_as_new, FENCE, BIG, [ROW], about="process-run"),
     made(processes.set_external_ref, "process-1", BIG, about="process-1"),
     made(processes.retarget, "process-1", "bot/session-1", about="process-1 bot/session-1"),
@@ -144,7 +218,13 @@ CALLS = [
     made(runs.close_waits, FENCE, ["slot-1"], [ROW], about="process-run"),
     made(runs.read_slots, FENCE, ["slot-1"], about="process-run"),
     made(runs.resolve, "process-1", "inc00001", "slot-1", BIG, about="process-1"),
-    made(sessions.send, BOT, json.dumps({"kind": "input", "input": BIG}), effect=EFFECT, about="bot/session-1 process-run"),
+    made(
+        sessions.send,
+        BOT,
+        json.dumps({"kind": "input", "input": BIG}),
+        effect=EFFECT,
+        about="bot/session-1 process-run",
+    ),
     made(sessions.create, BOT, about="bot/session-1"),
     made(sessions.delete, "bot/session-1", about="bot/session-1"),
     made(sessions.read, "bot/session-1", about="bot/session-1"),
@@ -222,7 +302,11 @@ def verbs() -> set[str]:
             continue
         for _, one in inspect.getmembers(import_module(f"wakeline.store.{module.name}"), inspect.isfunction):
             returns = str(inspect.signature(one).return_annotation)
-            if returns.startswith("Call[") and not one.__name__.startswith("_") and one.__module__ == f"wakeline.store.{module.name}":
+            if (
+                returns.startswith("Call[")
+                and not one.__name__.startswith("_")
+                and one.__module__ == f"wakeline.store.{module.name}"
+            ):
                 found.add(f"{module.name}.{one.__name__}")
     return found
 
@@ -246,7 +330,9 @@ def test_a_call_declares_every_payload_that_it_carries(one: Made) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "stays"), [(json.dumps("x" * 65_534), True), (json.dumps("x" * 65_535), False), (BIG_OF_FEW_LETTERS, False)], ids=["64 KB", "over", "few letters"]
+    ("text", "stays"),
+    [(json.dumps("x" * 65_534), True), (json.dumps("x" * 65_535), False), (BIG_OF_FEW_LETTERS, False)],
+    ids=["64 KB", "over", "few letters"],
 )
 def test_a_payload_is_measured_in_bytes(text: str, stays: bool) -> None:
     sent = as_sent(processes.signal("process-1", "go", "s1", text, canonical=text, replay_key="k"))

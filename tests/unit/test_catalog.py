@@ -20,7 +20,12 @@ from wakeline.tools.tool import Tool
 class Provider:
     """Shows some tools, resolves others too, and notes what it was asked."""
 
-    def __init__(self, shown: Sequence[ToolManifest] = (), hidden: Sequence[ToolManifest] = (), contract: ToolContract | None = None) -> None:
+    def __init__(
+        self,
+        shown: Sequence[ToolManifest] = (),
+        hidden: Sequence[ToolManifest] = (),
+        contract: ToolContract | None = None,
+    ) -> None:
         self.shown, self.hidden, self.contract = shown, hidden, contract
         self.asked: list[str] = []
 
@@ -63,11 +68,15 @@ def test_an_entry_of_the_catalog_is_decisive_and_no_provider_is_asked() -> None:
     assert provider.asked == []
 
 
-@pytest.mark.parametrize(("availability", "found"), [("off", False), ("searchable", False), ("callable", True), ("showcased", True)])
+@pytest.mark.parametrize(
+    ("availability", "found"), [("off", False), ("searchable", False), ("callable", True), ("showcased", True)]
+)
 def test_a_call_resolves_from_callable_on(availability: Availability, found: bool) -> None:
     assert (callable_manifest(ToolCatalog([manifest("t", availability)]), [], "t") is not None) is found
     assert (callable_manifest(ToolCatalog(), [Provider([manifest("t", availability)])], "t") is not None) is found
-    assert (callable_manifest_by_id(ToolCatalog(), [Provider([manifest("t", availability)])], "tool:t") is not None) is found
+    assert (
+        callable_manifest_by_id(ToolCatalog(), [Provider([manifest("t", availability)])], "tool:t") is not None
+    ) is found
 
 
 def test_a_provider_resolves_names_it_does_not_show_and_ids_only_of_what_it_shows() -> None:
@@ -95,7 +104,9 @@ def test_a_functions_manifest_and_contract_follow_from_it() -> None:
         return ""
 
     tool = Tool(charge, scheduling="serial", examples=[{"order": 1}])
-    assert tool.manifest == ToolManifest(id="tool:charge", name="charge", description="Charge an order.", scheduling="serial")
+    assert tool.manifest == ToolManifest(
+        id="tool:charge", name="charge", description="Charge an order.", scheduling="serial"
+    )
     assert tool.contract.input_schema["required"] == ["order"]
     assert tool.contract.output_schema == {"type": "string"}
     assert tool.contract.examples == ({"order": 1},)
@@ -107,7 +118,12 @@ def test_a_functions_manifest_and_contract_follow_from_it() -> None:
 
 def test_a_provided_tool_is_checked_by_its_contract_at_both_ends() -> None:
     contract = ToolContract(
-        input_schema={"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False},
+        input_schema={
+            "type": "object",
+            "properties": {"n": {"type": "integer"}},
+            "required": ["n"],
+            "additionalProperties": False,
+        },
         output_schema={"type": "integer"},
     )
     tool = ProvidedTool(Provider([manifest("add")], contract=contract), manifest("add"))

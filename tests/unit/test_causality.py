@@ -35,7 +35,10 @@ from wakeline.errors import InvalidId, MissingExecutionScopeId
 from wakeline.testing.model.scopes import parse_execution_scope
 
 
-@pytest.mark.parametrize(("frame", "scope_id"), [(None, "session:helper/u42"), ("", "session:helper/u42"), ("f1", "session:helper/u42/frame:f1")])
+@pytest.mark.parametrize(
+    ("frame", "scope_id"),
+    [(None, "session:helper/u42"), ("", "session:helper/u42"), ("f1", "session:helper/u42/frame:f1")],
+)
 def test_session_scope_ids(frame: str | None, scope_id: str) -> None:
     scope = SessionScope(session_id="helper/u42", agent_frame_id=frame)
     assert scope.scope_id == scope_id
@@ -49,7 +52,15 @@ def test_a_key_that_looks_like_a_frame_is_no_frame() -> None:
 
 @pytest.mark.parametrize(
     "scope_id",
-    ["", "session:", "session:helper", "helper/u42", "session:helper/u42/", "session:helper/u42/frame:", "session:a/b/c"],
+    [
+        "",
+        "session:",
+        "session:helper",
+        "helper/u42",
+        "session:helper/u42/",
+        "session:helper/u42/frame:",
+        "session:a/b/c",
+    ],
 )
 def test_what_is_no_session_scope(scope_id: str) -> None:
     with pytest.raises(InvalidId):
@@ -104,7 +115,9 @@ def test_journal_keys_are_pinned_and_read_back(scope: ExecutionScope, key: str) 
     assert parse_execution_scope(key) == scope
 
 
-@given(st.text(min_size=1).filter(str.strip), st.text(min_size=1).filter(str.strip), st.text(min_size=1).filter(str.strip))
+@given(
+    st.text(min_size=1).filter(str.strip), st.text(min_size=1).filter(str.strip), st.text(min_size=1).filter(str.strip)
+)
 def test_equal_ids_of_two_kinds_have_two_journal_keys(session: str, one: str, other: str) -> None:
     scopes: list[ExecutionScope] = [
         TurnScope(session, one),

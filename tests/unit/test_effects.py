@@ -26,14 +26,19 @@ def test_envelope_hash_golden_vector() -> None:
     assert envelope_hash(FETCH) == "ba07b895f308436fa93534bf4e52d317"
 
 
-@pytest.mark.parametrize("changed", [Envelope("call", "fetch", {"n": 1}), Envelope("step", "fetched", {"n": 1}), Envelope("step", "fetch", {"n": 2})])
+@pytest.mark.parametrize(
+    "changed",
+    [Envelope("call", "fetch", {"n": 1}), Envelope("step", "fetched", {"n": 1}), Envelope("step", "fetch", {"n": 2})],
+)
 def test_every_part_of_an_envelope_is_hashed(changed: Envelope) -> None:
     assert envelope_hash(changed) != envelope_hash(FETCH)
 
 
 def test_key_order_is_no_difference() -> None:
     # E64
-    assert envelope_hash(Envelope("step", "f", {"a": 1, "b": 2})) == envelope_hash(Envelope("step", "f", {"b": 2.0, "a": 1}))
+    assert envelope_hash(Envelope("step", "f", {"a": 1, "b": 2})) == envelope_hash(
+        Envelope("step", "f", {"b": 2.0, "a": 1})
+    )
 
 
 def test_replay_keys_are_local_facts() -> None:
@@ -64,7 +69,13 @@ def test_all_places_are_counted_and_eight_are_named() -> None:
     assert (paths, total) == ([f"args[{n}]" for n in range(8)], 20)
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=8,
+    )
+)
 def test_a_value_does_not_differ_from_itself(value: Any) -> None:
     assert diff_paths(value, json.loads(json.dumps(value))) == ([], 0)
 
@@ -76,11 +87,17 @@ def test_a_value_does_not_differ_from_itself(value: Any) -> None:
             row({"body": "x"}),
             '{"n":3,"o":{"body":"x"},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}',
         ),
-        (row(None), '{"n":3,"o":null,"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}'),
+        (
+            row(None),
+            '{"n":3,"o":null,"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}',
+        ),
         (
             row(error=WaitTimeout(what="ci")),
-            '{"n":3,"x":{"code":"wait_timeout","message":"Waiting for ci timed out. Wait longer; in code, default= says what to go on with.","retryable":false,'
-            '"fields":{"what":"ci"}},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}',
+            (
+                '{"n":3,"x":{"code":"wait_timeout","message":"Waiting for ci timed out. Wait longer; in code, default='
+                ' says what to go on with.","retryable":false,'
+                '"fields":{"what":"ci"}},"k":"step","h":"ba07b895f308436fa93534bf4e52d317","at":1000,"f":"fetch","e":{"n":1},"w":0}'
+            ),
         ),
         (
             row({"id": "c_1"}, envelope=Envelope("step", "fetch", {"n": 1}, "call:charge:1")),

@@ -1,4 +1,5 @@
-"""The embedded default: a URL that is set, else a private real server, else fakeredis in this process; one line says which."""
+"""The embedded default: a URL that is set, else a private real server, else fakeredis in this process; one line says
+which."""
 
 from __future__ import annotations
 
@@ -26,7 +27,10 @@ def program(folder: Path, name: str, text: str = "#!/bin/sh\nexit 3\n") -> Path:
 def test_a_url_that_is_set_is_taken_as_it_is() -> None:
     with embedded.open_embedded(Settings(url="redis://example.invalid:6/0")) as server:
         assert isinstance(server.backend, UrlBackend)
-        assert (server.url, server.describe()) == ("redis://example.invalid:6/0", "the server that is set: redis://example.invalid:6")
+        assert (server.url, server.describe()) == (
+            "redis://example.invalid:6/0",
+            "the server that is set: redis://example.invalid:6",
+        )
 
 
 def test_without_a_url_a_private_server_runs_and_goes_with_the_block() -> None:
@@ -47,7 +51,10 @@ def test_without_any_server_fakeredis_serves_a_worker_on_a_thread(monkeypatch: p
     monkeypatch.setattr(embedded, "find_server", lambda: None)
     with embedded.open_embedded(Settings()) as server:
         assert isinstance(server.backend, FakeBackend)
-        assert (server.url, server.describe()) == (None, "embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)")
+        assert (server.url, server.describe()) == (
+            None,
+            "embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found)",
+        )
         app = App("t", settings=Settings(hold_ms=0))
         app.connect(server.backend)
 
@@ -75,7 +82,9 @@ def test_a_server_that_does_not_start_is_said(tmp_path: Path) -> None:
         embedded.PrivateServer(embedded.ServerBinary(str(program(tmp_path, "valkey-server")), "PATH"))
 
 
-def test_the_demo_without_a_server_says_that_no_kill_was_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_without_a_server_says_that_no_kill_was_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(demo, "find_server", lambda: None)
     monkeypatch.delenv("WAKELINE_REQUIRE_KILL", raising=False)
     monkeypatch.setenv("WAKELINE_DEMO_NOTES", "")  # the demo sets it; it goes back afterwards
@@ -85,7 +94,9 @@ def test_the_demo_without_a_server_says_that_no_kill_was_shown(monkeypatch: pyte
     assert told.count("  ok  ") == 7
 
 
-def test_the_demo_fails_without_a_server_where_the_kill_is_required(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_fails_without_a_server_where_the_kill_is_required(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(demo, "find_server", lambda: None)
     monkeypatch.setattr(demo, "on_threads", lambda backend, notes: None)
     monkeypatch.setenv("WAKELINE_REQUIRE_KILL", "1")
@@ -125,7 +136,9 @@ def test_another_user_of_the_machine_reads_nothing_of_a_private_server() -> None
 
 
 @pytest.mark.parametrize("holder", ["with a password", "without one"])
-def test_a_port_that_another_server_took_first_is_not_taken_for_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, holder: str) -> None:
+def test_a_port_that_another_server_took_first_is_not_taken_for_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, holder: str
+) -> None:
     binary = embedded.find_server()
     assert binary is not None
     with embedded.PrivateServer(binary) as taken:
@@ -149,7 +162,9 @@ def test_a_port_that_another_server_took_first_is_not_taken_for_ours(monkeypatch
             embedded.PrivateServer(binary)
 
 
-def test_a_server_that_takes_every_password_is_not_taken_for_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_server_that_takes_every_password_is_not_taken_for_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Its process is another one than that which was started; here it goes on living without the port."""
     binary = embedded.find_server()
     assert binary is not None

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from wakeline.environments.spec import EMPTY, EMPTY_ENVIRONMENT, EnvironmentSpec, SessionPolicy, check_ref, digest_of, environment
+from wakeline.environments.spec import (
+    EMPTY,
+    EMPTY_ENVIRONMENT,
+    EnvironmentSpec,
+    SessionPolicy,
+    check_ref,
+    digest_of,
+    environment,
+)
 from wakeline.errors import InvalidEnvironment, InvalidPayload, PayloadTooLarge
 
 
@@ -44,7 +52,9 @@ def test_what_json_cannot_hold_is_no_environment() -> None:
         environment({"plugin_options": {"a": float("nan")}})
 
 
-@pytest.mark.parametrize("ref", ["", "process-env:sha256:ab", "process-env:sha256:" + "G" * 64, "env:" + "0" * 64, EMPTY_ENVIRONMENT + "0"])
+@pytest.mark.parametrize(
+    "ref", ["", "process-env:sha256:ab", "process-env:sha256:" + "G" * 64, "env:" + "0" * 64, EMPTY_ENVIRONMENT + "0"]
+)
 def test_what_is_no_name_is_refused(ref: str) -> None:
     with pytest.raises(InvalidEnvironment):
         check_ref(ref)

@@ -132,9 +132,12 @@ CODES = {
     "writes_refused",
     "wrong_verb",
 }
-"""Persisted in journals and compared by callers: a line may be added, none changed. One goes with its class, and never comes back."""
+"""Persisted in journals and compared by callers: a line may be added, none changed. One goes with its class, and never
+comes back."""
 SOURCES = "".join(
-    re.sub(r'""".*?"""', "", path.read_text(), flags=re.S) for root in ("core", "workers") for path in (Path(__file__).parents[2] / root).rglob("*.py")
+    re.sub(r'""".*?"""', "", path.read_text(), flags=re.S)
+    for root in ("core", "workers")
+    for path in (Path(__file__).parents[2] / root).rglob("*.py")
 )
 """The product without its docstrings."""
 
@@ -174,12 +177,23 @@ def test_every_error_is_used_and_says_in_its_own_words_what_is_wrong(kind: type[
 def test_a_value_that_was_refused_is_shown_and_not_kept() -> None:
     assert str(errors.InvalidDuration(value=10**5000)).startswith("'a number of 16610 bits' is not a duration.")
     assert errors.InvalidId(kind="process id", value="x" * 9_000_000, grammar="g").fields["value"] == "x" * 200 + "…"
-    assert errors.InvalidId(kind="process id", value="\ud800", grammar="g").to_json()["fields"] == {"kind": "process id", "value": "\\ud800", "grammar": "g"}
+    assert errors.InvalidId(kind="process id", value="\ud800", grammar="g").to_json()["fields"] == {
+        "kind": "process id",
+        "value": "\\ud800",
+        "grammar": "g",
+    }
 
 
 def test_only_these_may_be_repeated() -> None:
     leaves = {kind.__name__ for kind in tree() if kind.retryable}
-    assert leaves == {"AttachmentStoreFailed", "RedisUnavailable", "StoreOutOfMemory", "RetryAfter", "HeadConflict", "WritesRefused"}
+    assert leaves == {
+        "AttachmentStoreFailed",
+        "RedisUnavailable",
+        "StoreOutOfMemory",
+        "RetryAfter",
+        "HeadConflict",
+        "WritesRefused",
+    }
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
@@ -233,9 +247,22 @@ def test_an_unknown_recorded_error_keeps_its_code_and_message() -> None:
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
-        ({"code": "process_not_found", "message": "as it said then", "fields": {"process_id": "p", "later": {"a": [1]}}}, "as it said then"),
-        ({"code": "process_not_found", "fields": {"process_id": "p", "later": 1}}, "There is no process 'p'. Check the id and the namespace."),
-        ({"code": "process_not_found", "message": 7, "fields": {"process_id": "p"}}, "There is no process 'p'. Check the id and the namespace."),
+        (
+            {
+                "code": "process_not_found",
+                "message": "as it said then",
+                "fields": {"process_id": "p", "later": {"a": [1]}},
+            },
+            "as it said then",
+        ),
+        (
+            {"code": "process_not_found", "fields": {"process_id": "p", "later": 1}},
+            "There is no process 'p'. Check the id and the namespace.",
+        ),
+        (
+            {"code": "process_not_found", "message": 7, "fields": {"process_id": "p"}},
+            "There is no process 'p'. Check the id and the namespace.",
+        ),
     ],
 )
 def test_a_recorded_error_with_a_field_of_a_later_release_stays_of_its_class(data: dict[str, Any], shown: str) -> None:
@@ -243,7 +270,9 @@ def test_a_recorded_error_with_a_field_of_a_later_release_stays_of_its_class(dat
     assert (type(error), error.fields, str(error)) == (errors.ProcessNotFound, {"process_id": "p"}, shown)
 
 
-@pytest.mark.parametrize("data", [{}, {"code": 7}, {"code": "process_not_found", "fields": 7}, {"code": "process_not_found", "fields": "xy"}])
+@pytest.mark.parametrize(
+    "data", [{}, {"code": 7}, {"code": "process_not_found", "fields": 7}, {"code": "process_not_found", "fields": "xy"}]
+)
 def test_what_is_no_recorded_error_is_an_unknown_one(data: dict[str, Any]) -> None:
     assert type(errors.from_json(data)) is errors.UnknownError
 

@@ -78,7 +78,10 @@ def test_a_wake_whose_pointer_misses_is_an_error() -> None:
         materialise(wakes(PointerSelector(pointer="/text")), {})
 
 
-@pytest.mark.parametrize(("payload", "text"), [({"text": "look"}, "look"), ({"other": 1}, '{"other":1}'), ("plain", "plain"), ({"text": {"a": 1}}, '{"a":1}')])
+@pytest.mark.parametrize(
+    ("payload", "text"),
+    [({"text": "look"}, "look"), ({"other": 1}, '{"other":1}'), ("plain", "plain"), ({"text": {"a": 1}}, '{"a":1}')],
+)
 def test_the_wake_type_is_always_there(payload: Any, text: str) -> None:
     assert materialise(CORE_TYPES["wake"], payload).wake == (text, None)
 
@@ -97,12 +100,18 @@ def test_a_selected_value_is_wrapped_by_its_state(state: TerminalState, payload:
 
 
 def test_completed_may_leave_its_output_out() -> None:
-    assert materialise(ends("completed"), {"type": "failure", "a": 1}).terminal == ("completed", Success({"type": "failure", "a": 1}))
+    assert materialise(ends("completed"), {"type": "failure", "a": 1}).terminal == (
+        "completed",
+        Success({"type": "failure", "a": 1}),
+    )
 
 
 def test_a_selected_output_is_taken_as_it_is() -> None:
     payload = {"type": "failure", "class": "external", "code": "red", "message": "tests failed"}
-    assert materialise(ends("failed", PayloadSelector()), payload).terminal == ("failed", Failure("external", "red", "tests failed"))
+    assert materialise(ends("failed", PayloadSelector()), payload).terminal == (
+        "failed",
+        Failure("external", "red", "tests failed"),
+    )
 
 
 def test_an_output_of_another_state_is_refused() -> None:
@@ -146,7 +155,9 @@ def test_semantics_read_back() -> None:
 
 def test_a_stored_event_is_restored_with_its_meaning_and_lineage() -> None:
     # P19 to P22
-    event = Event.restore("p_1", 3, "process.completed", '{"await_output":{"type":"success","value":1}}', 5, replay_key="k")
+    event = Event.restore(
+        "p_1", 3, "process.completed", '{"await_output":{"type":"success","value":1}}', 5, replay_key="k"
+    )
     assert (event.sequence, event.at_ms, event.payload["await_output"]["value"]) == (3, 5, 1)
     assert event.semantics.terminal == ("completed", Success(1))
     assert event.invocation.scope == "runtime"

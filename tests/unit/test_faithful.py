@@ -1,4 +1,5 @@
-"""Values on their way through JSON: one form of equal values in every process, and what is read back is what was given or the value is refused."""
+"""Values on their way through JSON: one form of equal values in every process, and what is read back is what was given
+or the value is refused."""
 
 from __future__ import annotations
 
@@ -174,9 +175,17 @@ SET_BEARING: dict[str, tuple[Any, Any]] = {
 def test_a_value_with_sets_is_the_same_text_in_every_process() -> None:
     said = [
         subprocess.run(
-            [sys.executable, "-c", "import test_faithful as t\nfor value, kind in t.SET_BEARING.values(): print(t.to_json(t.dump(value, kind)))"],
+            [
+                sys.executable,
+                "-c",
+                "import test_faithful as t\nfor value, kind in t.SET_BEARING.values(): "
+                "print(t.to_json(t.dump(value, kind)))",
+            ],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parent)},
-            capture_output=True, text=True, check=True, timeout=60,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
         ).stdout  # fmt: skip
         for seed in ("1", "2", "3")
     ]
@@ -215,7 +224,10 @@ def test_equal_values_are_one_content(one: Any, other: Any) -> None:
     [
         ("1.10", "1.1"),  # texts, such as versions
         (Decimal("1.10"), Decimal("1.11")),
-        (datetime(2026, 7, 1, 12), datetime(2026, 7, 1, 12, tzinfo=UTC)),  # noqa: DTZ001 - a time without a zone is no moment
+        (
+            datetime(2026, 7, 1, 12),
+            datetime(2026, 7, 1, 12, tzinfo=UTC),
+        ),  # noqa: DTZ001 - a time without a zone is no moment
         ("2026-07-01T12:00:00+02:00", "2026-07-01T10:00:00Z"),
         ([1, 2], [2, 1]),
         ({1, 2}, {1, 3}),
@@ -253,7 +265,10 @@ ROUND: dict[str, tuple[Any, Any]] = {
 def test_what_can_be_read_back_is_stored_so_that_it_is(name: str) -> None:
     value, kind = ROUND[name]
     found = load(dump(value, kind), kind)
-    assert (found == value and type(found) is type(value)) or (name, found) == ("any inside", {"a": [1, [2, 3]], "b": None})
+    assert (found == value and type(found) is type(value)) or (name, found) == (
+        "any inside",
+        {"a": [1, [2, 3]], "b": None},
+    )
 
 
 def test_a_subclass_is_read_as_what_is_declared() -> None:
@@ -265,16 +280,28 @@ def test_a_subclass_is_read_as_what_is_declared() -> None:
 
 LOST: dict[str, tuple[Any, Any, str]] = {
     "secret": (Login(user="ann", password=SecretStr("x")), Login, "who.password: it is a secret"),
-    "secret in loose data": ({"all": [Login(user="ann", password=SecretStr("x"))]}, Any, "who.all[0].password: it is a secret"),
+    "secret in loose data": (
+        {"all": [Login(user="ann", password=SecretStr("x"))]},
+        Any,
+        "who.all[0].password: it is a secret",
+    ),
     "secret in a typed dict of anything": ({"key": SecretStr("x")}, dict[str, Any], "who.key: it is a secret"),
     "excluded field": (Partial(shown=1, hidden=2), Partial, "who.hidden: Field required"),
     "excluded field with a default": (Forgetful(hidden=2), Forgetful, "who.hidden: it is not what JSON gives back"),
     "excluded field in loose data": ([Forgetful(hidden=2)], Any, "who[0].hidden: it is not what JSON gives back"),
     "serializer that loses": ([Lossy(name="long")], list[Lossy], "who[0].name: it is not what JSON gives back"),
     "union of the same fields": (Dog(name="rex"), Cat | Dog, "who: it is not what JSON gives back"),
-    "a date that reads as a text": ({"on": date(2024, 2, 29)}, dict[str, date | str], "who.on: it is not what JSON gives back"),
+    "a date that reads as a text": (
+        {"on": date(2024, 2, 29)},
+        dict[str, date | str],
+        "who.on: it is not what JSON gives back",
+    ),
     "keys of one text": ({1: "a", "1": "b"}, Any, "who: it has fewer entries"),
-    "keys that are no texts": ({(1, 2): "x"}, dict[tuple[int, int], str], "who.1,2.[key]: Input should be a valid tuple"),
+    "keys that are no texts": (
+        {(1, 2): "x"},
+        dict[tuple[int, int], str],
+        "who.1,2.[key]: Input should be a valid tuple",
+    ),
     "iterator": (iter([1]), Any, "who: it is an iterator"),
     "iterator inside": ({"a": [map(str, [1])]}, Any, "who.a[0]: it is an iterator"),
     "file": (io.StringIO("text"), Any, "who: it is an open file; put its bytes into an attachment"),
@@ -295,7 +322,9 @@ def test_what_does_not_read_back_is_refused_with_its_path_at_the_start(name: str
 
 
 def test_a_declared_int_that_is_none_is_refused_and_says_what_to_do() -> None:
-    with pytest.raises(InvalidPayload, match="it is None, and <class 'int'> is declared; give a value, or declare it as optional"):
+    with pytest.raises(
+        InvalidPayload, match="it is None, and <class 'int'> is declared; give a value, or declare it as optional"
+    ):
         dump(None, int)
     with pytest.raises(InvalidPayload, match=r"at a, Input should be a valid integer when it is read back"):
         dump({"a": None}, dict[str, int])
@@ -303,17 +332,23 @@ def test_a_declared_int_that_is_none_is_refused_and_says_what_to_do() -> None:
 
 
 def test_the_arguments_of_a_step_may_be_secrets_and_are_no_iterators() -> None:
-    assert asked([Login(user="ann", password=SecretStr("x"))], strict=False) == [{"user": "ann", "password": "**********"}]
+    assert asked([Login(user="ann", password=SecretStr("x"))], strict=False) == [
+        {"user": "ann", "password": "**********"}
+    ]
     with pytest.raises(InvalidPayload, match="it is an iterator"):
         asked({"args": (iter([1]),)}, strict=False)
 
 
-# -- the release before ----------------------------------------------------------------------------------------------------------
+# -- the release before
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_row_of_the_release_before_is_known_by_its_content_whatever_order_its_sets_have() -> None:
     envelope = Envelope(kind="step", name="s", args=asked({"args": ({"b", "a"}, Decimal("1.10")), "kwargs": {}}))
-    old = '{"n":1,"o":3,"k":"step","h":"0123456789abcdef0123456789abcdef","at":7,"f":"s","e":{"args":[["b","a"],"1.10"],"kwargs":{}}}'
+    old = (
+        '{"n":1,"o":3,"k":"step","h":"0123456789abcdef0123456789abcdef","at":7,"f":"s",'
+        '"e":{"args":[["b","a"],"1.10"],"kwargs":{}}}'
+    )
     assert JournalRow.from_json(old).is_of(envelope)
     assert JournalRow.from_json(old.replace('["b","a"]', '["b","c"]')).is_of(envelope) is False
     assert JournalRow.from_json(old.replace('"f":"s"', '"f":"t"')).is_of(envelope) is False
@@ -325,7 +360,9 @@ def test_a_row_of_the_release_before_is_known_by_its_content_whatever_order_its_
 def test_an_effect_without_sets_has_the_hash_it_always_had() -> None:
     args = {"args": ["1.10", "2026-07-01T12:00:00+02:00", 2.0, None], "kwargs": {}}
     given = asked({"args": (Decimal("1.10"), datetime(2026, 7, 1, 12, tzinfo=BERLIN), 2.0, None), "kwargs": {}})
-    assert envelope_hash(Envelope(kind="step", name="s", args=given)) == envelope_hash(Envelope(kind="step", name="s", args=args))
+    assert envelope_hash(Envelope(kind="step", name="s", args=given)) == envelope_hash(
+        Envelope(kind="step", name="s", args=args)
+    )
     assert envelope_hash(Envelope(kind="step", name="s", args=args)) == "f9dd40223ff0afc4f1ac68e43ccef969"
 
 
@@ -344,7 +381,9 @@ def test_an_effect_without_sets_has_the_hash_it_always_had() -> None:
         ({"a": [2, 1]}, {"b": {1, 2}}, False),
     ],
 )
-def test_stored_data_means_marked_data_where_only_the_order_of_its_sets_differs(stored: Any, given: Any, same: bool) -> None:
+def test_stored_data_means_marked_data_where_only_the_order_of_its_sets_differs(
+    stored: Any, given: Any, same: bool
+) -> None:
     assert means(stored, asked(given)) is same
     assert is_marked(asked(given)) is (given not in ([[1, 2]], ["1.10"]))
     assert to_json(asked(given)) == to_json(dump(given))

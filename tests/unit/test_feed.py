@@ -19,7 +19,16 @@ def test_items_are_what_the_scripts_wrote() -> None:
         (2, {"at": "7", "w": "entry", "n": "4", "s": "undeliverable expired 7"}),
         (3, {"at": "8", "w": "commit", "rev": "2", "by": "process:turn:x:1", "c": "2", "l": "6"}),
         (4, {"at": "8", "w": "commit", "rev": "3", "by": "", "c": "0", "l": "0"}),
-        (5, {"at": "9", "w": "activity", "id": "a1", "c": "tool:1", "e": '{"type":"tool_call_started","tool":"charge"}'}),
+        (
+            5,
+            {
+                "at": "9",
+                "w": "activity",
+                "id": "a1",
+                "c": "tool:1",
+                "e": '{"type":"tool_call_started","tool":"charge"}',
+            },
+        ),
         (6, {"at": "9", "w": "deleted"}),
     ]
     items, reached = read_feed("m", 0, 6, rows, whole=True)
@@ -62,7 +71,9 @@ def test_an_item_of_a_later_release_is_a_gap_and_ends_nothing(later: dict[str, s
         (2, 5, [3], True, ["m:3", "gap m:5"]),
     ],
 )
-def test_what_is_missing_is_a_gap(after: int | None, last: int, numbers: list[int], whole: bool, shown: list[str]) -> None:
+def test_what_is_missing_is_a_gap(
+    after: int | None, last: int, numbers: list[int], whole: bool, shown: list[str]
+) -> None:
     items, _ = read_feed("m", after, last, [(number, ENTRY) for number in numbers], whole=whole)
     assert [f"gap {item.cursor}" if isinstance(item, Gap) else item.cursor for item in items] == shown
 

@@ -21,7 +21,11 @@ from wakeline.errors import (
 from wakeline.processes.failures import Escaped, described, leaves_of
 from wakeline.run.groups import deciding, follows_cancel
 
-WAIT, OTHER_WAIT, ASKED = WaitCancelled(what="signal a"), SleepCancelled(what="sleep"), OperationCancelled(reason="enough")
+WAIT, OTHER_WAIT, ASKED = (
+    WaitCancelled(what="signal a"),
+    SleepCancelled(what="sleep"),
+    OperationCancelled(reason="enough"),
+)
 OWN, SECOND = ValueError("no stock"), KeyError("colour")
 TOOL = ToolFailed(tool="charge", failure_class="execution", failure_code="ValueError", failure_message="declined")
 CHILD, FAILED_CHILD = (
@@ -69,7 +73,11 @@ def test_of_several_errors_of_the_body_none_decides_and_all_are_named() -> None:
     assert deciding(both) is both
     code, message = described(both)
     assert code == "ExceptionGroup"
-    named = ["ValueError: no stock", "wait_cancelled: Waiting for signal a was cancelled. Let the body end.", "KeyError: 'colour'"]
+    named = [
+        "ValueError: no stock",
+        "wait_cancelled: Waiting for signal a was cancelled. Let the body end.",
+        "KeyError: 'colour'",
+    ]
     assert message == f"several (3 sub-exceptions): {'; '.join(named)}"
 
 
@@ -101,7 +109,9 @@ def test_what_would_end_a_loop_leaves_its_group_contained() -> None:
         (group(caused(ValueError("1"), group(WAIT)), caused(ValueError("2"), group(WAIT))), True),
     ],
 )
-def test_what_the_body_awaited_follows_a_cancel_and_what_it_says_itself_does_not(raised: BaseException, follows: bool) -> None:
+def test_what_the_body_awaited_follows_a_cancel_and_what_it_says_itself_does_not(
+    raised: BaseException, follows: bool
+) -> None:
     assert follows_cancel(raised) is follows
 
 

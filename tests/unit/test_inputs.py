@@ -40,7 +40,13 @@ def test_inputs_are_pinned_and_read_back(value: ProcessInput, text: str) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ['{"type":"shell","command":"ls"}', "{}", '{"type":"engine"}', '{"type":"engine","kind":"crawl","extra":1}', '{"type":"tool_call","call":{}}'],
+    [
+        '{"type":"shell","command":"ls"}',
+        "{}",
+        '{"type":"engine"}',
+        '{"type":"engine","kind":"crawl","extra":1}',
+        '{"type":"tool_call","call":{}}',
+    ],
 )
 def test_the_union_is_closed(text: str) -> None:
     with pytest.raises(ValidationError):
@@ -53,7 +59,11 @@ def test_the_union_is_closed(text: str) -> None:
         (ToolCall(call=CALL), Identity(kind="tool", label="charge"), True),
         (EngineInput(kind="crawl"), Identity(kind="crawl"), True),
         (SessionTurn(session_id="helper/u42"), Identity(kind="session_turn", label="helper"), False),
-        (ExternalInput(metadata={"title": "t", "name": "n", "label": "l"}), Identity(kind="external", label="l"), False),
+        (
+            ExternalInput(metadata={"title": "t", "name": "n", "label": "l"}),
+            Identity(kind="external", label="l"),
+            False,
+        ),
         (ExternalInput(metadata={"title": "t", "name": "n"}), Identity(kind="external", label="n"), False),
         (ExternalInput(metadata={"title": "t"}), Identity(kind="external", label="t"), False),
         (ExternalInput(metadata={"label": 7, "name": "n"}), Identity(kind="external"), False),
@@ -61,6 +71,8 @@ def test_the_union_is_closed(text: str) -> None:
         (ExternalInput(), Identity(kind="external"), False),
     ],
 )
-def test_identity_and_environment_follow_from_the_input(value: ProcessInput, identity: Identity, environment: bool) -> None:
+def test_identity_and_environment_follow_from_the_input(
+    value: ProcessInput, identity: Identity, environment: bool
+) -> None:
     assert default_identity(value) == identity
     assert needs_environment(value) is environment

@@ -47,14 +47,20 @@ KEYS: dict[str, Builder] = {
     "of a queue's places": (lambda ns, q: key(ns, "holds", f"q:{queue_name(ns, q)}"), (NAMESPACES, st.none() | QUEUES)),
 }
 SPACES: dict[str, dict[str, Builder]] = {
-    "queues of RQ": {"own": (lambda ns: queue_name(ns, None), (NAMESPACES,)), "named": (queue_name, (NAMESPACES, QUEUES))},
+    "queues of RQ": {
+        "own": (lambda ns: queue_name(ns, None), (NAMESPACES,)),
+        "named": (queue_name, (NAMESPACES, QUEUES)),
+    },
     "jobs of RQ": {"doorbell": (doorbell_id, (NAMESPACES, IDS, EPOCHS)), "former": (former_doorbell_id, (IDS, EPOCHS))},
     "limits": {
         "of a body": (limit_id, (BODIES,)),
         "of a key": (limit_id, (BODIES, IDS)),
         "of a queue": (lambda ns, q: f"q:{queue_name(ns, q)}", (NAMESPACES, QUEUES)),
     },
-    "scopes": {"of a session": (lambda a, k: scope(a, k, None), (BODIES, IDS)), "of a frame": (scope, (BODIES, IDS, FRAMES))},
+    "scopes": {
+        "of a session": (lambda a, k: scope(a, k, None), (BODIES, IDS)),
+        "of a frame": (scope, (BODIES, IDS, FRAMES)),
+    },
     "sessions": {"session": (session_id, (BODIES, IDS))},
     "words": {"word": (word, (IDS,)), "two words": (lambda one, other: f"{word(one)} {word(other)}", (IDS, IDS))},
     "addresses": {"entry": (lambda sid, n: f"{sid}#{n}", (IDS, EPOCHS))},
@@ -80,7 +86,10 @@ def test_two_lists_of_parts_never_make_one_name(one: Builder, other: Builder, da
 OF_A_THING = {name: made for name, made in KEYS.items() if name not in ("of a thing", "of a namespace")}
 
 
-@pytest.mark.parametrize(("one", "other"), [pytest.param(*pair, id=f"{pair[0]} and {pair[1]}") for pair in combinations_with_replacement(OF_A_THING, 2)])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [pytest.param(*pair, id=f"{pair[0]} and {pair[1]}") for pair in combinations_with_replacement(OF_A_THING, 2)],
+)
 @given(data=st.data())
 def test_no_two_keys_of_redis_are_one(one: str, other: str, data: st.DataObject) -> None:
     (make_one, of_one), (make_other, of_other) = KEYS[one], KEYS[other]
@@ -89,7 +98,9 @@ def test_no_two_keys_of_redis_are_one(one: str, other: str, data: st.DataObject)
 
 
 @given(st.tuples(NAMESPACES, FAMILIES, IDS), st.tuples(NAMESPACES, FAMILIES, IDS), st.tuples(NAMESPACES, FAMILIES))
-def test_a_key_says_its_namespace_its_family_and_its_id(one: tuple[str, str, str], other: tuple[str, str, str], bare: tuple[str, str]) -> None:
+def test_a_key_says_its_namespace_its_family_and_its_id(
+    one: tuple[str, str, str], other: tuple[str, str, str], bare: tuple[str, str]
+) -> None:
     assert (key(*one) == key(*other)) == (one == other)
     assert key(*one) != key(*bare)
 
@@ -136,7 +147,10 @@ def test_what_looks_like_the_hash_of_a_key_is_hashed_itself() -> None:
     assert limit_id("mail", digest) != spoken
 
 
-@pytest.mark.parametrize(("body", "own", "limit"), [("ab", None, "b:ab"), ("a:b", None, "b:a%3Ab"), ("a", "b", "b:a:b"), ("a:b", "c:d", "b:a%3Ab:c:d")])
+@pytest.mark.parametrize(
+    ("body", "own", "limit"),
+    [("ab", None, "b:ab"), ("a:b", None, "b:a%3Ab"), ("a", "b", "b:a:b"), ("a:b", "c:d", "b:a%3Ab:c:d")],
+)
 def test_limit_golden_vectors(body: str, own: str | None, limit: str) -> None:
     assert limit_id(body, own) == limit
     assert limited(limit.removeprefix("b:")) == (f"{body}:{own}" if own else body)
@@ -147,4 +161,8 @@ def test_every_key_has_one_id_at_its_end_or_is_listed_with_a_joint() -> None:
     several = [pattern for pattern in patterns if pattern.count("<") > 1 or not pattern.endswith(">")]
     # An owner is `o_` and letters; a doorbell has no colon.
     assert several == ["execution:<doorbell>:<claim>", "worker:<owner>:executions"]
-    assert {joint.made.split(",")[0] for joint in JOINTS} >= {"{<namespace>}:<family>:<id>", "<doorbell>:<claim>", "<agent>/<key>"}
+    assert {joint.made.split(",")[0] for joint in JOINTS} >= {
+        "{<namespace>}:<family>:<id>",
+        "<doorbell>:<claim>",
+        "<agent>/<key>",
+    }

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 from wakeline.processes.lease import Fence
-from wakeline.testing.model.lease import Lease, attempts_exhausted, loss_delay_ms, losses_exhausted, runs_alone, writable
+from wakeline.testing.model.lease import (
+    Lease,
+    attempts_exhausted,
+    loss_delay_ms,
+    losses_exhausted,
+    runs_alone,
+    writable,
+)
 from wakeline.testing.model.lifecycle import STATUSES
 
 FENCE = Fence("p_1", "inc00001", 3, "claim1", "o_1")
@@ -46,4 +53,15 @@ def test_a_process_lost_twice_runs_alone() -> None:
 
 
 def test_what_ends_its_worker_alone_is_tried_again_later_each_time() -> None:
-    assert [loss_delay_ms(n) for n in range(1, 11)] == [0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
+    assert [loss_delay_ms(n) for n in range(1, 11)] == [
+        0,
+        0,
+        1_000,
+        2_000,
+        4_000,
+        8_000,
+        16_000,
+        32_000,
+        60_000,
+        60_000,
+    ]

@@ -57,9 +57,15 @@ def test_importing_an_app_does_not_import_what_it_includes(folder: Path) -> None
     ("tasks", "reason"),
     [
         (None, "it includes shop_tasks: No module named 'shop_tasks'"),
-        ("import nosuch\n", "importing shop_tasks raised ModuleNotFoundError at shop_tasks.py:1: No module named 'nosuch'"),
+        (
+            "import nosuch\n",
+            "importing shop_tasks raised ModuleNotFoundError at shop_tasks.py:1: No module named 'nosuch'",
+        ),
         ("\nprice = 1 / 0\n", "importing shop_tasks raised ZeroDivisionError at shop_tasks.py:2: division by zero"),
-        ("price = (\n", "importing shop_tasks raised SyntaxError at shop_tasks.py:1: '(' was never closed (shop_tasks.py, line 1)"),
+        (
+            "price = (\n",
+            "importing shop_tasks raised SyntaxError at shop_tasks.py:1: '(' was never closed (shop_tasks.py, line 1)",
+        ),
     ],
 )
 def test_the_included_module_that_failed_is_named(folder: Path, tasks: str | None, reason: str) -> None:

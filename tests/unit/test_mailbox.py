@@ -1,4 +1,5 @@
-"""The mailbox rule, on its model: one scenario for each sentence of it, then its invariants under any order of steps."""
+"""The mailbox rule, on its model: one scenario for each sentence of it, then its invariants under any order of
+steps."""
 
 from __future__ import annotations
 
@@ -133,7 +134,9 @@ def test_the_limit_is_pinned() -> None:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["deliver", "open", "consume", "give_up"]), st.sampled_from(["go", "stop"]), st.integers(1, 6)),
+    st.tuples(
+        st.sampled_from(["deliver", "open", "consume", "give_up"]), st.sampled_from(["go", "stop"]), st.integers(1, 6)
+    ),
     max_size=40,
 )
 

@@ -42,11 +42,35 @@ def between(expression: str, zone: str, first: str, last: str) -> list[str]:
         # A day that a zone left out.
         ("0 9 * * *", APIA, "2011-12-29T12:00", "2011-12-31T12:00", ["29 19:00", "30 10:00", "30 19:00"]),
         # What repeats goes by the time that elapses.
-        ("*/30 * * * *", BERLIN, "2026-10-24T23:59", "2026-10-25T02:00", ["25 00:00", "25 00:30", "25 01:00", "25 01:30", "25 02:00"]),
-        ("*/30 * * * *", BERLIN, "2026-03-29T00:00", "2026-03-29T02:00", ["29 00:30", "29 01:00", "29 01:30", "29 02:00"]),
+        (
+            "*/30 * * * *",
+            BERLIN,
+            "2026-10-24T23:59",
+            "2026-10-25T02:00",
+            ["25 00:00", "25 00:30", "25 01:00", "25 01:30", "25 02:00"],
+        ),
+        (
+            "*/30 * * * *",
+            BERLIN,
+            "2026-03-29T00:00",
+            "2026-03-29T02:00",
+            ["29 00:30", "29 01:00", "29 01:30", "29 02:00"],
+        ),
         ("0 * * * *", BERLIN, "2026-10-24T23:59", "2026-10-25T03:00", ["25 00:00", "25 01:00", "25 02:00", "25 03:00"]),
-        ("0 0-23 * * *", BERLIN, "2026-10-24T23:59", "2026-10-25T03:00", ["25 00:00", "25 01:00", "25 02:00", "25 03:00"]),
-        ("*/20 2 * * *", BERLIN, "2026-10-24T12:00", "2026-10-25T12:00", [f"25 0{h}:{m}" for h in (0, 1) for m in ("00", "20", "40")]),
+        (
+            "0 0-23 * * *",
+            BERLIN,
+            "2026-10-24T23:59",
+            "2026-10-25T03:00",
+            ["25 00:00", "25 01:00", "25 02:00", "25 03:00"],
+        ),
+        (
+            "*/20 2 * * *",
+            BERLIN,
+            "2026-10-24T12:00",
+            "2026-10-25T12:00",
+            [f"25 0{h}:{m}" for h in (0, 1) for m in ("00", "20", "40")],
+        ),
         ("*/20 2 * * *", BERLIN, "2026-03-28T12:00", "2026-03-29T12:00", []),
         # Over years: from one repeated hour to the next, and through a leap day.
         ("* 2 25 10 *", BERLIN, "2026-10-25T01:58", "2027-10-25T00:00", ["25 01:59", "25 00:00"]),
@@ -58,12 +82,21 @@ def test_moments_where_clocks_are_set(expression: str, zone: str, first: str, la
 
 
 @pytest.mark.parametrize("zone", [BERLIN, "America/New_York", LORD_HOWE, SANTIAGO, "Africa/Casablanca", "Asia/Kolkata"])
-@pytest.mark.parametrize(("expression", "minutes", "hours"), [("*/7 * * * *", range(0, 60, 7), range(24)), ("5,35 */3 * * *", (5, 35), range(0, 24, 3))])
-def test_what_repeats_occurs_at_every_real_minute_at_which_the_clock_shows_it(zone: str, expression: str, minutes: range, hours: range) -> None:
+@pytest.mark.parametrize(
+    ("expression", "minutes", "hours"),
+    [("*/7 * * * *", range(0, 60, 7), range(24)), ("5,35 */3 * * *", (5, 35), range(0, 24, 3))],
+)
+def test_what_repeats_occurs_at_every_real_minute_at_which_the_clock_shows_it(
+    zone: str, expression: str, minutes: range, hours: range
+) -> None:
     clock, moments = ZoneInfo(zone), Moments(expression, zone)
     for start in ("2026-03-28T00:00", "2026-10-24T00:00", "2026-04-04T00:00", "2026-09-05T00:00", "2026-02-14T00:00"):
         first, last = second(start), second(start) + 3 * 86_400
-        shown = [at for at in range(first + 60, last, 60) if (there := datetime.fromtimestamp(at, clock)).minute in minutes and there.hour in hours]
+        shown = [
+            at
+            for at in range(first + 60, last, 60)
+            if (there := datetime.fromtimestamp(at, clock)).minute in minutes and there.hour in hours
+        ]
         found, at = list[int](), first
         while (at := moments.after(at)) < last:
             found.append(at)
@@ -74,7 +107,13 @@ def test_what_repeats_occurs_at_every_real_minute_at_which_the_clock_shows_it(zo
 @pytest.mark.parametrize("zone", ["UTC", BERLIN, LORD_HOWE])
 def test_the_last_moment_until_a_time_is_the_one_after_which_none_comes_before_it(expression: str, zone: str) -> None:
     moments = Moments(expression, zone)
-    for text in ("2026-03-29T01:00:00", "2026-03-29T00:59:59", "2026-10-25T00:30:00", "2026-10-25T01:15:07", "2026-07-01T00:00:00"):
+    for text in (
+        "2026-03-29T01:00:00",
+        "2026-03-29T00:59:59",
+        "2026-10-25T00:30:00",
+        "2026-10-25T01:15:07",
+        "2026-07-01T00:00:00",
+    ):
         until = second(text)
         last = moments.until(until)
         assert last <= until < moments.after(last)

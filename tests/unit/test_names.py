@@ -108,7 +108,15 @@ def test_the_longest_id_has_retries_and_a_session_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("process_id", "retry"),
-    [("x", "x~r1"), ("x~r1", "x~r2"), ("x~r9", "x~r10"), ("x~r01", "x~r01~r1"), ("x~r0", "x~r0~r1"), ("x~r\u0663", "x~r\u0663~r1"), ("x~r1 ", "x~r1 ~r1")],
+    [
+        ("x", "x~r1"),
+        ("x~r1", "x~r2"),
+        ("x~r9", "x~r10"),
+        ("x~r01", "x~r01~r1"),
+        ("x~r0", "x~r0~r1"),
+        ("x~r\u0663", "x~r\u0663~r1"),
+        ("x~r1 ", "x~r1 ~r1"),
+    ],
 )
 def test_only_what_a_retry_is_called_is_counted_on(process_id: str, retry: str) -> None:
     assert retry_id(process_id) == retry
@@ -182,7 +190,13 @@ def test_process_ids_sort_by_time(one: int, other: int) -> None:
     [
         ("shop", "p_1", 1, "wl-shop-p_5f1-1", "wl-p_5f1-1"),
         ("shop", "a.b:c~d-e", 12, "wl-shop-a_2eb_3ac_7ed_2de-12", "wl-a_2eb_3ac_7ed_2de-12"),
-        ("shop.eu-1_a", "process:turn:x:1", 3, "wl-shop_2eeu_2d1_5fa-process_3aturn_3ax_3a1-3", "wl-process_3aturn_3ax_3a1-3"),
+        (
+            "shop.eu-1_a",
+            "process:turn:x:1",
+            3,
+            "wl-shop_2eeu_2d1_5fa-process_3aturn_3ax_3a1-3",
+            "wl-process_3aturn_3ax_3a1-3",
+        ),
         ("shop", "é", 1, "wl-shop-_c3_a9-1", "wl-_c3_a9-1"),
     ],
 )
@@ -237,5 +251,10 @@ def test_core_event_types_are_pinned() -> None:
         "process.started",
         "process.waiting",
     ]
-    assert sorted(names.TERMINAL_TYPES) == ["process.abandoned", "process.cancelled", "process.completed", "process.failed"]
+    assert sorted(names.TERMINAL_TYPES) == [
+        "process.abandoned",
+        "process.cancelled",
+        "process.completed",
+        "process.failed",
+    ]
     assert sorted(names.PRODUCER_TYPES) == ["log", "progress", "wake"]

@@ -16,7 +16,11 @@ FORMS: list[tuple[AwaitOutput, str, str]] = [
         '{"type":"failure","class":"external","code":"red","message":"tests failed"}',
         "failed",
     ),
-    (Failure("timeout", "t", "m", 1), '{"type":"failure","class":"timeout","code":"t","message":"m","raw":1}', "failed"),
+    (
+        Failure("timeout", "t", "m", 1),
+        '{"type":"failure","class":"timeout","code":"t","message":"m","raw":1}',
+        "failed",
+    ),
     (CancelledOutput("asked"), '{"type":"cancelled","message":"asked"}', "cancelled"),
     (AbandonedOutput({"writer": "sweep"}), '{"type":"abandoned","evidence":{"writer":"sweep"}}', "abandoned"),
 ]

@@ -40,8 +40,15 @@ def test_every_phase_has_a_one_line_meaning() -> None:
 
 def test_every_phase_is_reached_by_what_is_shipped() -> None:
     root = Path(__file__).parents[2]
-    shipped = [path for folder in ("core/wakeline", "workers/wakeline_workers") for path in (root / folder).rglob("*.py") if "testing" not in path.parts]
-    reached = {name for path in shipped for name in re.findall(r"\.reach\(Phase\.(\w+),", path.read_text(encoding="utf-8"))}
+    shipped = [
+        path
+        for folder in ("core/wakeline", "workers/wakeline_workers")
+        for path in (root / folder).rglob("*.py")
+        if "testing" not in path.parts
+    ]
+    reached = {
+        name for path in shipped for name in re.findall(r"\.reach\(Phase\.(\w+),", path.read_text(encoding="utf-8"))
+    }
     assert reached == {phase.value for phase in Phase}
 
 

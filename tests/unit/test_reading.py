@@ -1,4 +1,5 @@
-"""Registrations of another release: what is not known is ignored where one only looks, and named where it would be run or repeated."""
+"""Registrations of another release: what is not known is ignored where one only looks, and named where it would be run
+or repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +13,10 @@ from wakeline.processes.registration import Registration
 
 STORED: dict[str, Any] = {
     "id": "p",
-    "input": {"type": "tool_call", "call": {"call_id": "p", "tool_id": "double", "tool_name": "double", "args": {"n": 1}}},
+    "input": {
+        "type": "tool_call",
+        "call": {"call_id": "p", "tool_id": "double", "tool_name": "double", "args": {"n": 1}},
+    },
     "identity": {"kind": "tool", "label": "double"},
     "provenance": {"originator": {"type": "host"}},
     "queue": "shop",
@@ -25,7 +29,11 @@ def read(**changed: Any) -> Registration:
 
 
 def test_what_this_release_wrote_is_known_whole() -> None:
-    assert (read().unknown, read().known, read().input) == (None, True, Registration.from_json(json.dumps(STORED)).input)
+    assert (read().unknown, read().known, read().input) == (
+        None,
+        True,
+        Registration.from_json(json.dumps(STORED)).input,
+    )
     assert check_known(read()).id == "p"
 
 
@@ -35,7 +43,10 @@ def test_what_this_release_wrote_is_known_whole() -> None:
         ({"from_a_later_release": "x"}, "from_a_later_release"),
         ({"identity": {"kind": "tool", "label": "double", "icon": "x"}}, "identity.icon"),
         ({"input": STORED["input"] | {"more": 1}}, "input.tool_call.more"),
-        ({"input": {"type": "tool_call", "call": STORED["input"]["call"] | {"more": {"a": [1]}}}}, "input.tool_call.call.more"),
+        (
+            {"input": {"type": "tool_call", "call": STORED["input"]["call"] | {"more": {"a": [1]}}}},
+            "input.tool_call.call.more",
+        ),
         ({"provenance": {"originator": {"type": "host", "more": 1}}}, "provenance.originator.host.more"),
         ({"event_types": [{"name": "a", "more": 1}]}, "event_types.0.more"),
     ],
@@ -51,9 +62,17 @@ def test_a_field_of_a_later_release_is_ignored_by_who_looks_and_named(changed: d
 
 def test_a_later_shape_says_its_number_and_what_is_known_of_it_is_shown() -> None:
     found = read(schema_version=2, more=1)
-    assert (found.unknown, found.known, found.identity.label) == ("it has shape 2, and this release knows 1", True, "double")
+    assert (found.unknown, found.known, found.identity.label) == (
+        "it has shape 2, and this release knows 1",
+        True,
+        "double",
+    )
     strange = read(schema_version=7, input={"type": "poem"})
-    assert (strange.unknown, strange.known, strange.identity.label) == ("it has shape 7, and this release knows 1", False, "double")
+    assert (strange.unknown, strange.known, strange.identity.label) == (
+        "it has shape 7, and this release knows 1",
+        False,
+        "double",
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +84,11 @@ def test_a_later_shape_says_its_number_and_what_is_known_of_it_is_shown() -> Non
         ('"x"', "it is no object", "unreadable"),
         ("{}", "id: Field required", "unreadable"),
         (json.dumps(STORED | {"queue": 7}), "queue: Input should be a valid string", "tool"),
-        (json.dumps(STORED | {"input": {"type": "poem", "lines": 4}}), "input: Input tag 'poem' found using 'type' does not match", "tool"),
+        (
+            json.dumps(STORED | {"input": {"type": "poem", "lines": 4}}),
+            "input: Input tag 'poem' found using 'type' does not match",
+            "tool",
+        ),
         (json.dumps(STORED | {"identity": "x"}), "identity: Input should be", "unreadable"),
         (json.dumps(STORED | {"max_attempts": "many"}), "max_attempts: Input should be a valid integer", "tool"),
         (json.dumps(STORED | {"on_parent_end": "sing"}), "on_parent_end: Input should be 'detach'", "tool"),

@@ -71,17 +71,28 @@ def test_it_runs_waits_and_resumes() -> None:
             Failure("timeout", "deadline", "late"),
         ),
         ("process.cancelled", {"type": "cancelled", "message": "asked"}, "cancelled", CancelledOutput("asked")),
-        ("process.abandoned", {"type": "abandoned", "evidence": {"writer": "w"}}, "abandoned", AbandonedOutput({"writer": "w"})),
+        (
+            "process.abandoned",
+            {"type": "abandoned", "evidence": {"writer": "w"}},
+            "abandoned",
+            AbandonedOutput({"writer": "w"}),
+        ),
     ],
 )
-@pytest.mark.parametrize("before", [[], [STARTED], [STARTED, ("process.waiting", WAIT)]], ids=["queued", "running", "waiting"])
-def test_it_ends_from_every_live_status(event_type: str, output: Any, status: str, expected: Any, before: list[tuple[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    "before", [[], [STARTED], [STARTED, ("process.waiting", WAIT)]], ids=["queued", "running", "waiting"]
+)
+def test_it_ends_from_every_live_status(
+    event_type: str, output: Any, status: str, expected: Any, before: list[tuple[str, Any]]
+) -> None:
     # P57 to P59, P66: the end sets status and output, and clears the wait.
     record = record_of(*before, (event_type, {"await_output": output}))
     assert (record.status, record.output, record.wait, record.ended) == (status, expected, None, True)
 
 
-@pytest.mark.parametrize("event_type", ["process.completed", "process.cancel_requested", "log", "signal.go", "process.retargeted"])
+@pytest.mark.parametrize(
+    "event_type", ["process.completed", "process.cancel_requested", "log", "signal.go", "process.retargeted"]
+)
 def test_nothing_follows_the_end(event_type: str) -> None:
     ended = record_of(("process.cancelled", {"await_output": {"type": "cancelled", "message": "x"}}))
     late = Event("p_1", 2, event_type, {"await_output": {"type": "success", "value": 1}}, 9)
@@ -91,7 +102,9 @@ def test_nothing_follows_the_end(event_type: str) -> None:
 
 
 def test_a_cancel_is_sticky_and_the_first_reason_stands() -> None:
-    record = record_of(STARTED, ("process.cancel_requested", {"reason": "asked"}), ("process.cancel_requested", {"reason": "again"}))
+    record = record_of(
+        STARTED, ("process.cancel_requested", {"reason": "asked"}), ("process.cancel_requested", {"reason": "again"})
+    )
     assert (record.status, record.cancel_requested) == ("running", "asked")
 
 

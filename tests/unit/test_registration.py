@@ -133,7 +133,10 @@ def test_key_order_of_an_input_is_no_content() -> None:
     ("changed", "reason"),
     [
         ({"env_ref": None}, "needs a captured execution environment"),
-        ({"input": ToolCall(call=PreparedCall(call_id="c", tool_id="t", tool_name="t")), "env_ref": None}, "needs a captured"),
+        (
+            {"input": ToolCall(call=PreparedCall(call_id="c", tool_id="t", tool_name="t")), "env_ref": None},
+            "needs a captured",
+        ),
         ({"input": ExternalInput(), "env_ref": ENV}, "must not have an execution environment"),
         ({"input": SessionTurn(session_id="helper/u42")}, "must not have an execution environment"),
         ({"recovery": "externally_owned"}, "externally_owned"),
@@ -214,7 +217,13 @@ def test_signals_are_open_unless_they_are_strict() -> None:
 
 def test_a_copy_with_changes_has_a_hash_and_a_text_of_its_own() -> None:
     host = Provenance(originator=HostOriginator())
-    one = prepare(id="kid", input=EngineInput(kind="double", payload={"n": 1}), provenance=host, queue="shop", env_ref=EMPTY_ENVIRONMENT)
+    one = prepare(
+        id="kid",
+        input=EngineInput(kind="double", payload={"n": 1}),
+        provenance=host,
+        queue="shop",
+        env_ref=EMPTY_ENVIRONMENT,
+    )
     assert one.content_hash and one.text
     other = one.model_copy(update={"input": EngineInput(kind="double", payload={"n": 2})})
     assert '"n":2' in other.to_json()

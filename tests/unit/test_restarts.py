@@ -20,7 +20,11 @@ def test_one_death_is_followed_at_once_and_more_in_a_row_later_each_time() -> No
 
 
 def test_a_worker_that_served_for_ten_seconds_or_left_in_order_ends_the_row() -> None:
-    for ending in (Ending(failed=True, served_s=10.0), Ending(failed=False, served_s=0.1), Ending(failed=False, served_s=None)):
+    for ending in (
+        Ending(failed=True, served_s=10.0),
+        Ending(failed=False, served_s=0.1),
+        Ending(failed=False, served_s=None),
+    ):
         restarts = Restarts()
         for _ in range(4):
             restarts.ended(QUICK_DEATH, 0.0)

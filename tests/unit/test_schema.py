@@ -8,7 +8,11 @@ import pytest
 from wakeline.errors import PayloadSchemaMismatch, RegistrationInvalid
 from wakeline.processes.schema import check_payload, check_schema, schema_hash
 
-PAGE = {"type": "object", "properties": {"url": {"type": "string"}, "tags": {"type": "array", "items": {"type": "integer"}}}, "required": ["url"]}
+PAGE = {
+    "type": "object",
+    "properties": {"url": {"type": "string"}, "tags": {"type": "array", "items": {"type": "integer"}}},
+    "required": ["url"],
+}
 
 
 def test_an_empty_schema_accepts_everything() -> None:

@@ -74,7 +74,9 @@ def test_payload_and_const() -> None:
 
 def test_a_template_renders_fields_and_numbers_as_plain_digits() -> None:
     # P42
-    line = TemplateSelector(template="line {what} #{n}", fields={"what": PointerSelector(pointer="/w"), "n": PointerSelector(pointer="/n")})
+    line = TemplateSelector(
+        template="line {what} #{n}", fields={"what": PointerSelector(pointer="/w"), "n": PointerSelector(pointer="/n")}
+    )
     assert select(line, {"w": "done", "n": 7}) == "line done #7"
 
 
@@ -84,7 +86,10 @@ def test_a_template_is_filled_in_one_pass() -> None:
 
 
 def test_braces_without_a_field_stay() -> None:
-    assert select(TemplateSelector(template='{"x": {a}} {b}', fields={"a": ConstSelector(value=1)}), None) == '{"x": 1} {b}'
+    assert (
+        select(TemplateSelector(template='{"x": {a}} {b}', fields={"a": ConstSelector(value=1)}), None)
+        == '{"x": 1} {b}'
+    )
 
 
 def test_a_template_field_has_a_name() -> None:

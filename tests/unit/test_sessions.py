@@ -115,7 +115,10 @@ def test_what_scripts_know_of_a_policy_is_pinned(policy: AdmissionPolicy, stored
     assert policy.wire() == stored
 
 
-WAKE = '{"kind":"wake","process_id":"p","incarnation":"inc00001","sequence":3,"event_type":"done","at_ms":10,"input":"told"}'
+WAKE = (
+    '{"kind":"wake","process_id":"p","incarnation":"inc00001","sequence":3,"event_type":"done","at_ms":10,'
+    '"input":"told"}'
+)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,11 @@ WAKE = '{"kind":"wake","process_id":"p","incarnation":"inc00001","sequence":3,"e
         ("delivered", ("delivered", None, None, None, None, None), "it waits in the inbox"),
         ("admitted t1 20", ("admitted", "t1", 20, None, None, None), "turn t1 has it"),
         ("settled t1 30 20", ("settled", "t1", 20, 30, None, None), "turn t1 read it and ended"),
-        ("failed t1 30 20", ("failed", "t1", 20, 30, None, None), "turn t1 failed over it; offer it again with `wakeline redrive bot/1#4`"),
+        (
+            "failed t1 30 20",
+            ("failed", "t1", 20, 30, None, None),
+            "turn t1 failed over it; offer it again with `wakeline redrive bot/1#4`",
+        ),
         ("blocked t1 30 20", ("blocked", "t1", 20, 30, None, None), None),
         ("undeliverable expired 30", ("undeliverable", None, None, 30, "expired", None), None),
         (
@@ -138,7 +145,14 @@ WAKE = '{"kind":"wake","process_id":"p","incarnation":"inc00001","sequence":3,"e
 def test_every_state_of_an_entry_is_read_and_explained(state: str, shown: tuple[object, ...], says: str | None) -> None:
     entry = entry_of("bot/1", 4, WAKE, state, swallowed=1, swallowed_wakes="p#1 ")
     assert (entry.state, entry.turn, entry.admitted_ms, entry.ended_ms, entry.reason, entry.by) == shown
-    assert (entry.kind, entry.input, entry.process_id, entry.sequence, entry.recorded_ms, entry.swallowed_wakes) == ("wake", "told", "p", 3, 10, ("p#1",))
+    assert (entry.kind, entry.input, entry.process_id, entry.sequence, entry.recorded_ms, entry.swallowed_wakes) == (
+        "wake",
+        "told",
+        "p",
+        3,
+        10,
+        ("p#1",),
+    )
     assert entry.wake_id == "wake:v1:" + content_hash("wake", "bot/1", "p", "inc00001", "3")
     assert explain(entry) == says if says else "`wakeline redrive bot/1#4`" in explain(entry)
 
@@ -151,16 +165,31 @@ def test_every_state_of_an_entry_is_read_and_explained(state: str, shown: tuple[
         ('{"input":1}', "delivered", "unknown", "it waits in the inbox"),
         ("nonsense", "delivered", "unknown", "it waits in the inbox"),
         ("[]", "settled t 7 6", "unknown", "turn t read it and ended"),
-        ('{"kind":"input","input":1}', "sung t 7", "input", "it is 'sung', which this release does not know: a later one wrote it"),
+        (
+            '{"kind":"input","input":1}',
+            "sung t 7",
+            "input",
+            "it is 'sung', which this release does not know: a later one wrote it",
+        ),
         ('{"kind":"input","input":1}', "settled", "input", "turn  read it and ended"),
-        ('{"kind":"wake","process_id":"p"}', "undeliverable", "wake", "undeliverable: ; offer it again with `wakeline redrive bot/1#3`"),
+        (
+            '{"kind":"wake","process_id":"p"}',
+            "undeliverable",
+            "wake",
+            "undeliverable: ; offer it again with `wakeline redrive bot/1#3`",
+        ),
     ],
 )
-def test_an_entry_of_a_later_release_is_shown_as_far_as_it_is_known(body: str, state: str, kind: str, told: str) -> None:
+def test_an_entry_of_a_later_release_is_shown_as_far_as_it_is_known(
+    body: str, state: str, kind: str, told: str
+) -> None:
     entry = entry_of("bot/1", 3, body, state, error="nonsense")
     assert (entry.kind, entry.state, explain(entry)) == (kind, state.split(" ")[0], told)
 
 
 def test_a_turn_that_is_lost_with_its_workers_is_said_to_be() -> None:
     report = SessionReport("bot/1", "active", "bot", 1, None, "t1", "queued", 1, 1, None, False, 1, None, losses=4)
-    assert explain_session(report) == "turn t1 was lost with its worker 4 times, and runs again alone; `wakeline show t1` says when"
+    assert (
+        explain_session(report)
+        == "turn t1 was lost with its worker 4 times, and runs again alone; `wakeline show t1` says when"
+    )

@@ -13,11 +13,20 @@ from wakeline.settings import DURATIONS, URLS, Settings
 def test_an_empty_environment_has_the_documented_defaults() -> None:
     s = Settings.from_env({})
     assert (s.url, s.namespace, s.tls, s.rq_prefix, s.app, s.concurrency) == (None, None, "auto", "rq", None, 64)
-    assert (s.beat_ms, s.lease_ms, s.hold_ms, s.grace_ms, s.shutdown_ms, s.stale_ms) == (2_000, 5_000, 2_000, 10_000, 25_000, 5_000)
+    assert (s.beat_ms, s.lease_ms, s.hold_ms, s.grace_ms, s.shutdown_ms, s.stale_ms) == (
+        2_000,
+        5_000,
+        2_000,
+        10_000,
+        25_000,
+        5_000,
+    )
     assert (s.retention_ms, s.tombstone_ms) == (604_800_000, 604_800_000)
 
 
-@pytest.mark.parametrize("name", ["WAKELINE_REDIS_URL", "REDIS_TLS_URL", "REDIS_URL", "REDISTOGO_URL", "REDISCLOUD_URL"])
+@pytest.mark.parametrize(
+    "name", ["WAKELINE_REDIS_URL", "REDIS_TLS_URL", "REDIS_URL", "REDISTOGO_URL", "REDISCLOUD_URL"]
+)
 def test_the_url_is_found_under_every_platforms_name(name: str) -> None:
     assert Settings.from_env({name: "redis://h:1"}).url == "redis://h:1"
 
@@ -40,7 +49,13 @@ def test_an_id_stays_used_up_as_long_as_its_process_was_kept_but_an_hour_at_leas
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("WAKELINE_LEASE", "soon"), ("WAKELINE_TLS", "maybe"), ("WAKELINE_CONCURRENCY", "0"), ("WAKELINE_CONCURRENCY", "many")]
+    ("name", "value"),
+    [
+        ("WAKELINE_LEASE", "soon"),
+        ("WAKELINE_TLS", "maybe"),
+        ("WAKELINE_CONCURRENCY", "0"),
+        ("WAKELINE_CONCURRENCY", "many"),
+    ],
 )
 def test_a_value_that_makes_no_sense_is_refused_by_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingsInvalid) as refused:
@@ -56,7 +71,10 @@ def test_a_value_that_makes_no_sense_is_refused_by_its_name(name: str, value: st
         ({"REDIS_URL": "redis://h"}, {}),
         ({"REDIS_URL": "rediss://h"}, {"ssl_cert_reqs": "required", "ssl_check_hostname": True}),
         ({"REDIS_URL": "rediss://h", "DYNO": "worker.1"}, {"ssl_cert_reqs": "none", "ssl_check_hostname": False}),
-        ({"REDIS_URL": "rediss://h", "DYNO": "worker.1", "WAKELINE_TLS": "verify"}, {"ssl_cert_reqs": "required", "ssl_check_hostname": True}),
+        (
+            {"REDIS_URL": "rediss://h", "DYNO": "worker.1", "WAKELINE_TLS": "verify"},
+            {"ssl_cert_reqs": "required", "ssl_check_hostname": True},
+        ),
         ({"REDIS_URL": "rediss://h", "WAKELINE_TLS": "none"}, {"ssl_cert_reqs": "none", "ssl_check_hostname": False}),
     ],
 )

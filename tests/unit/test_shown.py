@@ -1,4 +1,5 @@
-"""What a terminal or a log shows of the text of others: nothing in it is obeyed, and nothing looks like a line of its own."""
+"""What a terminal or a log shows of the text of others: nothing in it is obeyed, and nothing looks like a line of its
+own."""
 
 from __future__ import annotations
 
@@ -23,13 +24,23 @@ def test_what_a_terminal_would_obey_is_shown_as_its_escape() -> None:
 
 
 def test_a_time_of_day_says_its_zone_also_in_the_log_of_a_worker() -> None:
-    assert (moment(1_700_000_000_123), moment(1_700_000_000_123, exact=True)) == ("2023-11-14 22:13:20 UTC", "2023-11-14 22:13:20.123 UTC")
+    assert (moment(1_700_000_000_123), moment(1_700_000_000_123, exact=True)) == (
+        "2023-11-14 22:13:20 UTC",
+        "2023-11-14 22:13:20.123 UTC",
+    )
     assert moment(10**15) == "1000000000000000 ms since 1970"
-    record = logging.makeLogRecord({"msg": "told", "created": 1_700_000_000.123, "levelname": "INFO", "name": "wakeline.run"})
-    assert EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s").format(record) == "2023-11-14 22:13:20.123 UTC INFO wakeline.run told"
+    record = logging.makeLogRecord(
+        {"msg": "told", "created": 1_700_000_000.123, "levelname": "INFO", "name": "wakeline.run"}
+    )
+    assert (
+        EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s").format(record)
+        == "2023-11-14 22:13:20.123 UTC INFO wakeline.run told"
+    )
 
 
-@pytest.mark.parametrize("text", ["", "plain text", "anna@example.com", "日本語 é ü", "👨\u200d👩\u200d👧", "a\\nb", "naïve #1 %20"])
+@pytest.mark.parametrize(
+    "text", ["", "plain text", "anna@example.com", "日本語 é ü", "👨\u200d👩\u200d👧", "a\\nb", "naïve #1 %20"]
+)
 def test_what_can_be_read_is_shown_as_it_is(text: str) -> None:
     assert shown(text) == shown_lines(text) == shown_json(text) == text
 
@@ -68,7 +79,10 @@ def test_an_entry_of_a_log_shows_ids_and_errors_in_its_one_line(kept: Kept) -> N
     log.info("%(who)s", {"who": EVIL})
     log.info(EVIL)
     assert kept.lines[:2] == [f"{SAFE} failed: {SAFE} after 3", SAFE]
-    assert kept.lines[2:] == ["\\x1b]0;owned\\x07\\x9b31m\\u202ebidi\\u2028\\x85\\r", "  | 2026-01-01 00:00:00,000 ERROR wakeline.runner forged"]
+    assert kept.lines[2:] == [
+        "\\x1b]0;owned\\x07\\x9b31m\\u202ebidi\\u2028\\x85\\r",
+        "  | 2026-01-01 00:00:00,000 ERROR wakeline.runner forged",
+    ]
 
 
 def test_a_traceback_stands_behind_a_margin(kept: Kept) -> None:
@@ -106,6 +120,9 @@ def test_the_command_line_prints_no_text_of_others_raw(capsys: pytest.CaptureFix
 
 
 def test_an_error_about_a_text_of_two_megabytes_stays_short() -> None:
-    bad, taken = InvalidId(kind="process id", value="x" * 2_000_000, grammar="short"), ProcessConflict(process_id="y" * 2_000_000, existing="a", given="b")
+    bad, taken = (
+        InvalidId(kind="process id", value="x" * 2_000_000, grammar="short"),
+        ProcessConflict(process_id="y" * 2_000_000, existing="a", given="b"),
+    )
     for error in (bad, taken):
         assert len(str(error)) < 10_000

@@ -14,7 +14,9 @@ from wakeline.triggers.subscription import Subscription, Target, arguments_of, c
 
 
 def subscription(**over: Any) -> Subscription:
-    return Subscription(**({"source": "github.push", "name": "build", "target": Target(kind="engine", name="build")} | over))
+    return Subscription(
+        **({"source": "github.push", "name": "build", "target": Target(kind="engine", name="build")} | over)
+    )
 
 
 def schedule(expression: str = "0 9 * * *", **over: Any) -> Schedule:
@@ -30,7 +32,9 @@ def ms(text: str) -> int:
 
 def test_the_name_at_a_source_is_a_subscription_of_each_owner() -> None:
     host, same, other = subscription(), subscription(labels={"a": "b"}), subscription(name="test")
-    sessions = [subscription(originator=SessionOriginator(scope=SessionScope(session_id=sid))) for sid in ("bot/1", "bot/2")]
+    sessions = [
+        subscription(originator=SessionOriginator(scope=SessionScope(session_id=sid))) for sid in ("bot/1", "bot/2")
+    ]
     assert host.id == same.id
     assert len({host.id, other.id, *(one.id for one in sessions)}) == 4
     assert (host.owner, sessions[0].owner) == (None, "bot/1")
@@ -40,7 +44,17 @@ def test_the_name_at_a_source_is_a_subscription_of_each_owner() -> None:
 def test_an_occurrence_is_its_source_its_thing_and_its_key() -> None:
     one = Occurrence("github.push", "k1", {"a": 1})
     assert one.id == Occurrence("github.push", "k1", {"a": 2}).id
-    assert len({one.id, Occurrence("github.push", "k2", {}).id, Occurrence("github.pull", "k1", {}).id, Occurrence("github.push", "k1", {}, "repo").id}) == 4
+    assert (
+        len(
+            {
+                one.id,
+                Occurrence("github.push", "k2", {}).id,
+                Occurrence("github.pull", "k1", {}).id,
+                Occurrence("github.push", "k1", {}, "repo").id,
+            }
+        )
+        == 4
+    )
     assert one.content_hash != Occurrence("github.push", "k1", {"a": 2}).content_hash
 
 
@@ -125,7 +139,10 @@ def test_a_schedule_is_due_on_the_wall_clock_of_its_zone() -> None:
 def test_what_becomes_of_moments_that_were_missed(missed: Any, now: str, moment: str | None, next_one: str) -> None:
     due = ms("2026-01-02T09:00+00:00")
     firing = fire(schedule(missed=missed), due, ms(now + "+00:00"))
-    shown = [datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M") if at is not None else None for at in (firing.moment_ms, firing.next_ms)]
+    shown = [
+        datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M") if at is not None else None
+        for at in (firing.moment_ms, firing.next_ms)
+    ]
     assert shown == [moment, next_one]
 
 
@@ -142,6 +159,12 @@ def test_what_becomes_of_moments_that_were_missed(missed: Any, now: str, moment:
     ],
 )
 def test_a_schedule_that_never_occurs_is_refused(over: dict[str, Any], reason: str) -> None:
-    fields = {"expression": "0 9 * * *", "subscription": subscription(source="cron"), "timezone": "UTC", "missed": "once", "overlap": "allow"} | over
+    fields = {
+        "expression": "0 9 * * *",
+        "subscription": subscription(source="cron"),
+        "timezone": "UTC",
+        "missed": "once",
+        "overlap": "allow",
+    } | over
     with pytest.raises(InvalidSchedule, match=reason):
         check_schedule(Schedule.model_construct(**fields))

@@ -1,4 +1,5 @@
-"""What may hold a password is shown by nothing: not in an error, not in a repr, not in the line that says which server it is."""
+"""What may hold a password is shown by nothing: not in an error, not in a repr, not in the line that says which server
+it is."""
 
 from __future__ import annotations
 
@@ -26,8 +27,20 @@ FORMS = (
     "{}@localhost:6379",
     "http://user:{}@localhost",
 )
-PARTS = ("QQsecretQQ/WWsecretWW", "QQsecretQQ@WWsecretWW", "12/QQsecretQQ@WWsecretWW", "12?QQsecretQQ=WWsecretWW", "12#QQsecretQQ", "1/QQsecretQQ",
-         "QQsecretQQ:WWsecretWW", "[QQsecretQQ", "QQsecretQQ]WWsecretWW", "QQsecretQQ,WWsecretWW", "QQsecretQQ℀WWsecretWW", "%ZZQQsecretQQ")  # fmt: skip
+PARTS = (
+    "QQsecretQQ/WWsecretWW",
+    "QQsecretQQ@WWsecretWW",
+    "12/QQsecretQQ@WWsecretWW",
+    "12?QQsecretQQ=WWsecretWW",
+    "12#QQsecretQQ",
+    "1/QQsecretQQ",
+    "QQsecretQQ:WWsecretWW",
+    "[QQsecretQQ",
+    "QQsecretQQ]WWsecretWW",
+    "QQsecretQQ,WWsecretWW",
+    "QQsecretQQ℀WWsecretWW",
+    "%ZZQQsecretQQ",
+)
 
 
 def said(url: str) -> str:
@@ -49,7 +62,14 @@ def test_no_part_of_a_password_is_shown_whatever_it_does_to_the_url(form: str, p
     assert "secret" not in text.lower().replace("passwords", "")
 
 
-@given(st.sampled_from(FORMS), st.lists(st.sampled_from(["/", ":", "@", "?", "#", "%", "&", "=", "[", "]", ",", " ", "1", "QsecretQ"]), min_size=1, max_size=8))
+@given(
+    st.sampled_from(FORMS),
+    st.lists(
+        st.sampled_from(["/", ":", "@", "?", "#", "%", "&", "=", "[", "]", ",", " ", "1", "QsecretQ"]),
+        min_size=1,
+        max_size=8,
+    ),
+)
 def test_no_part_of_any_password_is_shown(form: str, pieces: list[str]) -> None:
     assert "secret" not in said(form.replace("{}", "QsecretQ" + "".join(pieces)))
 
@@ -57,7 +77,9 @@ def test_no_part_of_any_password_is_shown(form: str, pieces: list[str]) -> None:
 def test_an_at_behind_the_host_is_refused_with_what_to_write_instead() -> None:
     with pytest.raises(RedisRefused) as refused:
         backend_of("redis://user:12/secret@localhost:6379", "shop")
-    assert refused.value.fields == {"reason": "the URL has an @ behind its host; in a password, / : @ and ? have to be percent-encoded"}
+    assert refused.value.fields == {
+        "reason": "the URL has an @ behind its host; in a password, / : @ and ? have to be percent-encoded"
+    }
 
 
 def test_a_password_that_is_encoded_is_sent_as_it_is_meant() -> None:

@@ -25,7 +25,11 @@ from wakeline.values import (
 )
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -132,7 +136,24 @@ def test_durations_are_read(value: Any, milliseconds: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [-1, -0.001, "-3s", float("nan"), float("inf"), "", "s", "x", "1m1h", "1s1s", "1h 30", "1h30", "١s", "1e3", True, None]
+    [
+        -1,
+        -0.001,
+        "-3s",
+        float("nan"),
+        float("inf"),
+        "",
+        "s",
+        "x",
+        "1m1h",
+        "1s1s",
+        "1h 30",
+        "1h30",
+        "١s",
+        "1e3",
+        True,
+        None,
+    ]
     + [timedelta(-1), 10**30, "999999999d"],
 )
 def test_what_is_no_duration_is_refused(value: Any) -> None:
@@ -145,7 +166,9 @@ def test_a_formatted_duration_reads_back(milliseconds: int) -> None:
     assert parse_duration(format_duration(milliseconds)) == milliseconds
 
 
-@pytest.mark.parametrize(("milliseconds", "text"), [(0, "0s"), (250, "250ms"), (129_600_000, "1d12h"), (90_061_001, "1d1h1m1s1ms")])
+@pytest.mark.parametrize(
+    ("milliseconds", "text"), [(0, "0s"), (250, "250ms"), (129_600_000, "1d12h"), (90_061_001, "1d1h1m1s1ms")]
+)
 def test_durations_are_written(milliseconds: int, text: str) -> None:
     assert format_duration(milliseconds) == text
 
@@ -170,6 +193,19 @@ def test_most_values_are_plain(value: Any) -> None:
     assert plain(value) == json.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize("value", ["\u00e9", 2**63, float("nan"), {1: 2}, {"\u00e9": 1}, {1, 2}, object(), [[[[[[[[[[]]]]]]]]]], type("Text", (str,), {})("x")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\u00e9",
+        2**63,
+        float("nan"),
+        {1: 2},
+        {"\u00e9": 1},
+        {1, 2},
+        object(),
+        [[[[[[[[[[]]]]]]]]]],
+        type("Text", (str,), {})("x"),
+    ],
+)
 def test_what_is_doubtful_is_left_to_the_serialiser(value: Any) -> None:
     assert plain(value) is NOT_PLAIN

@@ -28,7 +28,10 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 SECRET = b"secret"
 READY = ProcessSignal("p_1", "inc00001", 1, "ready", 1)
-TOKEN = "wt1.WyJwXzEiLCJpbmMwMDAwMSIsInYxNmRJZW9wNGYtLXNOdk9LaE95SlpmRVNQIixudWxsXQ.fL0TSEPl3qgSMAPavLI1Jzl2Yk1UvMjRMDsaPUWLUwg"
+TOKEN = (
+    "wt1.WyJwXzEiLCJpbmMwMDAwMSIsInYxNmRJZW9wNGYtLXNOdk9LaE95SlpmRVNQIixudWxsXQ.fL0TSEPl3qgSMAPavLI1Jzl2Y"
+    "k1UvMjRMDsaPUWLUwg"
+)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,18 @@ def test_tokens_carry_their_content(expires_ms: int | None) -> None:
 
 @pytest.mark.parametrize(
     "forged",
-    ["", "wt1", "wt1..", "wt1.a.b", "wt2" + TOKEN[3:], TOKEN + "A", TOKEN + "=", TOKEN[:-1], TOKEN[:-1] + "5", TOKEN + ".x"]
+    [
+        "",
+        "wt1",
+        "wt1..",
+        "wt1.a.b",
+        "wt2" + TOKEN[3:],
+        TOKEN + "A",
+        TOKEN + "=",
+        TOKEN[:-1],
+        TOKEN[:-1] + "5",
+        TOKEN + ".x",
+    ]
     + [TOKEN.replace("WyJw", "WyJx"), "é" + TOKEN, TOKEN + "é", "wt1.\ud800.x"],
 )
 def test_every_bad_token_has_the_same_answer(forged: str) -> None:
@@ -176,7 +190,9 @@ def test_resolutions_are_pinned_and_read_back(resolution: Resolution, text: str)
     assert read(text) == resolution
 
 
-@pytest.mark.parametrize("text", ["{}", "null", "[]", '{"status":"maybe"}', '{"status":"err"}', '{"status":"err","payload":{}}', "{"])
+@pytest.mark.parametrize(
+    "text", ["{}", "null", "[]", '{"status":"maybe"}', '{"status":"err"}', '{"status":"err","payload":{}}', "{"]
+)
 def test_what_is_no_resolution(text: str) -> None:
     with pytest.raises(InvalidPayload):
         read(text)

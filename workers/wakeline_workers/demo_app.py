@@ -1,4 +1,5 @@
-"""The app the demo runs: a refund that asks for a decision, a report that is killed in the middle of a step, an agent that is told."""
+"""The app the demo runs: a refund that asks for a decision, a report that is killed in the middle of a step, an agent
+that is told."""
 
 from __future__ import annotations
 

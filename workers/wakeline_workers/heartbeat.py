@@ -1,6 +1,8 @@
-"""A heartbeat from a thread of the worker's own process: for a stock ``rq worker``, ``rq worker -w`` and tests, where no supervisor beats.
+"""A heartbeat from a thread of the worker's own process: for a stock ``rq worker``, ``rq worker -w`` and tests, where
+no supervisor beats.
 
-Invariant: it beats as long as the interpreter runs. C code that holds the interpreter stops it, which only our own supervisor can prevent.
+Invariant: it beats as long as the interpreter runs. C code that holds the interpreter stops it, which only our own
+supervisor can prevent.
 """
 
 from __future__ import annotations
@@ -23,10 +25,19 @@ log = logger("wakeline.worker")
 
 
 class Heartbeat:
-    """Beats for one owner while its ``with`` block runs; ``reaped`` is called once when the fleet has given the owner's work away."""
+    """Beats for one owner while its ``with`` block runs; ``reaped`` is called once when the fleet has given the owner's
+    work away."""
 
-    def __init__(self, store: SyncStore, owner: str, settings: Settings, *, running: Callable[[], Sequence[str] | None], reaped: Callable[[], object],
-                 probe: Probe | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        store: SyncStore,
+        owner: str,
+        settings: Settings,
+        *,
+        running: Callable[[], Sequence[str] | None],
+        reaped: Callable[[], object],
+        probe: Probe | None = None,
+    ) -> None:
         self._store = store
         self._owner = owner
         self._settings = settings
@@ -39,10 +50,18 @@ class Heartbeat:
     @classmethod
     def of(cls, worker: WorkerLoop, loop: asyncio.AbstractEventLoop) -> Heartbeat:
         """The heartbeat of a worker loop that runs on ``loop``."""
+
         def reaped() -> object:
             return loop.call_soon_threadsafe(worker.lose)
 
-        return cls(worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=reaped, probe=worker.probe)
+        return cls(
+            worker.app.store,
+            worker.owner,
+            worker.app.settings,
+            running=lambda: worker.running,
+            reaped=reaped,
+            probe=worker.probe,
+        )
 
     def _beat(self) -> None:
         beat = pause = self._settings.beat_ms / 1000
@@ -51,10 +70,13 @@ class Heartbeat:
             self._probe.reach(Phase.beat, "")
             s = self._settings
             try:
-                beating = fleet.beat(self._owner, self._running(), lease_ms=s.lease_ms, n=answered + 1, patience_ms=s.bug_patience_ms)
+                beating = fleet.beat(
+                    self._owner, self._running(), lease_ms=s.lease_ms, n=answered + 1, patience_ms=s.bug_patience_ms
+                )
                 heard = self._store.execute(beating)
             except StoreError as error:
-                # After an outage all look dead until they beat, and the others give them one heartbeat: it is tried again sooner (race 29).
+                # After an outage all look dead until they beat, and the others give them one heartbeat: it is tried
+                # again sooner (race 29).
                 log.warning("no heartbeat for %s: %s", self._owner, error)
                 pause = beat / 4
                 continue
@@ -67,5 +89,7 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()

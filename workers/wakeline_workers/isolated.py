@@ -1,6 +1,7 @@
 """The child process of an isolated tool: ``python -m wakeline_workers.isolated <module:app> <file descriptor>``.
 
-Invariant: one call at a time, and never longer than its worker: the child ends with the connection, and with its parent where the system can see to that.
+Invariant: one call at a time, and never longer than its worker: the child ends with the connection, and with its parent
+where the system can see to that.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ CLOSED = 70
 
 
 class Wire:
-    """The connection to the worker: one JSON object a line, read by a thread, so that a cancel is heard while code runs."""
+    """The connection to the worker: one JSON object a line, read by a thread, so that a cancel is heard while code
+    runs."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -64,7 +66,8 @@ class Wire:
         os._exit(0)
 
     def _lines(self) -> Iterator[bytes]:
-        """A read that waits would keep the connection open behind the back of code that closes it: a look now and then finds that it is gone."""
+        """A read that waits would keep the connection open behind the back of code that closes it: a look now and then
+        finds that it is gone."""
         ready, kept = select.poll(), b""
         ready.register(self._connection.fileno(), select.POLLIN)
         while True:
@@ -172,7 +175,9 @@ def _call(app: App, wire: Wire, given: dict[str, Any], number: int) -> ToolCall:
         append=lambda event_type, payload: wire.say(number, "append", event_type, payload),
         prepared=given["prepared"],
         leave_note=lambda note: wire.say(number, "leave_note", note),
-        tell_trigger=lambda source, payload, key, source_key: wire.say(number, "tell_trigger", source, payload, key, source_key),
+        tell_trigger=lambda source, payload, key, source_key: wire.say(
+            number, "tell_trigger", source, payload, key, source_key
+        ),
         environment_of=lambda: spec,
         attachments_of=lambda: _attachments(app, given, is_async=tool is not None and tool.is_async),
     )

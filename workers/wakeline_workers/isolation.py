@@ -1,6 +1,7 @@
 """The children that run isolated tools: kept warm, replaced when they are worn out, killed when their call has to end.
 
-Invariant: a child runs one call at a time; one whose call did not end by itself never runs another, and what a call leaves behind is no other call's.
+Invariant: a child runs one call at a time; one whose call did not end by itself never runs another, and what a call
+leaves behind is no other call's.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class _NotTaken(Exception):
 class Child:
     """One child process and the connection to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self._process, self._reader, self._writer = process, reader, writer
         self._exited = asyncio.ensure_future(process.wait())
         self.calls = 0
@@ -65,7 +68,9 @@ class Child:
         except TimeoutError:
             child.kill("it did not load its app in time")
             await child.bury()
-            raise IsolatedFailure("tool_process_died", f"its process did not load the app within {START_S:g} s") from None
+            raise IsolatedFailure(
+                "tool_process_died", f"its process did not load the app within {START_S:g} s"
+            ) from None
         except BaseException:
             child.kill("it was not wanted any more")
             await child.bury()
@@ -83,7 +88,9 @@ class Child:
         except ChildProcessError:
             return False
 
-    async def run(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None) -> Any:
+    async def run(
+        self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None
+    ) -> Any:
         """One call to its end. Raises `TimeoutError` once it took longer."""
         loop = asyncio.get_running_loop()
         number, over = self.calls + 1, False
@@ -93,7 +100,9 @@ class Child:
             # Asked for in another thread, it may come when the call has ended and the child has another one.
             if not over:
                 self._send({"cancel": cancellation.reason, "n": number})
-                late.append(loop.call_later(grace_ms / 1000, self.kill, "it was cancelled and did not end within the grace"))
+                late.append(
+                    loop.call_later(grace_ms / 1000, self.kill, "it was cancelled and did not end within the grace")
+                )
 
         def cancel_soon() -> None:
             loop.call_soon_threadsafe(cancel)
@@ -124,7 +133,11 @@ class Child:
             if "say" not in heard:
                 return heard
             # A thread that an earlier call left behind still speaks: nobody listens to that one any more.
-            error = _answered(say, heard) if heard["n"] == number else errors.WrongVerb(verb="What an ended call says", use="it before it ends").to_json()
+            error = (
+                _answered(say, heard)
+                if heard["n"] == number
+                else errors.WrongVerb(verb="What an ended call says", use="it before it ends").to_json()
+            )
             self._send({"error": error, "n": heard["n"]})
 
     async def _heard(self) -> dict[str, Any]:
@@ -132,12 +145,15 @@ class Child:
         if not line.endswith(b"\n"):
             # Its end of the connection is closed: whatever of it still runs is no use any more.
             code = await self._ended()
-            raise IsolatedFailure("tool_process_killed" if self.killed_for else "tool_process_died", self._epitaph(code))
+            raise IsolatedFailure(
+                "tool_process_killed" if self.killed_for else "tool_process_died", self._epitaph(code)
+            )
         heard: dict[str, Any] = json.loads(line)
         return heard
 
     async def _line(self) -> bytes:
-        """The next line, or what there is of it once the process is gone: a fork of it may keep the connection open for ever."""
+        """The next line, or what there is of it once the process is gone: a fork of it may keep the connection open for
+        ever."""
         reading = asyncio.ensure_future(self._reader.readline())
         try:
             await asyncio.wait({reading, self._exited}, return_when=asyncio.FIRST_COMPLETED)
@@ -145,7 +161,8 @@ class Child:
                 await asyncio.wait({reading}, timeout=LAST_WORDS_S)
             return reading.result() if reading.done() else b""
         except (ConnectionResetError, BrokenPipeError) as error:
-            # It ended with something unread, or before it was sent. A warm one may have been killed a moment before it was given the call.
+            # It ended with something unread, or before it was sent. A warm one may have been killed a moment before it
+            # was given the call.
             if self.calls and self._told == 1:
                 raise _NotTaken from error
             return b""
@@ -207,7 +224,8 @@ def _result(heard: dict[str, Any]) -> Any:
 
 
 class IsolatedTools:
-    """The children of one worker: ``most`` at once, each replaced after `WORN_OUT` calls or once it had used more than ``memory_mb``."""
+    """The children of one worker: ``most`` at once, each replaced after `WORN_OUT` calls or once it had used more than
+    ``memory_mb``."""
 
     def __init__(self, target: str, *, most: int, memory_mb: int) -> None:
         self._target, self._memory_kb = target, memory_mb * 1024
@@ -216,7 +234,9 @@ class IsolatedTools:
         self._busy: set[Child] = set()
         self._buried: set[asyncio.Task[None]] = set()
 
-    async def call(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None) -> Any:
+    async def call(
+        self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None
+    ) -> Any:
         """See `Isolation`."""
         async with self._room:
             while True:
@@ -257,7 +277,8 @@ class IsolatedTools:
 
 
 def isolation_of(app: App) -> IsolatedTools | None:
-    """The children of a worker of this app; None where it has no isolated tool, or was not loaded by a name that a child could load it by."""
+    """The children of a worker of this app; None where it has no isolated tool, or was not loaded by a name that a
+    child could load it by."""
     if app.target is None or not any(tool.isolation for tool in app.registry.tools.values()):
         return None
     return IsolatedTools(app.target, most=app.settings.isolated, memory_mb=app.settings.isolated_memory_mb)

@@ -2,7 +2,8 @@
 
 Invariant: a stale or doubled doorbell ends at once and harms nothing; one of another app fails, with what to do.
 
-Where only stock workers run, their jobs tick: one that comes when nobody ticked for two lease times does, and goes on while it runs.
+Where only stock workers run, their jobs tick: one that comes when nobody ticked for two lease times does, and goes on
+while it runs.
 """
 
 from __future__ import annotations
@@ -36,19 +37,22 @@ LOOK_S = 0.2
 
 
 def run(process_id: str, epoch: int) -> str:
-    """Runs one process until it ends or parks; returns what became of it, 'stale' when there was nothing to do. Raises `ForeignDoorbell`."""
+    """Runs one process until it ends or parks; returns what became of it, 'stale' when there was nothing to do. Raises
+    `ForeignDoorbell`."""
     keep_output()
     app, job = load_app(), get_current_job()
     other = doorbell_namespace(job.id) if job is not None else None
     if other is not None and other != app.namespace:
-        # Ended here, it would be gone: its process would be rung again, and again for the wrong worker, and no log would say why.
+        # Ended here, it would be gone: its process would be rung again, and again for the wrong worker, and no log
+        # would say why.
         raise ForeignDoorbell(namespace=app.namespace, other=other)
     leave_without_worker(app, job)
     return _to_its_end(_run(app, process_id, epoch))
 
 
 def _to_its_end(job: Coroutine[Any, Any, str]) -> str:
-    """Like `asyncio.run`, which waits for every task and thread that a body left behind. One that never ends would hold the job for ever."""
+    """Like `asyncio.run`, which waits for every task and thread that a body left behind. One that never ends would hold
+    the job for ever."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(job)
@@ -75,15 +79,23 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
     try:
         introduction = fleet.register_owner(
-            owner, (), lease_ms=settings.lease_ms, app=app.name, release=settings.release, declared=app.declared, patient=True,
+            owner,
+            (),
+            lease_ms=settings.lease_ms,
+            app=app.name,
+            release=settings.release,
+            declared=app.declared,
+            patient=True,
             build=build_of(app.registry),
-        )  # fmt: skip
+        )
         heard = await store.execute(introduction)
         if heard.unwritten:
             await ticker.declare("same")
         await _first_tick(ticker, heard, 2 * settings.lease_ms)
         ticking.append(asyncio.create_task(ticker.run()))
-        claiming = fleet.claim(process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=heard.release)
+        claiming = fleet.claim(
+            process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=heard.release
+        )
         claim = await store.execute(claiming)
         if claim is None:
             ended = "shutdown"
@@ -93,7 +105,9 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
             losses.of_owner(owner)
             runner.lose()
 
-        with Heartbeat(app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)):
+        with Heartbeat(
+            app.store, owner, settings, running=lambda: None, reaped=lambda: loop.call_soon_threadsafe(lose)
+        ):
             task = asyncio.create_task(runner.run(claim))
             while not task.done():
                 await asyncio.wait([task], timeout=LOOK_S)
@@ -114,7 +128,8 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         if host.isolation is not None:
             await host.isolation.close()
         await store.close()
-        # Not waited for: a body that does not let go of its thread may ask this loop for more, which nobody would answer.
+        # Not waited for: a body that does not let go of its thread may ask this loop for more, which nobody would
+        # answer.
         threads.shutdown(wait=False)
 
 

@@ -1,6 +1,8 @@
-"""The last resort of a process that has to leave: what it still wants to write may find no Redis, for ever, and nobody may be left to kill it.
+"""The last resort of a process that has to leave: what it still wants to write may find no Redis, for ever, and nobody
+may be left to kill it.
 
-Invariant: a process that was told to leave is gone a few seconds after the shutdown time, and one that lost its supervisor within these seconds; what it
+Invariant: a process that was told to leave is gone a few seconds after the shutdown time, and one that lost its
+supervisor within these seconds; what it
 ran is handed on by its lease.
 """
 
@@ -15,11 +17,13 @@ from types import TracebackType
 from wakeline_workers.streams import say
 
 BEYOND_S = 3.0
-"""After the shutdown time. A supervisor that is there kills a second before (`supervisor.GRACE_S`): it knows that what ran was no loss."""
+"""After the shutdown time. A supervisor that is there kills a second before (`supervisor.GRACE_S`): it knows that what
+ran was no loss."""
 
 
 class Deadline:
-    """A context manager around what a process does until it ends by itself; `start` begins to count, from any thread."""
+    """A context manager around what a process does until it ends by itself; `start` begins to count, from any
+    thread."""
 
     def __init__(self, shutdown_ms: int) -> None:
         self._seconds = shutdown_ms / 1000 + BEYOND_S
@@ -47,11 +51,16 @@ class Deadline:
 
     def _count(self) -> None:
         if not self._over.wait(self._seconds):
-            say(f"process {os.getpid()} had {self._seconds:g} s to leave and ends now; what it ran is handed on once its lease is over")
+            say(
+                f"process {os.getpid()} had {self._seconds:g} s to leave and ends now; what it ran is handed on once"
+                " its lease is over"
+            )
             os._exit(1)
 
     def __enter__(self) -> Deadline:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._over.set()

@@ -1,4 +1,5 @@
-"""Finds the app a worker or the command line serves: ``module:attribute``, given or in ``WAKELINE_APP``, with the modules it includes.
+"""Finds the app a worker or the command line serves: ``module:attribute``, given or in ``WAKELINE_APP``, with the
+modules it includes.
 
 Invariant: a loaded app knows all of its bodies, so what it has no code for is not in this release.
 """
@@ -24,7 +25,11 @@ def load_app(target: str | None = None) -> App:
     name = target or os.environ.get("WAKELINE_APP", "")
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
-        raise AppNotFound(target=name, reason="the name has no module and attribute around a colon" if name else "none was named", advice=NAME_IT)
+        raise AppNotFound(
+            target=name,
+            reason="the name has no module and attribute around a colon" if name else "none was named",
+            advice=NAME_IT,
+        )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

@@ -1,6 +1,8 @@
-"""The worker loop: takes doorbells in batches, runs bodies concurrently, ticks, and waits for work on its own hint list.
+"""The worker loop: takes doorbells in batches, runs bodies concurrently, ticks, and waits for work on its own hint
+list.
 
-Invariant: it never takes more than its free slots, and what it took it runs, hands back or loses with its lease. It does not beat:
+Invariant: it never takes more than its free slots, and what it took it runs, hands back or loses with its lease. It
+does not beat:
 whoever runs it does, from a place that no body can block.
 """
 
@@ -35,8 +37,8 @@ from wakeline_workers.watchdog import Watchdog
 log = logger("wakeline.worker")
 SPARE_THREADS = 256
 OTHER_CODE = (
-    "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, and a fault of its code is not taken for one of the "
-    "other's. Give each deployment a name of its own"
+    "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, and a fault of its code"
+    " is not taken for one of the other's. Give each deployment a name of its own"
 )
 DRAIN_SHARE = 0.8
 """Part of the shutdown time in which running work may end by itself; the rest is for handing back what did not."""
@@ -47,8 +49,17 @@ HAND_BACK_S = 1.0
 class WorkerLoop:
     """One worker on one event loop. ``reported`` is told what runs (`running`), once a beat."""
 
-    def __init__(self, app: App, *, owner: str | None = None, queues: Sequence[str] = (), concurrency: int | None = None,
-                 reported: Callable[[list[str]], None] | None = None, burst: bool = False, probe: Probe | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        app: App,
+        *,
+        owner: str | None = None,
+        queues: Sequence[str] = (),
+        concurrency: int | None = None,
+        reported: Callable[[list[str]], None] | None = None,
+        burst: bool = False,
+        probe: Probe | None = None,
+    ) -> None:
         self.app = app
         self.owner = owner or new_owner_id()
         self.queues = tuple(queues) or app.queues
@@ -57,11 +68,21 @@ class WorkerLoop:
         self.ran = 0
         self.store = app.new_async_store(patient=True)
         # A body that was lost may stay in its thread for long; those who come after it find others.
-        self._threads = ThreadPoolExecutor(max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body")
+        self._threads = ThreadPoolExecutor(
+            max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body"
+        )
         self.isolation = isolation_of(app)
         self.probe = probe or NullProbe()
         patience_ms = app.settings.bug_patience_ms
-        self._runner = Runner(self.store, app.registry, self, clock=app.clock, threads=self._threads, probe=self.probe, patience_ms=patience_ms)
+        self._runner = Runner(
+            self.store,
+            app.registry,
+            self,
+            clock=app.clock,
+            threads=self._threads,
+            probe=self.probe,
+            patience_ms=patience_ms,
+        )
         self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits, probe=self.probe)
         self._losses = Losses(app, self.store)
         self._reported = reported
@@ -82,7 +103,8 @@ class WorkerLoop:
         """Whether the store was told that this release is proven."""
         self._release = app.settings.release
 
-    # -- what a run asks of its host ---------------------------------------------------------------------------------------------
+    # -- what a run asks of its host
+    # ---------------------------------------------------------------------------------------------
 
     @property
     def hold_ms(self) -> int:
@@ -110,11 +132,13 @@ class WorkerLoop:
         self._leaving.add(claim_id)
         self._rung.set()
 
-    # -- what its owner may ask --------------------------------------------------------------------------------------------------
+    # -- what its owner may ask
+    # --------------------------------------------------------------------------------------------------
 
     @property
     def running(self) -> list[str]:
-        """What a beat names: the claims of this worker, from the moment they were taken until their end is written, and the take whose reply is on its way,
+        """What a beat names: the claims of this worker, from the moment they were taken until their end is written, and
+        the take whose reply is on its way,
         which may bring more. Safe to read from another thread.
         """
         request = self._request  # before the claims it brings: one that arrives meanwhile is in either
@@ -127,24 +151,29 @@ class WorkerLoop:
         self._rung.set()
 
     def hand_back(self) -> None:
-        """The same where no heartbeat comes any more, also during a shutdown: what runs is handed back at once, while its lease runs. Called on the loop."""
+        """The same where no heartbeat comes any more, also during a shutdown: what runs is handed back at once, while
+        its lease runs. Called on the loop."""
         self._at_once.set()
         self.stop()
 
     def lose(self) -> None:
-        """The fleet has reaped this owner: nothing of it may write any more, and it takes no more. Called on the loop."""
+        """The fleet has reaped this owner: nothing of it may write any more, and it takes no more. Called on the
+        loop."""
         if not self.reaped:
             self._losses.of_owner(self.owner)
         self.reaped = True
         self._runner.lose()
         self.stop()
 
-    # -- the loop ----------------------------------------------------------------------------------------------------------------
+    # -- the loop
+    # ----------------------------------------------------------------------------------------------------------------
 
     async def serve(self) -> int:
         """Runs until stopped, reaped, or (burst) until nothing is left to take; returns how many claims it ran."""
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-step"))
+        loop.set_default_executor(
+            ThreadPoolExecutor(self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-step")
+        )
         contain_exits(loop)
         await self._introduce(self.app.declared)
         self.store.rewound.append(self._went_back)
@@ -153,7 +182,8 @@ class WorkerLoop:
             side.append(loop.create_task(self._report(self._reported)))
         for task in side:
             task.add_done_callback(self._side_ended)
-        ended = "owner_lost"  # by whatever ends the loop under it: then what ran here may be what did, and it counts as a loss
+        # by whatever ends the loop under it: then what ran here may be what did, and it counts as a loss
+        ended = "owner_lost"
         try:
             with Watchdog(self._runner.runs):
                 while not self._stopping.is_set():
@@ -170,7 +200,9 @@ class WorkerLoop:
         finally:
             await end_tasks([*side, *([self._again] if self._again else [])])
             patience_ms = self.app.settings.bug_patience_ms
-            await self.store.execute(fleet.reap(self.owner, ended, patience_ms=patience_ms, proven=self._runner.proven and not self._proven))
+            await self.store.execute(
+                fleet.reap(self.owner, ended, patience_ms=patience_ms, proven=self._runner.proven and not self._proven)
+            )
             await self._losses.say()
             if self.isolation is not None:
                 await self.isolation.close()
@@ -189,22 +221,33 @@ class WorkerLoop:
             await self.store.renew_functions()
             await self.store.run(self.app.triggers.declare_all(self.app.declared, "patient"))
         except StoreError:
-            log.exception("schedules, limits and agents could not be declared again; the next worker that starts does it")
+            log.exception(
+                "schedules, limits and agents could not be declared again; the next worker that starts does it"
+            )
 
     async def _introduce(self, declared: Declared) -> None:
         """Registers this worker, and writes what its release declares where that is in force."""
         settings = self.app.settings
         introduction = fleet.register_owner(
-            self.owner, self.queues, lease_ms=settings.lease_ms, app=declared.app, release=settings.release, declared=declared,
-            codes=self.app.registry.codes, build=build_of(self.app.registry),
-        )  # fmt: skip
+            self.owner,
+            self.queues,
+            lease_ms=settings.lease_ms,
+            app=declared.app,
+            release=settings.release,
+            declared=declared,
+            codes=self.app.registry.codes,
+            build=build_of(self.app.registry),
+        )
         heard = await self.store.execute(introduction)
         if heard.release != settings.release:
             log.warning(OTHER_CODE, settings.release, heard.release)
             self._release = heard.release
         await self.store.renew_functions()
         if not heard.declares:
-            log.info("another release's limits, schedules and agents' turns are in force, not this one's: `wakeline doctor` names it")
+            log.info(
+                "another release's limits, schedules and agents' turns are in force, not this one's: `wakeline doctor`"
+                " names it"
+            )
             return
         await self.store.run(self.app.triggers.declare(declared.schedules, by=declared))
         if heard.unwritten:
@@ -215,7 +258,14 @@ class WorkerLoop:
         request, n = self._request = self._request or (token_hex(8), self.free)
         settings, proven = self.app.settings, self._runner.proven and not self._proven
         taking = fleet.take(
-            self.owner, request, self.queues, n, lease_ms=settings.lease_ms, agents=self._agents, release=self._release, proven=proven
+            self.owner,
+            request,
+            self.queues,
+            n,
+            lease_ms=settings.lease_ms,
+            agents=self._agents,
+            release=self._release,
+            proven=proven,
         )
         self.probe.reach(Phase.taking, "")
         taken = await self.store.execute(taking)
@@ -251,7 +301,8 @@ class WorkerLoop:
             self._losses.of_run(task.get_name())
 
     def _side_ended(self, task: asyncio.Task[Any]) -> None:
-        # Without its tick, its hints or its reports a worker is no worker: it leaves, and its supervisor starts another.
+        # Without its tick, its hints or its reports a worker is no worker: it leaves, and its supervisor starts
+        # another.
         if not self._closed and not task.cancelled():
             log.error("the worker lost a part of itself and stops", exc_info=task.exception())
             self.stop()
@@ -263,7 +314,8 @@ class WorkerLoop:
         self._rung.clear()
 
     async def _listen(self) -> None:
-        # Until closed, not for ever: a client that swallows a cancellation in the middle of its blocking read must not hang the shutdown.
+        # Until closed, not for ever: a client that swallows a cancellation in the middle of its blocking read must not
+        # hang the shutdown.
         while not self._closed:
             await self.store.hints(self.owner, TICK_MS, self._heed)
 
@@ -284,10 +336,18 @@ class WorkerLoop:
             run.life.spawn(run.waits.look())  # of a cancel, too: the look brings its reason
 
     def _listener(self, words: list[str], at: int) -> Run | None:
-        """The run that a hint is for: the claim is the word at a place, the process the last one. A hint that names no claim is good for any run of it."""
+        """The run that a hint is for: the claim is the word at a place, the process the last one. A hint that names no
+        claim is good for any run of it."""
         if len(words) > at + 1:
             return self._runner.runs.get(words[at])
-        return next((run for run in self._runner.runs.values() if run.life.state is RunState.RUNNING and run.claim.process_id == unword(words[-1])), None)
+        return next(
+            (
+                run
+                for run in self._runner.runs.values()
+                if run.life.state is RunState.RUNNING and run.claim.process_id == unword(words[-1])
+            ),
+            None,
+        )
 
     def _look_at_waits(self) -> None:
         """A hint may be lost: open waits are looked at once in a while."""
@@ -301,7 +361,8 @@ class WorkerLoop:
             await asyncio.sleep(self.app.settings.beat_ms / 1000)
 
     async def _drain(self) -> None:
-        """Shutdown: bodies park, end, or stop at their next effect, within its share; then, or once told so, they are handed back where they are. Work that
+        """Shutdown: bodies park, end, or stop at their next effect, within its share; then, or once told so, they are
+        handed back where they are. Work that
         may not move is waited for in that share; what is left is handed back by the caller's reap."""
         if not self._tasks:
             return
@@ -311,7 +372,10 @@ class WorkerLoop:
         try:
             shutdown_s = self.app.settings.shutdown_ms / 1000
             # A copy: the last of them may end before this begins to wait for them.
-            ended, at_once = asyncio.create_task(asyncio.wait([*self._tasks])), asyncio.create_task(self._at_once.wait())
+            ended, at_once = (
+                asyncio.create_task(asyncio.wait([*self._tasks])),
+                asyncio.create_task(self._at_once.wait()),
+            )
             side += [ended, at_once]
             await asyncio.wait([ended, at_once], timeout=shutdown_s * DRAIN_SHARE, return_when=asyncio.FIRST_COMPLETED)
             rest_s = HAND_BACK_S if self._at_once.is_set() else max(shutdown_s * (1 - DRAIN_SHARE), HAND_BACK_S)
@@ -323,5 +387,9 @@ class WorkerLoop:
             await end_tasks(side)
 
     async def _hear_no_bells(self) -> None:
-        with suppress(StoreError):  # a bell that nobody hears costs a second; what is handed back at the end rings again
-            await self.store.execute(fleet.take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms))
+        with suppress(
+            StoreError
+        ):  # a bell that nobody hears costs a second; what is handed back at the end rings again
+            await self.store.execute(
+                fleet.take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms)
+            )

@@ -1,6 +1,8 @@
-"""What a worker lost: runs without their lease, or all of them with its owner; and why, which is looked up before it is said.
+"""What a worker lost: runs without their lease, or all of them with its owner; and why, which is looked up before it is
+said.
 
-Invariant: a worker that leaves has compared its numbers with the store's. Where its registration is gone, nothing it sends writes any more, so no answer would
+Invariant: a worker that leaves has compared its numbers with the store's. Where its registration is gone, nothing it
+sends writes any more, so no answer would
 show it what is lost.
 """
 
@@ -57,7 +59,8 @@ class Losses:
 
     async def _look_and_say(self) -> None:
         await self._store.compare()
-        # What bodies sent by their app is counted for itself. It blocks, and the loop's own threads may all be in code that never ends.
+        # What bodies sent by their app is counted for itself. It blocks, and the loop's own threads may all be in code
+        # that never ends.
         threads = ThreadPoolExecutor(1, thread_name_prefix="wakeline-losses")
         await asyncio.get_running_loop().run_in_executor(threads, self._app.store.compare)
         threads.shutdown(wait=False)
@@ -67,7 +70,11 @@ class Losses:
             self._say_it_went_back(runs, owner)
             return
         for process_id in runs:
-            log.warning("%s: this run lost its lease, so nothing of it is recorded any more: it was ended from outside, or another run has it", process_id)
+            log.warning(
+                "%s: this run lost its lease, so nothing of it is recorded any more: it was ended from outside, or"
+                " another run has it",
+                process_id,
+            )
         if owner is not None:
             log.warning("owner %s was reaped; its runs stop", owner)
 
@@ -77,4 +84,8 @@ class Losses:
             log.error("the store went back, and does not know owner %s any more; what ran here is stopped", owner)
         if runs:
             more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
-            log.error("the store went back, and the leases of runs here are gone; these are stopped: %s%s", ", ".join(runs[:NAMED]), more)
+            log.error(
+                "the store went back, and the leases of runs here are gone; these are stopped: %s%s",
+                ", ".join(runs[:NAMED]),
+                more,
+            )

@@ -1,6 +1,8 @@
-"""What becomes of the work-horse of a stock worker whose worker was killed: RQ forks it for one job, and only that worker would ever end it.
+"""What becomes of the work-horse of a stock worker whose worker was killed: RQ forks it for one job, and only that
+worker would ever end it.
 
-Invariant: while Redis answers it runs its job to the end, as it has a heartbeat of its own; where Redis does not, it leaves once its lease is over.
+Invariant: while Redis answers it runs its job to the end, as it has a heartbeat of its own; where Redis does not, it
+leaves once its lease is over.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ LOOK_S = 0.5
 
 
 def leave_without_worker(app: App, job: Job | None) -> None:
-    """Where this process is a work-horse, it ends itself once its worker is gone and its lease is over. It is one until its end: this is never taken back."""
-    # RQ says so to what it forks or spawns, and to whatever that starts in turn. A worker that runs its jobs in its own process has another name.
+    """Where this process is a work-horse, it ends itself once its worker is gone and its lease is over. It is one until
+    its end: this is never taken back."""
+    # RQ says so to what it forks or spawns, and to whatever that starts in turn. A worker that runs its jobs in its own
+    # process has another name.
     if job is not None and os.environ.get("RQ_WORKER_ID") == job.worker_name:
         threading.Thread(target=_watch, args=(app, os.getppid()), name="wakeline-orphan", daemon=True).start()
 
@@ -38,12 +42,16 @@ def _watch(app: App, worker: int) -> None:
     while time.monotonic() - answers.latest_s < app.settings.lease_ms / 1000:
         time.sleep(LOOK_S)
     # It holds nothing any more, and what it would still write may find no Redis, for ever.
-    say(f"process {os.getpid()} has lost its worker, and Redis does not answer: it ends now; what it ran is handed on once its lease is over")
+    say(
+        f"process {os.getpid()} has lost its worker, and Redis does not answer: it ends now; what it ran is handed on"
+        " once its lease is over"
+    )
     os._exit(1)
 
 
 class _Answers:
-    """When Redis answered last. Asked in a thread of its own: one answer that does not come may take longer than a lease."""
+    """When Redis answered last. Asked in a thread of its own: one answer that does not come may take longer than a
+    lease."""
 
     def __init__(self, app: App) -> None:
         self._store = app.store

@@ -1,6 +1,7 @@
 """When a worker process that ended is followed by another one.
 
-Invariant: code that ends its worker again and again costs no more than a few starts a minute, and never the worker processes beside it.
+Invariant: code that ends its worker again and again costs no more than a few starts a minute, and never the worker
+processes beside it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GIVE_UP = 5
-"""So many failed starts in a row while no other worker process serves, and a supervisor ends: starting again would change nothing."""
+"""So many failed starts in a row while no other worker process serves, and a supervisor ends: starting again would
+change nothing."""
 STEADY_S = 10.0
 """A worker process that served for so long did not die of what it did first."""
 FIRST_S = 0.1

@@ -14,7 +14,8 @@ from wakeline.shown import moment, shown, shown_entry
 
 
 def hold_places() -> None:
-    """Opens what is closed of the descriptors 0 to 2 on nothing. One left free would be given to the next socket, and what bodies print would go there."""
+    """Opens what is closed of the descriptors 0 to 2 on nothing. One left free would be given to the next socket, and
+    what bodies print would go there."""
     for number in range(3):
         with suppress(OSError):
             os.fstat(number)
@@ -27,7 +28,8 @@ def hold_places() -> None:
 
 
 class EntryFormatter(logging.Formatter):
-    """Entries of every logger in a worker process or its supervisor, also of those that are not Wakeline's, with the text of others shown as such."""
+    """Entries of every logger in a worker process or its supervisor, also of those that are not Wakeline's, with the
+    text of others shown as such."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         return moment(record.created * 1000, exact=True)
@@ -50,7 +52,8 @@ def say(text: str) -> None:
 
 
 class _Kept(io.FileIO):
-    """A descriptor to write to that never fails: what a reader that went away, or a full disk, does not take is thrown away."""
+    """A descriptor to write to that never fails: what a reader that went away, or a full disk, does not take is thrown
+    away."""
 
     def write(self, data: Any) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
         try:
@@ -66,7 +69,8 @@ class _Kept(io.FileIO):
 
 
 def keep_output() -> None:
-    """From here on nothing that this process prints can fail for want of a reader: a body that prints must not fail for it, nor a heartbeat that says so.
+    """From here on nothing that this process prints can fail for want of a reader: a body that prints must not fail for
+    it, nor a heartbeat that says so.
 
     A stream that is not the process's own (a test's, a notebook's) is left alone.
     """

@@ -1,6 +1,7 @@
 """The parent of worker processes: it beats for them, sees a death at once, gives their work away and starts them again.
 
-Invariant: no body runs here, so nothing user code does can stop a heartbeat; and no call to Redis blocks the watching of processes.
+Invariant: no body runs here, so nothing user code does can stop a heartbeat; and no call to Redis blocks the watching
+of processes.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class _Pulse(threading.Thread):
                 death = self._deaths.get(timeout=max(0.0, next_beat - time.monotonic()))
             except Empty:
                 pause = self._app.settings.beat_ms / 1000
-                # After an outage all look dead until they beat, and the others give them one heartbeat: a failed one is tried again sooner (race 29).
+                # After an outage all look dead until they beat, and the others give them one heartbeat: a failed one is
+                # tried again sooner (race 29).
                 next_beat = time.monotonic() + (pause if self._beat() else pause / TRIES_PER_BEAT)
                 continue
             if death is None:
@@ -105,7 +107,9 @@ class _Pulse(threading.Thread):
             running, child.running = child.running, None
             s = self._app.settings
             try:
-                beating = fleet.beat(child.owner, running, lease_ms=s.lease_ms, n=child.beats + 1, patience_ms=s.bug_patience_ms)
+                beating = fleet.beat(
+                    child.owner, running, lease_ms=s.lease_ms, n=child.beats + 1, patience_ms=s.bug_patience_ms
+                )
                 heard = self._app.store.execute(beating)
                 child.beats += heard.alive  # before it has introduced itself nothing of it is kept
             except StoreError as error:
@@ -150,9 +154,18 @@ def _why(code: int) -> str:
 
 
 class Supervisor:
-    """Runs ``processes`` children of one app until it is told to stop, or (burst) until each found nothing left to do."""
+    """Runs ``processes`` children of one app until it is told to stop, or (burst) until each found nothing left to
+    do."""
 
-    def __init__(self, target: str, processes: int, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False) -> None:
+    def __init__(
+        self,
+        target: str,
+        processes: int,
+        *,
+        queues: Sequence[str] = (),
+        concurrency: int | None = None,
+        burst: bool = False,
+    ) -> None:
         self._orders = (target, tuple(queues), concurrency, burst)
         self._app = load_app(target)
         self._count = processes
@@ -168,7 +181,8 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
-        """Serves until SIGTERM or SIGINT; the exit code: 0 when every child left as it was told to, 1 when none can start."""
+        """Serves until SIGTERM or SIGINT; the exit code: 0 when every child left as it was told to, 1 when none can
+        start."""
         for number in ENDING:
             signal.signal(number, self._stop)
         for _ in range(self._count):
@@ -203,7 +217,8 @@ class Supervisor:
 
     def _stop(self, number: int = signal.SIGTERM, _: object = None) -> None:
         self._stopping = True
-        # A platform repeats SIGTERM and means the same, and whoever started us may pass the terminal's own SIGINT on: now means a second one after we said so.
+        # A platform repeats SIGTERM and means the same, and whoever started us may pass the terminal's own SIGINT on:
+        # now means a second one after we said so.
         if number == signal.SIGINT and (self._said or not self._interrupts):
             self._interrupts += 1
         for child in self._children:
@@ -212,9 +227,13 @@ class Supervisor:
     def _spawn(self) -> None:
         target, queues, concurrency, burst = self._orders
         ours, theirs = socket.socketpair()
-        orders = Orders(target, new_owner_id(), theirs.fileno(), queues, concurrency, burst, again=self._restarts.failed_starts > 0)
+        orders = Orders(
+            target, new_owner_id(), theirs.fileno(), queues, concurrency, burst, again=self._restarts.failed_starts > 0
+        )
         # In a session of its own: a signal to the whole terminal group reaches it through us only.
-        process = subprocess.Popen(orders.command(), stdin=subprocess.DEVNULL, pass_fds=[orders.line], start_new_session=True)
+        process = subprocess.Popen(
+            orders.command(), stdin=subprocess.DEVNULL, pass_fds=[orders.line], start_new_session=True
+        )
         theirs.close()
         ours.setblocking(False)
         child = _Child(orders.owner, process, ours)
@@ -258,10 +277,14 @@ class Supervisor:
             used = memory_mb(child.process.pid)
             if child.worn is not None:
                 if time.monotonic() > child.worn + self._app.settings.shutdown_ms / 1000 + GRACE_S:
-                    child.process.kill()  # it handed its work back, and something in it does not end; what it could not hand back is a loss
+                    # it handed its work back, and something in it does not end; what it could not hand back is a loss
+                    child.process.kill()
             elif used is not None and used > most:
                 child.worn = time.monotonic()
-                say(f"worker {child.process.pid} uses {used} MB, more than WAKELINE_WORKER_MEMORY={most}; it hands its work back and is replaced")
+                say(
+                    f"worker {child.process.pid} uses {used} MB, more than WAKELINE_WORKER_MEMORY={most}; it hands its"
+                    " work back and is replaced"
+                )
                 child.process.terminate()
 
     def _bury(self) -> None:
@@ -289,7 +312,9 @@ class Supervisor:
             say(f"workers {what}, one after the other; the next one starts in {pause:.0f} s")
 
 
-def run(target: str, processes: int = 1, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False) -> int:
+def run(
+    target: str, processes: int = 1, *, queues: Sequence[str] = (), concurrency: int | None = None, burst: bool = False
+) -> int:
     """Supervises until stopped; returns the exit code."""
     hold_places()
     keep_output()

@@ -53,7 +53,9 @@ class WorkerThread:
         self._began.wait()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._loop is not None and self._stop is not None
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
@@ -65,7 +67,10 @@ class WorkerThread:
 class WorkerStuck(WakelineError):
     """A worker thread did not leave: a body holds its event loop."""
 
-    template = "The worker thread did not leave within {seconds} s: a body holds its event loop. Let it await, or move the blocking part into a step."
+    template = (
+        "The worker thread did not leave within {seconds} s: a body holds its event loop. Let it await, or move the"
+        " blocking part into a step."
+    )
     seconds: float
 
 

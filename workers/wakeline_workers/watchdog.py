@@ -1,6 +1,8 @@
-"""Notices that a body keeps the event loop to itself, and says which and where: everything else in its worker stands still meanwhile.
+"""Notices that a body keeps the event loop to itself, and says which and where: everything else in its worker stands
+still meanwhile.
 
-Invariant: it only speaks. What blocks is nobody's to interrupt; the heartbeat comes from elsewhere, so the work is not given away for it.
+Invariant: it only speaks. What blocks is nobody's to interrupt; the heartbeat comes from elsewhere, so the work is not
+given away for it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ OURS = ("wakeline.", "wakeline_workers.", "asyncio.", "concurrent.", "threading"
 
 
 class Watchdog:
-    """A thread that watches one event loop; a context manager, entered on the loop. ``runs`` are what the loop runs, by claim."""
+    """A thread that watches one event loop; a context manager, entered on the loop. ``runs`` are what the loop runs, by
+    claim."""
 
     def __init__(self, runs: Mapping[str, Run], *, warn: Callable[[str], None] = log.warning) -> None:
         self._runs = runs
@@ -40,7 +43,9 @@ class Watchdog:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._over.set()
         if self._handle is not None:
             self._handle.cancel()
@@ -56,8 +61,13 @@ class Watchdog:
             blocked = time.monotonic() - turned
             if blocked >= BLOCKED_S and told != turned:
                 told = turned
-                frames: Mapping[int, FrameType] = cast("Any", sys)._current_frames()  # there is no public way to another thread's stack
-                self._warn(f"{self._who()} has kept the event loop for {blocked:.1f} s, {where(frames.get(self._loop_thread))}; {ADVICE}")
+                frames: Mapping[int, FrameType] = cast(
+                    "Any", sys
+                )._current_frames()  # there is no public way to another thread's stack
+                self._warn(
+                    f"{self._who()} has kept the event loop for {blocked:.1f} s,"
+                    f" {where(frames.get(self._loop_thread))}; {ADVICE}"
+                )
 
     def _who(self) -> str:
         task = asyncio.current_task(self._loop)
@@ -67,14 +77,19 @@ class Watchdog:
         return "something"
 
 
-ADVICE = "nothing else runs in this worker meanwhile. Await it, hand it to ctx.step as a plain function, or make the body a `def`"
+ADVICE = (
+    "nothing else runs in this worker meanwhile. Await it, hand it to ctx.step as a plain function, or make the body a"
+    " `def`"
+)
 
 
 def where(frame: FrameType | None) -> str:
     """The innermost line that is the user's own, else the innermost of all."""
     if frame is None:
         return "nobody knows where"
-    own = next((found for found in _frames(frame) if not f"{found.f_globals.get('__name__', '')}.".startswith(OURS)), frame)
+    own = next(
+        (found for found in _frames(frame) if not f"{found.f_globals.get('__name__', '')}.".startswith(OURS)), frame
+    )
     return f"at {own.f_code.co_filename}:{own.f_lineno} in {own.f_code.co_name}"
 
 

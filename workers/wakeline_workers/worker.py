@@ -1,6 +1,8 @@
-"""RQ's face of a worker: what ``rq info``, ``Worker.all()`` and ``rq worker -w wakeline_workers.worker.WakelineWorker`` see.
+"""RQ's face of a worker: what ``rq info``, ``Worker.all()`` and ``rq worker -w wakeline_workers.worker.WakelineWorker``
+see.
 
-Invariant: RQ's name of a worker is its owner id. RQ writes the worker's birth; its state, counters, executions and end are kept by the
+Invariant: RQ's name of a worker is its owner id. RQ writes the worker's birth; its state, counters, executions and end
+are kept by the
 same scripts that take, end and hand back work, so the two can not disagree.
 """
 
@@ -49,20 +51,35 @@ class WakelineWorker(_Base):  # type: ignore[misc]
         return worker
 
     def announce(self) -> None:
-        """Registers this start with RQ and lets go of RQ's connection; everything after it is written by our scripts."""
+        """Registers this start with RQ and lets go of RQ's connection; everything after it is written by our
+        scripts."""
         self.register_birth()
         self.set_state("idle")
         self.connection.close()
 
-    def work(self, burst: bool = False, logging_level: str | None = None, with_scheduler: bool = False, max_jobs: int | None = None, **_: Any) -> bool:
-        """RQ's entry point: serves until SIGTERM or SIGINT (or, in burst mode, until nothing is left); True when anything ran.
+    def work(
+        self,
+        burst: bool = False,
+        logging_level: str | None = None,
+        with_scheduler: bool = False,
+        max_jobs: int | None = None,
+        **_: Any,
+    ) -> bool:
+        """RQ's entry point: serves until SIGTERM or SIGINT (or, in burst mode, until nothing is left); True when
+        anything ran.
 
         Raises `SettingsInvalid` for the options of ``rq worker`` that cannot work with processes that wait.
         """
         if with_scheduler:
-            raise SettingsInvalid(name="--with-scheduler", value="true", reason="timers are part of every worker here; leave it out")
+            raise SettingsInvalid(
+                name="--with-scheduler", value="true", reason="timers are part of every worker here; leave it out"
+            )
         if max_jobs is not None:
-            raise SettingsInvalid(name="--max-jobs", value=str(max_jobs), reason="a doorbell is no job; restart workers by SIGTERM instead")
+            raise SettingsInvalid(
+                name="--max-jobs",
+                value=str(max_jobs),
+                reason="a doorbell is no job; restart workers by SIGTERM instead",
+            )
         app = load_app()
         ran = 0
         while True:
@@ -75,7 +92,8 @@ class WakelineWorker(_Base):  # type: ignore[misc]
 
 
 async def serve(worker: WorkerLoop, *, beating: bool, first: Callable[[], None] = lambda: None) -> int:
-    """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor beats.
+    """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor
+    beats.
 
     ``first`` is called when such a signal would be heard: it makes the worker seen, and whoever sees one may end it.
     """

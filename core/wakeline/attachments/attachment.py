@@ -26,7 +26,8 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_
 
 class Attachment(BaseModel):
     """A reference to stored bytes: a type for arguments, signals and results, which travels as
-    ``{"__attachment__": "sha256:…", "media_type": "image/png", "size": 70}``. To hold one gives no right to read it: to own it does.
+    ``{"__attachment__": "sha256:…", "media_type": "image/png", "size": 70}``. To hold one gives no right to read it: to
+    own it does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,11 +42,20 @@ class Attachment(BaseModel):
 
 
 def attachment_of(data: bytes, media_type: str) -> Attachment:
-    """What these bytes are called; raises `InvalidAttachment` for a media type that is none, and for more than 64 MB."""
+    """What these bytes are called; raises `InvalidAttachment` for a media type that is none, and for more than 64
+    MB."""
     if not _MEDIA_TYPE.fullmatch(media_type):
-        raise InvalidAttachment(reason=f"{media_type[:100]!r} is no media type; one looks like image/png, in lower case and without parameters")
+        raise InvalidAttachment(
+            reason=(
+                f"{media_type[:100]!r} is no media type; one looks like image/png, in lower case and without parameters"
+            )
+        )
     if len(data) > MAX_ATTACHMENT:
-        raise InvalidAttachment(reason=f"it has {len(data)} bytes, at most {MAX_ATTACHMENT} are taken; keep it elsewhere and pass its address")
+        raise InvalidAttachment(
+            reason=(
+                f"it has {len(data)} bytes, at most {MAX_ATTACHMENT} are taken; keep it elsewhere and pass its address"
+            )
+        )
     return Attachment(id=PREFIX + hashlib.sha256(data).hexdigest(), media_type=media_type, size=len(data))
 
 

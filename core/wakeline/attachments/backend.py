@@ -1,4 +1,5 @@
-"""Where the bytes lie: a `BlobBackend` keeps them under locations that Wakeline chooses; `Blobs` are the backends of an app by name.
+"""Where the bytes lie: a `BlobBackend` keeps them under locations that Wakeline chooses; `Blobs` are the backends of an
+app by name.
 
 Invariant: a location is used for one upload only, so whoever removes one can never hit newer bytes.
 """
@@ -19,7 +20,8 @@ _LOCATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}/[0-9a-f]{64}-[0-9a-f]{1
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """One location of a backend: its bytes' number, and when they were written (ms since 1970, by the backend's clock)."""
+    """One location of a backend: its bytes' number, and when they were written (ms since 1970, by the backend's
+    clock)."""
 
     location: str
     size: int
@@ -27,7 +29,8 @@ class StoredBlob:
 
 
 class BlobBackend(Protocol):
-    """Keeps bytes. Called off the event loop, from several threads; raises `AttachmentStoreFailed` where it cannot do its work."""
+    """Keeps bytes. Called off the event loop, from several threads; raises `AttachmentStoreFailed` where it cannot do
+    its work."""
 
     @property
     def name(self) -> str:
@@ -61,7 +64,8 @@ class BlobBackend(Protocol):
 
 
 def new_location(namespace: str, attachment_id: str) -> str:
-    """A place for one upload of these bytes, such as ``shop/<hash>-<random>``: of this namespace, whoever else keeps bytes there; under their hash, so that
+    """A place for one upload of these bytes, such as ``shop/<hash>-<random>``: of this namespace, whoever else keeps
+    bytes there; under their hash, so that
     people can find them; with random digits, so that it is this upload's alone.
     """
     return f"{namespace}/{attachment_id.removeprefix('sha256:')}-{secrets.token_hex(8)}"

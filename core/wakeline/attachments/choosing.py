@@ -17,7 +17,8 @@ NAME = "WAKELINE_ATTACHMENTS"
 
 
 def chosen_backend(setting: str | None) -> BlobBackend | None:
-    """``redis`` (None: the store's own), ``dir:/a/path`` or ``s3://bucket/prefix?endpoint=https://…``. Raises `SettingsInvalid`, `ExtraMissing`."""
+    """``redis`` (None: the store's own), ``dir:/a/path`` or ``s3://bucket/prefix?endpoint=https://…``. Raises
+    `SettingsInvalid`, `ExtraMissing`."""
     if setting in (None, "", "redis"):
         return None
     assert setting is not None
@@ -31,4 +32,8 @@ def chosen_backend(setting: str | None) -> BlobBackend | None:
         prefix = parts.path.strip("/")
         return S3Blobs(parts.netloc, prefix=f"{prefix}/" if prefix else "", endpoint_url=endpoint)
     # With an @ it may hold a password.
-    raise SettingsInvalid(name=NAME, value="…" if "@" in setting else setting, reason="it is redis, dir:/<absolute path> or s3://<bucket>/<prefix>")
+    raise SettingsInvalid(
+        name=NAME,
+        value="…" if "@" in setting else setting,
+        reason="it is redis, dir:/<absolute path> or s3://<bucket>/<prefix>",
+    )

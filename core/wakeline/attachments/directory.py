@@ -91,7 +91,8 @@ class DirectoryBlobs:
         """There is nothing to let go of."""
 
     def _now_ms(self) -> int:
-        # The time that a file has which is written now. The directory may be another machine's, and so may what is being written there: by the time of
+        # The time that a file has which is written now. The directory may be another machine's, and so may what is
+        # being written there: by the time of
         # day of this machine it may look old.
         with tempfile.NamedTemporaryFile(prefix=".now-", dir=self.root) as file:
             return int(os.stat(file.fileno()).st_mtime * 1000)

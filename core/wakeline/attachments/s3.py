@@ -18,12 +18,15 @@ T = TypeVar("T")
 
 
 class S3Blobs:
-    """Keeps bytes as objects ``<prefix><location>`` of a bucket; credentials and region are found as boto3 finds them."""
+    """Keeps bytes as objects ``<prefix><location>`` of a bucket; credentials and region are found as boto3 finds
+    them."""
 
     name = "s3"
     durable = True
 
-    def __init__(self, bucket: str, *, prefix: str = "wakeline/", endpoint_url: str | None = None, client: Any = None) -> None:
+    def __init__(
+        self, bucket: str, *, prefix: str = "wakeline/", endpoint_url: str | None = None, client: Any = None
+    ) -> None:
         self.bucket, self.prefix = bucket, prefix
         self._endpoint_url = endpoint_url
         self._client = client
@@ -73,7 +76,9 @@ class S3Blobs:
             session: Any = import_module("boto3.session")
             failures: Any = import_module("botocore.exceptions")
         except ImportError as error:
-            raise AttachmentStoreFailed(backend=self.name, reason="boto3 is not installed; pip install 'wakeline[s3]'") from error
+            raise AttachmentStoreFailed(
+                backend=self.name, reason="boto3 is not installed; pip install 'wakeline[s3]'"
+            ) from error
         try:
             if self._client is None:
                 self._client = session.Session().client("s3", endpoint_url=self._endpoint_url)

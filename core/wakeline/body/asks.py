@@ -1,6 +1,7 @@
 """Asking another session: a body puts input into its inbox and awaits what the turn that takes it returns.
 
-Invariant: the input and its journal row are one script, the answer is that of the turn that settled this very entry, and a crash asks once.
+Invariant: the input and its journal row are one script, the answer is that of the turn that settled this very entry,
+and a crash asks once.
 """
 
 from __future__ import annotations
@@ -26,15 +27,26 @@ from wakeline.waits.identity import Custom
 
 
 async def ask(
-    run: Run, namespace: str, session: WakeTarget | str, text: Any, *, output: Any, key: str | None, timeout_ms: int | None, default: Any
+    run: Run,
+    namespace: str,
+    session: WakeTarget | str,
+    text: Any,
+    *,
+    output: Any,
+    key: str | None,
+    timeout_ms: int | None,
+    default: Any,
 ) -> Any:
-    """The answer, checked against ``output``. Raises `ProcessFailed`, `OutputMismatch`, `WaitFailed` (undeliverable), `WaitTimeout`."""
+    """The answer, checked against ``output``. Raises `ProcessFailed`, `OutputMismatch`, `WaitFailed` (undeliverable),
+    `WaitTimeout`."""
     sid, queue = (session, None) if isinstance(session, str) else (session.id, session.queue)
     split_session_id(sid)
     async with run.journal.asking():
         if sid == run.claim.session_id:
             raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
-        envelope = Envelope(kind="ask", name=f"ask:{sid}", args={"input": arguments.asked(text, what="the input"), "key": key})
+        envelope = Envelope(
+            kind="ask", name=f"ask:{sid}", args={"input": arguments.asked(text, what="the input"), "key": key}
+        )
     row_key = run.journal.key_of(envelope)
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"
 
@@ -42,7 +54,12 @@ async def ask(
         data, body = input_body(text)
         await run.passing.pass_on(body, owner_of_session(sid))
         effect = run.journal.effect_of(with_sequence(row_of("\x00")))
-        sent = await run.journal.send(effect, sessions.send(address_of(sid, namespace, queue), body, key=dedupe, canonical=content_json(data), effect=effect))
+        sent = await run.journal.send(
+            effect,
+            sessions.send(
+                address_of(sid, namespace, queue), body, key=dedupe, canonical=content_json(data), effect=effect
+            ),
+        )
         return sent.entry
 
     entry = int(await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=row_key, write=write))

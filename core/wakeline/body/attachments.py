@@ -22,11 +22,14 @@ def attachments_of(run: Run) -> AsyncAttachments:
 
 
 def blocking_attachments_of(run: Run, block: Callable[[Coroutine[Any, Any, Any]], Any]) -> Attachments:
-    """The attachments of running work, for code of it in a thread; ``block`` has the loop run a coroutine and waits for it."""
+    """The attachments of running work, for code of it in a thread; ``block`` has the loop run a coroutine and waits for
+    it."""
     return Attachments(lambda _, program: block(_driven(run, program)), _verbs(run))
 
 
-def attachments_for_tool(run: Run, loop: asyncio.AbstractEventLoop, *, is_async: bool) -> Attachments | AsyncAttachments:
+def attachments_for_tool(
+    run: Run, loop: asyncio.AbstractEventLoop, *, is_async: bool
+) -> Attachments | AsyncAttachments:
     """The attachments of the process a tool's code runs for: awaited or blocking, as the code is."""
     if is_async:
         return attachments_of(run)

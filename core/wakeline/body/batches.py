@@ -1,6 +1,7 @@
 """A batch of tool calls.
 
-Invariant: every call is a call of its own in the journal, so a crash runs again only what was not recorded; results are in the order of the calls.
+Invariant: every call is a call of its own in the journal, so a crash runs again only what was not recorded; results are
+in the order of the calls.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from wakeline.errors import FailureClass, InvalidPayload, PayloadTooLarge, ProcessAbandoned, ProcessCancelled, ProcessFailed, ToolFailed
+from wakeline.errors import (
+    FailureClass,
+    InvalidPayload,
+    PayloadTooLarge,
+    ProcessAbandoned,
+    ProcessCancelled,
+    ProcessFailed,
+    ToolFailed,
+)
 from wakeline.processes.outputs import CancelledOutput, Failure, Success
 from wakeline.run.run import Run
 from wakeline.tools.catalog import scheduling_of
@@ -30,7 +39,8 @@ MOST_CALLS = 256
 
 
 async def call_batch(run: Run, calls: Sequence[BatchCall]) -> list[ToolOutcome]:
-    """What became of each call: the parallel ones together, then the serial ones one by one in their order. A failed call is an outcome, not an error."""
+    """What became of each call: the parallel ones together, then the serial ones one by one in their order. A failed
+    call is an outcome, not an error."""
     outcomes: dict[int, ToolOutcome] = {}
 
     async def one(i: int) -> None:
@@ -39,7 +49,9 @@ async def call_batch(run: Run, calls: Sequence[BatchCall]) -> list[ToolOutcome]:
         except ToolFailed as failure:
             outcomes[i] = outcome_of(failure)
         except ProcessFailed as failure:
-            outcomes[i] = Failure(cast("FailureClass", failure.failure_class), failure.failure_code, failure.failure_message)
+            outcomes[i] = Failure(
+                cast("FailureClass", failure.failure_class), failure.failure_code, failure.failure_message
+            )
         except ProcessCancelled as cancelled:
             outcomes[i] = CancelledOutput(str(cancelled))
         except (InvalidPayload, PayloadTooLarge, ProcessAbandoned) as error:

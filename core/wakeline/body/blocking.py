@@ -1,4 +1,5 @@
-"""`Ctx` and `Turn`: the verbs of `AsyncCtx` for ``def`` bodies. They block the body's thread until the loop has the outcome.
+"""`Ctx` and `Turn`: the verbs of `AsyncCtx` for ``def`` bodies. They block the body's thread until the loop has the
+outcome.
 
 Invariant: no logic here; every verb is the async one, awaited on the worker's loop.
 """
@@ -47,7 +48,8 @@ class Child(Generic[R]):
     @overload
     def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
     def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
-        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
+        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless
+        ``default`` is given)."""
         return self.bridge.block(self.inner.result(timeout, default=default))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
@@ -147,7 +149,8 @@ class Ctx:
         return self._inner.patched(change)
 
     def deprecated_patch(self, change: str) -> None:
-        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is past this point on the old path."""
+        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
+        past this point on the old path."""
         self._inner.deprecated_patch(change)
 
     def using(self, **options: Unpack[StartOptions]) -> Ctx:
@@ -158,7 +161,9 @@ class Ctx:
         """Run this when the process ends (not when it parks), last deferred first."""
         self._inner.defer(function, *args, **kwargs)
 
-    def step(self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R:
+    def step(
+        self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any
+    ) -> R:
         """Run a function once and record what it returns. ``was``: the names the step had before, oldest first."""
         return self._block(self._inner.step(name, function, *args, was=was, **kwargs))
 
@@ -178,8 +183,11 @@ class Ctx:
     def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None) -> list[R]: ...
     @overload
     def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
-    def gather(self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = MISSING) -> list[Any]:
-        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
+    def gather(
+        self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = MISSING
+    ) -> list[Any]:
+        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for
+        each that is late."""
         return self._block(self._inner.gather([child.inner for child in children], timeout=timeout, default=default))
 
     def race(self, *contenders: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
@@ -195,14 +203,42 @@ class Ctx:
         self._block(self._inner.sleep_until(when))
 
     @overload
-    def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    def wait(
+        self,
+        name: str,
+        kind: None = None,
+        *,
+        timeout: Duration | None = None,
+        default: Any = ...,
+        was: Sequence[str] | str = ...,
+    ) -> Any: ...
     @overload
-    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...) -> T: ...
+    def wait(
+        self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...
+    ) -> T: ...
     @overload
-    def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...) -> T | D: ...
+    def wait(
+        self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...
+    ) -> T | D: ...
     @overload
-    def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
-    def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING, was: Sequence[str] | str = ()) -> Any:
+    def wait(
+        self,
+        name: str,
+        kind: Any,
+        *,
+        timeout: Duration | None = None,
+        default: Any = ...,
+        was: Sequence[str] | str = ...,
+    ) -> Any: ...
+    def wait(
+        self,
+        name: str,
+        kind: Any = None,
+        *,
+        timeout: Duration | None = None,
+        default: Any = MISSING,
+        was: Sequence[str] | str = (),
+    ) -> Any:
         """The next signal of that name; raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`."""
         return self._block(self._inner.wait(name, kind, timeout=timeout, default=default, was=was))
 
@@ -224,21 +260,56 @@ class Ctx:
         return self._block(self._inner.wake(text, key))
 
     def trigger(self, source: str, kind: Any = Any) -> BodyTrigger:
-        """A source: ``ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
+        """A source: ``ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its
+        payloads."""
         return BodyTrigger(self._inner.trigger(source, kind), self._bridge)
 
     def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once whatever happens."""
-        return self._block(self._inner.signal(target if isinstance(target, str) else target.inner, name, payload, key=key))
+        return self._block(
+            self._inner.signal(target if isinstance(target, str) else target.inner, name, payload, key=key)
+        )
 
     @overload
-    def ask(self, session: WakeTarget | str, text: Any, *, key: str | None = None, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-    @overload
-    def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None) -> T: ...
-    @overload
-    def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None, default: D) -> T | D: ...
     def ask(
-        self, session: WakeTarget | str, text: Any, *, output: Any = Any, key: str | None = None, timeout: Duration | None = None, default: Any = MISSING
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        key: str | None = None,
+        timeout: Duration | None = None,
+        default: Any = ...,
+    ) -> Any: ...
+    @overload
+    def ask(
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        output: type[T],
+        key: str | None = None,
+        timeout: Duration | None = None,
+    ) -> T: ...
+    @overload
+    def ask(
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        output: type[T],
+        key: str | None = None,
+        timeout: Duration | None = None,
+        default: D,
+    ) -> T | D: ...
+    def ask(
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        output: Any = Any,
+        key: str | None = None,
+        timeout: Duration | None = None,
+        default: Any = MISSING,
     ) -> Any:
         """Put input into another session, and await what the turn that takes it returns, as ``output``."""
         return self._block(self._inner.ask(session, text, output=output, key=key, timeout=timeout, default=default))
@@ -294,7 +365,8 @@ class Turn(Ctx):
         return self._turn.frame
 
     def arrivals(self) -> list[InboxItem]:
-        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the inbox."""
+        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the
+        inbox."""
         return self._block(self._turn.arrivals())
 
     def switch_frame(self, frame: str, text: str = "") -> None:

@@ -1,6 +1,7 @@
 """The code of a claim: which function of this release runs it, and how it is called.
 
-Invariant: what is stored is bound to the code before anything of it runs, so that code that is missing or cannot take it costs nothing.
+Invariant: what is stored is bound to the code before anything of it runs, so that code that is missing or cannot take
+it costs nothing.
 """
 
 from __future__ import annotations
@@ -46,18 +47,23 @@ class Bodies:
         self._registry, self._host, self._namespace, self._threads = registry, host, namespace, threads
 
     def of(self, claim: Claim) -> Code:
-        """The code of a claim. Raises `UnknownName`, `UnknownAgent`, `IsolationUnavailable` where it is missing here; `InvalidArguments`,
+        """The code of a claim. Raises `UnknownName`, `UnknownAgent`, `IsolationUnavailable` where it is missing here;
+        `InvalidArguments`,
         `InvalidPayload` where it cannot take what is stored."""
         given = cast("dict[str, Any]", from_json(claim.input) if claim.input is not None else None)
         match claim.registration.input:
             case EngineInput(kind=kind, payload=payload):
-                return self._engine(kind, claim.engine_version, cast("dict[str, Any]", payload) if claim.input is None else given)
+                return self._engine(
+                    kind, claim.engine_version, cast("dict[str, Any]", payload) if claim.input is None else given
+                )
             case ToolCall(call=call):
                 return self._tool(call)
             case SessionTurn(session_id=session_id):
                 return self._turn(claim, session_id)
             case other:
-                raise UnknownName(kind="input", name=type(other).__name__, known=["tool_call", "engine", "session_turn"])
+                raise UnknownName(
+                    kind="input", name=type(other).__name__, known=["tool_call", "engine", "session_turn"]
+                )
 
     def _engine(self, kind: str, version: str | None, given: dict[str, Any]) -> Code:
         engine = self._registry.engine(kind, version)
@@ -86,7 +92,9 @@ class Bodies:
             batch = claim.batch if claim.batch is not None else await run.store.execute(admitting)
             turn = AsyncTurn(run, self._namespace, batch, most=agent.max_entries)
             run.turn, run.activities.followed = TurnOfRun(turn), batch.followed
-            run.activities.tell(run.process_id, lambda: TurnStarted(attempt=claim.attempt, entries=[e.n for e in batch.entries]))
+            run.activities.tell(
+                run.process_id, lambda: TurnStarted(attempt=claim.attempt, entries=[e.n for e in batch.entries])
+            )
             run.probe.reach(Phase.admitted, run.process_id)
             if not batch.entries:
                 # What it was started for is undeliverable since: nothing to read, nothing to say.

@@ -1,4 +1,5 @@
-"""Calls a tool inside a run: attempts, durable backoff, pending completion. Used by ``ctx.call`` and by a tool that is a process of its own.
+"""Calls a tool inside a run: attempts, durable backoff, pending completion. Used by ``ctx.call`` and by a tool that is
+a process of its own.
 
 Invariant: one idempotency key for all attempts; a recorded attempt never runs again.
 """
@@ -53,7 +54,8 @@ from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 PATIENCE_MS = 10_000
-"""How long the next try waits at least for the code of one that was abandoned at its time; its timeout and the grace make it longer."""
+"""How long the next try waits at least for the code of one that was abandoned at its time; its timeout and the grace
+make it longer."""
 _PENDING = "$pending"
 _TRIGGERS = "$triggers"
 """Beside the outcome of an attempt that emitted to triggers: the receipts, so that a replay has them too."""
@@ -63,11 +65,13 @@ class Carrier(Protocol):
     """Carries a call, or what is left of it, out in a process of its own."""
 
     def key_of(self, base: str, attempt: int) -> str | None:
-        """The replay key of the start of the process that carries the call from this attempt on; None where it runs in the body's own run."""
+        """The replay key of the start of the process that carries the call from this attempt on; None where it runs in
+        the body's own run."""
         ...
 
     async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
-        """The result of the process that was started under the key. ``admitted``: the call as it was already admitted here."""
+        """The result of the process that was started under the key. ``admitted``: the call as it was already admitted
+        here."""
         ...
 
 
@@ -91,9 +95,11 @@ async def call_tool(
     started: PreparedCall | None = None,
     carrier: Carrier | None = None,
 ) -> Any:
-    """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises `ToolFailed`.
+    """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises
+    `ToolFailed`.
 
-    ``started``: the call as its starter prepared it, where it is a process of its own. ``carrier``: what carries it out in one, or what is left of it.
+    ``started``: the call as its starter prepared it, where it is a process of its own. ``carrier``: what carries it out
+    in one, or what is left of it.
     """
     known = run.journal.known_as(tool.name, tool.was)
     envelope = Envelope(kind="tool_call", name=f"call:{known}", args=given)
@@ -118,7 +124,9 @@ async def call_tool(
         row_key = attempt_key(base, attempt)
         code = _Attempt(run, tool, admitted, base, call_key, attempt, before)
         try:
-            outcome = await run.journal.effect(envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write, next_ms=code.next_ms)
+            outcome = await run.journal.effect(
+                envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write, next_ms=code.next_ms
+            )
         except ToolFailed as failure:
             # The next attempt has its own row; what this one answered is recorded with it, and what was decided then.
             delay = _decided(run, base, attempt)
@@ -131,26 +139,35 @@ async def call_tool(
             continue
         outcome = _told(run, outcome)
         pending = cast("dict[str, Any]", outcome).get(_PENDING) if isinstance(outcome, dict) else None
-        return cast("Any", outcome) if pending is None else await _completion(run, tool, admitted, base, call_key, pending)
+        return (
+            cast("Any", outcome) if pending is None else await _completion(run, tool, admitted, base, call_key, pending)
+        )
     raise AssertionError("a call has an attempt that is its last")
 
 
 def _decided(run: Run, base: str, attempt: int) -> int | None:
-    """What was decided when an attempt failed: after how long (ms) the next one follows, or `NEVER`; None where that is still to be said.
+    """What was decided when an attempt failed: after how long (ms) the next one follows, or `NEVER`; None where that is
+    still to be said.
 
-    The release before recorded no decision. What its run did next shows it: it opened the wait for the next attempt, or went on without one.
+    The release before recorded no decision. What its run did next shows it: it opened the wait for the next attempt, or
+    went on without one.
     """
     rows, backoff = run.journal.rows, f"{base}~{attempt}~backoff"
     row = rows[attempt_key(base, attempt)]
     if row.next_ms is not None:
         return row.next_ms
-    if backoff in rows or attempt_key(base, attempt + 1) in rows or run.waits.slot_of(_backoff_timer(run, backoff)) in run.claim.slots:
+    if (
+        backoff in rows
+        or attempt_key(base, attempt + 1) in rows
+        or run.waits.slot_of(_backoff_timer(run, backoff)) in run.claim.slots
+    ):
         return 0  # its wait is there, and is over when that was to be
     return NEVER if run.claim.slots or any(other.n > row.n for other in rows.values()) else None
 
 
 async def _left_behind(run: Run, tool: Tool[..., Any], code: _Attempt) -> TimedTry | None:
-    """The try, where its code still runs after all patience. The run is at work meanwhile: parked, it could go on elsewhere beside that code."""
+    """The try, where its code still runs after all patience. The run is at work meanwhile: parked, it could go on
+    elsewhere beside that code."""
     timed = code.timed
     if timed is None:
         return None
@@ -173,9 +190,23 @@ class _Attempt:
     """Runs the tool's code once."""
 
     def __init__(
-        self, run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, attempt: int, before: TimedTry | None
+        self,
+        run: Run,
+        tool: Tool[..., Any],
+        admitted: Admitted,
+        base: str,
+        call_key: str,
+        attempt: int,
+        before: TimedTry | None,
     ) -> None:
-        self._run, self._tool, self._admitted, self._base, self._call_key, self._attempt = run, tool, admitted, base, call_key, attempt
+        self._run, self._tool, self._admitted, self._base, self._call_key, self._attempt = (
+            run,
+            tool,
+            admitted,
+            base,
+            call_key,
+            attempt,
+        )
         self._events: list[Occurrence] = []
         self._occurrences: list[TriggerOccurrence] = []
         self._before = before
@@ -219,7 +250,10 @@ class _Attempt:
                 raise error from None
             await self._send_events()
             failure = self._failure(error)
-            run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt, failure=failure.failure_code))
+            run.activities.tell(
+                correlation,
+                lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt, failure=failure.failure_code),
+            )
             return await self._after(outcome_of(failure), failure)
         finally:
             current_call.reset(mark)
@@ -235,13 +269,17 @@ class _Attempt:
             return outcome
         verbs = Triggers(run.namespace, run.registry)
         try:
-            return {_TRIGGERS: [asdict(await run.store.run(verbs.emit(one))) for one in self._occurrences], "outcome": outcome}
+            return {
+                _TRIGGERS: [asdict(await run.store.run(verbs.emit(one))) for one in self._occurrences],
+                "outcome": outcome,
+            }
         except OccurrenceConflict as conflict:
             # The call's own failure, so that one of a batch does not bring the others down.
             raise replaced(self._failure(conflict), final=True) from conflict
 
     def next_ms(self, error: WakelineError) -> int:
-        """The decision about this attempt, which failed: after how long the next one follows, or `NEVER`, as the tool is declared now."""
+        """The decision about this attempt, which failed: after how long the next one follows, or `NEVER`, as the tool
+        is declared now."""
         if not isinstance(error, ToolFailed) or not self._is_tried_again(error):
             return NEVER
         return self._tool.retry.delay_ms(self._attempt, error.retry_after_ms, random.random)
@@ -250,7 +288,8 @@ class _Attempt:
         return not failure.final and self._attempt <= self._tool.retry.retries
 
     async def _after(self, outcome: ToolOutcome, failure: ToolFailed | None) -> Any:
-        """The value of an attempt, or its failure, as the hooks leave it; a failure that is tried again is nobody's outcome yet."""
+        """The value of an attempt, or its failure, as the hooks leave it; a failure that is tried again is nobody's
+        outcome yet."""
         if failure is not None:
             failure = failure if self._attempt == 1 else replaced(failure, attempts=self._attempt)
             if self._is_tried_again(failure):
@@ -267,7 +306,8 @@ class _Attempt:
         try:
             code = tool.signature.call(tool.function, self._admitted.args)
         except (InvalidArguments, InvalidPayload) as unreadable:
-            # Of a process of its own the call is what was stored; in a body only a hook's answer is, and that since an earlier release.
+            # Of a process of its own the call is what was stored; in a body only a hook's answer is, and that since an
+            # earlier release.
             if isinstance(self._run.registration.input, StoredCall) or self._run.claim.of_several_releases:
                 raise self._run.life.unfit("unreadable", unreadable) from unreadable
             raise
@@ -283,14 +323,28 @@ class _Attempt:
 
     def _kept_off(self) -> ToolFailed:
         """One try at a time: this one cannot begin, and no later one could."""
-        message = f"it took longer than its timeout of {self._tool.timeout_ms} ms, and its code does not end, so it is not tried again"
-        return ToolFailed(tool=self._tool.name, failure_class="timeout", failure_code="tool_timeout", failure_message=message, final=True,
-                          retry_after_ms=None, attempts=self._attempt - 1)  # fmt: skip
+        message = (
+            f"it took longer than its timeout of {self._tool.timeout_ms} ms, and its code does not end, so it is not"
+            " tried again"
+        )
+        return ToolFailed(
+            tool=self._tool.name,
+            failure_class="timeout",
+            failure_code="tool_timeout",
+            failure_message=message,
+            final=True,
+            retry_after_ms=None,
+            attempts=self._attempt - 1,
+        )
 
     async def _apart(self, call: ToolCall) -> Any:
         run, isolation = self._run, self._run.host.isolation
         assert isolation is not None, "a worker without isolation does not take it"
-        verbs: dict[str, Callable[..., None] | None] = {"append": call.append, "tell_trigger": call.tell_trigger, "leave_note": call.leave_note}
+        verbs: dict[str, Callable[..., None] | None] = {
+            "append": call.append,
+            "tell_trigger": call.tell_trigger,
+            "leave_note": call.leave_note,
+        }
 
         def say(verb: str, given: list[Any]) -> None:
             told = verbs[verb]
@@ -298,15 +352,28 @@ class _Attempt:
                 told(*given)
 
         facts = IsolatedCall(
-            call.tool, self._admitted.args, call.process_id, call.idempotency_key, call.attempt, call.token, call.prepared,
-            run.environment.text, run.passing.owner, run.passing.givers,
-        )  # fmt: skip
-        return await isolation.call(facts, say, run.cancellation, grace_ms=run.host.grace_ms, timeout_ms=self._tool.timeout_ms)
+            call.tool,
+            self._admitted.args,
+            call.process_id,
+            call.idempotency_key,
+            call.attempt,
+            call.token,
+            call.prepared,
+            run.environment.text,
+            run.passing.owner,
+            run.passing.givers,
+        )
+        return await isolation.call(
+            facts, say, run.cancellation, grace_ms=run.host.grace_ms, timeout_ms=self._tool.timeout_ms
+        )
 
     def _check_said(self, verb: str) -> None:
         """Code that goes on after its try says nothing any more."""
         if self._is_over:
-            raise WrongVerb(verb=f"current().{verb} after the end of its try", use="it before the tool returns, and within its timeout")
+            raise WrongVerb(
+                verb=f"current().{verb} after the end of its try",
+                use="it before the tool returns, and within its timeout",
+            )
 
     def _note(self, note: Any) -> None:
         self._check_said("note")
@@ -327,7 +394,12 @@ class _Attempt:
             replay_key = event.replay_key or f"tool:{self._base}:{self._attempt}:{n}"
             await self._run.store.execute(
                 processes.append(
-                    self._run.process_id, event.type, event.text, replay_key=replay_key, wake=event.wake, end=event.end,
+                    self._run.process_id,
+                    event.type,
+                    event.text,
+                    replay_key=replay_key,
+                    wake=event.wake,
+                    end=event.end,
                     effect=processes.Effect(self._run.fence),
                 )  # fmt: skip
             )
@@ -368,17 +440,27 @@ async def _back_off(run: Run, key: str, delay_ms: int) -> None:
     [resolution] = await run.waits.for_all([run.waits.call("wait", "backoff", None, target, key=key)])
     if isinstance(resolution, Cancelled):
         raise ToolFailed(
-            tool=key, failure_class="execution", failure_code="cancelled", failure_message="cancelled between attempts", final=True, retry_after_ms=None
+            tool=key,
+            failure_class="execution",
+            failure_code="cancelled",
+            failure_message="cancelled between attempts",
+            final=True,
+            retry_after_ms=None,
         )
 
 
-async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]) -> Any:
-    """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a result of its own."""
+async def _completion(
+    run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]
+) -> Any:
+    """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a
+    result of its own."""
     known = run.journal.known_as(tool.name, tool.was)
     # An answer of another type is refused where it is given, and the token is good for another one.
     schema = schema_of_answer(tool.signature.result)
     target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"], schema=schema)
-    [resolution] = await run.waits.for_all([run.waits.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")])
+    [resolution] = await run.waits.for_all(
+        [run.waits.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")]
+    )
     outcome = _completed(run, tool, resolution)
     if pending.get("hooked"):
 
@@ -388,7 +470,10 @@ async def _completion(run: Run, tool: Tool[..., Any], admitted: Admitted, base: 
                 changed = Success(tool.signature.dump_result(changed.value))
             return to_data(changed)
 
-        outcome = cast("ToolOutcome", from_data(await run.journal.effect("after", f"after:{known}", None, perform, key=f"{base}~after")))
+        outcome = cast(
+            "ToolOutcome",
+            from_data(await run.journal.effect("after", f"after:{known}", None, perform, key=f"{base}~after")),
+        )
     return value_of(tool.name, outcome)
 
 
@@ -399,7 +484,12 @@ def _completed(run: Run, tool: Tool[..., Any], resolution: Resolution) -> ToolOu
                 with run.journal.reading():
                     return Success(tool.signature.dump_result(tool.signature.load_result(value)))
             except InvalidPayload as broken:
-                return Failure("external", "invalid_tool_output", f"what completed the call is no result of it: {broken.fields['reason']}", value)
+                return Failure(
+                    "external",
+                    "invalid_tool_output",
+                    f"what completed the call is no result of it: {broken.fields['reason']}",
+                    value,
+                )
         case Err(code, message, raw):
             return Failure("external", code, message, raw)
         case TimedOut():

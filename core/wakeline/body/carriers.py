@@ -1,6 +1,7 @@
 """A call of a body whose tool runs in a process of its own: which process carries it, and what it is handed.
 
-Invariant: what was recorded decides, not what the tool is declared as now. A call is one call wherever it runs: its idempotency key follows from its
+Invariant: what was recorded decides, not what the tool is declared as now. A call is one call wherever it runs: its
+idempotency key follows from its
 replay key alone, and goes with it.
 """
 
@@ -18,8 +19,11 @@ from wakeline.tools.tool import Tool
 from wakeline.verbs.options import Options
 
 
-async def call_from_body(run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False) -> Any:
-    """The JSON result of a call, carried out as it was recorded; what was not recorded, as its tool is declared now. Raises `ToolFailed`, `ProcessFailed`."""
+async def call_from_body(
+    run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False
+) -> Any:
+    """The JSON result of a call, carried out as it was recorded; what was not recorded, as its tool is declared now.
+    Raises `ToolFailed`, `ProcessFailed`."""
     carrier = ChildCarrier(run, namespace, tool, given, options, wake_end=wake_end)
     return await call_tool(run, tool, given, key=options.key, carrier=carrier)
 
@@ -27,13 +31,23 @@ async def call_from_body(run: Run, namespace: str, tool: Tool[..., Any], given: 
 class ChildCarrier:
     """The `wakeline.body.calls.Carrier` of one call of a body: a child."""
 
-    def __init__(self, run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool) -> None:
-        self._run, self._namespace, self._tool, self._given, self._options, self._wake_end = run, namespace, tool, given, options, wake_end
+    def __init__(
+        self, run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool
+    ) -> None:
+        self._run, self._namespace, self._tool, self._given, self._options, self._wake_end = (
+            run,
+            namespace,
+            tool,
+            given,
+            options,
+            wake_end,
+        )
         self._known = run.journal.known_as(tool.name, tool.was)
         self._apart = tool.is_apart or bool(options.queue)
 
     def key_of(self, base: str, attempt: int) -> str | None:
-        """The replay key of the start of the process that carries the call from this attempt on; None where it runs in the body's own run."""
+        """The replay key of the start of the process that carries the call from this attempt on; None where it runs in
+        the body's own run."""
         own = attempt_key(base, attempt)
         row = self._run.journal.rows.get(own)
         if row is not None:
@@ -43,14 +57,22 @@ class ChildCarrier:
         return self._run.journal.asking_key(self._envelope(), base, fresh=self._apart)
 
     async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
-        """The result of the process that was started under the key. ``admitted``: the call as it was already admitted here."""
+        """The result of the process that was started under the key. ``admitted``: the call as it was already admitted
+        here."""
         run, own = self._run, attempt_key(base, attempt)
         if key not in run.journal.rows:
             # A call of this tool with other arguments may be recorded: then it is no new one.
             asked = Envelope("tool_call", f"call:{self._known}", self._given)
             await run.journal.record_of(own, asked, envelope_hash(asked))
-        call = CarriedCall(key, self._envelope(None if key == own else base), Carried(idempotency_key(run, base), attempt, admitted is not None), admitted)
-        started = await start_body(run, self._namespace, self._tool, self._given, self._options, wake_end=self._wake_end, call=call)
+        call = CarriedCall(
+            key,
+            self._envelope(None if key == own else base),
+            Carried(idempotency_key(run, base), attempt, admitted is not None),
+            admitted,
+        )
+        started = await start_body(
+            run, self._namespace, self._tool, self._given, self._options, wake_end=self._wake_end, call=call
+        )
         return await result_of(run, *started)
 
     def _envelope(self, asks: str | None = None) -> Envelope:

@@ -1,6 +1,7 @@
 """Starting children: the one place where a run makes another process.
 
-Invariant: the start, its journal row and the child are written by one script under the parent's fence, so a crash starts it once and a
+Invariant: the start, its journal row and the child are written by one script under the parent's fence, so a crash
+starts it once and a
 parent that lost its lease starts nothing.
 """
 
@@ -45,9 +46,11 @@ async def start_child(
     prepares: bool = False,
     options: Options = NOTHING,
 ) -> tuple[str, str]:
-    """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its registration.
+    """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its
+    registration.
 
-    ``captured``: the environment, where this start captured it, and did not inherit it. ``prepares``: to make it runs code of the user's.
+    ``captured``: the environment, where this start captured it, and did not inherit it. ``prepares``: to make it runs
+    code of the user's.
     """
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
@@ -65,12 +68,16 @@ async def start_child(
         receipt = await run.journal.send(effect, starting)
         return {"id": made.id, "incarnation": receipt.incarnation}
 
-    started = await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write, asks=envelope.asks)
+    started = await run.journal.effect(
+        envelope.kind, envelope.name, envelope.args, never, key=key, write=write, asks=envelope.asks
+    )
     run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]
 
 
-async def _start_unique(run: Run, effect: Effect, starting: Call[Registered], options: Options, row_of: Callable[[Any], Row]) -> dict[str, str]:
+async def _start_unique(
+    run: Run, effect: Effect, starting: Call[Registered], options: Options, row_of: Callable[[Any], Row]
+) -> dict[str, str]:
     assert options.unique is not None
     wanted = Unique(options.unique)
     while True:
@@ -84,13 +91,16 @@ async def _start_unique(run: Run, effect: Effect, starting: Call[Registered], op
                 found = {"id": taken.process_id, "incarnation": taken.incarnation}
                 await run.journal.record(row_of(found))
                 return found
-            await run.store.execute(processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=run.host.grace_ms))
+            await run.store.execute(
+                processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=run.host.grace_ms)
+            )
             wanted, effect = Unique(options.unique, taken.process_id), run.journal.effect_of(effect.row)
 
 
 @dataclass(frozen=True, slots=True)
 class CarriedCall:
-    """A call of a body that a child carries out: key and envelope of the child's start, what is told to the child, and the call as it was admitted in the
+    """A call of a body that a child carries out: key and envelope of the child's start, what is told to the child, and
+    the call as it was admitted in the
     body's own run, where it was."""
 
     key: str
@@ -99,7 +109,9 @@ class CarriedCall:
     admitted: Admitted | None
 
 
-def _own_start(run: Run, body: Engine[..., Any] | Tool[..., Any], envelope: Envelope, options: Options) -> tuple[str, Envelope]:
+def _own_start(
+    run: Run, body: Engine[..., Any] | Tool[..., Any], envelope: Envelope, options: Options
+) -> tuple[str, Envelope]:
     """Key and envelope of a start that a body asks for by itself."""
     if options.key or not isinstance(body, Tool):
         return options.key or run.journal.key_of(envelope), envelope
@@ -120,11 +132,14 @@ async def start_body(
     wake_end: bool = False,
     call: CarriedCall | None = None,
 ) -> tuple[str, str]:
-    """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an inherited target too.
+    """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an
+    inherited target too.
     ``call``: the call that it carries out."""
     if call is None:
         known = run.journal.known_as(body.name, body.was)
-        key, envelope = _own_start(run, body, Envelope("start", f"start:{known}", {"arguments": given, "id": options.id}), options)
+        key, envelope = _own_start(
+            run, body, Envelope("start", f"start:{known}", {"arguments": given, "id": options.id}), options
+        )
     else:
         key, envelope = call.key, call.envelope
     admitted = call.admitted if call is not None else None
@@ -152,24 +167,38 @@ async def start_body(
         )
 
     prepares = isinstance(body, Tool) and body.prepare is not None and admitted is None
-    return await start_child(run, envelope, key, registration, wake=wake, delay_ms=options.ms("delay"), captured=captured, prepares=prepares, options=options)
+    return await start_child(
+        run,
+        envelope,
+        key,
+        registration,
+        wake=wake,
+        delay_ms=options.ms("delay"),
+        captured=captured,
+        prepares=prepares,
+        options=options,
+    )
 
 
 def awaiting(run: Run, process_id: str, incarnation: str, limit_ms: int | None = None) -> WaitCall:
     """The wait for the end of a process."""
     name = f"result:{process_id}"
-    target = WaitFor(ProcessTerminal(process_id, incarnation), f"c:{process_id}", for_ms=limit_ms, child_incarnation=incarnation)
+    target = WaitFor(
+        ProcessTerminal(process_id, incarnation), f"c:{process_id}", for_ms=limit_ms, child_incarnation=incarnation
+    )
     return run.waits.call("await", name, None, target, key=name if limit_ms is None else None)
 
 
 async def result_of(run: Run, process_id: str, incarnation: str, limit_ms: int | None = None) -> Any:
-    """The JSON result of a process; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`."""
+    """The JSON result of a process; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`,
+    `WaitTimeout`."""
     [resolution] = await run.waits.for_all([awaiting(run, process_id, incarnation, limit_ms)])
     return raise_for(process_id, from_data(settle(f"process {process_id}", resolution, Any)))
 
 
 async def await_children(run: Run) -> None:
-    """The body has ended: before its process does, the children end that were started with ``on_parent_end="await"``, in whatever way.
+    """The body has ended: before its process does, the children end that were started with ``on_parent_end="await"``,
+    in whatever way.
 
     A wait like any other, so it parks and survives a crash. A cancel does not end it, but goes on to the children.
     """
@@ -181,12 +210,15 @@ async def await_children(run: Run) -> None:
 
 
 def captured_for_child(run: Run, options: Options) -> EnvironmentSpec:
-    """The environment of a child: the run's own, verbatim; a turn, which has none, captures the app's or the one it is given.
+    """The environment of a child: the run's own, verbatim; a turn, which has none, captures the app's or the one it is
+    given.
 
     Raises `InvalidArguments` where a running process would hand on another one than its own.
     """
     if options.environment is None:
         return run.captured
     if run.registration.env_ref is not None:
-        raise InvalidArguments(name="using(environment=…)", reason="a running process hands its own environment on; leave it out")
+        raise InvalidArguments(
+            name="using(environment=…)", reason="a running process hands its own environment on; leave it out"
+        )
     return environment(options.environment)

@@ -1,4 +1,5 @@
-"""`AsyncCtx`: what an ``async def`` body can do. Every awaited verb is journaled: after a crash it gives its recorded outcome.
+"""`AsyncCtx`: what an ``async def`` body can do. Every awaited verb is journaled: after a crash it gives its recorded
+outcome.
 
 Invariant: verbs hold no state of their own; what must survive is in the journal, the slots or the log.
 """
@@ -24,7 +25,16 @@ from wakeline.body.carriers import call_from_body
 from wakeline.body.children import awaiting, start_body
 from wakeline.body.execution import ExecutionContext, execution_of
 from wakeline.body.generations import next_generation
-from wakeline.body.messages import append_event, check_served, drop_signal, emitted, request_cancel, send_signal, signal_known_as, signal_names
+from wakeline.body.messages import (
+    append_event,
+    check_served,
+    drop_signal,
+    emitted,
+    request_cancel,
+    send_signal,
+    signal_known_as,
+    signal_names,
+)
 from wakeline.body.triggers import AsyncBodyTrigger
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.engines.engine import Engine
@@ -71,7 +81,8 @@ class AsyncChild(Generic[R]):
     @overload
     async def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
     async def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
-        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
+        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless
+        ``default`` is given)."""
         [value] = await self.context.gather([self], timeout=timeout, default=default)
         return value
 
@@ -100,10 +111,19 @@ class AsyncApproval(Generic[T]):
     @overload
     async def wait(self, *, default: D) -> T | D: ...
     async def wait(self, *, default: Any = MISSING) -> Any:
-        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`, `WaitFailed`."""
+        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`,
+        `WaitFailed`."""
         run = self.context.run
-        target = WaitFor(Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=schema_of_answer(self.kind))
-        [resolution] = await run.waits.for_all([run.waits.call("wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer")])
+        target = WaitFor(
+            Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=schema_of_answer(self.kind)
+        )
+        [resolution] = await run.waits.for_all(
+            [
+                run.waits.call(
+                    "wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer"
+                )
+            ]
+        )
         with run.journal.reading():
             return settle(f"approval {self.name}", resolution, self.kind, default)
 
@@ -126,7 +146,8 @@ class AsyncCtx:
         """The attachments of this process; a turn's are its session's."""
         return attachments_of(self.run)
 
-    # -- never awaited -----------------------------------------------------------------------------------------------------------
+    # -- never awaited
+    # -----------------------------------------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
@@ -135,7 +156,8 @@ class AsyncCtx:
 
     @property
     def cancelled(self) -> bool:
-        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`, except for the end of a child of its own."""
+        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`, except for the end of a
+        child of its own."""
         return self.run.cancelled
 
     @property
@@ -156,7 +178,11 @@ class AsyncCtx:
     @property
     def log(self) -> logging.Logger:
         """Silent while the body replays, so that a line is logged once."""
-        return logger("wakeline.replayed" if self.run.journal.is_replaying else f"wakeline.body.{shown(self.run.registration.identity.kind)}")
+        return logger(
+            "wakeline.replayed"
+            if self.run.journal.is_replaying
+            else f"wakeline.body.{shown(self.run.registration.identity.kind)}"
+        )
 
     def _seed(self, what: str) -> str:
         return f"{self.idempotency_key}:{what}:{self.run.journal.occurrence(what)}"
@@ -177,30 +203,41 @@ class AsyncCtx:
     def patched(self, change: str) -> bool:
         """True for processes that reach this point for the first time with the new code; old runs keep the old path.
 
-        One answer per process and change, in loops and in tasks side by side too. A process that waits just behind this point is past it.
+        One answer per process and change, in loops and in tasks side by side too. A process that waits just behind this
+        point is past it.
         """
         return self.run.patches.is_taken(change)
 
     def deprecated_patch(self, change: str) -> None:
-        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is past this point on the old path."""
+        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
+        past this point on the old path."""
         self.run.patches.deprecate(change)
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
-        """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout max_attempts recovery on_parent_end key``."""
+        """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout
+        max_attempts recovery on_parent_end key``."""
         return AsyncCtx(self.run, self._namespace, self._options.over(**options))
 
     def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
         self.run.defers.add(function, args, kwargs)
 
-    # -- work --------------------------------------------------------------------------------------------------------------------
+    # -- work
+    # ----------------------------------------------------------------------------------------------
 
     @overload
-    async def step(self, name: str, function: Callable[..., Awaitable[R]], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R: ...
+    async def step(
+        self, name: str, function: Callable[..., Awaitable[R]], *args: Any, was: Sequence[str] | str = (), **kwargs: Any
+    ) -> R: ...
     @overload
-    async def step(self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> R: ...
-    async def step(self, name: str, function: Callable[..., Any], *args: Any, was: Sequence[str] | str = (), **kwargs: Any) -> Any:
-        """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the function raised.
+    async def step(
+        self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any
+    ) -> R: ...
+    async def step(
+        self, name: str, function: Callable[..., Any], *args: Any, was: Sequence[str] | str = (), **kwargs: Any
+    ) -> Any:
+        """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the
+        function raised.
 
         ``was``: the names that the step had before, oldest first; it is no argument of the function.
         """
@@ -216,7 +253,10 @@ class AsyncCtx:
                 made = await self.run.invoke(invoked, *args, **kwargs)
                 if inspect.iscoroutine(made):
                     made.close()
-                    reason = f"its function gives a coroutine that nothing awaits; pass the async function itself: ctx.step({name!r}, function, …)"
+                    reason = (
+                        "its function gives a coroutine that nothing awaits; pass the async function itself:"
+                        f" ctx.step({name!r}, function, …)"
+                    )
                     raise BodyInvalid(name=f"step {name}", reason=reason)
             except Exception as raised:
                 error = deciding(raised)
@@ -235,43 +275,62 @@ class AsyncCtx:
             return arguments.load(made, kind, what)
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its own, which is awaited. A recorded
+        """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its
+        own, which is awaited. A recorded
         call is followed where it ran, whatever the tool is declared as now."""
         async with self.run.journal.asking():
             given = bound(tool, *args, **kwargs)
             if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvalidArguments(name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result")
-        found = await call_from_body(self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake())
+                raise InvalidArguments(
+                    name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result"
+                )
+        found = await call_from_body(
+            self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake()
+        )
         with self.run.journal.reading(of_a_child=tool.is_apart or bool(self._options.queue)):
             return cast("R", tool.signature.load_result(found))
 
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
-        """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by name. What became of each,
+        """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by
+        name. What became of each,
         in order: a failure is an outcome here, no error. Raises `InvalidArguments` before anything runs."""
         if len(calls) > MOST_CALLS:
-            raise InvalidArguments(name="call_batch", reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several")
+            raise InvalidArguments(
+                name="call_batch",
+                reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several",
+            )
         async with self.run.journal.asking():
             for tool, given in calls:
                 bound(tool, **given)
-        return await call_batch(self.run, [BatchCall(tool.name, partial(self.call, tool, **given)) for tool, given in calls])
+        return await call_batch(
+            self.run, [BatchCall(tool.name, partial(self.call, tool, **given)) for tool, given in calls]
+        )
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process; its id is derived from this call, so a crash starts it once."""
         async with self.run.journal.asking():
             given = bound(body, *args, **kwargs)
-        started = await start_body(self.run, self._namespace, body, given, self._options, wake_end=self._child_ends_wake())
+        started = await start_body(
+            self.run, self._namespace, body, given, self._options, wake_end=self._child_ends_wake()
+        )
         return AsyncChild(*started, self, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
-        """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts wake its session."""
+        """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts
+        wake its session."""
         return False
 
     @overload
     async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None) -> list[R]: ...
     @overload
-    async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
-    async def gather(self, children: Sequence[AsyncChild[Any]], *, timeout: Duration | None = None, default: Any = MISSING) -> list[Any]:
-        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for each that is late."""
+    async def gather(
+        self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None, default: D
+    ) -> list[R | D]: ...
+    async def gather(
+        self, children: Sequence[AsyncChild[Any]], *, timeout: Duration | None = None, default: Any = MISSING
+    ) -> list[Any]:
+        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for
+        each that is late."""
         run = self.run
         limit = parse_duration(timeout) if timeout is not None else None
         calls = [awaiting(run, child.id, child.incarnation, limit) for child in children]
@@ -283,7 +342,8 @@ class AsyncCtx:
         return values
 
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
-        """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes on unless told to be cancelled."""
+        """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes
+        on unless told to be cancelled."""
         run = self.run
         key = f"race:{run.journal.occurrence('race')}"
         tasks = [run.life.spawn(_awaited(a)) for a in contenders]
@@ -308,7 +368,8 @@ class AsyncCtx:
                     await self.cancel(contender, "lost a race")
         return winner, tasks[winner].result()
 
-    # -- waiting -----------------------------------------------------------------------------------------------------------------
+    # -- waiting
+    # -----------------------------------------------------------------------------------------------------------------
 
     async def sleep(self, duration: Duration) -> None:
         """Sleep durably; the due time is fixed once, a crash waits only the remainder."""
@@ -328,21 +389,52 @@ class AsyncCtx:
         settle(name, resolution, Any)
 
     @overload
-    async def wait(self, name: str, kind: None = None, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
+    async def wait(
+        self,
+        name: str,
+        kind: None = None,
+        *,
+        timeout: Duration | None = None,
+        default: Any = ...,
+        was: Sequence[str] | str = ...,
+    ) -> Any: ...
     @overload
-    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...) -> T: ...
+    async def wait(
+        self, name: str, kind: type[T], *, timeout: Duration | None = None, was: Sequence[str] | str = ...
+    ) -> T: ...
     @overload
-    async def wait(self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...) -> T | D: ...
+    async def wait(
+        self, name: str, kind: type[T], *, timeout: Duration | None = None, default: D, was: Sequence[str] | str = ...
+    ) -> T | D: ...
     @overload
-    async def wait(self, name: str, kind: Any, *, timeout: Duration | None = None, default: Any = ..., was: Sequence[str] | str = ...) -> Any: ...
-    async def wait(self, name: str, kind: Any = None, *, timeout: Duration | None = None, default: Any = MISSING, was: Sequence[str] | str = ()) -> Any:
-        """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender; one that was sent before anything
+    async def wait(
+        self,
+        name: str,
+        kind: Any,
+        *,
+        timeout: Duration | None = None,
+        default: Any = ...,
+        was: Sequence[str] | str = ...,
+    ) -> Any: ...
+    async def wait(
+        self,
+        name: str,
+        kind: Any = None,
+        *,
+        timeout: Duration | None = None,
+        default: Any = MISSING,
+        was: Sequence[str] | str = (),
+    ) -> Any:
+        """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender;
+        one that was sent before anything
         waited and is of another type is dropped, and named in the log.
 
-        ``was``: the names the signal had before, oldest first, beside those that `Signal` of its engine says: a process that knows it by one of them waits
+        ``was``: the names the signal had before, oldest first, beside those that `Signal` of its engine says: a process
+        that knows it by one of them waits
         for that one, and is sent it by any.
 
-        Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender can serve.
+        Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender
+        can serve.
         """
         run = self.run
         names = signal_names(run, name, was)
@@ -352,7 +444,9 @@ class AsyncCtx:
         while True:
             ordinal = run.journal.ordinal(name)
             identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
-            target = WaitFor(identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=schema_of_answer(wanted), also=also)
+            target = WaitFor(
+                identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=schema_of_answer(wanted), also=also
+            )
             call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
             async with run.journal.asking():
                 check_served(run, name, call)
@@ -370,9 +464,14 @@ class AsyncCtx:
     @overload
     async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]: ...
     async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]:
-        """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here, and from here on an answer has to be a ``kind``."""
+        """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here, and from here
+        on an answer has to be a ``kind``."""
         run = self.run
-        envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": parse_duration(timeout) if timeout is not None else None})
+        envelope = Envelope(
+            kind="approval",
+            name=f"approval:{name}",
+            args={"timeout": parse_duration(timeout) if timeout is not None else None},
+        )
         key = run.journal.key_of(envelope)
 
         slot_key = f"{self.idempotency_key}:{key}"
@@ -382,18 +481,26 @@ class AsyncCtx:
         async def perform(_: str) -> Any:
             due_ms = run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None
             ring = await run.store.keyring()
-            # Recorded: a body may hand it to a step or a tool, whose arguments have to be the same at a replay, also after a rotation.
+            # Recorded: a body may hand it to a step or a tool, whose arguments have to be the same at a replay, also
+            # after a rotation.
             return {"due_ms": due_ms, "token": ring.token(self.id, run.fence.incarnation, slot, due_ms)}
 
         async def write(row_of: Callable[[Any], Row]) -> Any:
-            # Before the token is handed out: an answer may be there before the body waits for it, and has to fit all the same.
+            # Before the token is handed out: an answer may be there before the body waits for it, and has to fit all
+            # the same.
             assert schema is not None
             outcome = await perform(key)
             await run.journal.record(row_of(outcome), [(slot, schema)])
             return outcome
 
         made = await run.journal.effect(
-            envelope.kind, envelope.name, envelope.args, perform, key=key, write=write if schema is not None else None, lazily=schema is None
+            envelope.kind,
+            envelope.name,
+            envelope.args,
+            perform,
+            key=key,
+            write=write if schema is not None else None,
+            lazily=schema is None,
         )
         token = made["token"] if "token" in made else await self._token_of_the_release_before(slot, made["due_ms"])
         return AsyncApproval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
@@ -403,46 +510,89 @@ class AsyncCtx:
         ring = await self.run.store.keyring()
         return encode_token(ring.first or ring.current, self.id, self.run.fence.incarnation, slot, due_ms)
 
-    # -- telling others ----------------------------------------------------------------------------------------------------------
+    # -- telling others
+    # ----------------------------------------------------------------------------------------------------------
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
-        """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`."""
+        """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`,
+        `PayloadSchemaMismatch`."""
         async with self.run.journal.asking():
             event = emitted(self.run, event_type, payload)
         return (await append_event(self.run, event)).sequence
 
     def trigger(self, source: str, kind: Any = Any) -> AsyncBodyTrigger:
-        """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of its payloads."""
+        """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of
+        its payloads."""
         return AsyncBodyTrigger(self.run, source, kind, self.execution.trigger_registrar)
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
         async with self.run.journal.asking():
             event = emitted(self.run, "wake", {"text": check_text("the text", text)})
-        told = await append_event(self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None)))
+        told = await append_event(
+            self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None))
+        )
         return told.sequence
 
-    async def signal(self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
+    async def signal(
+        self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None
+    ) -> int:
         """Send a signal to another process, once whatever happens; returns its sequence there."""
-        return (await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)).sequence
+        return (
+            await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)
+        ).sequence
 
     @overload
-    async def ask(self, session: WakeTarget | str, text: Any, *, key: str | None = None, timeout: Duration | None = None, default: Any = ...) -> Any: ...
-    @overload
-    async def ask(self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None) -> T: ...
+    async def ask(
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        key: str | None = None,
+        timeout: Duration | None = None,
+        default: Any = ...,
+    ) -> Any: ...
     @overload
     async def ask(
-        self, session: WakeTarget | str, text: Any, *, output: type[T], key: str | None = None, timeout: Duration | None = None, default: D
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        output: type[T],
+        key: str | None = None,
+        timeout: Duration | None = None,
+    ) -> T: ...
+    @overload
+    async def ask(
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        output: type[T],
+        key: str | None = None,
+        timeout: Duration | None = None,
+        default: D,
     ) -> T | D: ...
     async def ask(
-        self, session: WakeTarget | str, text: Any, *, output: Any = Any, key: str | None = None, timeout: Duration | None = None, default: Any = MISSING
+        self,
+        session: WakeTarget | str,
+        text: Any,
+        *,
+        output: Any = Any,
+        key: str | None = None,
+        timeout: Duration | None = None,
+        default: Any = MISSING,
     ) -> Any:
-        """Put input into another session, and await what the turn that takes it returns, as ``output``; parks meanwhile.
+        """Put input into another session, and await what the turn that takes it returns, as ``output``; parks
+        meanwhile.
 
-        Raises `ProcessFailed`, `ProcessCancelled`, `OutputMismatch`, `WaitFailed` where it is undeliverable, `WaitTimeout` unless ``default`` is given.
+        Raises `ProcessFailed`, `ProcessCancelled`, `OutputMismatch`, `WaitFailed` where it is undeliverable,
+        `WaitTimeout` unless ``default`` is given.
         """
         limit = parse_duration(timeout) if timeout is not None else None
-        return await ask(self.run, self._namespace, session, text, output=output, key=key, timeout_ms=limit, default=default)
+        return await ask(
+            self.run, self._namespace, session, text, output=output, key=key, timeout_ms=limit, default=default
+        )
 
     async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""
@@ -451,12 +601,16 @@ class AsyncCtx:
     async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
         """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept.
 
-        The next one moves to the version of the engine that is started now, where that takes the arguments and declares no other signals and events.
+        The next one moves to the version of the engine that is started now, where that takes the arguments and declares
+        no other signals and events.
         """
         self.run.life.check(is_new=False)
         own = self.run.engine
         if own is None:
-            raise BodyInvalid(name=self.run.registration.identity.kind, reason="only an engine can continue as new; a session goes on with its next turn")
+            raise BodyInvalid(
+                name=self.run.registration.identity.kind,
+                reason="only an engine can continue as new; a session goes on with its next turn",
+            )
         await self.run.journal.check_sound(being_handled())
         async with self.run.journal.asking():
             engine, given = next_generation(self.run, own, args, kwargs)

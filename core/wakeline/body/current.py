@@ -9,7 +9,8 @@ from wakeline.tools.tool import current_body
 
 
 def current_context() -> AsyncCtx | Ctx | None:
-    """The context (of a turn: its `AsyncTurn` or `Turn`) of the body whose code runs here. None outside of a body, and in the code of a step, a tool or
+    """The context (of a turn: its `AsyncTurn` or `Turn`) of the body whose code runs here. None outside of a body, and
+    in the code of a step, a tool or
     a deferred call: what those do is recorded as a whole."""
     body = current_body.get()
     context = body.context if isinstance(body, Run) else None

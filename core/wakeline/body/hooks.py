@@ -1,6 +1,7 @@
 """Before and after a tool's code: hooks, and what its ``prepare`` makes of the arguments.
 
-Invariant: once per call and recorded, so that a replay, a retry or another worker works with the very same; a call without hooks and without
+Invariant: once per call and recorded, so that a replay, a retry or another worker works with the very same; a call
+without hooks and without
 ``prepare`` records nothing here.
 """
 
@@ -34,10 +35,14 @@ class Admitted:
         return ToolRequest(tool, deepcopy(self.args), run.process_id)
 
 
-async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, started: PreparedCall | None) -> Admitted:
-    """The call as the hooks leave it. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed, invalid_tool_args).
+async def admit(
+    run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, started: PreparedCall | None
+) -> Admitted:
+    """The call as the hooks leave it. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed,
+    invalid_tool_args).
 
-    Recorded before the tool's code runs. A call that was recorded by a release without hooks goes on without them, and one that went through
+    Recorded before the tool's code runs. A call that was recorded by a release without hooks goes on without them, and
+    one that went through
     hooks keeps what they made of it in a release that has none.
     """
     key, recorded = f"{base}~admit", run.journal.rows
@@ -53,9 +58,12 @@ async def admit(run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str
         made = ready if started is not None and admitted.args == given else prepared(tool, admitted.args)
         return {"args": admitted.args, "prepared": made}
 
-    found = await run.journal.effect("admit", f"admit:{run.journal.known_as(tool.name, tool.was)}", given, perform, key=key)
+    found = await run.journal.effect(
+        "admit", f"admit:{run.journal.known_as(tool.name, tool.was)}", given, perform, key=key
+    )
     if "outcome" in found:
-        return Admitted(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        # pyright: ignore[reportArgumentType]
+        return Admitted(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]
     return Admitted(found["args"], found["prepared"])
 
 
@@ -90,13 +98,18 @@ def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
 
 
 async def run_after(run: Run, tool: str, admitted: Admitted, outcome: ToolOutcome) -> ToolOutcome:
-    """The outcome of a call as the hooks leave it; the same object where none changed it. Raises `ToolFailed` (after_tool_call_failed)."""
+    """The outcome of a call as the hooks leave it; the same object where none changed it. Raises `ToolFailed`
+    (after_tool_call_failed)."""
     for hook in run.hooks.after:
         answer = await _ask(run, tool, "after_tool_call_failed", hook, admitted.request(tool, run), outcome)
         if is_outcome(answer):
             outcome = answer
         elif answer is not None:
-            raise _failed(tool, "after_tool_call_failed", InvalidPayload(what="A hook's answer", reason="it is None or an outcome"))
+            raise _failed(
+                tool,
+                "after_tool_call_failed",
+                InvalidPayload(what="A hook's answer", reason="it is None or an outcome"),
+            )
     return outcome
 
 
@@ -108,7 +121,14 @@ async def _ask(run: Run, tool: str, code: str, hook: Any, *given: Any) -> Any:
 
 
 def _failed(tool: str, code: str, error: Exception) -> ToolFailed:
-    return ToolFailed(tool=tool, failure_class="execution", failure_code=code, failure_message=described(error)[1], final=True, retry_after_ms=None)
+    return ToolFailed(
+        tool=tool,
+        failure_class="execution",
+        failure_code=code,
+        failure_message=described(error)[1],
+        final=True,
+        retry_after_ms=None,
+    )
 
 
 def replaced(failure: ToolFailed, **fields: Any) -> ToolFailed:

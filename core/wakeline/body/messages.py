@@ -1,4 +1,5 @@
-"""What a run tells other processes, and its own log: signals, cancels, events. Each is an effect written by the verb's own script.
+"""What a run tells other processes, and its own log: signals, cancels, events. Each is an effect written by the verb's
+own script.
 
 Invariant: the message and the journal row that says it was sent are written by one script, under the run's fence.
 """
@@ -59,19 +60,29 @@ def emitted(run: Run, event_type: str, payload: Any) -> Occurrence:
 
 
 async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> Told:
-    """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends the process ends the run."""
+    """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends
+    the process ends the run."""
     replay_key = replay_key or event.replay_key
     envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
     key = run.journal.key_of(envelope)
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         if run.registration.wake_target is not None:
-            await run.passing.pass_on(event.text, owner_of_session(run.registration.wake_target.session_id), partly=True)
+            await run.passing.pass_on(
+                event.text, owner_of_session(run.registration.wake_target.session_id), partly=True
+            )
         effect = run.journal.effect_of(with_sequence(row_of("\x00")))
         # Only an event with a key of its own is ever compared.
         canonical = content_json(event.data) if replay_key is not None else None
         call = processes.append(
-            run.process_id, event.type, event.text, replay_key=replay_key, canonical=canonical, wake=event.wake, end=event.end, effect=effect
+            run.process_id,
+            event.type,
+            event.text,
+            replay_key=replay_key,
+            canonical=canonical,
+            wake=event.wake,
+            end=event.end,
+            effect=effect,
         )
         done: Appended = await run.journal.send(effect, call)
         return done.sequence
@@ -84,7 +95,8 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
 
 
 async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:
-    """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's making."""
+    """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's
+    making."""
     async with run.journal.asking():
         data = arguments.asked(payload, what=f"signal {name}")
     body = to_json(data)
@@ -125,13 +137,18 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
 
 
 def _sent_as(run: Run, name: str, args: Any) -> Envelope:
-    """What this call is recorded as, where the process made it under a name that the signal had before; else what it asks for now."""
-    envelopes = [Envelope(kind="signal", name=f"signal:{one}", args=args) for one in (*run.registry.former_names_of_signal(name), name)]
+    """What this call is recorded as, where the process made it under a name that the signal had before; else what it
+    asks for now."""
+    envelopes = [
+        Envelope(kind="signal", name=f"signal:{one}", args=args)
+        for one in (*run.registry.former_names_of_signal(name), name)
+    ]
     return next((one for one in envelopes[:-1] if run.journal.is_recorded(one)), envelopes[-1])
 
 
 async def _known_there(run: Run, process_id: str, name: str) -> tuple[str, tuple[str, ...]]:
-    """As `signal_of`. The other process is looked at where a signal of this name was renamed in some engine of this app, and not otherwise."""
+    """As `signal_of`. The other process is looked at where a signal of this name was renamed in some engine of this
+    app, and not otherwise."""
     registry = run.registry
     if not any(len(engine.names_of_signal(name)) > 1 for engine in registry.versions.values()):
         return name, ()
@@ -139,7 +156,9 @@ async def _known_there(run: Run, process_id: str, name: str) -> tuple[str, tuple
     return signal_of(known, engine_of(known, registry), name)
 
 
-async def _as_the_wait_takes_it(run: Run, process_id: str, payload: Any, data: Any, asked: processes.SchemaWanted, event_type: str) -> Any:
+async def _as_the_wait_takes_it(
+    run: Run, process_id: str, payload: Any, data: Any, asked: processes.SchemaWanted, event_type: str
+) -> Any:
     try:
         return fitting_the_wait(payload, data, asked, event_type, None)
     except PayloadSchemaMismatch:
@@ -157,26 +176,35 @@ def signal_names(run: Run, name: str, was: Sequence[str] | str = ()) -> tuple[st
 
 
 def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The name under which this process waits for a signal, and the others of it: the one it has waited under before, else of those it was started with."""
+    """The name under which this process waits for a signal, and the others of it: the one it has waited under before,
+    else of those it was started with."""
     known = names[-1]
     if len(names) > 1:
         standing = {Slot(fields).kind for fields in run.claim.slots.values()}
         waits = (one for one in names if f"s:{one}" in standing)
-        started_with = (one for one in (known, *names[:-1]) if run.registration.event_type(signal_event_type(one)) is not None)
+        started_with = (
+            one for one in (known, *names[:-1]) if run.registration.event_type(signal_event_type(one)) is not None
+        )
         known = run.journal.used(names, ("wait:",)) or next(waits, None) or next(started_with, known)
     return known, tuple(one for one in names if one != known)
 
 
 def check_served(run: Run, name: str, call: WaitCall) -> None:
-    """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over already stays what it became."""
+    """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over
+    already stays what it became."""
     types, event_type = taken_types(run), signal_event_type(name)
-    if call.key in run.journal.rows or Slot(run.claim.slots.get(call.slot, {})).resolution is not None or types.declares(event_type):
+    if (
+        call.key in run.journal.rows
+        or Slot(run.claim.slots.get(call.slot, {})).resolution is not None
+        or types.declares(event_type)
+    ):
         return
     raise types.undeclared(event_type)
 
 
 def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, resolution: Resolution) -> None:
-    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all. One that was right for a
+    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all.
+    One that was right for a
     release that has had the process is kept for it: the run ends.
     """
     mark = f"@dropped:{call.key}"
@@ -190,14 +218,19 @@ def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, res
 
 
 def _was_right(run: Run, name: str, call: WaitCall, resolution: Resolution) -> bool:
-    """Whether an earlier run waited for it, so that its sender was told the type, or it is of the type that was declared when the process was started."""
+    """Whether an earlier run waited for it, so that its sender was told the type, or it is of the type that was
+    declared when the process was started."""
     if call.key in run.claim.journal or call.slot in run.claim.slots:
         return True
     declared = next((one for one in run.registration.event_types if one.name == signal_event_type(name)), None)
-    return declared is not None and isinstance(resolution, Ok) and fits_schema(declared.payload_schema, resolution.value)
+    return (
+        declared is not None and isinstance(resolution, Ok) and fits_schema(declared.payload_schema, resolution.value)
+    )
 
 
-async def _told(run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]) -> Told:
+async def _told(
+    run: Run, envelope: Envelope, key: str, write: Callable[[Callable[[Any], Row]], Awaitable[Any]]
+) -> Told:
     sequence = int(await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write))
     return Told(sequence, run.journal.rows[key].at_ms)
 
@@ -208,6 +241,8 @@ async def request_cancel(run: Run, process_id: str, reason: str) -> str:
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
         effect = run.journal.effect_of(row_of("requested"))
-        return await run.journal.send(effect, processes.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect))
+        return await run.journal.send(
+            effect, processes.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect)
+        )
 
     return str(await run.journal.effect("cancel", f"cancel:{process_id}", {"reason": reason}, never, write=write))

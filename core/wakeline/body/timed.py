@@ -1,6 +1,7 @@
 """A try of a tool's code that may take only so long.
 
-Invariant: it is over at its time, whatever the code does. What the code does later counts for nothing, and no other try begins beside it.
+Invariant: it is over at its time, whatever the code does. What the code does later counts for nothing, and no other try
+begins beside it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ _abandoned: set[asyncio.Task[Any]] = set()
 
 
 class TimedTry:
-    """Code on the loop or in a thread, and its time. ``what`` names it in the log; ``token`` is cancelled when the time is over."""
+    """Code on the loop or in a thread, and its time. ``what`` names it in the log; ``token`` is cancelled when the time
+    is over."""
 
-    def __init__(self, what: str, code: Awaitable[Any], *, limit_ms: int, is_async: bool, token: CancellationToken) -> None:
+    def __init__(
+        self, what: str, code: Awaitable[Any], *, limit_ms: int, is_async: bool, token: CancellationToken
+    ) -> None:
         self._what, self._limit_ms, self._is_async, self._token = what, limit_ms, is_async, token
         self._code = asyncio.ensure_future(code)
         self._due = time.monotonic() + limit_ms / 1000
@@ -34,7 +38,8 @@ class TimedTry:
         try:
             await asyncio.wait([self._code], timeout=self._limit_ms / 1000)
         except asyncio.CancelledError:
-            # Who wanted the outcome is to end: the code ends first, as it would if it were awaited itself, and has its time for that.
+            # Who wanted the outcome is to end: the code ends first, as it would if it were awaited itself, and has its
+            # time for that.
             self._code.cancel()
             await asyncio.wait([self._code], timeout=max(0.0, self._due - time.monotonic()))
             if not self._code.done():
@@ -68,7 +73,12 @@ class TimedTry:
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         _abandoned.discard(task)
-        log.warning("%s ended %.1f s after its time, with %s: that is not counted.", self._what, time.monotonic() - self._due, self._told())
+        log.warning(
+            "%s ended %.1f s after its time, with %s: that is not counted.",
+            self._what,
+            time.monotonic() - self._due,
+            self._told(),
+        )
 
     def _told(self) -> str:
         if self._code.cancelled():

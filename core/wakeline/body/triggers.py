@@ -1,6 +1,7 @@
 """A trigger inside a body: emitting and subscribing as effects of the run.
 
-Invariant: the key of an occurrence that has none of its own is derived from the call, so a crash between the occurrence and its record
+Invariant: the key of an occurrence that has none of its own is derived from the call, so a crash between the occurrence
+and its record
 emits the same occurrence again, not a second one.
 """
 
@@ -65,22 +66,33 @@ class AsyncBodyTrigger:
         queue: str | None = None,
         labels: dict[str, str] | None = None,
     ) -> Subscribed:
-        """Start this body with every occurrence, or those of one ``source_key``; of a session's it goes with the session, and wakes it unless
+        """Start this body with every occurrence, or those of one ``source_key``; of a session's it goes with the
+        session, and wakes it unless
         ``wake`` says otherwise. Raises `SubscriptionLimit`, `InvalidArguments`, `SessionDeleted`."""
         run, registrar = self._run, self._registrar
         target = wake if wake is not None or registrar.wake_target is None else registrar.wake_target.session_id
         async with run.journal.asking():
             subscription = subscription_to(
-                self._source, body, name=name, source_key=source_key, input=input, wake=target, queue=queue, labels=labels,
-                originator=registrar.originator, captured=run.captured,
-            )  # fmt: skip
+                self._source,
+                body,
+                name=name,
+                source_key=source_key,
+                input=input,
+                wake=target,
+                queue=queue,
+                labels=labels,
+                originator=registrar.originator,
+                captured=run.captured,
+            )
 
         async def perform(_: str) -> Any:
             return asdict(await run.store.run(triggers_of(run).subscribe(subscription)))
 
         # What the body said; not the environment of the app, which a deploy may change while a turn is parked.
         said = subscription.model_copy(update={"environment": None}).content_hash
-        return Subscribed(**await run.journal.effect("subscribe", f"subscribe:{self._source}", {"content": said}, perform))
+        return Subscribed(
+            **await run.journal.effect("subscribe", f"subscribe:{self._source}", {"content": said}, perform)
+        )
 
 
 class BodyTrigger:
@@ -105,5 +117,7 @@ class BodyTrigger:
         labels: dict[str, str] | None = None,
     ) -> Subscribed:
         """Start this body with every occurrence, or those of one ``source_key``."""
-        verb = self._inner.subscribe(body, name=name, source_key=source_key, input=input, wake=wake, queue=queue, labels=labels)
+        verb = self._inner.subscribe(
+            body, name=name, source_key=source_key, input=input, wake=wake, queue=queue, labels=labels
+        )
         return self._bridge.block(verb)

@@ -1,6 +1,7 @@
 """`AsyncTurn`: one turn of an agent's session: its inbox, the agent's state, and all verbs of a body.
 
-Invariant: the batch was fixed at the turn's first claim; state and history are committed with the turn's end, in its script, or not at all.
+Invariant: the batch was fixed at the turn's first claim; state and history are committed with the turn's end, in its
+script, or not at all.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ MOST_FOLLOW_ONS = 32
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
-    """One entry of the batch: a ``wake`` of a process, an ``input`` of a user, or a ``command`` with its name. ``swallowed`` wakes coalesced into it."""
+    """One entry of the batch: a ``wake`` of a process, an ``input`` of a user, or a ``command`` with its name.
+    ``swallowed`` wakes coalesced into it."""
 
     n: int
     kind: str
@@ -43,9 +45,11 @@ class InboxItem:
     swallowed: int = 0
     name: str | None = None
     wake_id: str | None = None
-    """The identity of a wake: of its session, process, incarnation and event, the same however often it is looked at."""
+    """The identity of a wake: of its session, process, incarnation and event, the same however often it is looked
+    at."""
     originator: str | None = None
-    """Of a wake, whose authority it comes with: who its chain of processes began with, ``host``, ``host:<label>`` or the scope id of a session."""
+    """Of a wake, whose authority it comes with: who its chain of processes began with, ``host``, ``host:<label>`` or
+    the scope id of a session."""
 
     @property
     def text(self) -> str:
@@ -87,7 +91,8 @@ class Inbox:
 
 @dataclass(slots=True)
 class _Shared:
-    """What all faces of one turn (`using` makes more of them) have in common: what its commit writes, and how many entries it takes at most."""
+    """What all faces of one turn (`using` makes more of them) have in common: what its commit writes, and how many
+    entries it takes at most."""
 
     inbox: Inbox
     state: dict[str, Any]
@@ -100,15 +105,26 @@ class AsyncTurn(AsyncCtx):
     """The context of an ``async def`` agent."""
 
     def __init__(
-        self, run: Run, namespace: str, batch: Batch, *, most: int = MOST_ENTRIES, options: Options = NOTHING, shared: _Shared | None = None
+        self,
+        run: Run,
+        namespace: str,
+        batch: Batch,
+        *,
+        most: int = MOST_ENTRIES,
+        options: Options = NOTHING,
+        shared: _Shared | None = None,
     ) -> None:
         super().__init__(run, namespace, options)
         self._batch = batch
-        self.shared = shared or _Shared(Inbox(batch, self.session_id), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {}, most)
+        self.shared = shared or _Shared(
+            Inbox(batch, self.session_id), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {}, most
+        )
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
         """This turn with options for the next start or call."""
-        return AsyncTurn(self.run, self._namespace, self._batch, options=self._options.over(**options), shared=self.shared)
+        return AsyncTurn(
+            self.run, self._namespace, self._batch, options=self._options.over(**options), shared=self.shared
+        )
 
     @property
     def inbox(self) -> Inbox:
@@ -123,7 +139,9 @@ class AsyncTurn(AsyncCtx):
     @state.setter
     def state(self, value: dict[str, Any]) -> None:
         if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidPayload(what="The state of a session", reason=f"it has to be a dict and is a {type(value).__name__}")
+            raise InvalidPayload(
+                what="The state of a session", reason=f"it has to be a dict and is a {type(value).__name__}"
+            )
         self.shared.state = value
 
     @property
@@ -144,9 +162,11 @@ class AsyncTurn(AsyncCtx):
         return self._batch.frame
 
     async def arrivals(self) -> list[InboxItem]:
-        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the inbox, and is settled with this turn.
+        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the
+        inbox, and is settled with this turn.
 
-        The turn has at most ``max_entries`` of its agent, those it began with counted; what is more waits for the next turn. Commands wait for a
+        The turn has at most ``max_entries`` of its agent, those it began with counted; what is more waits for the next
+        turn. Commands wait for a
         turn of their own, and a turn that is a part of a failed batch takes no more than its part.
         """
         run = self.run
@@ -161,12 +181,15 @@ class AsyncTurn(AsyncCtx):
             return from_json(found)
 
         rows = await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
-        items = [item_of(Entry(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows]
+        items = [
+            item_of(Entry(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows
+        ]
         self.inbox.items = (*self.inbox.items, *items)
         return items
 
     def switch_frame(self, frame: str, text: str = "") -> None:
-        """End this turn in another agent frame, which is opened if there is none of that name: its first turn follows with ``text`` as a wake."""
+        """End this turn in another agent frame, which is opened if there is none of that name: its first turn follows
+        with ``text`` as a wake."""
         if self._batch.follow_ons >= MOST_FOLLOW_ONS:
             raise FrameLimitExceeded(session_id=self.session_id, limit=MOST_FOLLOW_ONS)
         wake = to_json(check_text("the text", text))
@@ -189,7 +212,8 @@ class TurnOfRun:
         return self._turn.frame
 
     def commit(self, value: Any) -> TurnCommit:
-        """What the session gets with the end of a turn that returned the value: its state, and as messages what it read and what it returned."""
+        """What the session gets with the end of a turn that returned the value: its state, and as messages what it read
+        and what it returned."""
         turn = self._turn
         messages = [to_json({"role": item.kind, "n": item.n, "content": item.input}) for item in turn.inbox]
         if value is not None:

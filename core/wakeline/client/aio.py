@@ -1,6 +1,7 @@
 """The awaited twins, reached through ``app.aio``: for handlers that run on an event loop.
 
-Invariant: same names, same parameters, same programs as the blocking verbs (a test compares them); what each verb does is said there.
+Invariant: same names, same parameters, same programs as the blocking verbs (a test compares them); what each verb does
+is said there.
 """
 
 from __future__ import annotations
@@ -64,7 +65,11 @@ class AsyncApp:
         return await AsyncStarter(self._client, NOTHING).start(body, *args, **kwargs)
 
     async def start_many(
-        self, body: Engine[..., R] | Tool[..., R], rows: Iterable[Mapping[str, Any]], *, ids: Sequence[str] | None = None
+        self,
+        body: Engine[..., R] | Tool[..., R],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        ids: Sequence[str] | None = None,
     ) -> list[AsyncHandle[R]]:
         """Start a process for each row of named arguments, hundreds in one write."""
         return await AsyncStarter(self._client, NOTHING).start_many(body, rows, ids=ids)
@@ -83,12 +88,22 @@ class AsyncApp:
         return AsyncSession(self._client, session_id(agent, key), known.queue if known else None)
 
     async def external(
-        self, name: str, *, id: str | None = None, wake: WakeTarget | str | None = None, metadata: dict[str, Any] | None = None,  # noqa: A002
+        self,
+        name: str,
+        *,
+        id: str | None = None,
+        wake: WakeTarget | str | None = None,
+        metadata: dict[str, Any] | None = None,  # noqa: A002
         events: Mapping[str, Any] | None = None,
-    ) -> AsyncExternal:  # fmt: skip
+    ) -> AsyncExternal:
         """Register work that runs elsewhere and is reported from there."""
         program = self._client.service.external(name, Options(id=id, wake=wake), metadata, events)
-        return AsyncExternal(self._client, await self._client.run("app.external", program), as_json, event_types_of(declared_events(name, events)))
+        return AsyncExternal(
+            self._client,
+            await self._client.run("app.external", program),
+            as_json,
+            event_types_of(declared_events(name, events)),
+        )
 
     def trigger(self, source: str, kind: Any = Any) -> AsyncTrigger:
         """A source of occurrences: ``.emit`` what happened, ``.subscribe`` bodies to it."""
@@ -101,10 +116,20 @@ class AsyncApp:
         return await self._client.run("app.resolve", self._client.service.resolve(ring, token, value))
 
     async def processes(
-        self, status: str | None = None, *, kind: str | None = None, session: str | None = None, waiting: str | None = None, limit: int = 50
+        self,
+        status: str | None = None,
+        *,
+        kind: str | None = None,
+        session: str | None = None,
+        waiting: str | None = None,
+        limit: int = 50,
     ) -> Page[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are others."""
-        return await self._client.run("app.processes", self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting))
+        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are
+        others."""
+        return await self._client.run(
+            "app.processes",
+            self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting),
+        )
 
     async def pause(self, queue: str | None = None) -> bool:
         """Have workers take nothing more from a queue; what runs goes on."""
@@ -136,15 +161,24 @@ class AsyncStarter:
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncHandle[R]:
         """Start a process; one round trip."""
-        pid = await self.client.run("app.start", self.client.service.start(body, bound(body, *args, **kwargs), self.options))
+        pid = await self.client.run(
+            "app.start", self.client.service.start(body, bound(body, *args, **kwargs), self.options)
+        )
         return AsyncHandle(self.client, pid, body.signature.load_result)
 
     async def start_many(
-        self, body: Engine[..., R] | Tool[..., R], rows: Iterable[Mapping[str, Any]], *, ids: Sequence[str] | None = None
+        self,
+        body: Engine[..., R] | Tool[..., R],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        ids: Sequence[str] | None = None,
     ) -> list[AsyncHandle[R]]:
         """Start a process for each row of named arguments, hundreds in one write; ``ids``: one for each."""
         program = self.client.service.start_many(body, [bound(body, **row) for row in rows], self.options, ids)
-        return [AsyncHandle(self.client, pid, body.signature.load_result) for pid in await self.client.run("app.start_many", program)]
+        return [
+            AsyncHandle(self.client, pid, body.signature.load_result)
+            for pid in await self.client.run("app.start_many", program)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +207,9 @@ class AsyncHandle(Generic[R]):
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal; its sequence."""
-        return (await self.client.run("handle.signal", self.client.service.signal(self.id, name, payload, key))).sequence
+        return (
+            await self.client.run("handle.signal", self.client.service.signal(self.id, name, payload, key))
+        ).sequence
 
     async def cancel(self, reason: str = "requested") -> str:
         """Ask it to end; its status now."""
@@ -181,7 +217,9 @@ class AsyncHandle(Generic[R]):
 
     async def retry(self) -> AsyncHandle[R]:
         """Run it again once it has ended, as a process of its own; asked again, the same one."""
-        return AsyncHandle(self.client, await self.client.run("handle.retry", self.client.service.retry(self.id)), self.load)
+        return AsyncHandle(
+            self.client, await self.client.run("handle.retry", self.client.service.retry(self.id)), self.load
+        )
 
     async def retarget(self, session: WakeTarget | str | None) -> None:
         """Have it wake another session from now on, or none."""
@@ -205,7 +243,10 @@ class AsyncExternal(AsyncHandle[Any]):
 
     async def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """Append an event; its sequence."""
-        return await self.client.run("external.emit", self.client.service.emit(self.id, event_type, payload, key, external=True, also=self.declared))
+        return await self.client.run(
+            "external.emit",
+            self.client.service.emit(self.id, event_type, payload, key, external=True, also=self.declared),
+        )
 
     async def finish(self, value: Any = None) -> int:
         """Report success."""
@@ -235,11 +276,15 @@ class AsyncSession:
 
     async def ask(self, text: Any, *, key: str | None = None, timeout: Duration = 60) -> Any:
         """Send, and wait for what the turn that takes it returns."""
-        return await self.client.run("session.ask", self.client.service.sessions.ask(self.id, self.queue, text, key, timeout))
+        return await self.client.run(
+            "session.ask", self.client.service.sessions.ask(self.id, self.queue, text, key, timeout)
+        )
 
     async def command(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Put a command into the inbox: it is alone in its turn. Its number."""
-        return await self.client.run("session.command", self.client.service.sessions.command(self.id, self.queue, name, payload, key))
+        return await self.client.run(
+            "session.command", self.client.service.sessions.command(self.id, self.queue, name, payload, key)
+        )
 
     async def create(self) -> None:
         """Create it where it does not exist."""
@@ -255,7 +300,9 @@ class AsyncSession:
 
     async def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[InboxEntry]:
         """The latest entries of its inbox, or those after a number, and what became of each."""
-        return await self.client.run("session.wakes", self.client.service.sessions.wakes(self.id, after=after, before=before, limit=limit))
+        return await self.client.run(
+            "session.wakes", self.client.service.sessions.wakes(self.id, after=after, before=before, limit=limit)
+        )
 
     async def why(self, entry: int | None = None) -> str:
         """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
@@ -271,11 +318,16 @@ class AsyncSession:
 
     async def view(self, *, after: int = 0, count: int = 100, entries: int = 50) -> SessionView:
         """Head, state, history and inbox of one moment."""
-        return await self.client.run("session.view", self.client.service.sessions.view(self.id, after=after, count=count, entries=entries))
+        return await self.client.run(
+            "session.view", self.client.service.sessions.view(self.id, after=after, count=count, entries=entries)
+        )
 
     async def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> Page[Message]:
-        """Messages after a number, oldest first; of one agent frame, or of all. ``.more``: there are others after the last one."""
-        return await self.client.run("session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
+        """Messages after a number, oldest first; of one agent frame, or of all. ``.more``: there are others after the
+        last one."""
+        return await self.client.run(
+            "session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame)
+        )
 
     async def follow(self, cursor: str | None = None) -> AsyncIterator[FeedItem]:
         """What changes from the first step on, or after the cursor of an item, until the session is deleted."""

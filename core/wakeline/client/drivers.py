@@ -33,7 +33,8 @@ IN_A_BODY = {
     "attachments.list": "attachments.list(…)",
     "handle.result": "start(…) and the result of the child it returns",
 }
-"""The journaled verb for one of a client, blocking or awaited. What has none belongs into a step, whose function may call anything."""
+"""The journaled verb for one of a client, blocking or awaited. What has none belongs into a step, whose function may
+call anything."""
 ON_A_LOOP = {
     "app": "app.aio.{verb}(…)",
     "handle": "app.aio.handle(id).{verb}(…)",
@@ -109,7 +110,8 @@ class Awaiting:
         return store
 
     def check(self, verb: str) -> None:
-        """Raises `WrongVerb` in a body: what it does outside of its context is not recorded, and each replay would do it again."""
+        """Raises `WrongVerb` in a body: what it does outside of its context is not recorded, and each replay would do
+        it again."""
         run = current_body.get()
         if run is not None:
             raise WrongVerb(verb=f"app.aio.{verb.removeprefix('app.')}", use=_in_body(run, verb), harm=REPEATED)

@@ -1,4 +1,5 @@
-"""`Handle`: one process from outside, blocking; `External` reports work that runs elsewhere, `Starter` starts with options.
+"""`Handle`: one process from outside, blocking; `External` reports work that runs elsewhere, `Starter` starts with
+options.
 
 Invariant: a handle is a name and reads nothing by itself; every verb asks the store.
 """
@@ -41,12 +42,21 @@ class Starter:
         program = self.client.service.start(body, bound(body, *args, **kwargs), self.options)
         return Handle(self.client, self.client.run("app.start", program), body.signature.load_result)
 
-    def start_many(self, body: Engine[..., R] | Tool[..., R], rows: Iterable[Mapping[str, Any]], *, ids: Sequence[str] | None = None) -> list[Handle[R]]:
-        """Start a process for each row of named arguments, hundreds in one write; ``ids``: one for each, so that a repetition starts nothing twice.
+    def start_many(
+        self,
+        body: Engine[..., R] | Tool[..., R],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        ids: Sequence[str] | None = None,
+    ) -> list[Handle[R]]:
+        """Start a process for each row of named arguments, hundreds in one write; ``ids``: one for each, so that a
+        repetition starts nothing twice.
 
         All are checked before the first is started. Raises `InvalidArguments`, `ProcessConflict`, `PayloadTooLarge`."""
         program = self.client.service.start_many(body, [bound(body, **row) for row in rows], self.options, ids)
-        return [Handle(self.client, pid, body.signature.load_result) for pid in self.client.run("app.start_many", program)]
+        return [
+            Handle(self.client, pid, body.signature.load_result) for pid in self.client.run("app.start_many", program)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,8 @@ class Handle(Generic[R]):
         return self.client.attachments(owner_of_process(self.id))
 
     def result(self, timeout: Duration | None = None) -> R:
-        """Wait for its end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`, `ProcessNotFound`."""
+        """Wait for its end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`,
+        `ProcessNotFound`."""
         return self.client.run("handle.result", self.client.service.result(self.id, timeout, self.load))
 
     def status(self) -> Status:
@@ -84,12 +95,14 @@ class Handle(Generic[R]):
     def retry(self) -> Handle[R]:
         """Run it again once it has ended, as a process of its own with id ``<id>~r<n>``; asked again, the same one.
 
-        Raises `ProcessNotEnded`, `ProcessNotRetryable`, `ProcessNotFound`, and `ProcessConflict` where a process of its own has that id.
+        Raises `ProcessNotEnded`, `ProcessNotRetryable`, `ProcessNotFound`, and `ProcessConflict` where a process of its
+        own has that id.
         """
         return Handle(self.client, self.client.run("handle.retry", self.client.service.retry(self.id)), self.load)
 
     def retarget(self, session: WakeTarget | str | None) -> None:
-        """Have it wake another session from now on, or none. What no session had received yet is undeliverable; what one has stays there."""
+        """Have it wake another session from now on, or none. What no session had received yet is undeliverable; what
+        one has stays there."""
         self.client.run("handle.retarget", self.client.service.retarget(self.id, session))
 
     def events(self, *, after: int = 0, follow: bool = False) -> Iterator[StoredEvent]:
@@ -114,7 +127,10 @@ class External(Handle[Any]):
 
     def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """Append an event; the same ``key`` again is the same event. Its sequence."""
-        return self.client.run("external.emit", self.client.service.emit(self.id, event_type, payload, key, external=True, also=self.declared))
+        return self.client.run(
+            "external.emit",
+            self.client.service.emit(self.id, event_type, payload, key, external=True, also=self.declared),
+        )
 
     def finish(self, value: Any = None) -> int:
         """Report success; the sequence of its end."""

@@ -44,15 +44,19 @@ class Session:
         return self.client.run("session.ask", self.client.service.sessions.ask(self.id, self.queue, text, key, timeout))
 
     def command(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Put a command into the inbox: it is alone in its turn. Its number. Raises `ReplayConflict`, `SessionDeleted`."""
-        return self.client.run("session.command", self.client.service.sessions.command(self.id, self.queue, name, payload, key))
+        """Put a command into the inbox: it is alone in its turn. Its number. Raises `ReplayConflict`,
+        `SessionDeleted`."""
+        return self.client.run(
+            "session.command", self.client.service.sessions.command(self.id, self.queue, name, payload, key)
+        )
 
     def create(self) -> None:
         """Create it where it does not exist. Raises `SessionDeleted`."""
         self.client.run("session.create", self.client.service.sessions.create(self.id, self.queue))
 
     def delete(self) -> Deleted:
-        """Delete it for ever: its turn ends, its entries are undeliverable, its id stays used. Other processes go on."""
+        """Delete it for ever: its turn ends, its entries are undeliverable, its id stays used. Other processes go
+        on."""
         return self.client.run("session.delete", self.client.service.sessions.delete(self.id))
 
     def inspect(self) -> SessionReport:
@@ -60,18 +64,23 @@ class Session:
         return self.client.run("session.inspect", self.client.service.sessions.inspect(self.id))
 
     def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[InboxEntry]:
-        """The latest entries of its inbox, and what became of each; also of a deleted one. ``.more`` says whether there are others.
+        """The latest entries of its inbox, and what became of each; also of a deleted one. ``.more`` says whether there
+        are others.
 
-        Those before a number (the first one of a page) are the page before it, those after a number (the last one) the page after it.
+        Those before a number (the first one of a page) are the page before it, those after a number (the last one) the
+        page after it.
         """
-        return self.client.run("session.wakes", self.client.service.sessions.wakes(self.id, after=after, before=before, limit=limit))
+        return self.client.run(
+            "session.wakes", self.client.service.sessions.wakes(self.id, after=after, before=before, limit=limit)
+        )
 
     def why(self, entry: int | None = None) -> str:
         """Why it does, or does not, go on; or why it did, or did not, wake for an entry. Raises `EntryNotFound`."""
         return self.client.run("session.why", self.client.service.sessions.why(self.id, entry))
 
     def redrive(self, entry: int | None = None) -> int:
-        """Offer a failed or undeliverable entry again, or the one that blocks it; the number it has now. Raises `RedriveRefused`, `EntryNotFound`."""
+        """Offer a failed or undeliverable entry again, or the one that blocks it; the number it has now. Raises
+        `RedriveRefused`, `EntryNotFound`."""
         return self.client.run("session.redrive", self.client.service.sessions.redrive(self.id, entry))
 
     def skip(self) -> int:
@@ -80,16 +89,23 @@ class Session:
 
     def view(self, *, after: int = 0, count: int = 100, entries: int = 50) -> SessionView:
         """Head, state, history and inbox of one moment. Raises `SessionNotFound`, as every look does."""
-        return self.client.run("session.view", self.client.service.sessions.view(self.id, after=after, count=count, entries=entries))
+        return self.client.run(
+            "session.view", self.client.service.sessions.view(self.id, after=after, count=count, entries=entries)
+        )
 
     def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> Page[Message]:
-        """Messages after a number, oldest first; of one agent frame, or of all. ``.more``: there are others after the last one."""
-        return self.client.run("session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame))
+        """Messages after a number, oldest first; of one agent frame, or of all. ``.more``: there are others after the
+        last one."""
+        return self.client.run(
+            "session.history", self.client.service.sessions.history(self.id, after=after, count=count, frame=frame)
+        )
 
     def follow(self, cursor: str | None = None) -> Iterator[FeedItem]:
-        """What changes from now on, or after the cursor of an item: entries, commits, what turns do. Goes on until the session is deleted.
+        """What changes from now on, or after the cursor of an item: entries, commits, what turns do. Goes on until the
+        session is deleted.
 
-        What was missed (nobody followed for a minute, or more than 1,000 items ago) is a `Gap`. Raises `SessionNotFound`, `ForeignCursor`.
+        What was missed (nobody followed for a minute, or more than 1,000 items ago) is a `Gap`. Raises
+        `SessionNotFound`, `ForeignCursor`.
         """
         page = self.client.run("session.follow", self.client.service.sessions.follow(self.id, cursor))
         return self._follow(page)
@@ -101,12 +117,15 @@ class Session:
             yield from page.items
 
     def append(self, messages: Sequence[Any], *, ancestor: int | None = None) -> int:
-        """Append messages (objects with ``role`` and ``content``; ``id`` makes a repetition the same one, ``transient`` keeps it out of projections)
-        to the history, if the head is still at revision ``ancestor``. The revision now. Raises `StaleBranch`, `SessionNotFound`."""
+        """Append messages (objects with ``role`` and ``content``; ``id`` makes a repetition the same one, ``transient``
+        keeps it out of projections)
+        to the history, if the head is still at revision ``ancestor``. The revision now. Raises `StaleBranch`,
+        `SessionNotFound`."""
         return self.client.run("session.append", self.client.service.sessions.append(self.id, messages, ancestor))
 
     def graph(self) -> SessionNode:
-        """Where it stands among others: the session whose turn first wrote to it, those its own turns first wrote to, its frames."""
+        """Where it stands among others: the session whose turn first wrote to it, those its own turns first wrote to,
+        its frames."""
         return self.client.run("session.graph", self.client.service.sessions.graph(self.id))
 
     def frames(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """`Trigger`: a source from outside, where code says what happened and what that starts.
 
-Invariant: a source is a name and needs no declaration; the type of its payload, where one is given, is checked before anything is recorded.
+Invariant: a source is a name and needs no declaration; the type of its payload, where one is given, is checked before
+anything is recorded.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Trigger:
     def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
         """Record that it happened and start what is subscribed; the same ``key`` again is the same occurrence.
 
-        Raises `InvalidPayload`, `PayloadTooLarge`, `OccurrenceConflict`. What a subscription makes impossible is in the receipt.
+        Raises `InvalidPayload`, `PayloadTooLarge`, `OccurrenceConflict`. What a subscription makes impossible is in the
+        receipt.
         """
         return self.client.run("trigger.emit", self.at.emitting(payload, key, source_key))
 
@@ -77,13 +79,23 @@ class Trigger:
         labels: dict[str, str] | None = None,
         revision: int | None = None,
     ) -> Subscribed:
-        """Start this body with every occurrence, or those of one ``source_key``. Under the same ``name`` (the body's, unless given) again it is the
+        """Start this body with every occurrence, or those of one ``source_key``. Under the same ``name`` (the body's,
+        unless given) again it is the
         same subscription; with ``revision`` only if it is still that one.
 
-        ``input`` says which argument is what: ``{"order": "{order.id}", "all": "{}", "why": "pushed by {user}", "limit": 3}``; without it the payload's
-        fields are the arguments by name, or else the payload is the one argument. Raises `SubscriptionChanged`, `SubscriptionLimit`, `InvalidArguments`.
+        ``input`` says which argument is what: ``{"order": "{order.id}", "all": "{}", "why": "pushed by {user}",
+        "limit": 3}``; without it the payload's
+        fields are the arguments by name, or else the payload is the one argument. Raises `SubscriptionChanged`,
+        `SubscriptionLimit`, `InvalidArguments`.
         """
-        options = {"name": name, "source_key": source_key, "input": input, "wake": wake, "queue": queue, "labels": labels}
+        options = {
+            "name": name,
+            "source_key": source_key,
+            "input": input,
+            "wake": wake,
+            "queue": queue,
+            "labels": labels,
+        }
         return self.client.run("trigger.subscribe", self.at.subscribing(body, revision, options))
 
     def subscriptions(self) -> list[SubscriptionView]:
@@ -91,12 +103,21 @@ class Trigger:
         return self.client.run("trigger.subscriptions", self.at.listing())
 
     def enable(self, subscription: str, *, revision: int | None = None) -> bool:
-        """Have it take occurrences again; whether that changed anything. Raises `SubscriptionNotFound`, `SubscriptionChanged`."""
-        return bool(self.client.run("trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))))
+        """Have it take occurrences again; whether that changed anything. Raises `SubscriptionNotFound`,
+        `SubscriptionChanged`."""
+        return bool(
+            self.client.run(
+                "trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))
+            )
+        )
 
     def disable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take no occurrences until it is enabled; what is reserved for it is still delivered."""
-        return bool(self.client.run("trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))))
+        return bool(
+            self.client.run(
+                "trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))
+            )
+        )
 
     def remove(self, subscription: str, *, revision: int | None = None) -> None:
         """Forget it; what is reserved for it is still delivered."""
@@ -127,7 +148,14 @@ class AsyncTrigger:
         revision: int | None = None,
     ) -> Subscribed:
         """Start this body with every occurrence, or those of one ``source_key``."""
-        options = {"name": name, "source_key": source_key, "input": input, "wake": wake, "queue": queue, "labels": labels}
+        options = {
+            "name": name,
+            "source_key": source_key,
+            "input": input,
+            "wake": wake,
+            "queue": queue,
+            "labels": labels,
+        }
         return await self.client.run("trigger.subscribe", self.at.subscribing(body, revision, options))
 
     async def subscriptions(self) -> list[SubscriptionView]:
@@ -136,12 +164,22 @@ class AsyncTrigger:
 
     async def enable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take occurrences again; whether that changed anything."""
-        return bool(await self.client.run("trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))))
+        return bool(
+            await self.client.run(
+                "trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))
+            )
+        )
 
     async def disable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take no occurrences until it is enabled."""
-        return bool(await self.client.run("trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))))
+        return bool(
+            await self.client.run(
+                "trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))
+            )
+        )
 
     async def remove(self, subscription: str, *, revision: int | None = None) -> None:
         """Forget it."""
-        await self.client.run("trigger.remove", _one(triggers.switch(self.at.source, subscription, "", revision=revision)))
+        await self.client.run(
+            "trigger.remove", _one(triggers.switch(self.at.source, subscription, "", revision=revision))
+        )

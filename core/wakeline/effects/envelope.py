@@ -27,7 +27,8 @@ class Envelope:
     name: str
     args: Any = None
     asks: str | None = field(default=None, compare=False)
-    """Of a start of a tool: the replay key of what asked for it, a call or a start by itself. No part of what tells effects apart."""
+    """Of a start of a tool: the replay key of what asked for it, a call or a start by itself. No part of what tells
+    effects apart."""
 
     @cached_property
     def canonical_args(self) -> str:
@@ -36,7 +37,8 @@ class Envelope:
 
     @cached_property
     def is_marked(self) -> bool:
-        """Whether its arguments have sets in them, which a release before this one recorded in an order of their own."""
+        """Whether its arguments have sets in them, which a release before this one recorded in an order of their
+        own."""
         return is_marked(self.args)
 
     @cached_property
@@ -82,7 +84,9 @@ def _differences(old: Any, new: Any, path: str) -> list[tuple[str, Any, Any]]:
     found: list[tuple[str, Any, Any]] = []
     for step in {**befores, **afters}:
         before, after = befores.get(step, _ABSENT), afters.get(step, _ABSENT)
-        found += [(path + step, before, after)] if _ABSENT in (before, after) else _differences(before, after, path + step)
+        found += (
+            [(path + step, before, after)] if _ABSENT in (before, after) else _differences(before, after, path + step)
+        )
     return found
 
 

@@ -47,9 +47,11 @@ class JournalRow:
     settled: bool = False
     """Sets in its arguments are in the one order that all processes give them."""
     asks: str | None = None
-    """Of a start of a tool: the replay key of what asked for it (`Envelope.asks`). None in rows of the release before, and where the row's own key is it."""
+    """Of a start of a tool: the replay key of what asked for it (`Envelope.asks`). None in rows of the release before,
+    and where the row's own key is it."""
     next_ms: int | None = None
-    """Of a failed attempt: after how long (ms) the next one follows, `NEVER` where none does. None in rows of the release before, which did not say."""
+    """Of a failed attempt: after how long (ms) the next one follows, `NEVER` where none does. None in rows of the
+    release before, which did not say."""
     place: int | None = None
     """Where it was asked for; None in rows of the release before."""
 
@@ -70,12 +72,28 @@ class JournalRow:
         status: Status = "ok" if error is None else "err"
         result = outcome if error is None else error.to_json()
         args = envelope.args if len(envelope.canonical_args) <= KEPT_ARGS else None
-        return cls(n, envelope.kind, envelope.name, envelope_hash, status, result, at_ms, args, envelope.is_marked, envelope.asks, next_ms, place)
+        return cls(
+            n,
+            envelope.kind,
+            envelope.name,
+            envelope_hash,
+            status,
+            result,
+            at_ms,
+            args,
+            envelope.is_marked,
+            envelope.asks,
+            next_ms,
+            place,
+        )
 
     def is_of(self, envelope: Envelope) -> bool:
-        """Whether a release before this one recorded it for this very effect, with its sets in the order of its process."""
+        """Whether a release before this one recorded it for this very effect, with its sets in the order of its
+        process."""
         known = envelope.is_marked and not self.settled and (self.kind, self.name) == (envelope.kind, envelope.name)
-        return known and (means(self.envelope, envelope.args) if self.envelope is not None else is_marked(envelope.args, sets=True))
+        return known and (
+            means(self.envelope, envelope.args) if self.envelope is not None else is_marked(envelope.args, sets=True)
+        )
 
     def deliver(self) -> Any:
         """The recorded outcome; raises the recorded error."""
@@ -125,5 +143,20 @@ class JournalRow:
         status: Status = "ok" if "o" in row else "err"
         asks, next_ms = row.get("c"), row.get("r")
         if not (isinstance(asks, str | None) and isinstance(next_ms, int | None)):
-            raise ValueError("what asked for a start (c) is a text, and the delay before the next attempt (r) a whole number")
-        return cls(n, kind, name, hashed, status, row.get("o", row.get("x")), at_ms, row.get("e"), "s" in row, asks, next_ms, row.get("w"))
+            raise ValueError(
+                "what asked for a start (c) is a text, and the delay before the next attempt (r) a whole number"
+            )
+        return cls(
+            n,
+            kind,
+            name,
+            hashed,
+            status,
+            row.get("o", row.get("x")),
+            at_ms,
+            row.get("e"),
+            "s" in row,
+            asks,
+            next_ms,
+            row.get("w"),
+        )

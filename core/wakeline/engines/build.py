@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 def build_of(registry: Registry) -> str:
-    """Eight hex digits over the names of all bodies, engines with their versions, and the text of the files that they stand in."""
+    """Eight hex digits over the names of all bodies, engines with their versions, and the text of the files that they
+    stand in."""
     functions: list[Any] = [body.function for body in registry.versions.values()]
-    functions += [tool.function for tool in registry.tools.values()] + [agent.function for agent in registry.agents.values()]
+    functions += [tool.function for tool in registry.tools.values()] + [
+        agent.function for agent in registry.agents.values()
+    ]
     files = {file for function in functions if (file := _file_of(function)) is not None}
     content = {"codes": registry.codes, "files": sorted(map(_hash_of, files))}
     return hashlib.sha256(to_json(content).encode()).hexdigest()[:8]

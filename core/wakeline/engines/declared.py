@@ -11,21 +11,30 @@ from typing import Any, Literal
 
 from wakeline.arguments import by_name, check_kind, schema_of
 from wakeline.errors import BodyInvalid
-from wakeline.names import LIFECYCLE_TYPES, PRODUCER_TYPES, SIGNAL_PREFIX, check_event_type, check_signal_name, former_names
+from wakeline.names import (
+    LIFECYCLE_TYPES,
+    PRODUCER_TYPES,
+    SIGNAL_PREFIX,
+    check_event_type,
+    check_signal_name,
+    former_names,
+)
 from wakeline.processes.events import EventType, Semantics, TerminalSpec, WakeSpec
 from wakeline.processes.selectors import PayloadSelector, parse_text
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Declares an event: the type of its payload, the wake it means, if any (a text with ``{field}`` holes), and whether it ends its process."""
+    """Declares an event: the type of its payload, the wake it means, if any (a text with ``{field}`` holes), and
+    whether it ends its process."""
 
     payload: Any = Any
     wake: str | None = None
     key: str | None = None
     """Wakes with the same text of this template coalesce while they are pending."""
     ends: Literal["completed", "failed", "cancelled"] | None = None
-    """The process ends so with this event: its payload is the result, or the reason. A body that emits it goes no further."""
+    """The process ends so with this event: its payload is the result, or the reason. A body that emits it goes no
+    further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,8 @@ class Signal:
 
 
 def declared_signals(owner: str, signals: Mapping[str, Any] | None) -> dict[str, Signal]:
-    """What ``signals=`` of an engine says, by name; a type alone is a signal that always had its name. Raises `BodyInvalid`, `InvalidId`."""
+    """What ``signals=`` of an engine says, by name; a type alone is a signal that always had its name. Raises
+    `BodyInvalid`, `InvalidId`."""
     declared: dict[str, Signal] = {}
     for name, given in by_name(owner, "signals", signals).items():
         signal = given if isinstance(given, Signal) else Signal(given)
@@ -48,28 +58,49 @@ def declared_signals(owner: str, signals: Mapping[str, Any] | None) -> dict[str,
     for name, signal in declared.items():
         for one in signal.was:
             if one in seen:
-                raise BodyInvalid(name=owner, reason=f"its signal {name!r} was {one!r}, which is or was another signal of it; each has names of its own")
+                raise BodyInvalid(
+                    name=owner,
+                    reason=(
+                        f"its signal {name!r} was {one!r}, which is or was another signal of it; each has names of"
+                        " its own"
+                    ),
+                )
             seen.add(one)
     return declared
 
 
 def declared_events(owner: str, events: Mapping[str, Any] | None) -> dict[str, Event]:
-    """What ``events=`` of an engine or of external work says, by name; a type alone is an event that means nothing more. Raises `BodyInvalid`, `InvalidId`."""
-    declared = {check_event_type(name): event if isinstance(event, Event) else Event(event) for name, event in by_name(owner, "events", events).items()}
+    """What ``events=`` of an engine or of external work says, by name; a type alone is an event that means nothing
+    more. Raises `BodyInvalid`, `InvalidId`."""
+    declared = {
+        check_event_type(name): event if isinstance(event, Event) else Event(event)
+        for name, event in by_name(owner, "events", events).items()
+    }
     for name, event in declared.items():
         check_kind(owner, event.payload)
         if name in PRODUCER_TYPES | LIFECYCLE_TYPES:
-            raise BodyInvalid(name=owner, reason=f"it declares event {name!r}, which every process has; choose another name")
+            raise BodyInvalid(
+                name=owner, reason=f"it declares event {name!r}, which every process has; choose another name"
+            )
         if name.startswith(SIGNAL_PREFIX):
-            raise BodyInvalid(name=owner, reason=f"it declares {name!r} as an event; declare {name.removeprefix(SIGNAL_PREFIX)!r} in signals=")
+            raise BodyInvalid(
+                name=owner,
+                reason=f"it declares {name!r} as an event; declare {name.removeprefix(SIGNAL_PREFIX)!r} in signals=",
+            )
         if event.ends not in (None, "completed", "failed", "cancelled"):
-            raise BodyInvalid(name=owner, reason=f"its event {name!r} ends={event.ends!r}; it has to be 'completed', 'failed' or 'cancelled'")
+            raise BodyInvalid(
+                name=owner,
+                reason=f"its event {name!r} ends={event.ends!r}; it has to be 'completed', 'failed' or 'cancelled'",
+            )
     return declared
 
 
 def event_types_of(events: Mapping[str, Event]) -> tuple[EventType, ...]:
     """What a registration stores of declared events."""
-    return tuple(EventType(name=name, payload_schema=schema_of(event.payload), semantics=_semantics(event)) for name, event in events.items())
+    return tuple(
+        EventType(name=name, payload_schema=schema_of(event.payload), semantics=_semantics(event))
+        for name, event in events.items()
+    )
 
 
 def _semantics(event: Event) -> Semantics | None:
@@ -78,4 +109,6 @@ def _semantics(event: Event) -> Semantics | None:
     wake = None
     if event.wake is not None:
         wake = WakeSpec(input=parse_text(event.wake), **({"dedupe": parse_text(event.key)} if event.key else {}))
-    return Semantics(wake=wake, terminal=TerminalSpec(state=event.ends, output=PayloadSelector()) if event.ends else None)
+    return Semantics(
+        wake=wake, terminal=TerminalSpec(state=event.ends, output=PayloadSelector()) if event.ends else None
+    )

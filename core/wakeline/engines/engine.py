@@ -66,7 +66,9 @@ class Engine(Generic[P, R]):
         declared = declared_signals(self.name, signals)
         self.signals = {name: signal.payload for name, signal in declared.items()}
         """The types of the signals by the names they have now."""
-        self._signal_names = {one: (*signal.was, name) for name, signal in declared.items() for one in (*signal.was, name)}
+        self._signal_names = {
+            one: (*signal.was, name) for name, signal in declared.items() for one in (*signal.was, name)
+        }
         self.events = declared_events(self.name, events)
         self.queue = check_queue(queue) if queue is not None else None
         self.limit = limit.check(self.name, parameters=self.signature.names) if limit is not None else None
@@ -75,7 +77,8 @@ class Engine(Generic[P, R]):
 
     @property
     def first_name(self) -> str:
-        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes none of them."""
+        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes
+        none of them."""
         return (*self.was, self.name)[0]
 
     @property
@@ -94,10 +97,15 @@ class Engine(Generic[P, R]):
             self._asked("validate=", self._call_with, self._validate, payload)
 
     def identity(self, payload: Any) -> Identity:
-        """What a process with this payload is called in lists; raises `SelectorMiss` where a template's field is not there."""
+        """What a process with this payload is called in lists; raises `SelectorMiss` where a template's field is not
+        there."""
         if self._label is None:
             return Identity(kind=self.name)
-        made = select(self._template, payload) if self._template else self._asked("label=", self._call_with, self._label, payload)
+        made = (
+            select(self._template, payload)
+            if self._template
+            else self._asked("label=", self._call_with, self._label, payload)
+        )
         if not isinstance(made, str):
             raise BodyInvalid(name=self.name, reason=f"its label is a {type(made).__name__}; it has to be a text")
         return Identity(kind=self.name, label=made[:LONGEST_LABEL])
@@ -120,12 +128,17 @@ class Engine(Generic[P, R]):
         except WakelineError:
             raise
         except Exception as error:
-            raise InvalidArguments(name=self.name, reason=f"{what} says {str(error) or type(error).__name__}") from error
+            raise InvalidArguments(
+                name=self.name, reason=f"{what} says {str(error) or type(error).__name__}"
+            ) from error
 
     @property
     def event_types(self) -> tuple[EventType, ...]:
         """What its processes declare at registration."""
-        types = (EventType(name=signal_event_type(n), payload_schema=schema_of(self.signals[names[-1]])) for n, names in self._signal_names.items())
+        types = (
+            EventType(name=signal_event_type(n), payload_schema=schema_of(self.signals[names[-1]]))
+            for n, names in self._signal_names.items()
+        )
         return (*types, *event_types_of(self.events))
 
     @property
@@ -138,7 +151,8 @@ class Engine(Generic[P, R]):
         return next((one for one in self.event_types if one.name == name), None) if name in self.event_names else None
 
     def names_of_signal(self, name: str) -> tuple[str, ...]:
-        """The names that a signal had and has, oldest first, by any of them; the name alone where it is not declared."""
+        """The names that a signal had and has, oldest first, by any of them; the name alone where it is not
+        declared."""
         return self._signal_names.get(name, (name,))
 
     def __repr__(self) -> str:
@@ -151,7 +165,8 @@ def context_name(function: Callable[..., Any]) -> str:
     if not parameters or parameters[0].annotation is inspect.Parameter.empty:
         return ""
     annotation = parameters[0].annotation
-    # Under a name of the module's own (``import AsyncCtx as C``) only its value tells; where that cannot be had, its text has to do.
+    # Under a name of the module's own (``import AsyncCtx as C``) only its value tells; where that cannot be had, its
+    # text has to do.
     with suppress(Exception):
         annotation = get_type_hints(function)[parameters[0].name]
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
@@ -159,7 +174,8 @@ def context_name(function: Callable[..., Any]) -> str:
 
 
 def check_pairing(name: str, function: Callable[..., Any], *, context: str, found: str) -> None:
-    """``async def`` goes with the async context, ``def`` with the blocking one; no type checker sees it, so it is checked at import."""
+    """``async def`` goes with the async context, ``def`` with the blocking one; no type checker sees it, so it is
+    checked at import."""
     if not found:
         raise BodyInvalid(name=name, reason=f"its first parameter must be the context; annotate it as {context}")
     if found != context:

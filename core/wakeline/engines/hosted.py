@@ -52,10 +52,14 @@ class HostedEngine(Engine[..., Any]):
             if not hasattr(hosted, name):
                 raise BodyInvalid(name=type(hosted).__name__, reason=f"it has no {name}, which every engine has")
         self._hosted = hosted
-        given: dict[str, Any] = {name: getattr(hosted, name, None) for name in ("version", "queue", "signals", "events")}
+        given: dict[str, Any] = {
+            name: getattr(hosted, name, None) for name in ("version", "queue", "signals", "events")
+        }
         given["on_mismatch"] = getattr(hosted, "on_mismatch", "wait")
         context = "AsyncCtx" if inspect.iscoroutinefunction(hosted.run) else "Ctx"
-        super().__init__(hosted.run, name=hosted.kind, context=context, default=getattr(hosted, "default", False), **given)
+        super().__init__(
+            hosted.run, name=hosted.kind, context=context, default=getattr(hosted, "default", False), **given
+        )
         self.source = hosted
         self.signature = PayloadSignature(self.name)
 
@@ -67,5 +71,7 @@ class HostedEngine(Engine[..., Any]):
         """What the object calls a process with this payload."""
         made = self._asked("identity", self._hosted.identity, payload)
         if not isinstance(made, Identity):
-            raise BodyInvalid(name=self.name, reason=f"its identity() gives a {type(made).__name__}; it has to give an Identity")
+            raise BodyInvalid(
+                name=self.name, reason=f"its identity() gives a {type(made).__name__}; it has to give an Identity"
+            )
         return made

@@ -1,4 +1,5 @@
-"""What an engine is, whoever wrote it: functions under ``@app.engine`` are one way to make one, objects with these members another.
+"""What an engine is, whoever wrote it: functions under ``@app.engine`` are one way to make one, objects with these
+members another.
 
 Invariant: everything that can be refused is refused by `validate_start`, before anything is stored.
 """
@@ -11,7 +12,8 @@ from wakeline.processes.inputs import Identity
 
 
 class EngineProtocol(Protocol):
-    """Runs processes of one kind. For `App.add_engine`; ``version``, ``queue``, ``signals`` and ``events`` are read from it too where it has them."""
+    """Runs processes of one kind. For `App.add_engine`; ``version``, ``queue``, ``signals`` and ``events`` are read
+    from it too where it has them."""
 
     @property
     def kind(self) -> str:

@@ -1,6 +1,7 @@
 """The bodies one release of an app knows by name.
 
-Invariant: a name, of an engine with its version, means one body; what is not here stays queued and visible, never failed.
+Invariant: a name, of an engine with its version, means one body; what is not here stays queued and visible, never
+failed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from wakeline.triggers.schedule import Schedule
 
 B = TypeVar("B", Tool[..., Any], Engine[..., Any], Agent)
 ReplayMode = Literal["strict", "tell"]
-"""What it means that a body asks for something new, and not for all that its process did before: a mismatch, or a line in the log."""
+"""What it means that a body asks for something new, and not for all that its process did before: a mismatch, or a line
+in the log."""
 
 
 def check_replay(mode: ReplayMode) -> ReplayMode:
@@ -55,11 +57,16 @@ class Registry:
         self._catalog: ToolCatalog | None = None
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:
-        """Registers a body; raises `DuplicateName` when another function has the name. Engines and tools share theirs: both are started by it."""
-        known = table.get(body.name) if table is self.agents else self.engines.get(body.name) or self.tools.get(body.name)
+        """Registers a body; raises `DuplicateName` when another function has the name. Engines and tools share theirs:
+        both are started by it."""
+        known = (
+            table.get(body.name) if table is self.agents else self.engines.get(body.name) or self.tools.get(body.name)
+        )
         if known is not None and known.function is not body.function:
             raise DuplicateName(kind=kind, name=body.name)
-        if isinstance(body, Tool) and any(other.manifest.id == body.manifest.id for other in self.tools.values() if other.name != body.name):
+        if isinstance(body, Tool) and any(
+            other.manifest.id == body.manifest.id for other in self.tools.values() if other.name != body.name
+        ):
             raise DuplicateName(kind="tool id", name=body.manifest.id)
         if not isinstance(body, Agent):
             self._rename(body)
@@ -68,7 +75,8 @@ class Registry:
         return body
 
     def _rename(self, body: Tool[..., Any] | Engine[..., Any]) -> None:
-        """Notes the names a body had. Raises `DuplicateName` where another body has one of them, or had it too, or its own name is one that another had."""
+        """Notes the names a body had. Raises `DuplicateName` where another body has one of them, or had it too, or its
+        own name is one that another had."""
         if body.name in self._renamed:
             raise DuplicateName(kind="former", name=body.name)
         for name in body.was:
@@ -81,10 +89,13 @@ class Registry:
         return self._renamed.get(name, name)
 
     def add_engine(self, engine: Engine[..., Any]) -> Engine[..., Any]:
-        """Registers one version of an engine. Of several the last one is started, or the last with ``default=True``; each runs its own processes."""
+        """Registers one version of an engine. Of several the last one is started, or the last with ``default=True``;
+        each runs its own processes."""
         known = self.versions.get((engine.name, engine.version))
         if engine.name in self.tools or (known is not None and known.source is not engine.source):
-            raise DuplicateName(kind="engine", name=engine.name if engine.version is None else f"{engine.name} version {engine.version}")
+            raise DuplicateName(
+                kind="engine", name=engine.name if engine.version is None else f"{engine.name} version {engine.version}"
+            )
         self._rename(engine)
         self.versions[engine.name, engine.version] = engine
         started = self.engines.get(engine.name)
@@ -97,10 +108,15 @@ class Registry:
         return (self.current(name), version) in self.versions
 
     def former_names_of_signal(self, name: str) -> tuple[str, ...]:
-        """The names that some engine says a signal had before, oldest first; without those that are another signal beside it somewhere."""
+        """The names that some engine says a signal had before, oldest first; without those that are another signal
+        beside it somewhere."""
         engines = self.versions.values()
-        former = (one for engine in engines if name in engine.signals for one in engine.names_of_signal(name) if one != name)
-        return tuple(dict.fromkeys(one for one in former if not any({name, one} <= engine.signals.keys() for engine in engines)))
+        former = (
+            one for engine in engines if name in engine.signals for one in engine.names_of_signal(name) if one != name
+        )
+        return tuple(
+            dict.fromkeys(one for one in former if not any({name, one} <= engine.signals.keys() for engine in engines))
+        )
 
     @property
     def catalog(self) -> ToolCatalog:
@@ -112,7 +128,12 @@ class Registry:
     def tool(self, name: str) -> Tool[..., Any]:
         """A tool of the app, else of a provider; raises `UnknownName`."""
         found = self.tools.get(self.current(name)) or next(
-            (ProvidedTool(p, m) for p in self.providers if (m := p.resolve(name)) is not None and m.name == name and m.is_callable), None
+            (
+                ProvidedTool(p, m)
+                for p in self.providers
+                if (m := p.resolve(name)) is not None and m.name == name and m.is_callable
+            ),
+            None,
         )
         if found is None:
             raise UnknownName(kind="tool", name=name, known=sorted(self.tools))
@@ -133,9 +154,17 @@ class Registry:
 
     @property
     def codes(self) -> list[str]:
-        """What can run here, as scripts know it: agents, engines with their versions, tools; ``t:*`` where a provider may have any tool."""
-        named = {name: [name, *(old for old, new in self._renamed.items() if new == name)] for name in (*self.engines, *self.tools)}
-        engines = [f"e:{word(one)}" + (f"@{word(version)}" if version else "") for name, version in self.versions for one in named.get(name, [name])]
+        """What can run here, as scripts know it: agents, engines with their versions, tools; ``t:*`` where a provider
+        may have any tool."""
+        named = {
+            name: [name, *(old for old, new in self._renamed.items() if new == name)]
+            for name in (*self.engines, *self.tools)
+        }
+        engines = [
+            f"e:{word(one)}" + (f"@{word(version)}" if version else "")
+            for name, version in self.versions
+            for one in named.get(name, [name])
+        ]
         tools = [f"t:{word(one)}" for name in self.tools for one in named[name]] + (["t:*"] if self.providers else [])
         return sorted([*engines, *tools, *(f"a:{word(name)}" for name in self.agents)])
 

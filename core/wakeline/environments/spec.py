@@ -1,6 +1,7 @@
 """An execution environment and its content-addressed name.
 
-Invariant: the name is a hash of the content, so it means the same in every release and on every worker; a field that nobody knows is
+Invariant: the name is a hash of the content, so it means the same in every release and on every worker; a field that
+nobody knows is
 refused, not dropped, or two different environments would have one name.
 """
 
@@ -18,7 +19,8 @@ from wakeline.values import Json, Stored, canonical_json, check_size
 
 PREFIX = "process-env:sha256:"
 EMPTY_ENVIRONMENT = "process-env:sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-"""The environment in which nothing was captured (sha256 of `{}`). It is what a record without the field means, and so costs no memory."""
+"""The environment in which nothing was captured (sha256 of `{}`). It is what a record without the field means, and so
+costs no memory."""
 MAX_ENVIRONMENT = 256 * 1024
 _REF = re.compile(r"process-env:sha256:[0-9a-f]{64}")
 

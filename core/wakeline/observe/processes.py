@@ -30,7 +30,8 @@ class Status:
     release: str | None = None
     """Of the code that ran it last (`Settings.release`)."""
     unread: str | None = None
-    """What of it this release cannot read, or the worker that took it last could not: it waits for a release that can."""
+    """What of it this release cannot read, or the worker that took it last could not: it waits for a release that
+    can."""
     misfit: Misfit | None = None
     """Of a queued process that waits for code that fits: why the last code did not."""
     losses: int = 0
@@ -47,7 +48,19 @@ def status_of(row: processes.ProcessRow) -> Status:
     unread = row.registration.unknown or (row.left_unread if row.status == "queued" else None)
     misfit = row.misfit if row.status == "queued" else None
     times = (row.created_ms, row.updated_ms, row.sequence)
-    return Status(row.process_id, row.status, identity.kind, identity.label, *times, waits, *by, unread, misfit, row.losses, row.runs_again_ms)
+    return Status(
+        row.process_id,
+        row.status,
+        identity.kind,
+        identity.label,
+        *times,
+        waits,
+        *by,
+        unread,
+        misfit,
+        row.losses,
+        row.runs_again_ms,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,10 @@ class Message:
 def history_of(view: SessionView) -> list[Message]:
     """The messages that a look at a session brought, oldest first."""
     bodies = [(n, cast("dict[str, Any]", from_json(text)), at) for n, text, at in view.history]
-    return [Message(n, body["role"], body.get("content"), at, body.get("id"), body.get("transient") is True) for n, body, at in bodies]
+    return [
+        Message(n, body["role"], body.get("content"), at, body.get("id"), body.get("transient") is True)
+        for n, body, at in bodies
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,23 @@ class SessionReport:
     misfit: str | None = None
     """Why its turn waits for code that fits."""
     losses: int = 0
-    """How often its turn, which runs alone again after a while, was lost with its worker; 0 where it was lost no more than twice, or runs."""
+    """How often its turn, which runs alone again after a while, was lost with its worker; 0 where it was lost no more
+    than twice, or runs."""
 
 
 def status_of(head: SessionHead) -> SessionStatus:
     """What a session's head means; without an agent only wakes were addressed to it so far."""
     if head.deleted_ms is not None:
         return "deleted"
-    return "unopened" if head.agent is None else "blocked" if head.blocked_by is not None else "active" if head.turn is not None else "idle"
+    return (
+        "unopened"
+        if head.agent is None
+        else "blocked"
+        if head.blocked_by is not None
+        else "active"
+        if head.turn is not None
+        else "idle"
+    )
 
 
 def report_of(view: InboxView) -> SessionReport:
@@ -96,16 +108,28 @@ def explain_session(report: SessionReport) -> str:
         case "deleted":
             return "the session was deleted; its id is never used again"
         case "unopened":
-            return f"nobody opened the session yet: {report.pending} entries wait for a first send, a create, or a start with wake="
+            return (
+                f"nobody opened the session yet: {report.pending} entries wait for a first send, a create, or a start"
+                " with wake="
+            )
         case "idle":
             return "the session has nothing to read"
         case "blocked":
-            where = f"entry {report.blocked_by} blocks the session: its turn failed, and its agent's policy is on_failure=\"block\""
-            return f"{where}; `wakeline redrive {argument(report.id)}` offers it again, `wakeline skip {argument(report.id)}` goes on without it"
+            where = (
+                f"entry {report.blocked_by} blocks the session: its turn failed, and its agent's policy is"
+                ' on_failure="block"'
+            )
+            return (
+                f"{where}; `wakeline redrive {argument(report.id)}` offers it again, `wakeline skip"
+                f" {argument(report.id)}` goes on without it"
+            )
         case "active":
             halves = ", in halves, to find the entry that fails" if report.isolating else ""
             if report.misfit is not None:
                 return f"turn {report.turn} waits for code that fits: {report.misfit}"
             if report.losses:
-                return f"turn {report.turn} was lost with its worker {report.losses} times, and runs again alone; `wakeline show {report.turn}` says when"
+                return (
+                    f"turn {report.turn} was lost with its worker {report.losses} times, and runs again alone;"
+                    f" `wakeline show {report.turn}` says when"
+                )
             return f"turn {report.turn} is {report.turn_status}{halves}; `wakeline show {report.turn}` says more"

@@ -11,7 +11,8 @@ from wakeline.waits.kinds import kind_of
 
 @dataclass(frozen=True, slots=True)
 class WaitView:
-    """One open wait: 'signal', 'timer', 'child', 'approval', 'answer' (of a session), 'completion' (of a tool that answered "pending"), or
+    """One open wait: 'signal', 'timer', 'child', 'approval', 'answer' (of a session), 'completion' (of a tool that
+    answered "pending"), or
     'children' (its body has ended); its name; and when it gives up (ms), if ever."""
 
     kind: str

@@ -109,7 +109,8 @@ _CORE_SEMANTICS: dict[str, Semantics] = {
     names.WAKE: Semantics(wake=WakeSpec(input=PayloadSelector())),
 }
 CORE_TYPES: dict[str, EventType] = {
-    name: EventType(name=name, semantics=_CORE_SEMANTICS.get(name)) for name in sorted(names.LIFECYCLE_TYPES | names.PRODUCER_TYPES)
+    name: EventType(name=name, semantics=_CORE_SEMANTICS.get(name))
+    for name in sorted(names.LIFECYCLE_TYPES | names.PRODUCER_TYPES)
 }
 """Present in every process without being declared; declaring one is refused."""
 

@@ -16,7 +16,8 @@ MOST_NAMED = 32
 
 
 class Escaped(Exception):
-    """What user code raised and neither a task nor a future can carry: it would end the event loop, get lost, or look like a cancel."""
+    """What user code raised and neither a task nor a future can carry: it would end the event loop, get lost, or look
+    like a cancel."""
 
     def __init__(self, original: BaseException) -> None:
         super().__init__(original)
@@ -34,7 +35,8 @@ def parts_of(group: BaseException) -> Sequence[BaseException]:
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
-    """The errors in a group, and in the groups in it, in order and as they may leave a body; of any other error itself."""
+    """The errors in a group, and in the groups in it, in order and as they may leave a body; of any other error
+    itself."""
     left, found = [error], list[BaseException]()
     while left:
         one = left.pop()
@@ -46,7 +48,8 @@ def leaves_of(error: BaseException) -> list[BaseException]:
 
 
 def described(error: BaseException) -> tuple[str, str]:
-    """Code and message of whatever was raised, fit to be recorded: bounded, without lone surrogates, also where its own text cannot be had."""
+    """Code and message of whatever was raised, fit to be recorded: bounded, without lone surrogates, also where its own
+    text cannot be had."""
     error = bare(error)
     name = type(error).__name__
     own = getattr(error, "code", None)

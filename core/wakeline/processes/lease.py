@@ -1,7 +1,8 @@
 """The fence every write of a run carries, and how many failed attempts a process gets.
 
 Invariant: a write is let through only if incarnation, epoch and claim id are those of the run that holds the process
-now. Scripts decide this (`holds` in store/lua/lib/process.lua); `wakeline.testing.model.lease` states the rule for tests.
+now. Scripts decide this (`holds` in store/lua/lib/process.lua); `wakeline.testing.model.lease` states the rule for
+tests.
 """
 
 from __future__ import annotations

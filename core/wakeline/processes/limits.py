@@ -1,6 +1,7 @@
 """Limits: how many processes of a body, of a key of it, or of a queue run at once, and how many begin in a time.
 
-Invariant: a limit counts runs, not processes: one that waits has no place. The numbers are those of the release whose worker started last; which
+Invariant: a limit counts runs, not processes: one that waits has no place. The numbers are those of the release whose
+worker started last; which
 limit a process is under was fixed when it was started.
 """
 
@@ -24,10 +25,13 @@ _RATE = re.compile(r"([1-9][0-9]{0,6})/(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``concurrency`` at once, and ``rate`` (``"100/1m"``): no more beginnings than that in any window of that length.
+    """At most ``concurrency`` at once, and ``rate`` (``"100/1m"``): no more beginnings than that in any window of that
+    length.
 
-    ``burst``: the rate is a steady pace instead, of which so many may be saved up and begin at once; a window has up to ``burst`` - 1 more then.
-    ``key``: a text with ``{argument}`` holes; each of its values has places and a rate of its own, so that one customer's thousand calls do not keep
+    ``burst``: the rate is a steady pace instead, of which so many may be saved up and begin at once; a window has up to
+    ``burst`` - 1 more then.
+    ``key``: a text with ``{argument}`` holes; each of its values has places and a rate of its own, so that one
+    customer's thousand calls do not keep
     the others' waiting.
     """
 
@@ -37,7 +41,8 @@ class Limit:
     burst: int | None = None
 
     def check(self, name: str, *, keyed: bool = True, parameters: Collection[str] | None = None) -> Limit:
-        """Itself; raises `BodyInvalid` for what limits nothing or cannot be counted. ``parameters``: those that its key may name, None for any."""
+        """Itself; raises `BodyInvalid` for what limits nothing or cannot be counted. ``parameters``: those that its key
+        may name, None for any."""
         for reason in [*self._complaints(keyed), *self._unknown(parameters)]:
             raise BodyInvalid(name=name, reason=f"its limit {reason}")
         return self
@@ -62,7 +67,11 @@ class Limit:
         holes = getattr(parse_text(self.key), "fields", {}) if self.key is not None and parameters is not None else {}
         unknown = [hole for hole in holes if hole not in (parameters or ())]
         names = ", ".join(parameters or ()) or "it has none"
-        return [f"has the key {self.key!r}, and {', '.join(unknown)} is none of its parameters: {names}"] if unknown else []
+        return (
+            [f"has the key {self.key!r}, and {', '.join(unknown)} is none of its parameters: {names}"]
+            if unknown
+            else []
+        )
 
     def _parsed_rate(self) -> tuple[int, int] | None:
         match = _RATE.fullmatch(self.rate or "")
@@ -81,16 +90,19 @@ class Limit:
         return to_json(out)
 
     def id_for(self, body: str, arguments: Any) -> str:
-        """Which limit a start is under: the body's, or that of its key; raises `SelectorMiss` where an argument of the key is not there."""
+        """Which limit a start is under: the body's, or that of its key; raises `SelectorMiss` where an argument of the
+        key is not there."""
         if self.key is None:
             return limit_id(body)
         return limit_id(body, str(select(parse_text(self.key), arguments)))
 
 
 def limit_id(body: str, key: str | None = None) -> str:
-    """The limit of a body (``b:<body>``), or of one key of it (``b:<body>:<key>``). A colon of the body's name is ``%3A``: the joint is the first one.
+    """The limit of a body (``b:<body>``), or of one key of it (``b:<body>:<key>``). A colon of the body's name is
+    ``%3A``: the joint is the first one.
 
-    Scripts list limits with blanks between them, so a key that is long or has white space is its hash, and so is one that looks like a hash.
+    Scripts list limits with blanks between them, so a key that is long or has white space is its hash, and so is one
+    that looks like a hash.
     """
     own = f"b:{body.replace(':', '%3A')}"
     if key is None:

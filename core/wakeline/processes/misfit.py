@@ -1,4 +1,5 @@
-"""Why the code of a release cannot go on with a process: kept with the process while it waits, queued, for code that fits.
+"""Why the code of a release cannot go on with a process: kept with the process while it waits, queued, for code that
+fits.
 
 Invariant: what is stored decides, so a misfit ends nothing by itself; it goes with the first run that gets further.
 """
@@ -14,7 +15,8 @@ from wakeline.values import from_json, to_json
 MisfitKind = Literal["missing", "mismatch", "unreadable", "bug", "crash"]
 LONGEST_WHAT = 1_000
 PATIENCE_MS = 86_400_000
-"""How long, by default, a process waits for better code than one that fails at it, cannot read it, or ends the worker that runs it."""
+"""How long, by default, a process waits for better code than one that fails at it, cannot read it, or ends the worker
+that runs it."""
 FIRST_DELAY_MS, LAST_DELAY_MS = 1_000, 60_000
 _MEANS = {
     "missing": "what it needs is not here",
@@ -25,20 +27,34 @@ _MEANS = {
 }
 _REMEDY = {
     "missing": "Deploy a release that has it.",
-    "mismatch": "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version beside.",
-    "unreadable": "Roll back, or deploy code that still takes it (a default for a new argument, the wider type, a version beside).",
+    "mismatch": (
+        "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was"
+        " renamed, or a version beside."
+    ),
+    "unreadable": (
+        "Roll back, or deploy code that still takes it (a default for a new argument, the wider type, a version"
+        " beside)."
+    ),
     "bug": "Roll back, or deploy a fix.",
-    "crash": "Deploy a fix, or roll back while nothing new is recorded under this release; the log of the worker says how it died.",
+    "crash": (
+        "Deploy a fix, or roll back while nothing new is recorded under this release; the log of the worker says how it"
+        " died."
+    ),
 }
-_ACTED = " Something new was recorded under this release: a roll back fits only where the release before asks for that, too."
+_ACTED = (
+    " Something new was recorded under this release: a roll back fits only where the release before asks for that, too."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """What code could not go on with a process, since when (ms), and after how many looks (of each release that is there).
+    """What code could not go on with a process, since when (ms), and after how many looks (of each release that is
+    there).
 
-    ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded), 'unreadable' (stored arguments,
-    results or signals that it does not take), 'bug' (an error of a kind that deploys bring), 'crash' (its worker died; scripts write that). ``what`` says
+    ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded),
+    'unreadable' (stored arguments,
+    results or signals that it does not take), 'bug' (an error of a kind that deploys bring), 'crash' (its worker died;
+    scripts write that). ``what`` says
     what differs, ``release`` is the one of the code, None where it was given no name.
     """
 
@@ -48,7 +64,8 @@ class Misfit:
     since_ms: int
     looks: int = 1
     acted: bool = False
-    """Whether something new was recorded under the release of this code, so that the one before may be a mismatch now."""
+    """Whether something new was recorded under the release of this code, so that the one before may be a mismatch
+    now."""
 
     @property
     def message(self) -> str:
@@ -64,7 +81,8 @@ class Misfit:
         return int(min(FIRST_DELAY_MS * 2 ** min(self.looks - 1, 10), LAST_DELAY_MS))
 
     def after(self, before: Misfit | None, *, in_a_round: bool) -> Misfit:
-        """This one, found after another: of one kind it lasts since that one. ``in_a_round``: it is no look more, as each release that is there has one."""
+        """This one, found after another: of one kind it lasts since that one. ``in_a_round``: it is no look more, as
+        each release that is there has one."""
         if before is None or before.kind == "crash":
             return self
         since = before.since_ms if before.kind == self.kind else self.since_ms
@@ -76,7 +94,8 @@ class Misfit:
 
     @classmethod
     def from_json(cls, text: str | None) -> Misfit | None:
-        """The misfit of a stored text; None where there is none. It never raises: what a later release added to it is left out."""
+        """The misfit of a stored text; None where there is none. It never raises: what a later release added to it is
+        left out."""
         if text is None:
             return None
         try:
@@ -84,7 +103,20 @@ class Misfit:
         except InvalidPayload:
             data = None
         match data:
-            case {"kind": str(kind), "what": str(what), "release": str() | None as release, "since_ms": int(since_ms), "looks": int(looks)} if kind in _MEANS:
-                return cls(cast("MisfitKind", kind), what, release, since_ms, looks, cast("dict[str, object]", data).get("acted") is True)
+            case {
+                "kind": str(kind),
+                "what": str(what),
+                "release": str() | None as release,
+                "since_ms": int(since_ms),
+                "looks": int(looks),
+            } if kind in _MEANS:
+                return cls(
+                    cast("MisfitKind", kind),
+                    what,
+                    release,
+                    since_ms,
+                    looks,
+                    cast("dict[str, object]", data).get("acted") is True,
+                )
             case _:
                 return cls("missing", "a release that this one does not know said why", None, 0)

@@ -86,7 +86,9 @@ def parse(data: Any) -> AwaitOutput | None:
     match data:
         case {"type": "success"}:
             return Success(data.get("value"))
-        case {"type": "failure", "class": str(kind), "code": str(code), "message": str(message)} if kind in FAILURE_CLASSES:
+        case {"type": "failure", "class": str(kind), "code": str(code), "message": str(message)} if (
+            kind in FAILURE_CLASSES
+        ):
             return Failure(cast("FailureClass", kind), code, message, data.get("raw"))
         case {"type": "cancelled", "message": str(message)}:
             return CancelledOutput(message)
@@ -100,7 +102,9 @@ def from_data(data: Any) -> AwaitOutput:
     """The output that JSON data is; raises `InvalidPayload`."""
     output = parse(data)
     if output is None:
-        raise InvalidPayload(what="The await output", reason=f"{data!r} is none of success, failure, cancelled, abandoned")
+        raise InvalidPayload(
+            what="The await output", reason=f"{data!r} is none of success, failure, cancelled, abandoned"
+        )
     return output
 
 
@@ -121,7 +125,9 @@ def raise_for(process_id: str, output: AwaitOutput) -> Any:
         case Success(value):
             return value
         case Failure(failure_class, code, message):
-            raise ProcessFailed(process_id=process_id, failure_class=failure_class, failure_code=code, failure_message=message)
+            raise ProcessFailed(
+                process_id=process_id, failure_class=failure_class, failure_code=code, failure_message=message
+            )
         case CancelledOutput(message):
             raise ProcessCancelled(process_id=process_id, reason=message)
         case AbandonedOutput(evidence):

@@ -32,7 +32,8 @@ def type_for(name: str, event_types: tuple[EventType, ...], *, strict_signals: b
 
 @dataclass(frozen=True, slots=True)
 class Producible:
-    """Of one process: its id, its incarnation, the types it was registered with, and the engine that runs it by name and version."""
+    """Of one process: its id, its incarnation, the types it was registered with, and the engine that runs it by name
+    and version."""
 
     id: str
     incarnation: str
@@ -47,4 +48,6 @@ class Producible:
     @property
     def weight(self) -> int:
         """How many bytes it takes, about; starts of one body share their types, each of them counts them."""
-        return OWN_BYTES + sum(WEIGHT_OF_JSON * len(to_json(one.payload_schema)) for one in self.event_types if one.payload_schema)
+        return OWN_BYTES + sum(
+            WEIGHT_OF_JSON * len(to_json(one.payload_schema)) for one in self.event_types if one.payload_schema
+        )

@@ -1,4 +1,5 @@
-"""Registrations as they are read: also those of a later release, as far as this one knows them, and what nobody can read.
+"""Registrations as they are read: also those of a later release, as far as this one knows them, and what nobody can
+read.
 
 Invariant: reading never raises, and what is not known whole says so: it is shown, and neither run nor repeated here.
 """
@@ -25,7 +26,8 @@ UNREADABLE = "unreadable"
 
 
 def read_registration(process_id: str, text: str | bytes) -> Registration:
-    """A stored registration. `Registration.unknown` says what of it this release does not know; `Registration.known` is False where nothing of it counts."""
+    """A stored registration. `Registration.unknown` says what of it this release does not know; `Registration.known` is
+    False where nothing of it counts."""
     try:
         return Registration.model_validate_json(text)
     except ValidationError as error:
@@ -85,7 +87,9 @@ def _stand_in(process_id: str, data: Mapping[str, Any], reason: str) -> Registra
     made = Registration(
         id=process_id,
         input=ExternalInput(),
-        identity=Identity(kind=kind if isinstance(kind, str) else UNREADABLE, label=label if isinstance(label, str) else None),
+        identity=Identity(
+            kind=kind if isinstance(kind, str) else UNREADABLE, label=label if isinstance(label, str) else None
+        ),
         provenance=Provenance(),
         queue=_text(data, "queue"),
         incarnation=_text(data, "incarnation"),

@@ -18,7 +18,15 @@ from wakeline.causality import Provenance, SessionScope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import CORE_TYPES, EventType
-from wakeline.processes.inputs import EngineInput, ExternalInput, Identity, ProcessInput, ToolCall, default_identity, needs_environment
+from wakeline.processes.inputs import (
+    EngineInput,
+    ExternalInput,
+    Identity,
+    ProcessInput,
+    ToolCall,
+    default_identity,
+    needs_environment,
+)
 from wakeline.processes.lease import MAX_ATTEMPTS, MOST_ATTEMPTS
 from wakeline.processes.producing import Producible, type_for
 from wakeline.processes.schema import check_schema
@@ -32,7 +40,8 @@ SHAPE = 1
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Of the process that carries a body's call out, the call's own identity: its idempotency key, and which attempt is the first one made here.
+    """Of the process that carries a body's call out, the call's own identity: its idempotency key, and which attempt is
+    the first one made here.
 
     ``admitted``: hooks and ``prepare`` have seen the call where it was asked for.
     """
@@ -119,8 +128,11 @@ class Registration(Stored):
         return is_marked(self._content)
 
     def repeats(self, stored: Registration) -> bool:
-        """Whether it asks for what is stored; of a release before this one, which kept sets in the order of its process, and hashed them so."""
-        return (self.id, self.identity.kind) == (stored.id, stored.identity.kind) and means(stored._content, self._content)
+        """Whether it asks for what is stored; of a release before this one, which kept sets in the order of its
+        process, and hashed them so."""
+        return (self.id, self.identity.kind) == (stored.id, stored.identity.kind) and means(
+            stored._content, self._content
+        )
 
     @property
     def carried(self) -> Carried | None:
@@ -133,7 +145,8 @@ class Registration(Stored):
 
     @property
     def is_detached_by_hand(self) -> bool:
-        """Whether its starter said ``on_parent_end="detach"``, and did not just leave it out: then a cancel of its parent does not go on to it."""
+        """Whether its starter said ``on_parent_end="detach"``, and did not just leave it out: then a cancel of its
+        parent does not go on to it."""
         return self.on_parent_end == "detach" and "on_parent_end" in self.model_fields_set
 
     def event_type(self, name: str) -> EventType | None:
@@ -190,7 +203,9 @@ class Choices(TypedDict):
     options: NotRequired[dict[str, Any]]
 
 
-def prepare(*, id: str, input: ProcessInput, provenance: Provenance, queue: str, **choices: Unpack[Choices]) -> Registration:
+def prepare(
+    *, id: str, input: ProcessInput, provenance: Provenance, queue: str, **choices: Unpack[Choices]
+) -> Registration:
     """A complete and checked registration: identity, incarnation and recovery are filled in where they were left out.
 
     `queue` is RQ's name of it, namespace included. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`.

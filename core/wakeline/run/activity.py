@@ -1,6 +1,7 @@
 """Turn activity on its way to whoever follows the session.
 
-Invariant: telemetry never fails work and never waits for it: what cannot be sent at once, or at all, is dropped and counted.
+Invariant: telemetry never fails work and never waits for it: what cannot be sent at once, or at all, is dropped and
+counted.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def to_session(store: AsyncStore, session_id: str) -> TurnEventSender:
     """A sender into the feed of a session; nothing is written where nobody follows it."""
 
     async def send(own_id: str, correlation_id: str, event: ActivityEvent) -> None:
-        await store.execute(feed.tell(session_id, own_id, correlation_id, event.model_dump_json(exclude_defaults=False)))
+        await store.execute(
+            feed.tell(session_id, own_id, correlation_id, event.model_dump_json(exclude_defaults=False))
+        )
 
     return send

@@ -1,6 +1,8 @@
-"""Where in a run an effect is asked for: by the body's own task, beside it, or inside another effect; and which tasks beside it were cancelled.
+"""Where in a run an effect is asked for: by the body's own task, beside it, or inside another effect; and which tasks
+beside it were cancelled.
 
-Invariant: a task beside the body may be cancelled at any time, so what it has recorded by then is not asked for again in every replay; what an effect
+Invariant: a task beside the body may be cancelled at any time, so what it has recorded by then is not asked for again
+in every replay; what an effect
 asks for inside itself is not asked for again once the effect is recorded.
 """
 
@@ -15,7 +17,8 @@ from typing import Any
 from wakeline.effects.journal import BESIDE, BODY, INSIDE
 
 GONE = "@gone:"
-"""Before the key of an effect or a wait that the body asked for and gave up, in the journal: after how many ms it did."""
+"""Before the key of an effect or a wait that the body asked for and gave up, in the journal: after how many ms it
+did."""
 _inside: ContextVar[bool] = ContextVar("wakeline_inside_effect", default=False)
 
 
@@ -38,7 +41,8 @@ def _asking() -> asyncio.Task[Any] | None:
 
 
 class Asides:
-    """The tasks of a run that ask beside its body. ``spawned``: the tasks that the run itself made, which for a blocking body are all there can be."""
+    """The tasks of a run that ask beside its body. ``spawned``: the tasks that the run itself made, which for a
+    blocking body are all there can be."""
 
     def __init__(self, spawned: set[asyncio.Task[Any]], *, blocking: bool) -> None:
         self._spawned = spawned
@@ -66,7 +70,8 @@ class Asides:
         return self.body is not None and self.body.done()
 
     def lose(self, task: asyncio.Task[Any]) -> None:
-        """A race cancels one of its contenders: with its row is recorded when, so a replay does it at the same place."""
+        """A race cancels one of its contenders: with its row is recorded when, so a replay does it at the same
+        place."""
         if task in self._watched:
             self._watched.discard(task)
             self._lost = True

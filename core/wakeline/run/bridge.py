@@ -1,6 +1,7 @@
 """Between a sync body's thread and the worker's event loop.
 
-Invariant: while the body's thread waits for the loop it runs what the loop hands it (its own steps), so a sync body needs one thread and no more.
+Invariant: while the body's thread waits for the loop it runs what the loop hands it (its own steps), so a sync body
+needs one thread and no more.
 """
 
 from __future__ import annotations
@@ -26,10 +27,13 @@ class Bridge:
         self._loop = loop
         self._lock = threading.Lock()
         self._inside: int | None = None
-        self._inbox: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any] | None, contextvars.Context | None]] = SimpleQueue()
+        self._inbox: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any] | None, contextvars.Context | None]] = (
+            SimpleQueue()
+        )
 
     def block(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine on the loop and returns its result to the body's thread; raises what it raises, control flow included.
+        """Runs a coroutine on the loop and returns its result to the body's thread; raises what it raises, control flow
+        included.
 
         Raises `WrongVerb` while another thread is in here: each would take what is meant for the other.
         """
@@ -38,7 +42,10 @@ class Bridge:
             outer, self._inside = self._inside, self._inside or me
         if outer not in (None, me):
             coroutine.close()
-            raise WrongVerb(verb="A context in two threads at once", use="children (start and gather) or an `async def` body for what runs side by side")
+            raise WrongVerb(
+                verb="A context in two threads at once",
+                use="children (start and gather) or an `async def` body for what runs side by side",
+            )
         try:
             return self._block(coroutine)
         finally:

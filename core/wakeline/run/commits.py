@@ -23,7 +23,8 @@ RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
 
 
 async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
-    """Writes an outcome. Returns the word for what became of the run: 'finished', 'parked', 'released', 'continued' or 'lost'."""
+    """Writes an outcome. Returns the word for what became of the run: 'finished', 'parked', 'released', 'continued' or
+    'lost'."""
     try:
         match outcome:
             case Ended():
@@ -53,7 +54,13 @@ async def _end(run: Run, ended: Ended) -> str:
     run.probe.reach(Phase.finishing, run.process_id)
     text = ended.wake_text(f"{run.name} ({run.process_id})") if session is not None else None
     call = processes.finish(
-        run.process_id, ended.status, ended.text, fence=run.fence, text=text, consumed=run.journal.take_unwritten(), turn=ended.commit
+        run.process_id,
+        ended.status,
+        ended.text,
+        fence=run.fence,
+        text=text,
+        consumed=run.journal.take_unwritten(),
+        turn=ended.commit,
     )
     if not is_large(ended.text):
         # A large result is stored first, so the take that follows would overtake the call.
@@ -61,7 +68,9 @@ async def _end(run: Run, ended: Ended) -> str:
     try:
         await run.store.execute(call)
     except HeadConflict:
-        return await _try_again(run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first"))
+        return await _try_again(
+            run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first")
+        )
     run.probe.reach(Phase.finished, run.process_id)
     return "finished"
 
@@ -70,13 +79,17 @@ async def _try_again(run: Run, failure: Failure) -> str:
     """A failed attempt: the next one after a back-off, or the end once attempts are used up."""
     tries = run.claim.failed_attempts
     delay = min(RETRY_BASE_MS * 2**tries, RETRY_MAX_MS)
-    return await run.store.execute(processes.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure)))
+    return await run.store.execute(
+        processes.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure))
+    )
 
 
 async def _continue(run: Run, next_one: NextGeneration) -> str:
     payload = to_json(next_one.payload)
     while True:
-        answer = await run.store.execute(processes.continue_as_new(run.fence, payload, run.journal.take_unwritten(), version=next_one.version))
+        answer = await run.store.execute(
+            processes.continue_as_new(run.fence, payload, run.journal.take_unwritten(), version=next_one.version)
+        )
         if isinstance(answer, int):
             return "continued"
         await run.store.execute(runs.close_waits(run.fence, answer))
@@ -86,5 +99,7 @@ async def _fail_swallowed(run: Run) -> str:
     """Ends a process whose body went on after its run was parked: what it did then is recorded nowhere."""
     swallowed = ParkSwallowed(process_id=run.process_id)
     output = Failure(failure_class="execution", code=swallowed.code, message=str(swallowed))
-    await run.store.execute(processes.finish(run.process_id, "failed", output_json(output), fence=run.fence, swallowed=True))
+    await run.store.execute(
+        processes.finish(run.process_id, "failed", output_json(output), fence=run.fence, swallowed=True)
+    )
     return "finished"

@@ -1,6 +1,8 @@
-"""The seam to user code: what a body, a step or a tool raises ends that one thing, never the worker, and can always be recorded.
+"""The seam to user code: what a body, a step or a tool raises ends that one thing, never the worker, and can always be
+recorded.
 
-Invariant: control flow and a cancel that was asked for pass through as they are; everything else leaves as an `Exception`.
+Invariant: control flow and a cancel that was asked for pass through as they are; everything else leaves as an
+`Exception`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ CAME_BACK = 70
 
 
 def contained(code: Callable[[], T]) -> Callable[[], T]:
-    """User code as a thread may call it. Raises `Escaped` for what is no `Exception`, for a `StopIteration`, which a future would forget, and for the
+    """User code as a thread may call it. Raises `Escaped` for what is no `Exception`, for a `StopIteration`, which a
+    future would forget, and for the
     `CancelledError` of another future, which would look like a cancel of this one.
     """
     here = os.getpid()
@@ -47,14 +50,19 @@ def contained(code: Callable[[], T]) -> Callable[[], T]:
 
 
 def _stay(here: int) -> None:
-    """Ends a child that user code forked where it comes back to us: it holds the worker's connections, and would speak on them as if it were the worker."""
+    """Ends a child that user code forked where it comes back to us: it holds the worker's connections, and would speak
+    on them as if it were the worker."""
     if os.getpid() != here:
-        log.error("a child that a body forked came back into its worker and ends here; let it end with os._exit, or use subprocess")
+        log.error(
+            "a child that a body forked came back into its worker and ends here; let it end with os._exit, or use"
+            " subprocess"
+        )
         os._exit(CAME_BACK)
 
 
 async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
-    """Awaits user code. Raises `Escaped` for what is no `Exception`, a `CancelledError` that nobody asked for included."""
+    """Awaits user code. Raises `Escaped` for what is no `Exception`, a `CancelledError` that nobody asked for
+    included."""
     try:
         return await code()
     except (Exception, ControlFlow, GeneratorExit):
@@ -67,7 +75,8 @@ async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
 
 
 class _Carried(Coroutine[Any, Any, Any]):
-    """A coroutine of a run's task: what would end the event loop leaves it as `Escaped`, and no forked child leaves it at all."""
+    """A coroutine of a run's task: what would end the event loop leaves it as `Escaped`, and no forked child leaves it
+    at all."""
 
     def __init__(self, code: Coroutine[Any, Any, Any]) -> None:
         self._code = code
@@ -98,7 +107,8 @@ class _Carried(Coroutine[Any, Any, Any]):
 
 
 def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
-    """Has tasks that bodies make on this loop carry a ``sys.exit`` to who awaits them: asyncio would end the loop, and with it the worker."""
+    """Has tasks that bodies make on this loop carry a ``sys.exit`` to who awaits them: asyncio would end the loop, and
+    with it the worker."""
 
     def make(loop: asyncio.AbstractEventLoop, code: Any, **options: Any) -> asyncio.Task[Any]:
         made: Any = _Carried(code) if current_body.get() is not None and asyncio.iscoroutine(code) else code
@@ -108,7 +118,8 @@ def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def invoked(code: partial[Any], bridge: Bridge | None) -> Any:
-    """What user code gives: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
+    """What user code gives: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread
+    of the pool."""
     with outside_body():
         if inspect.iscoroutinefunction(code.func):
             return await contained_on_loop(code)

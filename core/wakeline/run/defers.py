@@ -1,6 +1,7 @@
 """What a body deferred to the end of its process: compensation, above all.
 
-Invariant: a deferred call runs when the process ends, never when it parks, and one that fails keeps no other from running.
+Invariant: a deferred call runs when the process ends, never when it parks, and one that fails keeps no other from
+running.
 """
 
 from __future__ import annotations

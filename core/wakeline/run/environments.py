@@ -1,6 +1,7 @@
 """The environments a worker runs processes in, and the store of them as running work sees it.
 
-Invariant: a process runs in the environment it was started with, whatever the app of this worker says; one that is not kept is an error.
+Invariant: a process runs in the environment it was started with, whatever the app of this worker says; one that is not
+kept is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Environments:
         self._known: Bounded[str, EnvironmentSpec] = Bounded(KEPT)
 
     async def of(self, registration: Registration) -> EnvironmentSpec:
-        """The environment of a process; a turn has none, and what it starts captures the app's. Raises `MissingExecutionEnvironment`."""
+        """The environment of a process; a turn has none, and what it starts captures the app's. Raises
+        `MissingExecutionEnvironment`."""
         return self._own if registration.env_ref is None else await self.get(registration.env_ref)
 
     def knows(self, registration: Registration) -> bool:

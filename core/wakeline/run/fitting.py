@@ -1,6 +1,8 @@
-"""What tells a fault of a deploy from one of the body: by its errors, by the release that got the process this far, and by how long it has waited.
+"""What tells a fault of a deploy from one of the body: by its errors, by the release that got the process this far, and
+by how long it has waited.
 
-Invariant: an error is the deploy's fault only in a run under another release than the one that got the process this far, and only for so long.
+Invariant: an error is the deploy's fault only in a run under another release than the one that got the process this
+far, and only for so long.
 """
 
 from __future__ import annotations
@@ -9,7 +11,16 @@ import sys
 from contextvars import ContextVar
 from types import ModuleType
 
-from wakeline.errors import InvalidArguments, InvalidPayload, PayloadSchemaMismatch, ToolUnavailable, UndeclaredEvent, UnknownAgent, UnknownName, WakelineError
+from wakeline.errors import (
+    InvalidArguments,
+    InvalidPayload,
+    PayloadSchemaMismatch,
+    ToolUnavailable,
+    UndeclaredEvent,
+    UnknownAgent,
+    UnknownName,
+    WakelineError,
+)
 from wakeline.processes.failures import bare, leaves_of, parts_of
 from wakeline.processes.misfit import PATIENCE_MS, MisfitKind
 from wakeline.run.groups import follows_cancel
@@ -29,21 +40,29 @@ _BRINGS = (
     UnknownAgent,
     ToolUnavailable,
 )
-"""Errors that a deploy brings: of a body that went on under another release, they say more of the release than of the body."""
+"""Errors that a deploy brings: of a body that went on under another release, they say more of the release than of the
+body."""
 handled_by_body: ContextVar[BaseException | None] = ContextVar("wakeline_handled", default=None)
 """What a blocking body handles while it asks for something: its thread is not the loop's."""
 
 
 class Fitting:
-    """Judges for one claim. ``patience_ms``: how long a process waits for better code than one that fails or cannot read, before it fails."""
+    """Judges for one claim. ``patience_ms``: how long a process waits for better code than one that fails or cannot
+    read, before it fails."""
 
     def __init__(self, claim: Claim, patience_ms: int = PATIENCE_MS) -> None:
         self._claim, self._patience_ms = claim, patience_ms
 
     def is_over(self, kind: MisfitKind) -> bool:
-        """Whether it has waited long enough. For code that is missing, or does something else than what is recorded, it waits until there is some."""
+        """Whether it has waited long enough. For code that is missing, or does something else than what is recorded, it
+        waits until there is some."""
         before = self._claim.misfit
-        return kind in ("unreadable", "bug") and before is not None and before.kind == kind and self._claim.now_ms - before.since_ms >= self._patience_ms
+        return (
+            kind in ("unreadable", "bug")
+            and before is not None
+            and before.kind == kind
+            and self._claim.now_ms - before.since_ms >= self._patience_ms
+        )
 
     def is_bug(self, error: BaseException) -> bool:
         """Whether an error in the body is the deploy's fault, and waits."""
@@ -53,7 +72,8 @@ class Fitting:
         return brought and not self.is_over("bug")
 
     def broken(self, handled: BaseException) -> BaseException | None:
-        """The error that says that the code of the body is broken, where what it handles now is or comes from one: it handles what it does not know."""
+        """The error that says that the code of the body is broken, where what it handles now is or comes from one: it
+        handles what it does not know."""
         return _broken_code(handled) if self.is_bug(handled) else None
 
 
@@ -63,7 +83,8 @@ def being_handled() -> BaseException | None:
 
 
 def _broken_code(error: BaseException) -> BaseException | None:
-    """Of an error and those it comes from, one that sound code does not raise and so does not handle. What a step or a tool failed with is an outcome."""
+    """Of an error and those it comes from, one that sound code does not raise and so does not handle. What a step or a
+    tool failed with is an outcome."""
     left, seen = [error], set[int]()
     while left:
         one = bare(left.pop())

@@ -1,6 +1,7 @@
 """Exception groups: which of the errors in one decides what becomes of a run, a call or a step.
 
-Invariant: an error means the same alone, in a group, and in a group of groups: a body may wait in `asyncio.TaskGroup` or without one.
+Invariant: an error means the same alone, in a group, and in a group of groups: a body may wait in `asyncio.TaskGroup`
+or without one.
 """
 
 from __future__ import annotations
@@ -23,13 +24,21 @@ from wakeline.processes.failures import bare, leaves_of, parts_of
 
 CANCELS = (WaitCancelled, OperationCancelled)
 """What the context itself raises because of a cancel."""
-_FOLLOWS = WaitCancelled | OperationCancelled | ToolFailed | ProcessEnded | asyncio.CancelledError | concurrent.futures.CancelledError
+_FOLLOWS = (
+    WaitCancelled
+    | OperationCancelled
+    | ToolFailed
+    | ProcessEnded
+    | asyncio.CancelledError
+    | concurrent.futures.CancelledError
+)
 _FIRST: tuple[type[BaseException], ...] = (Parked, Stopped, LeaseLost, StoreError, ReplayMismatch)
 """Not the body's word: the run is over, or cannot go on here. Before all else, so that nothing is recorded for it."""
 
 
 def deciding(error: BaseException) -> BaseException:
-    """The error that decides: of a group the one that ends the run, else the only one beside those of a cancel, else the group itself."""
+    """The error that decides: of a group the one that ends the run, else the only one beside those of a cancel, else
+    the group itself."""
     if not isinstance(bare(error), BaseExceptionGroup):
         return error
     leaves = leaves_of(error)
@@ -44,7 +53,8 @@ def deciding(error: BaseException) -> BaseException:
 
 
 def follows_cancel(error: BaseException) -> bool:
-    """Whether an error may be nothing but what a cancel does to a body: what it awaited was cancelled, or failed, or it says so with ``raise … from``.
+    """Whether an error may be nothing but what a cancel does to a body: what it awaited was cancelled, or failed, or it
+    says so with ``raise … from``.
 
     An error of the body's own is none, and a group with one in it is none.
     """

@@ -1,6 +1,7 @@
 """How long a body that only waits is held in memory before it is parked.
 
-Invariant: a hold is over only once what is ready on the loop has run: a task of the body that has just been given what it waited for may be about to ask
+Invariant: a hold is over only once what is ready on the loop has run: a task of the body that has just been given what
+it waited for may be about to ask
 for more, which a park would cut off.
 """
 
@@ -13,7 +14,8 @@ from wakeline.run.replay import CYCLES
 
 
 class Hold:
-    """One at a time; ``over`` is called at its end, where the body ``waits`` still. Whoever changes what the body does stops it, or begins it anew."""
+    """One at a time; ``over`` is called at its end, where the body ``waits`` still. Whoever changes what the body does
+    stops it, or begins it anew."""
 
     def __init__(self, over: Callable[[], None], waits: Callable[[], bool]) -> None:
         self._over = over

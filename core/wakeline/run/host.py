@@ -28,7 +28,8 @@ class Turn(Protocol):
     @property
     def frame(self) -> str | None: ...
     def commit(self, value: Any) -> TurnCommit:
-        """What the session gets with the end of a turn that returned the value; raises `InvalidPayload`, `PayloadTooLarge`."""
+        """What the session gets with the end of a turn that returned the value; raises `InvalidPayload`,
+        `PayloadTooLarge`."""
         ...
 
 

@@ -1,6 +1,7 @@
 """What a run and the child process that runs a tool's code say to each other.
 
-Invariant: JSON values alone; what code in the child says (an event, an occurrence, a note) is checked here, by the run, while the code waits for it.
+Invariant: JSON values alone; what code in the child says (an event, an occurrence, a note) is checked here, by the run,
+while the code waits for it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any, Protocol
 from wakeline.cancellation import CancellationToken
 
 Say = Callable[[str, list[Any]], None]
-"""What the code does besides ending: the name of a verb of `ToolCall` (append, tell_trigger, leave_note) and its arguments; raises what it raises."""
+"""What the code does besides ending: the name of a verb of `ToolCall` (append, tell_trigger, leave_note) and its
+arguments; raises what it raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,13 @@ class Returned:
 class Isolation(Protocol):
     """Runs a tool's code in a process that can be killed."""
 
-    async def call(self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None) -> Any:
-        """`Returned`, or the `Pending` that the code returned. Cancelled (a lost lease), it kills the child, as it does when the code took longer than the
-        timeout (counted from when it has a child: waiting for one is not its fault), and after a cancel's grace. Raises `TimeoutError`, `IsolatedFailure`,
+    async def call(
+        self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None
+    ) -> Any:
+        """`Returned`, or the `Pending` that the code returned. Cancelled (a lost lease), it kills the child, as it does
+        when the code took longer than the
+        timeout (counted from when it has a child: waiting for one is not its fault), and after a cancel's grace. Raises
+        `TimeoutError`, `IsolatedFailure`,
         and the errors of Wakeline that the code raised.
         """
         ...
-
-

@@ -1,4 +1,5 @@
-"""What a run did and does: each effect is looked up here, performed where it is new, and recorded under the run's fence.
+"""What a run did and does: each effect is looked up here, performed where it is new, and recorded under the run's
+fence.
 
 Invariant: what is recorded is never performed again, and nothing is recorded for a run that has lost its lease.
 """
@@ -41,9 +42,26 @@ class Journal:
     """The effects of one run. ``blocking``: the body is a plain function, which asks for one effect at a time."""
 
     def __init__(
-        self, store: AsyncStore, claim: Claim, life: Life, replay: Replay, asides: Asides, fitting: Fitting, *, clock: Clock, probe: Probe, blocking: bool
+        self,
+        store: AsyncStore,
+        claim: Claim,
+        life: Life,
+        replay: Replay,
+        asides: Asides,
+        fitting: Fitting,
+        *,
+        clock: Clock,
+        probe: Probe,
+        blocking: bool,
     ) -> None:
-        self._store, self._claim, self._life, self._clock, self._probe, self._blocking = store, claim, life, clock, probe, blocking
+        self._store, self._claim, self._life, self._clock, self._probe, self._blocking = (
+            store,
+            claim,
+            life,
+            clock,
+            probe,
+            blocking,
+        )
         self._fitting = fitting
         self.replay = replay
         self.asides = asides
@@ -64,7 +82,8 @@ class Journal:
         return self.replay.key_of(self._numbers.key_of(envelope, digest), envelope)
 
     def asking_key(self, envelope: Envelope, asks: str, *, fresh: bool) -> str | None:
-        """The key of the row of a start of a tool: calls that run apart and starts by themselves are numbered together, as they come, and the row says
+        """The key of the row of a start of a tool: calls that run apart and starts by themselves are numbered together,
+        as they come, and the row says
         whose it is. None where there is none, unless it is to be made (``fresh``)."""
         known = self.replay.asked.get(asks)
         if known is not None or not (fresh or envelope.name in self.replay.unsaid):
@@ -87,14 +106,16 @@ class Journal:
         return self._numbers.occurrence(stem)
 
     def ordinal(self, signal: str, chosen: int | None = None) -> int:
-        """The number of the next wait for a signal; or the one that the caller chose, which is left out from then on."""
+        """The number of the next wait for a signal; or the one that the caller chose, which is left out from then
+        on."""
         if chosen is None:
             return self._numbers.ordinal(signal)
         self._numbers.reserve_ordinal(signal, chosen)
         return chosen
 
     def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
-        """The name by which this process has a tool, an engine or a step: one that it has used before, else the oldest."""
+        """The name by which this process has a tool, an engine or a step: one that it has used before, else the
+        oldest."""
         return self.replay.known_as(name, was, prefixes)
 
     def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
@@ -119,13 +140,16 @@ class Journal:
         """When the latest outcome that the body has was recorded; 0 before there is one."""
         return self.replay.last_at_ms
 
-    # -- code that does not fit --------------------------------------------------------------------------------------------------
+    # -- code that does not fit
+    # --------------------------------------------------------------------------------------------------
 
     @contextmanager
     def reading(self, *, of_a_child: bool = False) -> Generator[None]:
-        """What another release stored is read here. Where this one cannot take it the run ends: the body could only go on from something that is not so.
+        """What another release stored is read here. Where this one cannot take it the run ends: the body could only go
+        on from something that is not so.
 
-        ``of_a_child``: a process of its own has stored it as the type of its code, so that code was another one, whatever releases have names.
+        ``of_a_child``: a process of its own has stored it as the type of its code, so that code was another one,
+        whatever releases have names.
         """
         try:
             yield
@@ -136,7 +160,8 @@ class Journal:
 
     @asynccontextmanager
     async def asking(self) -> AsyncGenerator[None]:
-        """What the body asks for is bound here. Where the deploy is at fault that it cannot be, the run ends: to the body it would be an error like
+        """What the body asks for is bound here. Where the deploy is at fault that it cannot be, the run ends: to the
+        body it would be an error like
         any other, to compensate for."""
         try:
             yield
@@ -146,7 +171,8 @@ class Journal:
             raise await self._unfit("bug", error) from error
 
     async def check_sound(self, handled: BaseException | None) -> None:
-        """Something new is asked for while the body handles this. Raises `Stopped` where that says that its code is broken."""
+        """Something new is asked for while the body handles this. Raises `Stopped` where that says that its code is
+        broken."""
         broken = self._fitting.broken(handled) if handled is not None and current_body.get() is not None else None
         if broken is not None:
             raise await self._unfit("bug", broken) from broken
@@ -156,10 +182,12 @@ class Journal:
         await self._others_recorded()
         return stopped
 
-    # -- looking up --------------------------------------------------------------------------------------------------------------
+    # -- looking up
+    # --------------------------------------------------------------------------------------------------------------
 
     async def record_of(self, key: str, envelope: Envelope, digest: str, slot: str = "") -> JournalRow | None:
-        """The record of a call, in its turn; None when it is new and may run. Raises where this run may do nothing any more, as after a mismatch."""
+        """The record of a call, in its turn; None when it is new and may run. Raises where this run may do nothing any
+        more, as after a mismatch."""
         life = self._life
         if life.stopping:
             await self._others_recorded()
@@ -167,18 +195,22 @@ class Journal:
         await life.settled()
         life.check()
         try:
-            return await self.replay.lookup(key, envelope, digest, alone=self._blocking and not self.side_by_side, slot=slot)
+            return await self.replay.lookup(
+                key, envelope, digest, alone=self._blocking and not self.side_by_side, slot=slot
+            )
         except ReplayMismatch as mismatch:
             raise await self._unfit("mismatch", mismatch) from mismatch
         finally:
             life.has_looked()
 
     async def _others_recorded(self) -> None:
-        """What comes next ends the body, and with it what runs beside: that is recorded first. Inside of a step, this would wait for itself."""
+        """What comes next ends the body, and with it what runs beside: that is recorded first. Inside of a step, this
+        would wait for itself."""
         if current_body.get() is not None:
             await self._life.in_flight.over()
 
-    # -- performing --------------------------------------------------------------------------------------------------------------
+    # -- performing
+    # --------------------------------------------------------------------------------------------------------------
 
     async def effect(
         self,
@@ -193,11 +225,15 @@ class Journal:
         next_ms: Callable[[WakelineError], int] | None = None,
         asks: str | None = None,
     ) -> Any:
-        """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is recorded, fenced.
+        """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is
+        recorded, fenced.
 
-        ``write`` instead of ``perform``: the store verb that writes the row itself, in its own script. ``lazily``: a success is recorded
-        with the run's next write. A `WakelineError` that is final is recorded and raised again on replay; any other exception is no outcome.
-        ``next_ms``: of an attempt, what is recorded with its error of the next one (`JournalRow.next_ms`). ``asks`` as in `Envelope`.
+        ``write`` instead of ``perform``: the store verb that writes the row itself, in its own script. ``lazily``: a
+        success is recorded
+        with the run's next write. A `WakelineError` that is final is recorded and raised again on replay; any other
+        exception is no outcome.
+        ``next_ms``: of an attempt, what is recorded with its error of the next one (`JournalRow.next_ms`). ``asks`` as
+        in `Envelope`.
         """
         envelope = Envelope(kind, name, args, asks)
         digest = envelope_hash(envelope)
@@ -207,7 +243,9 @@ class Journal:
         def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
             again_ms = next_ms(error) if next_ms is not None and error is not None else None
             n = self.replay.n_of(key)
-            return self.replay.made(key, JournalRow.of(n, envelope, digest, outcome, error, self._clock.now_ms(), again_ms, place=place))
+            return self.replay.made(
+                key, JournalRow.of(n, envelope, digest, outcome, error, self._clock.now_ms(), again_ms, place=place)
+            )
 
         with self.giving_up(key):
             row = await self.record_of(key, envelope, digest)
@@ -224,7 +262,14 @@ class Journal:
                         raise self._life.lost() from None
 
     async def _new(
-        self, key: str, name: str, perform: Callable[[str], Awaitable[Any]], write: Writing | None, row_of: Callable[..., Row], *, lazily: bool
+        self,
+        key: str,
+        name: str,
+        perform: Callable[[str], Awaitable[Any]],
+        write: Writing | None,
+        row_of: Callable[..., Row],
+        *,
+        lazily: bool,
     ) -> Any:
         try:
             if write is not None:
@@ -239,7 +284,11 @@ class Journal:
             made = row_of(outcome)
             check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
         except WakelineError as error:
-            if error.retryable or isinstance(error, LeaseLost | StoreError) or (write is not None and self._fitting.is_bug(error)):
+            if (
+                error.retryable
+                or isinstance(error, LeaseLost | StoreError)
+                or (write is not None and self._fitting.is_bug(error))
+            ):
                 raise
             await self.record(row_of(None, error))
             raise
@@ -251,16 +300,24 @@ class Journal:
 
     @contextmanager
     def giving_up(self, key: str) -> Generator[None]:
-        """The body may give an effect or a wait up, for a timeout of its own, say: that is recorded, as a replay has to come to the same."""
+        """The body may give an effect or a wait up, for a timeout of its own, say: that is recorded, as a replay has to
+        come to the same."""
         begun, is_new, life = time.monotonic(), key not in self.rows, self._life
         try:
             yield
         except asyncio.CancelledError:
-            if is_new and life.is_running and not life.stopping and not self.asides.is_over and not self.replay.was_given_up(key):
+            if (
+                is_new
+                and life.is_running
+                and not life.stopping
+                and not self.asides.is_over
+                and not self.replay.was_given_up(key)
+            ):
                 self.note(Row(GONE + key, str(int((time.monotonic() - begun) * 1000))))
             raise
 
-    # -- writing -----------------------------------------------------------------------------------------------------------------
+    # -- writing
+    # -----------------------------------------------------------------------------------------------------------------
 
     def note(self, row: Row) -> None:
         """A row that travels with the run's next write."""
@@ -271,7 +328,16 @@ class Journal:
         envelope = Envelope(kind=kind, name=name, args=None)
         self.note(self.row_of(key, envelope, envelope_hash(envelope), value))
 
-    def row_of(self, key: str, envelope: Envelope, digest: str, outcome: Any, *, place: int | None = None, slots: tuple[str, ...] = ()) -> Row:
+    def row_of(
+        self,
+        key: str,
+        envelope: Envelope,
+        digest: str,
+        outcome: Any,
+        *,
+        place: int | None = None,
+        slots: tuple[str, ...] = (),
+    ) -> Row:
         """The row of an outcome that is known now; ``slots``: the waits it closes."""
         asked_from = self.asides.place() if place is None else place
         row = JournalRow.of(self.replay.next_n, envelope, digest, outcome, None, self._clock.now_ms(), place=asked_from)

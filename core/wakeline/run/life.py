@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 
 class Life:
-    """State, tasks and work in flight of one run. ``changed`` is called when something began or ended that keeps the run from parking; ``ended`` once,
+    """State, tasks and work in flight of one run. ``changed`` is called when something began or ended that keeps the
+    run from parking; ``ended`` once,
     when the run is over."""
 
     def __init__(self, changed: Callable[[], None], ended: Callable[[RunState], None]) -> None:
@@ -59,14 +60,16 @@ class Life:
             await asyncio.wait([self.parking])
 
     def unfit(self, kind: MisfitKind, error: BaseException) -> Stopped:
-        """This code does not fit what is stored. No effect begins any more, and the run is over once those under way are recorded."""
+        """This code does not fit what is stored. No effect begins any more, and the run is over once those under way
+        are recorded."""
         self.misfit = self.misfit or (kind, error)
         self.stopping = True
         self._changed()
         return Stopped()
 
     def has_looked(self) -> None:
-        """A look at the journal is over. The hold may have run out meanwhile, and this may have been the last that the body asks for: it begins anew."""
+        """A look at the journal is over. The hold may have run out meanwhile, and this may have been the last that the
+        body asks for: it begins anew."""
         self._changed()
 
     @contextmanager
@@ -76,12 +79,14 @@ class Life:
             yield
 
     def stop(self) -> None:
-        """The worker leaves: a body that waits parks at once; any other goes on to its next effect or its end, which may be a moment away."""
+        """The worker leaves: a body that waits parks at once; any other goes on to its next effect or its end, which
+        may be a moment away."""
         self.stopping = True
         self._changed()
 
     def hand_back(self) -> None:
-        """The shutdown's share is over: the run does not wait for what the body does now. A park that is under way goes on."""
+        """The shutdown's share is over: the run does not wait for what the body does now. A park that is under way goes
+        on."""
         if self.parking is None:
             self.end(RunState.RELEASED)
 
@@ -98,7 +103,8 @@ class Life:
             self._tell()
 
     async def over(self, body: asyncio.Task[Any]) -> None:
-        """Returns when the run is over, or its body is; of a run that does not fit, when what it has under way is recorded."""
+        """Returns when the run is over, or its body is; of a run that does not fit, when what it has under way is
+        recorded."""
         while self.is_running and (self.misfit is not None or not body.done()):
             self._over = asyncio.get_running_loop().create_future()
             body.add_done_callback(self._tell)

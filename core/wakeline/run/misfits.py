@@ -1,4 +1,5 @@
-"""Code that does not fit a process: what tells it from a failure of the body, and how the process is given back to wait for other code.
+"""Code that does not fit a process: what tells it from a failure of the body, and how the process is given back to wait
+for other code.
 
 Invariant: nothing of such a run is kept but what was recorded while it went on, so code that fits finds all as it was.
 """
@@ -24,7 +25,8 @@ TOLD = 256 * 1024
 
 
 class Misfits:
-    """Gives back what code does not fit. ``patience_ms``: how long a process waits for better code than one that fails or cannot read, before it fails."""
+    """Gives back what code does not fit. ``patience_ms``: how long a process waits for better code than one that fails
+    or cannot read, before it fails."""
 
     def __init__(self, store: AsyncStore, patience_ms: int = PATIENCE_MS) -> None:
         self._store = store
@@ -36,24 +38,43 @@ class Misfits:
         return Fitting(claim, self._patience_ms)
 
     async def leave_unread(self, claim: Claim, reason: str) -> str:
-        """Gives back, as it is, what this release cannot read: a later one wrote it. It is said once, and doctor names it."""
+        """Gives back, as it is, what this release cannot read: a later one wrote it. It is said once, and doctor names
+        it."""
         told = f"{claim.process_id} {claim.fence.incarnation} {reason}"
         if self._told.get(told) is None:
             self._told.put(told, True, len(told))
-            log.warning("%s: not run here, and handed back as it is: %s; it waits for a release that can read it", claim.process_id, reason)
+            log.warning(
+                "%s: not run here, and handed back as it is: %s; it waits for a release that can read it",
+                claim.process_id,
+                reason,
+            )
         try:
-            return await self._store.execute(processes.release(claim.fence, delay_ms=UNREAD_DELAY_MS, unrun=True, unread=reason[:LONGEST_REASON]))
+            return await self._store.execute(
+                processes.release(claim.fence, delay_ms=UNREAD_DELAY_MS, unrun=True, unread=reason[:LONGEST_REASON])
+            )
         except LeaseLost:
             return "lost"
 
-    async def hand_back(self, claim: Claim, kind: MisfitKind, error: BaseException, *, unrun: bool = False, acted: bool = False) -> str:
-        """Back to the queue: for another release that is there and has not looked, or to be looked at again after a while, or once another one comes.
+    async def hand_back(
+        self, claim: Claim, kind: MisfitKind, error: BaseException, *, unrun: bool = False, acted: bool = False
+    ) -> str:
+        """Back to the queue: for another release that is there and has not looked, or to be looked at again after a
+        while, or once another one comes.
         ``acted``: its run has recorded something."""
         acted = claim.under_another_release and (acted or claim.recorded_more)
-        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms, acted=acted).after(claim.misfit, in_a_round=claim.in_a_round)
-        log.warning("%s waits for code that fits: %s%s", claim.process_id, found.message, Lines(trace_of(error)) if kind == "bug" else "")
+        found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms, acted=acted).after(
+            claim.misfit, in_a_round=claim.in_a_round
+        )
+        log.warning(
+            "%s waits for code that fits: %s%s",
+            claim.process_id,
+            found.message,
+            Lines(trace_of(error)) if kind == "bug" else "",
+        )
         try:
-            return await self._store.execute(processes.release(claim.fence, delay_ms=found.delay_ms, unrun=unrun, misfit=found))
+            return await self._store.execute(
+                processes.release(claim.fence, delay_ms=found.delay_ms, unrun=unrun, misfit=found)
+            )
         except LeaseLost:
             return "lost"
 

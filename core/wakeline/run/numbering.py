@@ -28,7 +28,8 @@ class Numbering:
         return replay_key(envelope.name, envelope_hash(envelope), self._occurrences.get(stem, 0) + 1)
 
     def key_of(self, envelope: Envelope, digest: str | None = None) -> str:
-        """The replay key of the body's next call of this envelope: name, argument hash (``digest``, where it is known), occurrence."""
+        """The replay key of the body's next call of this envelope: name, argument hash (``digest``, where it is known),
+        occurrence."""
         digest = digest or envelope_hash(envelope)
         return replay_key(envelope.name, digest, self.occurrence(replay_key(envelope.name, digest, 0)))
 

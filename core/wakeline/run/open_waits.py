@@ -1,6 +1,8 @@
-"""The waits a run has open: who in the body waits for which slots, in which groups they resume the process, and how they are shown.
+"""The waits a run has open: who in the body waits for which slots, in which groups they resume the process, and how
+they are shown.
 
-Invariant: memory only, on one event loop; what is open for the store is the store's to say. A slot that two tasks of the body wait for is
+Invariant: memory only, on one event loop; what is open for the store is the store's to say. A slot that two tasks of
+the body wait for is
 opened once and given up by the last of them.
 """
 
@@ -23,11 +25,14 @@ SHOWN = 32
 
 
 class OpenWaits:
-    """Slots with a future each, the waiters of each, and the groups still to be met. ``slots``: those of earlier runs, as the claim brought them."""
+    """Slots with a future each, the waiters of each, and the groups still to be met. ``slots``: those of earlier runs,
+    as the claim brought them."""
 
     def __init__(self, slots: Mapping[str, Mapping[str, str]]) -> None:
         read = {slot: Slot(fields) for slot, fields in slots.items()}
-        self._earlier = {slot: found for slot, found in read.items() if found.group is not None and not found.is_given_up}
+        self._earlier = {
+            slot: found for slot, found in read.items() if found.group is not None and not found.is_given_up
+        }
         self._given_up: set[str] = set()
         self._answers: dict[str, asyncio.Future[str]] = {}
         self._awaited: Counter[str] = Counter()
@@ -71,11 +76,14 @@ class OpenWaits:
             del self._awaited[slot]
             self._answers.pop(slot, None)
             self._labels.pop(slot, None)
-        self._groups = {group: left for group, ids in self._groups.items() if (left := [slot for slot in ids if slot not in gone])}
+        self._groups = {
+            group: left for group, ids in self._groups.items() if (left := [slot for slot in ids if slot not in gone])
+        }
 
     @contextmanager
     def asked(self, slots: Sequence[str], abandoned: Callable[[list[str]], None]) -> Generator[None]:
-        """A task of the body asks for these, from before the journal is looked at. Cancelled meanwhile it gives them up: ``abandoned`` is told those that
+        """A task of the body asks for these, from before the journal is looked at. Cancelled meanwhile it gives them
+        up: ``abandoned`` is told those that
         are open for the store, in this run or since an earlier one, and that no other task asks for.
         """
         self._asked.update(slots)
@@ -95,7 +103,8 @@ class OpenWaits:
                 self._asked.pop(slot, None)
 
     def known(self, slots: Sequence[str]) -> dict[str, str]:
-        """The resolutions (JSON) of those that were resolved when the run was claimed: to know them, nothing need be opened again."""
+        """The resolutions (JSON) of those that were resolved when the run was claimed: to know them, nothing need be
+        opened again."""
         answers = {slot: self._earlier[slot].resolution for slot in slots if slot in self._earlier}
         return {slot: text for slot, text in answers.items() if text is not None}
 
@@ -106,20 +115,27 @@ class OpenWaits:
             self._earlier.pop(slot, None)
 
     def hinted(self, slot: str, text: str) -> bool:
-        """A resolution (JSON) that somebody heard of. False for a wait that was given up: what was on its way to it is another's by now."""
+        """A resolution (JSON) that somebody heard of. False for a wait that was given up: what was on its way to it is
+        another's by now."""
         if slot in self._given_up:
             return False
         self.resolve(slot, text)
         return True
 
     def group(self, slots: Sequence[str]) -> dict[str, str]:
-        """These resume the process together; returns the group of each. One that an earlier run opened keeps its own, and others join it."""
-        kept = {slot: group for slot in slots if slot in self._earlier and (group := self._earlier[slot].group) is not None}
+        """These resume the process together; returns the group of each. One that an earlier run opened keeps its own,
+        and others join it."""
+        kept = {
+            slot: group for slot in slots if slot in self._earlier and (group := self._earlier[slot].group) is not None
+        }
         joined = next(iter(kept.values()), slots[0][2:10])
         groups = {slot: kept.get(slot, joined) for slot in slots}
         for group in set(groups.values()):
             others = [slot for slot in self._groups.get(group, []) if slot not in groups]
-            self._groups[group] = [*others, *(slot for slot in slots if groups[slot] == group and slot in self._answers)]
+            self._groups[group] = [
+                *others,
+                *(slot for slot in slots if groups[slot] == group and slot in self._answers),
+            ]
         return groups
 
     def told(self, wait: Wait, opened: Opened) -> int | None:
@@ -131,7 +147,10 @@ class OpenWaits:
             self._label(wait, due_ms)
             return due_ms
         # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
-        self.resolve(wait.slot, to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text)
+        self.resolve(
+            wait.slot,
+            to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text,
+        )
         return None
 
     def _label(self, wait: Wait, due_ms: int | None) -> None:
@@ -170,7 +189,8 @@ class OpenWaits:
 
     @property
     def early(self) -> list[str]:
-        """Slots of which each resumes the process, whatever else of its group is open: somebody waits for a part of the group."""
+        """Slots of which each resumes the process, whatever else of its group is open: somebody waits for a part of the
+        group."""
         unresolved = {slot for slot, future in self._answers.items() if not future.done()}
         rest_of: dict[str, set[str]] = {}
         for slots in self._groups.values():

@@ -1,6 +1,7 @@
 """What became of a run: the outcome that follows from what its body returned or raised.
 
-Invariant: whatever user code raises becomes one of these; what is not the body's fault (a lost lease, Redis away) never ends its process.
+Invariant: whatever user code raises becomes one of these; what is not the body's fault (a lost lease, Redis away) never
+ends its process.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline.attachments.attachment import MARK
-from wakeline.errors import ControlFlow, FailureClass, LeaseLost, Parked, PayloadTooLarge, StepFailed, StoreError, ToolFailed
+from wakeline.errors import (
+    ControlFlow,
+    FailureClass,
+    LeaseLost,
+    Parked,
+    PayloadTooLarge,
+    StepFailed,
+    StoreError,
+    ToolFailed,
+)
 from wakeline.phases import Phase
 from wakeline.processes.failures import described
 from wakeline.processes.inputs import SessionTurn
@@ -39,7 +49,8 @@ class ContinueAsNew(ControlFlow):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The process ends with this output. ``text``: the output as JSON; ``commit``: of a turn that succeeded, what its session gets."""
+    """The process ends with this output. ``text``: the output as JSON; ``commit``: of a turn that succeeded, what its
+    session gets."""
 
     output: AwaitOutput
     text: str
@@ -56,7 +67,13 @@ class Ended:
     @property
     def status(self) -> str:
         """The status that the process ends with."""
-        return "completed" if isinstance(self.output, Success) else "cancelled" if isinstance(self.output, CancelledOutput) else "failed"
+        return (
+            "completed"
+            if isinstance(self.output, Success)
+            else "cancelled"
+            if isinstance(self.output, CancelledOutput)
+            else "failed"
+        )
 
     @property
     def has_attachments(self) -> bool:
@@ -76,7 +93,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed:
-    """An attempt of a turn failed; the next one follows after a back-off, or the process ends once its attempts are used up."""
+    """An attempt of a turn failed; the next one follows after a back-off, or the process ends once its attempts are
+    used up."""
 
     failure: Failure
 
@@ -104,7 +122,8 @@ class HandedBack:
 
 @dataclass(frozen=True, slots=True)
 class Swallowed:
-    """The body caught what ended it, and went on after its run was parked: the process fails, as nothing of that is recorded."""
+    """The body caught what ended it, and went on after its run was parked: the process fails, as nothing of that is
+    recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +201,9 @@ def failure_of(error: BaseException) -> Failure:
     code, message = described(error)
     match error:
         case ToolFailed():
-            return Failure(cast("FailureClass", error.failure_class), error.failure_code, error.failure_message, error.raw)
+            return Failure(
+                cast("FailureClass", error.failure_class), error.failure_code, error.failure_message, error.raw
+            )
         case StepFailed():
             return Failure(failure_class="execution", code=error.failure_code, message=message)
         case PayloadTooLarge():

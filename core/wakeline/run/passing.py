@@ -1,4 +1,5 @@
-"""What passing a reference to an attachment on means: in arguments, signals, inputs and results its receiver becomes an owner.
+"""What passing a reference to an attachment on means: in arguments, signals, inputs and results its receiver becomes an
+owner.
 
 Invariant: before the receiver can see it; and code passes on only what its process or its session owns.
 """
@@ -23,7 +24,8 @@ class Passing:
         """The owners whose attachments the run may read and pass on."""
 
     async def pass_on(self, text: str, to: str, *, partly: bool = False) -> None:
-        """Before a payload of the run goes to a receiver. Raises `AttachmentNotFound`, unless ``partly``. Most payloads cost one search of a text."""
+        """Before a payload of the run goes to a receiver. Raises `AttachmentNotFound`, unless ``partly``. Most payloads
+        cost one search of a text."""
         ids = references_in(text)
         if ids:
             await self._store.execute(attachments.share(ids, self.givers, to, partly=partly))
@@ -37,7 +39,8 @@ class Passing:
 
 
 def giver_of(wait_kind: str) -> str | None:
-    """Who gave what resolved a wait, where that was not passed on with its sending: a process that ended, a session that answered."""
+    """Who gave what resolved a wait, where that was not passed on with its sending: a process that ended, a session
+    that answered."""
     kind, _, rest = wait_kind.partition(":")
     if kind == "c":
         return owner_of_process(rest)

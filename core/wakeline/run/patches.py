@@ -1,6 +1,7 @@
 """Which path a process takes where its code was changed while it ran: what ``ctx.patched`` says.
 
-Invariant: one answer per process and change. True is recorded, and travels with the next write; False follows from what the process did behind that
+Invariant: one answer per process and change. True is recorded, and travels with the next write; False follows from what
+the process did behind that
 point, so a later run comes to it again.
 """
 
@@ -37,4 +38,10 @@ class Patches:
     def deprecate(self, change: str) -> None:
         """The old path is gone. Raises `ReplayMismatch` where the process has taken it."""
         if not self.is_taken(change):
-            raise ReplayMismatch(process_id=self._process_id, name=f"the new path of {change!r}", paths=(), total=0, unasked=["the old path"])
+            raise ReplayMismatch(
+                process_id=self._process_id,
+                name=f"the new path of {change!r}",
+                paths=(),
+                total=0,
+                unasked=["the old path"],
+            )

@@ -1,6 +1,7 @@
 """The journal in memory: which calls of a body already have an outcome, and in which order outcomes are delivered.
 
-Invariant: recorded outcomes reach the body in the order they were recorded; a call that matches no record runs only when the body has asked for
+Invariant: recorded outcomes reach the body in the order they were recorded; a call that matches no record runs only
+when the body has asked for
 all that is recorded, once what is ready on the loop has run.
 """
 
@@ -26,12 +27,14 @@ log = logger("wakeline.run")
 TOLD = "@told:"
 """Before the key of the first of what was not asked for, in the journal: it was told in an earlier run."""
 CYCLES = 20
-"""Turns of the loop a body gets to issue the next recorded call before a later one is delivered first, and to come to rest."""
+"""Turns of the loop a body gets to issue the next recorded call before a later one is delivered first, and to come to
+rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A call without a record. ``known``: a wait that an earlier run opened, so nothing new; ``gone_s``: how long the body had waited when it gave it up."""
+    """A call without a record. ``known``: a wait that an earlier run opened, so nothing new; ``gone_s``: how long the
+    body had waited when it gave it up."""
 
     known: bool
     gone_s: float
@@ -40,7 +43,8 @@ class _Held:
 class Replay:
     """Rows of one generation, consumed as the body issues the calls they belong to. Lives on one event loop.
 
-    ``slots``: the waits that earlier runs left open. ``strict``: what was recorded and is not asked for is a mismatch, else it is told. ``excused``:
+    ``slots``: the waits that earlier runs left open. ``strict``: what was recorded and is not asked for is a mismatch,
+    else it is told. ``excused``:
     whether the body may leave out what it did, since it was asked to end, or is tried again after it failed.
     """
 
@@ -88,7 +92,8 @@ class Replay:
 
     @property
     def replaying(self) -> bool:
-        """True while the body has not come to the end of what it did before: to the last record, and to the wait that stands open."""
+        """True while the body has not come to the end of what it did before: to the last record, and to the wait that
+        stands open."""
         return self._left.is_ahead
 
     @property
@@ -96,10 +101,14 @@ class Replay:
         """True when no call of the body waits for the journal."""
         return not self._issued and not self._held
 
-    async def lookup(self, key: str, envelope: Envelope, envelope_hash: str, *, alone: bool, slot: str = "") -> JournalRow | None:
-        """The record of a call, in its turn; None when the call is new and may run. ``alone``: the body cannot issue anything else meanwhile.
+    async def lookup(
+        self, key: str, envelope: Envelope, envelope_hash: str, *, alone: bool, slot: str = ""
+    ) -> JournalRow | None:
+        """The record of a call, in its turn; None when the call is new and may run. ``alone``: the body cannot issue
+        anything else meanwhile.
 
-        Raises `ReplayMismatch` for a record with another envelope, and for a call no record fits while the body has not asked for all it has;
+        Raises `ReplayMismatch` for a record with another envelope, and for a call no record fits while the body has not
+        asked for all it has;
         `ReplayConflict` for a key that this very run used for another call: no deploy is at fault there.
         """
         while (other := self._issued.get(key)) is not None:
@@ -124,7 +133,8 @@ class Replay:
         return self._left.gone_s(key) > 0
 
     async def _again(self, held: _Held) -> None:
-        """The body gave this wait up, and has the time to do so again. Opened at once it could be parked on, and what made the body give it up, such as a
+        """The body gave this wait up, and has the time to do so again. Opened at once it could be parked on, and what
+        made the body give it up, such as a
         timeout of its own, is not stored.
         """
         self._held.append(held)
@@ -164,7 +174,8 @@ class Replay:
             self._move()
 
     async def _at_rest(self, alone: bool) -> bool:
-        """Whether nothing moved in a while: not what is ready on the loop, and then, where something is left, not within the patience either."""
+        """Whether nothing moved in a while: not what is ready on the loop, and then, where something is left, not
+        within the patience either."""
         seen = self._moves
         for _ in range(CYCLES):
             await asyncio.sleep(0)
@@ -187,7 +198,9 @@ class Replay:
         if same is not None:
             raise self._mismatch(envelope, same)
         if self._left.are_missing and not self._excused():
-            mismatch = ReplayMismatch(process_id=self._process_id, name=named(envelope), paths=(), total=0, unasked=self._left.missing)
+            mismatch = ReplayMismatch(
+                process_id=self._process_id, name=named(envelope), paths=(), total=0, unasked=self._left.missing
+            )
             if self._strict:
                 raise mismatch
             mark = TOLD + self._left.first_missing
@@ -198,7 +211,8 @@ class Replay:
         self._left.let_go()
 
     def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
-        """The name by which this process has a tool, an engine or a step: one that it has used before, else the oldest."""
+        """The name by which this process has a tool, an engine or a step: one that it has used before, else the
+        oldest."""
         if not was:
             return name
         return self.used((*was, name), prefixes) or was[0]
@@ -208,10 +222,14 @@ class Replay:
         return next((one for one in names if any(prefix + one in self._names for prefix in prefixes)), None)
 
     def key_of(self, key: str, envelope: Envelope) -> str:
-        """The key of a call, or the one that a release before this one recorded it under, with its sets in another order."""
+        """The key of a call, or the one that a release before this one recorded it under, with its sets in another
+        order."""
         if not self._left.rows or key in self.rows or not envelope.is_marked:
             return key
-        earlier = next((other for other in self._left.rows if other not in self._earlier and self.rows[other].is_of(envelope)), None)
+        earlier = next(
+            (other for other in self._left.rows if other not in self._earlier and self.rows[other].is_of(envelope)),
+            None,
+        )
         if earlier is None:
             return key
         self._earlier.add(earlier)
@@ -229,7 +247,9 @@ class Replay:
             found = ["args: what was recorded was too long to be kept"]
         else:
             found = differences(recorded, envelope.args)
-        return ReplayMismatch(process_id=self._process_id, name=envelope.name, paths=paths, total=total, differences=found)
+        return ReplayMismatch(
+            process_id=self._process_id, name=envelope.name, paths=paths, total=total, differences=found
+        )
 
     def _pump_soon(self) -> None:
         self._pump_run += 1
@@ -243,7 +263,8 @@ class Replay:
             if cycles:
                 asyncio.get_running_loop().call_soon(self._pump, run, cycles - 1)
                 return
-            # The body does not ask for it now (it waits for something outside the journal): the oldest it asks for comes first.
+            # The body does not ask for it now (it waits for something outside the journal): the oldest it asks for
+            # comes first.
             first = next(key for key in self._left.rows if key in self._issued)
         self._consume(first)
         if self._issued:
@@ -267,7 +288,8 @@ class Replay:
             self._move()
 
     def n_of(self, key: str) -> int:
-        """The number of a row that is about to be made: it is in the order of what came of effects, not of when they began."""
+        """The number of a row that is about to be made: it is in the order of what came of effects, not of when they
+        began."""
         return self.rows[key].n if key in self.rows else self.next_n
 
     def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = ()) -> Row:
@@ -281,14 +303,27 @@ class Replay:
 
 
 def replay_of(
-    claim: Claim, slots: Mapping[str, Slot], asides: Asides, cancellation: CancellationToken, *, hold_ms: int, mode: ReplayMode
+    claim: Claim,
+    slots: Mapping[str, Slot],
+    asides: Asides,
+    cancellation: CancellationToken,
+    *,
+    hold_ms: int,
+    mode: ReplayMode,
 ) -> Replay:
-    """The journal of a claim; ``slots``: the waits that earlier runs left open. A process that was asked to end may leave out what it did; so may a turn
+    """The journal of a claim; ``slots``: the waits that earlier runs left open. A process that was asked to end may
+    leave out what it did; so may a turn
     that failed and is tried again."""
 
     def excused() -> bool:
         return cancellation.cancelled or (claim.session_id is not None and claim.has_failed)
 
     return Replay(
-        claim.process_id, claim.journal, patience_s=max(hold_ms, 100) / 1000, slots=slots, asides=asides, strict=mode == "strict", excused=excused
+        claim.process_id,
+        claim.journal,
+        patience_s=max(hold_ms, 100) / 1000,
+        slots=slots,
+        asides=asides,
+        strict=mode == "strict",
+        excused=excused,
     )

@@ -1,6 +1,7 @@
 """One run of a process under its fence: its life, its journal, its waits, and the moment it lets go.
 
-Invariant: the process parks only while nothing but unresolved waits is outstanding, and from then on the run does nothing.
+Invariant: the process parks only while nothing but unresolved waits is outstanding, and from then on the run does
+nothing.
 """
 
 from __future__ import annotations
@@ -50,12 +51,24 @@ PARK_AGAIN_S, PARK_AGAIN_MOST_S = 1.0, 60.0
 class Run:
     """A running process: what was claimed, and what this code makes of it.
 
-    `life` says whether the run may still act. `journal` is what the process did, and records what it does. `waits` is what it waits for. The run
+    `life` says whether the run may still act. `journal` is what the process did, and records what it does. `waits` is
+    what it waits for. The run
     itself holds them together, and parks the process when nothing but waits is left.
     """
 
-    def __init__(self, store: AsyncStore, claim: Claim, host: Host, *, clock: Clock, probe: Probe | None = None, bridge: Bridge | None = None,
-                 environment: EnvironmentSpec = EMPTY, dispatch: ToolDispatch | None = None, fitting: Fitting | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        store: AsyncStore,
+        claim: Claim,
+        host: Host,
+        *,
+        clock: Clock,
+        probe: Probe | None = None,
+        bridge: Bridge | None = None,
+        environment: EnvironmentSpec = EMPTY,
+        dispatch: ToolDispatch | None = None,
+        fitting: Fitting | None = None,
+    ) -> None:
         self.store = store
         self.claim = claim
         self.fence = claim.fence
@@ -74,11 +87,38 @@ class Run:
         if claim.cancel_requested:
             self.life.cancellation.cancel(claim.cancel_reason)
         open_waits, asides = OpenWaits(claim.slots), Asides(self.life.tasks, blocking=bridge is not None)
-        replay = replay_of(claim, open_waits.earlier, asides, self.life.cancellation, hold_ms=host.hold_ms, mode=self.dispatch.replay_mode)
-        self.journal = Journal(store, claim, self.life, replay, asides, self.fitting, clock=clock, probe=self.probe, blocking=bridge is not None)
+        replay = replay_of(
+            claim,
+            open_waits.earlier,
+            asides,
+            self.life.cancellation,
+            hold_ms=host.hold_ms,
+            mode=self.dispatch.replay_mode,
+        )
+        self.journal = Journal(
+            store,
+            claim,
+            self.life,
+            replay,
+            asides,
+            self.fitting,
+            clock=clock,
+            probe=self.probe,
+            blocking=bridge is not None,
+        )
         replay.note = self.journal.note
-        self.waits = Waits(store, claim, self.life, self.journal, open_waits, self.passing, scope=self.scope, probe=self.probe, timer=host.timer,
-                           changed=self._arm)  # fmt: skip
+        self.waits = Waits(
+            store,
+            claim,
+            self.life,
+            self.journal,
+            open_waits,
+            self.passing,
+            scope=self.scope,
+            probe=self.probe,
+            timer=host.timer,
+            changed=self._arm,
+        )
         self.patches = Patches(self.journal, claim.process_id)
         self.started = StartedProcesses()
         self.awaits_children = claim.awaits_children
@@ -92,7 +132,8 @@ class Run:
         self.activities = Activities(store, claim.session_id)
         self._hold = Hold(self._park_soon, lambda: self.waits.are_all)
 
-    # -- what it is --------------------------------------------------------------------------------------------------------------
+    # -- what it is
+    # --------------------------------------------------------------------------------------------------------------
 
     @property
     def process_id(self) -> str:
@@ -132,7 +173,8 @@ class Run:
 
     @cached_property
     def environment(self) -> EnvironmentSpec:
-        """The environment as code of the run sees it: a copy of its own, made when it is first asked for, so that a change stays in this run."""
+        """The environment as code of the run sees it: a copy of its own, made when it is first asked for, so that a
+        change stays in this run."""
         return self.captured.model_copy(deep=True)
 
     @property
@@ -154,10 +196,12 @@ class Run:
         return child_id(self.claim.process_id, self.fence.incarnation, self.claim.generation, key)
 
     async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread of the pool."""
+        """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread
+        of the pool."""
         return await invoked(partial(function, *args, **kwargs), self.bridge)
 
-    # -- parking -----------------------------------------------------------------------------------------------------------------
+    # -- parking
+    # -----------------------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """(Re)starts the hold: the time a body may stay in memory while it only waits."""
@@ -167,7 +211,8 @@ class Run:
             life.end(RunState.RELEASED)
         if not life.is_running or life.misfit is not None or not self.waits.are_all:
             return
-        # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the place under a limit: no hold.
+        # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the
+        # place under a limit: no hold.
         goes = self.bridge is not None or self.host.full or life.stopping or self.claim.is_limited
         self._hold.begin(0 if goes else self.host.hold_ms / 1000)
 
@@ -177,18 +222,26 @@ class Run:
 
     async def _park(self) -> None:
         if not self.waits.are_all:
-            # A hint came since the hold ran out: the body is about to go on. Its wait would not be among those whose resolution the script looks for.
+            # A hint came since the hold ran out: the body is about to go on. Its wait would not be among those whose
+            # resolution the script looks for.
             self.life.parking = None
             return
         self.probe.reach(Phase.parking, self.claim.process_id)
         unwritten, waits = self.journal.take_unwritten(), self.waits.open
         try:
-            answer = await self.store.execute(processes.park(self.fence, waits.unmet_groups, waits.shown, unwritten, early=waits.early))
+            answer = await self.store.execute(
+                processes.park(self.fence, waits.unmet_groups, waits.shown, unwritten, early=waits.early)
+            )
         except LeaseLost:
             self.life.lost()
             return
         except StoreError as error:
-            log.warning("%s could not be parked, which is tried again in %g s: %s", self.claim.process_id, self._park_again_s, error)
+            log.warning(
+                "%s could not be parked, which is tried again in %g s: %s",
+                self.claim.process_id,
+                self._park_again_s,
+                error,
+            )
             self.journal.put_back(unwritten)
             self._hold.begin(self._park_again_s)
             self._park_again_s = min(self._park_again_s * 2, PARK_AGAIN_MOST_S)

@@ -18,5 +18,6 @@ class StartedProcesses:
         """What was added so far, for reading: process id to incarnation."""
 
     def add(self, process_id: str, incarnation: str) -> None:
-        """A start that was answered, or found in the journal; or a process that the store says was started by this one."""
+        """A start that was answered, or found in the journal; or a process that the store says was started by this
+        one."""
         self._incarnations[process_id] = incarnation

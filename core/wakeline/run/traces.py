@@ -10,12 +10,18 @@ from wakeline.processes.failures import fit
 
 LONGEST_TRACE = 16_384
 _BETWEEN = ("wakeline", "wakeline_workers", "pydantic", "asyncio", "concurrent")
-_INSIDE = tuple(os.path.join(path, "") for name in _BETWEEN if (spec := find_spec(name)) for path in spec.submodule_search_locations or ())
+_INSIDE = tuple(
+    os.path.join(path, "")
+    for name in _BETWEEN
+    if (spec := find_spec(name))
+    for path in spec.submodule_search_locations or ()
+)
 """Where the packages between a worker and a body lie: their lines say nothing about what went wrong in it."""
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback of an error and of what caused it, with the lines of user code only, behind a line break; empty where no line is the user's, or where
+    """The traceback of an error and of what caused it, with the lines of user code only, behind a line break; empty
+    where no line is the user's, or where
     what the error says of itself cannot be shown.
     """
     try:

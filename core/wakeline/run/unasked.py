@@ -1,6 +1,8 @@
-"""What a process did, and its body has not asked for again in this run: the difference between a body that replays and one that does something else.
+"""What a process did, and its body has not asked for again in this run: the difference between a body that replays and
+one that does something else.
 
-Invariant: a deterministic body asks for all of it before it asks for anything new, once what is ready on the loop has run; but for what tasks beside
+Invariant: a deterministic body asks for all of it before it asks for anything new, once what is ready on the loop has
+run; but for what tasks beside
 it did that were cancelled, and what an effect did inside itself.
 """
 
@@ -15,7 +17,8 @@ from wakeline.store.fields import Slot
 from wakeline.waits.kinds import kind_of
 
 PATCHED = "patched"
-"""The kind of a row that says which path was taken: it does nothing, so nothing is amiss where nobody asks for it any more."""
+"""The kind of a row that says which path was taken: it does nothing, so nothing is amiss where nobody asks for it any
+more."""
 SHOWN = 8
 """A mismatch names this many and counts the rest."""
 _PHRASES = {"signal": "wait for signal", "child": "await of process", "children": "await of children"}
@@ -24,9 +27,17 @@ _PHRASES = {"signal": "wait for signal", "child": "await of process", "children"
 class Unasked:
     """Rows in the order they were recorded, and waits that stand open. ``journal``: all of it, marks included."""
 
-    def __init__(self, rows: Mapping[str, JournalRow], journal: Mapping[str, str], slots: Mapping[str, Slot], asides: Asides | None) -> None:
+    def __init__(
+        self,
+        rows: Mapping[str, JournalRow],
+        journal: Mapping[str, str],
+        slots: Mapping[str, Slot],
+        asides: Asides | None,
+    ) -> None:
         self._gone = {key.removeprefix(GONE): int(text) for key, text in journal.items() if key.startswith(GONE)}
-        kept = (key for key, row in rows.items() if row.kind != PATCHED and row.place != INSIDE and key not in self._gone)
+        kept = (
+            key for key, row in rows.items() if row.kind != PATCHED and row.place != INSIDE and key not in self._gone
+        )
         self.rows = {key: rows[key] for key in sorted(kept, key=lambda key: rows[key].n)}
         """Those of which the body does not have the outcome yet."""
         self._journal = journal
@@ -37,7 +48,8 @@ class Unasked:
         self._last_n = 0
         self._is_let_go = False
         self.is_exact = all(row.place is not None for row in rows.values())
-        """Whether all rows say where they were asked for. A release before this one kept neither that, nor what the body gave up, nor the exact order."""
+        """Whether all rows say where they were asked for. A release before this one kept neither that, nor what the
+        body gave up, nor the exact order."""
 
     def was_open(self, slot: str) -> bool:
         """Whether an earlier run opened this wait."""
@@ -48,9 +60,13 @@ class Unasked:
         return max(self._gone[key] / 1000, 0.001) if key in self._gone else 0.0
 
     def holds(self, envelope: Envelope) -> bool:
-        """Whether a new effect has to wait: others are to be asked for first, or one of its name that it may be a changed version of."""
+        """Whether a new effect has to wait: others are to be asked for first, or one of its name that it may be a
+        changed version of."""
         if self._is_let_go:
-            return any(envelope.name in names_of(row) for row in [*self._missing(), *(self.rows[key] for key in self._issued if key in self.rows)])
+            return any(
+                envelope.name in names_of(row)
+                for row in [*self._missing(), *(self.rows[key] for key in self._issued if key in self.rows)]
+            )
         return bool(self.rows or self._slots)
 
     def issued(self, key: str) -> None:
@@ -74,7 +90,8 @@ class Unasked:
 
     @property
     def is_ahead(self) -> bool:
-        """Whether something was done behind the point where the body is: what was recorded before what it has had last is behind it, and left out."""
+        """Whether something was done behind the point where the body is: what was recorded before what it has had last
+        is behind it, and left out."""
         if self._is_let_go:
             return False
         # A copy: the thread of a blocking body asks this too.
@@ -83,7 +100,9 @@ class Unasked:
 
     def _missing(self) -> list[JournalRow]:
         given_up = self._asides is not None and self._asides.any_given_up
-        return [row for key, row in self.rows.items() if key not in self._issued and not (given_up and row.place == BESIDE)]
+        return [
+            row for key, row in self.rows.items() if key not in self._issued and not (given_up and row.place == BESIDE)
+        ]
 
     def _standing(self) -> list[Slot]:
         return [] if self._asides is not None and self._asides.any_cancelled else list(self._slots.values())
@@ -120,7 +139,8 @@ def named(envelope: Envelope) -> str:
 
 
 def names_of(row: JournalRow) -> tuple[str, ...]:
-    """The names under which a body may have asked for what is recorded. A call of a tool that ran in a process of its own has the row of a start."""
+    """The names under which a body may have asked for what is recorded. A call of a tool that ran in a process of its
+    own has the row of a start."""
     if row.kind != "start":
         return (row.name,)
     call = f"call:{row.name.partition(':')[2]}"

@@ -1,6 +1,8 @@
-"""What a run waits for: waits as the body asks for them, the slots the run opens for them, and what their resolutions mean.
+"""What a run waits for: waits as the body asks for them, the slots the run opens for them, and what their resolutions
+mean.
 
-Invariant: a resolution stays in its slot until its journal row is written, so nothing can be lost. A wait that the body gives up is closed: it
+Invariant: a resolution stays in its slot until its journal row is written, so nothing can be lost. A wait that the body
+gives up is closed: it
 swallows no signal.
 """
 
@@ -70,16 +72,29 @@ class WaitCall:
 
     def wire(self, group: str) -> Wait:
         t = self.target
-        return Wait(self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema, t.also)
+        return Wait(
+            self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema, t.also
+        )
 
 
 class Waits:
-    """The waits of one run. ``open`` is what its body waits for now; ``timer`` is told of every moment at which one is due (ms)."""
+    """The waits of one run. ``open`` is what its body waits for now; ``timer`` is told of every moment at which one is
+    due (ms)."""
 
     def __init__(
-        self, store: AsyncStore, claim: Claim, life: Life, journal: Journal, open_waits: OpenWaits, passing: Passing, *, scope: ExecutionScope, probe: Probe,
-        timer: Callable[[int], None], changed: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        store: AsyncStore,
+        claim: Claim,
+        life: Life,
+        journal: Journal,
+        open_waits: OpenWaits,
+        passing: Passing,
+        *,
+        scope: ExecutionScope,
+        probe: Probe,
+        timer: Callable[[int], None],
+        changed: Callable[[], None],
+    ) -> None:
         self._store, self._claim, self._life, self._journal, self._passing = store, claim, life, journal, passing
         self._scope, self._probe, self._timer, self._changed = scope, probe, timer, changed
         self.open = open_waits
@@ -101,12 +116,15 @@ class Waits:
         """One wait, for `for_all`."""
         envelope = Envelope(kind=kind, name=name, args=args)
         digest = envelope_hash(envelope)
-        return WaitCall(key or self._journal.key_of(envelope, digest), envelope, digest, target, self.slot_of(target.identity))
+        return WaitCall(
+            key or self._journal.key_of(envelope, digest), envelope, digest, target, self.slot_of(target.identity)
+        )
 
     async def for_all(self, calls: Sequence[WaitCall]) -> list[Resolution]:
         """Waits for all (one group: one resume); resolutions in order. Parks the process when nothing else is going on.
 
-        Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no signal.
+        Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no
+        signal.
         """
         journal, life = self._journal, self._life
         place, handled = journal.asides.place(), being_handled()
@@ -125,9 +143,12 @@ class Waits:
         out: list[Resolution] = []
         for call, row in zip(calls, rows, strict=True):
             if row is None:
-                # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be lost.
+                # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be
+                # lost.
                 value = from_json(texts[call.slot])
-                journal.note(journal.row_of(call.key, call.envelope, call.digest, value, place=place, slots=(call.slot,)))
+                journal.note(
+                    journal.row_of(call.key, call.envelope, call.digest, value, place=place, slots=(call.slot,))
+                )
                 out.append(resolution_of(value))
                 for read in child_read(call, out[-1]):
                     journal.note(read)
@@ -151,20 +172,27 @@ class Waits:
             self._changed()
 
     async def _open_group(self, calls: Sequence[WaitCall]) -> None:
-        """A task of the run, not of the one that waits: when that one gives up, the reply is still for others that share a slot with it."""
+        """A task of the run, not of the one that waits: when that one gives up, the reply is still for others that
+        share a slot with it."""
         groups = self.open.group([c.slot for c in calls])
         waits = [c.wire(groups[c.slot]) for c in calls]
         try:
             for start in range(0, len(waits), AT_ONCE):
-                part = [wait for wait in waits[start : start + AT_ONCE] if wait.slot in self.open]  # not what was given up meanwhile
+                part = [
+                    wait for wait in waits[start : start + AT_ONCE] if wait.slot in self.open
+                ]  # not what was given up meanwhile
                 if not part:
                     continue
-                found = await self._store.execute(runs.open_waits(self._claim.fence, part, self._journal.take_unwritten()))
+                found = await self._store.execute(
+                    runs.open_waits(self._claim.fence, part, self._journal.take_unwritten())
+                )
                 for wait, opened in zip(part, found, strict=True):
                     due_ms = self.open.told(wait, opened)
                     if due_ms is not None:
                         self._timer(due_ms)
-            self._journal.has_acted = self._journal.has_acted or any(wait.slot not in self._claim.slots for wait in waits)
+            self._journal.has_acted = self._journal.has_acted or any(
+                wait.slot not in self._claim.slots for wait in waits
+            )
             self._probe.reach(Phase.wait_opened, self._claim.process_id)
         except asyncio.CancelledError:
             raise
@@ -193,7 +221,8 @@ class Waits:
         self._life.tasks.add(asyncio.get_running_loop().create_task(close()))
 
     def hinted(self, slot: str, claim_id: str, text: str) -> bool:
-        """Takes the resolution (JSON) that a hint brought to a run. False where it is not to be relied on: then the run has to `look`."""
+        """Takes the resolution (JSON) that a hint brought to a run. False where it is not to be relied on: then the run
+        has to `look`."""
         mine = claim_id == self._claim.fence.claim_id and self._life.is_running
         return mine and not stands_in(text) and self.open.hinted(slot, text)
 
@@ -215,7 +244,8 @@ class Waits:
 
 
 def child_read(call: WaitCall, resolution: Resolution) -> list[Row]:
-    """A child that was awaited under another key than its own has been read too: retention keeps it no longer for this parent."""
+    """A child that was awaited under another key than its own has been read too: retention keeps it no longer for this
+    parent."""
     child = call.target.kind.removeprefix("c:")
     read = call.target.child_incarnation and isinstance(resolution, Ok) and call.key != f"result:{child}"
     return [Row(f"@read:{child}", "1")] if read else []

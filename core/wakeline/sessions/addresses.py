@@ -26,7 +26,8 @@ class Address:
 
 
 def readings(address: str) -> list[Address]:
-    """What ``<agent>/<key>``, ``<agent>/<key>#<entry>`` or ``<process id>#<sequence>`` may mean, likeliest first; raises `InvalidId` for what is none.
+    """What ``<agent>/<key>``, ``<agent>/<key>#<entry>`` or ``<process id>#<sequence>`` may mean, likeliest first;
+    raises `InvalidId` for what is none.
 
     Ids and keys may hold slashes and numbers behind a ``#``: which reading is meant is what the store says is there.
     """
@@ -45,16 +46,20 @@ def readings(address: str) -> list[Address]:
 
 def no_address(address: str) -> InvalidId:
     """The error about a text that is no address, and is nothing that is there."""
-    return InvalidId(kind="address", value=address, grammar="<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>")
+    return InvalidId(
+        kind="address", value=address, grammar="<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>"
+    )
 
 
 def missing(address: str, error: WakelineError) -> WakelineError:
-    """The error about an address of which no reading is there: behind a ``#`` a number was meant, more likely than a key with one."""
+    """The error about an address of which no reading is there: behind a ``#`` a number was meant, more likely than a
+    key with one."""
     return no_address(address) if "#" in address and not _NUMBERED.fullmatch(address) else error
 
 
 def argument(text: str) -> str:
-    """An id or an address as a word of a shell: in quotes where it would be more than one word, or mean something else."""
+    """An id or an address as a word of a shell: in quotes where it would be more than one word, or mean something
+    else."""
     return text if _BARE.fullmatch(text) else shlex.quote(text)
 
 

@@ -21,8 +21,10 @@ ALL_KINDS: tuple[EntryKind, ...] = ("wake", "input", "command")
 class AdmissionPolicy:
     """What an agent's turns take (at most so many entries, of these kinds), and how they begin, give way and fail.
 
-    ``debounce_ms``: how long a turn waits for more after an arrival, ``debounce_max_ms`` at most. ``linger_ms``: how long the next turn waits for more
-    where a quicker one left several entries, and less than a whole batch. ``max_attempts``: tries before a batch is halved.
+    ``debounce_ms``: how long a turn waits for more after an arrival, ``debounce_max_ms`` at most. ``linger_ms``: how
+    long the next turn waits for more
+    where a quicker one left several entries, and less than a whole batch. ``max_attempts``: tries before a batch is
+    halved.
     """
 
     max_entries: int = MOST_ENTRIES

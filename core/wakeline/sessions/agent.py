@@ -55,7 +55,9 @@ class Agent:
         wait_ms = parse_duration(debounce) if debounce is not None else 0
         longest_ms = parse_duration(debounce_max) if debounce_max is not None else 10 * wait_ms
         if not 0 <= wait_ms <= longest_ms <= LONGEST_DEBOUNCE_MS:
-            raise BodyInvalid(name=self.name, reason="its debounce has to be at most its debounce_max, and that at most an hour")
+            raise BodyInvalid(
+                name=self.name, reason="its debounce has to be at most its debounce_max, and that at most an hour"
+            )
         linger_ms = parse_duration(linger) if linger is not None else LINGER_MS
         if not 0 <= linger_ms <= LONGEST_DEBOUNCE_MS:
             raise BodyInvalid(name=self.name, reason="its linger has to be at most an hour")
@@ -79,7 +81,10 @@ class Agent:
         given = frozenset([kinds] if isinstance(kinds, str) else kinds)
         known: frozenset[EntryKind] = frozenset(kind for kind in ALL_KINDS if kind in given)
         if not known or len(known) < len(given):
-            raise BodyInvalid(name=self.name, reason=f"its kinds are {sorted(map(str, given))}, they have to be some of {', '.join(ALL_KINDS)}")
+            raise BodyInvalid(
+                name=self.name,
+                reason=f"its kinds are {sorted(map(str, given))}, they have to be some of {', '.join(ALL_KINDS)}",
+            )
         return known
 
     def _check_number(self, what: str, given: Any, most: int) -> None:

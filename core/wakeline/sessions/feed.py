@@ -1,4 +1,5 @@
-"""What whoever follows a session is told: entries that change, commits, what its turns are doing, and what could not be told.
+"""What whoever follows a session is told: entries that change, commits, what its turns are doing, and what could not be
+told.
 
 Invariant: items are numbered without gaps while somebody follows; a number that is missing is a `Gap`, never silence.
 """
@@ -13,7 +14,8 @@ from wakeline.sessions.activity import ActivityEvent
 
 @dataclass(frozen=True, slots=True)
 class EntryChanged:
-    """An entry of the inbox changed: its number, its state now, and the turn that has or had it. Times in ms; ``cursor`` is where to go on after it."""
+    """An entry of the inbox changed: its number, its state now, and the turn that has or had it. Times in ms;
+    ``cursor`` is where to go on after it."""
 
     cursor: str
     at_ms: int
@@ -26,7 +28,8 @@ class EntryChanged:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The head moved: the revision now, the turn that moved it (None: history was appended), and the numbers of the messages it wrote."""
+    """The head moved: the revision now, the turn that moved it (None: history was appended), and the numbers of the
+    messages it wrote."""
 
     cursor: str
     at_ms: int
@@ -48,7 +51,8 @@ class TurnActivity:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something may have changed that is not told any more: nobody followed, or the reader fell behind by more than is kept. Read the session anew."""
+    """Something may have changed that is not told any more: nobody followed, or the reader fell behind by more than is
+    kept. Read the session anew."""
 
     cursor: str
 

@@ -1,6 +1,7 @@
 """The life of an inbox entry, as it is stored and as people ask for it.
 
-Invariant: recorded → delivered → admitted{turn} → settled | failed | undeliverable{reason} | superseded{by}; blocked stands between the last two
+Invariant: recorded → delivered → admitted{turn} → settled | failed | undeliverable{reason} | superseded{by}; blocked
+stands between the last two
 until somebody decides. Recorded and delivered are one moment here: the event and its entry are written by one script.
 """
 
@@ -28,7 +29,8 @@ REASONS = {
 class InboxEntry:
     """One entry of a session's inbox, and what became of it; times in ms.
 
-    ``error`` is how the turn that had it failed (a JSON object), ``by`` the entry that took its place, ``swallowed_wakes`` the
+    ``error`` is how the turn that had it failed (a JSON object), ``by`` the entry that took its place,
+    ``swallowed_wakes`` the
     events (``<process id>#<sequence>``, the first ones) of the wakes that coalesced into it.
     """
 
@@ -36,7 +38,8 @@ class InboxEntry:
     n: int
     kind: str
     state: str
-    """delivered, admitted, settled, failed, blocked, undeliverable or superseded; of a later release perhaps another word."""
+    """delivered, admitted, settled, failed, blocked, undeliverable or superseded; of a later release perhaps another
+    word."""
     input: Any
     recorded_ms: int
     turn: str | None = None
@@ -54,7 +57,9 @@ class InboxEntry:
     swallowed_wakes: tuple[str, ...] = ()
 
 
-def entry_of(session_id: str, n: int, body: str, state: str, *, swallowed: int = 0, error: str = "", swallowed_wakes: str = "") -> InboxEntry:
+def entry_of(
+    session_id: str, n: int, body: str, state: str, *, swallowed: int = 0, error: str = "", swallowed_wakes: str = ""
+) -> InboxEntry:
     """An entry from what is stored of it."""
     data = _object(body)
     verb, *rest = [*state.split(" "), "", "", ""][:4]
@@ -78,7 +83,9 @@ def entry_of(session_id: str, n: int, body: str, state: str, *, swallowed: int =
         process_id,
         data.get("event_type"),
         data.get("sequence"),
-        wake_id(session_id, process_id, str(data.get("incarnation")), data["sequence"]) if process_id and "sequence" in data else None,
+        wake_id(session_id, process_id, str(data.get("incarnation")), data["sequence"])
+        if process_id and "sequence" in data
+        else None,
         swallowed,
         tuple(map(unword, swallowed_wakes.split(" ")[:-1])),
     )

@@ -1,4 +1,5 @@
-"""Prints the tables: ``python -m wakeline.store > docs/keys.md``, ``python -m wakeline.store formats > docs/formats.md``."""
+"""Prints the tables: ``python -m wakeline.store > docs/keys.md``, ``python -m wakeline.store formats >
+docs/formats.md``."""
 
 import sys
 

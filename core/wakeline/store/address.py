@@ -1,4 +1,5 @@
-"""Where a namespace is, and what its clients have in common: how they introduce themselves, and what every script is told first.
+"""Where a namespace is, and what its clients have in common: how they introduce themselves, and what every script is
+told first.
 
 Invariant: two clients of one address mean the same namespace.
 """

@@ -1,6 +1,7 @@
 """Attachments: the calls, and the programs that put calls and a backend together.
 
-Invariant: intent, bytes, owner, in that order; whoever dies in between leaves bytes that a sweep removes, never a reference to nothing.
+Invariant: intent, bytes, owner, in that order; whoever dies in between leaves bytes that a sweep removes, never a
+reference to nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from wakeline.store.calls import Call, Outside, Program, Reply
 AT_ONCE = 64
 MOST_ROUNDS = 100
 STRAY_MS = 24 * 3_600_000
-"""So old what a backend has and nobody knows of is nobody's; younger bytes may belong to keys that a failover is about to bring back."""
+"""So old what a backend has and nobody knows of is nobody's; younger bytes may belong to keys that a failover is about
+to bring back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +35,44 @@ class Found:
 
 
 def intend(attachment_id: str, owner: str, place: str, *, stands_in: bool = False) -> Call[str | None]:
-    """Note an upload; the place of the bytes where they are there already. ``stands_in``: of a payload that a stand-in stands for."""
+    """Note an upload; the place of the bytes where they are there already. ``stands_in``: of a payload that a stand-in
+    stands for."""
     args = {"id": attachment_id, "owner": owner, "place": place, "stands_in": stands_in or None}
     return Call("attachment_intend", args, lambda reply: reply[1] if reply[0] == "kept" else None)
 
 
 def keep(attachment: Attachment, owner: str, place: str, *, stands_in: bool = False) -> Call[str | None]:
     """The bytes are uploaded: keep them. Their place; None where the intent was swept meanwhile."""
-    args = {"id": attachment.id, "owner": owner, "place": place, "type": attachment.media_type, "size": attachment.size, "stands_in": stands_in or None}
+    args = {
+        "id": attachment.id,
+        "owner": owner,
+        "place": place,
+        "type": attachment.media_type,
+        "size": attachment.size,
+        "stands_in": stands_in or None,
+    }
     return Call("attachment_keep", args, lambda reply: reply[1] if reply[0] == "kept" else None)
 
 
 def read(attachment_id: str, owners: Sequence[str] | None, *, stands_in: bool = False) -> Call[Found | None]:
-    """Where it lies, for one of these owners; None as owners: for whoever holds the app. ``stands_in``: only where a stand-in may stand for it."""
+    """Where it lies, for one of these owners; None as owners: for whoever holds the app. ``stands_in``: only where a
+    stand-in may stand for it."""
 
     def decode(reply: Reply) -> Found | None:
         if reply[0] == "none":
             return None
         return Found(Attachment(id=attachment_id, media_type=reply[2], size=int(reply[3])), reply[1], int(reply[4]))
 
-    return Call("attachment_read", {"id": attachment_id, "owners": list(owners) if owners is not None else None, "stands_in": stands_in or None}, decode)
+    return Call(
+        "attachment_read",
+        {"id": attachment_id, "owners": list(owners) if owners is not None else None, "stands_in": stands_in or None},
+        decode,
+    )
 
 
 def share(ids: Sequence[str], givers: Sequence[str] | None, to: str, *, partly: bool = False) -> Call[None]:
-    """Make another owner of attachments that one of the givers owns. All or none, and then `AttachmentNotFound`, or ``partly`` what there is."""
+    """Make another owner of attachments that one of the givers owns. All or none, and then `AttachmentNotFound`, or
+    ``partly`` what there is."""
 
     def decode(reply: Reply) -> None:
         if reply[0] == "none":
@@ -84,7 +100,8 @@ def owned(owner: str, *, limit: int, after: str | None = None) -> Call[list[Atta
 
 
 def put(blobs: Blobs, data: bytes, media_type: str, owner: str, *, stands_in: bool = False) -> Program[Attachment]:
-    """Keep bytes for an owner; the same bytes again cost no upload. Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
+    """Keep bytes for an owner; the same bytes again cost no upload. Raises `InvalidAttachment`,
+    `AttachmentStoreFailed`."""
     made = attachment_of(data, media_type)
     while True:
         location = new_location(blobs.namespace, made.id)
@@ -98,7 +115,8 @@ def put(blobs: Blobs, data: bytes, media_type: str, owner: str, *, stands_in: bo
 
 
 def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, stands_in: bool = False) -> Program[bytes]:
-    """The bytes, for one of these owners. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentBackendMissing`, `AttachmentStoreFailed`."""
+    """The bytes, for one of these owners. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentBackendMissing`,
+    `AttachmentStoreFailed`."""
     for last in (False, True):
         found: Found | None = yield read(attachment_id, owners, stands_in=stands_in)
         if found is None:
@@ -115,7 +133,8 @@ def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, stand
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep looked at, what nobody owned any more, how many places it emptied, and how many it could not for want of their backend.
+    """What a sweep looked at, what nobody owned any more, how many places it emptied, and how many it could not for
+    want of their backend.
     ``more``: it ended with its rounds, not with what was due."""
 
     looked_at: int
@@ -126,7 +145,8 @@ class SweepReport:
 
 
 def sweep(blobs: Blobs, *, rounds: int = MOST_ROUNDS) -> Program[SweepReport]:
-    """What is due, at most so many rounds of it: owners that are gone are forgotten, bytes that nobody owns are removed. Raises `AttachmentStoreFailed`
+    """What is due, at most so many rounds of it: owners that are gone are forgotten, bytes that nobody owns are
+    removed. Raises `AttachmentStoreFailed`
     where a backend failed, once what went well is known to the store.
     """
     looked, given_up, count = 0, 0, 0
@@ -167,8 +187,10 @@ def _sweep_some(removed: Sequence[str], later: Sequence[str]) -> Call[tuple[list
 
 
 def sweep_strays(namespace: str, backend: BlobBackend, *, all_of_them: bool = False) -> Program[int]:
-    """Remove what a backend has of this namespace and nobody knows of, where it is over a day old by the server's time; how many. Raises `SweepRefused`
-    where nothing at all is known here: then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are meant.
+    """Remove what a backend has of this namespace and nobody knows of, where it is over a day old by the server's time;
+    how many. Raises `SweepRefused`
+    where nothing at all is known here: then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are
+    meant.
     """
     removed, stored = 0, backend.list()
     _, _, now_ms = yield _strays([])  # the time of day of the machine that sweeps may be another

@@ -12,7 +12,8 @@ from wakeline.store.connection import Backend, UrlBackend
 
 
 def backend_of(url: str, namespace: str, *, rq_prefix: str = "rq", options: dict[str, Any] | None = None) -> Backend:
-    """``redis://``, ``rediss://``, ``unix://``, ``sentinel://`` or ``cluster://``; raises `RedisRefused`, `TlsFailed`."""
+    """``redis://``, ``rediss://``, ``unix://``, ``sentinel://`` or ``cluster://``; raises `RedisRefused`,
+    `TlsFailed`."""
     if url.startswith(f"{sentinel.SCHEME}://"):
         return sentinel.SentinelBackend(url)
     if url.startswith(f"{cluster.SCHEME}://"):

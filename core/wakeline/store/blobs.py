@@ -42,7 +42,10 @@ class RedisBlobs:
     def put(self, location: str, data: bytes) -> None:
         """Sets the string."""
         if len(data) > MOST_BYTES:
-            reason = f"it has {len(data)} bytes and Redis takes {MOST_BYTES}; give the app a directory or S3 (App(attachments=…), WAKELINE_ATTACHMENTS)"
+            reason = (
+                f"it has {len(data)} bytes and Redis takes {MOST_BYTES}; give the app a directory or S3"
+                " (App(attachments=…), WAKELINE_ATTACHMENTS)"
+            )
             raise InvalidAttachment(reason=reason)
         self._asked(lambda client: client.set(self._prefix + location, data))
 
@@ -56,8 +59,11 @@ class RedisBlobs:
         self._asked(lambda client: client.unlink(self._prefix + location))
 
     def list(self) -> Iterator[StoredBlob]:
-        """All strings of this namespace. Redis knows no time of writing: they count as written long ago, and intents protect what is being written."""
-        for key in self._asked(lambda client: list(client.scan_iter(match=self._prefix.replace("[", "\\[") + "*", count=1000))):
+        """All strings of this namespace. Redis knows no time of writing: they count as written long ago, and intents
+        protect what is being written."""
+        for key in self._asked(
+            lambda client: list(client.scan_iter(match=self._prefix.replace("[", "\\[") + "*", count=1000))
+        ):
             location = key.decode().removeprefix(self._prefix)
             if is_location(location):
                 yield StoredBlob(location, self._asked(partial(_length, key)), 0)

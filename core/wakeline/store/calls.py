@@ -1,6 +1,7 @@
 """Store calls as values, and programs of them: written once, run by a sync and by an async client.
 
-Invariant: nothing here does I/O; a `Call` says which script, with what, how to read the reply, and all that its client has to know of it.
+Invariant: nothing here does I/O; a `Call` says which script, with what, how to read the reply, and all that its client
+has to know of it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Call(Generic[T]):
     args: Mapping[str, Any]
     decode: Callable[[Reply], T]
     payloads: Mapping[str, str | Parts] | None = None
-    """The arguments that are payloads, by name, at any depth, and the owner of what is stored where one is large (`store.stand_ins`)."""
+    """The arguments that are payloads, by name, at any depth, and the owner of what is stored where one is large
+    (`store.stand_ins`)."""
     brings: Callable[[Blobs, Reply], Program[Reply]] | None = None
     """Puts the payloads into the reply in the place of their stand-ins; None where the reply holds none."""
     about: tuple[str, ...] = ()
@@ -56,7 +58,8 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Wait until the process has an event after ``sequence``, at most ``ms``; a hint, so the program re-reads either way.
+    """Wait until the process has an event after ``sequence``, at most ``ms``; a hint, so the program re-reads either
+    way.
 
     ``of``: whose entries: ``events`` of a process, or the ``feed`` of a session.
     """
@@ -69,7 +72,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Outside(Generic[T]):
-    """Something outside Redis that blocks, such as a backend of attachments: run in the caller's thread, or in another one than the loop's."""
+    """Something outside Redis that blocks, such as a backend of attachments: run in the caller's thread, or in another
+    one than the loop's."""
 
     function: Callable[[], T]
 
@@ -94,4 +98,8 @@ def once(call: Call[T]) -> Program[T]:
 
 def flat(fields: Any) -> dict[str, str]:
     """A field/value reply as a dict: RESP3 sends a map, RESP2 a flat list."""
-    return dict(cast("Mapping[str, str]", fields)) if isinstance(fields, Mapping) else dict(zip(fields[::2], fields[1::2], strict=True))
+    return (
+        dict(cast("Mapping[str, str]", fields))
+        if isinstance(fields, Mapping)
+        else dict(zip(fields[::2], fields[1::2], strict=True))
+    )

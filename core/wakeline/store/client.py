@@ -1,6 +1,7 @@
 """Runs store calls and programs: `SyncStore` in a blocking caller, `AsyncStore` on an event loop.
 
-Invariant: a reply lost on the way is asked for again with the same arguments; every script gives its first answer to a resend.
+Invariant: a reply lost on the way is asked for again with the same arguments; every script gives its first answer to a
+resend.
 """
 
 from __future__ import annotations
@@ -25,7 +26,18 @@ from wakeline.store import functions, stand_ins
 from wakeline.store import keyring as rings
 from wakeline.store.address import Address, argv, opening
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
-from wakeline.store.connection import AWAY, BLOCK_MS, Backend, check_server, first_contact, is_away, told_awaited, told_by, translate, typed_errors
+from wakeline.store.connection import (
+    AWAY,
+    BLOCK_MS,
+    Backend,
+    check_server,
+    first_contact,
+    is_away,
+    told_awaited,
+    told_by,
+    translate,
+    typed_errors,
+)
 from wakeline.store.link import Link
 from wakeline.store.places import Alive, exchange
 from wakeline.store.together import Command, Counter, Exchange, Prepared
@@ -38,17 +50,21 @@ T = TypeVar("T")
 MAX_CALL = 256 * 1024 * 1024
 """Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
-"""Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come back (race 29)."""
+"""Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come
+back (race 29)."""
 LOOK_AGAIN_MS = 200
-"""Longest pause of a `Change` that no blocking read shortens: the price of a hint that nobody sends to an event loop."""
+"""Longest pause of a `Change` that no blocking read shortens: the price of a hint that nobody sends to an event
+loop."""
 OUTSIDE_AT_ONCE = 8
 """How many things outside Redis an awaited client does at once: uploads, reads and removals of bytes."""
 BLOCKED_AT_ONCE = 2
-"""Most connections of a blocking client that wait for events: the others are for verbs, however many threads wait for results."""
+"""Most connections of a blocking client that wait for events: the others are for verbs, however many threads wait for
+results."""
 
 
 def _encode(call: Call[Any]) -> str:
-    """The arguments as JSON text; raises `InvalidPayload`, and `PayloadTooLarge` for what no server would take: it would hang up, at every resend."""
+    """The arguments as JSON text; raises `InvalidPayload`, and `PayloadTooLarge` for what no server would take: it
+    would hang up, at every resend."""
     what = f"The arguments of {call.script}"
     text = as_text({k: v for k, v in call.args.items() if v is not None}, what)
     check_size(what, text, MAX_CALL)
@@ -106,14 +122,16 @@ class SyncStore(Watching):
         return self.keyring.current
 
     def keyring_for(self, token: str) -> Keyring:
-        """The secrets to read a token with; asked for again where the token names one that is not known here, once a second at most."""
+        """The secrets to read a token with; asked for again where the token names one that is not known here, once a
+        second at most."""
         if not self.keyring.knows(token) and time.monotonic() - self._asked_s >= rings.ASK_AGAIN_S:
             self._asked_s = time.monotonic()
             self._keyring = self.execute(opening(self.address))
         return self.keyring
 
     def info(self) -> dict[str, Any]:
-        """What the server says about itself: INFO, and ``appendfsync`` where CONFIG may be read; empty where neither is answered (fakeredis)."""
+        """What the server says about itself: INFO, and ``appendfsync`` where CONFIG may be read; empty where neither is
+        answered (fakeredis)."""
         client = cast("Any", self.client)
         found: dict[str, Any] = {}
         with typed_errors("INFO"):
@@ -130,7 +148,8 @@ class SyncStore(Watching):
         return self.execute_together([call])[0]
 
     def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were sent."""
+        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were
+        sent."""
         client = self.client
         self._watch()
         return self._send(client, calls)
@@ -183,7 +202,10 @@ class SyncStore(Watching):
             except StopIteration as done:
                 return cast("T", done.value)
             finally:
-                value = failure = None  # a failure that goes on holds this frame: each would keep the other until cycles are collected
+                value = failure = (
+                    # a failure that goes on holds this frame: each would keep the other until cycles are collected
+                    None
+                )
             try:
                 if isinstance(step, Pause):
                     time.sleep(step.ms / 1000)
@@ -220,12 +242,16 @@ class SyncStore(Watching):
 
 
 class AsyncStore(AwaitedWatching):
-    """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of one script together.
+    """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of
+    one script together.
 
-    ``patient`` (workers): a server that is unreachable or takes no writes is waited for, with a backoff below one heartbeat, instead of raised.
+    ``patient`` (workers): a server that is unreachable or takes no writes is waited for, with a backoff below one
+    heartbeat, instead of raised.
     """
 
-    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None, *, patient: bool = False) -> None:
+    def __init__(
+        self, backend: Backend, address: Address, blobs: Blobs | None = None, *, patient: bool = False
+    ) -> None:
         super().__init__(backend, address, blobs)
         self.patient = patient
         self._client: redis.asyncio.Redis | None = None
@@ -257,7 +283,10 @@ class AsyncStore(AwaitedWatching):
                 try:
                     with first_contact(self.backend), typed_errors(call.script):
                         if self.backend.real:
-                            check_server(await told_awaited(untyped), allow_eviction=self.address.allow_eviction or self.address.only_looks)
+                            check_server(
+                                await told_awaited(untyped),
+                                allow_eviction=self.address.allow_eviction or self.address.only_looks,
+                            )
                         reply = await self._told(link, call)
                     break
                 except WakelineError as error:
@@ -275,7 +304,15 @@ class AsyncStore(AwaitedWatching):
     async def _told(self, link: Link, call: Call[Any]) -> Any:
         """The reply to one call; raises what the server answered instead of one."""
         replies: list[Any] = []
-        await link.carry(Exchange([Prepared(call, _encode(call))], partial(argv, self.address), self._server, Counter({}), lambda _, one: replies.append(one)))
+        await link.carry(
+            Exchange(
+                [Prepared(call, _encode(call))],
+                partial(argv, self.address),
+                self._server,
+                Counter({}),
+                lambda _, one: replies.append(one),
+            )
+        )
         if isinstance(replies[0], Exception):
             raise replies[0]
         return replies[0]
@@ -311,7 +348,8 @@ class AsyncStore(AwaitedWatching):
             await self.open()
         self._watch(call)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same write.
+        # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same
+        # write.
         args = _encode(call)
         if call.payloads and stand_ins.is_large(args):
             call = await self.run(stand_ins.replaced(call, self.blobs))
@@ -325,7 +363,8 @@ class AsyncStore(AwaitedWatching):
         return call.decode(reply)
 
     async def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were sent."""
+        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were
+        sent."""
         found = await asyncio.gather(*(self.execute(call) for call in calls), return_exceptions=True)
         for one in found:
             if isinstance(one, BaseException):
@@ -340,7 +379,8 @@ class AsyncStore(AwaitedWatching):
             await self._send(batch)
 
     def _waits_for(self, error: Exception) -> bool:
-        """Whether this client waits until the server is there again, and says so once; False where the error is its caller's."""
+        """Whether this client waits until the server is there again, and says so once; False where the error is its
+        caller's."""
         if not (self.patient and isinstance(error, AWAY)):
             return False
         if not self._away:
@@ -355,7 +395,8 @@ class AsyncStore(AwaitedWatching):
         self._delay = FIRST_WAIT_S
 
     async def _send(self, batch: list[tuple[Prepared, asyncio.Future[Any]]]) -> None:
-        """Sends a batch and tells the replies. What a patient client has to wait for goes back to the head of the queue, and leaves with what joined it:
+        """Sends a batch and tells the replies. What a patient client has to wait for goes back to the head of the
+        queue, and leaves with what joined it:
         a tick that makes room must not stand behind a write that needs it.
         """
         assert self._link is not None, "open() first"
@@ -375,7 +416,11 @@ class AsyncStore(AwaitedWatching):
                 told.set_result(reply)
 
         try:
-            await self._link.carry(Exchange([one for one, _ in batch], partial(argv, self.address), self._server, self.sent, tell, self._writes))
+            await self._link.carry(
+                Exchange(
+                    [one for one, _ in batch], partial(argv, self.address), self._server, self.sent, tell, self._writes
+                )
+            )
             self._heed()
             if away is not None:
                 await self._link.part()  # whoever takes writes may be elsewhere by now
@@ -402,12 +447,16 @@ class AsyncStore(AwaitedWatching):
             except StopIteration as done:
                 return cast("T", done.value)
             finally:
-                value = failure = None  # a failure that goes on holds this frame: each would keep the other until cycles are collected
+                value = failure = (
+                    # a failure that goes on holds this frame: each would keep the other until cycles are collected
+                    None
+                )
             try:
                 if isinstance(step, Outside):
                     value = await self._done_outside(step)
                 elif isinstance(step, Pause | Change):
-                    # Many waiters share the loop; a blocked read each would take a connection each, so they look again instead.
+                    # Many waiters share the loop; a blocked read each would take a connection each, so they look again
+                    # instead.
                     await asyncio.sleep((min(step.ms, LOOK_AGAIN_MS) if isinstance(step, Change) else step.ms) / 1000)
                 elif isinstance(step, Together):
                     value = await self.execute_together(step.calls)
@@ -428,7 +477,8 @@ class AsyncStore(AwaitedWatching):
             await asyncio.sleep(LAST_WAIT_S)
 
     async def hints(self, owner: str, timeout_ms: int, heed: Callable[[str], None]) -> None:
-        """Blocks on the owner's hint list and tells each hint as it comes; there may be none, and one may be lost: state decides."""
+        """Blocks on the owner's hint list and tells each hint as it comes; there may be none, and one may be lost:
+        state decides."""
         if self._keyring is None:
             await self.open()
         key = f"{self.address.prefix}notify:{owner}"

@@ -1,7 +1,10 @@
-"""A Redis Cluster: a namespace lies in one slot, and its clients are connected to whoever owns that slot, also after it has moved.
+"""A Redis Cluster: a namespace lies in one slot, and its clients are connected to whoever owns that slot, also after it
+has moved.
 
-Invariant: nothing but the owner is written to; a node that says the slot is elsewhere, or nobody's at the moment, makes a client ask again.
-RQ cannot run on redis-py's cluster client (it needs pipelines and blocking reads on one connection), so all clients here are plain ones.
+Invariant: nothing but the owner is written to; a node that says the slot is elsewhere, or nobody's at the moment, makes
+a client ask again.
+RQ cannot run on redis-py's cluster client (it needs pipelines and blocking reads on one connection), so all clients
+here are plain ones.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ from wakeline.store.urls import several
 SCHEME = "cluster"
 PORT = 6379
 ELSEWHERE = (rex.AskError, rex.ClusterDownError, rex.TryAgainError, rex.ReadOnlyError)
-"""What a node answers that does not own the slot, or not yet, or no longer; MOVED is a kind of ASK to redis-py, MASTERDOWN one of CLUSTERDOWN."""
+"""What a node answers that does not own the slot, or not yet, or no longer; MOVED is a kind of ASK to redis-py,
+MASTERDOWN one of CLUSTERDOWN."""
 ON_ITS_WAY = "non local key"
 """What a script is told in a slot that is moving key by key; ours are told so before they write (lib/base.lua)."""
 
@@ -44,13 +48,16 @@ class Topology:
     def owner(self) -> tuple[str, int]:
         """Asks node by node; raises redis-py's ConnectionError where none knows an owner.
 
-        One that refuses to say (a wrong password, a server that is no cluster and so owns every slot) is taken for it: whoever connects there
+        One that refuses to say (a wrong password, a server that is no cluster and so owns every slot) is taken for it:
+        whoever connects there
         is told why, or served.
         """
         last: Exception | None = None
         for host, port in self._candidates():
             try:
-                with cast("Any", redis.Redis)(host=host, port=port, retry=Retry(NoBackoff(), 0), **self._asking) as node:
+                with cast("Any", redis.Redis)(
+                    host=host, port=port, retry=Retry(NoBackoff(), 0), **self._asking
+                ) as node:
                     if found := self._read(node.execute_command("CLUSTER SLOTS"), host):
                         return found
             except (rex.AuthenticationError, rex.ResponseError):
@@ -64,7 +71,9 @@ class Topology:
         last: Exception | None = None
         for host, port in self._candidates():
             try:
-                async with cast("Any", redis.asyncio.Redis)(host=host, port=port, retry=AsyncRetry(NoBackoff(), 0), **self._asking) as node:
+                async with cast("Any", redis.asyncio.Redis)(
+                    host=host, port=port, retry=AsyncRetry(NoBackoff(), 0), **self._asking
+                ) as node:
                     if found := self._read(await node.execute_command("CLUSTER SLOTS"), host):
                         return found
             except (rex.AuthenticationError, rex.ResponseError):
@@ -82,7 +91,11 @@ class Topology:
 
     def _read(self, reply: Any, asked: str) -> tuple[str, int] | None:
         """The owner in a reply: rows of first slot, last slot, master, replicas, each node as host, port, …"""
-        rows = cast("list[list[Any]]", reply) if isinstance(reply, list) else [[*span, *nodes.values()] for span, nodes in reply.items()]
+        rows = (
+            cast("list[list[Any]]", reply)
+            if isinstance(reply, list)
+            else [[*span, *nodes.values()] for span, nodes in reply.items()]
+        )
         nodes: list[tuple[str, int]] = []
         owner: tuple[str, int] | None = None
         for first, last, *served in rows:
@@ -157,10 +170,16 @@ class ClusterBackend:
 
     real = True
 
-    def __init__(self, url: str, *, namespace: str, options: dict[str, Any] | None = None, connections: int = 4) -> None:
+    def __init__(
+        self, url: str, *, namespace: str, options: dict[str, Any] | None = None, connections: int = 4
+    ) -> None:
         given = several(url, PORT, f"{SCHEME}://host:6379,other:6379")
         if given.path:
-            raise RedisUrlInvalid(reason="a cluster has one database; a cluster URL is cluster://host:6379,other:6379 and nothing behind it")
+            raise RedisUrlInvalid(
+                reason=(
+                    "a cluster has one database; a cluster URL is cluster://host:6379,other:6379 and nothing behind it"
+                )
+            )
         self._seeds = given.hosts
         login, asked = given.login, given.options
         if asked.keys() - {"tls"} or not set(asked.get("tls", ["0"])) <= {"0", "1"}:
@@ -174,11 +193,17 @@ class ClusterBackend:
         self._connections = connections
 
     def sync(self) -> redis.Redis:
-        retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        retry = {
+            "retry_on_error": [rex.ConnectionError, rex.TimeoutError],
+            "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS),
+        }
         return self._blocking(decode_responses=True, **retry)
 
     def aio(self) -> redis.asyncio.Redis:
-        retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        retry = {
+            "retry_on_error": [rex.ConnectionError, rex.TimeoutError],
+            "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS),
+        }
         pool = cast("Any", redis.asyncio.BlockingConnectionPool)(
             connection_class=_ToOwnerByTlsAwaited if self._tls else _ToOwnerAwaited,
             max_connections=self._connections,
@@ -198,14 +223,22 @@ class ClusterBackend:
 
     def _blocking(self, **more: Any) -> redis.Redis:
         pool = cast("Any", Places)(
-            connection_class=_ToOwnerByTls if self._tls else _ToOwner, max_connections=self._connections, timeout=30, **more, **self._options
+            connection_class=_ToOwnerByTls if self._tls else _ToOwner,
+            max_connections=self._connections,
+            timeout=30,
+            **more,
+            **self._options,
         )
         return redis.Redis(connection_pool=pool)
 
 
 def check_prefix(namespace: str, rq_prefix: str) -> None:
-    """Raises `RedisRefused` where RQ's keys would lie in another slot than the namespace's: no script could touch both."""
+    """Raises `RedisRefused` where RQ's keys would lie in another slot than the namespace's: no script could touch
+    both."""
     if not rq_prefix.startswith(f"{{{namespace}}}"):
         raise RedisRefused(
-            reason=f"on a cluster RQ's keys have to lie in the slot of the namespace; set RQ_KEY_PREFIX={{{namespace}}}:rq everywhere, also for RQ's commands"
+            reason=(
+                f"on a cluster RQ's keys have to lie in the slot of the namespace; set RQ_KEY_PREFIX={{{namespace}}}:rq"
+                " everywhere, also for RQ's commands"
+            )
         )

@@ -1,4 +1,5 @@
-"""How to reach the server: one `Backend` makes the sync and async redis-py clients, and says in typed errors what went wrong.
+"""How to reach the server: one `Backend` makes the sync and async redis-py clients, and says in typed errors what went
+wrong.
 
 Invariant: clients are made per OS process, on first use, and never shared with RQ (it mutates the pool it is given).
 """
@@ -41,14 +42,19 @@ OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 """Below these, commands that scripts use are missing."""
 RESENDS = 1
 HURRIED_S = 2.0
-"""How long a server that accepts and says nothing is waited for where somebody waits at a terminal, for each of two tries."""
+"""How long a server that accepts and says nothing is waited for where somebody waits at a terminal, for each of two
+tries."""
 NO_PASSWORD = "the server wants a password and the URL has none"
 TLS_ALERT = "\\x15"
 """How both of redis-py's parsers show the first byte of an answer where it is the one with which a TLS alert begins."""
 AWAY = (RedisUnavailable, StoreOutOfMemory)
 """What passes by itself, or when an operator has done something: workers wait for it."""
-_NOT_NOW = re.compile(r"\b(?:MISCONF|NOREPLICAS|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|BUSY|UNBLOCKED)\b|max number of clients|read[ -]only replica")
-"""Codes of a server that takes no writes now. A code stands anywhere in the text: behind the number of a command, or within the error of a script."""
+_NOT_NOW = re.compile(
+    r"\b(?:MISCONF|NOREPLICAS|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|BUSY|UNBLOCKED)\b|max number of"
+    r" clients|read[ -]only replica"
+)
+"""Codes of a server that takes no writes now. A code stands anywhere in the text: behind the number of a command, or
+within the error of a script."""
 BLOCK_MS = 1000
 """Longest blocking read, well below the socket timeout: redis-py would resend a blocked command that timed out."""
 
@@ -67,14 +73,16 @@ class Backend(Protocol):
 class UrlBackend:
     """A server behind a URL (redis://, rediss://, unix://); `connections` bounds what one OS process opens.
 
-    Raises `RedisUrlInvalid` for a URL that cannot work, and `TlsFailed` for one that names files which are not there; nothing is connected yet.
+    Raises `RedisUrlInvalid` for a URL that cannot work, and `TlsFailed` for one that names files which are not there;
+    nothing is connected yet.
     """
 
     real = True
 
     def __init__(self, url: str, *, options: dict[str, Any] | None = None, connections: int = 4) -> None:
         self.url = url
-        # No health checks: a PING is refused where a disk is full, also to those who only look, and what was sent to nobody is sent again anyway.
+        # No health checks: a PING is refused where a disk is full, also to those who only look, and what was sent to
+        # nobody is sent again anyway.
         self._options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, **(options or {})}
         self._connections = connections
         self._check()
@@ -85,7 +93,9 @@ class UrlBackend:
             raise RedisUrlInvalid(reason=f"the URL must begin with {urls.SCHEMES}{urls.shown(self.url, scheme)}")
         parts = urls.split(self.url)
         if scheme != "unix" and not re.fullmatch("/?[0-9]*", parts.path):
-            raise RedisUrlInvalid(reason=f"the path of the URL has to be the number of a database{urls.shown(self.url, parts.path)}")
+            raise RedisUrlInvalid(
+                reason=f"the path of the URL has to be the number of a database{urls.shown(self.url, parts.path)}"
+            )
         try:
             made = cast("Any", redis.ConnectionPool).from_url(self.url, **self._options)
             made.make_connection()
@@ -97,24 +107,37 @@ class UrlBackend:
                 raise TlsFailed(reason=f"there is no file {file!r}, which {name} names")
 
     def hurry(self) -> None:
-        """For a command of a person, who may repeat it: clients made from now on give up sooner on a server that hangs."""
+        """For a command of a person, who may repeat it: clients made from now on give up sooner on a server that
+        hangs."""
         self._options["socket_timeout"] = HURRIED_S
 
     def _retry(self) -> dict[str, Any]:
-        # Every script may be sent twice, so redis-py may resend; RQ's own commands keep RQ's defaults. Once: it multiplies with the attempts
+        # Every script may be sent twice, so redis-py may resend; RQ's own commands keep RQ's defaults. Once: it
+        # multiplies with the attempts
         # to connect, and a server that accepts and says nothing costs a whole timeout each time.
-        return {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS)}
+        return {
+            "retry_on_error": [rex.ConnectionError, rex.TimeoutError],
+            "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS),
+        }
 
     def sync(self) -> redis.Redis:
         pool = cast("Any", Places).from_url(
-            self.url, decode_responses=True, max_connections=self._connections, timeout=PLACE_S, **self._retry(), **self._options
+            self.url,
+            decode_responses=True,
+            max_connections=self._connections,
+            timeout=PLACE_S,
+            **self._retry(),
+            **self._options,
         )
         return redis.Redis(connection_pool=pool)
 
     def aio(self) -> redis.asyncio.Redis:
         from redis.asyncio.retry import Retry as AsyncRetry
 
-        retry = {"retry_on_error": [rex.ConnectionError, rex.TimeoutError], "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS)}
+        retry = {
+            "retry_on_error": [rex.ConnectionError, rex.TimeoutError],
+            "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS),
+        }
         pool = cast("Any", redis.asyncio.BlockingConnectionPool).from_url(
             self.url, decode_responses=True, max_connections=self._connections, timeout=30, **retry, **self._options
         )
@@ -133,7 +156,8 @@ class UrlBackend:
 
 
 class FakeBackend:
-    """fakeredis in this process: for demo, dev and tests where no server can be had. Shared by the threads of one process only.
+    """fakeredis in this process: for demo, dev and tests where no server can be had. Shared by the threads of one
+    process only.
 
     Raises `ExtraMissing` where it is not installed.
     """
@@ -169,7 +193,8 @@ class FakeBackend:
 
 
 def check_server(info: Mapping[str, Any], *, allow_eviction: bool) -> None:
-    """Raises `ServerTooOld` and `EvictionPolicyRefused` by what INFO says; what it does not say is not held against it."""
+    """Raises `ServerTooOld` and `EvictionPolicyRefused` by what INFO says; what it does not say is not held against
+    it."""
     product = "valkey" if "valkey_version" in info else "redis"
     found = str(info.get(f"{product}_version", ""))
     numbers = tuple(int(part) for part in re.findall("[0-9]+", found)[:2])
@@ -181,7 +206,8 @@ def check_server(info: Mapping[str, Any], *, allow_eviction: bool) -> None:
 
 
 def told_by(client: Any) -> dict[str, Any]:
-    """INFO of a server; nothing for a user who may not ask. What it tells is not known then, and is not held against the server."""
+    """INFO of a server; nothing for a user who may not ask. What it tells is not known then, and is not held against
+    the server."""
     try:
         return cast("dict[str, Any]", client.info())
     except rex.NoPermissionError:
@@ -199,7 +225,10 @@ async def told_awaited(client: Any) -> dict[str, Any]:
 @cache
 def _not_told() -> dict[str, Any]:
     # Once in a process.
-    log.warning("this user may not run INFO, so the server's version, maxmemory-policy and AOF are not known; docs/security.md names the least rights")
+    log.warning(
+        "this user may not run INFO, so the server's version, maxmemory-policy and AOF are not known; docs/security.md"
+        " names the least rights"
+    )
     return {}
 
 
@@ -220,7 +249,8 @@ def first_contact(backend: Backend) -> Generator[None]:
 
 
 def is_away(script: str, error: Exception) -> bool:
-    """Whether redis-py's error, or an error reply, says that the server is not there or takes no writes now: the same call is good later."""
+    """Whether redis-py's error, or an error reply, says that the server is not there or takes no writes now: the same
+    call is good later."""
     return isinstance(translate(script, error), AWAY)
 
 
@@ -238,7 +268,9 @@ def translate(script: str, error: BaseException) -> WakelineError:
     text = _reason(error)
     match error:
         case rex.AuthenticationError() | rex.AuthorizationError() | rex.NoPermissionError():
-            return RedisRefused(reason=NO_PASSWORD if text.startswith(("HELLO must be called", "Authentication required")) else text)
+            return RedisRefused(
+                reason=NO_PASSWORD if text.startswith(("HELLO must be called", "Authentication required")) else text
+            )
         case rex.InvalidResponse():
             if TLS_ALERT in text:
                 return TlsFailed(reason="the server speaks TLS and the URL does not; use rediss://")
@@ -246,7 +278,11 @@ def translate(script: str, error: BaseException) -> WakelineError:
         case rex.BusyLoadingError():
             return WritesRefused(reason=text)
         case rex.ConnectionError() | rex.TimeoutError() | OSError():
-            return TlsFailed(reason=text) if "SSL" in text or "certificate" in text.lower() else RedisUnavailable(reason=text)
+            return (
+                TlsFailed(reason=text)
+                if "SSL" in text or "certificate" in text.lower()
+                else RedisUnavailable(reason=text)
+            )
         case rex.ReadOnlyError() | rex.MasterDownError() | rex.ClusterDownError() | rex.TryAgainError():
             return WritesRefused(reason=text)
         case _:
@@ -259,7 +295,8 @@ def _translate_reply(script: str, error: BaseException, text: str) -> WakelineEr
     if text.lower().startswith("unknown command") and "HELLO" in text:
         # It does not get as far as saying its version.
         return ServerTooOld(product="redis", found="older than 6.0", needed=".".join(map(str, OLDEST["redis"])))
-    # Inside a script's error reply (Redis 6.2) the code is somewhere in the text; by itself redis-py makes a class of it and drops it.
+    # Inside a script's error reply (Redis 6.2) the code is somewhere in the text; by itself redis-py makes a class of
+    # it and drops it.
     if isinstance(error, rex.OutOfMemoryError) or "OOM command not allowed" in text:
         return StoreOutOfMemory()
     if _NOT_NOW.search(text):

@@ -1,4 +1,5 @@
-"""Calls about the declarations of a release: what it says of limits and agents, and that its schedules are written, too.
+"""Calls about the declarations of a release: what it says of limits and agents, and that its schedules are written,
+too.
 
 Invariant: only those of the release in force are written.
 """
@@ -14,10 +15,17 @@ How = Literal["same", "patient", "named"]
 
 
 def write(declared: Declared, how: How) -> Call[bool]:
-    """Write limits and agents, where this release is in force; whether it is. ``how``: it comes into force by this ("named"), may do so (a clock's or a stock
+    """Write limits and agents, where this release is in force; whether it is. ``how``: it comes into force by this
+    ("named"), may do so (a clock's or a stock
     worker's, "patient"), or not ("same").
     """
-    args = {"app": declared.app, "declares": declared.id, "limits": dict(declared.limits), "agents": dict(declared.agents), "how": how}
+    args = {
+        "app": declared.app,
+        "declares": declared.id,
+        "limits": dict(declared.limits),
+        "agents": dict(declared.agents),
+        "how": how,
+    }
     return Call("declarations_write", args, lambda reply: reply[0] == "written")
 
 

@@ -1,4 +1,5 @@
-"""What a server's ACL denied, in words: inside a script, servers say it in three ways, and only some of them name the command.
+"""What a server's ACL denied, in words: inside a script, servers say it in three ways, and only some of them name the
+command.
 
 Invariant: a denial is never taken for a fault of a script.
 """
@@ -9,7 +10,11 @@ import re
 
 from wakeline.store import scripts
 
-_DENIED = re.compile(r"ACL failure in script|can't run this command|can't access at least one of the keys|No permissions to access|NOPERM", re.IGNORECASE)
+_DENIED = re.compile(
+    r"ACL failure in script|can't run this command|can't access at least one of the keys|No permissions to"
+    r" access|NOPERM",
+    re.IGNORECASE,
+)
 _NAMED = re.compile(r"permissions to run the '([^']+)' command")
 _LINE = re.compile(r"@user_(script|function):(\d+)")
 _CALLED = re.compile(r"\b(?:call|gather)\((?:\w+ and )?'([A-Z]+)'(?: or '([A-Z]+)')?")
@@ -17,13 +22,17 @@ _KEY = re.compile(r"access (?:a key|at least one of the keys|one of the keys)", 
 
 
 def denied(script: str, text: str) -> str | None:
-    """Why a script was not run to its end, where an ACL is the reason: the command, or that it was a key; None for any other error."""
+    """Why a script was not run to its end, where an ACL is the reason: the command, or that it was a key; None for any
+    other error."""
     if not _DENIED.search(text):
         return None
     command = _NAMED.search(text)
     name = command[1].upper() if command else _called(script, text)
     if _KEY.search(text):
-        return f"this user may not touch a key that script {script} works on{f' with {name}' if name else ''}; it needs all keys of the namespace and of RQ"
+        return (
+            f"this user may not touch a key that script {script} works on{f' with {name}' if name else ''}; it needs"
+            " all keys of the namespace and of RQ"
+        )
     return f"this user may not run {name or 'a command'} in script {script}; docs/security.md names the least rights"
 
 

@@ -1,6 +1,7 @@
 """Calls on entries of inboxes: list, list what came to no good end, redrive, skip.
 
-Invariant: an entry that is offered again names its successor, so that it is offered once however often that is asked for.
+Invariant: an entry that is offered again names its successor, so that it is offered once however often that is asked
+for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from wakeline.store.replies import refuse
 
 @dataclass(frozen=True, slots=True)
 class InboxView:
-    """One moment of an inbox: the session's head, how many entries are pending, fields of its turn (empty without one), entries by number."""
+    """One moment of an inbox: the session's head, how many entries are pending, fields of its turn (empty without one),
+    entries by number."""
 
     session_id: str
     head: SessionHead
@@ -28,7 +30,8 @@ class InboxView:
     entries: tuple[InboxEntry, ...]
     now_ms: int
     following: int | None = None
-    """The number to go on after, or before; None where nothing follows. There may be fewer entries than were asked for while more follow."""
+    """The number to go on after, or before; None where nothing follows. There may be fewer entries than were asked for
+    while more follow."""
 
 
 def _entry(row: Reply) -> InboxEntry:
@@ -39,8 +42,11 @@ MOST = 1_000
 """How many entries one look brings at most."""
 
 
-def look(session_id: str, *, after: int | None = None, before: int | None = None, limit: int = 50, n: int | None = None) -> Call[InboxView]:
-    """The latest entries (before a number), those after a number, or one; also of a deleted session. Raises `SessionNotFound`, `EntryNotFound`."""
+def look(
+    session_id: str, *, after: int | None = None, before: int | None = None, limit: int = 50, n: int | None = None
+) -> Call[InboxView]:
+    """The latest entries (before a number), those after a number, or one; also of a deleted session. Raises
+    `SessionNotFound`, `EntryNotFound`."""
 
     def decode(reply: Reply) -> InboxView:
         head = flat(reply[0])
@@ -49,19 +55,30 @@ def look(session_id: str, *, after: int | None = None, before: int | None = None
         if n is not None and not reply[3]:
             raise EntryNotFound(session_id=session_id, entry=n)
         found = tuple(_entry(row) for row in reply[3])
-        return InboxView(session_id, SessionHead(head), int(reply[1]), flat(reply[2]), found, int(reply[4]), int(reply[5]) if reply[5] else None)
+        return InboxView(
+            session_id,
+            SessionHead(head),
+            int(reply[1]),
+            flat(reply[2]),
+            found,
+            int(reply[4]),
+            int(reply[5]) if reply[5] else None,
+        )
 
     args = {"sid": session_id, "after": after, "before": before, "limit": limit, "n": n}
     return Call("entry_list", args, decode, brings=stand_ins.whole, about=(session_id,))
 
 
 def undeliverable(limit: int, *, behind: str | None = None, seen: int = 0) -> Call[tuple[list[InboxEntry], str | None]]:
-    """Entries of all sessions that are undeliverable, failed or blocking, the latest first, at most `MOST`; and behind what to go on, None at the end.
+    """Entries of all sessions that are undeliverable, failed or blocking, the latest first, at most `MOST`; and behind
+    what to go on, None at the end.
 
     ``seen``: how many were seen until there, which counts where that one was offered again meanwhile.
     """
     args = {"limit": min(limit, MOST), "behind": behind, "seen": seen}
-    return Call("entry_list", args, lambda reply: ([_entry(row) for row in reply[3]], reply[5] or None), brings=stand_ins.whole)
+    return Call(
+        "entry_list", args, lambda reply: ([_entry(row) for row in reply[3]], reply[5] or None), brings=stand_ins.whole
+    )
 
 
 def redrive(session_id: str, n: int) -> Call[int]:
@@ -70,7 +87,8 @@ def redrive(session_id: str, n: int) -> Call[int]:
 
 
 def skip(session_id: str, n: int) -> Call[int]:
-    """Give up on the entry that blocks its session, which goes on. Raises `EntryNotFound`, `RedriveRefused`, `SessionDeleted`."""
+    """Give up on the entry that blocks its session, which goes on. Raises `EntryNotFound`, `RedriveRefused`,
+    `SessionDeleted`."""
     return _again(session_id, n, {"skip": True})
 
 

@@ -23,7 +23,8 @@ def put(spec: EnvironmentSpec) -> Call[str]:
 
 
 def read(ref: str) -> Call[EnvironmentSpec]:
-    """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment` for what only a later release can read."""
+    """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment` for what only a later
+    release can read."""
 
     def decode(reply: Reply) -> EnvironmentSpec:
         if ref == EMPTY_ENVIRONMENT:
@@ -38,7 +39,8 @@ def read(ref: str) -> Call[EnvironmentSpec]:
 
 
 def wire(ref: str | None, spec: EnvironmentSpec | None) -> dict[str, Any] | None:
-    """What a register needs of the environment of its process: nothing for the empty one; the text where this start captured it."""
+    """What a register needs of the environment of its process: nothing for the empty one; the text where this start
+    captured it."""
     if ref is None or ref == EMPTY_ENVIRONMENT:
         return None
     known = {"spec": spec.text} if spec is not None and spec.ref == ref else {}

@@ -11,7 +11,16 @@ from typing import Any
 
 from wakeline.errors import ForeignCursor, InvalidPayload, SessionNotFound, StaleBranch
 from wakeline.sessions.activity import event_from
-from wakeline.sessions.feed import Committed, EntryChanged, FeedItem, Gap, SessionGone, TurnActivity, cursor_of, parse_cursor
+from wakeline.sessions.feed import (
+    Committed,
+    EntryChanged,
+    FeedItem,
+    Gap,
+    SessionGone,
+    TurnActivity,
+    cursor_of,
+    parse_cursor,
+)
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
@@ -57,11 +66,14 @@ def follow(session_id: str, cursor: str | None) -> Call[FeedPage]:
 def tell(session_id: str, activity_id: str, correlation_id: str, event: str) -> Call[None]:
     """Tell whoever follows the session what its turn is doing; ``event`` is JSON."""
     args = {"sid": session_id, "id": activity_id, "correlation": correlation_id, "event": event}
-    return Call("session_tell", args, lambda _: None, payloads={"event": stand_ins.of_session(session_id)}, about=(session_id,))
+    return Call(
+        "session_tell", args, lambda _: None, payloads={"event": stand_ins.of_session(session_id)}, about=(session_id,)
+    )
 
 
 def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: int | None = None) -> Call[int]:
-    """Append messages (JSON, each with an id; at most 256) to the history; one whose id is known is there already. The revision now.
+    """Append messages (JSON, each with an id; at most 256) to the history; one whose id is known is there already. The
+    revision now.
 
     Raises `StaleBranch`, `SessionNotFound`, `SessionDeleted`.
     """
@@ -84,7 +96,8 @@ def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: in
 
 @dataclass(frozen=True, slots=True)
 class SessionNode:
-    """A session among others: whose turn first wrote to it, up to 256 sessions that its own turns were the first to write to, its frames with the ms
+    """A session among others: whose turn first wrote to it, up to 256 sessions that its own turns were the first to
+    write to, its frames with the ms
     at which each was opened, and its head revision."""
 
     session_id: str
@@ -106,8 +119,11 @@ def graph(session_id: str) -> Call[SessionNode]:
     return Call("session_graph", {"sid": session_id}, decode, about=(session_id,))
 
 
-def read_feed(mark: str, after: int | None, last: int, items: Iterable[tuple[int, Mapping[str, str]]], *, whole: bool) -> tuple[list[FeedItem], int]:
-    """The items of a page behind ``after`` (None: from now on), with a gap where numbers are missing, and the number to go on after.
+def read_feed(
+    mark: str, after: int | None, last: int, items: Iterable[tuple[int, Mapping[str, str]]], *, whole: bool
+) -> tuple[list[FeedItem], int]:
+    """The items of a page behind ``after`` (None: from now on), with a gap where numbers are missing, and the number to
+    go on after.
 
     ``whole``: the page holds all there is, so that what is missing at its end is missing.
     """

@@ -1,6 +1,7 @@
 """What the short fields of stored hashes say, by name: their letters are known to the store alone.
 
-Invariant: nothing here decides; a field that is not there, or that another release keeps as something else, reads as its default.
+Invariant: nothing here decides; a field that is not there, or that another release keeps as something else, reads as
+its default.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from wakeline.processes.misfit import Misfit
 from wakeline.values import number
 
 LOST_WITH_OTHERS = 2
-"""So often a process is lost with its worker before it runs with nothing beside it, later each time (scripts say so: misfits.ALONE)."""
+"""So often a process is lost with its worker before it runs with nothing beside it, later each time (scripts say so:
+misfits.ALONE)."""
 
 
 class ProcessFields:
@@ -93,7 +95,8 @@ class ProcessFields:
 
     @property
     def runs_again_ms(self) -> int | None:
-        """When a queued process that was lost with its worker more than twice is run again, with nothing beside it (server ms); None of others."""
+        """When a queued process that was lost with its worker more than twice is run again, with nothing beside it
+        (server ms); None of others."""
         over = self.losses - LOST_WITH_OTHERS
         if over <= 0 or self.status != "queued":
             return None

@@ -23,7 +23,8 @@ from wakeline.values import from_json, number
 
 @dataclass(frozen=True, slots=True)
 class Introduced:
-    """What a worker start heard: the time, and when the namespace was ticked last (server ms), None where that is not known; whether its declarations are in
+    """What a worker start heard: the time, and when the namespace was ticked last (server ms), None where that is not
+    known; whether its declarations are in
     force, and then whether its schedules are still to be written.
     """
 
@@ -49,16 +50,26 @@ def register_owner(
     codes: Sequence[str] | None = None,
     build: str | None = None,
 ) -> Call[Introduced]:
-    """A worker start introduces itself: what the turns of its ``agents`` take (`AdmissionPolicy.wire`), what its ``limits`` are (`Limit.wire`, empty for
-    none), of which ``release`` its code is, and which ``codes`` it can run (`Registry.codes`). Agents and limits come into force where the release does:
-    ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock worker. ``build`` (`build_of`) tells its code
+    """A worker start introduces itself: what the turns of its ``agents`` take (`AdmissionPolicy.wire`), what its
+    ``limits`` are (`Limit.wire`, empty for
+    none), of which ``release`` its code is, and which ``codes`` it can run (`Registry.codes`). Agents and limits come
+    into force where the release does:
+    ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock
+    worker. ``build`` (`build_of`) tells its code
     from other code whose release has the same name.
 
     Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
     """
     if declared is None and (agents or limits):
         declared = Declared(app or "-", release, limits or {}, agents or {})
-    args: dict[str, Any] = {"owner": owner, "queues": list(queues), "lease_ms": lease_ms, "app": app, "release": release, "patient": patient or None}
+    args: dict[str, Any] = {
+        "owner": owner,
+        "queues": list(queues),
+        "lease_ms": lease_ms,
+        "app": app,
+        "release": release,
+        "patient": patient or None,
+    }
     if declared is not None:
         args |= {"declares": declared.id, "agents": dict(declared.agents), "limits": dict(declared.limits)}
     args |= {"codes": list(codes) if codes else None, "build": build if release else None}
@@ -92,11 +103,20 @@ def take(
     release: str | None = None,
     proven: bool = False,
 ) -> Call[Taken]:
-    """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings what it takes.
+    """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings
+    what it takes.
 
-    An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked, which its first take after that says of its release.
+    An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked, which its first take
+    after that says of its release.
     """
-    args: dict[str, Any] = {"owner": owner, "request": request, "n": n, "queues": list(queues), "lease_ms": lease_ms, "idle": idle or None}
+    args: dict[str, Any] = {
+        "owner": owner,
+        "request": request,
+        "n": n,
+        "queues": list(queues),
+        "lease_ms": lease_ms,
+        "idle": idle or None,
+    }
     args |= {"release": release, "proven": proven or None}
     if agents:
         args["agents"] = {name: [policy.max_entries, policy.wire()] for name, policy in agents.items()}
@@ -109,10 +129,24 @@ def take(
     return Call("queue_take", args, decode)
 
 
-def claim(process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None) -> Call[Claim | None]:
+def claim(
+    process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None
+) -> Call[Claim | None]:
     """Claim one process under a stock RQ worker; None when there is nothing to do."""
-    args: dict[str, Any] = {"pid": process_id, "epoch": str(epoch), "owner": owner, "claim_id": claim_id, "lease_ms": lease_ms, "release": release}
-    return Call("process_claim", args, lambda reply: next(iter(claims_of([reply[1]])), None) if reply[0] == "claimed" else None, about=(process_id,))
+    args: dict[str, Any] = {
+        "pid": process_id,
+        "epoch": str(epoch),
+        "owner": owner,
+        "claim_id": claim_id,
+        "lease_ms": lease_ms,
+        "release": release,
+    }
+    return Call(
+        "process_claim",
+        args,
+        lambda reply: next(iter(claims_of([reply[1]])), None) if reply[0] == "claimed" else None,
+        about=(process_id,),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +158,25 @@ class Beaten:
 
 
 def beat(
-    owner: str, running: Sequence[str] | None, *, lease_ms: int, rq_ttl_s: int = 480, n: int | None = None, patience_ms: int = PATIENCE_MS
+    owner: str,
+    running: Sequence[str] | None,
+    *,
+    lease_ms: int,
+    rq_ttl_s: int = 480,
+    n: int | None = None,
+    patience_ms: int = PATIENCE_MS,
 ) -> Call[Beaten]:
-    """Heartbeat; ``running`` is what the worker runs: ids of claims, and of a take whose reply is on its way (None when nothing new was heard).
+    """Heartbeat; ``running`` is what the worker runs: ids of claims, and of a take whose reply is on its way (None when
+    nothing new was heard).
     ``n`` is which one it is: one more than were answered. ``patience_ms`` as for `reap`.
     """
-    args: dict[str, Any] = {"owner": owner, "running": list(running) if running is not None else None, "lease_ms": lease_ms, "rq_ttl_s": rq_ttl_s, "n": n}
+    args: dict[str, Any] = {
+        "owner": owner,
+        "running": list(running) if running is not None else None,
+        "lease_ms": lease_ms,
+        "rq_ttl_s": rq_ttl_s,
+        "n": n,
+    }
     args["patience_ms"] = patience_ms
 
     def decode(reply: Reply) -> Beaten:
@@ -138,8 +185,11 @@ def beat(
     return Call("owner_beat", args, decode)
 
 
-def reap(owner: str, writer: str = "owner_lost", *, patience_ms: int = PATIENCE_MS, proven: bool = False) -> Call[tuple[str, ...]]:
-    """Give away what a dead owner held; returns the ids of these processes. ``patience_ms``: how long losses that are the deploy's fault are not counted;
+def reap(
+    owner: str, writer: str = "owner_lost", *, patience_ms: int = PATIENCE_MS, proven: bool = False
+) -> Call[tuple[str, ...]]:
+    """Give away what a dead owner held; returns the ids of these processes. ``patience_ms``: how long losses that are
+    the deploy's fault are not counted;
     ``proven`` as for `take`.
     """
     args = {"owner": owner, "writer": writer, "patience_ms": patience_ms, "proven": proven or None}
@@ -170,30 +220,54 @@ class TickReport:
 
 
 def tick(
-    *, beat_ms: int, lease_ms: int, stale_ms: int, retention_ms: int, tombstone_ms: int, limit: int = 100, by: str | None = None, spare_ms: int | None = None,
+    *,
+    beat_ms: int,
+    lease_ms: int,
+    stale_ms: int,
+    retention_ms: int,
+    tombstone_ms: int,
+    limit: int = 100,
+    by: str | None = None,
+    spare_ms: int | None = None,
     patience_ms: int = PATIENCE_MS,
-) -> Call[TickReport]:  # fmt: skip
+) -> Call[TickReport]:
     """Due timers, expired owners, lost doorbells, unfinished bounded work, retention: one bounded script.
 
-    ``by`` is who ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing where another one ticked less than that ago.
+    ``by`` is who ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing where another
+    one ticked less than that ago.
     ``patience_ms`` as for `reap`.
     """
-    args: dict[str, Any] = {"beat_ms": beat_ms, "lease_ms": lease_ms, "stale_ms": stale_ms, "retention_ms": retention_ms, "tombstone_ms": tombstone_ms}
+    args: dict[str, Any] = {
+        "beat_ms": beat_ms,
+        "lease_ms": lease_ms,
+        "stale_ms": stale_ms,
+        "retention_ms": retention_ms,
+        "tombstone_ms": tombstone_ms,
+    }
     args |= {"limit": limit, "by": by, "spare_ms": spare_ms, "patience_ms": patience_ms}
 
     def decode(reply: Reply) -> TickReport:
         due = int(float(reply[4])) if reply[4] not in ("", None) else None
         fired, reaped, rung, pruned = (int(count) for count in reply[:4])
-        more, now, schedules, undelivered, prune_in = reply[5] == "1", int(reply[6]), due_schedules(reply[7]), int(reply[8]), _ms(reply[9])
+        more, now, schedules, undelivered, prune_in = (
+            reply[5] == "1",
+            int(reply[6]),
+            due_schedules(reply[7]),
+            int(reply[8]),
+            _ms(reply[9]),
+        )
         unwritten = tuple((row[0], row[1]) for row in reply[11])
-        return TickReport(fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, reply[10] == "1", unwritten)
+        return TickReport(
+            fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, reply[10] == "1", unwritten
+        )
 
     return Call("tick", args, decode)
 
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """How many processes a slice of retention removed, and in how many ms the next one is due; None where nothing is left."""
+    """How many processes a slice of retention removed, and in how many ms the next one is due; None where nothing is
+    left."""
 
     pruned: int
     next_in_ms: int | None
@@ -211,7 +285,8 @@ def _ms(text: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """An RQ queue: its name, how many doorbells lie in it, owners that wait for work, names of the live workers (ours and stock ones) that take from it."""
+    """An RQ queue: its name, how many doorbells lie in it, owners that wait for work, names of the live workers (ours
+    and stock ones) that take from it."""
 
     name: str
     length: int
@@ -221,9 +296,11 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True)
 class QueuedView:
-    """A queued process: where, how often its lost doorbell was rung again, whether RQ gave that doorbell up, and the code it needs.
+    """A queued process: where, how often its lost doorbell was rung again, whether RQ gave that doorbell up, and the
+    code it needs.
 
-    ``input`` is 'engine', 'tool_call' or 'session_turn', ``needs`` the name of the engine, tool or agent. ``lost``: it has no doorbell.
+    ``input`` is 'engine', 'tool_call' or 'session_turn', ``needs`` the name of the engine, tool or agent. ``lost``: it
+    has no doorbell.
     """
 
     process_id: str
@@ -260,8 +337,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class RewindView:
-    """What the store lost of what it had answered: how many writes of how many clients and workers, when (ms) the first and the last of them were answered
-    (0: not known), and whether it is another namespace now. It may be that and have gone back, too, where both were within a minute.
+    """What the store lost of what it had answered: how many writes of how many clients and workers, when (ms) the first
+    and the last of them were answered
+    (0: not known), and whether it is another namespace now. It may be that and have gone back, too, where both were
+    within a minute.
     """
 
     writes: int
@@ -299,7 +378,8 @@ class MisfitView:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the namespace was opened with."""
+    """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the
+    namespace was opened with."""
 
     counts: dict[str, int]
     owners: tuple[tuple[str, int, int], ...]
@@ -324,7 +404,8 @@ class FleetView:
     timers_due: Due = Due(0, None)
     schedules_due: Due = Due(0, None)
     standing: Mapping[str, int] = field(default_factory=dict[str, int])
-    """What stands still now, by what is wrong: ``waits`` (parked on nothing), ``runs`` (nobody's), ``lines`` (queued, in no line), ``places`` (nobody's)."""
+    """What stands still now, by what is wrong: ``waits`` (parked on nothing), ``runs`` (nobody's), ``lines`` (queued,
+    in no line), ``places`` (nobody's)."""
     stood: Mapping[str, Stood] = field(default_factory=dict[str, Stood])
     """What stood still and was put right: also ``cells``, ``timers``, ``indexes``, ``bells``,
     and of waits ``deadlines`` and ``signals``."""
@@ -345,11 +426,24 @@ class FleetView:
 
 def _queued(row: Reply) -> QueuedView:
     losses, due_ms = number(row[9]), int(float(row[10]))
-    return QueuedView(row[0], row[1], int(row[2]), row[3] == "1", row[4], row[5], row[6] or None, row[7] == "1", row[8] or None, losses, due_ms)
+    return QueuedView(
+        row[0],
+        row[1],
+        int(row[2]),
+        row[3] == "1",
+        row[4],
+        row[5],
+        row[6] or None,
+        row[7] == "1",
+        row[8] or None,
+        losses,
+        due_ms,
+    )
 
 
 def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetView]:
-    """One consistent picture of the namespace. A doorbell that is gone counts as lost after ``stale_ms``: until then a worker may be about to claim."""
+    """One consistent picture of the namespace. A doorbell that is gone counts as lost after ``stale_ms``: until then a
+    worker may be about to claim."""
 
     def decode(reply: Reply) -> FleetView:
         meta = flat(reply[6])
@@ -376,7 +470,11 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetVie
             stood={row[0]: Stood(int(row[1]), int(row[2])) for row in reply[14]},
             serves=flat(reply[15]),
             in_force={name: text for name, text in flat(reply[16]).items() if ":" not in name},
-            misfits=tuple(MisfitView(row[0], found, row[2], row[3]) for row in reply[17] if (found := Misfit.from_json(row[1])) is not None),
+            misfits=tuple(
+                MisfitView(row[0], found, row[2], row[3])
+                for row in reply[17]
+                if (found := Misfit.from_json(row[1])) is not None
+            ),
             misfit_count=int(reply[18]),
         )
 
@@ -385,7 +483,8 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetVie
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A queue: how many doorbells and held processes wait, how many run, whether it is paused, its limit (JSON data)."""
+    """A queue: how many doorbells and held processes wait, how many run, whether it is paused, its limit (JSON
+    data)."""
 
     name: str
     waiting: int
@@ -414,7 +513,8 @@ def _object(text: str) -> Mapping[str, Any] | None:
 
 
 def declare_queues(app: str, queues: Sequence[str]) -> Call[tuple[str, ...]]:
-    """The queues (RQ's names) that bodies of an app are declared for now, then those they were declared for by a release before."""
+    """The queues (RQ's names) that bodies of an app are declared for now, then those they were declared for by a
+    release before."""
     return Call("queue_declare", {"app": app, "queues": list(queues)}, tuple)
 
 
@@ -435,7 +535,8 @@ def pause(queue: str, *, paused: bool = True) -> Call[bool]:
 
 
 def probe(format: str) -> Call[bool]:  # noqa: A002
-    """A write that changes nothing. Raises `WritesRefused` and `StoreOutOfMemory`, with what the server says, where it takes none now."""
+    """A write that changes nothing. Raises `WritesRefused` and `StoreOutOfMemory`, with what the server says, where it
+    takes none now."""
     return Call("namespace_probe", {"format": format}, lambda reply: reply[0] == "writable")
 
 

@@ -1,8 +1,10 @@
-"""Every shape in which something is stored as text: its number, where it lies, and what a reader does with one that it does not know.
+"""Every shape in which something is stored as text: its number, where it lies, and what a reader does with one that it
+does not know.
 
 ``python -m wakeline.store formats > docs/formats.md`` writes the table down.
 
-Invariant: a shape whose fields change gets the next number; what is written without one has number 1. tests/compat keeps what each number looks like.
+Invariant: a shape whose fields change gets the next number; what is written without one has number 1. tests/compat
+keeps what each number looks like.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ SHOWN = "what is known of it is shown"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One row of the table. ``says``: where the number stands; ``unknown``: what a reader does with fields, words or a number that it does not know."""
+    """One row of the table. ``says``: where the number stands; ``unknown``: what a reader does with fields, words or a
+    number that it does not know."""
 
     name: str
     number: int
@@ -59,7 +62,14 @@ _OUTPUTS = [to_data(one) for one in (Success(1), _FAILED, CancelledOutput("a"), 
 _RESOLUTIONS = [from_json(resolution_json(one)) for one in (Ok(1), Err("a", "b", 1), TimedOut(), Cancelled())]
 _MEANS = Materialised(Terminal("failed", _FAILED), WakeInput("a", "b"))
 _POLICY = AdmissionPolicy(
-    kinds=frozenset({"wake"}), on_arrival="early", debounce_ms=1, debounce_max_ms=2, linger_ms=1, max_entries=2, on_failure="block", max_attempts=3
+    kinds=frozenset({"wake"}),
+    on_arrival="early",
+    debounce_ms=1,
+    debounce_max_ms=2,
+    linger_ms=1,
+    max_entries=2,
+    on_failure="block",
+    max_attempts=3,
 )
 
 OTHERS = "other fields are ignored"
@@ -67,49 +77,116 @@ UNTIL = "until a worker says it anew"
 
 SHAPES: tuple[Shape, ...] = (
     Shape(
-        "registration", SHAPE, "`spec:<pid>`", "`schema_version`",
-        f"{SHOWN}; the process is handed back as it is, and not retried", _of(Registration),
+        "registration",
+        SHAPE,
+        "`spec:<pid>`",
+        "`schema_version`",
+        f"{SHOWN}; the process is handed back as it is, and not retried",
+        _of(Registration),
     ),
     Shape(
-        "journal row", ROW_SHAPE, "`journal:<pid>`", "`v`",
-        f"{OTHERS}; one with another number, or none that can be read, has its process handed back", (*_in(from_json(_ROW.to_json())), "x"),
+        "journal row",
+        ROW_SHAPE,
+        "`journal:<pid>`",
+        "`v`",
+        f"{OTHERS}; one with another number, or none that can be read, has its process handed back",
+        (*_in(from_json(_ROW.to_json())), "x"),
     ),
     Shape(
-        "recorded error", 1, "`x` of a journal row, `wakes:<sid>`", "the code",
-        f"{OTHERS}; a code that is not known is an `UnknownError` with that code and message", ("code", "fields", "message", "retryable"),
+        "recorded error",
+        1,
+        "`x` of a journal row, `wakes:<sid>`",
+        "the code",
+        f"{OTHERS}; a code that is not known is an `UnknownError` with that code and message",
+        ("code", "fields", "message", "retryable"),
     ),
-    Shape("await output", 1, "events that end, resolutions", "`type`", f"{OTHERS}; another type is `InvalidPayload` to who asks", _in(*_OUTPUTS)),
     Shape(
-        "resolution", 1, "`slot:<key id>`, journal rows of waits", "`status`",
-        f"{OTHERS}; a process that was answered with another status is handed back", _in(*_RESOLUTIONS),
+        "await output",
+        1,
+        "events that end, resolutions",
+        "`type`",
+        f"{OTHERS}; another type is `InvalidPayload` to who asks",
+        _in(*_OUTPUTS),
+    ),
+    Shape(
+        "resolution",
+        1,
+        "`slot:<key id>`, journal rows of waits",
+        "`status`",
+        f"{OTHERS}; a process that was answered with another status is handed back",
+        _in(*_RESOLUTIONS),
     ),
     Shape("meaning of an event", 1, "`events:<pid>` s", "nothing", OTHERS, _in(from_json(_MEANS.to_json() or "{}"))),
-    Shape("event", 1, "`events:<pid>`", "the type", "an event of any type is listed; one without a payload has null", ("at", "k", "p", "s", "t")),
+    Shape(
+        "event",
+        1,
+        "`events:<pid>`",
+        "the type",
+        "an event of any type is listed; one without a payload has null",
+        ("at", "k", "p", "s", "t"),
+    ),
     Shape("handle descriptor", 1, "`grants:<scope>`", "nothing", SHOWN, _of(HandleDescriptor)),
     Shape(
-        "execution environment", 1, "`env:<hash>`", "its name, `process-env:sha256:`",
-        "the process is handed back, as one whose code is missing", _of(EnvironmentSpec),
+        "execution environment",
+        1,
+        "`env:<hash>`",
+        "its name, `process-env:sha256:`",
+        "the process is handed back, as one whose code is missing",
+        _of(EnvironmentSpec),
     ),
     Shape("subscription", 1, "`subs:<source>`", "nothing", LEFT, _of(Subscription)),
     Shape("schedule", 1, "`schedule:<name>` s", "nothing", LEFT, _of(Schedule)),
     Shape(
-        "limit", 1, "`limits`", "nothing",
-        f"{OTHERS}; what is no object limits nothing, {UNTIL}", _in(from_json(Limit(concurrency=1, rate="1/1s", burst=2).wire())),
+        "limit",
+        1,
+        "`limits`",
+        "nothing",
+        f"{OTHERS}; what is no object limits nothing, {UNTIL}",
+        _in(from_json(Limit(concurrency=1, rate="1/1s", burst=2).wire())),
     ),
-    Shape("what turns take", 1, "`agents`", "nothing", f"{OTHERS}; what is no object is the default, {UNTIL}", _in(from_json(_POLICY.wire()))),
     Shape(
-        "inbox entry", 1, "`wakes:<sid>`", "`kind`", SHOWN,
+        "what turns take",
+        1,
+        "`agents`",
+        "nothing",
+        f"{OTHERS}; what is no object is the default, {UNTIL}",
+        _in(from_json(_POLICY.wire())),
+    ),
+    Shape(
+        "inbox entry",
+        1,
+        "`wakes:<sid>`",
+        "`kind`",
+        SHOWN,
         ("at_ms", "by", "event_type", "incarnation", "input", "kind", "name", "process_id", "sequence"),
     ),
     Shape("message", 1, "`hist:<sid>`", "`role`", SHOWN, ("content", "id", "n", "role", "transient")),
-    Shape("item of a feed", 1, "`feed:<sid>`", "`w`", "it is a gap to who follows", ("at", "by", "c", "e", "id", "l", "n", "rev", "s", "w")),
     Shape(
-        "doorbell id", 2, "RQ's lists and jobs", "how many parts it has",
-        "it goes back to its list, for a worker of the release that rang it; workers say which they know (`knows`)", (),
+        "item of a feed",
+        1,
+        "`feed:<sid>`",
+        "`w`",
+        "it is a gap to who follows",
+        ("at", "by", "c", "e", "id", "l", "n", "rev", "s", "w"),
+    ),
+    Shape(
+        "doorbell id",
+        2,
+        "RQ's lists and jobs",
+        "how many parts it has",
+        "it goes back to its list, for a worker of the release that rang it; workers say which they know (`knows`)",
+        (),
     ),
     Shape("token", 2, "nowhere: people hold it", "`wt1`, `wt2`", "it is unknown or revoked", ()),
-    Shape("keys", 1, "`meta` format", "`format`", "a client of an earlier release is refused when it connects (`key_format_too_new`)", ()),
-)  # fmt: skip
+    Shape(
+        "keys",
+        1,
+        "`meta` format",
+        "`format`",
+        "a client of an earlier release is refused when it connects (`key_format_too_new`)",
+        (),
+    ),
+)
 
 
 def markdown() -> str:
@@ -117,15 +194,33 @@ def markdown() -> str:
     lines = [
         "# Stored shapes",
         "",
-        "Written by `python -m wakeline.store formats > docs/formats.md`; a test compares it with the table and the table with what is written.",
+        (
+            "Written by `python -m wakeline.store formats > docs/formats.md`; a test compares it with the table and the"
+            " table with what is written."
+        ),
         "",
-        "Releases run side by side during a deploy, and a rollback brings the one before back to what the later one wrote. A reader ignores what it does not",
-        "know where that is safe, and leaves alone what it would have to guess: a process is handed back as it is, with one line in the log, `unread` in",
-        "`wakeline show` and `ps --json`, and a finding of `wakeline doctor`; it goes on under a release that can read it. Nothing that is read ends a worker",
+        (
+            "Releases run side by side during a deploy, and a rollback brings the one before back to what the later one"
+            " wrote. A reader ignores what it does not"
+        ),
+        (
+            "know where that is safe, and leaves alone what it would have to guess: a process is handed back as it is,"
+            " with one line in the log, `unread` in"
+        ),
+        (
+            "`wakeline show` and `ps --json`, and a finding of `wakeline doctor`; it goes on under a release that can"
+            " read it. Nothing that is read ends a worker"
+        ),
         "or a list.",
         "",
-        "A shape whose fields change gets the next number, and stores of every release are kept (`tests/compat/stores`), which later code lists, finishes, and",
-        "leaves alone with a field that it does not know. What is written without a number has number 1. A field that is added to an error has a default.",
+        (
+            "A shape whose fields change gets the next number, and stores of every release are kept"
+            " (`tests/compat/stores`), which later code lists, finishes, and"
+        ),
+        (
+            "leaves alone with a field that it does not know. What is written without a number has number 1. A field"
+            " that is added to an error has a default."
+        ),
         "",
         "| shape | number | where it lies | what says the number | what a reader does with what it does not know |",
         "|---|---|---|---|---|",

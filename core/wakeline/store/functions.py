@@ -14,10 +14,13 @@ from wakeline.store import scripts
 
 
 async def renew(client: Any) -> None:
-    """Loads this release's library and deletes others', at one moment. An older client beside it loads again what it needs."""
+    """Loads this release's library and deletes others', at one moment. An older client beside it loads again what it
+    needs."""
     with contextlib.suppress(rex.RedisError, OSError):
         listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
-        found: set[str] = {row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed}
+        found: set[str] = {
+            row["library_name"] if isinstance(row, dict) else row[row.index("library_name") + 1] for row in listed
+        }
         ours = scripts.as_library()
         pipeline = client.pipeline(transaction=True)
         for name in found - {ours.name}:

@@ -1,6 +1,7 @@
 """The secrets of a namespace as clients read them, and how they are rotated.
 
-Invariant: a secret is used only where it is the one that was made for the namespace; one that is empty or altered is refused.
+Invariant: a secret is used only where it is the one that was made for the namespace; one that is empty or altered is
+refused.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from wakeline.store.calls import Call, Reply
 from wakeline.waits.keys import SECRET_LENGTH, Keyring, secret_id
 
 RENEW_S = 30
-"""A worker that makes a token reads the secrets again when what it knows is older: so long after a rotation the old one may still make some."""
+"""A worker that makes a token reads the secrets again when what it knows is older: so long after a rotation the old one
+may still make some."""
 ASK_AGAIN_S = 1
-"""A client that is shown a token of a secret which it does not know asks for the secrets at most so often: forged tokens cost no more."""
+"""A client that is shown a token of a secret which it does not know asks for the secrets at most so often: forged
+tokens cost no more."""
 
 
 def new_secret() -> str:
@@ -26,7 +29,8 @@ def new_secret() -> str:
 
 
 def introduce(namespace: str, rq_prefix: str, known: str, *, only_looks: bool) -> Call[Keyring]:
-    """A client's first call: the secrets. ``known`` is the format of keys that it reads; raises `KeyFormatTooNew` and `SecretRefused`.
+    """A client's first call: the secrets. ``known`` is the format of keys that it reads; raises `KeyFormatTooNew` and
+    `SecretRefused`.
 
     For one that only looks neither is refused; the ring says then why its secret is.
     """
@@ -47,7 +51,8 @@ def introduce(namespace: str, rq_prefix: str, known: str, *, only_looks: bool) -
 
 
 def keyring_of(namespace: str, reply: Reply) -> Keyring:
-    """The ring in a reply of ``namespace_open``; raises `SecretRefused` for a secret that is not the one that was made."""
+    """The ring in a reply of ``namespace_open``; raises `SecretRefused` for a secret that is not the one that was
+    made."""
     current, made, previous, until, first = reply
     if refused := _why_refused(current, made):
         raise SecretRefused(namespace=namespace, reason=refused)
@@ -72,14 +77,16 @@ def _why_refused(current: str, made: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What a rotation did: the id of the new secret; until when (ms, server time) tokens made before are good, None for "no longer"."""
+    """What a rotation did: the id of the new secret; until when (ms, server time) tokens made before are good, None for
+    "no longer"."""
 
     id: str
     until_ms: int | None
 
 
 def rotate(namespace: str, keep_ms: int, *, secret: str | None = None) -> Call[Rotated]:
-    """Make tokens with a new secret from now on. Raises `RotationOverlaps` while the secret before is still good, unless ``keep_ms`` is 0."""
+    """Make tokens with a new secret from now on. Raises `RotationOverlaps` while the secret before is still good,
+    unless ``keep_ms`` is 0."""
 
     def decode(reply: Reply) -> Rotated:
         if reply[0] == "overlaps":

@@ -1,6 +1,7 @@
 """A connection that an awaited client keeps: to take one from the pool for each write costs more than the write.
 
-Invariant: answers are told as they come, in the order of their commands; what was not told when the connection broke is sent again.
+Invariant: answers are told as they come, in the order of their commands; what was not told when the connection broke is
+sent again.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from wakeline.store.together import Command, Exchange
 
 
 class Link:
-    """One connection of a client's pool, taken at the first use, for one caller at a time. Raises what redis-py raises, after as many tries."""
+    """One connection of a client's pool, taken at the first use, for one caller at a time. Raises what redis-py raises,
+    after as many tries."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._pool: Any = client.connection_pool
         self._connection: Any = None
 
     async def carry(self, exchange: Exchange) -> None:
-        """Sends what an exchange has and tells it the answers, until it has nothing left; what was told before an error stays told."""
+        """Sends what an exchange has and tells it the answers, until it has nothing left; what was told before an error
+        stays told."""
 
         async def attempt() -> None:
             while commands := exchange.commands():
@@ -69,5 +72,6 @@ class Link:
             raise
 
     async def part(self, _: Exception | None = None) -> None:
-        """Lets go of the server: answers that are still on their way would be taken for those to the next commands. The next use connects anew."""
+        """Lets go of the server: answers that are still on their way would be taken for those to the next commands. The
+        next use connects anew."""
         await self._connection.disconnect(nowait=True)

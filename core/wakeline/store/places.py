@@ -1,6 +1,7 @@
 """Connections of a blocking client, for threads. A place comes back whatever breaks a call off.
 
-A signal handler may raise between any two steps of the main thread. So a place is not counted by steps that take it and give it back: it is taken
+A signal handler may raise between any two steps of the main thread. So a place is not counted by steps that take it and
+give it back: it is taken
 as long as its connection is alive.
 
 Invariant: a connection that may still get a reply to an earlier call is never used again.
@@ -62,7 +63,8 @@ class Alive:
 
 
 class _Owing:
-    """A connection that counts the replies it may still get. It may count too many, and is then dropped for nothing; it never counts too few."""
+    """A connection that counts the replies it may still get. It may count too many, and is then dropped for nothing; it
+    never counts too few."""
 
     owed = 0
     lent = False
@@ -70,7 +72,9 @@ class _Owing:
     def __init__(self, **options: Any) -> None:
         cast("Any", super()).__init__(**options)
         # That of hiredis crashes the interpreter where a signal handler raises while it makes a text of a number.
-        cast("Any", self)._command_packer = PythonRespSerializer(cast("Any", self)._buffer_cutoff, cast("Any", self).encoder.encode)
+        cast("Any", self)._command_packer = PythonRespSerializer(
+            cast("Any", self)._buffer_cutoff, cast("Any", self).encoder.encode
+        )
 
     def send_command(self, *args: Any, **options: Any) -> Any:
         self.owed += 1
@@ -97,18 +101,22 @@ def _owing(kind: Any) -> Any:
 
 @cache
 def _quiet() -> dict[str, Any]:
-    """What redis-py does at each connection without these: it logs, and an exception of a signal handler may leave the lock of `logging` locked; and it
+    """What redis-py does at each connection without these: it logs, and an exception of a signal handler may leave the
+    lock of `logging` locked; and it
     looks for its own version, and swallows such an exception. Earlier releases do neither the one nor the other."""
     options: dict[str, Any] = {}
     if find_spec("redis.maint_notifications"):
-        options["maint_notifications_config"] = import_module("redis.maint_notifications").MaintNotificationsConfig(enabled=False)
+        options["maint_notifications_config"] = import_module("redis.maint_notifications").MaintNotificationsConfig(
+            enabled=False
+        )
     if find_spec("redis.driver_info"):
         options["driver_info"] = import_module("redis.driver_info").DriverInfo()
     return options
 
 
 class Places(redis.ConnectionPool):
-    """At most ``max_connections``. Who finds none free waits for one, ``timeout`` seconds at most, then redis-py's ConnectionError is raised."""
+    """At most ``max_connections``. Who finds none free waits for one, ``timeout`` seconds at most, then redis-py's
+    ConnectionError is raised."""
 
     _available_connections: list[Any]
 
@@ -151,7 +159,9 @@ class Places(redis.ConnectionPool):
             self._checkpid()
             try:
                 with self._lock:
-                    connection = self._available_connections.pop() if self._available_connections else self.make_connection()
+                    connection = (
+                        self._available_connections.pop() if self._available_connections else self.make_connection()
+                    )
                     connection.lent = True
                     return connection
             except rex.MaxConnectionsError:
@@ -186,7 +196,8 @@ class Places(redis.ConnectionPool):
             self._alive.dismiss(connection)
         self._tell()
         connection.disconnect()
-        # Its parser holds itself. It would be collected with the cycles, in the middle of another call, and its __del__ swallows what a signal handler raises.
+        # Its parser holds itself. It would be collected with the cycles, in the middle of another call, and its __del__
+        # swallows what a signal handler raises.
         cast("dict[str, Any]", vars(connection._parser)).clear()
 
     def disconnect(self, inuse_connections: bool = True) -> None:
@@ -215,7 +226,8 @@ def _unusable(connection: Any) -> bool:
 
 
 def exchange(pool: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
-    """Commands in one write, and what is answered to each, error replies too. Sent again where the connection says so; raises redis-py's errors."""
+    """Commands in one write, and what is answered to each, error replies too. Sent again where the connection says so;
+    raises redis-py's errors."""
     connection = pool.get_connection()
 
     def once() -> list[Any]:

@@ -1,6 +1,7 @@
 """Calls on processes: start, read, list, append, signal, cancel, end.
 
-Invariant: what needs thought (types, schemas, selectors, hashes) is decided before the call; a script only compares and writes.
+Invariant: what needs thought (types, schemas, selectors, hashes) is decided before the call; a script only compares and
+writes.
 """
 
 from __future__ import annotations
@@ -36,8 +37,14 @@ from wakeline.values import content_hash, number, to_json
 from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 log = logger("wakeline.store")
-PAYLOADS_OF_SPEC = (("input", "payload"), ("input", "metadata"), ("input", "call", "args"), ("input", "call", "prepared"))
-"""What of a registration is replaced where it is large: one by one, so that a list of processes is read without them."""
+PAYLOADS_OF_SPEC = (
+    ("input", "payload"),
+    ("input", "metadata"),
+    ("input", "call", "args"),
+    ("input", "call", "prepared"),
+)
+"""What of a registration is replaced where it is large: one by one, so that a list of processes is read without
+them."""
 KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
 KIND_CODES = {"tool": "t", "session_turn": "s", "external": "x"} | {code: code for code in KIND_CODE.values()}
 """The codes by which a listing is narrowed; any other kind is an engine's."""
@@ -46,7 +53,8 @@ RECOVERY_CODE = {"owner_bound": "b", "externally_owned": "x"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A journal row to write: its replay key, its text, and the slots it consumed. ``after`` (text behind the sequence) where the
+    """A journal row to write: its replay key, its text, and the slots it consumed. ``after`` (text behind the sequence)
+    where the
     script fills in the sequence of the event it writes."""
 
     key: str
@@ -67,7 +75,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What makes a verb an effect of a run: the fence it is written under, its row, and rows consumed since the run's last write."""
+    """What makes a verb an effect of a run: the fence it is written under, its row, and rows consumed since the run's
+    last write."""
 
     fence: Fence
     row: Row | None = None
@@ -148,7 +157,8 @@ class UniqueTaken(LookupError):
 
 
 def code_of(given: ProcessInput) -> str | None:
-    """What it takes to run an input, without a version; None for what no worker runs, and for a turn, whose session names its agent."""
+    """What it takes to run an input, without a version; None for what no worker runs, and for a turn, whose session
+    names its agent."""
     match given:
         case EngineInput(kind=kind):
             return f"e:{word(kind)}"
@@ -167,9 +177,11 @@ def register(
     delivery: Mapping[str, Any] | None = None,
     effect: Effect | None = None,
 ) -> Call[Registered]:
-    """Start a process (idempotent by id and content); ``environment`` where this start captured it, ``delivery`` the one of a trigger that it settles.
+    """Start a process (idempotent by id and content); ``environment`` where this start captured it, ``delivery`` the
+    one of a trigger that it settles.
 
-    Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect `LeaseLost`, `with_unique` `UniqueTaken`.
+    Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect `LeaseLost`,
+    `with_unique` `UniqueTaken`.
     """
     r, by = registration, registration.provenance.originator.id
     target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
@@ -211,9 +223,17 @@ def register(
         refuse(r.id, reply, given=r.content_hash[:16], holder=effect.fence.process_id if effect else r.id)
 
     woken = (target.session_id,) if target else ()
-    about = (r.id, *((r.parent,) if r.parent else ()), *woken, *((str(delivery["occ"]),) if delivery else ()), *(effect.about if effect else ()))
+    about = (
+        r.id,
+        *((r.parent,) if r.parent else ()),
+        *woken,
+        *((str(delivery["occ"]),) if delivery else ()),
+        *(effect.about if effect else ()),
+    )
     spec = Parts(stand_ins.of_process(r.id), PAYLOADS_OF_SPEC, "The registration")
-    return Call("process_register", args, decode, payloads={"spec": spec, **(effect.payloads if effect else {})}, about=about)
+    return Call(
+        "process_register", args, decode, payloads={"spec": spec, **(effect.payloads if effect else {})}, about=about
+    )
 
 
 def with_unique(call: Call[Registered], unique: Unique, effect: Effect | None = None) -> Call[Registered]:
@@ -264,9 +284,11 @@ def append(
     effect: Effect | None = None,
     external: bool = False,
 ) -> Call[Appended]:
-    """Append one event; ``payload`` is JSON, ``canonical`` its canonical form (what a replay is compared by), ``end`` how it ends its process.
+    """Append one event; ``payload`` is JSON, ``canonical`` its canonical form (what a replay is compared by), ``end``
+    how it ends its process.
 
-    Raises `ReplayConflict`, `ProcessAlreadyTerminal`, `ProcessNotFound`, `NotExternal`, `LeaseLost`, `StaleIncarnation`.
+    Raises `ReplayConflict`, `ProcessAlreadyTerminal`, `ProcessNotFound`, `NotExternal`, `LeaseLost`,
+    `StaleIncarnation`.
     """
     args: dict[str, Any] = {
         "pid": process_id,
@@ -293,7 +315,9 @@ def append(
     kept = stand_ins.of_process(process_id)
     payloads = {"payload": kept, "output": kept, **(effect.payloads if effect else {})}
     woken = (wake.session_id,) if wake and wake.session_id else ()
-    return Call("process_append", args, decode, payloads=payloads, about=(process_id, *woken, *(effect.about if effect else ())))
+    return Call(
+        "process_append", args, decode, payloads=payloads, about=(process_id, *woken, *(effect.about if effect else ()))
+    )
 
 
 def _ends(process_id: str, end: Terminal) -> dict[str, Any]:
@@ -303,7 +327,8 @@ def _ends(process_id: str, end: Terminal) -> dict[str, Any]:
 
 
 def _text_of(process_id: str, status: str, output: str) -> str | None:
-    """What an end says to the session it wakes, as JSON; None where the script can say it, which has the output itself."""
+    """What an end says to the session it wakes, as JSON; None where the script can say it, which has the output
+    itself."""
     return to_json(f"Process {process_id} {status}: {output}") if stand_ins.is_large(output) else None
 
 
@@ -321,7 +346,8 @@ class Signalled:
 
 
 class SchemaWanted(LookupError):
-    """The open wait carries another schema than the sender checked: ``schema`` (JSON) and its ``hash``; nothing was written."""
+    """The open wait carries another schema than the sender checked: ``schema`` (JSON) and its ``hash``; nothing was
+    written."""
 
     def __init__(self, schema: str, schema_hash: str) -> None:
         super().__init__(schema_hash)
@@ -346,8 +372,10 @@ def signal(
     also: Sequence[str] = (),
     effect: Effect | None = None,
 ) -> Call[Signalled]:
-    """Send a signal, of which the sender ``also`` knows other names. Raises like `append`, and `MailboxFull`, `SchemaWanted`, `StaleIncarnation`; where
-    what the sender knows of refuses it (``refused``: an `UndeclaredEvent`, else a misfit) and no open wait knows better, `NoWaitTakesIt`.
+    """Send a signal, of which the sender ``also`` knows other names. Raises like `append`, and `MailboxFull`,
+    `SchemaWanted`, `StaleIncarnation`; where
+    what the sender knows of refuses it (``refused``: an `UndeclaredEvent`, else a misfit) and no open wait knows
+    better, `NoWaitTakesIt`.
     """
     args: dict[str, Any] = {
         "pid": process_id,
@@ -386,7 +414,12 @@ def signal(
 
 def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None = None) -> Call[str]:
     """Request a cancel; returns the status. An ended process is no error: its status is returned."""
-    args: dict[str, Any] = {"pid": process_id, "reason": to_json({"reason": reason}), "grace_ms": grace_ms, "sender": effect.wire() if effect else None}
+    args: dict[str, Any] = {
+        "pid": process_id,
+        "reason": to_json({"reason": reason}),
+        "grace_ms": grace_ms,
+        "sender": effect.wire() if effect else None,
+    }
 
     def decode(reply: Reply) -> str:
         if reply[0] in ("requested", "already", "ended"):
@@ -399,7 +432,8 @@ def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None
 
 @dataclass(frozen=True, slots=True)
 class TurnCommit:
-    """What a session's turn commits with its end: the head it read, the new state (JSON, None = unchanged), messages to append.
+    """What a session's turn commits with its end: the head it read, the new state (JSON, None = unchanged), messages to
+    append.
 
     ``frame``: the agent frame that begins; ``follow``: the input (JSON) of the turn that follows in it.
     """
@@ -435,7 +469,8 @@ def finish(
     turn: TurnCommit | None = None,
     swallowed: bool = False,
 ) -> Call[int]:
-    """End a process with its await output (JSON); without a fence only an external one. Returns the terminal event's sequence.
+    """End a process with its await output (JSON); without a fence only an external one. Returns the terminal event's
+    sequence.
     ``canonical``: what a repetition of an end from outside is compared by, where that is not the output's text.
 
     Raises `LeaseLost`, `ProcessAlreadyTerminal`, `NotExternal`, `HeadConflict`, `ProcessNotFound`.
@@ -461,8 +496,18 @@ def finish(
             return int(reply[2])
         refuse(process_id, reply, session_id=turn.session_id if turn else "", expected=turn.revision if turn else "")
 
-    payloads = {"output": stand_ins.of_process(process_id), **(rows_of(fence) if fence else {}), **(turn.payloads if turn else {})}
-    return Call("process_finish", args, decode, payloads=payloads, about=(process_id, turn.session_id) if turn else (process_id,))
+    payloads = {
+        "output": stand_ins.of_process(process_id),
+        **(rows_of(fence) if fence else {}),
+        **(turn.payloads if turn else {}),
+    }
+    return Call(
+        "process_finish",
+        args,
+        decode,
+        payloads=payloads,
+        about=(process_id, turn.session_id) if turn else (process_id,),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,8 +522,11 @@ class Met:
     """A wait was over before the park: the body goes on."""
 
 
-def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()) -> Call[Parked | Met]:
-    """Let go of a process that only waits, for any of the groups, or for any of the slots ``early``; raises `LeaseLost`."""
+def park(
+    fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()
+) -> Call[Parked | Met]:
+    """Let go of a process that only waits, for any of the groups, or for any of the slots ``early``; raises
+    `LeaseLost`."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
@@ -499,14 +547,24 @@ def park(fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row]
 
 
 def release(
-    fence: Fence, *, delay_ms: int = 0, attempt: bool = False, output: str | None = None, consumed: Sequence[Row] = (), unrun: bool = False,
-    unread: str | None = None, misfit: Misfit | None = None,
-) -> Call[str]:  # fmt: skip
-    """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted', 'abandoned' and 'cancelled' (a turn that was
+    fence: Fence,
+    *,
+    delay_ms: int = 0,
+    attempt: bool = False,
+    output: str | None = None,
+    consumed: Sequence[Row] = (),
+    unrun: bool = False,
+    unread: str | None = None,
+    misfit: Misfit | None = None,
+) -> Call[str]:
+    """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted', 'abandoned' and
+    'cancelled' (a turn that was
     asked to end, whatever it raised) mean it ended instead.
 
-    ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did. ``unread``: it cannot read what is stored
-    of it, for this reason, which stays with the process until it is claimed again. ``misfit``: why its code cannot go on with it, which is kept, and shown,
+    ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did.
+    ``unread``: it cannot read what is stored
+    of it, for this reason, which stays with the process until it is claimed again. ``misfit``: why its code cannot go
+    on with it, which is kept, and shown,
     until code that fits has gone on."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
@@ -530,10 +588,14 @@ def release(
     return Call("process_release", args, decode, payloads=payloads, about=(fence.process_id,))
 
 
-def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None) -> Call[int | list[str]]:
-    """Start the next generation with a new input and a fresh journal; returns its number. ``version``: of its engine, '' for none, None as before.
+def continue_as_new(
+    fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None
+) -> Call[int | list[str]]:
+    """Start the next generation with a new input and a fresh journal; returns its number. ``version``: of its engine,
+    '' for none, None as before.
 
-    Returns ids instead where more than 256 waits are open: these have to be closed first, and nothing but the consumed rows was written.
+    Returns ids instead where more than 256 waits are open: these have to be closed first, and nothing but the consumed
+    rows was written.
     """
     args: dict[str, Any] = {
         "pid": fence.process_id,
@@ -555,7 +617,8 @@ def continue_as_new(fence: Fence, payload: str, consumed: Sequence[Row] = (), *,
 
 
 def set_external_ref(process_id: str, payload: str) -> Call[int | None]:
-    """Record where outside work was accepted; write-once. Returns the event's sequence, None when it was there already."""
+    """Record where outside work was accepted; write-once. Returns the event's sequence, None when it was there
+    already."""
 
     def decode(reply: Reply) -> int | None:
         if reply[0] == "written":
@@ -588,7 +651,8 @@ def retarget(process_id: str, session_id: str | None) -> Call[int | None]:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One entry of the log as stored: its payload is JSON text, and its semantics are those that were materialised when it was appended."""
+    """One entry of the log as stored: its payload is JSON text, and its semantics are those that were materialised when
+    it was appended."""
 
     sequence: int
     type: str
@@ -602,7 +666,14 @@ def stored_event(entry: Any) -> StoredEvent:
     """An event as it lies in the log; what a later release keeps otherwise is empty here, and stops no list."""
     values = flat(entry[1])
     sequence = int(str(entry[0]).split("-")[0])
-    return StoredEvent(sequence, values.get("t", ""), values.get("p", "null"), number(values.get("at")), values.get("k"), values.get("s"))
+    return StoredEvent(
+        sequence,
+        values.get("t", ""),
+        values.get("p", "null"),
+        number(values.get("at")),
+        values.get("k"),
+        values.get("s"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -629,8 +700,11 @@ class ProcessView(ProcessRow):
     now_ms: int = 0
 
 
-def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False, detail: bool = False) -> Call[ProcessView]:
-    """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys and slots.
+def read(
+    process_id: str, *, after: int = 0, count: int = 0, tail: bool = False, detail: bool = False
+) -> Call[ProcessView]:
+    """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys and
+    slots.
 
     Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
 
@@ -652,7 +726,8 @@ def read(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False,
 
 
 def _whole_process(blobs: Blobs, reply: Reply) -> Program[Reply]:
-    """The input of a process may be lost and its end still be known: then the stand-in is shown in the place of the input."""
+    """The input of a process may be lost and its end still be known: then the stand-in is shown in the place of the
+    input."""
     try:
         spec = yield from stand_ins.whole(blobs, reply[1])
     except (AttachmentNotFound, AttachmentCorrupt) as lost:
@@ -664,7 +739,8 @@ def _whole_process(blobs: Blobs, reply: Reply) -> Program[Reply]:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page, newest first; ``score`` and ``member`` are where the next one begins, '' when there is none, after ``done`` of the statuses."""
+    """One page, newest first; ``score`` and ``member`` are where the next one begins, '' when there is none, after
+    ``done`` of the statuses."""
 
     rows: tuple[ProcessRow, ...]
     score: str
@@ -682,12 +758,20 @@ def list_page(
     session_id: str | None = None,
     waiting: str | None = None,
 ) -> Call[ListPage]:
-    """Processes of some statuses, newest first within each, of one moment. ``kind`` as `Status` shows it: tool, session_turn, external, or an engine's name."""
+    """Processes of some statuses, newest first within each, of one moment. ``kind`` as `Status` shows it: tool,
+    session_turn, external, or an engine's name."""
     code = KIND_CODES.get(kind, "e") if kind is not None else None
     engine = kind if kind not in KIND_CODES else None
     args = {
-        "statuses": list(statuses), "limit": limit, "score": score, "member": member, "kind": code, "engine": engine, "sid": session_id, "waiting": waiting
-    }  # fmt: skip
+        "statuses": list(statuses),
+        "limit": limit,
+        "score": score,
+        "member": member,
+        "kind": code,
+        "engine": engine,
+        "sid": session_id,
+        "waiting": waiting,
+    }
 
     def decode(reply: Reply) -> ListPage:
         rows = tuple(ProcessRow(r[0], flat(r[1]), read_registration(r[0], r[2])) for r in reply[0])
@@ -698,4 +782,8 @@ def list_page(
 
 def list_ids(status: str, *, offset: int, limit: int) -> Call[list[tuple[str, int]]]:
     """Ids of one status and when each got there (ms), latest first."""
-    return Call("process_ids", {"status": status, "offset": offset, "limit": limit}, lambda reply: [(row[0], int(float(row[1]))) for row in reply])
+    return Call(
+        "process_ids",
+        {"status": status, "offset": offset, "limit": limit},
+        lambda reply: [(row[0], int(float(row[1]))) for row in reply],
+    )

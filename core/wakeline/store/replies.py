@@ -1,6 +1,7 @@
 """Refusals that several scripts share, as typed errors.
 
-Invariant: a script answers an ordinary refusal with a tag, never with an error reply; the tag becomes an exception here and nowhere else.
+Invariant: a script answers an ordinary refusal with a tag, never with an error reply; the tag becomes an exception here
+and nowhere else.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 
 def refuse(process_id: str, reply: Any, **context: Any) -> NoReturn:
-    """Raises the error a refusal means; ``context`` fills what the script does not know (replay_key, given, holder, session_id, expected)."""
+    """Raises the error a refusal means; ``context`` fills what the script does not know (replay_key, given, holder,
+    session_id, expected)."""
     raise _refusal(process_id, reply, context)
 
 
@@ -35,7 +37,9 @@ def _refusal(process_id: str, reply: Any, context: dict[str, Any]) -> WakelineEr
             return ProcessNotFound(process_id=process_id)
         case "pruned":
             tomb = json.loads(reply[1])
-            return ProcessNoLongerRetained(process_id=process_id, status=tomb["status"], pruned_at_ms=tomb["pruned_at_ms"])
+            return ProcessNoLongerRetained(
+                process_id=process_id, status=tomb["status"], pruned_at_ms=tomb["pruned_at_ms"]
+            )
         case "terminal" | "ended":
             return ProcessAlreadyTerminal(process_id=process_id, status=reply[1])
         case "conflict" if "given" in context:

@@ -1,6 +1,8 @@
-"""What a client knows of its writes: which were answered, and that the store has them still. Where it has not, the store went back: a rewind.
+"""What a client knows of its writes: which were answered, and that the store has them still. Where it has not, the
+store went back: a rewind.
 
-Invariant: a script that writes numbers the write among its client's own, in the same step (lib/bundle.lua). So a store that lost a write lost its number too,
+Invariant: a script that writes numbers the write among its client's own, in the same step (lib/bundle.lua). So a store
+that lost a write lost its number too,
 and whoever was answered that number finds out: by the answer to the next write, or by a look, once a beat.
 """
 
@@ -21,13 +23,15 @@ from wakeline.waits.keys import Keyring
 log = logger("wakeline.store")
 LOOK = "client_look"
 FIRST_MS, KEEP_MS, RENEW_S = 300_000, 3_600_000, 2_700
-"""How long the row of a client is kept from its first write (lib/bundle.lua) and from a look, and with how much left a look renews that. Many clients live
+"""How long the row of a client is kept from its first write (lib/bundle.lua) and from a look, and with how much left a
+look renews that. Many clients live
 for one call: theirs go soon.
 """
 OVER_S = 10
 """A row that is missing and had no longer to live was not lost."""
 APART_MS, REMEMBERED = 100, 1024
-"""When writes were answered is remembered once in so many ms, and so many of these times; beyond that every second one of the older half goes."""
+"""When writes were answered is remembered once in so many ms, and so many of these times; beyond that every second one
+of the older half goes."""
 TOGETHER_MS = 60_000
 """Clients that find within so long that the store went back tell of one rewind."""
 TOLD_FOR_MS = 24 * 3_600_000
@@ -36,7 +40,8 @@ TOLD_FOR_MS = 24 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """What the store lost of what it had answered to one client: how many writes, and when (ms, server time) the first and the last of them were answered."""
+    """What the store lost of what it had answered to one client: how many writes, and when (ms, server time) the first
+    and the last of them were answered."""
 
     client: str
     writes: int
@@ -86,7 +91,8 @@ class Answered:
             return self._client, self._number
 
     def heard(self, client: str, number: int | str, now_ms: int) -> None:
-        """A script's answer to this stamp: the number of its last write; '' where it only looked; from 0 down, how many are there, negated: not all."""
+        """A script's answer to this stamp: the number of its last write; '' where it only looked; from 0 down, how many
+        are there, negated: not all."""
         with self._lock:
             if client != self._client or isinstance(number, str):
                 return
@@ -110,7 +116,9 @@ class Answered:
         if there == 0 and self._left_s < OVER_S:
             self.begin()
             return
-        first = next((at for number, at in reversed(self._times) if number <= there + 1), self._times[0][1] if self._times else 0)
+        first = next(
+            (at for number, at in reversed(self._times) if number <= there + 1), self._times[0][1] if self._times else 0
+        )
         self._found = Rewind(self._client, self._number - there, first, self._last_ms)
         # What is still on its way under the old name tells nothing new.
         self.begin()
@@ -149,8 +157,11 @@ class Answered:
                 self._keep(KEEP_MS)
 
 
-def renewing(opening: Call[Keyring], known: Keyring, rewind: Rewind | None, forget: Callable[[], None]) -> Program[Keyring]:
-    """After the store went back, or may be another one: the namespace's secrets as they are now. What was known of another namespace, or of what is gone, is
+def renewing(
+    opening: Call[Keyring], known: Keyring, rewind: Rewind | None, forget: Callable[[], None]
+) -> Program[Keyring]:
+    """After the store went back, or may be another one: the namespace's secrets as they are now. What was known of
+    another namespace, or of what is gone, is
     forgotten; the log and doctor are told.
     """
     ring: Keyring = yield opening
@@ -166,21 +177,37 @@ def renewing(opening: Call[Keyring], known: Keyring, rewind: Rewind | None, forg
 
 def tell(lost: Rewind, *, emptied: bool) -> Call[None]:
     """Keep for doctor what this client found."""
-    args: dict[str, Any] = {"client": lost.client, "writes": lost.writes, "first": lost.first_ms, "last": lost.last_ms, "emptied": "1" if emptied else None}
+    args: dict[str, Any] = {
+        "client": lost.client,
+        "writes": lost.writes,
+        "first": lost.first_ms,
+        "last": lost.last_ms,
+        "emptied": "1" if emptied else None,
+    }
     return Call("rewind_tell", args | {"together_ms": TOGETHER_MS, "keep_ms": TOLD_FOR_MS}, lambda _: None)
 
 
 def lost_writes(writes: int, first_ms: int, last_ms: int) -> str:
     """How much was lost, as log and doctor say it."""
-    return f"{writes} acknowledged write{'' if writes == 1 else 's'}, answered from {moment(first_ms, exact=True)} to {moment(last_ms, exact=True)}"
+    return (
+        f"{writes} acknowledged write{'' if writes == 1 else 's'}, answered from {moment(first_ms, exact=True)} to"
+        f" {moment(last_ms, exact=True)}"
+    )
 
 
 def said(lost: Rewind, *, emptied: bool) -> str:
     """What a client logs of a rewind."""
-    much = f": {lost_writes(lost.writes, lost.first_ms, lost.last_ms)}, {'is' if lost.writes == 1 else 'are'} gone" if lost.writes else ""
+    much = (
+        f": {lost_writes(lost.writes, lost.first_ms, lost.last_ms)}, {'is' if lost.writes == 1 else 'are'} gone"
+        if lost.writes
+        else ""
+    )
     if emptied:
-        return f"the store was emptied, or is another one now{much}. What is still to be done has to be sent again, with the same ids and keys."
+        return (
+            f"the store was emptied, or is another one now{much}. What is still to be done has to be sent again, with"
+            " the same ids and keys."
+        )
     return (
-        f"the store has gone back, by a crash, a failover or a restore{much}. Starts, signals and events of that time may be gone; their senders send them "
-        "again with the same ids and keys. Live work goes on from what is there."
+        f"the store has gone back, by a crash, a failover or a restore{much}. Starts, signals and events of that time"
+        " may be gone; their senders send them again with the same ids and keys. Live work goes on from what is there."
     )

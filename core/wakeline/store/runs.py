@@ -77,7 +77,8 @@ class Claim(ProcessFields):
 
     @property
     def of_several_releases(self) -> bool:
-        """Whether more than one release has had it, so that what is stored of it may be of a type that this code does not have."""
+        """Whether more than one release has had it, so that what is stored of it may be of a type that this code does
+        not have."""
         return "sr" in self.fields or self.under_another_release
 
     @property
@@ -99,7 +100,9 @@ class Claim(ProcessFields):
     def alone(self) -> bool:
         """Lost twice, counted or not: nothing else may run beside it."""
         crash = self.misfit
-        return int(self.fields.get("ls", "0")) + (crash.looks if crash is not None and crash.kind == "crash" else 0) >= 2
+        return (
+            int(self.fields.get("ls", "0")) + (crash.looks if crash is not None and crash.kind == "crash" else 0) >= 2
+        )
 
     @property
     def cancel_reason(self) -> str:
@@ -113,20 +116,30 @@ class Claim(ProcessFields):
 
 
 def claims_of(rows: Sequence[Any]) -> tuple[Claim, ...]:
-    """The claims of a take. One without a fence, which no release writes, is left to its lease: it can be neither run nor handed back."""
+    """The claims of a take. One without a fence, which no release writes, is left to its lease: it can be neither run
+    nor handed back."""
     found: list[Claim] = []
     for row in rows:
         try:
             found.append(claim_of(row))
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            log.error("%s: it was claimed and cannot be read (%s: %s); its lease decides", row[0], type(error).__name__, error)
+            log.error(
+                "%s: it was claimed and cannot be read (%s: %s); its lease decides", row[0], type(error).__name__, error
+            )
     return tuple(found)
 
 
 def claim_of(reply: Any) -> Claim:
-    """Reads one claim of a take's reply. What of it this release cannot read is said by ``unread``, and ends no worker."""
+    """Reads one claim of a take's reply. What of it this release cannot read is said by ``unread``, and ends no
+    worker."""
     fields = flat(reply[1])
-    fence = Fence(process_id=reply[0], incarnation=fields["inc"], epoch=int(fields["ep"]), claim_id=fields["cl"], owner=fields["ow"])
+    fence = Fence(
+        process_id=reply[0],
+        incarnation=fields["inc"],
+        epoch=int(fields["ep"]),
+        claim_id=fields["cl"],
+        owner=fields["ow"],
+    )
     now, heard = int(reply[7]), time.monotonic_ns()
     registration = read_registration(reply[0], reply[2])
     claim = Claim(fence, fields, registration, None, {}, {}, True, now, heard, unread=registration.unknown)
@@ -139,13 +152,22 @@ def claim_of(reply: Any) -> Claim:
             return replace(claim, unread=unknown)
         batch = batch_of(reply[8]) if len(reply) > 8 else None
         held = reply if any(map(stand_ins.stands_in, (*reply[2:6], *reply[8:]))) else None
-        return replace(claim, input=reply[3] or None, journal=flat(reply[4]), slots=slots, complete=reply[6] == "1", batch=batch, held=held)
+        return replace(
+            claim,
+            input=reply[3] or None,
+            journal=flat(reply[4]),
+            slots=slots,
+            complete=reply[6] == "1",
+            batch=batch,
+            held=held,
+        )
     except (KeyError, ValueError, TypeError, IndexError, InvalidPayload) as error:
         return replace(claim, fields=_without_counts(fields), unread=f"its record: {type(error).__name__}: {error}")
 
 
 def unknown_resolution(slots: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Why slots cannot be read here; None where they can. What a stand-in stands for is judged once the claim is whole."""
+    """Why slots cannot be read here; None where they can. What a stand-in stands for is judged once the claim is
+    whole."""
     for slot in slots.values():
         text = slot.get("r", TIMED_OUT)
         if not is_known(text) and not stand_ins.is_stand_in(text):
@@ -159,7 +181,8 @@ def _without_counts(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
-    """The claim with its payloads in the place of their stand-ins. Each run does this for itself: what one process needs and cannot get must not keep
+    """The claim with its payloads in the place of their stand-ins. Each run does this for itself: what one process
+    needs and cannot get must not keep
     a worker from the others of the same take. Raises `AttachmentError`."""
     if claim.held is None:
         return claim
@@ -168,7 +191,8 @@ def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
 
 
 def record(fence: Fence, rows: Sequence[Row], asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> Call[None]:
-    """Record outcomes; what is recorded never runs again. ``asks``: slots of questions, each with hash and text of the schema of its answer.
+    """Record outcomes; what is recorded never runs again. ``asks``: slots of questions, each with hash and text of the
+    schema of its answer.
 
     Raises `LeaseLost`."""
 
@@ -190,15 +214,23 @@ def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str,
             refuse(fence.process_id, reply)
         return flat(reply[1]), {row[0]: flat(row[1]) for row in reply[2]}
 
-    return Call("journal_read", {"pid": fence.process_id, "fence": fence_wire(fence)}, decode, brings=stand_ins.whole, about=(fence.process_id,))
+    return Call(
+        "journal_read",
+        {"pid": fence.process_id, "fence": fence_wire(fence)},
+        decode,
+        brings=stand_ins.whole,
+        about=(fence.process_id,),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside completion),
+    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside
+    completion),
     'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all children that its own end waits for).
 
-    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other names that its signal has or had.
+    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other
+    names that its signal has or had.
     """
 
     slot: str
@@ -230,7 +262,8 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What opening found: an open slot (with its due time), a resolution that is already there (JSON), or the journaled row (JSON)."""
+    """What opening found: an open slot (with its due time), a resolution that is already there (JSON), or the journaled
+    row (JSON)."""
 
     state: Literal["open", "done", "journaled"]
     text: str
@@ -254,8 +287,14 @@ def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()
 
 
 def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
-    """Give up to 256 waits up; a signal one of them had taken returns to the head of the mailbox. Raises `LeaseLost`."""
-    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots), "rows": [r.wire() for r in consumed] or None}
+    """Give up to 256 waits up; a signal one of them had taken returns to the head of the mailbox. Raises
+    `LeaseLost`."""
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "ids": list(slots),
+        "rows": [r.wire() for r in consumed] or None,
+    }
 
     def decode(reply: Reply) -> None:
         if reply[0] != "closed":
@@ -278,7 +317,8 @@ def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, lis
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Whether this resolution was the first; otherwise the one that stands (JSON). Both None/False: unknown or revoked."""
+    """Whether this resolution was the first; otherwise the one that stands (JSON). Both None/False: unknown or
+    revoked."""
 
     accepted: bool
     standing: str | None
@@ -289,9 +329,17 @@ class Resolved:
 
 
 def resolve(
-    process_id: str, incarnation: str, slot: str, resolution: str, expires_ms: int | None = None, *, by: str | None = None, fits: Sequence[str] = ()
+    process_id: str,
+    incarnation: str,
+    slot: str,
+    resolution: str,
+    expires_ms: int | None = None,
+    *,
+    by: str | None = None,
+    fits: Sequence[str] = (),
 ) -> Call[Resolved]:
-    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``by``: id of the secret that made the token.
+    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``by``: id of
+    the secret that made the token.
     ``fits``: hashes of schemas that the value fits; raises `SchemaWanted` where the open wait asks for another.
     """
 
@@ -300,6 +348,15 @@ def resolve(
             raise SchemaWanted(reply[1], reply[2])
         return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
 
-    args = {"pid": process_id, "inc": incarnation, "id": slot, "resolution": resolution, "expires_ms": expires_ms, "fits": list(fits) or None}
+    args = {
+        "pid": process_id,
+        "inc": incarnation,
+        "id": slot,
+        "resolution": resolution,
+        "expires_ms": expires_ms,
+        "fits": list(fits) or None,
+    }
     payloads = {"resolution": stand_ins.of_process(process_id)}
-    return Call("slot_resolve", args | {"by": by}, decode, payloads=payloads, brings=stand_ins.whole, about=(process_id,))
+    return Call(
+        "slot_resolve", args | {"by": by}, decode, payloads=payloads, brings=stand_ins.whole, about=(process_id,)
+    )

@@ -1,8 +1,11 @@
 """Loads the Lua scripts: one file per verb, shared fragments by an include line.
 
-Invariant: a script is addressed by its content, so old and new releases run side by side on one server. Each runs once for every object of
-arguments that it is sent. A server keeps all of them as the functions of one library (FCALL, ADR 9): the fragments that they share are made once
-and not at every call. Where it keeps none (before Redis 7, or a user may not load any), the text of each runs by EVALSHA.
+Invariant: a script is addressed by its content, so old and new releases run side by side on one server. Each runs once
+for every object of
+arguments that it is sent. A server keeps all of them as the functions of one library (FCALL, ADR 9): the fragments that
+they share are made once
+and not at every call. Where it keeps none (before Redis 7, or a user may not load any), the text of each runs by
+EVALSHA.
 """
 
 from __future__ import annotations
@@ -18,9 +21,25 @@ from importlib.resources import files
 PREFIX = "wakeline_"
 """How the names of all libraries and functions begin that any release keeps on a server."""
 FRAGMENTS = (
-    "base", "keyring", "declarations", "doorbell", "process", "limits", "slots", "sessions", "lifecycle", "claims", "admitting", "environments", "triggers",
-    "attachments", "deleting", "retention", "standing", "righting",
-)  # fmt: skip
+    "base",
+    "keyring",
+    "declarations",
+    "doorbell",
+    "process",
+    "limits",
+    "slots",
+    "sessions",
+    "lifecycle",
+    "claims",
+    "admitting",
+    "environments",
+    "triggers",
+    "attachments",
+    "deleting",
+    "retention",
+    "standing",
+    "righting",
+)
 """All that scripts share, each below what it rests on."""
 _LOCAL = re.compile(r"^local (?:function (\w+)|([\w, ]*\w)\s*(=)?)")
 """A name of a fragment at its outermost level: of a function, or of values, which it may give at once."""
@@ -32,7 +51,8 @@ _INCLUDE = re.compile(r"^-- Include: (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One verb: its whole text with the fragments it includes, the SHA-1 by which the server knows that, and the function of the library."""
+    """One verb: its whole text with the fragments it includes, the SHA-1 by which the server knows that, and the
+    function of the library."""
 
     name: str
     text: str
@@ -69,7 +89,9 @@ def load(name: str) -> Script:
 def _load(name: str) -> Script:
     own = _source(f"{name}.lua")
     main = f"{_main(own)}\nreturn run(main, ARGV)"
-    text = "\n".join([*_closed({fragment: _source(f"lib/{fragment}.lua") for fragment in (*included(own), "bundle")}, main), main])
+    text = "\n".join(
+        [*_closed({fragment: _source(f"lib/{fragment}.lua") for fragment in (*included(own), "bundle")}, main), main]
+    )
     sha = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own addressing
     return Script(name, text, sha, as_library().function(name))
 
@@ -83,12 +105,16 @@ def as_library() -> Library:
 @cache
 def _as_library() -> Library:
     mains = {name: _main(_source(f"{name}.lua")) for name in names()}
-    shared = "\n".join(_closed({name: _source(f"lib/{name}.lua") for name in (*FRAGMENTS, "bundle")}, "\n".join(mains.values())))
+    shared = "\n".join(
+        _closed({name: _source(f"lib/{name}.lua") for name in (*FRAGMENTS, "bundle")}, "\n".join(mains.values()))
+    )
     told_apart = "\n".join([shared, *(f"{name} {main}" for name, main in mains.items())])
     made = hashlib.sha1(told_apart.encode()).hexdigest()[:12]  # noqa: S324 - told apart, not trusted
     found = Library(PREFIX + made, "")
     verbs = (
-        f"do\n{main}\nredis.register_function('{found.function(name)}', function(_, argv) return run(main, argv) end)\nend" for name, main in mains.items()
+        f"do\n{main}\nredis.register_function('{found.function(name)}', function(_, argv) return run(main, argv)"
+        " end)\nend"
+        for name, main in mains.items()
     )
     return Library(found.name, "\n".join([f"#!lua name={found.name}", shared, *verbs]))
 
@@ -102,7 +128,9 @@ def included(source: str) -> list[str]:
 def _closed(fragments: dict[str, str], rest: str) -> Iterator[str]:
     """The fragments, with what only one of them uses in a block of its own: Lua has room for 200 names side by side."""
     for name, text in fragments.items():
-        others = set(re.findall(r"\w+", _code("\n".join([rest, *(text for other, text in fragments.items() if other != name)]))))
+        others = set(
+            re.findall(r"\w+", _code("\n".join([rest, *(text for other, text in fragments.items() if other != name)])))
+        )
         shared: list[str] = []
         lines: list[str] = []
         for line in text.splitlines():

@@ -31,7 +31,8 @@ RESENDS = 3
 
 
 class SentinelBackend:
-    """``sentinel://[user:password@]host[:port],host[:port],…/<service>[/<db>][?sentinel_password=…]``; raises `RedisUrlInvalid` for what cannot be one."""
+    """``sentinel://[user:password@]host[:port],host[:port],…/<service>[/<db>][?sentinel_password=…]``; raises
+    `RedisUrlInvalid` for what cannot be one."""
 
     real = True
 
@@ -40,21 +41,31 @@ class SentinelBackend:
         self._sentinels = given.hosts
         service, _, database = given.path.partition("/")
         if not service or not re.fullmatch("[0-9]*", database):
-            raise RedisUrlInvalid(reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0")
+            raise RedisUrlInvalid(
+                reason="a sentinel URL ends with the name of the service, and maybe the number of a database: sentinel://host:26379/mymaster/0"
+            )
         self._service = service
         self._options: dict[str, Any] = {"db": int(database or 0), **TIMES, **given.login}
         secret = given.options.get("sentinel_password", [""])[0]
         self._asking: dict[str, Any] = ASKING | ({"password": secret} if secret else {})
 
     def sync(self) -> redis.Redis:
-        retry = {"retry_on_error": self._moves(), "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        retry = {
+            "retry_on_error": self._moves(),
+            "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS),
+        }
         return self._primary(decode_responses=True, **retry)
 
     def aio(self) -> redis.asyncio.Redis:
-        retry = {"retry_on_error": self._moves(), "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS)}
+        retry = {
+            "retry_on_error": self._moves(),
+            "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.02, cap=0.5), RESENDS),
+        }
         made: Any = AsyncSentinel
         watching: Any = made(self._sentinels, sentinel_kwargs=self._asking)
-        return cast("redis.asyncio.Redis", watching.master_for(self._service, decode_responses=True, **retry, **self._options))
+        return cast(
+            "redis.asyncio.Redis", watching.master_for(self._service, decode_responses=True, **retry, **self._options)
+        )
 
     def for_rq(self) -> redis.Redis:
         """A client of its own for RQ and for bytes: bytes replies."""
@@ -67,8 +78,13 @@ class SentinelBackend:
         made: Any = Sentinel  # redis-py ships it without types
         watching: Any = made([], sentinel_kwargs=self._asking)
         asking: Any = Places
-        watching.sentinels = [redis.Redis.from_pool(asking(host=host, port=port, timeout=PLACE_S, **self._asking)) for host, port in self._sentinels]
-        found = watching.master_for(self._service, connection_pool_class=SentinelPlaces, timeout=PLACE_S, **more, **self._options)
+        watching.sentinels = [
+            redis.Redis.from_pool(asking(host=host, port=port, timeout=PLACE_S, **self._asking))
+            for host, port in self._sentinels
+        ]
+        found = watching.master_for(
+            self._service, connection_pool_class=SentinelPlaces, timeout=PLACE_S, **more, **self._options
+        )
         return cast("redis.Redis", found)
 
     @staticmethod

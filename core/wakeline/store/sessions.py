@@ -38,12 +38,18 @@ def send(
     kind: EntryKind = "input",
     effect: Effect | None = None,
 ) -> Call[Sent]:
-    """Put an input or a command into the inbox; raises `ReplayConflict` for the same key with other content, `SessionDeleted`.
+    """Put an input or a command into the inbox; raises `ReplayConflict` for the same key with other content,
+    `SessionDeleted`.
 
     Without a key every call made here is an entry of its own, and still only one when the client sends it twice.
     """
     key = key or f"once:{secrets.token_hex(8)}"
-    args: dict[str, Any] = {"session": session.wire(), "body": body, "dedupe": key, "hash": content_hash(canonical)[:16]}
+    args: dict[str, Any] = {
+        "session": session.wire(),
+        "body": body,
+        "dedupe": key,
+        "hash": content_hash(canonical)[:16],
+    }
     if kind != "input":
         args["kind"] = kind
     if effect:
@@ -52,10 +58,17 @@ def send(
     def decode(reply: Reply) -> Sent:
         if reply[0] in ("sent", "replayed"):
             return Sent(int(reply[1]), reply[0] == "replayed")
-        refuse(session.session_id, reply, replay_key=key, holder=effect.fence.process_id if effect else session.session_id)
+        refuse(
+            session.session_id, reply, replay_key=key, holder=effect.fence.process_id if effect else session.session_id
+        )
 
-    payloads: dict[str, str | Parts] = {"body": Parts(stand_ins.of_session(session.session_id), (("input",),)), **(effect.payloads if effect else {})}
-    return Call("session_send", args, decode, payloads=payloads, about=(session.session_id, *(effect.about if effect else ())))
+    payloads: dict[str, str | Parts] = {
+        "body": Parts(stand_ins.of_session(session.session_id), (("input",),)),
+        **(effect.payloads if effect else {}),
+    }
+    return Call(
+        "session_send", args, decode, payloads=payloads, about=(session.session_id, *(effect.about if effect else ()))
+    )
 
 
 def create(session: SessionAddress) -> Call[None]:
@@ -70,7 +83,8 @@ def create(session: SessionAddress) -> Call[None]:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What a deletion did: whether this call did it, and the live processes it held a handle of: held by nobody now, held by others too."""
+    """What a deletion did: whether this call did it, and the live processes it held a handle of: held by nobody now,
+    held by others too."""
 
     deleted: bool
     orphaned: tuple[str, ...] = ()
@@ -90,7 +104,8 @@ def delete(session_id: str) -> Call[Deleted]:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One inbox entry: its number, its body (JSON), its state as stored ('delivered', 'admitted <turn> <ms>', …), how many it swallowed."""
+    """One inbox entry: its number, its body (JSON), its state as stored ('delivered', 'admitted <turn> <ms>', …), how
+    many it swallowed."""
 
     n: int
     body: str
@@ -108,11 +123,15 @@ class SessionView:
     history: tuple[tuple[int, str, int], ...]
     entries: tuple[Entry, ...]
     stopped: int | None = None
-    """Where the search for messages of one frame stopped, as it reads no more at once; None where it came to the end, or to as many as were asked for."""
+    """Where the search for messages of one frame stopped, as it reads no more at once; None where it came to the end,
+    or to as many as were asked for."""
 
 
-def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50, frame: str | None = None) -> Call[SessionView]:
-    """Head, state, messages after a number (of one frame) as (number, JSON, ms), latest entries; raises `SessionNotFound`, `SessionDeleted`."""
+def read(
+    session_id: str, *, after: int = 0, count: int = 100, entries: int = 50, frame: str | None = None
+) -> Call[SessionView]:
+    """Head, state, messages after a number (of one frame) as (number, JSON, ms), latest entries; raises
+    `SessionNotFound`, `SessionDeleted`."""
 
     def decode(reply: Reply) -> SessionView:
         if reply[0] == "not_found":
@@ -134,7 +153,12 @@ def read(session_id: str, *, after: int = 0, count: int = 100, entries: int = 50
 
 def frames(session_id: str) -> Call[dict[str, int]]:
     """The agent frames of a session, each with the ms at which it was opened."""
-    return Call("frame_list", {"sid": session_id}, lambda reply: {name: int(at) for name, at in flat(reply).items()}, about=(session_id,))
+    return Call(
+        "frame_list",
+        {"sid": session_id},
+        lambda reply: {name: int(at) for name, at in flat(reply).items()},
+        about=(session_id,),
+    )
 
 
 def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], int]]]:
@@ -144,7 +168,8 @@ def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], in
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A turn's input: the head revision it read, the agent's state (JSON or None), its entries in order, the agent frame it runs in.
+    """A turn's input: the head revision it read, the agent's state (JSON or None), its entries in order, the agent
+    frame it runs in.
 
     ``follow_ons``: how many turns in a row, up to this one, only followed a switch of frames.
     """
@@ -165,7 +190,8 @@ def batch_of(reply: Reply) -> Batch:
 
 
 def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPolicy | None = None) -> Call[Batch]:
-    """Fix a turn's batch, or read the one that was fixed; ``policy`` is what the agent's code says from now on. Raises `LeaseLost`."""
+    """Fix a turn's batch, or read the one that was fixed; ``policy`` is what the agent's code says from now on. Raises
+    `LeaseLost`."""
 
     def decode(reply: Reply) -> Batch:
         if reply[0] != "batch":
@@ -178,7 +204,8 @@ def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPoli
 
 
 def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
-    """Offer the running turn what arrived meanwhile, recorded with it: JSON of [number, body, swallowed] each. Raises `LeaseLost`."""
+    """Offer the running turn what arrived meanwhile, recorded with it: JSON of [number, body, swallowed] each. Raises
+    `LeaseLost`."""
 
     def decode(reply: Reply) -> str:
         if reply[0] != "arrivals":
@@ -186,7 +213,14 @@ def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
         return str(reply[1])
 
     args = {"pid": effect.fence.process_id, "sid": session_id, "max": max_entries} | effect.wire()
-    return Call("turn_arrivals", args, decode, payloads=effect.payloads, brings=stand_ins.whole, about=(session_id, *effect.about))
+    return Call(
+        "turn_arrivals",
+        args,
+        decode,
+        payloads=effect.payloads,
+        brings=stand_ins.whole,
+        about=(session_id, *effect.about),
+    )
 
 
 def grant(scope: str, process_id: str, descriptor: str) -> Call[None]:
@@ -211,12 +245,19 @@ def _grants(verb: str, scope: str, process_ids: Sequence[str], extra: dict[str, 
         if reply[0] != "done":
             refuse(process_ids[0], reply)
 
-    return Call("grant_write", {"verb": verb, "scope": scope, "pids": list(process_ids)} | extra, decode, about=tuple(process_ids))
+    return Call(
+        "grant_write",
+        {"verb": verb, "scope": scope, "pids": list(process_ids)} | extra,
+        decode,
+        about=tuple(process_ids),
+    )
 
 
 def list_grants(scope: str, *, live: bool = False) -> Call[list[tuple[str, str, str]]]:
     """(process id, descriptor JSON, status) by process id; ``live`` leaves ended ones out."""
-    return Call("grant_list", {"scope": scope, "live": live or None}, lambda reply: sorted((r[0], r[1], r[2]) for r in reply))
+    return Call(
+        "grant_list", {"scope": scope, "live": live or None}, lambda reply: sorted((r[0], r[1], r[2]) for r in reply)
+    )
 
 
 def grants_of(process_id: str) -> Call[list[str]]:

@@ -1,6 +1,8 @@
-"""Stand-ins: a payload over 64 KB is stored like an attachment, and a short JSON object stands for it in calls, logs and journals.
+"""Stand-ins: a payload over 64 KB is stored like an attachment, and a short JSON object stands for it in calls, logs
+and journals.
 
-Invariant: no code above the store sees a stand-in. A text that looks like one is stored in the same way, so that what users write is never taken for one.
+Invariant: no code above the store sees a stand-in. A text that looks like one is stored in the same way, so that what
+users write is never taken for one.
 """
 
 from __future__ import annotations
@@ -118,7 +120,9 @@ def _parts_replaced(blobs: Blobs, text: str, parts: Parts) -> Program[str]:
             taken_out.append((cast("dict[str, Any]", holder), name, value))
             holder[name] = None
     if parts.what is not None and MARK in to_json(document):
-        raise InvalidPayload(what=parts.what, reason=f"{MARK} is a name of Wakeline's own; call the label or field something else")
+        raise InvalidPayload(
+            what=parts.what, reason=f"{MARK} is a name of Wakeline's own; call the label or field something else"
+        )
     for holder, name, value in taken_out:
         holder[name] = from_json((yield from _stand_in_for(blobs, to_json(value), parts.owner)))
     return to_json(document)
@@ -142,7 +146,8 @@ def stands_in(reply: Reply) -> bool:
 
 
 def whole(blobs: Blobs, reply: Reply) -> Program[Reply]:
-    """The reply with the payloads in the place of their stand-ins. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentStoreFailed`."""
+    """The reply with the payloads in the place of their stand-ins. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
+    `AttachmentStoreFailed`."""
     if isinstance(reply, str):
         if MARK not in reply:
             return reply

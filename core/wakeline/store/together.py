@@ -1,6 +1,8 @@
-"""Calls that leave in one write: those of one script become one command, a bundle, and every caller gets the reply to its own.
+"""Calls that leave in one write: those of one script become one command, a bundle, and every caller gets the reply to
+its own.
 
-Invariant: calls of one script keep their order, and so do calls about one process, session or occurrence; a reply that is an error is its caller's alone.
+Invariant: calls of one script keep their order, and so do calls about one process, session or occurrence; a reply that
+is an error is its caller's alone.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from wakeline.store.rewinds import Answered
 
 log = logger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
-"""How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait for the server."""
+"""How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait
+for the server."""
 NOT_FOUND = "Function not found"
 Command = tuple[Any, ...]
 
@@ -34,7 +37,8 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What a client sent since it was made, calls by their script and ``round_trips``; benchmarks and count tests read it."""
+    """What a client sent since it was made, calls by their script and ``round_trips``; benchmarks and count tests read
+    it."""
 
     counts: dict[str, int]
 
@@ -45,7 +49,8 @@ class Counter:
 def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
     """Calls of one script together, a few at a time; those whose script nobody else calls are bundles of one.
 
-    No call gets before an earlier one about the same process, session or occurrence: a wait that is opened and given up at once must not be opened last.
+    No call gets before an earlier one about the same process, session or occurrence: a wait that is opened and given up
+    at once must not be opened last.
     """
     bundles: list[list[Prepared]] = []
     lengths: list[int] = []
@@ -74,13 +79,22 @@ class Server:
 
 
 class Exchange:
-    """What goes to the server and back for a batch of calls, whoever carries it; ``tell`` is given each call's reply, an exception where it was refused.
+    """What goes to the server and back for a batch of calls, whoever carries it; ``tell`` is given each call's reply,
+    an exception where it was refused.
 
-    ``argv``: the arguments of a script for the text of a call's own. ``writes``: which of this client's were answered, where it counts them.
+    ``argv``: the arguments of a script for the text of a call's own. ``writes``: which of this client's were answered,
+    where it counts them.
     """
 
-    def __init__(self, batch: Sequence[Prepared], argv: Callable[[str], list[str]], server: Server, sent: Counter, tell: Callable[[Prepared, Any], None],
-                 writes: Answered | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        batch: Sequence[Prepared],
+        argv: Callable[[str], list[str]],
+        server: Server,
+        sent: Counter,
+        tell: Callable[[Prepared, Any], None],
+        writes: Answered | None = None,
+    ) -> None:
         self._left = bundled(batch)
         self._again: list[list[Prepared]] = []
         self._expected: list[list[Prepared] | None] = []
@@ -96,12 +110,15 @@ class Exchange:
             sent.add(one.call.script)
 
     def commands(self) -> list[Command]:
-        """For one write: all that was not told its reply, also after an attempt that broke off. None when everybody knows."""
+        """For one write: all that was not told its reply, also after an attempt that broke off. None when everybody
+        knows."""
         self._left, self._again = [*self._again, *self._left], []
         if not self._left:
             return []
         self._count.add("round_trips")
-        loads: list[Command] = [("FUNCTION", "LOAD", "REPLACE", scripts.as_library().text)] if self._unknown and self._by_functions else []
+        loads: list[Command] = (
+            [("FUNCTION", "LOAD", "REPLACE", scripts.as_library().text)] if self._unknown and self._by_functions else []
+        )
         if self._writes is not None:
             self._stamp = self._writes.stamp()  # as it is now: what is answered from here on is above that
         self._expected = [*[None] * len(loads), *self._left]
@@ -158,4 +175,11 @@ class Exchange:
         first, *others = (one.args for one in bundle)
         by_text = ("EVAL", script.text) if script.name in self._unknown else ("EVALSHA", script.sha)
         *before, own = self._argv(first)
-        return (*(("FCALL", script.function) if self._by_functions else by_text), 1, *before, *self._stamp, own, *others)
+        return (
+            *(("FCALL", script.function) if self._by_functions else by_text),
+            1,
+            *before,
+            *self._stamp,
+            own,
+            *others,
+        )

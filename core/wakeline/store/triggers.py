@@ -1,6 +1,7 @@
 """Calls on triggers: subscriptions, occurrences, deliveries, schedules.
 
-Invariant: recording an occurrence and reserving its deliveries is one script; a reserved delivery stays until it is settled, whoever does that.
+Invariant: recording an occurrence and reserving its deliveries is one script; a reserved delivery stays until it is
+settled, whoever does that.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ from wakeline.values import Stored, from_json, to_json
 S = TypeVar("S", bound=Stored)
 log = logger("wakeline.triggers")
 STOOD_FOR = "+"
-"""Before the subscription of a delivery whose payload is a stand-in. A release that does not know those cannot read such a subscription, and so leaves
+"""Before the subscription of a delivery whose payload is a stand-in. A release that does not know those cannot read
+such a subscription, and so leaves
 the delivery to one that does; without the sign the payload is what an emitter wrote, whatever it looks like."""
 _told: Bounded[str, bool] = Bounded(256 * 1024)
 """What was said once, and is not said again."""
 
 
 def _readable(kind: type[S], text: str) -> S | None:
-    """What was stored, None where only a later release can read it: it stays for a worker of that one, and stops nobody."""
+    """What was stored, None where only a later release can read it: it stays for a worker of that one, and stops
+    nobody."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -90,12 +93,19 @@ class ScheduleView:
 
 
 def subscribe(subscription: Subscription, *, revision: int | None = None) -> Call[Subscribed]:
-    """Subscribe, or change a subscription of that name and owner. Raises `SubscriptionChanged`, `SubscriptionLimit`, `SessionDeleted`."""
+    """Subscribe, or change a subscription of that name and owner. Raises `SubscriptionChanged`, `SubscriptionLimit`,
+    `SessionDeleted`."""
     s = subscription
     args = {
-        "source": s.source, "id": s.id, "sub": s.model_dump_json(exclude_defaults=True), "hash": s.content_hash, "key": s.source_key, "owner": s.owner,
-        "revision": revision, "limit": MOST_SUBSCRIPTIONS,
-    }  # fmt: skip
+        "source": s.source,
+        "id": s.id,
+        "sub": s.model_dump_json(exclude_defaults=True),
+        "hash": s.content_hash,
+        "key": s.source_key,
+        "owner": s.owner,
+        "revision": revision,
+        "limit": MOST_SUBSCRIPTIONS,
+    }
 
     def decode(reply: Reply) -> Subscribed:
         match reply[0]:
@@ -111,8 +121,16 @@ def subscribe(subscription: Subscription, *, revision: int | None = None) -> Cal
     return Call("trigger_subscribe", args, decode, about=(s.owner,) if s.owner else ())
 
 
-def switch(source: str, subscription_id: str, to: Literal["1", "0", ""], *, owner: str | None = None, revision: int | None = None) -> Call[bool]:
-    """Enable ("1"), disable ("0") or remove (""); whether that changed anything. ``owner``: only if it is this session's, or ("") the host's.
+def switch(
+    source: str,
+    subscription_id: str,
+    to: Literal["1", "0", ""],
+    *,
+    owner: str | None = None,
+    revision: int | None = None,
+) -> Call[bool]:
+    """Enable ("1"), disable ("0") or remove (""); whether that changed anything. ``owner``: only if it is this
+    session's, or ("") the host's.
 
     Raises `SubscriptionNotFound`, `SubscriptionChanged`.
     """
@@ -132,20 +150,27 @@ def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], li
     """Subscriptions of a source or of all, and schedules, each by name, as far as this release can read them."""
 
     def decode(reply: Reply) -> tuple[list[SubscriptionView], list[ScheduleView]]:
-        subscriptions = [SubscriptionView(row[1], int(row[3]), row[4] == "1", found) for row in reply[0] if (found := _readable(Subscription, row[2]))]
+        subscriptions = [
+            SubscriptionView(row[1], int(row[3]), row[4] == "1", found)
+            for row in reply[0]
+            if (found := _readable(Subscription, row[2]))
+        ]
         schedules = [
             ScheduleView(row[0], int(float(row[2])) if row[2] else None, row[3] or None, schedule)
             for row in reply[1]
             if (schedule := _readable(Schedule, row[1]))
         ]
-        return sorted(subscriptions, key=lambda v: (v.subscription.source, v.subscription.name, v.id)), sorted(schedules, key=lambda v: v.name)
+        return sorted(subscriptions, key=lambda v: (v.subscription.source, v.subscription.name, v.id)), sorted(
+            schedules, key=lambda v: v.name
+        )
 
     return Call("trigger_list", {"source": source}, decode)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What an occurrence starts for one subscription, ``state`` with the reason of a failure. ``subscription`` is None once that is settled, and
+    """What an occurrence starts for one subscription, ``state`` with the reason of a failure. ``subscription`` is None
+    once that is settled, and
     where only a later release can read it. ``unread``: why the payload of the occurrence could not be read."""
 
     occurrence_id: str
@@ -171,7 +196,8 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A schedule that is due: the moment it was planned for, when it is due next, and the process to start; ``void`` where nothing occurs."""
+    """A schedule that is due: the moment it was planned for, when it is due next, and the process to start; ``void``
+    where nothing occurs."""
 
     schedule: Schedule
     due_ms: int
@@ -182,9 +208,14 @@ class Due:
     def wire(self) -> dict[str, Any]:
         s = self.schedule
         wire: dict[str, Any] = {
-            "name": s.name, "due": self.due_ms, "next": self.next_ms, "id": s.subscription.id, "pid": self.process_id, "overlap": s.overlap,
+            "name": s.name,
+            "due": self.due_ms,
+            "next": self.next_ms,
+            "id": s.subscription.id,
+            "pid": self.process_id,
+            "overlap": s.overlap,
             "sub": s.subscription.model_dump_json(exclude_defaults=True),
-        }  # fmt: skip
+        }
         return wire | ({"void": True} if self.void else {})
 
 
@@ -192,9 +223,15 @@ def emit(occurrence: Occurrence, due: Due | None = None) -> Call[Emitted | None]
     """Record an occurrence and reserve its deliveries. Raises `OccurrenceConflict`."""
     o = occurrence
     args = {
-        "source": o.source, "source_key": o.source_key, "key": o.key, "occ": o.id, "hash": o.content_hash, "payload": to_json(o.payload),
-        "kept_ms": RETAINED_MS, "cron": due.wire() if due else None,
-    }  # fmt: skip
+        "source": o.source,
+        "source_key": o.source_key,
+        "key": o.key,
+        "occ": o.id,
+        "hash": o.content_hash,
+        "payload": to_json(o.payload),
+        "kept_ms": RETAINED_MS,
+        "cron": due.wire() if due else None,
+    }
 
     def decode(reply: Reply) -> Emitted | None:
         if reply[0] == "conflict":
@@ -233,7 +270,8 @@ def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
 
 
 def _whole_rows(blobs: Blobs, reply: Reply) -> Program[Reply]:
-    """Each delivery with its payload, or with the reason why that could not be read: one delivery must not keep a worker from the others."""
+    """Each delivery with its payload, or with the reason why that could not be read: one delivery must not keep a
+    worker from the others."""
     rows: list[Reply] = []
     for row in reply:
         if not row[2].startswith(STOOD_FOR):
@@ -249,7 +287,8 @@ def _whole_rows(blobs: Blobs, reply: Reply) -> Program[Reply]:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """When a declared schedule is due (ms), None where that has still to be said; and the time. ``other``: another release's declarations are in force."""
+    """When a declared schedule is due (ms), None where that has still to be said; and the time. ``other``: another
+    release's declarations are in force."""
 
     due_ms: int | None
     now_ms: int
@@ -257,13 +296,23 @@ class Planned:
 
 
 def declare(schedule: Schedule, *, due_ms: int | None = None, by: Declared | None = None) -> Call[Planned]:
-    """Make a schedule known, where the release that declares it is in force; unknown or changed, it needs its next due time."""
-    args = {"name": schedule.name, "schedule": schedule.model_dump_json(exclude_defaults=True), "hash": schedule.content_hash, "due": due_ms}
+    """Make a schedule known, where the release that declares it is in force; unknown or changed, it needs its next due
+    time."""
+    args = {
+        "name": schedule.name,
+        "schedule": schedule.model_dump_json(exclude_defaults=True),
+        "hash": schedule.content_hash,
+        "due": due_ms,
+    }
     if by is not None:
         args |= {"app": by.app, "declares": by.id}
 
     def decode(reply: Reply) -> Planned:
-        return Planned(int(float(reply[1])), int(reply[2])) if reply[0] == "due" else Planned(None, int(reply[1]), reply[0] == "other")
+        return (
+            Planned(int(float(reply[1])), int(reply[2]))
+            if reply[0] == "due"
+            else Planned(None, int(reply[1]), reply[0] == "other")
+        )
 
     return Call("schedule_declare", args, decode)
 

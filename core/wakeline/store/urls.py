@@ -19,7 +19,8 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?")
 def split(url: str) -> SplitResult:
     """The parts of a URL; raises `RedisUrlInvalid` for one whose password ends elsewhere than its author thinks.
 
-    An ``@`` behind the host means that the password has a ``/``, ``?`` or ``#`` of its own: host, path and options are parts of it then.
+    An ``@`` behind the host means that the password has a ``/``, ``?`` or ``#`` of its own: host, path and options are
+    parts of it then.
     """
     try:
         parts = urlsplit(url)
@@ -34,7 +35,8 @@ def split(url: str) -> SplitResult:
 
 
 def shown(url: str, part: str) -> str:
-    """Words that name a part of a URL which cannot be used; none where it may belong to a password, which no URL without an ``@`` has."""
+    """Words that name a part of a URL which cannot be used; none where it may belong to a password, which no URL
+    without an ``@`` has."""
     return "" if "@" in url else f", not {part!r}"
 
 
@@ -65,4 +67,10 @@ def several(url: str, port: int, example: str) -> Several:
         if match is None:
             raise RedisUrlInvalid(reason=f"a part of the URL is no host and port; write {example}; {ENCODE}")
         found.append((match[1].strip("[]"), int(match[2] or port)))
-    return Several(found, parts.path.strip("/"), parse_qs(parts.query, keep_blank_values=True), unquote(user) or None, unquote(password) or None)
+    return Several(
+        found,
+        parts.path.strip("/"),
+        parse_qs(parts.query, keep_blank_values=True),
+        unquote(user) or None,
+        unquote(password) or None,
+    )

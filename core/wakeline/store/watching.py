@@ -1,6 +1,8 @@
-"""What every client does to notice that the store went back: it looks once a beat, and renews what it knows when something is gone.
+"""What every client does to notice that the store went back: it looks once a beat, and renews what it knows when
+something is gone.
 
-Invariant: a look goes the way of all calls, asks for nothing that a writer waits for, and one that could not be sent is followed by the next.
+Invariant: a look goes the way of all calls, asks for nothing that a writer waits for, and one that could not be sent is
+followed by the next.
 """
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ class Watching(Client):
         with self._starting:
             if self._lookout is None or not self._lookout.is_alive():
                 self._lookout = Lookout(self._look, self.address.look_s)
-                # An interpreter that ends, and a system without room for one, start no thread: the answers to writes are still compared.
+                # An interpreter that ends, and a system without room for one, start no thread: the answers to writes
+                # are still compared.
                 with suppress(RuntimeError):
                     self._lookout.start()
 
@@ -136,7 +139,8 @@ class Watching(Client):
         return True
 
     def compare(self) -> None:
-        """Looks now, not a beat later, and tells what it found: for one that is about to leave. One that was not used looks at nothing."""
+        """Looks now, not a beat later, and tells what it found: for one that is about to leave. One that was not used
+        looks at nothing."""
         self._look()
 
     def _heed(self) -> None:
@@ -159,7 +163,8 @@ class Watching(Client):
 
 
 class AwaitedWatching(Client):
-    """A client on an event loop that looks, by a timer of the loop: one that is dropped with its loop leaves no task behind."""
+    """A client on an event loop that looks, by a timer of the loop: one that is dropped with its loop leaves no task
+    behind."""
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
         super().__init__(backend, address, blobs)
@@ -205,7 +210,8 @@ class AwaitedWatching(Client):
         self._look_later(self.address.look_s or 0)
 
     async def compare(self) -> None:
-        """Looks now, not a beat later, and tells what it found: for one that is about to leave. One that was not used looks at nothing."""
+        """Looks now, not a beat later, and tells what it found: for one that is about to leave. One that was not used
+        looks at nothing."""
         if self._writes is None or self._keyring is None:
             return
         if self._looking is not None and not self._looking.done():

@@ -1,6 +1,7 @@
 """Which tools a run knows, and how a name or an id becomes one.
 
-Invariant: a catalog is a snapshot and decides: what it has an entry for is never asked of a provider. Scheduling and projection are read from
+Invariant: a catalog is a snapshot and decides: what it has an entry for is never asked of a provider. Scheduling and
+projection are read from
 the catalog alone; a name it does not know is parallel and materialised.
 """
 
@@ -10,7 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from wakeline.errors import DuplicateName
-from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Scheduling, ToolContract, ToolManifest
+from wakeline.tools.definition import (
+    MATERIALIZE,
+    ArgumentProjection,
+    Availability,
+    Scheduling,
+    ToolContract,
+    ToolManifest,
+)
 from wakeline.values import canonical_json, content_hash
 
 
@@ -46,7 +54,9 @@ class ToolCatalog:
             self._by_name[manifest.name] = self._by_id[manifest.id] = manifest
 
     @classmethod
-    def from_tools(cls, manifests: Iterable[ToolManifest], overrides: Mapping[str, Availability] | None = None) -> ToolCatalog:
+    def from_tools(
+        cls, manifests: Iterable[ToolManifest], overrides: Mapping[str, Availability] | None = None
+    ) -> ToolCatalog:
         """A catalog of these manifests, with availabilities overridden by name; raises `DuplicateName`."""
         given = overrides or {}
         return cls(m.model_copy(update={"override": given[m.name]}) if m.name in given else m for m in manifests)
@@ -73,7 +83,10 @@ class ToolCatalog:
     @property
     def fingerprint(self) -> str:
         """Equal for catalogs of equal content."""
-        return content_hash("tool-catalog", *(canonical_json(self._by_name[name].model_dump(mode="json")) for name in sorted(self._by_name)))
+        return content_hash(
+            "tool-catalog",
+            *(canonical_json(self._by_name[name].model_dump(mode="json")) for name in sorted(self._by_name)),
+        )
 
 
 def callable_manifest(catalog: ToolCatalog, providers: Sequence[ToolProvider], name: str) -> ToolManifest | None:
@@ -88,7 +101,9 @@ def callable_manifest(catalog: ToolCatalog, providers: Sequence[ToolProvider], n
     return None
 
 
-def callable_manifest_by_id(catalog: ToolCatalog, providers: Sequence[ToolProvider], tool_id: str) -> ToolManifest | None:
+def callable_manifest_by_id(
+    catalog: ToolCatalog, providers: Sequence[ToolProvider], tool_id: str
+) -> ToolManifest | None:
     """The tool that a call by id means, or None: the catalog decides, else the first provider that shows it."""
     entry = catalog.entry_by_id(tool_id)
     if entry is not None:

@@ -1,6 +1,7 @@
 """Direct completions: asking a model once, outside any conversation, through a client that the app provides.
 
-Invariant: Wakeline calls no model; it has the seam, one client that says why there is none, and one that asks a tool of the app.
+Invariant: Wakeline calls no model; it has the seam, one client that says why there is none, and one that asks a tool of
+the app.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Completion(Stored):
 class CompletionClient(Protocol):
     """Whoever completes. ``call_tool`` calls a tool of the run by name, journaled."""
 
-    async def complete(self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> Completion:
+    async def complete(
+        self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]
+    ) -> Completion:
         """The completion; raises `CompletionsUnavailable`, `ToolFailed`."""
         ...
 
@@ -43,21 +46,28 @@ class UnavailableCompletions:
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
-    async def complete(self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> Completion:  # noqa: ARG002
+    async def complete(
+        self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]
+    ) -> Completion:  # noqa: ARG002
         """Raises `CompletionsUnavailable`."""
         raise CompletionsUnavailable(reason=self.reason)
 
 
 class ToolCompletions:
-    """Asks a tool of the app: called with ``request``, it returns the text, or what a `Completion` says. Journaled as every call, so asked once."""
+    """Asks a tool of the app: called with ``request``, it returns the text, or what a `Completion` says. Journaled as
+    every call, so asked once."""
 
     def __init__(self, tool: str) -> None:
         self.tool = tool
 
-    async def complete(self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]) -> Completion:
+    async def complete(
+        self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]
+    ) -> Completion:
         """What the tool answered; raises `ToolUnavailable`, `ToolFailed`, `InvalidPayload`."""
         answer = await call_tool(self.tool, {"request": request.model_dump(mode="json")})
         try:
             return Completion(text=answer) if isinstance(answer, str) else Completion.model_validate(answer)
         except ValidationError as error:
-            raise InvalidPayload(what=f"The completion of {self.tool}", reason=error.errors(include_url=False)[0]["msg"]) from error
+            raise InvalidPayload(
+                what=f"The completion of {self.tool}", reason=error.errors(include_url=False)[0]["msg"]
+            ) from error

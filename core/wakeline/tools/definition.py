@@ -46,7 +46,8 @@ class RetryPolicy:
 
 
 class ArgumentProjection(Stored):
-    """What happens to references to projected values in a call's arguments: their values are put in, but for the fields named here."""
+    """What happens to references to projected values in a call's arguments: their values are put in, but for the fields
+    named here."""
 
     kind: Literal["materialize_projected_values", "preserve_projected_refs_in_fields"] = "materialize_projected_values"
     fields: tuple[str, ...] = ()
@@ -90,7 +91,8 @@ class ToolManifest(Stored):
 
 
 class ToolContract(Stored):
-    """What a tool takes and gives: JSON Schemas of its arguments and of its result (`{}` accepts all), and examples of arguments."""
+    """What a tool takes and gives: JSON Schemas of its arguments and of its result (`{}` accepts all), and examples of
+    arguments."""
 
     input_schema: dict[str, Any] = Field(default_factory=dict)
     output_schema: dict[str, Any] = Field(default_factory=dict)

@@ -22,7 +22,8 @@ class ToolRequest:
 
 
 BeforeHook = Callable[[ToolRequest], Any]
-"""May return None, other arguments (a dict), or an outcome that stands for the call; what it raises fails the call. It may be ``async def``."""
+"""May return None, other arguments (a dict), or an outcome that stands for the call; what it raises fails the call. It
+may be ``async def``."""
 AfterHook = Callable[[ToolRequest, ToolOutcome], Any]
 """May return None, or another outcome. It may be ``async def``."""
 

@@ -25,9 +25,24 @@ def value_of(tool: str, outcome: ToolOutcome) -> Any:
         case Success(value):
             return value
         case Failure(failure_class, code, message, raw):
-            raise ToolFailed(tool=tool, failure_class=failure_class, failure_code=code, failure_message=message, final=True, retry_after_ms=None, raw=raw)
+            raise ToolFailed(
+                tool=tool,
+                failure_class=failure_class,
+                failure_code=code,
+                failure_message=message,
+                final=True,
+                retry_after_ms=None,
+                raw=raw,
+            )
         case CancelledOutput(message):
-            raise ToolFailed(tool=tool, failure_class="execution", failure_code=CANCELLED, failure_message=message, final=True, retry_after_ms=None)
+            raise ToolFailed(
+                tool=tool,
+                failure_class="execution",
+                failure_code=CANCELLED,
+                failure_message=message,
+                final=True,
+                retry_after_ms=None,
+            )
         case _:
             assert_never(outcome)
 

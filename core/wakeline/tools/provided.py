@@ -1,6 +1,7 @@
 """A tool of a provider, with the face of a function's: the same call path runs both.
 
-Invariant: its arguments and result are checked by the schemas of its contract, at both ends, as a function's are by its annotations.
+Invariant: its arguments and result are checked by the schemas of its contract, at both ends, as a function's are by its
+annotations.
 """
 
 from __future__ import annotations

@@ -21,7 +21,16 @@ from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import REPEATED, BodyInvalid, WrongVerb
 from wakeline.names import check_name, check_queue, former_names
 from wakeline.processes.limits import Limit
-from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, RetryPolicy, Scheduling, ToolContract, ToolManifest
+from wakeline.tools.definition import (
+    MATERIALIZE,
+    ArgumentProjection,
+    Availability,
+    Policy,
+    RetryPolicy,
+    Scheduling,
+    ToolContract,
+    ToolManifest,
+)
 from wakeline.values import parse_duration
 
 P = ParamSpec("P")
@@ -45,7 +54,8 @@ current_body: ContextVar[RunningBody | None] = ContextVar("wakeline_run", defaul
 
 @contextmanager
 def outside_body() -> Generator[None]:
-    """The code of a step, a tool or a deferred call: recorded as a whole, so it may talk to the world in any way, through `App` too."""
+    """The code of a step, a tool or a deferred call: recorded as a whole, so it may talk to the world in any way,
+    through `App` too."""
     mark = current_body.set(None)
     try:
         yield
@@ -54,7 +64,8 @@ def outside_body() -> Generator[None]:
 
 
 class Tool(Generic[P, R]):
-    """What `@app.tool` makes of a function; it stays callable as before, but in a body, which calls it through its context."""
+    """What `@app.tool` makes of a function; it stays callable as before, but in a body, which calls it through its
+    context."""
 
     def __init__(
         self,
@@ -86,7 +97,9 @@ class Tool(Generic[P, R]):
         check_no_context(self.name, function)
         self.function = function
         self.signature = Signature(self.name, function)
-        self.retry = RetryPolicy(policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff))
+        self.retry = RetryPolicy(
+            policy=policy, retries=retries, base_ms=parse_duration(backoff), max_ms=parse_duration(max_backoff)
+        )
         self.timeout_ms = parse_duration(timeout) if timeout is not None else None
         self.prepare = prepare
         self.isolation = isolation
@@ -118,19 +131,25 @@ class Tool(Generic[P, R]):
 
     @property
     def first_name(self) -> str:
-        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes none of them."""
+        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes
+        none of them."""
         return (*self.was, self.name)[0]
 
     @property
     def is_apart(self) -> bool:
-        """Whether a call of it is always a process of its own: it has a queue or a limit, or runs in a child process."""
+        """Whether a call of it is always a process of its own: it has a queue or a limit, or runs in a child
+        process."""
         return self.queue is not None or self.isolation is not None or self.limit is not None
 
     @property
     def contract(self) -> ToolContract:
         """What it takes and gives, from its annotations; worked out when somebody asks."""
         if self._contract is None:
-            self._contract = ToolContract(input_schema=self.signature.schema, output_schema=schema_of(self.signature.result), examples=self._examples)
+            self._contract = ToolContract(
+                input_schema=self.signature.schema,
+                output_schema=schema_of(self.signature.result),
+                examples=self._examples,
+            )
         return self._contract
 
     def _complaints(self) -> list[str]:
@@ -140,7 +159,9 @@ class Tool(Generic[P, R]):
         if not isinstance(self.retry.retries, int) or not 0 <= self.retry.retries <= MOST_RETRIES:  # pyright: ignore[reportUnnecessaryIsInstance]
             found.append(f"its retries are {self.retry.retries!r}, they have to be 0 to {MOST_RETRIES}")
         if inspect.iscoroutinefunction(self.prepare):
-            found.append("its prepare is `async def`; it runs where a call is started, blocking or not, so it has to be `def`")
+            found.append(
+                "its prepare is `async def`; it runs where a call is started, blocking or not, so it has to be `def`"
+            )
         if self.isolation not in (None, "process"):
             found.append(f'its isolation is {self.isolation!r}, it has to be "process" or left out')
         if self.timeout_ms == 0:
@@ -156,17 +177,22 @@ class Tool(Generic[P, R]):
         """Raises `WrongVerb` in a body, where a plain call is not recorded: each replay would do it again."""
         body = current_body.get()
         if body is not None:
-            raise WrongVerb(verb=f"A plain call of the tool {self.name}", use=body.named(f"call({self.name}, …)"), harm=REPEATED)
+            raise WrongVerb(
+                verb=f"A plain call of the tool {self.name}", use=body.named(f"call({self.name}, …)"), harm=REPEATED
+            )
 
     def __repr__(self) -> str:
         return f"<Tool {self.name}>"
 
 
 class AsyncTool(Tool[P, R]):
-    """A tool made of an ``async def`` function: started and called like any other, called by itself it gives a coroutine."""
+    """A tool made of an ``async def`` function: started and called like any other, called by itself it gives a
+    coroutine."""
 
-    # Type checkers are right that this is another result; a body never sees it, since `start` and `call` take P and R alone.
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    # Type checkers are right that this is another result; a body never sees it, since `start` and `call` take P and R
+    # alone.
+    # pyright: ignore[reportIncompatibleMethodOverride]
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
         self._check_here()
         result: Coroutine[Any, Any, R] = self.function(*args, **kwargs)
         return result
@@ -174,7 +200,8 @@ class AsyncTool(Tool[P, R]):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What a tool returns whose work goes on elsewhere; its token resolves the call. ``timeout_ms`` None waits for ever."""
+    """What a tool returns whose work goes on elsewhere; its token resolves the call. ``timeout_ms`` None waits for
+    ever."""
 
     timeout_ms: int | None
 
@@ -188,7 +215,8 @@ class ToolCall:
     idempotency_key: str
     attempt: int
     token: str = field(repr=False)
-    """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or ``app.resolve``."""
+    """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or
+    ``app.resolve``."""
     run_token: CancellationToken = field(repr=False)
     append: Callable[[str, Any], None] = field(repr=False)
     prepared: Any = None
@@ -210,7 +238,8 @@ class ToolCall:
 
     @property
     def attachments(self) -> Any:
-        """The attachments of the process this call runs in (`Attachments`, and in an ``async def`` tool `AsyncAttachments`).
+        """The attachments of the process this call runs in (`Attachments`, and in an ``async def`` tool
+        `AsyncAttachments`).
 
         Raises `WrongVerb` where the tool runs outside a worker.
         """
@@ -220,7 +249,8 @@ class ToolCall:
 
     @property
     def cancellation(self) -> CancellationToken:
-        """A token of this call's own, cancelled with its process: code that blocks can wait for it instead of asking again and again."""
+        """A token of this call's own, cancelled with its process: code that blocks can wait for it instead of asking
+        again and again."""
         return self.run_token.child()
 
     def emit(self, event_type: str, payload: Any = None) -> None:
@@ -231,9 +261,13 @@ class ToolCall:
         """Append a ``log`` event; sent when the tool returns."""
         self.append("log", {"message": message, **fields})
 
-    def trigger(self, source: str, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> None:
-        """Something happened at a source: recorded once this attempt succeeded. Without a ``key`` the call's own makes it one occurrence over all
-        attempts; ``ctx.execution.drain_tool_trigger_outcomes()`` gives the receipts. Raises `InvalidId`, `InvalidPayload` at once."""
+    def trigger(
+        self, source: str, payload: Any = None, *, key: str | None = None, source_key: str | None = None
+    ) -> None:
+        """Something happened at a source: recorded once this attempt succeeded. Without a ``key`` the call's own makes
+        it one occurrence over all
+        attempts; ``ctx.execution.drain_tool_trigger_outcomes()`` gives the receipts. Raises `InvalidId`,
+        `InvalidPayload` at once."""
         if self.tell_trigger is not None:
             self.tell_trigger(source, payload, key, source_key)
 

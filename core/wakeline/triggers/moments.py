@@ -1,9 +1,11 @@
 """The moments of a cron expression on the wall clock of a time zone.
 
-Invariant: a pure function of expression, zone and time. A fixed time of day occurs once on every day it is for, whatever clocks do. What repeats
+Invariant: a pure function of expression, zone and time. A fixed time of day occurs once on every day it is for,
+whatever clocks do. What repeats
 within a day (any hour, or any minute) occurs whenever the clock shows it, and so by the time that elapses.
 
-Reading expressions is croniter's, on a clock that never changes; what the changes of a zone's clock mean is decided here.
+Reading expressions is croniter's, on a clock that never changes; what the changes of a zone's clock mean is decided
+here.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ def is_random(expression: str) -> bool:
 
 
 def drawn(expression: str, name: str) -> str:
-    """The expression with values drawn from a name in the place of its random fields: the same name, the same values. Raises ValueError."""
+    """The expression with values drawn from a name in the place of its random fields: the same name, the same values.
+    Raises ValueError."""
     fields = expression.split()
     hashed = [re.sub("r", "H", field, flags=re.IGNORECASE) if _RANDOM.fullmatch(field) else field for field in fields]
     for place, field in enumerate(fields):
@@ -42,7 +45,8 @@ def drawn(expression: str, name: str) -> str:
 
 
 class Moments:
-    """The moments of an expression in a zone, in whole seconds since 1970. Raises ValueError or KeyError for what is no expression or zone."""
+    """The moments of an expression in a zone, in whole seconds since 1970. Raises ValueError or KeyError for what is no
+    expression or zone."""
 
     def __init__(self, expression: str, timezone: str) -> None:
         self._expression, self._zone = expression, ZoneInfo(timezone)
@@ -102,7 +106,8 @@ class Moments:
         return self._change(min(moment, other) - 1, max(moment, other))
 
     def _next_shown(self, second: int) -> int:
-        """The next real minute at which the clock shows what is asked for: looked for from one change of the clock to the next."""
+        """The next real minute at which the clock shows what is asked for: looked for from one change of the clock to
+        the next."""
         while True:
             moment = int(self._next_wall(self._wall(second)).timestamp()) - self._offset(second)
             near = min(moment, second + 2 * DAY_S)
@@ -114,7 +119,8 @@ class Moments:
             elif near == moment:
                 return moment
             else:
-                # Only within a day of a change the clock shows a time twice, so between these two nothing is shown that is asked for.
+                # Only within a day of a change the clock shows a time twice, so between these two nothing is shown that
+                # is asked for.
                 second = max(near, moment - 2 * DAY_S)
 
     def _first_change(self, start: int, end: int) -> int | None:

@@ -1,6 +1,7 @@
 """An occurrence: something happened at a source. Its identity, and that of the processes it starts.
 
-Invariant: identities are hashes of what makes two things the same, so a repetition of anything is recognised everywhere.
+Invariant: identities are hashes of what makes two things the same, so a repetition of anything is recognised
+everywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ RETAINED_MS = 7 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """What happened: the source, which of its things (``source_key``), what is told of it, and the key that makes a repetition the same."""
+    """What happened: the source, which of its things (``source_key``), what is told of it, and the key that makes a
+    repetition the same."""
 
     source: str
     key: str

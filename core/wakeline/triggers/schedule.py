@@ -1,6 +1,7 @@
 """A schedule: the moments a cron expression names, and what becomes of the ones without a worker.
 
-Invariant: moments are those of its time zone's wall clock, the same at each reckoning; an invalid expression is refused where it is written.
+Invariant: moments are those of its time zone's wall clock, the same at each reckoning; an invalid expression is refused
+where it is written.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ LATE_MS = 60_000
 
 
 class Schedule(Stored):
-    """When a subscription of the source ``cron`` occurs. ``missed``: one occurrence for all moments nobody was there for, none, or each;
+    """When a subscription of the source ``cron`` occurs. ``missed``: one occurrence for all moments nobody was there
+    for, none, or each;
     ``overlap``: what a process that still runs means for the next: nothing, no next one, or its own cancel."""
 
     expression: str
@@ -44,7 +46,8 @@ class Schedule(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What a due schedule does: the moment that occurs (None: none of the missed ones does), and when it is due next."""
+    """What a due schedule does: the moment that occurs (None: none of the missed ones does), and when it is due
+    next."""
 
     moment_ms: int | None
     next_ms: int
@@ -91,6 +94,8 @@ def fire(schedule: Schedule, due_ms: int, now_ms: int) -> Firing:
             return Firing(due_ms, after)
         case "skip" if now_ms - due_ms > LATE_MS:
             recent = latest(schedule, now_ms)
-            return Firing(recent if recent > due_ms and now_ms - recent <= LATE_MS else None, following(schedule, now_ms))
+            return Firing(
+                recent if recent > due_ms and now_ms - recent <= LATE_MS else None, following(schedule, now_ms)
+            )
         case _:
             return Firing(due_ms if after > now_ms else latest(schedule, now_ms), following(schedule, now_ms))

@@ -30,7 +30,8 @@ class Target(Stored):
 
 
 class Subscription(Stored):
-    """What one occurrence starts. ``source_key`` None takes every occurrence of the source; ``input`` None is the payload as it is."""
+    """What one occurrence starts. ``source_key`` None takes every occurrence of the source; ``input`` None is the
+    payload as it is."""
 
     source: str
     name: str
@@ -72,12 +73,15 @@ def check_subscription(subscription: Subscription) -> Subscription:
 
 
 def parse_input(given: Mapping[str, Any] | Any) -> dict[str, Selector] | None:
-    """An input template as people write it: by parameter ``"{}"`` for the whole payload, ``"{user.id}"`` for what it has there, a text with
+    """An input template as people write it: by parameter ``"{}"`` for the whole payload, ``"{user.id}"`` for what it
+    has there, a text with
     ``{field}`` holes, or any other value as it is."""
     if given is None:
         return None
     if not isinstance(given, Mapping):
-        reason = f'it is a {type(given).__name__}; write a dict of parameter to value, such as {{"order": "{{order.id}}"}}'
+        reason = (
+            f'it is a {type(given).__name__}; write a dict of parameter to value, such as {{"order": "{{order.id}}"}}'
+        )
         raise InvalidArguments(name="input=", reason=reason)
     return {name: _parse(value) for name, value in cast("Mapping[str, Any]", given).items()}
 
@@ -96,7 +100,8 @@ def _parse(value: Any) -> Selector:
 def arguments_of(subscription: Subscription, parameters: Mapping[str, bool], payload: Json) -> dict[str, Any]:
     """The arguments that an occurrence means for a body with these parameters (whether each has to be given).
 
-    Without a template they are the payload's fields by name where it has all that have to be given, else the payload is the one argument.
+    Without a template they are the payload's fields by name where it has all that have to be given, else the payload is
+    the one argument.
     Raises `InvalidArguments`.
     """
     if subscription.input is None:
@@ -105,8 +110,13 @@ def arguments_of(subscription: Subscription, parameters: Mapping[str, bool], pay
             return {name: fields[name] for name in parameters if name in fields}
         if len(parameters) == 1:
             return dict.fromkeys(parameters, payload)
-        raise InvalidArguments(name=subscription.target.name, reason=f"the payload has not all of {', '.join(parameters)}; say in input= what they are")
+        raise InvalidArguments(
+            name=subscription.target.name,
+            reason=f"the payload has not all of {', '.join(parameters)}; say in input= what they are",
+        )
     try:
         return {name: select(selector, payload) for name, selector in subscription.input.items()}
     except SelectorMiss as missing:
-        raise InvalidArguments(name=subscription.target.name, reason=f"the payload has nothing at {missing.fields['pointer']}") from missing
+        raise InvalidArguments(
+            name=subscription.target.name, reason=f"the payload has nothing at {missing.fields['pointer']}"
+        ) from missing

@@ -22,7 +22,8 @@ MOST_LISTED = 1_000
 
 
 class AttachmentVerbs:
-    """What one owner can do with attachments, as programs. ``readers``: whose attachments it may read; None for whoever holds the app."""
+    """What one owner can do with attachments, as programs. ``readers``: whose attachments it may read; None for whoever
+    holds the app."""
 
     def __init__(self, blobs: Callable[[], Blobs], owner: str = HOST, readers: Sequence[str] | None = None) -> None:
         self.blobs, self.owner, self.readers = blobs, owner, readers
@@ -30,7 +31,9 @@ class AttachmentVerbs:
     def put(self, data: bytes, media_type: str) -> Program[Attachment]:
         """Keep bytes."""
         if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArguments(name="put", reason=f"it takes bytes, not {type(data).__name__}; encode a text, read a file in mode 'rb'")
+            raise InvalidArguments(
+                name="put", reason=f"it takes bytes, not {type(data).__name__}; encode a text, read a file in mode 'rb'"
+            )
         stored = yield from attachments.put(self.blobs(), bytes(data), media_type, self.owner)
         return stored
 
@@ -52,7 +55,9 @@ class AttachmentVerbs:
     def list(self, limit: int, after: Attachment | str | None) -> Program[Page[Attachment]]:
         """What this owner has, by id."""
         check_number("limit", limit, most=MOST_LISTED)
-        found: list[Attachment] = yield attachments.owned(self.owner, limit=limit + 1, after=check_id(after) if after is not None else None)
+        found: list[Attachment] = yield attachments.owned(
+            self.owner, limit=limit + 1, after=check_id(after) if after is not None else None
+        )
         return first_of(found, limit)
 
 
@@ -63,18 +68,21 @@ class Drive(Protocol):
 
 
 class AsyncAttachments:
-    """The attachments of one owner. Bytes are known by their hash: the same ones put again are the same attachment, at no cost, so nothing here is
+    """The attachments of one owner. Bytes are known by their hash: the same ones put again are the same attachment, at
+    no cost, so nothing here is
     recorded and a replay may do it again."""
 
     def __init__(self, drive: Drive, verbs: AttachmentVerbs) -> None:
         self._drive, self._verbs = drive, verbs
 
     async def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:
-        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
+        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`,
+        `AttachmentStoreFailed`."""
         return await self._drive("attachments.put", self._verbs.put(data, media_type))
 
     async def get(self, attachment: Attachment | str) -> bytes:
-        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentStoreFailed`."""
+        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
+        `AttachmentStoreFailed`."""
         return await self._drive("attachments.get", self._verbs.get(attachment))
 
     async def head(self, attachment: Attachment | str) -> Attachment | None:
@@ -82,11 +90,13 @@ class AsyncAttachments:
         return await self._drive("attachments.head", self._verbs.head(attachment))
 
     async def delete(self, attachment: Attachment | str) -> bool:
-        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the hour."""
+        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the
+        hour."""
         return await self._drive("attachments.delete", self._verbs.delete(attachment))
 
     async def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:
-        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says ``.more``."""
+        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says
+        ``.more``."""
         return await self._drive("attachments.list", self._verbs.list(limit, after))
 
 
@@ -103,11 +113,13 @@ class Attachments:
         self._drive, self._verbs = drive, verbs
 
     def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:
-        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`, `AttachmentStoreFailed`."""
+        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`,
+        `AttachmentStoreFailed`."""
         return self._drive("attachments.put", self._verbs.put(data, media_type))
 
     def get(self, attachment: Attachment | str) -> bytes:
-        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`, `AttachmentStoreFailed`."""
+        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
+        `AttachmentStoreFailed`."""
         return self._drive("attachments.get", self._verbs.get(attachment))
 
     def head(self, attachment: Attachment | str) -> Attachment | None:
@@ -115,16 +127,19 @@ class Attachments:
         return self._drive("attachments.head", self._verbs.head(attachment))
 
     def delete(self, attachment: Attachment | str) -> bool:
-        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the hour."""
+        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the
+        hour."""
         return self._drive("attachments.delete", self._verbs.delete(attachment))
 
     def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:
-        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says ``.more``."""
+        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says
+        ``.more``."""
         return self._drive("attachments.list", self._verbs.list(limit, after))
 
 
 def handed(text: str, to: str) -> Program[None]:
-    """Before a payload of whoever holds the app goes to a receiver. Raises `AttachmentNotFound` for what nobody owns."""
+    """Before a payload of whoever holds the app goes to a receiver. Raises `AttachmentNotFound` for what nobody
+    owns."""
     ids = references_in(text)
     if ids:
         yield attachments.share(ids, None, to)

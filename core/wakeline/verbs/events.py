@@ -39,7 +39,8 @@ def check_producer_type(event_type: str) -> str:
 
 
 def occurrence(process_id: str, types: TakenTypes, event_type: str, payload: Any) -> Occurrence:
-    """An event of a process; raises `InvalidId`, `ReservedEvent`, `UndeclaredEvent`, `PayloadSchemaMismatch`, `InvalidPayload`, `PayloadTooLarge`."""
+    """An event of a process; raises `InvalidId`, `ReservedEvent`, `UndeclaredEvent`, `PayloadSchemaMismatch`,
+    `InvalidPayload`, `PayloadTooLarge`."""
     if not types.declares(check_producer_type(event_type)):
         raise types.undeclared(event_type)
     what = f"event {event_type}"
@@ -49,9 +50,9 @@ def occurrence(process_id: str, types: TakenTypes, event_type: str, payload: Any
     def key_of(declared: EventType) -> str | None:
         return terminal_replay_key(process_id, event_type) if declared.ends else None
 
-    declared, data, meaning = types.check(event_type, payload, data, lambda declared, given: check_append(declared, given, key_of(declared)))
+    declared, data, meaning = types.check(
+        event_type, payload, data, lambda declared, given: check_append(declared, given, key_of(declared))
+    )
     text = to_json(data)
     wake = WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
     return Occurrence(event_type, data, text, wake, meaning.terminal, key_of(declared))
-
-

@@ -35,7 +35,8 @@ class Looking:
         return status_of(view)
 
     def result(self, process_id: str, timeout: Duration | None, load: Callable[[Any], R]) -> Program[R]:
-        """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`, `ProcessNotFound`."""
+        """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`,
+        `ProcessNotFound`."""
         output = yield from self.await_output(process_id, None if timeout is None else parse_duration(timeout))
         return load(raise_for(process_id, output))
 
@@ -54,7 +55,8 @@ class Looking:
             pause = min(pause * 2, LAST_LOOK_MS)
 
     def events(self, process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
-        """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has ended."""
+        """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has
+        ended."""
         check_number("after", after, least=0)
         pause = FIRST_LOOK_MS
         while True:
@@ -67,24 +69,47 @@ class Looking:
             pause = min(pause * 2, LAST_LOOK_MS)
 
     def processes(
-        self, status: str | None, *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
+        self,
+        status: str | None,
+        *,
+        limit: int,
+        kind: str | None = None,
+        session: str | None = None,
+        waiting: str | None = None,
     ) -> Program[Page[Status]]:
-        """Processes of a status ('live', 'any', or one), newest first within each; raises `InvalidArguments` for another word."""
+        """Processes of a status ('live', 'any', or one), newest first within each; raises `InvalidArguments` for
+        another word."""
         wanted = {"live": LIVE, "any": LIVE + ENDED, None: LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
         if status not in wanted:
-            raise InvalidArguments(name="processes", reason=f"status is live, any, or one of {', '.join(LIVE + ENDED)}; not {status!r}")
+            raise InvalidArguments(
+                name="processes", reason=f"status is live, any, or one of {', '.join(LIVE + ENDED)}; not {status!r}"
+            )
         found = yield from self.page(wanted[status], limit=limit, kind=kind, session=session, waiting=waiting)
         return found
 
     def page(
-        self, statuses: Sequence[str], *, limit: int, kind: str | None = None, session: str | None = None, waiting: str | None = None
+        self,
+        statuses: Sequence[str],
+        *,
+        limit: int,
+        kind: str | None = None,
+        session: str | None = None,
+        waiting: str | None = None,
     ) -> Program[Page[Status]]:
         """Processes of these statuses, newest first within each, at most ``limit``."""
         check_number("limit", limit, least=0)
         found: dict[str, Status] = {}
         score, member = "+inf", ""
         while statuses and len(found) <= limit:
-            page = yield processes.list_page(statuses, limit=limit + 1 - len(found), score=score, member=member, kind=kind, session_id=session, waiting=waiting)
+            page = yield processes.list_page(
+                statuses,
+                limit=limit + 1 - len(found),
+                score=score,
+                member=member,
+                kind=kind,
+                session_id=session,
+                waiting=waiting,
+            )
             # What moved between two pages is shown once, as it was first seen.
             for row in page.rows:
                 found.setdefault(row.process_id, status_of(row))

@@ -61,7 +61,8 @@ class Options:
     delay: Duration | None = None
     """How long it stays queued before it may begin."""
     wake: WakeTarget | str | None = None
-    """The session (or its id) that its wakes and its end wake; ``"end"`` in a body: the inherited one, for its end too."""
+    """The session (or its id) that its wakes and its end wake; ``"end"`` in a body: the inherited one, for its end
+    too."""
     deadline: Duration | None = None
     """How long it may take in all; its children inherit the moment as an upper bound."""
     attempt_timeout: Duration | None = None
@@ -73,9 +74,12 @@ class Options:
     recovery: Recovery | None = None
     """``owner_bound``: never run twice; without its worker it is abandoned, with evidence."""
     on_parent_end: ParentEnd | None = None
-    """What the end of the body that starts it means for it: nothing (``detach``, the default), a request to cancel (``request_cancel``), or
-    that the parent's end waits for its own (``await``). A parent that is cancelled while it awaits the child asks it to end, unless ``detach``
-    was given. A cancel of a parent whose body has ended goes on to the children it still waits for; how they end does not change its outcome;
+    """What the end of the body that starts it means for it: nothing (``detach``, the default), a request to cancel
+    (``request_cancel``), or
+    that the parent's end waits for its own (``await``). A parent that is cancelled while it awaits the child asks it to
+    end, unless ``detach``
+    was given. A cancel of a parent whose body has ended goes on to the children it still waits for; how they end does
+    not change its outcome;
     a parent that ends otherwise (its grace is over, a deadline, abandoned) asks them to end."""
     key: str | None = None
     """The replay key of this call in its body, where name and arguments do not tell two calls apart."""
@@ -84,7 +88,8 @@ class Options:
     unique: str | None = None
     """A key that one living process at a time has, whatever its id and arguments are; free again with its end."""
     if_running: IfRunning | None = None
-    """What a start means while another process has its ``unique`` key: that one (``return``, the default), an error (``reject``), or that the other one is
+    """What a start means while another process has its ``unique`` key: that one (``return``, the default), an error
+    (``reject``), or that the other one is
     asked to end and this one begins at once (``replace``)."""
     environment: EnvironmentSpec | dict[str, Any] | None = None
     """The execution environment to capture instead of the app's; a running process hands on its own."""
@@ -96,7 +101,10 @@ class Options:
         if self.unique is not None:
             check_key(self.unique, "unique key")
         if self.if_running is not None and (self.unique is None or self.if_running not in get_args(IfRunning)):
-            raise InvalidArguments(name="using(if_running=…)", reason=f"it is one of {', '.join(get_args(IfRunning))}, and says what becomes of a unique= key")
+            raise InvalidArguments(
+                name="using(if_running=…)",
+                reason=f"it is one of {', '.join(get_args(IfRunning))}, and says what becomes of a unique= key",
+            )
 
     def over(self, **given: Unpack[StartOptions]) -> Options:
         """These options with the given ones on top; unknown names raise TypeError, as a call's would."""

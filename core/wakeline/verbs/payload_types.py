@@ -1,6 +1,8 @@
-"""The types that a payload sent to a process may have: those it was started with, and those that its engine declares now.
+"""The types that a payload sent to a process may have: those it was started with, and those that its engine declares
+now.
 
-Invariant: what a release adds reaches the processes that were started before it, and what a release takes away stays for them. A payload
+Invariant: what a release adds reaches the processes that were started before it, and what a release takes away stays
+for them. A payload
 that fits either type passes; an open wait has the last word about a signal, wherever it was declared.
 """
 
@@ -34,13 +36,17 @@ class Known(Protocol):
 
 
 class TakenTypes:
-    """Of one process: ``engine`` is the one that runs it, as this release has it; ``also`` are types that whoever sends declares itself."""
+    """Of one process: ``engine`` is the one that runs it, as this release has it; ``also`` are types that whoever sends
+    declares itself."""
 
     def __init__(self, known: Known, engine: Engine[..., Any] | None = None, also: tuple[EventType, ...] = ()) -> None:
         self._known, self._engine, self._also = known, engine, also
 
-    def check(self, name: str, payload: Any, data: Any, check: Callable[[EventType, Any], T]) -> tuple[EventType, Any, T]:
-        """The type that the data of a payload fits, the data as it fits, and what the check says. Raises `UndeclaredEvent`, and what the check raises."""
+    def check(
+        self, name: str, payload: Any, data: Any, check: Callable[[EventType, Any], T]
+    ) -> tuple[EventType, Any, T]:
+        """The type that the data of a payload fits, the data as it fits, and what the check says. Raises
+        `UndeclaredEvent`, and what the check raises."""
         own, now = _named(name, self._known.event_types), self._declared_now(name)
         if own is not None:
             try:
@@ -85,14 +91,16 @@ def engine_of(known: Producible, registry: Registry | None) -> Engine[..., Any] 
 
 
 def signal_of(known: Producible, engine: Engine[..., Any] | None, name: str) -> tuple[str, tuple[str, ...]]:
-    """The name by which a process knows a signal, and the other names that the signal has or had: that of its registration comes first."""
+    """The name by which a process knows a signal, and the other names that the signal has or had: that of its
+    registration comes first."""
     names = engine.names_of_signal(name) if engine is not None else (name,)
     own = next((one for one in reversed(names) if _named(signal_event_type(one), known.event_types) is not None), name)
     return own, tuple(one for one in names if one != own)
 
 
 def fitting(payload: Any, data: Any, check: Callable[[Any], T]) -> tuple[Any, T]:
-    """The data of a payload that passes a check against a schema, and what the check says: a model's fields under their own names, or else their aliases."""
+    """The data of a payload that passes a check against a schema, and what the check says: a model's fields under their
+    own names, or else their aliases."""
     try:
         return data, check(data)
     except PayloadSchemaMismatch:
@@ -108,7 +116,8 @@ def against(schema: dict[str, Any], what: str) -> Callable[[Any], None]:
 
 
 def fitting_the_wait(payload: Any, data: Any, wanted: SchemaWanted, event_type: str, declared: EventType | None) -> Any:
-    """The data as the open wait takes it, which has another type than the sender checked. Raises `PayloadSchemaMismatch`, and as the `WaitTypeDiffers` it
+    """The data as the open wait takes it, which has another type than the sender checked. Raises
+    `PayloadSchemaMismatch`, and as the `WaitTypeDiffers` it
     is where the sender has a type of its own: then both are told.
     """
     try:

@@ -1,6 +1,7 @@
 """What a client asks for, as programs: the same verbs run blocking (`App`) and awaited (`App.aio`).
 
-Invariant: types are checked here before anything is sent, so bad input loses nothing; the script only refuses what changed meanwhile.
+Invariant: types are checked here before anything is sent, so bad input loses nothing; the script only refuses what
+changed meanwhile.
 """
 
 from __future__ import annotations
@@ -17,8 +18,23 @@ from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec, environment
-from wakeline.errors import AlreadyRunning, AwaitEventUnknownOrRevoked, InvalidArguments, InvalidId, PayloadSchemaMismatch, ProcessConflict, UndeclaredEvent
-from wakeline.names import check_key, check_queue, check_signal_name, signal_event_type, signal_replay_key, split_session_id
+from wakeline.errors import (
+    AlreadyRunning,
+    AwaitEventUnknownOrRevoked,
+    InvalidArguments,
+    InvalidId,
+    PayloadSchemaMismatch,
+    ProcessConflict,
+    UndeclaredEvent,
+)
+from wakeline.names import (
+    check_key,
+    check_queue,
+    check_signal_name,
+    signal_event_type,
+    signal_replay_key,
+    split_session_id,
+)
 from wakeline.observe.processes import Status, status_of
 from wakeline.processes.events import EventType
 from wakeline.processes.outputs import AwaitOutput, Failure, Success
@@ -65,7 +81,8 @@ MOST_ASKED = 16
 
 
 def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAddress | None, bool]:
-    """The wake target a start was given, and whether its end wakes it too: yes, since it was given to that very process."""
+    """The wake target a start was given, and whether its end wakes it too: yes, since it was given to that very
+    process."""
     if target is None or target == "end":
         return None, target == "end"
     if isinstance(target, str):
@@ -78,8 +95,15 @@ def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAdd
 class Service(Looking):
     """The client verbs of one namespace; knows the types of processes it has seen."""
 
-    def __init__(self, namespace: str, *, grace_ms: int, now_ms: Callable[[], int], environment: EnvironmentSpec = EMPTY,
-                 registry: Registry | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        namespace: str,
+        *,
+        grace_ms: int,
+        now_ms: Callable[[], int],
+        environment: EnvironmentSpec = EMPTY,
+        registry: Registry | None = None,
+    ) -> None:
         super().__init__(now_ms)
         self._registry = registry
         self.namespace = namespace
@@ -90,14 +114,16 @@ class Service(Looking):
         self._types: Bounded[str, Producible] = Bounded(CACHED_TYPES)
         """What producers may send to the processes it started or asked for, so that a signal needs one round trip."""
         self._asked: Bounded[str, dict[str, Any]] = Bounded(CACHED_SCHEMAS, most=MOST_ASKED)
-        """Schemas that waits asked of answers, by their hash: an answer that fits one of them needs no second round trip."""
+        """Schemas that waits asked of answers, by their hash: an answer that fits one of them needs no second round
+        trip."""
 
     def forget(self) -> None:
         """Lets go of what it knows of processes and waits: the store went back, or is another one."""
         self._types.clear()
         self._asked.clear()
 
-    # -- starting ----------------------------------------------------------------------------------------------------------------
+    # -- starting
+    # ----------------------------------------------------------------------------------------------------------------
 
     def start(self, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any], options: Options) -> Program[str]:
         """Start a process; the same id with the same content is the same process. One round trip."""
@@ -114,16 +140,26 @@ class Service(Looking):
         return str(registration.id)
 
     def start_many(
-        self, body: Engine[..., Any] | Tool[..., Any], rows: Sequence[dict[str, Any]], options: Options, ids: Sequence[str] | None
+        self,
+        body: Engine[..., Any] | Tool[..., Any],
+        rows: Sequence[dict[str, Any]],
+        options: Options,
+        ids: Sequence[str] | None,
     ) -> Program[list[str]]:
         """Start a process for each row of arguments, in few writes; all are checked before the first is started."""
         if options.id is not None or options.unique is not None:
-            raise InvalidArguments(name="start_many", reason="an id and a unique key are of one process; give ids=, one for each row")
+            raise InvalidArguments(
+                name="start_many", reason="an id and a unique key are of one process; give ids=, one for each row"
+            )
         if ids is not None and len(ids) != len(rows):
-            raise InvalidArguments(name="start_many", reason=f"it has {len(rows)} rows and {len(ids)} ids; give one for each")
+            raise InvalidArguments(
+                name="start_many", reason=f"it has {len(rows)} rows and {len(ids)} ids; give one for each"
+            )
         if not rows:
             return []
-        starts = self._starting(body, rows, [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows))
+        starts = self._starting(
+            body, rows, [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows)
+        )
         for registration, starting in starts:
             yield from handed(starting.args["spec"], owner_of_process(registration.id))
         for first in range(0, len(starts), STARTED_TOGETHER):
@@ -166,7 +202,12 @@ class Service(Looking):
         found: list[tuple[Registration, Call[Registered]]] = []
         for given, own in zip(rows, each, strict=True):
             registration = self._starts.of(body, given, own, env_ref=captured.ref, wake_target=target, wake_end=ends)
-            found.append((registration, processes.register(registration, wake=wake, delay_ms=own.ms("delay"), environment=captured)))
+            found.append(
+                (
+                    registration,
+                    processes.register(registration, wake=wake, delay_ms=own.ms("delay"), environment=captured),
+                )
+            )
         return found
 
     def _start_unique(self, starting: Call[Registered], options: Options) -> Program[Registered | UniqueTaken]:
@@ -185,11 +226,15 @@ class Service(Looking):
                 yield processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=self._grace_ms)
                 wanted = Unique(options.unique, taken.process_id)
 
-    def external(self, name: str, options: Options, metadata: Any = None, events: Mapping[str, Any] | None = None) -> Program[str]:
+    def external(
+        self, name: str, options: Options, metadata: Any = None, events: Mapping[str, Any] | None = None
+    ) -> Program[str]:
         """Register work that runs elsewhere."""
         wake, _ = wake_of(options.wake, self.namespace)
         target = SessionScope(session_id=wake.session_id) if wake else None
-        registration = external_registration(name, options, namespace=self.namespace, metadata=metadata, events=events, wake_target=target)
+        registration = external_registration(
+            name, options, namespace=self.namespace, metadata=metadata, events=events, wake_target=target
+        )
         receipt = yield from self._register(registration, processes.register(registration, wake=wake))
         self._learn(registration, receipt)
         return str(registration.id)
@@ -205,7 +250,9 @@ class Service(Looking):
             # The id of a retry is one that a process of its own may have been started under.
             there: ProcessView = yield processes.read(registration.id)
             if there.registration.provenance.caused_by != registration.provenance.caused_by:
-                raise ProcessConflict(process_id=registration.id, existing="a process of its own", given=f"the retry of {process_id}")
+                raise ProcessConflict(
+                    process_id=registration.id, existing="a process of its own", given=f"the retry of {process_id}"
+                )
         self._learn(registration, receipt)
         return registration.id
 
@@ -226,7 +273,8 @@ class Service(Looking):
             known = self._remember(view.registration if view.registration.known else check_known(view.registration))
         return known
 
-    # -- telling a process something ---------------------------------------------------------------------------------------------
+    # -- telling a process something
+    # ---------------------------------------------------------------------------------------------
 
     def signal(self, process_id: str, name: str, payload: Any, key: str | None) -> Program[Signalled]:
         """Send a signal. One round trip once the types are cached (two where the open wait carries another schema)."""
@@ -243,7 +291,9 @@ class Service(Looking):
             event_type = signal_event_type(known)
             declared = types.named(event_type)
             try:
-                declared, data, _ = types.check(event_type, payload, data, lambda one, given: check_payload(one.payload_schema, given, one.name))
+                declared, data, _ = types.check(
+                    event_type, payload, data, lambda one, given: check_payload(one.payload_schema, given, one.name)
+                )
             except (UndeclaredEvent, PayloadSchemaMismatch) as error:
                 refused = error  # by what is known here; a wait that another release opened may take it
             checked = schema_hash(declared.payload_schema) if declared is not None and refused is None else None
@@ -277,9 +327,17 @@ class Service(Looking):
         return TakenTypes(known, engine_of(known, self._registry), also)
 
     def emit(
-        self, process_id: str, event_type: str, payload: Any, key: str | None, *, external: bool, also: tuple[EventType, ...] = ()
+        self,
+        process_id: str,
+        event_type: str,
+        payload: Any,
+        key: str | None,
+        *,
+        external: bool,
+        also: tuple[EventType, ...] = (),
     ) -> Program[int]:
-        """Append an event to a process from outside it; ``also``: types that the caller declares beside those of the process."""
+        """Append an event to a process from outside it; ``also``: types that the caller declares beside those of the
+        process."""
         check_producer_type(event_type)
         own_key = check_key(key, "key of an event") if key is not None else f"emit:{secrets.token_hex(12)}"
         while True:
@@ -322,7 +380,9 @@ class Service(Looking):
 
     def finish_external(self, process_id: str, output: AwaitOutput) -> Program[int]:
         """Report the end of outside work."""
-        status = "completed" if isinstance(output, Success) else "failed" if isinstance(output, Failure) else "cancelled"
+        status = (
+            "completed" if isinstance(output, Success) else "failed" if isinstance(output, Failure) else "cancelled"
+        )
         text = output_json(output)
         check_size(f"the result of {process_id}", text, MAX_PAYLOAD)
         yield from handed(text, owner_of_process(process_id))
@@ -336,10 +396,13 @@ class Service(Looking):
 
     def fail_external(self, process_id: str, code: str, message: str) -> Program[int]:
         """Report failure of outside work."""
-        return self.finish_external(process_id, Failure("external", check_key(code, "failure code"), check_text("the message", message)))
+        return self.finish_external(
+            process_id, Failure("external", check_key(code, "failure code"), check_text("the message", message))
+        )
 
     def resolve(self, keyring: Keyring, token: str, value: Any) -> Program[bool]:
-        """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`, and `PayloadSchemaMismatch` for an answer that is
+        """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`, and
+        `PayloadSchemaMismatch` for an answer that is
         not of the type the open wait asks for: the token is good for another one then.
         """
         content, by = keyring.read(token)
@@ -350,7 +413,9 @@ class Service(Looking):
         fits = [known for known, schema in self._asked.items() if fits_schema(schema, data)]
         while True:
             try:
-                done = yield runs.resolve(content.process_id, content.incarnation, content.key_id, text, content.expires_ms, by=by, fits=fits)
+                done = yield runs.resolve(
+                    content.process_id, content.incarnation, content.key_id, text, content.expires_ms, by=by, fits=fits
+                )
             except SchemaWanted as wanted:
                 schema = from_json(wanted.schema)
                 data, _ = fitting(value, data, against(schema, "the answer"))

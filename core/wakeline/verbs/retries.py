@@ -45,7 +45,9 @@ def retry_of(view: ProcessView) -> Registration:
         case SessionTurn():
             raise ProcessNotRetryable(process_id=old.id, kind="a session's turn", instead="`redrive` its entries")
         case ExternalInput():
-            raise ProcessNotRetryable(process_id=old.id, kind="done elsewhere", instead="register the new try with `app.external`")
+            raise ProcessNotRetryable(
+                process_id=old.id, kind="done elsewhere", instead="register the new try with `app.external`"
+            )
         case _:
             assert_never(given)
     target = view.wake_session

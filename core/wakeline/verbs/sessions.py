@@ -67,7 +67,9 @@ class SessionVerbs:
             check_key(key, "key of an input")
         data, body = input_body(text)
         yield from handed(body, owner_of_session(session))
-        sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=content_json(data))
+        sent = yield sessions.send(
+            address_of(session, self._namespace, queue), body, key=key, canonical=content_json(data)
+        )
         return int(sent.entry)
 
     def command(self, session: str, queue: str | None, name: str, payload: Any, key: str | None) -> Program[int]:
@@ -79,7 +81,9 @@ class SessionVerbs:
         check_size(f"command {name}", body, MAX_PAYLOAD)
         canonical = content_json([name, data])
         yield from handed(body, owner_of_session(session))
-        sent = yield sessions.send(address_of(session, self._namespace, queue), body, key=key, canonical=canonical, kind="command")
+        sent = yield sessions.send(
+            address_of(session, self._namespace, queue), body, key=key, canonical=canonical, kind="command"
+        )
         return int(sent.entry)
 
     def create(self, session: str, queue: str | None) -> Program[None]:
@@ -103,7 +107,9 @@ class SessionVerbs:
                 output = yield from self._looking.await_output(str(found.turn), 1000)
                 return raise_for(str(found.turn), output)
             if found.state == "undeliverable":
-                raise WaitFailed(what=f"an answer of session {session}", failure_code="undeliverable", failure_message=explain(found))
+                raise WaitFailed(
+                    what=f"an answer of session {session}", failure_code="undeliverable", failure_message=explain(found)
+                )
             if found.by is not None:
                 entry = found.by  # somebody offered it again
                 continue
@@ -126,7 +132,9 @@ class SessionVerbs:
     def append(self, session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:
         """Append messages to the history; the revision now."""
         if len(messages) > MOST_AT_ONCE:
-            raise InvalidArguments(name="append", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
+            raise InvalidArguments(
+                name="append", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once"
+            )
         revision: int = yield feed.append(session, [as_stored(one) for one in messages], ancestor=ancestor)
         return revision
 
@@ -148,7 +156,9 @@ class SessionVerbs:
         check_number("after", after, least=0)
         found: list[Message] = []
         while len(found) <= count:
-            view: SessionView = yield sessions.read(session, after=after, count=count + 1 - len(found), entries=0, frame=frame)
+            view: SessionView = yield sessions.read(
+                session, after=after, count=count + 1 - len(found), entries=0, frame=frame
+            )
             found += history_of(view)
             if view.stopped is None:
                 break
@@ -170,7 +180,8 @@ class SessionVerbs:
         found = yield sessions.frames(session)
         return dict(found)
 
-    # -- the life of entries -----------------------------------------------------------------------------------------------------
+    # -- the life of entries
+    # -----------------------------------------------------------------------------------------------------
 
     def inspect(self, session: str) -> Program[SessionReport]:
         """What there is to know of it but its contents; also of a deleted one."""
@@ -187,7 +198,9 @@ class SessionVerbs:
             raise InvalidArguments(name="wakes", reason="after= and before= exclude each other: page in one direction")
         found: list[InboxEntry] = []
         while len(found) <= limit:
-            view: InboxView = yield entries.look(session, after=after, before=before, limit=min(limit + 1 - len(found), entries.MOST))
+            view: InboxView = yield entries.look(
+                session, after=after, before=before, limit=min(limit + 1 - len(found), entries.MOST)
+            )
             found = [*found, *view.entries] if after is not None else [*view.entries, *found]
             if view.following is None:
                 break
@@ -203,14 +216,20 @@ class SessionVerbs:
             view = yield entries.look(session, limit=1, n=entry)
             found: InboxEntry = view.entries[0]
             # A waiting entry waits for what its session waits for.
-            return f"{explain(found)}; {explain_session(report_of(view))}" if found.state in ("delivered", "admitted") else explain(found)
+            return (
+                f"{explain(found)}; {explain_session(report_of(view))}"
+                if found.state in ("delivered", "admitted")
+                else explain(found)
+            )
         view = yield entries.look(session, limit=0)
         return explain_session(report_of(view))
 
     def why_address(self, address: str) -> Program[str]:
-        """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process id>#<sequence>`` is.
+        """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process
+        id>#<sequence>`` is.
 
-        An address that can be read in several ways means what is there: the entry of a session, else the event of a process, else a session whose key
+        An address that can be read in several ways means what is there: the entry of a session, else the event of a
+        process, else a session whose key
         ends like a number.
         """
         try:
@@ -243,9 +262,14 @@ class SessionVerbs:
     def _why_event(self, process_id: str, sequence: int) -> Program[str]:
         view: processes.ProcessView = yield processes.read(process_id, after=sequence - 1, count=1)
         if not view.events or view.events[0].sequence != sequence:
-            return f"process {process_id} has no event {sequence}; it is {view.status}, and its latest is {view.sequence}"
+            return (
+                f"process {process_id} has no event {sequence}; it is {view.status}, and its latest is {view.sequence}"
+            )
         event = f"event {sequence} of {process_id} ({view.events[0].type})"
-        targets = {view.wake_session, *(view.registration.wake_target and [view.registration.wake_target.session_id] or [])} - {None}
+        targets = {
+            view.wake_session,
+            *(view.registration.wake_target and [view.registration.wake_target.session_id] or []),
+        } - {None}
         for session in sorted(str(target) for target in targets):
             try:
                 inbox: InboxView = yield entries.look(session, limit=1000)
@@ -256,10 +280,16 @@ class SessionVerbs:
                     told = yield from self.why(session, entry.n)
                     return f"{event} woke {session}, as its entry {entry.n}: {told}"
                 if f"{process_id}#{sequence}" in entry.swallowed_wakes:
-                    return f"{event} was superseded: a later wake of its key took its place, as entry {entry.n} of {session}"
+                    return (
+                        f"{event} was superseded: a later wake of its key took its place, as entry {entry.n} of"
+                        f" {session}"
+                    )
         if not targets:
             return f"{event} wakes nobody: the process has no session to wake"
-        return f"{event} is no wake that {', '.join(sorted(map(str, targets)))} keeps: its type means none, its condition was not met, or it is forgotten"
+        return (
+            f"{event} is no wake that {', '.join(sorted(map(str, targets)))} keeps: its type means none, its condition"
+            " was not met, or it is forgotten"
+        )
 
     def redrive(self, session: str, entry: int | None) -> Program[int]:
         """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""
@@ -288,7 +318,9 @@ class SessionVerbs:
         behind: str | None = None
         seen = 0
         while len(found) <= limit:
-            page, behind = yield entries.undeliverable(limit + 1 - len(found) if session is None else entries.MOST, behind=behind, seen=seen)
+            page, behind = yield entries.undeliverable(
+                limit + 1 - len(found) if session is None else entries.MOST, behind=behind, seen=seen
+            )
             found += [entry for entry in page if session in (None, entry.session_id)]
             seen += len(page)
             if behind is None:
@@ -297,7 +329,8 @@ class SessionVerbs:
 
 
 def as_stored(message: Any) -> tuple[str, str]:
-    """A message of a history as it is stored, and its id, which is random where it has none: even then a resend of the call is no second message.
+    """A message of a history as it is stored, and its id, which is random where it has none: even then a resend of the
+    call is no second message.
 
     Raises `InvalidPayload`, `PayloadTooLarge`.
     """

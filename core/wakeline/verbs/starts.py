@@ -1,6 +1,7 @@
 """From a body and its arguments to a registration: the one place where a start is put together and checked.
 
-Invariant: provenance of a child is its parent's chain (originator and wake target), never the parent's ephemeral scope; callers cannot give it.
+Invariant: provenance of a child is its parent's chain (originator and wake target), never the parent's ephemeral scope;
+callers cannot give it.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ MOST_TEMPLATES = 1024
 
 
 def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for what cannot be started at all."""
+    """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for what cannot be
+    started at all."""
     if not isinstance(body, (Tool, Engine)):
-        raise InvalidArguments(name="start", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}")
+        raise InvalidArguments(
+            name="start", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}"
+        )
     return body.signature.bind(*args, **kwargs)
 
 
@@ -56,7 +60,8 @@ def registration_of(
 ) -> Registration:
     """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`.
 
-    ``carried``: the call of a body that it carries out; ``made``: what was prepared for it, where it was admitted already.
+    ``carried``: the call of a body that it carries out; ``made``: what was prepared for it, where it was admitted
+    already.
     """
     pid = options.id if options.id is not None else process_id or new_process_id()
     check_process_id(pid, system=options.id is None)
@@ -114,7 +119,15 @@ class Starts:
         """Like `registration_of`."""
         plain = options is NOTHING or replace(options, id="") == PLAIN
         if not (plain and isinstance(body, Engine) and body.is_plain and wake_target is None):
-            return registration_of(body, arguments, options, namespace=self._namespace, wake_target=wake_target, wake_end=wake_end, env_ref=env_ref)
+            return registration_of(
+                body,
+                arguments,
+                options,
+                namespace=self._namespace,
+                wake_target=wake_target,
+                wake_end=wake_end,
+                env_ref=env_ref,
+            )
         template = self._templates.get((body, env_ref))
         if template is None:
             made = registration_of(body, arguments, options, namespace=self._namespace, env_ref=env_ref)
@@ -139,7 +152,8 @@ def checked_arguments(body: Tool[..., Any] | Engine[..., Any], arguments: dict[s
 
 
 def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
-    """What a tool's ``prepare`` makes of the arguments, as JSON data; raises `ToolFailed` (tool_prepare_failed), `InvalidPayload`."""
+    """What a tool's ``prepare`` makes of the arguments, as JSON data; raises `ToolFailed` (tool_prepare_failed),
+    `InvalidPayload`."""
     if tool.prepare is None:
         return None
     try:
@@ -148,7 +162,12 @@ def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
     except Exception as error:
         _, message = described(error)
         raise ToolFailed(
-            tool=tool.name, failure_class="invalid_request", failure_code="tool_prepare_failed", failure_message=message, final=True, retry_after_ms=None
+            tool=tool.name,
+            failure_class="invalid_request",
+            failure_code="tool_prepare_failed",
+            failure_message=message,
+            final=True,
+            retry_after_ms=None,
         ) from error
     what = f"What {tool.name} prepared"
     data = dump(made, what=what)
@@ -157,7 +176,13 @@ def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
 
 
 def external_registration(
-    name: str, options: Options, *, namespace: str, metadata: Any, events: Mapping[str, Any] | None = None, wake_target: SessionScope | None
+    name: str,
+    options: Options,
+    *,
+    namespace: str,
+    metadata: Any,
+    events: Mapping[str, Any] | None = None,
+    wake_target: SessionScope | None,
 ) -> Registration:
     """The registration of work that runs elsewhere and is reported from there."""
     pid = options.id if options.id is not None else new_process_id()

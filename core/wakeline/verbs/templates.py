@@ -22,7 +22,9 @@ class Template:
     def __init__(self, made: Registration) -> None:
         assert isinstance(made.input, EngineInput)
         self._kind = made.input.kind
-        blank = made.model_copy(update={"id": BLANK, "incarnation": BLANK, "input": EngineInput(kind=self._kind, payload=BLANK)})
+        blank = made.model_copy(
+            update={"id": BLANK, "incarnation": BLANK, "input": EngineInput(kind=self._kind, payload=BLANK)}
+        )
         self._blank = blank
         head, rest = blank.text.split(f'"payload":"{BLANK}"', 1)
         before, after = rest.split(f'"incarnation":"{BLANK}"', 1)
@@ -32,7 +34,9 @@ class Template:
     def fill(self, process_id: str, payload: dict[str, Any], text: str) -> Registration:
         """The registration of a start of it; ``text`` is the payload's JSON, and both were checked."""
         incarnation = new_incarnation()
-        canonical = f'{{"kind":{to_json(self._kind)},"payload":{content_json(payload) if payload else "{}"},"type":"engine"}}'
+        canonical = (
+            f'{{"kind":{to_json(self._kind)},"payload":{content_json(payload) if payload else "{}"},"type":"engine"}}'
+        )
         return self._blank.model_copy(
             update={
                 "id": process_id,

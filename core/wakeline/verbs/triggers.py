@@ -1,7 +1,9 @@
 """Triggers at work: what is subscribed, what an occurrence starts, and the schedules of this release.
 
-Invariant: an occurrence and its reserved deliveries are one script, and every start settles its own delivery in its own script; so whoever
-crashes in between leaves reserved deliveries, which the next tick of any worker with their code delivers, to the same process ids.
+Invariant: an occurrence and its reserved deliveries are one script, and every start settles its own delivery in its own
+script; so whoever
+crashes in between leaves reserved deliveries, which the next tick of any worker with their code delivers, to the same
+process ids.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ Body = Engine[..., Any] | Tool[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of an emitted occurrence: the processes it started (or had started before, where ``replayed``), the subscriptions whose start
+    """What became of an emitted occurrence: the processes it started (or had started before, where ``replayed``), the
+    subscriptions whose start
     failed with the reason, and those that wait for a worker that has their code."""
 
     occurrence_id: str
@@ -79,13 +82,19 @@ def subscription_to(
     originator: Originator | None = None,
     captured: EnvironmentSpec | None = None,
 ) -> Subscription:
-    """A subscription of a body to a source; raises `InvalidId`, `InvalidArguments` for parameters that the body does not have."""
+    """A subscription of a body to a source; raises `InvalidId`, `InvalidArguments` for parameters that the body does
+    not have."""
     if not isinstance(body, (Tool, Engine)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidArguments(name="subscribe", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}")
+        raise InvalidArguments(
+            name="subscribe", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}"
+        )
     template = parse_input(input)
     for parameter in template or ():
         if parameter not in body.signature.parameters:
-            raise InvalidArguments(name=body.name, reason=f"input= names {parameter!r}, which is none of {', '.join(body.signature.parameters)}")
+            raise InvalidArguments(
+                name=body.name,
+                reason=f"input= names {parameter!r}, which is none of {', '.join(body.signature.parameters)}",
+            )
     session, wake_queue = (wake, None) if wake is None or isinstance(wake, str) else (wake.id, wake.queue)
     if session is not None:
         address_of(session, "checked")
@@ -97,7 +106,9 @@ def subscription_to(
             originator=originator or HostOriginator(),
             source_key=source_key,
             input=template,
-            environment=from_json(captured.text) if captured is not None and captured.ref != EMPTY_ENVIRONMENT else None,
+            environment=(
+                from_json(captured.text) if captured is not None and captured.ref != EMPTY_ENVIRONMENT else None
+            ),
             wake_target=SessionScope(session_id=session) if session is not None else None,
             wake_queue=wake_queue,
             queue=check_queue(queue) if queue is not None else None,
@@ -107,8 +118,15 @@ def subscription_to(
 
 
 def schedule_of(
-    expression: str, body: Body, *, input: Mapping[str, Any] | None, timezone: str, missed: Missed, overlap: Overlap, **options: Any  # noqa: A002
-) -> Schedule:  # fmt: skip
+    expression: str,
+    body: Body,
+    *,
+    input: Mapping[str, Any] | None,
+    timezone: str,
+    missed: Missed,
+    overlap: Overlap,
+    **options: Any,  # noqa: A002
+) -> Schedule:
     """A schedule of a body; raises `InvalidSchedule`, `InvalidArguments`."""
     subscription = subscription_to(SOURCE, body, input=input, **options)
     # What is written down once has to fit once: later there is nobody to tell.
@@ -116,13 +134,19 @@ def schedule_of(
     body.signature.bind_json(arguments_of(subscription, body.signature.parameters, sample))
     if is_random(expression):
         expression = _drawn(expression, subscription.name, given=options.get("name") is not None)
-    return check_schedule(Schedule(expression=expression, timezone=timezone, missed=missed, overlap=overlap, subscription=subscription))
+    return check_schedule(
+        Schedule(expression=expression, timezone=timezone, missed=missed, overlap=overlap, subscription=subscription)
+    )
 
 
 def _drawn(expression: str, name: str, *, given: bool) -> str:
-    """Random fields, drawn once from the name of the schedule: what is stored has the same moments at each reckoning, on every worker."""
+    """Random fields, drawn once from the name of the schedule: what is stored has the same moments at each reckoning,
+    on every worker."""
     if not given:
-        reason = "its random fields (R) are drawn from the name of the schedule, so it needs one that stays: say name=, or write the fields as numbers"
+        reason = (
+            "its random fields (R) are drawn from the name of the schedule, so it needs one that stays: say name=, or"
+            " write the fields as numbers"
+        )
         raise InvalidSchedule(name=name, expression=expression, reason=reason)
     try:
         return drawn(expression, name)
@@ -131,7 +155,8 @@ def _drawn(expression: str, name: str, *, given: bool) -> str:
 
 
 def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_key: str | None) -> Occurrence:
-    """An occurrence as its emitter says it, under a key of its own where it has none; raises `InvalidId`, `InvalidPayload`, `PayloadTooLarge`."""
+    """An occurrence as its emitter says it, under a key of its own where it has none; raises `InvalidId`,
+    `InvalidPayload`, `PayloadTooLarge`."""
     what = f"An occurrence of {check_source(source)}"
     data = arguments.asked(arguments.fit(payload, kind, what), kind, what)
     check_size(what, to_json(data, what), MAX_PAYLOAD)
@@ -162,7 +187,9 @@ class Triggers:
         moment = firing.moment_ms if firing.moment_ms is not None else due_ms
         occurrence = Occurrence(SOURCE, str(moment), _told(schedule.name, moment), schedule.name)
         pid = delivered_process_id(occurrence.id, schedule.subscription.id)
-        emitted = yield triggers.emit(occurrence, Due(schedule, due_ms, firing.next_ms, pid, void=firing.moment_ms is None))
+        emitted = yield triggers.emit(
+            occurrence, Due(schedule, due_ms, firing.next_ms, pid, void=firing.moment_ms is None)
+        )
         if emitted is None:
             return None
         return (yield from self._deliver_all(occurrence, emitted))
@@ -183,14 +210,16 @@ class Triggers:
                 yield triggers.declare(schedule, due_ms=following(schedule, planned.now_ms), by=by)
 
     def declare_all(self, declared: Declared, how: declarations.How) -> Program[bool]:
-        """Write what a release says of limits, agents and schedules, where it is in force or comes into force by this; whether it is."""
+        """Write what a release says of limits, agents and schedules, where it is in force or comes into force by this;
+        whether it is."""
         if not (yield declarations.write(declared, how)):
             return False
         yield from self.declare(declared.schedules, by=declared)
         whole: bool = yield declarations.written(declared)
         return whole
 
-    # -- delivering --------------------------------------------------------------------------------------------------------------
+    # -- delivering
+    # --------------------------------------------------------------------------------------------------------------
 
     def _deliver_all(self, occurrence: Occurrence, emitted: triggers.Emitted) -> Program[Receipt]:
         started: list[str] = []
@@ -204,14 +233,20 @@ class Triggers:
                 waiting.append(delivery.subscription_id)
             else:
                 failed.append((delivery.subscription_id, state.removeprefix("failed ")))
-        return Receipt(occurrence.id, emitted.replayed, tuple(sorted(started)), tuple(sorted(failed)), tuple(sorted(waiting)))
+        return Receipt(
+            occurrence.id, emitted.replayed, tuple(sorted(started)), tuple(sorted(failed)), tuple(sorted(waiting))
+        )
 
     def _deliver(self, delivery: Delivery) -> Program[str]:
         subscription = delivery.subscription
         body = self._body_of(subscription) if subscription is not None else None
         if subscription is None or body is None:
             # A release without its code, or older than its record: a worker that has both looks again within seconds.
-            log.info("delivery %s of %s waits for a worker of another release", delivery.subscription_id, delivery.occurrence_id)
+            log.info(
+                "delivery %s of %s waits for a worker of another release",
+                delivery.subscription_id,
+                delivery.occurrence_id,
+            )
             yield triggers.settle(delivery, "reserved")
             return "reserved"
         if delivery.unread is not None:
@@ -220,7 +255,8 @@ class Triggers:
             # A tool's prepare is the user's code: whoever ticks must not wait for it.
             yield (yield Outside(partial(self._start, delivery, subscription, body)))
         except (ProcessConflict, ProcessNoLongerRetained):
-            # It was started by an earlier try, under a release that put it together differently, or so long ago that it is gone.
+            # It was started by an earlier try, under a release that put it together differently, or so long ago that it
+            # is gone.
             yield triggers.settle(delivery, "started")
         except WakelineError as error:
             if error.retryable:
@@ -229,7 +265,8 @@ class Triggers:
         return "started"
 
     def _left_unread(self, delivery: Delivery, subscription: Subscription, why: WakelineError) -> Program[str]:
-        """A payload that is lost starts nothing; one that this worker cannot reach now is left for a later look, or for a worker that can."""
+        """A payload that is lost starts nothing; one that this worker cannot reach now is left for a later look, or for
+        a worker that can."""
         if isinstance(why, AttachmentNotFound | AttachmentCorrupt):
             return (yield from self._failed(delivery, subscription, why))
         log.warning("delivery of %s to %s waits: %s", delivery.occurrence_id, subscription.name, why)
@@ -243,11 +280,15 @@ class Triggers:
         return state
 
     def _body_of(self, subscription: Subscription) -> Body | None:
-        table: Mapping[str, Body] = self._registry.engines if subscription.target.kind == "engine" else self._registry.tools
+        table: Mapping[str, Body] = (
+            self._registry.engines if subscription.target.kind == "engine" else self._registry.tools
+        )
         return table.get(self._registry.current(subscription.target.name))
 
     def _start(self, delivery: Delivery, subscription: Subscription, body: Body) -> Any:
-        given = body.signature.bind_json(arguments_of(subscription, body.signature.parameters, delivery.occurrence.payload))
+        given = body.signature.bind_json(
+            arguments_of(subscription, body.signature.parameters, delivery.occurrence.payload)
+        )
         captured = environment(subscription.environment or {})
         target = subscription.wake_target
         wake = address_of(target.session_id, self._namespace, subscription.wake_queue) if target else None

@@ -100,8 +100,11 @@ class Keyring:
         return {secret_id(secret): secret for secret in (self.current, self.previous) if secret is not None}
 
 
-def encode_token(secret: bytes, process_id: str, incarnation: str, key_id: str, expires_ms: int | None = None, *, named: bool = False) -> str:
-    """A url-safe bearer token of a slot: version, content, signature; ``named`` puts the secret's id before the content.
+def encode_token(
+    secret: bytes, process_id: str, incarnation: str, key_id: str, expires_ms: int | None = None, *, named: bool = False
+) -> str:
+    """A url-safe bearer token of a slot: version, content, signature; ``named`` puts the secret's id before the
+    content.
 
     `expires_ms` is a time since 1970. Raises `InvalidToken` for a blank part or a negative time.
     """

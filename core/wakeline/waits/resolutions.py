@@ -62,7 +62,8 @@ def to_json(resolution: Resolution) -> str:
 
 
 def is_known(text: str) -> bool:
-    """Whether a stored resolution is of a status that this release knows, by its beginning: all that is written begins with it."""
+    """Whether a stored resolution is of a status that this release knows, by its beginning: all that is written begins
+    with it."""
     return _KNOWN.match(text) is not None
 
 

@@ -1,6 +1,7 @@
 """The id of a wake.
 
-Invariant: it follows from session, process, incarnation and sequence alone; delivered again it is the same. Which event is
+Invariant: it follows from session, process, incarnation and sequence alone; delivered again it is the same. Which event
+is
 a wake, and where in an inbox it comes, is decided by the scripts (store/lua/lib/sessions.lua).
 """
 

@@ -39,7 +39,15 @@ def clerk(turn: Turn) -> str:
 def typist(turn: Turn) -> None: ...
 
 
-@app.agent("porter", kinds=["wake"], on_arrival="interrupt", debounce="200ms", debounce_max="2s", on_failure="block", max_attempts=3)
+@app.agent(
+    "porter",
+    kinds=["wake"],
+    on_arrival="interrupt",
+    debounce="200ms",
+    debounce_max="2s",
+    on_failure="block",
+    max_attempts=3,
+)
 def porter(turn: Turn) -> None: ...
 
 

@@ -4,7 +4,20 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from pydantic import BaseModel
-from wakeline import App, Approval, AsyncApproval, AsyncChild, AsyncCtx, Child, Ctx, Engine, Event, Signal, Tool, current
+from wakeline import (
+    App,
+    Approval,
+    AsyncApproval,
+    AsyncChild,
+    AsyncCtx,
+    Child,
+    Ctx,
+    Engine,
+    Event,
+    Signal,
+    Tool,
+    current,
+)
 
 app = App("shop")
 

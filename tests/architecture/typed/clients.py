@@ -3,7 +3,21 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
-from wakeline import App, AsyncCtx, AsyncExternal, AsyncHandle, AsyncSession, Ctx, External, Handle, Message, Page, Session, Status, StoredEvent
+from wakeline import (
+    App,
+    AsyncCtx,
+    AsyncExternal,
+    AsyncHandle,
+    AsyncSession,
+    Ctx,
+    External,
+    Handle,
+    Message,
+    Page,
+    Session,
+    Status,
+    StoredEvent,
+)
 
 app = App("shop")
 

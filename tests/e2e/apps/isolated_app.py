@@ -28,7 +28,13 @@ class Price(BaseModel):
 def where(cents: int) -> dict[str, Any]:
     """Where it runs, and what it was given."""
     current().note("seen")
-    return {"pid": os.getpid(), "parent": os.getppid(), "cents": cents, "attempt": current().attempt, "key": len(current().idempotency_key)}
+    return {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "cents": cents,
+        "attempt": current().attempt,
+        "key": len(current().idempotency_key),
+    }
 
 
 @app.tool(isolation="process")

@@ -1,4 +1,5 @@
-"""A worker that kills itself once, the n-th time that a named moment is reached by a turn, by anything else, or by any process.
+"""A worker that kills itself once, the n-th time that a named moment is reached by a turn, by anything else, or by any
+process.
 
 ``WAKES_KILL`` says when: ``<turn|job|any> <phase> [n]``. Only a process with ``WAKES_WORKER`` set does it.
 """
@@ -23,7 +24,12 @@ class Killer:
     def reach(self, phase: Phase, process_id: str) -> None:
         who, when, *nth = os.environ.get("WAKES_KILL", "nobody never").split(" ")
         is_turn = process_id.startswith("process:turn:")
-        if phase != when or "WAKES_WORKER" not in os.environ or who not in ("any", "turn" if is_turn else "job") or MARK.exists():
+        if (
+            phase != when
+            or "WAKES_WORKER" not in os.environ
+            or who not in ("any", "turn" if is_turn else "job")
+            or MARK.exists()
+        ):
             return
         Killer.left = (Killer.left or int(nth[0] if nth else "1")) - 1
         if Killer.left == 0:

@@ -82,5 +82,12 @@ def prints(ctx: Ctx, times: int) -> list[str]:
         print(f"line {n} " + "x" * 20_000)
         print("an error", file=sys.stderr, flush=True)
         logging.getLogger("outage").warning("a warning")
-        done.append(ctx.step("sub", lambda n=n: subprocess.run([sys.executable, "-c", f"print('ok {n}', flush=True)"], check=True) and f"ok {n}"))
+        done.append(
+            ctx.step(
+                "sub",
+                lambda n=n: (
+                    subprocess.run([sys.executable, "-c", f"print('ok {n}', flush=True)"], check=True) and f"ok {n}"
+                ),
+            )
+        )
     return done

@@ -1,4 +1,5 @@
-"""The app of the race tests: bodies that hold the interpreter, sleep on, or must not run twice. Each notes what it does, and in which process."""
+"""The app of the race tests: bodies that hold the interpreter, sleep on, or must not run twice. Each notes what it
+does, and in which process."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def note(what: str) -> None:
 
 @app.tool
 def hold() -> float:
-    """C code that keeps the interpreter for itself; returns for how many seconds no thread of this process could do anything."""
+    """C code that keeps the interpreter for itself; returns for how many seconds no thread of this process could do
+    anything."""
     beats = [time.monotonic()]
 
     def beat() -> None:

@@ -1,4 +1,5 @@
-"""Bad input meets the real scripts, programs and runner in this process, under a virtual clock, on fakeredis and on every real server."""
+"""Bad input meets the real scripts, programs and runner in this process, under a virtual clock, on fakeredis and on
+every real server."""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ def end_of(world: World, app: App, handle: Handle[Any], *, runs: int = 1) -> End
     try:
         return End(status, tuple(became), value=handle.result(timeout=0))
     except ProcessFailed as error:
-        return End(status, tuple(became), failure=(error.failure_class, error.failure_code), message=error.failure_message)
+        return End(
+            status, tuple(became), failure=(error.failure_class, error.failure_code), message=error.failure_message
+        )
 
 
 def failure_of(world: World, app: App, handle: Handle[Any]) -> tuple[str, str]:

@@ -1,4 +1,5 @@
-"""Any printable text is a process id and a session key: it goes through every verb, beside another id that differs from it by a joint."""
+"""Any printable text is a process id and a session key: it goes through every verb, beside another id that differs from
+it by a joint."""
 
 from __future__ import annotations
 
@@ -16,11 +17,21 @@ from wakeline.store.connection import Backend
 from tests.lua.world import World
 from tests.races.workers import app_of, work
 
-PEOPLE = ["zoe@example.com", "+49 (0)30 1234", "U024BE7LH", "https://example.com/a?b=c#3", "Zoë", "日本", "👩\u200d👩\u200d👧"]
+PEOPLE = [
+    "zoe@example.com",
+    "+49 (0)30 1234",
+    "U024BE7LH",
+    "https://example.com/a?b=c#3",
+    "Zoë",
+    "日本",
+    "👩\u200d👩\u200d👧",
+]
 JOINTS = ["..", "*", "[a-z]?", "{x}", "%2F", "a\\u0000b", 'say "hi"', "-x"]
 TEXTS = st.sampled_from(PEOPLE + JOINTS) | st.text(min_size=1, max_size=45)
 IDS = TEXTS.filter(lambda text: is_seen(text) and bool(text.strip()) and not text.startswith(SYSTEM_PREFIX))
-TAILS = st.sampled_from(["/", ":", "#1", "~r", "~r01", " ", "%", "%20", "*", "{", "}", ".", "\\", '"', "/frame:1", ":compact"])
+TAILS = st.sampled_from(
+    ["/", ":", "#1", "~r", "~r01", " ", "%", "%20", "*", "{", "}", ".", "\\", '"', "/frame:1", ":compact"]
+)
 DAY_MS = 86_400_000
 
 
@@ -59,9 +70,15 @@ def live(world: World, app: App, pids: list[str]) -> None:
     work(world, app)
     for n, pid in enumerate(pids, 1):
         handle = app.handle(pid)
-        assert (handle.result(timeout=1), handle.status().id, app.handle(child_of(pid)).result(timeout=1)) == (2 * n, pid, 2 * n)
+        assert (handle.result(timeout=1), handle.status().id, app.handle(child_of(pid)).result(timeout=1)) == (
+            2 * n,
+            pid,
+            2 * n,
+        )
         ended = [event.sequence for event in handle.events() if event.type == "process.completed"]
-        assert app.why(f"{pid}#{ended[0]}").startswith(f"event {ended[0]} of {pid} (process.completed) woke clerk/{pid}, as its entry 1: turn ")
+        assert app.why(f"{pid}#{ended[0]}").startswith(
+            f"event {ended[0]} of {pid} (process.completed) woke clerk/{pid}, as its entry 1: turn "
+        )
         again = handle.retry()
         assert again.id == f"{pid}~r1"
         again.cancel("enough")
@@ -84,9 +101,12 @@ def talk(world: World, app: App, own: str, n: int) -> None:
 
 
 def forget(world: World, app: App, pids: list[str]) -> None:
-    """Deletes one session after the other and then what ended: nothing of one is touched by the other's deletion, and nothing stays."""
+    """Deletes one session after the other and then what ended: nothing of one is touched by the other's deletion, and
+    nothing stays."""
     for n, pid in enumerate(pids, 1):
-        assert [scope.partition("/frame:")[0] for scope in world.do(sessions.grants_of(pid))] == [SessionScope(session_id=f"clerk/{pid}").scope_id]
+        assert [scope.partition("/frame:")[0] for scope in world.do(sessions.grants_of(pid))] == [
+            SessionScope(session_id=f"clerk/{pid}").scope_id
+        ]
         assert app.session("clerk", pid).history()[-1].content == f"hello {n}"
         assert app.session("clerk", pid).delete().deleted
         assert world.do(sessions.grants_of(pid)) == []
@@ -99,7 +119,11 @@ def forget(world: World, app: App, pids: list[str]) -> None:
         with pytest.raises(ProcessNoLongerRetained):
             app.handle(pid).status()
     stored = list(world.keys())
-    left = {key.removeprefix(world.key("")).partition(":")[0] for key in stored if any(pid in key for pid in pids if len(pid) > 6)}
+    left = {
+        key.removeprefix(world.key("")).partition(":")[0]
+        for key in stored
+        if any(pid in key for pid in pids if len(pid) > 6)
+    }
     assert left <= {"tomb", "sess"}
 
 
@@ -109,7 +133,9 @@ def forget(world: World, app: App, pids: list[str]) -> None:
 @example(one="a\\u0000b", tail=":compact", other="%")
 @example(one="日" * 55, tail="/", other="x" * 200)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
-def test_any_printable_id_goes_through_its_whole_life_beside_others(backend: Backend, one: str, tail: str, other: str) -> None:
+def test_any_printable_id_goes_through_its_whole_life_beside_others(
+    backend: Backend, one: str, tail: str, other: str
+) -> None:
     pids = list(dict.fromkeys([one, one + tail, other]))
     made = World.on(backend)
     app = served_app(made)

@@ -60,7 +60,9 @@ def test_whatever_a_def_body_raises_ends_it_as_failed(world: World, app: App, na
     def raises(ctx: Ctx) -> None:
         raise make()
 
-    assert end_of(world, app, app.start(raises)) == End("failed", ("finished",), failure=("execution", code), message=message)
+    assert end_of(world, app, app.start(raises)) == End(
+        "failed", ("finished",), failure=("execution", code), message=message
+    )
 
 
 @on_the_fake_alone
@@ -72,7 +74,9 @@ def test_whatever_an_async_body_raises_ends_it_as_failed(world: World, app: App,
     async def raises(ctx: AsyncCtx) -> None:
         raise make()
 
-    assert end_of(world, app, app.start(raises)) == End("failed", ("finished",), failure=("execution", code), message=message)
+    assert end_of(world, app, app.start(raises)) == End(
+        "failed", ("finished",), failure=("execution", code), message=message
+    )
 
 
 def test_a_stop_iteration_ends_a_body_and_is_not_lost_in_a_future(world: World, app: App) -> None:
@@ -89,7 +93,10 @@ def test_a_stop_iteration_ends_a_body_and_is_not_lost_in_a_future(world: World, 
         return ctx.step("first", lambda: next(iter(())))
 
     assert failure_of(world, app, app.start(empty)) == ("execution", "StopIteration")
-    assert failure_of(world, app, app.start(empty_async)) == ("execution", "RuntimeError")  # as Python itself makes of it
+    assert failure_of(world, app, app.start(empty_async)) == (
+        "execution",
+        "RuntimeError",
+    )  # as Python itself makes of it
     assert failure_of(world, app, app.start(empty_step)) == ("execution", "StopIteration")
 
 
@@ -117,7 +124,9 @@ def test_a_body_that_cancels_its_own_task_ends_as_failed(world: World, app: App)
     assert failure_of(world, app, app.start(cancels)) == ("execution", "CancelledError")
 
 
-RAISED_BY_STEPS = {name: row for name, row in RAISED.items() if name not in ("Parked", "Stopped", "GeneratorExit", "a name nobody has")}
+RAISED_BY_STEPS = {
+    name: row for name, row in RAISED.items() if name not in ("Parked", "Stopped", "GeneratorExit", "a name nobody has")
+}
 
 
 @on_the_fake_alone
@@ -157,13 +166,18 @@ def test_what_a_step_raises_is_recorded_and_raised_again_as_step_failed(world: W
     assert ran == ["def", "async"]
 
 
-def test_a_step_that_fails_and_is_not_handled_ends_the_body_under_the_name_of_what_it_raised(world: World, app: App) -> None:
+def test_a_step_that_fails_and_is_not_handled_ends_the_body_under_the_name_of_what_it_raised(
+    world: World, app: App
+) -> None:
     @app.engine
     def careless(ctx: Ctx) -> None:
         ctx.step("charge", lambda: raise_(ConnectionError("the bank is closed")))
 
     end = end_of(world, app, app.start(careless))
-    assert (end.failure, end.message) == (("execution", "ConnectionError"), "Step 'charge' failed (ConnectionError): the bank is closed")
+    assert (end.failure, end.message) == (
+        ("execution", "ConnectionError"),
+        "Step 'charge' failed (ConnectionError): the bank is closed",
+    )
 
 
 def test_a_step_that_was_recorded_as_failed_is_not_run_again_by_another_worker(world: World, app: App) -> None:
@@ -242,7 +256,11 @@ def test_a_turn_that_raises_anything_is_tried_again_five_times_and_then_failed(w
     turn = session.turn()
     assert turn is not None
     end = end_of(world, app, turn, runs=5)
-    assert (end.status, end.failure, end.runs) == ("failed", ("execution", "SystemExit"), ("released",) * 4 + ("exhausted",))
+    assert (end.status, end.failure, end.runs) == (
+        "failed",
+        ("execution", "SystemExit"),
+        ("released",) * 4 + ("exhausted",),
+    )
     assert len(began) == 5
     assert session.turn() is None
 
@@ -251,7 +269,9 @@ def test_a_turn_that_raises_anything_is_tried_again_five_times_and_then_failed(w
 
 
 @pytest.mark.parametrize("caught", [BaseException, Parked])
-def test_a_body_that_swallows_the_park_and_goes_on_ends_as_failed(world: World, app: App, caught: type[BaseException]) -> None:
+def test_a_body_that_swallows_the_park_and_goes_on_ends_as_failed(
+    world: World, app: App, caught: type[BaseException]
+) -> None:
     did: list[str] = []
 
     @app.engine
@@ -265,11 +285,16 @@ def test_a_body_that_swallows_the_park_and_goes_on_ends_as_failed(world: World, 
     handle = app.using(id="p").start(greedy)
     end = end_of(world, app, handle)
     assert (end.status, end.failure) == ("failed", ("execution", "park_swallowed"))
-    assert end.message == "The body of 'p' caught Parked and went on. Do not catch BaseException around waits; use ctx.defer."
+    assert (
+        end.message
+        == "The body of 'p' caught Parked and went on. Do not catch BaseException around waits; use ctx.defer."
+    )
     assert did == ["went on"]
 
 
-def test_a_body_that_swallows_the_park_for_ever_is_ended_while_it_still_runs(world: World, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_swallows_the_park_for_ever_is_ended_while_it_still_runs(
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runner, "UNLOAD_S", 0.1)
     seen: list[str] = []
 
@@ -338,7 +363,10 @@ def test_an_async_body_that_runs_a_loop_inside_the_loop_ends_as_failed(world: Wo
             coroutine.close()
 
     end = end_of(world, app, app.start(nested))
-    assert (end.failure, end.message) == (("execution", "RuntimeError"), "asyncio.run() cannot be called from a running event loop")
+    assert (end.failure, end.message) == (
+        ("execution", "RuntimeError"),
+        "asyncio.run() cannot be called from a running event loop",
+    )
 
 
 def test_a_body_that_calls_a_blocking_verb_ends_as_failed_with_the_right_one_named(world: World, app: App) -> None:
@@ -386,8 +414,13 @@ def test_a_context_that_two_threads_use_at_once_is_refused_to_the_second(world: 
 # -- events of a tool's code
 
 
-@pytest.mark.parametrize(("event_type", "error"), [("process.completed", ReservedEvent), ("signal.go", ReservedEvent), ("shipped", UndeclaredEvent)])
-def test_a_tool_cannot_write_events_that_nobody_declared(world: World, app: App, event_type: str, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("event_type", "error"),
+    [("process.completed", ReservedEvent), ("signal.go", ReservedEvent), ("shipped", UndeclaredEvent)],
+)
+def test_a_tool_cannot_write_events_that_nobody_declared(
+    world: World, app: App, event_type: str, error: type[Exception]
+) -> None:
     seen: list[Exception] = []
 
     @app.tool

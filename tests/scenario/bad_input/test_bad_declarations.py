@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Turn
 from wakeline import AsyncCtx as Context
-from wakeline.errors import BodyInvalid, DuplicateName, InvalidDuration, InvalidId, SettingsInvalid, UnknownAgent, UnknownName
+from wakeline.errors import (
+    BodyInvalid,
+    DuplicateName,
+    InvalidDuration,
+    InvalidId,
+    SettingsInvalid,
+    UnknownAgent,
+    UnknownName,
+)
 from wakeline.settings import Settings
 
 
@@ -59,7 +67,9 @@ ENGINES: list[tuple[Callable[..., Any], str]] = [
 
 
 @pytest.mark.parametrize(("function", "reason"), ENGINES, ids=lambda value: getattr(value, "__name__", ""))
-def test_an_engine_that_could_not_run_is_refused_when_it_is_declared(app: App, function: Callable[..., Any], reason: str) -> None:
+def test_an_engine_that_could_not_run_is_refused_when_it_is_declared(
+    app: App, function: Callable[..., Any], reason: str
+) -> None:
     with pytest.raises(BodyInvalid) as caught:
         app.engine(function)
     assert str(caught.value) == f"{function.__name__} cannot be a body: {reason}."
@@ -184,8 +194,14 @@ def test_a_name_that_nothing_has_is_refused_with_those_there_are(app: App) -> No
     def refund(ctx: Ctx) -> None: ...
 
     for look, message in (
-        (app.registry.startable, "No engine or tool is named 'refnd'; known: charge, refund. Register it, or include the module that does."),
-        (app.registry.engine, "No engine is named 'refnd'; known: refund. Register it, or include the module that does."),
+        (
+            app.registry.startable,
+            "No engine or tool is named 'refnd'; known: charge, refund. Register it, or include the module that does.",
+        ),
+        (
+            app.registry.engine,
+            "No engine is named 'refnd'; known: refund. Register it, or include the module that does.",
+        ),
         (app.registry.tool, "No tool is named 'refnd'; known: charge. Register it, or include the module that does."),
     ):
         with pytest.raises(UnknownName) as caught:
@@ -209,7 +225,11 @@ def test_a_namespace_outside_the_grammar_is_refused(name: str) -> None:
     [
         ("WAKELINE_LEASE", "soon", "'soon' is not a duration."),
         ("WAKELINE_LEASE", "-5s", "'-5s' is not a duration."),
-        ("WAKELINE_LEASE", "3s", "a lease has to outlast two heartbeats, which are 2s apart (WAKELINE_BEAT), or workers lose what they run."),
+        (
+            "WAKELINE_LEASE",
+            "3s",
+            "a lease has to outlast two heartbeats, which are 2s apart (WAKELINE_BEAT), or workers lose what they run.",
+        ),
         ("WAKELINE_BEAT", "0", "a worker has to beat less often than all the time."),
         ("WAKELINE_TOMBSTONE", "1m", "at least 1h; without its tombstone a late resend of a start would run again."),
         ("WAKELINE_CONCURRENCY", "0", "it is a number from 1."),

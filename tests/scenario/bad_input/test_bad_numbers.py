@@ -1,4 +1,5 @@
-"""A number that no event, entry, message or page can have is refused before a script is asked, and leaves nothing behind."""
+"""A number that no event, entry, message or page can have is refused before a script is asked, and leaves nothing
+behind."""
 
 from __future__ import annotations
 
@@ -55,7 +56,11 @@ def test_the_largest_number_is_answered(app: App) -> None:
     app.external("poem", id="p")
     session = app.session("clerk", "1")
     session.create()
-    assert (list(app.handle("p").events(after=most)), session.history(after=most), session.wakes(after=most)) == ([], [], [])
+    assert (list(app.handle("p").events(after=most)), session.history(after=most), session.wakes(after=most)) == (
+        [],
+        [],
+        [],
+    )
     assert [row.id for row in app.processes(limit=most)] == ["p"]
     assert (app.undeliverable(most), session.wakes(limit=most), session.history(count=most)) == ([], [], [])
     assert session.view(count=most, entries=most).history == ()

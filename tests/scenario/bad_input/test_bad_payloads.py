@@ -1,4 +1,5 @@
-"""Payloads that JSON cannot hold, or that nobody could read back, are refused where they are given; strange but legal ones arrive as they are."""
+"""Payloads that JSON cannot hold, or that nobody could read back, are refused where they are given; strange but legal
+ones arrive as they are."""
 
 from __future__ import annotations
 
@@ -86,7 +87,9 @@ def echo(app: App) -> Any:
 
 @on_the_fake_alone
 @pytest.mark.parametrize("name", BAD)
-def test_a_payload_that_cannot_be_kept_is_refused_where_it_is_given(world: World, app: App, echo: Any, name: str) -> None:
+def test_a_payload_that_cannot_be_kept_is_refused_where_it_is_given(
+    world: World, app: App, echo: Any, name: str
+) -> None:
     value, reason = BAD[name]
     handle, external, session = app.using(id="p").start(echo, 1), app.external("ci", id="x"), app.session("clerk", "1")
     asks: list[tuple[Callable[[], Any], type[WakelineError]]] = [
@@ -155,7 +158,9 @@ def test_a_strange_payload_that_json_can_hold_arrives_as_it_is(world: World, app
 
 @on_the_fake_alone
 @pytest.mark.parametrize("name", BAD)
-def test_a_turn_that_makes_what_cannot_be_kept_fails_after_its_attempts_and_the_next_one_goes_on(world: World, app: App, name: str) -> None:
+def test_a_turn_that_makes_what_cannot_be_kept_fails_after_its_attempts_and_the_next_one_goes_on(
+    world: World, app: App, name: str
+) -> None:
     value, reason = BAD[name]
 
     @app.agent("clerk")
@@ -174,7 +179,11 @@ def test_a_turn_that_makes_what_cannot_be_kept_fails_after_its_attempts_and_the_
         turn = session.turn()
         assert turn is not None
         end = end_of(world, app, turn, runs=5)
-        assert (end.status, end.failure, end.runs) == ("failed", ("execution", "invalid_payload"), ("released",) * 4 + ("exhausted",))
+        assert (end.status, end.failure, end.runs) == (
+            "failed",
+            ("execution", "invalid_payload"),
+            ("released",) * 4 + ("exhausted",),
+        )
         assert reason in end.message
     session.send("hello")
     work(world, app)
@@ -251,13 +260,17 @@ def test_an_event_of_a_tool_that_cannot_be_kept_is_refused_in_its_code(world: Wo
     assert world.events("p") == ["process.started", "process.completed"]
 
 
-def test_a_call_that_cannot_be_encoded_fails_alone_and_not_what_leaves_in_the_same_write(world: World, app: App) -> None:
+def test_a_call_that_cannot_be_encoded_fails_alone_and_not_what_leaves_in_the_same_write(
+    world: World, app: App
+) -> None:
     def read(key: str) -> Call[Any]:
         return Call("process_read", {"pid": key}, lambda reply: reply)
 
     async def together() -> list[Any]:
         store = app.new_async_store()
-        found = await asyncio.gather(*(store.execute(read(pid)) for pid in ("a", "\ud800", "b")), return_exceptions=True)
+        found = await asyncio.gather(
+            *(store.execute(read(pid)) for pid in ("a", "\ud800", "b")), return_exceptions=True
+        )
         await store.close()
         return found
 

@@ -1,4 +1,5 @@
-"""Telling a process something it cannot take: refused at the sender, or kept as that wait's error; nothing is lost and nothing is told twice."""
+"""Telling a process something it cannot take: refused at the sender, or kept as that wait's error; nothing is lost and
+nothing is told twice."""
 
 from __future__ import annotations
 
@@ -94,7 +95,9 @@ def test_a_signal_is_held_to_the_type_of_the_wait_that_is_open(world: World, app
     assert end_of(world, app, handle).value == 3
 
 
-def test_a_mistyped_signal_that_was_kept_is_dropped_and_named_in_the_log(world: World, app: App, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistyped_signal_that_was_kept_is_dropped_and_named_in_the_log(
+    world: World, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.engine
     def typed(ctx: Ctx) -> list[int]:
         ctx.wait("begin")
@@ -115,7 +118,10 @@ def test_a_mistyped_signal_that_was_kept_is_dropped_and_named_in_the_log(world: 
     assert end_of(world, app, handle).value == [3, 4]
     said = [record.getMessage() for record in caplog.records if "is dropped" in record.getMessage()]
     assert len(said) == 2  # not again when it is replayed
-    assert said[0].startswith("p: a signal that was sent before anything waited for it is dropped: signal count is not usable as JSON: value: Input should be")
+    assert said[0].startswith(
+        "p: a signal that was sent before anything waited for it is dropped: signal count is not usable as JSON: value:"
+        " Input should be"
+    )
 
 
 @pytest.mark.parametrize("verb", ["wait", "race", "low level"])
@@ -133,7 +139,9 @@ def test_a_wait_for_a_signal_that_no_sender_can_serve_is_refused(world: World, a
     assert end.message == "Process 'p' does not declare 'signal.decison'; it declares: signal.decision."
 
 
-def test_a_wait_of_the_release_before_that_no_sender_can_serve_stays_what_it_became(world: World, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_of_the_release_before_that_no_sender_can_serve_stays_what_it_became(
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @app.engine(signals={"decision": bool})
     def refund(ctx: Ctx) -> list[Any]:
         return [ctx.wait("decison", bool, timeout="10s", default=False), ctx.wait("decision", bool)]
@@ -162,7 +170,9 @@ def test_a_wait_of_the_release_before_that_no_sender_can_serve_stays_what_it_bec
         ("page", "one", PayloadSchemaMismatch),
     ],
 )
-def test_an_event_that_may_not_be_written_is_refused(world: World, app: App, event_type: Any, payload: Any, error: type[WakelineError]) -> None:
+def test_an_event_that_may_not_be_written_is_refused(
+    world: World, app: App, event_type: Any, payload: Any, error: type[WakelineError]
+) -> None:
     @app.engine(events={"page": int})
     def emits(ctx: Ctx) -> str:
         with pytest.raises(error) as caught:
@@ -192,7 +202,13 @@ def test_an_ended_process_is_told_nothing_more(world: World, app: App, listens: 
 
 def test_a_process_that_never_was_is_told_nothing(world: World, app: App) -> None:
     handle = app.handle("nobody")
-    for ask in (handle.status, handle.result, lambda: handle.signal("go"), handle.cancel, lambda: next(handle.events())):
+    for ask in (
+        handle.status,
+        handle.result,
+        lambda: handle.signal("go"),
+        handle.cancel,
+        lambda: next(handle.events()),
+    ):
         error = refused(world, app, ProcessNotFound, ask)
         assert str(error) == "There is no process 'nobody'. Check the id and the namespace."
     refused(world, app, SessionNotFound, app.session("clerk", "nobody").history)
@@ -233,7 +249,9 @@ def test_what_a_body_was_told_of_another_process_is_recorded(world: World, app: 
     assert world.events("late") == ["process.started", "process.waiting"]
 
 
-def test_what_a_run_consumed_is_recorded_although_the_write_it_travelled_with_was_refused(world: World, app: App) -> None:
+def test_what_a_run_consumed_is_recorded_although_the_write_it_travelled_with_was_refused(
+    world: World, app: App
+) -> None:
     @app.engine
     async def tells(ctx: AsyncCtx) -> Any:
         got = await ctx.wait("go")
@@ -252,16 +270,32 @@ def test_what_a_run_consumed_is_recorded_although_the_write_it_travelled_with_wa
 # -- the same key again
 
 
-def test_the_same_key_with_other_content_is_a_conflict_and_the_first_stands(world: World, app: App, listens: Any) -> None:
+def test_the_same_key_with_other_content_is_a_conflict_and_the_first_stands(
+    world: World, app: App, listens: Any
+) -> None:
     @app.agent("clerk")
     async def clerk(turn: AsyncTurn) -> None: ...
 
     handle = app.using(id="p").start(listens)
     external, session = app.external("ci", id="x"), app.session("clerk", "1")
-    assert [handle.signal("go", {"n": 1}, key="k"), external.emit("log", 1, key="k"), session.send("hello", key="k")] == [1, 1, 1]
-    assert [handle.signal("go", {"n": 1.0}, key="k"), external.emit("log", 1, key="k"), session.send("hello", key="k")] == [1, 1, 1]
-    for ask in (lambda: handle.signal("go", {"n": 2}, key="k"), lambda: external.emit("log", 2, key="k"), lambda: session.send("bye", key="k")):
-        assert str(refused(world, app, ReplayConflict, ask)).endswith("was used with other content. Use a new key for new content.")
+    assert [
+        handle.signal("go", {"n": 1}, key="k"),
+        external.emit("log", 1, key="k"),
+        session.send("hello", key="k"),
+    ] == [1, 1, 1]
+    assert [
+        handle.signal("go", {"n": 1.0}, key="k"),
+        external.emit("log", 1, key="k"),
+        session.send("hello", key="k"),
+    ] == [1, 1, 1]
+    for ask in (
+        lambda: handle.signal("go", {"n": 2}, key="k"),
+        lambda: external.emit("log", 2, key="k"),
+        lambda: session.send("bye", key="k"),
+    ):
+        assert str(refused(world, app, ReplayConflict, ask)).endswith(
+            "was used with other content. Use a new key for new content."
+        )
     assert end_of(world, app, handle).value == {"n": 1}
 
 
@@ -275,12 +309,20 @@ def test_an_end_is_reported_once(world: World, app: App, listens: Any) -> None:
     external = app.external("ci", id="x")
     sequence = external.finish({"ok": True})
     assert external.finish({"ok": True}) == sequence
-    for ask in (lambda: external.finish({"ok": False}), lambda: external.fail("ci_red", "tests failed"), lambda: external.emit("log", 1)):
+    for ask in (
+        lambda: external.finish({"ok": False}),
+        lambda: external.fail("ci_red", "tests failed"),
+        lambda: external.emit("log", 1),
+    ):
         refused(world, app, ProcessAlreadyTerminal, ask)
     assert external.result(timeout=0) == {"ok": True}
 
 
-@pytest.mark.parametrize("bad", [("", "message"), (5, "message"), ("code", 5), ("code", None), ("\ud800", "message"), ("code", "\ud800")], ids=repr)
+@pytest.mark.parametrize(
+    "bad",
+    [("", "message"), (5, "message"), ("code", 5), ("code", None), ("\ud800", "message"), ("code", "\ud800")],
+    ids=repr,
+)
 def test_a_failure_is_reported_in_words(world: World, app: App, bad: tuple[Any, Any]) -> None:
     external = app.external("ci", id="x")
     refused(world, app, InvalidId if bad[1] == "message" else InvalidPayload, lambda: external.fail(*bad))
@@ -303,8 +345,9 @@ def test_work_of_our_own_is_not_reported_from_outside(world: World, app: App, li
     ours = app.external("ci", id="x")
     object.__setattr__(ours, "id", "p")
     for ask in (lambda: ours.emit("log", 1), ours.finish, lambda: ours.fail("red", "no")):
-        assert str(refused(world, app, NotExternal, ask)) == (
-            "Process 'p' is run by workers and cannot be reported from outside. Signal or cancel it instead."
+        assert (
+            str(refused(world, app, NotExternal, ask))
+            == "Process 'p' is run by workers and cannot be reported from outside. Signal or cancel it instead."
         )
 
 
@@ -359,7 +402,12 @@ def test_a_token_that_is_not_good_has_one_answer_whatever_is_wrong_with_it(world
     version, claims, signature = token.split(".")
     other = encode_token(b"the secret of another namespace", "p", "incarnation", "v1key")
     forged = encode_token(world.store.secret, "p", "inc00001", "v1" + "A" * 24)
-    bad: list[Any] = [f"{version}.{claims}.{signature[:-2]}xx", f"wt2.{claims}.{signature}", f"{version}.{claims}x.{signature}", f"{claims}.{signature}"]
+    bad: list[Any] = [
+        f"{version}.{claims}.{signature[:-2]}xx",
+        f"wt2.{claims}.{signature}",
+        f"{version}.{claims}x.{signature}",
+        f"{claims}.{signature}",
+    ]
     bad += [other, forged, "", ".", "..", "a.b.c", "\ud800", "ü.ü.ü", "x" * 100_000, token + "\n", None, 5, b"a.b.c"]
     for one in bad:
         error = refused(world, app, AwaitEventUnknownOrRevoked, lambda one=one: app.resolve(one, True))
@@ -376,9 +424,15 @@ def kept(world: World, family: str) -> list[str]:
 
 def test_a_token_is_used_once(world: World, app: App) -> None:
     token = ask_for(world, app)
-    assert [app.resolve(token, True), app.resolve(token, False)] == [True, False]  # kept until the body has seen the first
+    assert [app.resolve(token, True), app.resolve(token, False)] == [
+        True,
+        False,
+    ]  # kept until the body has seen the first
     assert end_of(world, app, app.handle("p")).value is True
-    assert [app.resolve(token, True), app.resolve(token, False)] == [False, False]  # and as long as the process is retained
+    assert [app.resolve(token, True), app.resolve(token, False)] == [
+        False,
+        False,
+    ]  # and as long as the process is retained
     world.pass_ms(WEEK_MS)
     world.tick()
     refused(world, app, AwaitEventUnknownOrRevoked, lambda: app.resolve(token, False))
@@ -417,7 +471,9 @@ def test_a_mistyped_answer_to_an_open_approval_is_refused_and_its_token_still_go
 
 
 @pytest.mark.parametrize("parks", [True, False])
-def test_a_mistyped_answer_that_comes_before_the_body_waits_is_refused_and_its_token_still_good(world: World, app: App, parks: bool) -> None:
+def test_a_mistyped_answer_that_comes_before_the_body_waits_is_refused_and_its_token_still_good(
+    world: World, app: App, parks: bool
+) -> None:
     @app.engine
     def deploys(ctx: Ctx) -> bool:
         question = ctx.approval("ship", bool)
@@ -440,7 +496,9 @@ def test_a_mistyped_answer_that_comes_before_the_body_waits_is_refused_and_its_t
     assert end_of(world, app, handle).value is True
 
 
-def test_a_question_that_nothing_waits_for_is_answered_by_no_cancel_and_goes_with_its_process(world: World, app: App) -> None:
+def test_a_question_that_nothing_waits_for_is_answered_by_no_cancel_and_goes_with_its_process(
+    world: World, app: App
+) -> None:
     @app.engine
     def asks(ctx: Ctx) -> None:
         ctx.emit("log", {"token": ctx.approval("ship", bool).token})

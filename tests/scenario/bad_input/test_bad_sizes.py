@@ -166,7 +166,9 @@ def test_an_event_of_a_tool_that_is_too_large_is_refused_in_its_code(world: Worl
 
 @on_the_fake_alone
 @pytest.mark.parametrize("how", ["return", "keep"])
-def test_a_turn_that_makes_too_much_fails_after_its_attempts_and_the_session_goes_on(world: World, app: App, how: str) -> None:
+def test_a_turn_that_makes_too_much_fails_after_its_attempts_and_the_session_goes_on(
+    world: World, app: App, how: str
+) -> None:
     began: list[str] = []
 
     @app.agent("clerk")
@@ -181,15 +183,22 @@ def test_a_turn_that_makes_too_much_fails_after_its_attempts_and_the_session_goe
     turn: Handle[Any] | None = session.turn()
     assert turn is not None
     end = end_of(world, app, turn, runs=5)
-    assert (end.status, end.failure, end.runs) == ("failed", ("resource_limit", "payload_too_large"), ("released",) * 4 + ("exhausted",))
+    assert (end.status, end.failure, end.runs) == (
+        "failed",
+        ("resource_limit", "payload_too_large"),
+        ("released",) * 4 + ("exhausted",),
+    )
     assert len(began) == 5
     session.send("hello")
     work(world, app)
     assert session.state() == {"kept": "little"}
 
 
-def test_a_call_that_no_server_would_take_is_refused_here(world: World, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many outcomes, each within its limit, may travel with one write; a server would hang up on that at every resend."""
+def test_a_call_that_no_server_would_take_is_refused_here(
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many outcomes, each within its limit, may travel with one write; a server would hang up on that at every
+    resend."""
     assert MAX_CALL == 256 * 1024 * 1024
     monkeypatch.setattr("wakeline.store.client.MAX_CALL", 10_000)
     error = refused(world, app, PayloadTooLarge, lambda: app.handle("p").cancel("x" * 20_000))

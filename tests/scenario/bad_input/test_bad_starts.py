@@ -1,4 +1,5 @@
-"""A start that cannot be meant is refused where it is asked for, by a client and inside a body, and leaves nothing behind."""
+"""A start that cannot be meant is refused where it is asked for, by a client and inside a body, and leaves nothing
+behind."""
 
 from __future__ import annotations
 
@@ -12,7 +13,16 @@ import pytest
 from pydantic import BaseModel
 from wakeline import App, AsyncCtx, Ctx, Turn, WakelineError
 from wakeline.engines.engine import Engine
-from wakeline.errors import InvalidArguments, InvalidDuration, InvalidId, InvalidPayload, PayloadTooLarge, ProcessConflict, ProcessNotFound, RegistrationInvalid
+from wakeline.errors import (
+    InvalidArguments,
+    InvalidDuration,
+    InvalidId,
+    InvalidPayload,
+    PayloadTooLarge,
+    ProcessConflict,
+    ProcessNotFound,
+    RegistrationInvalid,
+)
 
 from tests.lua.world import World
 from tests.races.workers import work
@@ -20,7 +30,22 @@ from tests.scenario.bad_input.ends import End, end_of, failure_of, on_the_fake_a
 
 IDS: list[Any] = ["", " ", "a\0b", "a\n", "\x1b[1m", "\u202ea", "\ud800", "x" * 201, 5, b"a"]
 NAMES: list[Any] = [*IDS, "a b", "a/b", "ü", ".a", "../x", "x" * 129]
-DURATIONS: list[Any] = [-1, -0.5, math.nan, math.inf, "soon", "", "1x", "-1s", "1s1h", True, b"1s", timedelta(-1), timedelta.max, 1e300]
+DURATIONS: list[Any] = [
+    -1,
+    -0.5,
+    math.nan,
+    math.inf,
+    "soon",
+    "",
+    "1x",
+    "-1s",
+    "1s1h",
+    True,
+    b"1s",
+    timedelta(-1),
+    timedelta.max,
+    1e300,
+]
 
 
 class Line(BaseModel):
@@ -58,23 +83,36 @@ def refused(world: World, app: App, error: type[WakelineError], ask: Callable[[]
         (([], []), "too many positional arguments"),
         (("many",), "lines: value: Input should be a valid list"),
         (([{"sku": "a"}],), "lines: 0.count: Field required"),
-        (([{"sku": "a", "count": "many"}],), "lines: 0.count: Input should be a valid integer, unable to parse string as an integer"),
+        (
+            ([{"sku": "a", "count": "many"}],),
+            "lines: 0.count: Input should be a valid integer, unable to parse string as an integer",
+        ),
     ],
 )
-def test_arguments_that_break_the_schema_are_refused_with_the_place(world: World, app: App, pack: Any, given: tuple[Any, ...], reason: str) -> None:
+def test_arguments_that_break_the_schema_are_refused_with_the_place(
+    world: World, app: App, pack: Any, given: tuple[Any, ...], reason: str
+) -> None:
     error = refused(world, app, InvalidArguments, lambda: app.start(pack, *given))
     assert str(error) == f"The arguments do not fit pack: {reason}."
-    assert refused(world, app, InvalidArguments, lambda: asyncio.run(app.aio.start(pack, *given))).fields == error.fields
+    assert (
+        refused(world, app, InvalidArguments, lambda: asyncio.run(app.aio.start(pack, *given))).fields == error.fields
+    )
 
 
-def test_arguments_that_break_the_schema_inside_a_body_end_it_unless_it_handles_them(world: World, app: App, pack: Any) -> None:
+def test_arguments_that_break_the_schema_inside_a_body_end_it_unless_it_handles_them(
+    world: World, app: App, pack: Any
+) -> None:
     @app.tool
     def charge(cents: int) -> int:
         return cents
 
     @app.engine
     def careless(ctx: Ctx, how: str) -> None:
-        {"start": lambda: ctx.start(pack, "many"), "call": lambda: ctx.call(charge, "much"), "new": lambda: ctx.continue_as_new(1, 2)}[how]()  # type: ignore[arg-type]
+        {
+            "start": lambda: ctx.start(pack, "many"),
+            "call": lambda: ctx.call(charge, "much"),
+            "new": lambda: ctx.continue_as_new(1, 2),
+        }[how]()  # type: ignore[arg-type]
 
     @app.engine
     async def careful(ctx: AsyncCtx) -> str:
@@ -88,7 +126,9 @@ def test_arguments_that_break_the_schema_inside_a_body_end_it_unless_it_handles_
     assert len(app.processes()) == 4
 
 
-def test_stored_arguments_that_the_code_no_longer_takes_wait_for_code_that_does(world: World, app: App, pack: Any) -> None:
+def test_stored_arguments_that_the_code_no_longer_takes_wait_for_code_that_does(
+    world: World, app: App, pack: Any
+) -> None:
     handle = app.start(pack, [Line(sku="a", count=1)])
     app.registry.engines.clear()
     app.registry.versions.clear()
@@ -100,7 +140,10 @@ def test_stored_arguments_that_the_code_no_longer_takes_wait_for_code_that_does(
     assert work(world, app) == ["released"]
     misfit = handle.status().misfit
     assert misfit is not None
-    assert (misfit.kind, misfit.what) == ("unreadable", "argument lines of pack is not usable as JSON: value: Input should be a valid integer.")
+    assert (misfit.kind, misfit.what) == (
+        "unreadable",
+        "argument lines of pack is not usable as JSON: value: Input should be a valid integer.",
+    )
 
 
 @pytest.mark.parametrize("thing", ["pack", 5, None, lambda: 1], ids=["a name", "a number", "nothing", "a function"])
@@ -129,7 +172,10 @@ def test_an_engine_cannot_be_called_like_a_tool(world: World, app: App, pack: An
         ctx.call(pack, [])
 
     end = end_of(world, app, app.start(calls))
-    assert end.message == "The arguments do not fit call: it takes a tool, not <Engine pack>; start() an engine and await its result."
+    assert (
+        end.message
+        == "The arguments do not fit call: it takes a tool, not <Engine pack>; start() an engine and await its result."
+    )
 
 
 # -- ids
@@ -156,14 +202,23 @@ def test_names_outside_their_grammar_are_refused(world: World, app: App, pack: A
 
 
 def test_ids_that_wakeline_makes_may_be_looked_at_and_not_be_started(world: World, app: App, pack: Any) -> None:
-    assert "begins the ids that Wakeline makes" in str(refused(world, app, InvalidId, lambda: app.using(id="process:x").start(pack, [])))
+    assert "begins the ids that Wakeline makes" in str(
+        refused(world, app, InvalidId, lambda: app.using(id="process:x").start(pack, []))
+    )
     assert app.session("clerk", "process:x").id == "clerk/process:x"
 
 
 @pytest.mark.parametrize("junk", ["junk", "", "a\nb", "\ud800", "x" * 300, "process:x", "a b/c#1"], ids=repr)
 def test_a_handle_of_what_is_no_process_is_not_found_at_its_first_use(world: World, app: App, junk: str) -> None:
     handle = app.handle(junk)
-    for use in (handle.status, lambda: handle.result(timeout=1), lambda: handle.signal("s"), handle.cancel, lambda: list(handle.events()), handle.retry):
+    for use in (
+        handle.status,
+        lambda: handle.result(timeout=1),
+        lambda: handle.signal("s"),
+        handle.cancel,
+        lambda: list(handle.events()),
+        handle.retry,
+    ):
         with pytest.raises(ProcessNotFound) as missing:
             use()
         assert missing.value.code == "process_not_found"
@@ -259,7 +314,9 @@ def test_a_start_that_a_body_was_refused_is_recorded_as_refused(world: World, ap
 @pytest.mark.parametrize("bad", [*DURATIONS, pytest.param(10**400, id="huge")], ids=repr)
 def test_durations_that_make_no_sense_are_refused(world: World, app: App, pack: Any, option: str, bad: Any) -> None:
     error = refused(world, app, InvalidDuration, lambda: app.using(**{option: bad}).start(pack, []))
-    assert str(error).endswith("is not a duration. Use a timedelta, seconds, or a text such as '1d12h', '30s', '250ms'.")
+    assert str(error).endswith(
+        "is not a duration. Use a timedelta, seconds, or a text such as '1d12h', '30s', '250ms'."
+    )
 
 
 def test_waits_are_not_given_times_that_make_no_sense(world: World, app: App, pack: Any) -> None:
@@ -286,14 +343,19 @@ def test_waits_are_not_given_times_that_make_no_sense(world: World, app: App, pa
     [
         ({"max_attempts": 0}, "max_attempts is 0, it has to be 1 to 1000"),
         ({"max_attempts": 10**30}, f"max_attempts is {10**30}, it has to be 1 to 1000"),
-        ({"max_attempts": "three"}, "max_attempts: Input should be a valid integer, unable to parse string as an integer"),
+        (
+            {"max_attempts": "three"},
+            "max_attempts: Input should be a valid integer, unable to parse string as an integer",
+        ),
         ({"recovery": "never"}, "recovery: Input should be 'rerunnable', 'owner_bound' or 'externally_owned'"),
         ({"on_parent_end": "kill"}, "on_parent_end: Input should be 'detach', 'request_cancel' or 'await'"),
         ({"labels": {"team": 1}}, "labels.team: Input should be a valid string"),
         ({"attempt_timeout": 0}, "attempt_timeout_ms is 0, it has to be above 0"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(world: World, app: App, pack: Any, options: dict[str, Any], reason: str) -> None:
+def test_options_that_make_no_sense_are_refused(
+    world: World, app: App, pack: Any, options: dict[str, Any], reason: str
+) -> None:
     error = refused(world, app, RegistrationInvalid, lambda: app.using(**options).start(pack, []))
     assert str(error) == f"The process cannot be registered: {reason}."
 

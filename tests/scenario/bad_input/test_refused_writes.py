@@ -17,7 +17,8 @@ from tests.scenario.bad_input.ends import end_of
 
 
 def failing_once(monkeypatch: pytest.MonkeyPatch, script: str, times: int = 1) -> list[str]:
-    """The first call of this script (or so many) finds the server out of memory; what was called meanwhile is returned."""
+    """The first call of this script (or so many) finds the server out of memory; what was called meanwhile is
+    returned."""
     execute, failed = AsyncStore.execute, list[str]()
 
     async def once(self: AsyncStore, call: Call[Any]) -> Any:
@@ -30,7 +31,9 @@ def failing_once(monkeypatch: pytest.MonkeyPatch, script: str, times: int = 1) -
     return failed
 
 
-def test_a_park_that_redis_refuses_is_tried_again_and_loses_nothing(world: World, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_park_that_redis_refuses_is_tried_again_and_loses_nothing(
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("wakeline.run.run.PARK_AGAIN_S", 0.01)
 
     @app.engine
@@ -61,11 +64,15 @@ def test_a_park_that_goes_on_failing_is_tried_less_and_less_often_and_says_when(
     failing_once(monkeypatch, "process_park", times=5)
     assert work(world, app) == ["parked"]
     told = [message.partition(":")[0] for message in caplog.messages if "parked" in message]
-    assert told == [f"p could not be parked, which is tried again in {pause} s" for pause in (0.01, 0.02, 0.04, 0.05, 0.05)]
+    assert told == [
+        f"p could not be parked, which is tried again in {pause} s" for pause in (0.01, 0.02, 0.04, 0.05, 0.05)
+    ]
 
 
 @pytest.mark.parametrize("script", ["journal_record", "wait_open", "process_finish"])
-def test_a_write_that_redis_refuses_never_ends_a_process(world: World, app: App, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+def test_a_write_that_redis_refuses_never_ends_a_process(
+    world: World, app: App, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
     @app.engine
     def works(ctx: Ctx) -> int:
         return ctx.step("one", lambda: 1) + (ctx.wait("go", default=1, timeout=0) if script == "wait_open" else 1)

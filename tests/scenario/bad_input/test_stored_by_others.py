@@ -1,4 +1,5 @@
-"""What a later release or a foreign hand has stored ends no worker and no list: it is handed back as it is, named, and goes on once it can be read."""
+"""What a later release or a foreign hand has stored ends no worker and no list: it is handed back as it is, named, and
+goes on once it can be read."""
 
 from __future__ import annotations
 
@@ -51,7 +52,10 @@ def slot_of(world: World) -> str:
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "a field": (spec(lambda r: r | {"later": 1}), "it has fields that this release does not know: later"),
-    "a field within": (spec(lambda r: r | {"input": r["input"] | {"later": 1}}), "it has fields that this release does not know: input.engine.later"),
+    "a field within": (
+        spec(lambda r: r | {"input": r["input"] | {"later": 1}}),
+        "it has fields that this release does not know: input.engine.later",
+    ),
     "a shape": (spec(lambda r: r | {"schema_version": 2}), "it has shape 2, and this release knows 1"),
     "an input": (spec(lambda r: r | {"input": {"type": "poem"}}), "input: Input tag 'poem' found using 'type'"),
     "no JSON": (spec(lambda _: "nonsense"), "expected "),
@@ -60,7 +64,10 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "a count": (hash_field("proc:bad", "at", "many"), "its record: ValueError: invalid literal for int()"),
     "losses": (hash_field("proc:bad", "ls", "many"), "its record: "),
     "no registration": (lambda world: world.redis.set(world.key("spec:bad"), ""), "EOF while parsing"),
-    "a resolution": (lambda world: world.redis.hset(slot_of(world), "r", '{"status":"sung"}'), "a wait of it was resolved in a way that "),
+    "a resolution": (
+        lambda world: world.redis.hset(slot_of(world), "r", '{"status":"sung"}'),
+        "a wait of it was resolved in a way that ",
+    ),
     "a generation": (hash_field("proc:bad", "gen", "later"), "its record: "),
 }
 
@@ -119,7 +126,9 @@ def restore(world: World, stored: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_cannot_be_read_is_handed_back_as_it_is_and_goes_on_when_it_can(world: World, shop: App, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_read_is_handed_back_as_it_is_and_goes_on_when_it_can(
+    world: World, shop: App, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     stored = started(world, shop)
     hurt, reason = DAMAGES[damage]
     hurt(world)
@@ -140,7 +149,9 @@ def test_what_cannot_be_read_is_handed_back_as_it_is_and_goes_on_when_it_can(wor
     (queued,) = world.do(fleet.read_fleet([world.ns])).queued
     assert (queued.process_id, str(queued.unread).startswith(reason)) == ("bad", True)
     told = [record.getMessage() for record in caplog.records if "not run here" in record.getMessage()]
-    assert len(told) >= 1 and all(text.startswith(f"bad: not run here, and handed back as it is: {reason}") for text in told)
+    assert len(told) >= 1 and all(
+        text.startswith(f"bad: not run here, and handed back as it is: {reason}") for text in told
+    )
     restore(world, stored)
     work(world, shop)
     assert shop.handle("bad").result(timeout=1) == 42
@@ -175,12 +186,16 @@ RECORDS_OF_ALL: dict[str, Damage] = {
     "when it was tidied": hash_field("meta", "tidied", "lately"),
     "who ticked": hash_field("meta", "ticked", "nobody"),
     "when it went back": hash_field("meta", "rewound", "once"),
-    "a schedule": lambda world: world.redis.hset(world.key("schedule:s"), "s", '{"later":1}') and world.redis.zadd(world.key("cron"), {"s": 1}),
+    "a schedule": lambda world: (
+        world.redis.hset(world.key("schedule:s"), "s", '{"later":1}') and world.redis.zadd(world.key("cron"), {"s": 1})
+    ),
 }
 
 
 @pytest.mark.parametrize("record", RECORDS_OF_ALL)
-def test_a_record_of_the_fleet_that_cannot_be_read_stops_no_worker_and_no_list(world: World, shop: App, record: str) -> None:
+def test_a_record_of_the_fleet_that_cannot_be_read_stops_no_worker_and_no_list(
+    world: World, shop: App, record: str
+) -> None:
     session = shop.session("clerk", "1")
     work(world, shop)
     shop.using(id="p").start(shop.registry.engines["waits"])

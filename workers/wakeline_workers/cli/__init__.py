@@ -1,6 +1,7 @@
 """The command line: one file per noun. ``main`` is the entry point of ``wakeline`` and ``wl``.
 
-Invariant: a file is imported when one of its commands is chosen. What help and completion list of a command stands here.
+Invariant: a file is imported when one of its commands is chosen. What help and completion list of a command stands
+here.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def main() -> None:
 
 
 def _again(what: UnraisableHookArgs) -> None:
-    """A Ctrl-C that hit a finaliser was raised where nobody could hear it, and whoever pressed it would wait for ever: it is raised once more."""
+    """A Ctrl-C that hit a finaliser was raised where nobody could hear it, and whoever pressed it would wait for ever:
+    it is raised once more."""
     if isinstance(what.exc_value, KeyboardInterrupt):
         # Once the finaliser is over, and as a signal: the main thread may be in a system call by then.
         threading.Timer(AGAIN_S, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()

@@ -27,7 +27,12 @@ def attachments(context: click.Context, owner: str, limit: int, after: str | Non
     if context.invoked_subcommand is not None:
         return
     console: Console = context.obj
-    found = first_of(console.app.store.execute(calls.owned(owner, limit=limit + 1, after=check_id(after) if after is not None else None)), limit)
+    found = first_of(
+        console.app.store.execute(
+            calls.owned(owner, limit=limit + 1, after=check_id(after) if after is not None else None)
+        ),
+        limit,
+    )
     cells = [(one.id, one.media_type, str(one.size)) for one in found]
     data = [{"id": one.id, "media_type": one.media_type, "size": one.size} for one in found]
     console.table(("ID", "TYPE", "BYTES"), cells, data, empty=f"{owner} has no attachments")
@@ -48,7 +53,9 @@ def put(console: Console, file: Path, media_type: str | None) -> None:
 
 @command("get", of=attachments)
 @click.argument("attachment_id", metavar="ID")
-@option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file instead of stdout.")
+@option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write them to this file instead of stdout."
+)
 @click.pass_obj
 def get(console: Console, attachment_id: str, output: Path | None) -> None:
     """The bytes of an attachment, whoever owns it."""
@@ -72,7 +79,15 @@ def sweep(console: Console, strays: bool, all_strays: bool) -> None:
     blobs, removed = store.blobs, 0
     if strays or all_strays:
         removed = store.run(calls.sweep_strays(blobs.namespace, blobs.chosen, all_of_them=all_strays))
-    data = {"looked_at": report.looked_at, "given_up": report.given_up, "removed": report.removed, "left": report.left, "strays": removed}
+    data = {
+        "looked_at": report.looked_at,
+        "given_up": report.given_up,
+        "removed": report.removed,
+        "left": report.left,
+        "strays": removed,
+    }
     console.answer(data, f"{report.removed} removed, {removed} strays")
     if report.left:
-        console.note(f"{report.left} lie in a backend that this app has not; run this where WAKELINE_ATTACHMENTS names it")
+        console.note(
+            f"{report.left} lie in a backend that this app has not; run this where WAKELINE_ATTACHMENTS names it"
+        )

@@ -31,15 +31,35 @@ def _queues(_: click.Context, __: click.Parameter, value: str | None) -> tuple[s
     return names
 
 
-processes_option = option("-n", "--processes", default=1, show_default=True, type=click.IntRange(1), envvar="WAKELINE_PROCESSES", help="Worker processes.")
-concurrency_option = option("-c", "--concurrency", type=click.IntRange(1), envvar="WAKELINE_CONCURRENCY", help="Bodies at a time in each.  [default: 64]")
+processes_option = option(
+    "-n",
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    envvar="WAKELINE_PROCESSES",
+    help="Worker processes.",
+)
+concurrency_option = option(
+    "-c",
+    "--concurrency",
+    type=click.IntRange(1),
+    envvar="WAKELINE_CONCURRENCY",
+    help="Bodies at a time in each.  [default: 64]",
+)
 
 
-wait_option = option("--wait/--no-wait", default=None, envvar="WAKELINE_WAIT", help="Wait for a server that is not there yet.  [default: on a dyno]")
+wait_option = option(
+    "--wait/--no-wait",
+    default=None,
+    envvar="WAKELINE_WAIT",
+    help="Wait for a server that is not there yet.  [default: on a dyno]",
+)
 
 
 def _meet(console: Console, app: App, wait: bool | None) -> None:
-    """The first contact, before anything is started: a wrong or refused Redis is said, one that is not there yet is waited for where that was asked."""
+    """The first contact, before anything is started: a wrong or refused Redis is said, one that is not there yet is
+    waited for where that was asked."""
     waited = False
     while True:
         try:
@@ -59,12 +79,21 @@ def _meet(console: Console, app: App, wait: bool | None) -> None:
 
 @command("worker")
 @processes_option
-@option("-Q", "--queues", callback=_queues, envvar="WAKELINE_QUEUES", metavar="A,B", help="Only these queues, first come first served; without the app's name.")
+@option(
+    "-Q",
+    "--queues",
+    callback=_queues,
+    envvar="WAKELINE_QUEUES",
+    metavar="A,B",
+    help="Only these queues, first come first served; without the app's name.",
+)
 @concurrency_option
 @option("--burst", is_flag=True, envvar="WAKELINE_BURST", help="End when there is nothing left to do.")
 @wait_option
 @click.pass_obj
-def worker(console: Console, processes: int, queues: tuple[str, ...], concurrency: int | None, burst: bool, wait: bool | None) -> int:
+def worker(
+    console: Console, processes: int, queues: tuple[str, ...], concurrency: int | None, burst: bool, wait: bool | None
+) -> int:
     """Run workers under their supervisor, until SIGTERM or SIGINT."""
     from wakeline_workers import supervisor
 
@@ -72,10 +101,17 @@ def worker(console: Console, processes: int, queues: tuple[str, ...], concurrenc
     console.serves = True
     app = console.app
     _meet(console, app, wait)
-    for unknown in sorted({queue_name(app.namespace, None if name == app.namespace else name) for name in queues} - {*app.queues, *app.queue_limits}):
+    for unknown in sorted(
+        {queue_name(app.namespace, None if name == app.namespace else name) for name in queues}
+        - {*app.queues, *app.queue_limits}
+    ):
         name = unknown.removeprefix(f"{app.namespace}.")
-        console.note(f"wakeline: no body of this app is named for queue {name!r}; only what is started with --queue comes there")
-    console.note(f"wakeline: {processes} worker{'' if processes == 1 else 's'} of {app.namespace} on {app.backend.describe()}")
+        console.note(
+            f"wakeline: no body of this app is named for queue {name!r}; only what is started with --queue comes there"
+        )
+    console.note(
+        f"wakeline: {processes} worker{'' if processes == 1 else 's'} of {app.namespace} on {app.backend.describe()}"
+    )
     return supervisor.run(console.target or "", processes, queues=queues, concurrency=concurrency, burst=burst)
 
 
@@ -159,9 +195,16 @@ def release(console: Console) -> None:
     app = console.app
     declared = app.declared
     app.store.run(app.triggers.declare_all(declared, "named"))
-    counts = {"limits": sum(bool(limit) for limit in declared.limits.values()), "schedules": len(declared.schedules), "agents": len(declared.agents)}
+    counts = {
+        "limits": sum(bool(limit) for limit in declared.limits.values()),
+        "schedules": len(declared.schedules),
+        "agents": len(declared.agents),
+    }
     told = ", ".join(f"{number} {what if number != 1 else what[:-1]}" for what, number in counts.items())
-    console.answer({"app": declared.app, "release": declared.release} | counts, f"release {release_named(declared.id)} of {declared.app} is in force: {told}")
+    console.answer(
+        {"app": declared.app, "release": declared.release} | counts,
+        f"release {release_named(declared.id)} of {declared.app} is in force: {told}",
+    )
 
 
 @command("doctor")

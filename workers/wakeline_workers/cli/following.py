@@ -39,18 +39,28 @@ def data_of(item: FeedItem) -> dict[str, Any]:
     match item:
         case Committed():
             return data | {
-                "cursor": item.cursor, "at_ms": item.at_ms, "revision": item.revision, "turn": item.turn, "messages": list(item.messages),
-            }  # fmt: skip
+                "cursor": item.cursor,
+                "at_ms": item.at_ms,
+                "revision": item.revision,
+                "turn": item.turn,
+                "messages": list(item.messages),
+            }
         case TurnActivity():
             return data | {
-                "cursor": item.cursor, "at_ms": item.at_ms, "id": item.id, "correlation_id": item.correlation_id, "event": item.event.model_dump(mode="json"),
-            }  # fmt: skip
+                "cursor": item.cursor,
+                "at_ms": item.at_ms,
+                "id": item.id,
+                "correlation_id": item.correlation_id,
+                "event": item.event.model_dump(mode="json"),
+            }
         case _:
             return data | asdict(item)
 
 
 def _kind(item: FeedItem) -> str:
-    return {EntryChanged: "entry", Committed: "commit", TurnActivity: "activity", Gap: "gap", SessionGone: "deleted"}[type(item)]
+    return {EntryChanged: "entry", Committed: "commit", TurnActivity: "activity", Gap: "gap", SessionGone: "deleted"}[
+        type(item)
+    ]
 
 
 def line_of(item: FeedItem) -> str:
@@ -61,7 +71,11 @@ def line_of(item: FeedItem) -> str:
         case Committed():
             what = f"commit {item.revision} with {len(item.messages)} messages {item.turn or ''}"
         case TurnActivity():
-            what = f"{item.event.type} {json.dumps(item.event.model_dump(mode='json', exclude={'type'}), ensure_ascii=False)} {item.correlation_id}"
+            what = (
+                f"{item.event.type}"
+                f" {json.dumps(item.event.model_dump(mode='json', exclude={'type'}), ensure_ascii=False)}"
+                f" {item.correlation_id}"
+            )
         case Gap():
             return "gap: something was missed"
         case SessionGone():

@@ -27,7 +27,19 @@ def look(app: App) -> Seen:
     refused, no_writes = store.keyring.refused, _refusal_of_writes(store)
     store.close()
     own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)
-    return Seen(app.backend.describe(), facts, view, local, *own, tuple(queues), tuple(limits), refused, app.settings.lease_ms, no_writes, app.declared)
+    return Seen(
+        app.backend.describe(),
+        facts,
+        view,
+        local,
+        *own,
+        tuple(queues),
+        tuple(limits),
+        refused,
+        app.settings.lease_ms,
+        no_writes,
+        app.declared,
+    )
 
 
 def _refusal_of_writes(store: SyncStore) -> StoreError | None:
@@ -46,7 +58,10 @@ def report(seen: Seen, found: list[Finding], *, failed: bool) -> dict[str, objec
         "ok": not failed,
         "server": {"where": seen.where, **asdict(seen.server), "clock_difference_ms": view.now_ms - seen.local_ms},
         "namespace": {"format": view.format, "rq_prefix": view.rq_prefix, "counts": view.counts, "timers": view.timers},
-        "owners": [{"id": owner, "alive": owner in seen.alive, "expires_ms": expiry, "holds": held} for owner, expiry, held in view.owners],
+        "owners": [
+            {"id": owner, "alive": owner in seen.alive, "expires_ms": expiry, "holds": held}
+            for owner, expiry, held in view.owners
+        ],
         "queues": [asdict(queue) for queue in view.queues],
         "threads_left_behind": None,
         "findings": [asdict(one) for one in found],

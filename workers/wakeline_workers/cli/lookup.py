@@ -67,7 +67,9 @@ def _ids_of(app: App, status: str) -> Iterator[tuple[int, str]]:
 def complete_process(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """For the shell: the latest ids that begin like this."""
     try:
-        return list(islice((pid for pid in latest_ids(context.ensure_object(Console).app) if pid.startswith(incomplete)), 50))
+        return list(
+            islice((pid for pid in latest_ids(context.ensure_object(Console).app) if pid.startswith(incomplete)), 50)
+        )
     except errors.WakelineError:
         return []
 

@@ -35,11 +35,23 @@ SHOWN = 200
 @option("--queue", help="The queue, without the app's name before it.")
 @option("--delay", callback=duration, metavar="DURATION", help="Start it after this time.")
 @option("--unique", metavar="KEY", help="A key that one living process at a time has.")
-@option("--if-running", type=click.Choice(["return", "reject", "replace"]), help="What it means that another one has the key.  [default: return]")
+@option(
+    "--if-running",
+    type=click.Choice(["return", "reject", "replace"]),
+    help="What it means that another one has the key.  [default: return]",
+)
 @option("--wait", callback=duration, metavar="DURATION", help="Wait this long for its result, e.g. 30s.")
 @click.pass_obj
 def start(
-    console: Console, name: str, arguments: str, id: str | None, queue: str | None, delay: str | None, unique: str | None, if_running: Any, wait: str | None
+    console: Console,
+    name: str,
+    arguments: str,
+    id: str | None,
+    queue: str | None,
+    delay: str | None,
+    unique: str | None,
+    if_running: Any,
+    wait: str | None,
 ) -> None:
     """Start an engine or a tool.
 
@@ -48,7 +60,10 @@ def start(
     app = console.app
     body = app.registry.startable(name)
     given = body.signature.bind_json(payload("The argument object", arguments))
-    pid = app.run("app.start", app.service.start(body, given, Options(id=id, queue=queue, delay=delay, unique=unique, if_running=if_running)))
+    pid = app.run(
+        "app.start",
+        app.service.start(body, given, Options(id=id, queue=queue, delay=delay, unique=unique, if_running=if_running)),
+    )
     if wait is None:
         return console.answer({"id": pid}, pid)
     console.note(pid)
@@ -115,13 +130,16 @@ def ps(console: Console, status: str, kind: str | None, session: str | None, wai
         _doubt(console, kind, session)
     now = console.app.store.execute(fleet.read_fleet((), stale_ms=console.app.settings.stale_ms)).now_ms
     cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row, now)) for row in rows]
-    console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes")
+    console.table(
+        ("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes"
+    )
     if rows.more:
         console.cut(limit)
 
 
 def _doubt(console: Console, kind: str | None, session: str | None) -> None:
-    """Says what may be mistyped where nothing was found; processes of code that left the app, and of sessions that are deleted, may have been asked for."""
+    """Says what may be mistyped where nothing was found; processes of code that left the app, and of sessions that are
+    deleted, may have been asked for."""
     registry = console.app.registry
     if kind is not None and kind not in KINDS and registry.current(kind) not in {name for name, _ in registry.versions}:
         console.note(f"wakeline: this app has no engine {kind!r}, and the other kinds are {', '.join(KINDS)}")
@@ -143,10 +161,16 @@ def show(console: Console, given: str) -> None:
     pid = process_id(console.app, given)
     view: ProcessView = console.app.store.execute(processes.read(pid, count=1, tail=True, detail=True))
     data = describe(view)
-    lines = [f"{name.removesuffix('_ms'):<16} {plain(name, value)}" for name, value in data.items() if name != "waits" and value not in (None, (), {}, False)]
+    lines = [
+        f"{name.removesuffix('_ms'):<16} {plain(name, value)}"
+        for name, value in data.items()
+        if name != "waits" and value not in (None, (), {}, False)
+    ]
     waits = [sentence(wait) for wait in data["waits"]]
     if data["runs_again_ms"] is not None and data["misfit"] is None:
-        waits.append(lost(data["losses"], data["runs_again_ms"], view.now_ms) + "; the log of the worker says how it died")
+        waits.append(
+            lost(data["losses"], data["runs_again_ms"], view.now_ms) + "; the log of the worker says how it died"
+        )
     console.answer(data, *lines, *(f"{'waits for':<16} {wait}" for wait in waits))
 
 

@@ -38,14 +38,23 @@ def queues(context: click.Context) -> None:
         )
         for q in found
     ]
-    cells += [(one.name, str(one.waiting), str(one.running), "", described(dict(one.limit)) if one.limit else "") for one in limits]
-    data = [{"queue": q.name, "waiting": q.waiting, "running": q.running, "paused": q.paused, "limit": q.limit} for q in found]
-    more = [{"limit_of": one.name, "waiting": one.waiting, "running": one.running, "limit": one.limit} for one in limits]
+    cells += [
+        (one.name, str(one.waiting), str(one.running), "", described(dict(one.limit)) if one.limit else "")
+        for one in limits
+    ]
+    data = [
+        {"queue": q.name, "waiting": q.waiting, "running": q.running, "paused": q.paused, "limit": q.limit}
+        for q in found
+    ]
+    more = [
+        {"limit_of": one.name, "waiting": one.waiting, "running": one.running, "limit": one.limit} for one in limits
+    ]
     console.table(("QUEUE OR BODY", "WAITING", "RUNNING", "STATE", "LIMIT"), cells, [*data, *more], empty="no queues")
 
 
 def _check_known(app: App, queue: str | None, name: str) -> None:
-    """Raises `UnknownName` for a queue that no body names, nothing waits in, nobody serves and that is not paused: a typing error."""
+    """Raises `UnknownName` for a queue that no body names, nothing waits in, nobody serves and that is not paused: a
+    typing error."""
     wanted = queue_name(app.namespace, queue)
     declared = {*app.queues, *app.queue_limits}
     if wanted in declared:
@@ -70,7 +79,8 @@ def _switch(console: Console, name: str, *, paused: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def pause(console: Console, name: str) -> None:
-    """Have workers take nothing more from a queue; what runs goes on. Stock RQ workers do not know of it: for them there is `rq suspend`."""
+    """Have workers take nothing more from a queue; what runs goes on. Stock RQ workers do not know of it: for them
+    there is `rq suspend`."""
     _switch(console, name, paused=True)
 
 

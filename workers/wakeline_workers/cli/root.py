@@ -1,8 +1,11 @@
 """The root command, and what all commands share: the app, the output, what an error means to a shell.
 
-Invariant: stdout carries results only (with ``--json`` JSON only, errors included), everything else goes to stderr; exit codes are
-0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis unreachable, or it takes no writes, 130 interrupted.
-The help of the root and the completion of a command's name import no command: what a command needs is loaded when it is chosen.
+Invariant: stdout carries results only (with ``--json`` JSON only, errors included), everything else goes to stderr;
+exit codes are
+0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis unreachable, or it takes no writes, 130
+interrupted.
+The help of the root and the completion of a command's name import no command: what a command needs is loaded when it is
+chosen.
 """
 
 from __future__ import annotations
@@ -26,11 +29,32 @@ if TYPE_CHECKING:
 PROGRAMS = ("wakeline", "wl")
 INTERRUPTED = 130
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
-    ((errors.ProcessNotFound, errors.ProcessNoLongerRetained, errors.SessionNotFound, errors.EntryNotFound, errors.AwaitEventUnknownOrRevoked,
-      errors.SubscriptionNotFound, errors.AttachmentNotFound), 3),
+    (
+        (
+            errors.ProcessNotFound,
+            errors.ProcessNoLongerRetained,
+            errors.SessionNotFound,
+            errors.EntryNotFound,
+            errors.AwaitEventUnknownOrRevoked,
+            errors.SubscriptionNotFound,
+            errors.AttachmentNotFound,
+        ),
+        3,
+    ),
     ((errors.WaitTimeout,), 4),
-    ((errors.ProcessConflict, errors.ReplayConflict, errors.ProcessAlreadyTerminal, errors.ProcessNotEnded, errors.OccurrenceConflict,
-      errors.SubscriptionChanged, errors.AlreadyRunning, errors.RotationOverlaps), 5),
+    (
+        (
+            errors.ProcessConflict,
+            errors.ReplayConflict,
+            errors.ProcessAlreadyTerminal,
+            errors.ProcessNotEnded,
+            errors.OccurrenceConflict,
+            errors.SubscriptionChanged,
+            errors.AlreadyRunning,
+            errors.RotationOverlaps,
+        ),
+        5,
+    ),
     ((errors.RedisUnavailable, errors.StoreOutOfMemory, errors.TlsFailed), 69),
     ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
     ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch, errors.ForeignCursor), 2),
@@ -46,8 +70,12 @@ def exit_code(error: errors.WakelineError) -> int:
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: a wide character takes two, and one that joins the character before it none."""
-    return sum(0 if combining(one) or category(one) in ("Mn", "Me", "Cf") else 2 if east_asian_width(one) in "WF" else 1 for one in text)
+    """How many columns of a terminal a text takes: a wide character takes two, and one that joins the character before
+    it none."""
+    return sum(
+        0 if combining(one) or category(one) in ("Mn", "Me", "Cf") else 2 if east_asian_width(one) in "WF" else 1
+        for one in text
+    )
 
 
 class Console:
@@ -89,7 +117,11 @@ class Console:
         told = [[shown(cell) for cell in row] for row in ([headings, *rows] if rows and terminal else rows)]
         widths = [max(columns(row[i]) for row in told) for i in range(len(headings))] if told else []
         for row in told:
-            click.echo("  ".join(cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)).rstrip())
+            click.echo(
+                "  ".join(
+                    cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
+                ).rstrip()
+            )
         if terminal and not rows:
             self.note(empty)
 
@@ -118,7 +150,8 @@ class Later(click.Command):
 
 
 class Root(click.Group):
-    """Turns what a command returns or raises into an exit code, and imports a command's module once the command is chosen."""
+    """Turns what a command returns or raises into an exit code, and imports a command's module once the command is
+    chosen."""
 
     def expect(self, module: str, commands: Mapping[str, str]) -> None:
         """Lists commands, each with its line of help, which ``module`` declares when it is imported."""
@@ -133,11 +166,19 @@ class Root(click.Group):
                 raise LookupError(f"{later.module} declares no command {name!r}")
         return self.commands[name]
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name, found, rest = super().resolve_command(ctx, args)
         return name, self.chosen(name) if isinstance(found, Later) and name is not None else found, rest
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+    def main(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        **extra: Any,
+    ) -> NoReturn:
         given = list(sys.argv[1:] if args is None else args)
         console = Console()
         extra |= {"standalone_mode": False, "obj": console}
@@ -152,7 +193,9 @@ class Root(click.Group):
             vars(error).update(message=shown_lines(error.message))
             error.show()
             console.as_json = console.as_json or "--json" in given
-            console.fail({"code": "usage", "message": error.format_message(), "retryable": False, "fields": {}}, say=None)
+            console.fail(
+                {"code": "usage", "message": error.format_message(), "retryable": False, "fields": {}}, say=None
+            )
             sys.exit(error.exit_code)
         sys.exit(result if isinstance(result, int) else 0)
 
@@ -169,24 +212,37 @@ def _set_json(context: click.Context, _: click.Parameter, value: bool) -> None:
 
 def _shared(**more: Any) -> Callable[[Any], Any]:
     def declare(function: Any) -> Any:
-        app = click.option("-A", "--app", metavar="MODULE:APP", help="The app.", expose_value=False, callback=_set_target, **more)
-        as_json = click.option("--json", is_flag=True, help="JSON on stdout.", expose_value=False, callback=_set_json, **more)
+        app = click.option(
+            "-A", "--app", metavar="MODULE:APP", help="The app.", expose_value=False, callback=_set_target, **more
+        )
+        as_json = click.option(
+            "--json", is_flag=True, help="JSON on stdout.", expose_value=False, callback=_set_json, **more
+        )
         return app(as_json(function))
 
     return declare
 
 
-@click.group(cls=Root, context_settings={"auto_envvar_prefix": "WAKELINE", "help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=Root,
+    context_settings={
+        "auto_envvar_prefix": "WAKELINE",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 120,
+    },
+)
 @_shared(show_envvar=True)
 def cli() -> None:
     """Durable processes on Redis and RQ.
 
-    -A and --json may stand before or after the command's name. Every option can be given by the variable that its help names.
+    -A and --json may stand before or after the command's name. Every option can be given by the variable that its help
+    names.
     """
 
 
 def command(name: str, *, of: click.Group = cli) -> Callable[[Callable[..., Any]], click.Command]:
-    """Declares a command (of the root, unless given), with the options all of them share; what the function returns is the exit code."""
+    """Declares a command (of the root, unless given), with the options all of them share; what the function returns is
+    the exit code."""
 
     def declare(function: Callable[..., Any]) -> click.Command:
         # Their variables are the root's; a second set per command would only be noise.
@@ -241,7 +297,13 @@ def show_version(console: Console) -> None:
 
     from wakeline.store.address import FORMAT
 
-    found = {"wakeline": installed("wakeline"), "python": platform.python_version(), "redis": installed("redis"), "rq": installed("rq"), "format": FORMAT}
+    found = {
+        "wakeline": installed("wakeline"),
+        "python": platform.python_version(),
+        "redis": installed("redis"),
+        "rq": installed("rq"),
+        "format": FORMAT,
+    }
     console.answer(found, " ".join(f"{name} {number}" for name, number in found.items()))
 
 

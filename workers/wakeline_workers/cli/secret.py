@@ -39,9 +39,15 @@ def secret(context: click.Context) -> int:
     ring = store.keyring
     store.close()
     if ring.refused is not None:
-        console.answer({"refused": ring.refused}, f"refused: {ring.refused}; make a new one with `wakeline secret rotate`")
+        console.answer(
+            {"refused": ring.refused}, f"refused: {ring.refused}; make a new one with `wakeline secret rotate`"
+        )
         return 1
-    before = {"id": secret_id(ring.previous), "until_ms": ring.until_ms} if ring.previous is not None and ring.until_ms is not None else None
+    before = (
+        {"id": secret_id(ring.previous), "until_ms": ring.until_ms}
+        if ring.previous is not None and ring.until_ms is not None
+        else None
+    )
     lines = [f"current   {secret_id(ring.current)}"]
     if ring.previous is not None and ring.until_ms is not None:
         lines.append(f"previous  {secret_id(ring.previous)}  good until {moment(ring.until_ms)}")
@@ -50,15 +56,26 @@ def secret(context: click.Context) -> int:
 
 
 @secret.command("rotate")
-@option("--keep", default="7d", show_default=True, callback=duration, help="So long tokens stay good that were made before; 0s makes them void at once.")
+@option(
+    "--keep",
+    default="7d",
+    show_default=True,
+    callback=duration,
+    help="So long tokens stay good that were made before; 0s makes them void at once.",
+)
 @click.pass_obj
 def rotate(console: Console, keep: str) -> None:
     """Make tokens with a new secret from now on.
 
-    Workers take it up within half a minute. Rotate once all of them run this release: the release before reads no tokens of a rotated secret.
+    Workers take it up within half a minute. Rotate once all of them run this release: the release before reads no
+    tokens of a rotated secret.
     """
     store = _looking(console)
     done = store.execute(keyring.rotate(console.app.namespace, parse_duration(keep)))
     store.close()
-    before = f"those made before stay good until {moment(done.until_ms)}" if done.until_ms is not None else "those made before are void"
+    before = (
+        f"those made before stay good until {moment(done.until_ms)}"
+        if done.until_ms is not None
+        else "those made before are void"
+    )
     console.answer(asdict(done), f"tokens are made with secret {done.id} from now on; {before}")

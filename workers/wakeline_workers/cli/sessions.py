@@ -33,7 +33,10 @@ def list_sessions(console: Console, limit: int) -> None:
     """List sessions by last activity, latest first."""
     rows = first_of(console.app.store.execute(sessions.list_sessions(limit + 1)), limit)
     data = [_row(sid, SessionHead(head), pending) for sid, head, pending in rows]
-    cells = [(str(row["id"]), str(row["status"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or "")) for row in data]
+    cells = [
+        (str(row["id"]), str(row["status"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or ""))
+        for row in data
+    ]
     console.table(("SESSION", "STATUS", "ENTRIES", "PENDING", "TURN"), cells, data, empty="no sessions")
     if rows.more:
         console.cut(limit)
@@ -64,7 +67,13 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
 @command("wakes")
 @click.argument("session", metavar="[AGENT/KEY]", required=False)
 @option("--undeliverable", is_flag=True, help="Only what came to no good end: undeliverable and failed entries.")
-@option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST), help="So many entries of a session, and so many sessions.")
+@option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, MOST),
+    help="So many entries of a session, and so many sessions.",
+)
 @option("--before", type=click.IntRange(0, MOST), help="Of one session: the entries before this number.")
 @click.pass_obj
 def wakes(console: Console, session: str | None, undeliverable: bool, limit: int, before: int | None) -> None:
@@ -77,15 +86,32 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
         split_session_id(session)
     elif before is not None:
         raise click.UsageError("--before is about the entries of one session: name it.")
-    found = [session] if session is not None else [row[0] for row in app.store.execute(sessions.list_sessions(limit + 1))]
+    found = (
+        [session] if session is not None else [row[0] for row in app.store.execute(sessions.list_sessions(limit + 1))]
+    )
     listed = first_of(found, limit)
-    pages = {sid: app.store.run(app.service.sessions.wakes(sid, after=None, before=before, limit=limit)) for sid in listed}
+    pages = {
+        sid: app.store.run(app.service.sessions.wakes(sid, after=None, before=before, limit=limit)) for sid in listed
+    }
     rows = [row for sid, page in pages.items() for row in _rows(app, sid, page)]
     over = app.store.run(app.service.sessions.undeliverable(limit, session)) if undeliverable else None
     if over is not None:
         # What waits in vain, and what is over; that of a deleted session is in no list of sessions.
-        rows = [*(row for row in rows if row["state"] == "delivered" and row["reason"]), *(_shown(entry, _error(entry)) for entry in over)]
-    cells = [(row["session"], str(row["n"]), row["kind"], row["reason"] or row["state"], row["process_id"] or "", to_json(row["input"])[:80]) for row in rows]
+        rows = [
+            *(row for row in rows if row["state"] == "delivered" and row["reason"]),
+            *(_shown(entry, _error(entry)) for entry in over),
+        ]
+    cells = [
+        (
+            row["session"],
+            str(row["n"]),
+            row["kind"],
+            row["reason"] or row["state"],
+            row["process_id"] or "",
+            to_json(row["input"])[:80],
+        )
+        for row in rows
+    ]
     console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, rows, empty="no entries")
     if listed.more:
         console.cut(limit, of="sessions")
@@ -93,7 +119,10 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
         console.cut(limit)
     for sid, page in pages.items():
         if page.more and over is None:
-            console.note(f"wakeline: {sid} has entries before {page[0].n}; `wakeline wakes {argument(sid)} --before {page[0].n}` shows them")
+            console.note(
+                f"wakeline: {sid} has entries before {page[0].n}; `wakeline wakes {argument(sid)} --before {page[0].n}`"
+                " shows them"
+            )
 
 
 def _rows(app: App, session: str, page: Page[InboxEntry]) -> Iterator[dict[str, Any]]:
@@ -135,7 +164,11 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
         console.answer({"session": session} | asdict(done), told)
         return
     report = target.inspect()
-    said = {name.removesuffix("_ms"): moment(value) if name.endswith("_ms") else value for name, value in asdict(report).items() if value is not None}
+    said = {
+        name.removesuffix("_ms"): moment(value) if name.endswith("_ms") else value
+        for name, value in asdict(report).items()
+        if value is not None
+    }
     lines = [f"{name}: {value}" for name, value in said.items()]
     console.answer(asdict(report) | {"why": target.why()}, *lines, target.why())
 

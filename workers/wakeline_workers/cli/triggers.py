@@ -25,21 +25,53 @@ def triggers(context: click.Context) -> None:
     console: Console = context.obj
     subscriptions, schedules = console.app.store.execute(calls.list_all())
     cells = [
-        (v.subscription.source, v.subscription.name, v.subscription.target.name, "" if v.enabled else "disabled", v.subscription.owner or "", v.id)
+        (
+            v.subscription.source,
+            v.subscription.name,
+            v.subscription.target.name,
+            "" if v.enabled else "disabled",
+            v.subscription.owner or "",
+            v.id,
+        )
         for v in subscriptions
     ]
     cells += [
-        (SOURCE, v.name, v.schedule.subscription.target.name, f"next {moment(v.due_ms)}" if v.due_ms else "", "", v.schedule.expression) for v in schedules
+        (
+            SOURCE,
+            v.name,
+            v.schedule.subscription.target.name,
+            f"next {moment(v.due_ms)}" if v.due_ms else "",
+            "",
+            v.schedule.expression,
+        )
+        for v in schedules
     ]
     data = [
-        {"source": v.subscription.source, "name": v.subscription.name, "id": v.id, "starts": v.subscription.target.name, "enabled": v.enabled,
-         "revision": v.revision, "owner": v.subscription.owner, "source_key": v.subscription.source_key}
+        {
+            "source": v.subscription.source,
+            "name": v.subscription.name,
+            "id": v.id,
+            "starts": v.subscription.target.name,
+            "enabled": v.enabled,
+            "revision": v.revision,
+            "owner": v.subscription.owner,
+            "source_key": v.subscription.source_key,
+        }
         for v in subscriptions
     ] + [
-        {"source": SOURCE, "name": v.name, "starts": v.schedule.subscription.target.name, "expression": v.schedule.expression,
-         "timezone": v.schedule.timezone, "missed": v.schedule.missed, "overlap": v.schedule.overlap, "due_ms": v.due_ms, "last": v.last}
+        {
+            "source": SOURCE,
+            "name": v.name,
+            "starts": v.schedule.subscription.target.name,
+            "expression": v.schedule.expression,
+            "timezone": v.schedule.timezone,
+            "missed": v.schedule.missed,
+            "overlap": v.schedule.overlap,
+            "due_ms": v.due_ms,
+            "last": v.last,
+        }
         for v in schedules
-    ]  # fmt: skip
+    ]
     console.table(("SOURCE", "NAME", "STARTS", "STATE", "OWNER", "ID"), cells, data, empty="nothing is subscribed")
 
 
@@ -52,13 +84,17 @@ def triggers(context: click.Context) -> None:
 def emit(console: Console, source: str, text: str, key: str | None, source_key: str | None) -> int:
     """Say that something happened at a source.
 
-    JSON is its payload, or - for stdin. Prints the processes that it starts; exits 1 where one of them cannot be started.
+    JSON is its payload, or - for stdin. Prints the processes that it starts; exits 1 where one of them cannot be
+    started.
     """
     receipt = console.app.trigger(source).emit(payload("The payload", text), key=key, source_key=source_key)
     data = {
-        "occurrence": receipt.occurrence_id, "replayed": receipt.replayed, "started": list(receipt.started), "waiting": list(receipt.waiting),
+        "occurrence": receipt.occurrence_id,
+        "replayed": receipt.replayed,
+        "started": list(receipt.started),
+        "waiting": list(receipt.waiting),
         "failed": [{"subscription": subscription, "reason": reason} for subscription, reason in receipt.failed],
-    }  # fmt: skip
+    }
     console.answer(data, *receipt.started)
     for subscription in receipt.waiting:
         console.note(f"{subscription} waits for a worker that has its code")
@@ -70,7 +106,10 @@ def emit(console: Console, source: str, text: str, key: str | None, source_key: 
 def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""], word: str) -> None:
     if source == SOURCE:
         if to != "":
-            raise click.UsageError("A schedule is declared in code: change it there, or `triggers remove cron NAME` what no code declares any more.")
+            raise click.UsageError(
+                "A schedule is declared in code: change it there, or `triggers remove cron NAME` what no code declares"
+                " any more."
+            )
         console.app.store.execute(calls.remove_schedule(given))
         console.answer({"source": source, "name": given, "changed": True}, f"{given} removed")
         return

@@ -24,7 +24,13 @@ def sentence(wait: dict[str, str | int | None]) -> str:
 
 
 @command("waits")
-@option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST), help="So many processes, the latest to wait first.")
+@option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, MOST),
+    help="So many processes, the latest to wait first.",
+)
 @click.pass_obj
 def waits(console: Console, limit: int) -> None:
     """List what waiting processes wait for.
@@ -39,7 +45,10 @@ def waits(console: Console, limit: int) -> None:
         except (errors.ProcessNotFound, errors.ProcessNoLongerRetained):
             continue  # it ended and went between the two looks
         rows.extend((status.id, status.kind, wait) for wait in waits_of(view))
-    cells = [(pid, kind, wait.kind, wait.name or "", moment(wait.due_ms) if wait.due_ms is not None else "") for pid, kind, wait in rows]
+    cells = [
+        (pid, kind, wait.kind, wait.name or "", moment(wait.due_ms) if wait.due_ms is not None else "")
+        for pid, kind, wait in rows
+    ]
     data = [{"process_id": pid, "process_kind": kind} | asdict(wait) for pid, kind, wait in rows]
     console.table(("ID", "KIND", "WAITS FOR", "NAME", "UNTIL"), cells, data, empty="nothing waits")
     if waiting.more:

@@ -1,6 +1,7 @@
 """The execution context: what running work can see and do, one method a fact or a verb.
 
-Invariant: a verb that leaves a trace is a journaled effect of its run; a fact is a function of the registration and the claim, so a replay
+Invariant: a verb that leaves a trace is a journaled effect of its run; a fact is a function of the registration and the
+claim, so a replay
 on any worker sees the same.
 """
 

@@ -44,4 +44,6 @@ def execution_of(run: Run) -> ExecutionContext:
 def outside(namespace: str, registry: Registry, session_id: str | None = None) -> ExecutionContext:
     """The context of host code that is no process: it has a session or none, and verbs that need a process say so."""
     services = Services(namespace, dispatch=ToolDispatch.of(registry))
-    return ExecutionContext(host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(env_spec=registry.environment), services)
+    return ExecutionContext(
+        host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(env_spec=registry.environment), services
+    )

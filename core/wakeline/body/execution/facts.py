@@ -1,6 +1,7 @@
 """What an execution context is made of: identity, lineage, services; and the accessors over them.
 
-Invariant: frozen. ``with_…`` makes another context; what must be shared by all of them (the children this run started) is held by reference.
+Invariant: frozen. ``with_…`` makes another context; what must be shared by all of them (the children this run started)
+is held by reference.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from wakeline.store.client import AsyncStore
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Which work this is: the session it acts as, its agent frame ("" for none), the scope of its effects, its process if it is one."""
+    """Which work this is: the session it acts as, its agent frame ("" for none), the scope of its effects, its process
+    if it is one."""
 
     session_id: str
     scope: ExecutionScope
@@ -47,9 +49,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Where it comes from: its chain's originator and wake target, its captured environment, the invocation that started it.
+    """Where it comes from: its chain's originator and wake target, its captured environment, the invocation that
+    started it.
 
-    ``env_ref`` is the environment its process was started with, ``env_spec`` what it is, or what a start from here would capture.
+    ``env_ref`` is the environment its process was started with, ``env_spec`` what it is, or what a start from here
+    would capture.
     """
 
     originator: Originator | None = None
@@ -61,7 +65,8 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEventContext:
-    """What a run appends to its own log with: one script writes the event, its wake and the journal row, so the store is all it takes."""
+    """What a run appends to its own log with: one script writes the event, its wake and the journal row, so the store
+    is all it takes."""
 
     process_id: str
     incarnation: str
@@ -87,7 +92,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The live things a context speaks through. Without a run it is outside a process: it can look, and start nothing durable."""
+    """The live things a context speaks through. Without a run it is outside a process: it can look, and start nothing
+    durable."""
 
     namespace: str
     run: Run | None = None
@@ -107,11 +113,13 @@ class Facts:
     cancellation_token: CancellationToken = field(default_factory=CancellationToken)
     """Cancelled with its process, where it has one; a token nobody cancels outside."""
 
-    # -- who ---------------------------------------------------------------------------------------------------------------------
+    # -- who
+    # ----------------------------------------------------------------------------------------------
 
     @property
     def session_id(self) -> str:
-        """The session this work acts as: the one whose turn it is, else an ephemeral one of the process, which holds no grants."""
+        """The session this work acts as: the one whose turn it is, else an ephemeral one of the process, which holds no
+        grants."""
         return self.identity.session_id
 
     @property
@@ -139,7 +147,8 @@ class Facts:
         """The process this work is; None outside one."""
         return self.identity.process_id
 
-    # -- where from --------------------------------------------------------------------------------------------------------------
+    # -- where from
+    # --------------------------------------------------------------------------------------------------------------
 
     @property
     def process_originator(self) -> Originator | None:
@@ -173,20 +182,24 @@ class Facts:
 
     @property
     def process_spawn_provenance(self) -> SpawnProvenance | None:
-        """What its children inherit: the originator and wake target of the chain, never this ephemeral scope. None outside a process."""
+        """What its children inherit: the originator and wake target of the chain, never this ephemeral scope. None
+        outside a process."""
         if self.process_originator is None:
             return None
         return SpawnProvenance(self.process_originator, self.process_wake_target)
 
     def effect_invocation(self, kind: str, replay_key: str) -> Invocation:
         """The lineage of one effect of this work."""
-        return effect_invocation(self.execution_scope, kind, replay_key, process_id=self.runtime_process_id, parent=self.parent_invocation)
+        return effect_invocation(
+            self.execution_scope, kind, replay_key, process_id=self.runtime_process_id, parent=self.parent_invocation
+        )
 
     def process_scope(self, parent_invocation: Invocation | None = None) -> ProcessOpScope:
         """The scope under which it operates on other processes."""
         return ProcessOpScope(self.execution_scope, parent_invocation or self.parent_invocation, self.agent_frame_id)
 
-    # -- what it may do ----------------------------------------------------------------------------------------------------------
+    # -- what it may do
+    # ----------------------------------------------------------------------------------------------------------
 
     @property
     def process_event_context(self) -> ProcessEventContext | None:
@@ -198,7 +211,8 @@ class Facts:
     def started_process_ids(self) -> Mapping[str, str]:
         """The children this run started, or started again by replay, each with its incarnation; to be read only.
 
-        The run may await, signal and cancel them without any grant. `record_started_process` adds those of earlier generations.
+        The run may await, signal and cancel them without any grant. `record_started_process` adds those of earlier
+        generations.
         """
         return self.services.started.known
 
@@ -223,10 +237,12 @@ class Facts:
         return self.services.phase_probe
 
     def named_phase(self, name: str) -> AbstractContextManager[None]:
-        """A named stretch of this work: ``with ctx.execution.named_phase("plan"): …``. Its end is told on errors too."""
+        """A named stretch of this work: ``with ctx.execution.named_phase("plan"): …``. Its end is told on errors
+        too."""
         return named_phase(self.turn_phase_probe, name, self.runtime_process_id or "")
 
-    # -- another context ---------------------------------------------------------------------------------------------------------
+    # -- another context
+    # ---------------------------------------------------------------------------------------------------------
 
     def with_parent_invocation(self, invocation: Invocation) -> Self:
         """This context under another causal parent."""
@@ -247,7 +263,8 @@ class Facts:
     def with_process_registration_context(self, registration: Registration) -> Self:
         """This context as the process of a registration: its id, originator, environment and wake target, nothing else.
 
-        With a run it is that run's own registration, whatever is given here: no work acts in the name of another process.
+        With a run it is that run's own registration, whatever is given here: no work acts in the name of another
+        process.
         """
         if self.services.run is not None:
             registration = self.services.run.registration
@@ -255,14 +272,20 @@ class Facts:
             self,
             identity=replace(self.identity, process_id=registration.id),
             lineage=replace(
-                self.lineage, originator=registration.provenance.originator, env_ref=registration.env_ref, wake_target=registration.wake_target
+                self.lineage,
+                originator=registration.provenance.originator,
+                env_ref=registration.env_ref,
+                wake_target=registration.wake_target,
             ),
         )
 
     def with_process_event_context(self, run: Run) -> Self:
-        """This context with the run through which it appends to its own log. It acts as that run's process and session from here on."""
+        """This context with the run through which it appends to its own log. It acts as that run's process and session
+        from here on."""
         services = replace(self.services, run=run, started=run.started, dispatch=run.dispatch)
-        return replace(self, identity=identity_of(run), services=services).with_process_registration_context(run.registration)
+        return replace(self, identity=identity_of(run), services=services).with_process_registration_context(
+            run.registration
+        )
 
 
 def identity_of(run: Run) -> Identity:
@@ -273,7 +296,8 @@ def identity_of(run: Run) -> Identity:
 
 
 def ephemeral_session(process_id: str) -> str:
-    """The session id a process acts as when it belongs to none; it ends with the process and never enters anything durable."""
+    """The session id a process acts as when it belongs to none; it ends with the process and never enters anything
+    durable."""
     return f"{EPHEMERAL_AGENT}/{process_id}"
 
 

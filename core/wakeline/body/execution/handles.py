@@ -1,6 +1,7 @@
 """Other processes, as running work deals with them: start, await, signal, cancel, and the handles it may hold.
 
-Invariant: what this run started needs no grant; anything else needs one of the session's, and without it is refused before anything is written.
+Invariant: what this run started needs no grant; anything else needs one of the session's, and without it is refused
+before anything is written.
 """
 
 from __future__ import annotations
@@ -44,13 +45,19 @@ def _checked(child: Registration) -> Registration:
 class Handles(Facts):
     """Starting children, and acting on processes through handles."""
 
-    # -- children ----------------------------------------------------------------------------------------------------------------
+    # -- children
+    # ----------------------------------------------------------------------------------------------------------------
 
-    async def start_child_process(self, child: Registration | ProcessInput, kind: str, label: str | None = None) -> Reply:
-        """Start a child, once whatever happens; the reply is its handle value. What is wrong with the child is a reply, not an error.
+    async def start_child_process(
+        self, child: Registration | ProcessInput, kind: str, label: str | None = None
+    ) -> Reply:
+        """Start a child, once whatever happens; the reply is its handle value. What is wrong with the child is a reply,
+        not an error.
 
-        The child is an input (its id is then derived from this call), or a whole registration. Its provenance, wake target, environment
-        and parent are those of this work, whatever the registration says: nobody can claim to be started by somebody else.
+        The child is an input (its id is then derived from this call), or a whole registration. Its provenance, wake
+        target, environment
+        and parent are those of this work, whatever the registration says: nobody can claim to be started by somebody
+        else.
         """
         try:
             run = self.in_process("start_child_process")
@@ -69,7 +76,9 @@ class Handles(Facts):
         pid, _ = await start_child(run, envelope, key, lambda: _checked(made))
         return pid
 
-    def _child(self, run: Run, child: Registration | ProcessInput, key: str, kind: str, label: str | None) -> Registration:
+    def _child(
+        self, run: Run, child: Registration | ProcessInput, key: str, kind: str, label: str | None
+    ) -> Registration:
         parent = run.registration
         given_input = child.input if isinstance(child, Registration) else child
         if isinstance(given_input, SessionTurn):
@@ -79,15 +88,23 @@ class Handles(Facts):
         else:
             # `prepare` refuses an input without the environment it needs; which one that is comes with the start.
             env_ref = EMPTY_ENVIRONMENT if needs_environment(child) else None
-            given = prepare(id=run.child_id(key), input=child, provenance=parent.provenance, queue=parent.queue, env_ref=env_ref)
+            given = prepare(
+                id=run.child_id(key), input=child, provenance=parent.provenance, queue=parent.queue, env_ref=env_ref
+            )
             given = given.model_copy(update={"env_ref": None})
-        known = run.registry.engines.get(run.registry.current(given.input.kind)) if isinstance(given.input, EngineInput) else None
+        known = (
+            run.registry.engines.get(run.registry.current(given.input.kind))
+            if isinstance(given.input, EngineInput)
+            else None
+        )
         if known is not None and isinstance(given.input, EngineInput):
             # One that only other workers have is for them to judge.
             known.validate_start(given.input.payload)
             given = given.model_copy(update={"engine_version": known.version})
             if not isinstance(child, Registration):
-                given = given.model_copy(update={"event_types": known.event_types, "strict_signals": bool(known.signals)})
+                given = given.model_copy(
+                    update={"event_types": known.event_types, "strict_signals": bool(known.signals)}
+                )
         spawn = self.process_spawn_provenance
         assert spawn is not None, "a run has provenance"
         return given.model_copy(
@@ -108,13 +125,16 @@ class Handles(Facts):
         return registration.model_copy(update={"env_ref": await self.captured_process_execution_env_ref()})
 
     async def captured_process_execution_env_ref(self) -> str:
-        """The environment its children get: the very one its process was started with, else this context's, stored now."""
+        """The environment its children get: the very one its process was started with, else this context's, stored
+        now."""
         return self.process_env_ref or await self.process_env_store.put(self.execution_env_spec)
 
-    # -- through a handle --------------------------------------------------------------------------------------------------------
+    # -- through a handle
+    # --------------------------------------------------------------------------------------------------------
 
     async def await_process(self, handle: HandleValue, *, timeout: Duration | None = None) -> Any:
-        """The result of a process; parks. Raises `ProcessNotVisible`, `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`."""
+        """The result of a process; parks. Raises `ProcessNotVisible`, `ProcessFailed`, `ProcessCancelled`,
+        `ProcessAbandoned`, `WaitTimeout`."""
         run, pid = self.in_process("await_process"), id_of(handle)
         incarnation = await self._visible(run, pid)
         limit = parse_duration(timeout) if timeout is not None else None
@@ -127,7 +147,9 @@ class Handles(Facts):
         await self._visible(run, pid)
         return await request_cancel(run, pid, reason)
 
-    async def signal_process(self, handle: HandleValue, name: str, payload: Any = None, signal_id: str | None = None) -> int:
+    async def signal_process(
+        self, handle: HandleValue, name: str, payload: Any = None, signal_id: str | None = None
+    ) -> int:
         """Send a process a signal, once whatever happens; its sequence there. Raises `ProcessNotVisible`."""
         run, pid = self.in_process("signal_process"), id_of(handle)
         await self._visible(run, pid)
@@ -136,7 +158,8 @@ class Handles(Facts):
     async def record_started_process(self, process_id: str) -> None:
         """Let this run act on a process that its own process started, in an earlier generation for example; an effect.
 
-        The store decides: raises `ProcessNotVisible` for a process that another one started, or the host. Raises `ProcessNotFound`,
+        The store decides: raises `ProcessNotVisible` for a process that another one started, or the host. Raises
+        `ProcessNotFound`,
         `ProcessNoLongerRetained`.
         """
         run = self.in_process("record_started_process")
@@ -147,10 +170,13 @@ class Handles(Facts):
                 raise ProcessNotVisible(process_id=process_id)
             return view.incarnation
 
-        run.started.add(process_id, await run.journal.effect("started", f"started:{process_id}", None, look, lazily=True))
+        run.started.add(
+            process_id, await run.journal.effect("started", f"started:{process_id}", None, look, lazily=True)
+        )
 
     async def _visible(self, run: Run, process_id: str) -> str:
-        """The incarnation of a process this work may act on: its own child, or one granted to its session; else `ProcessNotVisible`."""
+        """The incarnation of a process this work may act on: its own child, or one granted to its session; else
+        `ProcessNotVisible`."""
         own = self.started_process_ids.get(process_id)
         if own:
             return own
@@ -165,10 +191,13 @@ class Handles(Facts):
         return cast("str", await run.journal.effect("visible", f"visible:{process_id}", None, look, lazily=True))
 
     async def _is_granted(self, run: Run, process_id: str) -> bool:
-        granted = [] if self.is_ephemeral else await run.store.execute(sessions.list_grants(self.session_scope.scope_id))
+        granted = (
+            [] if self.is_ephemeral else await run.store.execute(sessions.list_grants(self.session_scope.scope_id))
+        )
         return any(pid == process_id for pid, _, _ in granted)
 
-    # -- grants ------------------------------------------------------------------------------------------------------------------
+    # -- grants
+    # ------------------------------------------------------------------------------------------------------------------
 
     @property
     def is_ephemeral(self) -> bool:
@@ -178,11 +207,18 @@ class Handles(Facts):
     def _durable_scope(self, scope: SessionScope | None = None) -> str:
         chosen = scope or self.session_scope
         if is_ephemeral(chosen.session_id):
-            raise InvalidId(kind="scope of a grant", value=chosen.scope_id, grammar="the scope of a session; that of a process ends with it")
+            raise InvalidId(
+                kind="scope of a grant",
+                value=chosen.scope_id,
+                grammar="the scope of a session; that of a process ends with it",
+            )
         return chosen.scope_id
 
-    async def grant_process_handle(self, handle: HandleValue, *, kind: str | None = None, label: str | None = None, to: SessionScope | None = None) -> None:
-        """Grant a session (its own by default) a handle of a process this work may act on; again replaces the descriptor. Raises `ProcessNotVisible`."""
+    async def grant_process_handle(
+        self, handle: HandleValue, *, kind: str | None = None, label: str | None = None, to: SessionScope | None = None
+    ) -> None:
+        """Grant a session (its own by default) a handle of a process this work may act on; again replaces the
+        descriptor. Raises `ProcessNotVisible`."""
         run, pid, scope = self.in_process("grant_process_handle"), id_of(handle), self._durable_scope(to)
         await self._visible(run, pid)
         descriptor = HandleDescriptor(kind=kind, label=label)
@@ -202,7 +238,8 @@ class Handles(Facts):
         await run.journal.effect("revoke", f"revoke:{pid}", {"scope": scope}, revoke)
 
     async def transfer_process_handles(self, handles: list[HandleValue], to: SessionScope) -> None:
-        """Move handles of its session to another one, all or none; raises `ProcessNotVisible` naming the one it does not hold."""
+        """Move handles of its session to another one, all or none; raises `ProcessNotVisible` naming the one it does
+        not hold."""
         run, pids = self.in_process("transfer_process_handles"), [id_of(handle) for handle in handles]
         scope, target = self._durable_scope(), self._durable_scope(to)
 
@@ -212,7 +249,8 @@ class Handles(Facts):
         await run.journal.effect("transfer", "transfer", {"from": scope, "to": target, "processes": pids}, transfer)
 
     async def list_process_handles(self, *, live: bool = False) -> list[tuple[dict[str, str], HandleDescriptor, str]]:
-        """(handle value, descriptor, status) of what its session holds, by id; ``live`` leaves ended processes out. Recorded like any effect."""
+        """(handle value, descriptor, status) of what its session holds, by id; ``live`` leaves ended processes out.
+        Recorded like any effect."""
         run, scope = self.in_process("list_process_handles"), self._durable_scope()
 
         async def read(_: str) -> Any:

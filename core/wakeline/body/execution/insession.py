@@ -1,4 +1,5 @@
-"""The session as running work sees it: its history, its place in the graph, what its turn says of itself, and what the host added.
+"""The session as running work sees it: its history, its place in the graph, what its turn says of itself, and what the
+host added.
 
 Invariant: outside a session there is an empty history and nobody to tell; that is no error.
 """
@@ -31,7 +32,8 @@ PAGE = 256
 
 
 class Projection:
-    """A session's history, oldest first, as its reader sees it: transient messages left out; that each is there once, its append saw to.
+    """A session's history, oldest first, as its reader sees it: transient messages left out; that each is there once,
+    its append saw to.
 
     What is read is not recorded: a replay reads what is there then.
     """
@@ -40,7 +42,8 @@ class Projection:
         self._run, self._session_id = run, session_id
 
     async def read(self, *, after: int = 0, limit: int = 100) -> list[Message]:
-        """Up to ``limit`` messages behind the number ``after``; of the last one is where to go on. Empty where there is no session."""
+        """Up to ``limit`` messages behind the number ``after``; of the last one is where to go on. Empty where there is
+        no session."""
         check_number("after", after, least=0)
         check_number("limit", limit, least=0)
         found: list[Message] = []
@@ -55,7 +58,9 @@ class Projection:
             return
         while True:
             try:
-                view = await self._run.store.execute(sessions.read(self._session_id, after=after, count=PAGE, entries=0))
+                view = await self._run.store.execute(
+                    sessions.read(self._session_id, after=after, count=PAGE, entries=0)
+                )
             except SessionNotFound:
                 return
             for message in history_of(view):
@@ -67,17 +72,23 @@ class Projection:
 
 
 class SessionGraph:
-    """Histories and links of the sessions this work is for: the one whose turn it is, the one its chain began in, and the one it wakes."""
+    """Histories and links of the sessions this work is for: the one whose turn it is, the one its chain began in, and
+    the one it wakes."""
 
     def __init__(self, run: Run, session_id: str) -> None:
         self._run, self._session_id = run, session_id
 
     def _visible(self, session_id: str | None) -> str:
-        """The session (the own one, unless given), or `SessionNotVisible`. Its registration decides, which no body can change."""
+        """The session (the own one, unless given), or `SessionNotVisible`. Its registration decides, which no body can
+        change."""
         registration, given = self._run.registration, session_id or self._session_id
         originator = registration.provenance.originator
         scopes = [originator.scope if isinstance(originator, SessionOriginator) else None, registration.wake_target]
-        if given not in {self._session_id, self._run.claim.session_id, *(scope.session_id for scope in scopes if scope)}:
+        if given not in {
+            self._session_id,
+            self._run.claim.session_id,
+            *(scope.session_id for scope in scopes if scope),
+        }:
             raise SessionNotVisible(session_id=given, process_id=registration.id)
         return given
 
@@ -93,11 +104,17 @@ class SessionGraph:
             return asdict(node)
 
         found = await self._run.journal.effect("session_graph", f"session_graph:{target}", None, perform)
-        return SessionNode(found["session_id"], found["parent"], tuple(found["children"]), found["frames"], found["revision"])
+        return SessionNode(
+            found["session_id"], found["parent"], tuple(found["children"]), found["frames"], found["revision"]
+        )
 
-    async def append_history(self, messages: Sequence[Mapping[str, Any]], *, ancestor: int | None = None, session_id: str | None = None) -> int:
-        """Append messages to a session (the own one, unless given) whose head is still at ``ancestor``; the revision now. An effect: once whatever
-        happens, by ids of the messages that they have or are given here. Raises `StaleBranch`, `SessionNotFound`, `SessionNotVisible`,
+    async def append_history(
+        self, messages: Sequence[Mapping[str, Any]], *, ancestor: int | None = None, session_id: str | None = None
+    ) -> int:
+        """Append messages to a session (the own one, unless given) whose head is still at ``ancestor``; the revision
+        now. An effect: once whatever
+        happens, by ids of the messages that they have or are given here. Raises `StaleBranch`, `SessionNotFound`,
+        `SessionNotVisible`,
         `InvalidPayload`.
 
         What is appended during a turn, by the turn itself too, comes before the messages of the turn's commit.
@@ -105,11 +122,17 @@ class SessionGraph:
         run, target = self._run, self._visible(session_id)
         async with run.journal.asking():
             if len(messages) > MOST_AT_ONCE:
-                raise InvalidArguments(name="append_history", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once")
+                raise InvalidArguments(
+                    name="append_history",
+                    reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once",
+                )
             stored = [as_stored(message)[0] for message in messages]
 
         async def perform(key: str) -> Any:
-            rows = [as_stored({"id": f"{run.idempotency_key}:{key}:{n}"} | dict(message)) for n, message in enumerate(messages)]
+            rows = [
+                as_stored({"id": f"{run.idempotency_key}:{key}:{n}"} | dict(message))
+                for n, message in enumerate(messages)
+            ]
             return await run.store.execute(feed.append(target, rows, ancestor=ancestor))
 
         args = {"session": target, "ancestor": ancestor, "messages": stored}
@@ -126,7 +149,8 @@ class InSession(Tools):
 
     @property
     def attachment_store(self) -> AsyncAttachments:
-        """The attachments of this work; raises `ProcessExecutionUnavailable` outside a process (there it is ``app.attachments``)."""
+        """The attachments of this work; raises `ProcessExecutionUnavailable` outside a process (there it is
+        ``app.attachments``)."""
         return attachments_of(self.in_process("attachment_store"))
 
     @property
@@ -150,7 +174,8 @@ class InSession(Tools):
 
     @property
     def turn_event_tx(self) -> TurnEventSender | None:
-        """Where activities go: the feed of the session for a turn, or the sender this context was given; None for nobody."""
+        """Where activities go: the feed of the session for a turn, or the sender this context was given; None for
+        nobody."""
         if self.services.turn_event_sender is not None:
             return self.services.turn_event_sender
         run = self.services.run
@@ -161,7 +186,8 @@ class InSession(Tools):
         return replace(self, services=replace(self.services, turn_event_sender=sender))
 
     async def emit_turn_activity(self, correlation_id: str, event: ActivityEvent) -> None:
-        """Say what this work is doing to whoever follows. Never fails it, and never waits; without anybody to tell it does nothing."""
+        """Say what this work is doing to whoever follows. Never fails it, and never waits; without anybody to tell it
+        does nothing."""
         run = self.services.run
         sender = self.turn_event_tx
         if run is not None and sender is not None:

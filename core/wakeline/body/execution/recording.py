@@ -19,7 +19,8 @@ from wakeline.processes.events import Event
 
 @dataclass(frozen=True, slots=True)
 class AppendRequest:
-    """An event to append: its declared type, its payload, a replay key of the caller's, and a wake target other than the process's own."""
+    """An event to append: its declared type, its payload, a replay key of the caller's, and a wake target other than
+    the process's own."""
 
     event_type: str
     payload: Any = None
@@ -31,9 +32,11 @@ class Recording(Facts):
     """Appending events and sending signals."""
 
     async def append_process_event(self, request: AppendRequest, *, process_id: str | None = None) -> Event:
-        """Append an event to this process's own log, and the wake its type means; the event, with the time at which this run recorded it.
+        """Append an event to this process's own log, and the wake its type means; the event, with the time at which
+        this run recorded it.
 
-        Raises `ProcessExecutionUnavailable` outside a process, `ProcessEventContextMismatch` for another one, `UndeclaredEvent`,
+        Raises `ProcessExecutionUnavailable` outside a process, `ProcessEventContextMismatch` for another one,
+        `UndeclaredEvent`,
         `PayloadSchemaMismatch`, `ReplayConflict`, `ProcessAlreadyTerminal`.
         """
         run = self.in_process("append_process_event")
@@ -48,11 +51,16 @@ class Recording(Facts):
         told = await append_event(run, event, key)
         return Event(own, told.sequence, event.type, event.data, told.at_ms, key)
 
-    async def signal_process_by_id(self, process_id: str, signal_name: str, signal_id: str, payload: Any = None) -> Event:
-        """Send a signal with the authority of the host (through a handle: `signal_process`); the event, with the time at which this run recorded it.
+    async def signal_process_by_id(
+        self, process_id: str, signal_name: str, signal_id: str, payload: Any = None
+    ) -> Event:
+        """Send a signal with the authority of the host (through a handle: `signal_process`); the event, with the time
+        at which this run recorded it.
 
-        The script appends it, chooses the wait it resolves (or keeps it) and resolves that in one step. The same ``signal_id`` again is the
-        same event. Raises `ProcessNotFound`, `ProcessAlreadyTerminal`, `UndeclaredEvent`, `PayloadSchemaMismatch`, `ReplayConflict`, `MailboxFull`.
+        The script appends it, chooses the wait it resolves (or keeps it) and resolves that in one step. The same
+        ``signal_id`` again is the
+        same event. Raises `ProcessNotFound`, `ProcessAlreadyTerminal`, `UndeclaredEvent`, `PayloadSchemaMismatch`,
+        `ReplayConflict`, `MailboxFull`.
         """
         run = self.in_process("signal_process_by_id")
         told = await send_signal(run, process_id, signal_name, payload, signal_id)

@@ -31,7 +31,8 @@ class Tools(Handles):
 
     @property
     def notes(self) -> Leftovers[Any]:
-        """What tools left for whoever runs this body. Memory of this run only: a call that is replayed leaves nothing, so nothing may depend on it."""
+        """What tools left for whoever runs this body. Memory of this run only: a call that is replayed leaves nothing,
+        so nothing may depend on it."""
         return self.dispatch.notes
 
     def tool_scheduling(self, name: str) -> Scheduling:
@@ -39,11 +40,13 @@ class Tools(Handles):
         return scheduling_of(self.tool_catalog, name)
 
     def tool_argument_projection_policy(self, name: str) -> ArgumentProjection:
-        """What happens to projected references in a tool's arguments; materialised for a name that the catalog does not know."""
+        """What happens to projected references in a tool's arguments; materialised for a name that the catalog does not
+        know."""
         return projection_of(self.tool_catalog, name)
 
     def callable_tool_manifest(self, name: str) -> ToolManifest | None:
-        """The tool that a call by name means: the catalog decides where it has an entry, else a provider is asked for exactly this name."""
+        """The tool that a call by name means: the catalog decides where it has an entry, else a provider is asked for
+        exactly this name."""
         return callable_manifest(self.tool_catalog, self.dispatch.providers, name)
 
     def callable_tool_manifest_by_id(self, tool_id: str) -> ToolManifest | None:
@@ -51,7 +54,8 @@ class Tools(Handles):
         return callable_manifest_by_id(self.tool_catalog, self.dispatch.providers, tool_id)
 
     async def call_tool(self, name: str, args: dict[str, Any] | None = None, *, key: str | None = None) -> Any:
-        """Call a tool by name with JSON arguments; its JSON result. Raises `ToolUnavailable`, `InvalidArguments`, `ToolFailed`."""
+        """Call a tool by name with JSON arguments; its JSON result. Raises `ToolUnavailable`, `InvalidArguments`,
+        `ToolFailed`."""
         run = self.in_process("call_tool")
         async with run.journal.asking():
             tool = self.dispatch.tool(name)

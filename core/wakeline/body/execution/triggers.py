@@ -1,4 +1,5 @@
-"""Triggers as running work sees them: the store of subscriptions, for whom it registers one, and what its tools emitted.
+"""Triggers as running work sees them: the store of subscriptions, for whom it registers one, and what its tools
+emitted.
 
 Invariant: a subscription belongs to the session that a chain began in, never to the ephemeral scope of a process.
 """
@@ -17,7 +18,8 @@ from wakeline.verbs.triggers import Receipt
 
 
 class TriggerStore:
-    """Subscriptions and occurrences of the namespace, at the low level: nothing here is recorded as an effect, every verb may be repeated."""
+    """Subscriptions and occurrences of the namespace, at the low level: nothing here is recorded as an effect, every
+    verb may be repeated."""
 
     def __init__(self, facts: Facts, store: AsyncStore, registrar: Registrar) -> None:
         self._facts, self._store, self._registrar = facts, store, registrar
@@ -25,13 +27,15 @@ class TriggerStore:
     async def subscribe(self, subscription: Subscription, *, revision: int | None = None) -> Subscribed:
         """Subscribe, or change a subscription; with ``revision`` only if it is still that one.
 
-        Originator and wake target are those of this work, whatever the subscription says: nobody subscribes in the name of another session.
+        Originator and wake target are those of this work, whatever the subscription says: nobody subscribes in the name
+        of another session.
         """
         own = {"originator": self._registrar.originator, "wake_target": self._registrar.wake_target}
         return await self._store.execute(triggers.subscribe(subscription.model_copy(update=own), revision=revision))
 
     async def cancel(self, source: str, subscription_id: str) -> bool:
-        """Disable a subscription of the own session, or the host's where there is none; whether that changed anything."""
+        """Disable a subscription of the own session, or the host's where there is none; whether that changed
+        anything."""
         scope = self._facts.session_id
         owner = "" if is_ephemeral(scope) else scope
         return await self._store.execute(triggers.switch(source, subscription_id, "0", owner=owner))
@@ -62,7 +66,8 @@ class Triggering(Facts):
 
     @property
     def trigger_registration_wake_target(self) -> SessionScope | None:
-        """Whom what a subscription starts wakes: the chain's target, else the own session. None for a process that has neither: its ephemeral
+        """Whom what a subscription starts wakes: the chain's target, else the own session. None for a process that has
+        neither: its ephemeral
         scope ends with it, and nobody would ever read what is sent there."""
         if self.process_wake_target is not None or self.runtime_process_id is not None or is_ephemeral(self.session_id):
             return self.process_wake_target

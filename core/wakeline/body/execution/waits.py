@@ -1,6 +1,7 @@
 """Waiting, as running work does it at the low level: sleeps and signals under keys of the caller's own.
 
-Invariant: a wait's due time is fixed when it is first opened; a crash waits the remainder only. Nothing that stops a worker cancels a wait.
+Invariant: a wait's due time is fixed when it is first opened; a crash waits the remainder only. Nothing that stops a
+worker cancels a wait.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from typing import Any
 from wakeline.body.execution.facts import Facts
 from wakeline.body.messages import check_served, signal_known_as, signal_names
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
-from wakeline.errors import ProcessEventContextMismatch, SignalWaitCancelled, SignalWaitTimeout, SleepCancelled, WaitCancelled, WaitTimeout
+from wakeline.errors import (
+    ProcessEventContextMismatch,
+    SignalWaitCancelled,
+    SignalWaitTimeout,
+    SleepCancelled,
+    WaitCancelled,
+    WaitTimeout,
+)
 from wakeline.names import check_key
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, schema_of_answer, settle
@@ -33,7 +41,9 @@ class Waits(Facts):
         key = f"process:{check_key(scope, 'scope of a sleep')}:sleep:{sequence}"
         duration = parse_duration(duration_ms / 1000)
         target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), "t:", for_ms=duration)
-        resolution = await self._under_token(run, run.waits.call("wait", "sleep", {"for_ms": duration}, target, key=key))
+        resolution = await self._under_token(
+            run, run.waits.call("wait", "sleep", {"for_ms": duration}, target, key=key)
+        )
         try:
             settle(f"sleep {key}", resolution, Any)
         except WaitCancelled as error:
@@ -42,9 +52,11 @@ class Waits(Facts):
     async def await_process_signal_event(
         self, process_id: str, signal_name: str, event_ordinal: int, *, kind: Any = Any, timeout: Duration | None = None
     ) -> Any:
-        """The payload that this process's wait number ``event_ordinal`` (from 1) for a signal name is resolved with; the same number again, the same payload.
+        """The payload that this process's wait number ``event_ordinal`` (from 1) for a signal name is resolved with;
+        the same number again, the same payload.
 
-        Raises `SignalWaitTimeout`, `SignalWaitCancelled`, `WaitFailed`, and `UndeclaredEvent` for a signal that no sender can serve, and
+        Raises `SignalWaitTimeout`, `SignalWaitCancelled`, `WaitFailed`, and `UndeclaredEvent` for a signal that no
+        sender can serve, and
         `ProcessEventContextMismatch` for another process: only it waits for its signals.
         """
         run = self.in_process("await_process_signal_event")
@@ -63,7 +75,13 @@ class Waits(Facts):
         )
         # The key of `ctx.wait` for the same number: both name one wait.
         envelope = Envelope(kind="wait", name=f"wait:{signal_name}", args={"ordinal": event_ordinal})
-        call = run.waits.call(envelope.kind, envelope.name, envelope.args, target, key=replay_key(envelope.name, envelope_hash(envelope), 1))
+        call = run.waits.call(
+            envelope.kind,
+            envelope.name,
+            envelope.args,
+            target,
+            key=replay_key(envelope.name, envelope_hash(envelope), 1),
+        )
         async with run.journal.asking():
             check_served(run, signal_name, call)
         resolution = await self._under_token(run, call)

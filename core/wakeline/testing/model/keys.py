@@ -1,6 +1,7 @@
 """Signed keys of slots: what proves that this namespace derived the id of a wait.
 
-No verb hands such a key out: bodies keep the id alone, and outsiders get a token (`wakeline.waits.keys`). The vectors of
+No verb hands such a key out: bodies keep the id alone, and outsiders get a token (`wakeline.waits.keys`). The vectors
+of
 both are pinned together.
 """
 

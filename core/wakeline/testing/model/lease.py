@@ -42,8 +42,13 @@ def losses_exhausted(losses: int) -> bool:
 
 
 def loss_delay_ms(losses: int) -> int:
-    """How long a process lost this often waits until it is run again: not at all, until it was alone with its worker when that died."""
-    return 0 if losses <= ALONE_AFTER_LOSSES else min(1_000 * 2 ** (losses - ALONE_AFTER_LOSSES - 1), LONGEST_LOSS_DELAY_MS)
+    """How long a process lost this often waits until it is run again: not at all, until it was alone with its worker
+    when that died."""
+    return (
+        0
+        if losses <= ALONE_AFTER_LOSSES
+        else min(1_000 * 2 ** (losses - ALONE_AFTER_LOSSES - 1), LONGEST_LOSS_DELAY_MS)
+    )
 
 
 def runs_alone(losses: int) -> bool:

@@ -1,6 +1,7 @@
 """The events that move a process between its statuses.
 
-Invariant: nothing leads out of a terminal status. Who owns a process is not part of the record, so `queued` and `running`
+Invariant: nothing leads out of a terminal status. Who owns a process is not part of the record, so `queued` and
+`running`
 are told apart only when it is observed.
 """
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import fields
 from urllib.parse import unquote
 
-from wakeline.causality import ExecutionScope, ProcessScope, QueueDrainScope, RuntimeOperationScope, SessionDeleteScope, TurnScope
+from wakeline.causality import (
+    ExecutionScope,
+    ProcessScope,
+    QueueDrainScope,
+    RuntimeOperationScope,
+    SessionDeleteScope,
+    TurnScope,
+)
 from wakeline.errors import InvalidId
 
 _SCOPES: tuple[type[ExecutionScope], ...] = (

@@ -1,6 +1,7 @@
 """A turn's batch and its end: which entries it takes, what becomes of them, and whether there is another turn.
 
-Invariant: entries are taken in order of arrival, from the oldest, and a command is always alone in its turn. The end of a
+Invariant: entries are taken in order of arrival, from the oldest, and a command is always alone in its turn. The end of
+a
 turn settles all its entries and decides release-or-next in the same step, so that no entry is stranded and no session
 stays active without a turn.
 """
@@ -62,7 +63,9 @@ class Settlement:
         return not self.next
 
 
-def settle(batch: Sequence[Entry], inbox: Sequence[Entry], *, completed: bool, policy: AdmissionPolicy | None = None) -> Settlement:
+def settle(
+    batch: Sequence[Entry], inbox: Sequence[Entry], *, completed: bool, policy: AdmissionPolicy | None = None
+) -> Settlement:
     """The settlement of a turn that had this batch, with the inbox as it is now (batch, late arrivals, follow-ups).
 
     Entries of the batch are settled however the turn ended; entries that no turn takes are undeliverable.

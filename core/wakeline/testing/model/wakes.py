@@ -48,7 +48,9 @@ class Wake:
         return f"Wake from process {self.process_id}, event {self.sequence} ({self.event_type}):\n{self.input}"
 
 
-def wake_from_event(event: Event, target: SessionScope | None, incarnation: str, *, caused_by: CausalRef | None = None) -> Wake | None:
+def wake_from_event(
+    event: Event, target: SessionScope | None, incarnation: str, *, caused_by: CausalRef | None = None
+) -> Wake | None:
     """The wake of an event; None where its type means none, its condition is not met, or nobody is to be woken.
 
     `caused_by` is the cause in the process' provenance.
