@@ -135,11 +135,9 @@ def test_under_a_stock_worker_too(talking: Any) -> None:
         "talking",
     ]
     subprocess.run(command, timeout=60, check=True, capture_output=True)
-    assert (deadly.status().status, losses_of(talking.app, deadly.id), apart.status().status) == (
-        "queued",
-        3,
-        "completed",
-    )  # it is offered again later
+    assert (deadly.status().status, apart.status().status) == ("queued", "completed")
+    # It is offered again a second after its third loss, then after two: a slow machine sees some of these as well.
+    assert 3 <= losses_of(talking.app, deadly.id) <= 6
 
 
 def test_a_worker_without_standard_streams_serves(talking: Any, tmp_path: Path) -> None:

@@ -178,9 +178,8 @@ class Waits:
         waits = [c.wire(groups[c.slot]) for c in calls]
         try:
             for start in range(0, len(waits), AT_ONCE):
-                part = [
-                    wait for wait in waits[start : start + AT_ONCE] if wait.slot in self.open
-                ]  # not what was given up meanwhile
+                # Not what was given up meanwhile.
+                part = [wait for wait in waits[start : start + AT_ONCE] if wait.slot in self.open]
                 if not part:
                     continue
                 found = await self._store.execute(
