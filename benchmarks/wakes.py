@@ -33,7 +33,7 @@ def main() -> int:
 def memory(n: int) -> list[Figure]:
     """What an idle session keeps, before any worker is there."""
     from wakeline.store import sessions
-    from wakeline.store.processes import SessionAddress
+    from wakeline.store.starts import SessionAddress
 
     from benchmarks.app import app
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from wakeline.sessions.agent import Agent
     from wakeline.sessions.life import InboxEntry
     from wakeline.settings import Settings
-    from wakeline.store.processes import StoredEvent
+    from wakeline.store.events import StoredEvent
     from wakeline.store.triggers import Subscribed, SubscriptionView
     from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
     from wakeline.triggers.schedule import Schedule
@@ -157,7 +157,7 @@ _HOMES = {
     "wakeline.processes.limits": "Limit",
     "wakeline.sessions.agent": "Agent",
     "wakeline.sessions.life": "InboxEntry",
-    "wakeline.store.processes": "StoredEvent",
+    "wakeline.store.events": "StoredEvent",
     "wakeline.tools.tool": "AsyncTool Tool ToolCall current",
     "wakeline.body.current": "current_context",
     "wakeline.body.execution": "BlockingExecutionContext ExecutionContext",

@@ -53,9 +53,10 @@ from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancelled, failed, left_over, outcome_of
 from wakeline.run.run import Run
 from wakeline.shown import logger
-from wakeline.store import processes, runs
+from wakeline.store import claims, ends
+from wakeline.store.claims import Claim
 from wakeline.store.client import AsyncStore
-from wakeline.store.runs import Claim
+from wakeline.store.journal import read_journal
 from wakeline.tools.tool import current_body
 
 log = logger("wakeline.runner")
@@ -158,7 +159,7 @@ class Runner:
             if self._lost or not run.life.is_running:
                 return "lost"
             if self._stopping:
-                return await self._store.execute(processes.release(claim.fence, unrun=True))
+                return await self._store.execute(ends.release(claim.fence, unrun=True))
             word = await self._carried_out(run, code)
             self.proven = self.proven or word in ("finished", "parked", "continued")
             return word
@@ -197,10 +198,10 @@ class Runner:
     async def _rebuilt(self, claim: Claim) -> Claim:
         """The claim with all that its reply had no room for."""
         if claim.held is not None:
-            claim = await self._store.run(runs.made_whole(self._store.blobs, claim))
+            claim = await self._store.run(claims.made_whole(self._store.blobs, claim))
         if not claim.complete:
-            journal, slots = await self._store.execute(runs.read_journal(claim.fence))
-            claim = replace(claim, journal=journal, slots=slots, complete=True, unread=runs.unknown_resolution(slots))
+            journal, slots = await self._store.execute(read_journal(claim.fence))
+            claim = replace(claim, journal=journal, slots=slots, complete=True, unread=claims.unknown_resolution(slots))
         return claim
 
     async def _begun(self, claim: Claim, code: Code) -> Run:
@@ -229,9 +230,7 @@ class Runner:
     async def _refused(self, claim: Claim, failure: Failure) -> str:
         """Ends a process that cannot be run as it was started."""
         try:
-            await self._store.execute(
-                processes.finish(claim.process_id, "failed", output_json(failure), fence=claim.fence)
-            )
+            await self._store.execute(ends.finish(claim.process_id, "failed", output_json(failure), fence=claim.fence))
         except LeaseLost:
             return "lost"
         return "finished"

@@ -25,8 +25,6 @@ LONGER = {
     "core/wakeline/body/calls.py": "to be split",
     "core/wakeline/body/context.py": "to be split",
     "core/wakeline/store/client.py": "to be split",
-    "core/wakeline/store/fleet.py": "to be split",
-    "core/wakeline/store/processes.py": "to be split",
     "core/wakeline/verbs/processes.py": "to be split",
     "workers/wakeline_workers/cli/findings.py": "to be split",
 }

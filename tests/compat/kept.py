@@ -14,7 +14,7 @@ from typing import Any
 
 from wakeline import App
 from wakeline.embedded import PrivateServer, find_server
-from wakeline.store import fleet
+from wakeline.store import owners
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend, UrlBackend
 from wakeline.testing.clock import VirtualClock
@@ -57,7 +57,7 @@ def fill(world: World) -> dict[str, Any]:
     work(world, app)
     # One that holds the only place of a limit, of a worker that is gone; one that waits for it.
     world.do(
-        fleet.register_owner(
+        owners.register_owner(
             "gone",
             app.queues,
             lease_ms=LEASE_MS,

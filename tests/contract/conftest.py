@@ -15,12 +15,15 @@ import pytest
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
-from wakeline.store import fleet, processes, runs, sessions
+from wakeline.store import claims, ends, events, owners, processes, sessions, signals, starts, ticks
+from wakeline.store import waits as stored_waits
 from wakeline.store.calls import Call, Program
+from wakeline.store.claims import Claim
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
-from wakeline.store.processes import ProcessView, Registered, SessionAddress, StoredEvent
-from wakeline.store.runs import Claim
+from wakeline.store.events import StoredEvent
+from wakeline.store.processes import ProcessView
+from wakeline.store.starts import Registered, SessionAddress
 from wakeline.testing.clock import VirtualClock
 from wakeline.values import canonical_json, to_json
 from wakeline.verbs.processes import Service
@@ -112,7 +115,7 @@ class World:
     def start(self, pid: str = "p", *, wake: str | None = None, delay_ms: int | None = None, **over: Any) -> Registered:
         """Registers a process; ``wake`` names the session (created with it) that its wakes go to."""
         target = self.session(wake) if wake else None
-        return self.do(processes.register(self.registration(pid, **over), wake=target, delay_ms=delay_ms))
+        return self.do(starts.register(self.registration(pid, **over), wake=target, delay_ms=delay_ms))
 
     def session(self, session_id: str) -> SessionAddress:
         """A session's address, complete enough to create it."""
@@ -124,7 +127,7 @@ class World:
 
     def worker(self, owner: str = "o_1") -> str:
         """A worker start that listens to the default queue."""
-        self.do(fleet.register_owner(owner, [self.namespace], lease_ms=LEASE_MS))
+        self.do(owners.register_owner(owner, [self.namespace], lease_ms=LEASE_MS))
         return owner
 
     def take(
@@ -132,7 +135,7 @@ class World:
     ) -> tuple[Claim, ...]:
         """What the owner gets when it asks for up to ``n``; ``release``: of its code."""
         taken = self.do(
-            fleet.take(
+            claims.take(
                 owner, request or f"t{next(self._takes)}", [self.namespace], n, lease_ms=LEASE_MS, release=release
             )
         )
@@ -144,7 +147,7 @@ class World:
         self.worker(owner)
         return next(claim.fence for claim in self.take(owner) if claim.process_id == pid)
 
-    def tick(self, **over: Any) -> fleet.TickReport:
+    def tick(self, **over: Any) -> ticks.TickReport:
         """One tick with the defaults of production."""
         args = {
             "beat_ms": BEAT_MS,
@@ -153,7 +156,7 @@ class World:
             "retention_ms": RETENTION_MS,
             "tombstone_ms": TOMBSTONE_MS,
         }
-        return self.do(fleet.tick(**(args | over)))
+        return self.do(ticks.tick(**(args | over)))
 
     def lose(self, owner: str) -> None:
         """The owner falls silent until the fleet has taken back what it held."""
@@ -165,25 +168,23 @@ class World:
     def finish(self, pid: str, value: Any = None, fence: Fence | None = None) -> int:
         """Ends a process successfully: by its run, or (external) from outside."""
         output = to_json({"type": "success", "value": value})
-        return int(self.do(processes.finish(pid, "completed", output, fence=fence)))
+        return int(self.do(ends.finish(pid, "completed", output, fence=fence)))
 
     # -- telling and looking
 
     def append(
         self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None, **over: Any
-    ) -> processes.Appended:
+    ) -> events.Appended:
         """The store's append, without the checks a client makes before it."""
         return self.do(
-            processes.append(
-                pid, event_type, to_json(payload), replay_key=key, canonical=canonical_json(payload), **over
-            )
+            events.append(pid, event_type, to_json(payload), replay_key=key, canonical=canonical_json(payload), **over)
         )
 
     def emit(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """A client's append, checks included."""
         return int(self.go(self.service.emit(pid, event_type, payload, key, external=False)))
 
-    def signal(self, pid: str, name: str, payload: Any = None, *, key: str | None = None) -> processes.Signalled:
+    def signal(self, pid: str, name: str, payload: Any = None, *, key: str | None = None) -> signals.Signalled:
         """A client's signal, checks included."""
         return self.go(self.service.signal(pid, name, payload, key))
 
@@ -210,19 +211,21 @@ class World:
             json.loads(e.body) | {"n": e.n, "state": e.state.split(" ")[0], "swallowed": e.swallowed} for e in entries
         ]
 
-    def open(self, fence: Fence, *waits: runs.Wait) -> Sequence[runs.Opened]:
+    def open(self, fence: Fence, *waits: stored_waits.Wait) -> Sequence[stored_waits.Opened]:
         """Opens waits of a run."""
-        return self.do(runs.open_waits(fence, waits))
+        return self.do(stored_waits.open_waits(fence, waits))
 
-    def wait_for(self, fence: Fence, name: str, ordinal: int = 1, **over: Any) -> runs.Opened:
+    def wait_for(self, fence: Fence, name: str, ordinal: int = 1, **over: Any) -> stored_waits.Opened:
         """Opens the run's wait number ``ordinal`` for a signal name; slot, replay key and group are named after it."""
         return self.open(fence, signal_wait(name, ordinal, **over))[0]
 
 
-def signal_wait(name: str, ordinal: int = 1, **over: Any) -> runs.Wait:
+def signal_wait(name: str, ordinal: int = 1, **over: Any) -> stored_waits.Wait:
     """The wait number ``ordinal`` for a signal name, under ids a reader can follow."""
     own = f"{name}.{ordinal}"
-    return runs.Wait(slot=f"slot-{own}", replay_key=f"wait-{own}", group=own, kind=f"s:{name}", ordinal=ordinal, **over)
+    return stored_waits.Wait(
+        slot=f"slot-{own}", replay_key=f"wait-{own}", group=own, kind=f"s:{name}", ordinal=ordinal, **over
+    )
 
 
 def _world(backend: Backend, clock: VirtualClock, namespace: str) -> World:

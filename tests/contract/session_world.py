@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.sessions.life import InboxEntry
-from wakeline.store import entries, fleet, processes, sessions
-from wakeline.store.processes import TurnCommit
-from wakeline.store.runs import Claim
+from wakeline.store import ends, entries, owners, sessions
+from wakeline.store.claims import Claim
+from wakeline.store.ends import TurnCommit
 from wakeline.values import to_json
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ FAILED = '{"type":"failure","class":"execution","code":"broken","message":"it ra
 def policy_is(world: World, agent: str = "chat", **over: Any) -> AdmissionPolicy:
     """From now on the agent's turns take this."""
     policy = AdmissionPolicy(**over)
-    world.do(fleet.register_owner("o_1", [world.namespace], lease_ms=5_000, agents={agent: policy.wire()}))
+    world.do(owners.register_owner("o_1", [world.namespace], lease_ms=5_000, agents={agent: policy.wire()}))
     return policy
 
 
@@ -60,16 +60,14 @@ def commit(world: World, claim: Claim, to: str = CHAT, **over: Any) -> None:
     """The turn ends well."""
     revision = world.do(sessions.read(to)).head.fields["rev"]
     world.do(
-        processes.finish(
-            claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(to, revision, **over)
-        )
+        ends.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(to, revision, **over))
     )
 
 
 def fail(world: World, claim: Claim, attempts: int = 5) -> None:
     """The turn raises until its attempts are used up."""
     for left in range(attempts - 1, -1, -1):
-        done = world.do(processes.release(claim.fence, attempt=True, output=FAILED))
+        done = world.do(ends.release(claim.fence, attempt=True, output=FAILED))
         assert done == ("released" if left else "exhausted")
         if left:
             (claim,) = world.take()

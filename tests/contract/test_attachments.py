@@ -23,7 +23,7 @@ from wakeline.errors import (
     InvalidAttachment,
     SweepRefused,
 )
-from wakeline.store import attachments, processes, sessions
+from wakeline.store import attachments, ends, sessions
 from wakeline.store.attachments import STRAY_MS, SweepReport
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Outside
@@ -219,7 +219,7 @@ def redis(world: World) -> Blobs:
 def test_a_process_keeps_what_it_owns_until_it_is_pruned(world: World) -> None:
     world.start("p")
     made = put(world, redis(world), owner="process:p")
-    world.do(processes.cancel("p", "asked", grace_ms=0))
+    world.do(ends.cancel("p", "asked", grace_ms=0))
     world.tick()
     assert swept(world, "6d").given_up == 0
     assert world.go(attachments.get(redis(world), made.id, ["process:p"])) == DATA
@@ -250,7 +250,7 @@ def test_what_a_journal_keeps_goes_with_its_generation(world: World) -> None:
     fence = world.running("p")
     put(world, redis(world), owner="journal:p")
     world.clock.advance("2h")
-    world.do(processes.continue_as_new(fence, "{}"))
+    world.do(ends.continue_as_new(fence, "{}"))
     assert swept(world).removed == 1
     put(world, redis(world), owner="journal:p")
     assert swept(world, "2h").removed == 0

@@ -8,8 +8,8 @@ import pytest
 from wakeline.causality import ProcessScope
 from wakeline.errors import AwaitEventUnknownOrRevoked, LeaseLost
 from wakeline.processes.lease import Fence
-from wakeline.store import processes, runs
-from wakeline.store.processes import Row
+from wakeline.store import ends, journal, waits
+from wakeline.store.journal import Row
 from wakeline.testing.model.keys import mint
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer, ToolCompletion, WaitIdentity, key_id
 from wakeline.waits.keys import decode_token, encode_token
@@ -26,13 +26,13 @@ CALL = ToolCompletion("call-1")
 SLOT = key_id(ProcessScope("p"), CALL)
 
 
-def completion(**over: Any) -> runs.Wait:
+def completion(**over: Any) -> waits.Wait:
     """The wait of process `p` for the completion of its tool call."""
-    return runs.Wait(slot=SLOT, replay_key="call", group="g", kind="x:charge", **over)
+    return waits.Wait(slot=SLOT, replay_key="call", group="g", kind="x:charge", **over)
 
 
-def resolve(world: World, resolution: str, slot: str = SLOT) -> runs.Resolved:
-    return world.do(runs.resolve("p", "inc00001", slot, resolution))
+def resolve(world: World, resolution: str, slot: str = SLOT) -> waits.Resolved:
+    return world.do(waits.resolve("p", "inc00001", slot, resolution))
 
 
 def keys(world: World) -> set[str]:
@@ -46,22 +46,22 @@ def keys(world: World) -> set[str]:
 def test_a_resolution_before_any_wait_is_kept_for_it(world: World) -> None:
     fence = world.running("p")
     assert resolve(world, FIRST).accepted is True
-    assert world.open(fence, completion()) == [runs.Opened("done", FIRST)]
+    assert world.open(fence, completion()) == [waits.Opened("done", FIRST)]
 
 
 def test_the_first_resolution_stands(world: World) -> None:
     fence = world.running("p")
     world.open(fence, completion())
-    assert resolve(world, FIRST) == runs.Resolved(True, None)
-    assert resolve(world, SECOND) == runs.Resolved(False, FIRST)
-    assert world.do(runs.read_slots(fence, [SLOT])) == (None, [FIRST])
+    assert resolve(world, FIRST) == waits.Resolved(True, None)
+    assert resolve(world, SECOND) == waits.Resolved(False, FIRST)
+    assert world.do(waits.read_slots(fence, [SLOT])) == (None, [FIRST])
 
 
 def test_of_two_resolutions_kept_for_later_the_first_stands_too(world: World) -> None:
     fence = world.running("p")
     assert resolve(world, FIRST).accepted is True
-    assert resolve(world, SECOND) == runs.Resolved(False, FIRST)
-    assert world.open(fence, completion()) == [runs.Opened("done", FIRST)]
+    assert resolve(world, SECOND) == waits.Resolved(False, FIRST)
+    assert world.open(fence, completion()) == [waits.Opened("done", FIRST)]
 
 
 def test_two_opens_of_one_wait_share_its_resolution(world: World) -> None:
@@ -71,7 +71,7 @@ def test_two_opens_of_one_wait_share_its_resolution(world: World) -> None:
         "open",
     ]
     resolve(world, FIRST)
-    assert world.open(fence, completion()) == [runs.Opened("done", FIRST)]
+    assert world.open(fence, completion()) == [waits.Opened("done", FIRST)]
 
 
 def test_a_cancel_resolves_every_open_wait_and_stands(world: World) -> None:
@@ -79,21 +79,21 @@ def test_a_cancel_resolves_every_open_wait_and_stands(world: World) -> None:
     world.open(fence, completion())
     world.wait_for(fence, "go")
     world.go(world.service.cancel("p", "enough"))
-    assert world.do(runs.read_slots(fence, [SLOT, "slot-go.1"])) == ("enough", [CANCELLED, CANCELLED])
-    assert resolve(world, FIRST) == runs.Resolved(False, CANCELLED)
+    assert world.do(waits.read_slots(fence, [SLOT, "slot-go.1"])) == ("enough", [CANCELLED, CANCELLED])
+    assert resolve(world, FIRST) == waits.Resolved(False, CANCELLED)
 
 
 def test_a_wait_opened_under_a_cancel_is_cancelled_at_once(world: World) -> None:
     fence = world.running("p")
     world.go(world.service.cancel("p", "enough"))
-    assert world.open(fence, completion()) == [runs.Opened("done", CANCELLED)]
+    assert world.open(fence, completion()) == [waits.Opened("done", CANCELLED)]
 
 
 def test_a_resolver_that_comes_after_such_a_wait_learns_of_the_cancel(world: World) -> None:
     fence = world.running("p")
     world.go(world.service.cancel("p", "enough"))
     world.open(fence, completion())
-    assert resolve(world, FIRST) == runs.Resolved(False, CANCELLED)
+    assert resolve(world, FIRST) == waits.Resolved(False, CANCELLED)
 
 
 def test_a_cancel_leaves_what_was_resolved(world: World) -> None:
@@ -101,15 +101,15 @@ def test_a_cancel_leaves_what_was_resolved(world: World) -> None:
     world.open(fence, completion())
     resolve(world, FIRST)
     world.go(world.service.cancel("p", "enough"))
-    assert world.do(runs.read_slots(fence, [SLOT])) == ("enough", [FIRST])
+    assert world.do(waits.read_slots(fence, [SLOT])) == ("enough", [FIRST])
 
 
 def test_a_deadline_of_now_times_out_and_stands(world: World) -> None:
     fence = world.running("p")
-    assert world.open(fence, completion(for_ms=0)) == [runs.Opened("open", "1700000000000")]
+    assert world.open(fence, completion(for_ms=0)) == [waits.Opened("open", "1700000000000")]
     assert world.tick().fired == 1
-    assert world.do(runs.read_slots(fence, [SLOT])) == (None, [TIMEOUT])
-    assert resolve(world, FIRST) == runs.Resolved(False, TIMEOUT)
+    assert world.do(waits.read_slots(fence, [SLOT])) == (None, [TIMEOUT])
+    assert resolve(world, FIRST) == waits.Resolved(False, TIMEOUT)
 
 
 def test_a_resolution_that_beat_the_deadline_stands(world: World) -> None:
@@ -118,14 +118,14 @@ def test_a_resolution_that_beat_the_deadline_stands(world: World) -> None:
     resolve(world, FIRST)
     world.clock.advance("2s")
     world.tick()
-    assert world.do(runs.read_slots(fence, [SLOT])) == (None, [FIRST])
+    assert world.do(waits.read_slots(fence, [SLOT])) == (None, [FIRST])
 
 
 def test_the_deadline_of_a_wait_is_fixed_when_it_is_first_opened(world: World) -> None:
     fence = world.running("p")
     world.open(fence, completion(for_ms=10_000))
     world.clock.advance("4s")
-    assert world.open(fence, completion(for_ms=10_000)) == [runs.Opened("open", "1700000010000")]
+    assert world.open(fence, completion(for_ms=10_000)) == [waits.Opened("open", "1700000010000")]
 
 
 # -- revoking
@@ -153,12 +153,12 @@ def test_the_end_of_a_process_revokes_its_keys_for_ever(world: World, end: str) 
 def test_a_closed_wait_is_revoked_and_stays_so(world: World) -> None:
     fence = world.running("p")
     world.open(fence, completion())
-    world.do(runs.close_waits(fence, [SLOT]))
-    world.do(runs.close_waits(fence, [SLOT]))
+    world.do(waits.close_waits(fence, [SLOT]))
+    world.do(waits.close_waits(fence, [SLOT]))
     assert resolve(world, FIRST).unknown is True
     later = world.reopened()
     assert resolve(later, FIRST).unknown is True
-    assert later.open(fence, completion()) == [runs.Opened("done", CANCELLED)]
+    assert later.open(fence, completion()) == [waits.Opened("done", CANCELLED)]
     assert resolve(later, FIRST).unknown is True
 
 
@@ -203,7 +203,7 @@ def test_a_good_token_is_good_once(world: World) -> None:
     assert decode_token(world.store.secret, token).key_id == SLOT
     assert world.go(world.service.resolve(world.store.keyring, token, "paid")) is True
     assert world.go(world.service.resolve(world.store.keyring, token, "again")) is False
-    assert world.do(runs.read_slots(fence, [SLOT])) == (None, ['{"status":"ok","value":"paid"}'])
+    assert world.do(waits.read_slots(fence, [SLOT])) == (None, ['{"status":"ok","value":"paid"}'])
 
 
 def test_deriving_a_key_stores_nothing(world: World) -> None:
@@ -236,8 +236,8 @@ def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third
     assert second.go(second.service.resolve(second.store.keyring, token, "from afar")) is True
 
     third = second.reopened()
-    wait = runs.Wait(slot=minted.key_id, replay_key="k", group="g", kind="x:k")
-    assert third.open(fence, wait) == [runs.Opened("done", '{"status":"ok","value":"from afar"}')]
+    wait = waits.Wait(slot=minted.key_id, replay_key="k", group="g", kind="x:k")
+    assert third.open(fence, wait) == [waits.Opened("done", '{"status":"ok","value":"from afar"}')]
 
 
 @pytest.mark.parametrize(
@@ -257,15 +257,15 @@ def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_al
     if first == "resolution":
         third.go(third.service.cancel("p", "too late"))
     else:
-        assert resolve(third, FIRST) == runs.Resolved(False, CANCELLED)
+        assert resolve(third, FIRST) == waits.Resolved(False, CANCELLED)
     for instance in (second, third):
-        assert instance.do(runs.read_slots(fence, [SLOT])) == (reason, [standing])
+        assert instance.do(waits.read_slots(fence, [SLOT])) == (reason, [standing])
 
 
 def test_a_parked_wait_is_resolved_while_its_owner_is_gone_and_replays_from_the_journal(world: World) -> None:
     fence = world.running("p", "o_1")
     world.open(fence, completion())
-    world.do(processes.park(fence, ["g"], '{"waits":[]}'))
+    world.do(waits.park(fence, ["g"], '{"waits":[]}'))
     world.lose("o_1")
     second = world.reopened()
     resolve(second, FIRST)
@@ -273,28 +273,28 @@ def test_a_parked_wait_is_resolved_while_its_owner_is_gone_and_replays_from_the_
     (claim,) = second.take("o_2")
     assert claim.slots[SLOT]["r"] == FIRST
     row = Row("call", '{"recorded":"first"}', (SLOT,))
-    second.do(runs.record(claim.fence, [row]))
+    second.do(journal.record(claim.fence, [row]))
     # From here on the journal answers, whatever happens to the slot.
-    assert second.open(claim.fence, completion()) == [runs.Opened("journaled", '{"recorded":"first"}')]
+    assert second.open(claim.fence, completion()) == [waits.Opened("journaled", '{"recorded":"first"}')]
     assert resolve(second, SECOND).standing == FIRST
 
 
 def test_the_end_of_a_process_is_seen_alike_by_who_came_before_and_after(world: World) -> None:
     fence = world.running("p", "o_1")
     child = world.running("child", "o_2")
-    before = runs.Wait(slot="before", replay_key="k1", group="g1", kind="c:child", child_incarnation="inc00001")
-    after = runs.Wait(slot="after", replay_key="k2", group="g2", kind="c:child", child_incarnation="inc00001")
-    assert world.open(fence, before) == [runs.Opened("open", "")]
+    before = waits.Wait(slot="before", replay_key="k1", group="g1", kind="c:child", child_incarnation="inc00001")
+    after = waits.Wait(slot="after", replay_key="k2", group="g2", kind="c:child", child_incarnation="inc00001")
+    assert world.open(fence, before) == [waits.Opened("open", "")]
     world.finish("child", "grown", child)
     output = '{"status":"ok","value":{"type":"success","value":"grown"}}'
-    assert world.do(runs.read_slots(fence, ["before"])) == (None, [output])
-    assert world.open(fence, after) == [runs.Opened("done", output)]
+    assert world.do(waits.read_slots(fence, ["before"])) == (None, [output])
+    assert world.open(fence, after) == [waits.Opened("done", output)]
 
 
 def test_shutdown_and_a_lost_lease_leave_slots_open(world: World) -> None:
     fence: Fence = world.running("p", "o_1")
     world.open(fence, completion())
-    world.do(processes.release(fence))
+    world.do(ends.release(fence))
     world.worker("o_2")
     (claim,) = world.take("o_2")
     assert "r" not in claim.slots[SLOT]

@@ -10,14 +10,14 @@ import pytest
 from wakeline import App, AsyncCtx
 from wakeline.processes.misfit import Misfit
 from wakeline.settings import Settings
-from wakeline.store import fleet, processes, runs
-from wakeline.store.processes import Row
+from wakeline.store import claims, ends, fleet, journal, owners
+from wakeline.store.journal import Row
 from wakeline_workers import jobs
 
 from tests.contract.working import app_of, work
 
 if TYPE_CHECKING:
-    from wakeline.store.runs import Claim
+    from wakeline.store.claims import Claim
 
     from tests.contract.conftest import World
 
@@ -27,13 +27,13 @@ HOUR_MS = 3_600_000
 
 
 def comes(world: World, owner: str, release: str | None) -> str:
-    world.do(fleet.register_owner(owner, [world.namespace], lease_ms=LEASE_MS, release=release))
+    world.do(owners.register_owner(owner, [world.namespace], lease_ms=LEASE_MS, release=release))
     return owner
 
 
 def takes(world: World, owner: str, release: str | None, *, proven: bool = False) -> tuple[Claim, ...]:
     taken: tuple[Claim, ...] = world.do(
-        fleet.take(owner, f"t{owner}", [world.namespace], 10, lease_ms=LEASE_MS, release=release, proven=proven)
+        claims.take(owner, f"t{owner}", [world.namespace], 10, lease_ms=LEASE_MS, release=release, proven=proven)
     ).claims
     return taken
 
@@ -42,14 +42,14 @@ def prove(world: World, release: str) -> None:
     """A worker of this release has run something to its end, says so with its next take, and leaves."""
     comes(world, f"proves_{release}", release)
     assert takes(world, f"proves_{release}", release, proven=True) == ()
-    world.do(fleet.reap(f"proves_{release}", "shutdown"))
+    world.do(owners.reap(f"proves_{release}", "shutdown"))
 
 
 def die(world: World, owner: str, release: str | None, *, patience_ms: int = DAY_MS) -> list[str]:
     """A worker of this release comes, takes all there is, and is killed; what it took."""
     comes(world, owner, release)
     pids = [claim.process_id for claim in takes(world, owner, release)]
-    world.do(fleet.reap(owner, patience_ms=patience_ms))
+    world.do(owners.reap(owner, patience_ms=patience_ms))
     return pids
 
 
@@ -78,7 +78,7 @@ def parked_under(world: World, release: str) -> None:
 
     handle = app.using(id="p").start(order)
     assert work(world, app, f"parks_{release}", release=release) == ["parked"]
-    world.do(fleet.reap(f"parks_{release}", "shutdown"))
+    world.do(owners.reap(f"parks_{release}", "shutdown"))
     handle.signal("go", 5)
 
 
@@ -166,7 +166,7 @@ def test_the_first_two_deaths_keep_nothing_waiting_and_the_pause_grows_with_the_
             go_on(world, pause_ms - 1)
             comes(world, f"looks_{n}", "v2")
             assert takes(world, f"looks_{n}", "v2") == ()
-            world.do(fleet.reap(f"looks_{n}", "shutdown"))
+            world.do(owners.reap(f"looks_{n}", "shutdown"))
             go_on(world, 1)
     assert losses(world) is None
 
@@ -238,7 +238,7 @@ def test_what_a_worker_was_given_and_does_not_name_is_judged_the_same_way(
     comes(world, "o_1", "v2")
     assert len(takes(world, "o_1", "v2")) == 1
     for n in (1, 2):
-        heard = world.do(fleet.beat("o_1", [], lease_ms=LEASE_MS, n=n, patience_ms=patience_ms))
+        heard = world.do(owners.beat("o_1", [], lease_ms=LEASE_MS, n=n, patience_ms=patience_ms))
     assert (heard.handed_back, losses(world)) == (("p",), counted)
 
 
@@ -254,7 +254,7 @@ def test_what_lost_its_worker_twice_runs_with_nobody_beside_it(world: World, asi
         world.start(pid)
     if aside:
         for owner, codes in (("lacks", ["e:other"]), ("has", ["e:job"])):
-            world.do(fleet.register_owner(owner, [world.namespace], lease_ms=LEASE_MS, codes=codes))
+            world.do(owners.register_owner(owner, [world.namespace], lease_ms=LEASE_MS, codes=codes))
         assert takes(world, "lacks", None) == ()
         assert world.view("a_suspect").fields["as"] == f"{world.namespace} e:job"
         owner = "has"
@@ -295,17 +295,17 @@ def test_whatever_it_gets_further_by_has_its_deaths_forgotten(world: World) -> N
         go_on(world)
     comes(world, "o_3", "v2")
     [claim] = takes(world, "o_3", "v2")
-    world.do(runs.record(claim.fence, [Row("step", "1")]))
+    world.do(journal.record(claim.fence, [Row("step", "1")]))
     assert (world.view().fields.get("mf"), world.do(fleet.read_fleet([])).misfit_count) == (None, 0)
 
 
 def test_another_reason_to_wait_is_kept_by_what_gets_further(world: World) -> None:
     fence = world.running()
     kept = Misfit("bug", "NameError: oops", "v2", 1)
-    world.do(processes.release(fence, misfit=kept))
+    world.do(ends.release(fence, misfit=kept))
     comes(world, "o_2", "v2")
     [claim] = takes(world, "o_2", "v2")
-    world.do(runs.record(claim.fence, [Row("step", "1")]))
+    world.do(journal.record(claim.fence, [Row("step", "1")]))
     assert world.view().fields["mf"] == kept.to_json()
 
 

@@ -13,9 +13,10 @@ from wakeline.body.calls import call_tool
 from wakeline.errors import JournalCorrupt, NonRetryable, ProcessNotFound, ReplayConflict, ReplayMismatch, RetryAfter
 from wakeline.run.host import RunState
 from wakeline.run.run import Run
-from wakeline.store import fleet, processes, runs
+from wakeline.store import claims as stored_claims
+from wakeline.store import journal, owners, starts, waits
 from wakeline.store.client import AsyncStore
-from wakeline.store.processes import Effect, Row
+from wakeline.store.journal import Effect, Row
 from wakeline.tools.tool import Tool, current
 
 from tests.contract.working import LEASE_MS, Host
@@ -30,8 +31,10 @@ def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> An
     async def main() -> Any:
         store = AsyncStore(world.backend, world.store.address)
         try:
-            await store.execute(fleet.register_owner(owner, [world.namespace], lease_ms=LEASE_MS))
-            taken = await store.execute(fleet.take(owner, f"take-{owner}", [world.namespace], 1, lease_ms=LEASE_MS))
+            await store.execute(owners.register_owner(owner, [world.namespace], lease_ms=LEASE_MS))
+            taken = await store.execute(
+                stored_claims.take(owner, f"take-{owner}", [world.namespace], 1, lease_ms=LEASE_MS)
+            )
             (claim,) = taken.claims
             run = Run(store, claim, Host(), clock=world.clock)
             task = asyncio.ensure_future(body(run))
@@ -246,14 +249,14 @@ def test_a_corrupt_row_is_named_and_never_run_over(world: World) -> None:
 def test_what_is_recorded_is_never_written_over(world: World) -> None:
     fence = world.running("p")
     for outcome in ("first", "second"):
-        world.do(runs.record(fence, [Row("k", f'{{"o":"{outcome}"}}')]))
+        world.do(journal.record(fence, [Row("k", f'{{"o":"{outcome}"}}')]))
     assert world.store.client.hget("{" + world.namespace + "}:journal:p", "k") == '{"o":"first"}'
 
 
 def test_a_childs_start_and_its_record_are_one_step_and_replay_as_one(world: World) -> None:
     fence = world.running("p", "o_1")
     row = Row("start:child", '{"n":1,"o":"', (), '","k":"start","h":"h","at":1,"f":"start:job"}')
-    start = processes.register(world.registration("child", parent="p"), effect=Effect(fence, row))
+    start = starts.register(world.registration("child", parent="p"), effect=Effect(fence, row))
     assert world.do(start).created is True
     assert world.do(start).created is False
     assert [(r["f"], r["o"]) for r in rows(world)] == [("start:job", "inc00001")]
@@ -281,7 +284,7 @@ def test_a_prepared_call_reaches_its_worker_unchanged(world: World) -> None:
 def test_pruning_a_process_removes_its_journal_and_no_other(world: World) -> None:
     for pid in ("a", "b"):
         fence = world.running(pid, f"o_{pid}")
-        world.do(runs.record(fence, [Row("k", '{"outcome":1}')]))
+        world.do(journal.record(fence, [Row("k", '{"outcome":1}')]))
         if pid == "a":
             world.finish(pid, 1, fence)
     world.clock.advance("8d")
@@ -352,13 +355,13 @@ def test_an_expiry_of_exactly_now_is_expired_and_one_ms_later_is_not(world: Worl
 @pytest.mark.parametrize("again_ms", [60_000, 5_000])
 def test_a_takeover_keeps_the_due_time_of_a_sleep(world: World, again_ms: int) -> None:
     fence = world.running("p", "o_1")
-    sleep = runs.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=60_000)
-    assert world.open(fence, sleep) == [runs.Opened("open", "1700000060000")]
+    sleep = waits.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=60_000)
+    assert world.open(fence, sleep) == [waits.Opened("open", "1700000060000")]
     world.lose("o_1")
     world.worker("o_2")
     (claim,) = world.take("o_2")
-    again = runs.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=again_ms)
-    assert world.open(claim.fence, again) == [runs.Opened("open", "1700000060000")]
+    again = waits.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=again_ms)
+    assert world.open(claim.fence, again) == [waits.Opened("open", "1700000060000")]
 
 
 def test_a_sleep_that_was_not_opened_before_the_takeover_counts_from_its_opening(world: World) -> None:
@@ -366,18 +369,18 @@ def test_a_sleep_that_was_not_opened_before_the_takeover_counts_from_its_opening
     world.lose("o_1")
     world.worker("o_2")
     (claim,) = world.take("o_2")
-    sleep = runs.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=60_000)
-    assert world.open(claim.fence, sleep) == [runs.Opened("open", "1700000069000")]
+    sleep = waits.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=60_000)
+    assert world.open(claim.fence, sleep) == [waits.Opened("open", "1700000069000")]
 
 
 def test_a_sleep_that_came_due_without_a_worker_is_over_at_once(world: World) -> None:
     fence = world.running("p", "o_1")
-    sleep = runs.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=1_000)
+    sleep = waits.Wait(slot="s", replay_key="sleep", group="g", kind="t:", for_ms=1_000)
     world.open(fence, sleep)
     world.lose("o_1")
     world.worker("o_2")
     (claim,) = world.take("o_2")
-    assert world.open(claim.fence, sleep) == [runs.Opened("done", '{"status":"ok","value":null}')]
+    assert world.open(claim.fence, sleep) == [waits.Opened("done", '{"status":"ok","value":null}')]
 
 
 def test_telling_an_unknown_process_something_is_a_typed_error(world: World) -> None:
@@ -391,9 +394,9 @@ def test_a_signal_goes_to_the_wait_that_is_open_whatever_its_number(world: World
     fence = world.running("p")
     world.wait_for(fence, "go", 7)
     assert world.signal("p", "go", "payload").taken_by == "slot"
-    assert world.do(runs.read_slots(fence, ["slot-go.7", "slot-go.1"])) == (
+    assert world.do(waits.read_slots(fence, ["slot-go.7", "slot-go.1"])) == (
         None,
         ['{"status":"ok","value":"payload"}', None],
     )
     assert world.signal("p", "go", "next").taken_by == "mail"
-    assert world.wait_for(fence, "go", 8) == runs.Opened("done", '{"status":"ok","value":"next"}')
+    assert world.wait_for(fence, "go", 8) == waits.Opened("done", '{"status":"ok","value":"next"}')

@@ -14,7 +14,7 @@ from wakeline import AsyncCtx, AsyncTurn, Ctx, Limit
 from wakeline.app import App
 from wakeline.errors import BodyInvalid, ProcessCancelled, ProcessFailed, WaitCancelled
 from wakeline.processes.misfit import Misfit
-from wakeline.store import fleet, processes
+from wakeline.store import claims, ends, fleet, journal, owners
 
 from tests.contract.working import app_of, work
 
@@ -54,7 +54,7 @@ class Two:
         """A process of v1 that waits for ``go``, and has been told. The worker of v1 is gone."""
         handle = self.v1.using(id="p", **options).start(body, *args)
         assert work(self.world, self.v1, "w_1", release=release) == ["parked"]
-        self.world.do(fleet.reap("w_1", "shutdown"))
+        self.world.do(owners.reap("w_1", "shutdown"))
         handle.signal("go", 5)
         return handle
 
@@ -294,12 +294,10 @@ def test_a_process_that_was_handed_on_in_a_deploy_without_ever_parking_is_judged
 ) -> None:
     handle = two.v1.using(id="p").start(failing(two.v1, two.acts[0], None))
     handle.signal("go", 5)
-    world.do(fleet.register_owner("w_1", two.v1.queues, lease_ms=5_000, release="v1"))
-    (claim,) = world.do(fleet.take("w_1", "t", two.v1.queues, 1, lease_ms=5_000, release="v1")).claims
+    world.do(owners.register_owner("w_1", two.v1.queues, lease_ms=5_000, release="v1"))
+    (claim,) = world.do(claims.take("w_1", "t", two.v1.queues, 1, lease_ms=5_000, release="v1")).claims
     world.do(
-        processes.release(
-            claim.fence, consumed=[processes.Row("seen", '{"n":1,"o":1,"k":"step","h":"h","at":1,"f":"seen"}')]
-        )
+        ends.release(claim.fence, consumed=[journal.Row("seen", '{"n":1,"o":1,"k":"step","h":"h","at":1,"f":"seen"}')])
     )
     failing(two.v2, two.acts[1], no_name)
     for _ in range(2):
@@ -554,13 +552,13 @@ def test_a_worker_of_another_release_looks_at_once_and_one_of_the_same_does_not(
         assert work(world, two.v2, "w_2", release="v2") == ["released"]
         go_on(world)
     work(world, two.v2, "w_2", release="v2")
-    world.do(fleet.register_owner("w_3", two.v2.queues, lease_ms=5_000, release="v2"))
+    world.do(owners.register_owner("w_3", two.v2.queues, lease_ms=5_000, release="v2"))
     world.tick()
     assert work(world, two.v2, "w_2", release="v2") == []
-    world.do(fleet.register_owner("rq", [], lease_ms=5_000, release="v1"))  # a stock worker's job
+    world.do(owners.register_owner("rq", [], lease_ms=5_000, release="v1"))  # a stock worker's job
     world.tick()
     assert work(world, two.v2, "w_2", release="v2") == []
-    world.do(fleet.register_owner("w_4", two.v1.queues, lease_ms=5_000, release="v1"))
+    world.do(owners.register_owner("w_4", two.v1.queues, lease_ms=5_000, release="v1"))
     world.tick()
     assert work(world, two.v1, "w_4", release="v1") == ["finished"]
 
@@ -571,10 +569,8 @@ def test_however_many_wait_a_worker_that_comes_has_all_of_them_looked_at(world: 
     for n in range(300):
         world.start(f"p{n}")
     for claim in world.take("w_1", 300):
-        world.do(
-            processes.release(claim.fence, delay_ms=60_000, unrun=True, misfit=Misfit("missing", "no code", "v1", 1))
-        )
-    world.do(fleet.register_owner("w_2", app.queues, lease_ms=5_000, release="v2"))
+        world.do(ends.release(claim.fence, delay_ms=60_000, unrun=True, misfit=Misfit("missing", "no code", "v1", 1)))
+    world.do(owners.register_owner("w_2", app.queues, lease_ms=5_000, release="v2"))
     while world.tick().fired:
         pass
     assert len({claim.process_id for _ in range(3) for claim in world.take("w_2", 1000, release="v2")}) == 300

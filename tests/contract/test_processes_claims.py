@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.errors import LeaseLost, ProcessAlreadyTerminal
-from wakeline.store import fleet, processes, runs
-from wakeline.store.processes import Row
+from wakeline.store import claims, ends, events, fleet, journal, owners, signals, starts, waits
+from wakeline.store.journal import Row
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -33,7 +33,7 @@ def output(world: World, pid: str = "p") -> dict[str, object]:
 
 def test_a_claim_of_an_unknown_id_gives_nothing_and_leaves_nothing(world: World) -> None:
     world.worker()
-    assert world.do(fleet.claim("ghost", 1, "o_1", "c1", lease_ms=LEASE_MS)) is None
+    assert world.do(claims.claim("ghost", 1, "o_1", "c1", lease_ms=LEASE_MS)) is None
     assert held(world, "o_1") == 0
     assert list(world.store.client.keys("*ghost*")) == []
 
@@ -41,7 +41,7 @@ def test_a_claim_of_an_unknown_id_gives_nothing_and_leaves_nothing(world: World)
 def test_the_owner_of_a_claimed_process_is_named(world: World) -> None:
     fence = world.running("p", "o_1")
     world.worker("o_2")
-    assert world.do(fleet.claim("p", fence.epoch, "o_2", "c2", lease_ms=LEASE_MS)) is None
+    assert world.do(claims.claim("p", fence.epoch, "o_2", "c2", lease_ms=LEASE_MS)) is None
     row = world.view()
     assert (row.status, row.fields["ow"], row.fields["cl"]) == ("running", "o_1", fence.claim_id)
 
@@ -49,8 +49,8 @@ def test_the_owner_of_a_claimed_process_is_named(world: World) -> None:
 def test_the_same_claim_again_is_the_same_run(world: World) -> None:
     world.start("p")
     world.worker()
-    first = world.do(fleet.claim("p", 1, "o_1", "c1", lease_ms=LEASE_MS))
-    again = world.do(fleet.claim("p", 1, "o_1", "c1", lease_ms=LEASE_MS))
+    first = world.do(claims.claim("p", 1, "o_1", "c1", lease_ms=LEASE_MS))
+    again = world.do(claims.claim("p", 1, "o_1", "c1", lease_ms=LEASE_MS))
     assert first is not None and again is not None
     assert again.fence == first.fence
     assert again.fence.epoch == 1
@@ -60,7 +60,7 @@ def test_a_beat_moves_the_stored_expiry(world: World) -> None:
     fence = world.running("p", "o_1")
     assert expiry(world, "o_1") == 1_700_000_005_000
     world.clock.advance("4s")
-    world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS))
+    world.do(owners.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS))
     assert expiry(world, "o_1") == 1_700_000_009_000
 
 
@@ -70,11 +70,11 @@ def test_a_late_hand_back_changes_nothing_for_the_successor(world: World) -> Non
     world.worker("o_2")
     (new,) = world.take("o_2")
     with pytest.raises(LeaseLost):
-        world.do(processes.release(old))
+        world.do(ends.release(old))
     world.worker("o_3")
     assert world.take("o_3") == ()
-    assert world.do(fleet.beat("o_2", [new.fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
-    world.do(runs.record(new.fence, [ROW]))
+    assert world.do(owners.beat("o_2", [new.fence.claim_id], lease_ms=LEASE_MS)) == owners.Beaten(True)
+    world.do(journal.record(new.fence, [ROW]))
 
 
 def test_a_run_past_its_expiry_may_end_until_it_was_reaped(world: World) -> None:
@@ -100,19 +100,19 @@ def test_every_write_of_a_superseded_run_is_refused_and_changes_nothing(world: W
     world.worker("o_2")
     world.take("o_2")
     before = world.view()
-    effect = processes.Effect(old, ROW)
+    effect = journal.Effect(old, ROW)
     late = [
-        runs.record(old, [ROW]),
-        runs.open_waits(old, [runs.Wait("slot", "wait", "g", "s:go", 1)]),
-        runs.close_waits(old, ["slot"]),
-        processes.park(old, ["g"], "{}"),
-        processes.release(old),
-        processes.release(old, attempt=True),
-        processes.continue_as_new(old, "null"),
-        processes.finish("p", "completed", '{"type":"success","value":1}', fence=old),
-        processes.append("p", "log", '"x"', effect=effect),
-        processes.register(world.registration("child", parent="p"), effect=effect),
-        processes.signal("p", "go", "1", "1", canonical="1", replay_key="k", effect=effect),
+        journal.record(old, [ROW]),
+        waits.open_waits(old, [waits.Wait("slot", "wait", "g", "s:go", 1)]),
+        waits.close_waits(old, ["slot"]),
+        waits.park(old, ["g"], "{}"),
+        ends.release(old),
+        ends.release(old, attempt=True),
+        ends.continue_as_new(old, "null"),
+        ends.finish("p", "completed", '{"type":"success","value":1}', fence=old),
+        events.append("p", "log", '"x"', effect=effect),
+        starts.register(world.registration("child", parent="p"), effect=effect),
+        signals.signal("p", "go", "1", "1", canonical="1", replay_key="k", effect=effect),
     ]
     for call in late:
         with pytest.raises(LeaseLost):
@@ -129,7 +129,7 @@ def test_every_write_of_a_superseded_run_is_refused_and_changes_nothing(world: W
 
 def test_the_last_failed_attempt_abandons_the_process(world: World) -> None:
     fence = world.running("p", max_attempts=1)
-    assert world.do(processes.release(fence, attempt=True)) == "exhausted"
+    assert world.do(ends.release(fence, attempt=True)) == "exhausted"
     assert world.status() == "abandoned"
     assert output(world) == {
         "type": "abandoned",
@@ -142,20 +142,20 @@ def test_failed_attempts_are_counted_and_progress_forgets_them(world: World) -> 
     fence = world.running("p", max_attempts=3)
     attempts = [world.view().failed_attempts]
     for _ in range(2):
-        assert world.do(processes.release(fence, attempt=True)) == "released"
+        assert world.do(ends.release(fence, attempt=True)) == "released"
         attempts.append(world.view().failed_attempts)
         (claim,) = world.take()
         fence = claim.fence
     assert attempts == [0, 1, 2]
-    world.do(runs.record(fence, [ROW]))
+    world.do(journal.record(fence, [ROW]))
     assert world.view().failed_attempts == 0
-    assert world.do(processes.release(fence, attempt=True)) == "released"
+    assert world.do(ends.release(fence, attempt=True)) == "released"
 
 
 def test_a_hand_back_is_no_attempt(world: World) -> None:
     fence = world.running("p", max_attempts=1)
     for _ in range(3):
-        assert world.do(processes.release(fence)) == "released"
+        assert world.do(ends.release(fence)) == "released"
         (claim,) = world.take()
         assert claim.attempt == 1
         fence = claim.fence
@@ -185,7 +185,7 @@ def test_owner_bound_work_of_a_silent_owner_is_left_alone_until_the_owner_is_los
 
 def test_owner_bound_work_that_did_nothing_yet_is_handed_back(world: World) -> None:
     fence = world.running("p", "o_1", recovery="owner_bound")
-    assert world.do(processes.release(fence)) == "released"
+    assert world.do(ends.release(fence)) == "released"
     world.worker("o_2")
     assert [claim.process_id for claim in world.take("o_2")] == ["p"]
 
@@ -194,9 +194,9 @@ def test_a_hand_back_of_started_owner_bound_work_abandons_it_and_of_nothing_else
     bound = world.running("bound", recovery="owner_bound")
     other = world.running("other")
     for fence in (bound, other):
-        world.do(runs.record(fence, [ROW]))
-    assert world.do(processes.release(bound)) == "abandoned"
-    assert world.do(processes.release(other)) == "released"
+        world.do(journal.record(fence, [ROW]))
+    assert world.do(ends.release(bound)) == "abandoned"
+    assert world.do(ends.release(other)) == "released"
     assert output(world, "bound")["evidence"] == {"writer": "shutdown", "owner": "o_1", "at_ms": 1_700_000_000_000}
     assert world.status("other") == "queued"
 
@@ -205,13 +205,13 @@ def test_a_hand_back_after_the_end_reports_a_lost_lease_and_no_second_end(world:
     fence = world.running("p", recovery="owner_bound")
     world.finish("p", "done", fence)
     with pytest.raises(LeaseLost):
-        world.do(processes.release(fence))
+        world.do(ends.release(fence))
     assert world.types() == ["process.started", "process.completed"]
 
 
 def test_an_infrastructure_failure_leaves_the_process_claimable_and_unended(world: World) -> None:
     fence = world.running("p", max_attempts=1)
-    assert world.do(processes.release(fence, delay_ms=30_000)) == "released"
+    assert world.do(ends.release(fence, delay_ms=30_000)) == "released"
     assert world.take() == ()
     assert world.types() == []
     world.clock.advance("30s")
@@ -223,7 +223,7 @@ def test_external_work_is_never_claimed_and_never_reaped(world: World) -> None:
     world.start("x", kind="external")
     world.worker()
     assert world.take() == ()
-    assert world.do(fleet.claim("x", 0, "o_1", "c1", lease_ms=LEASE_MS)) is None
+    assert world.do(claims.claim("x", 0, "o_1", "c1", lease_ms=LEASE_MS)) is None
     world.clock.advance("30d")
     world.tick()
     assert world.status("x") == "running"
@@ -249,7 +249,7 @@ def test_what_ended_its_worker_alone_is_offered_later_each_time(world: World) ->
     for n, pause_ms in enumerate([0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]):
         owner = world.worker(f"o_{n}")
         assert [claim.process_id for claim in world.take(owner)] == ["p"]
-        world.do(fleet.reap(owner))
+        world.do(owners.reap(owner))
         looking = world.worker(f"looks_{n}")
         if pause_ms:
             world.clock.advance(f"{pause_ms - 1}ms")
@@ -257,7 +257,7 @@ def test_what_ended_its_worker_alone_is_offered_later_each_time(world: World) ->
             assert world.take(looking) == ()
             world.clock.advance("1ms")
             world.tick()
-        world.do(fleet.reap(looking, "shutdown"))
+        world.do(owners.reap(looking, "shutdown"))
     assert world.status("p") == "queued"
 
 
@@ -278,8 +278,8 @@ def test_a_take_brings_at_most_what_was_asked_for(world: World) -> None:
     for n in range(5):
         world.start(f"p{n}")
     world.worker()
-    first = world.do(fleet.take("o_1", "r1", [world.namespace], 2, lease_ms=LEASE_MS))
-    rest = world.do(fleet.take("o_1", "r2", [world.namespace], 10, lease_ms=LEASE_MS))
+    first = world.do(claims.take("o_1", "r1", [world.namespace], 2, lease_ms=LEASE_MS))
+    rest = world.do(claims.take("o_1", "r2", [world.namespace], 10, lease_ms=LEASE_MS))
     assert ([c.process_id for c in first.claims], first.more) == (["p0", "p1"], True)
     assert ([c.process_id for c in rest.claims], rest.more) == (["p2", "p3", "p4"], False)
 
@@ -289,13 +289,13 @@ def test_a_parked_process_holds_no_worker_and_one_worker_runs_three_generations(
     for pid, fence in (("child", parent), ("grandchild", None)):
         fence = fence or world.take(n=1)[0].fence
         world.do(
-            processes.register(
+            starts.register(
                 world.registration(pid, parent=fence.process_id),
-                effect=processes.Effect(fence, Row(f"start:{pid}", "{}")),
+                effect=journal.Effect(fence, Row(f"start:{pid}", "{}")),
             )
         )
-        world.open(fence, runs.Wait(f"s-{pid}", f"w-{pid}", "g", f"c:{pid}"))
-        assert isinstance(world.do(processes.park(fence, ["g"], "{}")), processes.Parked)
+        world.open(fence, waits.Wait(f"s-{pid}", f"w-{pid}", "g", f"c:{pid}"))
+        assert isinstance(world.do(waits.park(fence, ["g"], "{}")), waits.Parked)
         assert held(world, "o_1") == 0
     for pid in ("grandchild", "child", "parent"):
         (claim,) = world.take()
@@ -308,5 +308,5 @@ def test_an_end_that_another_writer_wrote_first_stands(world: World) -> None:
     world.start("x", kind="external")
     world.finish("x", "first")
     with pytest.raises(ProcessAlreadyTerminal):
-        world.do(processes.finish("x", "failed", '{"type":"failure","class":"external","code":"c","message":"m"}'))
+        world.do(ends.finish("x", "failed", '{"type":"failure","class":"external","code":"c","message":"m"}'))
     assert world.types("x") == ["process.completed"]

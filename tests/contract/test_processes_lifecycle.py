@@ -21,7 +21,7 @@ from wakeline.errors import (
 )
 from wakeline.names import LIFECYCLE_TYPES
 from wakeline.processes.outputs import CancelledOutput, Success
-from wakeline.store import processes, runs, sessions
+from wakeline.store import ends, events, journal, processes, sessions, waits
 
 from tests.contract.folding import check_fold
 
@@ -168,8 +168,8 @@ def test_a_second_external_reference_is_refused_naming_both(world: World) -> Non
 
 def test_an_insert_writes_one_event_and_one_wake_and_a_replay_neither(world: World) -> None:
     fence = world.running("p", wake="chat/1")
-    ready = processes.WakeText("ready")
-    by_run = processes.Effect(fence, processes.Row("event:1", '{"v":', after="}"))
+    ready = events.WakeText("ready")
+    by_run = journal.Effect(fence, journal.Row("event:1", '{"v":', after="}"))
     for _ in range(2):
         world.append("p", "wake", "ready", key="host", wake=ready)
         world.append("p", "wake", "ready", wake=ready, effect=by_run)
@@ -185,10 +185,10 @@ def test_the_record_is_the_fold_of_its_log_after_every_step_of_a_life(world: Wor
     fence = world.running("p", wake="chat/1", wake_target=CHAT)
     assert check_fold(world).status == "queued"
 
-    world.do(runs.record(fence, [processes.Row("step:1", "{}")]))
+    world.do(journal.record(fence, [journal.Row("step:1", "{}")]))
     assert check_fold(world).status == "running"
     world.wait_for(fence, "go")
-    world.do(processes.park(fence, ["go.1"], '{"signals":["go"]}'))
+    world.do(waits.park(fence, ["go.1"], '{"signals":["go"]}'))
     record = check_fold(world)
     assert (record.status, record.wait) == ("waiting", {"signals": ["go"]})
 
@@ -207,14 +207,14 @@ def test_the_record_is_the_fold_of_its_log_after_every_step_of_a_life(world: Wor
 
     (claim,) = (claim for claim in world.take() if claim.process_id == "p")
     check_fold(world)
-    world.do(processes.continue_as_new(claim.fence, '{"page":2}'))
+    world.do(ends.continue_as_new(claim.fence, '{"page":2}'))
     record = check_fold(world)
     assert (record.generation, record.input.payload) == (2, {"page": 2})  # type: ignore[union-attr]
 
     world.go(world.service.cancel("p", "enough"))
     assert check_fold(world).cancel_requested == "enough"
     (claim,) = (claim for claim in world.take() if claim.process_id == "p")
-    world.do(processes.release(claim.fence))
+    world.do(ends.release(claim.fence))
     check_fold(world)
     (claim,) = (claim for claim in world.take() if claim.process_id == "p")
     world.finish("p", 3, claim.fence)
@@ -236,19 +236,19 @@ def test_the_record_of_external_work_is_the_fold_of_its_log(world: World) -> Non
 
 def test_a_process_without_a_worker_cannot_wait(world: World) -> None:
     fence = world.running("p")
-    world.do(processes.release(fence))
+    world.do(ends.release(fence))
     with pytest.raises(LeaseLost):
-        world.do(processes.park(fence, [], "{}"))
+        world.do(waits.park(fence, [], "{}"))
     assert world.types() == []
 
 
 def test_only_external_work_is_ended_from_outside(world: World) -> None:
     world.running("p", recovery="owner_bound")
     with pytest.raises(NotExternal):
-        world.do(processes.finish("p", "completed", SUCCESS))
+        world.do(ends.finish("p", "completed", SUCCESS))
     assert (world.status(), world.types()) == ("running", [])
     with pytest.raises(ProcessNotFound):
-        world.do(processes.finish("nobody", "completed", SUCCESS))
+        world.do(ends.finish("nobody", "completed", SUCCESS))
 
 
 def test_a_request_that_asks_for_an_end_is_no_end(world: World) -> None:
@@ -283,7 +283,7 @@ def test_every_verb_checks_and_writes_in_one_script(world: World) -> None:
     verbs: list[Callable[[], Any]] = [
         lambda: world.emit("p", "log", 1),
         lambda: world.signal("p", "go", 1),
-        lambda: world.do(runs.resolve("p", "inc00001", "slot", '{"status":"ok","value":1}')),
+        lambda: world.do(waits.resolve("p", "inc00001", "slot", '{"status":"ok","value":1}')),
         lambda: world.go(world.service.cancel("p", "enough")),
         lambda: world.finish("p", 1, fences[0]),
         lambda: world.tick(retention_ms=0),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.errors import InvalidArguments
-from wakeline.store import fleet, processes
+from wakeline.store import ends, fleet, processes, waits
 from wakeline.store.processes import ListPage
-from wakeline.store.runs import Wait
+from wakeline.store.waits import Wait
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -65,7 +65,7 @@ def test_a_fresh_namespace_counts_nothing(world: World) -> None:
 def test_processes_are_counted_by_status_and_leave_their_count_when_they_end(world: World) -> None:
     fence = world.running("parks")
     world.wait_for(fence, "go")
-    world.do(processes.park(fence, ["go.1"], "{}"))
+    world.do(waits.park(fence, ["go.1"], "{}"))
     world.start("waits-for-a-worker")
     started(world, "x1", "x2")
     assert counts(world) == EMPTY | {"queued": 1, "running": 2, "waiting": 1}
@@ -94,10 +94,10 @@ def test_counts_equal_a_count_of_what_is_retained_after_every_step(world: World)
     check()
     world.finish("p0", None, claims[0].fence)
     check()
-    world.do(processes.release(claims[1].fence))
+    world.do(ends.release(claims[1].fence))
     check()
     world.finish("p1")
-    world.do(processes.cancel("p3", "enough", grace_ms=10))
+    world.do(ends.cancel("p3", "enough", grace_ms=10))
     world.clock.advance("1s")
     world.tick()
     check()
@@ -125,7 +125,7 @@ def waiting(world: World, pid: str, name: str = "go", **over: object) -> None:
     """A process that is parked on a signal."""
     fence = world.running(pid, **over)
     world.open(fence, Wait(f"slot-{pid}", f"wait-{name}", pid, f"s:{name}", 1))
-    world.do(processes.park(fence, [pid], "{}"))
+    world.do(waits.park(fence, [pid], "{}"))
 
 
 def test_all_filters_together_select_the_one_row_that_meets_them_all(world: World) -> None:
@@ -189,7 +189,7 @@ def test_a_process_that_starts_during_a_scan_is_found_by_the_next_one(world: Wor
 def test_a_waiting_process_counts_as_live_and_is_in_its_own_list(world: World) -> None:
     fence = world.running("p")
     world.wait_for(fence, "go")
-    world.do(processes.park(fence, ["go.1"], "{}"))
+    world.do(waits.park(fence, ["go.1"], "{}"))
     assert counts(world) == EMPTY | {"waiting": 1}
     assert (ids(page(world, "waiting", 10)), ids(page(world, "running", 10)), ids(page(world, "queued", 10))) == (
         ["p"],

@@ -22,8 +22,8 @@ from wakeline.errors import (
     WakelineError,
 )
 from wakeline.processes.lease import Fence
-from wakeline.store import fleet, processes, runs, sessions
-from wakeline.store.processes import Row
+from wakeline.store import ends, fleet, journal, owners, sessions, starts
+from wakeline.store.journal import Row
 
 from tests.contract.folding import check_fold
 
@@ -138,7 +138,7 @@ class Walk:
         life = self.lives.setdefault(pid, Life(payload))
         registration = self.world.registration(pid, payload=payload, wake_target={"session_id": CHAT})
         expected: Any = ProcessConflict if life.payload != payload else life.status
-        self.expect(expected, "start", lambda: self.world.do(processes.register(registration)).status)
+        self.expect(expected, "start", lambda: self.world.do(starts.register(registration)).status)
 
     def emit(self) -> None:
         pid, event_type, text, key = (
@@ -183,7 +183,7 @@ class Walk:
             expected = None if life.holds(fence) else LeaseLost
             if expected is None:
                 life.begin()
-            self.expect(expected, "record", lambda: self.world.do(runs.record(fence, [Row("step", "{}")])))
+            self.expect(expected, "record", lambda: self.world.do(journal.record(fence, [Row("step", "{}")])))
 
     def hand_back(self) -> None:
         if found := self.any_fence():
@@ -192,9 +192,7 @@ class Walk:
             if life.holds(fence):
                 life.status, life.epoch = "queued", life.epoch + 1
                 again = True
-            self.expect(
-                "released" if again else LeaseLost, "hand back", lambda: self.world.do(processes.release(fence))
-            )
+            self.expect("released" if again else LeaseLost, "hand back", lambda: self.world.do(ends.release(fence)))
 
     def finish(self) -> None:
         if found := self.any_fence():
@@ -224,7 +222,7 @@ class Walk:
                 self.seen["grace"] += 1
                 life.end("cancelled", {"type": "cancelled", "message": "enough"})
         self.world.clock.advance("10s")
-        self.world.do(fleet.beat("o_1", None, lease_ms=LEASE_MS))
+        self.world.do(owners.beat("o_1", None, lease_ms=LEASE_MS))
         self.world.tick()
 
     def grant(self) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.errors import ProcessNoLongerRetained, ProcessNotFound
-from wakeline.store import fleet, processes, runs, sessions
+from wakeline.store import claims, events, fleet, journal, owners, processes, sessions, signals, starts, waits
+from wakeline.store import ends as stored_ends
 from wakeline.store.calls import Call
-from wakeline.store.processes import Effect, Row
+from wakeline.store.journal import Effect, Row
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -58,21 +59,21 @@ def test_awaiting_a_pruned_process_says_that_it_is_no_longer_retained(world: Wor
 def test_a_body_that_awaits_a_pruned_process_learns_that_at_once(world: World) -> None:
     pruned(world, "x")
     fence = world.running("p")
-    (opened,) = world.open(fence, runs.Wait("slot", "wait", "g", "c:x"))
+    (opened,) = world.open(fence, waits.Wait("slot", "wait", "g", "c:x"))
     assert (opened.state, json.loads(opened.text)["payload"]["code"]) == ("done", "process_not_found")
 
 
 def verbs(world: World) -> dict[str, Call[Any]]:
     return {
         "read": processes.read("x"),
-        "cancel": processes.cancel("x", "late", grace_ms=1),
-        "append": processes.append("x", "log", "1"),
-        "signal": processes.signal("x", "go", "1", "1", canonical="1", replay_key="k"),
-        "finish": processes.finish("x", "completed", '{"type":"success","value":2}'),
+        "cancel": stored_ends.cancel("x", "late", grace_ms=1),
+        "append": events.append("x", "log", "1"),
+        "signal": signals.signal("x", "go", "1", "1", canonical="1", replay_key="k"),
+        "finish": stored_ends.finish("x", "completed", '{"type":"success","value":2}'),
         "external_ref": processes.set_external_ref("x", '{"id":"1"}'),
         "retarget": processes.retarget("x", "chat/1"),
         "grant": sessions.grant("session:chat/1", "x", "{}"),
-        "register": processes.register(world.registration("x", kind="external")),
+        "register": starts.register(world.registration("x", kind="external")),
     }
 
 
@@ -84,7 +85,7 @@ def test_every_verb_on_a_pruned_process_says_so_and_writes_nothing(world: World)
             world.do(call)
     assert sorted(world.store.client.keys("*")) == keys
     world.worker()
-    assert world.do(fleet.claim("x", 0, "o_1", "c1", lease_ms=5_000)) is None
+    assert world.do(claims.claim("x", 0, "o_1", "c1", lease_ms=5_000)) is None
     assert world.do(sessions.grants_of("x")) == []
 
 
@@ -114,7 +115,7 @@ def test_a_process_is_kept_for_a_week_after_its_end(world: World) -> None:
 def test_only_what_ended_long_ago_is_pruned_however_it_ended(world: World) -> None:
     ended(world, "old")
     world.start("failed", kind="external")
-    world.do(processes.finish("failed", "failed", FAILURE))
+    world.do(stored_ends.finish("failed", "failed", FAILURE))
     world.start("live", kind="external")
     world.clock.advance("8d")
     ended(world, "young")
@@ -131,7 +132,7 @@ def test_only_what_ended_long_ago_is_pruned_however_it_ended(world: World) -> No
 def test_nothing_that_lives_is_ever_pruned(world: World) -> None:
     fence = world.running("parked")
     world.wait_for(fence, "go")
-    world.do(processes.park(fence, ["go.1"], "{}"))
+    world.do(waits.park(fence, ["go.1"], "{}"))
     world.start("queued")
     world.start("running", kind="external")
     for _ in range(3):
@@ -154,7 +155,7 @@ def test_a_tombstone_says_how_and_when_and_nothing_else(world: World) -> None:
     ends = {"a": "completed", "b": "failed", "c": "cancelled"}
     for pid, status in ends.items():
         world.start(pid, kind="external", metadata={"secret": "payload"})
-        world.do(processes.finish(pid, status, FAILURE))
+        world.do(stored_ends.finish(pid, status, FAILURE))
     world.clock.advance("8d")
     at = 1_700_000_000_000 + 8 * 86_400_000
     assert world.tick().pruned == 3
@@ -167,18 +168,18 @@ def test_a_tombstone_says_how_and_when_and_nothing_else(world: World) -> None:
 
 
 def test_a_pruned_process_leaves_its_tombstone_and_nothing_else(world: World) -> None:
-    world.do(fleet.register_owner("o_1", [world.namespace], lease_ms=5_000))
+    world.do(owners.register_owner("o_1", [world.namespace], lease_ms=5_000))
     before = set(world.store.client.keys("*"))
     fence = world.running("pid-of-test")
     world.do(sessions.grant("session:chat/1", "pid-of-test", "{}"))
     world.append("pid-of-test", "log", 1, key="k")
     world.signal("pid-of-test", "kept", 1)
-    world.do(runs.record(fence, [Row("step:1", "{}")]))
+    world.do(journal.record(fence, [Row("step:1", "{}")]))
     world.wait_for(fence, "go")
-    world.open(fence, runs.Wait("slot-x", "wait-x", "x", "x:approval", for_ms=1000))
-    world.do(processes.continue_as_new(fence, "2"))
+    world.open(fence, waits.Wait("slot-x", "wait-x", "x", "x:approval", for_ms=1000))
+    world.do(stored_ends.continue_as_new(fence, "2"))
     (claim,) = world.take()
-    world.do(runs.record(claim.fence, [Row("step:2", "{}")]))
+    world.do(journal.record(claim.fence, [Row("step:2", "{}")]))
     world.finish("pid-of-test", 1, claim.fence)
     world.clock.advance("8d")
     assert world.tick().pruned == 1
@@ -246,7 +247,7 @@ def with_child(world: World, **over: Any) -> processes.Fence:
     """A parent that runs and has started the child."""
     parent = world.running("parent")
     child = world.registration("child", kind="external", parent="parent", **over)
-    world.do(processes.register(child, effect=Effect(parent, Row("start:child", "{}"))))
+    world.do(starts.register(child, effect=Effect(parent, Row("start:child", "{}"))))
     return parent
 
 
@@ -256,8 +257,8 @@ def test_a_child_is_kept_until_its_live_parent_has_its_result(world: World) -> N
     world.clock.advance("8d")
     assert world.tick().pruned == 0
     assert world.status("child") == "completed"
-    world.do(fleet.register_owner("o_1", [world.namespace], lease_ms=5_000))
-    world.do(runs.record(parent, [Row("result:child", "{}")]))
+    world.do(owners.register_owner("o_1", [world.namespace], lease_ms=5_000))
+    world.do(journal.record(parent, [Row("result:child", "{}")]))
     world.clock.advance("2h")
     assert world.tick().pruned == 1
 
@@ -272,7 +273,7 @@ def test_a_child_does_not_wait_for_a_parent_that_has_ended(world: World) -> None
 
 def test_what_happens_to_children_is_written_with_the_end_of_the_parent(world: World) -> None:
     parent = with_child(world, on_parent_end="request_cancel")
-    world.do(processes.register(world.registration("free", kind="external", parent="parent"), effect=Effect(parent)))
+    world.do(starts.register(world.registration("free", kind="external", parent="parent"), effect=Effect(parent)))
     assert world.types("child") == []
     world.finish("parent", 1, parent)
     assert [(e.type, e.payload) for e in world.log("child")] == [
@@ -288,8 +289,8 @@ def busy(world: World, pid: str) -> None:
     """A cancelled process with more open waits than one script may touch: the rest of its cancel is left to a tick."""
     fence = world.running(pid)
     for part in (range(200), range(200, 257)):
-        world.open(fence, *(runs.Wait(f"{pid}-{n}", f"w{n}", "g", f"x:{n}") for n in part))
-    world.do(processes.cancel(pid, "enough", grace_ms=WEEK_MS * 9))
+        world.open(fence, *(waits.Wait(f"{pid}-{n}", f"w{n}", "g", f"x:{n}") for n in part))
+    world.do(stored_ends.cancel(pid, "enough", grace_ms=WEEK_MS * 9))
 
 
 def test_a_parent_is_kept_until_the_last_of_its_children_was_told(world: World) -> None:
@@ -298,7 +299,7 @@ def test_a_parent_is_kept_until_the_last_of_its_children_was_told(world: World) 
     parent = with_child(world, on_parent_end="request_cancel")
     for n in range(256):  # with the one there is: one more than a script may touch
         bound = world.registration(f"c{n}", kind="external", parent="parent", on_parent_end="request_cancel")
-        world.do(processes.register(bound, effect=Effect(parent)))
+        world.do(starts.register(bound, effect=Effect(parent)))
     world.finish("parent", 1, parent)
     world.clock.advance("8d")
     assert world.tick().pruned == 0
@@ -314,8 +315,8 @@ def test_a_parent_is_kept_until_the_last_of_its_children_was_told(world: World) 
 
 def test_a_journal_ends_with_its_generation_and_sending_that_again_makes_no_third(world: World) -> None:
     fence = world.running("p")
-    world.do(runs.record(fence, [Row("step:1", "{}")]))
-    assert [world.do(processes.continue_as_new(fence, '{"page":2}')) for _ in range(2)] == [2, 2]
+    world.do(journal.record(fence, [Row("step:1", "{}")]))
+    assert [world.do(stored_ends.continue_as_new(fence, '{"page":2}')) for _ in range(2)] == [2, 2]
     (claim,) = world.take()
     assert (claim.generation, claim.input, dict(claim.journal)) == (2, '{"page":2}', {})
     assert world.types() == ["process.started", "process.continued"]

@@ -10,9 +10,9 @@ import pytest
 from wakeline.body.turn import Inbox
 from wakeline.causality import SessionScope
 from wakeline.errors import HeadConflict, LeaseLost, StaleBranch
-from wakeline.store import feed, processes, sessions
-from wakeline.store.processes import TurnCommit
-from wakeline.store.runs import Claim
+from wakeline.store import ends, feed, processes, sessions, starts
+from wakeline.store.claims import Claim
+from wakeline.store.ends import TurnCommit
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -39,7 +39,7 @@ def turn(world: World, owner: str = "o_1", *, most: int = 256, session_id: str =
 def settle(world: World, claim: Claim, revision: str = "0", session_id: str = CHAT) -> None:
     """The turn ends and commits."""
     commit = TurnCommit(session_id, revision)
-    world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=commit))
+    world.do(ends.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=commit))
 
 
 def states(world: World, session_id: str = CHAT) -> list[tuple[str, str]]:
@@ -85,7 +85,7 @@ def test_a_wake_that_a_turn_took_is_settled_there_although_its_process_has_a_new
 
 
 def test_a_wake_to_a_session_that_does_not_exist_waits_for_it_in_sight(world: World) -> None:
-    world.do(processes.register(world.registration("x", kind="external", wake_target={"session_id": CHAT})))
+    world.do(starts.register(world.registration("x", kind="external", wake_target={"session_id": CHAT})))
     world.emit("x", "wake", TOLD)
     world.worker()
     assert world.take() == ()
@@ -202,7 +202,7 @@ def test_a_session_has_one_turn_at_a_time_and_what_arrives_meanwhile_waits(world
         process_id=claim.process_id, incarnation=claim.fence.incarnation, epoch=1, claim_id="stolen", owner="o_2"
     )
     with pytest.raises(LeaseLost):
-        world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=stranger, turn=TurnCommit(CHAT, "0")))
+        world.do(ends.finish(claim.process_id, "completed", NOTHING, fence=stranger, turn=TurnCommit(CHAT, "0")))
     assert states(world) == [("first", "admitted"), ("second", "delivered")]
     settle(world, claim)
     _, texts = turn(world, "o_2")
@@ -287,7 +287,7 @@ def test_a_turn_that_is_put_off_comes_at_its_time_with_the_same_batch(world: Wor
     source(world)
     world.emit("x", "wake", "first")
     claim, _ = turn(world)
-    assert world.do(processes.release(claim.fence, attempt=True, delay_ms=2_000)) == "released"
+    assert world.do(ends.release(claim.fence, attempt=True, delay_ms=2_000)) == "released"
     world.emit("x", "wake", "second")
     world.clock.advance("1999ms")
     world.tick()
@@ -303,7 +303,7 @@ def test_wakes_of_a_turn_that_failed_are_marked_and_block_nobody(world: World) -
     world.emit("x", "wake", "poison")
     claim, _ = turn(world)
     world.emit("x", "wake", "next")
-    world.do(processes.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
+    world.do(ends.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
     assert states(world) == [("poison", "failed"), ("next", "delivered")]
     _, texts = turn(world)
     assert texts == ["next"]

@@ -11,7 +11,7 @@ import pytest
 from wakeline.errors import ProcessNotFound, ScriptFailed
 from wakeline.observe.processes import Status
 from wakeline.processes.outputs import AwaitOutput, Success
-from wakeline.store import processes
+from wakeline.store import waits
 from wakeline.store.calls import Change, Program
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_a_status_says_what_a_process_is_and_waits_for(world: World) -> None:
         "p", "running", "job", "nightly", 1_700_000_000_000, 1_700_000_000_000, 0, (), "o_1"
     )
     world.wait_for(fence, "go")
-    world.do(processes.park(fence, ["go.1"], "{}"))
+    world.do(waits.park(fence, ["go.1"], "{}"))
     assert world.go(world.service.status("p")) == Status(
         "p", "waiting", "job", "nightly", 1_700_000_000_000, 1_700_000_001_000, 2, ("go",), None
     )

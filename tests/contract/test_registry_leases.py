@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.errors import LeaseLost
-from wakeline.store import fleet, processes, runs
-from wakeline.store.processes import Row
+from wakeline.store import claims, ends, journal, owners
+from wakeline.store.journal import Row
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -20,7 +20,7 @@ def test_a_claimed_process_is_refused_to_everybody_else(world: World) -> None:
     fence = world.running("p", "o_1")
     world.worker("o_2")
     assert world.take("o_2") == ()
-    assert world.do(fleet.claim("p", fence.epoch, "o_2", "c2", lease_ms=LEASE_MS)) is None
+    assert world.do(claims.claim("p", fence.epoch, "o_2", "c2", lease_ms=LEASE_MS)) is None
     assert world.view().fields["ow"] == "o_1"
 
 
@@ -47,10 +47,10 @@ def test_an_owner_seen_expired_once_keeps_its_work(world: World) -> None:
     fence = world.running("p", "o_1")
     world.clock.advance("6s")
     assert world.tick().reaped == 0
-    assert world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
+    assert world.do(owners.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == owners.Beaten(True)
     world.clock.advance("3s")
     assert world.tick().reaped == 0
-    world.do(runs.record(fence, [ROW]))
+    world.do(journal.record(fence, [ROW]))
     assert world.view().journal == ("step:1",)
     world.clock.advance("3s")
     assert world.tick().reaped == 0  # expired again, and the suspicion of then counts no longer
@@ -69,8 +69,8 @@ def test_two_looks_have_to_be_a_heartbeat_apart(world: World) -> None:
 def test_a_reaped_owner_is_refused(world: World) -> None:
     fence = world.running("p", "o_1")
     world.lose("o_1")
-    assert world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(False)
-    assert world.do(fleet.take("o_1", "r9", [world.namespace], 1, lease_ms=LEASE_MS)).reaped is True
+    assert world.do(owners.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == owners.Beaten(False)
+    assert world.do(claims.take("o_1", "r9", [world.namespace], 1, lease_ms=LEASE_MS)).reaped is True
     assert world.view().fields["st"] == "queued"
 
 
@@ -81,14 +81,14 @@ def test_beats_keep_a_run_alive_far_beyond_its_first_expiry(world: World) -> Non
         for _ in range(2):
             world.clock.advance("2s")
             assert world.tick().reaped == 0
-        assert world.do(fleet.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
+        assert world.do(owners.beat("o_1", [fence.claim_id], lease_ms=LEASE_MS)) == owners.Beaten(True)
     world.finish("p", "after 20 s", fence)
     assert world.status() == "completed"
 
 
 def test_a_process_that_was_handed_back_is_taken_by_another(world: World) -> None:
     old = world.running("p", "o_1")
-    assert world.do(processes.release(old)) == "released"
+    assert world.do(ends.release(old)) == "released"
     world.worker("o_2")
     (new,) = world.take("o_2")
     assert (old.epoch, new.fence.epoch, new.fence.owner) == (1, 2, "o_2")
@@ -104,8 +104,8 @@ def test_a_late_end_is_refused_and_changes_nothing(world: World) -> None:
         world.finish("p", "too late", old)
     after = world.view()
     assert (after.fields, after.events) == (before.fields, before.events)
-    assert world.do(fleet.claim("p", new.fence.epoch, "o_1", "c1", lease_ms=LEASE_MS)) is None
-    assert world.do(fleet.beat("o_2", [new.fence.claim_id], lease_ms=LEASE_MS)) == fleet.Beaten(True)
+    assert world.do(claims.claim("p", new.fence.epoch, "o_1", "c1", lease_ms=LEASE_MS)) is None
+    assert world.do(owners.beat("o_2", [new.fence.claim_id], lease_ms=LEASE_MS)) == owners.Beaten(True)
     world.finish("p", "in time", new.fence)
 
 
@@ -115,9 +115,9 @@ def test_an_outcome_of_a_run_whose_process_was_taken_over_is_not_recorded(world:
     world.worker("o_2")
     (new,) = world.take("o_2")
     with pytest.raises(LeaseLost):
-        world.do(runs.record(old, [ROW]))
+        world.do(journal.record(old, [ROW]))
     assert world.view().journal == ()
-    world.do(runs.record(new.fence, [ROW]))
+    world.do(journal.record(new.fence, [ROW]))
     assert world.view().journal == ("step:1",)
 
 
@@ -125,7 +125,7 @@ def test_an_outcome_is_refused_once_the_owner_was_reaped_though_nobody_took_over
     fence = world.running("p", "o_1")
     world.lose("o_1")
     with pytest.raises(LeaseLost):
-        world.do(runs.record(fence, [ROW]))
+        world.do(journal.record(fence, [ROW]))
     assert world.view().journal == ()
 
 
@@ -135,5 +135,5 @@ def test_two_claims_of_one_epoch_are_told_apart(world: World) -> None:
         process_id="p", incarnation=fence.incarnation, epoch=fence.epoch, claim_id="another", owner="o_2"
     )
     with pytest.raises(LeaseLost):
-        world.do(runs.record(twin, [ROW]))
-    world.do(runs.record(fence, [ROW]))
+        world.do(journal.record(twin, [ROW]))
+    world.do(journal.record(fence, [ROW]))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from wakeline.errors import LeaseLost
 from wakeline.processes.lease import Fence
-from wakeline.store import processes
-from wakeline.store.processes import Met, Parked
+from wakeline.store import processes, waits
+from wakeline.store.waits import Met, Parked
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -20,7 +20,7 @@ def parked(world: World, pid: str = "p", owner: str = "o_1") -> Fence:
     """A process that waits for the signal `go`; returns the fence of the run that parked it."""
     fence = world.running(pid, owner)
     world.wait_for(fence, "go")
-    assert world.do(processes.park(fence, ["go.1"], GO)) == Parked(2)
+    assert world.do(waits.park(fence, ["go.1"], GO)) == Parked(2)
     return fence
 
 
@@ -83,7 +83,7 @@ def test_a_park_whose_wait_is_over_already_is_refused(world: World) -> None:
     fence = world.running("p")
     world.wait_for(fence, "go")
     world.signal("p", "go", "now")
-    assert world.do(processes.park(fence, ["go.1"], GO)) == Met()
+    assert world.do(waits.park(fence, ["go.1"], GO)) == Met()
     assert world.status() == "running"
 
 

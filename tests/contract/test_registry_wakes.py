@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wakeline.causality import SessionScope, event_invocation
 from wakeline.processes.events import Event
-from wakeline.store import processes, sessions
-from wakeline.store.processes import TurnCommit
+from wakeline.store import ends, events, sessions
+from wakeline.store.ends import TurnCommit
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -95,7 +95,7 @@ def test_a_settled_wake_is_not_offered_again(world: World) -> None:
     batch = world.do(sessions.admit(turn.fence, CHAT, 256))
     assert [json.loads(entry.body)["input"] for entry in batch.entries] == ["ready"]
     world.do(
-        processes.finish(
+        ends.finish(
             turn.process_id,
             "completed",
             '{"type":"success","value":null}',
@@ -210,7 +210,7 @@ def test_the_inbox_holds_exactly_the_events_that_wake(world: World) -> None:
 
 def test_without_a_target_a_waking_event_is_only_an_event(world: World) -> None:
     world.start("p")
-    receipt = world.append("p", "wake", "ready", wake=processes.WakeText("ready"))
+    receipt = world.append("p", "wake", "ready", wake=events.WakeText("ready"))
     assert (receipt.sequence, receipt.entry) == (1, None)
     assert world.types() == ["wake"]
     assert world.do(sessions.list_sessions()) == []

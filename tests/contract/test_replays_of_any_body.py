@@ -26,7 +26,8 @@ from wakeline.app import App
 from wakeline.body.context import AsyncCtx
 from wakeline.errors import LeaseLost
 from wakeline.runner import Runner
-from wakeline.store import fleet
+from wakeline.store import claims as stored_claims
+from wakeline.store import owners
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
 
@@ -241,8 +242,8 @@ def work_until_dead(world: World, release: App, owner: str, dies_at: int, after:
     """A worker takes the process and runs it, and dies at that write. Whether it did."""
 
     async def main() -> bool:
-        world.do(fleet.register_owner(owner, release.queues, lease_ms=LEASE_MS))
-        claims = world.do(fleet.take(owner, token_hex(4), release.queues, 1, lease_ms=LEASE_MS)).claims
+        world.do(owners.register_owner(owner, release.queues, lease_ms=LEASE_MS))
+        claims = world.do(stored_claims.take(owner, token_hex(4), release.queues, 1, lease_ms=LEASE_MS)).claims
         if not claims:
             return False
         store = Mortal(world.backend, world.store.address).may_die(dies_at, after)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.errors import LeaseLost, SessionDeleted, SessionNotFound
-from wakeline.store import entries, processes, runs, sessions
+from wakeline.store import ends, entries, processes, sessions, starts, waits
 from wakeline.store.sessions import Deleted
 
 from tests.contract.session_world import CHAT, commit, inbox, send, source, states, turn
@@ -33,12 +33,12 @@ def test_a_deletion_makes_pending_and_admitted_entries_undeliverable(world: Worl
     assert world.take() == ()
     with pytest.raises(LeaseLost):
         world.do(
-            processes.finish(
+            ends.finish(
                 claim.process_id,
                 "completed",
                 '{"type":"success","value":1}',
                 fence=claim.fence,
-                turn=processes.TurnCommit(CHAT, "0"),
+                turn=ends.TurnCommit(CHAT, "0"),
             )
         )
 
@@ -46,11 +46,13 @@ def test_a_deletion_makes_pending_and_admitted_entries_undeliverable(world: Worl
 def test_a_turn_that_is_parked_ends_with_its_session_and_its_waits_with_it(world: World) -> None:
     send(world, "a")
     claim, _ = turn(world)
-    world.open(claim.fence, runs.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
-    world.do(processes.park(claim.fence, ["ask"], "{}"))
+    world.open(claim.fence, waits.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
+    world.do(waits.park(claim.fence, ["ask"], "{}"))
     world.do(sessions.delete(CHAT))
     assert world.status(claim.process_id) == "cancelled"
-    assert world.do(runs.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}')).unknown
+    assert world.do(
+        waits.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}')
+    ).unknown
 
 
 def test_the_handles_of_a_frame_that_was_never_opened_go_too(world: World) -> None:
@@ -71,7 +73,7 @@ def test_its_id_is_used_up_for_ever(world: World) -> None:
         sessions.send(world.session(CHAT), "{}"),
         sessions.create(world.session(CHAT)),
         sessions.read(CHAT),
-        processes.register(world.registration("y"), wake=world.session(CHAT)),
+        starts.register(world.registration("y"), wake=world.session(CHAT)),
         entries.redrive(CHAT, 1),
     ):
         with pytest.raises(SessionDeleted) as deleted:
@@ -85,7 +87,7 @@ def test_a_start_that_was_refused_wrote_nothing(world: World) -> None:
     send(world, "a")
     world.do(sessions.delete(CHAT))
     with pytest.raises(SessionDeleted):
-        world.do(processes.register(world.registration("y"), wake=world.session(CHAT)))
+        world.do(starts.register(world.registration("y"), wake=world.session(CHAT)))
     assert world.start("y").created
 
 
@@ -166,7 +168,7 @@ def test_a_deletion_that_is_sent_twice_does_nothing_more(world: World) -> None:
 
 
 def unopened(world: World) -> None:
-    world.do(processes.register(world.registration("x", kind="external", wake_target={"session_id": CHAT})))
+    world.do(starts.register(world.registration("x", kind="external", wake_target={"session_id": CHAT})))
 
 
 def test_a_wake_to_a_session_that_nobody_opens_expires_in_sight(world: World) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wakeline.errors import EntryNotFound, RedriveRefused
-from wakeline.store import entries, fleet, processes, runs, sessions
-from wakeline.store.processes import Effect, Row
+from wakeline.store import ends, entries, owners, sessions, waits
+from wakeline.store.journal import Effect, Row
 from wakeline.testing.model.turns import Entry, isolate
 
 from tests.contract.session_world import CHAT, FAILED, commit, fail, head, inbox, policy_is, send, source, states, turn
@@ -106,7 +106,7 @@ def test_a_turn_that_kills_its_workers_is_halved_too(world: World) -> None:
     send(world, "a", "b")
     claim, _ = turn(world)
     for n in range(11):
-        world.do(fleet.reap(claim.fence.owner))
+        world.do(owners.reap(claim.fence.owner))
         if world.status(claim.process_id) == "queued":
             world.clock.advance("1m")  # what ends its worker alone is offered later each time
             world.tick()
@@ -272,15 +272,15 @@ def test_a_cancelled_turn_settles_its_entries_and_its_open_question_takes_no_ans
     source(world)
     world.emit("x", "wake", "first")
     claim, _ = turn(world)
-    world.open(claim.fence, runs.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
-    world.do(processes.park(claim.fence, ["ask"], "{}"))
+    world.open(claim.fence, waits.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
+    world.do(waits.park(claim.fence, ["ask"], "{}"))
     world.emit("x", "wake", "second")
-    world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
+    world.do(ends.cancel(claim.process_id, "enough", grace_ms=10_000))
     world.clock.advance("10s")
     world.tick()
     assert world.status(claim.process_id) == "cancelled"
     assert states(world) == [("first", "settled"), ("second", "delivered")]
-    answer = world.do(runs.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}'))
+    answer = world.do(waits.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}'))
     assert answer.unknown
     _, texts = turn(world)
     assert texts == ["second"]
@@ -289,14 +289,16 @@ def test_a_cancelled_turn_settles_its_entries_and_its_open_question_takes_no_ans
 def test_a_question_of_a_turn_that_is_to_end_takes_no_answer_although_nobody_waits_for_it_yet(world: World) -> None:
     send(world, "a")
     claim, _ = turn(world)
-    world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
-    assert world.do(runs.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}')).unknown
-    [opened] = world.open(claim.fence, runs.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
+    world.do(ends.cancel(claim.process_id, "enough", grace_ms=10_000))
+    assert world.do(
+        waits.resolve(claim.process_id, claim.fence.incarnation, "ask", '{"status":"ok","value":1}')
+    ).unknown
+    [opened] = world.open(claim.fence, waits.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship"))
     assert (opened.state, opened.text) == ("done", '{"status":"cancelled"}')
 
 
 def test_a_failure_that_is_no_exhaustion_halves_as_well(world: World) -> None:
     send(world, "a", "b")
     claim, _ = turn(world)
-    world.do(processes.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
+    world.do(ends.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
     assert states(world) == [("a", "delivered"), ("b", "delivered")]

@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import entries, feed, fleet, processes, sessions
+from wakeline.store import ends, entries, feed, owners, processes, sessions
+from wakeline.store.claims import Claim
+from wakeline.store.ends import TurnCommit
 from wakeline.store.heads import ENDS, HEAD
-from wakeline.store.processes import Effect, Row, TurnCommit
-from wakeline.store.runs import Claim
+from wakeline.store.journal import Effect, Row
 
 from tests.contract.session_world import CHAT, FAILED, NOTHING, command, send, turn
 
@@ -103,7 +104,7 @@ class Heads(RuleBasedStateMachine):
             sessions.send(self.world.session(CHAT), body, effect=Effect(claim.fence, Row("send:1", '{"o":', after="}")))
         )
         self.world.do(
-            processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit("boss/1", "0"))
+            ends.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit("boss/1", "0"))
         )
 
     def teardown(self) -> None:
@@ -123,7 +124,7 @@ class Heads(RuleBasedStateMachine):
     def claimed(self) -> Claim | None:
         """The turn there is, taken by the worker, with its batch; None where nothing is to take now."""
         self.world.clock.advance("2s")
-        self.world.do(fleet.register_owner(self.owner, [self.world.namespace], lease_ms=10_000_000))
+        self.world.do(owners.register_owner(self.owner, [self.world.namespace], lease_ms=10_000_000))
         self.world.tick()
         claims = self.world.take(self.owner)
         if not claims:
@@ -152,7 +153,7 @@ class Heads(RuleBasedStateMachine):
     def policies(self, policy: AdmissionPolicy) -> None:
         self.policy = policy
         self.world.do(
-            fleet.register_owner(
+            owners.register_owner(
                 self.owner, [self.world.namespace], lease_ms=10_000_000, agents={"chat": policy.wire()}
             )
         )
@@ -203,9 +204,7 @@ class Heads(RuleBasedStateMachine):
         commit = TurnCommit(CHAT, head["rev"], history=['{"role":"agent"}'] if says else [], **follow)
         self.ended(
             "commit",
-            lambda: self.world.do(
-                processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=commit)
-            ),
+            lambda: self.world.do(ends.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=commit)),
         )
 
     @precondition(lambda self: "turn" in stored(self.world))
@@ -236,13 +235,13 @@ class Heads(RuleBasedStateMachine):
             self.policies(ONLY_WAKES)
         if how != "exhausted":
             return self.ended(
-                "failure", lambda: self.world.do(processes.finish(claim.process_id, how, FAILED, fence=claim.fence))
+                "failure", lambda: self.world.do(ends.finish(claim.process_id, how, FAILED, fence=claim.fence))
             )
         while (view := self.world.do(processes.read(claim.process_id))).failed_attempts + 1 < int(view.fields["ma"]):
-            self.world.do(processes.release(claim.fence, attempt=True, output=FAILED))
+            self.world.do(ends.release(claim.fence, attempt=True, output=FAILED))
             (claim,) = self.world.take(self.owner)
         fence = claim.fence
-        self.ended("failure", lambda: self.world.do(processes.release(fence, attempt=True, output=FAILED)))
+        self.ended("failure", lambda: self.world.do(ends.release(fence, attempt=True, output=FAILED)))
 
     @precondition(lambda self: "turn" in stored(self.world))
     @rule(
@@ -258,14 +257,12 @@ class Heads(RuleBasedStateMachine):
                 send(self.world, "meanwhile")
             if narrows:
                 self.policies(ONLY_WAKES)
-            self.world.do(processes.cancel(pid, "enough", grace_ms=1_000))
+            self.world.do(ends.cancel(pid, "enough", grace_ms=1_000))
             self._ends_cancelled(claim if raises else None)
 
     def _ends_cancelled(self, claim: Claim | None) -> None:
         if claim is not None:
-            return self.ended(
-                "cancel", lambda: self.world.do(processes.release(claim.fence, attempt=True, output=FAILED))
-            )
+            return self.ended("cancel", lambda: self.world.do(ends.release(claim.fence, attempt=True, output=FAILED)))
         self.world.clock.advance("1s")
         self.ended("cancel", self.world.tick)
 
@@ -279,8 +276,8 @@ class Heads(RuleBasedStateMachine):
         if not self.world.store.client.hexists(f"{self.world.store.address.prefix}proc:{claim.process_id}", "it"):
             return  # so often that it is left alone
         cancelled = '{"type":"cancelled","message":"a new entry arrived"}'
-        raised = processes.release(claim.fence, attempt=True, output=FAILED)
-        call = raised if raises else processes.finish(claim.process_id, "cancelled", cancelled, fence=claim.fence)
+        raised = ends.release(claim.fence, attempt=True, output=FAILED)
+        call = raised if raises else ends.finish(claim.process_id, "cancelled", cancelled, fence=claim.fence)
         self.ended("interrupt", lambda: self.world.do(call))
 
     # -- what holds
@@ -324,7 +321,7 @@ def test_a_moment_that_the_release_before_left_in_an_idle_head_goes(world: World
     send(world, "a")
     world.store.client.hset(f"{world.store.address.prefix}sess:{CHAT}", "lg", "1700000000040")
     claim, _ = turn(world)
-    world.do(processes.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(CHAT, "0")))
+    world.do(ends.finish(claim.process_id, "completed", NOTHING, fence=claim.fence, turn=TurnCommit(CHAT, "0")))
     assert "lg" not in stored(world)
 
 

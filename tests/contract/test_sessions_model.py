@@ -20,9 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from wakeline.errors import LeaseLost, RedriveRefused, SessionDeleted, SessionNotFound
 from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import entries, fleet, keys, processes, sessions
+from wakeline.store import ends, entries, events, keys, owners, processes, sessions
 from wakeline.store.calls import Call
-from wakeline.store.processes import Effect, Row, TurnCommit, WakeText
+from wakeline.store.ends import TurnCommit
+from wakeline.store.events import WakeText
+from wakeline.store.journal import Effect, Row
 from wakeline.values import to_json
 
 from tests.contract.session_world import FAILED, NOTHING
@@ -186,7 +188,7 @@ class Lives(RuleBasedStateMachine):
             "chat": AdmissionPolicy(on_arrival="early").wire(),
         }
         owner = f"o_{next(self.owners)}"
-        self.world.do(fleet.register_owner(owner, [self.world.namespace], lease_ms=5_000, agents=policies))
+        self.world.do(owners.register_owner(owner, [self.world.namespace], lease_ms=5_000, agents=policies))
         return owner
 
     def do(self, call: Call[Any], twice: bool, expected: Any = None) -> None:
@@ -224,7 +226,7 @@ class Lives(RuleBasedStateMachine):
         life.put(text, "wake", same)
         key = f"e{len(self.events[pid])}"
         self.do(
-            processes.append(pid, "wake", to_json(text), replay_key=key, canonical=text, wake=WakeText(text, same)),
+            events.append(pid, "wake", to_json(text), replay_key=key, canonical=text, wake=WakeText(text, same)),
             twice,
         )
         self.seen["wake"] += 1
@@ -326,7 +328,7 @@ class Lives(RuleBasedStateMachine):
         fence = turn.fences[0] if stale else turn.fences[-1]
         revision = self.world.do(sessions.read(sid)).head.fields["rev"]
         commit = TurnCommit(sid, revision) if how == "completed" else None
-        call = processes.finish(turn.pid, how, NOTHING if commit else FAILED, fence=fence, turn=commit)
+        call = ends.finish(turn.pid, how, NOTHING if commit else FAILED, fence=fence, turn=commit)
         if fence is not turn.fences[-1]:
             self.seen["stale end"] += 1
             return self.do(call, twice, LeaseLost)
@@ -342,7 +344,7 @@ class Lives(RuleBasedStateMachine):
         held = [life.turn for life in self.lives.values() if life.turn is not None and life.turn.held]
         for turn in held:
             turn.held = False
-        self.world.do(fleet.reap(self.owner, "shutdown"))
+        self.world.do(owners.reap(self.owner, "shutdown"))
         self.owner = self.a_worker()
         self.seen["crash"] += bool(held)
         if comes_back:
@@ -357,9 +359,9 @@ class Lives(RuleBasedStateMachine):
         """An operator cancels a turn, and its grace passes."""
         life = next(life for life in self.lives.values() if life.turn is not None and life.turn.pid)
         assert life.turn is not None
-        self.do(processes.cancel(life.turn.pid, "enough", grace_ms=1_000), twice)
+        self.do(ends.cancel(life.turn.pid, "enough", grace_ms=1_000), twice)
         self.world.clock.advance("1s")
-        self.world.do(fleet.beat(self.owner, None, lease_ms=5_000))
+        self.world.do(owners.beat(self.owner, None, lease_ms=5_000))
         self.world.tick()
         life.end("cancelled")
         self.seen["cancelled"] += 1

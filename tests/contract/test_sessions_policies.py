@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.processes.lease import Fence
-from wakeline.store import entries, fleet, processes, runs, sessions
-from wakeline.store.processes import Effect, Row
-from wakeline.store.runs import Claim
+from wakeline.store import claims as stored_claims
+from wakeline.store import ends, entries, events, owners, sessions, waits
+from wakeline.store.claims import Claim
+from wakeline.store.journal import Effect, Row
 
 from tests.contract.session_world import (
     CHAT,
@@ -111,7 +112,7 @@ def test_a_burst_of_a_thousand_wakes_to_an_idle_session_costs_five_turns_at_most
     claim, texts = turn(world)
     seen = len(texts)
     for n in range(1, 1_000):
-        world.append("x", "wake", {"text": str(n)}, wake=processes.WakeText(str(n)))
+        world.append("x", "wake", {"text": str(n)}, wake=events.WakeText(str(n)))
     commit(world, claim)
     turns = 1
     while claims := world.take():
@@ -297,7 +298,7 @@ def test_what_an_early_admission_leaves_waits_as_long_as_any_arrival(world: Worl
 
 
 def cancelled(world: World, fence: Fence) -> None:
-    world.do(processes.finish(fence.process_id, "cancelled", CANCELLED, fence=fence))
+    world.do(ends.finish(fence.process_id, "cancelled", CANCELLED, fence=fence))
 
 
 def test_an_arrival_cancels_the_running_turn_and_the_next_takes_all(world: World) -> None:
@@ -305,7 +306,7 @@ def test_an_arrival_cancels_the_running_turn_and_the_next_takes_all(world: World
     send(world, "first")
     claim, _ = turn(world)
     send(world, "second")
-    assert world.do(runs.read_slots(claim.fence, []))[0]
+    assert world.do(waits.read_slots(claim.fence, []))[0]
     cancelled(world, claim.fence)
     assert states(world) == [("first", "delivered"), ("second", "delivered")]
     claim, texts = turn(world)
@@ -339,7 +340,7 @@ def test_what_an_interrupted_turn_raises_is_no_failed_attempt(world: World) -> N
     send(world, "first")
     claim, _ = turn(world)
     send(world, "second")
-    assert world.do(processes.release(claim.fence, attempt=True, output=FAILED)) == "cancelled"
+    assert world.do(ends.release(claim.fence, attempt=True, output=FAILED)) == "cancelled"
     assert states(world) == [("first", "delivered"), ("second", "delivered")]
     _, texts = turn(world)
     assert texts == ["first", "second"]
@@ -349,8 +350,8 @@ def test_what_a_cancelled_turn_raises_is_no_failed_attempt_and_its_entries_are_s
     policy_is(world, max_attempts=1)
     send(world, "first")
     claim, _ = turn(world)
-    world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
-    assert world.do(processes.release(claim.fence, attempt=True, output=FAILED)) == "cancelled"
+    world.do(ends.cancel(claim.process_id, "enough", grace_ms=10_000))
+    assert world.do(ends.release(claim.fence, attempt=True, output=FAILED)) == "cancelled"
     assert states(world) == [("first", "settled")]
     assert json.loads(world.log(claim.process_id)[-1].payload) == {
         "await_output": {"type": "cancelled", "message": "enough"}
@@ -368,12 +369,12 @@ def test_a_turn_whose_entries_were_interrupted_three_times_is_left_alone(world: 
     claim, texts = turn(world)
     assert texts == ["0", "1", "2", "3"]
     send(world, "4")
-    assert not world.do(runs.read_slots(claim.fence, []))[0]
+    assert not world.do(waits.read_slots(claim.fence, []))[0]
     commit(world, claim)
     claim, texts = turn(world)
     assert texts == ["4"]
     send(world, "5")
-    assert world.do(runs.read_slots(claim.fence, []))[0]
+    assert world.do(waits.read_slots(claim.fence, []))[0]
 
 
 def test_a_turn_that_has_not_begun_is_not_interrupted(world: World) -> None:
@@ -422,7 +423,7 @@ def test_a_turn_waits_so_long_after_the_last_arrival(world: World) -> None:
 
 def test_an_idle_worker_is_told_of_a_turn_that_is_due_before_its_next_tick(world: World) -> None:
     policy_is(world, debounce_ms=200, debounce_max_ms=500)
-    world.do(fleet.take("o_1", "idle", [world.namespace], 1, lease_ms=5_000, idle=True))
+    world.do(stored_claims.take("o_1", "idle", [world.namespace], 1, lease_ms=5_000, idle=True))
     send(world, "0")
     hints = world.store.client.lrange(f"{world.store.address.prefix}notify:o_1", 0, -1)
     assert hints == ["timer 1700000000200"]
@@ -447,7 +448,7 @@ def test_a_turn_that_was_put_off_after_a_failure_is_not_put_off_by_arrivals(worl
     world.clock.advance("200ms")
     world.tick()
     claim, _ = turn(world)
-    world.do(processes.release(claim.fence, attempt=True, delay_ms=1_000))
+    world.do(ends.release(claim.fence, attempt=True, delay_ms=1_000))
     send(world, "1")
     world.clock.advance("999ms")
     assert not ready(world)
@@ -492,12 +493,12 @@ def test_an_agent_that_takes_no_wakes_still_goes_on_in_the_frame_it_switched_to(
 def test_a_commit_whose_reply_was_lost_follows_once(world: World) -> None:
     send(world, "plan")
     claim, _ = turn(world)
-    commit_call = processes.finish(
+    commit_call = ends.finish(
         claim.process_id,
         "completed",
         '{"type":"success","value":null}',
         fence=claim.fence,
-        turn=processes.TurnCommit(CHAT, "0", frame="f", follow='"go"'),
+        turn=ends.TurnCommit(CHAT, "0", frame="f", follow='"go"'),
     )
     assert world.do(commit_call) == world.do(commit_call)
     assert [e.input for e in inbox(world)] == ["plan", "go"]
@@ -514,7 +515,7 @@ def test_a_follow_on_that_ends_otherwise_than_by_a_commit_ends_the_row_of_them(w
     commit(world, claim, frame="f", follow='"go"')
     claim, _ = turn(world)
     assert follow_ons(world, claim) == 1
-    world.do(processes.finish(claim.process_id, end, CANCELLED if end == "cancelled" else FAILED, fence=claim.fence))
+    world.do(ends.finish(claim.process_id, end, CANCELLED if end == "cancelled" else FAILED, fence=claim.fence))
     assert "fo" not in head(world)
     send(world, "more")
     claim, _ = turn(world)
@@ -587,7 +588,7 @@ def test_a_turn_without_a_switch_ends_the_row_of_them(world: World) -> None:
 def test_a_swallowed_wake_is_named_by_the_entry_that_took_its_place(world: World) -> None:
     source(world)
     for text in ("one", "two", "three"):
-        world.append("x", "wake", {"text": text}, wake=processes.WakeText(text, same="k"))
+        world.append("x", "wake", {"text": text}, wake=events.WakeText(text, same="k"))
     (entry,) = inbox(world)
     assert (entry.input, entry.sequence, entry.swallowed, entry.swallowed_wakes) == ("three", 3, 2, ("x#1", "x#2"))
 
@@ -597,6 +598,6 @@ def test_a_release_with_the_defaults_takes_back_what_the_one_before_said(
     world: World, agents: dict[str, str] | None
 ) -> None:
     policy_is(world, kinds=frozenset({"wake"}))
-    world.do(fleet.register_owner("o_2", [world.namespace], lease_ms=5_000, agents=agents))
+    world.do(owners.register_owner("o_2", [world.namespace], lease_ms=5_000, agents=agents))
     send(world, "hello")
     assert states(world) == [("hello", "undeliverable" if agents is None else "delivered")]

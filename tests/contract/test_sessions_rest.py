@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from wakeline.observe.sessions import SessionStatus
-from wakeline.store import entries, processes, runs, sessions
-from wakeline.store.processes import Effect, Row
+from wakeline.store import ends, entries, sessions, starts, waits
+from wakeline.store.journal import Effect, Row
 
 from tests.contract.session_world import CHAT, FAILED, commit, fail, head, inbox, policy_is, send, source, turn
 
@@ -49,15 +49,15 @@ def joined_early(world: World) -> None:
 def parked(world: World) -> None:
     send(world, "a")
     claim, _ = turn(world)
-    world.open(claim.fence, runs.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship", for_ms=3_600_000))
-    world.do(processes.park(claim.fence, ["ask"], "{}"))
+    world.open(claim.fence, waits.Wait(slot="ask", replay_key="ask", group="ask", kind="x:ship", for_ms=3_600_000))
+    world.do(waits.park(claim.fence, ["ask"], "{}"))
     send(world, "late")
 
 
 def put_off(world: World) -> None:
     send(world, "a")
     claim, _ = turn(world)
-    world.do(processes.release(claim.fence, attempt=True, delay_ms=60_000))
+    world.do(ends.release(claim.fence, attempt=True, delay_ms=60_000))
 
 
 def halving(world: World) -> None:
@@ -94,7 +94,7 @@ def interrupted_while_parked(world: World) -> None:
 def cancelling(world: World) -> None:
     send(world, "a")
     claim, _ = turn(world)
-    world.do(processes.cancel(claim.process_id, "enough", grace_ms=10_000))
+    world.do(ends.cancel(claim.process_id, "enough", grace_ms=10_000))
 
 
 def owner_gone(world: World) -> None:
@@ -113,7 +113,7 @@ def nothing_admitted(world: World) -> None:
 
 
 def unopened(world: World) -> None:
-    world.do(processes.register(world.registration("x", kind="external", wake_target={"session_id": CHAT})))
+    world.do(starts.register(world.registration("x", kind="external", wake_target={"session_id": CHAT})))
     world.emit("x", "wake", "told")
 
 
@@ -191,7 +191,7 @@ def test_every_turn_is_ended_by_a_cancel_and_needs_no_worker_for_it(
 ) -> None:
     state(world)
     pid = head(world)["turn"]
-    world.do(processes.cancel(pid, "enough", grace_ms=1_000))
+    world.do(ends.cancel(pid, "enough", grace_ms=1_000))
     world.clock.advance("10s")
     world.tick()
     assert world.status(pid) == "cancelled"
@@ -204,7 +204,7 @@ def test_the_kinds_of_ends_are_all_there(world: World) -> None:
     source(world)
     world.emit("x", "wake", "told")
     claim, _ = turn(world)
-    world.do(processes.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
+    world.do(ends.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
     world.do(entries.redrive(CHAT, 1))
     assert {entry.state for entry in inbox(world)} == {"superseded", "delivered"}
     drive(world, worker=True)

@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from wakeline.errors import LeaseLost, MailboxFull, ProcessAlreadyTerminal
 from wakeline.processes.lease import Fence
-from wakeline.store import fleet, processes, runs, sessions
-from wakeline.store.processes import Parked, Row
+from wakeline.store import ends as stored_ends
+from wakeline.store import journal, owners, sessions
+from wakeline.store import waits as stored_waits
+from wakeline.store.journal import Row
+from wakeline.store.waits import Parked
 
 from tests.contract.conftest import signal_wait
 
@@ -57,13 +60,13 @@ def ok(value: object) -> str:
     return json.dumps({"status": "ok", "value": value}, separators=(",", ":"))
 
 
-def outside(slot: str) -> runs.Wait:
+def outside(slot: str) -> stored_waits.Wait:
     """A wait that somebody outside resolves."""
-    return runs.Wait(slot=slot, replay_key=f"wait-{slot}", group=slot, kind="x:ask")
+    return stored_waits.Wait(slot=slot, replay_key=f"wait-{slot}", group=slot, kind="x:ask")
 
 
-def resolve(world: World, slot: str, value: object) -> runs.Resolved:
-    found: runs.Resolved = world.do(runs.resolve("p", "inc00001", slot, ok(value)))
+def resolve(world: World, slot: str, value: object) -> stored_waits.Resolved:
+    found: stored_waits.Resolved = world.do(stored_waits.resolve("p", "inc00001", slot, ok(value)))
     return found
 
 
@@ -74,7 +77,7 @@ def test_s3_of_eight_resolvers_of_one_slot_one_is_accepted_and_all_others_learn_
     fence = world.running("p")
     slots = [f"s{n}" for n in range(SLOTS)]
     world.open(fence, *map(outside, slots))
-    told: list[tuple[str, int, runs.Resolved]] = []
+    told: list[tuple[str, int, stored_waits.Resolved]] = []
 
     def resolves(me: int) -> Callable[[], None]:
         def work() -> None:
@@ -90,7 +93,7 @@ def test_s3_of_eight_resolvers_of_one_slot_one_is_accepted_and_all_others_learn_
     assert {(slot, answer.standing) for slot, _, answer in told if not answer.accepted} == {
         (slot, ok(winners[slot])) for slot in slots
     }
-    _, standing = world.do(runs.read_slots(fence, slots))
+    _, standing = world.do(stored_waits.read_slots(fence, slots))
     assert standing == [ok(winners[slot]) for slot in slots]
 
 
@@ -106,7 +109,7 @@ def test_s1_s2_s5_s6_a_resolution_before_beside_or_after_the_wait_reaches_it(wor
         return lambda: [resolve(world, slot, slot) for slot in slots[me::4]] and None
 
     side_by_side(*map(opens, range(4)), *map(resolves, range(4)))
-    _, standing = world.do(runs.read_slots(fence, slots))
+    _, standing = world.do(stored_waits.read_slots(fence, slots))
     assert standing == [ok(slot) for slot in slots]
     assert [opened.text for opened in world.open(fence, *map(outside, slots))] == [ok(slot) for slot in slots]
 
@@ -116,22 +119,24 @@ def test_s4_a_resolution_a_timeout_and_a_cancel_of_one_slot_leave_one_winner_who
 ) -> None:
     fence = world.running("p")
     slots = [f"s{n}" for n in range(SLOTS)]
-    world.open(fence, *(runs.Wait(slot=s, replay_key=f"wait-{s}", group=s, kind="x:ask", for_ms=1_000) for s in slots))
+    world.open(
+        fence, *(stored_waits.Wait(slot=s, replay_key=f"wait-{s}", group=s, kind="x:ask", for_ms=1_000) for s in slots)
+    )
     world.clock.advance("2s")
-    told: list[tuple[str, runs.Resolved]] = []
+    told: list[tuple[str, stored_waits.Resolved]] = []
 
     def resolves(me: int) -> Callable[[], None]:
         return lambda: told.extend((slot, resolve(world, slot, me)) for slot in slots[me % 2 :: 2])
 
     def cancels() -> None:
-        world.do(processes.cancel("p", "asked", grace_ms=10**9))
+        world.do(stored_ends.cancel("p", "asked", grace_ms=10**9))
 
     def ticks() -> None:
         for _ in range(10):
             world.tick(limit=20)
 
     side_by_side(*map(resolves, range(6)), cancels, ticks)
-    _, standing = world.do(runs.read_slots(fence, slots))
+    _, standing = world.do(stored_waits.read_slots(fence, slots))
     for slot, answer in told:
         assert answer.accepted or answer.standing == standing[slots.index(slot)]
     accepted = Counter(slot for slot, answer in told if answer.accepted)
@@ -144,7 +149,7 @@ def test_s8_once_its_process_has_ended_no_key_of_it_is_good_for_anything(world: 
     fence = world.running("p")
     slots = [f"s{n}" for n in range(SLOTS)]
     world.open(fence, *map(outside, slots))
-    told: list[runs.Resolved] = []
+    told: list[stored_waits.Resolved] = []
 
     def resolves(me: int) -> Callable[[], None]:
         return lambda: told.extend(resolve(world, slot, me) for slot in slots)
@@ -161,7 +166,7 @@ def test_s9_s10_many_who_wait_on_one_key_all_have_its_resolution_also_after_a_co
     def waits() -> None:
         text = world.open(fence, outside("one"))[0].text
         while not text.startswith('{"status"'):
-            text = world.do(runs.read_slots(fence, ["one"]))[1][0] or ""
+            text = world.do(stored_waits.read_slots(fence, ["one"]))[1][0] or ""
         seen.append(text)
 
     side_by_side(*[waits] * (THREADS - 1), lambda: resolve(world, "one", "answer") and None)
@@ -170,7 +175,7 @@ def test_s9_s10_many_who_wait_on_one_key_all_have_its_resolution_also_after_a_co
     world.worker("o_2")
     (claim,) = world.take("o_2")
     assert claim.slots["one"]["r"] == ok("answer")
-    assert world.reopened().open(claim.fence, outside("one")) == [runs.Opened("done", ok("answer"))]
+    assert world.reopened().open(claim.fence, outside("one")) == [stored_waits.Opened("done", ok("answer"))]
 
 
 def test_s11_the_end_of_sessions_revokes_no_key_of_a_process(world: World) -> None:
@@ -217,7 +222,7 @@ class Consumer:
         text = opened.text if opened.state == "done" else None
         if text is None and self.gives_up and self.random.random() < 0.5:
             self.did["gave up"] += 1
-            self.world.do(runs.close_waits(self.fence, [f"slot-go.{self.ordinal}"]))
+            self.world.do(stored_waits.close_waits(self.fence, [f"slot-go.{self.ordinal}"]))
             return
         if text is None:
             text = self.parked()
@@ -225,31 +230,31 @@ class Consumer:
             self.die()
             again = self.world.wait_for(self.fence, "go", self.ordinal)
             assert (again.state, again.text) == ("done", text)  # not journaled: the same wait has the same signal
-        self.world.do(runs.record(self.fence, [Row(f"wait-go.{self.ordinal}", text, (f"slot-go.{self.ordinal}",))]))
+        self.world.do(journal.record(self.fence, [Row(f"wait-go.{self.ordinal}", text, (f"slot-go.{self.ordinal}",))]))
         self.got.append(json.loads(text)["value"])
         self.room.release()
 
     def parked(self) -> str:
-        if isinstance(self.world.do(processes.park(self.fence, [f"go.{self.ordinal}"], "{}")), Parked):
+        if isinstance(self.world.do(stored_waits.park(self.fence, [f"go.{self.ordinal}"], "{}")), Parked):
             self.did["parked"] += 1
             claims: tuple[Any, ...] = ()
             while not claims:
                 claims = self.world.take(f"o_{self.owner}")
             self.fence = claims[0].fence
-        text = self.world.do(runs.read_slots(self.fence, [f"slot-go.{self.ordinal}"]))[1][0]
+        text = self.world.do(stored_waits.read_slots(self.fence, [f"slot-go.{self.ordinal}"]))[1][0]
         assert text is not None
         return text
 
     def die(self) -> None:
         dead = self.fence
-        self.world.do(fleet.reap(f"o_{self.owner}", "shutdown"))
+        self.world.do(owners.reap(f"o_{self.owner}", "shutdown"))
         self.owner += 1
         self.world.worker(f"o_{self.owner}")
         (claim,) = self.world.take(f"o_{self.owner}")
         self.fence = claim.fence
         self.did["died"] += 1
         with pytest.raises(LeaseLost):
-            self.world.do(runs.close_waits(dead, [f"slot-go.{self.ordinal}"]))
+            self.world.do(stored_waits.close_waits(dead, [f"slot-go.{self.ordinal}"]))
 
 
 def sender(world: World, me: int, *, resends: bool = True, behind: Consumer | None = None) -> Callable[[], None]:
@@ -350,8 +355,8 @@ def test_two_names_are_two_queues_whoever_waits_for_which(world: World) -> None:
                 opened = world.open(fence, wait)[0]
                 text = opened.text if opened.state == "done" else None
                 while text is None:
-                    text = world.do(runs.read_slots(fence, [wait.slot]))[1][0]
-                world.do(runs.record(fence, [Row(wait.replay_key, text, (wait.slot,))]))
+                    text = world.do(stored_waits.read_slots(fence, [wait.slot]))[1][0]
+                world.do(journal.record(fence, [Row(wait.replay_key, text, (wait.slot,))]))
                 got[name].append(json.loads(text)["value"])
 
         return work

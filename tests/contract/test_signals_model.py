@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from wakeline.errors import LeaseLost, ProcessAlreadyTerminal
 from wakeline.processes.lease import Fence
-from wakeline.store import fleet, processes, runs
-from wakeline.store.processes import Met, Parked, Row
+from wakeline.store import ends, journal, owners, waits
+from wakeline.store.journal import Row
+from wakeline.store.waits import Met, Parked
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -175,7 +176,7 @@ class Signals(RuleBasedStateMachine):
         self.begin()
         row = Row(f"wait-{name}.{wait.ordinal}", str(wait.resolution), (f"slot-{name}.{wait.ordinal}",))
         for _ in range(2 if twice else 1):
-            self.world.do(runs.record(self.fence, [row]))
+            self.world.do(journal.record(self.fence, [row]))
         if wait.taken is not None:
             self.consumed.append(wait.taken)
             self.seen["consumed"] += 1
@@ -196,7 +197,7 @@ class Signals(RuleBasedStateMachine):
             return
         name, wait = next(iter(self.waits.items()))
         for _ in range(2 if twice else 1):
-            self.world.do(runs.close_waits(self.fence, [f"slot-{name}.{wait.ordinal}"]))
+            self.world.do(waits.close_waits(self.fence, [f"slot-{name}.{wait.ordinal}"]))
         if wait.taken is not None:
             self.mailbox = sorted([wait.taken, *self.mailbox], key=lambda sent: sent.sequence)
             self.seen["given back"] += 1
@@ -209,7 +210,7 @@ class Signals(RuleBasedStateMachine):
         if not self.held() or not self.waits:
             return
         groups = [f"{name}.{wait.ordinal}" for name, wait in self.waits.items()]
-        answer = self.world.do(processes.park(self.fence, groups, "{}"))
+        answer = self.world.do(waits.park(self.fence, groups, "{}"))
         if any(wait.resolution for wait in self.waits.values()):
             assert isinstance(answer, Met)
             self.seen["not parked"] += 1
@@ -227,7 +228,7 @@ class Signals(RuleBasedStateMachine):
         """The worker falls silent, another one has its work; the dead one may still write, and is refused."""
         if self.status != "running" or self.ended:
             return
-        self.world.do(fleet.reap(self.owner, "shutdown"))
+        self.world.do(owners.reap(self.owner, "shutdown"))
         self.owner = f"o_{next(self.numbers)}"
         self.status = "queued"
         self.take()
@@ -235,7 +236,9 @@ class Signals(RuleBasedStateMachine):
         if late:
             with pytest.raises(LeaseLost):
                 self.world.do(
-                    runs.close_waits(self.old[-1], [f"slot-{name}.{wait.ordinal}" for name, wait in self.waits.items()])
+                    waits.close_waits(
+                        self.old[-1], [f"slot-{name}.{wait.ordinal}" for name, wait in self.waits.items()]
+                    )
                 )
             self.seen["late writer"] += 1
 
@@ -244,7 +247,7 @@ class Signals(RuleBasedStateMachine):
     @rule()
     def time_passes(self) -> None:
         self.world.clock.advance("11s")
-        self.world.do(fleet.beat(self.owner, None, lease_ms=5_000))
+        self.world.do(owners.beat(self.owner, None, lease_ms=5_000))
         self.world.tick()
         for wait in self.waits.values():
             if wait.resolution is None and wait.due_ms is not None and wait.due_ms <= self.world.clock.now_ms():
@@ -257,7 +260,7 @@ class Signals(RuleBasedStateMachine):
     def cancel(self) -> None:
         if self.ended:
             return
-        self.world.do(processes.cancel("p", "asked", grace_ms=10**9))
+        self.world.do(ends.cancel("p", "asked", grace_ms=10**9))
         self.cancelled = True
         self.events += 1
         for wait in self.waits.values():

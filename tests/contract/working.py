@@ -15,7 +15,8 @@ from wakeline.app import App
 from wakeline.errors import RedisUnavailable
 from wakeline.runner import Runner
 from wakeline.settings import Settings
-from wakeline.store import fleet
+from wakeline.store import claims as stored_claims
+from wakeline.store import owners
 from wakeline.store.calls import Call
 from wakeline.store.client import Address, AsyncStore
 from wakeline.store.connection import Backend
@@ -79,9 +80,11 @@ def work(
             runner = Runner(store, app.registry, Host(), clock=world.clock, threads=threads)
             agents = {name: agent.policy for name, agent in app.registry.agents.items()}
             await store.execute(
-                fleet.register_owner(owner, listens, lease_ms=LEASE_MS, limits=app.limits, release=release)
+                owners.register_owner(owner, listens, lease_ms=LEASE_MS, limits=app.limits, release=release)
             )
-            take = partial(fleet.take, owner, queues=listens, n=100, lease_ms=LEASE_MS, agents=agents, release=release)
+            take = partial(
+                stored_claims.take, owner, queues=listens, n=100, lease_ms=LEASE_MS, agents=agents, release=release
+            )
             while claims := (await store.execute(take(token_hex(4), proven=runner.proven))).claims:
                 takes += 1
                 assert takes < MOST_TAKES, f"a hot loop: {ended[-3:]}"

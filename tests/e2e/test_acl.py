@@ -17,7 +17,7 @@ from wakeline import App, AsyncTurn, Ctx, Limit
 from wakeline.embedded import find_server
 from wakeline.errors import RedisRefused
 from wakeline.settings import Settings
-from wakeline.store import connection, denials, fleet, keyring, scripts
+from wakeline.store import connection, denials, fleet, keyring, queues, scripts
 from wakeline_workers.threads import WorkerThread
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_a_worker_and_its_clients_live_with_the_rights_of_the_file(guarded: str)
         assert app.attachments.get(kept.id) == b"y" * 100_000
         assert app.processes() and app.why("clerk/desk-1") and app.undeliverable() == []
         app.store.execute(fleet.read_fleet(app.queues))
-        app.store.execute(fleet.list_queues(app.queues))
+        app.store.execute(queues.list_queues(app.queues))
         desk.delete()
         time.sleep(2.5)  # two ticks beyond the retention: what ended is pruned
     assert app.store.info()["appendfsync"]

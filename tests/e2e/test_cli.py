@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from wakeline.store import processes, sessions
+from wakeline.store import events, processes, sessions, starts
 
 from tests.e2e.shop import Shop, events_of, ids
 
@@ -398,12 +398,12 @@ def test_wakes_tell_what_became_of_every_entry(shop: Shop) -> None:
 def test_wakes_say_what_no_turn_can_take(shop: Shop) -> None:
     shop.app.store.execute(
         sessions.send(
-            processes.SessionAddress("robot/1", "robot", "shop", "salt0000"), '{"kind":"input","input":"hi","at_ms":1}'
+            starts.SessionAddress("robot/1", "robot", "shop", "salt0000"), '{"kind":"input","input":"hi","at_ms":1}'
         )
     )
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
     shop.app.store.execute(processes.retarget("charge-1", "clerk/never-opened"))
-    shop.app.store.execute(processes.append("charge-1", "wake", "{}", wake=processes.WakeText("look")))
+    shop.app.store.execute(events.append("charge-1", "wake", "{}", wake=events.WakeText("look")))
     shop.text("send", "clerk/u1", "hello")
     rows = {row["session"]: row["reason"] for row in shop.json("wakes", "--undeliverable")}
     assert rows == {

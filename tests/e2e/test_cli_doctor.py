@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from wakeline import App
-from wakeline.store import fleet
+from wakeline.store import claims, fleet, ticks
+from wakeline.store import owners as stored_owners
 from wakeline.store.client import SyncStore
 from wakeline.store.connection import FakeBackend
 
@@ -26,7 +27,7 @@ def found(shop: Shop, *words: str, code: int) -> dict[str, tuple[str, str]]:
 
 def listen(shop: Shop, owner: str, *queues: str, lease_ms: int = 60_000) -> None:
     """A worker start, as its supervisor registers it."""
-    shop.app.store.execute(fleet.register_owner(owner, queues, lease_ms=lease_ms))
+    shop.app.store.execute(stored_owners.register_owner(owner, queues, lease_ms=lease_ms))
 
 
 def test_doctor_of_an_idle_namespace_has_nothing_to_do(shop: Shop) -> None:
@@ -102,7 +103,7 @@ def test_doctor_names_the_queue_nobody_takes_from(shop: Shop) -> None:
 def test_doctor_names_owners_that_expired(shop: Shop) -> None:
     listen(shop, "o_1", "shop", lease_ms=1)
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
-    shop.app.store.execute(fleet.take("o_1", "r1", ["shop"], 1, lease_ms=1))
+    shop.app.store.execute(claims.take("o_1", "r1", ["shop"], 1, lease_ms=1))
     time.sleep(0.01)
     seen = found(shop, code=1)
     assert seen["expired"] == (
@@ -128,7 +129,7 @@ def test_doctor_names_the_cause_of_doorbells_that_a_stock_worker_failed(shop: Sh
         check=False,
         timeout=60,
     )
-    shop.app.store.execute(fleet.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
+    shop.app.store.execute(ticks.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
     assert found(shop, code=1)["doorbells"] == (
         "problem",
         (
@@ -142,7 +143,7 @@ def test_doctor_names_doorbells_that_were_popped_and_lost(shop: Shop) -> None:
     listen(shop, "o_1", "shop")
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1")
     shop.redis.delete("rq:queue:shop")
-    shop.app.store.execute(fleet.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
+    shop.app.store.execute(ticks.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
     assert (
         found(shop, code=1)["doorbells"][1]
         == "nobody answers the doorbells of charge-1; they were popped and lost, as a killed stock worker does, or the"

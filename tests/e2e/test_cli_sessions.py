@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from wakeline.store import feed, fleet, processes, sessions
+from wakeline.store import claims, ends, feed, owners, sessions
 
 from tests.e2e.shop import Shop
 
@@ -15,11 +15,11 @@ FAILED = '{"type":"failure","class":"execution","code":"broken","message":"it ra
 def failed_turn(shop: Shop, policy: str = "") -> None:
     """An entry whose turn failed for good."""
     store = shop.app.store
-    store.execute(fleet.register_owner("o1", ["shop"], lease_ms=60_000, agents={"clerk": policy}))
+    store.execute(owners.register_owner("o1", ["shop"], lease_ms=60_000, agents={"clerk": policy}))
     shop.text("send", "clerk/u1", "poison")
-    (claim,) = store.execute(fleet.take("o1", "r1", ["shop"], 1, lease_ms=60_000)).claims
+    (claim,) = store.execute(claims.take("o1", "r1", ["shop"], 1, lease_ms=60_000)).claims
     store.execute(sessions.admit(claim.fence, "clerk/u1", 256))
-    store.execute(processes.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
+    store.execute(ends.finish(claim.process_id, "failed", FAILED, fence=claim.fence))
 
 
 def test_a_session_is_created_shown_and_deleted(shop: Shop) -> None:

@@ -18,7 +18,7 @@ from wakeline import App
 from wakeline.embedded import PrivateServer
 from wakeline.errors import RedisRefused, RedisUnavailable
 from wakeline.settings import Settings
-from wakeline.store import fleet, processes
+from wakeline.store import claims, ends, owners, processes, queues, starts
 from wakeline.store.backends import backend_of
 from wakeline.store.client import Address, AsyncStore, SyncStore
 from wakeline.store.cluster import ClusterBackend
@@ -125,12 +125,12 @@ def test_a_slot_that_moves_takes_its_clients_with_it(nodes: Cluster) -> None:
         store = AsyncStore(
             backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)), patient=True
         )
-        await store.execute(fleet.register_owner("o1", [name], lease_ms=60_000))
+        await store.execute(owners.register_owner("o1", [name], lease_ms=60_000))
         moving, lives = asyncio.create_task(asyncio.to_thread(move, nodes, slot, old, new)), 0
         while not moving.done() or lives < 3:
-            await store.execute(processes.register(registration(f"p{lives}", name)))
-            (claim,) = (await store.execute(fleet.take("o1", f"r{lives}", [name], 1, lease_ms=60_000))).claims
-            await store.execute(processes.finish(claim.process_id, "completed", SUCCESS, fence=claim.fence))
+            await store.execute(starts.register(registration(f"p{lives}", name)))
+            (claim,) = (await store.execute(claims.take("o1", f"r{lives}", [name], 1, lease_ms=60_000))).claims
+            await store.execute(ends.finish(claim.process_id, "completed", SUCCESS, fence=claim.fence))
             lives += 1
         await moving
         await store.close()
@@ -154,10 +154,10 @@ def test_a_script_in_a_slot_that_is_on_its_way_is_refused_before_it_writes(nodes
     slot, old = key_slot(name.encode()), nodes.owner(name)
     new = next(owner for owner in (nodes.owner(other) for other in spread()) if owner != old)
     store = SyncStore(backend_of(nodes.url, name, rq_prefix=prefix(name)), Address(name, rq_prefix=prefix(name)))
-    store.execute(fleet.register_owner("o1", [name], lease_ms=60_000))
-    store.execute(processes.register(registration("moves", name)))
-    (claim,) = store.execute(fleet.take("o1", "r", [name], 1, lease_ms=60_000)).claims
-    ending = processes.finish("moves", "completed", SUCCESS, fence=claim.fence)
+    store.execute(owners.register_owner("o1", [name], lease_ms=60_000))
+    store.execute(starts.register(registration("moves", name)))
+    (claim,) = store.execute(claims.take("o1", "r", [name], 1, lease_ms=60_000)).claims
+    ending = ends.finish("moves", "completed", SUCCESS, fence=claim.fence)
     nodes.node(new).execute_command(
         "CLUSTER SETSLOT", slot, "IMPORTING", nodes.node(old).execute_command("CLUSTER MYID")
     )
@@ -281,9 +281,9 @@ def test_a_wrong_password_is_said_to_be_one(tmp_path: Path) -> None:
             settings = Settings(url=made.url.replace("//", f"//{login}"), rq_prefix=prefix("shop"))
             app = App("shop", settings=settings)
             with pytest.raises(RedisRefused, match=words):
-                app.store.execute(fleet.pause("q"))
+                app.store.execute(queues.pause("q"))
             with pytest.raises(RedisRefused, match=words):
-                asyncio.run(AsyncStore(app.backend, app.address).execute(fleet.pause("q")))
+                asyncio.run(AsyncStore(app.backend, app.address).execute(queues.pause("q")))
 
 
 def test_a_server_that_is_no_cluster_owns_every_slot(server: PrivateServer) -> None:
@@ -293,11 +293,11 @@ def test_a_server_that_is_no_cluster_owns_every_slot(server: PrivateServer) -> N
             url=server.url.replace("redis://", "cluster://").removesuffix("/0"), rq_prefix=prefix("shop")
         ),
     )
-    assert app.store.execute(fleet.pause("q")) is True
+    assert app.store.execute(queues.pause("q")) is True
     app.close()
 
 
 def test_no_node_that_can_be_asked_is_redis_that_cannot_be_reached() -> None:
     app = App("shop", settings=Settings(url="cluster://127.0.0.1:1", rq_prefix=prefix("shop")))
     with pytest.raises(RedisUnavailable, match="no node of the cluster"):
-        app.store.execute(fleet.pause("q"))
+        app.store.execute(queues.pause("q"))

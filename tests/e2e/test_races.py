@@ -17,7 +17,7 @@ import redis
 from wakeline.app import App
 from wakeline.embedded import PrivateServer
 from wakeline.errors import ProcessAbandoned
-from wakeline.store import fleet, processes
+from wakeline.store import processes, ticks
 
 from tests.races.rules import fails_without
 
@@ -48,7 +48,7 @@ class Site:
         end = time.monotonic() + seconds
         while not look():
             assert time.monotonic() < end, f"{what}: not within {seconds} s; notes: {self.notes.read_text()}"
-            tick = fleet.tick(
+            tick = ticks.tick(
                 beat_ms=s.beat_ms,
                 lease_ms=s.lease_ms,
                 stale_ms=s.stale_ms,

@@ -124,15 +124,15 @@ def test_a_failover_to_a_replica_without_the_last_moment_is_noticed_and_told(wat
 def test_the_awaited_client_follows_too(watched: Trio) -> None:
     import asyncio
 
-    from wakeline.store import fleet
+    from wakeline.store import queues
     from wakeline.store.client import Address, AsyncStore
 
     async def go() -> list[bool]:
         store = AsyncStore(backend_of(watched.url, "watched"), Address("watched"), patient=True)
-        first = await store.execute(fleet.pause("watched"))
+        first = await store.execute(queues.pause("watched"))
         replicated(watched)
         watched.kill_primary()
-        second = await asyncio.wait_for(store.execute(fleet.pause("watched")), 30)
+        second = await asyncio.wait_for(store.execute(queues.pause("watched")), 30)
         await store.close()
         return [first, second]
 

@@ -11,83 +11,84 @@ from wakeline.errors import (
     ProcessNotFound,
     ReplayConflict,
 )
-from wakeline.store import processes
-from wakeline.store.processes import Appended, Effect, Row, StaleIncarnation, WakeText
+from wakeline.store import events, processes
+from wakeline.store.events import Appended, StaleIncarnation, WakeText
+from wakeline.store.journal import Effect, Row
 
 from tests.lua.world import START_MS, SUCCESS, WEEK_MS, World, wait
 
 
 def test_an_event_is_numbered_and_timed(world: World) -> None:
     world.start("p")
-    assert world.do(processes.append("p", "log", '"a"')) == Appended(1, START_MS, False, None)
-    assert world.do(processes.append("p", "log", '"b"')) == Appended(2, START_MS, False, None)
+    assert world.do(events.append("p", "log", '"a"')) == Appended(1, START_MS, False, None)
+    assert world.do(events.append("p", "log", '"b"')) == Appended(2, START_MS, False, None)
     assert world.redis.xrange(world.key("events:p"))[0] == ("1-0", {"t": "log", "p": '"a"', "at": str(START_MS)})
 
 
 def test_an_append_with_a_replay_key_sent_twice_is_one_event(world: World) -> None:
     world.start("p")
-    world.twice(processes.append("p", "log", '"a"', replay_key="k"), also=["replayed"])
+    world.twice(events.append("p", "log", '"a"', replay_key="k"), also=["replayed"])
     assert world.events() == ["log"]
 
 
 def test_the_same_replay_key_with_other_content_is_a_conflict(world: World) -> None:
     world.start("p")
-    world.do(processes.append("p", "log", '"a"', replay_key="k"))
+    world.do(events.append("p", "log", '"a"', replay_key="k"))
     before = world.snapshot()
     with pytest.raises(ReplayConflict):
-        world.do(processes.append("p", "log", '"b"', replay_key="k"))
+        world.do(events.append("p", "log", '"b"', replay_key="k"))
     assert world.snapshot() == before
 
 
 @pytest.mark.parametrize("key", ["cancel", "external_ref", "signal.go:1"])
 def test_a_producers_replay_key_never_meets_one_of_the_systems(world: World, key: str) -> None:
     world.start("p", kind="external")
-    world.do(processes.append("p", "log", '"a"', replay_key=key))
+    world.do(events.append("p", "log", '"a"', replay_key=key))
     world.do(processes.set_external_ref("p", '{"id":1}'))
     world.signal("p", "go", "1")
     world.cancel("p")
-    assert world.do(processes.append("p", "log", '"a"', replay_key=key)).sequence == 1
+    assert world.do(events.append("p", "log", '"a"', replay_key=key)).sequence == 1
     assert world.events() == ["log", "process.external_ref_set", "signal.go", "process.cancel_requested"]
 
 
 def test_after_the_end_only_a_replay_is_answered(world: World) -> None:
     world.start("p", kind="external")
-    world.do(processes.append("p", "log", '"a"', replay_key="k"))
+    world.do(events.append("p", "log", '"a"', replay_key="k"))
     world.finish("p")
-    assert world.do(processes.append("p", "log", '"a"', replay_key="k")).replayed
+    assert world.do(events.append("p", "log", '"a"', replay_key="k")).replayed
     with pytest.raises(ProcessAlreadyTerminal):
-        world.do(processes.append("p", "log", '"a"', replay_key="k2"))
+        world.do(events.append("p", "log", '"a"', replay_key="k2"))
 
 
 def test_a_process_nobody_knows_or_that_was_pruned_is_refused(world: World) -> None:
     with pytest.raises(ProcessNotFound):
-        world.do(processes.append("p", "log", "1"))
+        world.do(events.append("p", "log", "1"))
     world.start("p", kind="external")
     world.finish("p")
     world.pass_ms(WEEK_MS)
     world.tick()
     with pytest.raises(ProcessNoLongerRetained):
-        world.do(processes.append("p", "log", "1"))
+        world.do(events.append("p", "log", "1"))
 
 
 def test_an_append_checked_against_another_incarnation_is_stale(world: World) -> None:
     world.start("p")
     with pytest.raises(StaleIncarnation):
-        world.do(processes.append("p", "log", "1", incarnation="inc00002"))
+        world.do(events.append("p", "log", "1", incarnation="inc00002"))
     assert world.events() == []
 
 
 def test_an_outside_report_needs_an_external_process(world: World) -> None:
     world.start("p")
     with pytest.raises(NotExternal):
-        world.do(processes.append("p", "log", "1", external=True))
+        world.do(events.append("p", "log", "1", external=True))
     assert world.events() == []
 
 
 def test_a_bodys_event_and_its_row_are_one_step(world: World) -> None:
     fence = world.running("p")
     effect = Effect(fence, Row("emit:1", '{"seq":', after="}"))
-    world.twice(processes.append("p", "log", "1", effect=effect), also=["replayed"])
+    world.twice(events.append("p", "log", "1", effect=effect), also=["replayed"])
     assert world.journal() == {"emit:1": '{"seq":2}'}
     assert world.events() == ["process.started", "log"]
 
@@ -97,13 +98,13 @@ def test_a_bodys_event_under_a_lost_fence_is_refused(world: World) -> None:
     world.lose()
     before = world.snapshot()
     with pytest.raises(LeaseLost):
-        world.do(processes.append("p", "log", "1", effect=Effect(fence, Row("emit:1", "1"))))
+        world.do(events.append("p", "log", "1", effect=Effect(fence, Row("emit:1", "1"))))
     assert world.snapshot() == before
 
 
 def test_an_event_that_means_a_wake_puts_it_into_the_inbox(world: World) -> None:
     world.start("p", wake="bot/1")
-    call = processes.append("p", "wake", '"hey"', replay_key="k", wake=WakeText("hey"))
+    call = events.append("p", "wake", '"hey"', replay_key="k", wake=WakeText("hey"))
     assert world.do(call).entry == 1
     before = world.snapshot()
     assert world.do(call).entry is None
@@ -121,7 +122,7 @@ def test_an_event_that_means_a_wake_puts_it_into_the_inbox(world: World) -> None
 def test_wakes_of_one_key_coalesce_while_pending_and_keep_their_place(world: World) -> None:
     world.start("p", wake="bot/1")
     for n, (text, same) in enumerate([("old", "stock"), ("other", None), ("new", "stock")]):
-        world.do(processes.append("p", "wake", "1", replay_key=str(n), wake=WakeText(text, same)))
+        world.do(events.append("p", "wake", "1", replay_key=str(n), wake=WakeText(text, same)))
     first, second = world.entries()
     assert (first[0], '"input":"new"' in first[1], first[2]) == ("delivered", True, 1)
     assert '"input":"other"' in second[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wakeline.processes.lease import Fence
-from wakeline.store import processes, runs
+from wakeline.store import ends, waits
 
 from tests.lua.world import World, wait
 
@@ -20,12 +20,12 @@ def opened(world: World, count: int = MANY, kind: str = "s:go") -> tuple[Fence, 
 
 def test_continuing_asks_for_waits_to_be_closed_first_where_there_are_too_many(world: World) -> None:
     fence, ids = opened(world)
-    asked = world.do(processes.continue_as_new(fence, "{}"))
+    asked = world.do(ends.continue_as_new(fence, "{}"))
     assert isinstance(asked, list)
     assert (len(asked), set(asked) <= set(ids), world.status()) == (256, True, "running")
     while isinstance(asked, list):
-        world.do(runs.close_waits(fence, asked))
-        asked = world.do(processes.continue_as_new(fence, "{}"))
+        world.do(waits.close_waits(fence, asked))
+        asked = world.do(ends.continue_as_new(fence, "{}"))
     assert (asked, world.status()) == (2, "queued")
     assert world.signal("p").taken_by == "mail"
 
@@ -43,10 +43,10 @@ def test_a_process_with_thousands_of_waits_ends_and_the_tick_removes_the_rest(wo
 def test_closed_tokens_are_not_among_the_waits_that_a_resume_reads_and_go_with_their_process(world: World) -> None:
     fence, ids = opened(world, kind="x:")
     for start in range(0, MANY, 256):
-        world.do(runs.close_waits(fence, ids[start : start + 256]))
+        world.do(waits.close_waits(fence, ids[start : start + 256]))
     assert world.redis.exists(world.key("waits:p")) == 0
     assert world.redis.scard(world.key("closed:p")) == MANY
-    assert world.do(runs.resolve("p", fence.incarnation, ids[0], '{"status":"ok","value":1}')).unknown
+    assert world.do(waits.resolve("p", fence.incarnation, ids[0], '{"status":"ok","value":1}')).unknown
     world.finish("p", fence)
     for _ in range(4):
         world.tick()

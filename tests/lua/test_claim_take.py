@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from wakeline.store import fleet, runs
-from wakeline.store.processes import Row
+from wakeline.store import claims, queues
+from wakeline.store import journal as stored_journal
+from wakeline.store.journal import Row
 
 from tests.lua.world import LEASE_MS, START_MS, World, wait
 
@@ -20,7 +21,7 @@ def test_a_take_claims_in_order_of_the_queue_up_to_n(world: World) -> None:
 
 def test_a_claim_brings_all_a_run_needs(world: World) -> None:
     fence = world.running("p", payload={"n": 1})
-    world.do(runs.record(fence, [Row("step", "1")]))
+    world.do(stored_journal.record(fence, [Row("step", "1")]))
     world.open(fence, wait("w1"))
     world.lose()
     world.worker("o2")
@@ -66,7 +67,7 @@ def test_an_unknown_or_reaped_owner_gets_nothing(world: World) -> None:
     world.start("p")
     before = world.snapshot()
     assert world.do(world.taking("nobody")).reaped
-    assert world.raw(fleet.claim("p", 1, "nobody", "c1", lease_ms=LEASE_MS)) == ["reaped"]
+    assert world.raw(claims.claim("p", 1, "nobody", "c1", lease_ms=LEASE_MS)) == ["reaped"]
     assert world.snapshot() == before
 
 
@@ -114,22 +115,22 @@ def test_rq_sees_the_run_begin_and_end(world: World) -> None:
 
 def test_a_large_claim_leaves_its_journal_for_a_read(world: World) -> None:
     fence = world.running("p")
-    world.do(runs.record(fence, [Row("step", "x" * 40_000), Row("other", "y" * 40_000)]))
+    world.do(stored_journal.record(fence, [Row("step", "x" * 40_000), Row("other", "y" * 40_000)]))
     world.open(fence, wait("w1"))
     world.lose()
     world.worker("o2")
     (claim,) = world.take("o2")
     assert (claim.complete, claim.journal, claim.slots) == (False, {}, {})
-    journal, slots = world.do(runs.read_journal(claim.fence))
+    journal, slots = world.do(stored_journal.read_journal(claim.fence))
     assert (len(journal["step"]), len(journal["other"]), slots["w1"]["g"]) == (40_000, 40_000, "w1")
-    assert world.raw(runs.read_journal(fence)) == ["lost"]
+    assert world.raw(stored_journal.read_journal(fence)) == ["lost"]
 
 
 def test_a_stock_worker_claims_what_rq_popped(world: World) -> None:
     world.start("p")
     world.worker()
     world.redis.lpop(world.rq(f"queue:{world.ns}"))
-    call = fleet.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS)
+    call = claims.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS)
     first, before = world.do(call), world.snapshot()
     again = world.do(call)
     assert first is not None and again is not None
@@ -145,10 +146,10 @@ def test_a_stock_worker_claims_what_rq_popped(world: World) -> None:
 def test_a_claim_of_another_epoch_or_of_a_running_process_is_stale(world: World) -> None:
     world.start("p")
     world.worker()
-    assert world.raw(fleet.claim("p", 2, "o1", "c1", lease_ms=LEASE_MS)) == ["stale"]
+    assert world.raw(claims.claim("p", 2, "o1", "c1", lease_ms=LEASE_MS)) == ["stale"]
     world.take()
-    assert world.raw(fleet.claim("p", 1, "o1", "c2", lease_ms=LEASE_MS)) == ["stale"]
-    assert world.do(fleet.claim("nobody", 1, "o1", "c1", lease_ms=LEASE_MS)) is None
+    assert world.raw(claims.claim("p", 1, "o1", "c2", lease_ms=LEASE_MS)) == ["stale"]
+    assert world.do(claims.claim("nobody", 1, "o1", "c1", lease_ms=LEASE_MS)) is None
 
 
 def test_a_process_lost_twice_runs_alone_and_holds_nobody_up(world: World) -> None:
@@ -174,7 +175,7 @@ def test_a_busy_worker_passes_a_process_lost_twice_by_and_is_not_told_to_hurry(w
     bell = world.doorbells()
     world.worker("o3")
     world.start("q", queue=f"{world.ns}.other")
-    assert world.do(fleet.take("o3", "r1", [f"{world.ns}.other"], 1, lease_ms=LEASE_MS)).claims[0].process_id == "q"
+    assert world.do(claims.take("o3", "r1", [f"{world.ns}.other"], 1, lease_ms=LEASE_MS)).claims[0].process_id == "q"
     world.start("r")
     taken = world.do(world.taking("o3"))
     assert ([c.process_id for c in taken.claims], taken.more) == (["r"], False)
@@ -193,10 +194,10 @@ def test_nothing_is_taken_while_rq_is_suspended(world: World) -> None:
 
 def test_queues_that_bodies_were_declared_for_stay_known_by_app_and_come_last(world: World) -> None:
     said = [
-        world.do(fleet.declare_queues("shop", ["shop", "shop.old", "shop.slow"])),
-        world.do(fleet.declare_queues("shop", ["shop", "shop.new"])),
-        world.do(fleet.declare_queues("desk", ["shop"])),
-        world.do(fleet.declare_queues("shop", ["shop", "shop.old"])),
+        world.do(queues.declare_queues("shop", ["shop", "shop.old", "shop.slow"])),
+        world.do(queues.declare_queues("shop", ["shop", "shop.new"])),
+        world.do(queues.declare_queues("desk", ["shop"])),
+        world.do(queues.declare_queues("shop", ["shop", "shop.old"])),
     ]
     assert said == [
         ("shop", "shop.old", "shop.slow"),

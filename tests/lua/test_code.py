@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from wakeline import App, AsyncTurn, Ctx
-from wakeline.store import fleet, processes, sessions
+from wakeline.store import ends, owners, sessions
 
 from tests.lua.world import LEASE_MS, STALE_MS, World
 
@@ -16,7 +16,7 @@ def engine(kind: str) -> dict[str, Any]:
 
 
 def worker(world: World, owner: str, *codes: str) -> None:
-    world.do(fleet.register_owner(owner, [world.ns], lease_ms=LEASE_MS, codes=codes or None))
+    world.do(owners.register_owner(owner, [world.ns], lease_ms=LEASE_MS, codes=codes or None))
 
 
 def mixed(world: World) -> None:
@@ -60,7 +60,7 @@ def test_a_process_that_only_the_new_has_code_for_is_its_own_also_when_it_resume
     world.start("p", input=engine("fresh"))
     taken(world, "old")
     (claim,) = world.do(world.taking("new", idle=True)).claims
-    world.do(processes.release(claim.fence))
+    world.do(ends.release(claim.fence))
     assert taken(world, "old") == []
     assert taken(world, "new") == ["p"]
 
@@ -99,7 +99,7 @@ def test_what_is_aside_for_a_worker_that_lives_is_no_lost_bell(world: World) -> 
     for _ in range(3):
         world.pass_ms(STALE_MS)
         for owner in ("old", "new"):
-            world.do(fleet.beat(owner, None, lease_ms=LEASE_MS))
+            world.do(owners.beat(owner, None, lease_ms=LEASE_MS))
         assert world.tick().rung == 0
 
 
@@ -107,7 +107,7 @@ def test_what_is_aside_for_a_worker_that_is_gone_is_taken_by_another_which_says_
     mixed(world)
     world.start("p", input=engine("fresh"))
     assert taken(world, "old") == []
-    world.do(fleet.reap("new", "shutdown"))
+    world.do(owners.reap("new", "shutdown"))
     world.pass_ms(STALE_MS)
     world.tick()
     assert taken(world, "old") == ["p"]
@@ -129,7 +129,7 @@ def test_what_ends_while_it_is_aside_leaves_its_line(world: World) -> None:
 def test_workers_of_one_code_are_told_nothing_and_look_nowhere_else(world: World) -> None:
     mixed(world)
     assert world.redis.hgetall(world.key("takes:old")) == {"able": "1", "lacks": " e:fresh "}
-    world.do(fleet.reap("old", "shutdown"))
+    world.do(owners.reap("old", "shutdown"))
     assert world.redis.hgetall(world.key("takes:new")) == {}
     assert world.redis.hget(world.key("meta"), "mixed") is None
 

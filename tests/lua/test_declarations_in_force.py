@@ -9,7 +9,8 @@ import pytest
 from wakeline.processes.limits import Limit
 from wakeline.releases import Declared
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import declarations, fleet, sessions, triggers
+from wakeline.store import claims, declarations, sessions, triggers
+from wakeline.store import owners as stored_owners
 from wakeline.triggers.schedule import Schedule
 from wakeline.triggers.subscription import Subscription, Target
 
@@ -38,7 +39,9 @@ class Fleet:
     def comes(self, owner: str, declared: Declared, *, patient: bool = False) -> bool:
         """A worker start, with all that it writes; whether its declarations are in force."""
         heard = self.world.do(
-            fleet.register_owner(owner, [], lease_ms=LEASE_MS, app=declared.app, declared=declared, patient=patient)
+            stored_owners.register_owner(
+                owner, [], lease_ms=LEASE_MS, app=declared.app, declared=declared, patient=patient
+            )
         )
         if heard.declares:
             self.declares(declared)
@@ -52,7 +55,7 @@ class Fleet:
         self.world.do(declarations.written(declared))
 
     def leaves(self, owner: str) -> None:
-        self.world.do(fleet.reap(owner, "shutdown"))
+        self.world.do(stored_owners.reap(owner, "shutdown"))
 
     def ticks(self, *serving: Declared) -> None:
         """A tick, and what the workers of these releases do that hear of it."""
@@ -63,7 +66,7 @@ class Fleet:
 
     def beats(self, *owners: str) -> None:
         for owner in owners:
-            self.world.do(fleet.beat(owner, None, lease_ms=LEASE_MS))
+            self.world.do(stored_owners.beat(owner, None, lease_ms=LEASE_MS))
 
     def in_force(self) -> list[int]:
         """The releases whose limit, agent and schedule are in force."""
@@ -280,7 +283,7 @@ def test_a_turn_that_an_old_release_runs_leaves_the_newer_ones_policy_in_force(w
     world.pass_ms(10)
     world.tick()
     old = AdmissionPolicy(debounce_ms=1, debounce_max_ms=1)
-    taken = world.do(fleet.take("a", "r1", [world.ns], 5, lease_ms=LEASE_MS, agents={"bot": old}))
+    taken = world.do(claims.take("a", "r1", [world.ns], 5, lease_ms=LEASE_MS, agents={"bot": old}))
     assert len(taken.claims) == 1
     assert workers.in_force() == [2, 2, 2]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from wakeline.store import attachments, processes, triggers
+from wakeline.store import attachments, processes, starts, triggers
 from wakeline.triggers.occurrence import RETAINED_MS, Occurrence
 from wakeline.triggers.subscription import Subscription, Target
 
@@ -31,7 +31,7 @@ def emitted(world: World, *names: str, of: Occurrence = PUSH) -> tuple[triggers.
     return tuple(found.deliveries)
 
 
-def starting(world: World, pid: str, delivery: triggers.Delivery) -> processes.Call[processes.Registered]:
+def starting(world: World, pid: str, delivery: triggers.Delivery) -> processes.Call[starts.Registered]:
     """The start that carries a delivery out."""
     call = world.registering(pid)
     return replace(call, args={**call.args, "delivery": delivery.wire()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wakeline.environments.spec import EMPTY, EMPTY_ENVIRONMENT, EnvironmentSpec
 from wakeline.errors import InvalidEnvironment, MissingExecutionEnvironment
-from wakeline.store import environments, processes
+from wakeline.store import ends, environments, starts
 
 from tests.lua.world import WEEK_MS, World, registration
 
@@ -21,8 +21,8 @@ def users(world: World) -> str | None:
     return None if found is None else str(found)
 
 
-def start(world: World, pid: str, spec: EnvironmentSpec | None = SPEC) -> processes.Registered:
-    return world.do(processes.register(registration(pid, world.ns, env_ref=SPEC.ref), environment=spec))
+def start(world: World, pid: str, spec: EnvironmentSpec | None = SPEC) -> starts.Registered:
+    return world.do(starts.register(registration(pid, world.ns, env_ref=SPEC.ref), environment=spec))
 
 
 def test_what_was_put_is_read_and_put_again_is_the_same(world: World) -> None:
@@ -71,7 +71,7 @@ def test_a_start_that_names_an_unknown_one_starts_nothing(world: World) -> None:
 def test_it_goes_with_the_last_process_that_was_started_with_it(world: World) -> None:
     for pid in ("p", "q"):
         start(world, pid)
-        world.do(processes.cancel(pid, "enough", grace_ms=0))
+        world.do(ends.cancel(pid, "enough", grace_ms=0))
     world.tick()
     assert users(world) == "2"
     world.pass_ms(WEEK_MS + 1)
@@ -81,5 +81,5 @@ def test_it_goes_with_the_last_process_that_was_started_with_it(world: World) ->
 
 
 def test_the_empty_environment_leaves_no_key(world: World) -> None:
-    world.do(processes.register(registration("p", world.ns, env_ref=EMPTY_ENVIRONMENT), environment=EMPTY))
+    world.do(starts.register(registration("p", world.ns, env_ref=EMPTY_ENVIRONMENT), environment=EMPTY))
     assert not any(":env:" in key for key in sorted(world.keys()))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from wakeline.errors import LeaseLost, ProcessAlreadyTerminal
-from wakeline.store import processes
+from wakeline.store import ends
 
 from tests.lua.world import SUCCESS, World
 
 
 def test_an_end_sent_twice_is_one_end(world: World) -> None:
     fence = world.running("p")
-    end = processes.finish("p", "completed", SUCCESS, fence=fence)
+    end = ends.finish("p", "completed", SUCCESS, fence=fence)
     assert [world.do(end), world.do(end)] == [2, 2]
     assert world.events("p") == ["process.started", "process.completed"]
 

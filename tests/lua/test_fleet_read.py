@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wakeline.store import fleet, processes, sessions
+from wakeline.store import fleet, owners, processes, sessions
 from wakeline.store.fleet import Due, FleetView, QueuedView, QueueView, Ticked
 
 from tests.lua.world import LEASE_MS, World, wait
@@ -113,12 +113,12 @@ def test_a_tick_from_the_future_spares_nobody(world: World) -> None:
 
 
 def test_a_worker_start_hears_when_the_namespace_was_ticked_last(world: World) -> None:
-    introduction = fleet.register_owner("o1", [], lease_ms=LEASE_MS)
-    assert world.do(introduction) == fleet.Introduced(world.now(), None)
+    introduction = owners.register_owner("o1", [], lease_ms=LEASE_MS)
+    assert world.do(introduction) == owners.Introduced(world.now(), None)
     world.tick()
     ticked = world.now()
     world.pass_ms(700)
-    assert world.do(introduction) == fleet.Introduced(ticked + 700, ticked)
+    assert world.do(introduction) == owners.Introduced(ticked + 700, ticked)
 
 
 def test_ids_come_in_pages_latest_first(world: World) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import fleet, processes, sessions
+from wakeline.store import claims, ends, sessions
 
 from tests.lua.world import LEASE_MS, World
 
@@ -15,8 +15,10 @@ def test_a_session_gets_one_turn_for_many_inputs(world: World) -> None:
     assert [entry.n for entry in world.do(sessions.admit(turn.fence, "bot/1", 256)).entries] == [1, 2]
 
 
-def taking(world: World, request: str, **agents: AdmissionPolicy) -> fleet.Taken:
-    taken: fleet.Taken = world.do(fleet.take(world.worker(), request, [world.ns], 9, lease_ms=LEASE_MS, agents=agents))
+def taking(world: World, request: str, **agents: AdmissionPolicy) -> claims.Taken:
+    taken: claims.Taken = world.do(
+        claims.take(world.worker(), request, [world.ns], 9, lease_ms=LEASE_MS, agents=agents)
+    )
     return taken
 
 
@@ -46,7 +48,7 @@ def test_a_take_without_the_agents_code_fixes_nothing(world: World) -> None:
 def test_a_turn_that_was_cancelled_before_it_began_takes_nothing(world: World) -> None:
     world.do(sessions.send(world.session("bot/1"), "a"))
     turn = world.do(sessions.read("bot/1")).head.fields["turn"]
-    world.do(processes.cancel(turn, "asked", grace_ms=10_000))
+    world.do(ends.cancel(turn, "asked", grace_ms=10_000))
     [claim] = taking(world, "r1", bot=AdmissionPolicy()).claims
     assert claim.batch is None
     assert [entry.state for entry in world.do(sessions.read("bot/1")).entries] == ["delivered"]

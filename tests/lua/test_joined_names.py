@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wakeline.causality import SessionScope
 from wakeline.names import session_id, word
-from wakeline.store import fleet, processes, sessions
+from wakeline.store import claims, ends, events, fleet, processes, sessions
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.store.keys import queue_name
@@ -68,7 +68,7 @@ def test_scripts_make_and_read_what_python_makes(world: World, namespace: str, t
 def test_no_park_and_no_end_touches_the_log_of_an_id_that_goes_on_with_a_joint(world: World) -> None:
     for suffix in (":compact", ":copy", ":", ":1"):
         world.start(f"p{suffix}", kind="external")
-        world.do(processes.append(f"p{suffix}", "log", '{"line":1}'))
+        world.do(events.append(f"p{suffix}", "log", '{"line":1}'))
     world.parked("p")
     world.signal("p")
     (claim,) = world.take(world.worker("o2"))
@@ -97,7 +97,7 @@ def test_a_queue_and_a_namespace_that_read_alike_are_two_lists(backend: Backend)
     )
     for app, queue, pid in ((slow, "shop..slow", "b"), (shop, "shop.slow", "a")):
         app.worker()
-        assert [claim.process_id for claim in app.do(fleet.take("o1", "r", [queue], 9, lease_ms=LEASE_MS)).claims] == [
+        assert [claim.process_id for claim in app.do(claims.take("o1", "r", [queue], 9, lease_ms=LEASE_MS)).claims] == [
             pid
         ]
     for app, queues in ((shop, ["shop.slow"]), (slow, ["shop..slow"])):
@@ -141,11 +141,11 @@ def test_what_lies_under_a_dotted_namespace_since_the_release_before_is_taken(ba
     before(slow, "b", "shop.slow")
     before(slow, "c", "shop.slow.eu")
     slow.worker()
-    taken = slow.do(fleet.take("o1", "r", ["shop..slow", "shop..slow.eu"], 9, lease_ms=LEASE_MS)).claims
+    taken = slow.do(claims.take("o1", "r", ["shop..slow", "shop..slow.eu"], 9, lease_ms=LEASE_MS)).claims
     assert [claim.process_id for claim in taken] == ["b", "c"]
     # What becomes of them is rung where this release listens.
     for claim in taken:
-        slow.do(processes.release(claim.fence))
+        slow.do(ends.release(claim.fence))
     assert slow.redis.lrange("rq:queue:shop..slow", 0, -1) == ["wl-shop_2eslow-b-2"]
     assert slow.redis.lrange("rq:queue:shop..slow.eu", 0, -1) == ["wl-shop_2eslow-c-2"]
 
@@ -159,7 +159,7 @@ def test_a_doorbell_that_may_be_another_apps_goes_back_and_is_thrown_away_after_
     def look() -> list[str]:
         return [
             claim.process_id
-            for claim in shop.do(fleet.take("o1", token_hex(4), ["shop.slow"], 9, lease_ms=LEASE_MS)).claims
+            for claim in shop.do(claims.take("o1", token_hex(4), ["shop.slow"], 9, lease_ms=LEASE_MS)).claims
         ]
 
     assert (look(), shop.redis.lrange("rq:queue:shop.slow", 0, -1), shop.redis.exists(f"rq:job:{bell}")) == (
@@ -169,7 +169,7 @@ def test_a_doorbell_that_may_be_another_apps_goes_back_and_is_thrown_away_after_
     )
     slow.worker()
     assert [
-        claim.process_id for claim in slow.do(fleet.take("o1", "r", ["shop..slow"], 9, lease_ms=LEASE_MS)).claims
+        claim.process_id for claim in slow.do(claims.take("o1", "r", ["shop..slow"], 9, lease_ms=LEASE_MS)).claims
     ] == ["theirs"]
     garbage = before(slow, "gone", "shop.slow")
     slow.redis.delete(slow.key("proc:gone"))
@@ -240,7 +240,7 @@ def test_a_run_is_hinted_and_taken_again_by_its_whole_id(world: World, pid: str)
 def test_a_swallowed_wake_names_its_process_whatever_its_id_holds(world: World) -> None:
     world.start('say "hi" #1', kind="external", wake="bot/1")
     for line in (1, 2):
-        world.do(processes.append('say "hi" #1', "log", str(line), wake=processes.WakeText(f'"{line}"', "same")))
+        world.do(events.append('say "hi" #1', "log", str(line), wake=events.WakeText(f'"{line}"', "same")))
     view = world.script("entry_list", sid="bot/1", limit=9)
     assert view[3][0][6] == 'say%20"hi"%20%231#1 '
     assert json.loads(view[3][0][2])["sequence"] == 2

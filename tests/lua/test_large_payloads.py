@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from wakeline.errors import ExternalRefConflict
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import entries, feed, processes, runs, sessions
-from wakeline.store.processes import Effect, Row
+from wakeline.store import claims, entries, events, feed, processes, sessions, waits
+from wakeline.store import journal as stored_journal
+from wakeline.store.journal import Effect, Row
 
 from tests.lua.world import World, wait
 
@@ -26,8 +27,8 @@ def whole(found: Any) -> bool:
 def test_a_process_is_read_with_its_input_its_events_and_its_slots(world: World) -> None:
     fence = world.running("p", payload=json.loads(BIG))
     world.open(fence, wait("w1", kind="x:k"))
-    world.do(runs.resolve("p", "inc00001", "w1", OK))
-    world.do(processes.append("p", "said", BIG, effect=Effect(fence)))
+    world.do(waits.resolve("p", "inc00001", "w1", OK))
+    world.do(events.append("p", "said", BIG, effect=Effect(fence)))
     found = world.do(processes.read("p", count=10, detail=True))
     assert whole(found.registration.input)
     assert whole(found.events)
@@ -36,14 +37,14 @@ def test_a_process_is_read_with_its_input_its_events_and_its_slots(world: World)
 
 def test_a_run_is_given_its_journal_and_its_resolutions(world: World) -> None:
     fence = world.running("p")
-    world.do(runs.record(fence, [Row("row", f'{{"outcome":{BIG}}}')]))
+    world.do(stored_journal.record(fence, [Row("row", f'{{"outcome":{BIG}}}')]))
     world.open(fence, wait("w1", kind="x:k"))
-    assert world.do(runs.resolve("p", "inc00001", "w1", OK)).accepted
-    assert world.do(runs.resolve("p", "inc00001", "w1", '{"status":"ok","value":1}')).standing == OK
-    journal, slots = world.do(runs.read_journal(fence))
+    assert world.do(waits.resolve("p", "inc00001", "w1", OK)).accepted
+    assert world.do(waits.resolve("p", "inc00001", "w1", '{"status":"ok","value":1}')).standing == OK
+    journal, slots = world.do(stored_journal.read_journal(fence))
     assert whole(journal)
     assert whole(slots)
-    assert world.do(runs.read_slots(fence, ["w1"])) == (None, [OK])
+    assert world.do(waits.read_slots(fence, ["w1"])) == (None, [OK])
     assert [opened.text for opened in world.open(fence, wait("w1", kind="x:k"))] == [OK]
     [journaled] = world.open(fence, wait("w2", kind="x:l"), rows=[Row("wait-w2", f'{{"outcome":{BIG}}}')])
     assert (journaled.state, whole(journaled.text)) == ("journaled", True)
@@ -85,10 +86,10 @@ def test_a_run_whose_answer_is_of_a_later_release_is_left_to_that_release_howeve
     world: World,
 ) -> None:
     world.parked("p", "o1", wait("w1", kind="x:k"))
-    world.do(runs.resolve("p", "inc00001", "w1", f'{{"status":"deferred","value":{BIG}}}'))
+    world.do(waits.resolve("p", "inc00001", "w1", f'{{"status":"deferred","value":{BIG}}}'))
     [claim] = world.take()
     assert claim.unread is None
-    read = world.store.run(runs.made_whole(world.store.blobs, claim))
+    read = world.store.run(claims.made_whole(world.store.blobs, claim))
     assert str(read.unread).startswith(
         'a wait of it was resolved in a way that this release does not know: {"status":"deferred"'
     )

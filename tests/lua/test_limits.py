@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from wakeline.processes.limits import Limit
-from wakeline.store import fleet, processes
-from wakeline.store.processes import Parked
+from wakeline.store import claims, ends, owners, waits
+from wakeline.store import queues as stored_queues
+from wakeline.store.waits import Parked
 
 from tests.lua.world import LEASE_MS, World, wait
 
@@ -16,7 +17,7 @@ from tests.lua.world import LEASE_MS, World, wait
 def limited(world: World, **limits: Limit) -> None:
     """A worker start says what the limits are: of bodies by name, of the queue as ``queue``."""
     names = {(f"q:{world.ns}" if name == "queue" else f"b:{name}"): limit.wire() for name, limit in limits.items()}
-    world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits=names))
+    world.do(owners.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits=names))
 
 
 def start(world: World, *pids: str, limit: str | None = "b:job") -> None:
@@ -25,7 +26,7 @@ def start(world: World, *pids: str, limit: str | None = "b:job") -> None:
 
 
 def taken(world: World, owner: str = "o1", n: int = 100) -> list[str]:
-    world.do(fleet.register_owner(owner, [world.ns], lease_ms=LEASE_MS))
+    world.do(owners.register_owner(owner, [world.ns], lease_ms=LEASE_MS))
     return [claim.process_id for claim in world.take(owner, n)]
 
 
@@ -95,15 +96,15 @@ def test_however_a_run_ends_its_place_is_free(world: World, how: str) -> None:
             finish(world, "a")
         case "park":
             world.open(claim.fence, wait("w1"))
-            assert isinstance(world.do(processes.park(claim.fence, ["w1"], "{}")), Parked)
+            assert isinstance(world.do(waits.park(claim.fence, ["w1"], "{}")), Parked)
         case "lose":
-            world.do(fleet.reap("o1"))
+            world.do(owners.reap("o1"))
         case "hand back":
-            world.do(processes.release(claim.fence, delay_ms=60_000))
+            world.do(ends.release(claim.fence, delay_ms=60_000))
         case "cancel":
-            world.do(processes.cancel("a", "asked", grace_ms=1))
+            world.do(ends.cancel("a", "asked", grace_ms=1))
             world.pass_ms(10)
-            world.do(fleet.beat("o1", [world.redis.hget(world.key("proc:a"), "cl")], lease_ms=LEASE_MS))
+            world.do(owners.beat("o1", [world.redis.hget(world.key("proc:a"), "cl")], lease_ms=LEASE_MS))
             world.tick()
     assert "b" in taken(world, "o2")
 
@@ -112,7 +113,7 @@ def test_who_waits_for_a_place_and_is_cancelled_is_passed_over(world: World) -> 
     limited(world, job=Limit(concurrency=1))
     start(world, "a", "b", "c")
     assert taken(world) == ["a"]
-    world.do(processes.cancel("b", "asked", grace_ms=1))
+    world.do(ends.cancel("b", "asked", grace_ms=1))
     world.pass_ms(10)
     world.tick()
     assert world.status("b") == "cancelled"
@@ -280,17 +281,17 @@ def test_a_clock_that_jumped_back_keeps_a_rate_closed_for_one_of_its_times_only(
 def test_a_place_or_cell_is_not_given_to_who_would_not_be_taken(world: World, limit: Limit, how: str) -> None:
     other = f"{world.ns}.other"
     limited(world, job=limit)
-    world.do(fleet.register_owner("o9", [other], lease_ms=10**9))
+    world.do(owners.register_owner("o9", [other], lease_ms=10**9))
     start(world, "a")
     assert taken(world) == ["a"]
     world.start("b", limit="b:job", queue=other)
-    assert world.do(fleet.take("o9", "r9", [other], 1, lease_ms=10**9, idle=False)).claims == ()
+    assert world.do(claims.take("o9", "r9", [other], 1, lease_ms=10**9, idle=False)).claims == ()
     start(world, "c", "d")
     assert taken(world) == []
     if how == "paused":
-        world.do(fleet.pause(other))
+        world.do(stored_queues.pause(other))
     else:
-        world.do(fleet.reap("o9"))
+        world.do(owners.reap("o9"))
     finish(world, "a")
     world.pass_ms(1_000)
     world.tick()
@@ -302,9 +303,9 @@ def test_a_place_or_cell_is_not_given_to_who_would_not_be_taken(world: World, li
     assert taken(world) == ["d"]
     finish(world, "d")
     world.pass_ms(1_000)
-    world.do(fleet.pause(other, paused=False))
-    world.do(fleet.register_owner("o8", [other], lease_ms=10**9))
-    assert [c.process_id for c in world.do(fleet.take("o8", "r8", [other], 1, lease_ms=10**9, idle=False)).claims] == [
+    world.do(stored_queues.pause(other, paused=False))
+    world.do(owners.register_owner("o8", [other], lease_ms=10**9))
+    assert [c.process_id for c in world.do(claims.take("o8", "r8", [other], 1, lease_ms=10**9, idle=False)).claims] == [
         "b"
     ]
 
@@ -315,18 +316,18 @@ def test_what_was_given_before_its_queue_was_paused_goes_to_the_next_within_a_se
 ) -> None:
     other = f"{world.ns}.other"
     limited(world, job=limit)
-    world.do(fleet.register_owner("o9", [other], lease_ms=10**9))
+    world.do(owners.register_owner("o9", [other], lease_ms=10**9))
     start(world, "a")
     assert taken(world) == ["a"]
     world.start("b", limit="b:job", queue=other)
-    assert world.do(fleet.take("o9", "r9", [other], 1, lease_ms=10**9, idle=False)).claims == ()
+    assert world.do(claims.take("o9", "r9", [other], 1, lease_ms=10**9, idle=False)).claims == ()
     start(world, "c")
     assert taken(world) == []
     finish(world, "a")
     world.pass_ms(1_000)
     world.tick()
     assert taken(world) == []  # it is b's now
-    world.do(fleet.pause(other))
+    world.do(stored_queues.pause(other))
     world.pass_ms(1_000)
     world.tick()
     assert taken(world) == ["c"]
@@ -336,11 +337,11 @@ def test_who_waits_at_the_limit_of_a_queue_that_is_paused_stays_in_line(world: W
     limited(world, queue=Limit(concurrency=1))
     start(world, "a", "b", "c", limit=None)
     assert taken(world) == ["a"]
-    world.do(fleet.pause(world.ns))
+    world.do(stored_queues.pause(world.ns))
     finish(world, "a")
     world.tick()
     assert world.doorbells() == []
-    world.do(fleet.pause(world.ns, paused=False))
+    world.do(stored_queues.pause(world.ns, paused=False))
     world.tick()
     assert taken(world) == ["b"]
 
@@ -350,10 +351,10 @@ def test_who_is_cancelled_while_it_waits_is_not_counted_any_more(world: World, l
     limited(world, job=limit)
     start(world, "a", "b", "c", "d")
     assert taken(world) == ["a"]
-    waiting = lambda: world.do(fleet.list_queues([world.ns]))[1][0].waiting  # noqa: E731
+    waiting = lambda: world.do(stored_queues.list_queues([world.ns]))[1][0].waiting  # noqa: E731
     assert waiting() == 3
     for pid in ("b", "d"):
-        world.do(processes.cancel(pid, "asked", grace_ms=1))
+        world.do(ends.cancel(pid, "asked", grace_ms=1))
     world.pass_ms(10)
     world.tick()
     assert (world.status("b"), waiting()) == ("cancelled", 1)
@@ -365,7 +366,7 @@ def test_a_cell_of_one_that_is_cancelled_before_it_begins_is_the_next_ones(world
     assert taken(world) == ["a"]
     world.pass_ms(1_000)
     world.tick()
-    world.do(processes.cancel("b", "asked", grace_ms=1))
+    world.do(ends.cancel("b", "asked", grace_ms=1))
     world.pass_ms(10)
     world.tick()
     assert taken(world) == ["c"]
@@ -390,7 +391,7 @@ def test_a_resumed_process_is_not_counted_by_the_rate_again(world: World) -> Non
     start(world, "a")
     (claim,) = world.take("o1")
     world.open(claim.fence, wait("w1"))
-    world.do(processes.park(claim.fence, ["w1"], "{}"))
+    world.do(waits.park(claim.fence, ["w1"], "{}"))
     world.script("slot_resolve", pid="a", inc="inc00001", id="w1", resolution='{"status":"ok","value":1}')
     assert taken(world) == ["a"]
 
@@ -402,7 +403,7 @@ def test_a_limit_that_is_raised_or_gone_lets_those_who_wait_in(world: World) -> 
     limited(world, job=Limit(concurrency=2))
     world.tick()
     assert taken(world) == ["b"]
-    world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": ""}))
+    world.do(owners.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": ""}))
     world.tick()
     assert taken(world) == ["c", "d"]
     for pid in ("a", "b", "c", "d"):
@@ -416,7 +417,7 @@ def test_who_waits_for_a_place_is_no_lost_doorbell(world: World) -> None:
     assert taken(world) == ["a"]
     for _ in range(5):
         world.pass_ms(40_000)
-        world.do(fleet.beat("o1", [world.redis.hget(world.key("proc:a"), "cl")], lease_ms=LEASE_MS))
+        world.do(owners.beat("o1", [world.redis.hget(world.key("proc:a"), "cl")], lease_ms=LEASE_MS))
         assert world.tick().rung == 0
     assert world.doorbells() == []
 
@@ -447,8 +448,8 @@ def test_a_stock_worker_keeps_to_the_limits_too(world: World) -> None:
     limited(world, job=Limit(concurrency=1))
     start(world, "a", "b")
     world.worker()
-    assert world.do(fleet.claim("a", 1, "o1", "c1", lease_ms=LEASE_MS)) is not None
-    assert world.do(fleet.claim("b", 1, "o1", "c2", lease_ms=LEASE_MS)) is None
+    assert world.do(claims.claim("a", 1, "o1", "c1", lease_ms=LEASE_MS)) is not None
+    assert world.do(claims.claim("b", 1, "o1", "c2", lease_ms=LEASE_MS)) is None
     fields = world.redis.hgetall(world.key("proc:a"))
     world.script(
         "process_finish",
@@ -458,17 +459,17 @@ def test_a_stock_worker_keeps_to_the_limits_too(world: World) -> None:
         hash="h",
         fence={"pid": "a", "inc": fields["inc"], "ep": "1", "cl": "c1"},
     )
-    assert world.do(fleet.claim("b", 1, "o1", "c2", lease_ms=LEASE_MS)) is not None
+    assert world.do(claims.claim("b", 1, "o1", "c2", lease_ms=LEASE_MS)) is not None
 
 
 def test_nothing_is_taken_from_a_paused_queue_and_whoever_waits_is_told_when_it_goes_on(world: World) -> None:
     start(world, "a", limit=None)
-    assert [world.do(fleet.pause(world.ns)) for _ in range(2)] == [True, False]
+    assert [world.do(stored_queues.pause(world.ns)) for _ in range(2)] == [True, False]
     world.worker()
     assert world.do(world.taking(idle=True)).claims == ()
     start(world, "b", limit=None)
-    assert world.do(fleet.pause(world.ns, paused=False)) is True
-    assert world.do(fleet.pause(world.ns, paused=False)) is False
+    assert world.do(stored_queues.pause(world.ns, paused=False)) is True
+    assert world.do(stored_queues.pause(world.ns, paused=False)) is False
     assert "bell" in world.redis.lrange(world.key("notify:o1"), 0, -1)
     assert taken(world) == ["a", "b"]
 
@@ -478,9 +479,9 @@ def test_a_list_shows_who_runs_and_who_waits(world: World) -> None:
     start(world, "a", "b", limit="b:job:ann")
     start(world, "c", limit=None)
     taken(world, n=2)
-    world.do(fleet.pause(world.ns))
+    world.do(stored_queues.pause(world.ns))
     start(world, "d", limit=None)
-    queues, limits = world.do(fleet.list_queues([world.ns]))
+    queues, limits = world.do(stored_queues.list_queues([world.ns]))
     [queue] = queues
     assert (queue.name, queue.waiting, queue.running, queue.paused, queue.limit) == (world.ns, 1, 2, True, {"c": 9})
     found: dict[str, Any] = {one.name: (one.limit, one.running, one.waiting) for one in limits}

@@ -11,10 +11,10 @@ import pytest
 from wakeline.processes.lease import Fence
 from wakeline.processes.limits import Limit
 from wakeline.processes.misfit import Misfit
-from wakeline.store import fleet, processes, runs
+from wakeline.store import claims, ends, events, journal, owners, queues, waits
 from wakeline.store.client import SyncStore
+from wakeline.store.journal import Effect, Row
 from wakeline.store.marks import MARKS
-from wakeline.store.processes import Effect, Row
 
 from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, SUCCESS, World, wait
 
@@ -39,24 +39,24 @@ def further(world: World, fence: Fence, how: str) -> None:
     """The run gets further."""
     match how:
         case "row":
-            world.do(runs.record(fence, [Row("step", "1")]))
+            world.do(journal.record(fence, [Row("step", "1")]))
         case "child":
             world.start("child", effect=Effect(fence, Row("child", "1")))
         case "event":
-            world.do(processes.append("p", "log", "{}", effect=Effect(fence, Row("event", "1")), canonical="{}"))
+            world.do(events.append("p", "log", "{}", effect=Effect(fence, Row("event", "1")), canonical="{}"))
         case "park":
             world.open(fence, wait("w1"))
             world.park(fence, "w1")
         case "continue":
-            world.do(processes.continue_as_new(fence, "{}"))
+            world.do(ends.continue_as_new(fence, "{}"))
 
 
 @of("proc:<pid> at", "proc:<pid> ls")
 @pytest.mark.parametrize("how", ["row", "child", "event", "park", "continue"])
 def test_attempts_and_losses_are_of_a_process_that_gets_no_further(world: World, how: str) -> None:
-    world.do(processes.release(world.running(), attempt=True, output=SUCCESS, delay_ms=0))
+    world.do(ends.release(world.running(), attempt=True, output=SUCCESS, delay_ms=0))
     world.claim()
-    world.do(fleet.reap("o1"))
+    world.do(owners.reap("o1"))
     assert (world.field("at"), world.field("ls")) == ("1", "1")
     further(world, world.claim(owner="o2"), how)
     assert (world.field("at"), world.field("ls")) == (None, None)
@@ -90,7 +90,7 @@ def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_t
     world: World, how: str
 ) -> None:
     for owner, codes in (("old", ["e:steady"]), ("new", ["e:job"])):
-        world.do(fleet.register_owner(owner, [world.ns], lease_ms=LEASE_MS, codes=codes))
+        world.do(owners.register_owner(owner, [world.ns], lease_ms=LEASE_MS, codes=codes))
     world.start()
     assert world.take("old") == ()
     assert (world.field("as"), world.redis.hget(world.key("takes:old"), "lacks")) == (f"{world.ns} e:job", " e:job ")
@@ -101,7 +101,7 @@ def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_t
         world.pass_ms(1)
         world.tick()
     assert (world.field("as"), world.redis.keys(world.key("aside*"))) == (None, [])
-    world.do(fleet.reap("old"))
+    world.do(owners.reap("old"))
     assert world.redis.hmget(world.key("takes:new"), "able", "lacks") == [None, None]
 
 
@@ -112,7 +112,7 @@ def test_what_waits_for_code_waits_until_its_claim_or_end_and_equal_owners_are_t
 @pytest.mark.parametrize("then", ["claim", "end"])
 def test_what_a_worker_could_not_read_is_said_until_one_can_or_it_ends(world: World, then: str) -> None:
     fence = world.running()
-    world.do(processes.release(fence, unrun=True, unread="it has shape 2"))
+    world.do(ends.release(fence, unrun=True, unread="it has shape 2"))
     assert (world.status(), world.field("ur"), world.field("at"), world.field("ls")) == (
         "queued",
         "it has shape 2",
@@ -134,16 +134,16 @@ def test_what_a_worker_could_not_read_is_said_until_one_can_or_it_ends(world: Wo
 def test_what_says_who_runs_it_goes_with_the_run(world: World, how: str, kept: bool) -> None:
     world.start()
     world.worker()
-    (claim,) = world.do(fleet.take("o1", "r1", [world.ns], 1, lease_ms=LEASE_MS, release="v1")).claims
+    (claim,) = world.do(claims.take("o1", "r1", [world.ns], 1, lease_ms=LEASE_MS, release="v1")).claims
     assert [world.field(name) for name in ("ow", "cl", "rw", "rel")] == ["o1", "r1-1", "2", "v1"]
     match how:
         case "park":
             world.open(claim.fence, wait("w1"))
             world.park(claim.fence, "w1")
         case "hand back":
-            world.do(processes.release(claim.fence))
+            world.do(ends.release(claim.fence))
         case "lose":
-            world.do(fleet.reap("o1"))
+            world.do(owners.reap("o1"))
         case _:
             world.finish("p", claim.fence)
     assert [world.field(name) for name in ("ow", "ct", "rw")] == [None, None, None]
@@ -153,7 +153,7 @@ def test_what_says_who_runs_it_goes_with_the_run(world: World, how: str, kept: b
         if how == "park":
             world.signal()
         world.worker("o2")
-        assert world.do(fleet.take("o2", "r2", [world.ns], 1, lease_ms=LEASE_MS)).claims[0].fence.claim_id == "r2-1"
+        assert world.do(claims.take("o2", "r2", [world.ns], 1, lease_ms=LEASE_MS)).claims[0].fence.claim_id == "r2-1"
         assert (world.field("cl"), world.field("rel")) == ("r2-1", None)
 
 
@@ -162,7 +162,7 @@ def test_what_says_who_runs_it_goes_with_the_run(world: World, how: str, kept: b
 def test_under_which_release_it_got_this_far_is_said_by_the_latest_park(world: World, release: str | None) -> None:
     def taken(owner: str, of: str | None) -> Fence:
         world.worker(owner)
-        (claim,) = world.do(fleet.take(owner, f"take-{owner}", [world.ns], 1, lease_ms=LEASE_MS, release=of)).claims
+        (claim,) = world.do(claims.take(owner, f"take-{owner}", [world.ns], 1, lease_ms=LEASE_MS, release=of)).claims
         return claim.fence
 
     world.start()
@@ -187,14 +187,14 @@ def test_under_which_release_it_got_this_far_is_said_by_the_latest_park(world: W
 @pytest.mark.parametrize("how", ["continue", "end"])
 def test_that_several_releases_have_had_a_generation_is_said_until_the_next_one(world: World, how: str) -> None:
     for release in ("v1", "v2"):
-        world.do(fleet.register_owner(f"of-{release}", [world.ns], lease_ms=LEASE_MS, release=release))
+        world.do(owners.register_owner(f"of-{release}", [world.ns], lease_ms=LEASE_MS, release=release))
 
     def taken(take: str, of: str) -> Fence:
-        (claim,) = world.do(fleet.take(f"of-{of}", take, [world.ns], 1, lease_ms=LEASE_MS, release=of)).claims
+        (claim,) = world.do(claims.take(f"of-{of}", take, [world.ns], 1, lease_ms=LEASE_MS, release=of)).claims
         return claim.fence
 
     def unfit(fence: Fence, misfit: Misfit) -> None:
-        world.do(processes.release(fence, misfit=misfit, delay_ms=1))
+        world.do(ends.release(fence, misfit=misfit, delay_ms=1))
         world.pass_ms(1)
         world.tick()
 
@@ -209,7 +209,7 @@ def test_that_several_releases_have_had_a_generation_is_said_until_the_next_one(
     assert world.field("sr") is None
     fence = taken("o3", "v2")
     assert world.field("sr") == "0"
-    world.do(runs.record(fence, [Row("step", "1")]))
+    world.do(journal.record(fence, [Row("step", "1")]))
     unfit(fence, Misfit("bug", "NameError: oops", "v2", 1))
     unfit(taken("o4", "v1"), Misfit("mismatch", "step", "v1", 1))
     fence = taken("o5", "v2")
@@ -220,7 +220,7 @@ def test_that_several_releases_have_had_a_generation_is_said_until_the_next_one(
     if how == "end":
         world.finish("p", fence)
     else:
-        world.do(processes.continue_as_new(fence, "{}"))
+        world.do(ends.continue_as_new(fence, "{}"))
     assert world.field("sr") is None
 
 
@@ -228,11 +228,11 @@ def test_that_several_releases_have_had_a_generation_is_said_until_the_next_one(
 @pytest.mark.parametrize("how", ["park", "continue", "end", "cancel"])
 def test_why_code_did_not_fit_is_said_until_other_code_gets_further(world: World, how: str) -> None:
     misfit = Misfit("bug", "NameError: oops", "v2", 1)
-    world.twice(processes.release(world.running(), misfit=misfit, delay_ms=1))
+    world.twice(ends.release(world.running(), misfit=misfit, delay_ms=1))
     world.pass_ms(1)
     world.tick()
     fence = world.claim()
-    world.do(runs.record(fence, [Row("step", "1")]))
+    world.do(journal.record(fence, [Row("step", "1")]))
     assert (world.field("mf"), world.redis.zrange(world.key("misfits"), 0, -1)) == (misfit.to_json(), ["p"])
     match how:
         case "end":
@@ -249,7 +249,7 @@ def test_why_code_did_not_fit_is_said_until_other_code_gets_further(world: World
 @of("proc:<pid> uf")
 @pytest.mark.parametrize("how", ["look", "another looks", "park", "continue", "end"])
 def test_which_releases_looked_is_said_until_code_gets_further_or_the_next_round_begins(world: World, how: str) -> None:
-    world.do(processes.release(world.running(), misfit=Misfit("mismatch", "call:a", None, 1), delay_ms=1))
+    world.do(ends.release(world.running(), misfit=Misfit("mismatch", "call:a", None, 1), delay_ms=1))
     assert world.field("uf") == ",,"
     world.pass_ms(1)
     world.tick()
@@ -257,13 +257,13 @@ def test_which_releases_looked_is_said_until_code_gets_further_or_the_next_round
         world.claim()
         assert world.field("uf") is None
         return
-    world.do(fleet.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v1"))
+    world.do(owners.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v1"))
     [claim] = world.take("o2", release="v1")
     assert world.field("uf") == ",,"
     if how == "end":
         world.finish("p", claim.fence)
     elif how == "another looks":
-        world.do(processes.release(claim.fence, misfit=Misfit("mismatch", "call:a", "v1", 1), delay_ms=1))
+        world.do(ends.release(claim.fence, misfit=Misfit("mismatch", "call:a", "v1", 1), delay_ms=1))
         assert world.field("uf") == ",,v1,"
         return
     else:
@@ -272,9 +272,9 @@ def test_which_releases_looked_is_said_until_code_gets_further_or_the_next_round
 
 
 def test_a_misfit_that_cannot_be_read_keeps_no_worker_from_coming(world: World) -> None:
-    world.do(processes.release(world.running(), misfit=Misfit("bug", "NameError: oops", "v2", 1), delay_ms=1))
+    world.do(ends.release(world.running(), misfit=Misfit("bug", "NameError: oops", "v2", 1), delay_ms=1))
     world.redis.hset(world.key("proc:p"), "mf", "what another release wrote")
-    world.do(fleet.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v3"))
+    world.do(owners.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v3"))
     assert world.redis.zscore(world.key("owners"), "o2") is not None
 
 
@@ -286,8 +286,8 @@ def test_what_of_many_misfits_is_still_to_be_looked_at_is_offered_by_the_tick_an
     for n in range(257):
         world.start(f"p{n:03}")
     for claim in (*world.take(), *world.take(), *world.take()):
-        world.do(processes.release(claim.fence, delay_ms=60_000, misfit=Misfit("bug", "NameError: oops", "v2", 1)))
-    world.do(fleet.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v1"))
+        world.do(ends.release(claim.fence, delay_ms=60_000, misfit=Misfit("bug", "NameError: oops", "v2", 1)))
+    world.do(owners.register_owner("o2", [world.ns], lease_ms=LEASE_MS, release="v1"))
     assert world.redis.lrange(world.key("todo"), 0, -1) == ["m:256 v1"]
     world.cancel("p256", grace_ms=0)
     for _ in range(8):
@@ -301,20 +301,20 @@ def test_what_of_many_misfits_is_still_to_be_looked_at_is_offered_by_the_tick_an
 def test_that_any_resolution_resumes_it_is_said_of_one_park(world: World, how: str) -> None:
     fence = world.running()
     world.open(fence, wait("w1", "s:go", "g"), wait("w2", "s:on", "g"))
-    world.do(processes.park(fence, ["g"], "{}", early=["w1"]))
+    world.do(waits.park(fence, ["g"], "{}", early=["w1"]))
     assert world.field("an") == "1"
     if how == "resume":
         world.signal()
     else:
         world.cancel(grace_ms=1)
-        world.do(processes.finish("p", "cancelled", SUCCESS, fence=world.claim(owner="o2")))
+        world.do(ends.finish("p", "cancelled", SUCCESS, fence=world.claim(owner="o2")))
     assert world.field("an") is None
 
 
 @of("proc:<pid> lm, holds:<limit>", "proc:<pid> hd, held:<limit>")
 @pytest.mark.parametrize("how", ["park", "hand back", "lose", "end"])
 def test_a_place_is_of_one_run_and_who_waits_for_it_gets_it(world: World, how: str) -> None:
-    world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": Limit(concurrency=1).wire()}))
+    world.do(owners.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": Limit(concurrency=1).wire()}))
     for pid in ("p", "q", "gone"):
         world.start(pid, limit="b:job")
     (claim,) = world.take()
@@ -324,9 +324,9 @@ def test_a_place_is_of_one_run_and_who_waits_for_it_gets_it(world: World, how: s
             world.open(claim.fence, wait("w1"))
             world.park(claim.fence, "w1")
         case "hand back":
-            world.do(processes.release(claim.fence))
+            world.do(ends.release(claim.fence))
         case "lose":
-            world.do(fleet.reap("o1"))
+            world.do(owners.reap("o1"))
         case _:
             world.finish("p", claim.fence)
     assert (world.field("lm"), world.field("hd", "q"), world.field("lm", "q")) == (None, None, "b:job")
@@ -342,7 +342,7 @@ def test_a_place_is_of_one_run_and_who_waits_for_it_gets_it(world: World, how: s
 def test_a_cell_is_given_once_and_goes_with_the_claim_the_end_or_a_queue_that_stands_still(
     world: World, how: str
 ) -> None:
-    world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": Limit(rate="1/1s").wire()}))
+    world.do(owners.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": Limit(rate="1/1s").wire()}))
     for pid in ("first", "p", "gone"):
         world.start(pid, limit="b:job")
     world.take()
@@ -364,7 +364,7 @@ def test_a_cell_is_given_once_and_goes_with_the_claim_the_end_or_a_queue_that_st
             world.tick()
             assert (world.field("rd", "gone"), world.redis.exists(world.key("rated:b:job"))) == (None, 0)
         case _:
-            world.do(fleet.pause(world.ns))
+            world.do(queues.pause(world.ns))
     world.pass_ms(1_000)
     world.tick()
     assert world.field("ce") is None
@@ -376,7 +376,7 @@ def test_a_cell_is_given_once_and_goes_with_the_claim_the_end_or_a_queue_that_st
 def test_a_cancel_is_of_the_process_over_all_its_runs(world: World) -> None:
     world.running()
     world.cancel()
-    world.do(fleet.reap("o1"))
+    world.do(owners.reap("o1"))
     world.worker("o2")
     assert world.take("o2")[0].cancel_requested
 
@@ -389,7 +389,7 @@ def test_the_time_of_one_attempt_ends_no_other(world: World) -> None:
     world.start(attempt_timeout_ms=10_000)
     world.claim()
     world.pass_ms(9_000)
-    world.do(fleet.reap("o1"))
+    world.do(owners.reap("o1"))
     world.pass_ms(1_500)
     world.tick()  # due, and it is queued
     assert world.status() == "queued"
@@ -454,7 +454,7 @@ def test_what_was_left_over_of_one_process_is_not_done_to_the_next_with_its_id(w
 @pytest.mark.parametrize("how", ["named", "park", "end"])
 def test_a_beat_that_did_not_name_a_claim_counts_against_that_claim_alone(world: World, how: str) -> None:
     fence = world.running()
-    assert world.beat("o1", []) == fleet.Beaten(True)
+    assert world.beat("o1", []) == owners.Beaten(True)
     assert world.redis.hgetall(world.key("missed:o1")) == {fence.claim_id: "1"}
     match how:
         case "named":
@@ -493,9 +493,9 @@ def test_an_owner_that_is_heard_of_is_no_suspect(world: World, how: str) -> None
         case "take":
             world.take("o1")
         case "claim":
-            world.do(fleet.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS))
+            world.do(claims.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS))
         case _:
-            world.do(fleet.reap("o1"))
+            world.do(owners.reap("o1"))
     assert world.redis.hgetall(world.key("suspects")) == {}
 
 
@@ -503,26 +503,26 @@ def test_an_owner_that_is_heard_of_is_no_suspect(world: World, how: str) -> None
 def test_a_take_that_is_sent_again_gives_nothing_that_is_under_a_later_claim(world: World) -> None:
     fence = world.running()
     request = fence.claim_id.removesuffix("-1")
-    world.do(processes.release(fence))
+    world.do(ends.release(fence))
     (later,) = world.take("o1", request="r2")
     assert later.process_id == "p"
     world.redis.hset(
         world.key("takes:o1"), mapping={"request": request, "pids": "p"}
     )  # a resend that was on its way for long
     assert world.take("o1", request=request) == ()
-    world.do(fleet.reap("o1"))
+    world.do(owners.reap("o1"))
     assert world.redis.exists(world.key("takes:o1")) == 0
 
 
 @of("beats <owner>", "leases <owner>")
 def test_what_is_known_of_an_owner_goes_with_it(world: World) -> None:
     world.worker()
-    world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=1))
+    world.do(owners.beat("o1", [], lease_ms=LEASE_MS, n=1))
     assert (world.redis.hgetall(world.key("beats")), world.redis.hgetall(world.key("leases"))) == (
         {"o1": "1"},
         {"o1": "5000"},
     )
-    world.do(fleet.reap("o1"))
+    world.do(owners.reap("o1"))
     assert world.redis.exists(world.key("beats"), world.key("leases")) == 0
 
 
@@ -557,7 +557,7 @@ def test_who_waits_for_work_is_told_once_and_not_when_it_has_enough(world: World
         case "none":
             world.do(world.taking(n=0, idle=True))
         case _:
-            world.do(fleet.reap("o1"))
+            world.do(owners.reap("o1"))
     assert world.redis.smembers(world.key(f"idle:{world.ns}")) == set()
 
 
@@ -566,8 +566,8 @@ def test_who_waits_for_work_is_told_once_and_not_when_it_has_enough(world: World
 
 def test_a_lease_that_is_longer_than_this_workers_own_is_no_clock_that_went_back(world: World) -> None:
     world.start()
-    world.do(fleet.register_owner("o1", [world.ns], lease_ms=60_000))
-    world.do(fleet.take("o1", "r1", [world.ns], 1, lease_ms=60_000))
+    world.do(owners.register_owner("o1", [world.ns], lease_ms=60_000))
+    world.do(claims.take("o1", "r1", [world.ns], 1, lease_ms=60_000))
     for _ in range(30):  # another worker ticks with the default lease; o1 beats every 20 s
         world.pass_ms(BEAT_MS)
         assert world.tick().reaped == 0
@@ -576,8 +576,8 @@ def test_a_lease_that_is_longer_than_this_workers_own_is_no_clock_that_went_back
 
 def test_an_owner_with_long_beats_has_one_of_its_own_to_clear_itself_after_an_outage(world: World) -> None:
     world.start()
-    world.do(fleet.register_owner("o1", [world.ns], lease_ms=50_000))
-    world.do(fleet.take("o1", "r1", [world.ns], 1, lease_ms=50_000))
+    world.do(owners.register_owner("o1", [world.ns], lease_ms=50_000))
+    world.do(claims.take("o1", "r1", [world.ns], 1, lease_ms=50_000))
     world.pass_ms(50_001)
     for _ in range(10):
         assert world.tick().reaped == 0

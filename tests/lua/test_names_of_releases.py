@@ -3,14 +3,14 @@ what tells its own."""
 
 from __future__ import annotations
 
-from wakeline.store import fleet
+from wakeline.store import owners
 
 from tests.lua.world import LEASE_MS, World
 
 
 def called(world: World, release: str, build: str | None, app: str = "shop") -> str | None:
     """What a worker start of this code goes by."""
-    heard = world.twice(fleet.register_owner("o1", ["shop"], lease_ms=LEASE_MS, app=app, release=release, build=build))
+    heard = world.twice(owners.register_owner("o1", ["shop"], lease_ms=LEASE_MS, app=app, release=release, build=build))
     assert world.redis.hget(f"{{{world.ns}}}:releases", "o1") == heard.release
     return str(heard.release)
 

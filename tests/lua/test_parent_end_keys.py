@@ -4,8 +4,8 @@ together."""
 from __future__ import annotations
 
 from wakeline.processes.lease import Fence
-from wakeline.store.processes import Effect, Row
-from wakeline.store.runs import Wait
+from wakeline.store.journal import Effect, Row
+from wakeline.store.waits import Wait
 
 from tests.lua.world import SUCCESS, WEEK_MS, World, consumed
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from wakeline.errors import LeaseLost, ProcessConflict, ProcessNoLongerRetained
-from wakeline.store import processes
-from wakeline.store.processes import Effect, Row, Unique, UniqueTaken
+from wakeline.store import starts
+from wakeline.store.journal import Effect, Row
+from wakeline.store.starts import Unique, UniqueTaken
 
 from tests.lua.world import START_MS, World
 
@@ -113,10 +114,10 @@ def test_a_start_with_a_wake_target_creates_its_session(world: World) -> None:
 
 def test_the_holder_of_a_unique_key_is_not_replaced_before_a_cancel_was_requested(world: World) -> None:
     first, second = world.registering("first"), world.registering("second")
-    world.do(processes.with_unique(first, Unique("import")))
+    world.do(starts.with_unique(first, Unique("import")))
     before = world.snapshot()
     with pytest.raises(UniqueTaken):
-        world.do(processes.with_unique(second, Unique("import", instead="first")))
+        world.do(starts.with_unique(second, Unique("import", instead="first")))
     assert world.snapshot() == before
     world.cancel("first")
-    assert world.do(processes.with_unique(second, Unique("import", instead="first"))).created is True
+    assert world.do(starts.with_unique(second, Unique("import", instead="first"))).created is True

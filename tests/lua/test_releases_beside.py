@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 from wakeline.processes.misfit import Misfit
-from wakeline.store import fleet, processes
-from wakeline.store.runs import Claim
+from wakeline.store import ends, owners
+from wakeline.store.claims import Claim
 
 from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, World
 
@@ -15,7 +15,7 @@ DELAY_MS = 4_000
 
 
 def joins(world: World, owner: str, release: str | None, *codes: str) -> None:
-    world.do(fleet.register_owner(owner, [world.ns], lease_ms=LEASE_MS, release=release, codes=codes or None))
+    world.do(owners.register_owner(owner, [world.ns], lease_ms=LEASE_MS, release=release, codes=codes or None))
 
 
 def takes(world: World, owner: str, release: str | None, n: int = 10) -> list[Claim]:
@@ -26,9 +26,7 @@ def takes(world: World, owner: str, release: str | None, n: int = 10) -> list[Cl
 def gives_back(world: World, claims: list[Claim], release: str | None, delay_ms: int = DELAY_MS) -> None:
     """A worker gives back what its code cannot go on with."""
     for claim in claims:
-        world.do(
-            processes.release(claim.fence, delay_ms=delay_ms, misfit=Misfit("mismatch", "another call", release, 1))
-        )
+        world.do(ends.release(claim.fence, delay_ms=delay_ms, misfit=Misfit("mismatch", "another call", release, 1)))
 
 
 def looks(world: World, owner: str, release: str | None) -> int:
@@ -112,10 +110,10 @@ def test_one_that_was_left_to_a_release_is_offered_to_the_others_once_its_last_w
         joins(world, owner, "A")
     world.start("p")
     assert looks(world, "b", "B") == 1
-    world.do(fleet.reap("a0", "shutdown"))
+    world.do(owners.reap("a0", "shutdown"))
     world.tick()
     assert looks(world, "b", "B") == 0
-    world.do(fleet.reap("a1", "shutdown"))
+    world.do(owners.reap("a1", "shutdown"))
     world.tick()
     assert looks(world, "b", "B") == 1
 
@@ -157,7 +155,7 @@ def test_a_worker_that_lacks_the_code_is_none_that_it_is_left_to(world: World) -
 
 def test_one_of_another_queue_is_none_either(world: World) -> None:
     joins(world, "b", "B")
-    world.do(fleet.register_owner("a", [f"{world.ns}.slow"], lease_ms=LEASE_MS, release="A"))
+    world.do(owners.register_owner("a", [f"{world.ns}.slow"], lease_ms=LEASE_MS, release="A"))
     world.start("p")
     assert looks(world, "b", "B") == 1
     world.pass_ms(DELAY_MS)
@@ -170,7 +168,7 @@ def test_one_that_is_cancelled_goes_to_the_others_first(world: World) -> None:
     world.start("p")
     assert looks(world, "b", "B") == 1
     joins(world, "a", "A")
-    world.do(processes.cancel("p", "no more", grace_ms=10_000))
+    world.do(ends.cancel("p", "no more", grace_ms=10_000))
     world.tick()
     assert looks(world, "b", "B") == 0
     assert [claim.cancel_requested for claim in takes(world, "a", "A")] == [True]
@@ -181,7 +179,7 @@ def test_where_all_looked_before_a_cancel_each_looks_once_more(world: World) -> 
         joins(world, name, name.upper())
     world.start("p")
     assert [looks(world, name, name.upper()) for name in ("b", "a", "b", "a")] == [1, 1, 0, 0]
-    world.do(processes.cancel("p", "no more", grace_ms=10_000))
+    world.do(ends.cancel("p", "no more", grace_ms=10_000))
     world.tick()
     assert [looks(world, name, name.upper()) for name in ("b", "a", "b", "a")] == [1, 1, 0, 0]
 
@@ -192,7 +190,7 @@ def test_what_ends_its_workers_is_left_to_another_release_from_the_third_time_on
     for n in range(3):
         joins(world, f"b{n}", "B")
         assert len(takes(world, f"b{n}", "B")) == 1
-        world.do(fleet.reap(f"b{n}"))
+        world.do(owners.reap(f"b{n}"))
     joins(world, "b", "B")
     world.tick()
     assert takes(world, "b", "B") == []

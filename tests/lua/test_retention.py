@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wakeline.store import fleet, processes
+from wakeline.store import ends, ticks
 from wakeline.store.calls import Call
 
 from tests.lua.world import WEEK_MS, World
@@ -21,8 +21,8 @@ def ended(world: World, n: int, name: str = "p") -> None:
     world.pass_ms(WEEK_MS)
 
 
-def slice_of() -> Call[fleet.PruneReport]:
-    return fleet.prune(retention_ms=WEEK_MS, tombstone_ms=WEEK_MS)
+def slice_of() -> Call[ticks.PruneReport]:
+    return ticks.prune(retention_ms=WEEK_MS, tombstone_ms=WEEK_MS)
 
 
 def kept(world: World) -> int:
@@ -36,7 +36,7 @@ def pruned_to_the_end(world: World) -> int:
     for _ in range(MANY):
         if next_in_ms is None:
             return pruned
-        some: fleet.PruneReport = world.do(slice_of())
+        some: ticks.PruneReport = world.do(slice_of())
         pruned, next_in_ms = pruned + some.pruned, some.next_in_ms
     raise AssertionError(f"no end of it after {pruned}")
 
@@ -120,7 +120,7 @@ def test_the_doorbell_of_what_was_cancelled_before_anybody_took_it_goes_with_it(
     [rung] = world.doorbells()
     assert rung == f"wl-{world.ns}-p-1"
     world.redis.hset(world.rq("job:wl-p-1"), "status", "queued")
-    world.do(processes.cancel("p", "asked", grace_ms=1))
+    world.do(ends.cancel("p", "asked", grace_ms=1))
     world.pass_ms(10)
     world.tick()
     assert world.status("p") == "cancelled"

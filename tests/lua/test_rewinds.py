@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 import redis
 from wakeline.errors import ProcessConflict, ProcessNotFound, StoreOutOfMemory
-from wakeline.store import fleet, keyring, processes, rewinds, scripts
+from wakeline.store import fleet, keyring, owners, processes, rewinds, scripts
 from wakeline.store.client import AsyncStore, SyncStore
 from wakeline.store.connection import UrlBackend
 
@@ -257,7 +257,7 @@ def test_a_worker_that_finds_nothing_to_do_counts_no_write(counting: World) -> N
     counting.take()
     counting.tick()
     assert rows(counting) == before
-    counting.do(fleet.beat("o1", [], lease_ms=LEASE_MS))
+    counting.do(owners.beat("o1", [], lease_ms=LEASE_MS))
     assert list(rows(counting).values()) == ["2"]
 
 

@@ -14,9 +14,11 @@ from wakeline.errors import (
     ReplayConflict,
     UndeclaredEvent,
 )
-from wakeline.store import runs
-from wakeline.store.processes import Effect, NoWaitTakesIt, Row, SchemaWanted, StaleIncarnation
-from wakeline.store.runs import Opened
+from wakeline.store import waits
+from wakeline.store.events import StaleIncarnation
+from wakeline.store.journal import Effect, Row
+from wakeline.store.signals import NoWaitTakesIt, SchemaWanted
+from wakeline.store.waits import Opened
 
 from tests.lua.world import WEEK_MS, World, signal, wait
 
@@ -189,7 +191,7 @@ def test_a_signal_whose_wait_was_given_up_is_before_a_later_one_of_its_other_nam
     world.open(fence, wait("w1", also=("run",)))
     world.signal("p", "run", "a", '"first"')
     world.signal("p", "run", "b", '"second"')
-    world.do(runs.close_waits(fence, ["w1"]))
+    world.do(waits.close_waits(fence, ["w1"]))
     assert world.mail() == ["go:2", "run:3"]
     opened = world.open(fence, wait("w2", also=("run",)), wait("w3", also=("run",)))
     assert [found.text for found in opened] == ['{"status":"ok","value":"first"}', '{"status":"ok","value":"second"}']

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from wakeline.processes.limits import Limit
-from wakeline.store import fleet, processes
+from wakeline.store import ends, fleet, owners, waits
 
 from tests.lua.world import BEAT_MS, LEASE_MS, World, wait
 
@@ -25,7 +25,7 @@ def stood(world: World) -> dict[str, str]:
 
 
 def limited(world: World, limit: Limit) -> None:
-    world.do(fleet.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": limit.wire()}))
+    world.do(owners.register_owner("o1", [world.ns], lease_ms=LEASE_MS, limits={"b:job": limit.wire()}))
 
 
 # -- parked on nothing
@@ -37,7 +37,7 @@ def parked_on_nothing(world: World, pid: str = "p") -> None:
     world.open(fence, wait(f"{pid}-w"))
     world.signal(pid)
     world.redis.hset(world.key(f"proc:{pid}"), "o:forged", "1")
-    assert isinstance(world.park(fence, "forged"), processes.Parked)
+    assert isinstance(world.park(fence, "forged"), waits.Parked)
     world.redis.hdel(world.key(f"proc:{pid}"), "o:forged")
 
 
@@ -359,11 +359,11 @@ def test_of_all_that_a_busy_namespace_does_nothing_is_found(world: World) -> Non
                 world.tick()
                 world.signal(claim.process_id, signal_id=str(turn))
             elif turn % 3 == 1:
-                world.do(processes.release(claim.fence, delay_ms=0))
+                world.do(ends.release(claim.fence, delay_ms=0))
             else:
                 world.finish(claim.process_id, claim.fence)
         world.pass_ms(400)
-        world.do(fleet.beat("o1", None, lease_ms=LEASE_MS))
+        world.do(owners.beat("o1", None, lease_ms=LEASE_MS))
         world.tick()
     assert stood(world) == {}
 

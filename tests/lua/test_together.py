@@ -9,10 +9,10 @@ from unittest import mock
 import pytest
 from redis import exceptions as rex
 from wakeline.errors import ScriptFailed
-from wakeline.store import processes, runs, scripts
+from wakeline.store import ends, scripts, waits
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
-from wakeline.store.processes import Effect
+from wakeline.store.journal import Effect
 from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Counter, Exchange, Prepared, Server, bundled
 
 from tests.lua.world import SUCCESS, World, wait
@@ -52,7 +52,7 @@ def test_what_ends_together_is_where_it_belongs_and_counted_once_each(world: Wor
     world.worker("o1")
     fences = {claim.process_id: claim.fence for claim in world.take("o1")}
     calls = [
-        processes.finish(pid, "failed" if pid == "p1" else "completed", SUCCESS, fence=fence)
+        ends.finish(pid, "failed" if pid == "p1" else "completed", SUCCESS, fence=fence)
         for pid, fence in fences.items()
     ]
     found, _ = together(world, *calls, calls[0])
@@ -71,9 +71,7 @@ def test_an_error_of_one_is_not_the_others(world: World) -> None:
     world.worker("o1")
     fences = [claim.fence for claim in world.take("o1")]
     world.redis.set(world.key("events:p1"), "no stream")
-    found, _ = together(
-        world, *(processes.finish(fence.process_id, "completed", SUCCESS, fence=fence) for fence in fences)
-    )
+    found, _ = together(world, *(ends.finish(fence.process_id, "completed", SUCCESS, fence=fence) for fence in fences))
     assert isinstance(found[1], ScriptFailed)
     assert "WRONGTYPE" in found[1].reason
     assert [world.redis.hget(world.key(f"proc:p{n}"), "st") for n in range(3)] == ["completed", "running", "completed"]
@@ -115,8 +113,8 @@ def test_a_wait_that_is_opened_and_given_up_in_one_write_stays_given_up(world: W
     world.worker("o1")
     fences = {claim.process_id: claim.fence for claim in world.take("o1")}
     world.open(fences["b"], wait("slot-of-b"))
-    opening, closing = runs.open_waits(fences["a"], [wait("slot-of-a")]), runs.close_waits(fences["a"], ["slot-of-a"])
-    found, _ = together(world, runs.close_waits(fences["b"], ["slot-of-b"]), opening, closing)
+    opening, closing = waits.open_waits(fences["a"], [wait("slot-of-a")]), waits.close_waits(fences["a"], ["slot-of-a"])
+    found, _ = together(world, waits.close_waits(fences["b"], ["slot-of-b"]), opening, closing)
     assert [type(one) for one in found] == [type(None), list, type(None)]
     assert world.redis.hget(world.key("proc:a"), "n:go") is None
     assert world.redis.smembers(world.key("waits:a")) == set()
@@ -129,9 +127,12 @@ def test_a_script_the_server_does_not_know_yet_keeps_its_place_before_one_it_kno
 ) -> None:
     fence = world.running("a")
     world.forget_scripts()
-    together(world, runs.close_waits(fence, ["none"]), functions=functions)
+    together(world, waits.close_waits(fence, ["none"]), functions=functions)
     found, _ = together(
-        world, runs.open_waits(fence, [wait("slot-of-a")]), runs.close_waits(fence, ["slot-of-a"]), functions=functions
+        world,
+        waits.open_waits(fence, [wait("slot-of-a")]),
+        waits.close_waits(fence, ["slot-of-a"]),
+        functions=functions,
     )
     assert found[1] is None
     assert world.redis.smembers(world.key("waits:a")) == set()
@@ -243,8 +244,8 @@ def test_a_call_says_whom_it_is_about(world: World) -> None:
     fence = world.running("p")
     child = world.registering("child", wake="bot/1", effect=Effect(fence, None, []))
     assert child.about == ("child", "bot/1", "p")
-    assert processes.finish("p", "completed", SUCCESS, fence=fence).about == ("p",)
-    assert runs.close_waits(fence, ["s"]).about == ("p",)
+    assert ends.finish("p", "completed", SUCCESS, fence=fence).about == ("p",)
+    assert waits.close_waits(fence, ["s"]).about == ("p",)
 
 
 def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None:
@@ -257,6 +258,6 @@ def test_no_script_runs_for_more_than_a_few_calls_or_bytes(world: World) -> None
 def test_a_call_alone_raises_what_its_script_raised(world: World) -> None:
     fence = world.running("p")
     world.redis.set(world.key("events:p"), "no stream")
-    found, _ = together(world, processes.finish("p", "completed", SUCCESS, fence=fence))
+    found, _ = together(world, ends.finish("p", "completed", SUCCESS, fence=fence))
     assert isinstance(found[0], ScriptFailed)
     assert isinstance(found[0].__cause__, rex.ResponseError) or "WRONGTYPE" in found[0].reason

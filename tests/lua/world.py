@@ -13,12 +13,15 @@ from typing import Any
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
-from wakeline.store import fleet, processes, runs, sessions
+from wakeline.store import claims, ends, owners, processes, sessions, signals, starts, ticks
+from wakeline.store import waits as stored_waits
 from wakeline.store.calls import Call
+from wakeline.store.claims import Claim
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend
-from wakeline.store.processes import Effect, Registered, Row, SessionAddress
-from wakeline.store.runs import Claim, Opened, Wait
+from wakeline.store.journal import Effect, Row
+from wakeline.store.starts import Registered, SessionAddress
+from wakeline.store.waits import Opened, Wait
 from wakeline.testing.clock import VirtualClock
 from wakeline.values import to_json
 
@@ -174,7 +177,7 @@ class World:
         effect, delay_ms = over.pop("effect", None), over.pop("delay_ms", None)
         queue = over.pop("queue", self.ns)
         target = self.session(wake) if wake else None
-        return processes.register(registration(pid, queue, **over), wake=target, effect=effect, delay_ms=delay_ms)
+        return starts.register(registration(pid, queue, **over), wake=target, effect=effect, delay_ms=delay_ms)
 
     def session(self, sid: str = "bot/1") -> SessionAddress:
         """A session's address, complete enough to create it."""
@@ -184,7 +187,7 @@ class World:
 
     def worker(self, owner: str = "o1") -> str:
         """A worker start."""
-        self.do(fleet.register_owner(owner, [self.ns], lease_ms=LEASE_MS))
+        self.do(owners.register_owner(owner, [self.ns], lease_ms=LEASE_MS))
         return owner
 
     def taking(
@@ -194,9 +197,9 @@ class World:
         request: str | None = None,
         idle: bool = False,
         release: str | None = None,
-    ) -> Call[fleet.Taken]:
+    ) -> Call[claims.Taken]:
         """The call by which an owner asks for work."""
-        return fleet.take(
+        return claims.take(
             owner, request or f"r{next(self._takes)}", [self.ns], n, lease_ms=LEASE_MS, idle=idle, release=release
         )
 
@@ -218,11 +221,11 @@ class World:
 
     def open(self, fence: Fence, *waits: Wait, rows: Sequence[Row] = ()) -> list[Opened]:
         """Opens waits of a run."""
-        return self.do(runs.open_waits(fence, waits, rows))
+        return self.do(stored_waits.open_waits(fence, waits, rows))
 
-    def park(self, fence: Fence, *groups: str) -> processes.Parked | processes.Met:
+    def park(self, fence: Fence, *groups: str) -> stored_waits.Parked | stored_waits.Met:
         """Parks a run on these groups."""
-        return self.do(processes.park(fence, groups, '{"waits":[]}'))
+        return self.do(stored_waits.park(fence, groups, '{"waits":[]}'))
 
     def parked(self, pid: str = "p", owner: str = "o1", *waits: Wait, **over: Any) -> Fence:
         """Starts a process that is parked on these waits (one for the signal `go` if none); the fence of the run that
@@ -230,30 +233,30 @@ class World:
         waits = waits or (wait("w1"),)
         fence = self.running(pid, owner, **over)
         self.open(fence, *waits)
-        assert isinstance(self.park(fence, *sorted({w.group for w in waits})), processes.Parked)
+        assert isinstance(self.park(fence, *sorted({w.group for w in waits})), stored_waits.Parked)
         return fence
 
     def finish(
         self, pid: str = "p", fence: Fence | None = None, status: str = "completed", output: str = SUCCESS, **over: Any
     ) -> int:
         """Ends a process."""
-        return self.do(processes.finish(pid, status, output, fence=fence, **over))
+        return self.do(ends.finish(pid, status, output, fence=fence, **over))
 
     def signal(
         self, pid: str = "p", name: str = "go", signal_id: str = "1", payload: str = "1", **over: Any
-    ) -> processes.Signalled:
+    ) -> signals.Signalled:
         """Sends a signal."""
         return self.do(signal(pid, name, signal_id, payload, **over))
 
     def cancel(self, pid: str = "p", *, grace_ms: int = 10_000) -> str:
         """Requests a cancel."""
-        return self.do(processes.cancel(pid, "asked", grace_ms=grace_ms))
+        return self.do(ends.cancel(pid, "asked", grace_ms=grace_ms))
 
     def beat(self, owner: str = "o1", running: Sequence[str] | None = None) -> tuple[bool, list[str]]:
         """One heartbeat."""
-        return self.do(fleet.beat(owner, running, lease_ms=LEASE_MS))
+        return self.do(owners.beat(owner, running, lease_ms=LEASE_MS))
 
-    def tick(self, **over: Any) -> fleet.TickReport:
+    def tick(self, **over: Any) -> ticks.TickReport:
         """One tick with the limits of production."""
         return self.do(ticking(**over))
 
@@ -308,13 +311,13 @@ class World:
         return [(e.state.split(" ")[0], e.body, e.swallowed) for e in found]
 
 
-def signal(pid: str, name: str, signal_id: str, payload: str = "1", **over: Any) -> Call[processes.Signalled]:
+def signal(pid: str, name: str, signal_id: str, payload: str = "1", **over: Any) -> Call[signals.Signalled]:
     """The call that sends a signal."""
     key = f"process:{pid}:signal.{name}:{signal_id}"
-    return processes.signal(pid, name, signal_id, payload, canonical=payload, replay_key=key, **over)
+    return signals.signal(pid, name, signal_id, payload, canonical=payload, replay_key=key, **over)
 
 
-def ticking(**over: Any) -> Call[fleet.TickReport]:
+def ticking(**over: Any) -> Call[ticks.TickReport]:
     """The call of one tick."""
     limits = {
         "beat_ms": BEAT_MS,
@@ -323,4 +326,4 @@ def ticking(**over: Any) -> Call[fleet.TickReport]:
         "retention_ms": WEEK_MS,
         "tombstone_ms": WEEK_MS,
     }
-    return fleet.tick(**(limits | over))
+    return ticks.tick(**(limits | over))

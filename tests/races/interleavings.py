@@ -18,12 +18,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from wakeline.processes.lease import Fence
-from wakeline.store import fleet, processes, runs
+from wakeline.store import claims, owners
+from wakeline.store import ends as stored_ends
+from wakeline.store import waits as stored_waits
 from wakeline.store.calls import Call, flat
+from wakeline.store.claims import claim_of
 from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import FakeBackend
-from wakeline.store.processes import Row
-from wakeline.store.runs import Wait, claim_of
+from wakeline.store.journal import Row
+from wakeline.store.waits import Wait
 from wakeline.testing.clock import VirtualClock
 from wakeline.values import to_json
 
@@ -126,7 +129,7 @@ class Play:
             n = len(now.runs) + 1
             yield Step(
                 f"worker {n} takes",
-                fleet.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS),
+                claims.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS),
                 lambda reply: self._taken(now, reply),
             )
         for i, run in enumerate(now.runs):
@@ -135,7 +138,7 @@ class Play:
                 left = replace(
                     now, deaths=now.deaths - 1, runs=_with_run(now.runs, i, replace(run, taken_for_dead=True))
                 )
-                yield Step(f"worker {i + 1} is taken for dead", fleet.reap(run.fence.owner), _keep(left))
+                yield Step(f"worker {i + 1} is taken for dead", owners.reap(run.fence.owner), _keep(left))
         if now.duplicates:
             left = replace(now, duplicates=now.duplicates - 1)
             for call in dict.fromkeys(now.sent):
@@ -152,11 +155,11 @@ class Play:
         if now.answers:
             yield Step(
                 "the answer comes",
-                runs.resolve("p", "inc00001", "x", '{"status":"ok","value":"yes"}'),
+                stored_waits.resolve("p", "inc00001", "x", '{"status":"ok","value":"yes"}'),
                 _keep(replace(now, answers=0)),
             )
         if now.cancels:
-            yield Step("cancel", processes.cancel("p", "asked", grace_ms=GRACE_MS), _keep(replace(now, cancels=0)))
+            yield Step("cancel", stored_ends.cancel("p", "asked", grace_ms=GRACE_MS), _keep(replace(now, cancels=0)))
         if now.pauses_ms:
             ms, *later = now.pauses_ms
             yield Step(f"{ms} ms pass", ticking(lease_ms=FOR_EVER_MS), _keep(replace(now, pauses_ms=tuple(later))), ms)
@@ -180,23 +183,25 @@ class Play:
                 stage = self.body[run.stage]
                 yield Step(
                     f"{who} opens stage {run.stage + 1}",
-                    runs.open_waits(run.fence, stage.waits, run.rows),
+                    stored_waits.open_waits(run.fence, stage.waits, run.rows),
                     then(lambda r: self._opened(run, r)),
                 )
             case "hold":
                 stage = self.body[run.stage]
                 yield Step(
                     f"{who} looks",
-                    runs.read_slots(run.fence, [w.slot for w in stage.waits]),
+                    stored_waits.read_slots(run.fence, [w.slot for w in stage.waits]),
                     then(lambda r: self._looked(run, r)),
                 )
                 parked = then(lambda r: replace(run, doing="over") if r[0] == "parked" else run)
-                yield Step(f"{who} parks", processes.park(run.fence, stage.groups, "{}", run.rows), parked)
+                yield Step(f"{who} parks", stored_waits.park(run.fence, stage.groups, "{}", run.rows), parked)
             case "close":
                 closed = then(lambda _: self._on(replace(run, rows=(), losers=(), gave_up=run.gave_up + run.losers)))
-                yield Step(f"{who} gives up {run.losers}", runs.close_waits(run.fence, run.losers, run.rows), closed)
+                yield Step(
+                    f"{who} gives up {run.losers}", stored_waits.close_waits(run.fence, run.losers, run.rows), closed
+                )
             case "end":
-                end = processes.finish(
+                end = stored_ends.finish(
                     "p", "cancelled" if run.cancelled else "completed", SUCCESS, fence=run.fence, consumed=run.rows
                 )
                 yield Step(f"{who} ends the process", end, then(lambda _: replace(run, doing="over")))
@@ -402,7 +407,7 @@ def explore(play: Play) -> Explored:
     store = Store()
     store.world.start("p")
     for n in range(1, MOST_RUNS + 1):
-        store.world.do(fleet.register_owner(f"o{n}", [], lease_ms=FOR_EVER_MS))
+        store.world.do(owners.register_owner(f"o{n}", [], lease_ms=FOR_EVER_MS))
     begin = (store.now(), play.actors)
     states: list[tuple[Moment, Actors]] = [begin]
     known: dict[tuple[int, Actors], int] = {(begin[0].identity, begin[1]): 0}

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import entries, fleet, processes, sessions
+from wakeline.store import claims, ends, entries, owners, sessions, starts
 from wakeline.store.calls import Call
-from wakeline.store.processes import TurnCommit
-from wakeline.store.runs import claim_of
+from wakeline.store.claims import claim_of
+from wakeline.store.ends import TurnCommit
 from wakeline.values import to_json
 
 from tests.lua.world import World, ticking
@@ -138,13 +138,13 @@ def steps(left: Left, seen: Seen) -> Iterator[Step]:
     if left.sends:
         text, *others = left.sends
         body = to_json({"kind": "input", "input": text, "at_ms": 1})
-        address = processes.SessionAddress(BOT, "bot", QUEUE, "salt000000000000")
+        address = starts.SessionAddress(BOT, "bot", QUEUE, "salt000000000000")
         yield Step(f"send {text}", sessions.send(address, body, key=text), lambda _: replace(left, sends=tuple(others)))  # type: ignore[arg-type, return-value]
     if seen.doorbells and len(left.runs) < WORKERS:
         n = len(left.runs) + 1
         yield Step(
             f"worker {n} takes",
-            fleet.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS),
+            claims.take(f"o{n}", f"r{n}", [QUEUE], 1, lease_ms=FOR_EVER_MS),
             lambda reply: _taken(left, reply),
         )  # type: ignore[return-value]
     for i, run in enumerate(left.runs):
@@ -153,7 +153,7 @@ def steps(left: Left, seen: Seen) -> Iterator[Step]:
     if left.cancels and turn:
         yield Step(
             "cancel",
-            processes.cancel(turn, "asked", grace_ms=GRACE_MS),
+            ends.cancel(turn, "asked", grace_ms=GRACE_MS),
             lambda _: replace(left, cancels=left.cancels - 1),
         )  # type: ignore[return-value]
     if seen.timers:
@@ -195,7 +195,7 @@ def _run(left: Left, i: int, run: Worker, seen: Seen) -> Iterator[Step]:
         yield Step(f"{who} admits", sessions.admit(run.fence, BOT, 256), then(admitted))
     if run.doing == "end":
         commit = TurnCommit(BOT, seen.revision, None, [to_json({"role": "agent", "read": run.batch})])
-        call = processes.finish(run.fence.process_id, "completed", NOTHING, fence=run.fence, turn=commit)
+        call = ends.finish(run.fence.process_id, "completed", NOTHING, fence=run.fence, turn=commit)
 
         def committed(reply: Any) -> Worker:
             assert reply[0] != "finished" or not run.dead, "who was taken for dead commits nothing"
@@ -203,7 +203,7 @@ def _run(left: Left, i: int, run: Worker, seen: Seen) -> Iterator[Step]:
 
         yield Step(f"{who} commits", call, then(committed))
         if left.fails:
-            failing = processes.finish(run.fence.process_id, "failed", FAILED, fence=run.fence)
+            failing = ends.finish(run.fence.process_id, "failed", FAILED, fence=run.fence)
 
             def failed(reply: Any) -> Any:
                 return replace(then(lambda _: replace(run, doing="over"))(reply), fails=left.fails - 1)
@@ -213,7 +213,7 @@ def _run(left: Left, i: int, run: Worker, seen: Seen) -> Iterator[Step]:
         dead = replace(
             left, deaths=left.deaths - 1, runs=(*left.runs[:i], replace(run, dead=True), *left.runs[i + 1 :])
         )
-        yield Step(f"{who} is taken for dead", fleet.reap(run.fence.owner), lambda _: dead)  # type: ignore[return-value]
+        yield Step(f"{who} is taken for dead", owners.reap(run.fence.owner), lambda _: dead)  # type: ignore[return-value]
 
 
 def explore(left: Left, policy: AdmissionPolicy | None = None) -> Explored:
@@ -223,8 +223,8 @@ def explore(left: Left, policy: AdmissionPolicy | None = None) -> Explored:
     world = store.world
     agents = {"bot": policy.wire()} if policy else None
     for n in range(1, WORKERS + 1):
-        world.do(fleet.register_owner(f"o{n}", [], lease_ms=FOR_EVER_MS, agents=agents))
-    world.do(sessions.create(processes.SessionAddress(BOT, "bot", QUEUE, "salt000000000000")))
+        world.do(owners.register_owner(f"o{n}", [], lease_ms=FOR_EVER_MS, agents=agents))
+    world.do(sessions.create(starts.SessionAddress(BOT, "bot", QUEUE, "salt000000000000")))
     states: list[tuple[Any, Left]] = [(store.now(), left)]
     known = {(states[0][0].identity, left): 0}
     came: list[tuple[int, str]] = [(0, "")]

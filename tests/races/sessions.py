@@ -10,9 +10,11 @@ from typing import Any
 
 from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.store import entries, fleet, processes, sessions
+from wakeline.store import ends, entries, events, owners, sessions
 from wakeline.store.calls import Call
-from wakeline.store.processes import Effect, Row, TurnCommit, WakeText
+from wakeline.store.ends import TurnCommit
+from wakeline.store.events import WakeText
+from wakeline.store.journal import Effect, Row
 from wakeline.values import to_json
 
 from tests.lua.world import LEASE_MS, World
@@ -23,8 +25,8 @@ FAILED = '{"type":"failure","class":"execution","code":"broken","message":"it ra
 
 def policy_is(world: World, **over: Any) -> None:
     """From now on turns of `bot` take this."""
-    world.do(fleet.register_owner("policy", [], lease_ms=LEASE_MS, agents={"bot": AdmissionPolicy(**over).wire()}))
-    world.do(fleet.reap("policy", "shutdown"))
+    world.do(owners.register_owner("policy", [], lease_ms=LEASE_MS, agents={"bot": AdmissionPolicy(**over).wire()}))
+    world.do(owners.reap("policy", "shutdown"))
 
 
 def send(world: World, *texts: str, to: str = BOT) -> None:
@@ -43,7 +45,7 @@ def wake(world: World, text: str, pid: str = "x", key: str | None = None, same: 
     payload = to_json({"text": text})
     return int(
         world.do(
-            processes.append(pid, "wake", payload, replay_key=key, canonical=payload, wake=WakeText(text, same))
+            events.append(pid, "wake", payload, replay_key=key, canonical=payload, wake=WakeText(text, same))
         ).sequence
     )
 
@@ -69,7 +71,7 @@ def turn(world: World, owner: str = "o1") -> tuple[Fence, list[str]]:
 
 def committing(fence: Fence, revision: str = "0", value: Any = None, **over: Any) -> Call[int]:
     """The call of a turn's commit."""
-    return processes.finish(
+    return ends.finish(
         fence.process_id,
         "completed",
         to_json({"type": "success", "value": value}),

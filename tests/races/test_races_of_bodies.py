@@ -12,9 +12,9 @@ from wakeline.body.blocking import Ctx
 from wakeline.body.context import AsyncCtx
 from wakeline.errors import LeaseLost, ProcessNotFound
 from wakeline.phases import Phase
-from wakeline.store import processes
-from wakeline.store.processes import Effect, Row
-from wakeline.store.runs import Opened
+from wakeline.store import ends, events
+from wakeline.store.journal import Effect, Row
+from wakeline.store.waits import Opened
 from wakeline.tools.tool import current
 from wakeline_workers.loop import WorkerLoop
 
@@ -99,7 +99,7 @@ def test_race_10_a_wait_left_open_by_the_last_generation_swallows_no_signal(worl
     world.open(fence, wait("w1"))
     world.signal("p", signal_id="a", payload="1")
     world.open(fence, wait("w2"))
-    assert world.do(processes.continue_as_new(fence, "{}")) == 2
+    assert world.do(ends.continue_as_new(fence, "{}")) == 2
     assert world.signal("p", signal_id="b", payload="2").taken_by == "mail"
     fence = world.claim("p")
     assert world.open(fence, wait("w3"), wait("w4")) == [
@@ -271,7 +271,7 @@ def test_race_14_a_run_that_lost_its_lease_appends_no_event(world: World) -> Non
     fence = world.running("p", "o1")
     world.lose("o1")
     with pytest.raises(LeaseLost):
-        world.do(processes.append("p", "log", "1", effect=Effect(fence, Row("emit", "", after=""))))
+        world.do(events.append("p", "log", "1", effect=Effect(fence, Row("emit", "", after=""))))
     assert world.events("p") == []
 
 
@@ -285,7 +285,7 @@ def test_race_14_a_run_that_lost_its_lease_cancels_nobody(world: World) -> None:
     fence = world.running("p", "o1")
     world.lose("o1")
     with pytest.raises(LeaseLost):
-        world.do(processes.cancel("other", "why not", grace_ms=1, effect=Effect(fence, Row("cancel", "1"))))
+        world.do(ends.cancel("other", "why not", grace_ms=1, effect=Effect(fence, Row("cancel", "1"))))
     assert world.events("other") == []
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from wakeline.errors import LeaseLost
-from wakeline.store import fleet, processes, runs
-from wakeline.store.processes import Row
+from wakeline.store import claims, ends, events, journal, owners, waits
+from wakeline.store.journal import Row
 
 from tests.lua.world import BEAT_MS, LEASE_MS, SUCCESS, World, wait
 from tests.races.rules import fails_without
@@ -39,9 +39,9 @@ def test_race_01_a_take_whose_reply_was_lost_gives_the_same_batch(world: World) 
 )
 def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(world: World) -> None:
     world.running("p", "o1")
-    assert world.beat("o1", running=[]) == fleet.Beaten(True)
+    assert world.beat("o1", running=[]) == owners.Beaten(True)
     assert world.status("p") == "running"
-    assert world.beat("o1", running=[]) == fleet.Beaten(True, ("p",))
+    assert world.beat("o1", running=[]) == owners.Beaten(True, ("p",))
     assert (world.status("p"), world.doorbells()) == ("queued", [f"wl-{world.ns}-p-2"])
 
 
@@ -53,7 +53,7 @@ def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(worl
 def test_race_01_a_claim_on_its_way_to_its_owner_is_not_taken_from_it(world: World) -> None:
     fence = world.running("p", "o1")
     for named in ([], [fence.claim_id], [], [fence.claim_id]):
-        assert world.beat("o1", running=named) == fleet.Beaten(True)
+        assert world.beat("o1", running=named) == owners.Beaten(True)
     assert world.status("p") == "running"
 
 
@@ -68,7 +68,7 @@ def test_race_01_a_process_whose_runs_all_began_just_before_a_beat_is_not_taken_
     world.worker("o1")
     for n in range(3):
         (claim,) = world.take("o1")  # claimed a moment ago: the list that the beat brings is older
-        assert world.beat("o1", running=[]) == fleet.Beaten(True)
+        assert world.beat("o1", running=[]) == owners.Beaten(True)
         world.open(claim.fence, wait(f"w{n}", f"s:go{n}"))
         world.park(claim.fence, f"w{n}")
         world.signal("p", f"go{n}", f"s{n}")
@@ -85,9 +85,9 @@ def test_race_01_what_a_take_brings_is_named_while_its_reply_is_on_its_way(world
     world.worker("o1")
     world.take("o1", request="r7")
     for _ in range(5):
-        assert world.beat("o1", running=["r7"]) == fleet.Beaten(True)
-    assert world.beat("o1", running=["r8"]) == fleet.Beaten(True)
-    assert world.beat("o1", running=["r8"]) == fleet.Beaten(True, ("p",))
+        assert world.beat("o1", running=["r7"]) == owners.Beaten(True)
+    assert world.beat("o1", running=["r8"]) == owners.Beaten(True)
+    assert world.beat("o1", running=["r8"]) == owners.Beaten(True, ("p",))
 
 
 @fails_without(
@@ -99,8 +99,8 @@ def test_race_01_what_a_take_brings_is_named_while_its_reply_is_on_its_way(world
 def test_race_01_a_beat_whose_reply_was_lost_counts_once_for_what_it_does_not_name(world: World) -> None:
     world.running("p", "o1")
     for _ in range(3):
-        assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=1)) == fleet.Beaten(True)
-    assert world.do(fleet.beat("o1", [], lease_ms=LEASE_MS, n=2)) == fleet.Beaten(True, ("p",))
+        assert world.do(owners.beat("o1", [], lease_ms=LEASE_MS, n=1)) == owners.Beaten(True)
+    assert world.do(owners.beat("o1", [], lease_ms=LEASE_MS, n=2)) == owners.Beaten(True, ("p",))
 
 
 # -- 3: an owner is reaped while it lives, then claims: it has no expiry and would never be reaped
@@ -115,7 +115,7 @@ def test_race_01_a_beat_whose_reply_was_lost_counts_once_for_what_it_does_not_na
 def test_race_03_a_reaped_owner_takes_nothing_and_is_told(world: World) -> None:
     world.start("p")
     world.worker("o1")
-    world.do(fleet.reap("o1"))
+    world.do(owners.reap("o1"))
     assert world.do(world.taking("o1")).reaped
     assert world.status("p") == "queued"
     assert [claim.process_id for claim in world.take(world.worker("o2"))] == ["p"]
@@ -130,8 +130,8 @@ def test_race_03_a_reaped_owner_takes_nothing_and_is_told(world: World) -> None:
 def test_race_03_a_reaped_owner_claims_nothing_under_a_stock_worker_either(world: World) -> None:
     world.start("p")
     world.worker("o1")
-    world.do(fleet.reap("o1"))
-    assert world.do(fleet.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS)) is None
+    world.do(owners.reap("o1"))
+    assert world.do(claims.claim("p", 1, "o1", "c1", lease_ms=LEASE_MS)) is None
     assert world.status("p") == "queued"
 
 
@@ -172,12 +172,12 @@ def test_race_12_after_a_failover_that_lost_a_claim_only_the_second_claim_of_tha
     [kept] = world.take("o2")
     assert (lost.fence.epoch, kept.fence.epoch) == (1, 1)
     for late in (
-        runs.record(lost.fence, [Row("k", "1")]),
-        processes.finish("p", "completed", SUCCESS, fence=lost.fence),
+        journal.record(lost.fence, [Row("k", "1")]),
+        ends.finish("p", "completed", SUCCESS, fence=lost.fence),
     ):
         with pytest.raises(LeaseLost):
             world.do(late)
-    world.do(runs.record(kept.fence, [Row("k", "2")]))
+    world.do(journal.record(kept.fence, [Row("k", "2")]))
     assert world.journal("p") == {"k": "2"}
 
 
@@ -214,10 +214,10 @@ def test_race_13_nothing_a_run_writes_counts_between_its_reap_and_the_next_claim
     world.lose("o1")
     before = world.snapshot()
     for late in (
-        runs.record(fence, [Row("k", "1")]),
-        processes.append("p", "log", "1", effect=processes.Effect(fence, Row("k", "1"))),
-        processes.park(fence, ["g"], "{}"),
-        processes.finish("p", "completed", SUCCESS, fence=fence),
+        journal.record(fence, [Row("k", "1")]),
+        events.append("p", "log", "1", effect=journal.Effect(fence, Row("k", "1"))),
+        waits.park(fence, ["g"], "{}"),
+        ends.finish("p", "completed", SUCCESS, fence=fence),
     ):
         with pytest.raises(LeaseLost):
             world.do(late)
@@ -233,7 +233,7 @@ def test_race_13_nothing_a_run_writes_counts_between_its_reap_and_the_next_claim
 def test_race_13_nothing_a_run_writes_counts_after_it_parked(world: World) -> None:
     fence = world.parked("p")
     with pytest.raises(LeaseLost):
-        world.do(runs.record(fence, [Row("k", "1")]))
+        world.do(journal.record(fence, [Row("k", "1")]))
     with pytest.raises(LeaseLost):
         world.finish("p", fence)
     assert world.status("p") == "waiting"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from wakeline.errors import ProcessConflict, ProcessNoLongerRetained
 from wakeline.processes.lease import Fence
-from wakeline.store import fleet, processes, runs, sessions
-from wakeline.store.processes import Effect, Row
+from wakeline.store import ends, journal, owners, processes, sessions
+from wakeline.store.journal import Effect, Row
 
 from tests.lua.world import START_MS, WEEK_MS, World, wait
 from tests.races.rules import fails_without
@@ -36,10 +36,10 @@ def test_race_07_a_turn_that_is_cancelled_frees_its_session(world: World) -> Non
 def test_race_07_a_turn_whose_attempts_are_used_up_frees_its_session(world: World) -> None:
     turn = a_turn(world)
     for _ in range(4):
-        assert world.do(processes.release(turn, attempt=True)) == "released"
+        assert world.do(ends.release(turn, attempt=True)) == "released"
         [claim] = world.take("o1")
         turn = claim.fence
-    assert world.do(processes.release(turn, attempt=True)) == "exhausted"
+    assert world.do(ends.release(turn, attempt=True)) == "exhausted"
     the_next_turn_follows(world, turn)
 
 
@@ -56,7 +56,7 @@ def test_race_07_a_turn_whose_deadline_passes_frees_its_session(world: World) ->
 def test_race_07_a_turn_that_is_lost_too_often_frees_its_session(world: World) -> None:
     turn = a_turn(world)
     for n in range(11):
-        world.do(fleet.reap(turn.owner))
+        world.do(owners.reap(turn.owner))
         if world.status(turn.process_id) == "queued":
             world.pass_ms(60_000)  # what ends its worker alone is offered later each time
             world.tick()
@@ -177,7 +177,7 @@ def test_race_20_a_child_is_kept_until_its_parent_has_its_result(world: World) -
     assert world.tick().pruned == 0
     [opened] = world.open(parent, wait("w", "c:child"))
     assert opened.text == '{"status":"ok","value":{"type":"success","value":1}}'
-    world.do(runs.record(parent, [Row("result:child", "1", ("w",))]))
+    world.do(journal.record(parent, [Row("result:child", "1", ("w",))]))
     world.pass_ms(3_600_001)
     assert world.tick().pruned == 1
 
@@ -208,7 +208,7 @@ def test_race_20_a_process_that_goes_on_for_ever_does_not_keep_its_children_for_
     parent = world.running("parent")
     child = a_child(world, parent, "child")
     world.finish("child", child)
-    world.do(processes.continue_as_new(parent, "{}"))
+    world.do(ends.continue_as_new(parent, "{}"))
     world.pass_ms(WEEK_MS)
     assert world.tick().pruned == 1
 
@@ -230,8 +230,8 @@ def a_child(world: World, parent: Fence, pid: str) -> Fence:
 )
 def test_race_23_owner_bound_work_that_is_handed_back_is_not_started_twice(world: World) -> None:
     fence = world.running("p", recovery="owner_bound")
-    world.do(runs.record(fence, [Row("charge", "1")]))
-    assert world.do(processes.release(fence)) == "abandoned"
+    world.do(journal.record(fence, [Row("charge", "1")]))
+    assert world.do(ends.release(fence)) == "abandoned"
     assert (world.status("p"), world.take("o1")) == ("abandoned", ())
     assert '"writer":"shutdown"' in world.payload("p")
 
@@ -246,7 +246,7 @@ def test_race_23_owner_bound_work_is_not_started_twice_when_its_worker_leaves_or
     world: World, writer: str
 ) -> None:
     world.running("p", recovery="owner_bound")
-    world.do(fleet.reap("o1", writer))
+    world.do(owners.reap("o1", writer))
     assert (world.status("p"), world.take(world.worker("o2"))) == ("abandoned", ())
     assert f'"writer":"{writer}"' in world.payload("p")
 
@@ -259,8 +259,8 @@ def test_race_23_owner_bound_work_is_not_started_twice_when_its_worker_leaves_or
 )
 def test_race_23_other_work_is_handed_on(world: World) -> None:
     fence = world.running("p")
-    world.do(runs.record(fence, [Row("charge", "1")]))
-    assert world.do(processes.release(fence)) == "released"
+    world.do(journal.record(fence, [Row("charge", "1")]))
+    assert world.do(ends.release(fence)) == "released"
     assert len(world.take(world.worker("o2"))) == 1
 
 

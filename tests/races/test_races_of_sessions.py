@@ -9,7 +9,7 @@ from wakeline.app import App
 from wakeline.body.turn import AsyncTurn
 from wakeline.errors import LeaseLost, ScriptFailed, SessionDeleted
 from wakeline.phases import Phase
-from wakeline.store import processes, runs, sessions
+from wakeline.store import ends, sessions, waits
 
 from tests.lua.world import World, wait
 from tests.races.rules import fails_without
@@ -31,7 +31,7 @@ def test_race_08_a_turn_parked_on_a_question_ends_with_its_session(world: World)
     world.park(fence, "ask")
     world.do(sessions.delete(BOT))
     assert world.status(fence.process_id) == "cancelled"
-    assert world.do(runs.resolve(fence.process_id, fence.incarnation, "ask", '{"status":"ok","value":1}')).unknown
+    assert world.do(waits.resolve(fence.process_id, fence.incarnation, "ask", '{"status":"ok","value":1}')).unknown
 
 
 @fails_without(
@@ -283,7 +283,7 @@ def test_race_07_a_session_whose_poison_was_found_takes_whole_batches_again(worl
     for texts in (["poison", "b"], ["poison"]):
         fence, found = turn(world)
         assert found == texts
-        world.do(processes.finish(fence.process_id, "failed", FAILED, fence=fence))
+        world.do(ends.finish(fence.process_id, "failed", FAILED, fence=fence))
     send(world, "c", "d")
     fence, found = turn(world)
     assert found in (["b"], ["b", "c", "d"])

@@ -11,7 +11,7 @@ from unittest import mock
 import redis.exceptions
 from wakeline.app import App
 from wakeline.body.context import AsyncCtx
-from wakeline.store import fleet, processes
+from wakeline.store import ends, fleet, owners
 from wakeline.store.client import AsyncStore
 
 from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, World
@@ -71,7 +71,7 @@ def test_race_18_a_process_handed_back_to_the_head_does_not_stir_the_backlog(wor
     fence = world.running("back")
     backlog = queue(world, "p", 20)
     world.pass_ms(1)
-    world.do(processes.release(fence))
+    world.do(ends.release(fence))
     world.pass_ms(STALE_MS)
     assert world.tick().rung == 0
     assert world.doorbells() == [f"wl-{world.ns}-back-2", *backlog]
@@ -147,10 +147,10 @@ def test_race_21_the_death_of_a_worker_uses_up_no_attempt_of_the_hundred_it_ran(
     for n in range(100):
         world.start(f"p{n}", max_attempts=2)
     assert len(world.take(world.worker("o1"))) == 100
-    world.do(fleet.reap("o1"))
+    world.do(owners.reap("o1"))
     claims = world.take(world.worker("o2"))
     assert len(claims) == 100
-    assert {world.do(processes.release(claim.fence, attempt=True)) for claim in claims} == {"released"}
+    assert {world.do(ends.release(claim.fence, attempt=True)) for claim in claims} == {"released"}
 
 
 @fails_without(
@@ -162,7 +162,7 @@ def test_race_21_a_process_that_kills_its_workers_does_not_do_so_for_ever(world:
     world.start("poison")
     for n in range(11):
         assert len(world.take(world.worker(f"o{n}"))) == 1
-        world.do(fleet.reap(f"o{n}"))
+        world.do(owners.reap(f"o{n}"))
         world.clock.advance("1m")
         world.tick()
     assert world.status("poison") == "abandoned"
@@ -179,7 +179,7 @@ def test_race_21_a_hundred_deploys_use_up_nothing(world: World) -> None:
     world.start("p")
     for n in range(100):
         assert len(world.take(world.worker(f"o{n}"))) == 1
-        world.do(fleet.reap(f"o{n}", "shutdown"))
+        world.do(owners.reap(f"o{n}", "shutdown"))
     assert world.status("p") == "queued"
 
 
@@ -194,7 +194,7 @@ def test_race_21_a_process_that_was_lost_twice_takes_no_neighbour_with_it(world:
     world.start("poison")
     for owner in ("o2", "o3"):
         assert len(world.take(world.worker(owner))) == 1
-        world.do(fleet.reap(owner))
+        world.do(owners.reap(owner))
     assert world.take("o1") == ()
     world.start("another")
     assert [claim.process_id for claim in world.take(world.worker("o4"))] == ["poison"]
@@ -257,7 +257,7 @@ def test_race_29_after_an_outage_nobody_who_beats_again_is_reaped(world: World) 
     assert world.tick().reaped == 0
     for owner in fleet_of_three:
         world.pass_ms(500)
-        assert world.beat(owner, [fences[owner].claim_id]) == fleet.Beaten(True)
+        assert world.beat(owner, [fences[owner].claim_id]) == owners.Beaten(True)
         assert world.tick().reaped == 0
     world.pass_ms(BEAT_MS)
     assert world.tick().reaped == 0
@@ -274,7 +274,7 @@ def test_race_29_a_second_outage_finds_no_suspicion_left_of_the_first(world: Wor
     for _ in range(2):
         world.pass_ms(60_000)
         assert world.tick().reaped == 0
-        assert world.beat("o1", [fence.claim_id]) == fleet.Beaten(True)
+        assert world.beat("o1", [fence.claim_id]) == owners.Beaten(True)
     assert world.status("p") == "running"
 
 

@@ -11,12 +11,14 @@ from wakeline.app import App
 from wakeline.body.context import AsyncCtx
 from wakeline.errors import AwaitEventUnknownOrRevoked
 from wakeline.processes.lease import Fence
+from wakeline.run import waits as waits_of_a_run
 from wakeline.run.open_waits import OpenWaits
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor
-from wakeline.store import processes, runs
+from wakeline.store import journal
+from wakeline.store import waits as stored_waits
 from wakeline.store.client import AsyncStore
-from wakeline.store.runs import Opened
+from wakeline.store.waits import Opened
 from wakeline.waits.identity import Custom, ProcessSignal
 
 from tests.lua.world import START_MS, WEEK_MS, World, consumed, wait
@@ -54,8 +56,8 @@ def test_race_02_a_park_after_a_cancel_the_run_has_not_seen_is_refused(world: Wo
     fence = world.running("p")
     world.open(fence, wait("w"))
     world.cancel("p")
-    assert world.park(fence, "w") == processes.Met()
-    assert world.do(runs.read_slots(fence, ["w"])) == ("asked", ['{"status":"cancelled"}'])
+    assert world.park(fence, "w") == stored_waits.Met()
+    assert world.do(stored_waits.read_slots(fence, ["w"])) == ("asked", ['{"status":"cancelled"}'])
 
 
 # -- 4: a late duplicate of an opening re-opens a slot that was consumed, which swallows the next signal
@@ -70,7 +72,7 @@ def test_race_04_a_late_duplicate_of_a_consumed_wait_swallows_no_signal(world: W
     fence = world.running("p")
     world.open(fence, wait("w"))
     world.signal("p", signal_id="a")
-    world.do(runs.record(fence, [consumed("w", '{"n":1}')]))
+    world.do(journal.record(fence, [consumed("w", '{"n":1}')]))
     assert world.open(fence, wait("w")) == [Opened("journaled", '{"n":1}')]
     assert world.signal("p", signal_id="b").taken_by == "mail"
 
@@ -83,7 +85,7 @@ def test_race_04_a_late_duplicate_of_a_consumed_wait_swallows_no_signal(world: W
 def test_race_04_a_late_duplicate_of_an_abandoned_wait_swallows_no_signal(world: World) -> None:
     fence = world.running("p", "o1")
     world.open(fence, wait("w"))
-    world.do(runs.close_waits(fence, ["w"]))
+    world.do(stored_waits.close_waits(fence, ["w"]))
     assert world.open(fence, wait("w")) == [Opened("done", '{"status":"cancelled"}')]
     assert world.signal("p").taken_by == "mail"
 
@@ -91,7 +93,7 @@ def test_race_04_a_late_duplicate_of_an_abandoned_wait_swallows_no_signal(world:
 def test_a_wait_that_was_given_up_is_opened_again_by_the_next_run(world: World) -> None:
     fence = world.running("p", "o1")
     world.open(fence, wait("w"))
-    world.do(runs.close_waits(fence, ["w"]))
+    world.do(stored_waits.close_waits(fence, ["w"]))
     world.lose("o1")
     fence = world.claim("p", "o2")
     assert world.open(fence, wait("w", for_ms=1_000))[0].state == "open"
@@ -103,7 +105,7 @@ def test_an_approval_that_was_given_up_is_not_waited_for_again(world: World) -> 
     """Its token is worth nothing any more, so nobody could answer."""
     fence = world.running("p")
     world.open(fence, wait("x1", "x:ship"))
-    world.do(runs.close_waits(fence, ["x1"]))
+    world.do(stored_waits.close_waits(fence, ["x1"]))
     assert world.open(fence, wait("x1", "x:ship")) == [Opened("done", '{"status":"cancelled"}')]
 
 
@@ -120,7 +122,7 @@ def test_an_approval_that_was_given_up_is_not_waited_for_again(world: World) -> 
 def test_race_05_a_gather_parks_although_one_of_its_children_ended(world: World) -> None:
     fence = gathering(world)
     world.finish("a")
-    assert isinstance(world.park(fence, "g"), processes.Parked)
+    assert isinstance(world.park(fence, "g"), stored_waits.Parked)
     world.finish("b")
     assert world.status("p") == "queued"
 
@@ -136,7 +138,7 @@ def test_race_05_a_gather_resumes_although_one_of_its_children_ended_before_it(w
     world.start("a", kind="external")
     world.finish("a")
     fence = gathering(world)
-    assert isinstance(world.park(fence, "g"), processes.Parked)
+    assert isinstance(world.park(fence, "g"), stored_waits.Parked)
     world.finish("b")
     assert world.status("p") == "queued"
 
@@ -151,7 +153,7 @@ def test_race_05_a_park_whose_wait_is_over_is_refused(world: World) -> None:
     fence = world.running("p")
     world.open(fence, wait("w"))
     world.signal("p")
-    assert world.park(fence, "w") == processes.Met()
+    assert world.park(fence, "w") == stored_waits.Met()
     assert world.status("p") == "running"
 
 
@@ -306,7 +308,7 @@ def test_race_04_a_hint_of_a_signal_that_went_back_to_the_mailbox_resolves_no_wa
     world.signal("p")
     [hint] = world.redis.lrange(world.key("notify:o1"), 0, -1)
     _, slot, _, text, _ = hint.split(" ")
-    world.do(runs.close_waits(fence, [slot]))
+    world.do(stored_waits.close_waits(fence, [slot]))
     assert world.mail() == ["go:2"]
 
     async def again() -> bool:
@@ -346,7 +348,7 @@ def test_what_was_resolved_before_the_claim_costs_the_next_run_no_script(world: 
     handle = app.using(id="p").start(waits)
     work(world, app)
     handle.signal("go", 2)
-    with mock.patch.object(runs, "open_waits", side_effect=AssertionError("nothing is opened again")):
+    with mock.patch.object(waits_of_a_run, "open_waits", side_effect=AssertionError("nothing is opened again")):
         assert work(world, app) == ["finished"]
     assert handle.result() == 2
 
@@ -413,8 +415,8 @@ def test_race_06_a_child_awaited_in_a_gather_and_then_alone_resumes_who_waits_fo
 def test_race_06_a_part_of_a_group_that_is_there_at_the_park_is_not_slept_through(world: World) -> None:
     fence = gathering(world)
     world.finish("a")
-    assert world.do(processes.park(fence, ["g"], "{}", early=["wa"])) == processes.Met()
-    assert world.do(processes.park(fence, ["g"], "{}", early=["wb"])) == processes.Parked(2)
+    assert world.do(stored_waits.park(fence, ["g"], "{}", early=["wa"])) == stored_waits.Met()
+    assert world.do(stored_waits.park(fence, ["g"], "{}", early=["wb"])) == stored_waits.Parked(2)
     world.finish("b")
     assert world.status("p") == "queued"
 
@@ -459,7 +461,7 @@ def test_race_11_a_signal_that_reached_an_abandoned_wait_goes_back_to_the_head_o
     world.open(fence, wait("w1"))
     world.signal("p", signal_id="a", payload='"first"')
     world.signal("p", signal_id="b", payload='"second"')
-    world.do(runs.close_waits(fence, ["w1"]))
+    world.do(stored_waits.close_waits(fence, ["w1"]))
     assert world.mail("p") == ["go:2", "go:3"]
     assert world.open(fence, wait("w2")) == [Opened("done", '{"status":"ok","value":"first"}')]
 
@@ -617,7 +619,7 @@ def test_race_28_a_crash_does_not_restart_the_deadline_of_a_wait(world: World) -
     world.lose("o1")
     fence = world.claim("p", "o2")
     assert world.open(fence, wait("w", for_ms=60_000)) == [Opened("open", due)]
-    assert isinstance(world.park(fence, "w"), processes.Parked)
+    assert isinstance(world.park(fence, "w"), stored_waits.Parked)
     world.pass_ms(START_MS + 60_000 - world.now())
     world.tick()
     assert (world.status("p"), world.resolution("w")) == ("queued", '{"status":"timeout"}')
@@ -659,5 +661,5 @@ def test_race_05_a_hint_that_comes_when_the_hold_has_just_run_out_stops_the_park
 )
 def test_race_05_who_waits_for_nothing_is_not_parked(world: World) -> None:
     fence = world.running("p")
-    assert isinstance(world.park(fence), processes.Met)
+    assert isinstance(world.park(fence), stored_waits.Met)
     assert world.status("p") == "running"

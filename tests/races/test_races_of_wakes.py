@@ -15,8 +15,8 @@ from wakeline.body.context import AsyncCtx
 from wakeline.body.turn import AsyncTurn
 from wakeline.errors import EntryNotFound, HeadConflict, LeaseLost, ProcessAlreadyTerminal, ReplayConflict, ScriptFailed
 from wakeline.phases import Phase
-from wakeline.store import entries, processes, runs
-from wakeline.store.processes import TurnCommit
+from wakeline.store import ends, entries, journal, processes
+from wakeline.store.ends import TurnCommit
 
 from tests.lua.world import STALE_MS, WEEK_MS, World, wait
 from tests.races.rules import fails_without
@@ -125,7 +125,7 @@ def test_wake_race_04_a_worker_that_stalled_admits_nothing_and_has_no_effect(wor
     with pytest.raises(LeaseLost):
         admit(world, old)
     with pytest.raises(LeaseLost):
-        world.do(runs.record(old, [processes.Row("step", "1")]))
+        world.do(journal.record(old, [journal.Row("step", "1")]))
     assert "step" not in world.journal(old.process_id)
 
 
@@ -262,7 +262,7 @@ def test_wake_race_14_no_entry_is_forgotten_before_it_was_read(world: World) -> 
     policy_is(world, on_failure="block")
     wake(world, "poison")
     fence, _ = turn(world)
-    world.do(processes.finish(fence.process_id, "failed", FAILED, fence=fence))
+    world.do(ends.finish(fence.process_id, "failed", FAILED, fence=fence))
     policy_is(world, on_failure="block", kinds=frozenset({"wake"}))
     for n in range(1_010):
         send(world, str(n))
@@ -343,7 +343,7 @@ def test_wake_race_25_one_poisonous_wake_fails_alone(world: World) -> None:
         if not claims:
             break
         if "poison" in admit(world, claims[0].fence):
-            world.do(processes.finish(claims[0].process_id, "failed", FAILED, fence=claims[0].fence))
+            world.do(ends.finish(claims[0].process_id, "failed", FAILED, fence=claims[0].fence))
         else:
             commit(world, claims[0].fence)
     assert states(world) == [("a", "settled"), ("poison", "failed"), ("c", "settled"), ("d", "settled")]
@@ -360,7 +360,7 @@ def test_wake_race_26_a_blocked_session_stands_still_until_somebody_decides(worl
     policy_is(world, on_failure="block")
     send(world, "poison")
     fence, _ = turn(world)
-    world.do(processes.finish(fence.process_id, "failed", FAILED, fence=fence))
+    world.do(ends.finish(fence.process_id, "failed", FAILED, fence=fence))
     send(world, "next")
     assert world.take() == ()
     world.do(entries.skip(BOT, 1))
@@ -473,7 +473,7 @@ def test_a_wake_of_the_same_key_after_the_turn_began_is_another_one(world: World
 def test_an_entry_is_offered_again_once_however_often_that_is_asked(world: World) -> None:
     send(world, "poison")
     fence, _ = turn(world)
-    world.do(processes.finish(fence.process_id, "failed", FAILED, fence=fence))
+    world.do(ends.finish(fence.process_id, "failed", FAILED, fence=fence))
     assert [world.do(entries.redrive(BOT, 1)) for _ in range(3)] == [2, 2, 2]
     assert states(world) == [("poison", "superseded"), ("poison", "delivered")]
 

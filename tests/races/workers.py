@@ -19,7 +19,7 @@ from wakeline.run.host import RunState
 from wakeline.run.run import Run
 from wakeline.runner import Runner
 from wakeline.settings import Settings
-from wakeline.store import fleet
+from wakeline.store import owners
 from wakeline.store.calls import Call
 from wakeline.store.client import AsyncStore
 
@@ -102,7 +102,7 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
     try:
         probe = _Killer(store.cut, killed_at, nth)
         runner = Runner(store, app.registry, Host(), clock=app.clock, threads=threads, probe=probe)
-        await store.execute(fleet.register_owner(owner, app.queues, lease_ms=LEASE_MS, agents=app.registry.policies))
+        await store.execute(owners.register_owner(owner, app.queues, lease_ms=LEASE_MS, agents=app.registry.policies))
         while claims := (await store.execute(world.taking(owner))).claims:
             assert next(takes) < MOST_TAKES, f"a hot loop: {ended[-3:]}"
             runs = asyncio.gather(*(runner.run(claim) for claim in claims))
@@ -118,7 +118,7 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
     finally:
         # Beside the loop: a body that still runs in its thread may have something to ask of it.
         await asyncio.to_thread(threads.shutdown)
-    await store.execute(fleet.reap(owner, "shutdown"))
+    await store.execute(owners.reap(owner, "shutdown"))
     await store.close()
     return ended
 

@@ -405,13 +405,13 @@ class Clockwork:
 
     def tick(self) -> list[str]:
         """The processes that were started, by what they were told."""
-        from wakeline.store import fleet
+        from wakeline.store import ticks
 
         before = {row.id for row in self.app.processes("any")}
         s = self.app.settings
         while True:
             report = self.app.store.execute(
-                fleet.tick(
+                ticks.tick(
                     beat_ms=s.beat_ms,
                     lease_ms=s.lease_ms,
                     stale_ms=s.stale_ms,

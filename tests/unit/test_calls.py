@@ -24,23 +24,35 @@ from wakeline.releases import Declared
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store import (
     attachments,
+    claims,
     declarations,
+    ends,
     entries,
     environments,
+    events,
     feed,
     fleet,
+    journal,
     keyring,
+    owners,
     processes,
+    queues,
     rewinds,
-    runs,
     scripts,
     sessions,
+    signals,
+    starts,
+    ticks,
     triggers,
+    waits,
 )
 from wakeline.store.calls import Call, Outside
-from wakeline.store.processes import Effect, Row, SessionAddress, TurnCommit, Unique, WakeText
+from wakeline.store.ends import TurnCommit
+from wakeline.store.events import WakeText
+from wakeline.store.journal import Effect, Row
 from wakeline.store.rewinds import Answered, Rewind
 from wakeline.store.stand_ins import LONGEST_INLINE, replaced
+from wakeline.store.starts import SessionAddress, Unique
 from wakeline.store.triggers import Delivery, Due
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.triggers.schedule import Schedule
@@ -129,24 +141,24 @@ CALLS = [
     made(feed.tell, "bot/session-1", "a", "c", BIG, about="bot/session-1"),
     made(feed.append, "bot/session-1", [(BIG, "m1"), ("1", "m2")], about="bot/session-1"),
     made(feed.graph, "bot/session-1", about="bot/session-1"),
-    made(fleet.register_owner, "owner-1", ["q"], lease_ms=1),
-    made(fleet.take, "owner-1", "request-1", ["q"], 1, lease_ms=1),
-    made(fleet.claim, "process-1", 1, "owner-1", "claim-1", lease_ms=1, about="process-1"),
-    made(fleet.beat, "owner-1", ["claim-1"], lease_ms=1),
-    made(fleet.reap, "owner-1"),
-    made(fleet.tick, beat_ms=1, lease_ms=1, stale_ms=1, retention_ms=1, tombstone_ms=1),
-    made(fleet.prune, retention_ms=1, tombstone_ms=1),
+    made(owners.register_owner, "owner-1", ["q"], lease_ms=1),
+    made(claims.take, "owner-1", "request-1", ["q"], 1, lease_ms=1),
+    made(claims.claim, "process-1", 1, "owner-1", "claim-1", lease_ms=1, about="process-1"),
+    made(owners.beat, "owner-1", ["claim-1"], lease_ms=1),
+    made(owners.reap, "owner-1"),
+    made(ticks.tick, beat_ms=1, lease_ms=1, stale_ms=1, retention_ms=1, tombstone_ms=1),
+    made(ticks.prune, retention_ms=1, tombstone_ms=1),
     made(fleet.read_fleet, ["q"]),
-    made(fleet.declare_queues, "app-1", ["q"]),
-    made(fleet.list_queues, ["q"]),
-    made(fleet.pause, "q"),
+    made(queues.declare_queues, "app-1", ["q"]),
+    made(queues.list_queues, ["q"]),
+    made(queues.pause, "q"),
     made(fleet.probe, "1"),
     made(keyring.introduce, "ns", "rq", "1", only_looks=False),
     made(keyring.rotate, "ns", 1),
-    made(processes.register, registration(ENGINE), about="process-1"),
-    made(processes.register, registration(EXTERNAL, **NO_CODE), about="process-1"),
+    made(starts.register, registration(ENGINE), about="process-1"),
+    made(starts.register, registration(EXTERNAL, **NO_CODE), about="process-1"),
     made(
-        processes.register,
+        starts.register,
         registration({"type": "tool_call", "call": PREPARED}, parent="process-2"),
         wake=BOT,
         delivery=DELIVERY.wire(),
@@ -154,13 +166,13 @@ CALLS = [
         about=f"process-1 process-2 process-run bot/session-1 {OCCURRENCE.id}",
     ),
     made(
-        processes.with_unique,
-        processes.register(registration(ENGINE)),
+        starts.with_unique,
+        starts.register(registration(ENGINE)),
         Unique("u", "process-2"),
         about="process-1 process-2",
     ),
     made(
-        processes.append,
+        events.append,
         "process-1",
         "said",
         BIG,
@@ -171,7 +183,7 @@ CALLS = [
         stay={"input": WAKE_TEXT, "text": WAKE_TEXT},
     ),
     made(
-        processes.signal,
+        signals.signal,
         "process-1",
         "go",
         "s1",
@@ -181,10 +193,10 @@ CALLS = [
         effect=EFFECT,
         about="process-1 process-run",
     ),
-    made(processes.cancel, "process-1", "x", grace_ms=1, effect=EFFECT, about="process-1 process-run"),
-    made(processes.cancel, "process-1", "x", grace_ms=1, about="process-1"),
+    made(ends.cancel, "process-1", "x", grace_ms=1, effect=EFFECT, about="process-1 process-run"),
+    made(ends.cancel, "process-1", "x", grace_ms=1, about="process-1"),
     made(
-        processes.finish,
+        ends.finish,
         "process-run",
         "completed",
         BIG,
@@ -194,9 +206,9 @@ CALLS = [
         about="process-run bot/session-1",
         stay={"text": WAKE_TEXT},
     ),
-    made(processes.park, FENCE, ["g"], "w", [ROW], about="process-run"),
+    made(waits.park, FENCE, ["g"], "w", [ROW], about="process-run"),
     made(
-        processes.release,
+        ends.release,
         FENCE,
         attempt=True,
         output=BIG,
@@ -204,7 +216,7 @@ CALLS = [
         about="process-run",
         stay={"text": WAKE_TEXT},
     ),
-    made(processes.continue_as_new, FENCE, BIG, [ROW], about="process-run"),
+    made(ends.continue_as_new, FENCE, BIG, [ROW], about="process-run"),
     made(processes.set_external_ref, "process-1", BIG, about="process-1"),
     made(processes.retarget, "process-1", "bot/session-1", about="process-1 bot/session-1"),
     made(processes.read, "process-1", about="process-1"),
@@ -212,12 +224,12 @@ CALLS = [
     made(processes.list_ids, "running", offset=0, limit=1),
     made(rewinds.tell, Rewind("client-1", 1), emptied=False),
     made(Answered.look, Answered()),
-    made(runs.record, FENCE, [ROW], about="process-run"),
-    made(runs.read_journal, FENCE, about="process-run"),
-    made(runs.open_waits, FENCE, [runs.Wait("slot-1", "k", "g", "s:go")], [ROW], about="process-run"),
-    made(runs.close_waits, FENCE, ["slot-1"], [ROW], about="process-run"),
-    made(runs.read_slots, FENCE, ["slot-1"], about="process-run"),
-    made(runs.resolve, "process-1", "inc00001", "slot-1", BIG, about="process-1"),
+    made(journal.record, FENCE, [ROW], about="process-run"),
+    made(journal.read_journal, FENCE, about="process-run"),
+    made(waits.open_waits, FENCE, [waits.Wait("slot-1", "k", "g", "s:go")], [ROW], about="process-run"),
+    made(waits.close_waits, FENCE, ["slot-1"], [ROW], about="process-run"),
+    made(waits.read_slots, FENCE, ["slot-1"], about="process-run"),
+    made(waits.resolve, "process-1", "inc00001", "slot-1", BIG, about="process-1"),
     made(
         sessions.send,
         BOT,
@@ -335,11 +347,11 @@ def test_a_call_declares_every_payload_that_it_carries(one: Made) -> None:
     ids=["64 KB", "over", "few letters"],
 )
 def test_a_payload_is_measured_in_bytes(text: str, stays: bool) -> None:
-    sent = as_sent(processes.signal("process-1", "go", "s1", text, canonical=text, replay_key="k"))
+    sent = as_sent(signals.signal("process-1", "go", "s1", text, canonical=text, replay_key="k"))
     assert (sent.args["payload"] == text) is stays
 
 
 def test_only_the_payloads_of_a_registration_are_replaced() -> None:
-    sent = json.loads(as_sent(processes.register(registration({"type": "tool_call", "call": PREPARED}))).args["spec"])
+    sent = json.loads(as_sent(starts.register(registration({"type": "tool_call", "call": PREPARED}))).args["spec"])
     call = sent["input"]["call"]
     assert (set(call["args"]), set(call["prepared"]), call["tool_name"]) == ({"__claim__"}, {"__claim__"}, "t")

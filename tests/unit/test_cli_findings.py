@@ -13,10 +13,8 @@ from wakeline.releases import Declared
 from wakeline.store.fleet import (
     Due,
     FleetView,
-    LimitState,
     MisfitView,
     QueuedView,
-    QueueState,
     QueueView,
     RewindView,
     ServerFacts,
@@ -24,6 +22,7 @@ from wakeline.store.fleet import (
     Ticked,
     server_facts,
 )
+from wakeline.store.queues import LimitState, QueueState
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000

@@ -24,9 +24,9 @@ from wakeline.app import App
 from wakeline.errors import WakelineError
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
-from wakeline.store import fleet
 from wakeline.store.connection import AWAY, typed_errors
 from wakeline.store.keys import queue_name
+from wakeline.store.queues import declare_queues
 
 from wakeline_workers.leaving import Deadline
 from wakeline_workers.loading import load_app
@@ -69,7 +69,7 @@ class Orders:
         left behind. Raises `StoreError`.
         """
         named = [queue_name(app.namespace, None if queue == app.namespace else queue) for queue in self.queues]
-        return tuple(named) or app.store.execute(fleet.declare_queues(app.name, app.queues))
+        return tuple(named) or app.store.execute(declare_queues(app.name, app.queues))
 
 
 def run(orders: Orders) -> None:

@@ -16,7 +16,7 @@ from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.shown import logger
-from wakeline.store import attachments, declarations, fleet
+from wakeline.store import attachments, declarations, ticks
 from wakeline.store.calls import Program, once
 from wakeline.store.client import AsyncStore
 
@@ -99,7 +99,7 @@ class Ticker:
         }
         try:
             report = await self._store.execute(
-                fleet.tick(**lengths, by=self._by, spare_ms=self._spare_ms, patience_ms=s.bug_patience_ms)
+                ticks.tick(**lengths, by=self._by, spare_ms=self._spare_ms, patience_ms=s.bug_patience_ms)
             )
         except StoreError:
             log.exception("a tick failed; the next one follows")
@@ -114,7 +114,7 @@ class Ticker:
             self._next_ms = min(self._next_ms, report.next_due_ms)
         return True
 
-    async def _tend(self, report: fleet.TickReport) -> int:
+    async def _tend(self, report: ticks.TickReport) -> int:
         """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far.
         How many schedules fired."""
         fired = 0
@@ -152,8 +152,8 @@ class Ticker:
     async def _prune(self, in_ms: int | None) -> None:
         """Goes on until nothing is over; the store says at which pace."""
         s = self._settings
-        slice_of = fleet.prune(retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
-        reports: list[fleet.PruneReport] = []
+        slice_of = ticks.prune(retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
+        reports: list[ticks.PruneReport] = []
         while in_ms is not None:
             await asyncio.sleep(in_ms / 1000)
             served = await self._served("what is over", once(slice_of), reports.append)

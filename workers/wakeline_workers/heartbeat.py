@@ -16,7 +16,7 @@ from wakeline.errors import StoreError
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.settings import Settings
 from wakeline.shown import logger
-from wakeline.store import fleet
+from wakeline.store import owners
 from wakeline.store.client import SyncStore
 
 from wakeline_workers.loop import WorkerLoop
@@ -70,7 +70,7 @@ class Heartbeat:
             self._probe.reach(Phase.beat, "")
             s = self._settings
             try:
-                beating = fleet.beat(
+                beating = owners.beat(
                     self._owner, self._running(), lease_ms=s.lease_ms, n=answered + 1, patience_ms=s.bug_patience_ms
                 )
                 heard = self._store.execute(beating)

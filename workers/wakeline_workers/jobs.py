@@ -20,7 +20,7 @@ from wakeline.errors import ForeignDoorbell, StoreError
 from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
 from wakeline.run.containing import contain_exits
 from wakeline.runner import Runner
-from wakeline.store import fleet
+from wakeline.store import claims, owners
 
 from wakeline_workers.clock import Ticker, end_tasks
 from wakeline_workers.heartbeat import Heartbeat
@@ -78,7 +78,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
     ticking: list[asyncio.Task[None]] = []
     ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
     try:
-        introduction = fleet.register_owner(
+        introduction = owners.register_owner(
             owner,
             (),
             lease_ms=settings.lease_ms,
@@ -93,7 +93,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
             await ticker.declare("same")
         await _first_tick(ticker, heard, 2 * settings.lease_ms)
         ticking.append(asyncio.create_task(ticker.run()))
-        claiming = fleet.claim(
+        claiming = claims.claim(
             process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=heard.release
         )
         claim = await store.execute(claiming)
@@ -123,7 +123,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         raise
     finally:
         await end_tasks(ticking)
-        await store.execute(fleet.reap(owner, ended, patience_ms=settings.bug_patience_ms, proven=runner.proven))
+        await store.execute(owners.reap(owner, ended, patience_ms=settings.bug_patience_ms, proven=runner.proven))
         await losses.say()
         if host.isolation is not None:
             await host.isolation.close()
@@ -133,7 +133,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         threads.shutdown(wait=False)
 
 
-async def _first_tick(ticker: Ticker, heard: fleet.Introduced, spare_ms: int) -> None:
+async def _first_tick(ticker: Ticker, heard: owners.Introduced, spare_ms: int) -> None:
     """Ticks before the run, which may be over in no time, where nobody else has ticked for that long."""
     due_ms = heard.now_ms if heard.ticked_ms is None else heard.ticked_ms + spare_ms
     ticker.begin_at(due_ms, now_ms=heard.now_ms)

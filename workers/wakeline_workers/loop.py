@@ -26,8 +26,8 @@ from wakeline.run.host import RunState
 from wakeline.run.run import Run
 from wakeline.runner import Runner
 from wakeline.shown import logger
-from wakeline.store import declarations, fleet
-from wakeline.store.runs import Claim
+from wakeline.store import declarations, owners
+from wakeline.store.claims import Claim, take
 
 from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
 from wakeline_workers.isolation import isolation_of
@@ -201,7 +201,7 @@ class WorkerLoop:
             await end_tasks([*side, *([self._again] if self._again else [])])
             patience_ms = self.app.settings.bug_patience_ms
             await self.store.execute(
-                fleet.reap(self.owner, ended, patience_ms=patience_ms, proven=self._runner.proven and not self._proven)
+                owners.reap(self.owner, ended, patience_ms=patience_ms, proven=self._runner.proven and not self._proven)
             )
             await self._losses.say()
             if self.isolation is not None:
@@ -228,7 +228,7 @@ class WorkerLoop:
     async def _introduce(self, declared: Declared) -> None:
         """Registers this worker, and writes what its release declares where that is in force."""
         settings = self.app.settings
-        introduction = fleet.register_owner(
+        introduction = owners.register_owner(
             self.owner,
             self.queues,
             lease_ms=settings.lease_ms,
@@ -257,7 +257,7 @@ class WorkerLoop:
         # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.
         request, n = self._request = self._request or (token_hex(8), self.free)
         settings, proven = self.app.settings, self._runner.proven and not self._proven
-        taking = fleet.take(
+        taking = take(
             self.owner,
             request,
             self.queues,
@@ -391,5 +391,5 @@ class WorkerLoop:
             StoreError
         ):  # a bell that nobody hears costs a second; what is handed back at the end rings again
             await self.store.execute(
-                fleet.take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms)
+                take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms)
             )

@@ -21,7 +21,7 @@ from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.phases import NullProbe, Phase, Probe
-from wakeline.store import fleet
+from wakeline.store import owners
 
 from wakeline_workers.child import Orders
 from wakeline_workers.loading import load_app
@@ -107,7 +107,7 @@ class _Pulse(threading.Thread):
             running, child.running = child.running, None
             s = self._app.settings
             try:
-                beating = fleet.beat(
+                beating = owners.beat(
                     child.owner, running, lease_ms=s.lease_ms, n=child.beats + 1, patience_ms=s.bug_patience_ms
                 )
                 heard = self._app.store.execute(beating)
@@ -123,7 +123,7 @@ class _Pulse(threading.Thread):
     def _give_away(self, death: _Death) -> None:
         writer, patience_ms = "shutdown" if death.killed else "owner_lost", self._app.settings.bug_patience_ms
         try:
-            handed_on = self._app.store.execute(fleet.reap(death.owner, writer, patience_ms=patience_ms))
+            handed_on = self._app.store.execute(owners.reap(death.owner, writer, patience_ms=patience_ms))
         except StoreError as error:
             # Unreachable now: its lease runs out and the tick of any worker does the same.
             say(f"could not give away the work of {death.owner}: {error}")

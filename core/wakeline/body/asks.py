@@ -19,7 +19,7 @@ from wakeline.processes.outputs import from_data, raise_for
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, settle
 from wakeline.store import sessions
-from wakeline.store.processes import Row
+from wakeline.store.journal import Row
 from wakeline.values import content_json
 from wakeline.verbs.options import WakeTarget
 from wakeline.verbs.sessions import address_of, input_body

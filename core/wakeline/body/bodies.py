@@ -28,7 +28,7 @@ from wakeline.run.host import Host
 from wakeline.run.run import Run
 from wakeline.sessions.activity import TurnStarted
 from wakeline.store import sessions
-from wakeline.store.runs import Claim
+from wakeline.store.claims import Claim
 from wakeline.values import from_json
 
 

@@ -43,7 +43,7 @@ from wakeline.run.isolation import IsolatedCall, Returned
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, schema_of_answer
 from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
-from wakeline.store import processes
+from wakeline.store import events, journal
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call, outside_body
 from wakeline.triggers.occurrence import Occurrence as TriggerOccurrence
@@ -393,14 +393,14 @@ class _Attempt:
         for n, event in enumerate(self._events):
             replay_key = event.replay_key or f"tool:{self._base}:{self._attempt}:{n}"
             await self._run.store.execute(
-                processes.append(
+                events.append(
                     self._run.process_id,
                     event.type,
                     event.text,
                     replay_key=replay_key,
                     wake=event.wake,
                     end=event.end,
-                    effect=processes.Effect(self._run.fence),
+                    effect=journal.Effect(self._run.fence),
                 )  # fmt: skip
             )
             if event.end is not None:

@@ -24,9 +24,11 @@ from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Carried, Registration
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, settle
-from wakeline.store import processes
+from wakeline.store import ends as stored_ends
+from wakeline.store import starts
 from wakeline.store.calls import Call
-from wakeline.store.processes import Effect, Registered, Row, SessionAddress, Unique, UniqueTaken, with_unique
+from wakeline.store.journal import Effect, Row
+from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTaken, with_unique
 from wakeline.tools.tool import Tool
 from wakeline.verbs.options import NOTHING, Options
 from wakeline.verbs.processes import wake_of
@@ -61,7 +63,7 @@ async def start_child(
         effect = run.journal.effect_of(Row(key, f'{before}"', after=f'"{after}'))
         target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
         run.awaits_children = run.awaits_children or made.on_parent_end == "await"
-        starting = processes.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect)
+        starting = starts.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect)
         await run.passing.pass_on(starting.args["spec"], owner_of_process(made.id))
         if options.unique is not None:
             return await _start_unique(run, effect, starting, options, row_of)
@@ -92,7 +94,7 @@ async def _start_unique(
                 await run.journal.record(row_of(found))
                 return found
             await run.store.execute(
-                processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=run.host.grace_ms)
+                stored_ends.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=run.host.grace_ms)
             )
             wanted, effect = Unique(options.unique, taken.process_id), run.journal.effect_of(effect.row)
 

@@ -48,7 +48,8 @@ from wakeline.run.outcomes import ContinueAsNew
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, moment_ms, schema_of_answer, settle
 from wakeline.shown import logger, shown
-from wakeline.store.processes import Row, WakeText
+from wakeline.store.events import WakeText
+from wakeline.store.journal import Row
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, parse_duration, to_json

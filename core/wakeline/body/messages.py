@@ -19,9 +19,10 @@ from wakeline.run.host import RunState
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall
 from wakeline.shown import logger
-from wakeline.store import processes
+from wakeline.store import ends, events, processes, signals
+from wakeline.store.events import Appended
 from wakeline.store.fields import Slot
-from wakeline.store.processes import Appended, Row
+from wakeline.store.journal import Row
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
 from wakeline.verbs.events import Occurrence, occurrence
 from wakeline.verbs.payload_types import TakenTypes, engine_of, fitting_the_wait, signal_of
@@ -74,7 +75,7 @@ async def append_event(run: Run, event: Occurrence, replay_key: str | None = Non
         effect = run.journal.effect_of(with_sequence(row_of("\x00")))
         # Only an event with a key of its own is ever compared.
         canonical = content_json(event.data) if replay_key is not None else None
-        call = processes.append(
+        call = events.append(
             run.process_id,
             event.type,
             event.text,
@@ -116,7 +117,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
             try:
                 sent = await run.journal.send(
                     effect,
-                    processes.signal(
+                    signals.signal(
                         process_id,
                         known,
                         signal_id,
@@ -129,7 +130,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
                     ),
                 )
                 return sent.sequence
-            except processes.SchemaWanted as asked:
+            except signals.SchemaWanted as asked:
                 fitted = await _as_the_wait_takes_it(run, process_id, payload, fitted, asked, signal_event_type(known))
                 wanted = asked.hash
 
@@ -157,7 +158,7 @@ async def _known_there(run: Run, process_id: str, name: str) -> tuple[str, tuple
 
 
 async def _as_the_wait_takes_it(
-    run: Run, process_id: str, payload: Any, data: Any, asked: processes.SchemaWanted, event_type: str
+    run: Run, process_id: str, payload: Any, data: Any, asked: signals.SchemaWanted, event_type: str
 ) -> Any:
     try:
         return fitting_the_wait(payload, data, asked, event_type, None)
@@ -242,7 +243,7 @@ async def request_cancel(run: Run, process_id: str, reason: str) -> str:
     async def write(row_of: Callable[[Any], Row]) -> Any:
         effect = run.journal.effect_of(row_of("requested"))
         return await run.journal.send(
-            effect, processes.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect)
+            effect, ends.cancel(process_id, reason, grace_ms=run.host.grace_ms, effect=effect)
         )
 
     return str(await run.journal.effect("cancel", f"cancel:{process_id}", {"reason": reason}, never, write=write))

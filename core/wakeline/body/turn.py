@@ -20,7 +20,8 @@ from wakeline.names import check_frame
 from wakeline.run.run import Run
 from wakeline.sessions.admission import MOST_ENTRIES
 from wakeline.store import sessions
-from wakeline.store.processes import Row, TurnCommit
+from wakeline.store.ends import TurnCommit
+from wakeline.store.journal import Row
 from wakeline.store.sessions import Batch, Entry
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
 from wakeline.verbs.options import NOTHING, Options, StartOptions

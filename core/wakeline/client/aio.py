@@ -25,8 +25,8 @@ from wakeline.processes.events import EventType
 from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.client import AsyncStore
+from wakeline.store.events import StoredEvent
 from wakeline.store.feed import SessionNode
-from wakeline.store.processes import StoredEvent
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs.attachments import AsyncAttachments

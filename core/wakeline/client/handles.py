@@ -15,7 +15,7 @@ from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
 from wakeline.observe.processes import Status
 from wakeline.processes.events import EventType
-from wakeline.store.processes import StoredEvent
+from wakeline.store.events import StoredEvent
 from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs.attachments import Attachments
 from wakeline.verbs.options import Options, WakeTarget

@@ -7,8 +7,8 @@ from wakeline.pages import Page
 from wakeline.processes.misfit import Misfit
 from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity
 from wakeline.sessions.life import InboxEntry
+from wakeline.store.events import StoredEvent
 from wakeline.store.feed import SessionNode
-from wakeline.store.processes import StoredEvent
 from wakeline.store.sessions import Deleted, SessionView
 
 __all__ = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from wakeline.processes.misfit import Misfit
 from wakeline.store import processes
-from wakeline.store.processes import StoredEvent
+from wakeline.store.events import StoredEvent
 
 LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
 

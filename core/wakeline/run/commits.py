@@ -15,7 +15,7 @@ from wakeline.processes.outputs import to_json as output_json
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Over, Swallowed, TurnFailed, Unfit
 from wakeline.run.run import Run
-from wakeline.store import processes, runs
+from wakeline.store import ends, waits
 from wakeline.store.stand_ins import is_large
 from wakeline.values import to_json
 
@@ -36,7 +36,7 @@ async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
             case Unfit(kind, error):
                 return await misfits.hand_back(run.claim, kind, error, acted=run.journal.has_acted)
             case HandedBack():
-                return await run.store.execute(processes.release(run.fence, consumed=run.journal.take_unwritten()))
+                return await run.store.execute(ends.release(run.fence, consumed=run.journal.take_unwritten()))
             case Swallowed():
                 return await _fail_swallowed(run)
             case Over(state):
@@ -53,7 +53,7 @@ async def _end(run: Run, ended: Ended) -> str:
         await run.passing.pass_on(ended.text, owner_of_session(session), partly=True)
     run.probe.reach(Phase.finishing, run.process_id)
     text = ended.wake_text(f"{run.name} ({run.process_id})") if session is not None else None
-    call = processes.finish(
+    call = ends.finish(
         run.process_id,
         ended.status,
         ended.text,
@@ -79,27 +79,23 @@ async def _try_again(run: Run, failure: Failure) -> str:
     """A failed attempt: the next one after a back-off, or the end once attempts are used up."""
     tries = run.claim.failed_attempts
     delay = min(RETRY_BASE_MS * 2**tries, RETRY_MAX_MS)
-    return await run.store.execute(
-        processes.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure))
-    )
+    return await run.store.execute(ends.release(run.fence, delay_ms=delay, attempt=True, output=output_json(failure)))
 
 
 async def _continue(run: Run, next_one: NextGeneration) -> str:
     payload = to_json(next_one.payload)
     while True:
         answer = await run.store.execute(
-            processes.continue_as_new(run.fence, payload, run.journal.take_unwritten(), version=next_one.version)
+            ends.continue_as_new(run.fence, payload, run.journal.take_unwritten(), version=next_one.version)
         )
         if isinstance(answer, int):
             return "continued"
-        await run.store.execute(runs.close_waits(run.fence, answer))
+        await run.store.execute(waits.close_waits(run.fence, answer))
 
 
 async def _fail_swallowed(run: Run) -> str:
     """Ends a process whose body went on after its run was parked: what it did then is recorded nowhere."""
     swallowed = ParkSwallowed(process_id=run.process_id)
     output = Failure(failure_class="execution", code=swallowed.code, message=str(swallowed))
-    await run.store.execute(
-        processes.finish(run.process_id, "failed", output_json(output), fence=run.fence, swallowed=True)
-    )
+    await run.store.execute(ends.finish(run.process_id, "failed", output_json(output), fence=run.fence, swallowed=True))
     return "finished"

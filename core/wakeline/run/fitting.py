@@ -24,7 +24,7 @@ from wakeline.errors import (
 from wakeline.processes.failures import bare, leaves_of, parts_of
 from wakeline.processes.misfit import PATIENCE_MS, MisfitKind
 from wakeline.run.groups import follows_cancel
-from wakeline.store.runs import Claim
+from wakeline.store.claims import Claim
 
 _BRINGS = (
     NameError,

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from wakeline.run.isolation import Isolation
-from wakeline.store.processes import TurnCommit
+from wakeline.store.ends import TurnCommit
 
 
 class RunState(Enum):

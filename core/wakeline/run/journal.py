@@ -23,11 +23,11 @@ from wakeline.run.fitting import Fitting, being_handled
 from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
-from wakeline.store import runs
+from wakeline.store import journal
 from wakeline.store.calls import Call
+from wakeline.store.claims import Claim
 from wakeline.store.client import AsyncStore
-from wakeline.store.processes import Effect, Row
-from wakeline.store.runs import Claim
+from wakeline.store.journal import Effect, Row
 from wakeline.tools.tool import current_body
 from wakeline.values import MAX_PAYLOAD, check_size
 
@@ -346,7 +346,7 @@ class Journal:
     async def record(self, row: Row, asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> None:
         """Writes a row, and the ones before it that are not written yet; ``asks`` as `runs.record` has it."""
         rows = [*self.take_unwritten(), row]
-        await self._store.execute(runs.record(self._claim.fence, rows, asks))
+        await self._store.execute(journal.record(self._claim.fence, rows, asks))
         self.has_acted = True
         self._probe.reach(Phase.effect_recorded, self._claim.process_id)
 
@@ -376,7 +376,7 @@ class Journal:
         try:
             while len(self._unwritten) > AT_ONCE:
                 rows = self._unwritten[:AT_ONCE]
-                await self._store.execute(runs.record(self._claim.fence, rows))
+                await self._store.execute(journal.record(self._claim.fence, rows))
                 written = {row.key for row in rows}
                 self._unwritten = [row for row in self._unwritten if row.key not in written]
         except LeaseLost:

@@ -13,9 +13,9 @@ from wakeline.processes.misfit import LONGEST_WHAT, PATIENCE_MS, Misfit, MisfitK
 from wakeline.run.fitting import Fitting
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
-from wakeline.store import processes
+from wakeline.store import ends
+from wakeline.store.claims import Claim
 from wakeline.store.client import AsyncStore
-from wakeline.store.runs import Claim
 
 log = logger("wakeline.runner")
 UNREAD_DELAY_MS = 5_000
@@ -50,7 +50,7 @@ class Misfits:
             )
         try:
             return await self._store.execute(
-                processes.release(claim.fence, delay_ms=UNREAD_DELAY_MS, unrun=True, unread=reason[:LONGEST_REASON])
+                ends.release(claim.fence, delay_ms=UNREAD_DELAY_MS, unrun=True, unread=reason[:LONGEST_REASON])
             )
         except LeaseLost:
             return "lost"
@@ -73,7 +73,7 @@ class Misfits:
         )
         try:
             return await self._store.execute(
-                processes.release(claim.fence, delay_ms=found.delay_ms, unrun=unrun, misfit=found)
+                ends.release(claim.fence, delay_ms=found.delay_ms, unrun=unrun, misfit=found)
             )
         except LeaseLost:
             return "lost"

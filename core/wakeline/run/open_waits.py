@@ -16,7 +16,7 @@ from typing import Any
 
 from wakeline.effects.journal import JournalRow
 from wakeline.store.fields import Slot
-from wakeline.store.runs import Opened, Wait
+from wakeline.store.waits import Opened, Wait
 from wakeline.values import to_json
 from wakeline.waits.kinds import kind_of
 

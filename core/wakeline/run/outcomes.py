@@ -32,7 +32,7 @@ from wakeline.run.host import RunState
 from wakeline.run.run import Run
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
-from wakeline.store.processes import TurnCommit
+from wakeline.store.ends import TurnCommit
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
 log = logger("wakeline.runner")

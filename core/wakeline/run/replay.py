@@ -19,9 +19,9 @@ from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
 from wakeline.run.asides import Asides
 from wakeline.run.unasked import Unasked, named
 from wakeline.shown import logger
+from wakeline.store.claims import Claim
 from wakeline.store.fields import Slot
-from wakeline.store.processes import Row
-from wakeline.store.runs import Claim
+from wakeline.store.journal import Row
 
 log = logger("wakeline.run")
 TOLD = "@told:"

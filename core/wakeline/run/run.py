@@ -39,9 +39,9 @@ from wakeline.run.replay import replay_of
 from wakeline.run.started import StartedProcesses
 from wakeline.run.waits import Waits
 from wakeline.shown import logger
-from wakeline.store import processes
+from wakeline.store.claims import Claim
 from wakeline.store.client import AsyncStore
-from wakeline.store.runs import Claim
+from wakeline.store.waits import Met, park
 from wakeline.tools.hooks import Hooks
 
 log = logger("wakeline.run")
@@ -230,7 +230,7 @@ class Run:
         unwritten, waits = self.journal.take_unwritten(), self.waits.open
         try:
             answer = await self.store.execute(
-                processes.park(self.fence, waits.unmet_groups, waits.shown, unwritten, early=waits.early)
+                park(self.fence, waits.unmet_groups, waits.shown, unwritten, early=waits.early)
             )
         except LeaseLost:
             self.life.lost()
@@ -248,7 +248,7 @@ class Run:
             return
         finally:
             self.life.parking = None
-        if isinstance(answer, processes.Met):
+        if isinstance(answer, Met):
             await self.waits.look()
             self._arm()
             return

@@ -26,11 +26,11 @@ from wakeline.run.journal import AT_ONCE, Journal
 from wakeline.run.life import Life
 from wakeline.run.open_waits import OpenWaits
 from wakeline.run.passing import Passing
-from wakeline.store import runs
+from wakeline.store.claims import Claim
 from wakeline.store.client import AsyncStore
-from wakeline.store.processes import Row
-from wakeline.store.runs import Claim, Wait
+from wakeline.store.journal import Row
 from wakeline.store.stand_ins import stands_in
+from wakeline.store.waits import Wait, close_waits, open_waits, read_slots
 from wakeline.values import canonical_json, from_json
 from wakeline.verbs.options import MISSING
 from wakeline.waits.identity import WaitIdentity, key_id
@@ -182,9 +182,7 @@ class Waits:
                 part = [wait for wait in waits[start : start + AT_ONCE] if wait.slot in self.open]
                 if not part:
                     continue
-                found = await self._store.execute(
-                    runs.open_waits(self._claim.fence, part, self._journal.take_unwritten())
-                )
+                found = await self._store.execute(open_waits(self._claim.fence, part, self._journal.take_unwritten()))
                 for wait, opened in zip(part, found, strict=True):
                     due_ms = self.open.told(wait, opened)
                     if due_ms is not None:
@@ -207,7 +205,7 @@ class Waits:
             try:
                 for start in range(0, len(ids), AT_ONCE):
                     part = ids[start : start + AT_ONCE]
-                    await self._store.execute(runs.close_waits(self._claim.fence, part, self._journal.take_unwritten()))
+                    await self._store.execute(close_waits(self._claim.fence, part, self._journal.take_unwritten()))
             except LeaseLost:
                 self._life.lost()
             finally:
@@ -231,7 +229,7 @@ class Waits:
         if not self._life.is_running:
             return
         try:
-            reason, texts = await self._store.execute(runs.read_slots(self._claim.fence, ids[:MOST_READ]))
+            reason, texts = await self._store.execute(read_slots(self._claim.fence, ids[:MOST_READ]))
         except LeaseLost:
             self._life.lost()
             return

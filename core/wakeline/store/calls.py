@@ -103,3 +103,8 @@ def flat(fields: Any) -> dict[str, str]:
         if isinstance(fields, Mapping)
         else dict(zip(fields[::2], fields[1::2], strict=True))
     )
+
+
+def moment(text: str) -> int | None:
+    """A time of a reply in whole milliseconds, as scripts and sorted sets write it; None where there is none."""
+    return int(float(text)) if text else None

@@ -16,8 +16,9 @@ from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Parts, Reply, flat
 from wakeline.store.fields import SessionHead
-from wakeline.store.processes import Effect, SessionAddress, fence_wire
+from wakeline.store.journal import Effect, fence_wire
 from wakeline.store.replies import refuse
+from wakeline.store.starts import SessionAddress
 from wakeline.values import content_hash
 
 

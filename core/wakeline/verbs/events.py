@@ -12,7 +12,7 @@ from wakeline import arguments
 from wakeline.errors import ReservedEvent
 from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type, terminal_replay_key
 from wakeline.processes.events import EventType, Terminal, check_append
-from wakeline.store.processes import WakeText
+from wakeline.store.events import WakeText
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 from wakeline.verbs.payload_types import TakenTypes
 

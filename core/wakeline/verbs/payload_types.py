@@ -19,7 +19,7 @@ from wakeline.names import SIGNAL_PREFIX, signal_event_type
 from wakeline.processes.events import EventType
 from wakeline.processes.producing import Producible
 from wakeline.processes.schema import check_payload, schema_hash
-from wakeline.store.processes import SchemaWanted
+from wakeline.store.signals import SchemaWanted
 from wakeline.values import canonical_json, from_json
 
 T = TypeVar("T")

@@ -43,21 +43,16 @@ from wakeline.processes.producing import Producible
 from wakeline.processes.reading import check_known
 from wakeline.processes.registration import Registration
 from wakeline.processes.schema import check_payload, fits_schema, schema_hash
-from wakeline.store import fleet, processes, runs
+from wakeline.store import ends as stored_ends
+from wakeline.store import events as stored_events
+from wakeline.store import processes, queues, signals, waits
+from wakeline.store import starts as stored_starts
 from wakeline.store.calls import Call, Program, Together
+from wakeline.store.events import StaleIncarnation
 from wakeline.store.keys import queue_name
-from wakeline.store.processes import (
-    NoWaitTakesIt,
-    ProcessView,
-    Registered,
-    SchemaWanted,
-    SessionAddress,
-    Signalled,
-    StaleIncarnation,
-    Unique,
-    UniqueTaken,
-    with_unique,
-)
+from wakeline.store.processes import ProcessView
+from wakeline.store.signals import NoWaitTakesIt, SchemaWanted, Signalled
+from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTaken, with_unique
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, from_json, to_json
 from wakeline.verbs.attachments import handed
@@ -205,7 +200,7 @@ class Service(Looking):
             found.append(
                 (
                     registration,
-                    processes.register(registration, wake=wake, delay_ms=own.ms("delay"), environment=captured),
+                    stored_starts.register(registration, wake=wake, delay_ms=own.ms("delay"), environment=captured),
                 )
             )
         return found
@@ -223,7 +218,9 @@ class Service(Looking):
                     raise AlreadyRunning(unique=options.unique, process_id=taken.process_id) from None
                 if options.if_running != "replace":
                     return taken
-                yield processes.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=self._grace_ms)
+                yield stored_ends.cancel(
+                    taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=self._grace_ms
+                )
                 wanted = Unique(options.unique, taken.process_id)
 
     def external(
@@ -235,7 +232,7 @@ class Service(Looking):
         registration = external_registration(
             name, options, namespace=self.namespace, metadata=metadata, events=events, wake_target=target
         )
-        receipt = yield from self._register(registration, processes.register(registration, wake=wake))
+        receipt = yield from self._register(registration, stored_starts.register(registration, wake=wake))
         self._learn(registration, receipt)
         return str(registration.id)
 
@@ -243,7 +240,7 @@ class Service(Looking):
         """Start the retry of an ended process; the same one again where it was started before. Its id."""
         view: ProcessView = yield processes.read(process_id)
         registration = retry_of(view)
-        retrying = processes.register(registration)
+        retrying = stored_starts.register(registration)
         yield from handed(retrying.args["spec"], owner_of_process(registration.id))
         receipt: Registered = yield retrying
         if not receipt.created:
@@ -300,7 +297,7 @@ class Service(Looking):
             try:
                 while True:
                     try:
-                        sent: Signalled = yield processes.signal(
+                        sent: Signalled = yield signals.signal(
                             process_id,
                             known,
                             signal_id,
@@ -344,7 +341,7 @@ class Service(Looking):
             registration = yield from self._types_of(process_id)
             event = occurrence(process_id, self._taken(registration, also), event_type, payload)
             try:
-                done = yield processes.append(
+                done = yield stored_events.append(
                     process_id,
                     event_type,
                     event.text,
@@ -362,13 +359,13 @@ class Service(Looking):
     def cancel(self, process_id: str, reason: str) -> Program[str]:
         """Ask a process to end; its status as of now."""
         check_size("the reason", to_json(check_text("the reason", reason)), MAX_REASON)
-        status = yield processes.cancel(process_id, reason, grace_ms=self._grace_ms)
+        status = yield stored_ends.cancel(process_id, reason, grace_ms=self._grace_ms)
         return str(status)
 
     def pause(self, queue: str | None, *, paused: bool) -> Program[bool]:
         """Have workers leave a queue alone, or take from it again; whether that changed anything."""
         name = queue_name(self.namespace, check_queue(queue) if queue is not None else None)
-        changed = yield fleet.pause(name, paused=paused)
+        changed = yield queues.pause(name, paused=paused)
         return bool(changed)
 
     def retarget(self, process_id: str, target: WakeTarget | str | None) -> Program[None]:
@@ -387,7 +384,7 @@ class Service(Looking):
         check_size(f"the result of {process_id}", text, MAX_PAYLOAD)
         yield from handed(text, owner_of_process(process_id))
         canonical = content_json(output.value) if isinstance(output, Success) else text
-        sequence = yield processes.finish(process_id, status, text, canonical=canonical)
+        sequence = yield stored_ends.finish(process_id, status, text, canonical=canonical)
         return int(sequence)
 
     def succeed_external(self, process_id: str, value: Any) -> Program[int]:
@@ -413,7 +410,7 @@ class Service(Looking):
         fits = [known for known, schema in self._asked.items() if fits_schema(schema, data)]
         while True:
             try:
-                done = yield runs.resolve(
+                done = yield waits.resolve(
                     content.process_id, content.incarnation, content.key_id, text, content.expires_ms, by=by, fits=fits
                 )
             except SchemaWanted as wanted:

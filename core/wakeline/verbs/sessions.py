@@ -35,8 +35,8 @@ from wakeline.store.calls import Change, Program
 from wakeline.store.entries import InboxView
 from wakeline.store.feed import FeedPage, SessionNode
 from wakeline.store.keys import queue_name
-from wakeline.store.processes import SessionAddress
 from wakeline.store.sessions import Deleted, SessionView
+from wakeline.store.starts import SessionAddress
 from wakeline.tools.tool import Duration
 from wakeline.values import MAX_PAYLOAD, check_number, check_size, content_json, from_json, parse_duration, to_json
 from wakeline.verbs.attachments import handed

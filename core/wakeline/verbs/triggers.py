@@ -32,7 +32,7 @@ from wakeline.errors import (
 from wakeline.names import check_key, check_queue, check_source
 from wakeline.releases import Declared
 from wakeline.shown import logger
-from wakeline.store import declarations, processes, triggers
+from wakeline.store import declarations, starts, triggers
 from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, Due, Subscribed
 from wakeline.tools.tool import Tool
@@ -304,7 +304,7 @@ class Triggers:
             wake_end=target is not None,
             env_ref=captured.ref,
         )
-        return processes.register(registration, wake=wake, environment=captured, delivery=delivery.wire())
+        return starts.register(registration, wake=wake, environment=captured, delivery=delivery.wire())
 
 
 def _told(name: str, moment_ms: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from wakeline.causality import SessionScope
 from wakeline.errors import ProcessCancelled, ProcessNoLongerRetained, SessionDeleted
 from wakeline.names import SYSTEM_PREFIX
 from wakeline.shown import is_seen
-from wakeline.store import fleet, sessions
+from wakeline.store import sessions, ticks
 from wakeline.store.connection import Backend
 
 from tests.lua.world import World
@@ -113,7 +113,7 @@ def forget(world: World, app: App, pids: list[str]) -> None:
         with pytest.raises(SessionDeleted):
             app.session("clerk", pid).send("late")
     world.pass_ms(DAY_MS)
-    while world.do(fleet.prune(retention_ms=1, tombstone_ms=DAY_MS)).pruned:
+    while world.do(ticks.prune(retention_ms=1, tombstone_ms=DAY_MS)).pruned:
         pass
     for pid in pids:
         with pytest.raises(ProcessNoLongerRetained):

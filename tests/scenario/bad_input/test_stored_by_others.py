@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncTurn, Ctx
 from wakeline.errors import RegistrationUnreadable
-from wakeline.store import fleet, processes
+from wakeline.store import fleet, owners, processes, queues
 
 from tests.lua.world import World
 from tests.races.workers import app_of, work
@@ -202,7 +202,7 @@ def test_a_record_of_the_fleet_that_cannot_be_read_stops_no_worker_and_no_list(
     world.redis.zadd(world.key("owners"), {"gone": world.now() + 1_000})
     RECORDS_OF_ALL[record](world)
     session.send("hello")
-    world.do(fleet.register_owner("w8", [world.ns], lease_ms=60_000, agents={"clerk": ""}, app="shop"))
+    world.do(owners.register_owner("w8", [world.ns], lease_ms=60_000, agents={"clerk": ""}, app="shop"))
     for n in range(3):
         work(world, shop, f"w{n}")
         world.beat("w1")
@@ -213,4 +213,4 @@ def test_a_record_of_the_fleet_that_cannot_be_read_stops_no_worker_and_no_list(
     assert (shop.handle("p").result(timeout=1), session.history()[-1].content) == (42, "hello")
     assert {row.id for row in shop.processes()} >= {"p"}
     view = world.do(fleet.read_fleet([world.ns]))
-    assert (view.counts["completed"], len(world.do(fleet.list_queues([world.ns]))[0])) == (2, 1)
+    assert (view.counts["completed"], len(world.do(queues.list_queues([world.ns]))[0])) == (2, 1)

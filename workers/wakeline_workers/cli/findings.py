@@ -16,8 +16,9 @@ from wakeline.errors import StoreError
 from wakeline.releases import Declared, content_of, release_named
 from wakeline.store.connection import OLDEST
 from wakeline.store.fields import LOST_WITH_OTHERS
-from wakeline.store.fleet import Due, FleetView, LimitState, MisfitView, QueueState, RewindView, ServerFacts
+from wakeline.store.fleet import Due, FleetView, MisfitView, RewindView, ServerFacts
 from wakeline.store.keys import split_queue
+from wakeline.store.queues import LimitState, QueueState
 from wakeline.store.rewinds import lost_writes
 
 REWOUND_FOR_MS = 24 * 3_600_000

@@ -9,6 +9,7 @@ from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
 from wakeline.store import fleet
 from wakeline.store.address import FORMAT
 from wakeline.store.client import SyncStore
+from wakeline.store.queues import list_queues
 
 from wakeline_workers.cli.findings import Finding, Seen, findings
 
@@ -23,7 +24,7 @@ def look(app: App) -> Seen:
     before = app.clock.now_ms()
     view = store.execute(fleet.read_fleet(app.queues, stale_ms=app.settings.stale_ms))
     local = (before + app.clock.now_ms()) // 2
-    queues, limits = store.execute(fleet.list_queues([queue.name for queue in view.queues]))
+    queues, limits = store.execute(list_queues([queue.name for queue in view.queues]))
     refused, no_writes = store.keyring.refused, _refusal_of_writes(store)
     store.close()
     own = (app.registry, app.settings.rq_prefix, FORMAT, app.settings.allow_eviction)

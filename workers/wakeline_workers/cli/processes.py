@@ -15,7 +15,8 @@ from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import output_of, to_data
 from wakeline.shown import moment
 from wakeline.store import fleet, processes
-from wakeline.store.processes import ProcessView, StoredEvent
+from wakeline.store.events import StoredEvent
+from wakeline.store.processes import ProcessView
 from wakeline.values import MOST, from_json, to_json
 from wakeline.verbs.options import Options
 

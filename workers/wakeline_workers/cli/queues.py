@@ -13,6 +13,7 @@ from wakeline.names import check_queue
 from wakeline.processes.limits import described
 from wakeline.store import fleet
 from wakeline.store.keys import queue_name, split_queue
+from wakeline.store.queues import list_queues
 
 from wakeline_workers.cli.root import Console, command, group
 
@@ -27,7 +28,7 @@ def queues(context: click.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     console: Console = context.obj
-    found, limits = console.app.store.execute(fleet.list_queues(console.app.queues))
+    found, limits = console.app.store.execute(list_queues(console.app.queues))
     cells = [
         (
             split_queue(q.name)[1] or console.app.namespace,
@@ -59,7 +60,7 @@ def _check_known(app: App, queue: str | None, name: str) -> None:
     declared = {*app.queues, *app.queue_limits}
     if wanted in declared:
         return
-    [[state], _] = app.store.execute(fleet.list_queues([wanted]))
+    [[state], _] = app.store.execute(list_queues([wanted]))
     served = any(view.name == wanted and view.workers for view in app.store.execute(fleet.read_fleet([wanted])).queues)
     if not (state.waiting or state.running or state.paused or served):
         known = sorted(split_queue(one)[1] or app.namespace for one in declared)

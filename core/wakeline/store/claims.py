@@ -1,6 +1,6 @@
-"""Calls of a run: what a claim brings, its journal, its waits, outside resolutions.
+"""Claims: what a worker takes to run, and all that it needs for that without another read.
 
-Invariant: every write carries the run's fence; a lost fence is `LeaseLost`, whatever else is wrong.
+Invariant: what of a claim this release cannot read is said by the claim, and ends no worker.
 """
 
 from __future__ import annotations
@@ -8,19 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import InvalidPayload
 from wakeline.processes.lease import Fence
 from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
+from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.shown import logger
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Program, Reply, flat
 from wakeline.store.fields import ProcessFields
-from wakeline.store.processes import Row, SchemaWanted, fence_wire, rows_of
-from wakeline.store.replies import refuse
 from wakeline.store.sessions import Batch, batch_of
 from wakeline.values import from_json
 from wakeline.waits.resolutions import TIMED_OUT, is_known
@@ -190,173 +189,68 @@ def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
     return replace(claim_of(whole), heard_ns=claim.heard_ns, held=None)
 
 
-def record(fence: Fence, rows: Sequence[Row], asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> Call[None]:
-    """Record outcomes; what is recorded never runs again. ``asks``: slots of questions, each with hash and text of the
-    schema of its answer.
-
-    Raises `LeaseLost`."""
-
-    def decode(reply: Reply) -> None:
-        if reply[0] != "recorded":
-            refuse(fence.process_id, reply)
-
-    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}
-    if asks:
-        args["asks"] = [{"id": slot, "schema": {"hash": schema[0], "text": schema[1]}} for slot, schema in asks]
-    return Call("journal_record", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
-
-
-def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str, str]]]]:
-    """Journal and slots of a claimed process; raises `LeaseLost`."""
-
-    def decode(reply: Reply) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        if reply[0] != "rows":
-            refuse(fence.process_id, reply)
-        return flat(reply[1]), {row[0]: flat(row[1]) for row in reply[2]}
-
-    return Call(
-        "journal_read",
-        {"pid": fence.process_id, "fence": fence_wire(fence)},
-        decode,
-        brings=stand_ins.whole,
-        about=(fence.process_id,),
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside
-    completion),
-    'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all children that its own end waits for).
+class Taken:
+    """A take's batch; ``more`` while the queues may hold more, ``reaped`` when the owner must take a new id."""
 
-    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other
-    names that its signal has or had.
-    """
-
-    slot: str
-    replay_key: str
-    group: str
-    kind: str
-    ordinal: int | None = None
-    child_incarnation: str | None = None
-    for_ms: int | None = None
-    due_ms: int | None = None
-    schema: tuple[str, str] | None = None
-    also: tuple[str, ...] = ()
-
-    def wire(self) -> dict[str, Any]:
-        wire: dict[str, Any] = {
-            "id": self.slot,
-            "key": self.replay_key,
-            "group": self.group,
-            "kind": self.kind,
-            "ordinal": self.ordinal,
-            "child_inc": self.child_incarnation,
-            "for_ms": self.for_ms,
-            "due_ms": self.due_ms,
-            "schema": {"hash": self.schema[0], "text": self.schema[1]} if self.schema else None,
-            "also": list(self.also) or None,
-        }
-        return {k: v for k, v in wire.items() if v is not None}
+    claims: tuple[Claim, ...]
+    more: bool
+    reaped: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What opening found: an open slot (with its due time), a resolution that is already there (JSON), or the journaled
-    row (JSON)."""
-
-    state: Literal["open", "done", "journaled"]
-    text: str
-
-
-def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()) -> Call[list[Opened]]:
-    """Open up to 256 waits of one process; raises `LeaseLost`."""
-    args: dict[str, Any] = {
-        "pid": fence.process_id,
-        "fence": fence_wire(fence),
-        "waits": [w.wire() for w in waits],
-        "rows": [r.wire() for r in consumed] or None,
-    }
-
-    def decode(reply: Reply) -> list[Opened]:
-        if reply[0] != "waits":
-            refuse(fence.process_id, reply)
-        return [Opened(row[0], row[1]) for row in reply[1]]
-
-    return Call("wait_open", args, decode, payloads=rows_of(fence), brings=stand_ins.whole, about=(fence.process_id,))
-
-
-def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
-    """Give up to 256 waits up; a signal one of them had taken returns to the head of the mailbox. Raises
-    `LeaseLost`."""
-    args: dict[str, Any] = {
-        "pid": fence.process_id,
-        "fence": fence_wire(fence),
-        "ids": list(slots),
-        "rows": [r.wire() for r in consumed] or None,
-    }
-
-    def decode(reply: Reply) -> None:
-        if reply[0] != "closed":
-            refuse(fence.process_id, reply)
-
-    return Call("wait_close", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
-
-
-def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, list[str | None]]]:
-    """(the reason of a requested cancel, or None; resolution as JSON or None for each slot); raises `LeaseLost`."""
-
-    def decode(reply: Reply) -> tuple[str | None, list[str | None]]:
-        if reply[0] != "slots":
-            refuse(fence.process_id, reply)
-        return str(from_json(reply[3])) if reply[1] == "1" else None, [text or None for text in reply[2]]
-
-    args = {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots)}
-    return Call("slot_read", args, decode, brings=stand_ins.whole, about=(fence.process_id,))
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """Whether this resolution was the first; otherwise the one that stands (JSON). Both None/False: unknown or
-    revoked."""
-
-    accepted: bool
-    standing: str | None
-
-    @property
-    def unknown(self) -> bool:
-        return not self.accepted and self.standing is None
-
-
-def resolve(
-    process_id: str,
-    incarnation: str,
-    slot: str,
-    resolution: str,
-    expires_ms: int | None = None,
+def take(
+    owner: str,
+    request: str,
+    queues: Sequence[str],
+    n: int,
     *,
-    by: str | None = None,
-    fits: Sequence[str] = (),
-) -> Call[Resolved]:
-    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``by``: id of
-    the secret that made the token.
-    ``fits``: hashes of schemas that the value fits; raises `SchemaWanted` where the open wait asks for another.
+    lease_ms: int,
+    idle: bool = True,
+    agents: Mapping[str, AdmissionPolicy] | None = None,
+    release: str | None = None,
+    proven: bool = False,
+) -> Call[Taken]:
+    """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings
+    what it takes.
+
+    An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked, which its first take
+    after that says of its release.
     """
-
-    def decode(reply: Reply) -> Resolved:
-        if reply[0] == "recheck":
-            raise SchemaWanted(reply[1], reply[2])
-        return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
-
-    args = {
-        "pid": process_id,
-        "inc": incarnation,
-        "id": slot,
-        "resolution": resolution,
-        "expires_ms": expires_ms,
-        "fits": list(fits) or None,
+    args: dict[str, Any] = {
+        "owner": owner,
+        "request": request,
+        "n": n,
+        "queues": list(queues),
+        "lease_ms": lease_ms,
+        "idle": idle or None,
     }
-    payloads = {"resolution": stand_ins.of_process(process_id)}
+    args |= {"release": release, "proven": proven or None}
+    if agents:
+        args["agents"] = {name: [policy.max_entries, policy.wire()] for name, policy in agents.items()}
+
+    def decode(reply: Reply) -> Taken:
+        if reply[0] == "reaped":
+            return Taken((), False, True)
+        return Taken(claims_of(reply[1]), reply[2] == "1", False)
+
+    return Call("queue_take", args, decode)
+
+
+def claim(
+    process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None
+) -> Call[Claim | None]:
+    """Claim one process under a stock RQ worker; None when there is nothing to do."""
+    args: dict[str, Any] = {
+        "pid": process_id,
+        "epoch": str(epoch),
+        "owner": owner,
+        "claim_id": claim_id,
+        "lease_ms": lease_ms,
+        "release": release,
+    }
     return Call(
-        "slot_resolve", args | {"by": by}, decode, payloads=payloads, brings=stand_ins.whole, about=(process_id,)
+        "process_claim",
+        args,
+        lambda reply: next(iter(claims_of([reply[1]])), None) if reply[0] == "claimed" else None,
+        about=(process_id,),
     )

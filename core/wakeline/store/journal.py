@@ -1,0 +1,107 @@
+"""Rows of a journal: what a run records, what makes a verb an effect of a run, and reading all of it back.
+
+Invariant: every write carries the fence of its run; a lost fence is `LeaseLost`, whatever else is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline.processes.lease import Fence
+from wakeline.store import stand_ins
+from wakeline.store.calls import Call, Reply, flat
+from wakeline.store.replies import refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A journal row to write: its replay key, its text, and the slots it consumed. ``after`` (text behind the sequence)
+    where the
+    script fills in the sequence of the event it writes."""
+
+    key: str
+    text: str
+    slots: tuple[str, ...] = ()
+    after: str | None = None
+
+    def wire(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"k": self.key}
+        if self.after is None:
+            out["v"] = self.text
+        else:
+            out["a"], out["b"] = self.text, self.after
+        if self.slots:
+            out["s"] = self.slots
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What makes a verb an effect of a run: the fence it is written under, its row, and rows consumed since the run's
+    last write."""
+
+    fence: Fence
+    row: Row | None = None
+    consumed: Sequence[Row] = ()
+
+    def wire(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"fence": fence_wire(self.fence)}
+        if self.row:
+            out["row"] = self.row.wire()
+        if self.consumed:
+            out["rows"] = [row.wire() for row in self.consumed]
+        return out
+
+    @property
+    def payloads(self) -> dict[str, str]:
+        """The payloads among what it adds to a call."""
+        return rows_of(self.fence)
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What it adds to what a call is about."""
+        return (self.fence.process_id,)
+
+
+def rows_of(fence: Fence) -> dict[str, str]:
+    """The payloads among the journal rows of a run."""
+    return {"v": stand_ins.of_journal(fence)}
+
+
+def fence_wire(fence: Fence) -> dict[str, Any]:
+    return {"pid": fence.process_id, "inc": fence.incarnation, "ep": str(fence.epoch), "cl": fence.claim_id}
+
+
+def record(fence: Fence, rows: Sequence[Row], asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> Call[None]:
+    """Record outcomes; what is recorded never runs again. ``asks``: slots of questions, each with hash and text of the
+    schema of its answer.
+
+    Raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> None:
+        if reply[0] != "recorded":
+            refuse(fence.process_id, reply)
+
+    args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}
+    if asks:
+        args["asks"] = [{"id": slot, "schema": {"hash": schema[0], "text": schema[1]}} for slot, schema in asks]
+    return Call("journal_record", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
+
+
+def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str, str]]]]:
+    """Journal and slots of a claimed process; raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        if reply[0] != "rows":
+            refuse(fence.process_id, reply)
+        return flat(reply[1]), {row[0]: flat(row[1]) for row in reply[2]}
+
+    return Call(
+        "journal_read",
+        {"pid": fence.process_id, "fence": fence_wire(fence)},
+        decode,
+        brings=stand_ins.whole,
+        about=(fence.process_id,),
+    )

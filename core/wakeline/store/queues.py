@@ -1,0 +1,65 @@
+"""Queues and limits as an operator sees them: declared, listed, paused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from wakeline.errors import InvalidPayload
+from wakeline.processes.limits import limited
+from wakeline.store.calls import Call, Reply
+from wakeline.values import from_json
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A queue: how many doorbells and held processes wait, how many run, whether it is paused, its limit (JSON
+    data)."""
+
+    name: str
+    waiting: int
+    running: int
+    paused: bool
+    limit: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """A limit of a body, or of one key of it: how many run under it, and how many wait for a place."""
+
+    name: str
+    limit: Mapping[str, Any] | None
+    running: int
+    waiting: int
+
+
+def _object(text: str) -> Mapping[str, Any] | None:
+    """What is stored of a limit; None without one, and for what another release keeps as something else."""
+    try:
+        data = from_json(text) if text else None
+    except InvalidPayload:
+        return None
+    return cast("Mapping[str, Any]", data) if isinstance(data, Mapping) else None
+
+
+def declare_queues(app: str, queues: Sequence[str]) -> Call[tuple[str, ...]]:
+    """The queues (RQ's names) that bodies of an app are declared for now, then those they were declared for by a
+    release before."""
+    return Call("queue_declare", {"app": app, "queues": list(queues)}, tuple)
+
+
+def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[LimitState]]]:
+    """Queues and limits as an operator sees them."""
+
+    def decode(reply: Reply) -> tuple[list[QueueState], list[LimitState]]:
+        found = [QueueState(row[0], int(row[1]), int(row[2]), row[3] == "1", _object(row[4])) for row in reply[0]]
+        limits = [LimitState(limited(row[0]), _object(row[1]), int(row[2]), int(row[3])) for row in reply[1]]
+        return found, sorted(limits, key=lambda one: one.name)
+
+    return Call("queue_list", {"queues": list(queues)}, decode)
+
+
+def pause(queue: str, *, paused: bool = True) -> Call[bool]:
+    """Have workers leave a queue alone (or take from it again); whether that changed anything. What runs goes on."""
+    return Call("queue_pause", {"queue": queue, "paused": "1" if paused else "0"}, lambda reply: reply[0] == "1")

@@ -1,0 +1,164 @@
+"""Starts: a registration with its record, its doorbell and what it wakes, in one script.
+
+Invariant: what needs thought (schemas, hashes, the unique key) is decided before; the script compares and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wakeline.environments.spec import EnvironmentSpec
+from wakeline.errors import MissingExecutionEnvironment
+from wakeline.names import word
+from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput, SessionTurn, ToolCall
+from wakeline.processes.registration import Registration
+from wakeline.store import environments, stand_ins
+from wakeline.store.calls import Call, Parts, Reply
+from wakeline.store.journal import Effect
+from wakeline.store.replies import refuse
+
+PAYLOADS_OF_SPEC = (
+    ("input", "payload"),
+    ("input", "metadata"),
+    ("input", "call", "args"),
+    ("input", "call", "prepared"),
+)
+"""What of a registration is replaced where it is large: one by one, so that a list of processes is read without
+them."""
+KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
+RECOVERY_CODE = {"owner_bound": "b", "externally_owned": "x"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionAddress:
+    """A session as the target of a wake; with ``agent`` set the script creates it when it does not exist."""
+
+    session_id: str
+    agent: str | None = None
+    queue: str | None = None
+    salt: str | None = None
+
+    def wire(self, *, ends: bool = False) -> dict[str, Any]:
+        out: dict[str, Any] = {"sid": self.session_id}
+        if self.agent:
+            out |= {"agent": self.agent, "queue": self.queue, "salt": self.salt}
+        if ends:
+            out["ends"] = True
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A start's receipt: whether this call created it, its incarnation and status."""
+
+    created: bool
+    incarnation: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """A unique key that a start asks for; ``instead``: the process whose place it takes, which was asked to end."""
+
+    key: str
+    instead: str | None = None
+
+    def wire(self) -> dict[str, Any]:
+        return {"key": self.key} | ({"instead": self.instead} if self.instead else {})
+
+
+class UniqueTaken(LookupError):
+    """A living process has the unique key; nothing was written."""
+
+    def __init__(self, process_id: str, incarnation: str) -> None:
+        super().__init__(process_id)
+        self.process_id, self.incarnation = process_id, incarnation
+
+
+def code_of(given: ProcessInput) -> str | None:
+    """What it takes to run an input, without a version; None for what no worker runs, and for a turn, whose session
+    names its agent."""
+    match given:
+        case EngineInput(kind=kind):
+            return f"e:{word(kind)}"
+        case ToolCall(call=call):
+            return f"t:{word(call.tool_name)}"
+        case _:
+            return None
+
+
+def register(
+    registration: Registration,
+    *,
+    wake: SessionAddress | None = None,
+    delay_ms: int | None = None,
+    environment: EnvironmentSpec | None = None,
+    delivery: Mapping[str, Any] | None = None,
+    effect: Effect | None = None,
+) -> Call[Registered]:
+    """Start a process (idempotent by id and content); ``environment`` where this start captured it, ``delivery`` the
+    one of a trigger that it settles.
+
+    Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect `LeaseLost`,
+    `with_unique` `UniqueTaken`.
+    """
+    r, by = registration, registration.provenance.originator.id
+    target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
+    args: dict[str, Any] = {
+        "pid": r.id,
+        "spec": r.to_json(),
+        "hash": r.content_hash[:16],
+        "inc": r.incarnation,
+        "kind": KIND_CODE[type(r.input)],
+        "queue": r.queue,
+        "ma": None if r.max_attempts == 5 else r.max_attempts,
+        "rc": RECOVERY_CODE.get(r.recovery),
+        "delay_ms": delay_ms,
+        "deadline_ms": r.deadline_ms,
+        "queue_timeout_ms": r.queue_timeout_ms,
+        "attempt_timeout_ms": r.attempt_timeout_ms,
+        "parent": r.parent,
+        "limit": r.limit,
+        "by": None if by == "host" else by,
+        "version": r.engine_version,
+        "code": code_of(r.input),
+        "bound": True if r.parent and r.on_parent_end == "request_cancel" else None,
+        "awaits": True if r.parent and r.on_parent_end == "await" else None,
+        "detached": True if r.parent and r.is_detached_by_hand else None,
+        "wake": target.wire(ends=r.wake_end) if target else None,
+        "env": environments.wire(r.env_ref, environment),
+        "delivery": delivery,
+    }
+    if effect:
+        args |= effect.wire()
+
+    def decode(reply: Reply) -> Registered:
+        if reply[0] in ("created", "existing"):
+            return Registered(reply[0] == "created", reply[1], reply[2])
+        if reply[0] == "taken":
+            raise UniqueTaken(reply[1], reply[2])
+        if reply[0] == "no_env":
+            raise MissingExecutionEnvironment(ref=r.env_ref)
+        refuse(r.id, reply, given=r.content_hash[:16], holder=effect.fence.process_id if effect else r.id)
+
+    woken = (target.session_id,) if target else ()
+    about = (
+        r.id,
+        *((r.parent,) if r.parent else ()),
+        *woken,
+        *((str(delivery["occ"]),) if delivery else ()),
+        *(effect.about if effect else ()),
+    )
+    spec = Parts(stand_ins.of_process(r.id), PAYLOADS_OF_SPEC, "The registration")
+    return Call(
+        "process_register", args, decode, payloads={"spec": spec, **(effect.payloads if effect else {})}, about=about
+    )
+
+
+def with_unique(call: Call[Registered], unique: Unique, effect: Effect | None = None) -> Call[Registered]:
+    """The same start, asking for a unique key; under another ``effect`` of the same run where it is tried again."""
+    again = {"rows": None, **effect.wire()} if effect else {}
+    about = (*call.about, unique.instead) if unique.instead else call.about
+    return replace(call, args={**call.args, **again, "unique": unique.wire()}, about=about)

@@ -1,0 +1,97 @@
+"""What time does: the tick that any worker sends, and the retention that goes on after it.
+
+Invariant: each call does a bounded part; what is left is said in its report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline.processes.misfit import PATIENCE_MS
+from wakeline.store.calls import Call, Reply, moment
+from wakeline.store.triggers import due_schedules
+from wakeline.triggers.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class TickReport:
+    """What a tick did, when the next timer is due and what the time is (server ms), and whether more waits already."""
+
+    fired: int
+    reaped: int
+    rung: int
+    pruned: int
+    next_due_ms: int | None
+    more: bool
+    now_ms: int
+    schedules: tuple[tuple[Schedule, int], ...] = ()
+    """Schedules that are due, each with the time it was due at."""
+    undelivered: int = 0
+    """Deliveries of triggers that their emitter did not settle."""
+    prune_in_ms: int | None = None
+    """More is over than this tick could prune: whoever ticked goes on with it (`prune`) so many ms later."""
+    spared: bool = False
+    """Another one ticks, so this tick did nothing; `next_due_ms` is when it would be missed."""
+    unwritten: tuple[tuple[str, str], ...] = ()
+    """Apps, each with the release (`Declared.id`) whose declarations came into force and are not written."""
+
+
+def tick(
+    *,
+    beat_ms: int,
+    lease_ms: int,
+    stale_ms: int,
+    retention_ms: int,
+    tombstone_ms: int,
+    limit: int = 100,
+    by: str | None = None,
+    spare_ms: int | None = None,
+    patience_ms: int = PATIENCE_MS,
+) -> Call[TickReport]:
+    """Due timers, expired owners, lost doorbells, unfinished bounded work, retention: one bounded script.
+
+    ``by`` is who ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing where another
+    one ticked less than that ago.
+    ``patience_ms`` as for `reap`.
+    """
+    args: dict[str, Any] = {
+        "beat_ms": beat_ms,
+        "lease_ms": lease_ms,
+        "stale_ms": stale_ms,
+        "retention_ms": retention_ms,
+        "tombstone_ms": tombstone_ms,
+    }
+    args |= {"limit": limit, "by": by, "spare_ms": spare_ms, "patience_ms": patience_ms}
+
+    def decode(reply: Reply) -> TickReport:
+        due = int(float(reply[4])) if reply[4] not in ("", None) else None
+        fired, reaped, rung, pruned = (int(count) for count in reply[:4])
+        more, now, schedules, undelivered, prune_in = (
+            reply[5] == "1",
+            int(reply[6]),
+            due_schedules(reply[7]),
+            int(reply[8]),
+            moment(reply[9]),
+        )
+        unwritten = tuple((row[0], row[1]) for row in reply[11])
+        return TickReport(
+            fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, reply[10] == "1", unwritten
+        )
+
+    return Call("tick", args, decode)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """How many processes a slice of retention removed, and in how many ms the next one is due; None where nothing is
+    left."""
+
+    pruned: int
+    next_in_ms: int | None
+
+
+def prune(*, retention_ms: int, tombstone_ms: int) -> Call[PruneReport]:
+    """Go on with what a tick could not prune: one slice, some milliseconds of the server's time."""
+    args = {"retention_ms": retention_ms, "tombstone_ms": tombstone_ms}
+    return Call("retention_prune", args, lambda reply: PruneReport(int(reply[0]), moment(reply[1])))

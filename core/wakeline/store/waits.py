@@ -1,0 +1,193 @@
+"""Waits of a run: opened, read, given up, parked on; resolved from outside.
+
+Invariant: the first resolution stands; a park that would miss one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wakeline.processes.lease import Fence
+from wakeline.store import stand_ins
+from wakeline.store.calls import Call, Reply
+from wakeline.store.journal import Row, fence_wire, rows_of
+from wakeline.store.replies import refuse
+from wakeline.store.signals import SchemaWanted
+from wakeline.values import from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside
+    completion),
+    'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all children that its own end waits for).
+
+    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other
+    names that its signal has or had.
+    """
+
+    slot: str
+    replay_key: str
+    group: str
+    kind: str
+    ordinal: int | None = None
+    child_incarnation: str | None = None
+    for_ms: int | None = None
+    due_ms: int | None = None
+    schema: tuple[str, str] | None = None
+    also: tuple[str, ...] = ()
+
+    def wire(self) -> dict[str, Any]:
+        wire: dict[str, Any] = {
+            "id": self.slot,
+            "key": self.replay_key,
+            "group": self.group,
+            "kind": self.kind,
+            "ordinal": self.ordinal,
+            "child_inc": self.child_incarnation,
+            "for_ms": self.for_ms,
+            "due_ms": self.due_ms,
+            "schema": {"hash": self.schema[0], "text": self.schema[1]} if self.schema else None,
+            "also": list(self.also) or None,
+        }
+        return {k: v for k, v in wire.items() if v is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening found: an open slot (with its due time), a resolution that is already there (JSON), or the journaled
+    row (JSON)."""
+
+    state: Literal["open", "done", "journaled"]
+    text: str
+
+
+def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()) -> Call[list[Opened]]:
+    """Open up to 256 waits of one process; raises `LeaseLost`."""
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "waits": [w.wire() for w in waits],
+        "rows": [r.wire() for r in consumed] or None,
+    }
+
+    def decode(reply: Reply) -> list[Opened]:
+        if reply[0] != "waits":
+            refuse(fence.process_id, reply)
+        return [Opened(row[0], row[1]) for row in reply[1]]
+
+    return Call("wait_open", args, decode, payloads=rows_of(fence), brings=stand_ins.whole, about=(fence.process_id,))
+
+
+def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
+    """Give up to 256 waits up; a signal one of them had taken returns to the head of the mailbox. Raises
+    `LeaseLost`."""
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "ids": list(slots),
+        "rows": [r.wire() for r in consumed] or None,
+    }
+
+    def decode(reply: Reply) -> None:
+        if reply[0] != "closed":
+            refuse(fence.process_id, reply)
+
+    return Call("wait_close", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
+
+
+def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, list[str | None]]]:
+    """(the reason of a requested cancel, or None; resolution as JSON or None for each slot); raises `LeaseLost`."""
+
+    def decode(reply: Reply) -> tuple[str | None, list[str | None]]:
+        if reply[0] != "slots":
+            refuse(fence.process_id, reply)
+        return str(from_json(reply[3])) if reply[1] == "1" else None, [text or None for text in reply[2]]
+
+    args = {"pid": fence.process_id, "fence": fence_wire(fence), "ids": list(slots)}
+    return Call("slot_read", args, decode, brings=stand_ins.whole, about=(fence.process_id,))
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The process waits and nobody holds it."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A wait was over before the park: the body goes on."""
+
+
+def park(
+    fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()
+) -> Call[Parked | Met]:
+    """Let go of a process that only waits, for any of the groups, or for any of the slots ``early``; raises
+    `LeaseLost`."""
+    args: dict[str, Any] = {
+        "pid": fence.process_id,
+        "fence": fence_wire(fence),
+        "groups": list(groups),
+        "wait": wait,
+        "rows": [r.wire() for r in consumed] or None,
+        "early": list(early) or None,
+    }
+
+    def decode(reply: Reply) -> Parked | Met:
+        if reply[0] == "parked":
+            return Parked(int(reply[1]))
+        if reply[0] == "met":
+            return Met()
+        refuse(fence.process_id, reply)
+
+    return Call("process_park", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Whether this resolution was the first; otherwise the one that stands (JSON). Both None/False: unknown or
+    revoked."""
+
+    accepted: bool
+    standing: str | None
+
+    @property
+    def unknown(self) -> bool:
+        return not self.accepted and self.standing is None
+
+
+def resolve(
+    process_id: str,
+    incarnation: str,
+    slot: str,
+    resolution: str,
+    expires_ms: int | None = None,
+    *,
+    by: str | None = None,
+    fits: Sequence[str] = (),
+) -> Call[Resolved]:
+    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``by``: id of
+    the secret that made the token.
+    ``fits``: hashes of schemas that the value fits; raises `SchemaWanted` where the open wait asks for another.
+    """
+
+    def decode(reply: Reply) -> Resolved:
+        if reply[0] == "recheck":
+            raise SchemaWanted(reply[1], reply[2])
+        return Resolved(reply[0] == "accepted", reply[1] if reply[0] == "already" else None)
+
+    args = {
+        "pid": process_id,
+        "inc": incarnation,
+        "id": slot,
+        "resolution": resolution,
+        "expires_ms": expires_ms,
+        "fits": list(fits) or None,
+    }
+    payloads = {"resolution": stand_ins.of_process(process_id)}
+    return Call(
+        "slot_resolve", args | {"by": by}, decode, payloads=payloads, brings=stand_ins.whole, about=(process_id,)
+    )
