@@ -26,7 +26,6 @@ LONGER = {
     "core/wakeline/body/context.py": "to be split",
     "core/wakeline/store/client.py": "to be split",
     "core/wakeline/verbs/processes.py": "to be split",
-    "workers/wakeline_workers/cli/findings.py": "to be split",
 }
 
 

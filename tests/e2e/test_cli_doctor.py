@@ -64,9 +64,9 @@ def test_doctor_of_an_idle_namespace_has_nothing_to_do(shop: Shop) -> None:
         {"name": "shop", "length": 0, "idle": 0, "workers": []},
         {"name": "shop.slow", "length": 0, "idle": 0, "workers": []},
     ]
-    assert [sorted(one) for one in report["findings"]] == [["code", "level", "message", "stops_release"]] * len(
-        report["findings"]
-    )
+    assert [sorted(one) for one in report["findings"]] == [
+        ["code", "level", "message", "processes", "queues", "stops_release", "to_do", "what", "workers"]
+    ] * len(report["findings"])
     assert report["ok"] is True
     lines = shop.text("doctor").splitlines()
     assert len(lines) == len(report["findings"])
@@ -96,7 +96,7 @@ def test_doctor_names_the_queue_nobody_takes_from(shop: Shop) -> None:
     shop.text("start", "charge", "[1, 2]", "--id", "charge-1", "--queue", "night")
     assert found(shop, code=1)["queue"] == (
         "problem",
-        "queue shop.night: 1 doorbell, 0 workers, 0 idle; nobody takes from it: start `wakeline worker -Q night`",
+        "queue shop.night: 1 doorbell, 0 workers, 0 idle; no worker takes from it: start `wakeline worker -Q night`",
     )
 
 
@@ -109,7 +109,7 @@ def test_doctor_names_owners_that_expired(shop: Shop) -> None:
     assert seen["expired"] == (
         "warning",
         (
-            "owner o_1 has not been heard of for 0 s and holds 1; nobody ticks: start `wakeline worker` or `wakeline"
+            "owner o_1 has not been heard of for 0 s and holds 1; nothing ticks: start `wakeline worker` or `wakeline"
             " clock`"
         ),
     )
@@ -133,7 +133,7 @@ def test_doctor_names_the_cause_of_doorbells_that_a_stock_worker_failed(shop: Sh
     assert found(shop, code=1)["doorbells"] == (
         "problem",
         (
-            "nobody answers the doorbells of charge-1; RQ took them and failed: a stock worker needs `-S json`, and"
+            "no worker answers the doorbells of charge-1; RQ took them and failed: a stock worker needs `-S json`, and"
             " this app in WAKELINE_APP"
         ),
     )
@@ -146,8 +146,8 @@ def test_doctor_names_doorbells_that_were_popped_and_lost(shop: Shop) -> None:
     shop.app.store.execute(ticks.tick(beat_ms=2000, lease_ms=5000, stale_ms=0, retention_ms=10**9, tombstone_ms=10**9))
     assert (
         found(shop, code=1)["doorbells"][1]
-        == "nobody answers the doorbells of charge-1; they were popped and lost, as a killed stock worker does, or the"
-        " workers are behind: look at their logs"
+        == "no worker answers the doorbells of charge-1; they were popped and lost, as a killed stock worker does, or"
+        " the workers are behind: look at their logs"
     )
 
 

@@ -74,7 +74,7 @@ def test_doctor_names_timers_that_only_another_job_would_fire(stock: App) -> Non
         assert doctor(0)["ticks"] == ("ok", "a clock ticks: timers, schedules and lost work are looked after")
 
 
-def test_doctor_names_a_queued_process_whose_doorbell_is_gone_where_nobody_ticks(
+def test_doctor_names_a_queued_process_whose_doorbell_is_gone_where_nothing_ticks(
     app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAKELINE_STALE", "1s")
@@ -85,5 +85,5 @@ def test_doctor_names_a_queued_process_whose_doorbell_is_gone_where_nobody_ticks
     with rq_worker(server, "-S", "json"):
         time.sleep(1.1)
         found = doctor(1)
-        assert found["no_doorbell"][1].startswith("no doorbell is there for lost, and nobody ticks")
+        assert found["no_doorbell"][1].startswith("no doorbell is there for lost, and nothing ticks")
         assert lost.status().status == "queued"

@@ -68,12 +68,21 @@ class Misfit:
     now."""
 
     @property
+    def what_differs(self) -> str:
+        """A sentence on why the code cannot go on."""
+        where = f" in release {self.release}" if self.release else ""
+        return f"{_MEANS[self.kind]}{where}: {self.what.rstrip('.')}."
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it, in sentences."""
+        remedy = _REMEDY[self.kind]
+        return remedy.replace("Roll back, or deploy", "Deploy") + _ACTED if self.acted else remedy
+
+    @property
     def message(self) -> str:
-        """A sentence, and the way back."""
-        where, remedy = f" in release {self.release}" if self.release else "", _REMEDY[self.kind]
-        if self.acted:
-            remedy = remedy.replace("Roll back, or deploy", "Deploy") + _ACTED
-        return f"{_MEANS[self.kind]}{where}: {self.what.rstrip('.')}. {remedy}"
+        """Why the code cannot go on, and what to do."""
+        return f"{self.what_differs} {self.remedy}"
 
     @property
     def delay_ms(self) -> int:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from wakeline.app import App
 from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
+from wakeline.observe.findings import Finding, Seen, findings
 from wakeline.store import fleet
 from wakeline.store.address import FORMAT
 from wakeline.store.client import SyncStore
 from wakeline.store.queues import list_queues
-
-from wakeline_workers.cli.findings import Finding, Seen, findings
 
 __all__ = ["findings", "look", "report"]
 
@@ -52,7 +52,7 @@ def _refusal_of_writes(store: SyncStore) -> StoreError | None:
     return None
 
 
-def report(seen: Seen, found: list[Finding], *, failed: bool) -> dict[str, object]:
+def report(seen: Seen, found: Sequence[Finding], *, failed: bool) -> dict[str, object]:
     """Everything that was seen and found, as JSON data."""
     view = seen.fleet
     return {
@@ -65,5 +65,5 @@ def report(seen: Seen, found: list[Finding], *, failed: bool) -> dict[str, objec
         ],
         "queues": [asdict(queue) for queue in view.queues],
         "threads_left_behind": None,
-        "findings": [asdict(one) for one in found],
+        "findings": [one.to_data() for one in found],
     }

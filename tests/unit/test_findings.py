@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from wakeline.engines.registry import Registry
 from wakeline.errors import StoreOutOfMemory
+from wakeline.observe.findings import Finding, Seen, findings
 from wakeline.processes.misfit import Misfit
 from wakeline.releases import Declared
 from wakeline.store.fleet import (
@@ -23,7 +24,6 @@ from wakeline.store.fleet import (
     server_facts,
 )
 from wakeline.store.queues import LimitState, QueueState
-from wakeline_workers.cli.findings import Finding, Seen, findings
 
 NOW = 1_700_000_000_000
 COUNTS = {"queued": 0, "running": 0, "waiting": 0, "completed": 0, "failed": 0, "cancelled": 0, "abandoned": 0}
@@ -44,7 +44,7 @@ AGAIN = "where one is started, it begins a worker process within 15 s after the 
 SEEN = Seen("redis://db", SERVER, FLEET, NOW, Registry(), "rq", "1", allow_eviction=False)
 
 
-def seen(**over: Any) -> list[Finding]:
+def seen(**over: Any) -> tuple[Finding, ...]:
     """Findings of a healthy fleet, with the server's facts or the fleet's view changed."""
     server = {name: over.pop(name) for name in list(over) if name in ServerFacts.__dataclass_fields__}
     fleet = {name: over.pop(name) for name in list(over) if name in FleetView.__dataclass_fields__}
@@ -153,7 +153,7 @@ def test_clocks_that_disagree_are_a_warning(local: int, said: str) -> None:
     assert of("clock", local_ms=NOW - 1000)[0] == "ok"
 
 
-def test_waiting_processes_need_somebody_who_ticks() -> None:
+def test_waiting_processes_need_a_worker_that_ticks() -> None:
     level, message = of("workers", owners=(), queues=(), counts=COUNTS | {"waiting": 2})
     assert (level, message) == (
         "problem",
@@ -167,12 +167,12 @@ TIMER = Due(1, NOW - 27_000)
 def test_a_tick_of_a_worker_that_left_is_no_sign_that_one_ticks() -> None:
     left = {"owners": (), "queues": (), "counts": COUNTS | {"waiting": 3}, "timers": 3}
     level, message = of("ticks", **left)
-    assert (level, message.split(";")[0]) == ("warning", "nobody ticks, for 0 s now: 3 timers will be late")
+    assert (level, message.split(";")[0]) == ("warning", "nothing ticks, for 0 s now: 3 timers will be late")
     assert of("ticks", **left, ticked=Ticked(NOW - 400, "clock"))[0] == "ok"  # it needs no lease
     expired = (("o_1", NOW - 1, 2),)
     assert of("ticks", **left | {"owners": expired})[0] == "warning"
     assert of("expired", **left | {"owners": expired})[1].endswith(
-        "; nobody ticks: start `wakeline worker` or `wakeline clock`"
+        "; nothing ticks: start `wakeline worker` or `wakeline clock`"
     )
 
 
@@ -197,7 +197,7 @@ def test_who_lives_is_not_known_where_the_server_takes_no_heartbeats(over: dict[
     assert of("standing", **over)[0] == "warning"
     rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
     assert not [
-        one for one in seen(**over, queued=rows) if "nobody ticks" in one.message or "no worker alive" in one.message
+        one for one in seen(**over, queued=rows) if "nothing ticks" in one.message or "no worker alive" in one.message
     ]
     assert of("workers", **over | {"owners": (("o_1", NOW + 9_000, 2),)}) == ("ok", "1 worker alive, 2 running in them")
 
@@ -206,21 +206,21 @@ def test_timers_that_nobody_fires_are_a_problem() -> None:
     remedy = "; start `wakeline worker`, or `wakeline clock` where only stock workers run"
     assert of("ticks", timers=3, ticked=None, timers_due=TIMER) == (
         "problem",
-        "nobody ticks: 1 timer overdue, the first by 27 s" + remedy,
+        "nothing ticks: 1 timer overdue, the first by 27 s" + remedy,
     )
     silent = Ticked(NOW - 10_001, "worker")
     both = of("ticks", timers=3, ticked=silent, timers_due=TIMER, schedules_due=Due(2, NOW - 3_000))
     assert both == (
         "problem",
-        "nobody ticks, for 10 s now: 1 timer overdue, the first by 27 s and 2 schedules overdue, the first by 3 s"
+        "nothing ticks, for 10 s now: 1 timer overdue, the first by 27 s and 2 schedules overdue, the first by 3 s"
         + remedy,
     )
     assert of("ticks", timers=3, ticked=silent) == (
         "warning",
-        "nobody ticks, for 10 s now: 3 timers will be late" + remedy,
+        "nothing ticks, for 10 s now: 3 timers will be late" + remedy,
     )
     assert of("ticks", ticked=silent, todo=1)[1].startswith(
-        "nobody ticks, for 10 s now: work that was begun is not ended; "
+        "nothing ticks, for 10 s now: work that was begun is not ended; "
     )
 
 
@@ -247,13 +247,13 @@ def test_ticks_that_do_not_keep_up_are_told() -> None:
     )
 
 
-def test_a_queued_process_without_a_doorbell_is_a_problem_where_nobody_ticks() -> None:
+def test_a_queued_process_without_a_doorbell_is_a_problem_where_nothing_ticks() -> None:
     rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
     assert of("no_doorbell", queued=rows, ticked=Ticked(NOW - 20_000, "worker")) == (
         "problem",
         (
-            "no doorbell is there for p1, and nobody ticks, so none is rung again; start `wakeline worker` or `wakeline"
-            " clock`"
+            "no doorbell is there for p1, and nothing ticks, so none is rung again; start `wakeline worker` or"
+            " `wakeline clock`"
         ),
     )
     assert "no_doorbell" in [one.code for one in seen(queued=rows, ticked=Ticked(NOW - 100, "stock"))]
@@ -413,7 +413,7 @@ def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
 
 def test_what_stands_still_is_counted_and_said_who_puts_it_right() -> None:
     standing = {"waits": 2, "places": 1}
-    told = "standing still: 2 processes parked on nothing, 1 place of a limit held by nobody; "
+    told = "standing still: 2 processes parked on nothing, 1 place of a limit held by no process; "
     assert of("standing", standing=standing) == (
         "warning",
         told + "an earlier release left that so, or a restore; ticks find it and put it right",
@@ -421,7 +421,7 @@ def test_what_stands_still_is_counted_and_said_who_puts_it_right() -> None:
     level, message = of("standing", standing=standing, owners=(), ticked=None)
     assert (level, message) == (
         "problem",
-        told + "ticks put that right, and nobody ticks: start `wakeline worker` or `wakeline clock`",
+        told + "ticks put that right, and nothing ticks: start `wakeline worker` or `wakeline clock`",
     )
 
 
@@ -465,3 +465,38 @@ def test_one_that_waits_is_told_of_in_the_singular() -> None:
     )
     unfit = MisfitView("p1", Misfit("bug", "NameError: oops", "v2", 1), "engine", "job")
     assert of("misfit", misfits=(unfit,), misfit_count=1)[1].startswith("p1 of engine 'job' waits for code that fits; ")
+
+
+def test_a_finding_says_what_is_so_what_to_do_and_which_processes_queues_and_workers_it_is_about() -> None:
+    row = QueuedView("p1", "shop", 0, False, "engine", "gone")
+    [code] = [one for one in seen(queued=(row,)) if one.code == "code"]
+    assert code.to_data() == {
+        "code": "code",
+        "level": "problem",
+        "what": "no code here for engine 'gone', needed by p1",
+        "to_do": "include its module, or deploy the release that has it",
+        "message": (
+            "no code here for engine 'gone', needed by p1; include its module, or deploy the release that has it"
+        ),
+        "processes": ("p1",),
+        "queues": (),
+        "workers": (),
+        "stops_release": False,
+    }
+    bells = seen(queues=(QueueView("shop", 0, 1, ("o_1",)), QueueView("shop.night", 1, 0, ())))
+    found = [(one.level, one.queues, one.workers) for one in bells if one.code == "queue"]
+    assert found == [("ok", ("shop",), ("o_1",)), ("problem", ("shop.night",), ())]
+    [gone] = [one for one in seen(owners=(("o_1", NOW - 1, 2), ("o_2", NOW + 1, 0))) if one.code == "expired"]
+    assert (gone.workers, gone.to_do) == (("o_1",), "the next tick gives them away")
+
+
+def test_every_warning_and_problem_of_code_says_the_way_out_alone() -> None:
+    misfit = Misfit("bug", "ValueError: no", "v2", NOW, 3)
+    row = MisfitView("p1", misfit, "engine", "crawl")
+    [one] = [one for one in seen(misfits=(row,), misfit_count=1) if one.code == "misfit"]
+    assert one.what == (
+        "p1 of engine 'crawl' waits for code that fits; the code fails where another release went on in release v2:"
+        " ValueError: no."
+    )
+    assert one.to_do == "Roll back, or deploy a fix. `wakeline cancel` ends what should not wait"
+    assert one.message == f"{one.what} {one.to_do}"
