@@ -19,7 +19,8 @@
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch: WaitTypeDiffers
     │   ├── ReservedEvent
-    │   ├── ReplayConflict         ├── ReplayKeyRequired       ├── MailboxFull             ├── NotExternal
+    │   ├── ReplayConflict: EffectRepeated                     ├── ReplayKeyRequired       ├── MailboxFull
+    │   ├── NotExternal
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
@@ -729,6 +730,15 @@ class ReplayConflict(ProcessError):
     template = (
         "Replay key {replay_key!r} of process {process_id!r} was used with other content. Use a new key for new"
         " content."
+    )
+
+
+class EffectRepeated(ReplayConflict):
+    """Two effects of one run have the same key."""
+
+    template = (
+        "Effect key {replay_key!r} of process {process_id!r} was used before in this run. Give each effect a key of"
+        " its own."
     )
 
 

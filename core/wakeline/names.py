@@ -172,6 +172,14 @@ def check_key(value: str, kind: str) -> str:
     return value
 
 
+def check_replay_key(value: str) -> str:
+    """The value as the replay key of an effect that its caller chose, else `InvalidId`. "@" begins the rows that
+    Wakeline itself keeps in a journal."""
+    if check_key(value, "replay key").startswith("@"):
+        raise InvalidId(kind="replay key", value=value, grammar="a text that does not begin with '@'")
+    return value
+
+
 def _encodable(text: str) -> bool:
     # A lone surrogate is a str that no encoding can write.
     return not re.search("[\ud800-\udfff]", text)

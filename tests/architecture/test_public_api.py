@@ -364,6 +364,7 @@ TWINS: list[tuple[type, type, set[str]]] = [
             "trigger",
             "approval",
             "continue_as_new",
+            "effect",
             "defer",
             "now",
             "uuid",

@@ -26,6 +26,7 @@ CODES = {
     "completions_unavailable",
     "configuration_error",
     "duplicate_name",
+    "effect_repeated",
     "entry_not_found",
     "eviction_policy_refused",
     "external_ref_conflict",

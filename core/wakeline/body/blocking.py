@@ -167,6 +167,10 @@ class Ctx:
         """Run a function once and record what it returns. ``was``: the names the step had before, oldest first."""
         return self._block(self._inner.step(name, function, *args, was=was, **kwargs))
 
+    def effect(self, name: str, perform: Callable[[], Any], *, args: Any = None, key: str | None = None) -> Any:
+        """Record what ``perform()`` gives, as JSON, under a key of the caller's; what it raises is not recorded."""
+        return self._block(self._inner.effect(name, perform, args=args, key=key))
+
     def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries."""
         return self._block(self._inner.call(tool, *args, **kwargs))

@@ -23,6 +23,7 @@ from wakeline.body.attachments import attachments_of
 from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
 from wakeline.body.carriers import call_from_body
 from wakeline.body.children import awaiting, start_body
+from wakeline.body.effects import recorded
 from wakeline.body.execution import ExecutionContext, execution_of
 from wakeline.body.generations import next_generation
 from wakeline.body.messages import (
@@ -274,6 +275,17 @@ class AsyncCtx:
         made = await self.run.journal.effect("step", name, given, perform, key=self._options.key)
         with self.run.journal.reading():
             return arguments.load(made, kind, what)
+
+    async def effect(self, name: str, perform: Callable[[], Any], *, args: Any = None, key: str | None = None) -> Any:
+        """Record what ``perform()`` gives, as JSON, under a ``key`` of the caller's; recorded, it never runs again.
+        ``args`` tell one effect from another: a replay with others is a mismatch. Without a key, effects of one name
+        and the same ``args`` are numbered.
+
+        What ``perform`` raises passes as it is, and is not recorded: a later run of the body performs again. Raises
+        `EffectRepeated` for a key that this run used before, `InvalidId`, `InvalidPayload`, `PayloadTooLarge`, and
+        `ProcessExecutionUnavailable` once the run is over.
+        """
+        return await recorded(self.run, name, perform, args, key if key is not None else self._options.key)
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its

@@ -9,13 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.effects.journal import JournalRow
-from wakeline.errors import InvalidPayload, LeaseLost, ReplayMismatch, Stopped, StoreError, WakelineError
+from wakeline.errors import (
+    InvalidPayload,
+    LeaseLost,
+    ReplayMismatch,
+    Stopped,
+    StoreError,
+    WakelineError,
+)
 from wakeline.phases import Phase, Probe
 from wakeline.processes.misfit import MisfitKind
 from wakeline.run.asides import GONE, Asides, inside_effect
@@ -54,14 +61,8 @@ class Journal:
         probe: Probe,
         blocking: bool,
     ) -> None:
-        self._store, self._claim, self._life, self._clock, self._probe, self._blocking = (
-            store,
-            claim,
-            life,
-            clock,
-            probe,
-            blocking,
-        )
+        self._store, self._claim, self._life = store, claim, life
+        self._clock, self._probe, self._blocking = clock, probe, blocking
         self._fitting = fitting
         self.replay = replay
         self.asides = asides
@@ -101,6 +102,10 @@ class Journal:
         """Whether the body's next call of this envelope has a row."""
         return self._numbers.upcoming(envelope) in self.rows
 
+    def one_of_its_key(self, key: str) -> AbstractContextManager[None]:
+        """An effect under a key that no other one of this run has, unless that one failed; raises `EffectRepeated`."""
+        return self._numbers.one_of_its_key(self._claim.process_id, key)
+
     def occurrence(self, stem: str) -> int:
         """How many times the body has asked for this, now included."""
         return self._numbers.occurrence(stem)
@@ -121,6 +126,11 @@ class Journal:
     def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
         """The first of these names that a record of this process has behind one of the prefixes."""
         return self.replay.used(names, prefixes)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the body has ended, by itself."""
+        return self.asides.is_over and self._life.is_running and self._life.misfit is None
 
     def belongs_to(self, body: asyncio.Task[Any]) -> None:
         """The task of the body: what other tasks ask for, they ask for beside it."""
@@ -224,16 +234,15 @@ class Journal:
         lazily: bool = False,
         next_ms: Callable[[WakelineError], int] | None = None,
         asks: str | None = None,
+        keeps_errors: bool = True,
     ) -> Any:
         """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is
         recorded, fenced.
 
         ``write`` instead of ``perform``: the store verb that writes the row itself, in its own script. ``lazily``: a
-        success is recorded
-        with the run's next write. A `WakelineError` that is final is recorded and raised again on replay; any other
-        exception is no outcome.
-        ``next_ms``: of an attempt, what is recorded with its error of the next one (`JournalRow.next_ms`). ``asks`` as
-        in `Envelope`.
+        success is recorded with the run's next write. A `WakelineError` that is final is recorded and raised again on
+        replay, unless without ``keeps_errors``; any other exception is no outcome. ``next_ms``: of an attempt, what is
+        recorded with its error of the next one (`JournalRow.next_ms`). ``asks`` as in `Envelope`.
         """
         envelope = Envelope(kind, name, args, asks)
         digest = envelope_hash(envelope)
@@ -257,7 +266,9 @@ class Journal:
             async with nullcontext() if write is None else self.asking():
                 with self._life.in_flight.one():
                     try:
-                        return await self._new(key, name, perform, write, row_of, lazily=lazily)
+                        return await self._new(
+                            key, name, perform, write, row_of, lazily=lazily, keeps_errors=keeps_errors
+                        )
                     except LeaseLost:
                         raise self._life.lost() from None
 
@@ -270,6 +281,7 @@ class Journal:
         row_of: Callable[..., Row],
         *,
         lazily: bool,
+        keeps_errors: bool,
     ) -> Any:
         try:
             if write is not None:
@@ -284,6 +296,9 @@ class Journal:
             made = row_of(outcome)
             check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
         except WakelineError as error:
+            if not keeps_errors:
+                self.replay.unmade(key)
+                raise
             if (
                 error.retryable
                 or isinstance(error, LeaseLost | StoreError)

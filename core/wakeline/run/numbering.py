@@ -6,8 +6,11 @@ Invariant: the same body does the same again, so it numbers the same again; that
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
+from wakeline.errors import EffectRepeated
 
 
 class Numbering:
@@ -16,6 +19,7 @@ class Numbering:
     def __init__(self) -> None:
         self._occurrences: defaultdict[str, int] = defaultdict(int)
         self._ordinals: defaultdict[str, int] = defaultdict(int)
+        self._own_keys: set[str] = set()
 
     def occurrence(self, stem: str) -> int:
         """How many times the run issued a call of this name and these arguments."""
@@ -41,3 +45,16 @@ class Numbering:
     def reserve_ordinal(self, name: str, ordinal: int) -> None:
         """A wait whose number the caller chose: the numbers after it are left for the others."""
         self._ordinals[name] = max(self._ordinals[name], ordinal)
+
+    @contextmanager
+    def one_of_its_key(self, process_id: str, key: str) -> Generator[None]:
+        """An effect whose caller chose the key, or could have: no other one has it, unless this one fails. Raises
+        `EffectRepeated`."""
+        if key in self._own_keys:
+            raise EffectRepeated(process_id=process_id, replay_key=key)
+        self._own_keys.add(key)
+        try:
+            yield
+        except BaseException:
+            self._own_keys.discard(key)
+            raise

@@ -301,6 +301,11 @@ class Replay:
         self.next_n = max(self.next_n, row.n + 1)
         return Row(key, row.to_json(), slots)
 
+    def unmade(self, key: str) -> None:
+        """The effect of this key was not recorded after all."""
+        self.rows.pop(key, None)
+        self._had.discard(key)
+
 
 def replay_of(
     claim: Claim,

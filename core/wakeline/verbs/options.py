@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 from wakeline.environments.spec import EnvironmentSpec
-from wakeline.errors import InvalidArguments, InvalidId
-from wakeline.names import check_key
+from wakeline.errors import InvalidArguments
+from wakeline.names import check_key, check_replay_key
 from wakeline.values import parse_duration
 
 if TYPE_CHECKING:
@@ -95,9 +95,8 @@ class Options:
     """The execution environment to capture instead of the app's; a running process hands on its own."""
 
     def __post_init__(self) -> None:
-        # "@" begins the rows that Wakeline itself keeps in a journal.
-        if self.key is not None and check_key(self.key, "replay key").startswith("@"):
-            raise InvalidId(kind="replay key", value=self.key, grammar="a text that does not begin with '@'")
+        if self.key is not None:
+            check_replay_key(self.key)
         if self.unique is not None:
             check_key(self.unique, "unique key")
         if self.if_running is not None and (self.unique is None or self.if_running not in get_args(IfRunning)):

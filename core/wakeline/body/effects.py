@@ -1,0 +1,47 @@
+"""``ctx.effect``: one recorded effect under a key that its caller chose. Integrations of other frameworks rest on it.
+
+Invariant: an outcome is recorded once, and then given without a call; what the code raises is not recorded at all.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from wakeline import arguments
+from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.errors import ProcessExecutionUnavailable
+from wakeline.names import check_key, check_replay_key
+from wakeline.run.run import Run
+
+
+async def recorded(run: Run, name: str, perform: Callable[[], Any], args: Any, key: str | None) -> Any:
+    """The outcome of ``perform`` as JSON data, recorded under the key; a replay gives it without a call.
+
+    Raises what ``perform`` raises, `InvalidPayload` and `PayloadTooLarge` for an outcome that cannot be recorded,
+    `ReplayMismatch` where other arguments or another name are recorded under the key, `EffectRepeated` where this run
+    used the key before, and `ProcessExecutionUnavailable` once the run is over.
+    """
+    if run.journal.is_over:
+        raise ProcessExecutionUnavailable(verb="ctx.effect")
+    what = f"The outcome of effect {name}"
+
+    async def made(_: str) -> Any:
+        outcome = await run.invoke(perform)
+        if inspect.isawaitable(outcome):
+            outcome = await run.invoke(_awaited, outcome)
+        return arguments.dump(outcome, what=what)
+
+    async with run.journal.asking():
+        given = arguments.asked(args, what=f"the arguments of effect {check_key(name, 'effect name')}")
+        envelope = Envelope("effect", name, given)
+        own_key = check_replay_key(key) if key is not None else None
+    journal = run.journal
+    own_key = own_key or journal.key_of(envelope, envelope_hash(envelope))
+    with journal.one_of_its_key(own_key):
+        return await journal.effect(envelope.kind, name, given, made, key=own_key, keeps_errors=False)
+
+
+async def _awaited(outcome: Awaitable[Any]) -> Any:
+    return await outcome
