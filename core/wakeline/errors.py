@@ -63,9 +63,9 @@ from typing import Any, ClassVar, Literal, dataclass_transform
 
 SHOWN_LENGTH, SHOWN_BITS = 200, 200
 MOMENTS = ("_at_ms", "until_ms")
-"""How the names of fields end that are times of day."""
+"""The endings of names of fields that are times of day."""
 LONGEST_PART = 4_096
-"""Of a message: what one field of it may take, in characters. The field itself is kept whole."""
+"""How many characters of a message one field may take. The field itself is kept whole."""
 
 FailureClass = Literal[
     "invalid_request",
@@ -125,8 +125,8 @@ class WakelineError(Exception):
 
     @classmethod
     def recorded(cls, fields: Mapping[str, Any]) -> WakelineError:
-        """The error of recorded fields, of which those that it does not have are left out; raises `TypeError` where one
-        is missing."""
+        """The error with recorded fields. Fields that it does not have are left out. Raises `TypeError` where one is
+        missing."""
         return _rebuild(cls, {name: fields[name] for name in cls._declared if name in fields})
 
     def to_json(self) -> dict[str, object]:
@@ -142,7 +142,7 @@ def _rebuild(cls: type[WakelineError], fields: dict[str, object]) -> WakelineErr
 
 
 def _short(value: object) -> object:
-    """What somebody gave instead of a value that is usable: shown, not kept, so the beginning of a long one will do."""
+    """A value that was refused. It is shown and not kept, so the beginning of a long one is enough."""
     if isinstance(value, int) and value.bit_length() > SHOWN_BITS:
         return f"a number of {value.bit_length()} bits"
     if isinstance(value, str):
@@ -153,7 +153,7 @@ def _short(value: object) -> object:
 
 def _shown(name: str, value: object) -> object:
     if name.endswith(MOMENTS) and isinstance(value, int):
-        from wakeline.shown import moment  # who wants the errors alone does not wait for it
+        from wakeline.shown import moment  # loaded when it is needed: it takes time
 
         return moment(value)
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -173,7 +173,7 @@ def _plain(value: Any) -> object:
     return str(value)
 
 
-# Configuration: somebody has to change code, an argument or the environment.
+# Configuration: code, an argument or the environment has to be changed.
 
 
 class ConfigurationError(WakelineError):
@@ -190,7 +190,7 @@ class SettingsInvalid(ConfigurationError):
 
 
 class RedisNotConfigured(ConfigurationError):
-    """Work was asked for that needs a shared Redis, and no URL is set."""
+    """The work needs a shared Redis, and no URL is set."""
 
     template = (
         "No Redis is configured. Set REDIS_URL (for example redis://localhost:6379/0) and start again; `wakeline dev`"
@@ -208,27 +208,26 @@ class EvictionPolicyRefused(ConfigurationError):
 
 
 class ServerTooOld(ConfigurationError):
-    """The server lacks commands that scripts use; a half of a script would be written before the first one is
-    missed."""
+    """The server lacks commands that scripts use. A script would stop half-way at the first of them."""
 
     product: str
     found: str
     needed: str
     template = (
         "The server is {product} {found}; Wakeline needs {product} {needed} or newer. Upgrade it, or set REDIS_URL to"
-        " one that is."
+        " a newer one."
     )
 
 
 class KeyFormatTooNew(ConfigurationError):
-    """The namespace was written by a later release, whose keys this one would misread."""
+    """A later release wrote the namespace, and this one would misread its keys."""
 
     namespace: str
     found: str
     known: str
     template = (
         "Namespace {namespace!r} has keys of format {found}, and this release knows {known}. "
-        "Deploy the release that wrote them or a later one, or take another namespace."
+        "Deploy the release that wrote them or a later one, or use another namespace."
     )
 
 
@@ -262,17 +261,18 @@ class AppNotFound(ConfigurationError):
 
 
 class IsolationUnavailable(ConfigurationError):
-    """A tool runs in a process of its own, which would not find its app; it stays queued for a worker that can."""
+    """A tool runs in its own process, and that process could not find its app. The tool stays queued for a worker that
+    can run it."""
 
     tool: str
     template = (
-        "Tool {tool!r} runs in a process of its own, which has to find its app by name, and the app of this worker was"
-        " not found so. Start the worker with -A module:app, or WAKELINE_APP."
+        "Tool {tool!r} runs in its own process. That process has to find its app by name, and the app of this worker "
+        "has none. Start the worker with -A module:app, or WAKELINE_APP."
     )
 
 
 class UnknownName(ConfigurationError):
-    """A tool, engine or agent is asked for that this app does not have."""
+    """This app has no tool, engine or agent of this name."""
 
     kind: str
     name: str
@@ -296,7 +296,7 @@ class ServerStartFailed(ConfigurationError):
 
 
 class ExtraMissing(ConfigurationError):
-    """Something was asked for that needs packages which come with an extra only."""
+    """The request needs packages that come only with an extra."""
 
     what: str
     extra: str
@@ -305,37 +305,37 @@ class ExtraMissing(ConfigurationError):
 
 
 class SecretRefused(ConfigurationError):
-    """The secret of a namespace is not the one that was made for it: with it, anybody could make tokens."""
+    """The secret of a namespace is not the one that was made for it. With such a secret, outsiders could make
+    tokens."""
 
     namespace: str
     reason: str
     template = (
         "The secret of namespace {namespace!r} is refused: {reason}. Restore it from a backup, or make a new one with"
-        " `wakeline secret rotate`; tokens that were given out before are void then."
+        " `wakeline secret rotate`; tokens that were given out before are then void."
     )
 
 
 class RotationOverlaps(ConfigurationError):
-    """A secret was rotated again while tokens of the one before the current one are still good."""
+    """A secret was rotated again while the one before the current one is still good."""
 
     namespace: str
     until_ms: int
     template = (
         "The secret before the current one of namespace {namespace!r} is still good until {until_ms}. "
-        "Rotate after that, or with --keep 0s, which makes all tokens void that were given out before."
+        "Rotate after that time, or use --keep 0s, which makes all earlier tokens void."
     )
 
 
 class AgentConflict(ConfigurationError):
-    """Two apps in one namespace have an agent of the same name; a session would be served by one or the other, as it
-    falls."""
+    """Two apps in one namespace have an agent of the same name. Either one could serve a session of it."""
 
     agent: str
     app: str
     other: str
     template = (
-        "Agent {agent!r} of app {app!r} is run in this namespace by workers of app {other!r} too. "
-        "Give one of them another name, or the apps namespaces of their own."
+        "Workers of app {other!r} run agent {agent!r} in this namespace too, besides app {app!r}. Give one of the two"
+        " agents another name, or give each app its own namespace."
     )
 
 
@@ -345,14 +345,14 @@ class ForeignDoorbell(ConfigurationError):
     namespace: str
     other: str
     template = (
-        "This worker runs the app of namespace {namespace!r}, and the job is a doorbell of namespace {other!r}. Set"
-        " WAKELINE_APP to that app, or let this worker listen to its own queues. The process stays queued and is rung"
-        " again."
+        "This worker runs the app of namespace {namespace!r}, and the job is a doorbell of namespace {other!r}. Set "
+        "WAKELINE_APP to that app, or let this worker listen to its own queues. The process stays queued, and its "
+        "doorbell is rung again."
     )
 
 
 class InvalidSchedule(ConfigurationError):
-    """A cron expression, its time zone or a policy of it is none."""
+    """A cron expression, its time zone or its policy is invalid."""
 
     name: str
     expression: str
@@ -376,10 +376,10 @@ class RedisUnavailable(StoreError):
 
 
 class WritesRefused(RedisUnavailable):
-    """Redis answers and takes no writes now: a full disk, a replica, too few of them, a long script, a cluster that is
-    down; the call may be sent again."""
+    """Redis answers and takes no writes now: a full disk, a replica, too few replicas, a long script, a cluster that is
+    down. The call may be sent again."""
 
-    template = "Redis takes no writes now: {reason}. `wakeline doctor` says what it is; the call may be repeated."
+    template = "Redis takes no writes now: {reason}. `wakeline doctor` says why; the call may be repeated."
 
 
 class RedisRefused(StoreError):
@@ -390,7 +390,7 @@ class RedisRefused(StoreError):
 
 
 class RedisUrlInvalid(RedisRefused):
-    """The URL of Redis cannot be one, so nothing was contacted."""
+    """The URL of Redis is invalid, so no server was contacted."""
 
     template = "The URL of Redis cannot be used: {reason}. Correct REDIS_URL (or the URL that the app was given)."
 
@@ -413,12 +413,15 @@ class StoreOutOfMemory(StoreError):
 
 
 class AttachmentStoreFailed(StoreError):
-    """A backend could not do what it was asked to."""
+    """A backend of attachments failed."""
 
     retryable = True
     backend: str
     reason: str
-    template = "The attachment backend {backend!r} failed: {reason}. Nothing refers to what it did not keep; try again."
+    template = (
+        "The attachment backend {backend!r} failed: {reason}. No reference was made to bytes that it did not keep; "
+        "try again."
+    )
 
 
 class ScriptFailed(StoreError):
@@ -451,7 +454,7 @@ class InvalidId(InputError):
 
 
 class AmbiguousId(InputError):
-    """The beginning of an id, which several processes share."""
+    """Several processes have an id with this beginning."""
 
     prefix: str
     candidates: Sequence[str]
@@ -467,7 +470,7 @@ class InvalidArguments(InputError):
 
 
 class InvalidPayload(InputError):
-    """A value cannot be written as JSON, or a text is no JSON."""
+    """A value cannot be written as JSON, or a text is not JSON."""
 
     what: str
     reason: str
@@ -521,14 +524,14 @@ class InvalidHandle(InputError):
 
 
 class InvalidEnvironment(InputError):
-    """An execution environment that cannot be one."""
+    """An execution environment is invalid."""
 
     reason: str
     template = "The execution environment is unusable: {reason}. Give plugin_options and policy only."
 
 
 class InvalidAttachment(InputError):
-    """Bytes, a media type or an id that make no attachment."""
+    """The bytes, the media type or the id of an attachment are invalid."""
 
     reason: str
     template = "The attachment is unusable: {reason}."
@@ -578,8 +581,8 @@ class ProcessNoLongerRetained(ProcessError):
     status: str
     pruned_at_ms: int
     template = (
-        "Process {process_id!r} ended as {status} and was pruned at {pruned_at_ms}. Keep results longer with a larger"
-        " retention."
+        "Process {process_id!r} ended as {status} and was pruned at {pruned_at_ms}. A larger retention keeps results "
+        "longer."
     )
 
 
@@ -604,7 +607,8 @@ class ProcessAlreadyTerminal(ProcessError):
 
 
 class ProcessNotEnded(ProcessError):
-    """What is still under way is not retried: its attempts are the worker's."""
+    """The process has not ended. Only an ended process is retried; its worker makes further attempts of a running
+    one."""
 
     process_id: str
     status: str
@@ -614,7 +618,8 @@ class ProcessNotEnded(ProcessError):
 
 
 class RegistrationUnreadable(ProcessError):
-    """A process was registered by a later release, in a way that this one does not know whole, or by a foreign hand."""
+    """A later release or a foreign program registered the process, in a form that this release cannot read
+    completely."""
 
     process_id: str
     reason: str
@@ -625,7 +630,7 @@ class RegistrationUnreadable(ProcessError):
 
 
 class ProcessNotRetryable(ProcessError):
-    """The process was no work of a tool or an engine."""
+    """The process is no tool and no engine, so it cannot be retried."""
 
     process_id: str
     kind: str
@@ -641,12 +646,12 @@ class ProcessNotVisible(ProcessError):
 
 
 class ProcessExecutionUnavailable(ProcessError):
-    """A verb of a running process was used outside one."""
+    """A verb of a running process was used outside of one."""
 
     verb: str
     template = (
-        "{verb} needs a running process, and there is none here. Use ctx.execution in a body; from outside,"
-        " app.handle(id) and app.start."
+        "{verb} needs a running process, and there is none here. In a body use ctx.execution; outside of one use "
+        "app.handle(id) and app.start."
     )
 
 
@@ -673,7 +678,7 @@ class AlreadyRunning(ProcessError):
 
 
 class MissingExecutionEnvironment(ProcessError):
-    """A process names an environment that is not kept; it is never run in another one."""
+    """A process names an environment that is not kept. It never runs in another one."""
 
     ref: str | None
     template = (
@@ -700,26 +705,25 @@ class PayloadSchemaMismatch(ProcessError):
 
 
 class WaitTypeDiffers(PayloadSchemaMismatch):
-    """A payload does not fit the open wait, which another release opened with another type than the sender declares."""
+    """A payload does not fit the open wait. Another release opened the wait, with another type than the sender
+    declares."""
 
     asked: str
     """The type of the wait, a JSON Schema."""
     declared: str
-    """That of the sender."""
+    """The type that the sender declares, a JSON Schema."""
     template = (
-        "{what} does not fit the wait that is open for it at {path}: {reason}. The wait asks for {asked}, and what"
-        " sends it declares {declared}: they are of two releases. Send what the wait asks for, or send it once the"
+        "{what} does not fit its open wait at {path}: {reason}. The wait asks for {asked}, and the sender declares "
+        "{declared}; they are of two releases. Send what the wait asks for, or send it once the"
         " process has gone on."
     )
 
 
 class ReservedEvent(ProcessError):
-    """A lifecycle event type is written by the runtime alone."""
+    """Only the runtime writes this event type."""
 
     event_type: str
-    template = (
-        "{event_type!r} is written by Wakeline alone. Emit an event type of your own; a signal is sent with signal()."
-    )
+    template = "Only Wakeline writes {event_type!r}. Emit your own event type; send a signal with signal()."
 
 
 class ReplayConflict(ProcessError):
@@ -750,12 +754,12 @@ class ReplayKeyRequired(ProcessError):
 
 
 class SessionTurnUnsupported(ProcessError):
-    """A turn of a session is asked for as a child; a session starts its turns itself."""
+    """A turn of a session was started as a child. Only the session itself starts its turns."""
 
     session_id: str
     template = (
-        "A turn of session {session_id!r} is no child: a session starts its own turns. Send it an input (`send`,"
-        " `ask`), or wake it."
+        "A turn of session {session_id!r} cannot be started as a child. Send the session an input (`send`, `ask`), or"
+        " wake it."
     )
 
 
@@ -771,9 +775,7 @@ class NotExternal(ProcessError):
     """Only external processes are reported from outside."""
 
     process_id: str
-    template = (
-        "Process {process_id!r} is run by workers and cannot be reported from outside. Signal or cancel it instead."
-    )
+    template = "Workers run process {process_id!r}, so it cannot be reported from outside. Signal or cancel it instead."
 
 
 class TerminalOutcomeMismatch(ProcessError):
@@ -801,7 +803,7 @@ class ExternalRefConflict(ProcessError):
 
 
 class TransitionRefused(ProcessError):
-    """An event cannot follow in the status the process is in, or is not the next one."""
+    """An event cannot follow in the current status of the process, or is not the next one."""
 
     process_id: str
     status: str
@@ -863,10 +865,10 @@ class WaitCancelled(WaitError):
 
 
 class OperationCancelled(WaitError):
-    """Something asked its cancellation token whether to go on, and it is not to."""
+    """Code asked its cancellation token whether to go on, and it is cancelled."""
 
     reason: str
-    template = "This was cancelled ({reason}). Stop, and leave what is left."
+    template = "This was cancelled ({reason}). Stop here."
 
 
 class SleepCancelled(WaitCancelled):
@@ -920,17 +922,18 @@ class LeaseLost(RunError):
 
 
 class ReplayMismatch(RunError):
-    """The body does something else than what its journal records: an effect with other content, or a new one while
-    recorded ones are not asked for."""
+    """The body does something else than its journal records: an effect with other content, or a new effect while it has
+    not asked for recorded ones."""
 
     process_id: str
     name: str
     paths: Sequence[str]
     total: int
     unasked: Sequence[str] = ()
-    """What the process did and the body does not ask for, in words; then ``name`` is what it asks for instead."""
+    """In words, what the process did and the body does not ask for. If it is given, ``name`` is what the body asks for
+    instead."""
     differences: Sequence[str] = ()
-    """The places with what was recorded there, and what the body asks for."""
+    """Each place, with what was recorded there and what the body asks for."""
     template = (
         "Process {process_id!r} replays {name!r} with other content than recorded; {total} difference(s): {paths}. "
         "Restore the old code path, or guard the new one with ctx.patched()."
@@ -1009,8 +1012,8 @@ class CompletionsUnavailable(ToolError):
 
 
 class StepFailed(ToolError):
-    """The function of a step raised; recorded, so that a replay raises the same. ``failure_code`` is the name of what
-    it raised."""
+    """The function of a step raised. This is recorded, so that a replay raises the same. ``failure_code`` is the class
+    name of what it raised."""
 
     step: str
     failure_code: str
@@ -1029,7 +1032,7 @@ class ToolFailed(ToolError):
     retry_after_ms: int | None = None
     attempts: int = 1
     raw: Any = None
-    """What the tool said of its failure besides, as JSON data."""
+    """Further data of the tool about its failure, as JSON data."""
     template = "Tool {tool!r} failed ({failure_class}/{failure_code}): {failure_message}"
 
 
@@ -1037,32 +1040,30 @@ class ToolFailed(ToolError):
 
 
 class AttachmentError(WakelineError):
-    """Bytes that are kept outside of payloads cannot be had or kept."""
+    """Bytes of an attachment cannot be read or kept."""
 
 
 class AttachmentNotFound(AttachmentError):
-    """Nobody keeps it, or not whoever asks: one answer for both, so that ids tell nothing."""
+    """The attachment is not kept, or the reader does not own it. Both have one answer, so that an id tells nothing."""
 
     attachment_id: str
     owner: str
-    template = (
-        "{owner} has no attachment {attachment_id}. Put it, or have it passed on by a process or session that owns it."
-    )
+    template = "{owner} has no attachment {attachment_id}. Put it, or let a process or session that owns it pass it on."
 
 
 class AttachmentBackendMissing(AttachmentError):
-    """It lies in a backend that this app does not have."""
+    """The attachment lies in a backend that this app does not have."""
 
     backend: str
     known: Sequence[str]
     template = (
-        "The bytes lie in backend {backend!r} and this app has {known}. Give it that one too: App(attachments=…, or"
-        " WAKELINE_ATTACHMENTS)."
+        "The bytes lie in backend {backend!r}, and this app has {known}. Give the app that backend too: "
+        "App(attachments=…), or WAKELINE_ATTACHMENTS."
     )
 
 
 class AttachmentCorrupt(AttachmentError):
-    """What its backend has under its location are other bytes, or none."""
+    """The backend has other bytes under the location of the attachment, or none."""
 
     attachment_id: str
     backend: str
@@ -1079,7 +1080,8 @@ class SweepRefused(AttachmentError):
     found: int
     template = (
         "Nothing in this namespace refers to any of the {found} blobs of backend {backend!r}: it is the wrong"
-        " namespace, or its keys are lost. Nothing was removed; say that you mean it to remove them all."
+        " namespace, or its keys are lost. Nothing was removed. `wakeline attachments sweep --all-strays`"
+        " removes them all."
     )
 
 
@@ -1101,7 +1103,10 @@ class SessionNotFound(SessionError):
     """No session has this id."""
 
     session_id: str
-    template = "There is no session {session_id!r}. Check its key and the namespace; what is sent to it creates it."
+    template = (
+        "There is no session {session_id!r}. Check its key and the namespace; the first input that is sent to it "
+        "creates it."
+    )
 
 
 class SessionDeleted(SessionNotFound):
@@ -1126,27 +1131,30 @@ class SessionNotVisible(SessionError):
 
 
 class EntryNotFound(SessionError):
-    """No entry of the inbox has this number, or it is not kept any more."""
+    """The inbox has no entry of this number, or no longer keeps it."""
 
     session_id: str
     entry: int
-    template = "Session {session_id!r} has no entry {entry}, or keeps it no longer. Its wakes() lists what it keeps."
+    template = (
+        "Session {session_id!r} has no entry {entry}, or no longer keeps it. Its wakes() lists the entries that it "
+        "keeps."
+    )
 
 
 class RedriveRefused(SessionError):
-    """The entry is in no state from which it could be offered again, or skipped."""
+    """In its state the entry can be neither offered again nor skipped."""
 
     session_id: str
     entry: int
     state: str
     template = (
-        "Entry {entry} of session {session_id!r} is {state}. Redrive what is failed, undeliverable or blocked; skip"
-        " what is blocked."
+        "Entry {entry} of session {session_id!r} is {state}. Redrive an entry that is failed, undeliverable or "
+        "blocked; skip one that is blocked."
     )
 
 
 class NothingBlocks(RedriveRefused):
-    """A session was to be redriven or to skip without the number of an entry, and no entry blocks it."""
+    """A redrive or a skip named no entry, and no entry blocks the session."""
 
     entry: int = 0
     template = (
@@ -1156,7 +1164,7 @@ class NothingBlocks(RedriveRefused):
 
 
 class FrameLimitExceeded(SessionError):
-    """Turns of a session followed on each other, from frame to frame, without anything having arrived."""
+    """Too many turns of a session followed each other from frame to frame, and no entry arrived in between."""
 
     session_id: str
     limit: int
@@ -1164,13 +1172,13 @@ class FrameLimitExceeded(SessionError):
 
 
 class OutputMismatch(SessionError):
-    """A turn answered with something else than was asked for."""
+    """A turn answered with an output of another type than was asked for."""
 
     session_id: str
     reason: str
     template = (
-        "Session {session_id!r} answered with another output than was asked for: {reason}. Ask for what its agent"
-        " returns."
+        "Session {session_id!r} answered with an output of another type: {reason}. Ask for the type that its agent "
+        "returns."
     )
 
 
@@ -1185,7 +1193,7 @@ class HeadConflict(SessionError):
 
 
 class UnknownError(WakelineError):
-    """A recorded error of a class this program does not have; it keeps the code and message it was recorded with."""
+    """A recorded error of a class that this program does not have. It keeps its recorded code and message."""
 
     original_code: str
     original_message: str
@@ -1193,11 +1201,9 @@ class UnknownError(WakelineError):
 
 
 def from_json(data: Mapping[str, Any]) -> WakelineError:
-    """The error that `to_json` described: the same class with the same message, else an `UnknownError`.
-
-    Fields that only a later release has are left out: a body that caught the error would take another branch otherwise.
-    One that is missing has its default;
-    without one, nothing is guessed.
+    """The error that `to_json` described, of the same class and with the same message; an `UnknownError` if that is not
+    possible. Fields that only a later release has are left out: otherwise a body that caught the error would take
+    another branch. A missing field has its default; a missing field without one gives an `UnknownError`.
     """
     code, message, given = str(data.get("code", "unknown")), data.get("message"), data.get("fields")
     kind = _by_code(WakelineError).get(code)
@@ -1206,7 +1212,7 @@ def from_json(data: Mapping[str, Any]) -> WakelineError:
             recorded: dict[str, Any] = dict(given or {})
             error = kind.recorded(recorded)
         except (TypeError, ValueError, KeyError):
-            # Recorded by another release, which called its fields otherwise.
+            # Another release recorded it, with other names of fields.
             pass
         else:
             if isinstance(message, str):
@@ -1223,11 +1229,11 @@ def _by_code(root: type[WakelineError]) -> dict[str, type[WakelineError]]:
 
 
 class ForeignCursor(SessionError):
-    """A cursor of another session, of none, or from the future."""
+    """The cursor is of another session, is no cursor, or is from the future."""
 
     cursor: str
     template = (
-        "{cursor!r} is no cursor of this session. Follow it without a cursor, or from one that an item of it had."
+        "{cursor!r} is no cursor of this session. Follow it without a cursor, or from the cursor of one of its items."
     )
 
 
@@ -1238,12 +1244,12 @@ class StaleBranch(SessionError):
     ancestor: int
     found: int
     template = (
-        "The history of {session_id!r} is at revision {found}, not {ancestor}. Read what was added and append anew."
+        "The history of {session_id!r} is at revision {found}, not {ancestor}. Read what was added, and append again."
     )
 
 
 class TriggerError(WakelineError):
-    """A trigger, or a subscription to it, refuses."""
+    """A trigger, or a subscription to it, refuses the request."""
 
 
 class OccurrenceConflict(TriggerError):
@@ -1252,12 +1258,12 @@ class OccurrenceConflict(TriggerError):
     source: str
     key: str
     template = (
-        "Key {key!r} of {source!r} was used for an occurrence with another payload. Emit it under a key of its own."
+        "Key {key!r} of {source!r} was used for an occurrence with another payload. Emit this one under another key."
     )
 
 
 class SubscriptionNotFound(TriggerError):
-    """No such subscription, or it is another owner's."""
+    """There is no such subscription, or it has another owner."""
 
     source: str
     subscription: str
@@ -1273,13 +1279,13 @@ class SubscriptionChanged(TriggerError):
     expected: int
     found: int
     template = (
-        "Subscription {subscription!r} has revision {found}, not {expected}: somebody changed it. Read it again and"
-        " decide anew."
+        "Subscription {subscription!r} has revision {found}, not {expected}: it was changed meanwhile. Read it again,"
+        " and decide again."
     )
 
 
 class SubscriptionLimit(TriggerError):
-    """The source has as many subscriptions as one occurrence may reach."""
+    """The source already has as many subscriptions as one occurrence may reach."""
 
     source: str
     limit: int
@@ -1289,7 +1295,7 @@ class SubscriptionLimit(TriggerError):
 
 
 class ControlFlow(BaseException):
-    """A run is to be left without an outcome; never caught by `except Exception`."""
+    """Leaves a run without an outcome; `except Exception` does not catch it."""
 
 
 class Parked(ControlFlow):

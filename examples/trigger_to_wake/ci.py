@@ -1,4 +1,4 @@
-"""A push is an occurrence, a build is a process, its end is a wake: nobody polls, and nothing is done twice.
+"""A push is an occurrence, a build is a process, its end is a wake: no code polls, and nothing is done twice.
 
 A web handler would call `push.emit(payload, key=delivery id)`; GitHub sends some deliveries twice, and the key makes
 them one.

@@ -117,6 +117,6 @@ def test_the_commands_put_get_list_and_sweep(site: Site, tmp_path: Path) -> None
     assert missing.exit_code == 3
     assert (
         missing.stderr
-        == f"wakeline: host has no attachment {made}. Put it, or have it passed on by a process or session that owns"
-        " it.\n"
+        == f"wakeline: host has no attachment {made}. Put it, or let a process or session that owns it pass it"
+        " on.\n"
     )

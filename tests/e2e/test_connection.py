@@ -271,7 +271,7 @@ def test_a_server_that_is_too_old_is_named_with_what_is_needed(info: str, messag
     with listening(reporting(info)) as port:
         error = refusal(app_at(f"redis://127.0.0.1:{port}/0?protocol=2"))
     assert type(error) is ServerTooOld
-    assert str(error) == f"{message} Upgrade it, or set REDIS_URL to one that is."
+    assert str(error) == f"{message} Upgrade it, or set REDIS_URL to a newer one."
 
 
 def test_keys_of_a_later_release_are_left_alone(server: PrivateServer) -> None:
@@ -281,7 +281,7 @@ def test_keys_of_a_later_release_are_left_alone(server: PrivateServer) -> None:
         assert type(error) is KeyFormatTooNew
         assert (
             str(error) == "Namespace 'connect' has keys of format 2, and this release knows 1. "
-            "Deploy the release that wrote them or a later one, or take another namespace."
+            "Deploy the release that wrote them or a later one, or use another namespace."
         )
         client.flushall()
 

@@ -118,7 +118,7 @@ def test_a_worker_that_knows_an_earlier_format_of_keys_leaves_with_what_to_do(si
     client.hset("{shop}:meta", "format", "2")
     with worker(site, "v1", "-n", "2") as log:
         assert log.process.wait(60) == 2
-    assert "Deploy the release that wrote them or a later one, or take another namespace." in log.text
+    assert "Deploy the release that wrote them or a later one, or use another namespace." in log.text
     assert "Traceback" not in log.text
     assert (
         "keys have format 2, this release writes 1; deploy a release that knows 2"

@@ -18,7 +18,7 @@ def test_an_agent_of_two_apps_is_refused_to_the_second_and_nothing_is_written(wo
     world.do(registering("o1", "shop", "clerk", "helper"))
     before = world.snapshot()
     with pytest.raises(
-        AgentConflict, match="Agent 'clerk' of app 'crm' is run in this namespace by workers of app 'shop' too"
+        AgentConflict, match="Workers of app 'shop' run agent 'clerk' in this namespace too, besides app 'crm'"
     ):
         world.do(registering("o2", "crm", "clerk"))
     assert world.snapshot() == before

@@ -199,7 +199,7 @@ def test_race_20_a_child_whose_parent_ended_is_pruned_with_its_time(world: World
 
 
 @fails_without(
-    "the children of a generation that is over are awaited by nobody",
+    "no process awaits the children of a generation that is over",
     "process_continue.lua",
     ", ns .. 'children:' .. a.pid)",
     ")",

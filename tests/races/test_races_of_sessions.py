@@ -236,7 +236,7 @@ def test_race_26_what_a_turn_passes_over_is_not_stranded(world: World) -> None:
     "if p.ws and p.we then",
 )
 @fails_without(
-    "whoever waits is looked up in its session",
+    "a process that waits is looked up in its session",
     "lib/lifecycle.lua",
     "== session then inside = true end",
     "== session then inside = false end",

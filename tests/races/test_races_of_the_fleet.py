@@ -107,7 +107,7 @@ def test_race_18_a_bell_taken_for_lost_is_not_doubled(world: World) -> None:
 
 
 @fails_without(
-    "a bell that nobody answers is rung ever more rarely",
+    "a bell that no worker answers is rung ever more rarely",
     "tick.lua",
     "now + a.stale_ms * (2 ^ math.min(rings - 1, 6) - 1)",
     "now",
@@ -170,7 +170,7 @@ def test_race_21_a_process_that_kills_its_workers_does_not_do_so_for_ever(world:
 
 
 @fails_without(
-    "a worker that leaves in order is nobody's loss",
+    "a worker that leaves in order causes no loss",
     "lib/lifecycle.lua",
     "if writer ~= 'shutdown' then",
     "if true then",

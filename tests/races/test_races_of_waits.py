@@ -208,7 +208,7 @@ def test_race_06_a_gather_resumes_once_when_all_of_it_is_there(world: World) -> 
 
 
 @fails_without(
-    "a group that is met resumes the process, whatever else it waits for",
+    "a group that is met resumes the process, even if it waits for more",
     "lib/slots.lua",
     "    if open <= 0 or p.an then resume(slot.p, p) end",
     ONLY_ALL_GROUPS,
@@ -268,7 +268,7 @@ def test_race_06_two_tasks_that_await_a_child_beside_a_step_both_learn_of_its_en
 
 
 @fails_without(
-    "a wait that is still open stays in the group it was opened in, whatever else is known when the next run begins",
+    "a wait that is still open stays in the group it was opened in, with anything known when the next run begins",
     "wakeline.run.open_waits:OpenWaits.group",
     "joined = next(iter(kept.values()), slots[0][2:10])",
     "kept, joined = {}, slots[0][2:10]",
@@ -297,7 +297,7 @@ def test_race_06_a_gather_that_is_half_there_when_the_next_run_begins_waits_for_
 
 
 @fails_without(
-    "a resolution that is on its way to a wait which was given up is not taken for it when somebody waits there again",
+    "a resolution on its way to a wait that was given up is not taken for it when the process waits there again",
     "wakeline.run.open_waits:OpenWaits.hinted",
     "if slot in self._given_up:",
     "if False:",
@@ -373,7 +373,7 @@ def test_race_06_a_group_that_is_opened_in_two_parts_is_met_by_both() -> None:
 
 
 @fails_without(
-    "a part of a group that somebody waits for by itself resumes the process", "lib/slots.lua", "or p.an then", "then"
+    "a part of a group that is also awaited by itself resumes the process", "lib/slots.lua", "or p.an then", "then"
 )
 @fails_without(
     "the body tells at its park who waits for a part of a group",

@@ -347,7 +347,7 @@ def test_work_of_our_own_is_not_reported_from_outside(world: World, app: App, li
     for ask in (lambda: ours.emit("log", 1), ours.finish, lambda: ours.fail("red", "no")):
         assert (
             str(refused(world, app, NotExternal, ask))
-            == "Process 'p' is run by workers and cannot be reported from outside. Signal or cancel it instead."
+            == "Workers run process 'p', so it cannot be reported from outside. Signal or cancel it instead."
         )
 
 
