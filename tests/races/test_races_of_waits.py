@@ -268,7 +268,7 @@ def test_race_06_two_tasks_that_await_a_child_beside_a_step_both_learn_of_its_en
 
 
 @fails_without(
-    "a wait that is still open stays in the group it was opened in, with anything known when the next run begins",
+    "a wait that is still open stays in its group, even if more is known when the next run begins",
     "wakeline.run.open_waits:OpenWaits.group",
     "joined = next(iter(kept.values()), slots[0][2:10])",
     "kept, joined = {}, slots[0][2:10]",
