@@ -1103,10 +1103,7 @@ class SessionNotFound(SessionError):
     """No session has this id."""
 
     session_id: str
-    template = (
-        "There is no session {session_id!r}. Check its key and the namespace; the first input that is sent to it "
-        "creates it."
-    )
+    template = "There is no session {session_id!r}. Check its key and the namespace; the first input creates it."
 
 
 class SessionDeleted(SessionNotFound):

@@ -92,7 +92,7 @@ def name_of(path: Path) -> str:
 
 
 def mannered(text: str) -> Iterator[tuple[int, str, str]]:
-    """The number of the line, the phrase, and what to write in its place. A name such as `test_nobody_waits` is no word."""
+    """The line, the phrase, and what to write in its place. `test_nobody_waits` is a name and does not count."""
     for pattern, instead in MANNERISMS.items():
         for found in re.finditer(rf"\b{pattern}\b", text):
             yield text.count("\n", 0, found.start()) + 1, " ".join(found[0].split()), instead
@@ -143,15 +143,12 @@ def test_mannerisms_are_found_and_names_and_code_are_not(text: str, phrases: lis
 
 
 def test_a_docstring_of_a_field_that_begins_with_of_is_found() -> None:
-    text = (
-        'class Row:
-    """Of no field."""
-
-    at_ms: int
-    """Of the row: when."""
-'
-        '    name: str
-    """The name."""
-'
-    )
-    assert list(docstrings_of_fields(text)) == [(5, "Of the row: when."), (7, "The name.")]
+    lines = [
+        "class Row:",
+        '    """Of no field."""',
+        "    at_ms: int",
+        '    """Of the row: when."""',
+        "    name: str",
+        '    """The name."""',
+    ]
+    assert list(docstrings_of_fields("\n".join(lines))) == [(4, "Of the row: when."), (6, "The name.")]

@@ -65,7 +65,7 @@ GOLDEN = {
     "unknown session": (
         ("wakes", "clerk/nobody"),
         3,
-        "There is no session 'clerk/nobody'. Check its key and the namespace; the first input that is sent to it creates it.",
+        "There is no session 'clerk/nobody'. Check its key and the namespace; the first input creates it.",
     ),
     "unknown agent": (
         ("send", "clark/u1", "hi"),
@@ -289,7 +289,7 @@ def test_words_that_name_nothing_say_so(shop: Shop) -> None:
         ),
         ("why", "clerk/u2"): (
             3,
-            "There is no session 'clerk/u2'. Check its key and the namespace; the first input that is sent to it creates it.",
+            "There is no session 'clerk/u2'. Check its key and the namespace; the first input creates it.",
         ),
         ("ps", "--kind", "nosuch"): (
             0,
@@ -297,7 +297,7 @@ def test_words_that_name_nothing_say_so(shop: Shop) -> None:
         ),
         ("ps", "--session", "clerk/u2"): (
             0,
-            "There is no session 'clerk/u2'. Check its key and the namespace; the first input that is sent to it creates it.",
+            "There is no session 'clerk/u2'. Check its key and the namespace; the first input creates it.",
         ),
     }
     for words, (code, message) in said.items():
