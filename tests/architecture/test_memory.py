@@ -60,7 +60,7 @@ def test_every_cache_of_the_code_is_in_the_document() -> None:
         "a new cache: docs/memory.md says what bounds it, and what it can keep alive"
     )
     assert {
-        "arguments._lasting",
+        "typed._lasting",
         "arguments._result_kinds",
         "scripts._load",
         "Service._types",

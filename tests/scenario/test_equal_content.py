@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field
-from wakeline import App, AsyncCtx, Ctx, Event, arguments
+from wakeline import App, AsyncCtx, Ctx, Event, typed
 from wakeline.effects.journal import JournalRow
 from wakeline.errors import (
     InvalidPayload,
@@ -197,7 +197,7 @@ def test_what_a_release_before_this_one_recorded_is_replayed_and_its_starts_are_
     app = App("t2", backend=backend, settings=Settings(hold_ms=20, grace_ms=500))
     ran(app, done)
     engines = app.registry.engines
-    monkeypatch.setattr(arguments, "settled", as_before)
+    monkeypatch.setattr(typed, "settled", as_before)
     monkeypatch.setattr(JournalRow, "to_json", without_what_is_new(JournalRow.to_json))
     with served(app):
         app.using(id="other").start(engines["other"])

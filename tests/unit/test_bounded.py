@@ -7,7 +7,7 @@ import weakref
 from typing import Any
 
 from pydantic import BaseModel
-from wakeline import arguments
+from wakeline import arguments, typed
 from wakeline.bounded import Bounded
 from wakeline.processes.events import EventType
 from wakeline.processes.producing import Producible
@@ -95,16 +95,16 @@ def test_a_type_that_a_body_makes_goes_with_it() -> None:
             def look(self) -> Held:
                 return held
 
-        assert arguments.load({"n": 1}, Own).look() is held
-        assert arguments.load([{"n": 1}], list[Own])[0].look() is held
-        assert arguments.dump(Own(n=1), Own | None) == {"n": 1}
+        assert typed.load({"n": 1}, Own).look() is held
+        assert typed.load([{"n": 1}], list[Own])[0].look() is held
+        assert typed.dump(Own(n=1), Own | None) == {"n": 1}
         return weakref.ref(held)
 
     assert not alive(step())
 
 
 def test_the_adapter_of_a_type_with_a_name_is_made_once() -> None:
-    assert arguments.adapter(dict[str, EventType]) is arguments.adapter(dict[str, EventType])
+    assert typed.adapter(dict[str, EventType]) is typed.adapter(dict[str, EventType])
 
 
 def test_the_adapters_of_a_bodys_own_types_are_made_once() -> None:
@@ -116,6 +116,6 @@ def test_the_adapters_of_a_bodys_own_types_are_made_once() -> None:
 
     body.__annotations__ = {"order": Own, "return": list[Own]}
     signature = arguments.Signature("body", body)
-    assert arguments.adapter(Own) is arguments.adapter(Own)
+    assert typed.adapter(Own) is typed.adapter(Own)
     assert signature.result == list[Own]
-    assert arguments.adapter(list[Own]) is arguments.adapter(list[Own])
+    assert typed.adapter(list[Own]) is typed.adapter(list[Own])

@@ -19,11 +19,11 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel, SecretStr, computed_field, field_serializer
 from typing_extensions import TypedDict
 from wakeline import App
-from wakeline.arguments import asked, dump, load
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.effects.journal import JournalRow
 from wakeline.errors import InvalidArguments, InvalidPayload
 from wakeline.settings import Settings
+from wakeline.typed import asked, dump, load
 from wakeline.values import content_json, is_marked, means, to_json
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from wakeline.arguments import dump
 from wakeline.errors import InvalidPayload, StepFailed
 from wakeline.run import traces
 from wakeline.run.containing import contained
 from wakeline.run.traces import trace_of
+from wakeline.typed import dump
 
 
 def fails() -> None:

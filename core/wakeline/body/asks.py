@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.attachments.attachment import owner_of_session
 from wakeline.body.messages import never, with_sequence
 from wakeline.effects.envelope import Envelope
@@ -45,7 +45,7 @@ async def ask(
         if sid == run.claim.session_id:
             raise InvalidArguments(name="ask", reason="a turn that asks its own session would wait for its own end")
         envelope = Envelope(
-            kind="ask", name=f"ask:{sid}", args={"input": arguments.asked(text, what="the input"), "key": key}
+            kind="ask", name=f"ask:{sid}", args={"input": typed.asked(text, what="the input"), "key": key}
         )
     row_key = run.journal.key_of(envelope)
     dedupe = check_key(key, "key of an input") if key is not None else f"{run.idempotency_key}:{row_key}"
@@ -71,6 +71,6 @@ async def ask(
     value = raise_for(f"session {sid}", from_data(data))
     try:
         with run.journal.reading():
-            return arguments.load(value, output, f"the answer of session {sid}")
+            return typed.load(value, output, f"the answer of session {sid}")
     except InvalidPayload as broken:
         raise OutputMismatch(session_id=sid, reason=str(broken.fields["reason"])) from broken

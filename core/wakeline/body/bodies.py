@@ -13,7 +13,6 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, cast
 
-from wakeline.arguments import dump
 from wakeline.body.blocking import Ctx, Turn
 from wakeline.body.calls import call_tool
 from wakeline.body.context import AsyncCtx
@@ -29,6 +28,7 @@ from wakeline.run.run import Run
 from wakeline.sessions.activity import TurnStarted
 from wakeline.store import sessions
 from wakeline.store.claims import Claim
+from wakeline.typed import dump
 from wakeline.values import from_json
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
-from wakeline import arguments
+from wakeline import arguments, typed
 from wakeline.body.asks import ask
 from wakeline.body.attachments import attachments_of
 from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
@@ -245,7 +245,7 @@ class AsyncCtx:
         """
         name = self.run.journal.known_as(name, (was,) if isinstance(was, str) else was, ("",))
         async with self.run.journal.asking():
-            given = arguments.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
+            given = typed.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
         # A tool may be a step like any function; whether it is `async def` is its function's to say.
         invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
         what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", invoked)
@@ -270,11 +270,11 @@ class AsyncCtx:
                     raise StepFailed(step=name, failure_code=code, failure_message=message) from error
                 finally:
                     del error  # it holds this frame
-            return arguments.dump(made, kind, what)
+            return typed.dump(made, kind, what)
 
         made = await self.run.journal.effect("step", name, given, perform, key=self._options.key)
         with self.run.journal.reading():
-            return arguments.load(made, kind, what)
+            return typed.load(made, kind, what)
 
     async def effect(self, name: str, perform: Callable[[], Any], *, args: Any = None, key: str | None = None) -> Any:
         """Record what ``perform()`` gives, as JSON, under a ``key`` of the caller's; recorded, it never runs again.

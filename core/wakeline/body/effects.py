@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.errors import ProcessExecutionUnavailable
 from wakeline.names import check_key, check_replay_key
@@ -31,10 +31,10 @@ async def recorded(run: Run, name: str, perform: Callable[[], Any], args: Any, k
         outcome = await run.invoke(perform)
         if inspect.isawaitable(outcome):
             outcome = await run.invoke(_awaited, outcome)
-        return arguments.dump(outcome, what=what)
+        return typed.dump(outcome, what=what)
 
     async with run.journal.asking():
-        given = arguments.asked(args, what=f"the arguments of effect {check_key(name, 'effect name')}")
+        given = typed.asked(args, what=f"the arguments of effect {check_key(name, 'effect name')}")
         envelope = Envelope("effect", name, given)
         own_key = check_replay_key(key) if key is not None else None
     journal = run.journal

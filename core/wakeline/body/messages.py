@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.attachments.attachment import owner_of_process, owner_of_session
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidPayload, PayloadSchemaMismatch, Stopped
@@ -99,7 +99,7 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
     """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's
     making."""
     async with run.journal.asking():
-        data = arguments.asked(payload, what=f"signal {name}")
+        data = typed.asked(payload, what=f"signal {name}")
     body = to_json(data)
     check_size(f"signal {name}", body, MAX_PAYLOAD)
     envelope = _sent_as(run, check_signal_name(name), {"process": process_id, "payload": data, "key": signal_id})

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack, cast
 
-from wakeline.arguments import dump
 from wakeline.body.context import AsyncCtx
 from wakeline.body.messages import never
 from wakeline.effects.envelope import Envelope
@@ -23,6 +22,7 @@ from wakeline.store import sessions
 from wakeline.store.ends import TurnCommit
 from wakeline.store.journal import Row
 from wakeline.store.sessions import Batch, Entry
+from wakeline.typed import dump
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
 from wakeline.verbs.options import NOTHING, Options, StartOptions
 from wakeline.wakes.wake import wake_id

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wakeline.arguments import check_kind
 from wakeline.client.drivers import Awaiting, Blocking
 from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EnvironmentSpec
@@ -18,6 +17,7 @@ from wakeline.names import check_source
 from wakeline.store import triggers
 from wakeline.store.calls import Call, Program
 from wakeline.store.triggers import Subscribed, SubscriptionView
+from wakeline.typed import check_kind
 from wakeline.verbs.options import WakeTarget
 from wakeline.verbs.triggers import Body, Receipt, Triggers, occurrence_of, subscription_to
 

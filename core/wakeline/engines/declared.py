@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wakeline.arguments import by_name, check_kind, schema_of
+from wakeline.arguments import by_name
 from wakeline.errors import BodyInvalid
 from wakeline.names import (
     LIFECYCLE_TYPES,
@@ -21,6 +21,7 @@ from wakeline.names import (
 )
 from wakeline.processes.events import EventType, Semantics, TerminalSpec, WakeSpec
 from wakeline.processes.selectors import PayloadSelector, parse_text
+from wakeline.typed import check_kind, schema_of
 
 
 @dataclass(frozen=True, slots=True)

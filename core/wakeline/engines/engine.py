@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
-from wakeline.arguments import Signature, check_body, own_name, schema_of
+from wakeline.arguments import Signature, check_body, own_name
 from wakeline.engines.declared import declared_events, declared_signals, event_types_of
 from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
 from wakeline.names import check_name, check_queue, former_names, signal_event_type
@@ -18,6 +18,7 @@ from wakeline.processes.events import EventType
 from wakeline.processes.inputs import Identity
 from wakeline.processes.limits import Limit
 from wakeline.processes.selectors import parse_text, select
+from wakeline.typed import schema_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

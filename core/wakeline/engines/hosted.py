@@ -10,11 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from wakeline.arguments import Signature, asked
+from wakeline.arguments import Signature
 from wakeline.engines.engine import Engine
 from wakeline.engines.protocol import EngineProtocol
 from wakeline.errors import BodyInvalid
 from wakeline.processes.inputs import Identity
+from wakeline.typed import asked
 
 
 class PayloadSignature(Signature):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.attachments.attachment import MARK
 from wakeline.causality import ExecutionScope
 from wakeline.effects.envelope import Envelope, envelope_hash
@@ -56,7 +56,7 @@ class WaitFor:
 
 def schema_of_answer(kind: Any) -> tuple[str, str] | None:
     """Hash and text of the schema that an answer to a wait has to fit; None where any does."""
-    schema = arguments.schema_of(kind)
+    schema = typed.schema_of(kind)
     return (schema_hash(schema), canonical_json(schema)) if schema else None
 
 
@@ -252,7 +252,7 @@ def settle(what: str, resolution: Resolution, kind: Any, default: Any = MISSING)
     """A resolution as a value or the error it means."""
     match resolution:
         case Ok(value):
-            return arguments.load(value, kind, what)
+            return typed.load(value, kind, what)
         case Err(code, message, _):
             raise WaitFailed(what=what, failure_code=code, failure_message=message)
         case TimedOut():

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, get_args
 
-from wakeline.arguments import check_body, dump, own_name
+from wakeline.arguments import check_body, own_name
 from wakeline.errors import BodyInvalid
 from wakeline.names import check_agent, check_queue
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, AdmissionPolicy, Arrival, EntryKind
+from wakeline.typed import dump
 from wakeline.values import parse_duration
 
 MOST_ATTEMPTS = 100

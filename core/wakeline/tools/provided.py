@@ -10,12 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from wakeline.arguments import Signature, asked, dump
+from wakeline.arguments import Signature
 from wakeline.errors import InvalidArguments, InvalidPayload, PayloadSchemaMismatch
 from wakeline.processes.schema import check_payload
 from wakeline.tools.catalog import ToolProvider
 from wakeline.tools.definition import ToolContract, ToolManifest
 from wakeline.tools.tool import Tool
+from wakeline.typed import asked, dump
 from wakeline.values import Json
 
 

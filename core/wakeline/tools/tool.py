@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from wakeline.arguments import Signature, check_body, check_no_context, describe, own_name, schema_of
+from wakeline.arguments import Signature, check_body, check_no_context, own_name
 from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import REPEATED, BodyInvalid, WrongVerb
@@ -31,6 +31,7 @@ from wakeline.tools.definition import (
     ToolContract,
     ToolManifest,
 )
+from wakeline.typed import describe, schema_of
 from wakeline.values import parse_duration
 
 P = ParamSpec("P")

@@ -10,11 +10,11 @@ from typing import Any, Literal, cast
 
 from pydantic import Field
 
-from wakeline.arguments import dump
 from wakeline.causality import HostOriginator, Originator, SessionScope
 from wakeline.errors import InvalidArguments, SelectorMiss
 from wakeline.names import check_key, check_name, check_source
 from wakeline.processes.selectors import ConstSelector, PayloadSelector, PointerSelector, Selector, parse_text, select
+from wakeline.typed import dump
 from wakeline.values import Json, Stored, content_hash
 
 MOST_SUBSCRIPTIONS = 256

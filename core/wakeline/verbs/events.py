@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.errors import ReservedEvent
 from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type, terminal_replay_key
 from wakeline.processes.events import EventType, Terminal, check_append
@@ -44,7 +44,7 @@ def occurrence(process_id: str, types: TakenTypes, event_type: str, payload: Any
     if not types.declares(check_producer_type(event_type)):
         raise types.undeclared(event_type)
     what = f"event {event_type}"
-    data = arguments.asked(payload, what=what)
+    data = typed.asked(payload, what=what)
     check_size(what, to_json(data), MAX_PAYLOAD)
 
     def key_of(declared: EventType) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.errors import PayloadSchemaMismatch, UndeclaredEvent, WaitTypeDiffers
@@ -104,7 +104,7 @@ def fitting(payload: Any, data: Any, check: Callable[[Any], T]) -> tuple[Any, T]
     try:
         return data, check(data)
     except PayloadSchemaMismatch:
-        other = arguments.outside(payload, data)
+        other = typed.outside(payload, data)
         if other is None:
             raise
         return other, check(other)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.bounded import WEIGHT_OF_JSON, Bounded
 from wakeline.causality import SessionScope
@@ -275,7 +275,7 @@ class Service(Looking):
 
     def signal(self, process_id: str, name: str, payload: Any, key: str | None) -> Program[Signalled]:
         """Send a signal. One round trip once the types are cached (two where the open wait carries another schema)."""
-        data = arguments.asked(payload, what=f"signal {check_signal_name(name)}")
+        data = typed.asked(payload, what=f"signal {check_signal_name(name)}")
         # One content whatever the wait wants: a resend is compared by it.
         body, canonical = to_json(data), content_json(data)
         check_size(f"signal {name}", body, MAX_PAYLOAD)
@@ -389,7 +389,7 @@ class Service(Looking):
 
     def succeed_external(self, process_id: str, value: Any) -> Program[int]:
         """Report success of outside work."""
-        return self.finish_external(process_id, Success(arguments.asked(value, what=f"the result of {process_id}")))
+        return self.finish_external(process_id, Success(typed.asked(value, what=f"the result of {process_id}")))
 
     def fail_external(self, process_id: str, code: str, message: str) -> Program[int]:
         """Report failure of outside work."""
@@ -403,7 +403,7 @@ class Service(Looking):
         not of the type the open wait asks for: the token is good for another one then.
         """
         content, by = keyring.read(token)
-        data = arguments.dump(value, what="the resolution")
+        data = typed.dump(value, what="the resolution")
         text = resolution_json(Ok(data))
         check_size("the resolution", text, MAX_PAYLOAD)
         yield from handed(text, owner_of_process(content.process_id))

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.attachments.attachment import owner_of_session
 from wakeline.errors import (
     EntryNotFound,
@@ -76,7 +76,7 @@ class SessionVerbs:
         """Put a command into a session's inbox; its number there."""
         if key is not None:
             check_key(key, "key of a command")
-        data = arguments.asked(payload, what=f"command {name}")
+        data = typed.asked(payload, what=f"command {name}")
         body = to_json({"kind": "command", "name": check_name(name, "command"), "input": data})
         check_size(f"command {name}", body, MAX_PAYLOAD)
         canonical = content_json([name, data])
@@ -334,7 +334,7 @@ def as_stored(message: Any) -> tuple[str, str]:
 
     Raises `InvalidPayload`, `PayloadTooLarge`.
     """
-    data: Any = arguments.dump(message, what="the message")
+    data: Any = typed.dump(message, what="the message")
     if not isinstance(data, dict) or not isinstance(cast("Any", data).get("role"), str):
         raise InvalidPayload(what="The message", reason="it has to be an object with a role, and with content")
     kept = cast("dict[str, Any]", data)
@@ -345,7 +345,7 @@ def as_stored(message: Any) -> tuple[str, str]:
 
 def input_body(text: Any) -> tuple[Any, str]:
     """A user's input as JSON data, and as the body of an entry; raises `InvalidPayload`, `PayloadTooLarge`."""
-    data = arguments.asked(text, what="the input")
+    data = typed.asked(text, what="the input")
     body = to_json({"kind": "input", "input": data})
     check_size("the input", body, MAX_PAYLOAD)
     return data, body

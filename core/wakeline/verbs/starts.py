@@ -11,7 +11,6 @@ from copy import deepcopy
 from dataclasses import asdict, replace
 from typing import Any
 
-from wakeline.arguments import asked, dump
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
 from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
@@ -24,6 +23,7 @@ from wakeline.processes.lease import MAX_ATTEMPTS
 from wakeline.processes.registration import Carried, Registration, prepare
 from wakeline.store.keys import queue_name
 from wakeline.tools.tool import Tool, outside_body
+from wakeline.typed import asked, dump
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 from wakeline.verbs.options import NOTHING, Options
 from wakeline.verbs.templates import Template

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from wakeline import arguments
+from wakeline import typed
 from wakeline.causality import HostOriginator, Originator, SessionScope, TriggerOccurrenceCause
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
@@ -158,7 +158,7 @@ def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_
     """An occurrence as its emitter says it, under a key of its own where it has none; raises `InvalidId`,
     `InvalidPayload`, `PayloadTooLarge`."""
     what = f"An occurrence of {check_source(source)}"
-    data = arguments.asked(arguments.fit(payload, kind, what), kind, what)
+    data = typed.asked(typed.fit(payload, kind, what), kind, what)
     check_size(what, to_json(data, what), MAX_PAYLOAD)
     own = check_key(key, "key of an occurrence") if key is not None else secrets.token_hex(12)
     return Occurrence(source, own, data, check_key(source_key, "source key") if source_key is not None else None)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wakeline.arguments import dump
 from wakeline.body.execution.facts import Facts
 from wakeline.body.messages import append_event, emitted, send_signal
 from wakeline.causality import SessionScope
 from wakeline.errors import ProcessEventContextMismatch
 from wakeline.names import check_key, signal_event_type, signal_replay_key
 from wakeline.processes.events import Event
+from wakeline.typed import dump
 
 
 @dataclass(frozen=True, slots=True)
