@@ -31,10 +31,11 @@ from wakeline.releases import Declared
 from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
 from wakeline.store.address import Address
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.backends import backend_of
 from wakeline.store.blobs import RedisBlobs
+from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program
-from wakeline.store.client import AsyncStore, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.tools.tool import Tool
 from wakeline.verbs.attachments import Attachments

@@ -54,8 +54,8 @@ from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancel
 from wakeline.run.run import Run
 from wakeline.shown import logger
 from wakeline.store import claims, ends
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
-from wakeline.store.client import AsyncStore
 from wakeline.store.journal import read_journal
 from wakeline.tools.tool import current_body
 

@@ -15,7 +15,8 @@ from typing import Any
 from wakeline import App
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.store import owners
-from wakeline.store.client import Address, SyncStore
+from wakeline.store.address import Address
+from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import Backend, UrlBackend
 from wakeline.testing.clock import VirtualClock
 

@@ -17,9 +17,10 @@ from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
 from wakeline.store import claims, ends, events, owners, processes, sessions, signals, starts, ticks
 from wakeline.store import waits as stored_waits
+from wakeline.store.address import Address
+from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Call, Program
 from wakeline.store.claims import Claim
-from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 from wakeline.store.events import StoredEvent
 from wakeline.store.processes import ProcessView

@@ -15,7 +15,7 @@ from wakeline.run.host import RunState
 from wakeline.run.run import Run
 from wakeline.store import claims as stored_claims
 from wakeline.store import journal, owners, starts, waits
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.journal import Effect, Row
 from wakeline.tools.tool import Tool, current
 

@@ -23,7 +23,7 @@ FOR_EVER_MS = 600_000
 @pytest.fixture(autouse=True)
 def reads_block_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that is not ended by an event lasts longer than any test waits for it: no second look helps out."""
-    monkeypatch.setattr("wakeline.store.client.BLOCK_MS", FOR_EVER_MS)
+    monkeypatch.setattr("wakeline.store.blocking.BLOCK_MS", FOR_EVER_MS)
     monkeypatch.setattr("wakeline.verbs.looks.FIRST_LOOK_MS", FOR_EVER_MS)
     monkeypatch.setattr("wakeline.verbs.looks.LAST_LOOK_MS", FOR_EVER_MS)
 

@@ -28,8 +28,8 @@ from wakeline.errors import LeaseLost
 from wakeline.runner import Runner
 from wakeline.store import claims as stored_claims
 from wakeline.store import owners
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
-from wakeline.store.client import AsyncStore
 
 from tests.contract.working import LEASE_MS, Host, app_of
 

@@ -10,7 +10,7 @@ import pytest
 from wakeline.causality import ProcessScope
 from wakeline.errors import AwaitEventUnknownOrRevoked, RotationOverlaps, SecretRefused
 from wakeline.store import keyring
-from wakeline.store.client import SyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline.waits.identity import ToolCompletion, key_id
 from wakeline.waits.keys import Keyring, encode_token, secret_id
 

@@ -17,8 +17,9 @@ from wakeline.runner import Runner
 from wakeline.settings import Settings
 from wakeline.store import claims as stored_claims
 from wakeline.store import owners
+from wakeline.store.address import Address
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
-from wakeline.store.client import Address, AsyncStore
 from wakeline.store.connection import Backend
 from wakeline.store.keys import queue_name
 

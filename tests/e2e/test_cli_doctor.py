@@ -11,7 +11,7 @@ import pytest
 from wakeline import App
 from wakeline.store import claims, fleet, ticks
 from wakeline.store import owners as stored_owners
-from wakeline.store.client import SyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import FakeBackend
 
 from tests.e2e.shop import Shop, ids, setting

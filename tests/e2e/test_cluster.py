@@ -19,8 +19,10 @@ from wakeline.embedded import PrivateServer
 from wakeline.errors import RedisRefused, RedisUnavailable
 from wakeline.settings import Settings
 from wakeline.store import claims, ends, owners, processes, queues, starts
+from wakeline.store.address import Address
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.backends import backend_of
-from wakeline.store.client import Address, AsyncStore, SyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline.store.cluster import ClusterBackend
 
 from tests.e2e.clusters import Cluster, cluster, spread

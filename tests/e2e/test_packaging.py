@@ -252,7 +252,7 @@ def test_the_programs_of_a_bare_environment_are_there_and_help(bare: Path, tmp_p
 def test_every_module_can_be_imported_where_no_extra_is(bare: Path, tmp_path: Path) -> None:
     done = run(bare, tmp_path, "python", "-c", IMPORTS)
     assert (done.returncode, done.stderr) == (0, "")
-    assert {"wakeline.app", "wakeline.embedded", "wakeline.store.client", "wakeline_workers.supervisor"} - set(
+    assert {"wakeline.app", "wakeline.embedded", "wakeline.store.blocking", "wakeline_workers.supervisor"} - set(
         done.stdout.split()
     ) == set()
 

@@ -125,7 +125,8 @@ def test_the_awaited_client_follows_too(watched: Trio) -> None:
     import asyncio
 
     from wakeline.store import queues
-    from wakeline.store.client import Address, AsyncStore
+    from wakeline.store.address import Address
+    from wakeline.store.awaited import AsyncStore
 
     async def go() -> list[bool]:
         store = AsyncStore(backend_of(watched.url, "watched"), Address("watched"), patient=True)

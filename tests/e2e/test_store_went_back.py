@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from wakeline import App
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.store import fleet
-from wakeline.store.client import SyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline_workers.cli import cli
 
 pytestmark = pytest.mark.real

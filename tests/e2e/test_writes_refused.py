@@ -25,9 +25,10 @@ import redis
 from wakeline.attachments.backend import new_location
 from wakeline.embedded import PrivateServer, ServerBinary, find_server
 from wakeline.errors import AttachmentStoreFailed, RedisUnavailable, StoreOutOfMemory, WritesRefused
+from wakeline.store.address import Address
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.blobs import RedisBlobs
 from wakeline.store.calls import Outside, Program
-from wakeline.store.client import Address, AsyncStore
 from wakeline.store.connection import UrlBackend
 
 from tests.e2e.test_outage import GIVES_UP_S, Site, children_of, until

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from wakeline.causality import SessionScope
 from wakeline.names import session_id, word
 from wakeline.store import claims, ends, events, fleet, processes, sessions
-from wakeline.store.client import Address, SyncStore
+from wakeline.store.address import Address
+from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import Backend
 from wakeline.store.keys import queue_name
 from wakeline.testing.clock import VirtualClock

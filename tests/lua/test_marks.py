@@ -12,7 +12,7 @@ from wakeline.processes.lease import Fence
 from wakeline.processes.limits import Limit
 from wakeline.processes.misfit import Misfit
 from wakeline.store import claims, ends, events, journal, owners, queues, waits
-from wakeline.store.client import SyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline.store.journal import Effect, Row
 from wakeline.store.marks import MARKS
 

@@ -13,7 +13,8 @@ import pytest
 import redis
 from wakeline.errors import ProcessConflict, ProcessNotFound, StoreOutOfMemory
 from wakeline.store import fleet, keyring, owners, processes, rewinds, scripts
-from wakeline.store.client import AsyncStore, SyncStore
+from wakeline.store.awaited import AsyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import UrlBackend
 
 from tests.lua.world import LEASE_MS, START_MS, World

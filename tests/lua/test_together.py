@@ -10,8 +10,8 @@ import pytest
 from redis import exceptions as rex
 from wakeline.errors import ScriptFailed
 from wakeline.store import ends, scripts, waits
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
-from wakeline.store.client import AsyncStore
 from wakeline.store.journal import Effect
 from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Counter, Exchange, Prepared, Server, bundled
 

@@ -15,9 +15,10 @@ from wakeline.processes.lease import Fence
 from wakeline.processes.registration import Registration
 from wakeline.store import claims, ends, owners, processes, sessions, signals, starts, ticks
 from wakeline.store import waits as stored_waits
+from wakeline.store.address import Address
+from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Call
 from wakeline.store.claims import Claim
-from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import Backend
 from wakeline.store.journal import Effect, Row
 from wakeline.store.starts import Registered, SessionAddress

@@ -21,9 +21,10 @@ from wakeline.processes.lease import Fence
 from wakeline.store import claims, owners
 from wakeline.store import ends as stored_ends
 from wakeline.store import waits as stored_waits
+from wakeline.store.address import Address
+from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Call, flat
 from wakeline.store.claims import claim_of
-from wakeline.store.client import Address, SyncStore
 from wakeline.store.connection import FakeBackend
 from wakeline.store.journal import Row
 from wakeline.store.waits import Wait

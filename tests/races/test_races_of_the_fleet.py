@@ -12,7 +12,7 @@ import redis.exceptions
 from wakeline.app import App
 from wakeline.body.context import AsyncCtx
 from wakeline.store import ends, fleet, owners
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 
 from tests.lua.world import BEAT_MS, LEASE_MS, STALE_MS, World
 from tests.races.rules import fails_without
@@ -294,7 +294,7 @@ def test_race_29_a_worker_that_takes_after_an_outage_is_not_suspected(world: Wor
 
 @fails_without(
     "a worker that lost Redis tries again within a beat",
-    "wakeline.store.client:AsyncStore._send",
+    "wakeline.store.awaited:AsyncStore._send",
     "min(self._delay * 2, LAST_WAIT_S)",
     "self._delay * 2",
 )

@@ -17,7 +17,7 @@ from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor
 from wakeline.store import journal
 from wakeline.store import waits as stored_waits
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.waits import Opened
 from wakeline.waits.identity import Custom, ProcessSignal
 

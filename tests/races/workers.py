@@ -20,8 +20,8 @@ from wakeline.run.run import Run
 from wakeline.runner import Runner
 from wakeline.settings import Settings
 from wakeline.store import owners
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
-from wakeline.store.client import AsyncStore
 
 from tests.lua.world import LEASE_MS, World
 

@@ -17,8 +17,8 @@ from wakeline.names import new_owner_id
 from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.shown import logger
 from wakeline.store import attachments, declarations, ticks
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Program, once
-from wakeline.store.client import AsyncStore
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
 from wakeline_workers.streams import keep_output

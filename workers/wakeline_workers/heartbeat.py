@@ -17,7 +17,7 @@ from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.settings import Settings
 from wakeline.shown import logger
 from wakeline.store import owners
-from wakeline.store.client import SyncStore
+from wakeline.store.blocking import SyncStore
 
 from wakeline_workers.loop import WorkerLoop
 

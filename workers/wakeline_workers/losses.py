@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from wakeline.app import App
 from wakeline.shown import logger
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 
 log = logger("wakeline.worker")
 NAMED = 10

@@ -24,7 +24,7 @@ from wakeline.pages import Page
 from wakeline.processes.events import EventType
 from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.events import StoredEvent
 from wakeline.store.feed import SessionNode
 from wakeline.store.sessions import Deleted, SessionView

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from wakeline.attachments.attachment import HOST
 from wakeline.errors import REPEATED, WrongVerb
+from wakeline.store.awaited import AsyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program
-from wakeline.store.client import AsyncStore, SyncStore
 from wakeline.tools.tool import RunningBody, current_body
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
 from wakeline.verbs.processes import Service

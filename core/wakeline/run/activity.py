@@ -14,7 +14,7 @@ from wakeline.errors import WakelineError
 from wakeline.sessions.activity import ActivityEvent
 from wakeline.shown import logger
 from wakeline.store import feed
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 
 MOST_ON_THE_WAY = 64
 log = logger("wakeline.activity")

@@ -10,7 +10,7 @@ from wakeline.bounded import WEIGHT_OF_JSON, Bounded
 from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec
 from wakeline.processes.registration import Registration
 from wakeline.store import environments
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 
 KEPT = 8 * 1024 * 1024
 """Bytes of environments that are kept in memory, about."""

@@ -31,9 +31,9 @@ from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
 from wakeline.store import journal
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
 from wakeline.store.claims import Claim
-from wakeline.store.client import AsyncStore
 from wakeline.store.journal import Effect, Row
 from wakeline.tools.tool import current_body
 from wakeline.values import MAX_PAYLOAD, check_size

@@ -14,8 +14,8 @@ from wakeline.run.fitting import Fitting
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
 from wakeline.store import ends
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
-from wakeline.store.client import AsyncStore
 
 log = logger("wakeline.runner")
 UNREAD_DELAY_MS = 5_000

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from wakeline.attachments.attachment import owner_of_process, owner_of_session, references_in
 from wakeline.store import attachments
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
-from wakeline.store.client import AsyncStore
 
 
 class Passing:

@@ -39,8 +39,8 @@ from wakeline.run.replay import replay_of
 from wakeline.run.started import StartedProcesses
 from wakeline.run.waits import Waits
 from wakeline.shown import logger
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
-from wakeline.store.client import AsyncStore
 from wakeline.store.waits import Met, park
 from wakeline.tools.hooks import Hooks
 

@@ -26,8 +26,8 @@ from wakeline.run.journal import AT_ONCE, Journal
 from wakeline.run.life import Life
 from wakeline.run.open_waits import OpenWaits
 from wakeline.run.passing import Passing
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
-from wakeline.store.client import AsyncStore
 from wakeline.store.journal import Row
 from wakeline.store.stand_ins import stands_in
 from wakeline.store.waits import Wait, close_waits, open_waits, read_slots

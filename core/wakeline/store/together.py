@@ -18,12 +18,15 @@ from wakeline.store import scripts
 from wakeline.store.calls import Call
 from wakeline.store.connection import is_away
 from wakeline.store.rewinds import Answered
+from wakeline.values import as_text, check_size
 
 log = logger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
 """How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait
 for the server."""
 NOT_FOUND = "Function not found"
+MAX_CALL = 256 * 1024 * 1024
+"""Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 Command = tuple[Any, ...]
 
 
@@ -33,6 +36,14 @@ class Prepared:
 
     call: Call[Any]
     args: str
+
+    @classmethod
+    def of(cls, call: Call[Any]) -> Prepared:
+        """Raises `InvalidPayload`, and `PayloadTooLarge` for what no server takes: it would hang up at every resend."""
+        what = f"The arguments of {call.script}"
+        text = as_text({k: v for k, v in call.args.items() if v is not None}, what)
+        check_size(what, text, MAX_CALL)
+        return cls(call, text)
 
 
 @dataclass(frozen=True, slots=True)

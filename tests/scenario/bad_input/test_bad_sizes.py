@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Handle, current
 from wakeline.errors import PayloadTooLarge, StepFailed
-from wakeline.store.client import MAX_CALL
+from wakeline.store.together import MAX_CALL
 
 from tests.lua.world import World
 from tests.races.workers import work
@@ -200,6 +200,6 @@ def test_a_call_that_no_server_would_take_is_refused_here(
     """Many outcomes, each within its limit, may travel with one write; a server would hang up on that at every
     resend."""
     assert MAX_CALL == 256 * 1024 * 1024
-    monkeypatch.setattr("wakeline.store.client.MAX_CALL", 10_000)
+    monkeypatch.setattr("wakeline.store.together.MAX_CALL", 10_000)
     error = refused(world, app, PayloadTooLarge, lambda: app.handle("p").cancel("x" * 20_000))
     assert str(error).startswith("The arguments of process_cancel has 20")

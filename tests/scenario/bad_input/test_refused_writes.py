@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncCtx, Ctx
 from wakeline.errors import RedisUnavailable, StoreOutOfMemory
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
-from wakeline.store.client import AsyncStore
 
 from tests.lua.world import World
 from tests.races.workers import work

@@ -10,7 +10,7 @@ from wakeline.errors import StoreError, StoreOutOfMemory, WritesRefused
 from wakeline.observe.findings import Finding, Seen, findings
 from wakeline.store import fleet
 from wakeline.store.address import FORMAT
-from wakeline.store.client import SyncStore
+from wakeline.store.blocking import SyncStore
 from wakeline.store.queues import list_queues
 
 __all__ = ["findings", "look", "report"]

@@ -17,12 +17,12 @@ from wakeline.waits.keys import secret_id
 from wakeline_workers.cli.root import Console, duration, group, option
 
 if TYPE_CHECKING:
-    from wakeline.store.client import SyncStore
+    from wakeline.store.blocking import SyncStore
 
 
 def _looking(console: Console) -> SyncStore:
     """A client that opens although the secret is refused: it is what has to be mended."""
-    from wakeline.store.client import SyncStore
+    from wakeline.store.blocking import SyncStore
 
     app = console.app
     return SyncStore(app.backend, replace(app.address, only_looks=True))

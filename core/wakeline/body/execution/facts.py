@@ -33,7 +33,7 @@ from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.environments import Environments
 from wakeline.run.run import Run
 from wakeline.run.started import StartedProcesses
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from wakeline.body.execution.facts import Facts, is_ephemeral
 from wakeline.body.triggers import Registrar, triggers_of
 from wakeline.causality import Originator, SessionOriginator, SessionScope
 from wakeline.store import triggers
-from wakeline.store.client import AsyncStore
+from wakeline.store.awaited import AsyncStore
 from wakeline.store.triggers import Subscribed, SubscriptionView
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.triggers.subscription import Subscription

@@ -1,21 +1,18 @@
-"""Runs store calls and programs: `SyncStore` in a blocking caller, `AsyncStore` on an event loop.
+"""The client of an event loop: it gathers the calls of one turn of the loop into one write, and drives programs.
 
-Invariant: a reply lost on the way is asked for again with the same arguments; every script gives its first answer to a
-resend.
+Invariant: a reply that is lost on the way is asked for again with the same arguments; every script gives its first
+answer to a resend.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar, cast
 
-import redis
 import redis.asyncio
 from redis import exceptions as rex
 
@@ -25,220 +22,30 @@ from wakeline.shown import logger
 from wakeline.store import functions, stand_ins
 from wakeline.store import keyring as rings
 from wakeline.store.address import Address, argv, opening
-from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
+from wakeline.store.calls import Call, Change, Outside, Pause, Program, Step, Together
 from wakeline.store.connection import (
     AWAY,
-    BLOCK_MS,
     Backend,
     check_server,
     first_contact,
     is_away,
     told_awaited,
-    told_by,
     translate,
     typed_errors,
 )
+from wakeline.store.driver import LOOK_AGAIN_MS, Drive
 from wakeline.store.link import Link
-from wakeline.store.places import Alive, exchange
-from wakeline.store.together import Command, Counter, Exchange, Prepared
-from wakeline.store.watching import AwaitedWatching, Watching
-from wakeline.values import as_text, check_size
+from wakeline.store.together import Counter, Exchange, Prepared
+from wakeline.store.watching import AwaitedWatching
 from wakeline.waits.keys import Keyring
 
 log = logger("wakeline.store")
 T = TypeVar("T")
-MAX_CALL = 256 * 1024 * 1024
-"""Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
-"""Between two tries of a patient client: well below a heartbeat, so that nobody is reaped because he was slow to come
-back (race 29)."""
-LOOK_AGAIN_MS = 200
-"""Longest pause of a `Change` that no blocking read shortens: the price of a hint that nobody sends to an event
-loop."""
+"""Between two tries of a patient client. It is well below a heartbeat, so that a worker is not reaped because it was
+slow to come back (race 29)."""
 OUTSIDE_AT_ONCE = 8
 """How many things outside Redis an awaited client does at once: uploads, reads and removals of bytes."""
-BLOCKED_AT_ONCE = 2
-"""Most connections of a blocking client that wait for events: the others are for verbs, however many threads wait for
-results."""
-
-
-def _encode(call: Call[Any]) -> str:
-    """The arguments as JSON text; raises `InvalidPayload`, and `PayloadTooLarge` for what no server would take: it
-    would hang up, at every resend."""
-    what = f"The arguments of {call.script}"
-    text = as_text({k: v for k, v in call.args.items() if v is not None}, what)
-    check_size(what, text, MAX_CALL)
-    return text
-
-
-class Waiting:
-    """A wait for events that is under way."""
-
-
-class SyncStore(Watching):
-    """Executes calls over a blocking client; threads may share it."""
-
-    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
-        super().__init__(backend, address, blobs)
-        self._client: redis.Redis | None = None
-        self._pid = 0
-        self._asked_s = 0.0
-        self._lock = threading.Lock()
-        self._waiting = Alive(BLOCKED_AT_ONCE)
-
-    @property
-    def client(self) -> redis.Redis:
-        """The redis-py client of this OS process: a forked child gets its own."""
-        with self._lock:
-            if self._client is None or self._pid != os.getpid():
-                client = self.backend.sync()
-                self._begin()
-                # Kept only when it was checked: after a failure the next use looks again.
-                self._keyring = self._open(client)
-                self._client, self._pid = client, os.getpid()
-                self._watch()
-            return self._client
-
-    def _open(self, client: redis.Redis) -> Keyring:
-        try:
-            with first_contact(self.backend), typed_errors("namespace_open"):
-                if self.backend.real:
-                    check_server(told_by(client), allow_eviction=self.address.allow_eviction or self.address.only_looks)
-                return self._send(client, [opening(self.address)])[0]
-        except BaseException:
-            client.close()
-            raise
-
-    @property
-    def keyring(self) -> Keyring:
-        """The namespace's secrets, as they were when they were read last."""
-        _ = self.client
-        assert self._keyring is not None
-        return self._keyring
-
-    @property
-    def secret(self) -> bytes:
-        """The HMAC secret that makes keys and tokens now."""
-        return self.keyring.current
-
-    def keyring_for(self, token: str) -> Keyring:
-        """The secrets to read a token with; asked for again where the token names one that is not known here, once a
-        second at most."""
-        if not self.keyring.knows(token) and time.monotonic() - self._asked_s >= rings.ASK_AGAIN_S:
-            self._asked_s = time.monotonic()
-            self._keyring = self.execute(opening(self.address))
-        return self.keyring
-
-    def info(self) -> dict[str, Any]:
-        """What the server says about itself: INFO, and ``appendfsync`` where CONFIG may be read; empty where neither is
-        answered (fakeredis)."""
-        client = cast("Any", self.client)
-        found: dict[str, Any] = {}
-        with typed_errors("INFO"):
-            try:
-                found |= client.info()
-                found |= client.config_get("appendfsync")
-            except rex.ResponseError:
-                # Not a command here, or not for this user: what is missing is not known.
-                pass
-        return found
-
-    def execute(self, call: Call[T]) -> T:
-        """One call, one round trip; raises the call's typed errors and `StoreError`."""
-        return self.execute_together([call])[0]
-
-    def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were
-        sent."""
-        client = self.client
-        self._watch()
-        return self._send(client, calls)
-
-    def _send(self, client: redis.Redis, calls: Sequence[Call[T]]) -> list[T]:
-        batch = [self._prepared(call) for call in calls]
-        with typed_errors(batch[0].call.script if len(batch) == 1 else "pipeline"):
-            replies = self._exchanged(client, batch) if batch else []
-        self._heed()
-        return [self._read(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
-
-    def _exchanged(self, client: redis.Redis, batch: Sequence[Prepared]) -> list[Any]:
-        told: dict[int, Any] = {}
-
-        def tell(one: Prepared, reply: Any) -> None:
-            told[id(one)] = reply
-
-        exchange = Exchange(batch, partial(argv, self.address), self._server, self.sent, tell, self._writes)
-        while commands := exchange.commands():
-            for answer in self._answers(client, commands):
-                exchange.answered(answer)
-        return [told[id(one)] for one in batch]
-
-    @staticmethod
-    def _answers(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
-        untyped: Any = client
-        return exchange(untyped.connection_pool, commands)
-
-    def _prepared(self, call: Call[T]) -> Prepared:
-        args = _encode(call)
-        if call.payloads and stand_ins.is_large(args):
-            call = self.run(stand_ins.replaced(call, self.blobs))
-            args = _encode(call)
-        return Prepared(call, args)
-
-    def _read(self, call: Call[T], reply: Any) -> T:
-        if isinstance(reply, Exception):
-            raise translate(call.script, reply) from reply
-        if call.brings and stand_ins.stands_in(reply):
-            reply = self.run(call.brings(self.blobs, reply))
-        return call.decode(reply)
-
-    def run(self, program: Program[T]) -> T:
-        """Drives a program to its end."""
-        value: Any = None
-        failure: Exception | None = None
-        while True:
-            try:
-                step = program.throw(failure) if failure else program.send(value)
-            except StopIteration as done:
-                return cast("T", done.value)
-            finally:
-                value = failure = (
-                    # a failure that goes on holds this frame: each would keep the other until cycles are collected
-                    None
-                )
-            try:
-                if isinstance(step, Pause):
-                    time.sleep(step.ms / 1000)
-                elif isinstance(step, Change):
-                    self._await_change(step)
-                elif isinstance(step, Outside):
-                    value = step.function()
-                elif isinstance(step, Together):
-                    value = self.execute_together(step.calls)
-                else:
-                    value = self.execute(step)
-            except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
-                failure = error
-
-    def _await_change(self, step: Change) -> None:
-        stream = f"{self.address.prefix}{step.of}:{step.process_id}"
-        wait = self._waiting.admit(Waiting)
-        if wait is None:
-            time.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
-            return
-        try:
-            with typed_errors("XREAD"):
-                # One entry is enough: the program re-reads. BLOCK 0 would wait for ever.
-                self.client.xread({stream: f"{step.sequence}-0"}, count=1, block=max(1, min(step.ms, BLOCK_MS)))
-        finally:
-            self._waiting.dismiss(wait)
-
-    def close(self) -> None:
-        self.blobs.close()
-        self._end_watch()
-        if self._client is not None:
-            self._client.close()
-            self._client = None
 
 
 class AsyncStore(AwaitedWatching):
@@ -306,7 +113,7 @@ class AsyncStore(AwaitedWatching):
         replies: list[Any] = []
         await link.carry(
             Exchange(
-                [Prepared(call, _encode(call))],
+                [Prepared.of(call)],
                 partial(argv, self.address),
                 self._server,
                 Counter({}),
@@ -350,11 +157,10 @@ class AsyncStore(AwaitedWatching):
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same
         # write.
-        args = _encode(call)
-        if call.payloads and stand_ins.is_large(args):
-            call = await self.run(stand_ins.replaced(call, self.blobs))
-            args = _encode(call)
-        self._queue.append((Prepared(call, args), future))
+        prepared = Prepared.of(call)
+        if call.payloads and stand_ins.is_large(prepared.args):
+            prepared = Prepared.of(await self.run(stand_ins.replaced(call, self.blobs)))
+        self._queue.append((prepared, future))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
         reply = await future
@@ -439,31 +245,28 @@ class AsyncStore(AwaitedWatching):
 
     async def run(self, program: Program[T]) -> T:
         """Drives a program to its end."""
-        value: Any = None
-        failure: Exception | None = None
-        while True:
+        drive = Drive(program)
+        while drive.goes_on():
             try:
-                step = program.throw(failure) if failure else program.send(value)
-            except StopIteration as done:
-                return cast("T", done.value)
-            finally:
-                value = failure = (
-                    # a failure that goes on holds this frame: each would keep the other until cycles are collected
-                    None
-                )
-            try:
-                if isinstance(step, Outside):
-                    value = await self._done_outside(step)
-                elif isinstance(step, Pause | Change):
-                    # Many waiters share the loop; a blocked read each would take a connection each, so they look again
-                    # instead.
-                    await asyncio.sleep((min(step.ms, LOOK_AGAIN_MS) if isinstance(step, Change) else step.ms) / 1000)
-                elif isinstance(step, Together):
-                    value = await self.execute_together(step.calls)
-                else:
-                    value = await self.execute(step)
+                drive.done(await self._do(drive.step))
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
-                failure = error
+                drive.failed(error)
+        return drive.result
+
+    async def _do(self, step: Step) -> Any:
+        match step:
+            case Pause(ms):
+                await asyncio.sleep(ms / 1000)
+            case Change():
+                # Many waiters share the loop. A blocked read would take a connection for each, so they look again.
+                await asyncio.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
+            case Outside():
+                return await self._done_outside(step)
+            case Together(calls):
+                return await self.execute_together(calls)
+            case Call():
+                return await self.execute(step)
+        return None
 
     async def _done_outside(self, step: Outside[T]) -> T:
         while True:

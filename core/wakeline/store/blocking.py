@@ -1,0 +1,207 @@
+"""The client of a blocking caller: it sends calls and drives programs in the thread that asks.
+
+Invariant: a reply that is lost on the way is asked for again with the same arguments; every script gives its first
+answer to a resend.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import redis
+from redis import exceptions as rex
+
+from wakeline.attachments.backend import Blobs
+from wakeline.store import keyring as rings
+from wakeline.store import stand_ins
+from wakeline.store.address import Address, argv, opening
+from wakeline.store.calls import Call, Change, Outside, Pause, Program, Step, Together
+from wakeline.store.connection import (
+    BLOCK_MS,
+    Backend,
+    check_server,
+    first_contact,
+    told_by,
+    translate,
+    typed_errors,
+)
+from wakeline.store.driver import LOOK_AGAIN_MS, Drive
+from wakeline.store.places import Alive, exchange
+from wakeline.store.together import Command, Exchange, Prepared
+from wakeline.store.watching import Watching
+from wakeline.waits.keys import Keyring
+
+T = TypeVar("T")
+BLOCKED_AT_ONCE = 2
+"""Most connections of a blocking client that wait for events. The others are for verbs, however many threads wait for
+results."""
+
+
+class Waiting:
+    """A wait for events that is under way."""
+
+
+class SyncStore(Watching):
+    """Executes calls over a blocking client; threads may share it."""
+
+    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
+        super().__init__(backend, address, blobs)
+        self._client: redis.Redis | None = None
+        self._pid = 0
+        self._asked_s = 0.0
+        self._lock = threading.Lock()
+        self._waiting = Alive(BLOCKED_AT_ONCE)
+
+    @property
+    def client(self) -> redis.Redis:
+        """The redis-py client of this OS process: a forked child gets its own."""
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                client = self.backend.sync()
+                self._begin()
+                # Kept only when it was checked: after a failure the next use looks again.
+                self._keyring = self._open(client)
+                self._client, self._pid = client, os.getpid()
+                self._watch()
+            return self._client
+
+    def _open(self, client: redis.Redis) -> Keyring:
+        try:
+            with first_contact(self.backend), typed_errors("namespace_open"):
+                if self.backend.real:
+                    check_server(told_by(client), allow_eviction=self.address.allow_eviction or self.address.only_looks)
+                return self._send(client, [opening(self.address)])[0]
+        except BaseException:
+            client.close()
+            raise
+
+    @property
+    def keyring(self) -> Keyring:
+        """The namespace's secrets, as they were when they were read last."""
+        _ = self.client
+        assert self._keyring is not None
+        return self._keyring
+
+    @property
+    def secret(self) -> bytes:
+        """The HMAC secret that makes keys and tokens now."""
+        return self.keyring.current
+
+    def keyring_for(self, token: str) -> Keyring:
+        """The secrets to read a token with; asked for again where the token names one that is not known here, once a
+        second at most."""
+        if not self.keyring.knows(token) and time.monotonic() - self._asked_s >= rings.ASK_AGAIN_S:
+            self._asked_s = time.monotonic()
+            self._keyring = self.execute(opening(self.address))
+        return self.keyring
+
+    def info(self) -> dict[str, Any]:
+        """What the server says about itself: INFO, and ``appendfsync`` where CONFIG may be read; empty where neither is
+        answered (fakeredis)."""
+        client = cast("Any", self.client)
+        found: dict[str, Any] = {}
+        with typed_errors("INFO"):
+            try:
+                found |= client.info()
+                found |= client.config_get("appendfsync")
+            except rex.ResponseError:
+                # Not a command here, or not for this user: what is missing is not known.
+                pass
+        return found
+
+    def execute(self, call: Call[T]) -> T:
+        """One call, one round trip; raises the call's typed errors and `StoreError`."""
+        return self.execute_together([call])[0]
+
+    def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were
+        sent."""
+        client = self.client
+        self._watch()
+        return self._send(client, calls)
+
+    def _send(self, client: redis.Redis, calls: Sequence[Call[T]]) -> list[T]:
+        batch = [self._prepared(call) for call in calls]
+        with typed_errors(batch[0].call.script if len(batch) == 1 else "pipeline"):
+            replies = self._exchanged(client, batch) if batch else []
+        self._heed()
+        return [self._read(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
+
+    def _exchanged(self, client: redis.Redis, batch: Sequence[Prepared]) -> list[Any]:
+        told: dict[int, Any] = {}
+
+        def tell(one: Prepared, reply: Any) -> None:
+            told[id(one)] = reply
+
+        exchange = Exchange(batch, partial(argv, self.address), self._server, self.sent, tell, self._writes)
+        while commands := exchange.commands():
+            for answer in self._answers(client, commands):
+                exchange.answered(answer)
+        return [told[id(one)] for one in batch]
+
+    @staticmethod
+    def _answers(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+        untyped: Any = client
+        return exchange(untyped.connection_pool, commands)
+
+    def _prepared(self, call: Call[T]) -> Prepared:
+        prepared = Prepared.of(call)
+        if call.payloads and stand_ins.is_large(prepared.args):
+            return Prepared.of(self.run(stand_ins.replaced(call, self.blobs)))
+        return prepared
+
+    def _read(self, call: Call[T], reply: Any) -> T:
+        if isinstance(reply, Exception):
+            raise translate(call.script, reply) from reply
+        if call.brings and stand_ins.stands_in(reply):
+            reply = self.run(call.brings(self.blobs, reply))
+        return call.decode(reply)
+
+    def run(self, program: Program[T]) -> T:
+        """Drives a program to its end."""
+        drive = Drive(program)
+        while drive.goes_on():
+            try:
+                drive.done(self._do(drive.step))
+            except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
+                drive.failed(error)
+        return drive.result
+
+    def _do(self, step: Step) -> Any:
+        match step:
+            case Pause(ms):
+                time.sleep(ms / 1000)
+            case Change():
+                self._await_change(step)
+            case Outside(function):
+                return function()
+            case Together(calls):
+                return self.execute_together(calls)
+            case Call():
+                return self.execute(step)
+        return None
+
+    def _await_change(self, step: Change) -> None:
+        stream = f"{self.address.prefix}{step.of}:{step.process_id}"
+        wait = self._waiting.admit(Waiting)
+        if wait is None:
+            time.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
+            return
+        try:
+            with typed_errors("XREAD"):
+                # One entry is enough: the program re-reads. BLOCK 0 would wait for ever.
+                self.client.xread({stream: f"{step.sequence}-0"}, count=1, block=max(1, min(step.ms, BLOCK_MS)))
+        finally:
+            self._waiting.dismiss(wait)
+
+    def close(self) -> None:
+        self.blobs.close()
+        self._end_watch()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
