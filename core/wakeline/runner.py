@@ -254,6 +254,7 @@ class Runner:
                 return await self._committed(run, await outcome_of(run, body))
             return await self._committed(run, await self._unloaded(run, body))
         finally:
+            run.life.end(RunState.ENDED)
             let_go(body)
 
     async def _called(self, run: Run, code: Code) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from wakeline.app import App
@@ -19,6 +19,7 @@ from wakeline.shown import logger
 from wakeline.store import attachments, declarations, ticks
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Program, once
+from wakeline.store.watching import end_tasks
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
 from wakeline_workers.streams import keep_output
@@ -187,15 +188,6 @@ class Ticker:
 
 def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
-
-
-async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py
-    sends inside one."""
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=0.1)
 
 
 async def _declare_and_tick(ticker: Ticker) -> None:

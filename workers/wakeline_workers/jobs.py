@@ -21,8 +21,9 @@ from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
 from wakeline.run.containing import contain_exits
 from wakeline.runner import Runner
 from wakeline.store import claims, owners
+from wakeline.store.watching import end_tasks
 
-from wakeline_workers.clock import Ticker, end_tasks
+from wakeline_workers.clock import Ticker
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.loading import load_app

@@ -28,8 +28,9 @@ from wakeline.runner import Runner
 from wakeline.shown import logger
 from wakeline.store import declarations, owners
 from wakeline.store.claims import Claim, take
+from wakeline.store.watching import end_tasks
 
-from wakeline_workers.clock import TICK_MS, Ticker, end_tasks
+from wakeline_workers.clock import TICK_MS, Ticker
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.losses import Losses
 from wakeline_workers.watchdog import Watchdog

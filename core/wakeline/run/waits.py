@@ -211,7 +211,7 @@ class Waits:
             finally:
                 self._life.in_flight.end()
 
-        if not ids or not self._life.is_running or self._life.stopping:
+        if not ids or not self._life.is_running or self._life.stopping or self._journal.asides.is_over:
             return
         self.open.forget(ids)
         self._life.in_flight.begin()

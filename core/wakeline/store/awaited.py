@@ -36,7 +36,7 @@ from wakeline.store.connection import (
 from wakeline.store.driver import LOOK_AGAIN_MS, Drive
 from wakeline.store.link import Link
 from wakeline.store.together import Counter, Exchange, Prepared
-from wakeline.store.watching import AwaitedWatching
+from wakeline.store.watching import AwaitedWatching, end_tasks
 from wakeline.waits.keys import Keyring
 
 log = logger("wakeline.store")
@@ -107,6 +107,7 @@ class AsyncStore(AwaitedWatching):
                 await client.aclose(close_connection_pool=True)
                 raise
             self._client, self._link, self._ear = client, link, Link(client)
+            await self._close_with_loop()
 
     async def _told(self, link: Link, call: Call[Any]) -> Any:
         """The reply to one call; raises what the server answered instead of one."""
@@ -182,7 +183,19 @@ class AsyncStore(AwaitedWatching):
         await asyncio.sleep(0)
         while self._queue:
             batch, self._queue = self._queue[:512], self._queue[512:]
-            await self._send(batch)
+            try:
+                await self._send(batch)
+            except asyncio.CancelledError:
+                self._give_up([*batch, *self._queue])
+                raise
+
+    def _give_up(self, calls: Sequence[tuple[Prepared, asyncio.Future[Any]]]) -> None:
+        """The client was closed while these were on their way."""
+        self._queue = []
+        for one, told in calls:
+            if not told.done():
+                closed = rex.ConnectionError("the client was closed while it waited for the reply")
+                told.set_exception(translate(one.call.script, closed))
 
     def _waits_for(self, error: Exception) -> bool:
         """Whether this client waits until the server is there again, and says so once; False where the error is its
@@ -308,10 +321,12 @@ class AsyncStore(AwaitedWatching):
         await functions.renew(self.client)
 
     async def close(self) -> None:
+        """Closes the connections; a call that is on its way raises `RedisUnavailable`. The next call opens anew."""
         self.blobs.close()
         self._outside.shutdown(wait=False)
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
-        self._end_watch()
+        await self._end_watch()
+        await end_tasks([] if self._flushing is None else [self._flushing])
         if self._client is not None:
             await self._client.aclose(close_connection_pool=True)
             self._client = self._link = self._ear = self._keyring = None

@@ -12,10 +12,10 @@ import os
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
-from weakref import WeakMethod
+from weakref import WeakMethod, ref
 
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import WakelineError
@@ -163,18 +163,33 @@ class Watching(Client):
 
 
 class AwaitedWatching(Client):
-    """A client on an event loop that looks, by a timer of the loop: one that is dropped with its loop leaves no task
-    behind."""
+    """A client on an event loop that looks, by a timer of the loop.
+
+    One that is not closed is closed with its loop: `asyncio.run` ends what was begun before it closes the loop."""
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
         super().__init__(backend, address, blobs)
         self._next_look: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._last_words: AsyncGenerator[None] | None = None
 
     @abstractmethod
     async def execute(self, call: Call[T]) -> T: ...
     @abstractmethod
     async def run(self, program: Program[T]) -> T: ...
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    async def _close_with_loop(self) -> None:
+        """From here on the end of the loop closes this client, unless something else does."""
+        self._last_words = _last_words(ref(self))
+        await anext(self._last_words)
+
+    async def loop_ends(self) -> None:
+        """The loop ends, and nothing has closed this client."""
+        if self._last_words is not None:
+            self._last_words = None
+            await self.close()
 
     def _watch(self, call: Call[Any]) -> None:
         if call.script == LOOK:
@@ -231,9 +246,31 @@ class AwaitedWatching(Client):
         except WakelineError as error:
             self._could_not(found, error)
 
-    def _end_watch(self) -> None:
+    async def _end_watch(self) -> None:
         if self._next_look is not None:
             self._next_look.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
-        self._next_look = self._looking = None
+        looking, last_words = self._looking, self._last_words
+        self._next_look = self._looking = self._last_words = None
+        await end_tasks([] if looking is None else [looking])
+        if last_words is not None:
+            await last_words.aclose()
+
+
+async def _last_words(client: ref[AwaitedWatching]) -> AsyncGenerator[None]:
+    """Closes a client at the end of its loop. `asyncio.run` closes generators that were begun once it has cancelled all
+    tasks, so a timer of the client may have begun another one by then."""
+    try:
+        yield
+    finally:
+        left = client()
+        if left is not None:
+            await left.loop_ends()
+
+
+async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py
+    sends inside one."""
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.1)
