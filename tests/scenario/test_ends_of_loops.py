@@ -65,8 +65,8 @@ def test_waits_of_tasks_that_a_body_leaves_behind_are_not_closed_by_the_end_of_t
     alone: App, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[Any] = []
-    original = waits.runs.close_waits
-    monkeypatch.setattr(waits.runs, "close_waits", lambda *of: closed.append(of) or original(*of))
+    original = waits.close_waits
+    monkeypatch.setattr(waits, "close_waits", lambda *of: closed.append(of) or original(*of))
 
     @alone.engine
     async def leaves_one(ctx: AsyncCtx) -> str:

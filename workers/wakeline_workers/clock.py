@@ -19,7 +19,7 @@ from wakeline.shown import logger
 from wakeline.store import attachments, declarations, ticks
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Program, once
-from wakeline.store.watching import end_tasks
+from wakeline.store.watching import end_all
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
 from wakeline_workers.streams import keep_output
@@ -205,7 +205,7 @@ async def _tick(app: App) -> None:
     on_ending(loop, stopping.set)
     await asyncio.wait([ticking, stopped], return_when=asyncio.FIRST_COMPLETED)
     ignore_ending_on(loop)
-    await end_tasks([stopped, *([] if ticking.done() else [ticking])])
+    await end_all([stopped, *([] if ticking.done() else [ticking])])
     await store.close()
     if not ticking.cancelled():
         await ticking

@@ -21,7 +21,7 @@ from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
 from wakeline.run.containing import contain_exits
 from wakeline.runner import Runner
 from wakeline.store import claims, owners
-from wakeline.store.watching import end_tasks
+from wakeline.store.watching import end_all
 
 from wakeline_workers.clock import Ticker
 from wakeline_workers.heartbeat import Heartbeat
@@ -123,7 +123,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         ended = "shutdown"  # the server's fault and no body's
         raise
     finally:
-        await end_tasks(ticking)
+        await end_all(ticking)
         await store.execute(owners.reap(owner, ended, patience_ms=settings.bug_patience_ms, proven=runner.proven))
         await losses.say()
         if host.isolation is not None:

@@ -28,7 +28,7 @@ from wakeline.runner import Runner
 from wakeline.shown import logger
 from wakeline.store import declarations, owners
 from wakeline.store.claims import Claim, take
-from wakeline.store.watching import end_tasks
+from wakeline.store.watching import end_all
 
 from wakeline_workers.clock import TICK_MS, Ticker
 from wakeline_workers.isolation import isolation_of
@@ -199,7 +199,7 @@ class WorkerLoop:
             ended = "shutdown"  # the server's fault and no body's
             raise
         finally:
-            await end_tasks([*side, *([self._again] if self._again else [])])
+            await end_all([*side, *([self._again] if self._again else [])])
             patience_ms = self.app.settings.bug_patience_ms
             await self.store.execute(
                 owners.reap(self.owner, ended, patience_ms=patience_ms, proven=self._runner.proven and not self._proven)
@@ -385,7 +385,7 @@ class WorkerLoop:
             if left:
                 await asyncio.wait(left, timeout=rest_s)
         finally:
-            await end_tasks(side)
+            await end_all(side)
 
     async def _hear_no_bells(self) -> None:
         with suppress(

@@ -36,7 +36,7 @@ from wakeline.store.connection import (
 from wakeline.store.driver import LOOK_AGAIN_MS, Drive
 from wakeline.store.link import Link
 from wakeline.store.together import Counter, Exchange, Prepared
-from wakeline.store.watching import AwaitedWatching, end_tasks
+from wakeline.store.watching import AwaitedWatching, end_all
 from wakeline.waits.keys import Keyring
 
 log = logger("wakeline.store")
@@ -326,7 +326,7 @@ class AsyncStore(AwaitedWatching):
         self._outside.shutdown(wait=False)
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
         await self._end_watch()
-        await end_tasks([] if self._flushing is None else [self._flushing])
+        await end_all([] if self._flushing is None else [self._flushing])
         if self._client is not None:
             await self._client.aclose(close_connection_pool=True)
             self._client = self._link = self._ear = self._keyring = None

@@ -251,7 +251,7 @@ class AwaitedWatching(Client):
             self._next_look.cancel()
         looking, last_words = self._looking, self._last_words
         self._next_look = self._looking = self._last_words = None
-        await end_tasks([] if looking is None else [looking])
+        await end_all([] if looking is None else [looking])
         if last_words is not None:
             await last_words.aclose()
 
@@ -267,7 +267,7 @@ async def _last_words(client: ref[AwaitedWatching]) -> AsyncGenerator[None]:
             await left.loop_ends()
 
 
-async def end_tasks(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def end_all(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py
     sends inside one."""
     while pending := [task for task in tasks if not task.done()]:
