@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         WaitTimeout,
         WakelineError,
     )
+    from wakeline.observe.events import EventView
     from wakeline.observe.processes import Status
     from wakeline.observe.sessions import Message, SessionReport
     from wakeline.pages import Page
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from wakeline.sessions.agent import Agent
     from wakeline.sessions.life import InboxEntry
     from wakeline.settings import Settings
-    from wakeline.store.events import StoredEvent
     from wakeline.store.triggers import Subscribed, SubscriptionView
     from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
     from wakeline.triggers.schedule import Schedule
@@ -109,6 +109,7 @@ __all__ = [
     "AsyncTrigger",
     # what they show
     "CancelledOutput",
+    "EventView",
     "Failure",
     "InboxEntry",
     "Message",
@@ -116,7 +117,6 @@ __all__ = [
     "Receipt",
     "SessionReport",
     "Status",
-    "StoredEvent",
     "Subscribed",
     "SubscriptionView",
     "Success",
@@ -151,13 +151,13 @@ _HOMES = {
         "NonRetryable ProcessAbandoned ProcessCancelled ProcessFailed ProcessNotFound RetryAfter "
         "SessionDeleted StepFailed ToolFailed WaitCancelled WaitTimeout WakelineError"
     ),
+    "wakeline.observe.events": "EventView",
     "wakeline.observe.processes": "Status",
     "wakeline.observe.sessions": "Message SessionReport",
     "wakeline.pages": "Page",
     "wakeline.processes.limits": "Limit",
     "wakeline.sessions.agent": "Agent",
     "wakeline.sessions.life": "InboxEntry",
-    "wakeline.store.events": "StoredEvent",
     "wakeline.tools.tool": "AsyncTool Tool ToolCall current",
     "wakeline.body.current": "current_context",
     "wakeline.body.execution": "BlockingExecutionContext ExecutionContext",

@@ -80,6 +80,7 @@ PUBLIC = [
     "AsyncTrigger",
     # what they show
     "CancelledOutput",
+    "EventView",
     "Failure",
     "InboxEntry",
     "Message",
@@ -87,7 +88,6 @@ PUBLIC = [
     "Receipt",
     "SessionReport",
     "Status",
-    "StoredEvent",
     "Subscribed",
     "SubscriptionView",
     "Success",

@@ -96,7 +96,7 @@ def fill(world: World) -> dict[str, Any]:
     app.handle("cancelled").cancel("a mistake")
     [pushed] = pushes.emit({"repo": "shop"}, key="push-1").started
     desk.send("last", key="k")
-    [asked] = [json.loads(event.payload) for event in app.handle("asks").events() if event.type == "log"]
+    [asked] = [event.payload for event in app.handle("asks").events() if event.type == "log"]
     return {"token": asked["token"], "pushed": pushed, "picture": picture.id, "now_ms": world.now()}
 
 

@@ -13,7 +13,7 @@ def token_of(shop: Shop, pid: str) -> str:
     shop.text("start", "deploy", "--id", pid)
     shop.work()
     [event] = [event for event in shop.app.handle(pid).events() if event.type == "log"]
-    return event.payload.split('"')[3]
+    return str(event.payload["token"])
 
 
 def test_rotate_keeps_tokens_that_are_out_good_for_as_long_as_it_says(shop: Shop) -> None:

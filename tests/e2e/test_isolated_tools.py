@@ -88,7 +88,7 @@ def test_a_body_calls_it_as_a_process_of_its_own_and_its_types_hold(site: Site) 
 def test_what_it_says_is_checked_while_it_waits(site: Site) -> None:
     handle = site.app.start(site.bodies.says, "hello")
     assert handle.result(timeout=20) == 5
-    assert [event.payload for event in handle.events() if event.type == "log"] == ['{"message":"hello"}']
+    assert [event.payload for event in handle.events() if event.type == "log"] == [{"message": "hello"}]
     with pytest.raises(ProcessFailed) as failed:
         site.app.start(site.bodies.says_nonsense).result(timeout=20)
     assert failed.value.fields["failure_code"] == "undeclared_event"

@@ -532,4 +532,4 @@ def test_what_a_tool_says_besides_of_its_failure_is_kept(app: App) -> None:
     ended = app.start(declined, 2)
     with pytest.raises(ProcessFailed):
         ended.result(timeout=10)
-    assert '"raw":{"bank":7}' in [event.payload for event in ended.events()][-1]
+    assert [event.payload for event in ended.events()][-1]["await_output"]["raw"] == {"bank": 7}

@@ -108,7 +108,7 @@ def test_an_event_that_was_added_is_emitted_with_all_it_means(started: Releases)
         for name, payload in (("go", True), ("more", 7)):
             started.new.handle("p").signal(name, payload)
         started.new.handle("p").result(timeout=10)
-    assert [event.payload for event in started.new.handle("p").events() if event.type == "done"] == ['{"n":7}']
+    assert [event.payload for event in started.new.handle("p").events() if event.type == "done"] == [{"n": 7}]
     assert started.new.session("clerk", "1").wakes()[0].input == "7 more"
 
 
@@ -214,7 +214,7 @@ def test_a_tool_that_a_body_calls_emits_an_event_that_was_added(releases: Releas
     with WorkerThread(releases.new):
         releases.new.handle("p").signal("go", True)
         releases.new.handle("p").result(timeout=10)
-    assert [event.payload for event in releases.new.handle("p").events() if event.type == "counted"] == ["3"]
+    assert [event.payload for event in releases.new.handle("p").events() if event.type == "counted"] == [3]
 
 
 def test_an_event_that_ends_reaches_a_process_started_before_it(releases: Releases) -> None:

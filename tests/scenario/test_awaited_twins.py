@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -91,7 +90,7 @@ def test_a_parked_process_is_signalled_resolved_listed_and_followed(app: App, as
         assert [s.id for s in await app.aio.processes("live", kind="asks")] == ["ask-1"]
         first = await handle.signal("decision", True, key="k")
         assert await handle.signal("decision", True, key="k") == first
-        [token] = [json.loads(e.payload)["token"] async for e in handle.events() if e.type == "log"]
+        [token] = [e.payload["token"] async for e in handle.events() if e.type == "log"]
         with pytest.raises(AwaitEventUnknownOrRevoked):
             await app.aio.resolve(token[:-2] + "xx", "post")
         assert await app.aio.resolve(token, "post") is True

@@ -273,8 +273,8 @@ def test_a_model_fits_the_schema_of_its_own_type_at_an_open_wait_an_early_signal
     handle.signal("named", Named(userId=7), key="k")
     handle.signal("named", Named(userId=7), key="k")
     until(lambda: handle.status().status == "waiting" and not handle.status().waiting_for)
-    token = next(app_event.payload for app_event in handle.events() if app_event.type == "log")
-    assert app.resolve(token.split('"')[3], Named(userId=9)) is True
+    token = next(event.payload for event in handle.events() if event.type == "log")
+    assert app.resolve(token["token"], Named(userId=9)) is True
     assert handle.result(timeout=10) == [7, 3, 9]
     with pytest.raises(PayloadSchemaMismatch):
         app.using(id="again").start(takes).signal("named", {"other": 1})

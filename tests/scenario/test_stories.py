@@ -114,7 +114,7 @@ def test_children_are_gathered_and_an_approval_is_resolved_once(app: App) -> Non
 
     handle = app.start(fan, 10)
     until(lambda: handle.status().status == "waiting" and any(e.type == "log" for e in handle.events()))
-    token = next(e.payload for e in handle.events() if e.type == "log").split('"')[3]
+    token = next(e.payload for e in handle.events() if e.type == "log")["token"]
     with pytest.raises(AwaitEventUnknownOrRevoked):
         app.resolve(token[:-2] + "xx", True)
     assert app.resolve(token, True) is True

@@ -48,7 +48,7 @@ def test_it_may_take_its_place(app: App, waits: Any) -> None:
     second = app.using(unique="import", if_running="replace").start(waits, 2)
     with pytest.raises(ProcessCancelled):
         first.result(timeout=10)
-    assert f'{{"reason":"replaced by {second.id}"}}' in [
+    assert {"reason": f"replaced by {second.id}"} in [
         event.payload for event in first.events() if event.type == "process.cancel_requested"
     ]
     assert app.using(unique="import").start(waits, 3).id == second.id

@@ -246,6 +246,7 @@ def test_core_event_types_are_pinned() -> None:
         "process.continued",
         "process.external_ref_set",
         "process.failed",
+        "process.recovered",
         "process.resumed",
         "process.retargeted",
         "process.started",

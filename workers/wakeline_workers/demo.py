@@ -20,6 +20,7 @@ from typing import TypeVar
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.errors import WakelineError
 from wakeline.store.connection import FakeBackend
+from wakeline.values import to_json
 
 T = TypeVar("T")
 
@@ -138,7 +139,7 @@ def story(notes: Path, *, kill: bool) -> None:
     )
     print("\ntimeline of refund-7")
     for event in first.events():
-        print(f"  {event.sequence:>2}  {event.type:<20} {event.payload[:90]}")
+        print(f"  {event.sequence:>2}  {event.type:<20} {to_json(event.said)[:90]}")
     types = [event.type for event in first.events()]
     check("five events, one signal", (len(types), types.count("signal.decision")), (5, 1))
 

@@ -18,6 +18,7 @@ from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import called, session_id
+from wakeline.observe.events import EventView
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import Message, SessionReport
 from wakeline.pages import Page
@@ -25,7 +26,6 @@ from wakeline.processes.events import EventType
 from wakeline.sessions.feed import FeedItem
 from wakeline.sessions.life import InboxEntry
 from wakeline.store.awaited import AsyncStore
-from wakeline.store.events import StoredEvent
 from wakeline.store.feed import SessionNode
 from wakeline.store.sessions import Deleted, SessionView
 from wakeline.tools.tool import Duration, Tool
@@ -225,7 +225,7 @@ class AsyncHandle(Generic[R]):
         """Have it wake another session from now on, or none."""
         await self.client.run("handle.retarget", self.client.service.retarget(self.id, session))
 
-    async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[StoredEvent]:
+    async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[EventView]:
         """Its events after a sequence; ``follow`` goes on until its end."""
         more = True
         while more:

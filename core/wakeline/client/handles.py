@@ -13,9 +13,9 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
+from wakeline.observe.events import EventView
 from wakeline.observe.processes import Status
 from wakeline.processes.events import EventType
-from wakeline.store.events import StoredEvent
 from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs.attachments import Attachments
 from wakeline.verbs.options import Options, WakeTarget
@@ -105,12 +105,12 @@ class Handle(Generic[R]):
         one has stays there."""
         self.client.run("handle.retarget", self.client.service.retarget(self.id, session))
 
-    def events(self, *, after: int = 0, follow: bool = False) -> Iterator[StoredEvent]:
+    def events(self, *, after: int = 0, follow: bool = False) -> Iterator[EventView]:
         """Its events after a sequence; ``follow`` goes on until its end."""
         self.client.check("handle.events")
         return self._events(after, follow)
 
-    def _events(self, after: int, follow: bool) -> Iterator[StoredEvent]:
+    def _events(self, after: int, follow: bool) -> Iterator[EventView]:
         more = True
         while more:
             page = self.client.run("handle.events", self.client.service.events(self.id, after, follow=follow))

@@ -1,5 +1,6 @@
 """Read models: what the store holds, as values that a person or a program can read."""
 
+from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import Message, SessionReport
 from wakeline.observe.waits import WaitView
@@ -7,7 +8,6 @@ from wakeline.pages import Page
 from wakeline.processes.misfit import Misfit
 from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity
 from wakeline.sessions.life import InboxEntry
-from wakeline.store.events import StoredEvent
 from wakeline.store.feed import SessionNode
 from wakeline.store.sessions import Deleted, SessionView
 
@@ -15,17 +15,18 @@ __all__ = [
     "Committed",
     "Deleted",
     "EntryChanged",
+    "EventView",
     "Gap",
     "InboxEntry",
     "Message",
     "Misfit",
     "Page",
+    "RunFacts",
     "SessionGone",
     "SessionNode",
     "SessionReport",
     "SessionView",
     "Status",
-    "StoredEvent",
     "TurnActivity",
     "WaitView",
 ]

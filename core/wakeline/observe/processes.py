@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from wakeline.processes.misfit import Misfit
 from wakeline.store import processes
-from wakeline.store.events import StoredEvent
 
 LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
 
@@ -61,12 +60,3 @@ def status_of(row: processes.ProcessRow) -> Status:
         row.losses,
         row.runs_again_ms,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class EventPage:
-    """Some events, the sequence to go on after, and whether to go on."""
-
-    events: tuple[StoredEvent, ...]
-    after: int
-    more: bool

@@ -109,6 +109,9 @@ class StoredEvent:
     at_ms: int
     replay_key: str | None
     semantics: str | None
+    run: str | None = None
+    """Which run it tells of, where it tells of one: ms since the claim, attempt, owner, and a release that has a
+    name."""
 
 
 def stored_event(entry: Any) -> StoredEvent:
@@ -122,4 +125,5 @@ def stored_event(entry: Any) -> StoredEvent:
         number(values.get("at")),
         values.get("k"),
         values.get("s"),
+        values.get("r"),
     )

@@ -119,11 +119,11 @@ SHAPES: tuple[Shape, ...] = (
     Shape("meaning of an event", 1, "`events:<pid>` s", "nothing", OTHERS, _in(from_json(_MEANS.to_json() or "{}"))),
     Shape(
         "event",
-        1,
+        2,
         "`events:<pid>`",
         "the type",
-        "an event of any type is listed; one without a payload has null",
-        ("at", "k", "p", "s", "t"),
+        "an event of any type is listed; one without a payload has null; number 2 has `r`, which run it tells of",
+        ("at", "k", "p", "r", "s", "t"),
     ),
     Shape("handle descriptor", 1, "`grants:<scope>`", "nothing", SHOWN, _of(HandleDescriptor)),
     Shape(

@@ -38,6 +38,7 @@ MARKS: tuple[Mark, ...] = (
         "hand-back, loss; the next claim replaces what park and end leave for a resend",
     ),
     Mark("proc:<pid> rel", "the release that runs it", "the next claim"),
+    Mark("proc:<pid> tr", "which attempt its run is, where that is not the first", "the next claim, the end"),
     Mark("proc:<pid> pr", "the release under which it got this far", "every park writes it anew; the end"),
     Mark(
         "proc:<pid> sr",

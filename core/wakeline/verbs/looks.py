@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, WaitTimeout
-from wakeline.observe.processes import ENDED, LIVE, EventPage, Status, status_of
+from wakeline.observe.events import EventPage, event_view
+from wakeline.observe.processes import ENDED, LIVE, Status, status_of
 from wakeline.pages import Page, first_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
@@ -64,7 +65,8 @@ class Looking:
             reached = view.events[-1].sequence if view.events else after
             over = view.status in TERMINAL and reached >= view.sequence
             if view.events or over or not follow:
-                return EventPage(view.events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
+                events = tuple(map(event_view, view.events))
+                return EventPage(events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
             yield Change(process_id, after, pause)
             pause = min(pause * 2, LAST_LOOK_MS)
 

@@ -10,13 +10,13 @@ from wakeline import (
     AsyncHandle,
     AsyncSession,
     Ctx,
+    EventView,
     External,
     Handle,
     Message,
     Page,
     Session,
     Status,
-    StoredEvent,
 )
 
 app = App("shop")
@@ -50,7 +50,7 @@ def blocking() -> None:
     assert_type(app.handle("r-7"), Handle[Any])
     assert_type(handle.signal("decision", True, key="click-1"), int)
     assert_type(handle.status(), Status)
-    assert_type(handle.events(follow=True), Iterator[StoredEvent])
+    assert_type(handle.events(follow=True), Iterator[EventView])
     assert_type(app.processes("live", waiting="decision"), Page[Status])
     assert_type(app.external("ci", wake=session), External)
     assert_type(session, Session)
@@ -87,7 +87,7 @@ async def awaited() -> None:
     assert_type(app.aio.handle("r-7", str), AsyncHandle[str])
     assert_type(await handle.signal("decision", True), int)
     assert_type(await handle.status(), Status)
-    assert_type(handle.events(follow=True), AsyncIterator[StoredEvent])
+    assert_type(handle.events(follow=True), AsyncIterator[EventView])
     assert_type(await app.aio.processes("live"), Page[Status])
     assert_type(await app.aio.external("ci", wake=session), AsyncExternal)
     assert_type(session, AsyncSession)

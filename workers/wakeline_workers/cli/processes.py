@@ -9,15 +9,15 @@ from typing import Any
 import click
 from wakeline.errors import SessionNotFound
 from wakeline.names import split_session_id
+from wakeline.observe.events import EventView
 from wakeline.observe.processes import ENDED, LIVE, Status, status_of
 from wakeline.observe.waits import waits_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import output_of, to_data
 from wakeline.shown import moment
 from wakeline.store import fleet, processes
-from wakeline.store.events import StoredEvent
 from wakeline.store.processes import ProcessView
-from wakeline.values import MOST, from_json, to_json
+from wakeline.values import MOST, to_json
 from wakeline.verbs.options import Options
 
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
@@ -187,7 +187,7 @@ def events(console: Console, given: str, follow: bool, after: int) -> None:
     """
     pid = process_id(console.app, given)
     for event in console.app.handle(pid).events(after=after, follow=follow):
-        console.answer(asdict(event) | {"payload": from_json(event.payload)}, line_of(event))
+        console.answer(asdict(event), line_of(event))
 
 
 def describe(view: ProcessView) -> dict[str, Any]:
@@ -214,9 +214,9 @@ def describe(view: ProcessView) -> dict[str, Any]:
     }
 
 
-def line_of(event: StoredEvent) -> str:
+def line_of(event: EventView) -> str:
     """An event for people."""
-    line = f"{event.sequence:>4}  {moment(event.at_ms, exact=True)}  {event.type:<26} {event.payload}"
+    line = f"{event.sequence:>4}  {moment(event.at_ms, exact=True)}  {event.type:<26} {to_json(event.said)}"
     return line[:SHOWN] if sys.stdout.isatty() else line
 
 

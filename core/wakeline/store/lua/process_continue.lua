@@ -22,7 +22,8 @@ if a.version then
   if a.version == '' then call('HDEL', proc_key(a.pid), 'ver') else call('HSET', proc_key(a.pid), 'ver', a.version) end
   moved = ',"version":' .. (a.version == '' and 'null' or quote(a.version))
 end
-append(a.pid, p, 'process.continued', '{"generation":' .. generation .. ',"input":' .. a.input .. moved .. '}')
+local told = '{"generation":' .. generation .. ',"input":' .. a.input .. moved .. '}'
+append(a.pid, p, 'process.continued', told, nil, nil, run_of(p))
 leave_owner(a.pid, p, 'successful')
 make_runnable(a.pid, p, true)
 return { 'continued', generation }

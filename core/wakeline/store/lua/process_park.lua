@@ -16,7 +16,7 @@ end
 for _, id in ipairs(a.early or {}) do
   if call('HEXISTS', slot_key(id), 'r') == 1 then return { 'met' } end
 end
-local seq = append(a.pid, p, 'process.waiting', a.wait)
+local seq = append(a.pid, p, 'process.waiting', a.wait, nil, nil, run_of(p))
 leave_owner(a.pid, p, 'successful')
 call('HDEL', proc_key(a.pid), 'ow', 'ct', 'rw')
 call('HSET', proc_key(a.pid), 'st', 'waiting', 'sn', int(now), 'pr', p.rel or '')

@@ -26,6 +26,8 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
     ("queued", names.PROCESS_STARTED): "running",
     ("running", names.PROCESS_WAITING): "waiting",
     ("waiting", names.PROCESS_RESUMED): "running",
+    ("queued", names.PROCESS_RECOVERED): "queued",
+    ("running", names.PROCESS_RECOVERED): "running",
     ("running", names.PROCESS_CONTINUED): "running",
     **{
         (status, event_type): status

@@ -103,6 +103,15 @@ local function claim(pid, p, owner, claim_id, bell, form)
     call('HDEL', key, 'rel')
   end
   p.rel = a.release
+  -- Which attempt this is. What the run records counts on for the next one, so the number is kept, where it is not the first.
+  local attempt = 1 + num(p.at, 0) + num(p.ls, 0)
+  if attempt > 1 then
+    p.tr = int(attempt)
+    more[#more + 1], more[#more + 2] = 'tr', p.tr
+  elseif p.tr then
+    unset(pid, p, 'tr')
+    p.tr = nil
+  end
   -- All that are there have looked: a new round.
   if misfits.has_looked(p.uf, p.rel) then unset(pid, p, 'uf') p.uf = nil end
   call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(more))

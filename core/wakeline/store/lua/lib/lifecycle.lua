@@ -135,16 +135,16 @@ end
 local function finish(pid, p, status, output, text, mark)
   local event_type, key = 'process.' .. status, proc_key(pid)
   -- Its first run may be its last: both events are written at once then, and the record once.
-  local began = p.st == 'running' and p.k ~= 'x' and not p.fs
+  local began, run = p.st == 'running' and p.k ~= 'x' and not p.fs, run_of(p)
   local seq = int(call('HINCRBY', key, 'seq', began and 2 or 1))
-  if began then write_event(pid, int(seq - 1), 'process.started', '{}') end
-  write_event(pid, seq, event_type, '{"await_output":' .. output .. '}')
+  if began then write_event(pid, int(seq - 1), 'process.started', '{}', nil, nil, run) end
+  write_event(pid, seq, event_type, '{"await_output":' .. output .. '}', nil, nil, run)
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
   leave_lines(pid, p)
   misfits.clear(pid, p)
-  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr')
+  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr')
   if involved then forget_waits(pid) end
   local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
   if began then last[7], last[8] = 'fs', '1' end
@@ -195,6 +195,8 @@ local function lose(pid, p, writer)
     local over = misfits.lost(p) - misfits.ALONE
     if over > 0 then due = now + math.min(1000 * 2 ^ (over - 1), 60000) end
     others = over > 0 and misfits.is_crash(p) and misfits.passes_on(pid, p)
+    local told = '{"owner":' .. quote(p.ow or '') .. ',"losses":' .. int(misfits.lost(p)) .. '}'
+    append(pid, p, 'process.recovered', told, nil, nil, run_of(p))
   end
   leave_owner(pid, p, nil)
   make_runnable(pid, p, true, due, others)

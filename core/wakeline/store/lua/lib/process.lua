@@ -1,5 +1,5 @@
 -- A process between two scripts: its events, its fence, its journal, how it becomes runnable.
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr', 'sr', 'mf', 'cd', 'ver', 'as', 'uf' }
+local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr', 'sr', 'mf', 'cd', 'ver', 'as', 'uf', 'tr' }
 
 local function load(pid)
   local p = fields(proc_key(pid), unpack(STATE))
@@ -8,19 +8,31 @@ local function load(pid)
 end
 
 -- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
-local function load_run(pid) return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf') end
+local function load_run(pid)
+  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf', 'ow', 'ct', 'rel', 'tr')
+end
 
--- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event with the same number.
-local function write_event(pid, seq, event_type, payload, replay_key, semantics)
+-- Which run an event tells of: how long ago it was claimed (ms), its attempt, its owner, and its release where that has a
+-- name. None where no run has the process. Both ends of a run say it, so that a log tells of each one when, where and how.
+local function run_of(p)
+  if p.st ~= 'running' or not p.ow then return nil end
+  local since = int(math.max(0, now - num(p.ct, now)))
+  return since .. ' ' .. (p.tr or '1') .. ' ' .. p.ow .. (p.rel and ' ' .. p.rel or '')
+end
+
+-- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event
+-- with the same number.
+local function write_event(pid, seq, event_type, payload, replay_key, semantics, run)
   local entry = { 't', event_type, 'p', payload, 'at', int(now) }
   if replay_key then entry[#entry + 1] = 'k'; entry[#entry + 1] = replay_key end
   if semantics then entry[#entry + 1] = 's'; entry[#entry + 1] = semantics end
+  if run then entry[#entry + 1] = 'r'; entry[#entry + 1] = run end
   call('XADD', ns .. 'events:' .. pid, seq .. '-0', unpack(entry))
 end
 
-local function append(pid, p, event_type, payload, replay_key, semantics)
+local function append(pid, p, event_type, payload, replay_key, semantics, run)
   p.seq = int(call('HINCRBY', proc_key(pid), 'seq', 1))
-  write_event(pid, p.seq, event_type, payload, replay_key, semantics)
+  write_event(pid, p.seq, event_type, payload, replay_key, semantics, run)
   call('HSET', proc_key(pid), 'ua', int(now))
   return p.seq
 end
@@ -48,7 +60,7 @@ local function ensure_started(pid, p)
   if p.fs then return end
   p.fs = '1'
   call('HSET', proc_key(pid), 'fs', '1')
-  append(pid, p, 'process.started', '{}')
+  append(pid, p, 'process.started', '{}', nil, nil, run_of(p))
 end
 
 -- The fence (races 12 and 13): incarnation, epoch and claim id must all be those of the run that holds the process now.
