@@ -46,9 +46,9 @@ from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
 from wakeline.store import events, journal
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
 from wakeline.tools.tool import Pending, Tool, ToolCall, current_call, outside_body
-from wakeline.triggers.occurrence import Occurrence as TriggerOccurrence
+from wakeline.triggers.occurrence import Occurrence
 from wakeline.values import content_hash, parse_duration
-from wakeline.verbs.events import Occurrence
+from wakeline.verbs.events import NewEvent
 from wakeline.verbs.triggers import Triggers, occurrence_of, receipt_from
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
@@ -207,8 +207,8 @@ class _Attempt:
             call_key,
             attempt,
         )
-        self._events: list[Occurrence] = []
-        self._occurrences: list[TriggerOccurrence] = []
+        self._events: list[NewEvent] = []
+        self._occurrences: list[Occurrence] = []
         self._before = before
         self._is_over = False
         self.timed: TimedTry | None = None

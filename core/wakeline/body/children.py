@@ -118,7 +118,7 @@ def _own_start(
     if options.key or not isinstance(body, Tool):
         return options.key or run.journal.key_of(envelope), envelope
     digest = envelope_hash(envelope)
-    asks = replay_key(envelope.name, digest, run.journal.occurrence(f"{envelope.name}:{digest}"))
+    asks = replay_key(envelope.name, digest, run.journal.repetition(f"{envelope.name}:{digest}"))
     key = run.journal.asking_key(envelope, asks, fresh=True)
     assert key is not None, "a fresh one has a key"
     return key, replace(envelope, asks=asks)

@@ -187,7 +187,7 @@ class AsyncCtx:
         )
 
     def _seed(self, what: str) -> str:
-        return f"{self.idempotency_key}:{what}:{self.run.journal.occurrence(what)}"
+        return f"{self.idempotency_key}:{what}:{self.run.journal.repetition(what)}"
 
     def now(self) -> datetime:
         """The time of the latest recorded outcome: the same after a crash."""
@@ -358,7 +358,7 @@ class AsyncCtx:
         """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes
         on unless told to be cancelled."""
         run = self.run
-        key = f"race:{run.journal.occurrence('race')}"
+        key = f"race:{run.journal.repetition('race')}"
         tasks = [run.life.spawn(_awaited(a)) for a in contenders]
         known = run.journal.rows.get(key)
         if known is not None:

@@ -24,7 +24,7 @@ from wakeline.store.events import Appended
 from wakeline.store.fields import Slot
 from wakeline.store.journal import Row
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
-from wakeline.verbs.events import Occurrence, occurrence
+from wakeline.verbs.events import NewEvent, new_event
 from wakeline.verbs.payload_types import TakenTypes, engine_of, fitting_the_wait, signal_of
 from wakeline.verbs.processes import MAX_REASON
 from wakeline.waits.resolutions import Ok, Resolution
@@ -55,12 +55,12 @@ def taken_types(run: Run) -> TakenTypes:
     return TakenTypes(run.registration, run.engine)
 
 
-def emitted(run: Run, event_type: str, payload: Any) -> Occurrence:
-    """An event that running work appends to its own process, as `occurrence`."""
-    return occurrence(run.process_id, taken_types(run), event_type, payload)
+def emitted(run: Run, event_type: str, payload: Any) -> NewEvent:
+    """An event that running work appends to its own process, as `new_event`."""
+    return new_event(run.process_id, taken_types(run), event_type, payload)
 
 
-async def append_event(run: Run, event: Occurrence, replay_key: str | None = None) -> Told:
+async def append_event(run: Run, event: NewEvent, replay_key: str | None = None) -> Told:
     """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends
     the process ends the run."""
     replay_key = replay_key or event.replay_key

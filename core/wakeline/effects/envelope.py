@@ -1,6 +1,6 @@
 """What identifies an effect: its envelope, the envelope's hash, its replay key, and where two envelopes differ.
 
-Invariant: it is all a function of the process' own facts (name, arguments, occurrence). No parent, worker, attempt or
+Invariant: it is all a function of the process' own facts (name, arguments, repetition). No parent, worker, attempt or
 time goes in: a re-run on any worker derives the same keys, and changed arguments are another key, never silently a hit.
 """
 
@@ -52,9 +52,9 @@ def envelope_hash(envelope: Envelope) -> str:
     return envelope.digest
 
 
-def replay_key(name: str, args_hash: str, occurrence: int) -> str:
-    """The key of an effect in its journal: `<name>:<argument hash>:<occurrence>`, the occurrence counted from 1."""
-    return f"{name}:{args_hash[:16]}:{occurrence}"
+def replay_key(name: str, args_hash: str, repetition: int) -> str:
+    """The key of an effect in its journal: `<name>:<argument hash>:<repetition>`, which counts from 1."""
+    return f"{name}:{args_hash[:16]}:{repetition}"
 
 
 def diff_paths(old: Any, new: Any) -> tuple[list[str], int]:

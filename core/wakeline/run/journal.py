@@ -106,9 +106,9 @@ class Journal:
         """An effect under a key that no other one of this run has, unless that one failed; raises `EffectRepeated`."""
         return self._numbers.one_of_its_key(self._claim.process_id, key)
 
-    def occurrence(self, stem: str) -> int:
+    def repetition(self, stem: str) -> int:
         """How many times the body has asked for this, now included."""
-        return self._numbers.occurrence(stem)
+        return self._numbers.repetition(stem)
 
     def ordinal(self, signal: str, chosen: int | None = None) -> int:
         """The number of the next wait for a signal; or the one that the caller chose, which is left out from then

@@ -1,4 +1,4 @@
-"""How a run numbers what its body does: equal calls by their occurrence, the waits for one signal by their ordinal.
+"""How a run numbers what its body does: equal calls by their repetition, the waits for one signal by their ordinal.
 
 Invariant: the same body does the same again, so it numbers the same again; that is what a replay finds its records by.
 """
@@ -17,25 +17,25 @@ class Numbering:
     """Counts of one run, from 1."""
 
     def __init__(self) -> None:
-        self._occurrences: defaultdict[str, int] = defaultdict(int)
+        self._repetitions: defaultdict[str, int] = defaultdict(int)
         self._ordinals: defaultdict[str, int] = defaultdict(int)
         self._own_keys: set[str] = set()
 
-    def occurrence(self, stem: str) -> int:
+    def repetition(self, stem: str) -> int:
         """How many times the run issued a call of this name and these arguments."""
-        self._occurrences[stem] += 1
-        return self._occurrences[stem]
+        self._repetitions[stem] += 1
+        return self._repetitions[stem]
 
     def upcoming(self, envelope: Envelope) -> str:
         """What `key_of` would give; nothing is counted."""
         stem = replay_key(envelope.name, envelope_hash(envelope), 0)
-        return replay_key(envelope.name, envelope_hash(envelope), self._occurrences.get(stem, 0) + 1)
+        return replay_key(envelope.name, envelope_hash(envelope), self._repetitions.get(stem, 0) + 1)
 
     def key_of(self, envelope: Envelope, digest: str | None = None) -> str:
         """The replay key of the body's next call of this envelope: name, argument hash (``digest``, where it is known),
-        occurrence."""
+        repetition."""
         digest = digest or envelope_hash(envelope)
-        return replay_key(envelope.name, digest, self.occurrence(replay_key(envelope.name, digest, 0)))
+        return replay_key(envelope.name, digest, self.repetition(replay_key(envelope.name, digest, 0)))
 
     def ordinal(self, name: str) -> int:
         """The number of the next wait for a signal name."""

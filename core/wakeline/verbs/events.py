@@ -18,7 +18,7 @@ from wakeline.verbs.payload_types import TakenTypes
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrence:
+class NewEvent:
     """One event that may be appended: its type, its payload as JSON data and text, the wake and the end it means."""
 
     type: str
@@ -38,7 +38,7 @@ def check_producer_type(event_type: str) -> str:
     return event_type
 
 
-def occurrence(process_id: str, types: TakenTypes, event_type: str, payload: Any) -> Occurrence:
+def new_event(process_id: str, types: TakenTypes, event_type: str, payload: Any) -> NewEvent:
     """An event of a process; raises `InvalidId`, `ReservedEvent`, `UndeclaredEvent`, `PayloadSchemaMismatch`,
     `InvalidPayload`, `PayloadTooLarge`."""
     if not types.declares(check_producer_type(event_type)):
@@ -55,4 +55,4 @@ def occurrence(process_id: str, types: TakenTypes, event_type: str, payload: Any
     )
     text = to_json(data)
     wake = WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
-    return Occurrence(event_type, data, text, wake, meaning.terminal, key_of(declared))
+    return NewEvent(event_type, data, text, wake, meaning.terminal, key_of(declared))

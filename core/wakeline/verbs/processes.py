@@ -56,7 +56,7 @@ from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTake
 from wakeline.tools.tool import Tool
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, from_json, to_json
 from wakeline.verbs.attachments import handed
-from wakeline.verbs.events import check_producer_type, occurrence
+from wakeline.verbs.events import check_producer_type, new_event
 from wakeline.verbs.looks import Looking
 from wakeline.verbs.options import Options, WakeTarget
 from wakeline.verbs.payload_types import TakenTypes, against, engine_of, fitting, fitting_the_wait, signal_of
@@ -339,7 +339,7 @@ class Service(Looking):
         own_key = check_key(key, "key of an event") if key is not None else f"emit:{secrets.token_hex(12)}"
         while True:
             registration = yield from self._types_of(process_id)
-            event = occurrence(process_id, self._taken(registration, also), event_type, payload)
+            event = new_event(process_id, self._taken(registration, also), event_type, payload)
             try:
                 done = yield stored_events.append(
                     process_id,
