@@ -21,7 +21,7 @@ from wakeline.errors import LeaseLost, ProcessAlreadyTerminal
 from wakeline.processes.lease import Fence
 from wakeline.store import ends, journal, owners, waits
 from wakeline.store.journal import Row
-from wakeline.store.waits import Met, Parked
+from wakeline.store.waits import Met
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -218,7 +218,7 @@ class Signals(RuleBasedStateMachine):
         if self.cancelled:
             assert isinstance(answer, Met)
             return
-        assert isinstance(answer, Parked)
+        assert isinstance(answer, waits.Waiting)
         self.begin()
         self.status, self.events = "waiting", self.events + 1
         self.seen["parked"] += 1

@@ -111,8 +111,8 @@ def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, lis
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
-    """The process waits and nobody holds it."""
+class Waiting:
+    """The park was written: the process waits, and no worker holds it."""
 
     sequence: int
 
@@ -124,7 +124,7 @@ class Met:
 
 def park(
     fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()
-) -> Call[Parked | Met]:
+) -> Call[Waiting | Met]:
     """Let go of a process that only waits, for any of the groups, or for any of the slots ``early``; raises
     `LeaseLost`."""
     args: dict[str, Any] = {
@@ -136,9 +136,9 @@ def park(
         "early": list(early) or None,
     }
 
-    def decode(reply: Reply) -> Parked | Met:
+    def decode(reply: Reply) -> Waiting | Met:
         if reply[0] == "parked":
-            return Parked(int(reply[1]))
+            return Waiting(int(reply[1]))
         if reply[0] == "met":
             return Met()
         refuse(fence.process_id, reply)
