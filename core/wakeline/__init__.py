@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from wakeline.sessions.life import InboxEntry
     from wakeline.settings import Settings
     from wakeline.store.triggers import Subscribed, SubscriptionView
-    from wakeline.tools.tool import AsyncTool, Tool, ToolCall, current
+    from wakeline.tools.tool import AsyncTool, CurrentCall, Tool, current
     from wakeline.triggers.schedule import Schedule
     from wakeline.verbs.attachments import AsyncAttachments, Attachments
     from wakeline.verbs.options import StartOptions, WakeTarget
@@ -82,7 +82,7 @@ __all__ = [
     "Ctx",
     "Inbox",
     "InboxItem",
-    "ToolCall",
+    "CurrentCall",
     "Turn",
     "current",
     "current_context",
@@ -158,7 +158,7 @@ _HOMES = {
     "wakeline.processes.limits": "Limit",
     "wakeline.sessions.agent": "Agent",
     "wakeline.sessions.life": "InboxEntry",
-    "wakeline.tools.tool": "AsyncTool Tool ToolCall current",
+    "wakeline.tools.tool": "AsyncTool CurrentCall Tool current",
     "wakeline.body.current": "current_context",
     "wakeline.body.execution": "BlockingExecutionContext ExecutionContext",
     "wakeline.body.triggers": "AsyncBodyTrigger BodyTrigger",

@@ -19,7 +19,7 @@ from wakeline.causality import (
     SpawnProvenance,
     TurnScope,
 )
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.processes.grants import HandleDescriptor
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
 from wakeline.processes.registration import Registration
@@ -47,7 +47,6 @@ __all__ = [
     "CompletionRequest",
     "EngineInput",
     "Environments",
-    "Event",
     "ExecutionContext",
     "ExternalInput",
     "HandleDescriptor",
@@ -55,6 +54,7 @@ __all__ = [
     "Invocation",
     "Leftovers",
     "Occurrence",
+    "ProcessEvent",
     "ProcessEventContext",
     "ProcessOpScope",
     "ProcessScope",

@@ -204,6 +204,12 @@ ALLOWED = {
 }
 
 
+SHARED_NAMES = {
+    "Address": "where a store is; the glossary's address is what `why` is asked about",
+}
+"""Names of two classes, and why both have them."""
+
+
 def avoided() -> set[str]:
     """Every word of an Avoid list, in one spelling; phrases as they would be written in a name."""
     lists = re.findall(r"\*Avoid: ([^*]+)\.\*", GLOSSARY.read_text(encoding="utf-8"))
@@ -236,6 +242,18 @@ def test_no_name_in_core_is_a_word_the_glossary_avoids() -> None:
     found = {(name_of(path), name) for path in modules(CORE) for name in declared(path) if words_of(name) & words}
     assert sorted((path, name) for path, name in found if name not in ALLOWED) == []
     assert ALLOWED.keys() <= {name for _, name in found}
+
+
+def test_a_name_of_a_class_means_one_thing() -> None:
+    """Two classes of one name are two meanings of one word: a reader takes the one for the other."""
+    homes: dict[str, set[str]] = {}
+    for path in modules(CORE, WORKERS):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, set()).add(name_of(path))
+    twice = {name: sorted(found) for name, found in homes.items() if len(found) > 1}
+    assert {name: found for name, found in twice.items() if name not in SHARED_NAMES} == {}
+    assert SHARED_NAMES.keys() <= twice.keys()
 
 
 def test_every_entry_of_the_glossary_is_bold_and_said_once() -> None:

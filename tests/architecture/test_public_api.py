@@ -53,7 +53,7 @@ PUBLIC = [
     "Ctx",
     "Inbox",
     "InboxItem",
-    "ToolCall",
+    "CurrentCall",
     "Turn",
     "current",
     "current_context",

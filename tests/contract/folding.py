@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.testing.model.lifecycle import observed
 from wakeline.testing.model.record import Record, fold
 
@@ -16,7 +16,9 @@ def refolded(world: World, pid: str = "p") -> Record:
     """The record made from nothing but registration and log."""
     view = world.view(pid)
     events = [
-        Event.restore(pid, e.sequence, e.type, e.payload, e.at_ms, replay_key=e.replay_key, semantics=e.semantics)
+        ProcessEvent.restore(
+            pid, e.sequence, e.type, e.payload, e.at_ms, replay_key=e.replay_key, semantics=e.semantics
+        )
         for e in view.events
     ]
     return fold(view.registration, view.created_ms, events)

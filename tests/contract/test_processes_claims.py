@@ -295,7 +295,7 @@ def test_a_parked_process_holds_no_worker_and_one_worker_runs_three_generations(
             )
         )
         world.open(fence, waits.Wait(f"s-{pid}", f"w-{pid}", "g", f"c:{pid}"))
-        assert isinstance(world.do(waits.park(fence, ["g"], "{}")), waits.Waiting)
+        assert isinstance(world.do(waits.park(fence, ["g"], "{}")), waits.LetGo)
         assert held(world, "o_1") == 0
     for pid in ("grandchild", "child", "parent"):
         (claim,) = world.take()

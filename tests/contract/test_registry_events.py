@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wakeline.causality import ProcessCause, ProcessEventSubject
 from wakeline.errors import PayloadSchemaMismatch, ProcessNotFound, ReplayConflict, ReservedEvent, UndeclaredEvent
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.store.calls import Change, Program
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def test_an_event_carries_its_lineage(world: World) -> None:
     world.start("p", event_types=[PAGE])
     world.emit("p", "page", {"url": "a"}, key="k")
     (stored,) = world.log()
-    event = Event.restore("p", stored.sequence, stored.type, stored.payload, stored.at_ms, replay_key=stored.replay_key)
+    event = ProcessEvent.restore(
+        "p", stored.sequence, stored.type, stored.payload, stored.at_ms, replay_key=stored.replay_key
+    )
     assert event.invocation.scope == "runtime"
     assert event.invocation.subject == ProcessEventSubject(process_id="p", sequence=1, event_type="page")
     assert event.invocation.caused_by == ProcessCause(process_id="p")

@@ -8,7 +8,7 @@ import pytest
 from wakeline.errors import LeaseLost
 from wakeline.processes.lease import Fence
 from wakeline.store import processes, waits
-from wakeline.store.waits import Met, Waiting
+from wakeline.store.waits import LetGo, Met
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -20,7 +20,7 @@ def parked(world: World, pid: str = "p", owner: str = "o_1") -> Fence:
     """A process that waits for the signal `go`; returns the fence of the run that parked it."""
     fence = world.running(pid, owner)
     world.wait_for(fence, "go")
-    assert world.do(waits.park(fence, ["go.1"], GO)) == Waiting(2)
+    assert world.do(waits.park(fence, ["go.1"], GO)) == LetGo(2)
     return fence
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wakeline.causality import SessionScope, event_invocation
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.store import ends, events, sessions
 from wakeline.store.ends import TurnCommit
 
@@ -63,7 +63,9 @@ def test_the_lineage_of_a_wake_is_that_of_its_event(world: World) -> None:
     world.append("p", "log", "before")
     world.emit("p", "done", "ready", key="k")
     (wake,), event = world.inbox(CHAT), world.log()[-1]
-    restored = Event.restore("p", event.sequence, event.type, event.payload, event.at_ms, replay_key=event.replay_key)
+    restored = ProcessEvent.restore(
+        "p", event.sequence, event.type, event.payload, event.at_ms, replay_key=event.replay_key
+    )
     assert event_invocation(wake["process_id"], wake["sequence"], wake["event_type"], "k") == restored.invocation
 
 

@@ -22,7 +22,7 @@ from wakeline.store import ends as stored_ends
 from wakeline.store import journal, owners, sessions
 from wakeline.store import waits as stored_waits
 from wakeline.store.journal import Row
-from wakeline.store.waits import Waiting
+from wakeline.store.waits import LetGo
 
 from tests.contract.conftest import signal_wait
 
@@ -235,7 +235,7 @@ class Consumer:
         self.room.release()
 
     def parked(self) -> str:
-        if isinstance(self.world.do(stored_waits.park(self.fence, [f"go.{self.ordinal}"], "{}")), Waiting):
+        if isinstance(self.world.do(stored_waits.park(self.fence, [f"go.{self.ordinal}"], "{}")), LetGo):
             self.did["parked"] += 1
             claims: tuple[Any, ...] = ()
             while not claims:

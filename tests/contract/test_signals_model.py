@@ -218,7 +218,7 @@ class Signals(RuleBasedStateMachine):
         if self.cancelled:
             assert isinstance(answer, Met)
             return
-        assert isinstance(answer, waits.Waiting)
+        assert isinstance(answer, waits.LetGo)
         self.begin()
         self.status, self.events = "waiting", self.events + 1
         self.seen["parked"] += 1

@@ -9,7 +9,7 @@ import pytest
 from wakeline.processes.limits import Limit
 from wakeline.store import claims, ends, owners, waits
 from wakeline.store import queues as stored_queues
-from wakeline.store.waits import Waiting
+from wakeline.store.waits import LetGo
 
 from tests.lua.world import LEASE_MS, World, wait
 
@@ -96,7 +96,7 @@ def test_however_a_run_ends_its_place_is_free(world: World, how: str) -> None:
             finish(world, "a")
         case "park":
             world.open(claim.fence, wait("w1"))
-            assert isinstance(world.do(waits.park(claim.fence, ["w1"], "{}")), Waiting)
+            assert isinstance(world.do(waits.park(claim.fence, ["w1"], "{}")), LetGo)
         case "lose":
             world.do(owners.reap("o1"))
         case "hand back":

@@ -37,7 +37,7 @@ def parked_on_nothing(world: World, pid: str = "p") -> None:
     world.open(fence, wait(f"{pid}-w"))
     world.signal(pid)
     world.redis.hset(world.key(f"proc:{pid}"), "o:forged", "1")
-    assert isinstance(world.park(fence, "forged"), waits.Waiting)
+    assert isinstance(world.park(fence, "forged"), waits.LetGo)
     world.redis.hdel(world.key(f"proc:{pid}"), "o:forged")
 
 

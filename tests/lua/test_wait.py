@@ -148,7 +148,7 @@ def test_giving_up_one_wait_of_a_group_leaves_the_others_counted(world: World) -
     world.signal("p", "y")
     world.do(waits.close_waits(fence, ["b"]))
     assert world.field("o:g") == "1"
-    assert isinstance(world.park(fence, "g"), waits.Waiting)
+    assert isinstance(world.park(fence, "g"), waits.LetGo)
     world.signal("p", "z")
     assert world.status() == "queued"
 

@@ -224,7 +224,7 @@ class World:
         """Opens waits of a run."""
         return self.do(stored_waits.open_waits(fence, waits, rows))
 
-    def park(self, fence: Fence, *groups: str) -> stored_waits.Waiting | stored_waits.Met:
+    def park(self, fence: Fence, *groups: str) -> stored_waits.LetGo | stored_waits.Met:
         """Parks a run on these groups."""
         return self.do(stored_waits.park(fence, groups, '{"waits":[]}'))
 
@@ -234,7 +234,7 @@ class World:
         waits = waits or (wait("w1"),)
         fence = self.running(pid, owner, **over)
         self.open(fence, *waits)
-        assert isinstance(self.park(fence, *sorted({w.group for w in waits})), stored_waits.Waiting)
+        assert isinstance(self.park(fence, *sorted({w.group for w in waits})), stored_waits.LetGo)
         return fence
 
     def finish(

@@ -122,7 +122,7 @@ def test_an_approval_that_was_given_up_is_not_waited_for_again(world: World) -> 
 def test_race_05_a_gather_parks_although_one_of_its_children_ended(world: World) -> None:
     fence = gathering(world)
     world.finish("a")
-    assert isinstance(world.park(fence, "g"), stored_waits.Waiting)
+    assert isinstance(world.park(fence, "g"), stored_waits.LetGo)
     world.finish("b")
     assert world.status("p") == "queued"
 
@@ -138,7 +138,7 @@ def test_race_05_a_gather_resumes_although_one_of_its_children_ended_before_it(w
     world.start("a", kind="external")
     world.finish("a")
     fence = gathering(world)
-    assert isinstance(world.park(fence, "g"), stored_waits.Waiting)
+    assert isinstance(world.park(fence, "g"), stored_waits.LetGo)
     world.finish("b")
     assert world.status("p") == "queued"
 
@@ -416,7 +416,7 @@ def test_race_06_a_part_of_a_group_that_is_there_at_the_park_is_not_slept_throug
     fence = gathering(world)
     world.finish("a")
     assert world.do(stored_waits.park(fence, ["g"], "{}", early=["wa"])) == stored_waits.Met()
-    assert world.do(stored_waits.park(fence, ["g"], "{}", early=["wb"])) == stored_waits.Waiting(2)
+    assert world.do(stored_waits.park(fence, ["g"], "{}", early=["wb"])) == stored_waits.LetGo(2)
     world.finish("b")
     assert world.status("p") == "queued"
 
@@ -619,7 +619,7 @@ def test_race_28_a_crash_does_not_restart_the_deadline_of_a_wait(world: World) -
     world.lose("o1")
     fence = world.claim("p", "o2")
     assert world.open(fence, wait("w", for_ms=60_000)) == [Opened("open", due)]
-    assert isinstance(world.park(fence, "w"), stored_waits.Waiting)
+    assert isinstance(world.park(fence, "w"), stored_waits.LetGo)
     world.pass_ms(START_MS + 60_000 - world.now())
     world.tick()
     assert (world.status("p"), world.resolution("w")) == ("queued", '{"status":"timeout"}')

@@ -53,7 +53,7 @@ from wakeline.store.journal import Effect, Row
 from wakeline.store.rewinds import Answered, Rewind
 from wakeline.store.stand_ins import LONGEST_INLINE, replaced
 from wakeline.store.starts import SessionAddress, Unique
-from wakeline.store.triggers import Delivery, Due
+from wakeline.store.triggers import Delivery, DueSchedule
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.triggers.schedule import Schedule
 from wakeline.triggers.subscription import Subscription, Target
@@ -253,7 +253,7 @@ CALLS = [
     made(triggers.switch, "github.push", "sub-1", "1", owner="bot/session-2", about="bot/session-2"),
     made(triggers.list_all),
     made(triggers.emit, OCCURRENCE, about=OCCURRENCE.id),
-    made(triggers.emit, OCCURRENCE, Due(SCHEDULE, 1, 2, "process-1"), about=f"{OCCURRENCE.id} process-1"),
+    made(triggers.emit, OCCURRENCE, DueSchedule(SCHEDULE, 1, 2, "process-1"), about=f"{OCCURRENCE.id} process-1"),
     made(triggers.settle, DELIVERY, "started", about=OCCURRENCE.id),
     made(triggers.pending, older_ms=1),
     made(triggers.declare, SCHEDULE),

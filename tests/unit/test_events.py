@@ -16,9 +16,9 @@ from wakeline.errors import (
 )
 from wakeline.processes.events import (
     CORE_TYPES,
-    Event,
     EventType,
     Materialised,
+    ProcessEvent,
     Semantics,
     TerminalSpec,
     WakeSpec,
@@ -155,7 +155,7 @@ def test_semantics_read_back() -> None:
 
 def test_a_stored_event_is_restored_with_its_meaning_and_lineage() -> None:
     # P19 to P22
-    event = Event.restore(
+    event = ProcessEvent.restore(
         "p_1", 3, "process.completed", '{"await_output":{"type":"success","value":1}}', 5, replay_key="k"
     )
     assert (event.sequence, event.at_ms, event.payload["await_output"]["value"]) == (3, 5, 1)
@@ -163,7 +163,7 @@ def test_a_stored_event_is_restored_with_its_meaning_and_lineage() -> None:
     assert event.invocation.scope == "runtime"
     assert event.invocation.caused_by == ProcessCause(process_id="p_1")
     assert event.invocation.replay_key == "k"
-    kept = Event.restore("p_1", 1, "line", '"x"', 5, semantics='{"wake":{"text":"x"}}')
+    kept = ProcessEvent.restore("p_1", 1, "line", '"x"', 5, semantics='{"wake":{"text":"x"}}')
     assert kept.semantics.wake == ("x", None)
 
 

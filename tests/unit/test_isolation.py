@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from wakeline.cancellation import CancellationToken
 from wakeline.run.isolation import IsolatedCall, Returned
-from wakeline_workers.isolation import Child
+from wakeline_workers.isolation import Isolate
 
 APP = """
 import time
@@ -34,7 +34,7 @@ def test_a_cancel_that_comes_with_the_end_of_its_call_harms_no_later_one(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
 
     async def go() -> list[Any]:
-        child = await Child.started("alone_app:app")
+        child = await Isolate.started("alone_app:app")
         token = CancellationToken()
         first = await child.run(call(0.0), lambda verb, args: None, token, grace_ms=50, timeout_ms=None)
         token.cancel("too late")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wakeline import names
 from wakeline.causality import HostOriginator, Provenance, SessionScope
 from wakeline.errors import ProcessAlreadyTerminal, TransitionRefused
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput
 from wakeline.processes.lifecycle import TERMINAL, Status
 from wakeline.processes.outputs import AbandonedOutput, CancelledOutput, Failure, Success
@@ -34,8 +34,10 @@ def registered(process_input: ProcessInput | None = None) -> Registration:
     )
 
 
-def log(*entries: tuple[str, Any]) -> list[Event]:
-    return [Event.restore("p_1", n, name, to_json(payload), 1000 + n) for n, (name, payload) in enumerate(entries, 1)]
+def log(*entries: tuple[str, Any]) -> list[ProcessEvent]:
+    return [
+        ProcessEvent.restore("p_1", n, name, to_json(payload), 1000 + n) for n, (name, payload) in enumerate(entries, 1)
+    ]
 
 
 def record_of(*entries: tuple[str, Any], process_input: ProcessInput | None = None) -> Record:
@@ -95,7 +97,7 @@ def test_it_ends_from_every_live_status(
 )
 def test_nothing_follows_the_end(event_type: str) -> None:
     ended = record_of(("process.cancelled", {"await_output": {"type": "cancelled", "message": "x"}}))
-    late = Event("p_1", 2, event_type, {"await_output": {"type": "success", "value": 1}}, 9)
+    late = ProcessEvent("p_1", 2, event_type, {"await_output": {"type": "success", "value": 1}}, 9)
     with pytest.raises(ProcessAlreadyTerminal) as caught:
         apply(ended, late)
     assert caught.value.fields == {"process_id": "p_1", "status": "cancelled"}
@@ -152,7 +154,7 @@ def test_what_may_not_follow_is_refused(entries: list[tuple[str, Any]]) -> None:
 @pytest.mark.parametrize("sequence", [0, 1, 3])
 def test_a_gap_or_a_repeat_is_refused(sequence: int) -> None:
     with pytest.raises(TransitionRefused):
-        apply(record_of(("log", {})), Event("p_1", sequence, "log", {}, 9))
+        apply(record_of(("log", {})), ProcessEvent("p_1", sequence, "log", {}, 9))
 
 
 @given(st.lists(st.sampled_from([*sorted(names.LIFECYCLE_TYPES), "log"]), max_size=12))
@@ -166,9 +168,9 @@ def test_folding_in_two_parts_is_folding_at_once(types: list[str]) -> None:
         "process.continued": {"generation": 2, "input": 1},
     }
     record = record_of()
-    kept: list[Event] = []
+    kept: list[ProcessEvent] = []
     for name in types:
-        event = Event.restore("p_1", record.sequence + 1, name, to_json(payload.get(name, {})), 5)
+        event = ProcessEvent.restore("p_1", record.sequence + 1, name, to_json(payload.get(name, {})), 5)
         try:
             record = apply(record, event)
         except (TransitionRefused, ProcessAlreadyTerminal):

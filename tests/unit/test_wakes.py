@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from wakeline.causality import SessionScope, TurnCause
-from wakeline.processes.events import Event, Materialised, Terminal, WakeInput
+from wakeline.processes.events import Materialised, ProcessEvent, Terminal, WakeInput
 from wakeline.processes.outputs import Failure, Success
 from wakeline.testing.model.wakes import Placed, Wake, place, wake_from_event
 from wakeline.wakes.wake import wake_id
@@ -18,8 +18,8 @@ CAUSE = TurnCause(session_id="helper/u42", turn_id="t1")
 PAGE_DONE = WakeInput("Page a done")
 
 
-def event(sequence: int = 7, wake: WakeInput | None = PAGE_DONE, terminal: Terminal | None = None) -> Event:
-    return Event("p_1", sequence, "page_done", {"url": "a"}, 1000 + sequence, "k", Materialised(terminal, wake))
+def event(sequence: int = 7, wake: WakeInput | None = PAGE_DONE, terminal: Terminal | None = None) -> ProcessEvent:
+    return ProcessEvent("p_1", sequence, "page_done", {"url": "a"}, 1000 + sequence, "k", Materialised(terminal, wake))
 
 
 def wake(sequence: int, key: str | None = "k", text: str = "x", **changed: Any) -> Wake:
@@ -33,7 +33,7 @@ def wake(sequence: int, key: str | None = "k", text: str = "x", **changed: Any) 
     return Wake(**(given | {"sequence": sequence, "input": text, "key": key} | changed))
 
 
-def made(given: Event) -> Wake:
+def made(given: ProcessEvent) -> Wake:
     result = wake_from_event(given, TARGET, "inc00001", caused_by=CAUSE)
     assert result is not None
     return result

@@ -29,7 +29,7 @@ from wakeline.processes.failures import described, leaves_of
 from wakeline.run.groups import deciding
 from wakeline.store.calls import Program
 from wakeline.tools.outcome import is_outcome, value_of
-from wakeline.tools.tool import Pending, Tool, ToolCall, current_call
+from wakeline.tools.tool import CurrentCall, Pending, Tool, current_call
 from wakeline.values import from_json, parse_duration, to_json
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
 
@@ -162,10 +162,10 @@ def _run(tool: Tool[..., Any], args: dict[str, Any]) -> Any:
     return asyncio.run(awaited())
 
 
-def _call(app: App, wire: Wire, given: dict[str, Any], number: int) -> ToolCall:
+def _call(app: App, wire: Wire, given: dict[str, Any], number: int) -> CurrentCall:
     spec = environment(from_json(given["environment"]))
     tool = app.registry.tools.get(given["tool"])
-    return ToolCall(
+    return CurrentCall(
         tool=given["tool"],
         process_id=given["process_id"],
         idempotency_key=given["idempotency_key"],

@@ -1,6 +1,6 @@
-"""The children that run isolated tools: kept warm, replaced when they are worn out, killed when their call has to end.
+"""The isolates that run isolated tools: kept warm, replaced when they are worn out, killed when their call has to end.
 
-Invariant: a child runs one call at a time; one whose call did not end by itself never runs another, and what a call
+Invariant: an isolate runs one call at a time; one whose call did not end by itself never runs another, and what a call
 leaves behind is no other call's.
 """
 
@@ -23,20 +23,20 @@ from wakeline.tools.tool import Pending
 from wakeline.values import to_json
 
 WORN_OUT = 1_000
-"""So many calls of one child, before whatever its code leaks is given back to the system."""
+"""So many calls of one isolate, before whatever its code leaks is given back to the system."""
 LONGEST_LINE = 64 * 1024 * 1024
 START_S = 120.0
-"""How long a child may take to load the app."""
+"""How long an isolate may take to load the app."""
 LAST_WORDS_S = 0.5
 """How long a connection may have something left once its process is gone: what it was sent before."""
 
 
 class _NotTaken(Exception):
-    """A child ended before it had read its call: nothing of the call ran."""
+    """An isolate ended before it had read its call: nothing of the call ran."""
 
 
-class Child:
-    """One child process and the connection to it."""
+class Isolate:
+    """One operating system process for isolated tools, and the connection to it."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -52,8 +52,8 @@ class Child:
         """Its last call ended by itself."""
 
     @classmethod
-    async def started(cls, target: str) -> Child:
-        """A child that has loaded the app. Raises `IsolatedFailure` where it cannot."""
+    async def started(cls, target: str) -> Isolate:
+        """An isolate that has loaded the app. Raises `IsolatedFailure` where it cannot."""
         ours, theirs = socket.socketpair()
         # A session of its own: what the tool's code starts is killed with it.
         process = await asyncio.create_subprocess_exec(
@@ -62,20 +62,20 @@ class Child:
         )  # fmt: skip
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
-        child = cls(process, reader, writer)
+        isolate = cls(process, reader, writer)
         try:
-            await asyncio.wait_for(child._heard(), START_S)
+            await asyncio.wait_for(isolate._heard(), START_S)
         except TimeoutError:
-            child.kill("it did not load its app in time")
-            await child.bury()
+            isolate.kill("it did not load its app in time")
+            await isolate.bury()
             raise IsolatedFailure(
                 "tool_process_died", f"its process did not load the app within {START_S:g} s"
             ) from None
         except BaseException:
-            child.kill("it was not wanted any more")
-            await child.bury()
+            isolate.kill("it was not wanted any more")
+            await isolate.bury()
             raise
-        return child
+        return isolate
 
     @property
     def is_alive(self) -> bool:
@@ -97,7 +97,7 @@ class Child:
         late: list[asyncio.TimerHandle] = []
 
         def cancel() -> None:
-            # Asked for in another thread, it may come when the call has ended and the child has another one.
+            # Asked for in another thread, it may come when the call has ended and the isolate has another one.
             if not over:
                 self._send({"cancel": cancellation.reason, "n": number})
                 late.append(
@@ -192,7 +192,7 @@ class Child:
             self._writer.write(to_json(message).encode() + b"\n")
 
     def kill(self, why: str) -> None:
-        """SIGKILL to the child and all that its code started."""
+        """SIGKILL to the isolate and all that its code started."""
         self.killed_for = self.killed_for or why
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -224,14 +224,14 @@ def _result(heard: dict[str, Any]) -> Any:
 
 
 class IsolatedTools:
-    """The children of one worker: ``most`` at once, each replaced after `WORN_OUT` calls or once it had used more than
+    """The isolates of one worker: ``most`` at once, each replaced after `WORN_OUT` calls or once it had used more than
     ``memory_mb``."""
 
     def __init__(self, target: str, *, most: int, memory_mb: int) -> None:
         self._target, self._memory_kb = target, memory_mb * 1024
         self._room = asyncio.Semaphore(most)
-        self._idle: list[Child] = []
-        self._busy: set[Child] = set()
+        self._idle: list[Isolate] = []
+        self._busy: set[Isolate] = set()
         self._buried: set[asyncio.Task[None]] = set()
 
     async def call(
@@ -240,45 +240,45 @@ class IsolatedTools:
         """See `Isolation`."""
         async with self._room:
             while True:
-                child = self._warm() or await Child.started(self._target)
-                self._busy.add(child)
+                isolate = self._warm() or await Isolate.started(self._target)
+                self._busy.add(isolate)
                 try:
-                    return await child.run(call, say, cancellation, grace_ms=grace_ms, timeout_ms=timeout_ms)
+                    return await isolate.run(call, say, cancellation, grace_ms=grace_ms, timeout_ms=timeout_ms)
                 except _NotTaken:
                     continue
                 finally:
-                    self._busy.discard(child)
-                    if child.is_free and child.calls < WORN_OUT and child.peak_kb <= self._memory_kb:
-                        self._idle.append(child)
+                    self._busy.discard(isolate)
+                    if isolate.is_free and isolate.calls < WORN_OUT and isolate.peak_kb <= self._memory_kb:
+                        self._idle.append(isolate)
                     else:
-                        self._dismiss(child, "its call was given up")
+                        self._dismiss(isolate, "its call was given up")
 
-    def _warm(self) -> Child | None:
+    def _warm(self) -> Isolate | None:
         while self._idle:
-            child = self._idle.pop()
-            if child.is_alive:
-                return child
-            self._dismiss(child, "it ended between two calls")
+            isolate = self._idle.pop()
+            if isolate.is_alive:
+                return isolate
+            self._dismiss(isolate, "it ended between two calls")
         return None
 
-    def _dismiss(self, child: Child, why: str) -> None:
-        child.kill(why)
-        task = asyncio.get_running_loop().create_task(child.bury())
+    def _dismiss(self, isolate: Isolate, why: str) -> None:
+        isolate.kill(why)
+        task = asyncio.get_running_loop().create_task(isolate.bury())
         self._buried.add(task)
         task.add_done_callback(self._buried.discard)
 
     async def close(self) -> None:
-        """Kills all children: their calls are handed back with the worker's other work."""
-        for child in [*self._idle, *self._busy]:
-            self._dismiss(child, "its worker leaves")
+        """Kills all isolates: their calls are handed back with the worker's other work."""
+        for isolate in [*self._idle, *self._busy]:
+            self._dismiss(isolate, "its worker leaves")
         self._idle.clear()
         while self._buried:
             await asyncio.wait(self._buried)
 
 
 def isolation_of(app: App) -> IsolatedTools | None:
-    """The children of a worker of this app; None where it has no isolated tool, or was not loaded by a name that a
-    child could load it by."""
+    """The isolates of a worker of this app; None where it has no isolated tool, or was not loaded by a name
+    that an isolate could load it by."""
     if app.target is None or not any(tool.isolation for tool in app.registry.tools.values()):
         return None
     return IsolatedTools(app.target, most=app.settings.isolated, memory_mb=app.settings.isolated_memory_mb)

@@ -45,7 +45,7 @@ from wakeline.run.waits import WaitFor, schema_of_answer
 from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
 from wakeline.store import events, journal
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
-from wakeline.tools.tool import Pending, Tool, ToolCall, current_call, outside_body
+from wakeline.tools.tool import CurrentCall, Pending, Tool, current_call, outside_body
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.values import content_hash, parse_duration
 from wakeline.verbs.events import NewEvent
@@ -219,7 +219,7 @@ class _Attempt:
         if self._before is not None:
             raise self._kept_off()
         slot = run.waits.slot_of(ToolCompletion(self._call_key))
-        call = ToolCall(
+        call = CurrentCall(
             tool=tool.name,
             process_id=run.process_id,
             idempotency_key=self._call_key,
@@ -301,7 +301,7 @@ class _Attempt:
             return cast("Success", outcome).value
         return self._tool.signature.dump_result(value_of(self._tool.name, changed))
 
-    async def _perform(self, call: ToolCall) -> Any:
+    async def _perform(self, call: CurrentCall) -> Any:
         tool = self._tool
         try:
             code = tool.signature.call(tool.function, self._admitted.args)
@@ -337,7 +337,7 @@ class _Attempt:
             attempts=self._attempt - 1,
         )
 
-    async def _apart(self, call: ToolCall) -> Any:
+    async def _apart(self, call: CurrentCall) -> Any:
         run, isolation = self._run, self._run.host.isolation
         assert isolation is not None, "a worker without isolation does not take it"
         verbs: dict[str, Callable[..., None] | None] = {

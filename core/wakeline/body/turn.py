@@ -21,7 +21,7 @@ from wakeline.sessions.admission import MOST_ENTRIES
 from wakeline.store import sessions
 from wakeline.store.ends import TurnCommit
 from wakeline.store.journal import Row
-from wakeline.store.sessions import Batch, Entry
+from wakeline.store.sessions import Batch, EntryRow
 from wakeline.typed import dump
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
 from wakeline.verbs.options import NOTHING, Options, StartOptions
@@ -58,7 +58,7 @@ class InboxItem:
         return self.input if isinstance(self.input, str) else json.dumps(self.input)
 
 
-def item_of(entry: Entry, session_id: str = "") -> InboxItem:
+def item_of(entry: EntryRow, session_id: str = "") -> InboxItem:
     """An entry of the store as a turn of the session sees it."""
     body = json.loads(entry.body)
     process_id = body.get("process_id")
@@ -183,7 +183,7 @@ class AsyncTurn(AsyncCtx):
 
         rows = await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
         items = [
-            item_of(Entry(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows
+            item_of(EntryRow(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows
         ]
         self.inbox.items = (*self.inbox.items, *items)
         return items
@@ -202,7 +202,7 @@ class AsyncTurn(AsyncCtx):
 
 
 class TurnOfRun:
-    """A turn as its run knows it (`wakeline.run.host.Turn`): what code of the agent has no use for."""
+    """A turn as its run knows it (`wakeline.run.host.CommittingTurn`): what code of the agent has no use for."""
 
     def __init__(self, turn: AsyncTurn) -> None:
         self._turn = turn

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from wakeline.sessions.addresses import argument
 from wakeline.store.entries import InboxView
-from wakeline.store.fields import Record, SessionHead
+from wakeline.store.fields import SessionHead, StoredRecord
 from wakeline.store.sessions import SessionView
 from wakeline.values import from_json
 
@@ -81,7 +81,7 @@ def status_of(head: SessionHead) -> SessionStatus:
 
 def report_of(view: InboxView) -> SessionReport:
     """What an inbox and its head say of the session."""
-    head, turn = view.head, Record(view.turn)
+    head, turn = view.head, StoredRecord(view.turn)
     misfit = turn.misfit if turn.status == "queued" else None
     return SessionReport(
         view.session_id,

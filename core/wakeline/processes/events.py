@@ -176,7 +176,7 @@ def check_append(event_type: EventType, payload: Any, replay_key: str | None) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ProcessEvent:
     """One entry of a process' log; `sequence` counts from 1 without gaps, `at_ms` is Redis' time."""
 
     process_id: str
@@ -203,7 +203,7 @@ class Event:
         *,
         replay_key: str | None = None,
         semantics: str | None = None,
-    ) -> Event:
+    ) -> ProcessEvent:
         """The event of a stored entry; payload and semantics are JSON. Core types bring their own meaning."""
         data = from_json(payload, f"The payload of {event_type}")
         if semantics is not None:

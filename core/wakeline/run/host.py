@@ -22,7 +22,7 @@ class RunState(Enum):
     ENDED = "finished"
 
 
-class Turn(Protocol):
+class CommittingTurn(Protocol):
     """What a run knows of the turn it is."""
 
     @property

@@ -29,7 +29,7 @@ from wakeline.run.defers import Defers
 from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.fitting import Fitting
 from wakeline.run.hold import Hold
-from wakeline.run.host import Host, RunState, Turn
+from wakeline.run.host import CommittingTurn, Host, RunState
 from wakeline.run.journal import Journal
 from wakeline.run.life import Life
 from wakeline.run.open_waits import OpenWaits
@@ -126,7 +126,7 @@ class Run:
         self.defers = Defers()
         self._park_again_s = PARK_AGAIN_S
         self.engine: Engine[..., Any] | None = None
-        self.turn: Turn | None = None
+        self.turn: CommittingTurn | None = None
         self.context: object = None
         """What its body was handed, once it is called."""
         self.activities = Activities(store, claim.session_id)

@@ -129,7 +129,7 @@ class ProcessFields:
 
 
 @dataclass(frozen=True, slots=True)
-class Record(ProcessFields):
+class StoredRecord(ProcessFields):
     """The record of a process that was read by the way, as that of a session's turn."""
 
     fields: Mapping[str, str]

@@ -104,7 +104,7 @@ def delete(session_id: str) -> Call[Deleted]:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EntryRow:
     """One inbox entry: its number, its body (JSON), its state as stored ('delivered', 'admitted <turn> <ms>', …), how
     many it swallowed."""
 
@@ -122,7 +122,7 @@ class SessionView:
     head: SessionHead
     state: str | None
     history: tuple[tuple[int, str, int], ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[EntryRow, ...]
     stopped: int | None = None
     """Where the search for messages of one frame stopped, as it reads no more at once; None where it came to the end,
     or to as many as were asked for."""
@@ -144,7 +144,7 @@ def read(
         for row in reply[2]:
             values = flat(row[1])
             history.append((int(str(row[0]).split("-")[0]), values["m"], int(values["at"])))
-        found = tuple(Entry(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
+        found = tuple(EntryRow(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
         stopped = int(reply[4].split("-")[0]) if reply[4] else None
         return SessionView(session_id, SessionHead(flat(reply[0])), reply[1] or None, tuple(history), found, stopped)
 
@@ -177,7 +177,7 @@ class Batch:
 
     revision: str
     state: str | None
-    entries: tuple[Entry, ...]
+    entries: tuple[EntryRow, ...]
     frame: str | None = None
     follow_ons: int = 0
     followed: bool = False
@@ -186,7 +186,7 @@ class Batch:
 
 def batch_of(reply: Reply) -> Batch:
     """Reads a batch, of a claim that brought it or of `admit`."""
-    entries = tuple(Entry(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[2])
+    entries = tuple(EntryRow(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[2])
     return Batch(reply[0], reply[1] or None, entries, reply[3] or None, int(reply[4]), reply[5] == "1")
 
 

@@ -195,7 +195,7 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueSchedule:
     """A schedule that is due: the moment it was planned for, when it is due next, and the process to start; ``void``
     where nothing occurs."""
 
@@ -219,7 +219,7 @@ class Due:
         return wire | ({"void": True} if self.void else {})
 
 
-def emit(occurrence: Occurrence, due: Due | None = None) -> Call[Emitted | None]:
+def emit(occurrence: Occurrence, due: DueSchedule | None = None) -> Call[Emitted | None]:
     """Record an occurrence and reserve its deliveries. Raises `OccurrenceConflict`."""
     o = occurrence
     args = {

@@ -111,7 +111,7 @@ def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, lis
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class LetGo:
     """The park was written: the process waits, and no worker holds it."""
 
     sequence: int
@@ -124,7 +124,7 @@ class Met:
 
 def park(
     fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()
-) -> Call[Waiting | Met]:
+) -> Call[LetGo | Met]:
     """Let go of a process that only waits, for any of the groups, or for any of the slots ``early``; raises
     `LeaseLost`."""
     args: dict[str, Any] = {
@@ -136,9 +136,9 @@ def park(
         "early": list(early) or None,
     }
 
-    def decode(reply: Reply) -> Waiting | Met:
+    def decode(reply: Reply) -> LetGo | Met:
         if reply[0] == "parked":
-            return Waiting(int(reply[1]))
+            return LetGo(int(reply[1]))
         if reply[0] == "met":
             return Met()
         refuse(fence.process_id, reply)

@@ -208,7 +208,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class CurrentCall:
     """The call a tool's code runs in; `current()` returns it."""
 
     tool: str
@@ -282,10 +282,10 @@ class ToolCall:
         return Pending(parse_duration(timeout) if timeout is not None else None)
 
 
-current_call: ContextVar[ToolCall | None] = ContextVar("wakeline_tool_call", default=None)
+current_call: ContextVar[CurrentCall | None] = ContextVar("wakeline_tool_call", default=None)
 
 
-def current() -> ToolCall:
+def current() -> CurrentCall:
     """The call this tool code runs in; raises `WrongVerb` outside one."""
     call = current_call.get()
     if call is None:

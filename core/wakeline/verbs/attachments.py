@@ -61,7 +61,7 @@ class AttachmentVerbs:
         return first_of(found, limit)
 
 
-class Drive(Protocol):
+class Awaited(Protocol):
     """What runs the program of a verb on the loop."""
 
     def __call__(self, verb: str, program: Program[T], /) -> Awaitable[T]: ...
@@ -72,7 +72,7 @@ class AsyncAttachments:
     no cost, so nothing here is
     recorded and a replay may do it again."""
 
-    def __init__(self, drive: Drive, verbs: AttachmentVerbs) -> None:
+    def __init__(self, drive: Awaited, verbs: AttachmentVerbs) -> None:
         self._drive, self._verbs = drive, verbs
 
     async def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:

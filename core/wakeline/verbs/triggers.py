@@ -34,7 +34,7 @@ from wakeline.releases import Declared
 from wakeline.shown import logger
 from wakeline.store import declarations, starts, triggers
 from wakeline.store.calls import Outside, Program
-from wakeline.store.triggers import Delivery, Due, Subscribed
+from wakeline.store.triggers import Delivery, DueSchedule, Subscribed
 from wakeline.tools.tool import Tool
 from wakeline.triggers.moments import drawn, is_random
 from wakeline.triggers.occurrence import Occurrence, delivered_process_id
@@ -188,7 +188,7 @@ class Triggers:
         occurrence = Occurrence(SOURCE, str(moment), _told(schedule.name, moment), schedule.name)
         pid = delivered_process_id(occurrence.id, schedule.subscription.id)
         emitted = yield triggers.emit(
-            occurrence, Due(schedule, due_ms, firing.next_ms, pid, void=firing.moment_ms is None)
+            occurrence, DueSchedule(schedule, due_ms, firing.next_ms, pid, void=firing.moment_ms is None)
         )
         if emitted is None:
             return None

@@ -24,7 +24,7 @@ from wakeline_workers.cli.lookup import complete_body, complete_process, process
 from wakeline_workers.cli.root import Console, command, duration, option, payload
 from wakeline_workers.cli.waits import sentence
 
-KINDS = ("tool", "session_turn", "external")
+INPUT_KINDS = ("tool", "session_turn", "external")
 SHOWN = 200
 """Characters of a payload in a terminal's line; a pipe gets all of it."""
 
@@ -142,8 +142,12 @@ def _doubt(console: Console, kind: str | None, session: str | None) -> None:
     """Says what may be mistyped where nothing was found; processes of code that left the app, and of sessions that are
     deleted, may have been asked for."""
     registry = console.app.registry
-    if kind is not None and kind not in KINDS and registry.current(kind) not in {name for name, _ in registry.versions}:
-        console.note(f"wakeline: this app has no engine {kind!r}, and the other kinds are {', '.join(KINDS)}")
+    if (
+        kind is not None
+        and kind not in INPUT_KINDS
+        and registry.current(kind) not in {name for name, _ in registry.versions}
+    ):
+        console.note(f"wakeline: this app has no engine {kind!r}, and the other kinds are {', '.join(INPUT_KINDS)}")
     if session is not None:
         try:
             console.app.session(*split_session_id(session)).inspect()

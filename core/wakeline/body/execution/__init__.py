@@ -7,12 +7,19 @@ on any worker sees the same.
 
 from wakeline.body.execution.blocking import BlockingExecutionContext
 from wakeline.body.execution.context import ExecutionContext, execution_of, outside
-from wakeline.body.execution.facts import Identity, Lineage, ProcessEventContext, ProcessOpScope, Reply, Services
+from wakeline.body.execution.facts import (
+    ExecutionIdentity,
+    Lineage,
+    ProcessEventContext,
+    ProcessOpScope,
+    Reply,
+    Services,
+)
 
 __all__ = [
     "BlockingExecutionContext",
     "ExecutionContext",
-    "Identity",
+    "ExecutionIdentity",
     "Lineage",
     "ProcessEventContext",
     "ProcessOpScope",

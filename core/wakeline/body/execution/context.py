@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import secrets
 
-from wakeline.body.execution.facts import Identity, Lineage, Services, host_identity, identity_of
+from wakeline.body.execution.facts import ExecutionIdentity, Lineage, Services, host_identity, identity_of
 from wakeline.body.execution.insession import InSession
 from wakeline.body.execution.recording import Recording
 from wakeline.body.execution.triggers import Triggering
-from wakeline.body.execution.waits import Waits
+from wakeline.body.execution.waits import WaitVerbs
 from wakeline.causality import start_invocation
 from wakeline.engines.registry import Registry
 from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.run import Run
 
 
-class ExecutionContext(InSession, Triggering, Waits, Recording):
+class ExecutionContext(InSession, Triggering, WaitVerbs, Recording):
     """What running work can see and do: ``ctx.execution``. docs/reference-map.md has a row for every member."""
 
     @classmethod
-    def new(cls, identity: Identity, services: Services, lineage: Lineage | None = None) -> ExecutionContext:
+    def new(cls, identity: ExecutionIdentity, services: Services, lineage: Lineage | None = None) -> ExecutionContext:
         """A context of these parts; process facts are absent unless the lineage has them."""
         return cls(identity, lineage or Lineage(), services)
 

@@ -37,7 +37,7 @@ from wakeline.store.awaited import AsyncStore
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ExecutionIdentity:
     """Which work this is: the session it acts as, its agent frame ("" for none), the scope of its effects, its process
     if it is one."""
 
@@ -107,7 +107,7 @@ class Services:
 class Facts:
     """Identity, lineage, services and cancellation of one piece of running work, and what follows from them."""
 
-    identity: Identity
+    identity: ExecutionIdentity
     lineage: Lineage
     services: Services
     cancellation_token: CancellationToken = field(default_factory=CancellationToken)
@@ -288,11 +288,11 @@ class Facts:
         )
 
 
-def identity_of(run: Run) -> Identity:
+def identity_of(run: Run) -> ExecutionIdentity:
     """The identity of a running process: its session's where it is a turn."""
     pid = run.process_id
     frame = run.turn.frame if run.turn is not None else None
-    return Identity(run.claim.session_id or ephemeral_session(pid), ProcessScope(pid), frame or "", pid)
+    return ExecutionIdentity(run.claim.session_id or ephemeral_session(pid), ProcessScope(pid), frame or "", pid)
 
 
 def ephemeral_session(process_id: str) -> str:
@@ -306,6 +306,6 @@ def is_ephemeral(session_id: str) -> bool:
     return session_id.startswith(f"{EPHEMERAL_AGENT}/")
 
 
-def host_identity(session_id: str | None, operation_id: str) -> Identity:
+def host_identity(session_id: str | None, operation_id: str) -> ExecutionIdentity:
     """The identity of code outside a process that acts for a session, or for nobody."""
-    return Identity(session_id or ephemeral_session(operation_id), RuntimeOperationScope(operation_id))
+    return ExecutionIdentity(session_id or ephemeral_session(operation_id), RuntimeOperationScope(operation_id))

@@ -13,7 +13,7 @@ from wakeline.body.messages import append_event, emitted, send_signal
 from wakeline.causality import SessionScope
 from wakeline.errors import ProcessEventContextMismatch
 from wakeline.names import check_key, signal_event_type, signal_replay_key
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.typed import dump
 
 
@@ -31,7 +31,7 @@ class AppendRequest:
 class Recording(Facts):
     """Appending events and sending signals."""
 
-    async def append_process_event(self, request: AppendRequest, *, process_id: str | None = None) -> Event:
+    async def append_process_event(self, request: AppendRequest, *, process_id: str | None = None) -> ProcessEvent:
         """Append an event to this process's own log, and the wake its type means; the event, with the time at which
         this run recorded it.
 
@@ -49,11 +49,11 @@ class Recording(Facts):
         if event.wake is not None and request.wake_target is not None:
             event = replace(event, wake=replace(event.wake, session_id=request.wake_target.session_id))
         told = await append_event(run, event, key)
-        return Event(own, told.sequence, event.type, event.data, told.at_ms, key)
+        return ProcessEvent(own, told.sequence, event.type, event.data, told.at_ms, key)
 
     async def signal_process_by_id(
         self, process_id: str, signal_name: str, signal_id: str, payload: Any = None
-    ) -> Event:
+    ) -> ProcessEvent:
         """Send a signal with the authority of the host (through a handle: `signal_process`); the event, with the time
         at which this run recorded it.
 
@@ -65,4 +65,4 @@ class Recording(Facts):
         run = self.in_process("signal_process_by_id")
         told = await send_signal(run, process_id, signal_name, payload, signal_id)
         key = signal_replay_key(process_id, signal_name, signal_id)
-        return Event(process_id, told.sequence, signal_event_type(signal_name), dump(payload), told.at_ms, key)
+        return ProcessEvent(process_id, told.sequence, signal_event_type(signal_name), dump(payload), told.at_ms, key)

@@ -29,7 +29,7 @@ from wakeline.waits.identity import ProcessSignal, Timer
 from wakeline.waits.resolutions import Cancelled, Resolution
 
 
-class Waits(Facts):
+class WaitVerbs(Facts):
     """Sleeping and waiting for signals."""
 
     async def sleep_process(self, scope: str, sequence: int, duration_ms: int) -> None:

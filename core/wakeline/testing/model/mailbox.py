@@ -13,7 +13,7 @@ from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class SentSignal:
     """A signal as recorded: its event's sequence, its name, the sender's id, its content."""
 
     sequence: int
@@ -28,11 +28,11 @@ class Mailbox:
 
     process_id: str = "p_model"
     limit: int = MAILBOX_LIMIT
-    sent: list[Signal] = field(default_factory=list[Signal])
-    kept: list[Signal] = field(default_factory=list[Signal])
+    sent: list[SentSignal] = field(default_factory=list[SentSignal])
+    kept: list[SentSignal] = field(default_factory=list[SentSignal])
     open_waits: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    resolved: dict[str, Signal] = field(default_factory=dict[str, Signal])
-    consumed: dict[str, Signal] = field(default_factory=dict[str, Signal])
+    resolved: dict[str, SentSignal] = field(default_factory=dict[str, SentSignal])
+    consumed: dict[str, SentSignal] = field(default_factory=dict[str, SentSignal])
     closed: set[str] = field(default_factory=set[str])
 
     def deliver(self, name: str, signal_id: str, payload: str = "") -> int:
@@ -46,14 +46,14 @@ class Mailbox:
                 if earlier.payload != payload:
                     raise ReplayConflict(process_id=self.process_id, replay_key=signal_id)
                 return earlier.sequence
-        signal = Signal(len(self.sent) + 1, name, signal_id, payload)
+        signal = SentSignal(len(self.sent) + 1, name, signal_id, payload)
         if self._waiting(name) is None and len(self.kept) >= self.limit:
             raise MailboxFull(process_id=self.process_id, limit=self.limit)
         self.sent.append(signal)
         self._place(signal)
         return signal.sequence
 
-    def open(self, wait: str, name: str) -> Signal | None:
+    def open(self, wait: str, name: str) -> SentSignal | None:
         """Opens a wait; returns the signal it takes at once, the oldest kept one of its name.
 
         Opening a wait again that is open, resolved or consumed changes nothing; one that was given up takes nothing.
@@ -69,7 +69,7 @@ class Mailbox:
             self._place(oldest)
         return oldest
 
-    def consume(self, wait: str) -> Signal:
+    def consume(self, wait: str) -> SentSignal:
         """Journals the signal that resolved a wait; from here on it is nobody else's."""
         self.consumed[wait] = self.resolved.pop(wait)
         return self.consumed[wait]
@@ -84,7 +84,7 @@ class Mailbox:
     def _waiting(self, name: str) -> str | None:
         return next((wait for wait, of in self.open_waits if of == name), None)
 
-    def _place(self, signal: Signal) -> None:
+    def _place(self, signal: SentSignal) -> None:
         wait = self._waiting(signal.name)
         if wait is None:
             # Sorted, not simply put first: two waits given up in any order leave their signals as they were sent.

@@ -13,7 +13,7 @@ from typing import Any
 from wakeline import names
 from wakeline.causality import SessionScope
 from wakeline.errors import ProcessAlreadyTerminal, TransitionRefused
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput
 from wakeline.processes.lifecycle import TERMINAL, Status
 from wakeline.processes.outputs import AwaitOutput
@@ -50,7 +50,7 @@ class Record:
         return self.status in TERMINAL
 
 
-def fold(registration: Registration, created_at_ms: int, events: Iterable[Event]) -> Record:
+def fold(registration: Registration, created_at_ms: int, events: Iterable[ProcessEvent]) -> Record:
     """The record after these events, in order from the first; raises like `apply`."""
     # Nobody here starts an external process: it runs outside from the moment it is known.
     status: Status = "running" if isinstance(registration.input, ExternalInput) else "queued"
@@ -66,7 +66,7 @@ def fold(registration: Registration, created_at_ms: int, events: Iterable[Event]
     return reduce(apply, events, new)
 
 
-def apply(record: Record, event: Event) -> Record:
+def apply(record: Record, event: ProcessEvent) -> Record:
     """The record after one more event.
 
     Raises `ProcessAlreadyTerminal` after the end, `TransitionRefused` where the event may not follow, or is not next.
@@ -83,7 +83,7 @@ def apply(record: Record, event: Event) -> Record:
     return _with_fact(after, event)
 
 
-def _with_fact(record: Record, event: Event) -> Record:
+def _with_fact(record: Record, event: ProcessEvent) -> Record:
     payload = event.payload
     match event.type:
         case names.PROCESS_WAITING:

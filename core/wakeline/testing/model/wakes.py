@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from wakeline.causality import CausalRef, Invocation, SessionScope, event_invocation
-from wakeline.processes.events import Event
+from wakeline.processes.events import ProcessEvent
 from wakeline.wakes.wake import wake_id
 
 
@@ -49,7 +49,7 @@ class Wake:
 
 
 def wake_from_event(
-    event: Event, target: SessionScope | None, incarnation: str, *, caused_by: CausalRef | None = None
+    event: ProcessEvent, target: SessionScope | None, incarnation: str, *, caused_by: CausalRef | None = None
 ) -> Wake | None:
     """The wake of an event; None where its type means none, its condition is not met, or nobody is to be woken.
 
