@@ -1,7 +1,7 @@
 """Event types, what they mean, and events.
 
-Invariant: what an event means (an end, a wake) is decided once, from type and payload, when it is appended, and is kept
-with it.
+Invariant: what an event means (an end, a wake) follows from its type and payload. It is decided once, when the event is
+appended, and is kept with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TerminalSpec(Stored):
 
 
 class WakeSpec(Stored):
-    """The event wakes the target: when (always, without a condition), with which text, coalescing with what."""
+    """The event wakes the target: the condition (None: always), the text, and the key under which it coalesces."""
 
     when: Selector | None = None
     input: Selector
@@ -37,7 +37,7 @@ class WakeSpec(Stored):
 
 
 class Semantics(Stored):
-    """What an event of a type means beyond being in the log."""
+    """What an event of a type means besides its place in the log."""
 
     terminal: TerminalSpec | None = None
     wake: WakeSpec | None = None
@@ -64,7 +64,7 @@ class Terminal(NamedTuple):
 
 
 class WakeInput(NamedTuple):
-    """A wake: its text, and the key under which it coalesces (None: with nothing)."""
+    """A wake: its text, and the key under which it coalesces (None: it does not coalesce)."""
 
     text: str
     key: str | None = None
@@ -78,7 +78,7 @@ class Materialised:
     wake: WakeInput | None = None
 
     def to_json(self) -> str | None:
-        """Compact JSON as kept with the event; None where it means nothing."""
+        """Compact JSON as kept with the event; None if the event means nothing more."""
         data: dict[str, Any] = {}
         if self.terminal:
             data["terminal"] = {"state": self.terminal.state, "output": outputs.to_data(self.terminal.output)}
@@ -112,7 +112,7 @@ CORE_TYPES: dict[str, EventType] = {
     name: EventType(name=name, semantics=_CORE_SEMANTICS.get(name))
     for name in sorted(names.LIFECYCLE_TYPES | names.PRODUCER_TYPES)
 }
-"""Present in every process without being declared; declaring one is refused."""
+"""These types are in every process without a declaration. A declaration of one is refused."""
 
 
 def materialise(event_type: EventType, payload: Any) -> Materialised:
@@ -163,7 +163,7 @@ def _wake(name: str, spec: WakeSpec, payload: Any) -> WakeInput | None:
 
 
 def check_append(event_type: EventType, payload: Any, replay_key: str | None) -> Materialised:
-    """All that has to hold before a producer appends; returns what the event means.
+    """Checks all that has to hold before a producer appends; returns what the event means.
 
     Raises `ReservedEvent`, `ReplayKeyRequired`, `PayloadSchemaMismatch`, `SelectorMiss`, `TerminalOutcomeMismatch`.
     """
@@ -189,7 +189,7 @@ class ProcessEvent:
 
     @property
     def invocation(self) -> Invocation:
-        """Its lineage; a function of the rest, so it is not stored."""
+        """Its lineage. It follows from the other fields, so it is not stored."""
         return event_invocation(self.process_id, self.sequence, self.type, self.replay_key)
 
     @classmethod
@@ -204,7 +204,7 @@ class ProcessEvent:
         replay_key: str | None = None,
         semantics: str | None = None,
     ) -> ProcessEvent:
-        """The event of a stored entry; payload and semantics are JSON. Core types bring their own meaning."""
+        """The event of a stored entry; payload and semantics are JSON. Core types have their own meaning."""
         data = from_json(payload, f"The payload of {event_type}")
         if semantics is not None:
             meaning = Materialised.from_json(semantics)

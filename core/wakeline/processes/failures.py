@@ -1,6 +1,7 @@
-"""What user code raised, as a failure can hold it: a code and a message, bounded, and the errors inside of a group.
+"""What user code raised, in the form that a failure holds: a bounded code and message, and the errors inside of a
+group.
 
-Invariant: any error gives a code and a message that can be recorded and logged, also where its own text cannot be had.
+Invariant: any error gives a code and a message that can be recorded and logged, even if its own text cannot be made.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from wakeline.errors import ControlFlow, WakelineError
 
 LONGEST_CODE, LONGEST_MESSAGE = 128, 10_000
 MOST_NAMED = 32
-"""Of a group's errors so many are named in its message."""
+"""How many errors of a group its message names."""
 
 
 class Escaped(Exception):
-    """What user code raised and neither a task nor a future can carry: it would end the event loop, get lost, or look
-    like a cancel."""
+    """Carries what user code raised and what neither a task nor a future can carry: it would end the event loop, get
+    lost, or look like a cancel."""
 
     def __init__(self, original: BaseException) -> None:
         super().__init__(original)
@@ -25,18 +26,18 @@ class Escaped(Exception):
 
 
 def bare(error: BaseException) -> BaseException:
-    """What was raised, without what carried it here."""
+    """What was raised, without its carrier."""
     return error.original if isinstance(error, Escaped) else error
 
 
 def parts_of(group: BaseException) -> Sequence[BaseException]:
-    """The errors right in a group; of any other error none."""
+    """The direct errors of a group; an empty sequence for any other error."""
     return cast("BaseExceptionGroup[BaseException]", group).exceptions if isinstance(group, BaseExceptionGroup) else ()
 
 
 def leaves_of(error: BaseException) -> list[BaseException]:
-    """The errors in a group, and in the groups in it, in order and as they may leave a body; of any other error
-    itself."""
+    """The errors in a group and in its inner groups, in order, in the form in which they may leave a body. Any other
+    error gives itself."""
     left, found = [error], list[BaseException]()
     while left:
         one = left.pop()
@@ -48,8 +49,8 @@ def leaves_of(error: BaseException) -> list[BaseException]:
 
 
 def described(error: BaseException) -> tuple[str, str]:
-    """Code and message of whatever was raised, fit to be recorded: bounded, without lone surrogates, also where its own
-    text cannot be had."""
+    """Code and message of what was raised, fit to be recorded: bounded, and without lone surrogates, even if its own
+    text cannot be made."""
     error = bare(error)
     name = type(error).__name__
     own = getattr(error, "code", None)
@@ -59,14 +60,14 @@ def described(error: BaseException) -> tuple[str, str]:
         message = f"{name} (it cannot be shown as text)"
     if isinstance(error, BaseExceptionGroup):
         message += ": " + "; ".join(": ".join(described(leaf)) for leaf in leaves_of(error)[:MOST_NAMED])  # pyright: ignore[reportUnknownArgumentType]
-    # What SystemExit calls its code is a text for the terminal.
+    # The `code` of SystemExit may be a text for the terminal.
     coded = isinstance(error, WakelineError) or (isinstance(error, Exception) and isinstance(own, str) and own)
     code = own if coded else name
     return fit(str(code), LONGEST_CODE), fit(message or name, LONGEST_MESSAGE)
 
 
 def fit(text: str, longest: int) -> str:
-    """A text as it can be recorded and logged: of bounded length, without lone surrogates."""
+    """The text in a form that can be recorded and logged: of bounded length, and without lone surrogates."""
     if len(text) > longest:
         text = f"{text[:longest]}… ({len(text)} characters)"
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,5 @@
-"""Handles: who may await, cancel and signal a process it did not start, and the value that is passed around.
+"""Handles: which session may await, cancel and signal a process that it did not start, and the value that stands for a
+handle.
 
 Invariant: a grant belongs to a session scope, never to an execution scope, which ends with its run.
 """
@@ -24,7 +25,7 @@ class HandleDescriptor(Stored):
 
     @classmethod
     def read(cls, text: str) -> HandleDescriptor:
-        """A stored one, as far as this release knows it: it is only shown."""
+        """A stored descriptor, as far as this release knows it: it is only shown."""
         try:
             data = from_json(text)
         except InvalidPayload:
@@ -39,7 +40,8 @@ def make_handle(process_id: str) -> dict[str, str]:
 
 
 def parse_handle(value: Any) -> ProcessId:
-    """The process a handle value names; raises `InvalidHandle` saying what is wrong. Other keys are ignored."""
+    """The process that a handle value names. Other keys are ignored. Raises `InvalidHandle`, which says what is
+    wrong."""
     if not isinstance(value, Mapping):
         raise InvalidHandle(reason=f"it is a {type(value).__name__}, not an object")
     handle = cast("Mapping[str, Any]", value)

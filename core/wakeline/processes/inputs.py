@@ -1,4 +1,4 @@
-"""What a process is to do: a closed union of four inputs, and what follows from which one it is.
+"""What a process has to do: a closed union of four inputs, and what follows from its kind.
 
 Invariant: the union is closed. Inputs that run code here need an execution environment, the others must not have one.
 """
@@ -14,7 +14,7 @@ from wakeline.values import Json, Stored, Tagged, is_marked
 
 def _with_marks(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     checked = handler(value)
-    # A copy has lost them, and a repetition of the start is told by them.
+    # A copy has lost them, and they tell a repetition of the start from another one.
     return value if is_marked(value) else checked
 
 
@@ -22,7 +22,7 @@ Payload = Annotated[Json, WrapValidator(_with_marks)]
 
 
 class PreparedCall(Stored):
-    """A tool call as it crosses to a worker: prepared once by whoever started it, frozen since."""
+    """A tool call on its way to a worker: its starter prepared it once, and it is frozen since."""
 
     call_id: str
     tool_id: str
@@ -32,7 +32,7 @@ class PreparedCall(Stored):
 
 
 class ToolCall(Tagged):
-    """One call of a tool, run by the tool dispatcher in a worker."""
+    """One call of a tool; the tool dispatcher of a worker runs it."""
 
     type: Literal["tool_call"] = "tool_call"
     call: PreparedCall
@@ -47,7 +47,7 @@ class EngineInput(Tagged):
 
 
 class SessionTurn(Tagged):
-    """A turn of a session, run by the session's agent."""
+    """A turn of a session; the session's agent runs it."""
 
     type: Literal["session_turn"] = "session_turn"
     session_id: str
@@ -56,7 +56,7 @@ class SessionTurn(Tagged):
 
 
 class ExternalInput(Tagged):
-    """Work done elsewhere; nobody here runs it, someone outside reports it."""
+    """Work done elsewhere: no worker runs it, and its reporter says what becomes of it."""
 
     type: Literal["external"] = "external"
     metadata: Payload = None
@@ -66,19 +66,19 @@ ProcessInput = Annotated[ToolCall | EngineInput | SessionTurn | ExternalInput, F
 
 
 class Identity(Stored):
-    """What a process is called in lists: a kind, and a label if it has one."""
+    """The name of a process in lists: a kind, and a label if it has one."""
 
     kind: str
     label: str | None = None
 
 
 def needs_environment(process_input: ProcessInput) -> bool:
-    """Whether the input runs code that sees an execution environment; if not, it must not have one."""
+    """Whether the input runs code that sees an execution environment. An input that does not must have none."""
     return isinstance(process_input, (ToolCall, EngineInput))
 
 
 def default_identity(process_input: ProcessInput) -> Identity:
-    """Kind and label of a process that was not given any."""
+    """Kind and label of a process that was started without an identity."""
     match process_input:
         case ToolCall(call=call):
             return Identity(kind="tool", label=call.tool_name)
@@ -95,6 +95,6 @@ def default_identity(process_input: ProcessInput) -> Identity:
 def _external_label(metadata: Json) -> str | None:
     if not isinstance(metadata, dict):
         return None
-    # The first of these that is there decides, even where it is no text.
+    # The first key that is present decides, even if its value is no text.
     first = next((metadata[key] for key in ("label", "name", "title") if key in metadata), None)
     return first if isinstance(first, str) else None

@@ -1,4 +1,4 @@
-"""The fence every write of a run carries, and how many failed attempts a process gets.
+"""The fence that every write of a run carries, and how many failed attempts a process gets.
 
 Invariant: a write is let through only if incarnation, epoch and claim id are those of the run that holds the process
 now. Scripts decide this (`holds` in store/lua/lib/process.lua); `wakeline.testing.model.lease` states the rule for
@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_ATTEMPTS = 5
-"""Failed attempts without progress, by default, until a process is abandoned."""
+"""How many failed attempts without progress abandon a process, by default."""
 MOST_ATTEMPTS = 1_000
-"""The most that may be asked for."""
+"""The largest number of attempts that may be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """What a run shows with every write: which process, which registration of it, which epoch, which claim, by whom."""
+    """What a run shows with every write: the process, its incarnation and epoch, the claim, and the owner."""
 
     process_id: str
     incarnation: str

@@ -1,8 +1,7 @@
 """The statuses of a process.
 
-Invariant: the last four are terminal; nothing leads out of them. Which event leads from one to the next is decided by
-the
-scripts (store/lua/lib/lifecycle.lua); `wakeline.testing.model.lifecycle` is the table that tests compare them with.
+Invariant: the last four are terminal, and nothing leads out of them. The scripts (store/lua/lib/lifecycle.lua) decide
+which event leads from one to the next; `wakeline.testing.model.lifecycle` is the table that tests compare them with.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Limits: how many processes of a body, of a key of it, or of a queue run at once, and how many begin in a time.
+"""Limits: how many processes of a body, of one of its keys, or of a queue run at once, and how many begin in a time.
 
-Invariant: a limit counts runs, not processes: one that waits has no place. The numbers are those of the release whose
-worker started last; which
-limit a process is under was fixed when it was started.
+Invariant: a limit counts runs, so a process that waits has no place. The numbers are those of the release in force. The
+limit that a process is under is fixed when it is started.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ _RATE = re.compile(r"([1-9][0-9]{0,6})/(.+)")
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``concurrency`` at once, and ``rate`` (``"100/1m"``): no more beginnings than that in any window of that
+    """At most ``concurrency`` runs at once, and at most ``rate`` (``"100/1m"``) beginnings in any window of that
     length.
 
-    ``burst``: the rate is a steady pace instead, of which so many may be saved up and begin at once; a window has up to
-    ``burst`` - 1 more then.
-    ``key``: a text with ``{argument}`` holes; each of its values has places and a rate of its own, so that one
-    customer's thousand calls do not keep
-    the others' waiting.
+    ``burst`` makes the rate a steady pace, of which at most this many may be saved up and begin at once. A window then
+    has up to ``burst`` - 1 more.
+
+    ``key`` is a text with ``{argument}`` holes. Each of its values has its own places and rate, so that a thousand
+    calls of one customer do not delay those of another.
     """
 
     concurrency: int | None = None
@@ -41,8 +40,8 @@ class Limit:
     burst: int | None = None
 
     def check(self, name: str, *, keyed: bool = True, parameters: Collection[str] | None = None) -> Limit:
-        """Itself; raises `BodyInvalid` for what limits nothing or cannot be counted. ``parameters``: those that its key
-        may name, None for any."""
+        """Returns itself. Raises `BodyInvalid` for a limit that limits nothing or cannot be counted. ``parameters`` are
+        the names that its key may use, None for any."""
         for reason in [*self._complaints(keyed), *self._unknown(parameters)]:
             raise BodyInvalid(name=name, reason=f"its limit {reason}")
         return self
@@ -56,11 +55,11 @@ class Limit:
         if self.rate is not None and self._parsed_rate() is None:
             found.append(f'has the rate {self.rate!r}; a rate is a number and a time, like "100/1m"')
         if self.burst is not None and self.rate is None:
-            found.append("has a burst and no rate that it could be of")
+            found.append("has a burst but no rate")
         if self.burst is not None and not 1 <= self.burst <= MOST:
             found.append(f"has a burst of {self.burst!r}; it has to be 1 to {MOST}")
         if self.key is not None and not keyed:
-            found.append("is a queue's, and a queue has no arguments: leave the key out")
+            found.append("is the limit of a queue, and a queue has no arguments: leave the key out")
         return found
 
     def _unknown(self, parameters: Collection[str] | None) -> list[str]:
@@ -82,7 +81,7 @@ class Limit:
         return (int(match[1]), window) if match and window else None
 
     def wire(self) -> str:
-        """What scripts know of it: JSON."""
+        """The JSON that scripts read."""
         rate = self._parsed_rate()
         out: dict[str, Any] = {"c": self.concurrency} if self.concurrency is not None else {}
         if rate:
@@ -90,19 +89,19 @@ class Limit:
         return to_json(out)
 
     def id_for(self, body: str, arguments: Any) -> str:
-        """Which limit a start is under: the body's, or that of its key; raises `SelectorMiss` where an argument of the
-        key is not there."""
+        """The id of the limit that a start is under: the body's, or that of its key. Raises `SelectorMiss` if an
+        argument of the key is missing."""
         if self.key is None:
             return limit_id(body)
         return limit_id(body, str(select(parse_text(self.key), arguments)))
 
 
 def limit_id(body: str, key: str | None = None) -> str:
-    """The limit of a body (``b:<body>``), or of one key of it (``b:<body>:<key>``). A colon of the body's name is
-    ``%3A``: the joint is the first one.
+    """The id of the limit of a body (``b:<body>``), or of one of its keys (``b:<body>:<key>``). A colon in the body's
+    name becomes ``%3A``, so the first colon behind it is the joint.
 
-    Scripts list limits with blanks between them, so a key that is long or has white space is its hash, and so is one
-    that looks like a hash.
+    Scripts list limits with blanks between them. So the hash stands for a key that is long, has white space, or looks
+    like a hash.
     """
     own = f"b:{body.replace(':', '%3A')}"
     if key is None:
@@ -111,7 +110,7 @@ def limit_id(body: str, key: str | None = None) -> str:
 
 
 def limited(limit: str) -> str:
-    """What a limit's id (without its ``b:``) is of, as people write it: ``<body>`` or ``<body>:<key>``."""
+    """A limit's id (without its ``b:``) as people write it: ``<body>`` or ``<body>:<key>``."""
     body, colon, key = limit.partition(":")
     return body.replace("%3A", ":") + colon + key
 

@@ -1,7 +1,7 @@
-"""Why the code of a release cannot go on with a process: kept with the process while it waits, queued, for code that
-fits.
+"""Why the code of a release cannot go on with a process. The process keeps it while it is queued and waits for code
+that fits.
 
-Invariant: what is stored decides, so a misfit ends nothing by itself; it goes with the first run that gets further.
+Invariant: what is stored decides, so a misfit ends nothing by itself. The first run that gets further removes it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from wakeline.values import from_json, to_json
 MisfitKind = Literal["missing", "mismatch", "unreadable", "bug", "crash"]
 LONGEST_WHAT = 1_000
 PATIENCE_MS = 86_400_000
-"""How long, by default, a process waits for better code than one that fails at it, cannot read it, or ends the worker
-that runs it."""
+"""How long, by default, a process waits for better code, if the code there fails at it, cannot read it, or ends its
+worker. In ms."""
 FIRST_DELAY_MS, LAST_DELAY_MS = 1_000, 60_000
 _MEANS = {
     "missing": "what it needs is not here",
@@ -28,27 +28,27 @@ _MEANS = {
 _REMEDY = {
     "missing": "Deploy a release that has it.",
     "mismatch": (
-        "Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for what was"
-        " renamed, or a version beside."
+        "Roll back, or deploy code that does what is recorded: put the new path behind ctx.patched(), use was= for a "
+        "renamed thing, or declare a version beside."
     ),
     "unreadable": (
-        "Roll back, or deploy code that still takes it (a default for a new argument, the wider type, a version"
-        " beside)."
+        "Roll back, or deploy code that can read it (a default for a new argument, the wider type, a version beside)."
     ),
     "bug": "Roll back, or deploy a fix.",
     "crash": (
-        "Deploy a fix, or roll back while nothing new is recorded under this release; the log of the worker says how it"
+        "Deploy a fix. Roll back only while nothing new is recorded under this release. The log of the worker says "
+        "how it"
         " died."
     ),
 }
 _ACTED = (
-    " Something new was recorded under this release: a roll back fits only where the release before asks for that, too."
+    " Something new was recorded under this release: a rollback fits only if the release before asks for that, too."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """What code could not go on with a process, since when (ms), and after how many looks (of each release that is
+    """Which code could not go on with a process, since when (ms), and after how many looks (of each release that is
     there).
 
     ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded),
@@ -64,12 +64,12 @@ class Misfit:
     since_ms: int
     looks: int = 1
     acted: bool = False
-    """Whether something new was recorded under the release of this code, so that the one before may be a mismatch
+    """Whether something new was recorded under the release of this code. If so, the release before may have a mismatch
     now."""
 
     @property
     def what_differs(self) -> str:
-        """A sentence on why the code cannot go on."""
+        """A sentence that says why the code cannot go on."""
         where = f" in release {self.release}" if self.release else ""
         return f"{_MEANS[self.kind]}{where}: {self.what.rstrip('.')}."
 
@@ -86,12 +86,12 @@ class Misfit:
 
     @property
     def delay_ms(self) -> int:
-        """How long it waits before the next look; of a crash the script decides."""
+        """How long the process waits before the next look, in ms. After a crash the script decides."""
         return int(min(FIRST_DELAY_MS * 2 ** min(self.looks - 1, 10), LAST_DELAY_MS))
 
     def after(self, before: Misfit | None, *, in_a_round: bool) -> Misfit:
-        """This one, found after another: of one kind it lasts since that one. ``in_a_round``: it is no look more, as
-        each release that is there has one."""
+        """This misfit as the successor of another one. If both are of one kind, it began with the other.
+        ``in_a_round``: it does not count as a further look, because each release that is there has one."""
         if before is None or before.kind == "crash":
             return self
         since = before.since_ms if before.kind == self.kind else self.since_ms
@@ -103,8 +103,8 @@ class Misfit:
 
     @classmethod
     def from_json(cls, text: str | None) -> Misfit | None:
-        """The misfit of a stored text; None where there is none. It never raises: what a later release added to it is
-        left out."""
+        """The misfit of a stored text; None if there is none. It never raises, and leaves out what a later release
+        added."""
         if text is None:
             return None
         try:
@@ -128,4 +128,4 @@ class Misfit:
                     cast("dict[str, object]", data).get("acted") is True,
                 )
             case _:
-                return cls("missing", "a release that this one does not know said why", None, 0)
+                return cls("missing", "a later release said why, in a form that this release does not know", None, 0)

@@ -1,6 +1,7 @@
-"""How a process ended, as whoever awaits it learns it.
+"""How a process ended, as a caller that awaits it learns it.
 
-Invariant: exactly one of four forms, and their JSON never changes: scripts write some, histories keep all of them.
+Invariant: it is exactly one of four forms, and their JSON never changes, because scripts write some and histories keep
+all.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """It ended with an error: whose fault (class), a stable code, a message, and what was raised, if that was more."""
+    """It ended with an error: a class (whose fault), a stable code, a message, and further data of what was raised."""
 
     failure_class: FailureClass
     code: str
@@ -42,7 +43,7 @@ class CancelledOutput:
 
 @dataclass(frozen=True, slots=True)
 class AbandonedOutput:
-    """It was given up without anybody knowing how far it got; the evidence says who wrote this, and why."""
+    """It was given up, and it is not known how far it got. The evidence says who wrote this, and why."""
 
     evidence: Json
 
@@ -82,7 +83,7 @@ def to_data(output: AwaitOutput) -> dict[str, Any]:
 
 
 def parse(data: Any) -> AwaitOutput | None:
-    """The output that JSON data is, or None where it is something else."""
+    """The output in JSON data; None if the data is something else."""
     match data:
         case {"type": "success"}:
             return Success(data.get("value"))
@@ -99,7 +100,7 @@ def parse(data: Any) -> AwaitOutput | None:
 
 
 def from_data(data: Any) -> AwaitOutput:
-    """The output that JSON data is; raises `InvalidPayload`."""
+    """The output in JSON data; raises `InvalidPayload` if the data is something else."""
     output = parse(data)
     if output is None:
         raise InvalidPayload(

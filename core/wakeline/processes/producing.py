@@ -1,6 +1,6 @@
-"""What producers may append to a process: all that whoever sends to it has to know of its registration.
+"""What producers may append to a process: all that a sender has to know of its registration.
 
-Invariant: it holds nothing of what the process was started with, so that knowing many costs little.
+Invariant: it holds nothing of the arguments of the process, so that knowing many of them costs little.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from wakeline.processes.events import CORE_TYPES, EventType
 from wakeline.values import to_json
 
 OWN_BYTES = 1024
-"""What one takes beside its schemas, about."""
+"""About how many bytes one takes besides its schemas."""
 
 
 def type_for(name: str, event_types: tuple[EventType, ...], *, strict_signals: bool) -> EventType | None:
-    """The type under which a producer may append; None if it is not declared, or the runtime's alone.
+    """The type under which a producer may append; None if it is not declared, or only the runtime writes it.
 
     Core types `log`, `progress` and `wake` are always there; so is every signal where signals are not strict.
     """
@@ -32,8 +32,8 @@ def type_for(name: str, event_types: tuple[EventType, ...], *, strict_signals: b
 
 @dataclass(frozen=True, slots=True)
 class Producible:
-    """Of one process: its id, its incarnation, the types it was registered with, and the engine that runs it by name
-    and version."""
+    """What producers know of one process: its id, its incarnation, its registered types, and its engine by name and
+    version."""
 
     id: str
     incarnation: str
@@ -47,7 +47,7 @@ class Producible:
 
     @property
     def weight(self) -> int:
-        """How many bytes it takes, about; starts of one body share their types, each of them counts them."""
+        """About how many bytes it takes. Starts of one body share their types, and each of them counts them."""
         return OWN_BYTES + sum(
             WEIGHT_OF_JSON * len(to_json(one.payload_schema)) for one in self.event_types if one.payload_schema
         )

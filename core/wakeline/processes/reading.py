@@ -1,7 +1,7 @@
-"""Registrations as they are read: also those of a later release, as far as this one knows them, and what nobody can
-read.
+"""Reads registrations, also those of a later release as far as this one knows them, and unreadable ones.
 
-Invariant: reading never raises, and what is not known whole says so: it is shown, and neither run nor repeated here.
+Invariant: reading never raises. A registration that is not known whole says so. It is shown here, and neither run nor
+repeated.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from wakeline.processes.registration import SHAPE, Registration
 from wakeline.values import from_json
 
 NAMED = 5
-"""Unknown fields that a reason names."""
+"""How many unknown fields a reason names."""
 UNREADABLE = "unreadable"
-"""The kind of a process whose own cannot be read."""
+"""The kind of a process whose kind cannot be read."""
 
 
 def read_registration(process_id: str, text: str | bytes) -> Registration:
-    """A stored registration. `Registration.unknown` says what of it this release does not know; `Registration.known` is
-    False where nothing of it counts."""
+    """A stored registration. `Registration.unknown` says which parts this release does not know. `Registration.known`
+    is False if no part can be relied on."""
     try:
         return Registration.model_validate_json(text)
     except ValidationError as error:
@@ -49,14 +49,14 @@ def read_registration(process_id: str, text: str | bytes) -> Registration:
 
 
 def check_known(registration: Registration) -> Registration:
-    """The registration, where this release knows it whole; raises `RegistrationUnreadable`."""
+    """The registration; raises `RegistrationUnreadable` if this release does not know it whole."""
     if registration.unknown is not None:
         raise RegistrationUnreadable(process_id=registration.id, reason=registration.unknown)
     return registration
 
 
 def _without(process_id: str, data: dict[str, Any], found: Sequence[ErrorDetails], reason: str) -> Registration:
-    """What is left of it without all that is not known."""
+    """The registration without all unknown parts."""
     data.pop("schema_version", None)
     for one in found:
         if one["type"] == "extra_forbidden":
@@ -72,7 +72,7 @@ def _drop(data: dict[str, Any], loc: Sequence[int | str]) -> None:
     """Removes a field."""
     here: Any = data
     for step in loc[:-1]:
-        # The tag of a union stands among the names, and is none.
+        # The tag of a union stands among the names, and is no name.
         with suppress(KeyError, TypeError, IndexError):
             here = here[step]
     with suppress(KeyError, TypeError, IndexError):
@@ -80,7 +80,7 @@ def _drop(data: dict[str, Any], loc: Sequence[int | str]) -> None:
 
 
 def _stand_in(process_id: str, data: Mapping[str, Any], reason: str) -> Registration:
-    """What can be shown of one that cannot be read."""
+    """What can be shown of an unreadable registration."""
     identity = data.get("identity")
     named = cast("dict[str, Any]", identity) if isinstance(identity, dict) else {}
     kind, label = named.get("kind"), named.get("label")

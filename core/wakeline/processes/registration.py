@@ -1,7 +1,7 @@
 """Registrations: what a process is, fixed when it starts.
 
-Invariant: written once and never changed. Two registrations of one id are the same if id, input and identity kind are;
-all else is kept from the first, so that a resend after a deploy is no conflict.
+Invariant: written once and never changed. Two registrations of one id are equal if id, input and identity kind are
+equal. All else is kept from the first, so that a resend after a deploy is no conflict.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ SHAPE = 1
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """Of the process that carries a body's call out, the call's own identity: its idempotency key, and which attempt is
-    the first one made here.
+    """The identity of the call that a process carries out: its idempotency key, and the number of the first attempt
+    made here.
 
-    ``admitted``: hooks and ``prepare`` have seen the call where it was asked for.
+    ``admitted``: hooks and ``prepare`` have seen the call in the process that asked for it.
     """
 
     key: str
@@ -54,8 +54,8 @@ class Carried:
 class Registration(Stored):
     """A process as it was asked for; limits in ms, from the moment it was registered.
 
-    Made by `prepare`, which checks it. `wake_end` means that its end wakes the target by default; `strict_signals` that
-    only declared signals are taken.
+    `prepare` makes and checks it. `wake_end`: its end wakes the target by default. `strict_signals`: only declared
+    signals are taken.
     """
 
     schema_version: Literal[1] = 1
@@ -88,23 +88,23 @@ class Registration(Stored):
 
     @property
     def unknown(self) -> str | None:
-        """What of the stored text this release does not know, in words; None for one that it knows whole."""
+        """In words, what this release does not know of the stored text; None if it knows all."""
         return self._unknown
 
     @property
     def known(self) -> bool:
-        """Whether its fields are those of the stored text; False where that could not be read at all."""
+        """Whether its fields are those of the stored text; False if the text could not be read at all."""
         return self._known
 
     def with_unknown(self, reason: str, *, known: bool = True) -> Self:
-        """The same, of a text that has more than this release knows."""
+        """The same registration, marked as read from a text that has more than this release knows."""
         read = self.model_copy()
         read._unknown, read._known = reason, known
         return read
 
     @cached_property
     def content_hash(self) -> str:
-        """Sha256 over what a resend has to repeat: id, input and identity kind."""
+        """The SHA-256 of what a resend has to repeat: id, input and identity kind."""
         return content_hash("registration", self.id, content_json(self._content, "The input"), self.identity.kind)
 
     @property
@@ -112,7 +112,7 @@ class Registration(Stored):
         content = self.input.model_dump(exclude_defaults=True)
         match self.input:
             case ToolCall(call=call):
-                # What was prepared is made of the arguments, perhaps with the time in it: a resend prepares again.
+                # The prepared value is made of the arguments, perhaps with the time: a resend prepares again.
                 content["call"].pop("prepared", None)
                 return content | {"call": content["call"] | ({"args": call.args} if call.args else {})}
             case EngineInput(payload=payload) if payload is not None:
@@ -128,15 +128,15 @@ class Registration(Stored):
         return is_marked(self._content)
 
     def repeats(self, stored: Registration) -> bool:
-        """Whether it asks for what is stored; of a release before this one, which kept sets in the order of its
-        process, and hashed them so."""
+        """Whether it asks for what a release before this one stored, which kept and hashed sets in the order of its
+        process."""
         return (self.id, self.identity.kind) == (stored.id, stored.identity.kind) and means(
             stored._content, self._content
         )
 
     @property
     def carried(self) -> Carried | None:
-        """The call of a body that it carries out; None for what was started as a process."""
+        """The call of a body that it carries out; None if it was started as a process."""
         match self.options.get("call"):
             case {"key": str(key), "attempt": int(attempt), "admitted": bool(admitted)}:
                 return Carried(key, attempt, admitted)
@@ -145,12 +145,12 @@ class Registration(Stored):
 
     @property
     def is_detached_by_hand(self) -> bool:
-        """Whether its starter said ``on_parent_end="detach"``, and did not just leave it out: then a cancel of its
-        parent does not go on to it."""
+        """Whether its starter gave ``on_parent_end="detach"`` explicitly: then a cancel of its parent does not go on to
+        it."""
         return self.on_parent_end == "detach" and "on_parent_end" in self.model_fields_set
 
     def event_type(self, name: str) -> EventType | None:
-        """The type under which a producer may append; None if it is not declared, or the runtime's alone.
+        """The type under which a producer may append; None if it is not declared, or only the runtime writes it.
 
         Core types `log`, `progress` and `wake` are always there; so is every signal where signals are not strict.
         """
@@ -158,13 +158,13 @@ class Registration(Stored):
 
     @property
     def producible(self) -> Producible:
-        """What producers have to know of it."""
+        """The part that producers have to know."""
         engine = (self.input.kind, self.engine_version) if isinstance(self.input, EngineInput) else None
         return Producible(self.id, self.incarnation, self.event_types, self.strict_signals, engine)
 
     @cached_property
     def text(self) -> str:
-        """Compact JSON, without what has its default."""
+        """Compact JSON, without fields that have their default."""
         return self.model_dump_json(exclude_defaults=True)
 
     def to_json(self) -> str:
@@ -173,7 +173,7 @@ class Registration(Stored):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Registration:
-        """A stored registration; raises `InvalidPayload` for a text that is none."""
+        """A stored registration; raises `InvalidPayload` if the text is invalid."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -181,7 +181,7 @@ class Registration(Stored):
 
 
 class Choices(TypedDict):
-    """What a registration may say beyond id, input, provenance and queue."""
+    """What a registration may say besides id, input, provenance and queue."""
 
     identity: NotRequired[Identity | None]
     event_types: NotRequired[tuple[EventType, ...]]
@@ -206,9 +206,9 @@ class Choices(TypedDict):
 def prepare(
     *, id: str, input: ProcessInput, provenance: Provenance, queue: str, **choices: Unpack[Choices]
 ) -> Registration:
-    """A complete and checked registration: identity, incarnation and recovery are filled in where they were left out.
+    """A complete and checked registration. Identity, incarnation and recovery are filled in if they were left out.
 
-    `queue` is RQ's name of it, namespace included. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`.
+    `queue` is the name in RQ, with the namespace. Raises `RegistrationInvalid`, `InvalidId`, `InvalidPayload`.
     """
     given: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
     given.setdefault("env_ref", None)

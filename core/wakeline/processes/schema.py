@@ -13,16 +13,16 @@ from wakeline.errors import PayloadSchemaMismatch, RegistrationInvalid
 from wakeline.values import canonical_json, from_json, short_hash
 
 OWN_BYTES = 2048
-"""What a validator takes beside its schema, about."""
+"""About how many bytes a validator takes besides its schema."""
 
 
 def schema_hash(schema: dict[str, Any]) -> str:
-    """Sixteen digits that are equal for equal schemas, whatever the order of their keys."""
+    """Sixteen digits that are equal for equal schemas, with their keys in any order."""
     return short_hash("schema", canonical_json(schema, "The schema"))
 
 
 def check_schema(schema: dict[str, Any], what: str) -> None:
-    """Raises `RegistrationInvalid` if the schema itself is none."""
+    """Raises `RegistrationInvalid` if the schema itself is invalid."""
     if schema:
         _validator(canonical_json(schema, f"The schema of {what}"), what)
 

@@ -1,7 +1,7 @@
 """Selectors: how an event type says which part of a payload it means.
 
-Invariant: selecting is pure, and total except for a pointer that misses, which is an error. A template is filled in one
-pass: what a field brings in is never looked at again.
+Invariant: selecting is pure, and fails only for a pointer that finds nothing. A template is filled in one pass: text
+from a field is never filled in again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class PayloadSelector(Tagged):
 
 
 class PointerSelector(Tagged):
-    """What an RFC 6901 pointer finds; nothing there is an error."""
+    """The value at an RFC 6901 pointer; it is an error if there is none."""
 
     type: Literal["pointer"] = "pointer"
     pointer: str
@@ -52,7 +52,7 @@ class ConstSelector(Tagged):
 
 
 class TemplateSelector(Tagged):
-    """A text in which each `{name}` is replaced by the text of that field; a name without a field stays as it is."""
+    """A text in which the text of a field replaces each `{name}`. A name without a field stays as it is."""
 
     type: Literal["template"] = "template"
     template: str
@@ -67,7 +67,7 @@ class TemplateSelector(Tagged):
 
 
 class PresentSelector(Tagged):
-    """True if the pointer finds something, a null included."""
+    """True if the pointer finds a value, also null."""
 
     type: Literal["present"] = "present"
     pointer: str
@@ -119,12 +119,13 @@ def _resolve(value: Any, pointer: str) -> Any:
 
 
 def truthy(value: Any) -> bool:
-    """Whether a `when` is met: null, false and empty strings, lists and objects are not; every number is, also 0."""
+    """Whether a `when` is met. Null, false and empty strings, lists and objects do not meet it; every number does, also
+    0."""
     return value is not None and value is not False and not (isinstance(value, (str, list, dict)) and not value)
 
 
 def text(value: Any) -> str:
-    """A selected value where text is needed: a string as it is, anything else as compact JSON."""
+    """A selected value as text: a string as it is, anything else as compact JSON."""
     return value if isinstance(value, str) else to_json(value, "The selected value")
 
 

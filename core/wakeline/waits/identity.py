@@ -68,7 +68,7 @@ class ProcessTerminal(_Identity):
 
 @dataclass(frozen=True, slots=True)
 class Timer(_Identity):
-    """A moment in time; the name says whose."""
+    """A moment in time; the name says for what."""
 
     tag: ClassVar[str] = "timer"
     name: str
@@ -86,7 +86,7 @@ WaitIdentity = ToolCompletion | ProcessSignal | ProcessTerminal | Timer | Custom
 
 
 def preimage(scope: ExecutionScope, identity: WaitIdentity) -> bytes:
-    """The length-framed bytes a slot's id is the hash of."""
+    """The length-framed bytes whose hash is the id of a slot."""
     return framed(KEY_DOMAIN, KEY_VERSION, scope.kind, *scope.components, identity.tag, *identity.components)
 
 

@@ -1,7 +1,7 @@
-"""The bearer tokens given to outsiders, and the secrets that make them.
+"""The bearer tokens that outsiders get, and the secrets that make them.
 
-Invariant: a token is good only if a secret of this namespace made it; every way of being bad has the same answer,
-found in the same time.
+Invariant: a token is good only if a secret of this namespace made it. All bad tokens get the same answer, after the
+same time.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from wakeline.values import framed, from_json, to_json
 
 TOKEN_DOMAIN = "wakeline.await-event-token"
 TOKEN_VERSION = "wt1"
-"""Version, content, signature: of a namespace whose secret was never rotated. The release before reads no other."""
+"""Version, content, signature: the form in a namespace whose secret was never rotated. The release before reads no
+other form."""
 NAMED_VERSION = "wt2"
-"""Version, id of the secret, content, signature."""
+"""The form with the id of the secret: version, id, content, signature."""
 SECRET_LENGTH = 32
-"""Bytes of a secret."""
+"""The number of bytes of a secret."""
 
 
 def _mac(secret: bytes, message: bytes) -> str:
@@ -34,7 +35,8 @@ def _base64(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TokenContent:
-    """What a bearer token stands for: one slot of one incarnation of a process, until a time in ms or for ever."""
+    """What a bearer token stands for: one slot of one incarnation of a process, until a time in ms (None: without an
+    end)."""
 
     process_id: str
     incarnation: str
@@ -43,7 +45,7 @@ class TokenContent:
 
 
 def secret_id(secret: bytes) -> str:
-    """What a secret is called where it must not be shown: 12 hex digits. Scripts reckon it too (lib/keyring.lua)."""
+    """The name of a secret in places that must not show it: 12 hex digits. Scripts compute it too (lib/keyring.lua)."""
     return hashlib.sha1(secret.hex().encode()).hexdigest()[:12]  # noqa: S324 - told apart, not trusted
 
 
@@ -53,19 +55,19 @@ class Keyring:
 
     current: bytes = field(repr=False)
     previous: bytes | None = field(default=None, repr=False)
-    """Tokens that it made are still good, until ``until_ms`` (a time of the server)."""
+    """The secret before the current one; its tokens are good until ``until_ms`` (a time of the server)."""
     until_ms: int | None = None
     first: bytes | None = field(default=None, repr=False)
     """The secret before the first rotation; None where there was no rotation."""
     refused: str | None = None
-    """Why the secret in the store cannot be used, to those who only look."""
+    """Why the secret in the store cannot be used; only for programs that look and make no tokens."""
 
     def token(self, process_id: str, incarnation: str, key_id: str, expires_ms: int | None = None) -> str:
         """A token made with the current secret; raises as `encode_token`."""
         return encode_token(self.current, process_id, incarnation, key_id, expires_ms, named=self.first is not None)
 
     def knows(self, token: object) -> bool:
-        """False for a token that names a secret which is not in this ring: the ring may be old."""
+        """False if a token names a secret that is not in this ring, which may be old."""
         if not isinstance(token, str):
             return True
         version, _, rest = token.partition(".")
@@ -74,7 +76,7 @@ class Keyring:
     def read(self, token: str) -> tuple[TokenContent, str]:
         """The content of a token, and the id of the secret that made it; raises `AwaitEventUnknownOrRevoked`.
 
-        Whether that secret is still good is decided by the script that resolves: only Redis' clock knows.
+        The script that resolves decides whether that secret is still good, because only Redis' clock counts.
         """
         found: tuple[TokenContent, str] | None = None
         for name, secret in self._by_id().items():
@@ -88,12 +90,12 @@ class Keyring:
 
     @property
     def id(self) -> str:
-        """What the secret that makes tokens now is called."""
+        """The name of the secret that makes tokens now."""
         return secret_id(self.current)
 
     @property
     def origin(self) -> bytes:
-        """The first secret of the namespace, which no rotation changes: a namespace with another one is another one."""
+        """The first secret of the namespace. No rotation changes it, so another first secret is another namespace."""
         return self.first or self.current
 
     def _by_id(self) -> dict[str, bytes]:
@@ -103,7 +105,7 @@ class Keyring:
 def encode_token(
     secret: bytes, process_id: str, incarnation: str, key_id: str, expires_ms: int | None = None, *, named: bool = False
 ) -> str:
-    """A url-safe bearer token of a slot: version, content, signature; ``named`` puts the secret's id before the
+    """A url-safe bearer token of a slot: version, content, signature. ``named`` puts the secret's id before the
     content.
 
     `expires_ms` is a time since 1970. Raises `InvalidToken` for a blank part or a negative time.
@@ -120,7 +122,7 @@ def encode_token(
 def decode_token(secret: bytes, token: str) -> TokenContent:
     """The content of a token that this secret made; anything else is `AwaitEventUnknownOrRevoked`.
 
-    Expiry is not looked at here: only Redis' clock knows.
+    It does not check the expiry, because only Redis' clock counts.
     """
     try:
         head, content, given = token.rsplit(".", 2)

@@ -1,6 +1,6 @@
-"""How many signals a process may have received and not taken."""
+"""The limit of a mailbox."""
 
 from __future__ import annotations
 
 MAILBOX_LIMIT = 1024
-"""Signals a process may have received and not taken, over all names."""
+"""How many signals of all names a process may have received and not taken."""

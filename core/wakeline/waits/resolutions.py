@@ -23,7 +23,7 @@ class Ok:
 
 @dataclass(frozen=True, slots=True)
 class Err:
-    """Resolved with an error: a stable code, a message, and what the resolver sent, if that was more."""
+    """Resolved with an error: a stable code, a message, and further data of the resolver."""
 
     code: str
     message: str
@@ -62,8 +62,8 @@ def to_json(resolution: Resolution) -> str:
 
 
 def is_known(text: str) -> bool:
-    """Whether a stored resolution is of a status that this release knows, by its beginning: all that is written begins
-    with it."""
+    """Whether a stored resolution has a status that this release knows. It looks at the beginning, where the status
+    always stands."""
     return _KNOWN.match(text) is not None
 
 
