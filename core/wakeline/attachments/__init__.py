@@ -1,4 +1,4 @@
 """Attachments: bytes under the hash of their content, kept outside what scripts touch.
 
-Invariant: bytes are stored before anything refers to them, and what somebody owns is never removed.
+Invariant: bytes are stored before anything refers to them, and owned bytes are never removed.
 """

@@ -1,6 +1,6 @@
 """What an attachment is: its id, the value that stands for it in JSON, and who may own it.
 
-Invariant: the id is the hash of the bytes, so the same bytes are the same attachment, whoever puts them.
+Invariant: the id is the hash of the bytes, so the same bytes are the same attachment.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wakeline.values import from_json
 
 PREFIX = "sha256:"
 HOST = "host"
-"""The owner of what code puts that holds the app; kept until it is deleted."""
+"""The owner of attachments that code with the app puts; they are kept until they are deleted."""
 MAX_ATTACHMENT = 64 * 1024 * 1024
 MARK = '"__attachment__"'
 DEFAULT_TYPE = "application/octet-stream"
@@ -25,9 +25,8 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_
 
 
 class Attachment(BaseModel):
-    """A reference to stored bytes: a type for arguments, signals and results, which travels as
-    ``{"__attachment__": "sha256:…", "media_type": "image/png", "size": 70}``. To hold one gives no right to read it: to
-    own it does.
+    """A reference to stored bytes: a type for arguments, signals and results, which travels as ``{"__attachment__":
+    "sha256:…", "media_type": "image/png", "size": 70}``. A reference gives no right to read the bytes; only owners may.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,8 +41,7 @@ class Attachment(BaseModel):
 
 
 def attachment_of(data: bytes, media_type: str) -> Attachment:
-    """What these bytes are called; raises `InvalidAttachment` for a media type that is none, and for more than 64
-    MB."""
+    """The reference to these bytes; raises `InvalidAttachment` for an invalid media type, and for more than 64 MB."""
     if not _MEDIA_TYPE.fullmatch(media_type):
         raise InvalidAttachment(
             reason=(
@@ -60,7 +58,7 @@ def attachment_of(data: bytes, media_type: str) -> Attachment:
 
 
 def check_id(given: Attachment | str) -> str:
-    """The id of an attachment, given as one or by its id; raises `InvalidAttachment`."""
+    """The id of an attachment, given as a reference or as an id; raises `InvalidAttachment`."""
     found = given.id if isinstance(given, Attachment) else given
     if not _ID.fullmatch(found):
         raise InvalidAttachment(reason=f"{found[:100]!r} is no id of one; ids are sha256:<64 hex digits>")
@@ -68,17 +66,17 @@ def check_id(given: Attachment | str) -> str:
 
 
 def owner_of_process(process_id: str) -> str:
-    """A process as an owner: what it owns is kept as long as it is retained."""
+    """A process as an owner: its attachments are kept while it is retained."""
     return f"process:{process_id}"
 
 
 def owner_of_session(session_id: str) -> str:
-    """A session as an owner: what it owns is kept until it is deleted."""
+    """A session as an owner: its attachments are kept until it is deleted."""
     return f"session:{session_id}"
 
 
 def references_in(text: str) -> list[str]:
-    """Ids of the attachments that a JSON text refers to, each once, in order. Text without any costs one search."""
+    """Ids of the attachments that a JSON text refers to, each once, in order. A text without any costs one search."""
     if MARK not in text:
         return []
     found: dict[str, None] = {}

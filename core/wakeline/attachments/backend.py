@@ -1,7 +1,7 @@
 """Where the bytes lie: a `BlobBackend` keeps them under locations that Wakeline chooses; `Blobs` are the backends of an
 app by name.
 
-Invariant: a location is used for one upload only, so whoever removes one can never hit newer bytes.
+Invariant: a location is used for one upload only, so a removal never hits newer bytes.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class StoredBlob:
 
 
 class BlobBackend(Protocol):
-    """Keeps bytes. Called off the event loop, from several threads; raises `AttachmentStoreFailed` where it cannot do
-    its work."""
+    """Keeps bytes. It is called off the event loop, from several threads, and raises `AttachmentStoreFailed` if it
+    cannot do its work."""
 
     @property
     def name(self) -> str:
-        """What stands before its locations; other letters than those of a word are not in it."""
+        """The word before its locations, made of letters of a word alone."""
         ...
 
     @property
     def durable(self) -> bool:
-        """Whether what was put is there after a restart."""
+        """Whether its bytes outlive a restart."""
         ...
 
     def put(self, location: str, data: bytes) -> None:
@@ -64,15 +64,14 @@ class BlobBackend(Protocol):
 
 
 def new_location(namespace: str, attachment_id: str) -> str:
-    """A place for one upload of these bytes, such as ``shop/<hash>-<random>``: of this namespace, whoever else keeps
-    bytes there; under their hash, so that
-    people can find them; with random digits, so that it is this upload's alone.
+    """A place for one upload of these bytes, such as ``shop/<hash>-<random>``. The namespace keeps it apart from others
+    in the same backend. By the hash people can find it. The random digits make it unique to this upload.
     """
     return f"{namespace}/{attachment_id.removeprefix('sha256:')}-{secrets.token_hex(8)}"
 
 
 def is_location(text: str) -> bool:
-    """Whether a backend could have been given this; what else lies there is not ours to touch."""
+    """Whether Wakeline could have chosen this location; other things that lie there are not touched."""
     return bool(_LOCATION.fullmatch(text))
 
 
@@ -90,7 +89,7 @@ class Blobs:
         return cls(namespace, chosen, MappingProxyType({backend.name: backend for backend in (*others, chosen)}))
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Lets go of all connections."""
         for backend in self.known.values():
             backend.close()
 

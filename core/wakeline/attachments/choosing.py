@@ -1,6 +1,6 @@
-"""Which backend an app's attachments go to, as one setting says it.
+"""Which backend an app's attachments go to, according to one setting.
 
-Invariant: a setting that cannot work is refused where it is read, not where the first bytes get lost.
+Invariant: a setting that cannot work is refused when it is read, and not when the first bytes get lost.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Attachments as files of one directory, which every process of a deployment has to see.
+"""Attachments as files of one directory. Every process of a deployment has to see it.
 
 Invariant: a file appears under its name with all its bytes or not at all.
 """
@@ -14,9 +14,9 @@ from wakeline.attachments.backend import StoredBlob, is_location
 from wakeline.errors import AttachmentStoreFailed
 
 STALE_MS = 3_600_000
-"""So old a half-written file is one whose writer died."""
+"""The age at which the writer of a half-written file is taken for dead."""
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-"""Other users of the machine read nothing. A folder that was there keeps its mode: its owner decided it."""
+"""Other users of the machine can read nothing. An existing folder keeps its mode, because its owner decided it."""
 _WRITING = ".writing-"
 
 
@@ -48,7 +48,7 @@ class DirectoryBlobs:
             raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
 
     def _make_folders(self, folder: Path) -> None:
-        # One by one: of the folders that `parents=True` makes, only the last has the mode.
+        # One by one, because `parents=True` gives the mode only to the last folder.
         for one in (*reversed(self.root.parents), self.root, folder.parent, folder):
             if not one.exists():
                 one.mkdir(mode=FOLDER_MODE, exist_ok=True)
@@ -70,7 +70,7 @@ class DirectoryBlobs:
             raise AttachmentStoreFailed(backend=self.name, reason=str(error)) from error
 
     def list(self) -> Iterator[StoredBlob]:
-        """All files that are ours; half-written ones that were left behind are removed on the way."""
+        """All files of Wakeline. It removes half-written files that were left behind."""
         now_ms: int | None = None
         for path in self.root.glob("*/??/*"):
             location = f"{path.parent.parent.name}/{path.name}"
@@ -91,9 +91,8 @@ class DirectoryBlobs:
         """There is nothing to let go of."""
 
     def _now_ms(self) -> int:
-        # The time that a file has which is written now. The directory may be another machine's, and so may what is
-        # being written there: by the time of
-        # day of this machine it may look old.
+        # The time of a file that is written now. The directory, and the program that writes there, may be on another
+        # machine. By the time of day of this machine such a file may look old.
         with tempfile.NamedTemporaryFile(prefix=".now-", dir=self.root) as file:
             return int(os.stat(file.fileno()).st_mtime * 1000)
 

@@ -1,6 +1,6 @@
-"""Attachments in a bucket of S3, or of what speaks like it (`pip install wakeline[s3]`).
+"""Attachments in a bucket of S3, or of a service with the same protocol (`pip install wakeline[s3]`).
 
-Invariant: S3 itself makes an object appear whole or not at all; nothing here depends on the order of its listings.
+Invariant: in S3 an object appears whole or not at all. Nothing here depends on the order of its listings.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ T = TypeVar("T")
 
 
 class S3Blobs:
-    """Keeps bytes as objects ``<prefix><location>`` of a bucket; credentials and region are found as boto3 finds
-    them."""
+    """Keeps bytes as objects ``<prefix><location>`` of a bucket; boto3 finds credentials and region."""
 
     name = "s3"
     durable = True
@@ -47,11 +46,11 @@ class S3Blobs:
         return self._asked(read)
 
     def delete(self, location: str) -> None:
-        """Removes the object; S3 does not mind where there is none."""
+        """Removes the object; S3 accepts that there is none."""
         self._asked(lambda s3: s3.delete_object(Bucket=self.bucket, Key=self.prefix + location))
 
     def list(self) -> Iterator[StoredBlob]:
-        """All objects under the prefix that are ours, a page at a time."""
+        """All objects of Wakeline under the prefix, a page at a time."""
         token: dict[str, str] = {}
         while True:
             page = self._asked(partial(self._listed, token))
@@ -72,7 +71,7 @@ class S3Blobs:
 
     def _asked(self, ask: Callable[[Any], T]) -> T:
         try:
-            # Optional, and without types of its own.
+            # The package is optional and has no types.
             session: Any = import_module("boto3.session")
             failures: Any = import_module("botocore.exceptions")
         except ImportError as error:
@@ -84,5 +83,5 @@ class S3Blobs:
                 self._client = session.Session().client("s3", endpoint_url=self._endpoint_url)
             return ask(self._client)
         except (failures.BotoCoreError, failures.ClientError) as error:
-            # botocore names the endpoint it asked, login included.
+            # botocore's text has the endpoint, with its login.
             raise AttachmentStoreFailed(backend=self.name, reason=re.sub(r"//[^/\s]*@", "//", str(error))) from error

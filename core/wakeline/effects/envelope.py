@@ -13,42 +13,42 @@ from typing import Any, cast
 from wakeline.values import canonical_json, content_hash, is_marked
 
 SHOWN_PATHS = 8
-"""A mismatch names this many places and counts the rest."""
+"""How many places a mismatch names; it counts the rest."""
 SHOWN_VALUE = 60
-"""Of a value that differs so many characters are shown."""
+"""How many characters of a differing value are shown."""
 _ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """One effect as a body asks for it: what kind it is, its name, its arguments as JSON data."""
+    """One effect as a body asks for it: its kind, its name, and its arguments as JSON data."""
 
     kind: str
     name: str
     args: Any = None
     asks: str | None = field(default=None, compare=False)
-    """Of a start of a tool: the replay key of what asked for it, a call or a start by itself. No part of what tells
+    """For a start of a tool, the replay key of what asked for it: a call, or a start by itself. It does not tell
     effects apart."""
 
     @cached_property
     def canonical_args(self) -> str:
-        """The arguments as text; computed once, as the replay key and the journal row of one call both need it."""
+        """The arguments as text. It is computed once, because the replay key and the journal row of one call both need
+        it."""
         return canonical_json(self.args, f"The arguments of {self.name}")
 
     @cached_property
     def is_marked(self) -> bool:
-        """Whether its arguments have sets in them, which a release before this one recorded in an order of their
-        own."""
+        """Whether its arguments have sets. A release before this one recorded sets in the order of its process."""
         return is_marked(self.args)
 
     @cached_property
     def digest(self) -> str:
-        """What tells calls of one name apart."""
+        """The hash that tells calls of one name apart."""
         return content_hash(self.kind, self.name, self.canonical_args)[:32]
 
 
 def envelope_hash(envelope: Envelope) -> str:
-    """Thirty-two hex digits over kind, name and canonical arguments."""
+    """Thirty-two hex digits of a hash over kind, name and canonical arguments."""
     return envelope.digest
 
 
@@ -67,7 +67,7 @@ def diff_paths(old: Any, new: Any) -> tuple[list[str], int]:
 
 
 def differences(old: Any, new: Any) -> list[str]:
-    """The first eight of these places in words, with what was recorded there and what is asked for now."""
+    """The first eight places in words, with what was recorded there and what is asked for now."""
     found = _differences(old, new, "args")[:SHOWN_PATHS]
     return [f"{path}: recorded {_value(before)}, asked for {_value(after)}" for path, before, after in found]
 

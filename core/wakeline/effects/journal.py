@@ -1,6 +1,7 @@
 """Journal rows.
 
-Invariant: a recorded outcome is final, an error as much as a value; other content under the same key outranks both.
+Invariant: a recorded outcome is final, whether error or value. Other content under the same key is an error that
+outranks both.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from wakeline.errors import InvalidPayload, WakelineError
 from wakeline.values import is_marked, means
 
 KEPT_ARGS = 2048
-"""Longest arguments kept in a row, in characters. They name the places of a mismatch; longer ones leave a hash only."""
+"""The longest arguments that a row keeps, in characters. They name the places of a mismatch. Longer ones leave only a
+hash."""
 
 NEVER = -1
-"""In place of the delay before the next attempt: there is none."""
+"""Stands in place of the delay before the next attempt if no attempt follows."""
 BODY, BESIDE, INSIDE = 0, 1, 2
-"""Where an effect was asked for: by the body's own task, by one beside it, inside another effect."""
+"""Where an effect was asked for: by the body's own task, by a task beside it, or inside another effect."""
 
 ROW_SHAPE = 1
-"""The number of the shape of a row (docs/formats.md); one that differs is written as ``v``."""
+"""The number of the shape of a row (docs/formats.md); another number than 1 is written as ``v``."""
 
 RESOLVED = ("ok", "err", "timeout", "cancelled")
 """How a wait can be answered (`wakeline.waits.resolutions`)."""
@@ -31,7 +33,7 @@ Status = Literal["ok", "err"]
 
 @dataclass(frozen=True, slots=True)
 class JournalRow:
-    """One recorded effect: its place in the order of recording, what was asked, what came of it, when (ms).
+    """One recorded effect: its place in the order of recording, what was asked for, its outcome, and the time (ms).
 
     `outcome` is JSON data where `status` is ok, else the error's JSON; `envelope` holds arguments of up to `KEPT_ARGS`.
     """
@@ -45,13 +47,13 @@ class JournalRow:
     at_ms: int
     envelope: Any = None
     settled: bool = False
-    """Sets in its arguments are in the one order that all processes give them."""
+    """Whether sets in its arguments are in the one order that all processes give them."""
     asks: str | None = None
-    """Of a start of a tool: the replay key of what asked for it (`Envelope.asks`). None in rows of the release before,
-    and where the row's own key is it."""
+    """For a start of a tool, the replay key of what asked for it (`Envelope.asks`). None in rows of the release before,
+    and if it is the row's own key."""
     next_ms: int | None = None
-    """Of a failed attempt: after how long (ms) the next one follows, `NEVER` where none does. None in rows of the
-    release before, which did not say."""
+    """For a failed attempt, the delay (ms) before the next one, or `NEVER`. None in rows of the release before, which
+    did not keep it."""
     place: int | None = None
     """Where it was asked for; None in rows of the release before."""
 
@@ -88,7 +90,7 @@ class JournalRow:
         )
 
     def is_of(self, envelope: Envelope) -> bool:
-        """Whether a release before this one recorded it for this very effect, with its sets in the order of its
+        """Whether it is the row of this effect that a release before this one recorded, with sets in the order of its
         process."""
         known = envelope.is_marked and not self.settled and (self.kind, self.name) == (envelope.kind, envelope.name)
         return known and (
@@ -102,7 +104,8 @@ class JournalRow:
         return self.outcome
 
     def to_json(self) -> str:
-        """Compact JSON; the outcome is before all that callers choose freely, because scripts complete it in place."""
+        """Compact JSON. The outcome stands before all text that callers choose freely, because scripts complete it in
+        place."""
         row: dict[str, Any] = {"n": self.n, "o" if self.status == "ok" else "x": self.outcome}
         row |= {"k": self.kind, "h": self.hash, "at": self.at_ms, "f": self.name}
         if self.envelope is not None:
@@ -119,7 +122,7 @@ class JournalRow:
 
     @classmethod
     def from_json(cls, text: str) -> JournalRow:
-        """The row of a stored text; raises `ValueError` for a text that is no row, whoever wrote it."""
+        """The row of a stored text; raises `ValueError` for a text that is no row."""
         try:
             row = values.from_json(text)
         except InvalidPayload as error:

@@ -1,4 +1,4 @@
-"""What tells the code of one deployment from that of another, where both have one name.
+"""A hash that tells the code of two deployments with one name apart.
 
 Invariant: the same files make the same build, on every machine, under every Python, in every process.
 """
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def build_of(registry: Registry) -> str:
-    """Eight hex digits over the names of all bodies, engines with their versions, and the text of the files that they
-    stand in."""
+    """Eight hex digits of a hash over the names of all bodies, engines with their versions, and the text of the files
+    that they stand in."""
     functions: list[Any] = [body.function for body in registry.versions.values()]
     functions += [tool.function for tool in registry.tools.values()] + [
         agent.function for agent in registry.agents.values()
@@ -37,4 +37,4 @@ def _hash_of(file: str) -> str:
     try:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError:
-        return ""  # there is no text of it here: typed in, or from an archive
+        return ""  # the file has no text here: it was typed in, or comes from an archive

@@ -1,6 +1,6 @@
 """Events and signals as users declare them, and the event types that processes are registered with.
 
-Invariant: what a declared event means is said once, here; bodies and outsiders that append it only bring the payload.
+Invariant: the declaration alone says what an event means. Bodies and outsiders that append it bring only the payload.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wakeline.typed import check_kind, schema_of
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Declares an event: the type of its payload, the wake it means, if any (a text with ``{field}`` holes), and
+    """Declares an event: the type of its payload, the text of its wake if it wakes (with ``{field}`` holes), and
     whether it ends its process."""
 
     payload: Any = Any
@@ -34,8 +34,8 @@ class Event:
     key: str | None = None
     """Wakes with the same text of this template coalesce while they are pending."""
     ends: Literal["completed", "failed", "cancelled"] | None = None
-    """The process ends so with this event: its payload is the result, or the reason. A body that emits it goes no
-    further."""
+    """The status in which this event ends its process. Its payload is the result, or the reason. A body that emits it
+    goes no further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Signal:
 
 
 def declared_signals(owner: str, signals: Mapping[str, Any] | None) -> dict[str, Signal]:
-    """What ``signals=`` of an engine says, by name; a type alone is a signal that always had its name. Raises
-    `BodyInvalid`, `InvalidId`."""
+    """The declarations in ``signals=`` of an engine, by name. A type alone declares a signal without former names.
+    Raises `BodyInvalid`, `InvalidId`."""
     declared: dict[str, Signal] = {}
     for name, given in by_name(owner, "signals", signals).items():
         signal = given if isinstance(given, Signal) else Signal(given)
@@ -71,8 +71,8 @@ def declared_signals(owner: str, signals: Mapping[str, Any] | None) -> dict[str,
 
 
 def declared_events(owner: str, events: Mapping[str, Any] | None) -> dict[str, Event]:
-    """What ``events=`` of an engine or of external work says, by name; a type alone is an event that means nothing
-    more. Raises `BodyInvalid`, `InvalidId`."""
+    """The declarations in ``events=`` of an engine or of external work, by name. A type alone declares an event without
+    further meaning. Raises `BodyInvalid`, `InvalidId`."""
     declared = {
         check_event_type(name): event if isinstance(event, Event) else Event(event)
         for name, event in by_name(owner, "events", events).items()
@@ -97,7 +97,7 @@ def declared_events(owner: str, events: Mapping[str, Any] | None) -> dict[str, E
 
 
 def event_types_of(events: Mapping[str, Event]) -> tuple[EventType, ...]:
-    """What a registration stores of declared events."""
+    """The event types that a registration stores for declared events."""
     return tuple(
         EventType(name=name, payload_schema=schema_of(event.payload), semantics=_semantics(event))
         for name, event in events.items()

@@ -24,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 LONGEST_LABEL = 200
 OnMismatch = Literal["wait", "fail"]
-"""What becomes of a process whose body does something else than what is recorded."""
+"""What becomes of a process whose body does something else than its journal records."""
 
 
 class Engine(Generic[P, R]):
@@ -49,7 +49,7 @@ class Engine(Generic[P, R]):
     ) -> None:
         self.name = check_name(own_name("engine", function, name), "engine")
         self.was = former_names(self.name, was, f"engine {self.name}")
-        """The names it had before, oldest first: what processes know it by."""
+        """The names that it had before, oldest first. Stored processes have these names."""
         check_body(self.name, function)
         self.function = function
         self.source: Any = function
@@ -78,8 +78,8 @@ class Engine(Generic[P, R]):
 
     @property
     def first_name(self) -> str:
-        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes
-        none of them."""
+        """The oldest of its names. Limits, subscriptions and schedules are stored under it, so a rename changes none of
+        them."""
         return (*self.was, self.name)[0]
 
     @property
@@ -88,18 +88,19 @@ class Engine(Generic[P, R]):
         return self.name
 
     def validate_start(self, payload: Any) -> None:
-        """Raises `InvalidArguments` for a payload it would not run, `validate=` included; nothing is stored before."""
+        """Raises `InvalidArguments` for a payload that it would not run, also where ``validate=`` refuses it. It is
+        called before anything is stored."""
         self.signature.bind_json(payload)
         self.check_start(payload)
 
     def check_start(self, payload: Any) -> None:
-        """`validate=` alone, for a payload that fits the parameters."""
+        """Checks ``validate=`` alone, for a payload that fits the parameters."""
         if self._validate is not None:
             self._asked("validate=", self._call_with, self._validate, payload)
 
     def identity(self, payload: Any) -> Identity:
-        """What a process with this payload is called in lists; raises `SelectorMiss` where a template's field is not
-        there."""
+        """The name of a process with this payload in lists; raises `SelectorMiss` if a field of the template is
+        missing."""
         if self._label is None:
             return Identity(kind=self.name)
         made = (
@@ -112,12 +113,12 @@ class Engine(Generic[P, R]):
         return Identity(kind=self.name, label=made[:LONGEST_LABEL])
 
     def run(self, context: Any, payload: Any) -> Any:
-        """Calls the body; of an ``async def`` one, what is to be awaited."""
+        """Calls the body; an ``async def`` body returns what has to be awaited."""
         return self.signature.call(self.function, payload, context)()
 
     @property
     def is_plain(self) -> bool:
-        """Whether no start of it differs from another but by its id and arguments."""
+        """Whether its starts differ only in id and arguments."""
         return self._label is None and self.limit is None
 
     def _call_with(self, function: Callable[..., Any], payload: Any) -> Any:
@@ -135,7 +136,7 @@ class Engine(Generic[P, R]):
 
     @property
     def event_types(self) -> tuple[EventType, ...]:
-        """What its processes declare at registration."""
+        """The event types that its processes declare at registration."""
         types = (
             EventType(name=signal_event_type(n), payload_schema=schema_of(self.signals[names[-1]]))
             for n, names in self._signal_names.items()
@@ -148,11 +149,11 @@ class Engine(Generic[P, R]):
         return [*map(signal_event_type, self._signal_names), *self.events]
 
     def event_type(self, name: str) -> EventType | None:
-        """The one of `event_types` that has a name."""
+        """The member of `event_types` with this name."""
         return next((one for one in self.event_types if one.name == name), None) if name in self.event_names else None
 
     def names_of_signal(self, name: str) -> tuple[str, ...]:
-        """The names that a signal had and has, oldest first, by any of them; the name alone where it is not
+        """All names of a signal, former and present, oldest first, given any of them; only the given name if it is not
         declared."""
         return self._signal_names.get(name, (name,))
 
@@ -161,13 +162,13 @@ class Engine(Generic[P, R]):
 
 
 def context_name(function: Callable[..., Any]) -> str:
-    """The annotated name of a body's first parameter, '' without one."""
+    """The name of the annotation of a body's first parameter; '' if there is none."""
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters or parameters[0].annotation is inspect.Parameter.empty:
         return ""
     annotation = parameters[0].annotation
-    # Under a name of the module's own (``import AsyncCtx as C``) only its value tells; where that cannot be had, its
-    # text has to do.
+    # With a name of the module's own (``import AsyncCtx as C``) only its value tells. If it cannot be evaluated, its
+    # text decides.
     with suppress(Exception):
         annotation = get_type_hints(function)[parameters[0].name]
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
@@ -175,8 +176,8 @@ def context_name(function: Callable[..., Any]) -> str:
 
 
 def check_pairing(name: str, function: Callable[..., Any], *, context: str, found: str) -> None:
-    """``async def`` goes with the async context, ``def`` with the blocking one; no type checker sees it, so it is
-    checked at import."""
+    """Raises `BodyInvalid` unless ``async def`` has the async context and ``def`` the blocking one. No type checker
+    sees that, so it is checked at import."""
     if not found:
         raise BodyInvalid(name=name, reason=f"its first parameter must be the context; annotate it as {context}")
     if found != context:

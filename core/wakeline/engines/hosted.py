@@ -1,4 +1,4 @@
-"""An engine made of an object that implements `EngineProtocol`: its payload is passed through as it is.
+"""An engine made of an object that implements `EngineProtocol`: it gets its payload as it is.
 
 Invariant: the rest of Wakeline sees an `Engine` like any other.
 """
@@ -19,7 +19,7 @@ from wakeline.typed import asked
 
 
 class PayloadSignature(Signature):
-    """One argument, any JSON: what it is means something to the object alone."""
+    """One argument, any JSON, which only the object interprets."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, _payload)
@@ -33,7 +33,7 @@ class PayloadSignature(Signature):
         return asked(data, what=f"the payload of {self.name}")
 
     def taken(self, stored: Any) -> Callable[..., Callable[[], Any]]:
-        """A stored payload as the object takes it: as it is."""
+        """A stored payload, given to the object as it is."""
         return partial(_with_payload, stored)
 
 
@@ -65,11 +65,11 @@ class HostedEngine(Engine[..., Any]):
         self.signature = PayloadSignature(self.name)
 
     def check_start(self, payload: Any) -> None:
-        """Raises what the object raises, as `InvalidArguments` where it has no type of its own here."""
+        """Raises what the object raises; an error that is no `WakelineError` becomes `InvalidArguments`."""
         self._asked("validate_start", self._hosted.validate_start, payload)
 
     def identity(self, payload: Any) -> Identity:
-        """What the object calls a process with this payload."""
+        """The identity that the object gives a process with this payload."""
         made = self._asked("identity", self._hosted.identity, payload)
         if not isinstance(made, Identity):
             raise BodyInvalid(

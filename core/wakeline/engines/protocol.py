@@ -1,7 +1,6 @@
-"""What an engine is, whoever wrote it: functions under ``@app.engine`` are one way to make one, objects with these
-members another.
+"""What every engine is: a function under ``@app.engine``, or an object with these members.
 
-Invariant: everything that can be refused is refused by `validate_start`, before anything is stored.
+Invariant: `validate_start` refuses all that can be refused, before anything is stored.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from wakeline.processes.inputs import Identity
 
 
 class EngineProtocol(Protocol):
-    """Runs processes of one kind. For `App.add_engine`; ``version``, ``queue``, ``signals`` and ``events`` are read
-    from it too where it has them."""
+    """Runs processes of one kind. For `App.add_engine`, which also reads ``version``, ``queue``, ``signals`` and
+    ``events`` if the object has them."""
 
     @property
     def kind(self) -> str:
@@ -21,11 +20,11 @@ class EngineProtocol(Protocol):
         ...
 
     def validate_start(self, payload: Any) -> None:
-        """Raises for a payload it would not run."""
+        """Raises for a payload that it would not run."""
         ...
 
     def identity(self, payload: Any) -> Identity:
-        """What a process with this payload is called in lists."""
+        """The name of a process with this payload in lists."""
         ...
 
     def run(self, context: Any, payload: Any) -> Any:

@@ -1,7 +1,7 @@
-"""The bodies one release of an app knows by name.
+"""The bodies that one release of an app knows by name.
 
-Invariant: a name, of an engine with its version, means one body; what is not here stays queued and visible, never
-failed.
+Invariant: a name (of an engine, with its version) means one body. A process without a body here stays queued and
+visible, and never fails for it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from wakeline.triggers.schedule import Schedule
 
 B = TypeVar("B", Tool[..., Any], Engine[..., Any], Agent)
 ReplayMode = Literal["strict", "tell"]
-"""What it means that a body asks for something new, and not for all that its process did before: a mismatch, or a line
-in the log."""
+"""What follows if a body asks for a new effect and has not asked for all recorded ones: a mismatch, or a line in the
+log."""
 
 
 def check_replay(mode: ReplayMode) -> ReplayMode:
-    """The mode; raises `SettingsInvalid` for a word that is none."""
+    """The mode; raises `SettingsInvalid` for any other word."""
     if mode not in get_args(ReplayMode):
         raise SettingsInvalid(name="replay", value=mode, reason=f"it is one of {', '.join(get_args(ReplayMode))}")
     return mode
@@ -42,12 +42,12 @@ class Registry:
         self.replay: ReplayMode = "strict"
         self.tools: dict[str, Tool[..., Any]] = {}
         self.engines: dict[str, Engine[..., Any]] = {}
-        """Of each name the version that is started."""
+        """The version of each name that is started."""
         self.versions: dict[tuple[str, str | None], Engine[..., Any]] = {}
-        """All of them: what runs here."""
+        """All versions that run here."""
         self.agents: dict[str, Agent] = {}
         self._renamed: dict[str, str] = {}
-        """Of each name that a tool or an engine had before, the one it has now."""
+        """The present name for each former name of a tool or an engine."""
         self.schedules: dict[str, Schedule] = {}
         self.providers: list[ToolProvider] = []
         self.hooks = Hooks()
@@ -57,8 +57,8 @@ class Registry:
         self._catalog: ToolCatalog | None = None
 
     def add(self, kind: str, table: dict[str, B], body: B) -> B:
-        """Registers a body; raises `DuplicateName` when another function has the name. Engines and tools share theirs:
-        both are started by it."""
+        """Registers a body; raises `DuplicateName` if another function has the name. Engines and tools share their
+        names, because both are started by name."""
         known = (
             table.get(body.name) if table is self.agents else self.engines.get(body.name) or self.tools.get(body.name)
         )
@@ -75,8 +75,8 @@ class Registry:
         return body
 
     def _rename(self, body: Tool[..., Any] | Engine[..., Any]) -> None:
-        """Notes the names a body had. Raises `DuplicateName` where another body has one of them, or had it too, or its
-        own name is one that another had."""
+        """Notes the former names of a body. Raises `DuplicateName` if another body has or had one of them, or if the
+        body's own name is a former name of another."""
         if body.name in self._renamed:
             raise DuplicateName(kind="former", name=body.name)
         for name in body.was:
@@ -85,12 +85,12 @@ class Registry:
             self._renamed[name] = body.name
 
     def current(self, name: str) -> str:
-        """The name that a tool or an engine of this name has now."""
+        """The present name of a tool or an engine with this name."""
         return self._renamed.get(name, name)
 
     def add_engine(self, engine: Engine[..., Any]) -> Engine[..., Any]:
-        """Registers one version of an engine. Of several the last one is started, or the last with ``default=True``;
-        each runs its own processes."""
+        """Registers one version of an engine. The last version is started, or the last one with ``default=True``. Each
+        version runs its own processes."""
         known = self.versions.get((engine.name, engine.version))
         if engine.name in self.tools or (known is not None and known.source is not engine.source):
             raise DuplicateName(
@@ -108,8 +108,8 @@ class Registry:
         return (self.current(name), version) in self.versions
 
     def former_names_of_signal(self, name: str) -> tuple[str, ...]:
-        """The names that some engine says a signal had before, oldest first; without those that are another signal
-        beside it somewhere."""
+        """The former names of a signal as engines declare them, oldest first. Names that some engine uses for another
+        signal are left out."""
         engines = self.versions.values()
         former = (
             one for engine in engines if name in engine.signals for one in engine.names_of_signal(name) if one != name
@@ -120,13 +120,13 @@ class Registry:
 
     @property
     def catalog(self) -> ToolCatalog:
-        """The app's own tools as a snapshot: the same one until another tool is declared."""
+        """A snapshot of the app's own tools; the same object until another tool is declared."""
         if self._catalog is None:
             self._catalog = ToolCatalog.from_tools(tool.manifest for tool in self.tools.values())
         return self._catalog
 
     def tool(self, name: str) -> Tool[..., Any]:
-        """A tool of the app, else of a provider; raises `UnknownName`."""
+        """A tool of the app, or of a provider; raises `UnknownName`."""
         found = self.tools.get(self.current(name)) or next(
             (
                 ProvidedTool(p, m)
@@ -140,7 +140,7 @@ class Registry:
         return found
 
     def engine(self, name: str, version: str | None = None) -> Engine[..., Any]:
-        """The engine that runs processes of this version, and no other one."""
+        """The engine of exactly this version; raises `UnknownName`."""
         found = self.versions.get((self.current(name), version))
         if found is None:
             known = sorted(f"{one} version {of}" if of else one for one, of in self.versions)
@@ -154,8 +154,8 @@ class Registry:
 
     @property
     def codes(self) -> list[str]:
-        """What can run here, as scripts know it: agents, engines with their versions, tools; ``t:*`` where a provider
-        may have any tool."""
+        """What can run here, in the form of the scripts: agents, engines with their versions, tools; ``t:*`` if a
+        provider may have any tool."""
         named = {
             name: [name, *(old for old, new in self._renamed.items() if new == name)]
             for name in (*self.engines, *self.tools)
@@ -170,7 +170,7 @@ class Registry:
 
     @property
     def policies(self) -> dict[str, str]:
-        """What the turns of each agent take, as scripts know it."""
+        """What the turns of each agent take, in the form of the scripts."""
         return {name: agent.policy.wire() for name, agent in self.agents.items()}
 
     def startable(self, name: str) -> Tool[..., Any] | Engine[..., Any]:

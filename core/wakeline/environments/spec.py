@@ -1,8 +1,7 @@
 """An execution environment and its content-addressed name.
 
-Invariant: the name is a hash of the content, so it means the same in every release and on every worker; a field that
-nobody knows is
-refused, not dropped, or two different environments would have one name.
+Invariant: the name is a hash of the content, so it means the same in every release and on every worker. An unknown
+field is refused and not dropped; otherwise two different environments would have one name.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from wakeline.values import Json, Stored, canonical_json, check_size
 
 PREFIX = "process-env:sha256:"
 EMPTY_ENVIRONMENT = "process-env:sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-"""The environment in which nothing was captured (sha256 of `{}`). It is what a record without the field means, and so
+"""The environment in which nothing was captured (SHA-256 of `{}`). A record without the field means this one, so it
 costs no memory."""
 MAX_ENVIRONMENT = 256 * 1024
 _REF = re.compile(r"process-env:sha256:[0-9a-f]{64}")
 
 
 class SessionPolicy(Stored):
-    """Which model a process may use, for code that calls one; Wakeline passes it through and reads none of it."""
+    """Which model a process may use, for code that calls one. Wakeline passes it through and does not read it."""
 
     provider: str | None = None
     model: str | None = None
@@ -41,7 +40,7 @@ class EnvironmentSpec(Stored):
 
     @cached_property
     def text(self) -> str:
-        """Its canonical JSON, defaults left out: what is hashed and what is stored."""
+        """Its canonical JSON without defaults: this text is hashed and stored."""
         return canonical_json(self.model_dump(mode="json", exclude_defaults=True), "The environment")
 
     @cached_property
@@ -74,5 +73,5 @@ def check_ref(ref: str) -> str:
 
 
 def digest_of(ref: str) -> str:
-    """The hex digits of a name, which its key is built from."""
+    """The hex digits of a name; its key is built from them."""
     return check_ref(ref).removeprefix(PREFIX)

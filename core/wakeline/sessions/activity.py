@@ -1,6 +1,6 @@
-"""What a turn says of itself while it runs: a closed vocabulary, for whoever watches.
+"""What a turn says of itself while it runs: a closed vocabulary, for its followers.
 
-Invariant: telemetry; nothing that has to arrive is said here, and nothing waits for it.
+Invariant: this is telemetry. Nothing that has to arrive is said here, and nothing waits for it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class RetryStatus(Tagged):
 
 
 class Progress(Tagged):
-    """Whatever the body has to say: a text, and data."""
+    """What the body itself says: a text, and data."""
 
     type: Literal["progress"] = "progress"
     text: str = ""
@@ -56,7 +56,7 @@ class Progress(Tagged):
 
 
 class ActivityFailure(Tagged):
-    """Something went wrong that the turn goes on from."""
+    """Something went wrong, and the turn goes on."""
 
     type: Literal["error"] = "error"
     code: str
@@ -68,7 +68,7 @@ _EVENTS: TypeAdapter[ActivityEvent] = TypeAdapter(Annotated[ActivityEvent, Field
 
 
 def event_from(data: Any) -> ActivityEvent:
-    """The event that JSON data is; raises `InvalidPayload`."""
+    """The event in JSON data; raises `InvalidPayload`."""
     try:
         return _EVENTS.validate_python(data)
     except ValidationError as error:

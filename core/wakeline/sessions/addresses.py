@@ -1,6 +1,6 @@
-"""Addresses of sessions, entries and events as people write them, and as messages write them down to be typed again.
+"""Addresses of sessions, entries and events, as people type them and as messages suggest them.
 
-Invariant: what a message suggests can be pasted into a shell, and means what the message is about.
+Invariant: an address in a message can be pasted into a shell, and means what the message is about.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Address:
 
 def readings(address: str) -> list[Address]:
     """What ``<agent>/<key>``, ``<agent>/<key>#<entry>`` or ``<process id>#<sequence>`` may mean, likeliest first;
-    raises `InvalidId` for what is none.
+    raises `InvalidId` if the text is no address.
 
-    Ids and keys may hold slashes and numbers behind a ``#``: which reading is meant is what the store says is there.
+    Ids and keys may hold slashes, and numbers behind a ``#``. The first reading that exists in the store is meant.
     """
     found: list[Address] = []
     numbered = _NUMBERED.fullmatch(address)
@@ -45,21 +45,20 @@ def readings(address: str) -> list[Address]:
 
 
 def no_address(address: str) -> InvalidId:
-    """The error about a text that is no address, and is nothing that is there."""
+    """The error about a text that is no address and no id of anything in the store."""
     return InvalidId(
         kind="address", value=address, grammar="<agent>/<key>, <agent>/<key>#<entry> or <process id>#<sequence>"
     )
 
 
 def missing(address: str, error: WakelineError) -> WakelineError:
-    """The error about an address of which no reading is there: behind a ``#`` a number was meant, more likely than a
-    key with one."""
+    """The error about an address without an existing reading. It takes what stands behind a ``#`` for a number, which
+    is more likely than a key with a ``#``."""
     return no_address(address) if "#" in address and not _NUMBERED.fullmatch(address) else error
 
 
 def argument(text: str) -> str:
-    """An id or an address as a word of a shell: in quotes where it would be more than one word, or mean something
-    else."""
+    """An id or an address as a word of a shell: in quotes if it would be several words, or mean something else."""
     return text if _BARE.fullmatch(text) else shlex.quote(text)
 
 

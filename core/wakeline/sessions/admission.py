@@ -1,4 +1,4 @@
-"""What an agent says of its turns: which entries they take, and what an arrival does to a turn that runs.
+"""What an agent declares about its turns: which entries they take, and what an arrival does to a running turn.
 
 Invariant: entries are taken in order of arrival, from the oldest, and a command is always alone in its turn.
 """
@@ -11,7 +11,7 @@ from typing import Any, Literal
 from wakeline.values import to_json
 
 MOST_ENTRIES = 256
-"""What one turn may take at most: the script that fixes its batch is bounded."""
+"""How many entries one turn may take at most, because the script that fixes its batch is bounded."""
 Arrival = Literal["next_turn", "early", "interrupt"]
 EntryKind = Literal["wake", "input", "command"]
 ALL_KINDS: tuple[EntryKind, ...] = ("wake", "input", "command")
@@ -19,12 +19,12 @@ ALL_KINDS: tuple[EntryKind, ...] = ("wake", "input", "command")
 
 @dataclass(frozen=True, slots=True)
 class AdmissionPolicy:
-    """What an agent's turns take (at most so many entries, of these kinds), and how they begin, give way and fail.
+    """What an agent's turns take (at most ``max_entries`` entries of these ``kinds``), and how they begin, give way and
+    fail.
 
-    ``debounce_ms``: how long a turn waits for more after an arrival, ``debounce_max_ms`` at most. ``linger_ms``: how
-    long the next turn waits for more
-    where a quicker one left several entries, and less than a whole batch. ``max_attempts``: tries before a batch is
-    halved.
+    ``debounce_ms`` is how long a turn waits for more after an arrival, and ``debounce_max_ms`` the longest such wait.
+    ``linger_ms`` is how long the next turn waits for more after a quick turn with several entries, unless a whole batch
+    is there. ``max_attempts`` is how often a batch is tried before it is halved.
     """
 
     max_entries: int = MOST_ENTRIES
@@ -37,7 +37,7 @@ class AdmissionPolicy:
     max_attempts: int = 5
 
     def wire(self) -> str:
-        """What scripts know of it: JSON with what differs from the defaults, empty when nothing does."""
+        """The JSON that scripts read: what differs from the defaults; empty if nothing does."""
         out: dict[str, Any] = {}
         if len(self.kinds) < len(ALL_KINDS):
             out["k"] = "".join(sorted(kind[0] for kind in self.kinds))

@@ -20,7 +20,7 @@ from wakeline.values import parse_duration
 MOST_ATTEMPTS = 100
 LONGEST_DEBOUNCE_MS = 3_600_000
 LINGER_MS = 40
-"""Long beside what it takes to send a burst, short beside a turn that thinks."""
+"""Longer than it takes to send a burst, and shorter than a turn that calls a model."""
 
 
 class Agent:
@@ -75,7 +75,7 @@ class Agent:
 
     @property
     def max_entries(self) -> int:
-        """What one turn takes at most."""
+        """How many entries one turn takes at most."""
         return self.policy.max_entries
 
     def _kinds(self, kinds: Iterable[EntryKind]) -> frozenset[EntryKind]:

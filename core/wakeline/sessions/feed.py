@@ -1,7 +1,8 @@
-"""What whoever follows a session is told: entries that change, commits, what its turns are doing, and what could not be
+"""What followers of a session are told: entries that change, commits, what its turns are doing, and what could not be
 told.
 
-Invariant: items are numbered without gaps while somebody follows; a number that is missing is a `Gap`, never silence.
+Invariant: items are numbered without gaps while the session is followed. A missing number becomes a `Gap`, and is never
+silent.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from wakeline.sessions.activity import ActivityEvent
 
 @dataclass(frozen=True, slots=True)
 class EntryChanged:
-    """An entry of the inbox changed: its number, its state now, and the turn that has or had it. Times in ms;
-    ``cursor`` is where to go on after it."""
+    """An entry of the inbox changed: its number, its new state, and the turn that has or had it. Times are in ms.
+    Follow from ``cursor`` to go on after it."""
 
     cursor: str
     at_ms: int
@@ -23,13 +24,13 @@ class EntryChanged:
     state: str
     turn: str | None = None
     reason: str | None = None
-    """Why it is undeliverable; of a superseded one, the number it has now."""
+    """Why it is undeliverable; for a superseded entry, its new number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The head moved: the revision now, the turn that moved it (None: history was appended), and the numbers of the
-    messages it wrote."""
+    """The head moved: the new revision, the turn that moved it (None: history was appended), and the numbers of the new
+    messages."""
 
     cursor: str
     at_ms: int
@@ -40,7 +41,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class TurnActivity:
-    """What a turn is doing. ``correlation_id`` ties the items of one thing together, such as ``tool:<call>``."""
+    """What a turn is doing. ``correlation_id`` is the same for all items of one thing, such as ``tool:<call>``."""
 
     cursor: str
     at_ms: int
@@ -51,8 +52,8 @@ class TurnActivity:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something may have changed that is not told any more: nobody followed, or the reader fell behind by more than is
-    kept. Read the session anew."""
+    """Changes may be missing: the session had no follower, or the reader fell behind by more items than are kept. Read
+    the session anew."""
 
     cursor: str
 
@@ -69,7 +70,7 @@ FeedItem = EntryChanged | Committed | TurnActivity | Gap | SessionGone
 
 
 def cursor_of(mark: str, number: int) -> str:
-    """The cursor of an item: of this session alone."""
+    """The cursor of an item, valid for this session alone."""
     return f"{mark}:{number}"
 
 

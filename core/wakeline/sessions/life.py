@@ -1,8 +1,8 @@
 """The life of an inbox entry, as it is stored and as people ask for it.
 
 Invariant: recorded → delivered → admitted{turn} → settled | failed | undeliverable{reason} | superseded{by}; blocked
-stands between the last two
-until somebody decides. Recorded and delivered are one moment here: the event and its entry are written by one script.
+stands between admitted and an end until an operator decides. Recorded and delivered are one moment here, because one
+script writes the event and its entry.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wakeline.wakes.wake import wake_id
 REASONS = {
     "target_gone": "its session was deleted",
     "not_admissible": "the agent takes no entries of its kind",
-    "expired": "nobody opened its session in time",
+    "expired": "its session was not opened in time",
     "retargeted": "its process was given another session before this one was opened",
 }
 """Why an entry is undeliverable, in words."""
@@ -29,9 +29,9 @@ REASONS = {
 class InboxEntry:
     """One entry of a session's inbox, and what became of it; times in ms.
 
-    ``error`` is how the turn that had it failed (a JSON object), ``by`` the entry that took its place,
-    ``swallowed_wakes`` the
-    events (``<process id>#<sequence>``, the first ones) of the wakes that coalesced into it.
+    ``error`` is the failure of the turn that had it (a JSON object). ``by`` is the entry that took its place.
+    ``swallowed_wakes`` are the events (``<process id>#<sequence>``, the first ones) of the wakes that coalesced into
+    it.
     """
 
     session_id: str
@@ -60,7 +60,7 @@ class InboxEntry:
 def entry_of(
     session_id: str, n: int, body: str, state: str, *, swallowed: int = 0, error: str = "", swallowed_wakes: str = ""
 ) -> InboxEntry:
-    """An entry from what is stored of it."""
+    """An entry from its stored fields."""
     data = _object(body)
     verb, *rest = [*state.split(" "), "", "", ""][:4]
     turn = rest[0] if verb in ("admitted", "settled", "failed", "blocked") else None
@@ -92,7 +92,7 @@ def entry_of(
 
 
 def _object(text: str) -> dict[str, Any]:
-    """A stored object; an empty one for what another release keeps as something else."""
+    """A stored JSON object; an empty one if another release stored something else."""
     try:
         data = from_json(text)
     except InvalidPayload:
@@ -101,7 +101,8 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def explain(entry: InboxEntry) -> str:
-    """Why an agent did, or did not, wake for an entry: one sentence, with what to do where something is to be done."""
+    """Why an agent did, or did not, wake for an entry: one sentence, which says what to do if something has to be
+    done."""
     address = argument(f"{entry.session_id}#{entry.n}")
     match entry.state:
         case "delivered":

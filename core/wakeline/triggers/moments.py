@@ -1,11 +1,11 @@
 """The moments of a cron expression on the wall clock of a time zone.
 
-Invariant: a pure function of expression, zone and time. A fixed time of day occurs once on every day it is for,
-whatever clocks do. What repeats
-within a day (any hour, or any minute) occurs whenever the clock shows it, and so by the time that elapses.
+Invariant: a pure function of expression, zone and time. A fixed time of day occurs once on each of its days, also when
+clocks are set.
 
-Reading expressions is croniter's, on a clock that never changes; what the changes of a zone's clock mean is decided
-here.
+An expression that repeats within a day (any hour, or any minute) occurs whenever the clock shows it, so by elapsed
+time. croniter reads expressions, on a clock that never changes. This module decides what changes of a zone's clock
+mean.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _cron: Any = croniter  # it says nothing of its types
 _RANDOM = re.compile(r"r(\(\d+-\d+\))?(/\d+)?", re.IGNORECASE)
 DAY_S, HOUR_S = 86_400, 3_600
 LONGEST_S = 60 * 366 * DAY_S
-"""A moment further back than this does not exist: an expression repeats within 28 years, or 40 around 2100."""
+"""How far back a moment is looked for: an expression repeats within 28 years, or within 40 around 2100."""
 
 
 def is_random(expression: str) -> bool:
-    """Whether a field of it is random (``R``, ``R(0-29)``, ``R/15``)."""
+    """Whether one of its fields is random (``R``, ``R(0-29)``, ``R/15``)."""
     return any(_RANDOM.fullmatch(field) for field in expression.split())
 
 
 def drawn(expression: str, name: str) -> str:
-    """The expression with values drawn from a name in the place of its random fields: the same name, the same values.
+    """The expression, with values drawn from a name in place of its random fields. The same name gives the same values.
     Raises ValueError."""
     fields = expression.split()
     hashed = [re.sub("r", "H", field, flags=re.IGNORECASE) if _RANDOM.fullmatch(field) else field for field in fields]
@@ -45,7 +45,7 @@ def drawn(expression: str, name: str) -> str:
 
 
 class Moments:
-    """The moments of an expression in a zone, in whole seconds since 1970. Raises ValueError or KeyError for what is no
+    """The moments of an expression in a zone, in whole seconds since 1970. Raises ValueError or KeyError for an invalid
     expression or zone."""
 
     def __init__(self, expression: str, timezone: str) -> None:
@@ -60,7 +60,7 @@ class Moments:
         return self._next_shown(second) if self._repeats else self._next_fixed(second)
 
     def until(self, second: int) -> int:
-        """The last one until a time, that time included."""
+        """The last one until a time, including that time."""
         back = 60
         while self.after(second - back) > second:
             back *= 2
@@ -77,7 +77,7 @@ class Moments:
         return low
 
     def _wall(self, second: int) -> datetime:
-        """What the clock shows, as if it never changed."""
+        """The time on the clock, as if it never changed."""
         return datetime.fromtimestamp(second, self._zone).replace(tzinfo=UTC, fold=0)
 
     def _offset(self, second: int) -> int:
@@ -96,7 +96,7 @@ class Moments:
                 return moment
 
     def _first_shown(self, wall: datetime) -> int:
-        """When the clock first shows this time; of one that it leaves out, the moment right after the gap."""
+        """When the clock first shows this time; for a time that it leaves out, the moment right after the gap."""
         local = wall.replace(tzinfo=self._zone, fold=0)
         moment = int(local.timestamp())
         if self._wall(moment) == wall:
@@ -106,7 +106,7 @@ class Moments:
         return self._change(min(moment, other) - 1, max(moment, other))
 
     def _next_shown(self, second: int) -> int:
-        """The next real minute at which the clock shows what is asked for: looked for from one change of the clock to
+        """The next real minute at which the clock shows a matching time. It searches from one change of the clock to
         the next."""
         while True:
             moment = int(self._next_wall(self._wall(second)).timestamp()) - self._offset(second)
@@ -119,12 +119,12 @@ class Moments:
             elif near == moment:
                 return moment
             else:
-                # Only within a day of a change the clock shows a time twice, so between these two nothing is shown that
-                # is asked for.
+                # The clock shows a time twice only within a day of a change, so between these two no matching time is
+                # shown.
                 second = max(near, moment - 2 * DAY_S)
 
     def _first_change(self, start: int, end: int) -> int | None:
-        """The first second after a time, until another, at which the clock of the zone is set."""
+        """The first second between two times at which the clock of the zone is set; None if there is none."""
         offset = self._offset(start)
         for step in range(start, end, HOUR_S):
             upto = min(step + HOUR_S, end)
@@ -133,7 +133,7 @@ class Moments:
         return None
 
     def _change(self, before: int, after: int) -> int:
-        """The second at which the offset becomes another one, between two."""
+        """The second at which the offset changes, between two seconds."""
         offset = self._offset(before)
         while after - before > 1:
             middle = (before + after) // 2

@@ -12,13 +12,13 @@ from wakeline.names import SYSTEM_PREFIX, ProcessId
 from wakeline.values import Json, content_hash, content_json
 
 RETAINED_MS = 7 * 86_400_000
-"""How long an occurrence whose deliveries are settled is kept: that long its key means the same occurrence."""
+"""How long an occurrence is kept after its deliveries are settled. In that time its key means the same occurrence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """What happened: the source, which of its things (``source_key``), what is told of it, and the key that makes a
-    repetition the same."""
+    """What happened: the source, which of its things (``source_key``), the payload, and the key that makes a repetition
+    the same."""
 
     source: str
     key: str
@@ -27,12 +27,12 @@ class Occurrence:
 
     @property
     def id(self) -> str:
-        """Of source, source key and key."""
+        """The id that follows from source, source key and key."""
         return f"trigger:{content_hash(self.source, self.source_key or '', self.key)[:32]}"
 
     @property
     def content_hash(self) -> str:
-        """What a repetition has to repeat."""
+        """The hash of what a repetition has to repeat."""
         return content_hash(content_json(self.payload))[:16]
 
 

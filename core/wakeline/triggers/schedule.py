@@ -1,7 +1,7 @@
-"""A schedule: the moments a cron expression names, and what becomes of the ones without a worker.
+"""A schedule: the moments of a cron expression, and what becomes of moments at which no worker ran.
 
-Invariant: moments are those of its time zone's wall clock, the same at each reckoning; an invalid expression is refused
-where it is written.
+Invariant: moments are those of its time zone's wall clock, the same at each computation. An invalid expression is
+refused where it is declared.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SOURCE = "cron"
 Missed = Literal["once", "skip", "all"]
 Overlap = Literal["allow", "skip", "replace"]
 LATE_MS = 60_000
-"""With ``missed="skip"`` a moment is missed when nobody came within this time."""
+"""With ``missed="skip"`` a moment is missed if no worker ticked within this time, in ms."""
 
 
 class Schedule(Stored):
-    """When a subscription of the source ``cron`` occurs. ``missed``: one occurrence for all moments nobody was there
-    for, none, or each;
-    ``overlap``: what a process that still runs means for the next: nothing, no next one, or its own cancel."""
+    """When a subscription of the source ``cron`` occurs. ``missed``: the moments at which no worker ran become one
+    occurrence, none, or one each. ``overlap``: while a process still runs, the next one starts, is left out, or
+    replaces it."""
 
     expression: str
     timezone: str = "UTC"
@@ -40,14 +40,13 @@ class Schedule(Stored):
 
     @property
     def content_hash(self) -> str:
-        """Changes with all that it says."""
+        """A hash that changes with each of its fields."""
         return self.subscription.content_hash + f"|{self.expression}|{self.timezone}|{self.missed}|{self.overlap}"
 
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What a due schedule does: the moment that occurs (None: none of the missed ones does), and when it is due
-    next."""
+    """What a due schedule does: the moment that occurs (None: no missed moment does), and when it is due next."""
 
     moment_ms: int | None
     next_ms: int
@@ -82,12 +81,12 @@ def following(schedule: Schedule, after_ms: int) -> int:
 
 
 def latest(schedule: Schedule, until_ms: int) -> int:
-    """The last moment until a time, that time included."""
+    """The last moment until a time, including that time (ms since 1970)."""
     return Moments(schedule.expression, schedule.timezone).until(until_ms // 1000) * 1000
 
 
 def fire(schedule: Schedule, due_ms: int, now_ms: int) -> Firing:
-    """What a schedule that was due does now."""
+    """What a due schedule does now."""
     after = following(schedule, due_ms)
     match schedule.missed:
         case "all":

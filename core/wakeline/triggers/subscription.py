@@ -1,6 +1,6 @@
-"""A subscription: which occurrences of a source start what, with which input, for whom.
+"""A subscription: which occurrences of a source start which body, with which input, and for which session.
 
-Invariant: it holds all that a start needs but the code, so that any worker that has the code can deliver to it.
+Invariant: it holds all that a start needs except the code, so any worker with the code can deliver to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wakeline.typed import dump
 from wakeline.values import Json, Stored, content_hash
 
 MOST_SUBSCRIPTIONS = 256
-"""Of one source: an occurrence reserves a delivery for each of them in one script."""
+"""How many subscriptions one source may have, because one script reserves the deliveries of an occurrence."""
 WHOLE = "{}"
 
 
@@ -30,8 +30,8 @@ class Target(Stored):
 
 
 class Subscription(Stored):
-    """What one occurrence starts. ``source_key`` None takes every occurrence of the source; ``input`` None is the
-    payload as it is."""
+    """What one occurrence starts. With ``source_key`` None it takes every occurrence of the source. With ``input`` None
+    the payload is the input."""
 
     source: str
     name: str
@@ -42,24 +42,24 @@ class Subscription(Stored):
     environment: dict[str, Any] | None = None
     wake_target: SessionScope | None = None
     wake_queue: str | None = None
-    """Queue of the session's turns, where the first start creates it."""
+    """The queue of the session's turns, if the first start creates the session."""
     queue: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
 
     @property
     def id(self) -> str:
-        """The same name of the same owner at the same source is the same subscription."""
+        """Its id: name, owner and source make a subscription."""
         owner = self.originator.model_dump_json() if self.owner else ""
         return f"sub:{content_hash(owner, self.source, self.name)[:24]}"
 
     @property
     def owner(self) -> str | None:
-        """The session it belongs to and goes with; None for the host's."""
+        """The session that it belongs to and is removed with; None for a subscription of the host."""
         return None if isinstance(self.originator, HostOriginator) else self.originator.scope.session_id
 
     @property
     def content_hash(self) -> str:
-        """What a change of makes a new revision."""
+        """The hash of what makes a new revision when it changes."""
         return content_hash(self.model_dump_json(exclude_defaults=True))[:16]
 
 
@@ -73,9 +73,8 @@ def check_subscription(subscription: Subscription) -> Subscription:
 
 
 def parse_input(given: Mapping[str, Any] | Any) -> dict[str, Selector] | None:
-    """An input template as people write it: by parameter ``"{}"`` for the whole payload, ``"{user.id}"`` for what it
-    has there, a text with
-    ``{field}`` holes, or any other value as it is."""
+    """An input template as people write it: by parameter ``"{}"`` for the whole payload, ``"{user.id}"`` for its value
+    at that path, a text with ``{field}`` holes, or any other value as a constant."""
     if given is None:
         return None
     if not isinstance(given, Mapping):
@@ -98,11 +97,10 @@ def _parse(value: Any) -> Selector:
 
 
 def arguments_of(subscription: Subscription, parameters: Mapping[str, bool], payload: Json) -> dict[str, Any]:
-    """The arguments that an occurrence means for a body with these parameters (whether each has to be given).
+    """The arguments that an occurrence gives to a body with these parameters (True: required).
 
-    Without a template they are the payload's fields by name where it has all that have to be given, else the payload is
-    the one argument.
-    Raises `InvalidArguments`.
+    Without a template they are the payload's fields by name, if it has all required ones. If not, the payload is the
+    one argument. Raises `InvalidArguments`.
     """
     if subscription.input is None:
         fields = cast("dict[str, Any]", payload) if isinstance(payload, dict) else {}
@@ -112,7 +110,7 @@ def arguments_of(subscription: Subscription, parameters: Mapping[str, bool], pay
             return dict.fromkeys(parameters, payload)
         raise InvalidArguments(
             name=subscription.target.name,
-            reason=f"the payload has not all of {', '.join(parameters)}; say in input= what they are",
+            reason=f"the payload lacks some of {', '.join(parameters)}; give them in input=",
         )
     try:
         return {name: select(selector, payload) for name, selector in subscription.input.items()}
