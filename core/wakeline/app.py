@@ -1,4 +1,4 @@
-"""`App`: one namespace, the bodies it declares, the Redis it lives on, and the verbs of whoever holds it.
+"""`App`: one namespace, the bodies that it declares, the Redis that it lives on, and the blocking verbs of a client.
 
 Invariant: every blocking verb has its awaited twin of the same name on ``app.aio``; both drive the same program.
 """
@@ -49,7 +49,8 @@ T = TypeVar("T")
 
 
 class App(Declarations):
-    """One namespace: the bodies it knows and the Redis it lives on. Clients are made on first use, per OS process."""
+    """One namespace: the bodies that it knows and the Redis that it lives on. Clients are made on first use, per OS
+    process."""
 
     def __init__(
         self,
@@ -62,16 +63,16 @@ class App(Declarations):
         attachments: BlobBackend | None = None,
         replay: ReplayMode = "strict",
     ) -> None:
-        """``replay``: a body that asks for something new, and not for all that its process did before, is a mismatch
-        (``"strict"``), or told in the log
-        while it goes on (``"tell"``). Raises `SettingsInvalid` for any other word."""
+        """``replay`` says what follows if a body asks for a new effect and has not asked for all recorded ones. With
+        ``"strict"`` that is a mismatch. With ``"tell"`` the log says so and the body goes on. Raises `SettingsInvalid`
+        for any other word."""
         self.settings = settings or Settings.from_env()
         super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
         self.registry.replay = check_replay(replay)
         self.name = check_namespace(name)
-        """Says which app this is where several share a namespace."""
+        """The name that tells this app from others in the same namespace."""
         self.target: str | None = None
-        """``module:attribute`` by which another process finds it; known where it was found so."""
+        """``module:attribute`` by which another process finds the app; None if this process did not find it by name."""
         self.clock: Clock = clock or ServerClock()
         self.service = Service(
             self.namespace,
@@ -92,7 +93,7 @@ class App(Declarations):
 
     @property
     def backend(self) -> Backend:
-        """Where it lives: the backend it was given, else the URL of the settings; raises `RedisNotConfigured`."""
+        """The backend that it was given, or the URL of the settings; raises `RedisNotConfigured`."""
         if self._backend is None:
             if self.settings.url is None:
                 raise RedisNotConfigured()
@@ -105,7 +106,7 @@ class App(Declarations):
         return self._backend
 
     def connect(self, backend: Backend) -> None:
-        """Live on this backend from now on, as demo, dev and tests do; clients of another one are closed."""
+        """Use this backend from now on, as demo, dev and tests do. Clients of another backend are closed."""
         self.close()
         self._backend, self._store = backend, None
 
@@ -122,7 +123,7 @@ class App(Declarations):
 
     @property
     def declared(self) -> Declared:
-        """What this release says of limits, agents and schedules to the whole fleet."""
+        """What this release declares to the whole fleet: limits, agents and schedules."""
         return Declared(
             self.name,
             self.settings.release,
@@ -155,7 +156,7 @@ class App(Declarations):
 
     @property
     def attachments(self) -> Attachments:
-        """Attachments that this host owns: kept until they are deleted. Whoever holds the app may read all."""
+        """Attachments that this host owns. They are kept until they are deleted. Code with the app may read all."""
         return self._client.attachments()
 
     @property
@@ -164,7 +165,8 @@ class App(Declarations):
         return self._aio
 
     def run(self, verb: str, program: Program[T]) -> T:
-        """Drives a program; raises `WrongVerb` on a running loop and in a body, which a blocking verb would stop."""
+        """Drives a program. Raises `WrongVerb` on a running loop and in a body, because a blocking verb would stop
+        them."""
         return self._client.run(verb, program)
 
     # -- verbs
@@ -186,8 +188,8 @@ class App(Declarations):
         *,
         ids: Sequence[str] | None = None,
     ) -> list[Handle[R]]:
-        """Start a process for each row of named arguments, hundreds in one write; all are checked before the first is
-        started."""
+        """Start a process for each row of named arguments, hundreds in one write. All rows are checked before the first
+        start."""
         return Starter(self._client, NOTHING).start_many(body, rows, ids=ids)
 
     @overload
@@ -195,11 +197,11 @@ class App(Declarations):
     @overload
     def handle(self, process_id: str, load: Callable[[Any], R]) -> Handle[R]: ...
     def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> Handle[Any]:
-        """A process by id; nothing is read yet. ``load`` makes its result of JSON data."""
+        """A process by id; nothing is read yet. ``load`` turns JSON data into its result."""
         return Handle(self._client, called(process_id), load)
 
     def session(self, agent: str, key: str) -> Session:
-        """A session; the first send, or a start with ``wake=`` it, creates it."""
+        """A session. The first send, or the first start with ``wake=<session>``, creates it."""
         known = self.registry.agents.get(agent)
         return Session(self._client, session_id(agent, key), known.queue if known else None)
 
@@ -212,11 +214,10 @@ class App(Declarations):
         metadata: dict[str, Any] | None = None,  # noqa: A002
         events: Mapping[str, Any] | None = None,
     ) -> External:
-        """Register work that runs elsewhere and is reported from there; the same ``id`` again is the same work.
+        """Register work that runs elsewhere and is reported from there.
 
-        ``events``: name to payload type (or `Event`) of what may be reported besides ``log`` and ``progress``; also of
-        work that an earlier release
-        registered.
+        The same ``id`` again is the same work. ``events`` maps names to payload types (or `Event`) of what may be
+        reported besides ``log`` and ``progress``, also for work that an earlier release registered.
         """
         program = self.service.external(name, Options(id=id, wake=wake), metadata, events)
         return External(
@@ -224,13 +225,13 @@ class App(Declarations):
         )
 
     def trigger(self, source: str, kind: Any = Any) -> Trigger:
-        """A source of occurrences, such as ``github.push``: ``.emit`` what happened, ``.subscribe`` bodies to it.
-        ``kind``: the type of its payloads."""
+        """A source of occurrences, such as ``github.push``. ``.emit`` records what happened, and ``.subscribe`` lets
+        bodies start by it. ``kind`` is the type of its payloads."""
         return Trigger(self._client, Source.of(self.triggers, self.registry, source, kind))
 
     def execution(self, session: Session | str | None = None) -> ExecutionContext:
-        """The execution context of this host code: it is no process, so it has facts, and its verbs say where to go
-        instead."""
+        """The execution context of this host code. Host code is no process, so the context has facts, and its verbs
+        name what to use instead."""
         return outside(
             self.namespace, self.registry, session if session is None or isinstance(session, str) else session.id
         )
@@ -240,7 +241,7 @@ class App(Declarations):
         return self.run("app.resolve", self._resolve(token, value))
 
     def _resolve(self, token: str, value: Any) -> Program[bool]:
-        # A program of its own, because reading the secret connects: not before `run` has checked that this may block.
+        # A separate program, because reading the secret connects; `run` has to check first that this may block.
         accepted = yield from self.service.resolve(self.store.keyring_for(token), token, value)
         return accepted
 
@@ -253,24 +254,24 @@ class App(Declarations):
         waiting: str | None = None,
         limit: int = 50,
     ) -> Page[Status]:
-        """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are
-        others."""
+        """Processes of a status ('live', 'any', or one), newest first within each status. ``.more`` says whether there
+        are others."""
         return self.run(
             "app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting)
         )
 
     def pause(self, queue: str | None = None) -> bool:
-        """Have workers take nothing more from a queue (the app's own, unless given); what runs goes on. Whether that
-        changed anything."""
+        """Let workers take nothing more from a queue (the app's own, unless given). What runs goes on. Returns whether
+        that changed anything."""
         return self.run("app.pause", self.service.pause(queue, paused=True))
 
     def resume(self, queue: str | None = None) -> bool:
-        """Have workers take from it again."""
+        """Let workers take from it again. Returns whether that changed anything."""
         return self.run("app.resume", self.service.pause(queue, paused=False))
 
     def why(self, address: str) -> str:
-        """Why an agent did, or did not, wake: of ``<agent>/<key>``, its entry ``<agent>/<key>#<n>``, or an event
-        ``<process id>#<sequence>``."""
+        """Why an agent did, or did not, wake. The address is ``<agent>/<key>``, an entry ``<agent>/<key>#<n>``, or an
+        event ``<process id>#<sequence>``."""
         return self.run("app.why", self.service.sessions.why_address(address))
 
     def undeliverable(self, limit: int = 50) -> Page[InboxEntry]:

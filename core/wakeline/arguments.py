@@ -1,6 +1,6 @@
 """A function's signature as the schema of its calls, and what may be declared as a body.
 
-Invariant: what is stored is JSON; what a body sees is what its annotations say.
+Invariant: stored values are JSON, and a body sees values of its annotated types.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Signature:
         for kind in [*self._kinds.values(), self.result]:
             check_kind(name, kind)
         self._adapters = [adapter(kind) for kind in [*self._kinds.values(), self._extra, self.result]]
-        """Kept with the body: they are found again at each of its calls."""
+        """Kept with the body, because each of its calls needs them."""
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Json]:
         """The arguments of one call as a JSON object by name; raises `InvalidArguments`."""
@@ -61,7 +61,8 @@ class Signature:
         return self._through_json(values)
 
     def bind_json(self, data: Json) -> dict[str, Json]:
-        """Arguments that come as JSON (command line, HTTP): an object by name, or a list by position."""
+        """Arguments given as JSON (command line, HTTP): an object by name, or a list by position; raises
+        `InvalidArguments`."""
         if isinstance(data, list):
             return self.bind(*data)
         if not isinstance(data, dict):
@@ -91,11 +92,11 @@ class Signature:
         return out
 
     def taken(self, stored: dict[str, Json]) -> Callable[..., Callable[[], Any]]:
-        """A stored argument object as this code takes it: of a function, and of the arguments ahead of it (the
-        context), the call that it means.
+        """A stored argument object in the form that this code takes. The result makes a call of a function, and of the
+        arguments ahead (the context).
 
-        Raises `InvalidArguments` for an argument that is missing or not taken, `InvalidPayload` for one that is not of
-        its type.
+        Raises `InvalidArguments` for an argument that is missing or not taken, and `InvalidPayload` for one of a wrong
+        type.
         """
         if not self._required <= stored.keys() or (self._extra is None and not stored.keys() <= self._kinds.keys()):
             positional = [stored[name] for name in self._positional_only if name in stored]
@@ -117,8 +118,8 @@ class Signature:
         return called
 
     def call(self, function: Callable[..., Any], stored: dict[str, Json], *before: Any) -> Callable[[], Any]:
-        """The call a stored argument object means, ready to run; ``before`` are the arguments ahead of it (the
-        context). Raises as `taken`."""
+        """The call with a stored argument object, ready to run; ``before`` are the arguments ahead of it (the context).
+        Raises as `taken`."""
         return self.taken(stored)(function, *before)
 
     def dump_result(self, value: Any) -> Json:
@@ -126,17 +127,17 @@ class Signature:
         return dump(value, self.result, f"The result of {self.name}")
 
     def load_result(self, data: Json) -> Any:
-        """A stored result as the annotation's type."""
+        """A stored result as a value of the annotated type."""
         return load(data, self.result, f"The result of {self.name}")
 
     @property
     def names(self) -> list[str] | None:
-        """The names its arguments may have; None with ``**extra``, where any will do."""
+        """The names that its arguments may have; None with ``**extra``, which takes any name."""
         return None if self._extra is not None else list(self._kinds)
 
     @property
     def parameters(self) -> dict[str, bool]:
-        """The parameters by name, in order, and whether each has to be given; not ``**extra``."""
+        """The parameters by name, in order, and whether each is required; without ``**extra``."""
         return {n: p.default is p.empty for n, p in self._signature.parameters.items() if n in self._kinds}
 
     @property
@@ -147,8 +148,8 @@ class Signature:
 
 
 def result_kind(name: str, function: Callable[..., Any]) -> Any:
-    """The type a function says it returns, Any where it says none (builtins, partials); raises `BodyInvalid` for one
-    that is not JSON."""
+    """The declared return type of a function; Any if it declares none (builtins, partials). Raises `BodyInvalid` for a
+    type that is not JSON."""
     if not getattr(function, "__annotations__", None):
         return Any  # most steps: a lambda, a builtin
     with suppress(KeyError, TypeError):  # a callable that cannot be hashed
@@ -165,13 +166,13 @@ def result_kind(name: str, function: Callable[..., Any]) -> Any:
 
 
 _result_kinds: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()
-"""A step asks at every call, and reading annotations costs more than its bookkeeping. By the function and no longer
-than it: a closure holds a whole run."""
+"""The return types of functions. A step asks at every call, and reading annotations costs more than its bookkeeping. An
+entry lives only as long as its function, because a closure holds a whole run."""
 
 
 def own_name(what: str, function: Any, name: str | None = None) -> str:
-    """The name of what is declared as a body: the given one, or the function's. Raises `BodyInvalid` for what is no
-    function of a module."""
+    """The name of a declared body: the given one, or the function's. Raises `BodyInvalid` for anything but a function
+    of a module."""
     shown = name or str(getattr(function, "__name__", type(function).__name__))
     for reason in _no_function(what, function, named=name is not None):
         raise BodyInvalid(name=shown, reason=reason)
@@ -204,7 +205,7 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 
 
 def check_body(name: str, function: Callable[..., Any]) -> None:
-    """Raises `BodyInvalid` for a function with ``yield``: nobody would run what it yields."""
+    """Raises `BodyInvalid` for a function with ``yield``, because nothing would run what it yields."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise BodyInvalid(
             name=name, reason="it yields; a body returns its result, and emits what it has to say before that"
@@ -212,7 +213,7 @@ def check_body(name: str, function: Callable[..., Any]) -> None:
 
 
 def check_no_context(name: str, function: Callable[..., Any]) -> None:
-    """Raises `BodyInvalid` for a tool that asks for a context: only engines and agents are given one."""
+    """Raises `BodyInvalid` for a tool with a context parameter, because only engines and agents get a context."""
     for parameter in inspect.signature(function).parameters.values():
         annotation: Any = parameter.annotation
         text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
@@ -226,8 +227,7 @@ def check_no_context(name: str, function: Callable[..., Any]) -> None:
 
 
 def by_name(owner: str, what: str, given: Any) -> Mapping[str, Any]:
-    """What a declaration says by name, none for None; raises `BodyInvalid` for a list or anything else that has no
-    names with types."""
+    """A declaration by name; empty for None. Raises `BodyInvalid` for a list or anything else without names."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):

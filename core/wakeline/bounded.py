@@ -1,6 +1,6 @@
-"""A cache of a bounded size in bytes: what was used last stays.
+"""A cache of a bounded size in bytes, which keeps what was used last.
 
-Invariant: the weights of what it holds never sum to more than its bound; what weighs more than that alone is not kept.
+Invariant: the weights of its values never sum to more than its bound. A value that weighs more by itself is not kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 WEIGHT_OF_JSON = 8
-"""Bytes that objects take for each character of the JSON they were read from, about."""
+"""About how many bytes objects take for each character of their JSON."""
 
 
 class Bounded(Generic[K, V]):
@@ -21,12 +21,12 @@ class Bounded(Generic[K, V]):
     def __init__(self, most_bytes: int, *, most: int | None = None) -> None:
         self.most_bytes, self._most = most_bytes, most
         self.bytes = 0
-        """What it holds now, as its users weigh it."""
+        """The sum of the weights that it holds now."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """The value, used last from now on; None where it is not kept."""
+        """The value, which now counts as used last; None if it is not kept."""
         with self._lock:
             found = self._kept.get(key)
             if found is None:
@@ -35,7 +35,7 @@ class Bounded(Generic[K, V]):
             return found[0]
 
     def put(self, key: K, value: V, weight: int) -> None:
-        """Keeps it, and lets go of what was used longest ago as far as it takes."""
+        """Keeps it, and drops values that were used longest ago until it fits."""
         with self._lock:
             self._drop(key)
             if weight > self.most_bytes:
@@ -46,12 +46,12 @@ class Bounded(Generic[K, V]):
                 self._drop(next(iter(self._kept)))
 
     def drop(self, key: K) -> None:
-        """Lets go of one."""
+        """Drops one."""
         with self._lock:
             self._drop(key)
 
     def clear(self) -> None:
-        """Lets go of all."""
+        """Drops all."""
         with self._lock:
             self._kept.clear()
             self.bytes = 0
@@ -62,7 +62,7 @@ class Bounded(Generic[K, V]):
             self.bytes -= found[1]
 
     def items(self) -> list[tuple[K, V]]:
-        """All keys with their values, used longest ago first."""
+        """All keys with their values; those used longest ago come first."""
         with self._lock:
             return [(key, value) for key, (value, _) in self._kept.items()]
 

@@ -1,8 +1,7 @@
-"""Cancellation as a value: a token that is cancelled once, for threads and for the event loop alike.
+"""Cancellation as a value: a token that is cancelled once, for threads and for the event loop.
 
-Invariant: cancelling goes from a token to its children, never back; a token that was cancelled stays so, with its first
-reason. A shutdown, a
-lost lease and a park cancel nothing.
+Invariant: a cancel goes from a token to its children, never back. A cancelled token stays cancelled, with its first
+reason. A shutdown, a lost lease and a park cancel nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from wakeline.errors import OperationCancelled
 
 
 class CancellationToken:
-    """Asked for by many, cancelled by one. Safe to use from any thread."""
+    """A flag that many may ask and that is set once. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +32,7 @@ class CancellationToken:
         return self._cancelled
 
     def cancel(self, reason: str = "requested") -> bool:
-        """Cancel it and its children; False when it was before. Listeners run in this thread."""
+        """Cancel it and its children; False if it was cancelled before. Listeners run in this thread."""
         with self._lock:
             if self._cancelled:
                 return False
@@ -62,7 +61,8 @@ class CancellationToken:
         return made
 
     def on_cancel(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call this when it is cancelled: now, if it was. Returns how to take the listener back."""
+        """Call the listener when the token is cancelled; at once if it already is. Returns a function that removes the
+        listener."""
         with self._lock:
             if not self._cancelled:
                 self._listeners.append(listener)
@@ -76,7 +76,7 @@ class CancellationToken:
                 self._listeners.remove(listener)
 
     def wait_blocking(self, timeout: float | None = None) -> bool:
-        """Wait in a thread until it is cancelled, at most so many seconds; whether it is."""
+        """Wait in a thread until it is cancelled, at most ``timeout`` seconds. Returns whether it is cancelled."""
         with self._lock:
             if self._cancelled:
                 return True
@@ -99,7 +99,7 @@ class CancellationToken:
             take_back()
 
     def raise_if_cancelled(self) -> None:
-        """Raises `OperationCancelled` once it is cancelled; of a process that was asked to end, this ends it as
+        """Raises `OperationCancelled` once it is cancelled. In a process that was asked to end, this ends it as
         cancelled."""
         if self._cancelled:
             raise OperationCancelled(reason=self.reason)

@@ -1,7 +1,7 @@
-"""Who started what, and where a thing runs: session scopes, execution scopes, originators, causes, lineage.
+"""What started what, and where it runs: session scopes, execution scopes, originators, causes, lineage.
 
-Invariant: an execution scope's `id` is not unique across kinds; whoever stores something uses its `journal_key`, from
-which the scope can be read back.
+Invariant: an execution scope's `id` is not unique across kinds. Stored keys use its `journal_key`, from which the scope
+can be read back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wakeline.values import Stored, Tagged
 
 
 class SessionScope(Stored):
-    """A session, or one agent frame of it. An empty frame means none."""
+    """A session, or one of its agent frames. An empty frame means none."""
 
     session_id: str
     agent_frame_id: str | None = None
@@ -81,7 +81,7 @@ class _Scope:
 
     @property
     def journal_key(self) -> str:
-        """Kind and every component, each percent-quoted so that no two scopes share a key."""
+        """Kind and components, each percent-quoted, so that no two scopes share a key."""
         return ":".join([self.kind, *(quote(component, safe="") for component in self.components)])
 
 
@@ -161,7 +161,7 @@ class HostOriginator(Tagged):
 
 
 class SessionOriginator(Tagged):
-    """Started from a session, or one frame of it."""
+    """Started from a session, or from one of its frames."""
 
     type: Literal["session"] = "session"
     scope: SessionScope
@@ -173,7 +173,7 @@ class SessionOriginator(Tagged):
 
 
 Originator = Annotated[HostOriginator | SessionOriginator, Field(discriminator="type")]
-"""Who a chain of processes was first started by."""
+"""Where the first process of a chain was started from."""
 
 
 class TurnCause(Tagged):
@@ -244,7 +244,7 @@ CausalRef = Annotated[
 
 
 class Provenance(Stored):
-    """Where a process comes from: metadata, without any behaviour of its own."""
+    """Where a process comes from: metadata without behaviour."""
 
     originator: Originator = HostOriginator()
     caused_by: CausalRef | None = None
@@ -254,7 +254,7 @@ class Provenance(Stored):
 class SpawnProvenance:
     """What a running process hands to its children: the originator and wake target of its own chain.
 
-    Never part of a public request, so that nobody can claim to be started by somebody else.
+    It is never part of a public request, so no caller can claim that another one started its process.
     """
 
     originator: Originator
@@ -298,9 +298,9 @@ def event_invocation(process_id: str | ProcessId, sequence: int, event_type: str
 
 
 def start_invocation(process_id: str, caused_by: CausalRef | None) -> Invocation | None:
-    """The invocation that started a process, from what its registration keeps; None for one that host code started.
+    """The invocation that started a process, from its registration; None if host code started it.
 
-    The effect id of a start is a function of the child's id, so that it need not be stored with the child.
+    The effect id of a start follows from the child's id, so it is not stored with the child.
     """
     if caused_by is None:
         return None
@@ -332,7 +332,7 @@ def _scope_of(cause: CausalRef) -> str:
 def effect_invocation(
     scope: ExecutionScope, kind: str, replay_key: str, *, process_id: str | None, parent: Invocation | None
 ) -> Invocation:
-    """The lineage of one effect: its scope and replay key, caused by its process, else by what caused its parent."""
+    """The lineage of one effect: its scope and replay key. Its cause is its process, or what caused its parent."""
     cause = ProcessCause(process_id=process_id) if process_id is not None else parent.caused_by if parent else None
     return Invocation(
         scope=scope.journal_key,

@@ -1,7 +1,7 @@
 """Time as Wakeline sees it: milliseconds since 1970, from Redis' own clock, or from a clock that a test moves
 (`wakeline.testing.clock`).
 
-Invariant: no other module asks the operating system for the time of day; a test looks for one.
+Invariant: no other module asks the operating system for the time of day. A test checks this.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from typing import Protocol
 
 
 def machine_ms() -> int:
-    """Milliseconds since 1970 as this machine is set: for what is shown or named, never for what a script decides."""
+    """Milliseconds since 1970 by the clock of this machine. It is for texts and names, never for what a script
+    decides."""
     return time.time_ns() // 1_000_000
 
 
 class Clock(Protocol):
-    """What the time is, here and for a script."""
+    """The time, here and for a script."""
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, for display and for how long a caller waits; never for what a script decides."""
         ...
 
     def script_time(self) -> str:
-        """What a script takes as its first argument: "" means the server's own TIME, a number is the time to use."""
+        """The first argument of a script: "" means the server's own TIME, a number is the time to use."""
         ...
 
     def following(self, server_ms: int, heard_ns: int) -> Clock:
@@ -48,12 +49,12 @@ class ServerClock:
 
 
 class FollowingClock(ServerClock):
-    """Redis' time between two replies: what a body records must not depend on how this machine's clock is set."""
+    """Redis' time between two replies. What a body records must not depend on the clock of this machine."""
 
     def __init__(self, server_ms: int, heard_ns: int) -> None:
         self._server_ms = server_ms
         self._heard_ns = heard_ns
 
     def now_ms(self) -> int:
-        """What Redis said, and how long ago that was."""
+        """The time that Redis said, plus the time since then."""
         return self._server_ms + (time.monotonic_ns() - self._heard_ns) // 1_000_000

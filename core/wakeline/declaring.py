@@ -1,7 +1,6 @@
 """What an app declares: tools, engines, agents, and the modules that hold more of them.
 
-Invariant: what a decorator returns has the parameters and the result of the function it was given, as type checkers see
-them.
+Invariant: for type checkers, what a decorator returns has the parameters and the result of its function.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ AgentFunction = Callable[[AsyncTurn], Coroutine[Any, Any, Any]] | Callable[[Turn
 
 
 class ToolDecorator(Protocol):
-    """What ``@app.tool(…)`` is: it keeps parameters and result."""
+    """The type of ``@app.tool(…)``, which keeps parameters and result."""
 
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTool[P, R]: ...
@@ -52,7 +51,7 @@ class ToolDecorator(Protocol):
 
 
 class EngineDecorator(Protocol):
-    """What ``@app.engine(…)`` is: it takes the context away and keeps the rest."""
+    """The type of ``@app.engine(…)``, which removes the context and keeps the rest."""
 
     @overload
     def __call__(self, function: Callable[Concatenate[AsyncCtx, P], Coroutine[Any, Any, R]], /) -> Engine[P, R]: ...
@@ -98,17 +97,18 @@ class Declarations:
         was: Sequence[str] | str = (),
     ) -> ToolDecorator: ...
     def tool(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Declares a tool. ``retries``: how many more tries after the first; ``policy="never"``: not even after a
-        crash; ``timeout``: of one try.
-        ``isolation="process"``: its code runs in a child process of the worker, which is killed where a thread could
-        not be: at its timeout, after a cancel's
-        grace, with a lost lease; whatever it does to its process harms nobody else. ``limit``: how many run at once, or
-        begin in a time; see `Limit`.
+        """Declares a tool.
 
-        The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``, which makes of
-        the arguments (JSON by name)
-        what ``current().prepared`` gives: once, where the call is started.
-        ``was``: the names it had before, oldest first, so that recorded calls of those names are its own.
+        ``retries`` is the number of further tries after the first. With ``policy="never"`` it is not tried again, even
+        after a crash. ``timeout`` is the time of one try. With ``isolation="process"`` its code runs in a child process
+        of the worker. That child is killed where a thread could not be: at the timeout, after a cancel's grace, with a
+        lost lease. What the code does to its process harms no other work. ``limit`` says how many run at once, or begin
+        in a time; see `Limit`.
+
+        The rest is its manifest: ``scheduling="serial"`` in a batch, ``availability``, and ``prepare``. ``prepare``
+        gets the arguments (JSON by name), once, where the call is started, and makes of them what
+        ``current().prepared`` gives. ``was`` are its former names, oldest first, so that recorded calls of those names
+        are its own.
         """
 
         def declare(f: Callable[..., Any]) -> Tool[..., Any]:
@@ -140,17 +140,15 @@ class Declarations:
         on_mismatch: OnMismatch = "wait",
     ) -> EngineDecorator: ...
     def engine(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-        """Declares an engine. ``signals`` and ``events``: name to payload type (or `Signal`, `Event`); declaring
-        signals refuses all others.
+        """Declares an engine.
 
-        ``version``: several of one name side by side; the last declared (or the one with ``default``) is started, each
-        runs the processes it
-        was started for. ``label`` (a callable of the arguments, or a text with ``{field}`` holes) is shown in lists;
-        what ``validate`` (of the
-        arguments) raises refuses a start. ``limit``: how many run at once, or begin in a time; see `Limit`. ``was``:
-        the names it had before, oldest first;
-        it runs their processes. ``on_mismatch``: a process whose body does something else than what is recorded waits
-        for code that fits, or fails at once.
+        ``signals`` and ``events`` map names to payload types (or `Signal`, `Event`). With ``signals`` all other signals
+        are refused. Several engines of one name may have a ``version`` each. The last declared one (or the one with
+        ``default``) is started, and each runs the processes that were started for it. ``label`` (a callable of the
+        arguments, or a text with ``{field}`` holes) is shown in lists. An exception of ``validate`` (called with the
+        arguments) refuses a start. ``limit`` says how many run at once, or begin in a time; see `Limit`. ``was`` are
+        its former names, oldest first; it runs their processes. ``on_mismatch`` says whether a process with a mismatch
+        waits for code that fits, or fails at once.
         """
 
         def declare(f: Callable[..., Any]) -> Engine[..., Any]:
@@ -183,18 +181,15 @@ class Declarations:
         context: Mapping[str, Any] | None = None,
     ) -> Callable[[AgentFunction], Agent]: ...
     def agent(self, name: Any = None, **options: Any) -> Any:
-        """Declares an agent: the function that runs its sessions' turns, at most ``max_entries`` of the inbox each, of
-        these ``kinds``.
+        """Declares an agent: the function that runs the turns of its sessions. A turn takes at most ``max_entries`` of
+        the inbox, of these ``kinds``.
 
-        ``on_arrival``: what a new entry means for a running turn: nothing, it may ask for it with `arrivals` ("early"),
-        or it gives way ("interrupt").
-        ``debounce``: a turn waits that long for more, ``debounce_max`` at most. ``linger``: so long, 40 ms unless
-        given, the next turn waits for more
-        where a quicker one had or left several entries and there is less than a whole batch: a burst is a few turns
-        then. ``on_failure``: what becomes
-        of an entry whose turn failed ``max_attempts`` times: settled as failed, or the session stands still.
-        ``context``: plain data that its turns find as
-        ``turn.execution.turn_context``.
+        ``on_arrival`` says what a new entry means for a running turn: nothing ("next_turn"), the turn may ask for it
+        with `arrivals` ("early"), or the turn gives way ("interrupt"). A turn waits ``debounce`` for more after an
+        arrival, at most ``debounce_max``. After a quick turn with several entries, the next turn waits ``linger`` (40
+        ms unless given) for more, so that a burst costs few turns. ``on_failure`` says what becomes of an entry whose
+        turn failed ``max_attempts`` times: it is settled as failed, or the session stands still. ``context`` is plain
+        data that its turns find as ``turn.execution.turn_context``.
         """
 
         def declare(f: AgentFunction) -> Agent:
@@ -220,14 +215,12 @@ class Declarations:
     ) -> Schedule:
         """Starts this body at the moments of a cron expression of five fields, on the wall clock of a time zone.
         Workers make it known when they start.
-        Random fields (``R``, ``R(1-5)``, ``R/15``) are drawn from ``name``, which has to be given for them.
 
-        ``missed``: moments at which no worker was there become one start, none (``"skip"``) or one each (``"all"``);
-        ``overlap``: a process that
-        still runs lets the next start too, is the reason to leave it out (``"skip"``), or is cancelled for it
-        (``"replace"``). ``name``, the
-        body's unless given, says which schedule it is over all releases. Raises `InvalidSchedule`, `InvalidArguments`,
-        `DuplicateName`.
+        Random fields (``R``, ``R(1-5)``, ``R/15``) are drawn from ``name``, which has to be given for them. ``missed``:
+        moments at which no worker ran become one start (``"once"``), none (``"skip"``) or one each (``"all"``).
+        ``overlap``: while a process of the schedule still runs, the next one starts too (``"allow"``), is left out
+        (``"skip"``), or replaces it (``"replace"``). ``name`` is the name of the schedule in all releases; by default
+        it is the body's name. Raises `InvalidSchedule`, `InvalidArguments`, `DuplicateName`.
         """
         made = schedule_of(
             expression,
@@ -248,11 +241,12 @@ class Declarations:
         return known
 
     def add_provider(self, provider: ToolProvider) -> None:
-        """Tools that are no functions of this app; asked in the order they were added, after the app's own."""
+        """Adds tools that are no functions of this app. Providers are asked in the order of their addition, after the
+        app's own tools."""
         self.registry.providers.append(provider)
 
     def before_call(self, hook: H) -> H:
-        """Declares a hook that every tool call goes through first; see `ToolRequest`."""
+        """Declares a hook that sees every tool call first; see `ToolRequest`."""
         self.registry.hooks.before.append(hook)
         return hook
 
@@ -262,13 +256,14 @@ class Declarations:
         return hook
 
     def extend(self, extension: object) -> None:
-        """Adds an object for code that knows it: ``ctx.execution.protocol_extension(ItsType)``. One of each type."""
+        """Adds an object that code finds by its type: ``ctx.execution.protocol_extension(ItsType)``. There is one of
+        each type."""
         if type(extension) in self.registry.extensions:
             raise DuplicateName(kind="extension", name=type(extension).__name__)
         self.registry.extensions[type(extension)] = extension
 
     def use_completions(self, client: CompletionClient) -> None:
-        """The client that ``ctx.execution.complete(…)`` asks: one of your own, `ToolCompletions`, or
+        """Sets the client that ``ctx.execution.complete(…)`` asks: your own, `ToolCompletions`, or
         `UnavailableCompletions`."""
         self.registry.completions = client
 
@@ -292,7 +287,7 @@ class Declarations:
 
     @property
     def limits(self) -> dict[str, str]:
-        """The limits of all bodies and queues, as scripts know them; empty for a body without one."""
+        """The limits of all bodies and queues, in the form of the scripts; empty for a body without one."""
         r = self.registry
         declared: list[Engine[..., Any] | Tool[..., Any]] = [*r.engines.values(), *r.tools.values()]
         bodies = {limit_id(one.first_name): one.limit.wire() if one.limit is not None else "" for one in declared}
@@ -303,13 +298,13 @@ class Declarations:
         )
 
     def include(self, *modules: str) -> None:
-        """Names modules that declare more bodies: whoever loads this app by name (workers, the command line) imports
-        them then."""
+        """Names modules that declare more bodies. Programs that load this app by name (workers, the command line)
+        import them then."""
         self.included = tuple(dict.fromkeys((*self.included, *modules)))
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """RQ names of every queue its bodies use."""
+        """The RQ names of all queues that its bodies use."""
         r = self.registry
         named = [
             *(t.queue for t in r.tools.values()),

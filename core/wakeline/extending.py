@@ -1,4 +1,4 @@
-"""What an app can be extended with: the protocols that code of its own may implement."""
+"""The protocols that code of an app may implement to extend it."""
 
 from wakeline.attachments.backend import BlobBackend, StoredBlob
 from wakeline.clock import Clock

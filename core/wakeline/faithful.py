@@ -1,7 +1,7 @@
-"""What becomes of a value on its way through JSON: the order of what has none, and whether the value that is read back
-is the one that was given.
+"""What happens to a value on its way through JSON: sets get one order, and the value that is read back is compared with
+the one that was given.
 
-Invariant: equal values are equal JSON in every process; what JSON cannot give back as it was is refused, with its path,
+Invariant: equal values are equal JSON in every process. A value that JSON cannot give back is refused, with its path,
 and never stored as something else.
 """
 
@@ -49,15 +49,15 @@ _PLAIN = {
     "definitions",
     "definition-ref",
 }
-"""Schemas of types whose JSON is one for equal values, and reads back as what it was."""
+"""Schemas of types whose equal values have one JSON, which reads back as the value."""
 _UNSETTLED = {"set", "frozenset", "decimal", "datetime"}
-"""Those that read back too, and have several forms of equal values."""
+"""Schemas of types that read back too, and whose equal values have several forms."""
 _IN_JSON = ("ser_json_bytes", "val_json_bytes", "ser_json_timedelta", "ser_json_temporal", "val_temporal_unit")
 _MASK = "**********"
 
 
 class Lost(Exception):
-    """JSON does not give the value back: where, and what to do about it."""
+    """JSON does not give the value back; says where, and what to do about it."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(path, why)
@@ -66,25 +66,25 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Nature:
-    """What has to be done about the values of a type; worked out once, from its schema."""
+    """What has to be done for values of a type; found once, from its schema."""
 
     settles: bool
-    """Its values have sets, numbers or moments in them, or may have."""
+    """Whether its values may contain sets, numbers or moments."""
     compares: bool
-    """Only a look at what is read back tells whether it is what was given."""
+    """Whether the value has to be read back and compared."""
     loose: bool
-    """Parts of it are of any type: these read back as JSON data."""
+    """Whether it has parts of any type; these read back as JSON data."""
     bare: bool
-    """No objects but in those parts."""
+    """Whether only those parts contain objects."""
     as_json: bool
-    """It is read from JSON text, as it says itself what its JSON means (strict, base64)."""
+    """Whether it has to be read from JSON text, because the type itself says what its JSON means (strict, base64)."""
 
 
 ANYTHING = Nature(settles=True, compares=False, loose=True, bare=True, as_json=False)
 
 
 def nature_of(schema: Any) -> Nature:
-    """The nature of a type, of its pydantic core schema."""
+    """The nature of a type, from its pydantic core schema."""
     kinds: set[str] = set()
     marks: set[str] = set()
     _look(schema, kinds, marks)
@@ -135,7 +135,7 @@ def _look(node: Any, kinds: set[str], marks: set[str]) -> None:
 
 
 def check_kept(value: Any, path: str = "") -> None:
-    """Raises `Lost` for what is no value but something that is read once, before it is read to be written as JSON."""
+    """Raises `Lost` for something that can be read only once, before it is read to be written as JSON."""
     if isinstance(value, io.IOBase) or (hasattr(value, "read") and hasattr(value, "close")):
         raise Lost(path, "it is an open file; put its bytes into an attachment")
     if isinstance(value, Iterator):
@@ -145,12 +145,11 @@ def check_kept(value: Any, path: str = "") -> None:
 
 
 def settled(value: Any, data: Any, path: str = "", *, loose: Any = None, strict: bool = True) -> Any:
-    """JSON data of a value with its sets in one order and its numbers and moments marked (`Unordered`, `Exact`); the
-    data itself where it has none.
+    """JSON data of a value, with sets in one order, and with numbers and moments marked (`Unordered`, `Exact`). Data
+    without these is returned as it is.
 
-    ``loose``: what gives the data of an object whose type nothing says. Raises `Lost` for what is no value but
-    something that is read once, and, if
-    ``strict``, for what JSON hides.
+    ``loose`` is a function that gives the data of an object without a declared type. Raises `Lost` for something that
+    can be read only once, and, if ``strict``, for what JSON hides.
     """
     value = value.value if isinstance(value, Enum) else value
     check_kept(value, path)
@@ -198,7 +197,7 @@ def settled(value: Any, data: Any, path: str = "", *, loose: Any = None, strict:
 
 
 def _parts(value: Any, data: Any) -> list[tuple[Any, Any, Any]] | None:
-    """The parts of a value that its JSON data has: key there, name, value."""
+    """The parts of a value that its JSON data has: the key there, the name, the value."""
     if isinstance(data, list) and isinstance(value, Sequence):
         items: list[Any] = cast("Any", data)
         return [(i, i, one) for i, one in enumerate(cast("Any", value)) if i < len(items)]
@@ -226,9 +225,9 @@ def _parts(value: Any, data: Any) -> list[tuple[Any, Any, Any]] | None:
 
 
 def difference(value: Any, found: Any, path: str = "", *, loose: bool) -> str | None:
-    """Where a value and what was read back of it differ first; None where they are the same.
+    """The first place where a value and its read-back form differ; None if they are the same.
 
-    Of a subclass of what is declared only the declared fields count. ``loose``: parts of any type come back as JSON
+    For a subclass of the declared type only the declared fields count. ``loose``: parts of any type come back as JSON
     data.
     """
     inner = _inner(value, found, loose)
@@ -248,7 +247,7 @@ def difference(value: Any, found: Any, path: str = "", *, loose: bool) -> str | 
 
 
 def _inner(value: Any, found: Any, loose: bool) -> tuple[Mapping[Any, Any], Mapping[Any, Any]] | None:
-    """The parts of both by name, where both have parts."""
+    """The parts of both by name; None if one has no parts."""
     if isinstance(found, BaseModel) and isinstance(value, type(found)):
         names = list(type(found).model_fields)
         more = value.__pydantic_extra__ or {} if type(value) is type(found) else {}
@@ -258,7 +257,7 @@ def _inner(value: Any, found: Any, loose: bool) -> tuple[Mapping[Any, Any], Mapp
         return _named(value, names), _named(found, names)
     if isinstance(found, Mapping) and isinstance(value, Mapping):
         given, back = dict[Any, Any](cast("Any", value)), dict[Any, Any](cast("Any", found))
-        # A key of any type comes back as the text it is in JSON.
+        # A key of any type comes back as its text in JSON.
         if not loose or given.keys() == back.keys():
             return given, back
         return _numbered(given.values()), _numbered(back.values())
@@ -284,13 +283,13 @@ def _same(value: Any, found: Any) -> bool:
     if isinstance(value, float) and value != value:  # noqa: PLR0124 - NaN
         return isinstance(found, float) and found != found  # noqa: PLR0124
     if getattr(cast("Any", type(value)), "__eq__", None) is object.__eq__:
-        # An object without an equality of its own: all there is to compare is what it holds.
+        # An object without its own equality: only its content can be compared.
         return type(found) is type(value) and getattr(value, "__dict__", None) == getattr(found, "__dict__", None)
     return bool(value == found) and isinstance(found, str) == isinstance(value, str)
 
 
 def joined(path: str, name: object) -> str:
-    """A path and what is inside there: a name, a place, or a path from there on."""
+    """A path, joined with a name, a place, or a further path."""
     if isinstance(name, int):
         return f"{path}[{name}]"
     return f"{path}{name}" if str(name).startswith("[") else f"{path}.{name}".strip(".")

@@ -1,6 +1,6 @@
 """Ids and names: their grammars, how new ones are made, and the event types and replay keys built from them.
 
-Invariant: names that end up in Redis are data. They are pinned by golden tests and never change meaning.
+Invariant: names in Redis are data. Golden tests pin them, and their meaning never changes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ OwnerId = NewType("OwnerId", str)
 Incarnation = NewType("Incarnation", str)
 
 NAME_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9._:~-]{0,127}"
-"""Of tools, engines, agents, frames: what code and command lines name."""
+"""The grammar of names in code and on command lines: tools, engines, agents, frames."""
 NAMESPACE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 QUEUE_NAME_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.-]{0,192}"
 SIGNAL_GRAMMAR = "[A-Za-z0-9_-]{1,64}"
 EVENT_TYPE_GRAMMAR = "[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}"
 SYSTEM_PREFIX = "process:"
 EPHEMERAL_AGENT = "process-env"
-"""The agent name of the session that a process without one acts as. It is nobody's: no agent, send, wake or grant may
-use it."""
+"""The agent name of the session under which a process without a session acts. No agent, send, wake or grant may use
+it."""
 LONGEST_ID = 200
-"""Bytes of UTF-8 of a process id or a session key that a user chooses."""
+"""The most bytes of UTF-8 of a process id or a session key that a user chooses."""
 LONGEST_OWN_ID = LONGEST_ID + 24
-"""Bytes of one that is made of such an id: of its retries."""
+"""The most bytes of an id that is made of such an id, for its retries."""
 LONGEST_KEY = 1024
 
 PROCESS_STARTED = "process.started"
@@ -81,7 +81,7 @@ def _checked(kind: str, value: object, grammar: str) -> str:
 
 
 def _printable(kind: str, value: object, longest: int) -> str:
-    """Any text that a terminal shows as it is. An id is its bytes: two texts that only look alike are two ids."""
+    """Any text that a terminal shows as it is. An id is its bytes, so two texts that only look alike are two ids."""
     if (
         not isinstance(value, str)
         or not value.strip()
@@ -109,11 +109,11 @@ def check_process_id(value: str, system: bool = False) -> ProcessId:
 
 
 def called(value: str) -> ProcessId:
-    """What a caller calls a process, whether there is one or not: a text that no process can have names none.
-    `InvalidId` for what is no text."""
+    """The id by which a caller names a process, which need not exist. Any text is accepted; a text that is no valid id
+    finds no process. Raises `InvalidId` for a value that is no text."""
     if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidId(kind="process id", value=value, grammar="a text")
-    # No encoding writes a lone surrogate, and no id has a NUL: this is still nobody's.
+    # No encoding writes a lone surrogate, and no id has a NUL, so this id has no process.
     return ProcessId(value if _encodable(value) else "\0" + value.encode(errors="backslashreplace").decode())
 
 
@@ -157,7 +157,7 @@ def check_signal_name(value: str) -> str:
 
 
 def check_event_type(value: str) -> str:
-    """The value as an event type, else `InvalidId`; whether it may be declared is for the registration to say."""
+    """The value as an event type, else `InvalidId`; the registration decides whether it may be declared."""
     return _checked("event type", value, EVENT_TYPE_GRAMMAR)
 
 
@@ -167,8 +167,8 @@ def check_source(value: str) -> str:
 
 
 def check_key(value: str, kind: str) -> str:
-    """The value as a key that its sender chose (of a signal, an input, an event, an effect), else `InvalidId`: any text
-    that is not blank."""
+    """The value as a key that its sender chose (for a signal, an input, an event, an effect): any text that is not
+    blank, else `InvalidId`."""
     if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_KEY or not _encodable(value):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidId(kind=kind, value=value, grammar=f"1 to {LONGEST_KEY} characters, not all of them blank")
     return value
@@ -188,7 +188,7 @@ def _encodable(text: str) -> bool:
 
 
 def session_id(agent: str, key: str) -> SessionId:
-    """The id of the session of an agent and a key: `<agent>/<key>`. A key is what a process id may be."""
+    """The id of the session of an agent and a key: `<agent>/<key>`. A key may be any text that may be a process id."""
     return SessionId(f"{check_agent(agent)}/{_printable('session key', key, LONGEST_ID)}")
 
 
@@ -197,7 +197,7 @@ def split_session_id(value: str) -> tuple[str, str]:
     agent, slash, key = value.partition("/")
     if not slash:
         raise InvalidId(kind="session id", value=value, grammar="<agent>/<key>")
-    # A process that has no session acts as one under its own id.
+    # A process without a session acts as a session under its own id.
     return check_name(agent, "agent name"), _printable(
         "session key", key, LONGEST_OWN_ID if agent == EPHEMERAL_AGENT else LONGEST_ID
     )
@@ -230,14 +230,14 @@ def new_claim_id() -> str:
 
 
 def _random(length: int) -> str:
-    # 256 is a multiple of 32, so the low five bits of a random byte are as random as a choice among 32.
+    # 256 is a multiple of 32, so the low five bits of a random byte are a fair choice among 32.
     return secrets.token_bytes(length).translate(_FOLDED).decode()
 
 
 def former_names(
     name: str, was: Sequence[str] | str, what: str, *, check: Callable[[str], str] | None = None
 ) -> tuple[str, ...]:
-    """The names that something had before this one, oldest first; one alone may be given as it is. Raises `InvalidId`
+    """The former names of something, oldest first. A single name may be given as a text. Raises `InvalidId`
     as `check_name` (or
     as ``check``), and for its own name.
     """
@@ -251,24 +251,24 @@ def former_names(
 
 
 def child_id(parent: str, incarnation: str, generation: int, replay_key: str) -> ProcessId:
-    """The id of the child a body starts at this point; a replay of the body derives the same one."""
+    """The id of the child that a body starts at this point. A replay of the body derives the same id."""
     digest = hashlib.sha256(framed("wakeline.child:1", parent, incarnation, str(generation), replay_key)).digest()
     return ProcessId("c_" + base64.b32encode(digest).decode().lower()[:26])
 
 
 def word(text: str) -> str:
-    """The text as one word, for lists and hints whose parts stand between blanks: its blanks, ``%`` and ``#`` as
+    """The text as one word, for lists and hints whose parts stand between blanks. Its blanks, ``%`` and ``#`` become
     ``%xx``."""
     return text.replace("%", "%25").replace(" ", "%20").replace("#", "%23")
 
 
 def unword(text: str) -> str:
-    """The text that a word is of."""
+    """The text that `word` made into this word."""
     return text.replace("%23", "#").replace("%20", " ").replace("%25", "%")
 
 
 def doorbell_namespace(doorbell: str) -> str | None:
-    """The namespace that a doorbell's id names; None for one of the release before, which named none."""
+    """The namespace in a doorbell's id; None for an id of the release before, which has none."""
     found = re.fullmatch("wl-([A-Za-z0-9_]+)-[A-Za-z0-9_]+-[0-9]+", doorbell)
     return re.sub("_([0-9a-f]{2})", lambda byte: chr(int(byte[1], 16)), found[1]) if found else None
 
@@ -284,5 +284,5 @@ def signal_replay_key(process_id: str, name: str, signal_id: str) -> str:
 
 
 def terminal_replay_key(process_id: str, event_type: str) -> str:
-    """The replay key of a terminal event; one per type, so that a repeated end is recognised."""
+    """The replay key of a terminal event. Each type has one, so that a repeated end is recognised."""
     return f"process:{process_id}:terminal:{event_type}"

@@ -1,6 +1,6 @@
-"""A part of a list, which says whether it is all of it.
+"""A part of a list, which says whether it is the whole list.
 
-Invariant: a verb that lists never leaves something out without a word.
+Invariant: a verb that lists never leaves something out silently.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 
 class Page(list[T]):
-    """A list of at most ``limit`` things. ``more``: whether there are others; a larger ``limit``, or the verb's way to
-    the next page, brings them."""
+    """A list of at most ``limit`` things. ``more`` says whether there are others. A larger ``limit``, or the verb's
+    parameter for the next page, brings them."""
 
     def __init__(self, things: Iterable[T] = (), *, more: bool = False) -> None:
         super().__init__(things)
@@ -21,5 +21,5 @@ class Page(list[T]):
 
 
 def first_of(found: list[T], limit: int) -> Page[T]:
-    """The first of what was found, one more of which was asked for than ``limit``."""
+    """The first ``limit`` of the things that were found; the query asked for one more than ``limit``."""
     return Page(found[:limit], more=len(found) > limit)

@@ -1,7 +1,7 @@
 """What the code of a release declares to the whole fleet: schedules, limits, and what the turns of its agents take.
 
-Invariant: of each app those of one release are in force. The newest release that serves decides, by when it first
-appeared; see `declarations.lua`.
+Invariant: for each app the declarations of one release are in force. The newest release that serves decides; the time
+of its first appearance says which is newest. See `declarations.lua`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wakeline.values import to_json
 class Declared:
     """The declarations of one release of an app: ``limits`` by `limit_id` (`Limit.wire`, empty for none), ``agents`` by
     name (`AdmissionPolicy.wire`, empty
-    for the defaults), and its schedules. ``release`` is its name, where it has one.
+    for the defaults), and its schedules. ``release`` is its name, if it has one.
     """
 
     app: str
@@ -29,7 +29,7 @@ class Declared:
 
     @property
     def content(self) -> str:
-        """What two releases have in common that declare the same: a hash."""
+        """A hash that is equal for releases with equal declarations."""
         said = {
             "limits": dict(self.limits),
             "agents": dict(self.agents),
@@ -39,8 +39,7 @@ class Declared:
 
     @property
     def id(self) -> str:
-        """What tells a release from every other one of its app: its name, and what it declares. Two releases with one
-        name are two."""
+        """The identity of a release in its app: its name and its declarations. Two releases with one name are two."""
         return f"{self.content} {self.release or ''}"
 
 
@@ -50,6 +49,6 @@ def content_of(declared_id: str) -> str:
 
 
 def release_named(declared_id: str) -> str:
-    """The release of `Declared.id`, as people know it: its name, or that it has none, with its hash."""
+    """The release of `Declared.id` for people: its name, or, without a name, a text with its hash."""
     content, _, release = declared_id.partition(" ")
     return release or f"without a name ({content})"

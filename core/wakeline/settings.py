@@ -35,7 +35,7 @@ FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Frozen settings; durations in milliseconds. What may hold a password is not printed with them."""
+    """Frozen settings; durations in milliseconds. Fields that may hold a password are not printed."""
 
     url: str | None = field(default=None, repr=False)
     namespace: str | None = None
@@ -43,16 +43,16 @@ class Settings:
     rq_prefix: str = "rq"
     app: str | None = None
     release: str | None = None
-    """Which release of the code this is: kept with what it runs. A dyno knows it by itself."""
+    """The name of the release of this code; it is kept with what runs. A dyno provides it."""
     attachments: str | None = field(default=None, repr=False)
     """Where the bytes of attachments go: ``redis``, ``dir:/path``, ``s3://bucket/prefix``."""
     concurrency: int = 64
     isolated: int = 2
     """How many isolated tools run at once in one worker process."""
     isolated_memory_mb: int = 512
-    """A child process that used more is replaced after its call."""
+    """A child process that used more MB is replaced after its call."""
     worker_memory_mb: int | None = None
-    """A worker process that uses more hands its work back and is replaced; None for as much as it likes."""
+    """A worker process that uses more MB hands its work back and is replaced; None has no limit."""
     allow_eviction: bool = False
     on_dyno: bool = False
     lease_ms: int = DURATIONS["lease_ms"]
@@ -64,9 +64,8 @@ class Settings:
     retention_ms: int = DURATIONS["retention_ms"]
     tombstone_ms: int = DURATIONS["tombstone_ms"]
     bug_patience_ms: int = DURATIONS["bug_patience_ms"]
-    """How long a process waits for better code than that of another release that cannot read it or fails at it, before
-    it fails; and than code that ends the
-    worker that runs it, before those losses count."""
+    """How long a process waits for better code if the code of another release cannot read it or fails at it; then it
+    fails. Also how long losses do not count if the code ends its worker. In ms."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -74,7 +73,7 @@ class Settings:
         env = os.environ if environ is None else environ
         values: dict[str, Any] = {name: _duration(env, _variable(name), default) for name, default in DURATIONS.items()}
         if "WAKELINE_TOMBSTONE" not in env:
-            # Tombstones of a week behind processes that are kept for an hour would be most of the store.
+            # If processes are kept for an hour, tombstones of a week would fill most of the store.
             values["tombstone_ms"] = max(SHORTEST_TOMBSTONE_MS, min(values["retention_ms"], values["tombstone_ms"]))
         _check_durations(values)
         tls = env.get("WAKELINE_TLS", "auto")
@@ -112,13 +111,14 @@ def _variable(name: str) -> str:
 
 
 def _check_durations(values: Mapping[str, int]) -> None:
-    """Raises `SettingsInvalid` for times with which a fleet would take its own work away, or run it twice."""
+    """Raises `SettingsInvalid` for times with which workers of a fleet would take running work from each other, or run
+    it twice."""
     lease, beat, tombstone = values["lease_ms"], values["beat_ms"], values["tombstone_ms"]
     if beat < 1:
         raise SettingsInvalid(
             name="WAKELINE_BEAT",
             value=format_duration(beat),
-            reason="a worker has to beat less often than all the time",
+            reason="a worker needs a pause between two heartbeats",
         )
     if lease < 2 * beat:
         reason = (

@@ -1,7 +1,7 @@
-"""Text of others in a terminal or a log: what would be obeyed there, or would look like other text, is shown as its
-escape.
+"""Foreign text in a terminal or a log. Characters that a terminal obeys, or that look like other text, are shown as
+escapes.
 
-Invariant: every line that the command line prints or a logger of Wakeline writes has gone through here; what is stored
+Invariant: every line that the command line prints or a logger of Wakeline writes has gone through here. Stored text
 stays as it was given.
 """
 
@@ -13,8 +13,8 @@ import re
 import traceback
 from datetime import UTC, datetime
 
-# Controls (C0, DEL, C1), what breaks or joins lines, what turns the direction of text, and what is not seen at all. Not
-# the two joiners of emoji and scripts.
+# Controls (C0, DEL, C1), and characters that break or join lines, turn the direction of text, or are invisible. The two
+# joiners of emoji and scripts are left out.
 _UNSEEN = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     r"\ud800-\udfff\U000e0000-\U000e0fff"
@@ -22,53 +22,53 @@ _UNSEEN = (
 _IN_A_LINE = re.compile(f"[{_UNSEEN}\\t\\n]")
 _IN_LINES = re.compile(f"[{_UNSEEN}]")
 MARGIN = "  | "
-"""Stands before every line but the first of one entry of a log, so that no text of others can look like an entry."""
+"""Stands before every line of a log entry except the first, so that no foreign text can look like an entry."""
 
 
 class Lines(str):
-    """A text of several lines that a log entry may have; any other text is one line there."""
+    """A text that may have several lines in a log entry; any other text is one line there."""
 
     __slots__ = ()
 
 
 def is_seen(text: str) -> bool:
-    """Whether a text is shown as it is: one line, and nothing in it that is obeyed or not seen."""
+    """Whether a text is shown as it is: one line, without characters that are obeyed or invisible."""
     return _IN_A_LINE.search(text) is None
 
 
 def shown(text: str) -> str:
-    """The text as one line: line breaks, tabs, escapes, and what cannot be seen, as ``\\x1b`` or ``\\u202e``."""
+    """The text as one line: line breaks, tabs, escapes and invisible characters become escapes like ``\\x1b``."""
     return _IN_A_LINE.sub(_escape, text)
 
 
 def shown_lines(text: str) -> str:
-    """The same, of a text whose line breaks and tabs are meant."""
+    """The same for a text that keeps its line breaks and tabs."""
     return _IN_LINES.sub(_escape, text)
 
 
 def shown_json(text: str) -> str:
-    """JSON text with the same characters as escapes of JSON: it still means what it did."""
+    """JSON text in which escapes of JSON stand for the same characters, so its meaning stays."""
     return _IN_A_LINE.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def shown_entry(text: str) -> str:
-    """An entry of a log: every line but its first stands behind the margin."""
+    """An entry of a log: every line except the first stands behind the margin."""
     first, *more = shown_lines(text).split("\n")
     return "\n".join([first, *(line if line.startswith(MARGIN) else MARGIN + line for line in more)])
 
 
 def moment(ms: float, *, exact: bool = False) -> str:
-    """A time of day for people, the only form that is printed: ``2026-11-30 11:46:01 UTC``; ``exact`` with
+    """A time for people, in the only printed form: ``2026-11-30 11:46:01 UTC``; ``exact`` with
     milliseconds."""
     try:
         at = datetime.fromtimestamp(ms / 1000, UTC)
     except (OverflowError, ValueError, OSError):
-        return f"{ms:.0f} ms since 1970"  # beyond the year 9999, as somebody may set a deadline
+        return f"{ms:.0f} ms since 1970"  # beyond the year 9999: a caller may set such a deadline
     return f"{at:%Y-%m-%d %H:%M:%S}{f'.{at.microsecond // 1000:03d}' if exact else ''} UTC"
 
 
 def logger(name: str) -> logging.Logger:
-    """The logger of a name, whose entries show the text of others as such, whatever formats them."""
+    """The logger of a name. Its entries show foreign text escaped, with any formatter."""
     made = logging.getLogger(name)
     made.addFilter(_show)
     return made

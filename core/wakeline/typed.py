@@ -22,7 +22,7 @@ from wakeline.values import NON_FINITE, NOT_PLAIN, bare, is_marked, plain, to_js
 Json = Any
 MOST_ADAPTERS = 1024
 _lasting: dict[Any, TypeAdapter[Any]] = {}
-"""Adapters of types that modules have by name: they live as long as the code does."""
+"""Adapters of types that modules have by name. They live as long as the code does."""
 _passing: WeakValueDictionary[Any, TypeAdapter[Any]] = WeakValueDictionary()
 """Adapters of types that a function made: such a type holds what the function had in hand, so its adapter
 is kept only while something else uses it."""
@@ -56,16 +56,16 @@ def lasts(kind: Any) -> bool:
 
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
-    """A value as JSON data that can be stored and read back; raises `InvalidPayload` for what JSON cannot hold, or does
-    not give back as it was."""
+    """A value as JSON data that can be stored and read back; raises `InvalidPayload` for a value that JSON cannot hold,
+    or does not give back as it was."""
     data = asked(value, kind, what)
     return data if data is value or not is_marked(data) else bare(data)
 
 
 def asked(value: Any, kind: Any = Any, what: str = "The value", *, strict: bool = True) -> Json:
-    """`dump` for what a repetition is compared with: sets, numbers and moments are marked in it (`Unordered`, `Exact`).
+    """`dump` for data that repetitions are compared with: sets, numbers and moments are marked (`Unordered`, `Exact`).
 
-    Not ``strict``: only its identity counts, the value itself is what the code gets.
+    Without ``strict`` only the identity of the value counts, because the code gets the value itself.
     """
     try:
         return checked(value, kind, what, strict)
@@ -84,8 +84,8 @@ def checked(value: Any, kind: Any, what: str, strict: bool) -> Json:
     try:
         return _read_back(value, _form(value, kind, what), kind, nature, strict)
     except Lost as lost:
-        # What has another form to be read from (computed fields, Json) is stored in that one; all else keeps the one it
-        # always had.
+        # A type with another form for reading (computed fields, Json) is stored in that form. All others keep the form
+        # they always had.
         other = _form(value, kind, what, round_trip=True) if kind is not Any and nature.compares else None
         if other is None or other == _form(value, kind, what):
             raise
@@ -100,10 +100,10 @@ def _form(value: Any, kind: Any, what: str, *, round_trip: bool = False) -> Json
         data = adapter(kind).dump_python(
             value, mode="json", warnings="error" if kind is not Any else "none", round_trip=round_trip
         )
-        # Records put a payload into objects of their own (event, record, message of a session), which have to be
-        # readable too: 16 levels are kept free.
+        # Records put a payload into further objects (event, record, message of a session), which have to be readable
+        # too. So 16 levels are kept free.
         text = to_json([[[[[[[[[[[[[[[[data]]]]]]]]]]]]]]]], what)
-        # pydantic writes null for NaN and Infinity, without a word.
+        # pydantic silently writes null for NaN and Infinity.
         if "null" in text and not _finite(adapter(kind).dump_python(value, warnings="none")):
             raise InvalidPayload(what=what, reason=NON_FINITE)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
@@ -112,7 +112,7 @@ def _form(value: Any, kind: Any, what: str, *, round_trip: bool = False) -> Json
 
 
 def _read_back(value: Any, data: Json, kind: Any, nature: Nature, strict: bool) -> Json:
-    """The data of a value, settled; raises `Lost` where what is read back is not the value."""
+    """The settled data of a value; raises `Lost` if reading it back does not give the value."""
     if nature.settles:
         data = settled(value, data, loose=_own_form if nature.bare and strict else None, strict=strict)
     if kind is Any:
@@ -130,7 +130,7 @@ def _read_back(value: Any, data: Json, kind: Any, nature: Nature, strict: bool) 
 
 
 def _own_form(value: Any, data: Json, path: str) -> Json:
-    """The data of an object whose type nothing says but the object itself."""
+    """The data of an object whose type only the object itself tells."""
     try:
         nature = _nature(type(value))
     except (PydanticUserError, NameError):
@@ -157,8 +157,8 @@ def _nature(kind: Any) -> Nature:
 
 
 def outside(value: Any, data: Json) -> Json | None:
-    """The data of a value with its fields under the names that outsiders know them by (aliases), as schemas do; None
-    where that is the same."""
+    """The data of a value with its fields under their outside names (aliases), as in schemas; None if that is the
+    same."""
     if plain(value) is not NOT_PLAIN:
         return None
     other = settled(
@@ -188,7 +188,7 @@ def load(data: Json, kind: Any, what: str = "The value") -> Any:
 
 
 def fit(value: Any, kind: Any, what: str = "The value") -> Any:
-    """A value as one of the type, as a call of a typed function would take it; raises `InvalidPayload`."""
+    """A value converted to the type, as a call of a typed function would take it; raises `InvalidPayload`."""
     try:
         return value if kind is Any else validated(value, kind)
     except ValidationError as error:
@@ -207,7 +207,7 @@ def validated(value: Any, kind: Any) -> Any:
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    """The JSON Schema of a type; `{}` (anything) where it has none."""
+    """The JSON Schema of a type; `{}` (anything) if it has none."""
     if kind is Any:
         return {}
     try:
@@ -217,7 +217,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
 
 def describe(error: ValidationError) -> str:
-    """A validation error in one line: where, and what is wrong."""
+    """A validation error in one line: the place, and what is wrong."""
     parts = [
         f"{'.'.join(str(p) for p in e['loc']) or 'value'}: {e['msg']}" for e in error.errors(include_url=False)[:5]
     ]
@@ -225,7 +225,7 @@ def describe(error: ValidationError) -> str:
 
 
 def check_kind(name: str, kind: Any) -> None:
-    """Raises `BodyInvalid` for a type that is not JSON, or that pydantic refuses for a reason of its own."""
+    """Raises `BodyInvalid` for a type that is not JSON, or that pydantic refuses."""
     if isinstance(kind, str):
         raise BodyInvalid(name=name, reason=f"{kind!r} is a text; give the type itself, not its name")
     try:

@@ -1,7 +1,7 @@
 """Values at the edges: JSON as text, its canonical form, hashes of it, durations and sizes.
 
-Invariant: what this module writes as JSON every JSON reader can read (no NaN, no lone surrogate), and equal content has
-equal canonical text and equal hashes, in every process and every release.
+Invariant: every JSON reader can read the JSON of this module (no NaN, no lone surrogate). Equal content has equal
+canonical text and equal hashes, in every process and every release.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ Json = JsonValue
 
 
 class Stored(BaseModel):
-    """Base of what is written to Redis: frozen, and a field this release does not know is refused, not dropped."""
+    """Base of what is written to Redis. It is frozen. A field that this release does not know is refused and not
+    dropped."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with changes. What is computed once of the original (a hash, its text) is computed anew, unless
-        ``update`` brings it."""
+        """A copy with changes. Values that the original computes once (a hash, its text) are computed anew, unless
+        ``update`` has them."""
         copied = super().model_copy(update=update, deep=deep)
         for name in vars(copied).keys() - type(self).model_fields.keys() - (update or {}).keys():
             del vars(copied)[name]
@@ -43,7 +44,7 @@ class Tagged(Stored):
 
     @model_serializer(mode="wrap")
     def _with_tag(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Defaults are left out of stored JSON; the tag is one, and without it nothing could read the rest.
+        # Stored JSON has no defaults. The tag is a default, but no reader could read the rest without it.
         return {"type": vars(self)["type"], **handler(self)}
 
 
@@ -69,8 +70,8 @@ def to_json(value: object, what: str = "The value") -> str:
     objects without a JSON form.
     """
     text = as_text(value, what)
-    # The serialiser writes NaN as a bare word, and deeper and longer than the parser reads. Only a parse can tell, and
-    # few texts need one.
+    # The serialiser writes NaN as a bare word, and writes deeper and longer texts than the parser reads. Only a parse
+    # can tell, and few texts need one.
     if (
         "NaN" in text
         or "Infinity" in text
@@ -80,13 +81,13 @@ def to_json(value: object, what: str = "The value") -> str:
         try:
             pydantic_core.from_json(text, allow_inf_nan=False)
         except ValueError as error:
-            # All else it writes well: where it is not a matter of depth or length, it is one of these.
+            # It writes all else correctly. Apart from depth and length, only these can be wrong.
             raise InvalidPayload(what=what, reason=_advice(error) or NON_FINITE) from error
     return text
 
 
 def as_text(value: object, what: str) -> str:
-    """`to_json` without the promise that it can be read back: for JSON that holds such texts as strings."""
+    """`to_json` without the promise that it can be read back, for JSON that holds such texts as strings."""
     try:
         return pydantic_core.to_json(value).decode()
     except (pydantic_core.PydanticSerializationError, UnicodeError, ValueError, RecursionError) as error:
@@ -94,17 +95,17 @@ def as_text(value: object, what: str) -> str:
 
 
 def number(text: str | None, otherwise: int = 0) -> int:
-    """A number that is stored as text; the other one where it is not there, or where another release keeps it as
-    something else."""
+    """A number stored as text; ``otherwise`` if there is none, or if another release stored something else."""
     return int(text) if text is not None and _NUMBER.fullmatch(text) else otherwise
 
 
 MOST = 999_999_999_999_999
-"""No number of an event, entry, message or page is larger: a script counts in doubles, and a stream in 64 bits."""
+"""The largest number of an event, entry, message or page, because a script counts in doubles, and a stream in 64
+bits."""
 
 
 def check_number(what: str, given: Any, *, least: int = 1, most: int = MOST) -> None:
-    """Raises `InvalidArguments` for what is no number from ``least`` to ``most``."""
+    """Raises `InvalidArguments` for anything but a number from ``least`` to ``most``."""
     is_number = isinstance(given, int) and not isinstance(given, bool)
     if is_number and least <= given <= most:
         return
@@ -148,7 +149,8 @@ def _advice(error: Exception) -> str | None:
 
 
 def unusable(what: str, error: Exception) -> InvalidPayload:
-    """The typed error for what a serialiser or parser found; where its own words do not say what to do, other ones."""
+    """The typed error for an error of a serialiser or parser. If its text does not say what to do, another text
+    does."""
     return InvalidPayload(what=what, reason=_advice(error) or str(error))
 
 
@@ -162,8 +164,8 @@ def canonical_json(value: object, what: str = "The value") -> str:
 
 
 def content_json(value: object, what: str = "The value") -> str:
-    """`canonical_json` in which equal numbers and equal moments (`Exact`) are one text: what a repetition is told from
-    other content by."""
+    """`canonical_json` in which equal numbers and equal moments (`Exact`) have one text. It tells a repetition from
+    other content."""
     return canonical_json(_same_texts(value) if plain(value) is NOT_PLAIN else value, what)
 
 
@@ -172,7 +174,7 @@ class Unordered(list[Any]):
 
 
 class Exact(str):
-    """A number or a moment as it was written, and the text that all equal ones have (``same``): 1.10 and 1.1, noon in
+    """A number or a moment as it was written, and the text that all equal ones share (``same``): 1.10 and 1.1, noon in
     Berlin and 11:00 in UTC."""
 
     same: str
@@ -199,7 +201,7 @@ class Exact(str):
 
     @classmethod
     def of_moment(cls, text: str) -> str:
-        """A moment's text (ISO 8601); one without a zone is what it says."""
+        """A moment's text (ISO 8601); a moment without a zone keeps its text."""
         try:
             moment = datetime.fromisoformat(text)
             return text if moment.tzinfo is None else cls.of(text, moment.astimezone(UTC).isoformat())
@@ -232,7 +234,7 @@ def is_marked(value: Any, *, sets: bool = False) -> bool:
 
 
 def bare(value: Any) -> Any:
-    """JSON data without marks, as a reader of its text has it."""
+    """JSON data without marks, as a reader of its text gets it."""
     if isinstance(value, Exact):
         return str(value)
     if isinstance(value, list):
@@ -243,8 +245,8 @@ def bare(value: Any) -> Any:
 
 
 def means(stored: Any, asked: Any) -> bool:
-    """Whether stored JSON data, in which sets have the order of the process that wrote it, is the content of marked
-    data."""
+    """Whether stored JSON data has the content of marked data. Sets in the stored data have the order of the process
+    that wrote them."""
     if isinstance(asked, Exact):
         return isinstance(stored, str) and any(
             asked.same == getattr(read(stored), "same", stored) for read in (Exact.of_number, Exact.of_moment)
@@ -274,11 +276,11 @@ _PLAIN_DEPTH, _PLAIN_INTEGER = 8, 2**63
 
 
 def plain(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
-    """A copy of what is JSON data beyond doubt, as most values are: what a serialiser and a parser would make of it, at
-    a tenth of their price.
+    """A copy of a value that is JSON data beyond doubt, as most values are. It equals what a serialiser and a parser
+    would make, at a tenth of their cost.
 
-    `NOT_PLAIN` for everything else (subclasses, models, text that is not ASCII, large numbers, deep nesting): they
-    decide then.
+    Returns `NOT_PLAIN` for everything else (subclasses, models, text that is not ASCII, large numbers, deep nesting),
+    and then they decide.
     """
     kind = cast("object", type(value))
     if kind is str:
@@ -324,7 +326,7 @@ def _canonical(value: Any) -> Any:
 
 
 def framed(*parts: str | bytes) -> bytes:
-    """Bytes in which no two different lists of parts look alike: each part behind its length (8 bytes, big-endian)."""
+    """Bytes that differ for different lists of parts: each part stands behind its length (8 bytes, big-endian)."""
     try:
         raw = [part if isinstance(part, bytes) else part.encode() for part in parts]
     except UnicodeEncodeError as error:
@@ -338,7 +340,7 @@ def content_hash(*parts: str) -> str:
 
 
 def short_hash(*parts: str, length: int = 16) -> str:
-    """The first `length` digits of `content_hash`, for places where a clash costs a lookup and not a fact."""
+    """The first `length` digits of `content_hash`, for places where a clash costs a lookup and loses nothing."""
     return content_hash(*parts)[:length]
 
 

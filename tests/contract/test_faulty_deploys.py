@@ -634,7 +634,7 @@ def test_a_roll_back_is_said_to_fit_only_while_nothing_new_was_recorded(world: W
     handle.signal("go", 5)
     said = (
         "the code fails where another release went on in release v2: NameError: name 'oops' is not defined. Deploy a"
-        " fix. Something new was recorded under this release: a roll back fits only where the release before asks for"
+        " fix. Something new was recorded under this release: a rollback fits only if the release before asks for"
         " that, too."
         if acts
         else (

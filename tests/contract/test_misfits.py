@@ -697,7 +697,7 @@ def test_a_turn_whose_code_does_not_fit_waits_and_its_session_says_why(world: Wo
         desk.why()
         == f"turn {turn} waits for code that fits: the code does something else than what is recorded in release v2:"
         " call:act, args.what: recorded 100, asked for 101. Roll back, or deploy code that does what is recorded:"
-        " the new path behind ctx.patched(), was= for what was renamed, or a version beside."
+        " put the new path behind ctx.patched(), use was= for a renamed thing, or declare a version beside."
     )
     assert desk.inspect().misfit is not None
     assert work(world, two.v1, "w_3", release="v1") == ["finished"]

@@ -217,8 +217,8 @@ def test_what_a_release_does_not_fit_waits_named_and_the_old_release_finishes_it
         assert (
             "problem  recorded of engine 'recorded' waits for code that fits; the code does something else than what is"
             " recorded in release v2: call:charge, args.cents: recorded 100, asked for 101. Roll back, or deploy code"
-            " that does what is recorded: the new path behind ctx.patched(), was= for what was renamed, or a version"
-            " beside. `wakeline cancel` ends what should not wait" in doctor.splitlines()
+            " that does what is recorded: put the new path behind ctx.patched(), use was= for a renamed thing, or"
+            " declare a version beside. `wakeline cancel` ends what should not wait" in doctor.splitlines()
         )
         with worker(server, releases, "v1"):
             results = {name: app.handle(name).result(timeout=60) for name in FOUND}

@@ -102,7 +102,7 @@ def test_without_a_template_the_payload_is_the_argument_or_its_fields_are() -> N
 
 
 def test_a_payload_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(InvalidArguments, match="has not all of a, b; say in input="):
+    with pytest.raises(InvalidArguments, match="lacks some of a, b; give them in input="):
         arguments_of(subscription(), {"a": True, "b": True}, [1])
     with pytest.raises(InvalidArguments, match="nothing at /order/total"):
         arguments_of(subscription(input=parse_input({"x": "{order.total}"})), {"x": True}, PAYLOAD)

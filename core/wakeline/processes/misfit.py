@@ -36,9 +36,8 @@ _REMEDY = {
     ),
     "bug": "Roll back, or deploy a fix.",
     "crash": (
-        "Deploy a fix. Roll back only while nothing new is recorded under this release. The log of the worker says "
-        "how it"
-        " died."
+        "Deploy a fix. Roll back only while nothing new is recorded under this release. The log of the worker says"
+        " how it died."
     ),
 }
 _ACTED = (

@@ -1,8 +1,7 @@
-"""Which tools a run knows, and how a name or an id becomes one.
+"""Which tools a run knows, and how a name or an id becomes a tool.
 
-Invariant: a catalog is a snapshot and decides: what it has an entry for is never asked of a provider. Scheduling and
-projection are read from
-the catalog alone; a name it does not know is parallel and materialised.
+Invariant: a catalog is a snapshot, and it decides. A provider is never asked for a tool that has an entry. Scheduling
+and projection come from the catalog alone. A tool without an entry is parallel and materialised.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from wakeline.values import canonical_json, content_hash
 
 
 class ToolProvider(Protocol):
-    """Where tools come from that are not functions of the app."""
+    """A source of tools that are not functions of the app."""
 
     def tool_manifests(self) -> Sequence[ToolManifest]:
-        """What it shows without being asked for a name."""
+        """The tools that it shows."""
         ...
 
     def resolve(self, name: str) -> ToolManifest | None:
@@ -34,7 +33,7 @@ class ToolProvider(Protocol):
         ...
 
     def resolve_contract(self, name: str) -> ToolContract | None:
-        """What that tool takes and gives."""
+        """The schemas of the arguments and the result of that tool."""
         ...
 
     async def execute(self, name: str, args: dict[str, Any]) -> Any:
@@ -90,7 +89,7 @@ class ToolCatalog:
 
 
 def callable_manifest(catalog: ToolCatalog, providers: Sequence[ToolProvider], name: str) -> ToolManifest | None:
-    """The tool that a call by name means, or None."""
+    """The tool that a call by name may run; None if there is none."""
     entry = catalog.entry(name)
     if entry is not None:
         return entry if entry.is_callable else None
@@ -104,7 +103,8 @@ def callable_manifest(catalog: ToolCatalog, providers: Sequence[ToolProvider], n
 def callable_manifest_by_id(
     catalog: ToolCatalog, providers: Sequence[ToolProvider], tool_id: str
 ) -> ToolManifest | None:
-    """The tool that a call by id means, or None: the catalog decides, else the first provider that shows it."""
+    """The tool that a call by id may run; None if there is none. The catalog decides; without an entry there, the first
+    provider that shows the tool."""
     entry = catalog.entry_by_id(tool_id)
     if entry is not None:
         return entry if entry.is_callable else None

@@ -1,7 +1,7 @@
-"""Direct completions: asking a model once, outside any conversation, through a client that the app provides.
+"""Direct completions: one question to a model, outside of any conversation, through a client that the app provides.
 
-Invariant: Wakeline calls no model; it has the seam, one client that says why there is none, and one that asks a tool of
-the app.
+Invariant: Wakeline calls no model. It has the protocol, a client that refuses with a reason, and one that asks a tool
+of the app.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wakeline.values import Stored
 
 
 class CompletionRequest(Stored):
-    """What is asked: a prompt, or messages, and options that only the client reads."""
+    """The question: a prompt, or messages, and options that only the client reads."""
 
     prompt: str = ""
     messages: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
@@ -24,14 +24,14 @@ class CompletionRequest(Stored):
 
 
 class Completion(Stored):
-    """What came back; ``usage`` as the client counts it."""
+    """The answer; ``usage`` as the client counts it."""
 
     text: str
     usage: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class CompletionClient(Protocol):
-    """Whoever completes. ``call_tool`` calls a tool of the run by name, journaled."""
+    """A client that completes. ``call_tool`` calls a tool of the run by name, and the call is recorded."""
 
     async def complete(
         self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -41,7 +41,7 @@ class CompletionClient(Protocol):
 
 
 class UnavailableCompletions:
-    """There is none, for a reason."""
+    """Stands for a missing client, with the reason."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -54,8 +54,8 @@ class UnavailableCompletions:
 
 
 class ToolCompletions:
-    """Asks a tool of the app: called with ``request``, it returns the text, or what a `Completion` says. Journaled as
-    every call, so asked once."""
+    """Asks a tool of the app: the tool gets ``request``, and returns the text or the fields of a `Completion`. The call
+    is recorded, so the model is asked once."""
 
     def __init__(self, tool: str) -> None:
         self.tool = tool
@@ -63,7 +63,7 @@ class ToolCompletions:
     async def complete(
         self, request: CompletionRequest, call_tool: Callable[[str, dict[str, Any]], Awaitable[Any]]
     ) -> Completion:
-        """What the tool answered; raises `ToolUnavailable`, `ToolFailed`, `InvalidPayload`."""
+        """The answer of the tool; raises `ToolUnavailable`, `ToolFailed`, `InvalidPayload`."""
         answer = await call_tool(self.tool, {"request": request.model_dump(mode="json")})
         try:
             return Completion(text=answer) if isinstance(answer, str) else Completion.model_validate(answer)

@@ -1,7 +1,7 @@
 """What a tool is, without its code: manifest, contract and retry rule.
 
-Invariant: how often and how late a tool is tried again follows from its policy and the failure alone; what the failure
-asks for (`RetryAfter`) wins.
+Invariant: the number and the delays of further tries follow from the policy and the failure alone. A delay that the
+failure asks for (`RetryAfter`) wins.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Policy = Literal["never", "safe", "idempotent"]
 Scheduling = Literal["parallel", "serial"]
 Availability = Literal["off", "searchable", "callable", "showcased"]
 AVAILABILITIES: tuple[Availability, ...] = get_args(Availability)
-"""From hidden to shown first; a tool can be called from `callable` on."""
+"""From hidden to shown first; a tool with `callable` or more can be called."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a failed tool is tried again: `retries` more times after the first, waiting between base and max (ms).
+    """When a failed tool is tried again: `retries` more times after the first, with a pause between base and max (ms).
 
     `never`: not even after a crash. `safe` and `idempotent`: after failures that allow it, with one key for all tries.
     """
@@ -34,20 +34,21 @@ class RetryPolicy:
     max_ms: int = 60_000
 
     def delay_ms(self, attempt: int, retry_after_ms: int | None, rng: Callable[[], float]) -> int:
-        """How long to wait after this attempt (from 1) failed, in ms.
+        """How long to wait after this attempt (counted from 1) failed, in ms.
 
-        What the failure asked for is taken as it is; else full jitter: `rng` (in [0, 1)) times a base that doubles.
+        A delay that the failure asked for is taken as it is. Otherwise it has full jitter: `rng` (in [0, 1)) times a
+        base that doubles.
         """
         if retry_after_ms is not None:
             return max(0, retry_after_ms)
-        # The exponent is bounded because an int times a float overflows where the int alone would only grow.
+        # The exponent is bounded, because a large int times a float overflows.
         ceiling = min(self.max_ms, self.base_ms * 2 ** min(max(attempt, 1) - 1, 62))
         return int(rng() * ceiling)
 
 
 class ArgumentProjection(Stored):
-    """What happens to references to projected values in a call's arguments: their values are put in, but for the fields
-    named here."""
+    """What happens to references to projected values in a call's arguments: their values are put in, except in the
+    fields named here."""
 
     kind: Literal["materialize_projected_values", "preserve_projected_refs_in_fields"] = "materialize_projected_values"
     fields: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ def preserve_projected_refs_in(*fields: str) -> ArgumentProjection:
 
 
 class ToolManifest(Stored):
-    """What is always loaded about a tool; schemas and examples are its contract, resolved when needed."""
+    """What is always loaded of a tool. Schemas and examples are its contract, which is made when it is needed."""
 
     id: str = Field(min_length=1)
     name: str = Field(min_length=1)
@@ -76,7 +77,7 @@ class ToolManifest(Stored):
 
     @property
     def effective(self) -> Availability:
-        """Its availability: the override where there is one."""
+        """Its availability: the override if there is one."""
         return self.override or self.availability
 
     @property
@@ -91,8 +92,7 @@ class ToolManifest(Stored):
 
 
 class ToolContract(Stored):
-    """What a tool takes and gives: JSON Schemas of its arguments and of its result (`{}` accepts all), and examples of
-    arguments."""
+    """JSON Schemas of a tool's arguments and of its result (`{}` accepts all), and examples of arguments."""
 
     input_schema: dict[str, Any] = Field(default_factory=dict)
     output_schema: dict[str, Any] = Field(default_factory=dict)

@@ -22,10 +22,10 @@ class ToolRequest:
 
 
 BeforeHook = Callable[[ToolRequest], Any]
-"""May return None, other arguments (a dict), or an outcome that stands for the call; what it raises fails the call. It
-may be ``async def``."""
+"""It may return None, other arguments (a dict), or an outcome that replaces the call. An exception of it fails the
+call. It may be ``async def``."""
 AfterHook = Callable[[ToolRequest, ToolOutcome], Any]
-"""May return None, or another outcome. It may be ``async def``."""
+"""It may return None, or another outcome. It may be ``async def``."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
-"""What tools leave for whoever runs them: notes for the body, receipts of what they emitted to triggers.
+"""What tools leave for the body that calls them: notes, and receipts of what they emitted to triggers.
 
-Invariant: in order, each once: draining empties, and a second drain finds nothing.
+Invariant: they come in order, each once. A drain empties the list, and a second drain finds nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ class Leftovers(Generic[T]):
         self._items: list[T] = []
 
     def add(self, item: T) -> None:
-        """Behind the others."""
+        """Adds one behind the others."""
         with self._lock:
             self._items.append(item)
 
     def drain(self) -> list[T]:
-        """All of it, in order; it is empty afterwards."""
+        """Returns all in order, and empties the list."""
         with self._lock:
             items, self._items = self._items, []
         return items

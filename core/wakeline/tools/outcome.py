@@ -1,6 +1,7 @@
-"""What became of a tool call, as a value: what a tool may return instead of raising, a hook sees, and a batch gives.
+"""The outcome of a tool call as a value. A tool may return one instead of raising, a hook sees it, and a batch gives
+it.
 
-Invariant: the same three forms in which a process ends, so that one vocabulary says how work went.
+Invariant: its three forms are those in which a process ends, so one vocabulary says how work ended.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ CANCELLED = "cancelled"
 
 
 def is_outcome(value: Any) -> bool:
-    """Whether what a tool or a hook returned is an outcome, and no plain result."""
+    """Whether a return value of a tool or a hook is an outcome, and no plain result."""
     return isinstance(value, Success | Failure | CancelledOutput)
 
 
 def value_of(tool: str, outcome: ToolOutcome) -> Any:
-    """The value of a success; raises `ToolFailed` for the rest. An outcome that says failed is final: it was meant."""
+    """The value of a success; raises `ToolFailed` for the rest. A failed outcome is final, because the tool chose
+    it."""
     match outcome:
         case Success(value):
             return value

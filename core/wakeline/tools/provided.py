@@ -1,7 +1,6 @@
-"""A tool of a provider, with the face of a function's: the same call path runs both.
+"""A tool of a provider, in the form of a function's tool: the same call path runs both.
 
-Invariant: its arguments and result are checked by the schemas of its contract, at both ends, as a function's are by its
-annotations.
+Invariant: the schemas of its contract check its arguments and result at both ends, as annotations do for a function.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from wakeline.values import Json
 
 
 class ContractSignature(Signature):
-    """Parameters and result as a contract's schemas say."""
+    """Parameters and result according to the schemas of a contract."""
 
     def __init__(self, name: str, contract: ToolContract) -> None:
         super().__init__(name, _anything)
@@ -34,7 +33,7 @@ class ContractSignature(Signature):
         return self._checked(kwargs)
 
     def bind_json(self, data: Json) -> dict[str, Json]:
-        """Arguments that come as a JSON object; raises `InvalidArguments`."""
+        """Arguments given as a JSON object; raises `InvalidArguments`."""
         if not isinstance(data, dict):
             raise InvalidArguments(name=self.name, reason="give a JSON object of named arguments")
         return self._checked(data)
@@ -48,7 +47,7 @@ class ContractSignature(Signature):
         return data
 
     def taken(self, stored: dict[str, Json]) -> Callable[..., Callable[[], Any]]:
-        """A stored argument object as the provider takes it: whole."""
+        """A stored argument object, given to the provider whole."""
         return partial(_with_arguments, stored)
 
     def dump_result(self, value: Any) -> Json:

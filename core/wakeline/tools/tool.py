@@ -1,4 +1,4 @@
-"""A tool: a function that does one piece of work, called inside a body or started as a process of its own.
+"""A tool: a function that does one piece of work. A body calls it, or it is started as a process.
 
 Invariant: all attempts of one call share one idempotency key.
 """
@@ -45,18 +45,18 @@ class RunningBody(Protocol):
     """The run whose body the current code is."""
 
     def named(self, verb: str) -> str:
-        """A verb of its context, as the body writes it."""
+        """How the body writes a verb of its context."""
         ...
 
 
 current_body: ContextVar[RunningBody | None] = ContextVar("wakeline_run", default=None)
-"""The run whose body the current code is; None outside of one, and in the code of a step or a tool."""
+"""The run whose body the current code is; None outside of a body, and in the code of a step or a tool."""
 
 
 @contextmanager
 def outside_body() -> Generator[None]:
-    """The code of a step, a tool or a deferred call: recorded as a whole, so it may talk to the world in any way,
-    through `App` too."""
+    """Surrounds the code of a step, a tool or a deferred call. That code is recorded as a whole, so it may do anything,
+    also through `App`."""
     mark = current_body.set(None)
     try:
         yield
@@ -65,7 +65,7 @@ def outside_body() -> Generator[None]:
 
 
 class Tool(Generic[P, R]):
-    """What `@app.tool` makes of a function; it stays callable as before, but in a body, which calls it through its
+    """What `@app.tool` makes of a function. It stays callable as before, except in a body, which calls it through its
     context."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Tool(Generic[P, R]):
     ) -> None:
         self.name = check_name(own_name("tool", function, name), "tool")
         self.was = former_names(self.name, was, f"tool {self.name}")
-        """The names it had before, oldest first: what processes know it by."""
+        """The names that it had before, oldest first. Stored processes have these names."""
         check_body(self.name, function)
         check_no_context(self.name, function)
         self.function = function
@@ -119,7 +119,7 @@ class Tool(Generic[P, R]):
             "bindings": bindings or {},
         }
         self.manifest = self._manifest(about)
-        """What is always loaded about it."""
+        """What is always loaded of it."""
         self.is_async = inspect.iscoroutinefunction(function)
         self.__name__ = self.name
         self.__doc__ = function.__doc__
@@ -132,19 +132,19 @@ class Tool(Generic[P, R]):
 
     @property
     def first_name(self) -> str:
-        """The oldest of its names: limits, subscriptions and schedules are stored under it, so that a renaming changes
-        none of them."""
+        """The oldest of its names. Limits, subscriptions and schedules are stored under it, so a rename changes none of
+        them."""
         return (*self.was, self.name)[0]
 
     @property
     def is_apart(self) -> bool:
-        """Whether a call of it is always a process of its own: it has a queue or a limit, or runs in a child
+        """Whether each call of it is a separate process, because it has a queue or a limit, or runs in a child
         process."""
         return self.queue is not None or self.isolation is not None or self.limit is not None
 
     @property
     def contract(self) -> ToolContract:
-        """What it takes and gives, from its annotations; worked out when somebody asks."""
+        """Its schemas, from its annotations; made when they are asked for."""
         if self._contract is None:
             self._contract = ToolContract(
                 input_schema=self.signature.schema,
@@ -161,12 +161,13 @@ class Tool(Generic[P, R]):
             found.append(f"its retries are {self.retry.retries!r}, they have to be 0 to {MOST_RETRIES}")
         if inspect.iscoroutinefunction(self.prepare):
             found.append(
-                "its prepare is `async def`; it runs where a call is started, blocking or not, so it has to be `def`"
+                "its prepare is `async def`; it runs where a call is started, in blocking code too, so it has to be "
+                "`def`"
             )
         if self.isolation not in (None, "process"):
             found.append(f'its isolation is {self.isolation!r}, it has to be "process" or left out')
         if self.timeout_ms == 0:
-            found.append("its timeout is 0, so no try could end; leave it out for none")
+            found.append("its timeout is 0, so no try could end; leave it out for no timeout")
         return found
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -175,7 +176,7 @@ class Tool(Generic[P, R]):
         return result
 
     def _check_here(self) -> None:
-        """Raises `WrongVerb` in a body, where a plain call is not recorded: each replay would do it again."""
+        """Raises `WrongVerb` in a body. A plain call is not recorded there, so each replay would repeat it."""
         body = current_body.get()
         if body is not None:
             raise WrongVerb(
@@ -187,12 +188,11 @@ class Tool(Generic[P, R]):
 
 
 class AsyncTool(Tool[P, R]):
-    """A tool made of an ``async def`` function: started and called like any other, called by itself it gives a
+    """A tool made of an ``async def`` function. It is started and called like any other; a plain call gives a
     coroutine."""
 
-    # Type checkers are right that this is another result; a body never sees it, since `start` and `call` take P and R
-    # alone.
-    # pyright: ignore[reportIncompatibleMethodOverride]
+    # Type checkers are right that this is another result. A body never sees it, since `start` and `call` take P and R
+    # alone. pyright: ignore[reportIncompatibleMethodOverride]
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
         self._check_here()
         result: Coroutine[Any, Any, R] = self.function(*args, **kwargs)
@@ -201,27 +201,26 @@ class AsyncTool(Tool[P, R]):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What a tool returns whose work goes on elsewhere; its token resolves the call. ``timeout_ms`` None waits for
-    ever."""
+    """What a tool returns if its work goes on elsewhere; the token of the call resolves it. ``timeout_ms`` None has no
+    timeout."""
 
     timeout_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentCall:
-    """The call a tool's code runs in; `current()` returns it."""
+    """The call in which a tool's code runs; `current()` returns it."""
 
     tool: str
     process_id: str
     idempotency_key: str
     attempt: int
     token: str = field(repr=False)
-    """Bearer token that resolves the call after `pending`: single use, for HTTP, the command line or
-    ``app.resolve``."""
+    """The bearer token that resolves the call after `pending`, once: by HTTP, the command line or ``app.resolve``."""
     run_token: CancellationToken = field(repr=False)
     append: Callable[[str, Any], None] = field(repr=False)
     prepared: Any = None
-    """What the tool's ``prepare`` made of the arguments, once, where the call was started."""
+    """What the tool's ``prepare`` made of the arguments. It ran once, where the call was started."""
     leave_note: Callable[[Any], None] | None = field(default=None, repr=False)
     tell_trigger: Callable[[str, Any, str | None, str | None], None] | None = field(default=None, repr=False)
     environment_of: Callable[[], EnvironmentSpec] = field(default=lambda: EMPTY, repr=False)
@@ -234,7 +233,7 @@ class CurrentCall:
 
     @property
     def environment(self) -> EnvironmentSpec:
-        """What the process of this call is allowed to see, as captured when it was started."""
+        """What the process of this call is allowed to see, captured when it was started."""
         return self.environment_of()
 
     @property
@@ -242,7 +241,7 @@ class CurrentCall:
         """The attachments of the process this call runs in (`Attachments`, and in an ``async def`` tool
         `AsyncAttachments`).
 
-        Raises `WrongVerb` where the tool runs outside a worker.
+        Raises `WrongVerb` if the tool runs outside a worker.
         """
         if self.attachments_of is None:
             raise WrongVerb(verb="current().attachments", use="it inside a tool that a worker runs")
@@ -250,35 +249,34 @@ class CurrentCall:
 
     @property
     def cancellation(self) -> CancellationToken:
-        """A token of this call's own, cancelled with its process: code that blocks can wait for it instead of asking
-        again and again."""
+        """The token of this call, which is cancelled with its process. Code that blocks can wait for it instead of
+        asking repeatedly."""
         return self.run_token.child()
 
     def emit(self, event_type: str, payload: Any = None) -> None:
-        """Append an event to the process this call runs in; sent when the tool returns."""
+        """Append an event to the process of this call. It is sent when the tool returns."""
         self.append(event_type, payload)
 
     def log(self, message: str, **fields: Any) -> None:
-        """Append a ``log`` event; sent when the tool returns."""
+        """Append a ``log`` event. It is sent when the tool returns."""
         self.append("log", {"message": message, **fields})
 
     def trigger(
         self, source: str, payload: Any = None, *, key: str | None = None, source_key: str | None = None
     ) -> None:
-        """Something happened at a source: recorded once this attempt succeeded. Without a ``key`` the call's own makes
-        it one occurrence over all
-        attempts; ``ctx.execution.drain_tool_trigger_outcomes()`` gives the receipts. Raises `InvalidId`,
-        `InvalidPayload` at once."""
+        """Say that something happened at a source. It is recorded once this attempt succeeded. Without a ``key``, the
+        key of the call makes it one occurrence over all attempts; ``ctx.execution.drain_tool_trigger_outcomes()`` gives
+        the receipts. Raises `InvalidId`, `InvalidPayload` at once."""
         if self.tell_trigger is not None:
             self.tell_trigger(source, payload, key, source_key)
 
     def note(self, note: Any) -> None:
-        """Leave a note for whoever runs the body: ``ctx.execution.notes`` gives it, once."""
+        """Leave a note for the body that called the tool: ``ctx.execution.notes`` gives it, once."""
         if self.leave_note is not None:
             self.leave_note(note)
 
     def pending(self, timeout: Duration | None = None) -> Any:
-        """Return this from the tool: the call ends when its token is resolved; no worker is held meanwhile."""
+        """Return this from the tool: the call ends when its token is resolved. Meanwhile it holds no worker."""
         return Pending(parse_duration(timeout) if timeout is not None else None)
 
 
@@ -286,7 +284,7 @@ current_call: ContextVar[CurrentCall | None] = ContextVar("wakeline_tool_call", 
 
 
 def current() -> CurrentCall:
-    """The call this tool code runs in; raises `WrongVerb` outside one."""
+    """The call in which this tool code runs; raises `WrongVerb` outside of one."""
     call = current_call.get()
     if call is None:
         raise WrongVerb(verb="current()", use="it inside a tool that a body calls or a worker runs")

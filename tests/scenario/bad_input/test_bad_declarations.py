@@ -230,7 +230,7 @@ def test_a_namespace_outside_the_grammar_is_refused(name: str) -> None:
             "3s",
             "a lease has to outlast two heartbeats, which are 2s apart (WAKELINE_BEAT), or workers lose what they run.",
         ),
-        ("WAKELINE_BEAT", "0", "a worker has to beat less often than all the time."),
+        ("WAKELINE_BEAT", "0", "a worker needs a pause between two heartbeats."),
         ("WAKELINE_TOMBSTONE", "1m", "at least 1h; without its tombstone a late resend of a start would run again."),
         ("WAKELINE_CONCURRENCY", "0", "it is a number from 1."),
         ("WAKELINE_CONCURRENCY", "²", "it is a number from 1."),
