@@ -96,8 +96,8 @@ def test_a_mismatch_waits_at_no_cost_names_what_differs_and_goes_on_with_code_th
     assert (
         found.message
         == "the code does something else than what is recorded in release v2: call:act, args.what: recorded 100, asked"
-        " for 101. Roll back, or deploy code that does what is recorded: the new path behind ctx.patched(), was= for"
-        " what was renamed, or a version beside."
+        " for 101. Roll back, or deploy code that does what is recorded: put the new path behind ctx.patched(),"
+        " use was= for a renamed thing, or declare a version beside."
     )
     assert work(world, two.v1, "w_3", release="v1") == ["finished"]
     assert (handle.result(timeout=0), two.did, misfit(world)) == (105, [100], None)

@@ -481,8 +481,8 @@ def test_triggers_are_listed_emitted_and_switched(shop: Shop) -> None:
     conflict = shop.run("triggers", "emit", "order.paid", "7", "--key", "k1")
     assert (conflict.exit_code, conflict.stderr) == (
         5,
-        "wakeline: Key 'k1' of 'order.paid' was used for an occurrence with another payload. Emit it under a key "
-        "of its own.\n",
+        "wakeline: Key 'k1' of 'order.paid' was used for an occurrence with another payload. Emit this one under "
+        "another key.\n",
     )
     assert shop.json("triggers", "disable", "order.paid", "archive") == {
         "source": "order.paid",

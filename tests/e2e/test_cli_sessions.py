@@ -123,6 +123,6 @@ def test_follow_prints_each_change_once_and_goes_on_behind_a_cursor(shop: Shop) 
     foreign = shop.run("follow", "clerk/7", "--after", "x:1")
     assert (foreign.exit_code, foreign.stderr) == (
         2,
-        "wakeline: 'x:1' is no cursor of this session. Follow it without a cursor, or from one that an item of it "
-        "had.\n",
+        "wakeline: 'x:1' is no cursor of this session. Follow it without a cursor, or from the cursor of one of "
+        "its items.\n",
     )

@@ -190,7 +190,7 @@ def test_a_queue_limit_counts_all_that_runs_from_it(app: App) -> None:
         (Limit(rate="0/1m"), "the rate '0/1m'"),
         (Limit(rate="5/never"), "the rate '5/never'"),
         (Limit(rate="5/1s", burst=0), "a burst of 0"),
-        (Limit(concurrency=1, burst=2), "a burst and no rate"),
+        (Limit(concurrency=1, burst=2), "a burst but no rate"),
     ],
 )
 def test_a_limit_that_cannot_be_is_refused_where_it_is_declared(app: App, limit: Limit, words: str) -> None:

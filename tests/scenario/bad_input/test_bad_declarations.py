@@ -103,7 +103,7 @@ def test_a_context_under_a_name_of_the_modules_own_is_recognised(app: App) -> No
         ({"retries": -1}, "its retries are -1, they have to be 0 to 1000"),
         ({"retries": 1.5}, "its retries are 1.5, they have to be 0 to 1000"),
         ({"policy": "always"}, "its policy is 'always', it has to be one of never, safe, idempotent"),
-        ({"timeout": 0}, "its timeout is 0, so no try could end; leave it out for none"),
+        ({"timeout": 0}, "its timeout is 0, so no try could end; leave it out for no timeout"),
     ],
 )
 def test_a_tool_that_could_never_be_tried_is_refused(app: App, options: dict[str, Any], reason: str) -> None:
