@@ -41,14 +41,14 @@ if TYPE_CHECKING:
         WaitTimeout,
         WakelineError,
     )
+    from wakeline.observe.entries import EntryView
     from wakeline.observe.events import EventView
-    from wakeline.observe.processes import Status
-    from wakeline.observe.sessions import Message, SessionReport
+    from wakeline.observe.processes import ProcessView, Status
+    from wakeline.observe.sessions import Message, SessionView
     from wakeline.pages import Page
     from wakeline.processes.limits import Limit
     from wakeline.processes.outputs import CancelledOutput, Failure, Success
     from wakeline.sessions.agent import Agent
-    from wakeline.sessions.life import InboxEntry
     from wakeline.settings import Settings
     from wakeline.store.triggers import Subscribed, SubscriptionView
     from wakeline.tools.tool import AsyncTool, CurrentCall, Tool, current
@@ -110,11 +110,12 @@ __all__ = [
     "CancelledOutput",
     "EventView",
     "Failure",
-    "InboxEntry",
+    "EntryView",
     "Message",
     "Page",
+    "ProcessView",
     "Receipt",
-    "SessionReport",
+    "SessionView",
     "Status",
     "Subscribed",
     "SubscriptionView",
@@ -151,12 +152,12 @@ _HOMES = {
         "SessionDeleted StepFailed ToolFailed WaitCancelled WaitTimeout WakelineError"
     ),
     "wakeline.observe.events": "EventView",
-    "wakeline.observe.processes": "Status",
-    "wakeline.observe.sessions": "Message SessionReport",
+    "wakeline.observe.processes": "ProcessView Status",
+    "wakeline.observe.sessions": "Message SessionView",
     "wakeline.pages": "Page",
     "wakeline.processes.limits": "Limit",
     "wakeline.sessions.agent": "Agent",
-    "wakeline.sessions.life": "InboxEntry",
+    "wakeline.observe.entries": "EntryView",
     "wakeline.tools.tool": "AsyncTool CurrentCall Tool current",
     "wakeline.body.current": "current_context",
     "wakeline.body.execution": "BlockingExecutionContext ExecutionContext",

@@ -25,10 +25,12 @@ from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import called, check_namespace, session_id
+from wakeline.observe.entries import EntryView
 from wakeline.observe.processes import Status
+from wakeline.observe.sessions import SessionView
+from wakeline.observe.waits import ProcessWait
 from wakeline.pages import Page
 from wakeline.releases import Declared
-from wakeline.sessions.life import InboxEntry
 from wakeline.settings import Settings
 from wakeline.store.address import Address
 from wakeline.store.awaited import AsyncStore
@@ -260,6 +262,16 @@ class App(Declarations):
             "app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting)
         )
 
+    def waits(self, limit: int = 50) -> Page[ProcessWait]:
+        """What waiting processes wait for, of every kind; of at most ``limit`` processes, the latest to wait first.
+
+        ``.more`` says whether others wait."""
+        return self.run("app.waits", self.service.waits(limit))
+
+    def sessions(self, limit: int = 50) -> Page[SessionView]:
+        """Sessions by last activity, latest first; ``.more`` says whether there are others."""
+        return self.run("app.sessions", self.service.sessions.listed(limit))
+
     def pause(self, queue: str | None = None) -> bool:
         """Let workers take nothing more from a queue (the app's own, unless given). What runs goes on. Returns whether
         that changed anything."""
@@ -274,7 +286,7 @@ class App(Declarations):
         event ``<process id>#<sequence>``."""
         return self.run("app.why", self.service.sessions.why_address(address))
 
-    def undeliverable(self, limit: int = 50) -> Page[InboxEntry]:
+    def undeliverable(self, limit: int = 50) -> Page[EntryView]:
         """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive`
         offers one again.
 

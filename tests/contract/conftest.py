@@ -23,7 +23,7 @@ from wakeline.store.calls import Call, Program
 from wakeline.store.claims import Claim
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
 from wakeline.store.events import StoredEvent
-from wakeline.store.processes import ProcessView
+from wakeline.store.processes import StoredProcess
 from wakeline.store.starts import Registered, SessionAddress
 from wakeline.testing.clock import VirtualClock
 from wakeline.values import canonical_json, to_json
@@ -189,7 +189,7 @@ class World:
         """A client's signal, checks included."""
         return self.go(self.service.signal(pid, name, payload, key))
 
-    def view(self, pid: str = "p", *, after: int = 0, count: int = 1000, tail: bool = False) -> ProcessView:
+    def view(self, pid: str = "p", *, after: int = 0, count: int = 1000, tail: bool = False) -> StoredProcess:
         """One look at a process and its log."""
         return self.do(processes.read(pid, after=after, count=count, tail=tail, detail=True))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from wakeline.observe.entries import EntryView, entry_of
 from wakeline.sessions.admission import AdmissionPolicy
-from wakeline.sessions.life import InboxEntry
 from wakeline.store import ends, entries, owners, sessions
 from wakeline.store.claims import Claim
 from wakeline.store.ends import TurnCommit
@@ -73,9 +73,9 @@ def fail(world: World, claim: Claim, attempts: int = 5) -> None:
             (claim,) = world.take()
 
 
-def inbox(world: World, session_id: str = CHAT) -> list[InboxEntry]:
+def inbox(world: World, session_id: str = CHAT) -> list[EntryView]:
     """Its entries, by number."""
-    return list(world.do(entries.look(session_id, limit=1000)).entries)
+    return [entry_of(stored) for stored in world.do(entries.look(session_id, limit=1000)).entries]
 
 
 def states(world: World, session_id: str = CHAT) -> list[tuple[Any, str]]:

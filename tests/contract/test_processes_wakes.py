@@ -90,7 +90,7 @@ def test_a_wake_to_a_session_that_does_not_exist_waits_for_it_in_sight(world: Wo
     world.worker()
     assert world.take() == ()
     assert states(world) == [(TOLD, "delivered")]
-    assert [(sid, pending) for sid, _, pending in world.do(sessions.list_sessions())] == [(CHAT, 1)]
+    assert [(one.session_id, one.pending) for one in world.do(sessions.list_sessions())] == [(CHAT, 1)]
     world.clock.advance("1d")
     world.do(sessions.create(world.session(CHAT)))
     claim, texts = turn(world)

@@ -155,8 +155,22 @@ def test_ps_lists_processes_with_these_keys(busy: Shop) -> None:
     rows = {row["id"]: row for row in busy.json("ps")}
     row = rows["refund-7"]
     assert sorted(row) == [
-        "created_ms", "id", "kind", "label", "losses", "misfit", "owner", "release", "runs_again_ms", "sequence",
-        "status", "unread", "updated_ms", "waiting_for",
+        "because",
+        "created_ms",
+        "id",
+        "kind",
+        "label",
+        "losses",
+        "misfit",
+        "owner",
+        "release",
+        "runs_again_ms",
+        "seen_ms",
+        "sequence",
+        "status",
+        "unread",
+        "updated_ms",
+        "waiting_for",
     ]  # fmt: skip
     assert (row["status"], row["kind"], row["label"], row["waiting_for"], row["owner"]) == (
         "waiting",
@@ -204,7 +218,11 @@ def test_ages_are_said_by_the_servers_clock_whatever_this_machines_says(
 def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
     found = busy.json("show", "refund-7")
     assert sorted(found) == [
+        "attempt",
+        "because",
         "cancel_requested",
+        "children",
+        "children_count",
         "created_ms",
         "deadline_ms",
         "failed_attempts",
@@ -215,7 +233,10 @@ def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
         "label",
         "labels",
         "losses",
+        "max_attempts",
         "misfit",
+        "name",
+        "offered_ms",
         "outcome",
         "owner",
         "parent",
@@ -224,10 +245,13 @@ def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
         "recovery",
         "release",
         "runs_again_ms",
+        "seen_ms",
         "sequence",
+        "session",
         "status",
         "unread",
         "updated_ms",
+        "version",
         "waiting_for",
         "waits",
         "wake_target",
@@ -346,6 +370,24 @@ def test_sessions_lists_the_latest_first_with_these_keys(shop: Shop) -> None:
         "pending": 1,
         "revision": 0,
         "turn": first["turn"],
+        "turn_status": "queued",
+        "frame": None,
+        "blocked_by": None,
+        "isolating": False,
+        "created_ms": first["created_ms"],
+        "deleted_ms": None,
+        "misfit": None,
+        "losses": 0,
+        "because": {
+            "code": "no_worker",
+            "what": "a worker: none is alive",
+            "to_do": "start `wakeline worker`",
+            "message": "a worker: none is alive; start `wakeline worker`",
+        },
+        "why": (
+            f"turn {first['turn']} is queued, and waits for a worker: none is alive; start `wakeline worker`;"
+            f" `wakeline show {first['turn']}` says more"
+        ),
     }
     assert first["turn"].startswith("process:turn:")
     shop.work()

@@ -56,7 +56,7 @@ def test_ids_of_people_go_through_every_command(shop: Shop) -> None:
         assert shop.run("cancel", "--", f"{own}~r1").exit_code == 0
         assert (
             shop.text("why", "--", f"{own}#1")
-            == f"event 1 of {own} (process.started) wakes nobody: the process has no session to wake\n"
+            == f"event 1 of {own} (process.started) wakes no session: the process has none to wake\n"
         )
         assert [(row["session"], row["n"], row["state"]) for row in shop.json("wakes", f"clerk/{own}")] == [
             (f"clerk/{own}", 1, "settled")

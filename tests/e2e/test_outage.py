@@ -52,8 +52,8 @@ class Site:
     def noted(self) -> Counter[str]:
         return Counter(self.notes.read_text().splitlines())
 
-    def fleet(self) -> fleet.FleetView:
-        view: fleet.FleetView = self.app.store.execute(fleet.read_fleet(self.app.queues))
+    def fleet(self) -> fleet.StoredFleet:
+        view: fleet.StoredFleet = self.app.store.execute(fleet.read_fleet(self.app.queues))
         return view
 
     def losses(self, handle: Handle[Any]) -> str | None:

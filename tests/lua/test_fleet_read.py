@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from wakeline.store import fleet, owners, processes, sessions
-from wakeline.store.fleet import Due, FleetView, QueuedView, QueueView, Ticked
+from wakeline.store.fleet import Due, QueuedView, StoredFleet, StoredQueue, Ticked
 
 from tests.lua.world import LEASE_MS, World, wait
 
 
-def view(world: World, *queues: str) -> FleetView:
+def view(world: World, *queues: str) -> StoredFleet:
     return world.do(fleet.read_fleet(queues or [world.ns]))
 
 
@@ -16,9 +16,9 @@ def test_a_queue_knows_its_live_workers_and_forgets_expired_ones(world: World) -
     world.worker("o_b")
     world.worker("o_a")
     world.do(world.taking("o_a", idle=True))
-    assert view(world).queues == (QueueView(world.ns, 0, 1, ("o_a", "o_b")),)
+    assert view(world).queues == (StoredQueue(world.ns, 0, 1, ("o_a", "o_b")),)
     world.pass_ms(LEASE_MS + 1)
-    assert view(world).queues == (QueueView(world.ns, 0, 1, ()),)
+    assert view(world).queues == (StoredQueue(world.ns, 0, 1, ()),)
 
 
 def test_a_stock_worker_is_alive_while_rq_has_its_key(world: World) -> None:

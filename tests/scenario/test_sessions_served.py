@@ -462,7 +462,7 @@ def test_an_event_says_whom_it_woke_and_why_not(app: App) -> None:
         == "event 2 of ci-1 (log) is no wake that clerk/1 keeps: its type means none, its condition was not met, or it"
         " is forgotten"
     )
-    assert app.why("ci-2#1") == "event 1 of ci-2 (wake) wakes nobody: the process has no session to wake"
+    assert app.why("ci-2#1") == "event 1 of ci-2 (wake) wakes no session: the process has none to wake"
     assert app.why("ci-1#9") == "process ci-1 has no event 9; it is running, and its latest is 2"
     assert app.why("clerk/1#1").startswith("it waits in the inbox; ")
     assert app.why("clerk/1").startswith("turn process:turn:")

@@ -13,13 +13,13 @@ from wakeline.processes.misfit import Misfit
 from wakeline.releases import Declared
 from wakeline.store.fleet import (
     Due,
-    FleetView,
     MisfitView,
     QueuedView,
-    QueueView,
     RewindView,
     ServerFacts,
     Stood,
+    StoredFleet,
+    StoredQueue,
     Ticked,
     server_facts,
 )
@@ -27,12 +27,12 @@ from wakeline.store.queues import LimitState, QueueState
 
 NOW = 1_700_000_000_000
 COUNTS = {"queued": 0, "running": 0, "waiting": 0, "completed": 0, "failed": 0, "cancelled": 0, "abandoned": 0}
-FLEET = FleetView(
+FLEET = StoredFleet(
     counts=COUNTS,
     owners=(("o_1", NOW + 5000, 0),),
     timers=0,
     todo=0,
-    queues=(QueueView("shop", 0, 1, ("o_1",)),),
+    queues=(StoredQueue("shop", 0, 1, ("o_1",)),),
     queued=(),
     format="1",
     rq_prefix="rq",
@@ -47,7 +47,7 @@ SEEN = Seen("redis://db", SERVER, FLEET, NOW, Registry(), "rq", "1", allow_evict
 def seen(**over: Any) -> tuple[Finding, ...]:
     """Findings of a healthy fleet, with the server's facts or the fleet's view changed."""
     server = {name: over.pop(name) for name in list(over) if name in ServerFacts.__dataclass_fields__}
-    fleet = {name: over.pop(name) for name in list(over) if name in FleetView.__dataclass_fields__}
+    fleet = {name: over.pop(name) for name in list(over) if name in StoredFleet.__dataclass_fields__}
     return findings(replace(SEEN, server=replace(SERVER, **server), fleet=replace(FLEET, **fleet), **over))
 
 
@@ -299,7 +299,7 @@ def test_ended_and_external_processes_need_no_worker() -> None:
 
 def test_a_stock_rq_worker_counts_as_a_worker() -> None:
     level, message = of(
-        "workers", owners=(), queues=(QueueView("shop", 1, 0, ("host.123",)),), counts=COUNTS | {"queued": 1}
+        "workers", owners=(), queues=(StoredQueue("shop", 1, 0, ("host.123",)),), counts=COUNTS | {"queued": 1}
     )
     assert (level, message) == ("ok", "1 worker alive, 0 running in them")
 
@@ -483,7 +483,7 @@ def test_a_finding_says_what_is_so_what_to_do_and_which_processes_queues_and_wor
         "workers": (),
         "stops_release": False,
     }
-    bells = seen(queues=(QueueView("shop", 0, 1, ("o_1",)), QueueView("shop.night", 1, 0, ())))
+    bells = seen(queues=(StoredQueue("shop", 0, 1, ("o_1",)), StoredQueue("shop.night", 1, 0, ())))
     found = [(one.level, one.queues, one.workers) for one in bells if one.code == "queue"]
     assert found == [("ok", ("shop",), ("o_1",)), ("problem", ("shop.night",), ())]
     [gone] = [one for one in seen(owners=(("o_1", NOW - 1, 2), ("o_2", NOW + 1, 0))) if one.code == "expired"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wakeline.observe.sessions import SessionReport, explain_session
+from wakeline.observe.entries import entry_of, explain
+from wakeline.observe.sessions import SessionView, explain_session
 from wakeline.sessions.admission import AdmissionPolicy, EntryKind
-from wakeline.sessions.life import entry_of, explain
+from wakeline.store.entries import StoredEntry
 from wakeline.testing.model.turns import Entry, admit, isolate, settle
 from wakeline.values import content_hash
 
@@ -143,7 +144,7 @@ WAKE = (
     ],
 )
 def test_every_state_of_an_entry_is_read_and_explained(state: str, shown: tuple[object, ...], says: str | None) -> None:
-    entry = entry_of("bot/1", 4, WAKE, state, swallowed=1, swallowed_wakes="p#1 ")
+    entry = entry_of(StoredEntry("bot/1", 4, WAKE, state, 1, "", "p#1 "))
     assert (entry.state, entry.turn, entry.admitted_ms, entry.ended_ms, entry.reason, entry.by) == shown
     assert (entry.kind, entry.input, entry.process_id, entry.sequence, entry.recorded_ms, entry.swallowed_wakes) == (
         "wake",
@@ -183,12 +184,12 @@ def test_every_state_of_an_entry_is_read_and_explained(state: str, shown: tuple[
 def test_an_entry_of_a_later_release_is_shown_as_far_as_it_is_known(
     body: str, state: str, kind: str, told: str
 ) -> None:
-    entry = entry_of("bot/1", 3, body, state, error="nonsense")
+    entry = entry_of(StoredEntry("bot/1", 3, body, state, 0, "nonsense"))
     assert (entry.kind, entry.state, explain(entry)) == (kind, state.split(" ")[0], told)
 
 
 def test_a_turn_that_is_lost_with_its_workers_is_said_to_be() -> None:
-    report = SessionReport("bot/1", "active", "bot", 1, None, "t1", "queued", 1, 1, None, False, 1, None, losses=4)
+    report = SessionView("bot/1", "active", "bot", 1, None, "t1", "queued", 1, 1, None, False, 1, None, losses=4)
     assert (
         explain_session(report)
         == "turn t1 was lost with its worker 4 times, and runs again alone; `wakeline show t1` says when"

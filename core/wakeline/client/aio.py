@@ -18,16 +18,17 @@ from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import called, session_id
+from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView
-from wakeline.observe.processes import Status
-from wakeline.observe.sessions import Message, SessionReport
+from wakeline.observe.processes import ProcessView, Status
+from wakeline.observe.sessions import Message, SessionView
+from wakeline.observe.waits import ProcessWait
 from wakeline.pages import Page
 from wakeline.processes.events import EventType
 from wakeline.sessions.feed import FeedItem
-from wakeline.sessions.life import InboxEntry
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.feed import SessionNode
-from wakeline.store.sessions import Deleted, SessionView
+from wakeline.store.sessions import Deleted
 from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
@@ -131,6 +132,14 @@ class AsyncApp:
             self._client.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting),
         )
 
+    async def waits(self, limit: int = 50) -> Page[ProcessWait]:
+        """What waiting processes wait for, of every kind; of at most ``limit`` processes, the latest to wait first."""
+        return await self._client.run("app.waits", self._client.service.waits(limit))
+
+    async def sessions(self, limit: int = 50) -> Page[SessionView]:
+        """Sessions by last activity, latest first; ``.more`` says whether there are others."""
+        return await self._client.run("app.sessions", self._client.service.sessions.listed(limit))
+
     async def pause(self, queue: str | None = None) -> bool:
         """Have workers take nothing more from a queue; what runs goes on."""
         return await self._client.run("app.pause", self._client.service.pause(queue, paused=True))
@@ -143,7 +152,7 @@ class AsyncApp:
         """Why an agent did, or did not, wake: of a session, an entry of it, or an event of a process."""
         return await self._client.run("app.why", self._client.service.sessions.why_address(address))
 
-    async def undeliverable(self, limit: int = 50) -> Page[InboxEntry]:
+    async def undeliverable(self, limit: int = 50) -> Page[EntryView]:
         """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
         return await self._client.run("app.undeliverable", self._client.service.sessions.undeliverable(limit))
 
@@ -204,6 +213,10 @@ class AsyncHandle(Generic[R]):
     async def status(self) -> Status:
         """One look."""
         return await self.client.run("handle.status", self.client.service.status(self.id))
+
+    async def view(self) -> ProcessView:
+        """All that there is to know of it: what it waits for, why it is queued, how it ended."""
+        return await self.client.run("handle.view", self.client.service.process(self.id))
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal; its sequence."""
@@ -294,11 +307,11 @@ class AsyncSession:
         """Delete it for ever."""
         return await self.client.run("session.delete", self.client.service.sessions.delete(self.id))
 
-    async def inspect(self) -> SessionReport:
+    async def inspect(self) -> SessionView:
         """What there is to know of it but its contents."""
         return await self.client.run("session.inspect", self.client.service.sessions.inspect(self.id))
 
-    async def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[InboxEntry]:
+    async def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[EntryView]:
         """The latest entries of its inbox, or those after a number, and what became of each."""
         return await self.client.run(
             "session.wakes", self.client.service.sessions.wakes(self.id, after=after, before=before, limit=limit)

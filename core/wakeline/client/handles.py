@@ -14,7 +14,7 @@ from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import Blocking
 from wakeline.engines.engine import Engine
 from wakeline.observe.events import EventView
-from wakeline.observe.processes import Status
+from wakeline.observe.processes import ProcessView, Status
 from wakeline.processes.events import EventType
 from wakeline.tools.tool import Duration, Tool
 from wakeline.verbs.attachments import Attachments
@@ -80,6 +80,11 @@ class Handle(Generic[R]):
     def status(self) -> Status:
         """One look. Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
         return self.client.run("handle.status", self.client.service.status(self.id))
+
+    def view(self) -> ProcessView:
+        """All that there is to know of it: what it waits for, why it is queued, how it ended. Raises
+        `ProcessNotFound`, `ProcessNoLongerRetained`."""
+        return self.client.run("handle.view", self.client.service.process(self.id))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal; the same ``key`` again is the same signal. Its sequence.

@@ -12,12 +12,12 @@ from typing import Any
 from wakeline.attachments.attachment import owner_of_session
 from wakeline.client.drivers import Blocking
 from wakeline.client.handles import Handle, as_json
-from wakeline.observe.sessions import Message, SessionReport
+from wakeline.observe.entries import EntryView
+from wakeline.observe.sessions import Message, SessionView
 from wakeline.pages import Page
 from wakeline.sessions.feed import FeedItem
-from wakeline.sessions.life import InboxEntry
 from wakeline.store.feed import FeedPage, SessionNode
-from wakeline.store.sessions import Deleted, SessionView
+from wakeline.store.sessions import Deleted
 from wakeline.tools.tool import Duration
 from wakeline.verbs.attachments import Attachments
 
@@ -59,11 +59,11 @@ class Session:
         on."""
         return self.client.run("session.delete", self.client.service.sessions.delete(self.id))
 
-    def inspect(self) -> SessionReport:
+    def inspect(self) -> SessionView:
         """What there is to know of it but its contents; also of a deleted one."""
         return self.client.run("session.inspect", self.client.service.sessions.inspect(self.id))
 
-    def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[InboxEntry]:
+    def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[EntryView]:
         """The latest entries of its inbox, and what became of each; also of a deleted one. ``.more`` says whether there
         are others.
 

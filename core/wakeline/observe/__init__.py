@@ -1,30 +1,35 @@
 """Read models: what the store holds, as values that a person or a program can read."""
 
+from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView, RunFacts
-from wakeline.observe.processes import Status
-from wakeline.observe.sessions import Message, SessionReport
-from wakeline.observe.waits import WaitView
+from wakeline.observe.processes import ChildView, ProcessView, Status
+from wakeline.observe.reasons import Reason
+from wakeline.observe.sessions import Message, SessionStatus, SessionView
+from wakeline.observe.waits import ProcessWait, WaitView
 from wakeline.pages import Page
 from wakeline.processes.misfit import Misfit
 from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity
-from wakeline.sessions.life import InboxEntry
 from wakeline.store.feed import SessionNode
-from wakeline.store.sessions import Deleted, SessionView
+from wakeline.store.sessions import Deleted
 
 __all__ = [
+    "ChildView",
     "Committed",
     "Deleted",
     "EntryChanged",
+    "EntryView",
     "EventView",
     "Gap",
-    "InboxEntry",
     "Message",
     "Misfit",
     "Page",
+    "ProcessView",
+    "ProcessWait",
+    "Reason",
     "RunFacts",
     "SessionGone",
     "SessionNode",
-    "SessionReport",
+    "SessionStatus",
     "SessionView",
     "Status",
     "TurnActivity",

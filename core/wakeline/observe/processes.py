@@ -1,62 +1,193 @@
-"""A process as seen from outside at one moment.
+"""A process as seen from outside at one moment: in a list (`Status`), and all that there is to know (`ProcessView`).
 
 Invariant: pure; what the store holds of a process is turned into words here, and nowhere else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, assert_never
 
+from wakeline.names import split_session_id
+from wakeline.observe.reasons import Reason, reason_of, reason_of_queue
+from wakeline.observe.view import View
+from wakeline.observe.waits import WaitView, waits_of
+from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
+from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.misfit import Misfit
-from wakeline.store import processes
+from wakeline.processes.outputs import AwaitOutput, output_of
+from wakeline.processes.registration import Registration
+from wakeline.store.processes import ProcessRow, StoredProcess
+from wakeline.store.queues import QueueState
 
+S = TypeVar("S", bound="Status")
 LIVE, ENDED = ("running", "waiting", "queued"), ("completed", "failed", "cancelled", "abandoned")
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """A process as seen from outside at one moment."""
+class Status(View):
+    """A process as seen from outside at one moment. Times are ms since 1970, by the server."""
 
     id: str
     status: str
+    """queued, running, waiting, completed, failed, cancelled or abandoned."""
     kind: str
+    """An engine's name, or tool, session_turn, external."""
     label: str | None
     created_ms: int
     updated_ms: int
+    """Since when it has its status."""
     sequence: int
+    """The number of its latest event."""
     waiting_for: tuple[str, ...]
+    """Names of the signals it waits for; `ProcessView.waits` has waits of every kind."""
     owner: str | None
+    """The worker that runs it, or ran it last."""
     release: str | None = None
-    """Of the code that ran it last (`Settings.release`)."""
+    """The release of the code that ran it last (`Settings.release`)."""
     unread: str | None = None
     """What of it this release cannot read, or the worker that took it last could not: it waits for a release that
     can."""
     misfit: Misfit | None = None
-    """Of a queued process that waits for code that fits: why the last code did not."""
+    """Why the last code did not fit a queued process that waits for code that does."""
     losses: int = 0
     """How often in a row it was lost with its worker."""
     runs_again_ms: int | None = None
     """When a queued process that was lost more than twice is run again, with nothing beside it (server ms)."""
+    because: Reason | None = None
+    """Why it is queued, where it does not only wait for a worker to be free. `Handle.status` says what the record of
+    the process says; `Handle.view` and `App.processes` look at its queue, too."""
+    seen_ms: int = 0
+    """When it was looked at."""
 
 
-def status_of(row: processes.ProcessRow) -> Status:
-    """A row of the store as the outside sees it."""
-    identity = row.registration.identity
-    waits = row.waiting_for
-    by = (row.owner, row.release)
-    unread = row.registration.unknown or (row.left_unread if row.status == "queued" else None)
-    misfit = row.misfit if row.status == "queued" else None
-    times = (row.created_ms, row.updated_ms, row.sequence)
-    return Status(
-        row.process_id,
-        row.status,
-        identity.kind,
-        identity.label,
-        *times,
-        waits,
-        *by,
-        unread,
-        misfit,
-        row.losses,
-        row.runs_again_ms,
+def status_of(row: ProcessRow, now_ms: int = 0) -> Status:
+    """A row of the store as the outside sees it; ``now_ms``: when it was read."""
+    return Status(**_common(row, now_ms))
+
+
+def _common(row: ProcessRow, now_ms: int) -> dict[str, Any]:
+    identity, queued = row.registration.identity, row.status == "queued"
+    unread = row.registration.unknown or (row.left_unread if queued else None)
+    return {
+        "id": row.process_id,
+        "status": row.status,
+        "kind": identity.kind,
+        "label": identity.label,
+        "created_ms": row.created_ms,
+        "updated_ms": row.updated_ms,
+        "sequence": row.sequence,
+        "waiting_for": row.waiting_for,
+        "owner": row.owner,
+        "release": row.release,
+        "unread": unread,
+        "misfit": row.misfit if queued else None,
+        "losses": row.losses,
+        "runs_again_ms": row.runs_again_ms,
+        "because": reason_of(row, offered_ms=row.offered_ms, unread=unread, now_ms=now_ms),
+        "seen_ms": now_ms,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ChildView(View):
+    """A process that another one started."""
+
+    id: str
+    status: str | None
+    """None where it is no longer retained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessView(Status):
+    """All that there is to know of a process, of one moment, but its events, effects and attachments."""
+
+    name: str
+    """The name of what it runs: the engine, the tool, the agent of a turn, the external work."""
+    version: str | None
+    """The version of its engine that runs it; None without one."""
+    queue: str
+    """RQ's name of its queue."""
+    parent: str | None
+    children: tuple[ChildView, ...]
+    """The processes that its current generation started, by id; 256 of them at most."""
+    children_count: int
+    session: str | None
+    """The session that it is a turn of."""
+    wake_target: str | None
+    """The session that it wakes."""
+    recovery: str
+    """What the loss of its worker means: rerunnable, owner_bound or externally_owned."""
+    generation: int
+    """Which journal of it this is, from 1; `continue_as_new` begins the next."""
+    attempt: int
+    """Which attempt runs or comes next, from 1: failed ones and losses since its last progress count."""
+    max_attempts: int
+    failed_attempts: int
+    """Attempts that failed since its last progress."""
+    cancel_requested: bool
+    offered_ms: int | None
+    """When a queued process is offered to workers, or since when it is; None of others."""
+    deadline_ms: int | None
+    """When its time is over; None without a deadline."""
+    labels: Mapping[str, str]
+    input: Any
+    """What it was started with (JSON data); None where that cannot be read."""
+    recorded_effects: int
+    """How many effects its current generation has recorded."""
+    waits: tuple[WaitView, ...]
+    """What it waits for, of every kind, soonest due first."""
+    outcome: AwaitOutput | None
+    """How it ended: a value, or an error with its code; None while it lives."""
+
+
+def process_of(view: StoredProcess) -> ProcessView:
+    """A process of which the store was asked for the last event and all details."""
+    registration = view.registration
+    return ProcessView(
+        **_common(view, view.now_ms),
+        name=name_of(registration),
+        version=view.engine_version,
+        queue=registration.queue,
+        parent=registration.parent,
+        children=tuple(ChildView(pid, status or None) for pid, status in sorted(view.children.items())),
+        children_count=view.children_count,
+        session=view.turn_of,
+        wake_target=view.wake_session,
+        recovery=registration.recovery,
+        generation=view.generation,
+        attempt=view.attempt,
+        max_attempts=registration.max_attempts,
+        failed_attempts=view.failed_attempts,
+        cancel_requested=view.cancel_requested,
+        offered_ms=view.offered_ms,
+        deadline_ms=view.deadline_ms,
+        labels=registration.labels,
+        input=registration.input.model_dump(mode="json") if registration.known else None,
+        recorded_effects=len(view.journal),
+        waits=tuple(waits_of(view)),
+        outcome=output_of(view.events[-1].payload) if view.status in TERMINAL and view.events else None,
     )
+
+
+def name_of(registration: Registration) -> str:
+    """The name of what a process runs."""
+    match registration.input:
+        case EngineInput(kind=kind):
+            return kind
+        case ToolCall(call=call):
+            return call.tool_name
+        case SessionTurn(session_id=session):
+            return split_session_id(session)[0]
+        case ExternalInput():
+            return registration.identity.label or registration.identity.kind
+        case _:
+            assert_never(registration.input)
+
+
+def held_up(status: S, queue: QueueState) -> S:
+    """The same, with what its queue says of why it is queued, where its own record says nothing."""
+    if status.status != "queued" or status.because is not None:
+        return status
+    return replace(status, because=reason_of_queue(queue))

@@ -5,20 +5,26 @@ Invariant: pure; every status names what moves the session out of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from wakeline.observe.entries import EntryView, entry_of
+from wakeline.observe.reasons import Reason, reason_of, reason_of_queue
+from wakeline.observe.view import View
 from wakeline.sessions.addresses import argument
-from wakeline.store.entries import InboxView
+from wakeline.store.entries import StoredInbox
 from wakeline.store.fields import SessionHead, StoredRecord
-from wakeline.store.sessions import SessionView
+from wakeline.store.queues import QueueState
+from wakeline.store.sessions import StoredSession
 from wakeline.values import from_json
 
 SessionStatus = Literal["unopened", "idle", "active", "blocked", "deleted"]
+CONTENTS = ("state", "history", "inbox")
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(View):
     """One message of a session's history; its role is 'wake', 'input' or 'agent'."""
 
     n: int
@@ -26,12 +32,12 @@ class Message:
     content: Any
     at_ms: int
     id: str | None = None
-    """Of a message that was appended with one: the same id again is the same message."""
+    """The id that it was appended with, if any: the same id again is the same message."""
     transient: bool = False
     """Not part of what a reader of the conversation sees."""
 
 
-def history_of(view: SessionView) -> list[Message]:
+def history_of(view: StoredSession) -> list[Message]:
     """The messages that a look at a session brought, oldest first."""
     bodies = [(n, cast("dict[str, Any]", from_json(text)), at) for n, text, at in view.history]
     return [
@@ -41,20 +47,27 @@ def history_of(view: SessionView) -> list[Message]:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionReport:
-    """A session without its contents; times in ms. ``unopened``: wakes wait for it, and nobody has created it yet."""
+class SessionView(View):
+    """A session at one moment; times in ms. ``unopened``: wakes wait for it, and it was not created yet."""
 
     id: str
     status: SessionStatus
     agent: str | None
+    """The agent that reads it; None while it was only addressed."""
     revision: int
+    """The number that every commit raises."""
     frame: str | None
     turn: str | None
+    """The id of the turn that runs or waits."""
     turn_status: str | None
     pending: int
+    """How many entries are not settled."""
     entries: int
+    """The number of its latest entry."""
     blocked_by: int | None
+    """The entry that blocks it."""
     isolating: bool
+    """Whether a batch that failed is taken in parts."""
     created_ms: int | None
     deleted_ms: int | None
     misfit: str | None = None
@@ -62,36 +75,49 @@ class SessionReport:
     losses: int = 0
     """How often its turn, which runs alone again after a while, was lost with its worker; 0 where it was lost no more
     than twice, or runs."""
+    because: Reason | None = None
+    """Why its turn is queued, where it does not only wait for a worker to be free."""
+    state: Mapping[str, Any] | None = None
+    """The agent's state as of the latest commit. This and what follows are None where they were not asked for."""
+    history: tuple[Message, ...] | None = None
+    inbox: tuple[EntryView, ...] | None = None
+    """Its latest entries, by number."""
+
+    @property
+    def why(self) -> str:
+        """Why it does, or does not, go on: one sentence, with what to do where something is to be done."""
+        return explain_session(self)
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON data, with `why`; contents that were not asked for are left out."""
+        data = super(SessionView, self).to_data()
+        return {name: value for name, value in data.items() if value is not None or name not in CONTENTS} | {
+            "why": self.why
+        }
 
 
 def status_of(head: SessionHead) -> SessionStatus:
     """What a session's head means; without an agent only wakes were addressed to it so far."""
     if head.deleted_ms is not None:
         return "deleted"
-    return (
-        "unopened"
-        if head.agent is None
-        else "blocked"
-        if head.blocked_by is not None
-        else "active"
-        if head.turn is not None
-        else "idle"
-    )
+    if head.agent is None:
+        return "unopened"
+    return "blocked" if head.blocked_by is not None else "active" if head.turn is not None else "idle"
 
 
-def report_of(view: InboxView) -> SessionReport:
-    """What an inbox and its head say of the session."""
-    head, turn = view.head, StoredRecord(view.turn)
+def session_of(seen: StoredInbox | StoredSession) -> SessionView:
+    """What a head, an inbox and a turn say of the session."""
+    head, turn = seen.head, StoredRecord(seen.turn)
     misfit = turn.misfit if turn.status == "queued" else None
-    return SessionReport(
-        view.session_id,
+    return SessionView(
+        seen.session_id,
         status_of(head),
         head.agent,
         head.revision,
         head.frame,
         head.turn,
-        turn.status if view.turn else None,
-        view.pending,
+        turn.status if seen.turn else None,
+        seen.pending,
         head.entries,
         head.blocked_by,
         head.is_isolating,
@@ -99,37 +125,60 @@ def report_of(view: InboxView) -> SessionReport:
         head.deleted_ms,
         misfit.message if misfit is not None else None,
         turn.losses if turn.runs_again_ms is not None else 0,
+        reason_of(turn, offered_ms=None, unread=turn.left_unread, now_ms=seen.now_ms),
     )
 
 
-def explain_session(report: SessionReport) -> str:
+def state_of(seen: StoredSession) -> dict[str, Any]:
+    """The agent's state as of the latest commit."""
+    return cast("dict[str, Any]", from_json(seen.state)) if seen.state else {}
+
+
+def with_contents(view: SessionView, seen: StoredSession) -> SessionView:
+    """The same, with state, messages and entries."""
+    inbox = tuple(entry_of(entry) for entry in seen.entries)
+    return replace(view, state=state_of(seen), history=tuple(history_of(seen)), inbox=inbox)
+
+
+def turn_waits(seen: StoredInbox | StoredSession) -> str | None:
+    """The queue (RQ's name) in which its turn waits for a worker, where its own record does not say why."""
+    turn = StoredRecord(seen.turn)
+    is_queued = turn.status == "queued" and session_of(seen).because is None
+    return turn.queue if is_queued else None
+
+
+def turn_held_up(view: SessionView, queue: QueueState) -> SessionView:
+    """The same, with what the queue of its turn says."""
+    return replace(view, because=reason_of_queue(queue))
+
+
+def explain_session(view: SessionView) -> str:
     """One sentence on what the session waits for, with what to do where something is to be done."""
-    match report.status:
+    match view.status:
         case "deleted":
             return "the session was deleted; its id is never used again"
         case "unopened":
-            return (
-                f"nobody opened the session yet: {report.pending} entries wait for a first send, a create, or a start"
-                " with wake="
-            )
+            wait = f"{view.pending} entries wait for a first send, a create, or a start with wake="
+            return f"the session was never opened: {wait}"
         case "idle":
             return "the session has nothing to read"
         case "blocked":
-            where = (
-                f"entry {report.blocked_by} blocks the session: its turn failed, and its agent's policy is"
-                ' on_failure="block"'
-            )
-            return (
-                f"{where}; `wakeline redrive {argument(report.id)}` offers it again, `wakeline skip"
-                f" {argument(report.id)}` goes on without it"
-            )
+            policy = 'its turn failed, and its agent\'s policy is on_failure="block"'
+            again, skip = f"`wakeline redrive {argument(view.id)}`", f"`wakeline skip {argument(view.id)}`"
+            ways = f"{again} offers it again, {skip} goes on without it"
+            return f"entry {view.blocked_by} blocks the session: {policy}; {ways}"
         case "active":
-            halves = ", in halves, to find the entry that fails" if report.isolating else ""
-            if report.misfit is not None:
-                return f"turn {report.turn} waits for code that fits: {report.misfit}"
-            if report.losses:
-                return (
-                    f"turn {report.turn} was lost with its worker {report.losses} times, and runs again alone;"
-                    f" `wakeline show {report.turn}` says when"
-                )
-            return f"turn {report.turn} is {report.turn_status}{halves}; `wakeline show {report.turn}` says more"
+            return _explain_turn(view)
+
+
+def _explain_turn(view: SessionView) -> str:
+    turn, says_more = f"turn {view.turn}", f"`wakeline show {view.turn}` says more"
+    if view.misfit is not None:
+        return f"{turn} waits for code that fits: {view.misfit}"
+    if view.losses:
+        lost = f"{turn} was lost with its worker {view.losses} times, and runs again alone"
+        return f"{lost}; `wakeline show {view.turn}` says when"
+    if view.because is not None:
+        return f"{turn} is {view.turn_status}, and waits for {view.because.message}; {says_more}"
+    halves = ", in halves, to find the entry that fails" if view.isolating else ""
+    return f"{turn} is {view.turn_status}{halves}; {says_more}"

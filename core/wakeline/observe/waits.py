@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wakeline.observe.view import View
 from wakeline.store.fields import Slot
-from wakeline.store.processes import ProcessView
+from wakeline.store.processes import StoredProcess
 from wakeline.waits.kinds import kind_of
 
 
 @dataclass(frozen=True, slots=True)
-class WaitView:
+class WaitView(View):
     """One open wait: 'signal', 'timer', 'child', 'approval', 'answer' (of a session), 'completion' (of a tool that
     answered "pending"), or
     'children' (its body has ended); its name; and when it gives up (ms), if ever."""
@@ -20,7 +21,16 @@ class WaitView:
     due_ms: int | None
 
 
-def waits_of(view: ProcessView) -> list[WaitView]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessWait(WaitView):
+    """One open wait, and the process that waits."""
+
+    process_id: str
+    process_kind: str
+    """As `Status.kind`."""
+
+
+def waits_of(view: StoredProcess) -> list[WaitView]:
     """What a process waits for, soonest due first; the view has to be read with ``detail``."""
     found: list[WaitView] = []
     for slot in map(Slot, view.slots.values()):
@@ -31,3 +41,9 @@ def waits_of(view: ProcessView) -> list[WaitView]:
             kind = "approval"
         found.append(WaitView(kind, name or None, slot.due_ms))
     return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.kind, wait.name or ""))
+
+
+def waits_with_process(view: StoredProcess) -> list[ProcessWait]:
+    """The same, each with the process that waits."""
+    kind = view.registration.identity.kind
+    return [ProcessWait(process_id=view.process_id, process_kind=kind, **wait.to_data()) for wait in waits_of(view)]

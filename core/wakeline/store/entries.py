@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from wakeline.errors import EntryNotFound, RedriveRefused, SessionNotFound
-from wakeline.sessions.life import InboxEntry, entry_of
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.fields import SessionHead
@@ -19,7 +18,26 @@ from wakeline.store.replies import refuse
 
 
 @dataclass(frozen=True, slots=True)
-class InboxView:
+class StoredEntry:
+    """One entry as stored: its body (JSON), its state ('delivered', 'admitted <turn> <ms>', …), how many wakes it
+    swallowed, how its turn failed (JSON, or empty), and the events of those wakes ('pid#sequence ' each)."""
+
+    session_id: str
+    n: int
+    body: str
+    state: str
+    swallowed: int = 0
+    error: str = ""
+    swallowed_wakes: str = ""
+
+
+def entry_row(session_id: str, row: Reply) -> StoredEntry:
+    """An entry of a reply: number, body, state, how many it swallowed, error, events of those."""
+    return StoredEntry(session_id, int(row[0]), row[1], row[2], int(row[3]), row[4], row[5])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInbox:
     """One moment of an inbox: the session's head, how many entries are pending, fields of its turn (empty without one),
     entries by number."""
 
@@ -27,15 +45,15 @@ class InboxView:
     head: SessionHead
     pending: int
     turn: Mapping[str, str]
-    entries: tuple[InboxEntry, ...]
+    entries: tuple[StoredEntry, ...]
     now_ms: int
     following: int | None = None
     """The number to go on after, or before; None where nothing follows. There may be fewer entries than were asked for
     while more follow."""
 
 
-def _entry(row: Reply) -> InboxEntry:
-    return entry_of(row[0], int(row[1]), row[2], row[3], swallowed=int(row[4]), error=row[5], swallowed_wakes=row[6])
+def _entry(row: Reply) -> StoredEntry:
+    return entry_row(row[0], row[1:])
 
 
 MOST = 1_000
@@ -44,18 +62,18 @@ MOST = 1_000
 
 def look(
     session_id: str, *, after: int | None = None, before: int | None = None, limit: int = 50, n: int | None = None
-) -> Call[InboxView]:
+) -> Call[StoredInbox]:
     """The latest entries (before a number), those after a number, or one; also of a deleted session. Raises
     `SessionNotFound`, `EntryNotFound`."""
 
-    def decode(reply: Reply) -> InboxView:
+    def decode(reply: Reply) -> StoredInbox:
         head = flat(reply[0])
         if not head:
             raise SessionNotFound(session_id=session_id)
         if n is not None and not reply[3]:
             raise EntryNotFound(session_id=session_id, entry=n)
         found = tuple(_entry(row) for row in reply[3])
-        return InboxView(
+        return StoredInbox(
             session_id,
             SessionHead(head),
             int(reply[1]),
@@ -69,7 +87,9 @@ def look(
     return Call("entry_list", args, decode, brings=stand_ins.whole, about=(session_id,))
 
 
-def undeliverable(limit: int, *, behind: str | None = None, seen: int = 0) -> Call[tuple[list[InboxEntry], str | None]]:
+def undeliverable(
+    limit: int, *, behind: str | None = None, seen: int = 0
+) -> Call[tuple[list[StoredEntry], str | None]]:
     """Entries of all sessions that are undeliverable, failed or blocking, the latest first, at most `MOST`; and behind
     what to go on, None at the end.
 

@@ -29,6 +29,11 @@ class ProcessFields:
         return self.fields.get("st", "unknown")
 
     @property
+    def queue(self) -> str | None:
+        """RQ's name of its queue."""
+        return self.fields.get("q")
+
+    @property
     def incarnation(self) -> str:
         """Which registration of the id this is."""
         return self.fields["inc"]
@@ -101,6 +106,37 @@ class ProcessFields:
         if over <= 0 or self.status != "queued":
             return None
         return number(self.fields.get("sn")) + min(1_000 << (min(over, 10) - 1), 60_000)
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt runs or comes next, from 1: failed ones and losses since its last progress count."""
+        return self.failed_attempts + self.losses + 1
+
+    @property
+    def engine_version(self) -> str | None:
+        """The version of its engine that runs it; None without one."""
+        return self.fields.get("ver") or None
+
+    @property
+    def turn_of(self) -> str | None:
+        """The session that it is a turn of."""
+        return self.fields.get("sid")
+
+    @property
+    def held_at(self) -> str | None:
+        """The limit (`limit_id`, or ``q:<queue>``) at which it waits for a place."""
+        return self.fields.get("hd")
+
+    @property
+    def rated_at(self) -> str | None:
+        """The limit at which it waits until its rate lets it begin."""
+        return self.fields.get("rd")
+
+    @property
+    def aside(self) -> str | None:
+        """The code that a worker must have to take it, where it waits for one: ``e:<engine>`` and so on."""
+        line = self.fields.get("as")
+        return line.split(" ")[-1] if line else None
 
     @property
     def is_limited(self) -> bool:

@@ -12,7 +12,7 @@ from wakeline.values import number
 
 
 @dataclass(frozen=True, slots=True)
-class QueueView:
+class StoredQueue:
     """An RQ queue: its name, how many doorbells lie in it, owners that wait for work, names of the live workers (ours
     and stock ones) that take from it."""
 
@@ -105,7 +105,7 @@ class MisfitView:
 
 
 @dataclass(frozen=True, slots=True)
-class FleetView:
+class StoredFleet:
     """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the
     namespace was opened with."""
 
@@ -113,7 +113,7 @@ class FleetView:
     owners: tuple[tuple[str, int, int], ...]
     timers: int
     todo: int
-    queues: tuple[QueueView, ...]
+    queues: tuple[StoredQueue, ...]
     queued: tuple[QueuedView, ...]
     format: str | None
     rq_prefix: str | None
@@ -169,19 +169,19 @@ def _queued(row: Reply) -> QueuedView:
     )
 
 
-def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[FleetView]:
+def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[StoredFleet]:
     """One consistent picture of the namespace. A doorbell that is gone counts as lost after ``stale_ms``: until then a
     worker may be about to claim."""
 
-    def decode(reply: Reply) -> FleetView:
+    def decode(reply: Reply) -> StoredFleet:
         meta = flat(reply[6])
         at, _, by = meta.get("ticked", "").partition(" ")
-        return FleetView(
+        return StoredFleet(
             counts={row[0]: int(row[1]) for row in reply[0]},
             owners=tuple((row[0], int(float(row[1])), int(row[2])) for row in reply[1]),
             timers=int(reply[2]),
             todo=int(reply[3]),
-            queues=tuple(QueueView(row[0], int(row[1]), int(row[2]), tuple(row[3])) for row in reply[4]),
+            queues=tuple(StoredQueue(row[0], int(row[1]), int(row[2]), tuple(row[3])) for row in reply[4]),
             queued=tuple(_queued(row) for row in reply[5]),
             format=meta.get("format"),
             rq_prefix=meta.get("rq"),

@@ -14,7 +14,7 @@ from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.shown import logger
 from wakeline.store import stand_ins
-from wakeline.store.calls import Call, Program, Reply, flat
+from wakeline.store.calls import Call, Program, Reply, flat, moment
 from wakeline.store.events import StoredEvent, stored_event
 from wakeline.store.fields import ProcessFields
 from wakeline.store.replies import refuse
@@ -33,6 +33,8 @@ class ProcessRow(ProcessFields):
     process_id: str
     fields: Mapping[str, str]
     registration: Registration
+    offered_ms: int | None = None
+    """When a queued process is offered to workers, or since when it is; None of others."""
 
     @property
     def generation(self) -> int:
@@ -41,34 +43,40 @@ class ProcessRow(ProcessFields):
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessView(ProcessRow):
-    """One moment of a process: row, events, journal keys, slots."""
+class StoredProcess(ProcessRow):
+    """One moment of a process: row, events, journal keys, slots, children of this generation with their status."""
 
     events: tuple[StoredEvent, ...] = ()
     journal: tuple[str, ...] = ()
     slots: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     now_ms: int = 0
+    children: Mapping[str, str] = field(default_factory=dict[str, str])
+    """At most 256 of them; the status of one that is no longer retained is empty."""
+    children_count: int = 0
 
 
 def read(
     process_id: str, *, after: int = 0, count: int = 0, tail: bool = False, detail: bool = False
-) -> Call[ProcessView]:
-    """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys and
-    slots.
+) -> Call[StoredProcess]:
+    """One consistent look: ``count`` events after a sequence (or the last ones); with ``detail`` journal keys,
+    slots and children.
 
     Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
 
-    def decode(reply: Reply) -> ProcessView:
+    def decode(reply: Reply) -> StoredProcess:
         if reply[0] in ("not_found", "pruned"):
             refuse(process_id, reply)
-        return ProcessView(
+        return StoredProcess(
             process_id,
             flat(reply[0]),
             read_registration(process_id, reply[1]),
+            moment(reply[6]),
             tuple(stored_event(e) for e in reply[2]),
             tuple(reply[3]),
             {row[0]: flat(row[1]) for row in reply[4]},
             int(reply[5]),
+            dict(reply[7]),
+            int(reply[8]),
         )
 
     args = {"pid": process_id, "after": after, "count": count, "tail": tail or None, "detail": detail or None}
@@ -96,6 +104,13 @@ class ListPage:
     score: str
     member: str
     done: int
+    now_ms: int = 0
+
+
+def _row_of(row: Reply) -> ProcessRow:
+    record = flat(row[1])
+    offered = moment(row[3]) if record.get("st") == "queued" else None
+    return ProcessRow(row[0], record, read_registration(row[0], row[2]), offered)
 
 
 def list_page(
@@ -124,8 +139,8 @@ def list_page(
     }
 
     def decode(reply: Reply) -> ListPage:
-        rows = tuple(ProcessRow(r[0], flat(r[1]), read_registration(r[0], r[2])) for r in reply[0])
-        return ListPage(rows, reply[1], reply[2], int(reply[3]))
+        rows = tuple(_row_of(r) for r in reply[0])
+        return ListPage(rows, reply[1], reply[2], int(reply[3]), int(reply[4]))
 
     return Call("process_list", args, decode, about=(session_id,) if session_id else ())
 

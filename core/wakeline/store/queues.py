@@ -22,6 +22,16 @@ class QueueState:
     running: int
     paused: bool
     limit: Mapping[str, Any] | None
+    doorbells: int = 0
+    """How many doorbells lie in it."""
+    idle: int = 0
+    """How many owners wait for work from it."""
+    workers: tuple[str, ...] = ()
+    """The live workers that take from it, ours and stock ones."""
+    alive: int = 0
+    """How many owners of the namespace live, from whichever queue they take."""
+    suspended: bool = False
+    """Whether RQ is suspended: no worker takes anything then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,22 @@ def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[Limi
     """Queues and limits as an operator sees them."""
 
     def decode(reply: Reply) -> tuple[list[QueueState], list[LimitState]]:
-        found = [QueueState(row[0], int(row[1]), int(row[2]), row[3] == "1", _object(row[4])) for row in reply[0]]
+        alive, suspended = int(reply[2][0]), reply[2][1] == 1
+        found = [
+            QueueState(
+                row[0],
+                int(row[1]),
+                int(row[2]),
+                row[3] == "1",
+                _object(row[4]),
+                int(row[5]),
+                int(row[6]),
+                tuple(row[7]),
+                alive,
+                suspended,
+            )
+            for row in reply[0]
+        ]
         limits = [LimitState(limited(row[0]), _object(row[1]), int(row[2]), int(row[3])) for row in reply[1]]
         return found, sorted(limits, key=lambda one: one.name)
 

@@ -38,6 +38,7 @@ FRAGMENTS = (
     "deleting",
     "retention",
     "standing",
+    "takers",
     "righting",
 )
 """All that scripts share, each below what it rests on."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wakeline.errors import ProcessNotVisible, SessionDeleted, SessionNotFound
@@ -15,6 +15,7 @@ from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Parts, Reply, flat
+from wakeline.store.entries import StoredEntry, StoredInbox, entry_row
 from wakeline.store.fields import SessionHead
 from wakeline.store.journal import Effect, fence_wire
 from wakeline.store.replies import refuse
@@ -115,26 +116,30 @@ class EntryRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionView:
-    """One moment of a session."""
+class StoredSession:
+    """One moment of a session: its head, its state (JSON), messages as (number, JSON, ms), its latest entries, how many
+    are pending, fields of its turn (empty without one)."""
 
     session_id: str
     head: SessionHead
     state: str | None
     history: tuple[tuple[int, str, int], ...]
-    entries: tuple[EntryRow, ...]
+    entries: tuple[StoredEntry, ...]
     stopped: int | None = None
     """Where the search for messages of one frame stopped, as it reads no more at once; None where it came to the end,
     or to as many as were asked for."""
+    pending: int = 0
+    turn: Mapping[str, str] = field(default_factory=dict[str, str])
+    now_ms: int = 0
 
 
 def read(
     session_id: str, *, after: int = 0, count: int = 100, entries: int = 50, frame: str | None = None
-) -> Call[SessionView]:
+) -> Call[StoredSession]:
     """Head, state, messages after a number (of one frame) as (number, JSON, ms), latest entries; raises
     `SessionNotFound`, `SessionDeleted`."""
 
-    def decode(reply: Reply) -> SessionView:
+    def decode(reply: Reply) -> StoredSession:
         if reply[0] == "not_found":
             raise SessionNotFound(session_id=session_id)
         deleted_at = flat(reply[0]).get("gone")
@@ -144,9 +149,14 @@ def read(
         for row in reply[2]:
             values = flat(row[1])
             history.append((int(str(row[0]).split("-")[0]), values["m"], int(values["at"])))
-        found = tuple(EntryRow(int(r[0]), r[1], r[2], int(r[3])) for r in reply[3])
+        found = tuple(entry_row(session_id, row) for row in reply[3])
         stopped = int(reply[4].split("-")[0]) if reply[4] else None
-        return SessionView(session_id, SessionHead(flat(reply[0])), reply[1] or None, tuple(history), found, stopped)
+        head, state, rest = (
+            SessionHead(flat(reply[0])),
+            reply[1] or None,
+            (int(reply[5]), flat(reply[6]), int(reply[7])),
+        )
+        return StoredSession(session_id, head, state, tuple(history), found, stopped, *rest)
 
     args = {"sid": session_id, "after": after, "count": count, "entries": entries, "frame": frame}
     return Call("session_read", args, decode, brings=stand_ins.whole, about=(session_id,))
@@ -162,9 +172,13 @@ def frames(session_id: str) -> Call[dict[str, int]]:
     )
 
 
-def list_sessions(limit: int = 50) -> Call[list[tuple[str, Mapping[str, str], int]]]:
-    """(id, head, pending entries) by last activity, newest first."""
-    return Call("session_list", {"limit": limit}, lambda reply: [(r[0], flat(r[1]), int(r[2])) for r in reply])
+def list_sessions(limit: int = 50) -> Call[list[StoredInbox]]:
+    """Sessions by last activity, newest first; without their entries."""
+
+    def decode(reply: Reply) -> list[StoredInbox]:
+        return [StoredInbox(r[0], SessionHead(flat(r[1])), int(r[2]), flat(r[3]), (), int(r[4])) for r in reply]
+
+    return Call("session_list", {"limit": limit}, decode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from wakeline.errors import InvalidArguments, WaitTimeout
+from wakeline.errors import InvalidArguments, ProcessNoLongerRetained, ProcessNotFound, WaitTimeout
 from wakeline.observe.events import EventPage, event_view
-from wakeline.observe.processes import ENDED, LIVE, Status, status_of
+from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status, held_up, process_of, status_of
+from wakeline.observe.waits import ProcessWait, waits_with_process
 from wakeline.pages import Page, first_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
-from wakeline.store import processes
+from wakeline.store import processes, queues
 from wakeline.store.calls import Change, Program
 from wakeline.tools.tool import Duration
 from wakeline.values import check_number, parse_duration
 
 R = TypeVar("R")
+S = TypeVar("S", bound=Status)
 EVENTS_AT_ONCE = 256
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 1000
 
@@ -32,8 +34,36 @@ class Looking:
 
     def status(self, process_id: str) -> Program[Status]:
         """One look; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
-        view = yield processes.read(process_id)
-        return status_of(view)
+        stored: processes.StoredProcess = yield processes.read(process_id)
+        return status_of(stored, stored.now_ms)
+
+    def process(self, process_id: str) -> Program[ProcessView]:
+        """All that there is to know of a process; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+        stored: processes.StoredProcess = yield processes.read(process_id, count=1, tail=True, detail=True)
+        [view] = yield from self._held_up([(process_of(stored), stored.registration.queue)])
+        return view
+
+    def waits(self, limit: int) -> Program[Page[ProcessWait]]:
+        """What waiting processes wait for; at most so many processes, the latest to wait first."""
+        waiting = yield from self.page(("waiting",), limit=limit)
+        found: list[ProcessWait] = []
+        for status in waiting:
+            try:
+                stored: processes.StoredProcess = yield processes.read(status.id, detail=True)
+            except (ProcessNotFound, ProcessNoLongerRetained):
+                continue  # it ended and went between the two looks
+            found += waits_with_process(stored)
+        return Page(found, more=waiting.more)
+
+    def _held_up(self, found: Sequence[tuple[S, str]]) -> Program[list[S]]:
+        """The same, each with its queue (RQ's name) given, with what the queues say of why they are queued: those of
+        which the record says nothing are looked at, in one call."""
+        asked = sorted({queue for one, queue in found if one.status == "queued" and one.because is None})
+        if not asked:
+            return [one for one, _ in found]
+        states, _ = yield queues.list_queues(asked)
+        known = {state.name: state for state in states}
+        return [held_up(one, known[queue]) if queue in known else one for one, queue in found]
 
     def result(self, process_id: str, timeout: Duration | None, load: Callable[[Any], R]) -> Program[R]:
         """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`,
@@ -61,7 +91,7 @@ class Looking:
         check_number("after", after, least=0)
         pause = FIRST_LOOK_MS
         while True:
-            view: processes.ProcessView = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
+            view: processes.StoredProcess = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
             reached = view.events[-1].sequence if view.events else after
             over = view.status in TERMINAL and reached >= view.sequence
             if view.events or over or not follow:
@@ -100,10 +130,10 @@ class Looking:
     ) -> Program[Page[Status]]:
         """Processes of these statuses, newest first within each, at most ``limit``."""
         check_number("limit", limit, least=0)
-        found: dict[str, Status] = {}
+        found: dict[str, tuple[Status, str]] = {}
         score, member = "+inf", ""
         while statuses and len(found) <= limit:
-            page = yield processes.list_page(
+            page: processes.ListPage = yield processes.list_page(
                 statuses,
                 limit=limit + 1 - len(found),
                 score=score,
@@ -114,8 +144,9 @@ class Looking:
             )
             # What moved between two pages is shown once, as it was first seen.
             for row in page.rows:
-                found.setdefault(row.process_id, status_of(row))
+                found.setdefault(row.process_id, (status_of(row, page.now_ms), row.registration.queue))
             if not page.score:
                 break
             statuses, score, member = statuses[page.done :], page.score, page.member
-        return first_of(list(found.values()), limit)
+        shown = yield from self._held_up(list(found.values()))
+        return first_of(shown, limit)

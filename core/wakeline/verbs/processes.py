@@ -50,7 +50,7 @@ from wakeline.store import starts as stored_starts
 from wakeline.store.calls import Call, Program, Together
 from wakeline.store.events import StaleIncarnation
 from wakeline.store.keys import queue_name
-from wakeline.store.processes import ProcessView
+from wakeline.store.processes import StoredProcess
 from wakeline.store.signals import NoWaitTakesIt, SchemaWanted, Signalled
 from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTaken, with_unique
 from wakeline.tools.tool import Tool
@@ -103,7 +103,7 @@ class Service(Looking):
         self._registry = registry
         self.namespace = namespace
         self.environment = environment
-        self.sessions = SessionVerbs(namespace, now_ms, self)
+        self.sessions = SessionVerbs(namespace, now_ms, self, registry.agents if registry is not None else None)
         self._grace_ms = grace_ms
         self._starts = Starts(namespace)
         self._types: Bounded[str, Producible] = Bounded(CACHED_TYPES)
@@ -180,7 +180,7 @@ class Service(Looking):
         except ProcessConflict:
             if not registration.is_marked:
                 raise
-            view: ProcessView = yield processes.read(registration.id)
+            view: StoredProcess = yield processes.read(registration.id)
             if not registration.repeats(view.registration):
                 raise
             receipt = Registered(False, view.registration.incarnation, view.status)
@@ -238,14 +238,14 @@ class Service(Looking):
 
     def retry(self, process_id: str) -> Program[str]:
         """Start the retry of an ended process; the same one again where it was started before. Its id."""
-        view: ProcessView = yield processes.read(process_id)
+        view: StoredProcess = yield processes.read(process_id)
         registration = retry_of(view)
         retrying = stored_starts.register(registration)
         yield from handed(retrying.args["spec"], owner_of_process(registration.id))
         receipt: Registered = yield retrying
         if not receipt.created:
             # The id of a retry is one that a process of its own may have been started under.
-            there: ProcessView = yield processes.read(registration.id)
+            there: StoredProcess = yield processes.read(registration.id)
             if there.registration.provenance.caused_by != registration.provenance.caused_by:
                 raise ProcessConflict(
                     process_id=registration.id, existing="a process of its own", given=f"the retry of {process_id}"

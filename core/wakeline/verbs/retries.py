@@ -15,7 +15,7 @@ from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, T
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.reading import check_known
 from wakeline.processes.registration import Registration
-from wakeline.store.processes import ProcessView
+from wakeline.store.processes import StoredProcess
 
 _RETRY = re.compile(r"~r([1-9][0-9]{0,18})$")
 
@@ -27,7 +27,7 @@ def retry_id(process_id: str) -> str:
     return check_process_id(f"{base}~r{number + 1}", system=True)
 
 
-def retry_of(view: ProcessView) -> Registration:
+def retry_of(view: StoredProcess) -> Registration:
     """What to register for the retry of an ended process: it begins anew, and wakes whom the old one would have woken.
 
     Raises `ProcessNotEnded`, `ProcessNotRetryable`, `RegistrationUnreadable`, `InvalidId`.

@@ -6,7 +6,7 @@ Invariant: an answer is the outcome of the turn that took the entry, never of an
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, cast
 
 from wakeline import typed
@@ -25,20 +25,31 @@ from wakeline.errors import (
     WakelineError,
 )
 from wakeline.names import check_agent, check_key, check_name, check_process_id, split_session_id
-from wakeline.observe.sessions import Message, SessionReport, explain_session, history_of, report_of
+from wakeline.observe import wakes
+from wakeline.observe.entries import EntryView, entry_of, explain, why_unread
+from wakeline.observe.sessions import (
+    Message,
+    SessionView,
+    history_of,
+    session_of,
+    state_of,
+    turn_held_up,
+    turn_waits,
+    with_contents,
+)
 from wakeline.pages import Page, first_of
 from wakeline.processes.outputs import raise_for
 from wakeline.sessions.addresses import argument, missing, readings
-from wakeline.sessions.life import InboxEntry, explain
-from wakeline.store import entries, feed, processes, sessions
+from wakeline.store import entries, feed, processes, queues, sessions
 from wakeline.store.calls import Change, Program
-from wakeline.store.entries import InboxView
+from wakeline.store.entries import StoredInbox
 from wakeline.store.feed import FeedPage, SessionNode
 from wakeline.store.keys import queue_name
-from wakeline.store.sessions import Deleted, SessionView
+from wakeline.store.queues import QueueState
+from wakeline.store.sessions import Deleted, StoredSession
 from wakeline.store.starts import SessionAddress
 from wakeline.tools.tool import Duration
-from wakeline.values import MAX_PAYLOAD, check_number, check_size, content_json, from_json, parse_duration, to_json
+from wakeline.values import MAX_PAYLOAD, check_number, check_size, content_json, parse_duration, to_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.looks import Looking
 
@@ -56,10 +67,14 @@ def address_of(session: str, namespace: str, queue: str | None = None) -> Sessio
 class SessionVerbs:
     """The verbs of sessions."""
 
-    def __init__(self, namespace: str, now_ms: Callable[[], int], looking: Looking) -> None:
+    def __init__(
+        self, namespace: str, now_ms: Callable[[], int], looking: Looking, agents: Container[str] | None = None
+    ) -> None:
+        """``agents``: those that this client has the code of, where it knows."""
         self._namespace = namespace
         self._now_ms = now_ms
         self._looking = looking
+        self._agents = agents
 
     def send(self, session: str, queue: str | None, text: Any, key: str | None) -> Program[int]:
         """Put input into a session's inbox; its number there."""
@@ -101,8 +116,8 @@ class SessionVerbs:
         entry = yield from self.send(session, queue, text, key)
         deadline, pause = self._now_ms() + limit, FIRST_LOOK_MS
         while True:
-            view: InboxView = yield entries.look(session, limit=1, n=entry)
-            [found] = view.entries
+            view: StoredInbox = yield entries.look(session, limit=1, n=entry)
+            found = entry_of(view.entries[0])
             if found.state in ("settled", "failed"):
                 output = yield from self._looking.await_output(str(found.turn), 1000)
                 return raise_for(str(found.turn), output)
@@ -147,8 +162,17 @@ class SessionVerbs:
         """Head, state, history and inbox of one moment; raises `SessionNotFound`."""
         for what, given in (("after", after), ("count", count), ("entries", entries)):
             check_number(what, given, least=0)
-        view: SessionView = yield sessions.read(session, after=after, count=count, entries=entries)
-        return view
+        seen: StoredSession = yield sessions.read(session, after=after, count=count, entries=entries)
+        view = yield from self._shown(seen)
+        return with_contents(view, seen)
+
+    def _shown(self, seen: StoredInbox | StoredSession) -> Program[SessionView]:
+        """A session, with why its turn waits: where the turn's own record does not say, its queue is looked at."""
+        view, queue = session_of(seen), turn_waits(seen)
+        if queue is None:
+            return view
+        [[state], _] = yield queues.list_queues([queue])
+        return turn_held_up(view, state)
 
     def history(self, session: str, *, after: int, count: int, frame: str | None) -> Program[Page[Message]]:
         """Messages after a number, of one frame or all, oldest first."""
@@ -156,7 +180,7 @@ class SessionVerbs:
         check_number("after", after, least=0)
         found: list[Message] = []
         while len(found) <= count:
-            view: SessionView = yield sessions.read(
+            view: StoredSession = yield sessions.read(
                 session, after=after, count=count + 1 - len(found), entries=0, frame=frame
             )
             found += history_of(view)
@@ -167,13 +191,13 @@ class SessionVerbs:
 
     def state(self, session: str) -> Program[dict[str, Any]]:
         """The agent's state as of the latest committed turn."""
-        view = yield from self.view(session, count=0, entries=0)
-        return cast("dict[str, Any]", from_json(view.state)) if view.state else {}
+        seen: StoredSession = yield sessions.read(session, count=0, entries=0)
+        return state_of(seen)
 
     def turn(self, session: str) -> Program[str | None]:
         """The id of the turn that runs or waits now, if any."""
-        view = yield from self.view(session, count=0, entries=0)
-        return view.head.turn
+        seen: StoredSession = yield sessions.read(session, count=0, entries=0)
+        return seen.head.turn
 
     def frames(self, session: str) -> Program[dict[str, int]]:
         """Its agent frames, each with the ms at which it was opened."""
@@ -183,12 +207,26 @@ class SessionVerbs:
     # -- the life of entries
     # -----------------------------------------------------------------------------------------------------
 
-    def inspect(self, session: str) -> Program[SessionReport]:
+    def inspect(self, session: str) -> Program[SessionView]:
         """What there is to know of it but its contents; also of a deleted one."""
-        view = yield entries.look(session, limit=0)
-        return report_of(view)
+        seen = yield entries.look(session, limit=0)
+        view = yield from self._shown(seen)
+        return view
 
-    def wakes(self, session: str, *, after: int | None, before: int | None, limit: int) -> Program[Page[InboxEntry]]:
+    def listed(self, limit: int) -> Program[Page[SessionView]]:
+        """Sessions by last activity, latest first."""
+        check_number("limit", limit)
+        found: list[StoredInbox] = yield sessions.list_sessions(limit + 1)
+        page = first_of(found, limit)
+        waits = {seen.session_id: queue for seen in page if (queue := turn_waits(seen)) is not None}
+        states: dict[str, QueueState] = {}
+        if waits:
+            known, _ = yield queues.list_queues(sorted(set(waits.values())))
+            states = {state.name: state for state in known}
+        shown = [(session_of(seen), states.get(waits.get(seen.session_id, ""))) for seen in page]
+        return Page([turn_held_up(one, queue) if queue else one for one, queue in shown], more=page.more)
+
+    def wakes(self, session: str, *, after: int | None, before: int | None, limit: int) -> Program[Page[EntryView]]:
         """The latest entries, those before a number, or those after one, by number."""
         check_number("limit", limit)
         for what, given in (("after", after), ("before", before)):
@@ -196,12 +234,14 @@ class SessionVerbs:
                 check_number(what, given, least=0)
         if after is not None and before is not None:
             raise InvalidArguments(name="wakes", reason="after= and before= exclude each other: page in one direction")
-        found: list[InboxEntry] = []
+        found: list[EntryView] = []
         while len(found) <= limit:
-            view: InboxView = yield entries.look(
+            view: StoredInbox = yield entries.look(
                 session, after=after, before=before, limit=min(limit + 1 - len(found), entries.MOST)
             )
-            found = [*found, *view.entries] if after is not None else [*view.entries, *found]
+            waits = why_unread(view.head, self._agents)
+            page = [entry_of(entry, waits) for entry in view.entries]
+            found = [*found, *page] if after is not None else [*page, *found]
             if view.following is None:
                 break
             after, before = (view.following, None) if after is not None else (None, view.following)
@@ -213,16 +253,15 @@ class SessionVerbs:
         """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
         if entry is not None:
             check_number("entry", entry)
-            view = yield entries.look(session, limit=1, n=entry)
-            found: InboxEntry = view.entries[0]
+            seen = yield entries.look(session, limit=1, n=entry)
+            found = entry_of(seen.entries[0])
+            if found.state not in ("delivered", "admitted"):
+                return explain(found)
             # A waiting entry waits for what its session waits for.
-            return (
-                f"{explain(found)}; {explain_session(report_of(view))}"
-                if found.state in ("delivered", "admitted")
-                else explain(found)
-            )
-        view = yield entries.look(session, limit=0)
-        return explain_session(report_of(view))
+            view = yield from self._shown(seen)
+            return f"{explain(found)}; {view.why}"
+        view = yield from self.inspect(session)
+        return view.why
 
     def why_address(self, address: str) -> Program[str]:
         """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process
@@ -260,36 +299,22 @@ class SessionVerbs:
         return InvalidId(kind=error.kind, value=address, grammar=f"{error.grammar}{also}")
 
     def _why_event(self, process_id: str, sequence: int) -> Program[str]:
-        view: processes.ProcessView = yield processes.read(process_id, after=sequence - 1, count=1)
+        view: processes.StoredProcess = yield processes.read(process_id, after=sequence - 1, count=1)
         if not view.events or view.events[0].sequence != sequence:
-            return (
-                f"process {process_id} has no event {sequence}; it is {view.status}, and its latest is {view.sequence}"
-            )
-        event = f"event {sequence} of {process_id} ({view.events[0].type})"
-        targets = {
-            view.wake_session,
-            *(view.registration.wake_target and [view.registration.wake_target.session_id] or []),
-        } - {None}
-        for session in sorted(str(target) for target in targets):
+            return wakes.no_event(view, sequence)
+        targets = wakes.targets_of(view)
+        for session in targets:
             try:
-                inbox: InboxView = yield entries.look(session, limit=1000)
+                inbox: StoredInbox = yield entries.look(session, limit=1000)
             except SessionNotFound:
                 continue
-            for entry in inbox.entries:
+            for entry in map(entry_of, inbox.entries):
                 if (entry.process_id, entry.sequence) == (process_id, sequence):
                     told = yield from self.why(session, entry.n)
-                    return f"{event} woke {session}, as its entry {entry.n}: {told}"
+                    return wakes.woke(view, entry, told)
                 if f"{process_id}#{sequence}" in entry.swallowed_wakes:
-                    return (
-                        f"{event} was superseded: a later wake of its key took its place, as entry {entry.n} of"
-                        f" {session}"
-                    )
-        if not targets:
-            return f"{event} wakes nobody: the process has no session to wake"
-        return (
-            f"{event} is no wake that {', '.join(sorted(map(str, targets)))} keeps: its type means none, its condition"
-            " was not met, or it is forgotten"
-        )
+                    return wakes.superseded(view, entry)
+        return wakes.no_wake(view, targets)
 
     def redrive(self, session: str, entry: int | None) -> Program[int]:
         """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""
@@ -306,22 +331,22 @@ class SessionVerbs:
         return int(skipped)
 
     def _blocking(self, session: str) -> Program[int]:
-        report = yield from self.inspect(session)
-        if report.blocked_by is None:
-            raise NothingBlocks(session_id=session, state=report.status)
-        return report.blocked_by
+        view = yield from self.inspect(session)
+        if view.blocked_by is None:
+            raise NothingBlocks(session_id=session, state=view.status)
+        return int(view.blocked_by)
 
-    def undeliverable(self, limit: int, session: str | None = None) -> Program[Page[InboxEntry]]:
+    def undeliverable(self, limit: int, session: str | None = None) -> Program[Page[EntryView]]:
         """Entries of one session or of all that are undeliverable, failed or blocking, the latest first."""
         check_number("limit", limit)
-        found: list[InboxEntry] = []
+        found: list[EntryView] = []
         behind: str | None = None
         seen = 0
         while len(found) <= limit:
             page, behind = yield entries.undeliverable(
                 limit + 1 - len(found) if session is None else entries.MOST, behind=behind, seen=seen
             )
-            found += [entry for entry in page if session in (None, entry.session_id)]
+            found += [entry_of(entry) for entry in page if session in (None, entry.session_id)]
             seen += len(page)
             if behind is None:
                 break

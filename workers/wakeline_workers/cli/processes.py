@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -10,13 +11,8 @@ import click
 from wakeline.errors import SessionNotFound
 from wakeline.names import split_session_id
 from wakeline.observe.events import EventView
-from wakeline.observe.processes import ENDED, LIVE, Status, status_of
-from wakeline.observe.waits import waits_of
-from wakeline.processes.lifecycle import TERMINAL
-from wakeline.processes.outputs import output_of, to_data
+from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status
 from wakeline.shown import moment
-from wakeline.store import fleet, processes
-from wakeline.store.processes import ProcessView
 from wakeline.values import MOST, to_json
 from wakeline.verbs.options import Options
 
@@ -25,6 +21,8 @@ from wakeline_workers.cli.root import Console, command, duration, option, payloa
 from wakeline_workers.cli.waits import sentence
 
 INPUT_KINDS = ("tool", "session_turn", "external")
+APART = {"waits", "because", "seen_ms", "children_count"}
+"""Facts that `show` puts into lines of their own, or says by others."""
 SHOWN = 200
 """Characters of a payload in a terminal's line; a pipe gets all of it."""
 
@@ -129,11 +127,9 @@ def ps(console: Console, status: str, kind: str | None, session: str | None, wai
     rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit)
     if not rows:
         _doubt(console, kind, session)
-    now = console.app.store.execute(fleet.read_fleet((), stale_ms=console.app.settings.stale_ms)).now_ms
-    cells = [(row.id, row.status, what(row), age(now - row.created_ms), awaited(row, now)) for row in rows]
-    console.table(
-        ("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, [asdict(row) for row in rows], empty="no processes"
-    )
+    cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]
+    data = [row.to_data() for row in rows]
+    console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, data, empty="no processes")
     if rows.more:
         console.cut(limit)
 
@@ -164,19 +160,8 @@ def show(console: Console, given: str) -> None:
     What it is, where it stands, what it waits for, how it ended.
     """
     pid = process_id(console.app, given)
-    view: ProcessView = console.app.store.execute(processes.read(pid, count=1, tail=True, detail=True))
-    data = describe(view)
-    lines = [
-        f"{name.removesuffix('_ms'):<16} {plain(name, value)}"
-        for name, value in data.items()
-        if name != "waits" and value not in (None, (), {}, False)
-    ]
-    waits = [sentence(wait) for wait in data["waits"]]
-    if data["runs_again_ms"] is not None and data["misfit"] is None:
-        waits.append(
-            lost(data["losses"], data["runs_again_ms"], view.now_ms) + "; the log of the worker says how it died"
-        )
-    console.answer(data, *lines, *(f"{'waits for':<16} {wait}" for wait in waits))
+    view = console.app.handle(pid).view()
+    console.answer(view.to_data(), *lines_of(view))
 
 
 @command("events")
@@ -194,28 +179,16 @@ def events(console: Console, given: str, follow: bool, after: int) -> None:
         console.answer(asdict(event), line_of(event))
 
 
-def describe(view: ProcessView) -> dict[str, Any]:
-    """A process as JSON: its status, its registration in short, its open waits, its outcome."""
-    registration = view.registration
-    ended = view.status in TERMINAL and view.events
-    status = status_of(view)
-    return asdict(status) | {
-        "misfit": asdict(status.misfit) | {"message": status.misfit.message} if status.misfit is not None else None,
-        "queue": registration.queue,
-        "parent": registration.parent,
-        "wake_target": view.wake_session,
-        "recovery": registration.recovery,
-        "generation": view.generation,
-        "failed_attempts": view.failed_attempts,
-        "losses": view.losses,
-        "cancel_requested": view.cancel_requested,
-        "deadline_ms": view.deadline_ms,
-        "labels": registration.labels,
-        "input": registration.input.model_dump(mode="json") if registration.known else None,
-        "recorded_effects": len(view.journal),
-        "waits": [asdict(wait) for wait in waits_of(view)],
-        "outcome": to_data(output_of(view.events[-1].payload)) if ended else None,
-    }
+def lines_of(view: ProcessView) -> Iterator[str]:
+    """A process for people: a line for each fact, then one for each thing it waits for."""
+    for name, value in view.to_data().items():
+        if name not in APART and value not in (None, [], {}, False):
+            yield f"{name.removesuffix('_ms'):<16} {plain(name, value)}"
+    waits = [sentence(wait) for wait in view.waits]
+    if view.because is not None and view.misfit is None:
+        waits.append(view.because.message)
+    for wait in waits:
+        yield f"{'waits for':<16} {wait}"
 
 
 def line_of(event: EventView) -> str:
@@ -229,19 +202,9 @@ def what(row: Status) -> str:
     return f"{row.kind}:{row.label}" if row.label and row.label != row.kind else row.kind
 
 
-def awaited(row: Status, now_ms: int) -> str:
+def awaited(row: Status) -> str:
     """What a process waits for, in short."""
-    if row.misfit is not None:
-        return f"code that fits ({row.misfit.kind}): {row.misfit.what}"
-    if row.runs_again_ms is not None:
-        return lost(row.losses, row.runs_again_ms, now_ms)
-    return ",".join(row.waiting_for)
-
-
-def lost(losses: int, again_ms: int, now_ms: int) -> str:
-    """Why a process that was lost with its workers is queued."""
-    seconds = max(0, again_ms - now_ms + 999) // 1000
-    return f"lost with its worker {losses} times, runs again alone {f'in {seconds} s' if seconds else 'now'}"
+    return row.because.what if row.because is not None else ",".join(row.waiting_for)
 
 
 def plain(name: str, value: Any) -> str:

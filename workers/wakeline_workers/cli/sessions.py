@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from wakeline import errors
 from wakeline.names import split_session_id
-from wakeline.observe.sessions import status_of
-from wakeline.pages import Page, first_of
+from wakeline.pages import Page
 from wakeline.sessions.addresses import argument, missing, no_address, readings
-from wakeline.sessions.life import InboxEntry
 from wakeline.shown import moment
-from wakeline.store import entries, sessions
-from wakeline.store.fields import SessionHead
 from wakeline.values import MOST, to_json
 
 from wakeline_workers.cli.root import Console, command, option
 
 if TYPE_CHECKING:
-    from wakeline.app import App
     from wakeline.client.sessions import Session
+    from wakeline.observe.sessions import SessionView
 
 
 @command("sessions")
@@ -31,20 +26,16 @@ if TYPE_CHECKING:
 @click.pass_obj
 def list_sessions(console: Console, limit: int) -> None:
     """List sessions by last activity, latest first."""
-    rows = first_of(console.app.store.execute(sessions.list_sessions(limit + 1)), limit)
-    data = [_row(sid, SessionHead(head), pending) for sid, head, pending in rows]
-    cells = [
-        (str(row["id"]), str(row["status"]), str(row["entries"]), str(row["pending"]), str(row["turn"] or ""))
-        for row in data
-    ]
-    console.table(("SESSION", "STATUS", "ENTRIES", "PENDING", "TURN"), cells, data, empty="no sessions")
-    if rows.more:
+    found = console.app.sessions(limit)
+    cells = [(one.id, one.status, str(one.entries), str(one.pending), one.turn or "") for one in found]
+    console.table(
+        ("SESSION", "STATUS", "ENTRIES", "PENDING", "TURN"),
+        cells,
+        [one.to_data() for one in found],
+        empty="no sessions",
+    )
+    if found.more:
         console.cut(limit)
-
-
-def _row(sid: str, head: SessionHead, pending: int) -> dict[str, str | int | None]:
-    counts = {"entries": head.entries, "pending": pending, "revision": head.revision}
-    return {"id": sid, "agent": head.agent, "status": status_of(head), **counts, "turn": head.turn}
 
 
 @command("send")
@@ -86,64 +77,32 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
         split_session_id(session)
     elif before is not None:
         raise click.UsageError("--before is about the entries of one session: name it.")
-    found = (
-        [session] if session is not None else [row[0] for row in app.store.execute(sessions.list_sessions(limit + 1))]
-    )
-    listed = first_of(found, limit)
-    pages = {
-        sid: app.store.run(app.service.sessions.wakes(sid, after=None, before=before, limit=limit)) for sid in listed
-    }
-    rows = [row for sid, page in pages.items() for row in _rows(app, sid, page)]
-    over = app.store.run(app.service.sessions.undeliverable(limit, session)) if undeliverable else None
+    listed = Page([session]) if session is not None else _ids(app.sessions(limit))
+    verbs = app.service.sessions
+    pages = {sid: app.store.run(verbs.wakes(sid, after=None, before=before, limit=limit)) for sid in listed}
+    found = [entry for page in pages.values() for entry in page]
+    over = app.store.run(verbs.undeliverable(limit, session)) if undeliverable else None
     if over is not None:
         # What waits in vain, and what is over; that of a deleted session is in no list of sessions.
-        rows = [
-            *(row for row in rows if row["state"] == "delivered" and row["reason"]),
-            *(_shown(entry, _error(entry)) for entry in over),
-        ]
+        found = [*(entry for entry in found if entry.waits is not None), *over]
     cells = [
-        (
-            row["session"],
-            str(row["n"]),
-            row["kind"],
-            row["reason"] or row["state"],
-            row["process_id"] or "",
-            to_json(row["input"])[:80],
-        )
-        for row in rows
+        (one.session_id, str(one.n), one.kind, one.because or one.state, one.process_id or "", to_json(one.input)[:80])
+        for one in found
     ]
-    console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, rows, empty="no entries")
+    data = [entry.to_data() for entry in found]
+    console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, data, empty="no entries")
     if listed.more:
         console.cut(limit, of="sessions")
     if over is not None and over.more:
         console.cut(limit)
     for sid, page in pages.items():
-        if page.more and over is None:
-            console.note(
-                f"wakeline: {sid} has entries before {page[0].n}; `wakeline wakes {argument(sid)} --before {page[0].n}`"
-                " shows them"
-            )
+        if page.more and (over is None or any(entry.waits is not None for entry in page)):
+            way = f"`wakeline wakes {argument(sid)} --before {page[0].n}` shows them"
+            console.note(f"wakeline: {sid} has entries before {page[0].n}; {way}")
 
 
-def _rows(app: App, session: str, page: Page[InboxEntry]) -> Iterator[dict[str, Any]]:
-    view = app.store.execute(entries.look(session, limit=0))
-    agent, waits = view.head.agent, None
-    if agent is None and view.head.deleted_ms is None:
-        waits = "the session was never opened: send to it, or start something with wake="
-    elif agent not in app.registry.agents:
-        waits = f"no code here for agent {agent}"
-    for entry in page:
-        yield _shown(entry, waits if entry.state == "delivered" else _error(entry))
-
-
-def _error(entry: InboxEntry) -> str | None:
-    return f"failed: {entry.error['message']}" if entry.error and "message" in entry.error else entry.reason
-
-
-def _shown(entry: InboxEntry, reason: str | None) -> dict[str, Any]:
-    """An entry as a row; ``reason`` says why nothing good became of it, where that is so."""
-    row = asdict(entry)
-    return {"session": row.pop("session_id")} | row | {"reason": reason}
+def _ids(found: Page[SessionView]) -> Page[str]:
+    return Page([one.id for one in found], more=found.more)
 
 
 @command("session")
@@ -163,14 +122,14 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
         told = f"deleted {session}" if done.deleted else f"{session} was not there, or deleted before"
         console.answer({"session": session} | asdict(done), told)
         return
-    report = target.inspect()
-    said = {
-        name.removesuffix("_ms"): moment(value) if name.endswith("_ms") else value
-        for name, value in asdict(report).items()
-        if value is not None
-    }
-    lines = [f"{name}: {value}" for name, value in said.items()]
-    console.answer(asdict(report) | {"why": target.why()}, *lines, target.why())
+    view = target.inspect()
+    data = view.to_data()
+    shown = {name: value for name, value in data.items() if value is not None and name not in ("because", "why")}
+    lines = [
+        f"{name.removesuffix('_ms')}: {moment(value) if name.endswith('_ms') else value}"
+        for name, value in shown.items()
+    ]
+    console.answer(data, *lines, view.why)
 
 
 @command("why")

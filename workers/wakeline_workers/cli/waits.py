@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
-from wakeline import errors
-from wakeline.observe.waits import WaitView, waits_of
+from wakeline.observe.waits import WaitView
 from wakeline.shown import moment
-from wakeline.store import processes
 from wakeline.values import MOST
 
 from wakeline_workers.cli.root import Console, command, option, payload
@@ -16,11 +12,10 @@ from wakeline_workers.cli.root import Console, command, option, payload
 NOT_FIRST = 5
 
 
-def sentence(wait: dict[str, str | int | None]) -> str:
-    """An open wait (as JSON data) in words."""
-    name = f" {wait['name']}" if wait["name"] else ""
-    due = wait["due_ms"]
-    return f"{wait['kind']}{name}" + (f" until {moment(int(due))}" if due is not None else "")
+def sentence(wait: WaitView) -> str:
+    """An open wait in words."""
+    name = f" {wait.name}" if wait.name else ""
+    return f"{wait.kind}{name}{f' until {moment(wait.due_ms)}' if wait.due_ms is not None else ''}"
 
 
 @command("waits")
@@ -37,21 +32,20 @@ def waits(console: Console, limit: int) -> None:
 
     Signals, timers, children, approvals, and completions of tools that answered "pending".
     """
-    rows: list[tuple[str, str, WaitView]] = []
-    waiting = console.app.processes("waiting", limit=limit)
-    for status in waiting:
-        try:
-            view = console.app.store.execute(processes.read(status.id, detail=True))
-        except (errors.ProcessNotFound, errors.ProcessNoLongerRetained):
-            continue  # it ended and went between the two looks
-        rows.extend((status.id, status.kind, wait) for wait in waits_of(view))
+    found = console.app.waits(limit)
     cells = [
-        (pid, kind, wait.kind, wait.name or "", moment(wait.due_ms) if wait.due_ms is not None else "")
-        for pid, kind, wait in rows
+        (
+            wait.process_id,
+            wait.process_kind,
+            wait.kind,
+            wait.name or "",
+            moment(wait.due_ms) if wait.due_ms is not None else "",
+        )
+        for wait in found
     ]
-    data = [{"process_id": pid, "process_kind": kind} | asdict(wait) for pid, kind, wait in rows]
+    data = [wait.to_data() for wait in found]
     console.table(("ID", "KIND", "WAITS FOR", "NAME", "UNTIL"), cells, data, empty="nothing waits")
-    if waiting.more:
+    if found.more:
         console.cut(limit, of="processes")
 
 

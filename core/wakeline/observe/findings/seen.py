@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wakeline.engines.registry import Registry
 from wakeline.errors import StoreError
 from wakeline.releases import Declared
-from wakeline.store.fleet import FleetView, ServerFacts
+from wakeline.store.fleet import ServerFacts, StoredFleet
 from wakeline.store.queues import LimitState, QueueState
 
 UNHEARD = "the server takes no writes, so no heartbeat and no tick comes to it"
@@ -19,7 +19,7 @@ class Seen:
 
     where: str
     server: ServerFacts
-    fleet: FleetView
+    fleet: StoredFleet
     local_ms: int
     registry: Registry
     rq_prefix: str

@@ -1,5 +1,5 @@
 -- Purpose: what doctor and the dashboard need to know of a namespace.
--- Include: base doorbell process limits slots standing
+-- Include: base doorbell process limits slots standing takers
 -- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than that is on its way, where it is gone)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
 --         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
@@ -17,30 +17,8 @@ for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed',
   counts[#counts + 1] = { status, call('ZCARD', ns .. 'idx:' .. status) }
 end
 
-local listens, expiry = {}, {}
-local all = call('ZRANGE', ns .. 'owners', 0, BOUND - 1, 'WITHSCORES')
-for i = 1, #all, 2 do
-  local owner = all[i]
-  expiry[owner] = tonumber(all[i + 1])
-  owners[#owners + 1] = { owner, all[i + 1], call('SCARD', ns .. 'owned:' .. owner) }
-  for _, queue in ipairs(call('SMEMBERS', ns .. 'listens:' .. owner)) do
-    listens[queue] = listens[queue] or {}
-    listens[queue][owner] = expiry[owner] > now or nil
-  end
-end
-
--- Who takes from a queue: our owners by their lease, stock RQ workers by RQ's own key, which expires with them.
-local function workers_of(queue)
-  local names, prefix = listens[queue] or {}, rq .. ':worker:'
-  for _, key in ipairs(call('SMEMBERS', rq .. ':workers:' .. queue)) do
-    local name = string.sub(key, #prefix + 1)
-    if not expiry[name] and call('EXISTS', key) == 1 then names[name] = true end
-  end
-  local out = {}
-  for name in pairs(names) do out[#out + 1] = name end
-  table.sort(out)
-  return out
-end
+local _, rows_of_owners = takers.owners()
+for i, row in ipairs(rows_of_owners) do owners[i] = { row[1], row[2], call('SCARD', ns .. 'owned:' .. row[1]) } end
 
 local function due_since(times)
   local first = call('ZRANGEBYSCORE', times, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, 1)
@@ -51,7 +29,7 @@ local seen = {}
 local function look_at(queue)
   if seen[queue] then return end
   seen[queue] = true
-  queues[#queues + 1] = { queue, call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue), workers_of(queue) }
+  queues[#queues + 1] = { queue, call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue), takers.of(queue) }
 end
 for _, queue in ipairs(a.queues) do look_at(queue) end
 local key_prefix, others = rq .. ':queue:', {}
@@ -62,7 +40,7 @@ end
 table.sort(others)
 for _, queue in ipairs(others) do
   -- RQ never forgets a queue; one that is empty and nobody's is no news.
-  if seen[queue] or call('LLEN', key_prefix .. queue) > 0 or listens[queue] then look_at(queue) end
+  if seen[queue] or call('LLEN', key_prefix .. queue) > 0 or takers.is_listened_to(queue) then look_at(queue) end
 end
 
 -- What it takes to run a registration, read from its beginning: the input stands there and is of any size.

@@ -1,7 +1,10 @@
 -- Purpose: one consistent look at a process.
 -- Include: base process limits
--- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal keys and slots too)
--- Reply: {fields, spec, events [[id, fields]*], journal keys, slots [id, fields]*, now} | not_found | pruned
+-- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal
+--       keys, slots and children too)
+-- Reply: {fields, spec, events [[id, fields]*], journal keys, slots [id, fields]*, now, when it is offered to workers
+--       ('' where it is not queued), children of this generation [pid, status or '']* (256 at most), how many there are}
+--       | not_found | pruned
 -- Atomic because record, log and waits must be of one moment.
 local state = call('HGETALL', proc_key(a.pid))
 if #state == 0 then return missing(a.pid) end
@@ -21,4 +24,17 @@ for i, id in ipairs(a.detail and call('SMEMBERS', ns .. 'waits:' .. a.pid) or {}
   if i > BOUND then break end
   slots[#slots + 1] = { id, call('HGETALL', ns .. 'slot:' .. id) }
 end
-return { state, call('GET', ns .. 'spec:' .. a.pid) or '', events, keys, slots, int(now) }
+local offered = ''
+for i = 1, #state, 2 do
+  if state[i] == 'st' and state[i + 1] == 'queued' then offered = call('ZSCORE', ns .. 'idx:queued', a.pid) or '' end
+end
+local children, number = {}, 0
+if a.detail then
+  number = call('SCARD', ns .. 'children:' .. a.pid)
+  local some = call('SRANDMEMBER', ns .. 'children:' .. a.pid, BOUND)
+  table.sort(some)
+  for i, pid in ipairs(some) do children[i] = { pid, call('HGET', proc_key(pid), 'st') or '' } end
+end
+return {
+  state, call('GET', ns .. 'spec:' .. a.pid) or '', events, keys, slots, int(now), offered, children, number,
+}

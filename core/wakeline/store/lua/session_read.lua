@@ -1,7 +1,9 @@
 -- Purpose: one consistent look at a session.
 -- Include: base
 -- ARGV: sid, after (history with a higher number), count, entries (inbox entries and settled ones to show), frame? (only its messages; '' = before any)
--- Reply: {head fields, state JSON or '', history [id, fields]*, entries [n, body, state, swallowed]*, where the search for a frame's messages stopped or ''}
+-- Reply: {head fields, state JSON or '', history [id, fields]*,
+--        entries [n, body, state, swallowed, error or '', swallowed ones 'pid (a word)#sequence '*]*,
+--        where the search for a frame's messages stopped or '', pending entries, fields of its turn, now}
 --       | {'not_found'}
 -- Atomic because head, history and inbox must be of one moment.
 local key = ns .. 'sess:' .. a.sid
@@ -24,7 +26,15 @@ if a.count > 0 and a.frame then
 end
 local entries, last = {}, tonumber(call('HGET', key, 'n') or '0')
 for n = math.max(1, last - a.entries + 1), last do
-  local f = fields(ns .. 'wakes:' .. a.sid, int(n), int(n) .. ':s', int(n) .. ':c')
-  if f[int(n)] then entries[#entries + 1] = { int(n), f[int(n)], f[int(n) .. ':s'] or '', f[int(n) .. ':c'] or '0' } end
+  local id = int(n)
+  local f = fields(ns .. 'wakes:' .. a.sid, id, id .. ':s', id .. ':c', id .. ':e', id .. ':w')
+  if f[id] then
+    local state, swallowed = f[id .. ':s'] or '', f[id .. ':c'] or '0'
+    entries[#entries + 1] = { id, f[id], state, swallowed, f[id .. ':e'] or '', f[id .. ':w'] or '' }
+  end
 end
-return { head, call('GET', ns .. 'state:' .. a.sid) or '', history, entries, stopped }
+local turn, pending = call('HGET', key, 'turn'), call('XLEN', ns .. 'inbox:' .. a.sid)
+return {
+  head, call('GET', ns .. 'state:' .. a.sid) or '', history, entries, stopped, pending,
+  turn and call('HGETALL', proc_key(turn)) or {}, int(now),
+}

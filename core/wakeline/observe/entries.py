@@ -1,4 +1,4 @@
-"""The life of an inbox entry, as it is stored and as people ask for it.
+"""The life of an inbox entry as people ask for it.
 
 Invariant: recorded → delivered → admitted{turn} → settled | failed | undeliverable{reason} | superseded{by}; blocked
 stands between admitted and an end until an operator decides. Recorded and delivered are one moment here, because one
@@ -7,12 +7,16 @@ script writes the event and its entry.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline.errors import InvalidPayload
 from wakeline.names import unword
+from wakeline.observe.view import View
 from wakeline.sessions.addresses import argument
+from wakeline.store.entries import StoredEntry
+from wakeline.store.fields import SessionHead
 from wakeline.values import from_json, number
 from wakeline.wakes.wake import wake_id
 
@@ -26,7 +30,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class InboxEntry:
+class EntryView(View):
     """One entry of a session's inbox, and what became of it; times in ms.
 
     ``error`` is the failure of the turn that had it (a JSON object). ``by`` is the entry that took its place.
@@ -55,18 +59,32 @@ class InboxEntry:
     wake_id: str | None = None
     swallowed: int = 0
     swallowed_wakes: tuple[str, ...] = ()
+    waits: str | None = None
+    """Why no turn takes it, where it is delivered and none will before an operator or a sender does something."""
+
+    @property
+    def because(self) -> str | None:
+        """Why nothing good became of it, in short; None where it is read, or will be."""
+        if self.error and "message" in self.error:
+            return f"failed: {self.error['message']}"
+        return self.reason or self.waits
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON data; its reason is `because`."""
+        data = super(EntryView, self).to_data()
+        del data["waits"]
+        return {"session": data.pop("session_id")} | data | {"reason": self.because}
 
 
-def entry_of(
-    session_id: str, n: int, body: str, state: str, *, swallowed: int = 0, error: str = "", swallowed_wakes: str = ""
-) -> InboxEntry:
-    """An entry from its stored fields."""
-    data = _object(body)
+def entry_of(stored: StoredEntry, waits: str | None = None) -> EntryView:
+    """An entry from what is stored of it; ``waits``: why no turn takes what is delivered there (`why_unread`)."""
+    session_id, n, state = stored.session_id, stored.n, stored.state
+    data = _object(stored.body)
     verb, *rest = [*state.split(" "), "", "", ""][:4]
     turn = rest[0] if verb in ("admitted", "settled", "failed", "blocked") else None
     admitted = rest[1] if verb == "admitted" else rest[2] if turn else ""
     process_id = data.get("process_id")
-    return InboxEntry(
+    return EntryView(
         session_id,
         n,
         str(data.get("kind", "unknown")),
@@ -77,7 +95,7 @@ def entry_of(
         number(admitted, 0) or None,
         number(rest[1], 0) or None if verb not in ("delivered", "admitted") else None,
         rest[0] if verb == "undeliverable" else None,
-        _object(error) if error else None,
+        _object(stored.error) if stored.error else None,
         number(rest[0]) if verb == "superseded" else None,
         data.get("name"),
         process_id,
@@ -86,9 +104,19 @@ def entry_of(
         wake_id(session_id, process_id, str(data.get("incarnation")), data["sequence"])
         if process_id and "sequence" in data
         else None,
-        swallowed,
-        tuple(map(unword, swallowed_wakes.split(" ")[:-1])),
+        stored.swallowed,
+        tuple(map(unword, stored.swallowed_wakes.split(" ")[:-1])),
+        waits if verb == "delivered" else None,
     )
+
+
+def why_unread(head: SessionHead, agents: Container[str] | None) -> str | None:
+    """Why no turn takes what is delivered to a session: it was never opened, or its agent is not among those of this
+    app."""
+    if head.agent is None:
+        opened = "the session was never opened: send to it, or start something with wake="
+        return opened if head.deleted_ms is None else None
+    return f"no code here for agent {head.agent}" if agents is not None and head.agent not in agents else None
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -100,7 +128,7 @@ def _object(text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
 
 
-def explain(entry: InboxEntry) -> str:
+def explain(entry: EntryView) -> str:
     """Why an agent did, or did not, wake for an entry: one sentence, which says what to do if something has to be
     done."""
     address = argument(f"{entry.session_id}#{entry.n}")
@@ -125,6 +153,6 @@ def explain(entry: InboxEntry) -> str:
             return f"it is {entry.state!r}, which this release does not know: a later one wrote it"
 
 
-def _error(entry: InboxEntry) -> str:
+def _error(entry: EntryView) -> str:
     # An abandoned turn has evidence, no code.
     return f" ({entry.error['code']}: {entry.error['message']})" if entry.error and "code" in entry.error else ""

@@ -1,0 +1,100 @@
+"""Why a queued process does not run.
+
+Invariant: pure; a reason says what the process waits for, and what to do where something is to be done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wakeline.names import unword
+from wakeline.observe.view import View
+from wakeline.processes.limits import limited
+from wakeline.shown import moment
+from wakeline.store.fields import ProcessFields
+from wakeline.store.keys import split_queue
+from wakeline.store.queues import QueueState
+
+CODES = {"e": "engine", "t": "tool", "a": "agent"}
+"""What the code that a process waits for is of, by the store's letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason(View):
+    """Why a queued process does not run: what it waits for, and what to do, None where nothing is to be done.
+
+    ``code``: 'unread' (what is stored of it), 'misfit' (code that fits), 'lost' (it was lost with its workers), 'later'
+    (its time), 'held' (a place under a limit), 'rated' (its turn under a rate), 'code' (a worker with its code),
+    'suspended' (RQ is), 'paused' (its queue is), 'no_worker' (none is alive), 'unserved' (none takes from its queue).
+    """
+
+    code: str
+    what: str
+    to_do: str | None = None
+
+    @property
+    def message(self) -> str:
+        """What it waits for and what to do, for people."""
+        return self.what if self.to_do is None else f"{self.what}; {self.to_do}"
+
+    def to_data(self) -> dict[str, Any]:
+        """As JSON data."""
+        return {"code": self.code, "what": self.what, "to_do": self.to_do, "message": self.message}
+
+
+def reason_of(record: ProcessFields, *, offered_ms: int | None, unread: str | None, now_ms: int) -> Reason | None:
+    """What the record itself says; None for what is not queued, and for what waits for a worker."""
+    if record.status != "queued":
+        return None
+    if unread is not None:
+        what = f"a release that can read what is stored of it: {unread}"
+        return Reason("unread", what, "deploy the release that wrote it, or a later one")
+    if (misfit := record.misfit) is not None:
+        return Reason("misfit", f"code that fits ({misfit.kind}): {misfit.what}", misfit.remedy)
+    if record.runs_again_ms is not None:
+        again = _seconds(record.runs_again_ms, now_ms)
+        what = f"lost with its worker {record.losses} times, runs again alone {again}"
+        return Reason("lost", what, "the log of the worker says how it died")
+    if record.held_at is not None:
+        return Reason("held", f"a place under the limit of {_limit(record.held_at)}")
+    if record.rated_at is not None:
+        return Reason("rated", f"its turn under the rate of {_limit(record.rated_at)}")
+    if offered_ms is not None and offered_ms > now_ms:
+        return Reason("later", f"its time, {moment(offered_ms)}")
+    if record.aside is not None:
+        what = f"a worker that has its code ({_code(record.aside)})"
+        return Reason("code", what, "start a worker whose app has it")
+    return None
+
+
+def reason_of_queue(queue: QueueState) -> Reason | None:
+    """Why no worker comes for what waits in a queue; None where one takes from it."""
+    namespace, own = split_queue(queue.name)
+    if queue.suspended:
+        return Reason("suspended", "RQ, which is suspended", "`rq resume` lets workers take again")
+    if queue.paused:
+        way = f"`wakeline queues resume {own or namespace}` lets workers take again"
+        return Reason("paused", f"queue {queue.name}, which is paused", way)
+    if queue.workers:
+        return None
+    if not queue.alive:
+        return Reason("no_worker", "a worker: none is alive", "start `wakeline worker`")
+    way = f"start `wakeline worker -Q {own or namespace}`"
+    return Reason("unserved", f"a worker: none takes from queue {queue.name}", way)
+
+
+def _seconds(at_ms: int, now_ms: int) -> str:
+    seconds = max(0, at_ms - now_ms + 999) // 1000
+    return f"in {seconds} s" if seconds else "now"
+
+
+def _limit(stored: str) -> str:
+    kind, _, name = stored.partition(":")
+    return f"queue {name}" if kind == "q" else limited(name)
+
+
+def _code(stored: str) -> str:
+    letter, _, name = stored.partition(":")
+    body, at, version = name.partition("@")
+    return f"{CODES.get(letter, letter)} {unword(body)!r}" + (f" version {unword(version)!r}" if at else "")
