@@ -151,22 +151,22 @@ APP_ERRORS = {
     "a module that raises": (
         "broken:app",
         (
-            "No App at 'broken:app': importing it raised ZeroDivisionError at broken.py:2: division by zero. It is"
-            " there, and has to be mended."
+            "No App at 'broken:app': importing it raised ZeroDivisionError at broken.py:2: division by zero. It"
+            " was found; correct it."
         ),
     ),
     "a module that imports what is not there": (
         "lacking:app",
         (
             "No App at 'lacking:app': importing it raised ModuleNotFoundError at lacking.py:1: No module named"
-            " 'nosuch'. It is there, and has to be mended."
+            " 'nosuch'. It was found; correct it."
         ),
     ),
     "a module that is no python": (
         "garbled:app",
         (
             "No App at 'garbled:app': importing it raised SyntaxError at garbled.py:1: '(' was never closed"
-            " (garbled.py, line 1). It is there, and has to be mended."
+            " (garbled.py, line 1). It was found; correct it."
         ),
     ),
 }

@@ -1,8 +1,7 @@
 """One worker process under its supervisor: ``python -m wakeline_workers.child '<orders as JSON>'``.
 
-Invariant: when the supervisor is gone (its line closes) nobody beats for this process, so it hands its work back and
-leaves. The line is a socket of its own:
-standard output is for what bodies print.
+Invariant: when the supervisor is gone (its line closes), this process has no heartbeat, so it hands its work back and
+leaves. The line is a separate socket, because standard output is for what bodies print.
 """
 
 from __future__ import annotations
@@ -37,17 +36,16 @@ from wakeline_workers.worker import WakelineWorker, serve
 log = logger("wakeline.worker")
 AGAIN_S = 0.5
 COLLECT_AFTER = 10_000
-"""Objects made and not freed after which Python looks for cycles; its default is 700."""
+"""After how many objects that were made and not freed Python looks for cycles; its default is 700."""
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), how many
-    bodies, until when.
+    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), the number
+    of bodies, and whether it ends when nothing is left (``burst``).
 
-    ``line``: the descriptor of a socket, on which the process says what it runs (ids of claims in a line), and hears
-    nothing until the supervisor is gone.
-    ``again``: the start before failed, so why the app cannot be loaded was told at length.
+    ``line`` is the descriptor of a socket. On it the process says what it runs (ids of claims in a line), and it ends
+    with the supervisor. ``again``: the start before failed and logged at length why the app cannot be loaded.
     """
 
     target: str
@@ -63,10 +61,10 @@ class Orders:
         return [sys.executable, "-m", "wakeline_workers.child", json.dumps(asdict(self))]
 
     def rq_queues(self, app: App) -> tuple[str, ...]:
-        """RQ's names of the queues, in order of priority; the app's own name is its default queue.
+        """RQ's names of the queues, in order of priority. The app's own name is its default queue.
 
-        All of an app's are also those of the releases before: what was started in one of them stays in it, and would be
-        left behind. Raises `StoreError`.
+        All queues of an app include those of earlier releases: what was started in one of them stays there, and has to
+        be run. Raises `StoreError`.
         """
         named = [queue_name(app.namespace, None if queue == app.namespace else queue) for queue in self.queues]
         return tuple(named) or app.store.execute(declare_queues(app.name, app.queues))
@@ -76,18 +74,18 @@ def run(orders: Orders) -> None:
     """Announces itself to RQ and serves until SIGTERM, or until the supervisor's line closes. Raises `SystemExit` when
     the app cannot be loaded."""
     line = socket.socket(fileno=orders.line)
-    line.set_inheritable(False)  # what a body starts must not speak on it
+    line.set_inheritable(False)  # programs that a body starts must not write to it
     app = _loaded(orders)
-    Deadline(0).start_with_the_end_of(line)  # an orphan has no heartbeat, so no time to let its work end
+    Deadline(0).start_with_the_end_of(line)  # an orphan has no heartbeat, so it has no time to let its work end
     queues = _announced(app, orders, line)
     if queues is None:
         return
-    # What the app loaded stays; of what runs leave behind, little is a cycle. By default a collection would run twenty
-    # times in a batch.
+    # What the app loaded stays, and runs leave few cycles behind. By default a collection would run twenty times in a
+    # batch.
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
-    # Never closed: that would wait for threads of bodies. Where something ends the loop, nothing more is done on it,
-    # and the supervisor hands on what ran.
+    # The loop is never closed, because that would wait for threads of bodies. If something ends the loop, nothing more
+    # runs on it, and the supervisor hands on what ran.
     asyncio.Runner(loop_factory=loop_factory()).run(_serve(app, orders, queues, line))
 
 
@@ -95,13 +93,13 @@ def _loaded(orders: Orders) -> App:
     try:
         return load_app(orders.target)
     except WakelineError as error:
-        # The lines of user code, once: a supervisor goes on trying where another of its workers serves.
+        # The lines of user code are logged once: a supervisor goes on trying while another of its workers serves.
         log.error("%s%s", error, "" if orders.again else Lines(trace_of(error.__cause__ or error)))
         raise SystemExit(1) from error
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop where it is installed (`wakeline[uvloop]`), None for Python's own."""
+    """uvloop's event loop if it is installed (`wakeline[uvloop]`); None for Python's own."""
     try:
         return importlib.import_module("uvloop").new_event_loop  # type: ignore[no-any-return]
     except ImportError:
@@ -109,11 +107,11 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _announced(app: App, orders: Orders, line: socket.socket) -> tuple[str, ...] | None:
-    """Announces the worker to RQ, when Redis is there to be told; its queues, or None when the supervisor is gone
-    before that.
+    """Announces the worker to RQ once Redis is there. Returns its queues, or None if the supervisor is gone before
+    that.
 
-    Whoever starts while Redis is away waits like those who run: leaving, five in a row would end the supervisor and
-    with it the fleet.
+    A worker that starts while Redis is away waits like running ones. If it left instead, five such ends in a row would
+    end the supervisor and with it the fleet.
     """
     said = False
     while True:
@@ -142,7 +140,7 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
     )
 
     async def orphaned() -> None:
-        with suppress(OSError):  # a line whose other end is gone ends so, too: what was said on it was not read
+        with suppress(OSError):  # a line whose other end is gone raises this too, if what was said on it was not read
             await reader.read()
         log.warning(
             "the supervisor of this worker is gone, and with it its heartbeat: what runs is handed back, and the worker"
@@ -157,10 +155,10 @@ async def _serve(app: App, orders: Orders, queues: tuple[str, ...], line: socket
 
 
 if __name__ == "__main__":
-    # What a body prints is seen when it is printed, in a file or a pipe too, and is no matter of life and death.
+    # What a body prints is visible at once, in a file or a pipe too, and a failed print ends nothing.
     keep_output()
     begin_log(os.environ.get("WAKELINE_LOG", "INFO").upper())
-    # Until the loop takes over, a signal of the supervisor is a plain end: nothing was taken yet.
+    # Until the loop handles signals, a signal of the supervisor just ends the process: nothing was taken yet.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     given = json.loads(sys.argv[1])
     code = 1
@@ -173,8 +171,8 @@ if __name__ == "__main__":
         log.exception("the worker process ends")
     finally:
         try:
-            sys.stdout.flush()  # or whatever a body put in its place
+            sys.stdout.flush()  # or the object that a body put in its place
         finally:
-            # Whatever happened: a thread or a child that a body left behind must not keep this process alive, where
-            # nobody would replace it.
+            # In any case, a thread or a child that a body left behind must not keep this process alive: it would not be
+            # replaced.
             os._exit(code)

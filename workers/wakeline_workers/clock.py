@@ -1,7 +1,8 @@
 """What time does: fires due timers, reaps expired owners, rings lost doorbells, prunes. Every worker ticks; ``wakeline
 clock`` only ticks.
 
-Invariant: no leader. The script decides by Redis' clock and doing it twice does nothing twice, so any number may tick.
+Invariant: there is no leader. The script decides by Redis' clock, and a second tick does nothing twice, so any number
+of programs may tick.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from wakeline_workers.streams import keep_output
 
 log = logger("wakeline.clock")
 TICK_MS = 1000
-"""Longest time between two ticks; a known timer shortens it."""
+"""The longest time between two ticks, in ms; a known timer shortens it."""
 SWEEP_MS = 60_000
-"""Between two sweeps of attachments by one worker; each is one look where nothing is due."""
+"""The time between two sweeps of attachments by one worker. A sweep is one look if nothing is due."""
 
 
 class Ticker:
     """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`.
 
-    ``by`` is who ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only while nobody
-    else did for that long.
+    ``by`` says what ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only if nothing
+    else ticked in that time.
     """
 
     def __init__(
@@ -61,22 +62,22 @@ class Ticker:
         self._swept_ms = _monotonic_ms()
         self._sweeping: asyncio.Task[None] | None = None
         self._pruning: asyncio.Task[None] | None = None
-        # The server's time minus this process' monotonic clock: due times are the server's, and machines disagree about
+        # The server's time minus this process' monotonic clock. Due times are the server's, and machines disagree about
         # the time of day.
         self._server_offset_ms: int | None = None
 
     def sooner(self, due_ms: int) -> None:
-        """A timer this process knows of (server ms): the next tick comes no later."""
+        """Says that a timer is due (server ms): the next tick comes no later."""
         if due_ms < self._next_ms:
             self._next_ms = due_ms
             self._sooner.set()
 
     def begin_at(self, due_ms: int, *, now_ms: int) -> None:
-        """The first tick of `run` is due then and no sooner (server ms)."""
+        """Sets when the first tick of `run` is due (server ms)."""
         self._next_ms, self._server_offset_ms = due_ms, now_ms - _monotonic_ms()
 
     async def run(self) -> None:
-        """Ticks for ever; a tick that failed is said and tried again."""
+        """Ticks without an end. It logs a tick that failed, and tries again."""
         try:
             while True:
                 await self._until_next()
@@ -88,7 +89,7 @@ class Ticker:
                     beside.cancel()
 
     async def tick(self) -> bool:
-        """One tick, and what it found to do; whether the store did it."""
+        """One tick, and the work that it found. Returns whether the store did it."""
         s = self._settings
         self._probe.reach(Phase.tick, "")
         lengths = {
@@ -116,8 +117,8 @@ class Ticker:
         return True
 
     async def _tend(self, report: ticks.TickReport) -> int:
-        """What a tick found and only code can do: schedules that are due, deliveries whose emitter did not come so far.
-        How many schedules fired."""
+        """Does what a tick found and only code can do: schedules that are due, and deliveries that their emitter did
+        not finish. Returns how many schedules fired."""
         fired = 0
         if report.unwritten and (self._app.declared.app, self._app.declared.id) in report.unwritten:
             await self.declare("same")
@@ -127,31 +128,31 @@ class Ticker:
             )
         if _monotonic_ms() - self._swept_ms >= SWEEP_MS and (self._sweeping is None or self._sweeping.done()):
             self._swept_ms = _monotonic_ms()
-            # Beside the ticks: where bytes lie may be slow or away, and timers must not wait for it.
+            # Beside the ticks, because the backend of the bytes may be slow or away, and timers must not wait for it.
             self._sweeping = asyncio.create_task(self._sweep())
         if report.prune_in_ms is not None and (self._pruning is None or self._pruning.done()):
-            # Beside the ticks, too: what is over may be much, and has time.
+            # Beside the ticks too, because much may be over, and it is not urgent.
             self._pruning = asyncio.create_task(self._prune(report.prune_in_ms))
         if report.undelivered:
             await self._served("what triggers left to deliver", self._triggers.redrive(older_ms=self._settings.beat_ms))
         return fired
 
     async def declare(self, how: declarations.How) -> None:
-        """Writes what this release says of limits, agents and schedules, where it is in force or comes into force by
-        this."""
+        """Writes what this release declares of limits, agents and schedules, if it is in force or this puts it in
+        force."""
         await self._served("what this release declares", self._triggers.declare_all(self._app.declared, how))
 
     async def _sweep(self) -> None:
-        """Again at once while there is more than one sweep looks at."""
+        """Sweeps again at once while there is more than one sweep looks at."""
         reports: list[attachments.SweepReport] = []
         while (
-            await self._served("attachments that nobody owns", attachments.sweep(self._store.blobs), reports.append)
+            await self._served("attachments without an owner", attachments.sweep(self._store.blobs), reports.append)
             and reports.pop().more
         ):
             pass
 
     async def _prune(self, in_ms: int | None) -> None:
-        """Goes on until nothing is over; the store says at which pace."""
+        """Goes on until nothing is over; the store sets the pace."""
         s = self._settings
         slice_of = ticks.prune(retention_ms=s.retention_ms, tombstone_ms=s.tombstone_ms)
         reports: list[ticks.PruneReport] = []
@@ -163,9 +164,10 @@ class Ticker:
     async def _served(
         self, what: str, program: Program[Any], heard: Callable[[Any], None] = lambda result: None
     ) -> bool:
-        """Whether it went well. What another release stored, a time zone that this machine lacks or code of the user's
-        must not end the ticks of a
-        worker, nor keep it from the rest: it is said, and tried again at the next tick, by whoever ticks first."""
+        """Returns whether it went well.
+
+        Stored data of another release, a missing time zone or code of the user must not end the ticks of a worker, nor
+        keep it from the rest. The error is logged, and the next tick of any worker tries again."""
         try:
             heard(await self._store.run(program))
         except Exception:
@@ -175,7 +177,7 @@ class Ticker:
 
     async def _until_next(self) -> None:
         if self._server_offset_ms is None:
-            return  # the first one
+            return  # the first tick
         while (left := self._next_ms - self._server_offset_ms - _monotonic_ms()) > 0:
             self._sooner.clear()
             try:
@@ -191,7 +193,7 @@ def _monotonic_ms() -> int:
 
 
 async def _declare_and_tick(ticker: Ticker) -> None:
-    # Where only stock workers run, nothing else would make schedules known before the first job.
+    # If only stock workers run, nothing else would make schedules known before the first job.
     await ticker.declare("patient")
     await ticker.run()
 

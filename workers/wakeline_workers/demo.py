@@ -1,8 +1,8 @@
 """The product in a few seconds: park, kill, resume, wake. Checks every count; exits 1 with the reason when one is
 wrong.
 
-Invariant: what it prints it has seen: on a real server with real processes, or, where none is found, without the kill,
-and then it says so.
+Invariant: it prints only what it has seen, on a real server with real processes. Without a server it leaves out the
+kill and says so.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def until(what: str, look: Callable[[], T | None], seconds: float = 8) -> T:
 
 
 def main() -> int:
-    """Runs the demo on a private server (never on one that is set: it would leave its processes there); 0 when every
-    check held.
+    """Runs the demo on a private server, and never on one in the settings, where its processes would stay. Returns 0 if
+    every check held.
 
-    Raises `ExtraMissing` where there is neither a server nor fakeredis.
+    Raises `ExtraMissing` if there is neither a server nor fakeredis.
     """
     binary = find_server()
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,7 @@ def on_processes(url: str, notes: Path) -> None:
 
 
 def on_threads(backend: FakeBackend, notes: Path) -> None:
-    """The story without its kill: no other process can see fakeredis."""
+    """The story without the kill, because no other process can see fakeredis."""
     from wakeline_workers.demo_app import app
     from wakeline_workers.threads import WorkerThread
 

@@ -1,5 +1,5 @@
-"""The app the demo runs: a refund that asks for a decision, a report that is killed in the middle of a step, an agent
-that is told."""
+"""The app of the demo: a refund that asks for a decision, a report that is killed in the middle of a step, and an agent
+that wakes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ app = App("demo")
 
 
 def _note(line: str) -> None:
-    """For the demo, which counts; where the app is served for somebody to try it, in the worker's output."""
+    """Into a file for the demo, which counts the lines; without one, into the worker's output."""
     line = f"{line} {os.getpid()}"
     if path := os.environ.get("WAKELINE_DEMO_NOTES"):
         with open(path, "a", encoding="utf-8") as notes:

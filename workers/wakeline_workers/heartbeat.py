@@ -1,8 +1,8 @@
-"""A heartbeat from a thread of the worker's own process: for a stock ``rq worker``, ``rq worker -w`` and tests, where
-no supervisor beats.
+"""A heartbeat from a thread of the worker's own process: for a stock ``rq worker``, ``rq worker -w`` and tests, which
+have no supervisor.
 
-Invariant: it beats as long as the interpreter runs. C code that holds the interpreter stops it, which only our own
-supervisor can prevent.
+Invariant: it beats while the interpreter runs. C code that holds the interpreter stops it; only our own supervisor can
+prevent that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logger("wakeline.worker")
 
 
 class Heartbeat:
-    """Beats for one owner while its ``with`` block runs; ``reaped`` is called once when the fleet has given the owner's
+    """Beats for one owner while its ``with`` block runs; it calls ``reaped`` once when the fleet has given the owner's
     work away."""
 
     def __init__(
@@ -75,8 +75,8 @@ class Heartbeat:
                 )
                 heard = self._store.execute(beating)
             except StoreError as error:
-                # After an outage all look dead until they beat, and the others give them one heartbeat: it is tried
-                # again sooner (race 29).
+                # After an outage all owners look dead until they beat, and others wait one heartbeat for them. So a
+                # failed beat is tried again sooner (race 29).
                 log.warning("no heartbeat for %s: %s", self._owner, error)
                 pause = beat / 4
                 continue

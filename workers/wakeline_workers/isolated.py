@@ -1,7 +1,7 @@
 """The child process of an isolated tool: ``python -m wakeline_workers.isolated <module:app> <file descriptor>``.
 
-Invariant: one call at a time, and never longer than its worker: the child ends with the connection, and with its parent
-where the system can see to that.
+Invariant: it runs one call at a time, and never outlives its worker. It ends with the connection, and with its parent
+if the system supports that.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ CLOSED = 70
 
 
 class Wire:
-    """The connection to the worker: one JSON object a line, read by a thread, so that a cancel is heard while code
+    """The connection to the worker: one JSON object a line. A thread reads it, so that a cancel arrives while code
     runs."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -54,7 +54,7 @@ class Wire:
         self._number, self._token = 0, CancellationToken()
 
     def listen(self) -> None:
-        """Until the worker is gone, and with it this process."""
+        """Listens until the worker is gone, and then ends this process."""
         for line in self._lines():
             given: dict[str, Any] = json.loads(line)
             if "call" in given:
@@ -66,8 +66,8 @@ class Wire:
         os._exit(0)
 
     def _lines(self) -> Iterator[bytes]:
-        """A read that waits would keep the connection open behind the back of code that closes it: a look now and then
-        finds that it is gone."""
+        """A blocking read would keep the connection open even after code has closed it. A look every so often finds
+        that it is closed."""
         ready, kept = select.poll(), b""
         ready.register(self._connection.fileno(), select.POLLIN)
         while True:
@@ -83,19 +83,19 @@ class Wire:
             yield from lines
 
     def begins(self, number: int) -> CancellationToken:
-        """The next call; its token."""
+        """Begins the next call; returns its token."""
         self._token = CancellationToken()
         self._number = number
         return self._token
 
     def send(self, message: dict[str, Any]) -> None:
-        """One message."""
+        """Sends one message."""
         with self._sending:
             self._connection.sendall(to_json(message).encode() + b"\n")
 
     def say(self, number: int, verb: str, *args: Any) -> None:
-        """Has the run of a call do something for its code; raises what it raises there."""
-        with self._saying:  # one question at a time, so that each thread has its own answer
+        """Lets the run of a call do something for its code; raises what that raises there."""
+        with self._saying:  # one question at a time, so that each thread gets its own answer
             self.send({"say": verb, "args": list(args), "n": number})
             answer = self._answers.get()
         if answer["error"] is not None:
@@ -103,14 +103,15 @@ class Wire:
 
 
 def serve(app: App, wire: Wire) -> None:
-    """Runs call after call, for ever."""
+    """Runs one call after the other, without an end."""
     while True:
         received = wire.calls.get()
         wire.send(_outcome(app, wire, received["call"], received["n"]) | {"peak_kb": _peak_kb()})
 
 
 def _peak_kb() -> int:
-    """The most memory this process has had. Of Linux' own count: getrusage(2) begins with what its parent had."""
+    """The most memory that this process had, in KB. It reads Linux' own count, because getrusage(2) begins with the
+    value of the parent."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0])
@@ -137,11 +138,11 @@ def _outcome(app: App, wire: Wire, given: dict[str, Any], number: int) -> dict[s
 
 
 def _failed(raised: BaseException) -> dict[str, Any]:
-    """What was raised, as the worker can raise it again."""
+    """What was raised, in a form that the worker can raise again."""
     final = next((leaf for leaf in leaves_of(raised) if isinstance(leaf, errors.NonRetryable)), None)
     match final or deciding(raised):
         case errors.RetryAfter() as error:
-            # As a number: a timedelta would come back as a text that is no duration.
+            # A number, because a timedelta would come back as a text that is no duration.
             return {"error": errors.RetryAfter(parse_duration(error.delay) / 1000).to_json()}
         case errors.WakelineError() as error:
             return {"error": error.to_json()}
@@ -200,7 +201,7 @@ def _attachments(app: App, given: dict[str, Any], *, is_async: bool) -> Attachme
 
 def main(target: str, descriptor: int) -> None:
     """Loads the app and serves."""
-    # Signals of the terminal and of the platform are the worker's to answer: it says when this process has to go.
+    # The worker answers signals of the terminal and of the platform, and says when this process has to end.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, signal.SIG_IGN)
     parent = os.getppid()
@@ -209,7 +210,7 @@ def main(target: str, descriptor: int) -> None:
         if os.getppid() != parent:
             return
     connection = socket.socket(fileno=descriptor)
-    # What the code forks or starts must not keep the connection of a child that is gone.
+    # Processes that the code forks or starts must not keep the connection of a dead child open.
     connection.set_inheritable(False)
     os.register_at_fork(after_in_child=connection.close)
     wire = Wire(connection)

@@ -1,7 +1,8 @@
-"""The isolates that run isolated tools: kept warm, replaced when they are worn out, killed when their call has to end.
+"""The isolates that run isolated tools: they are kept warm, replaced when they are worn out, and killed when their call
+has to end.
 
-Invariant: an isolate runs one call at a time; one whose call did not end by itself never runs another, and what a call
-leaves behind is no other call's.
+Invariant: an isolate runs one call at a time. If a call did not end by itself, its isolate never runs another. What a
+call leaves behind reaches no other call.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from wakeline.tools.tool import Pending
 from wakeline.values import to_json
 
 WORN_OUT = 1_000
-"""So many calls of one isolate, before whatever its code leaks is given back to the system."""
+"""How many calls one isolate runs before it is replaced, so that leaked memory returns to the system."""
 LONGEST_LINE = 64 * 1024 * 1024
 START_S = 120.0
-"""How long an isolate may take to load the app."""
+"""How long an isolate may take to load the app, in seconds."""
 LAST_WORDS_S = 0.5
-"""How long a connection may have something left once its process is gone: what it was sent before."""
+"""How long a connection is read after its process is gone, for what was sent before. In seconds."""
 
 
 class _NotTaken(Exception):
@@ -45,17 +46,17 @@ class Isolate:
         self._exited = asyncio.ensure_future(process.wait())
         self.calls = 0
         self._told = 0
-        """How many messages of the current call it was sent."""
+        """How many messages of the current call were sent to it."""
         self.peak_kb = 0
         self.killed_for: str | None = None
         self.is_free = False
-        """Its last call ended by itself."""
+        """Whether its last call ended by itself."""
 
     @classmethod
     async def started(cls, target: str) -> Isolate:
-        """An isolate that has loaded the app. Raises `IsolatedFailure` where it cannot."""
+        """An isolate that has loaded the app. Raises `IsolatedFailure` if it cannot load it."""
         ours, theirs = socket.socketpair()
-        # A session of its own: what the tool's code starts is killed with it.
+        # A separate session: processes that the tool's code starts are killed with it.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "wakeline_workers.isolated", target, str(theirs.fileno()),
             pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
@@ -83,7 +84,7 @@ class Isolate:
         if self._exited.done() or self._reader.at_eof() or self._reader.exception() is not None:
             return False
         try:
-            # The loop may not have been told yet.
+            # The loop may not know yet.
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         except ChildProcessError:
             return False
@@ -91,13 +92,13 @@ class Isolate:
     async def run(
         self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None
     ) -> Any:
-        """One call to its end. Raises `TimeoutError` once it took longer."""
+        """Runs one call to its end. Raises `TimeoutError` once it takes longer than its timeout."""
         loop = asyncio.get_running_loop()
         number, over = self.calls + 1, False
         late: list[asyncio.TimerHandle] = []
 
         def cancel() -> None:
-            # Asked for in another thread, it may come when the call has ended and the isolate has another one.
+            # Another thread asks for it, so it may come when the call has ended and the isolate has another one.
             if not over:
                 self._send({"cancel": cancellation.reason, "n": number})
                 late.append(
@@ -111,7 +112,7 @@ class Isolate:
         self._told = 0
         self._send({"call": call.wire(), "n": number})
         if self.calls and self._writer.is_closing():
-            raise _NotTaken  # its end of the connection was closed before
+            raise _NotTaken  # the isolate had closed its end of the connection before
         take_back = cancellation.on_cancel(cancel_soon)
         try:
             limit = timeout_ms / 1000 if timeout_ms is not None else None
@@ -132,7 +133,7 @@ class Isolate:
             heard = await self._heard()
             if "say" not in heard:
                 return heard
-            # A thread that an earlier call left behind still speaks: nobody listens to that one any more.
+            # A thread that an earlier call left behind still sends; its messages are ignored.
             error = (
                 _answered(say, heard)
                 if heard["n"] == number
@@ -143,7 +144,7 @@ class Isolate:
     async def _heard(self) -> dict[str, Any]:
         line = await self._line()
         if not line.endswith(b"\n"):
-            # Its end of the connection is closed: whatever of it still runs is no use any more.
+            # The isolate closed its end of the connection, so what still runs there is of no use.
             code = await self._ended()
             raise IsolatedFailure(
                 "tool_process_killed" if self.killed_for else "tool_process_died", self._epitaph(code)
@@ -152,8 +153,8 @@ class Isolate:
         return heard
 
     async def _line(self) -> bytes:
-        """The next line, or what there is of it once the process is gone: a fork of it may keep the connection open for
-        ever."""
+        """The next line, or its beginning if the process is gone, because a fork of it may keep the connection open
+        without an end."""
         reading = asyncio.ensure_future(self._reader.readline())
         try:
             await asyncio.wait({reading, self._exited}, return_when=asyncio.FIRST_COMPLETED)
@@ -161,8 +162,8 @@ class Isolate:
                 await asyncio.wait({reading}, timeout=LAST_WORDS_S)
             return reading.result() if reading.done() else b""
         except (ConnectionResetError, BrokenPipeError) as error:
-            # It ended with something unread, or before it was sent. A warm one may have been killed a moment before it
-            # was given the call.
+            # It ended with unread data, or before the data was sent. A warm isolate may have been killed a moment
+            # before it got the call.
             if self.calls and self._told == 1:
                 raise _NotTaken from error
             return b""
@@ -172,7 +173,7 @@ class Isolate:
             reading.cancel()
 
     async def _ended(self) -> int:
-        """Its exit code; one that closed its connection and goes on is killed."""
+        """Its exit code. A process that closed its connection and goes on is killed."""
         if not self._exited.done():
             await asyncio.wait({self._exited}, timeout=LAST_WORDS_S)
         if not self._exited.done():
@@ -188,7 +189,7 @@ class Isolate:
 
     def _send(self, message: dict[str, Any]) -> None:
         self._told += 1
-        with suppress(OSError):  # whoever listens next finds that it is gone
+        with suppress(OSError):  # the next read finds that it is gone
             self._writer.write(to_json(message).encode() + b"\n")
 
     def kill(self, why: str) -> None:
@@ -198,7 +199,7 @@ class Isolate:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def bury(self) -> None:
-        """After a kill: no zombie and no open connection."""
+        """After a kill: leaves no zombie and no open connection."""
         self._writer.close()
         await asyncio.shield(self._exited)
 
@@ -224,8 +225,8 @@ def _result(heard: dict[str, Any]) -> Any:
 
 
 class IsolatedTools:
-    """The isolates of one worker: ``most`` at once, each replaced after `WORN_OUT` calls or once it had used more than
-    ``memory_mb``."""
+    """The isolates of one worker: at most ``most`` at once. Each is replaced after `WORN_OUT` calls, or once it has
+    used more than ``memory_mb``."""
 
     def __init__(self, target: str, *, most: int, memory_mb: int) -> None:
         self._target, self._memory_kb = target, memory_mb * 1024
@@ -268,7 +269,7 @@ class IsolatedTools:
         task.add_done_callback(self._buried.discard)
 
     async def close(self) -> None:
-        """Kills all isolates: their calls are handed back with the worker's other work."""
+        """Kills all isolates. Their calls are handed back with the worker's other work."""
         for isolate in [*self._idle, *self._busy]:
             self._dismiss(isolate, "its worker leaves")
         self._idle.clear()
@@ -277,8 +278,8 @@ class IsolatedTools:
 
 
 def isolation_of(app: App) -> IsolatedTools | None:
-    """The isolates of a worker of this app; None where it has no isolated tool, or was not loaded by a name
-    that an isolate could load it by."""
+    """The isolates of a worker of this app; None if it has no isolated tool, or was not loaded by a name that an
+    isolate could load."""
     if app.target is None or not any(tool.isolation for tool in app.registry.tools.values()):
         return None
     return IsolatedTools(app.target, most=app.settings.isolated, memory_mb=app.settings.isolated_memory_mb)

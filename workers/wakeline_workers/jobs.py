@@ -1,8 +1,7 @@
-"""The function RQ stores by name: a doorbell's job, run by a stock ``rq worker -S json``.
+"""The function that RQ stores by name: the job of a doorbell, which a stock ``rq worker -S json`` runs.
 
-Invariant: a stale or doubled doorbell ends at once and harms nothing; one of another app fails, with what to do.
-
-Where only stock workers run, their jobs tick: one that comes when nobody ticked for two lease times does, and goes on
+Invariant: a stale or doubled doorbell ends at once and does no harm. A doorbell of another app fails, and says what to
+do. If only stock workers run, their jobs tick: if nothing ticked for two lease times, a job ticks before it runs and
 while it runs.
 """
 
@@ -32,28 +31,28 @@ from wakeline_workers.orphans import leave_without_worker
 from wakeline_workers.streams import keep_output
 
 LEAVE_S = 5.0
-"""How long what a body left behind may take to end with its job."""
+"""How long tasks and threads that a body left behind may take to end with its job."""
 LOOK_S = 0.2
-"""How often a run looks at its waits: a stock worker listens to no hints."""
+"""How often a run looks at its waits, because a stock worker listens to no hints."""
 
 
 def run(process_id: str, epoch: int) -> str:
-    """Runs one process until it ends or parks; returns what became of it, 'stale' when there was nothing to do. Raises
+    """Runs one process until it ends or parks. Returns what became of it; 'stale' if there was nothing to do. Raises
     `ForeignDoorbell`."""
     keep_output()
     app, job = load_app(), get_current_job()
     other = doorbell_namespace(job.id) if job is not None else None
     if other is not None and other != app.namespace:
-        # Ended here, it would be gone: its process would be rung again, and again for the wrong worker, and no log
-        # would say why.
+        # If the job ended quietly, the process would be rung again, again for the wrong worker, and no log would say
+        # why.
         raise ForeignDoorbell(namespace=app.namespace, other=other)
     leave_without_worker(app, job)
     return _to_its_end(_run(app, process_id, epoch))
 
 
 def _to_its_end(job: Coroutine[Any, Any, str]) -> str:
-    """Like `asyncio.run`, which waits for every task and thread that a body left behind. One that never ends would hold
-    the job for ever."""
+    """Like `asyncio.run`, but that waits for every task and thread that a body left behind, and one without an end
+    would hold the job."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(job)
@@ -77,7 +76,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
 
     ticker = Ticker(app, store, by=f"stock {owner}", spare_ms=2 * settings.lease_ms)
     ticking: list[asyncio.Task[None]] = []
-    ended = "owner_lost"  # by whatever ends the loop under it: a loss, or it would be tried again for ever
+    ended = "owner_lost"  # something ended the loop: this counts as a loss, or it would be tried again without an end
     try:
         introduction = owners.register_owner(
             owner,
@@ -120,7 +119,7 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
             ended = "shutdown"
             return outcome
     except StoreError:
-        ended = "shutdown"  # the server's fault and no body's
+        ended = "shutdown"  # the fault of the server and of no body
         raise
     finally:
         await end_all(ticking)
@@ -129,13 +128,12 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         if host.isolation is not None:
             await host.isolation.close()
         await store.close()
-        # Not waited for: a body that does not let go of its thread may ask this loop for more, which nobody would
-        # answer.
+        # This does not wait: a body that keeps its thread may ask this loop for more, and would get no answer.
         threads.shutdown(wait=False)
 
 
 async def _first_tick(ticker: Ticker, heard: owners.Introduced, spare_ms: int) -> None:
-    """Ticks before the run, which may be over in no time, where nobody else has ticked for that long."""
+    """Ticks before the run, which may be short, if nothing else ticked for ``spare_ms``."""
     due_ms = heard.now_ms if heard.ticked_ms is None else heard.ticked_ms + spare_ms
     ticker.begin_at(due_ms, now_ms=heard.now_ms)
     if due_ms <= heard.now_ms:
@@ -143,7 +141,7 @@ async def _first_tick(ticker: Ticker, heard: owners.Introduced, spare_ms: int) -
 
 
 class _Host:
-    """A stock worker runs one process: nothing to be kept for, so bodies park at once."""
+    """A stock worker runs one process, so it keeps no body in memory: bodies park at once."""
 
     full = True
 
@@ -153,7 +151,7 @@ class _Host:
         self.isolation = isolation_of(app)
 
     def timer(self, due_ms: int) -> None:
-        """The tick is other workers' work."""
+        """Nothing: other workers tick."""
 
     def leaving(self, claim_id: str) -> None:
-        """There is no next one here."""
+        """Nothing: no other run waits for the slot."""

@@ -1,9 +1,8 @@
-"""The last resort of a process that has to leave: what it still wants to write may find no Redis, for ever, and nobody
-may be left to kill it.
+"""The last resort of a process that has to leave. Redis may never answer its last writes, and no supervisor may be left
+to kill it.
 
-Invariant: a process that was told to leave is gone a few seconds after the shutdown time, and one that lost its
-supervisor within these seconds; what it
-ran is handed on by its lease.
+Invariant: a process that was told to leave is gone a few seconds after the shutdown time. One that lost its supervisor
+is gone within these seconds. Its lease hands on what it ran.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from types import TracebackType
 from wakeline_workers.streams import say
 
 BEYOND_S = 3.0
-"""After the shutdown time. A supervisor that is there kills a second before (`supervisor.GRACE_S`): it knows that what
-ran was no loss."""
+"""Seconds after the shutdown time. A supervisor kills a second earlier (`supervisor.GRACE_S`), because it knows that
+what ran was no loss."""
 
 
 class Deadline:
-    """A context manager around what a process does until it ends by itself; `start` begins to count, from any
+    """A context manager around the work of a process until it ends by itself. `start` begins to count, from any
     thread."""
 
     def __init__(self, shutdown_ms: int) -> None:
@@ -32,14 +31,14 @@ class Deadline:
         self._started = False
 
     def start(self) -> None:
-        """From now on the process has its shutdown time; told again, it has no more."""
+        """From now on the process has its shutdown time. A second call gives no more time."""
         with self._lock:
             if not self._started:
                 self._started = True
                 threading.Thread(target=self._count, name="wakeline-deadline", daemon=True).start()
 
     def start_with_the_end_of(self, line: socket.socket) -> None:
-        """Starts once the other end of a line is closed: nothing is ever said on it."""
+        """Starts once the other end of a line is closed; no data ever comes on it."""
 
         def watch() -> None:
             ended = select.poll()

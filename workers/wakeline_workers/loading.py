@@ -1,7 +1,7 @@
-"""Finds the app a worker or the command line serves: ``module:attribute``, given or in ``WAKELINE_APP``, with the
+"""Finds the app that a worker or the command line serves: ``module:attribute``, given or in ``WAKELINE_APP``, with the
 modules it includes.
 
-Invariant: a loaded app knows all of its bodies, so what it has no code for is not in this release.
+Invariant: a loaded app knows all of its bodies. If it has no code for a name, this release has none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wakeline.errors import AppNotFound, WakelineError
 
 NAME_IT = "Name it as module:attribute with -A or WAKELINE_APP"
 INCLUDE_IT = "Name modules that can be imported in include="
-MEND_IT = "It is there, and has to be mended"
+MEND_IT = "It was found; correct it"
 
 
 def load_app(target: str | None = None) -> App:
@@ -46,7 +46,7 @@ def load_app(target: str | None = None) -> App:
 def _include(app: App, target: str) -> None:
     imported: list[str] = []
     while left := [module for module in app.included if module not in imported]:
-        # A module that is included may include others.
+        # An included module may include others.
         try:
             _import(left[0], left[0], target)
         except ImportError as error:
@@ -58,10 +58,10 @@ def _import(module: str, called: str, target: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except WakelineError:
-        raise  # a body that cannot be one says itself what to do
-    except Exception as error:  # the seam to user code: whatever a module raises while it is imported
+        raise  # an invalid body says itself what to do
+    except Exception as error:  # the boundary to user code: a module may raise anything while it is imported
         if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-            raise  # itself, or a package that it should be in
+            raise  # the module itself, or a package that should contain it
         raised = f"importing {called} raised {type(error).__name__} at {_place(error)}: {error}"
         raise AppNotFound(target=target, reason=raised, advice=MEND_IT) from error
 

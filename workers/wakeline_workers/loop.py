@@ -1,9 +1,8 @@
 """The worker loop: takes doorbells in batches, runs bodies concurrently, ticks, and waits for work on its own hint
 list.
 
-Invariant: it never takes more than its free slots, and what it took it runs, hands back or loses with its lease. It
-does not beat:
-whoever runs it does, from a place that no body can block.
+Invariant: it never takes more than it has free slots. It runs what it took, hands it back, or loses it with its lease.
+It does not beat; its supervisor or a thread beats, where no body can block it.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ from wakeline_workers.watchdog import Watchdog
 log = logger("wakeline.worker")
 SPARE_THREADS = 256
 OTHER_CODE = (
-    "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, and a fault of its code"
-    " is not taken for one of the other's. Give each deployment a name of its own"
+    "WAKELINE_RELEASE is %s, and other code came with that name first: this worker goes by %r, so that faults of the "
+    "two are told apart. Give each deployment its own name"
 )
 DRAIN_SHARE = 0.8
-"""Part of the shutdown time in which running work may end by itself; the rest is for handing back what did not."""
+"""The part of the shutdown time in which running work may end by itself. In the rest it is handed back."""
 HAND_BACK_S = 1.0
-"""The rest at least; it is within what a supervisor waits beyond the shutdown time."""
+"""The rest is at least this long. It is within the time that a supervisor waits beyond the shutdown time."""
 
 
 class WorkerLoop:
-    """One worker on one event loop. ``reported`` is told what runs (`running`), once a beat."""
+    """One worker on one event loop. It calls ``reported`` with what runs (`running`), once a beat."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class WorkerLoop:
         self.reaped = False
         self.ran = 0
         self.store = app.new_async_store(patient=True)
-        # A body that was lost may stay in its thread for long; those who come after it find others.
+        # A lost body may keep its thread for long; later bodies get other threads.
         self._threads = ThreadPoolExecutor(
             max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body"
         )
@@ -89,9 +88,9 @@ class WorkerLoop:
         self._reported = reported
         self._burst = burst
         self._tasks: dict[asyncio.Task[Any], str] = {}
-        """What runs, and under which claim."""
+        """What runs, by claim."""
         self._leaving: set[str] = set()
-        """Claims whose body is over: the write of their end takes no slot, and the next take leaves with it."""
+        """Claims whose body is over. The write of their end needs no slot, and the next take leaves with it."""
         self._alone = False
         self._again: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -101,7 +100,7 @@ class WorkerLoop:
         self._request: tuple[str, int] | None = None
         self._closed = False
         self._proven = False
-        """Whether the store was told that this release is proven."""
+        """Whether the store knows that this release is proven."""
         self._release = app.settings.release
 
     # -- what a run asks of its host
@@ -117,7 +116,7 @@ class WorkerLoop:
 
     @property
     def full(self) -> bool:
-        """No free slot: parked bodies should go at once."""
+        """Whether there is no free slot: then waiting bodies should park at once."""
         return self.free == 0
 
     @property
@@ -125,11 +124,11 @@ class WorkerLoop:
         return 0 if self._alone else max(0, self.concurrency - len(self._tasks) + len(self._leaving))
 
     def timer(self, due_ms: int) -> None:
-        """A timer this worker knows of: the tick comes no later."""
+        """Says that a timer is due: the tick comes no later."""
         self._ticker.sooner(due_ms)
 
     def leaving(self, claim_id: str) -> None:
-        """A body is over: its slot is free."""
+        """Says that a body is over: its slot is free."""
         self._leaving.add(claim_id)
         self._rung.set()
 
@@ -138,11 +137,12 @@ class WorkerLoop:
 
     @property
     def running(self) -> list[str]:
-        """What a beat names: the claims of this worker, from the moment they were taken until their end is written, and
-        the take whose reply is on its way,
-        which may bring more. Safe to read from another thread.
+        """What a beat names: the claims of this worker, from their take until their end is written. A take whose reply
+        is on its way is named too, because it may bring more. Safe to read from another thread.
         """
-        request = self._request  # before the claims it brings: one that arrives meanwhile is in either
+        request = (
+            self._request
+        )  # read before the claims that it brings: one that arrives in between is in one of the two
         claims = list(self._tasks.values())
         return claims if request is None else [*claims, request[0]]
 
@@ -152,14 +152,13 @@ class WorkerLoop:
         self._rung.set()
 
     def hand_back(self) -> None:
-        """The same where no heartbeat comes any more, also during a shutdown: what runs is handed back at once, while
-        its lease runs. Called on the loop."""
+        """Stops without a heartbeat, also during a shutdown: hands back at once what runs, while its lease runs. Called
+        on the loop."""
         self._at_once.set()
         self.stop()
 
     def lose(self) -> None:
-        """The fleet has reaped this owner: nothing of it may write any more, and it takes no more. Called on the
-        loop."""
+        """The fleet has reaped this owner. It may write nothing more, and takes no more. Called on the loop."""
         if not self.reaped:
             self._losses.of_owner(self.owner)
         self.reaped = True
@@ -170,7 +169,8 @@ class WorkerLoop:
     # ----------------------------------------------------------------------------------------------------------------
 
     async def serve(self) -> int:
-        """Runs until stopped, reaped, or (burst) until nothing is left to take; returns how many claims it ran."""
+        """Runs until it is stopped or reaped, or (burst) until nothing is left to take. Returns how many claims it
+        ran."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(
             ThreadPoolExecutor(self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-step")
@@ -183,7 +183,7 @@ class WorkerLoop:
             side.append(loop.create_task(self._report(self._reported)))
         for task in side:
             task.add_done_callback(self._side_ended)
-        # by whatever ends the loop under it: then what ran here may be what did, and it counts as a loss
+        # something ended the loop: the code that ran here may be the cause, so it counts as a loss
         ended = "owner_lost"
         try:
             with Watchdog(self._runner.runs):
@@ -196,7 +196,7 @@ class WorkerLoop:
                 await self._drain()
             ended = "shutdown"
         except StoreError:
-            ended = "shutdown"  # the server's fault and no body's
+            ended = "shutdown"  # the fault of the server and of no body
             raise
         finally:
             await end_all([*side, *([self._again] if self._again else [])])
@@ -212,7 +212,7 @@ class WorkerLoop:
         return self.ran
 
     def _went_back(self) -> None:
-        """The store went back, or is another one: it may not have what this worker brought when it began."""
+        """The store went back, or is another one. It may lack what this worker wrote when it began."""
         self._proven = False
         if self._again is None or self._again.done():
             self._again = asyncio.get_running_loop().create_task(self._declare_again())
@@ -227,7 +227,7 @@ class WorkerLoop:
             )
 
     async def _introduce(self, declared: Declared) -> None:
-        """Registers this worker, and writes what its release declares where that is in force."""
+        """Registers this worker, and writes what its release declares if that is in force."""
         settings = self.app.settings
         introduction = owners.register_owner(
             self.owner,
@@ -255,7 +255,7 @@ class WorkerLoop:
             await self.store.execute(declarations.written(declared))
 
     async def _take(self) -> bool:
-        # The same request id until its reply was seen: a lost reply is asked for again, not taken twice.
+        # The same request id until its reply was seen: a lost reply is asked for again, and nothing is taken twice.
         request, n = self._request = self._request or (token_hex(8), self.free)
         settings, proven = self.app.settings, self._runner.proven and not self._proven
         taking = take(
@@ -290,7 +290,7 @@ class WorkerLoop:
         claim_id = self._tasks.pop(task)
         emptied = not self._tasks and (self._alone or self._burst)
         self._alone = self._alone and bool(self._tasks)
-        # What left has been followed by a take already, with the write of its end.
+        # A take has already left with the write of its end.
         if emptied or claim_id not in self._leaving:
             self._rung.set()
         self._leaving.discard(claim_id)
@@ -302,7 +302,7 @@ class WorkerLoop:
             self._losses.of_run(task.get_name())
 
     def _side_ended(self, task: asyncio.Task[Any]) -> None:
-        # Without its tick, its hints or its reports a worker is no worker: it leaves, and its supervisor starts
+        # A worker without its tick, its hints or its reports is of no use: it leaves, and its supervisor starts
         # another.
         if not self._closed and not task.cancelled():
             log.error("the worker lost a part of itself and stops", exc_info=task.exception())
@@ -315,8 +315,7 @@ class WorkerLoop:
         self._rung.clear()
 
     async def _listen(self) -> None:
-        # Until closed, not for ever: a client that swallows a cancellation in the middle of its blocking read must not
-        # hang the shutdown.
+        # Until closed: a client that swallows a cancellation in its blocking read must not hang the shutdown.
         while not self._closed:
             await self.store.hints(self.owner, TICK_MS, self._heed)
 
@@ -334,11 +333,11 @@ class WorkerLoop:
         if verb == "lost":
             run.life.end(RunState.LOST)
         elif verb != "slot" or len(rest) == 2 or not run.waits.hinted(rest[0], rest[1], " ".join(rest[2:-1])):
-            run.life.spawn(run.waits.look())  # of a cancel, too: the look brings its reason
+            run.life.spawn(run.waits.look())  # for a cancel too: the look brings its reason
 
     def _listener(self, words: list[str], at: int) -> Run | None:
-        """The run that a hint is for: the claim is the word at a place, the process the last one. A hint that names no
-        claim is good for any run of it."""
+        """The run that a hint is for: the claim is the word at a place, and the process is the last word. A hint
+        without a claim is good for any run of the process."""
         if len(words) > at + 1:
             return self._runner.runs.get(words[at])
         return next(
@@ -351,7 +350,7 @@ class WorkerLoop:
         )
 
     def _look_at_waits(self) -> None:
-        """A hint may be lost: open waits are looked at once in a while."""
+        """A hint may be lost, so open waits are looked at again at intervals."""
         for run in list(self._runner.runs.values()):
             if run.waits:
                 run.life.spawn(run.waits.look())
@@ -362,17 +361,17 @@ class WorkerLoop:
             await asyncio.sleep(self.app.settings.beat_ms / 1000)
 
     async def _drain(self) -> None:
-        """Shutdown: bodies park, end, or stop at their next effect, within its share; then, or once told so, they are
-        handed back where they are. Work that
-        may not move is waited for in that share; what is left is handed back by the caller's reap."""
+        """Shutdown: within its share of the time bodies park, end, or stop at their next effect. Then, or when
+        `hand_back` is called, they are handed back where they are. In that share it also waits for work that may not
+        move. The caller's reap hands back what is left."""
         if not self._tasks:
             return
-        # Before anything is handed back: the bell that is rung for it must not be this worker's.
+        # Before anything is handed back: its bell must not ring at this worker.
         side: list[asyncio.Task[Any]] = [asyncio.create_task(self._hear_no_bells())]
         self._runner.stop()
         try:
             shutdown_s = self.app.settings.shutdown_ms / 1000
-            # A copy: the last of them may end before this begins to wait for them.
+            # A copy, because the last of them may end before this begins to wait.
             ended, at_once = (
                 asyncio.create_task(asyncio.wait([*self._tasks])),
                 asyncio.create_task(self._at_once.wait()),
@@ -390,7 +389,7 @@ class WorkerLoop:
     async def _hear_no_bells(self) -> None:
         with suppress(
             StoreError
-        ):  # a bell that nobody hears costs a second; what is handed back at the end rings again
+        ):  # a bell that no worker hears costs a second; what is handed back at the end rings again
             await self.store.execute(
                 take(self.owner, token_hex(8), self.queues, 0, lease_ms=self.app.settings.lease_ms)
             )

@@ -1,9 +1,8 @@
-"""What a worker lost: runs without their lease, or all of them with its owner; and why, which is looked up before it is
-said.
+"""What a worker lost: single runs with their lease, or all of them with its owner. It looks up the reason before it
+logs the loss.
 
-Invariant: a worker that leaves has compared its numbers with the store's. Where its registration is gone, nothing it
-sends writes any more, so no answer would
-show it what is lost.
+Invariant: a worker that leaves has compared its numbers with the store's. If its registration is gone, nothing that it
+sends writes any more, so no answer would show what is lost.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from wakeline.store.awaited import AsyncStore
 
 log = logger("wakeline.worker")
 NAMED = 10
-"""Most processes that one line names."""
+"""How many processes one line names at most."""
 
 
 class Losses:
-    """The losses of one worker or job that were not said yet. Used on its loop."""
+    """The losses of one worker or job that are not logged yet. Used on its loop."""
 
     def __init__(self, app: App, store: AsyncStore) -> None:
         self._app = app
@@ -43,7 +42,7 @@ class Losses:
         self._soon()
 
     def of_owner(self, owner: str) -> None:
-        """The fleet does not know this owner any more, so all its runs lose their lease."""
+        """The fleet no longer knows this owner, so all its runs lose their lease."""
         self._owner = owner
         self._soon()
 
@@ -52,15 +51,16 @@ class Losses:
             self._saying = asyncio.get_running_loop().create_task(self._look_and_say())
 
     async def say(self) -> None:
-        """Before the worker leaves: looks whether the store has all that it answered here, and says what was lost."""
+        """Called before the worker leaves. It looks whether the store still has all writes that it answered here, and
+        logs what was lost."""
         if self._saying is not None:
             await asyncio.wait([self._saying])
         await self._look_and_say()
 
     async def _look_and_say(self) -> None:
         await self._store.compare()
-        # What bodies sent by their app is counted for itself. It blocks, and the loop's own threads may all be in code
-        # that never ends.
+        # Writes that bodies sent by their app are counted separately. This blocks, and all threads of the loop may be
+        # in code that never ends.
         threads = ThreadPoolExecutor(1, thread_name_prefix="wakeline-losses")
         await asyncio.get_running_loop().run_in_executor(threads, self._app.store.compare)
         threads.shutdown(wait=False)
@@ -71,8 +71,8 @@ class Losses:
             return
         for process_id in runs:
             log.warning(
-                "%s: this run lost its lease, so nothing of it is recorded any more: it was ended from outside, or"
-                " another run has it",
+                "%s: this run lost its lease, so nothing of it is recorded any more; it was ended from outside, or "
+                "another run has it",
                 process_id,
             )
         if owner is not None:
@@ -81,7 +81,7 @@ class Losses:
     @staticmethod
     def _say_it_went_back(runs: list[str], owner: str | None) -> None:
         if owner is not None:
-            log.error("the store went back, and does not know owner %s any more; what ran here is stopped", owner)
+            log.error("the store went back, and no longer knows owner %s; what ran here is stopped", owner)
         if runs:
             more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
             log.error(

@@ -1,8 +1,8 @@
-"""What becomes of the work-horse of a stock worker whose worker was killed: RQ forks it for one job, and only that
-worker would ever end it.
+"""What becomes of the work-horse of a stock worker that was killed. RQ forks it for one job, and only its worker would
+end it.
 
-Invariant: while Redis answers it runs its job to the end, as it has a heartbeat of its own; where Redis does not, it
-leaves once its lease is over.
+Invariant: while Redis answers, it runs its job to the end, because it has its own heartbeat. If Redis does not answer,
+it leaves once its lease is over.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from wakeline_workers.streams import say
 
 log = logger("wakeline.worker")
 LOOK_S = 0.5
-"""How often a work-horse looks whether its worker lives, and one without a worker whether Redis answers."""
+"""How often a work-horse looks whether its worker lives, and, without a worker, whether Redis answers. In seconds."""
 
 
 def leave_without_worker(app: App, job: Job | None) -> None:
-    """Where this process is a work-horse, it ends itself once its worker is gone and its lease is over. It is one until
-    its end: this is never taken back."""
-    # RQ says so to what it forks or spawns, and to whatever that starts in turn. A worker that runs its jobs in its own
-    # process has another name.
+    """If this process is a work-horse, it ends itself once its worker is gone and its lease is over. This holds until
+    its end."""
+    # RQ sets this variable for processes that it forks or spawns, and they pass it on. A worker that runs its jobs in
+    # its own process has another name.
     if job is not None and os.environ.get("RQ_WORKER_ID") == job.worker_name:
         threading.Thread(target=_watch, args=(app, os.getppid()), name="wakeline-orphan", daemon=True).start()
 
@@ -41,7 +41,7 @@ def _watch(app: App, worker: int) -> None:
     threading.Thread(target=answers.ask, name="wakeline-orphan-asks", daemon=True).start()
     while time.monotonic() - answers.latest_s < app.settings.lease_ms / 1000:
         time.sleep(LOOK_S)
-    # It holds nothing any more, and what it would still write may find no Redis, for ever.
+    # It holds nothing any more, and Redis may never answer its last writes.
     say(
         f"process {os.getpid()} has lost its worker, and Redis does not answer: it ends now; what it ran is handed on"
         " once its lease is over"
@@ -50,7 +50,7 @@ def _watch(app: App, worker: int) -> None:
 
 
 class _Answers:
-    """When Redis answered last. Asked in a thread of its own: one answer that does not come may take longer than a
+    """When Redis answered last. A separate thread asks, because an answer that does not come may take longer than a
     lease."""
 
     def __init__(self, app: App) -> None:
@@ -58,7 +58,7 @@ class _Answers:
         self.latest_s = time.monotonic()
 
     def ask(self) -> None:
-        """Goes on for ever."""
+        """Asks without an end."""
         while True:
             try:
                 with typed_errors("PING"):

@@ -1,7 +1,7 @@
-"""When a worker process that ended is followed by another one.
+"""When another worker process follows one that ended.
 
-Invariant: code that ends its worker again and again costs no more than a few starts a minute, and never the worker
-processes beside it.
+Invariant: code that ends its worker repeatedly costs at most a few starts a minute, and never the worker processes
+beside it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GIVE_UP = 5
-"""So many failed starts in a row while no other worker process serves, and a supervisor ends: starting again would
-change nothing."""
+"""After how many failed starts in a row, while no other worker process serves, a supervisor ends: another start would
+not help."""
 STEADY_S = 10.0
-"""A worker process that served for so long did not die of what it did first."""
+"""A worker process that served for this many seconds did not die of its first work."""
 FIRST_S = 0.1
 LONGEST_S = 15.0
 DOUBLINGS = 10
@@ -35,7 +35,7 @@ class Restarts:
         self._due: list[float] = []
 
     def ended(self, ending: Ending, now: float) -> float:
-        """A worker process ended and is to be followed by another: after how many seconds."""
+        """Notes that a worker process ended; returns after how many seconds another one starts."""
         if not ending.failed or (ending.served_s is not None and ending.served_s >= STEADY_S):
             self.failed_starts = self._quick_deaths = 0
         elif ending.served_s is None:
@@ -43,7 +43,7 @@ class Restarts:
         else:
             self.failed_starts = 0
             self._quick_deaths += 1
-        # One death may be the fault of anything, so what it ran is not kept waiting for it.
+        # A single death may have any cause, so its work does not wait.
         doublings = max(self.failed_starts, self._quick_deaths - 1)
         pause = min(FIRST_S * 2 ** min(doublings, DOUBLINGS), LONGEST_S) if doublings > 0 else 0.0
         self._due.append(now + pause)
@@ -55,7 +55,7 @@ class Restarts:
         return bool(self._due)
 
     def take_due(self, now: float) -> int:
-        """How many starts are due; they wait no more."""
+        """Returns how many starts are due, and removes them."""
         before = len(self._due)
         self._due = [one for one in self._due if one > now]
         return before - len(self._due)

@@ -1,4 +1,4 @@
-"""How a process of ours hears that it shall end: by a flag, once, however often it is told."""
+"""How a process of Wakeline learns that it has to end: by a flag, once, however many signals come."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def on_ending(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
-    """Calls ``stop`` on the loop at SIGTERM and SIGINT. A flag, never an exception: one raised from a handler loses
-    what was under way."""
+    """Calls ``stop`` on the loop at SIGTERM and SIGINT. It is a flag and no exception, because an exception raised in a
+    handler loses work."""
     for number in ENDING:
         loop.add_signal_handler(number, stop)
 
 
 def ignore_ending() -> None:
-    """From here on there is nothing to hand back. A loop and an interpreter that end put the default handlers back, and
-    a dyno's second SIGTERM
-    would turn a clean end into a death."""
+    """Ignores both signals, since nothing is left to hand back. An ending loop or interpreter restores the default
+    handlers, and then a dyno's second SIGTERM would turn a clean end into a death."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
 

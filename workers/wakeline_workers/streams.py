@@ -1,4 +1,4 @@
-"""Standard streams of a process that was started without them, or that outlives who reads them."""
+"""Standard streams of a process that was started without them, or that outlives their reader."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from wakeline.shown import moment, shown, shown_entry
 
 
 def hold_places() -> None:
-    """Opens what is closed of the descriptors 0 to 2 on nothing. One left free would be given to the next socket, and
-    what bodies print would go there."""
+    """Opens the closed ones of the descriptors 0 to 2 on the null device. Otherwise the next socket would get a free
+    one, and what bodies print would go there."""
     for number in range(3):
         with suppress(OSError):
             os.fstat(number)
             continue
-        os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+        os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number
         os.set_inheritable(number, True)
-    # Only Python's own words for them are missing then.
+    # Then only Python's own objects for them are missing.
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)  # pyright: ignore[reportUnnecessaryComparison]
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)  # pyright: ignore[reportUnnecessaryComparison]
 
 
 class EntryFormatter(logging.Formatter):
-    """Entries of every logger in a worker process or its supervisor, also of those that are not Wakeline's, with the
-    text of others shown as such."""
+    """Entries of every logger in a worker process or its supervisor, also foreign ones, with foreign text escaped."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         return moment(record.created * 1000, exact=True)
@@ -39,20 +38,20 @@ class EntryFormatter(logging.Formatter):
 
 
 def begin_log(level: str) -> None:
-    """Entries of all loggers go to standard error from now on, each with its time, level and logger."""
+    """From now on entries of all loggers go to standard error, each with time, level and logger."""
     logging.basicConfig(level=level, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(EntryFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
 
 
 def say(text: str) -> None:
-    """One line for whoever reads the log; a log that is read no more must not end its writer."""
+    """Writes one line to the log. A log without a reader must not end its writer."""
     with suppress(OSError, ValueError):
         print(shown(f"wakeline: {text}"), file=sys.stderr, flush=True)
 
 
 class _Kept(io.FileIO):
-    """A descriptor to write to that never fails: what a reader that went away, or a full disk, does not take is thrown
+    """A descriptor for output that never fails. If the reader is gone or the disk is full, the output is thrown
     away."""
 
     def write(self, data: Any) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -60,7 +59,7 @@ class _Kept(io.FileIO):
             written = super().write(data)
         except OSError as error:
             if error.errno in (errno.EPIPE, errno.EIO):
-                # For good, and for whoever else writes there, such as programs that a body starts.
+                # Permanently, and for all other writers, such as programs that a body starts.
                 nothing = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nothing, self.fileno())
                 os.close(nothing)
@@ -69,10 +68,10 @@ class _Kept(io.FileIO):
 
 
 def keep_output() -> None:
-    """From here on nothing that this process prints can fail for want of a reader: a body that prints must not fail for
-    it, nor a heartbeat that says so.
+    """From here on a print of this process cannot fail because its reader is gone.
 
-    A stream that is not the process's own (a test's, a notebook's) is left alone.
+    A body that prints must not fail for that, nor a heartbeat that logs. A stream that is not the process's own (of a
+    test, a notebook) is left alone.
     """
     sys.stdout = _kept(sys.stdout, 1)
     sys.stderr = _kept(sys.stderr, 2)

@@ -1,7 +1,7 @@
 """The parent of worker processes: it beats for them, sees a death at once, gives their work away and starts them again.
 
-Invariant: no body runs here, so nothing user code does can stop a heartbeat; and no call to Redis blocks the watching
-of processes.
+Invariant: no body runs here, so user code cannot stop a heartbeat, and no call to Redis blocks the watch over
+processes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ WATCH_S = 0.05
 TRIES_PER_BEAT = 4
 NAMED = 5
 SAID_S = 1.0
-"""A start that is put off for longer is said."""
+"""A start that waits for longer, in seconds, is logged."""
 WEIGH_S = 1.0
 GRACE_S = 2.0
-"""Beyond the shutdown time, before a child that does not leave is killed."""
+"""Seconds after the shutdown time until a child that does not leave is killed."""
 SILENT_S = 0.5
-"""A stop that takes longer says what it waits for."""
+"""A stop that takes longer, in seconds, says what it waits for."""
 
 
 @dataclass(slots=True)
@@ -48,14 +48,14 @@ class _Child:
     line: socket.socket
     running: list[str] | None = None
     served: float | None = None
-    """When it first said what it runs: what it died of then is no failure to start."""
+    """When it first said what it runs. A death after that is no failed start."""
     buffer: bytes = b""
     beats: int = 0
-    """Heartbeats for it that were answered."""
+    """How many of its heartbeats were answered."""
     worn: float | None = None
-    """When it was told to leave because it had grown too large."""
+    """When it was told to leave because it used too much memory."""
     killed: bool = False
-    """By its supervisor: what it ran is handed on by the one who wanted it so, and is no loss."""
+    """Whether its supervisor killed it. Then what it ran is handed on, and is no loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Death:
 
 
 class _Pulse(threading.Thread):
-    """Speaks to Redis for the supervisor: beats for every child, gives the work of a dead one away at once."""
+    """Speaks to Redis for the supervisor: beats for every child, and gives the work of a dead one away at once."""
 
     def __init__(self, app: App, children: list[_Child]) -> None:
         super().__init__(name="wakeline-pulse", daemon=True)
@@ -81,7 +81,7 @@ class _Pulse(threading.Thread):
         self._deaths.put(_Death(child.owner, child.process.pid, child.process.returncode, child.killed))
 
     def finish(self, timeout: float) -> None:
-        """Lets it give away what is left, and ends it."""
+        """Lets it give away what is left, and then ends it."""
         self._deaths.put(None)
         self.join(timeout)
 
@@ -92,8 +92,8 @@ class _Pulse(threading.Thread):
                 death = self._deaths.get(timeout=max(0.0, next_beat - time.monotonic()))
             except Empty:
                 pause = self._app.settings.beat_ms / 1000
-                # After an outage all look dead until they beat, and the others give them one heartbeat: a failed one is
-                # tried again sooner (race 29).
+                # After an outage all owners look dead until they beat, and others wait one heartbeat for them. So a
+                # failed beat is tried again sooner (race 29).
                 next_beat = time.monotonic() + (pause if self._beat() else pause / TRIES_PER_BEAT)
                 continue
             if death is None:
@@ -101,7 +101,7 @@ class _Pulse(threading.Thread):
             self._give_away(death)
 
     def _beat(self) -> bool:
-        """Beats for all; False, said once, when Redis does not let it."""
+        """Beats for all. Returns False, and says it once, if Redis refuses or does not answer."""
         self._probe.reach(Phase.beat, "")
         for child in list(self._children):
             running, child.running = child.running, None
@@ -111,7 +111,7 @@ class _Pulse(threading.Thread):
                     child.owner, running, lease_ms=s.lease_ms, n=child.beats + 1, patience_ms=s.bug_patience_ms
                 )
                 heard = self._app.store.execute(beating)
-                child.beats += heard.alive  # before it has introduced itself nothing of it is kept
+                child.beats += heard.alive  # before it has registered, the store keeps nothing of it
             except StoreError as error:
                 if self._beating:
                     say(f"no heartbeat for {child.owner}: {error}")
@@ -125,7 +125,7 @@ class _Pulse(threading.Thread):
         try:
             handed_on = self._app.store.execute(owners.reap(death.owner, writer, patience_ms=patience_ms))
         except StoreError as error:
-            # Unreachable now: its lease runs out and the tick of any worker does the same.
+            # If Redis is away now, its lease runs out, and the tick of any worker does the same.
             say(f"could not give away the work of {death.owner}: {error}")
             return
         if death.code:
@@ -141,7 +141,7 @@ def _handed_on(pids: tuple[str, ...]) -> str:
 
 
 def memory_mb(pid: int) -> int | None:
-    """How much memory a process has now, in MB; None where the system does not say (only Linux does)."""
+    """The present memory of a process in MB; None on systems that do not tell (only Linux does)."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         return int(status.partition("VmRSS:")[2].split()[0]) // 1024
@@ -154,7 +154,7 @@ def _why(code: int) -> str:
 
 
 class Supervisor:
-    """Runs ``processes`` children of one app until it is told to stop, or (burst) until each found nothing left to
+    """Runs ``processes`` children of one app until it is told to stop, or (burst) until each finds nothing left to
     do."""
 
     def __init__(
@@ -181,7 +181,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> int:
-        """Serves until SIGTERM or SIGINT; the exit code: 0 when every child left as it was told to, 1 when none can
+        """Serves until SIGTERM or SIGINT. Returns the exit code: 0 if every child left as it was told to, 1 if none can
         start."""
         for number in ENDING:
             signal.signal(number, self._stop)
@@ -204,7 +204,7 @@ class Supervisor:
         return 1 if self._gave_up else 0
 
     def _wait_for_the_last(self, waited: float) -> None:
-        """Says what a stop waits for, and kills what does not leave in time, or is not to be waited for any more."""
+        """Says what a stop waits for. Kills children that do not leave in time, or at a second Ctrl-C."""
         shutdown_s = self._app.settings.shutdown_ms / 1000
         if waited > SILENT_S and not self._said:
             self._said = True
@@ -217,8 +217,8 @@ class Supervisor:
 
     def _stop(self, number: int = signal.SIGTERM, _: object = None) -> None:
         self._stopping = True
-        # A platform repeats SIGTERM and means the same, and whoever started us may pass the terminal's own SIGINT on:
-        # now means a second one after we said so.
+        # Only a second SIGINT after we announced the stop means "now": platforms repeat SIGTERM, and a parent may
+        # forward the terminal's SIGINT.
         if number == signal.SIGINT and (self._said or not self._interrupts):
             self._interrupts += 1
         for child in self._children:
@@ -230,7 +230,7 @@ class Supervisor:
         orders = Orders(
             target, new_owner_id(), theirs.fileno(), queues, concurrency, burst, again=self._restarts.failed_starts > 0
         )
-        # In a session of its own: a signal to the whole terminal group reaches it through us only.
+        # In a separate session: a signal to the whole terminal group reaches it only through us.
         process = subprocess.Popen(
             orders.command(), stdin=subprocess.DEVNULL, pass_fds=[orders.line], start_new_session=True
         )
@@ -247,7 +247,7 @@ class Supervisor:
             self._read(key.data)
 
     def _read(self, child: _Child) -> None:
-        """What a child says on its line; a line that is closed is heard no more."""
+        """Reads what a child says on its line; stops listening to a closed line."""
         try:
             data = child.line.recv(65_536)
         except BlockingIOError:
@@ -268,7 +268,7 @@ class Supervisor:
             child.line.close()
 
     def _replace_worn(self) -> None:
-        """A worker process that leaks memory hands its work back, and another takes its place."""
+        """Lets a worker process that leaks memory hand its work back; another takes its place."""
         most = self._app.settings.worker_memory_mb
         if most is None or self._stopping or time.monotonic() < self._weigh_at:
             return
@@ -277,7 +277,7 @@ class Supervisor:
             used = memory_mb(child.process.pid)
             if child.worn is not None:
                 if time.monotonic() > child.worn + self._app.settings.shutdown_ms / 1000 + GRACE_S:
-                    # it handed its work back, and something in it does not end; what it could not hand back is a loss
+                    # it handed its work back, but does not end; what it could not hand back is a loss
                     child.process.kill()
             elif used is not None and used > most:
                 child.worn = time.monotonic()
@@ -291,18 +291,18 @@ class Supervisor:
         for child in [c for c in self._children if c.process.poll() is not None]:
             self._children.remove(child)
             if child.line.fileno() != -1:
-                self._read(child)  # its last words; a fork that it left behind may hold the other end
+                self._read(child)  # its last lines; a fork that it left behind may hold the other end
                 self._hang_up(child)
             self._pulse.died(child)
             if not (self._stopping or (self._burst and not child.process.returncode and child.worn is None)):
                 self._follow(child)
 
     def _follow(self, child: _Child) -> None:
-        """Puts another in the place of one that ended: soon, or later where they end quickly one after the other."""
+        """Starts another in place of one that ended: soon, or later if they end quickly one after the other."""
         failed = bool(child.process.returncode) and child.worn is None
         now = time.monotonic()
         pause = self._restarts.ended(Ending(failed, None if child.served is None else now - child.served), now)
-        # Where one serves, the code can: what keeps another from it may pass, and is no reason to end what runs.
+        # If one serves, the code works. What stops another from starting may pass, and is no reason to end what runs.
         if self._restarts.failed_starts >= GIVE_UP and all(other.served is None for other in self._children):
             say(f"{GIVE_UP} workers in a row could not start; the lines above say why")
             self._gave_up = True
@@ -318,5 +318,5 @@ def run(
     """Supervises until stopped; returns the exit code."""
     hold_places()
     keep_output()
-    begin_log("WARNING")  # it says the rest itself
+    begin_log("WARNING")  # the supervisor prints the rest itself
     return Supervisor(target, processes, queues=queues, concurrency=concurrency, burst=burst).run()

@@ -1,6 +1,6 @@
-"""A worker on a thread of this process: for fakeredis, which no other process can see, and for tests.
+"""A worker on a thread of this process, for fakeredis, which no other process can see, and for tests.
 
-Invariant: it is the same loop that a worker process runs; only a kill cannot be shown.
+Invariant: it is the same loop that a worker process runs; only a kill is not possible.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Notices that a body keeps the event loop to itself, and says which and where: everything else in its worker stands
+"""Notices that a body keeps the event loop to itself, and logs which body and where. All else in its worker stands
 still meanwhile.
 
-Invariant: it only speaks. What blocks is nobody's to interrupt; the heartbeat comes from elsewhere, so the work is not
-given away for it.
+Invariant: it only logs. It does not interrupt the body. The heartbeat comes from elsewhere, so the work is not given
+away for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OURS = ("wakeline.", "wakeline_workers.", "asyncio.", "concurrent.", "threading"
 
 
 class Watchdog:
-    """A thread that watches one event loop; a context manager, entered on the loop. ``runs`` are what the loop runs, by
+    """A thread that watches one event loop: a context manager, entered on the loop. ``runs`` are what the loop runs, by
     claim."""
 
     def __init__(self, runs: Mapping[str, Run], *, warn: Callable[[str], None] = log.warning) -> None:
@@ -63,7 +63,7 @@ class Watchdog:
                 told = turned
                 frames: Mapping[int, FrameType] = cast(
                     "Any", sys
-                )._current_frames()  # there is no public way to another thread's stack
+                )._current_frames()  # there is no public access to another thread's stack
                 self._warn(
                     f"{self._who()} has kept the event loop for {blocked:.1f} s,"
                     f" {where(frames.get(self._loop_thread))}; {ADVICE}"
@@ -84,9 +84,9 @@ ADVICE = (
 
 
 def where(frame: FrameType | None) -> str:
-    """The innermost line that is the user's own, else the innermost of all."""
+    """The innermost line of the user's own code, or the innermost of all."""
     if frame is None:
-        return "nobody knows where"
+        return "at an unknown place"
     own = next(
         (found for found in _frames(frame) if not f"{found.f_globals.get('__name__', '')}.".startswith(OURS)), frame
     )

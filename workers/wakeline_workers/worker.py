@@ -1,9 +1,7 @@
-"""RQ's face of a worker: what ``rq info``, ``Worker.all()`` and ``rq worker -w wakeline_workers.worker.WakelineWorker``
-see.
+"""A worker as RQ sees it, in ``rq info``, ``Worker.all()`` and ``rq worker -w wakeline_workers.worker.WakelineWorker``.
 
-Invariant: RQ's name of a worker is its owner id. RQ writes the worker's birth; its state, counters, executions and end
-are kept by the
-same scripts that take, end and hand back work, so the two can not disagree.
+Invariant: RQ's name of a worker is its owner id. RQ writes the worker's birth. The scripts that take, end and hand back
+work also keep its state, counters, executions and end, so the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -31,28 +29,27 @@ _Base: Any = BaseWorker  # RQ ships without complete types
 class WakelineWorker(_Base):  # type: ignore[misc]
     """An RQ worker that takes doorbells in batches and runs their processes concurrently on one event loop.
 
-    The app is found by ``WAKELINE_APP``. RQ's own options for retries, schedulers and job timeouts mean nothing here.
+    ``WAKELINE_APP`` names the app. RQ's own options for retries, schedulers and job timeouts have no effect.
     """
 
     name: str
 
     def __init__(self, queues: Any, name: str | None = None, **options: Any) -> None:
-        # Owner ids are random per start: a name that is used again would make a new worker inherit a dead one's work.
-        # RQ reads other workers' records through this class too: those keep their names.
+        # Owner ids are random per start: with a name that is used again, a new worker would inherit a dead one's work.
+        # RQ reads records of other workers through this class too, and those keep their names.
         reading = name is not None and not options.get("prepare_for_work", True)
         given: Any = options | {"serializer": JSONSerializer}
         cast("Any", BaseWorker).__init__(self, queues, name if reading else str(new_owner_id()), **given)
 
     @classmethod
     def of(cls, app: App, owner: str, queues: Sequence[str]) -> WakelineWorker:
-        """The worker of an owner id, on a connection of its own (RQ changes the pool it is given)."""
+        """The worker of an owner id, on its own connection, because RQ changes the pool that it is given."""
         worker = cls(list(queues), connection=app.backend.for_rq(), default_worker_ttl=None)
         worker.name = owner
         return worker
 
     def announce(self) -> None:
-        """Registers this start with RQ and lets go of RQ's connection; everything after it is written by our
-        scripts."""
+        """Registers this start with RQ and closes RQ's connection. From then on only our scripts write."""
         self.register_birth()
         self.set_state("idle")
         self.connection.close()
@@ -87,15 +84,16 @@ class WakelineWorker(_Base):  # type: ignore[misc]
             ran += asyncio.run(serve(loop, beating=True, first=self.announce))
             if not loop.reaped:
                 return ran > 0
-            # It looked dead and its work was given away; nothing may go on under that id.
+            # It looked dead, and its work was given away. Nothing may go on under that id.
             self.name = str(new_owner_id())
 
 
 async def serve(worker: WorkerLoop, *, beating: bool, first: Callable[[], None] = lambda: None) -> int:
-    """Serves a worker loop until SIGTERM or SIGINT; ``beating``: from a thread of this process, where no supervisor
-    beats.
+    """Serves a worker loop until SIGTERM or SIGINT. ``beating``: a thread of this process beats, because there is no
+    supervisor.
 
-    ``first`` is called when such a signal would be heard: it makes the worker seen, and whoever sees one may end it.
+    ``first`` makes the worker visible. It is called once the signals are handled, because an operator who sees a worker
+    may end it.
     """
     running = asyncio.get_running_loop()
     with ExitStack() as stack:

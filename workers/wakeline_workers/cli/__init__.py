@@ -1,7 +1,7 @@
 """The command line: one file per noun. ``main`` is the entry point of ``wakeline`` and ``wl``.
 
-Invariant: a file is imported when one of its commands is chosen. What help and completion list of a command stands
-here.
+Invariant: a file is imported when one of its commands is chosen. The names and help lines that help and completion list
+stand here.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ COMMANDS = {
         "resolve": "Answer an approval by its bearer token.",
     },
 }
-"""Of each file its commands, each with its line of help: the first sentence of its own text, which a test compares."""
+"""The commands of each file, each with its line of help. The line is the first sentence of its docstring; a test
+compares them."""
 
 for _file, _commands in COMMANDS.items():
     cli.expect(f"{__name__}.{_file}", _commands)
@@ -79,10 +80,10 @@ def main() -> None:
 
 
 def _again(what: UnraisableHookArgs) -> None:
-    """A Ctrl-C that hit a finaliser was raised where nobody could hear it, and whoever pressed it would wait for ever:
-    it is raised once more."""
+    """Raises a Ctrl-C once more that came in a finaliser. An exception there is lost, and the user would wait without
+    an end."""
     if isinstance(what.exc_value, KeyboardInterrupt):
-        # Once the finaliser is over, and as a signal: the main thread may be in a system call by then.
+        # After the finaliser, and as a signal, because the main thread may be in a system call by then.
         threading.Timer(AGAIN_S, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(what)

@@ -20,7 +20,7 @@ from wakeline_workers.cli.root import Console, command, group, option
 @group("attachments")
 @option("--owner", default=HOST, help="host, process:<id> or session:<agent>/<key>.")
 @option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
-@option("--after", metavar="ID", help="Only those behind this one: the last of a page, for the next.")
+@option("--after", metavar="ID", help="Only those behind this one; for the next page, give the last of a page.")
 @click.pass_context
 def attachments(context: click.Context, owner: str, limit: int, after: str | None) -> None:
     """List what an owner has, or put, get, sweep."""
@@ -58,7 +58,7 @@ def put(console: Console, file: Path, media_type: str | None) -> None:
 )
 @click.pass_obj
 def get(console: Console, attachment_id: str, output: Path | None) -> None:
-    """The bytes of an attachment, whoever owns it."""
+    """The bytes of an attachment of any owner."""
     data = console.app.attachments.get(attachment_id)
     if output is None:
         sys.stdout.buffer.write(data)
@@ -69,11 +69,11 @@ def get(console: Console, attachment_id: str, output: Path | None) -> None:
 
 
 @command("sweep", of=attachments)
-@option("--strays", is_flag=True, help="Also what the backend has, is a day old and nobody knows of.")
-@option("--all-strays", is_flag=True, help="Even where this namespace knows of nothing at all.")
+@option("--strays", is_flag=True, help="Also bytes in the backend that are a day old and that no record names.")
+@option("--all-strays", is_flag=True, help="Even if this namespace has no record at all.")
 @click.pass_obj
 def sweep(console: Console, strays: bool, all_strays: bool) -> None:
-    """Remove the bytes that nobody owns any more; workers do so by themselves once a minute."""
+    """Remove the bytes that have no owner any more. Workers do so by themselves once a minute."""
     store = console.app.store
     report = store.run(calls.sweep(store.blobs))
     blobs, removed = store.blobs, 0
@@ -89,5 +89,5 @@ def sweep(console: Console, strays: bool, all_strays: bool) -> None:
     console.answer(data, f"{report.removed} removed, {removed} strays")
     if report.left:
         console.note(
-            f"{report.left} lie in a backend that this app has not; run this where WAKELINE_ATTACHMENTS names it"
+            f"{report.left} lie in a backend that this app does not have; run this where WAKELINE_ATTACHMENTS names it"
         )

@@ -53,13 +53,13 @@ wait_option = option(
     "--wait/--no-wait",
     default=None,
     envvar="WAKELINE_WAIT",
-    help="Wait for a server that is not there yet.  [default: on a dyno]",
+    help="Wait for a server that is not there yet. [default: on a dyno]",
 )
 
 
 def _meet(console: Console, app: App, wait: bool | None) -> None:
-    """The first contact, before anything is started: a wrong or refused Redis is said, one that is not there yet is
-    waited for where that was asked."""
+    """The first contact, before anything starts. A wrong Redis, or one that refuses, is an error. If asked to, it waits
+    for one that is not there yet."""
     waited = False
     while True:
         try:
@@ -152,9 +152,9 @@ def dev(console: Console, processes: int, concurrency: int | None) -> int:
     with embedded.open_embedded() as server:
         console.note(f"wakeline: {server.describe()}")
         if server.url is not None:
-            # Before the app is imported: it reads its settings then, and so does every worker.
+            # Before the app is imported, because it reads its settings then, as every worker does.
             os.environ["WAKELINE_REDIS_URL"] = server.url
-            # Only a private server's: the password of one that is set belongs on no screen and in no log.
+            # Only for a private server: the password of a configured one belongs on no screen and in no log.
             where = f"WAKELINE_REDIS_URL={server.url} " if server.private else ""
             console.note(f"export {where}WAKELINE_APP={console.target}")
         app = console.app
@@ -175,7 +175,7 @@ def demo(console: Console) -> int:
     """
     from wakeline_workers import demo as story
 
-    # With --json the result is one object, and the story is told on stderr.
+    # With --json the result is one object, and the story goes to stderr.
     with contextlib.redirect_stdout(sys.stderr) if console.as_json else contextlib.nullcontext():
         code = story.main()
     if console.as_json:
@@ -188,7 +188,7 @@ def demo(console: Console) -> int:
 def release(console: Console) -> None:
     """Put what this release declares in force: schedules, limits, agents' turns.
 
-    For a release phase, before the first of its workers starts, or for a rollback while others still run.
+    Use it in a release phase, before the first of its workers starts, or for a rollback while others still run.
     """
     from wakeline.releases import release_named
 
@@ -208,12 +208,12 @@ def release(console: Console) -> None:
 
 
 @command("doctor")
-@option("--release", is_flag=True, help="For a release phase: fail only for what must stop a release.")
+@option("--release", is_flag=True, help="For a release phase: fail only for problems that must stop a release.")
 @click.pass_obj
 def doctor(console: Console, release: bool) -> int:
     """Say what is wrong with Redis and the fleet.
 
-    One finding a line, each with what to do. Exits 1 when there is a problem.
+    Prints one finding a line, each with what to do. Exits 1 if there is a problem.
     """
     from wakeline_workers.cli.looking import findings, look, report
 

@@ -1,6 +1,7 @@
 """The command that follows a session.
 
-Invariant: one line an item, flushed at once; with --json one object a line, whose cursor is where to go on after it.
+Invariant: it prints one line for each item, flushed at once. With --json it is one object, and its cursor says where to
+go on.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from wakeline_workers.cli.root import Console, command, option
 @command("follow")
 @click.argument("session", metavar="AGENT/KEY")
 @option("--after", metavar="CURSOR", help="Go on behind this cursor instead of from now on.")
-@option("--most", type=click.IntRange(1), help="End after so many items.")
+@option("--most", type=click.IntRange(1), help="End after this many items.")
 @click.pass_obj
 def follow(console: Console, session: str, after: str | None, most: int | None) -> None:
     """Print what changes in a session.
 
-    Entries, commits and what its turns do, until the session is deleted. A gap says that something was missed.
+    Entries, commits and what its turns do, until the session is deleted. A gap says that items may be missing.
     """
     for number, item in enumerate(console.app.session(*split_session_id(session)).follow(after), 1):
         console.answer(data_of(item), line_of(item))
@@ -34,7 +35,7 @@ def follow(console: Console, session: str, after: str | None, most: int | None) 
 
 
 def data_of(item: FeedItem) -> dict[str, Any]:
-    """An item as JSON."""
+    """An item as JSON data."""
     data: dict[str, Any] = {"item": _kind(item)}
     match item:
         case Committed():
@@ -64,7 +65,7 @@ def _kind(item: FeedItem) -> str:
 
 
 def line_of(item: FeedItem) -> str:
-    """An item for people."""
+    """An item as text for people."""
     match item:
         case EntryChanged():
             what = f"entry {item.entry} {item.state} {item.reason or item.turn or ''}"

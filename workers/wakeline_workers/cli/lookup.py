@@ -1,6 +1,6 @@
 """Ids as people type them: whole, or their beginning.
 
-Invariant: an id that exists means itself, whatever else begins with it, and costs no search.
+Invariant: an id that exists means itself, even if other ids begin with it, and costs no search.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ SHORTEST = 6
 SEARCHED = 10_000
 PAGE = 1_000
 NAMED = 10
-"""Candidates an error names; more would not help anybody."""
+"""How many candidates an error names; more would not help."""
 
 
 def process_id(app: App, given: str) -> str:
-    """The id that is meant; raises `ProcessNotFound`, `ProcessNoLongerRetained`, `AmbiguousId`."""
+    """The id that the user means; raises `ProcessNotFound`, `ProcessNoLongerRetained`, `AmbiguousId`."""
     whole = app.handle(given).id
     try:
         app.store.execute(processes.read(whole))
@@ -49,7 +49,7 @@ def latest_ids(app: App) -> Iterator[str]:
     """Ids of the latest processes of any status, latest first."""
     seen: set[str] = set()
     for _, pid in islice(heapq.merge(*(_ids_of(app, status) for status in LIVE + ENDED), reverse=True), SEARCHED):
-        # One that changes its status during the search is met twice.
+        # A process that changes its status during the search is found twice.
         if pid not in seen:
             seen.add(pid)
             yield pid
@@ -65,7 +65,7 @@ def _ids_of(app: App, status: str) -> Iterator[tuple[int, str]]:
 
 
 def complete_process(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """For the shell: the latest ids that begin like this."""
+    """For completion in the shell: the latest ids with this beginning."""
     try:
         return list(
             islice((pid for pid in latest_ids(context.ensure_object(Console).app) if pid.startswith(incomplete)), 50)
@@ -75,7 +75,7 @@ def complete_process(context: click.Context, _: click.Parameter, incomplete: str
 
 
 def complete_body(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """For the shell: what can be started."""
+    """For completion in the shell: names of bodies that can be started."""
     try:
         registry = context.ensure_object(Console).app.registry
     except errors.WakelineError:

@@ -1,6 +1,6 @@
 """Commands about queues: what waits and runs, pause, resume, and the limits bodies are under.
 
-Invariant: a queue is named without the app's namespace; the app's own queue has its name.
+Invariant: the name of a queue is without the app's namespace. The app's own queue has the name of the app.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def queues(context: click.Context) -> None:
 
 
 def _check_known(app: App, queue: str | None, name: str) -> None:
-    """Raises `UnknownName` for a queue that no body names, nothing waits in, nobody serves and that is not paused: a
-    typing error."""
+    """Raises `UnknownName` for a typing error: a queue that no body names, in which nothing waits, that no worker
+    serves and that is not paused."""
     wanted = queue_name(app.namespace, queue)
     declared = {*app.queues, *app.queue_limits}
     if wanted in declared:
@@ -80,8 +80,8 @@ def _switch(console: Console, name: str, *, paused: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def pause(console: Console, name: str) -> None:
-    """Have workers take nothing more from a queue; what runs goes on. Stock RQ workers do not know of it: for them
-    there is `rq suspend`."""
+    """Let workers take nothing more from a queue; what runs goes on. Stock RQ workers ignore it; use `rq suspend` for
+    them."""
     _switch(console, name, paused=True)
 
 
@@ -89,5 +89,5 @@ def pause(console: Console, name: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def resume(console: Console, name: str) -> None:
-    """Have workers take from a queue again."""
+    """Let workers take from a queue again."""
     _switch(console, name, paused=False)

@@ -1,11 +1,9 @@
-"""The root command, and what all commands share: the app, the output, what an error means to a shell.
+"""The root command, and what all commands share: the app, the output, and exit codes for errors.
 
-Invariant: stdout carries results only (with ``--json`` JSON only, errors included), everything else goes to stderr;
-exit codes are
-0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis unreachable, or it takes no writes, 130
-interrupted.
-The help of the root and the completion of a command's name import no command: what a command needs is loaded when it is
-chosen.
+Invariant: stdout carries only results (with ``--json`` only JSON, also for errors), and all else goes to stderr. Exit
+codes are 0 ok, 1 failed, 2 usage, 3 not found, 4 timed out waiting, 5 conflict, 69 Redis is unreachable or takes no
+writes, 130 interrupted. The help of the root and the completion of a command's name import no command. A command loads
+what it needs when it is chosen.
 """
 
 from __future__ import annotations
@@ -59,19 +57,18 @@ CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
     ((errors.ConfigurationError, errors.InputError, errors.RedisRefused, errors.UnknownAgent), 2),
     ((errors.UndeclaredEvent, errors.PayloadSchemaMismatch, errors.ForeignCursor), 2),
 )
-"""What is not here is 1: the work was asked for correctly and did not succeed."""
+"""All other errors have code 1: the request was correct and did not succeed."""
 
 option = partial(click.option, show_envvar=True)
 
 
 def exit_code(error: errors.WakelineError) -> int:
-    """The code a shell sees for an error."""
+    """The exit code for an error."""
     return next((code for kinds, code in CODES if isinstance(error, kinds)), 1)
 
 
 def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: a wide character takes two, and one that joins the character before
-    it none."""
+    """How many columns of a terminal a text takes. A wide character takes two, and a combining one takes none."""
     return sum(
         0 if combining(one) or category(one) in ("Mn", "Me", "Cf") else 2 if east_asian_width(one) in "WF" else 1
         for one in text
@@ -79,18 +76,18 @@ def columns(text: str) -> int:
 
 
 class Console:
-    """One invocation: which app it is about, and how it answers."""
+    """One invocation: its app, and how it answers."""
 
     def __init__(self) -> None:
         self.target: str | None = None
         self.as_json = False
         self.serves = False
-        """Whether it is a worker's or a clock's, which waits for a server that hangs; a person is told soon."""
+        """Whether a worker or a clock runs, which waits for a hanging server; a person gets an error soon."""
         self._app: App | None = None
 
     @property
     def app(self) -> App:
-        """The app that was named; raises `AppNotFound` saying what stood in the way."""
+        """The named app; raises `AppNotFound`, which says what is wrong."""
         if self._app is None:
             from wakeline_workers.loading import load_app
 
@@ -110,7 +107,7 @@ class Console:
             click.echo(shown(line))
 
     def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], data: Any, *, empty: str) -> None:
-        """Rows in columns. Headings, and a word about there being none, are for a terminal."""
+        """Rows in columns. Only a terminal gets headings, and the text for an empty table."""
         if self.as_json:
             return self.answer(data)
         terminal = sys.stdout.isatty()
@@ -126,15 +123,15 @@ class Console:
             self.note(empty)
 
     def cut(self, n: int, way: str = "--limit shows more", of: str = "") -> None:
-        """Says that a list was cut after so many, and the way to the rest."""
+        """Says that a list was cut after ``n``, and how to see the rest."""
         self.note(f"wakeline: there are more than these {n}{of and ' '}{of}; {way}")
 
     def note(self, text: str) -> None:
-        """A line for whoever watches; never a result."""
+        """A line for the user, which is never a result."""
         click.echo(shown(text), err=True)
 
     def fail(self, error: Mapping[str, Any], *, say: str | None) -> None:
-        """An error: a line on stderr, and the result of an invocation that asked for JSON."""
+        """An error: a line on stderr, and with --json the result."""
         if say is not None:
             self.note(f"wakeline: {say}")
         if self.as_json:
@@ -142,7 +139,7 @@ class Console:
 
 
 class Later(click.Command):
-    """A command in the lists of the root, whose module is not imported yet."""
+    """A command in the lists of the root whose module is not imported yet."""
 
     def __init__(self, name: str, line: str, module: str) -> None:
         super().__init__(name, help=line)
@@ -154,12 +151,12 @@ class Root(click.Group):
     chosen."""
 
     def expect(self, module: str, commands: Mapping[str, str]) -> None:
-        """Lists commands, each with its line of help, which ``module`` declares when it is imported."""
+        """Lists commands, each with its line of help; ``module`` declares them when it is imported."""
         for name, line in commands.items():
             self.add_command(Later(name, line, module))
 
     def chosen(self, name: str) -> click.Command:
-        """The command itself: its module is imported, and what it declares takes the place of what was listed."""
+        """The command itself. Its module is imported, and its declaration replaces the listed one."""
         if isinstance(later := self.commands[name], Later):
             import_module(later.module)
             if self.commands[name] is later:
@@ -241,18 +238,18 @@ def cli() -> None:
 
 
 def command(name: str, *, of: click.Group = cli) -> Callable[[Callable[..., Any]], click.Command]:
-    """Declares a command (of the root, unless given), with the options all of them share; what the function returns is
-    the exit code."""
+    """Declares a command (of the root, unless given) with the options that all commands share. The function returns the
+    exit code."""
 
     def declare(function: Callable[..., Any]) -> click.Command:
-        # Their variables are the root's; a second set per command would only be noise.
+        # Their variables belong to the root; a second set per command would be noise.
         return of.command(name)(_shared(allow_from_autoenv=False)(function))
 
     return declare
 
 
 def group(name: str) -> Callable[[Callable[..., Any]], click.Group]:
-    """Declares a command with commands of its own; without one of them it does what its function says."""
+    """Declares a command with subcommands. Without one of them its function runs."""
 
     def declare(function: Callable[..., Any]) -> click.Group:
         made = cli.group(name, invoke_without_command=True)(_shared(allow_from_autoenv=False)(function))
@@ -263,7 +260,7 @@ def group(name: str) -> Callable[[Callable[..., Any]], click.Group]:
 
 
 def duration(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Callback of options that take a duration as people write it: checked before anything is sent."""
+    """A callback for options that take a duration. It checks the text before anything is sent."""
     if value is not None:
         from wakeline.values import parse_duration
 
@@ -276,7 +273,7 @@ def duration(_: click.Context, parameter: click.Parameter, value: str | None) ->
 
 
 def payload(what: str, text: str) -> Any:
-    """JSON given as an argument, ``-`` for stdin; raises `InvalidPayload`."""
+    """The JSON value of an argument, ``-`` for stdin; raises `InvalidPayload`."""
     from wakeline.values import from_json
 
     if text == "-":

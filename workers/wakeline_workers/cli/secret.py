@@ -1,6 +1,6 @@
-"""Commands about the namespace's secret, which makes the tokens of approvals: what is known of it, and rotate.
+"""Commands about the namespace's secret, which makes the tokens of approvals: show its state, and rotate.
 
-Invariant: no secret is ever shown, only what it is called.
+Invariant: no secret is ever shown, only its name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _looking(console: Console) -> SyncStore:
-    """A client that opens although the secret is refused: it is what has to be mended."""
+    """A client that opens even if the secret is refused, because the command has to replace it."""
     from wakeline.store.blocking import SyncStore
 
     app = console.app
@@ -61,14 +61,14 @@ def secret(context: click.Context) -> int:
     default="7d",
     show_default=True,
     callback=duration,
-    help="So long tokens stay good that were made before; 0s makes them void at once.",
+    help="How long earlier tokens stay good; 0s makes them void at once.",
 )
 @click.pass_obj
 def rotate(console: Console, keep: str) -> None:
     """Make tokens with a new secret from now on.
 
-    Workers take it up within half a minute. Rotate once all of them run this release: the release before reads no
-    tokens of a rotated secret.
+    Workers use it within half a minute. Rotate only once all of them run this release, because the release before reads
+    no tokens of a rotated secret.
     """
     store = _looking(console)
     done = store.execute(keyring.rotate(console.app.namespace, parse_duration(keep)))

@@ -57,20 +57,20 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
 
 @command("wakes")
 @click.argument("session", metavar="[AGENT/KEY]", required=False)
-@option("--undeliverable", is_flag=True, help="Only what came to no good end: undeliverable and failed entries.")
+@option("--undeliverable", is_flag=True, help="Only undeliverable and failed entries.")
 @option(
     "--limit",
     default=50,
     show_default=True,
     type=click.IntRange(1, MOST),
-    help="So many entries of a session, and so many sessions.",
+    help="The most entries of a session, and the most sessions.",
 )
-@option("--before", type=click.IntRange(0, MOST), help="Of one session: the entries before this number.")
+@option("--before", type=click.IntRange(0, MOST), help="The entries of one session before this number.")
 @click.pass_obj
 def wakes(console: Console, session: str | None, undeliverable: bool, limit: int, before: int | None) -> None:
     """Show why an agent woke, or did not.
 
-    The latest inbox entries, of one session or of all, and what became of them.
+    Lists the latest inbox entries, of one session or of all, and what became of them.
     """
     app = console.app
     if session is not None:
@@ -83,7 +83,7 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
     found = [entry for page in pages.values() for entry in page]
     over = app.store.run(verbs.undeliverable(limit, session)) if undeliverable else None
     if over is not None:
-        # What waits in vain, and what is over; that of a deleted session is in no list of sessions.
+        # Entries that wait in vain, and entries that are over. Those of a deleted session are in no list of sessions.
         found = [*(entry for entry in found if entry.waits is not None), *over]
     cells = [
         (one.session_id, str(one.n), one.kind, one.because or one.state, one.process_id or "", to_json(one.input)[:80])
@@ -107,8 +107,8 @@ def _ids(found: Page[SessionView]) -> Page[str]:
 
 @command("session")
 @click.argument("session", metavar="AGENT/KEY")
-@option("--create", is_flag=True, help="Create it where it does not exist.")
-@option("--delete", is_flag=True, help="Delete it, for ever: its id is never used again.")
+@option("--create", is_flag=True, help="Create it if it does not exist.")
+@option("--delete", is_flag=True, help="Delete it permanently: its id is never used again.")
 @click.pass_obj
 def session_command(console: Console, session: str, create: bool, delete: bool) -> None:
     """Show, create or delete a session."""
@@ -138,7 +138,7 @@ def session_command(console: Console, session: str, create: bool, delete: bool) 
 def why(console: Console, address: str) -> None:
     """Say why an agent woke, or did not.
 
-    Of a session, of entry N of it, or of the event of a process that should have woken one.
+    Asks about a session, its entry N, or the event of a process that should have woken a session.
     """
     told = console.app.why(address)
     console.answer({"address": address, "why": told}, told)
@@ -150,7 +150,7 @@ def why(console: Console, address: str) -> None:
 def redrive(console: Console, address: str) -> None:
     """Offer an entry again that failed or was undeliverable.
 
-    Without a number: the one that blocks its session.
+    Without a number it is the entry that blocks its session.
     """
     session, n = _address(console, address)
     entry = _session(console, session).redrive(n)
@@ -167,7 +167,7 @@ def skip(console: Console, session: str) -> None:
 
 
 def _address(console: Console, address: str) -> tuple[str, int | None]:
-    """A session, and the number of an entry of it: of the readings of an address the first that is there."""
+    """A session, and the number of its entry: the first reading of the address that exists."""
     first: errors.WakelineError | None = None
     for meant in readings(address):
         if meant.session is not None:

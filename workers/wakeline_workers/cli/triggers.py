@@ -1,6 +1,6 @@
 """Commands about triggers: what is subscribed and scheduled, emit, enable, disable, remove.
 
-Invariant: a subscription is named by its source and its name or id; a schedule by the source cron and its name.
+Invariant: its source, and its name or id, name a subscription. The source cron and its name name a schedule.
 """
 
 from __future__ import annotations
@@ -79,13 +79,12 @@ def triggers(context: click.Context) -> None:
 @click.argument("source")
 @click.argument("text", metavar="[JSON]", default="null")
 @option("--key", help="The same key again is the same occurrence.")
-@option("--source-key", help="Which of the source's things it happened to.")
+@option("--source-key", help="Which of the source's things the occurrence is about.")
 @click.pass_obj
 def emit(console: Console, source: str, text: str, key: str | None, source_key: str | None) -> int:
     """Say that something happened at a source.
 
-    JSON is its payload, or - for stdin. Prints the processes that it starts; exits 1 where one of them cannot be
-    started.
+    JSON is its payload, or - for stdin. Prints the processes that it starts; exits 1 if one of them cannot be started.
     """
     receipt = console.app.trigger(source).emit(payload("The payload", text), key=key, source_key=source_key)
     data = {
@@ -107,7 +106,8 @@ def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""]
     if source == SOURCE:
         if to != "":
             raise click.UsageError(
-                "A schedule is declared in code: change it there, or `triggers remove cron NAME` what no code declares"
+                "A schedule is declared in code: change it there. `triggers remove cron NAME` removes one that no "
+                "code declares"
                 " any more."
             )
         console.app.store.execute(calls.remove_schedule(given))
@@ -126,7 +126,7 @@ def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""]
 @click.argument("subscription")
 @click.pass_obj
 def enable(console: Console, source: str, subscription: str) -> None:
-    """Have a subscription take occurrences again."""
+    """Let a subscription take occurrences again."""
     _switch(console, source, subscription, "1", "enabled")
 
 
@@ -135,7 +135,7 @@ def enable(console: Console, source: str, subscription: str) -> None:
 @click.argument("subscription")
 @click.pass_obj
 def disable(console: Console, source: str, subscription: str) -> None:
-    """Have a subscription take no occurrences."""
+    """Let a subscription take no occurrences."""
     _switch(console, source, subscription, "0", "disabled")
 
 

@@ -24,7 +24,7 @@ def sentence(wait: WaitView) -> str:
     default=50,
     show_default=True,
     type=click.IntRange(1, MOST),
-    help="So many processes, the latest to wait first.",
+    help="The most processes, those that wait latest first.",
 )
 @click.pass_obj
 def waits(console: Console, limit: int) -> None:
