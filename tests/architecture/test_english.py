@@ -51,22 +51,7 @@ NOT_YET: tuple[str, ...] = (
     "core/wakeline/testing/",
     "core/wakeline/verbs/",
     "docs/keys.md",
-    "workers/wakeline_workers/child.py",
     "workers/wakeline_workers/cli/",
-    "workers/wakeline_workers/clock.py",
-    "workers/wakeline_workers/demo_app.py",
-    "workers/wakeline_workers/isolated.py",
-    "workers/wakeline_workers/isolation.py",
-    "workers/wakeline_workers/jobs.py",
-    "workers/wakeline_workers/leaving.py",
-    "workers/wakeline_workers/loading.py",
-    "workers/wakeline_workers/loop.py",
-    "workers/wakeline_workers/orphans.py",
-    "workers/wakeline_workers/restarts.py",
-    "workers/wakeline_workers/streams.py",
-    "workers/wakeline_workers/supervisor.py",
-    "workers/wakeline_workers/watchdog.py",
-    "workers/wakeline_workers/worker.py",
 )
 """Beginnings of the paths of files that are not read yet; the list only gets shorter."""
 
