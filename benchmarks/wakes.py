@@ -82,6 +82,8 @@ def throughput(n: int) -> list[Figure]:
 
 def rate(agent: str, name: str, n: int) -> float:
     """Wakes of 100 sources to 100 sessions: how many are settled a second, from the first one's sending."""
+    from wakeline.verbs import events
+
     from benchmarks.app import app
 
     keys = [f"{name}-{i}" for i in range(SESSIONS)]
@@ -91,7 +93,7 @@ def rate(agent: str, name: str, n: int) -> float:
     async def tell() -> None:
         async def one(i: int) -> None:
             await aio._client.run(
-                "emit", app.service.emit(sources[i % SESSIONS], "wake", {"text": "told"}, None, external=True)
+                "emit", events.emit(app.caller, sources[i % SESSIONS], "wake", {"text": "told"}, None, external=True)
             )
 
         await many(n, one)
@@ -107,6 +109,8 @@ def rate(agent: str, name: str, n: int) -> float:
 
 def bursts() -> list[Figure]:
     """A thousand wakes to one idle session: how many turns they cost."""
+    from wakeline.verbs import events
+
     from benchmarks.app import app
 
     turns: list[float] = []
@@ -117,7 +121,7 @@ def bursts() -> list[Figure]:
         async def tell(process_id: str = source.id) -> None:
             async def one(_: int) -> None:
                 await app.aio._client.run(
-                    "emit", app.service.emit(process_id, "wake", {"text": "told"}, None, external=True)
+                    "emit", events.emit(app.caller, process_id, "wake", {"text": "told"}, None, external=True)
                 )
 
             await many(1000, one, at_once=1000)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from wakeline.body.triggers import AsyncBodyTrigger, BodyTrigger
     from wakeline.body.turn import AsyncTurn, Inbox, InboxItem
     from wakeline.cancellation import CancellationToken
-    from wakeline.client.aio import AsyncApp, AsyncExternal, AsyncHandle, AsyncSession, AsyncStarter
-    from wakeline.client.handles import External, Handle, Starter
-    from wakeline.client.sessions import Session
+    from wakeline.client.aio import AsyncApp
+    from wakeline.client.externals import AsyncExternal, External
+    from wakeline.client.handles import AsyncHandle, Handle
+    from wakeline.client.sessions import AsyncSession, Session
+    from wakeline.client.starters import AsyncStarter, Starter
     from wakeline.client.triggers import AsyncTrigger, Trigger
     from wakeline.engines.declared import Event, Signal
     from wakeline.engines.engine import Engine
@@ -142,9 +144,11 @@ _HOMES = {
     "wakeline.body.blocking": "Approval Child Ctx Turn",
     "wakeline.body.context": "AsyncApproval AsyncChild AsyncCtx",
     "wakeline.body.turn": "AsyncTurn Inbox InboxItem",
-    "wakeline.client.aio": "AsyncApp AsyncExternal AsyncHandle AsyncSession AsyncStarter",
-    "wakeline.client.handles": "External Handle Starter",
-    "wakeline.client.sessions": "Session",
+    "wakeline.client.aio": "AsyncApp",
+    "wakeline.client.externals": "AsyncExternal External",
+    "wakeline.client.handles": "AsyncHandle Handle",
+    "wakeline.client.sessions": "AsyncSession Session",
+    "wakeline.client.starters": "AsyncStarter Starter",
     "wakeline.engines.declared": "Event Signal",
     "wakeline.engines.engine": "Engine",
     "wakeline.errors": (

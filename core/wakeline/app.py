@@ -13,8 +13,10 @@ from wakeline.attachments.choosing import chosen_backend
 from wakeline.body.execution import ExecutionContext, outside
 from wakeline.client.aio import AsyncApp
 from wakeline.client.drivers import Awaiting, Blocking
-from wakeline.client.handles import External, Handle, Starter, as_json
+from wakeline.client.externals import External
+from wakeline.client.handles import Handle, as_json
 from wakeline.client.sessions import Session
+from wakeline.client.starters import Starter
 from wakeline.client.triggers import Source, Trigger
 from wakeline.clock import Clock, ServerClock
 from wakeline.declaring import Declarations
@@ -40,10 +42,10 @@ from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program
 from wakeline.store.connection import Backend
 from wakeline.tools.tool import Tool
+from wakeline.verbs import answers, inbox, looks, queues, sessions, starts
 from wakeline.verbs.attachments import Attachments
+from wakeline.verbs.caller import Caller
 from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
-from wakeline.verbs.processes import Service
-from wakeline.verbs.triggers import Triggers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,7 +78,7 @@ class App(Declarations):
         self.target: str | None = None
         """``module:attribute`` by which another process finds the app; None if this process did not find it by name."""
         self.clock: Clock = clock or ServerClock()
-        self.service = Service(
+        self.caller = Caller(
             self.namespace,
             grace_ms=self.settings.grace_ms,
             now_ms=self.clock.now_ms,
@@ -86,9 +88,8 @@ class App(Declarations):
         self._backend = backend
         self._store: SyncStore | None = None
         self._attachments = attachments or chosen_backend(self.settings.attachments)
-        self._client = Blocking(self.service, lambda: self.store)
-        self.triggers = Triggers(self.namespace, self.registry)
-        self._aio = AsyncApp(Awaiting(self.service, self.new_async_store), self.registry, self.triggers)
+        self._client = Blocking(self.caller, lambda: self.store)
+        self._aio = AsyncApp(Awaiting(self.caller, self.new_async_store), self.registry)
 
     # -- connecting
     # --------------------------------------------------------------------------------------------------------------
@@ -139,13 +140,13 @@ class App(Declarations):
         """The blocking client."""
         if self._store is None:
             self._store = SyncStore(self.backend, self.address, self._blobs())
-            self._store.rewound.append(self.service.forget)
+            self._store.rewound.append(self.caller.forget)
         return self._store
 
     def new_async_store(self, *, patient: bool = False) -> AsyncStore:
         """An awaited client for the running loop."""
         store = AsyncStore(self.backend, self.address, self._blobs(), patient=patient)
-        store.rewound.append(self.service.forget)
+        store.rewound.append(self.caller.forget)
         return store
 
     def _blobs(self) -> Blobs:
@@ -221,7 +222,7 @@ class App(Declarations):
         The same ``id`` again is the same work. ``events`` maps names to payload types (or `Event`) of what may be
         reported besides ``log`` and ``progress``, also for work that an earlier release registered.
         """
-        program = self.service.external(name, Options(id=id, wake=wake), metadata, events)
+        program = starts.external(self.caller, name, Options(id=id, wake=wake), metadata, events)
         return External(
             self._client, self.run("app.external", program), as_json, event_types_of(declared_events(name, events))
         )
@@ -229,7 +230,7 @@ class App(Declarations):
     def trigger(self, source: str, kind: Any = Any) -> Trigger:
         """A source of occurrences, such as ``github.push``. ``.emit`` records what happened, and ``.subscribe`` lets
         bodies start by it. ``kind`` is the type of its payloads."""
-        return Trigger(self._client, Source.of(self.triggers, self.registry, source, kind))
+        return Trigger(self._client, Source.of(self.caller, source, kind))
 
     def execution(self, session: Session | str | None = None) -> ExecutionContext:
         """The execution context of this host code. Host code is no process, so the context has facts, and its verbs
@@ -244,7 +245,7 @@ class App(Declarations):
 
     def _resolve(self, token: str, value: Any) -> Program[bool]:
         # A separate program, because reading the secret connects; `run` has to check first that this may block.
-        accepted = yield from self.service.resolve(self.store.keyring_for(token), token, value)
+        accepted = yield from answers.resolve(self.caller, self.store.keyring_for(token), token, value)
         return accepted
 
     def processes(
@@ -258,40 +259,38 @@ class App(Declarations):
     ) -> Page[Status]:
         """Processes of a status ('live', 'any', or one), newest first within each status. ``.more`` says whether there
         are others."""
-        return self.run(
-            "app.processes", self.service.processes(status, limit=limit, kind=kind, session=session, waiting=waiting)
-        )
+        return self.run("app.processes", looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting))
 
     def waits(self, limit: int = 50) -> Page[ProcessWait]:
         """What waiting processes wait for, of every kind; of at most ``limit`` processes, the latest to wait first.
 
         ``.more`` says whether others wait."""
-        return self.run("app.waits", self.service.waits(limit))
+        return self.run("app.waits", looks.waits(limit))
 
     def sessions(self, limit: int = 50) -> Page[SessionView]:
         """Sessions by last activity, latest first; ``.more`` says whether there are others."""
-        return self.run("app.sessions", self.service.sessions.listed(limit))
+        return self.run("app.sessions", sessions.listed(limit))
 
     def pause(self, queue: str | None = None) -> bool:
         """Let workers take nothing more from a queue (the app's own, unless given). What runs goes on. Returns whether
         that changed anything."""
-        return self.run("app.pause", self.service.pause(queue, paused=True))
+        return self.run("app.pause", queues.pause(self.caller, queue, paused=True))
 
     def resume(self, queue: str | None = None) -> bool:
         """Let workers take from it again. Returns whether that changed anything."""
-        return self.run("app.resume", self.service.pause(queue, paused=False))
+        return self.run("app.resume", queues.pause(self.caller, queue, paused=False))
 
     def why(self, address: str) -> str:
         """Why an agent did, or did not, wake. The address is ``<agent>/<key>``, an entry ``<agent>/<key>#<n>``, or an
         event ``<process id>#<sequence>``."""
-        return self.run("app.why", self.service.sessions.why_address(address))
+        return self.run("app.why", inbox.why_address(address))
 
     def undeliverable(self, limit: int = 50) -> Page[EntryView]:
         """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive`
         offers one again.
 
         ``.more`` says whether there are others."""
-        return self.run("app.undeliverable", self.service.sessions.undeliverable(limit))
+        return self.run("app.undeliverable", inbox.undeliverable(limit))
 
     def close(self) -> None:
         """Closes the blocking client; the next verb makes a new one."""

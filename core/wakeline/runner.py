@@ -98,7 +98,7 @@ class Runner:
         self._clock = clock
         self._threads = threads
         self._probe = probe
-        self._bodies = Bodies(registry, host, store.address.namespace, threads)
+        self._bodies = Bodies(registry, host, threads)
         self._environments = Environments(store, registry.environment)
         self._misfits = Misfits(store, patience_ms)
         self._stopping = self._lost = False

@@ -63,6 +63,6 @@ def test_every_cache_of_the_code_is_in_the_document() -> None:
         "typed._lasting",
         "arguments._result_kinds",
         "scripts._load",
-        "Service._types",
+        "Caller._types",
         "Environments._known",
     } <= found

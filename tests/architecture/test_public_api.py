@@ -22,8 +22,7 @@ from mypy.modulefinder import BuildSource
 from mypy.options import Options as MypyOptions
 from wakeline import execution, extending, observe
 from wakeline.body.triggers import AsyncBodyTrigger, BodyTrigger
-from wakeline.client.aio import AsyncStarter
-from wakeline.client.handles import Starter
+from wakeline.client.starters import AsyncStarter, Starter
 from wakeline.client.triggers import AsyncTrigger, Trigger
 from wakeline.verbs.attachments import AsyncAttachments, Attachments
 from wakeline.verbs.options import Options, StartOptions

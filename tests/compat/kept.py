@@ -19,6 +19,7 @@ from wakeline.store.address import Address
 from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import Backend, UrlBackend
 from wakeline.testing.clock import VirtualClock
+from wakeline.verbs import triggers
 
 from tests.compat.flows import PNG, declare
 from tests.lua.world import LEASE_MS, START_MS, World
@@ -84,7 +85,7 @@ def fill(world: World) -> dict[str, Any]:
     app.external("ci", id="ci-1", wake=desk, metadata={"build": 17}).emit(
         "log", {"line": "42 tests passed"}, key="line-1"
     )
-    app.run("declare", app.triggers.declare(app.registry.schedules.values()))
+    app.run("declare", triggers.declare(app.registry.schedules.values()))
     pushes = app.trigger("github.push")
     pushes.subscribe(body["build"], name="builds", input={"repo": "{repo}"}, wake=desk)
     work(world, app)

@@ -27,7 +27,9 @@ from wakeline.store.processes import StoredProcess
 from wakeline.store.starts import Registered, SessionAddress
 from wakeline.testing.clock import VirtualClock
 from wakeline.values import canonical_json, to_json
-from wakeline.verbs.processes import Service
+from wakeline.verbs import events as event_verbs
+from wakeline.verbs import signals as signal_verbs
+from wakeline.verbs.caller import Caller
 
 from tests.servers import BACKENDS, started_servers
 
@@ -65,7 +67,7 @@ class World:
     clock: VirtualClock
     namespace: str
     store: SyncStore
-    service: Service
+    caller: Caller
     _takes: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def do(self, call: Call[Any]) -> Any:
@@ -183,11 +185,11 @@ class World:
 
     def emit(self, pid: str, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
         """A client's append, checks included."""
-        return int(self.go(self.service.emit(pid, event_type, payload, key, external=False)))
+        return int(self.go(event_verbs.emit(self.caller, pid, event_type, payload, key, external=False)))
 
     def signal(self, pid: str, name: str, payload: Any = None, *, key: str | None = None) -> signals.Signalled:
         """A client's signal, checks included."""
-        return self.go(self.service.signal(pid, name, payload, key))
+        return self.go(signal_verbs.signal(self.caller, pid, name, payload, key))
 
     def view(self, pid: str = "p", *, after: int = 0, count: int = 1000, tail: bool = False) -> StoredProcess:
         """One look at a process and its log."""
@@ -232,7 +234,7 @@ def signal_wait(name: str, ordinal: int = 1, **over: Any) -> stored_waits.Wait:
 def _world(backend: Backend, clock: VirtualClock, namespace: str) -> World:
     address = Address(namespace, rq_prefix="{" + namespace + "}:rq", clock=clock)
     store = SyncStore(backend, address)
-    return World(backend, clock, namespace, store, Service(namespace, grace_ms=10_000, now_ms=clock.now_ms))
+    return World(backend, clock, namespace, store, Caller(namespace, grace_ms=10_000, now_ms=clock.now_ms))
 
 
 @pytest.fixture

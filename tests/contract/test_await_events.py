@@ -11,6 +11,8 @@ from wakeline.processes.lease import Fence
 from wakeline.store import ends, journal, waits
 from wakeline.store.journal import Row
 from wakeline.testing.model.keys import mint
+from wakeline.verbs import answers as answers_verbs
+from wakeline.verbs import processes
 from wakeline.waits.identity import Custom, ProcessSignal, ProcessTerminal, Timer, ToolCompletion, WaitIdentity, key_id
 from wakeline.waits.keys import decode_token, encode_token
 
@@ -78,20 +80,20 @@ def test_a_cancel_resolves_every_open_wait_and_stands(world: World) -> None:
     fence = world.running("p")
     world.open(fence, completion())
     world.wait_for(fence, "go")
-    world.go(world.service.cancel("p", "enough"))
+    world.go(processes.cancel(world.caller, "p", "enough"))
     assert world.do(waits.read_slots(fence, [SLOT, "slot-go.1"])) == ("enough", [CANCELLED, CANCELLED])
     assert resolve(world, FIRST) == waits.Resolved(False, CANCELLED)
 
 
 def test_a_wait_opened_under_a_cancel_is_cancelled_at_once(world: World) -> None:
     fence = world.running("p")
-    world.go(world.service.cancel("p", "enough"))
+    world.go(processes.cancel(world.caller, "p", "enough"))
     assert world.open(fence, completion()) == [waits.Opened("done", CANCELLED)]
 
 
 def test_a_resolver_that_comes_after_such_a_wait_learns_of_the_cancel(world: World) -> None:
     fence = world.running("p")
-    world.go(world.service.cancel("p", "enough"))
+    world.go(processes.cancel(world.caller, "p", "enough"))
     world.open(fence, completion())
     assert resolve(world, FIRST) == waits.Resolved(False, CANCELLED)
 
@@ -100,7 +102,7 @@ def test_a_cancel_leaves_what_was_resolved(world: World) -> None:
     fence = world.running("p")
     world.open(fence, completion())
     resolve(world, FIRST)
-    world.go(world.service.cancel("p", "enough"))
+    world.go(processes.cancel(world.caller, "p", "enough"))
     assert world.do(waits.read_slots(fence, [SLOT])) == ("enough", [FIRST])
 
 
@@ -139,12 +141,12 @@ def test_the_end_of_a_process_revokes_its_keys_for_ever(world: World, end: str) 
     if end == "finished":
         world.finish("p", 1, fence)
     else:
-        world.go(world.service.cancel("p", "enough"))
+        world.go(processes.cancel(world.caller, "p", "enough"))
         world.clock.advance("11s")
         world.tick()
     for later in (world, world.reopened()):
         with pytest.raises(AwaitEventUnknownOrRevoked):
-            later.go(later.service.resolve(later.store.keyring, token, "late"))
+            later.go(answers_verbs.resolve(later.caller, later.store.keyring, token, "late"))
         with pytest.raises(LeaseLost):
             later.open(fence, completion())
     assert [key for key in keys(world) if ":slot:" in key or ":waits:" in key] == []
@@ -173,7 +175,7 @@ def test_an_expired_token_is_unknown(world: World) -> None:
     world.open(fence, completion())
     world.clock.advance("1s")
     with pytest.raises(AwaitEventUnknownOrRevoked) as refused:
-        world.go(world.service.resolve(world.store.keyring, token, "late"))
+        world.go(answers_verbs.resolve(world.caller, world.store.keyring, token, "late"))
     assert refused.value.code == "await_event_unknown_or_revoked"
 
 
@@ -191,7 +193,7 @@ def test_a_forged_token_is_refused_before_the_store_is_asked(world: World, part:
     }[part]
     sent, before = dict(world.store.sent.counts), keys(world)
     with pytest.raises(AwaitEventUnknownOrRevoked):
-        world.go(world.service.resolve(world.store.keyring, forged, "x"))
+        world.go(answers_verbs.resolve(world.caller, world.store.keyring, forged, "x"))
     assert world.store.sent.counts == sent
     assert keys(world) == before
 
@@ -201,8 +203,8 @@ def test_a_good_token_is_good_once(world: World) -> None:
     world.open(fence, completion())
     token = encode_token(world.store.secret, "p", "inc00001", SLOT)
     assert decode_token(world.store.secret, token).key_id == SLOT
-    assert world.go(world.service.resolve(world.store.keyring, token, "paid")) is True
-    assert world.go(world.service.resolve(world.store.keyring, token, "again")) is False
+    assert world.go(answers_verbs.resolve(world.caller, world.store.keyring, token, "paid")) is True
+    assert world.go(answers_verbs.resolve(world.caller, world.store.keyring, token, "again")) is False
     assert world.do(waits.read_slots(fence, [SLOT])) == (None, ['{"status":"ok","value":"paid"}'])
 
 
@@ -233,7 +235,7 @@ def test_a_key_minted_by_one_instance_is_resolved_by_another_and_seen_by_a_third
     second = world.reopened()
     assert second.store is not world.store
     assert mint(second.store.secret, ProcessScope("p"), identity) == minted
-    assert second.go(second.service.resolve(second.store.keyring, token, "from afar")) is True
+    assert second.go(answers_verbs.resolve(second.caller, second.store.keyring, token, "from afar")) is True
 
     third = second.reopened()
     wait = waits.Wait(slot=minted.key_id, replay_key="k", group="g", kind="x:k")
@@ -252,10 +254,10 @@ def test_of_a_resolution_and_a_cancel_from_two_instances_the_first_is_seen_by_al
     if first == "resolution":
         resolve(second, FIRST)
     else:
-        second.go(second.service.cancel("p", "in time"))
+        second.go(processes.cancel(second.caller, "p", "in time"))
     third = second.reopened()
     if first == "resolution":
-        third.go(third.service.cancel("p", "too late"))
+        third.go(processes.cancel(third.caller, "p", "too late"))
     else:
         assert resolve(third, FIRST) == waits.Resolved(False, CANCELLED)
     for instance in (second, third):

@@ -12,6 +12,7 @@ from wakeline.processes.misfit import Misfit
 from wakeline.settings import Settings
 from wakeline.store import claims, ends, fleet, journal, owners
 from wakeline.store.journal import Row
+from wakeline.verbs import looks
 from wakeline_workers import jobs
 
 from tests.contract.working import app_of, work
@@ -59,7 +60,7 @@ def go_on(world: World, ms: int = 60_000) -> None:
 
 
 def misfit(world: World, pid: str = "p") -> Misfit | None:
-    found: Misfit | None = world.go(world.service.status(pid)).misfit
+    found: Misfit | None = world.go(looks.status(pid)).misfit
     return found
 
 
@@ -186,7 +187,7 @@ def test_what_is_lost_with_its_workers_under_a_proven_release_says_so_and_when_i
     said: list[tuple[int, int | None]] = []
     for n in range(5):
         assert die(world, f"w_{n}", "v1") == ["p"]
-        status = world.go(world.service.status("p"))
+        status = world.go(looks.status("p"))
         [queued] = world.do(fleet.read_fleet([])).queued
         assert (queued.losses, queued.due_ms) == (status.losses, status.runs_again_ms or world.clock.now_ms())
         said.append((status.losses, status.runs_again_ms and status.runs_again_ms - world.clock.now_ms()))
@@ -194,7 +195,7 @@ def test_what_is_lost_with_its_workers_under_a_proven_release_says_so_and_when_i
     assert said == [(1, None), (2, None), (3, 1_000), (4, 2_000), (5, 4_000)]
     comes(world, "w_9", "v1")
     assert len(takes(world, "w_9", "v1")) == 1
-    assert world.go(world.service.status("p")).runs_again_ms is None  # it runs
+    assert world.go(looks.status("p")).runs_again_ms is None  # it runs
 
 
 @pytest.mark.parametrize("patience_ms", [HOUR_MS, DAY_MS])

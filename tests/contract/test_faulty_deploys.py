@@ -13,6 +13,7 @@ from wakeline import AsyncCtx, AsyncTurn, Ctx
 from wakeline.app import App
 from wakeline.errors import InvalidArguments, OutputMismatch
 from wakeline.processes.misfit import Misfit
+from wakeline.verbs import looks
 
 from tests.contract.working import app_of, work
 
@@ -51,7 +52,7 @@ class Two:
         return handle
 
     def misfit(self, pid: str = "p") -> Misfit:
-        found: Misfit | None = self.world.go(self.world.service.status(pid)).misfit
+        found: Misfit | None = self.world.go(looks.status(pid)).misfit
         assert found is not None
         return found
 

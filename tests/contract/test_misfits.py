@@ -15,6 +15,7 @@ from wakeline.app import App
 from wakeline.errors import BodyInvalid, ProcessCancelled, ProcessFailed, WaitCancelled
 from wakeline.processes.misfit import Misfit
 from wakeline.store import claims, ends, fleet, journal, owners
+from wakeline.verbs import looks as looks_verbs
 
 from tests.contract.working import app_of, work
 
@@ -32,7 +33,7 @@ def go_on(world: World, ms: int = 60_000) -> None:
 
 def misfit(world: World, pid: str = "p") -> Misfit | None:
     """Why a process waits for code that fits."""
-    found: Misfit | None = world.go(world.service.status(pid)).misfit
+    found: Misfit | None = world.go(looks_verbs.status(pid)).misfit
     return found
 
 

@@ -22,6 +22,8 @@ from wakeline.errors import (
 from wakeline.names import LIFECYCLE_TYPES
 from wakeline.processes.outputs import CancelledOutput, Success
 from wakeline.store import ends, events, journal, processes, sessions, waits
+from wakeline.verbs import looks
+from wakeline.verbs import processes as processes_verbs
 
 from tests.contract.folding import check_fold
 
@@ -55,28 +57,28 @@ def test_a_long_cancel_reason_is_kept_whole_and_asked_twice_is_one_event(world: 
     reason = "because " * 800
     world.start("p")
     for _ in range(2):
-        assert world.go(world.service.cancel("p", reason)) == "queued"
+        assert world.go(processes_verbs.cancel(world.caller, "p", reason)) == "queued"
     (event,) = world.log()
     assert (event.sequence, len(reason), json.loads(event.payload)) == (1, 6_400, {"reason": reason})
 
 
 def test_another_reason_does_not_replace_the_first(world: World) -> None:
     world.start("x", kind="external")
-    world.go(world.service.cancel("x", "first"))
+    world.go(processes_verbs.cancel(world.caller, "x", "first"))
     asked = world.view("x")
     world.clock.advance("1s")
-    world.go(world.service.cancel("x", "second"))
+    world.go(processes_verbs.cancel(world.caller, "x", "second"))
     again = world.view("x")
     assert (again.fields, again.events) == (asked.fields, asked.events)
     assert [event.payload for event in again.events] == ['{"reason":"first"}']
     world.clock.advance("10s")
     world.tick()
-    assert world.go(world.service.await_output("x", 0)) == CancelledOutput("first")
+    assert world.go(looks.await_output(world.caller, "x", 0)) == CancelledOutput("first")
 
 
 def test_external_work_that_nobody_reports_is_closed_by_a_cancel_without_any_worker(world: World) -> None:
     world.start("x", kind="external")
-    world.go(world.service.cancel("x", "the vendor is gone"))
+    world.go(processes_verbs.cancel(world.caller, "x", "the vendor is gone"))
     world.clock.advance("9999ms")
     world.tick()
     assert world.status("x") == "running"
@@ -92,7 +94,7 @@ def test_external_work_that_nobody_reports_is_closed_by_a_cancel_without_any_wor
 
 def test_the_end_is_the_status_and_the_output_that_was_given(world: World) -> None:
     world.start("x", kind="external")
-    world.go(world.service.finish_external("x", Success({"paid": 1})))
+    world.go(processes_verbs.finish_external("x", Success({"paid": 1})))
     record = check_fold(world, "x")
     assert (record.status, record.output) == ("completed", Success({"paid": 1}))
 
@@ -139,7 +141,7 @@ def test_nothing_new_is_appended_after_the_end(world: World) -> None:
         world.do(processes.set_external_ref("x", '{"id":"1"}'))
     with pytest.raises(ProcessAlreadyTerminal):
         world.do(processes.retarget("x", "chat/1"))
-    assert world.go(world.service.cancel("x", "late")) == "completed"
+    assert world.go(processes_verbs.cancel(world.caller, "x", "late")) == "completed"
     after = world.view("x")
     assert (after.fields, after.events) == (before.fields, before.events)
 
@@ -211,7 +213,7 @@ def test_the_record_is_the_fold_of_its_log_after_every_step_of_a_life(world: Wor
     record = check_fold(world)
     assert (record.generation, record.input.payload) == (2, {"page": 2})  # type: ignore[union-attr]
 
-    world.go(world.service.cancel("p", "enough"))
+    world.go(processes_verbs.cancel(world.caller, "p", "enough"))
     assert check_fold(world).cancel_requested == "enough"
     (claim,) = (claim for claim in world.take() if claim.process_id == "p")
     world.do(ends.release(claim.fence))
@@ -253,7 +255,7 @@ def test_only_external_work_is_ended_from_outside(world: World) -> None:
 
 def test_a_request_that_asks_for_an_end_is_no_end(world: World) -> None:
     fence = world.running("p")
-    assert world.go(world.service.cancel("p", "please")) == "running"
+    assert world.go(processes_verbs.cancel(world.caller, "p", "please")) == "running"
     assert world.types() == ["process.cancel_requested"]
     world.finish("p", "finished anyway", fence)
     assert world.status() == "completed"
@@ -262,7 +264,7 @@ def test_a_request_that_asks_for_an_end_is_no_end(world: World) -> None:
 def test_a_cancel_of_what_is_not_there_is_refused_and_asks_nobody(world: World) -> None:
     world.start("p")
     with pytest.raises(ProcessNotFound):
-        world.go(world.service.cancel("nobody", "enough"))
+        world.go(processes_verbs.cancel(world.caller, "nobody", "enough"))
     assert world.types("p") == []
 
 
@@ -284,7 +286,7 @@ def test_every_verb_checks_and_writes_in_one_script(world: World) -> None:
         lambda: world.emit("p", "log", 1),
         lambda: world.signal("p", "go", 1),
         lambda: world.do(waits.resolve("p", "inc00001", "slot", '{"status":"ok","value":1}')),
-        lambda: world.go(world.service.cancel("p", "enough")),
+        lambda: world.go(processes_verbs.cancel(world.caller, "p", "enough")),
         lambda: world.finish("p", 1, fences[0]),
         lambda: world.tick(retention_ms=0),
     ]

@@ -24,6 +24,7 @@ from wakeline.errors import (
 from wakeline.processes.lease import Fence
 from wakeline.store import ends, fleet, journal, owners, sessions, starts
 from wakeline.store.journal import Row
+from wakeline.verbs import processes
 
 from tests.contract.folding import check_fold
 
@@ -212,7 +213,7 @@ class Walk:
         self.expect(
             life.status if life else ProcessNotFound,
             "cancel",
-            lambda: self.world.go(self.world.service.cancel(pid, "enough")),
+            lambda: self.world.go(processes.cancel(self.world.caller, pid, "enough")),
         )
 
     def wait(self) -> None:

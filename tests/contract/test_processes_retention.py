@@ -11,6 +11,7 @@ from wakeline.store import claims, events, fleet, journal, owners, processes, se
 from wakeline.store import ends as stored_ends
 from wakeline.store.calls import Call
 from wakeline.store.journal import Effect, Row
+from wakeline.verbs import looks
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -53,7 +54,7 @@ def test_a_pruned_process_is_named_as_such_with_its_end_and_when_it_went(world: 
 def test_awaiting_a_pruned_process_says_that_it_is_no_longer_retained(world: World) -> None:
     pruned(world, "x")
     with pytest.raises(ProcessNoLongerRetained):
-        world.go(world.service.await_output("x", 0))
+        world.go(looks.await_output(world.caller, "x", 0))
 
 
 def test_a_body_that_awaits_a_pruned_process_learns_that_at_once(world: World) -> None:

@@ -13,6 +13,7 @@ from wakeline.observe.processes import Status
 from wakeline.processes.outputs import AwaitOutput, Success
 from wakeline.store import waits
 from wakeline.store.calls import Change, Program
+from wakeline.verbs import looks, processes
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -45,7 +46,7 @@ def test_an_end_between_a_waiters_look_and_its_wait_is_not_missed(world: World) 
     learned: list[AwaitOutput] = []
 
     def interrupted() -> Program[AwaitOutput]:
-        waiting = world.service.await_output("x", None)
+        waiting = looks.await_output(world.caller, "x", None)
         look = waiting.send(None)
         seen = yield look
         assert seen.status == "running"
@@ -69,7 +70,7 @@ def test_every_waiter_learns_the_same_end(world: World) -> None:
     world.start("x", kind="external")
     learned: list[AwaitOutput] = []
     # More than a client has connections: if each wait took one, none were left for the end that they wait for.
-    waiters = [begun(lambda: learned.append(world.go(world.service.await_output("x", None)))) for _ in range(8)]
+    waiters = [begun(lambda: learned.append(world.go(looks.await_output(world.caller, "x", None)))) for _ in range(8)]
     world.finish("x", {"paid": [1]})
     assert ended(waiters)
     assert learned == [Success({"paid": [1]})] * 8
@@ -81,22 +82,22 @@ def test_a_log_that_cannot_be_read_is_an_error_and_not_an_empty_one(world: World
     with pytest.raises(ScriptFailed):
         world.view("x")
     with pytest.raises(ScriptFailed):
-        world.go(world.service.await_output("x", None))
+        world.go(looks.await_output(world.caller, "x", None))
 
 
 def test_a_status_says_what_a_process_is_and_waits_for(world: World) -> None:
     fence = world.running("p", identity={"kind": "job", "label": "nightly"})
     world.clock.advance("1s")
-    assert world.go(world.service.status("p")) == Status(
+    assert world.go(looks.status("p")) == Status(
         "p", "running", "job", "nightly", 1_700_000_000_000, 1_700_000_000_000, 0, (), "o_1"
     )
     world.wait_for(fence, "go")
     world.do(waits.park(fence, ["go.1"], "{}"))
-    assert world.go(world.service.status("p")) == Status(
+    assert world.go(looks.status("p")) == Status(
         "p", "waiting", "job", "nightly", 1_700_000_000_000, 1_700_000_001_000, 2, ("go",), None
     )
     with pytest.raises(ProcessNotFound):
-        world.go(world.service.status("nobody"))
+        world.go(looks.status("nobody"))
 
 
 def follow(world: World, pid: str, after: int, upto: int | None = None, *, wait: bool = True) -> list[tuple[int, str]]:
@@ -107,7 +108,7 @@ def follow(world: World, pid: str, after: int, upto: int | None = None, *, wait:
         seen: list[tuple[int, str]] = []
         reached, more = after, True
         while more and (upto is None or reached < upto):
-            page = yield from world.service.events(pid, reached, follow=wait)
+            page = yield from looks.events(pid, reached, follow=wait)
             seen.extend((event.sequence, event.type) for event in page.events)
             assert len(seen) < 1_000, "the same events again and again"
             reached, more = page.after, page.more
@@ -118,7 +119,7 @@ def follow(world: World, pid: str, after: int, upto: int | None = None, *, wait:
 
 def test_a_follower_sees_everything_to_the_end_and_goes_on_where_it_stopped(world: World) -> None:
     world.start("x", kind="external")
-    world.go(world.service.cancel("x", "soon"))
+    world.go(processes.cancel(world.caller, "x", "soon"))
     for n in range(299):
         world.append("x", "log", n)
     first = follow(world, "x", 0, upto=1)

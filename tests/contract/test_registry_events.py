@@ -11,6 +11,7 @@ from wakeline.causality import ProcessCause, ProcessEventSubject
 from wakeline.errors import PayloadSchemaMismatch, ProcessNotFound, ReplayConflict, ReservedEvent, UndeclaredEvent
 from wakeline.processes.events import ProcessEvent
 from wakeline.store.calls import Change, Program
+from wakeline.verbs import processes
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -157,6 +158,6 @@ def test_lifecycle_events_are_refused_from_producers(world: World, lifecycle: st
 
 def test_a_cancel_needs_no_key_and_asking_twice_is_one_event(world: World) -> None:
     world.start("p")
-    assert world.go(world.service.cancel("p", "enough")) == "queued"
-    assert world.go(world.service.cancel("p", "enough")) == "queued"
+    assert world.go(processes.cancel(world.caller, "p", "enough")) == "queued"
+    assert world.go(processes.cancel(world.caller, "p", "enough")) == "queued"
     assert [(e.type, e.payload) for e in world.log()] == [("process.cancel_requested", '{"reason":"enough"}')]

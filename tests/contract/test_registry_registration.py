@@ -8,6 +8,8 @@ import pytest
 from wakeline.errors import ExternalRefConflict, ProcessConflict, ProcessNotFound
 from wakeline.processes.outputs import CancelledOutput, Success
 from wakeline.store import processes, sessions
+from wakeline.verbs import looks
+from wakeline.verbs import processes as processes_verbs
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -65,16 +67,16 @@ def test_an_external_reference_is_written_once(world: World) -> None:
 
 def test_awaiting_an_ended_process_returns_exactly_its_output_in_one_read(world: World) -> None:
     world.start("x", kind="external")
-    world.go(world.service.finish_external("x", Success({"paid": [1, 2]})))
+    world.go(processes_verbs.finish_external("x", Success({"paid": [1, 2]})))
     before = dict(world.store.sent.counts)
-    assert world.go(world.service.await_output("x", 0)) == Success({"paid": [1, 2]})
+    assert world.go(looks.await_output(world.caller, "x", 0)) == Success({"paid": [1, 2]})
     assert world.store.sent.counts["process_read"] - before.get("process_read", 0) == 1
     assert world.status("x") == "completed"
 
 
 def test_ending_with_a_cancelled_output_ends_as_cancelled(world: World) -> None:
     world.start("x", kind="external")
-    world.go(world.service.finish_external("x", CancelledOutput("the vendor gave up")))
+    world.go(processes_verbs.finish_external("x", CancelledOutput("the vendor gave up")))
     assert world.status("x") == "cancelled"
     assert world.types("x") == ["process.cancelled"]
 

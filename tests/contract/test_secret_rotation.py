@@ -11,6 +11,7 @@ from wakeline.causality import ProcessScope
 from wakeline.errors import AwaitEventUnknownOrRevoked, RotationOverlaps, SecretRefused
 from wakeline.store import keyring
 from wakeline.store.blocking import SyncStore
+from wakeline.verbs import answers
 from wakeline.waits.identity import ToolCompletion, key_id
 from wakeline.waits.keys import Keyring, encode_token, secret_id
 
@@ -27,7 +28,7 @@ def token(ring: Keyring, n: int = 0) -> str:
 
 def answered(world: World, given: str) -> bool:
     """Whether a client takes the token; it has read the secrets when it was made, and may do so again."""
-    return bool(world.go(world.service.resolve(world.store.keyring_for(given), given, "yes")))
+    return bool(world.go(answers.resolve(world.caller, world.store.keyring_for(given), given, "yes")))
 
 
 def rotate(world: World, keep_ms: int = DAY_MS, secret: str | None = None) -> keyring.Rotated:

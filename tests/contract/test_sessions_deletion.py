@@ -13,6 +13,7 @@ import pytest
 from wakeline.errors import LeaseLost, SessionDeleted, SessionNotFound
 from wakeline.store import ends, entries, processes, sessions, starts, waits
 from wakeline.store.sessions import Deleted
+from wakeline.verbs import inbox as inbox_verbs
 
 from tests.contract.session_world import CHAT, commit, inbox, send, source, states, turn
 
@@ -79,7 +80,7 @@ def test_its_id_is_used_up_for_ever(world: World) -> None:
         with pytest.raises(SessionDeleted) as deleted:
             world.do(refused)
         assert deleted.value.fields == {"session_id": CHAT, "deleted_at_ms": 1_700_000_000_000}
-    assert world.go(world.service.sessions.inspect(CHAT)).status == "deleted"
+    assert world.go(inbox_verbs.inspect(CHAT)).status == "deleted"
     assert world.do(sessions.delete(CHAT)) == Deleted(False)
 
 
@@ -108,7 +109,7 @@ def test_every_process_survives_and_its_wakes_are_refused_in_sight(world: World)
     assert [(e.input, e.state, e.reason, e.process_id) for e in inbox(world)] == [
         ("late", "undeliverable", "target_gone", "x")
     ]
-    assert [e.input for e in world.go(world.service.sessions.undeliverable(10))] == ["late"]
+    assert [e.input for e in world.go(inbox_verbs.undeliverable(10))] == ["late"]
     assert world.finish("x") == 2
 
 
@@ -185,7 +186,7 @@ def test_a_wake_to_a_session_that_nobody_opens_expires_in_sight(world: World) ->
     world.clock.advance("1d")
     world.tick()
     assert states(world) == [("first", "undeliverable"), ("second", "undeliverable")]
-    assert world.go(world.service.sessions.inspect(CHAT)).status == "unopened"
+    assert world.go(inbox_verbs.inspect(CHAT)).status == "unopened"
 
 
 def test_a_session_that_opens_in_time_gets_its_wakes_and_nothing_expires(world: World) -> None:

@@ -13,6 +13,7 @@ from wakeline.errors import EntryNotFound, RedriveRefused
 from wakeline.store import ends, entries, owners, sessions, waits
 from wakeline.store.journal import Effect, Row
 from wakeline.testing.model.turns import Entry, isolate
+from wakeline.verbs import inbox as inbox_verbs
 
 from tests.contract.session_world import CHAT, FAILED, commit, fail, head, inbox, policy_is, send, source, states, turn
 
@@ -195,23 +196,23 @@ def test_a_session_that_is_to_block_stands_still_in_sight(world: World) -> None:
     send(world, "more")
     assert world.take() == ()
     assert head(world)["blk"] == "1"
-    assert world.go(world.service.sessions.inspect(CHAT)).status == "blocked"
-    assert "redrive chat/1" in world.go(world.service.sessions.why(CHAT, None))
+    assert world.go(inbox_verbs.inspect(CHAT)).status == "blocked"
+    assert "redrive chat/1" in world.go(inbox_verbs.why(CHAT, None))
 
 
 def test_what_blocks_is_listed_until_somebody_decides(world: World) -> None:
     blocked(world)
     for _ in range(3):
-        assert [(e.n, e.state) for e in world.go(world.service.sessions.undeliverable(10))] == [(1, "blocked")]
+        assert [(e.n, e.state) for e in world.go(inbox_verbs.undeliverable(10))] == [(1, "blocked")]
         world.clock.advance("8d")
         world.tick()
-    world.go(world.service.sessions.redrive(CHAT, None))
-    assert world.go(world.service.sessions.undeliverable(10)) == []
+    world.go(inbox_verbs.redrive(CHAT, None))
+    assert world.go(inbox_verbs.undeliverable(10)) == []
 
 
 def test_redrive_offers_the_blocking_entry_again_alone(world: World) -> None:
     blocked(world)
-    assert world.go(world.service.sessions.redrive(CHAT, None)) == 1
+    assert world.go(inbox_verbs.redrive(CHAT, None)) == 1
     claim, texts = turn(world)
     assert texts == ["poison"]
     commit(world, claim)
@@ -221,7 +222,7 @@ def test_redrive_offers_the_blocking_entry_again_alone(world: World) -> None:
 
 def test_skip_fails_the_blocking_entry_and_goes_on(world: World) -> None:
     blocked(world)
-    assert world.go(world.service.sessions.skip(CHAT)) == 1
+    assert world.go(inbox_verbs.skip(CHAT)) == 1
     assert states(world) == [("poison", "failed"), ("next", "delivered")]
     _, texts = turn(world)
     assert texts == ["next"]
@@ -229,7 +230,7 @@ def test_skip_fails_the_blocking_entry_and_goes_on(world: World) -> None:
 
 def test_nothing_blocks_a_session_that_goes_on(world: World) -> None:
     send(world, "a")
-    for verb in (world.service.sessions.skip(CHAT), world.service.sessions.redrive(CHAT, None)):
+    for verb in (inbox_verbs.skip(CHAT), inbox_verbs.redrive(CHAT, None)):
         with pytest.raises(RedriveRefused):
             world.go(verb)
 
@@ -241,14 +242,12 @@ def test_a_failed_entry_is_offered_again_as_a_new_one(world: World) -> None:
     send(world, "poison")
     claim, _ = turn(world)
     fail(world, claim)
-    assert [(e.session_id, e.n, e.state) for e in world.go(world.service.sessions.undeliverable(10))] == [
-        (CHAT, 1, "failed")
-    ]
+    assert [(e.session_id, e.n, e.state) for e in world.go(inbox_verbs.undeliverable(10))] == [(CHAT, 1, "failed")]
     assert world.do(entries.redrive(CHAT, 1)) == 2
     assert world.do(entries.redrive(CHAT, 1)) == 2
     first, second = inbox(world)
     assert (first.state, first.by, second.state, second.input) == ("superseded", 2, "delivered", "poison")
-    assert world.go(world.service.sessions.undeliverable(10)) == []
+    assert world.go(inbox_verbs.undeliverable(10)) == []
     claim, texts = turn(world)
     assert texts == ["poison"]
     commit(world, claim)

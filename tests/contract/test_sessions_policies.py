@@ -12,6 +12,7 @@ from wakeline.store import claims as stored_claims
 from wakeline.store import ends, entries, events, owners, sessions, waits
 from wakeline.store.claims import Claim
 from wakeline.store.journal import Effect, Row
+from wakeline.verbs import inbox as inbox_verbs
 
 from tests.contract.session_world import (
     CHAT,
@@ -71,7 +72,7 @@ def test_what_no_policy_admits_is_undeliverable_and_starts_no_turn(world: World)
     send(world, "hello")
     assert [(e.state, e.reason) for e in inbox(world)] == [("undeliverable", "not_admissible")]
     assert world.take() == ()
-    assert [e.input for e in world.go(world.service.sessions.undeliverable(10))] == ["hello"]
+    assert [e.input for e in world.go(inbox_verbs.undeliverable(10))] == ["hello"]
 
 
 def test_what_the_next_release_does_not_admit_is_undeliverable_and_keeps_no_turn(world: World) -> None:
@@ -101,7 +102,7 @@ def test_an_entry_that_is_not_admitted_is_redriven_once_the_agent_takes_its_kind
     policy_is(world, kinds=frozenset({"wake"}))
     send(world, "hello")
     policy_is(world)
-    world.go(world.service.sessions.redrive(CHAT, 1))
+    world.go(inbox_verbs.redrive(CHAT, 1))
     _, texts = turn(world)
     assert texts == ["hello"]
 

@@ -9,6 +9,7 @@ import pytest
 from wakeline.observe.sessions import SessionStatus
 from wakeline.store import ends, entries, sessions, starts, waits
 from wakeline.store.journal import Effect, Row
+from wakeline.verbs import inbox as inbox_verbs
 
 from tests.contract.session_world import CHAT, FAILED, commit, fail, head, inbox, policy_is, send, source, turn
 
@@ -169,7 +170,7 @@ def drive(world: World, *, worker: bool) -> None:
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_every_state_comes_to_rest_with_a_worker(world: World, state: Callable[[World], None]) -> None:
     state(world)
-    assert world.go(world.service.sessions.inspect(CHAT)).status == EXPECTED.get(state.__name__, "active")
+    assert world.go(inbox_verbs.inspect(CHAT)).status == EXPECTED.get(state.__name__, "active")
     drive(world, worker=True)
     assert world.take(world.worker("w_last")) == ()
     assert world.store.client.llen(world.store.address.prefix + "todo") == 0

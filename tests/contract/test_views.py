@@ -16,6 +16,8 @@ from wakeline.processes.outputs import Failure, Success
 from wakeline.store import ends, owners, queues, sessions
 from wakeline.tools.tool import current
 from wakeline.values import to_json
+from wakeline.verbs import looks
+from wakeline.verbs import sessions as session_verbs
 
 from tests.contract.conftest import START_MS
 from tests.contract.session_world import CHAT, FAILED
@@ -184,19 +186,19 @@ def test_a_view_tells_how_a_process_ended(world: World) -> None:
 def test_a_view_counts_failed_attempts_and_losses(world: World) -> None:
     fence = world.running("p")
     world.do(ends.release(fence, attempt=True, output=FAILED))
-    view = world.go(world.service.process("p"))
+    view = world.go(looks.process("p"))
     assert (view.failed_attempts, view.attempt, view.losses) == (1, 2, 0)
     world.take()
     world.lose("o_1")
-    view = world.go(world.service.process("p"))
+    view = world.go(looks.process("p"))
     assert (view.failed_attempts, view.attempt, view.losses) == (1, 3, 1)
 
 
 def test_a_turn_tells_its_session_and_a_tool_its_name(world: World) -> None:
     world.start("t", kind="tool_call")
     world.do(sessions.send(world.session(CHAT), to_json({"kind": "input", "input": "hi"})))
-    pid = world.go(world.service.sessions.turn(CHAT))
-    turn, tool = world.go(world.service.process(pid)), world.go(world.service.process("t"))
+    pid = world.go(session_verbs.turn(CHAT))
+    turn, tool = world.go(looks.process(pid)), world.go(looks.process("t"))
     assert (turn.session, turn.name, turn.kind) == (CHAT, "chat", "session_turn")
     assert (tool.session, tool.name, tool.label, tool.kind) == (None, "add", "add", "tool")
 
@@ -206,8 +208,8 @@ def test_a_turn_tells_its_session_and_a_tool_its_name(world: World) -> None:
 
 def because(world: World, pid: str = "p") -> Reason | None:
     """What a view and a list say, which is the same."""
-    view: ProcessView = world.go(world.service.process(pid))
-    [row] = [one for one in world.go(world.service.processes("queued", limit=50)) if one.id == pid]
+    view: ProcessView = world.go(looks.process(pid))
+    [row] = [one for one in world.go(looks.listed("queued", limit=50)) if one.id == pid]
     assert row.because == view.because
     return view.because
 
@@ -247,7 +249,7 @@ def test_a_queued_process_tells_that_its_queue_is_paused_or_rq_suspended(world: 
 def test_a_queued_process_tells_its_time(world: World) -> None:
     world.start("p", delay_ms=60_000)
     assert because(world) == Reason("later", "its time, 2023-11-14 22:14:20 UTC")
-    assert world.go(world.service.process("p")).offered_ms == START_MS + 60_000
+    assert world.go(looks.process("p")).offered_ms == START_MS + 60_000
     world.clock.advance("61s")
     found = because(world)
     assert found is not None and found.code == "no_worker"
@@ -308,9 +310,9 @@ def test_a_queued_process_tells_how_often_it_was_lost_with_its_worker(world: Wor
 
 def test_what_is_not_queued_has_no_reason(world: World) -> None:
     world.running("p")
-    assert world.go(world.service.process("p")).because is None
+    assert world.go(looks.process("p")).because is None
     world.start("x", kind="external")
-    assert world.go(world.service.process("x")).because is None
+    assert world.go(looks.process("x")).because is None
 
 
 # -- sessions and their entries

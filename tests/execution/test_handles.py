@@ -388,17 +388,19 @@ def test_redis_away_at_a_start_is_no_answer_about_the_child(app: App, ran: list[
 
     @app.engine
     async def parent(ctx: AsyncCtx) -> Any:
-        send = ctx.run.journal.send
+        execute = ctx.run.store.execute
 
-        async def away(effect: Any, call: Any) -> Any:
-            raise RedisUnavailable(reason="the cable was pulled")
+        async def away(call: Any) -> Any:
+            if call.script == "process_register":
+                raise RedisUnavailable(reason="the cable was pulled")
+            return await execute(call)
 
-        ctx.run.journal.send = away  # type: ignore[method-assign]
+        ctx.run.store.execute = away  # type: ignore[method-assign]
         try:
             reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
             told.append(str(reply.value))
         except RedisUnavailable:
-            ctx.run.journal.send = send  # type: ignore[method-assign]
+            ctx.run.store.execute = execute  # type: ignore[method-assign]
         reply = await ctx.execution.start_child_process(EngineInput(kind="double", payload={"n": 1}), "double")
         return await ctx.execution.await_process(reply.value)
 

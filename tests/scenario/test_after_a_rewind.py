@@ -51,7 +51,7 @@ def test_a_client_forgets_the_types_of_processes_of_a_namespace_that_is_gone(
     client: Any = desk.store.client
     client.flushdb()
     until(lambda: desk.store.secret != before)
-    assert desk.service._types.get("p") is None
+    assert desk.caller._types.get("p") is None
 
     other = App(namespace, backend=backend, settings=Settings(beat_ms=BEAT_MS))
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Engine, Tool
-from wakeline.client.aio import AsyncHandle
+from wakeline.client.handles import AsyncHandle
 from wakeline.errors import (
     AwaitEventUnknownOrRevoked,
     InvalidArguments,

@@ -11,6 +11,7 @@ from wakeline import App, AsyncTurn
 from wakeline.errors import InvalidArguments
 from wakeline.store import entries
 from wakeline.store.connection import Backend
+from wakeline.verbs import inbox
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_entries_that_came_to_no_good_end_are_all_had_however_many_there_are(
         {("clerk/1", n) for n in (1, 2, 3)} | {("clerk/2", n) for n in (1, 2, 3, 4)},
         False,
     )
-    mine = app.store.run(app.service.sessions.undeliverable(2, "clerk/1"))
+    mine = app.store.run(inbox.undeliverable(2, "clerk/1"))
     assert ([entry.session_id for entry in mine], mine.more) == (["clerk/1"] * 2, True)
 
 

@@ -24,6 +24,7 @@ from wakeline.settings import Settings
 from wakeline.store import triggers
 from wakeline.store.connection import Backend
 from wakeline.testing.clock import VirtualClock
+from wakeline.verbs import triggers as triggers_verbs
 
 from tests.scenario.conftest import served, until
 
@@ -401,7 +402,7 @@ class Clockwork:
         self.app = App("t" + token_hex(4), backend=backend, clock=self.clock)
         self.build = declare(self.app)
         self.schedule = self.app.cron("0 9 * * *", self.build, name="daily", input={"repo": "{at}"}, **options)
-        self.app.run("declare", self.app.triggers.declare(self.app.registry.schedules.values()))
+        self.app.run("declare", triggers_verbs.declare(self.app.registry.schedules.values()))
 
     def tick(self) -> list[str]:
         """The processes that were started, by what they were told."""
@@ -420,7 +421,7 @@ class Clockwork:
                 )
             )
             for schedule, due_ms in report.schedules:
-                self.app.run("fire", self.app.triggers.fire(schedule, due_ms, report.now_ms))
+                self.app.run("fire", triggers_verbs.fire(self.app.caller, schedule, due_ms, report.now_ms))
             if not report.schedules:
                 break
         new = [row for row in self.app.processes("any") if row.id not in before]
@@ -437,7 +438,10 @@ def test_a_schedule_starts_at_its_moment_once_over_all_workers(backend: Backend)
     world.clock.advance("8h59m")
     assert world.tick() == []
     world.clock.advance("1m")
-    stale = [world.app.triggers.fire(world.schedule, world.clock.now_ms(), world.clock.now_ms()) for _ in range(2)]
+    stale = [
+        triggers_verbs.fire(world.app.caller, world.schedule, world.clock.now_ms(), world.clock.now_ms())
+        for _ in range(2)
+    ]
     assert [world.app.run("fire", one) is None for one in stale] == [False, True]
     assert len(world.app.processes("any")) == 1
     assert world.tick() == []
@@ -487,10 +491,10 @@ def test_a_changed_schedule_is_due_anew_and_an_unchanged_one_stays(backend: Back
     [view] = world.app.store.execute(triggers.list_all())[1]
     assert view.due_ms == 1_767_225_600_000 + 9 * 3_600_000
     world.clock.advance("1h")
-    world.app.run("declare", world.app.triggers.declare([world.schedule]))
+    world.app.run("declare", triggers_verbs.declare([world.schedule]))
     assert world.app.store.execute(triggers.list_all())[1] == [view]
     changed = world.schedule.model_copy(update={"expression": "30 1 * * *"})
-    world.app.run("declare", world.app.triggers.declare([changed]))
+    world.app.run("declare", triggers_verbs.declare([changed]))
     assert world.app.store.execute(triggers.list_all())[1][0].due_ms == 1_767_225_600_000 + 5_400_000
     world.app.store.execute(triggers.remove_schedule("daily"))
     assert world.app.store.execute(triggers.list_all()) == ([], [])
@@ -503,7 +507,7 @@ def test_a_worker_starts_what_is_due(backend: Backend) -> None:
     app = App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50))
     build = declare(app, ran)
     schedule = app.cron("* * * * *", build, input={"repo": "minutely"})
-    app.run("declare", app.triggers.declare([schedule]))
+    app.run("declare", triggers_verbs.declare([schedule]))
     # A minute is too long for a test: the moment is said to be now.
     key = f"{app.address.prefix}cron"
     app.backend.sync().zadd(key, {"build": 1_767_225_600_000})
@@ -532,9 +536,9 @@ def test_a_schedule_and_a_subscription_of_a_renamed_body_stay_what_they_were(bac
         return app
 
     first = release("tick")
-    first.run("declare", first.triggers.declare(first.declared.schedules))
+    first.run("declare", triggers_verbs.declare(first.declared.schedules))
     second = release("tick", "tock")
-    second.run("declare", second.triggers.declare(second.declared.schedules))
+    second.run("declare", triggers_verbs.declare(second.declared.schedules))
     assert [(one.name, one.subscription.target.name) for one in second.declared.schedules] == [("tick", "tick")]
     told = second.trigger("day.over").emit({"at": "noon"})
     assert len(told.started) == 1

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Turn
-from wakeline.client.aio import AsyncExternal
-from wakeline.client.handles import External
+from wakeline.client.externals import AsyncExternal, External
 from wakeline.errors import ProcessFailed, RedisNotConfigured, SessionNotFound, WrongVerb
 from wakeline.settings import Settings
 

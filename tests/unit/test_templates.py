@@ -10,7 +10,7 @@ from wakeline import App, AsyncCtx
 from wakeline.processes.registration import Registration
 from wakeline.values import to_json
 from wakeline.verbs.options import NOTHING
-from wakeline.verbs.starts import Starts, registration_of
+from wakeline.verbs.registrations import Registrations, registration_of
 
 app = App("shop")
 ENV = "process-env:sha256:" + "0" * 64
@@ -37,7 +37,7 @@ async def labelled(ctx: AsyncCtx, value: str) -> None:
 
 def filled(arguments: dict[str, Any]) -> Registration:
     """The registration of a second start: the first one makes the template."""
-    starts = Starts("shop")
+    starts = Registrations("shop")
     starts.of(takes, {"value": 1}, NOTHING, env_ref=ENV, wake_target=None, wake_end=False)
     return starts.of(takes, arguments, NOTHING, env_ref=ENV, wake_target=None, wake_end=False)
 
@@ -72,7 +72,7 @@ def test_two_starts_share_neither_id_nor_incarnation() -> None:
 
 
 def test_what_differs_by_its_arguments_has_no_template() -> None:
-    starts = Starts("shop")
+    starts = Registrations("shop")
     for value in ("a", "b"):
         made = starts.of(labelled, {"value": value}, NOTHING, env_ref=ENV, wake_target=None, wake_end=False)
         assert made.identity.label == f"for {value}"

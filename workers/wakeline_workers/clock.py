@@ -21,6 +21,7 @@ from wakeline.store import attachments, declarations, ticks
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Program, once
 from wakeline.store.watching import end_all
+from wakeline.verbs import triggers
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
 from wakeline_workers.streams import keep_output
@@ -52,7 +53,6 @@ class Ticker:
         self._app = app
         self._store = store
         self._settings = app.settings
-        self._triggers = app.triggers
         self._ticked = ticked
         self._probe = probe or NullProbe()
         self._by = by
@@ -124,7 +124,7 @@ class Ticker:
             await self.declare("same")
         for schedule, due_ms in report.schedules:
             fired += await self._served(
-                f"schedule {schedule.name}", self._triggers.fire(schedule, due_ms, report.now_ms)
+                f"schedule {schedule.name}", triggers.fire(self._app.caller, schedule, due_ms, report.now_ms)
             )
         if _monotonic_ms() - self._swept_ms >= SWEEP_MS and (self._sweeping is None or self._sweeping.done()):
             self._swept_ms = _monotonic_ms()
@@ -134,13 +134,15 @@ class Ticker:
             # Beside the ticks too, because much may be over, and it is not urgent.
             self._pruning = asyncio.create_task(self._prune(report.prune_in_ms))
         if report.undelivered:
-            await self._served("what triggers left to deliver", self._triggers.redrive(older_ms=self._settings.beat_ms))
+            await self._served(
+                "what triggers left to deliver", triggers.redrive(self._app.caller, older_ms=self._settings.beat_ms)
+            )
         return fired
 
     async def declare(self, how: declarations.How) -> None:
         """Writes what this release declares of limits, agents and schedules, if it is in force or this puts it in
         force."""
-        await self._served("what this release declares", self._triggers.declare_all(self._app.declared, how))
+        await self._served("what this release declares", triggers.declare_all(self._app.declared, how))
 
     async def _sweep(self) -> None:
         """Sweeps again at once while there is more than one sweep looks at."""

@@ -28,6 +28,7 @@ from wakeline.shown import logger
 from wakeline.store import declarations, owners
 from wakeline.store.claims import Claim, take
 from wakeline.store.watching import end_all
+from wakeline.verbs import triggers
 
 from wakeline_workers.clock import TICK_MS, Ticker
 from wakeline_workers.isolation import isolation_of
@@ -220,7 +221,7 @@ class WorkerLoop:
     async def _declare_again(self) -> None:
         try:
             await self.store.renew_functions()
-            await self.store.run(self.app.triggers.declare_all(self.app.declared, "patient"))
+            await self.store.run(triggers.declare_all(self.app.declared, "patient"))
         except StoreError:
             log.exception(
                 "schedules, limits and agents could not be declared again; the next worker that starts does it"
@@ -250,7 +251,7 @@ class WorkerLoop:
                 " names it"
             )
             return
-        await self.store.run(self.app.triggers.declare(declared.schedules, by=declared))
+        await self.store.run(triggers.declare(declared.schedules, by=declared))
         if heard.unwritten:
             await self.store.execute(declarations.written(declared))
 

@@ -43,8 +43,8 @@ class Code:
 class Bodies:
     """The bodies of one release, as one worker calls them; ``threads`` are for the blocking ones."""
 
-    def __init__(self, registry: Registry, host: Host, namespace: str, threads: ThreadPoolExecutor) -> None:
-        self._registry, self._host, self._namespace, self._threads = registry, host, namespace, threads
+    def __init__(self, registry: Registry, host: Host, threads: ThreadPoolExecutor) -> None:
+        self._registry, self._host, self._threads = registry, host, threads
 
     def of(self, claim: Claim) -> Code:
         """The code of a claim. Raises `UnknownName`, `UnknownAgent`, `IsolationUnavailable` where it is missing here;
@@ -71,7 +71,7 @@ class Bodies:
 
         async def perform(run: Run) -> Any:
             run.engine = engine
-            ctx = AsyncCtx(run, self._namespace)
+            ctx = AsyncCtx(run)
             run.context = Ctx(ctx, run.bridge) if run.bridge else ctx
             return engine.signature.dump_result(await self._call(run, taken(engine.function, run.context)))
 
@@ -90,7 +90,7 @@ class Bodies:
         async def perform(run: Run) -> Any:
             admitting = sessions.admit(run.fence, session_id, agent.max_entries, agent.policy)
             batch = claim.batch if claim.batch is not None else await run.store.execute(admitting)
-            turn = AsyncTurn(run, self._namespace, batch, most=agent.max_entries)
+            turn = AsyncTurn(run, batch, most=agent.max_entries)
             run.turn, run.activities.followed = TurnOfRun(turn), batch.followed
             run.activities.tell(
                 run.process_id, lambda: TurnStarted(attempt=claim.attempt, entries=[e.n for e in batch.entries])

@@ -16,7 +16,7 @@ from typing import Any, Protocol, assert_never, cast
 
 from wakeline.body.attachments import attachments_for_tool
 from wakeline.body.hooks import Admitted, admit, replaced, run_after
-from wakeline.body.messages import emitted
+from wakeline.body.messages import emitted, woken_by
 from wakeline.body.timed import TimedTry
 from wakeline.effects.envelope import Envelope
 from wakeline.effects.journal import NEVER
@@ -40,16 +40,16 @@ from wakeline.run.containing import contained, contained_on_loop
 from wakeline.run.groups import deciding
 from wakeline.run.host import RunState
 from wakeline.run.isolation import IsolatedCall, Returned
+from wakeline.run.recorder import OfATool
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, schema_of_answer
 from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
-from wakeline.store import events, journal
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
 from wakeline.tools.tool import CurrentCall, Pending, Tool, current_call, outside_body
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.values import content_hash, parse_duration
-from wakeline.verbs.events import NewEvent
-from wakeline.verbs.triggers import Triggers, occurrence_of, receipt_from
+from wakeline.verbs.events import NewEvent, append
+from wakeline.verbs.triggers import emit, occurrence_of, receipt_from
 from wakeline.waits.identity import Timer, ToolCompletion
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
@@ -267,10 +267,9 @@ class _Attempt:
             outcome = await self._after(Success(value), None)
         if not self._occurrences:
             return outcome
-        verbs = Triggers(run.namespace, run.registry)
         try:
             return {
-                _TRIGGERS: [asdict(await run.store.run(verbs.emit(one))) for one in self._occurrences],
+                _TRIGGERS: [asdict(await run.store.run(emit(run.caller, one))) for one in self._occurrences],
                 "outcome": outcome,
             }
         except OccurrenceConflict as conflict:
@@ -390,19 +389,18 @@ class _Attempt:
         self._occurrences.append(occurrence_of(source, Any, payload, key, source_key))
 
     async def _send_events(self) -> None:
+        recorder = OfATool(self._run.fence, self._run.passing.givers)
         for n, event in enumerate(self._events):
             replay_key = event.replay_key or f"tool:{self._base}:{self._attempt}:{n}"
-            await self._run.store.execute(
-                events.append(
-                    self._run.process_id,
-                    event.type,
-                    event.text,
-                    replay_key=replay_key,
-                    wake=event.wake,
-                    end=event.end,
-                    effect=journal.Effect(self._run.fence),
-                )  # fmt: skip
+            told = append(
+                self._run.process_id,
+                event,
+                key=replay_key,
+                wakes=woken_by(self._run),
+                compared=False,
+                effect=recorder,
             )
+            await self._run.store.run(told)
             if event.end is not None:
                 self._run.life.end(RunState.ENDED)
                 raise Stopped

@@ -20,11 +20,11 @@ from wakeline.verbs.options import Options
 
 
 async def call_from_body(
-    run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False
+    run: Run, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False
 ) -> Any:
     """The JSON result of a call, carried out as it was recorded; what was not recorded, as its tool is declared now.
     Raises `ToolFailed`, `ProcessFailed`."""
-    carrier = ChildCarrier(run, namespace, tool, given, options, wake_end=wake_end)
+    carrier = ChildCarrier(run, tool, given, options, wake_end=wake_end)
     return await call_tool(run, tool, given, key=options.key, carrier=carrier)
 
 
@@ -32,11 +32,10 @@ class ChildCarrier:
     """The `wakeline.body.calls.Carrier` of one call of a body: a child."""
 
     def __init__(
-        self, run: Run, namespace: str, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool
+        self, run: Run, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool
     ) -> None:
-        self._run, self._namespace, self._tool, self._given, self._options, self._wake_end = (
+        self._run, self._tool, self._given, self._options, self._wake_end = (
             run,
-            namespace,
             tool,
             given,
             options,
@@ -70,9 +69,7 @@ class ChildCarrier:
             Carried(idempotency_key(run, base), attempt, admitted is not None),
             admitted,
         )
-        started = await start_body(
-            run, self._namespace, self._tool, self._given, self._options, wake_end=self._wake_end, call=call
-        )
+        started = await start_body(run, self._tool, self._given, self._options, wake_end=self._wake_end, call=call)
         return await result_of(run, *started)
 
     def _envelope(self, asks: str | None = None) -> Envelope:

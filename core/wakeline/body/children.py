@@ -12,27 +12,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wakeline.attachments.attachment import owner_of_process
 from wakeline.body.hooks import Admitted
-from wakeline.body.messages import never
 from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
-from wakeline.errors import AlreadyRunning, InvalidArguments
+from wakeline.errors import InvalidArguments
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.processes.registration import Carried, Registration
+from wakeline.run.recorder import written
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, settle
-from wakeline.store import ends as stored_ends
-from wakeline.store import starts
-from wakeline.store.calls import Call
-from wakeline.store.journal import Effect, Row
-from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTaken, with_unique
+from wakeline.store.starts import SessionAddress
 from wakeline.tools.tool import Tool
 from wakeline.verbs.options import NOTHING, Options
-from wakeline.verbs.processes import wake_of
-from wakeline.verbs.starts import registration_of
+from wakeline.verbs.recorder import Recorder
+from wakeline.verbs.registrations import registration_of
+from wakeline.verbs.starts import Start, begin, wake_of
 from wakeline.waits.identity import Custom, ProcessTerminal
 
 
@@ -55,48 +51,15 @@ async def start_child(
     code of the user's.
     """
 
-    async def write(row_of: Callable[[Any], Row]) -> Any:
+    async def begun(effect: Recorder) -> dict[str, str]:
         made = await asyncio.to_thread(registration) if prepares else registration()
-        # The script knows the incarnation an existing process has; it fills it in.
-        # Its quotes tell it from the same letters in an id.
-        before, _, after = row_of({"id": made.id, "incarnation": "\x00"}).text.partition('"\\u0000"')
-        effect = run.journal.effect_of(Row(key, f'{before}"', after=f'"{after}'))
-        target = wake or (SessionAddress(made.wake_target.session_id) if made.wake_target else None)
         run.awaits_children = run.awaits_children or made.on_parent_end == "await"
-        starting = starts.register(made, wake=target, delay_ms=delay_ms, environment=captured, effect=effect)
-        await run.passing.pass_on(starting.args["spec"], owner_of_process(made.id))
-        if options.unique is not None:
-            return await _start_unique(run, effect, starting, options, row_of)
-        receipt = await run.journal.send(effect, starting)
-        return {"id": made.id, "incarnation": receipt.incarnation}
+        start = Start(made, wake, delay_ms, captured, options)
+        return (await run.store.run(begin(run.caller, start, effect=effect))).outcome
 
-    started = await run.journal.effect(
-        envelope.kind, envelope.name, envelope.args, never, key=key, write=write, asks=envelope.asks
-    )
+    started = await written(run, envelope, key, begun)
     run.started.add(started["id"], started["incarnation"])
     return started["id"], started["incarnation"]
-
-
-async def _start_unique(
-    run: Run, effect: Effect, starting: Call[Registered], options: Options, row_of: Callable[[Any], Row]
-) -> dict[str, str]:
-    assert options.unique is not None
-    wanted = Unique(options.unique)
-    while True:
-        try:
-            receipt = await run.journal.send(effect, with_unique(starting, wanted, effect))
-            return {"id": starting.args["pid"], "incarnation": receipt.incarnation}
-        except UniqueTaken as taken:
-            if options.if_running == "reject":
-                raise AlreadyRunning(unique=options.unique, process_id=taken.process_id) from None
-            if options.if_running != "replace":
-                found = {"id": taken.process_id, "incarnation": taken.incarnation}
-                await run.journal.record(row_of(found))
-                return found
-            await run.store.execute(
-                stored_ends.cancel(taken.process_id, f"replaced by {starting.args['pid']}", grace_ms=run.host.grace_ms)
-            )
-            wanted, effect = Unique(options.unique, taken.process_id), run.journal.effect_of(effect.row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +89,6 @@ def _own_start(
 
 async def start_body(
     run: Run,
-    namespace: str,
     body: Engine[..., Any] | Tool[..., Any],
     given: dict[str, Any],
     options: Options,
@@ -146,7 +108,7 @@ async def start_body(
         key, envelope = call.key, call.envelope
     admitted = call.admitted if call is not None else None
     arguments = given if admitted is None else admitted.args
-    wake, ends = wake_of(options.wake, namespace)
+    wake, ends = wake_of(options.wake, run.namespace)
     async with run.journal.asking():
         captured = captured_for_child(run, options)
 
@@ -156,7 +118,7 @@ async def start_body(
             body,
             arguments,
             options,
-            namespace=namespace,
+            namespace=run.namespace,
             process_id=run.child_id(key),
             originator=parent.provenance.originator,
             caused_by=ProcessCause(process_id=parent.id),

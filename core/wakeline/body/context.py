@@ -26,16 +26,8 @@ from wakeline.body.children import awaiting, start_body
 from wakeline.body.effects import recorded
 from wakeline.body.execution import ExecutionContext, execution_of
 from wakeline.body.generations import next_generation
-from wakeline.body.messages import (
-    append_event,
-    check_served,
-    drop_signal,
-    emitted,
-    request_cancel,
-    send_signal,
-    signal_known_as,
-    signal_names,
-)
+from wakeline.body.messages import append_event, emitted, request_cancel
+from wakeline.body.signals import check_served, drop_signal, send_signal, signal_known_as, signal_names
 from wakeline.body.triggers import AsyncBodyTrigger
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.engines.engine import Engine
@@ -56,7 +48,7 @@ from wakeline.tools.tool import Duration, Tool
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, parse_duration, to_json
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
-from wakeline.verbs.starts import bound
+from wakeline.verbs.registrations import bound
 from wakeline.waits.identity import Custom, ProcessSignal, Timer
 from wakeline.waits.keys import encode_token
 
@@ -133,9 +125,8 @@ class AsyncApproval(Generic[T]):
 class AsyncCtx:
     """The context of an ``async def`` body."""
 
-    def __init__(self, run: Run, namespace: str, options: Options = NOTHING) -> None:
+    def __init__(self, run: Run, options: Options = NOTHING) -> None:
         self.run = run
-        self._namespace = namespace
         self._options = options
 
     @property
@@ -218,7 +209,7 @@ class AsyncCtx:
     def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
         """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout
         max_attempts recovery on_parent_end key``."""
-        return AsyncCtx(self.run, self._namespace, self._options.over(**options))
+        return AsyncCtx(self.run, self._options.over(**options))
 
     def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
@@ -297,9 +288,7 @@ class AsyncCtx:
                 raise InvalidArguments(
                     name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result"
                 )
-        found = await call_from_body(
-            self.run, self._namespace, tool, given, self._options, wake_end=self._child_ends_wake()
-        )
+        found = await call_from_body(self.run, tool, given, self._options, wake_end=self._child_ends_wake())
         with self.run.journal.reading(of_a_child=tool.is_apart or bool(self._options.queue)):
             return cast("R", tool.signature.load_result(found))
 
@@ -323,9 +312,7 @@ class AsyncCtx:
         """Start a child process; its id is derived from this call, so a crash starts it once."""
         async with self.run.journal.asking():
             given = bound(body, *args, **kwargs)
-        started = await start_body(
-            self.run, self._namespace, body, given, self._options, wake_end=self._child_ends_wake()
-        )
+        started = await start_body(self.run, body, given, self._options, wake_end=self._child_ends_wake())
         return AsyncChild(*started, self, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
@@ -603,9 +590,7 @@ class AsyncCtx:
         `WaitTimeout` unless ``default`` is given.
         """
         limit = parse_duration(timeout) if timeout is not None else None
-        return await ask(
-            self.run, self._namespace, session, text, output=output, key=key, timeout_ms=limit, default=default
-        )
+        return await ask(self.run, session, text, output=output, key=key, timeout_ms=limit, default=default)
 
     async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""

@@ -19,7 +19,7 @@ from wakeline.run.run import Run
 from wakeline.tools.hooks import ToolRequest
 from wakeline.tools.outcome import ToolOutcome, is_outcome
 from wakeline.tools.tool import Tool
-from wakeline.verbs.starts import prepared
+from wakeline.verbs.registrations import prepared
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,9 @@ from wakeline.causality import Originator, SessionScope
 from wakeline.run.bridge import Bridge
 from wakeline.run.run import Run
 from wakeline.store.triggers import Subscribed
+from wakeline.verbs import triggers
 from wakeline.verbs.options import WakeTarget
-from wakeline.verbs.triggers import Body, Receipt, Triggers, occurrence_of, receipt_from, subscription_to
-
-
-def triggers_of(run: Run) -> Triggers:
-    """The verbs of triggers with the code that this run's worker has."""
-    return Triggers(run.namespace, run.registry)
+from wakeline.verbs.triggers import Body, Receipt, occurrence_of, receipt_from, subscription_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ class AsyncBodyTrigger:
         async def perform(row_key: str) -> Any:
             own = key if key is not None else f"{run.idempotency_key}:{row_key}"
             occurrence = occurrence_of(self._source, self._kind, payload, own, source_key)
-            return asdict(await run.store.run(triggers_of(run).emit(occurrence)))
+            return asdict(await run.store.run(triggers.emit(run.caller, occurrence)))
 
         return receipt_from(await run.journal.effect("trigger", f"trigger:{self._source}", args, perform))
 
@@ -86,7 +82,7 @@ class AsyncBodyTrigger:
             )
 
         async def perform(_: str) -> Any:
-            return asdict(await run.store.run(triggers_of(run).subscribe(subscription)))
+            return asdict(await run.store.run(triggers.subscribe(subscription)))
 
         # What the body said; not the environment of the app, which a deploy may change while a turn is parked.
         said = subscription.model_copy(update={"environment": None}).content_hash

@@ -7,24 +7,24 @@ script, or not at all.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Unpack, cast
 
 from wakeline.body.context import AsyncCtx
-from wakeline.body.messages import never
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import FrameLimitExceeded, InvalidPayload
 from wakeline.names import check_frame
+from wakeline.run.recorder import written
 from wakeline.run.run import Run
 from wakeline.sessions.admission import MOST_ENTRIES
-from wakeline.store import sessions
 from wakeline.store.ends import TurnCommit
-from wakeline.store.journal import Row
 from wakeline.store.sessions import Batch, EntryRow
 from wakeline.typed import dump
-from wakeline.values import MAX_PAYLOAD, check_size, check_text, from_json, to_json
+from wakeline.values import MAX_PAYLOAD, check_size, check_text, to_json
+from wakeline.verbs import inbox
 from wakeline.verbs.options import NOTHING, Options, StartOptions
+from wakeline.verbs.recorder import Recorder
 from wakeline.wakes.wake import wake_id
 
 MOST_FOLLOW_ONS = 32
@@ -108,14 +108,13 @@ class AsyncTurn(AsyncCtx):
     def __init__(
         self,
         run: Run,
-        namespace: str,
         batch: Batch,
         *,
         most: int = MOST_ENTRIES,
         options: Options = NOTHING,
         shared: _Shared | None = None,
     ) -> None:
-        super().__init__(run, namespace, options)
+        super().__init__(run, options)
         self._batch = batch
         self.shared = shared or _Shared(
             Inbox(batch, self.session_id), cast("dict[str, Any]", json.loads(batch.state)) if batch.state else {}, most
@@ -123,9 +122,7 @@ class AsyncTurn(AsyncCtx):
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncTurn:
         """This turn with options for the next start or call."""
-        return AsyncTurn(
-            self.run, self._namespace, self._batch, options=self._options.over(**options), shared=self.shared
-        )
+        return AsyncTurn(self.run, self._batch, options=self._options.over(**options), shared=self.shared)
 
     @property
     def inbox(self) -> Inbox:
@@ -172,16 +169,12 @@ class AsyncTurn(AsyncCtx):
         """
         run = self.run
         envelope = Envelope(kind="arrivals", name="arrivals", args=None)
-        key = run.journal.key_of(envelope)
 
-        async def write(row_of: Callable[[Any], Row]) -> Any:
+        async def arrived(effect: Recorder) -> Any:
             # The script knows what arrived; it puts the entries into the row.
-            before, _, after = row_of("\x00").text.partition('"\\u0000"')
-            effect = run.journal.effect_of(Row(key, before, after=after))
-            found: str = await run.journal.send(effect, sessions.arrivals(effect, self.session_id, self.shared.most))
-            return from_json(found)
+            return await run.store.run(inbox.arrivals(self.session_id, self.shared.most, effect=effect))
 
-        rows = await run.journal.effect(envelope.kind, envelope.name, envelope.args, never, key=key, write=write)
+        rows = await written(run, envelope, None, arrived)
         items = [
             item_of(EntryRow(n, to_json(body), "admitted", swallowed), self.session_id) for n, body, swallowed in rows
         ]

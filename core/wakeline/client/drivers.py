@@ -16,7 +16,7 @@ from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program
 from wakeline.tools.tool import RunningBody, current_body
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
-from wakeline.verbs.processes import Service
+from wakeline.verbs.caller import Caller
 
 T = TypeVar("T")
 IN_A_BODY = {
@@ -67,8 +67,8 @@ def _in_body(run: RunningBody, verb: str) -> str:
 class Blocking:
     """Runs verbs in the calling thread, over one client per OS process that is made on first use."""
 
-    def __init__(self, service: Service, connect: Callable[[], SyncStore]) -> None:
-        self.service = service
+    def __init__(self, caller: Caller, connect: Callable[[], SyncStore]) -> None:
+        self.caller = caller
         self._connect = connect
 
     def check(self, verb: str) -> None:
@@ -94,8 +94,8 @@ class Blocking:
 class Awaiting:
     """Runs verbs on the running loop, over one client per loop that is made on first use."""
 
-    def __init__(self, service: Service, connect: Callable[[], AsyncStore]) -> None:
-        self.service = service
+    def __init__(self, caller: Caller, connect: Callable[[], AsyncStore]) -> None:
+        self.caller = caller
         self._connect = connect
         self._stores: dict[asyncio.AbstractEventLoop, AsyncStore] = {}
 

@@ -11,45 +11,36 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wakeline.client.drivers import Awaiting, Blocking
-from wakeline.engines.registry import Registry
-from wakeline.environments.spec import EnvironmentSpec
 from wakeline.names import check_source
-from wakeline.store import triggers
-from wakeline.store.calls import Call, Program
+from wakeline.store.calls import Program
 from wakeline.store.triggers import Subscribed, SubscriptionView
 from wakeline.typed import check_kind
+from wakeline.verbs import triggers
+from wakeline.verbs.caller import Caller
 from wakeline.verbs.options import WakeTarget
-from wakeline.verbs.triggers import Body, Receipt, Triggers, occurrence_of, subscription_to
-
-
-def _one(call: Call[Any]) -> Program[Any]:
-    return (yield call)
+from wakeline.verbs.triggers import Body, Receipt, occurrence_of, subscription_to
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A source and the code that is there for it; what both faces of a trigger ask."""
 
-    verbs: Triggers = field(repr=False)
+    caller: Caller = field(repr=False)
     source: str
     kind: Any = Any
-    captured: EnvironmentSpec | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, verbs: Triggers, registry: Registry, source: str, kind: Any) -> Source:
+    def of(cls, caller: Caller, source: str, kind: Any) -> Source:
         """The source of a name; raises `InvalidId`, and `BodyInvalid` for a type of payload that is not JSON."""
         check_kind(f"trigger {source}", kind)
-        return cls(verbs, check_source(source), kind, registry.environment)
+        return cls(caller, check_source(source), kind)
 
     def emitting(self, payload: Any, key: str | None, source_key: str | None) -> Program[Receipt]:
-        return self.verbs.emit(occurrence_of(self.source, self.kind, payload, key, source_key))
+        return triggers.emit(self.caller, occurrence_of(self.source, self.kind, payload, key, source_key))
 
     def subscribing(self, body: Body, revision: int | None, options: dict[str, Any]) -> Program[Subscribed]:
-        return self.verbs.subscribe(subscription_to(self.source, body, captured=self.captured, **options), revision)
-
-    def listing(self) -> Program[list[SubscriptionView]]:
-        subscriptions, _ = yield triggers.list_all(self.source)
-        return list(subscriptions)
+        subscription = subscription_to(self.source, body, captured=self.caller.environment, **options)
+        return triggers.subscribe(subscription, revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +91,20 @@ class Trigger:
 
     def subscriptions(self) -> list[SubscriptionView]:
         """What is subscribed, whoever owns it."""
-        return self.client.run("trigger.subscriptions", self.at.listing())
+        return self.client.run("trigger.subscriptions", triggers.subscriptions(self.at.source))
 
     def enable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take occurrences again; whether that changed anything. Raises `SubscriptionNotFound`,
         `SubscriptionChanged`."""
-        return bool(
-            self.client.run(
-                "trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))
-            )
-        )
+        return self.client.run("trigger.enable", triggers.switch(self.at.source, subscription, "1", revision=revision))
 
     def disable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take no occurrences until it is enabled; what is reserved for it is still delivered."""
-        return bool(
-            self.client.run(
-                "trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))
-            )
-        )
+        return self.client.run("trigger.disable", triggers.switch(self.at.source, subscription, "0", revision=revision))
 
     def remove(self, subscription: str, *, revision: int | None = None) -> None:
         """Forget it; what is reserved for it is still delivered."""
-        self.client.run("trigger.remove", _one(triggers.switch(self.at.source, subscription, "", revision=revision)))
+        self.client.run("trigger.remove", triggers.switch(self.at.source, subscription, "", revision=revision))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,26 +143,20 @@ class AsyncTrigger:
 
     async def subscriptions(self) -> list[SubscriptionView]:
         """What is subscribed, whoever owns it."""
-        return await self.client.run("trigger.subscriptions", self.at.listing())
+        return await self.client.run("trigger.subscriptions", triggers.subscriptions(self.at.source))
 
     async def enable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take occurrences again; whether that changed anything."""
-        return bool(
-            await self.client.run(
-                "trigger.enable", _one(triggers.switch(self.at.source, subscription, "1", revision=revision))
-            )
+        return await self.client.run(
+            "trigger.enable", triggers.switch(self.at.source, subscription, "1", revision=revision)
         )
 
     async def disable(self, subscription: str, *, revision: int | None = None) -> bool:
         """Have it take no occurrences until it is enabled."""
-        return bool(
-            await self.client.run(
-                "trigger.disable", _one(triggers.switch(self.at.source, subscription, "0", revision=revision))
-            )
+        return await self.client.run(
+            "trigger.disable", triggers.switch(self.at.source, subscription, "0", revision=revision)
         )
 
     async def remove(self, subscription: str, *, revision: int | None = None) -> None:
         """Forget it."""
-        await self.client.run(
-            "trigger.remove", _one(triggers.switch(self.at.source, subscription, "", revision=revision))
-        )
+        await self.client.run("trigger.remove", triggers.switch(self.at.source, subscription, "", revision=revision))

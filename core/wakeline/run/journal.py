@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash
@@ -32,13 +32,11 @@ from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
 from wakeline.store import journal
 from wakeline.store.awaited import AsyncStore
-from wakeline.store.calls import Call
 from wakeline.store.claims import Claim
 from wakeline.store.journal import Effect, Row
 from wakeline.tools.tool import current_body
 from wakeline.values import MAX_PAYLOAD, check_size
 
-T = TypeVar("T")
 Writing = Callable[[Callable[[Any], Row]], Awaitable[Any]]
 """A store verb that writes the row of its effect itself: of what makes a row of an outcome, the outcome."""
 AT_ONCE = 256
@@ -377,14 +375,6 @@ class Journal:
     def effect_of(self, row: Row | None) -> Effect:
         """The fence, the row and the unwritten rows, for a store verb that writes them with itself."""
         return Effect(self._claim.fence, row, self.take_unwritten())
-
-    async def send(self, effect: Effect, call: Call[T]) -> T:
-        """A verb that writes an effect. Refused, it wrote nothing: what was unwritten travels with the next write."""
-        try:
-            return await self._store.execute(call)
-        except (WakelineError, LookupError):
-            self.put_back(effect.consumed)
-            raise
 
     async def write_ahead(self) -> None:
         """Rows beyond what one script may touch are written before the verb that would carry them."""

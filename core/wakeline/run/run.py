@@ -43,6 +43,7 @@ from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.waits import Met, park
 from wakeline.tools.hooks import Hooks
+from wakeline.verbs.caller import Caller
 
 log = logger("wakeline.run")
 PARK_AGAIN_S, PARK_AGAIN_MOST_S = 1.0, 60.0
@@ -176,6 +177,17 @@ class Run:
         """The environment as code of the run sees it: a copy of its own, made when it is first asked for, so that a
         change stays in this run."""
         return self.captured.model_copy(deep=True)
+
+    @cached_property
+    def caller(self) -> Caller:
+        """Who asks for the verbs of its body."""
+        return Caller(
+            self.namespace,
+            grace_ms=self.host.grace_ms,
+            now_ms=self.clock.now_ms,
+            environment=self.captured,
+            registry=self.registry,
+        )
 
     @property
     def cancelled(self) -> bool:

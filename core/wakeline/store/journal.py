@@ -13,18 +13,28 @@ from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
+from wakeline.values import to_json
+
+GAP = "\x00"
+"""Stands in an outcome for what only the script knows that writes its row: a sequence, an incarnation, entries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A journal row to write: its replay key, its text, and the slots it consumed. ``after`` (text behind the sequence)
-    where the
-    script fills in the sequence of the event it writes."""
+    """A journal row to write: its replay key, its text, and the slots it consumed. ``after`` is the text behind the
+    gap that the script fills, where there is one."""
 
     key: str
     text: str
     slots: tuple[str, ...] = ()
     after: str | None = None
+
+    def opened(self, *, text: bool = False) -> Row:
+        """The row with room for what its script fills in at the `GAP` of its outcome: a number or other JSON;
+        ``text``: a text. The gap's own quotes tell it from the same letter in a name."""
+        before, _, after = self.text.partition(to_json(GAP))
+        quote = '"' if text else ""
+        return Row(self.key, before + quote, after=quote + after)
 
     def wire(self) -> dict[str, Any]:
         out: dict[str, Any] = {"k": self.key}

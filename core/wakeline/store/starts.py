@@ -157,8 +157,7 @@ def register(
     )
 
 
-def with_unique(call: Call[Registered], unique: Unique, effect: Effect | None = None) -> Call[Registered]:
-    """The same start, asking for a unique key; under another ``effect`` of the same run where it is tried again."""
-    again = {"rows": None, **effect.wire()} if effect else {}
+def with_unique(call: Call[Registered], unique: Unique) -> Call[Registered]:
+    """The same start, asking for a unique key."""
     about = (*call.about, unique.instead) if unique.instead else call.about
-    return replace(call, args={**call.args, **again, "unique": unique.wire()}, about=about)
+    return replace(call, args={**call.args, "unique": unique.wire()}, about=about)

@@ -1,20 +1,28 @@
-"""An event as a producer asks for it: a body, the code of a tool, someone outside.
+"""Events: one program that appends them, for a body, for the code of a tool, and for a client.
 
 Invariant: type, schema and size are checked here, before anything is sent; what the event means is decided with them.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from wakeline import typed
+from wakeline.attachments.attachment import owner_of_session
 from wakeline.errors import ReservedEvent
-from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type, terminal_replay_key
+from wakeline.names import LIFECYCLE_TYPES, SIGNAL_PREFIX, check_event_type, check_key, terminal_replay_key
 from wakeline.processes.events import EventType, Terminal, check_append
-from wakeline.store.events import WakeText
-from wakeline.values import MAX_PAYLOAD, check_size, to_json
+from wakeline.store import events
+from wakeline.store.calls import Call, Program
+from wakeline.store.events import Appended, StaleIncarnation, WakeText
+from wakeline.store.journal import Effect
+from wakeline.values import MAX_PAYLOAD, check_size, content_json, to_json
+from wakeline.verbs.attachments import handed
+from wakeline.verbs.caller import Caller
 from wakeline.verbs.payload_types import TakenTypes
+from wakeline.verbs.recorder import Recorder, opened, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +64,71 @@ def new_event(process_id: str, types: TakenTypes, event_type: str, payload: Any)
     text = to_json(data)
     wake = WakeText(meaning.wake.text, meaning.wake.key) if meaning.wake else None
     return NewEvent(event_type, data, text, wake, meaning.terminal, key_of(declared))
+
+
+def append(
+    process_id: str,
+    event: NewEvent,
+    *,
+    key: str | None,
+    wakes: str | None = None,
+    compared: bool = True,
+    incarnation: str | None = None,
+    external: bool = False,
+    effect: Recorder | None = None,
+) -> Program[Appended]:
+    """Append an event that was checked. With a ``key``, the same one again is the same event.
+
+    ``wakes``: the session that its wake goes to, which gets the attachments too. ``compared``: a repetition is
+    compared by its content, and not by its text. Raises `ReplayConflict`, `ProcessAlreadyTerminal`, `NotExternal`.
+    """
+    woken = event.wake.session_id if event.wake is not None and event.wake.session_id is not None else wakes
+    if woken is not None:
+        yield from handed(event.text, owner_of_session(woken), effect, partly=True)
+
+    def call(made: Effect | None) -> Call[Appended]:
+        return events.append(
+            process_id,
+            event.type,
+            event.text,
+            incarnation=incarnation,
+            replay_key=key,
+            canonical=content_json(event.data) if compared and key is not None else None,
+            wake=event.wake,
+            end=event.end,
+            external=external,
+            effect=made,
+        )
+
+    return (yield from written(call, effect, opened(effect)))
+
+
+def emit(
+    caller: Caller,
+    process_id: str,
+    event_type: str,
+    payload: Any,
+    key: str | None,
+    *,
+    external: bool,
+    also: tuple[EventType, ...] = (),
+) -> Program[int]:
+    """Append an event to a process from outside it; its sequence. ``also``: types that the caller declares beside
+    those of the process."""
+    check_producer_type(event_type)
+    own_key = check_key(key, "key of an event") if key is not None else f"emit:{secrets.token_hex(12)}"
+    while True:
+        known = yield from caller.types_of(process_id)
+        event = new_event(process_id, caller.taken(known, also), event_type, payload)
+        try:
+            done = yield from append(
+                process_id,
+                event,
+                key=event.replay_key or own_key,
+                incarnation=known.incarnation,
+                external=external,
+            )
+        except StaleIncarnation:
+            caller.unlearn(process_id)
+        else:
+            return done.sequence

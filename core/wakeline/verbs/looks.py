@@ -19,6 +19,7 @@ from wakeline.store import processes, queues
 from wakeline.store.calls import Change, Program
 from wakeline.tools.tool import Duration
 from wakeline.values import check_number, parse_duration
+from wakeline.verbs.caller import Caller
 
 R = TypeVar("R")
 S = TypeVar("S", bound=Status)
@@ -26,127 +27,127 @@ EVENTS_AT_ONCE = 256
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 1000
 
 
-class Looking:
-    """The verbs that read."""
+def status(process_id: str) -> Program[Status]:
+    """One look; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+    stored: processes.StoredProcess = yield processes.read(process_id)
+    return status_of(stored, stored.now_ms)
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        self._now_ms = now_ms
 
-    def status(self, process_id: str) -> Program[Status]:
-        """One look; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
-        stored: processes.StoredProcess = yield processes.read(process_id)
-        return status_of(stored, stored.now_ms)
+def process(process_id: str) -> Program[ProcessView]:
+    """All that there is to know of a process; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+    stored: processes.StoredProcess = yield processes.read(process_id, count=1, tail=True, detail=True)
+    [view] = yield from _held_up([(process_of(stored), stored.registration.queue)])
+    return view
 
-    def process(self, process_id: str) -> Program[ProcessView]:
-        """All that there is to know of a process; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
-        stored: processes.StoredProcess = yield processes.read(process_id, count=1, tail=True, detail=True)
-        [view] = yield from self._held_up([(process_of(stored), stored.registration.queue)])
-        return view
 
-    def waits(self, limit: int) -> Program[Page[ProcessWait]]:
-        """What waiting processes wait for; at most so many processes, the latest to wait first."""
-        waiting = yield from self.page(("waiting",), limit=limit)
-        found: list[ProcessWait] = []
-        for status in waiting:
-            try:
-                stored: processes.StoredProcess = yield processes.read(status.id, detail=True)
-            except (ProcessNotFound, ProcessNoLongerRetained):
-                continue  # it ended and went between the two looks
-            found += waits_with_process(stored)
-        return Page(found, more=waiting.more)
+def waits(limit: int) -> Program[Page[ProcessWait]]:
+    """What waiting processes wait for; at most so many processes, the latest to wait first."""
+    waiting = yield from page(("waiting",), limit=limit)
+    found: list[ProcessWait] = []
+    for status in waiting:
+        try:
+            stored: processes.StoredProcess = yield processes.read(status.id, detail=True)
+        except (ProcessNotFound, ProcessNoLongerRetained):
+            continue  # it ended and went between the two looks
+        found += waits_with_process(stored)
+    return Page(found, more=waiting.more)
 
-    def _held_up(self, found: Sequence[tuple[S, str]]) -> Program[list[S]]:
-        """The same, each with its queue (RQ's name) given, with what the queues say of why they are queued: those of
-        which the record says nothing are looked at, in one call."""
-        asked = sorted({queue for one, queue in found if one.status == "queued" and one.because is None})
-        if not asked:
-            return [one for one, _ in found]
-        states, _ = yield queues.list_queues(asked)
-        known = {state.name: state for state in states}
-        return [held_up(one, known[queue]) if queue in known else one for one, queue in found]
 
-    def result(self, process_id: str, timeout: Duration | None, load: Callable[[Any], R]) -> Program[R]:
-        """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`,
-        `ProcessNotFound`."""
-        output = yield from self.await_output(process_id, None if timeout is None else parse_duration(timeout))
-        return load(raise_for(process_id, output))
+def _held_up(found: Sequence[tuple[S, str]]) -> Program[list[S]]:
+    """The same, each with its queue (RQ's name) given, with what the queues say of why they are queued: those of
+    which the record says nothing are looked at, in one call."""
+    asked = sorted({queue for one, queue in found if one.status == "queued" and one.because is None})
+    if not asked:
+        return [one for one, _ in found]
+    states, _ = yield queues.list_queues(asked)
+    known = {state.name: state for state in states}
+    return [held_up(one, known[queue]) if queue in known else one for one, queue in found]
 
-    def await_output(self, process_id: str, timeout_ms: int | None) -> Program[AwaitOutput]:
-        """The await output, once there is one."""
-        deadline = None if timeout_ms is None else self._now_ms() + timeout_ms
-        pause = FIRST_LOOK_MS
-        while True:
-            view = yield processes.read(process_id, count=1, tail=True)
-            if view.status in TERMINAL:
-                return output_of(view.events[-1].payload)
-            left = LAST_LOOK_MS if deadline is None else deadline - self._now_ms()
-            if left <= 0:
-                raise WaitTimeout(what=f"process {process_id}")
-            yield Change(process_id, view.sequence, min(left, pause))
-            pause = min(pause * 2, LAST_LOOK_MS)
 
-    def events(self, process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
-        """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has
-        ended."""
-        check_number("after", after, least=0)
-        pause = FIRST_LOOK_MS
-        while True:
-            view: processes.StoredProcess = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
-            reached = view.events[-1].sequence if view.events else after
-            over = view.status in TERMINAL and reached >= view.sequence
-            if view.events or over or not follow:
-                events = tuple(map(event_view, view.events))
-                return EventPage(events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
-            yield Change(process_id, after, pause)
-            pause = min(pause * 2, LAST_LOOK_MS)
+def result(caller: Caller, process_id: str, timeout: Duration | None, load: Callable[[Any], R]) -> Program[R]:
+    """Wait for the end. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`,
+    `ProcessNotFound`."""
+    output = yield from await_output(caller, process_id, None if timeout is None else parse_duration(timeout))
+    return load(raise_for(process_id, output))
 
-    def processes(
-        self,
-        status: str | None,
-        *,
-        limit: int,
-        kind: str | None = None,
-        session: str | None = None,
-        waiting: str | None = None,
-    ) -> Program[Page[Status]]:
-        """Processes of a status ('live', 'any', or one), newest first within each; raises `InvalidArguments` for
-        another word."""
-        wanted = {"live": LIVE, "any": LIVE + ENDED, None: LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
-        if status not in wanted:
-            raise InvalidArguments(
-                name="processes", reason=f"status is live, any, or one of {', '.join(LIVE + ENDED)}; not {status!r}"
-            )
-        found = yield from self.page(wanted[status], limit=limit, kind=kind, session=session, waiting=waiting)
-        return found
 
-    def page(
-        self,
-        statuses: Sequence[str],
-        *,
-        limit: int,
-        kind: str | None = None,
-        session: str | None = None,
-        waiting: str | None = None,
-    ) -> Program[Page[Status]]:
-        """Processes of these statuses, newest first within each, at most ``limit``."""
-        check_number("limit", limit, least=0)
-        found: dict[str, tuple[Status, str]] = {}
-        score, member = "+inf", ""
-        while statuses and len(found) <= limit:
-            page: processes.ListPage = yield processes.list_page(
-                statuses,
-                limit=limit + 1 - len(found),
-                score=score,
-                member=member,
-                kind=kind,
-                session_id=session,
-                waiting=waiting,
-            )
-            # What moved between two pages is shown once, as it was first seen.
-            for row in page.rows:
-                found.setdefault(row.process_id, (status_of(row, page.now_ms), row.registration.queue))
-            if not page.score:
-                break
-            statuses, score, member = statuses[page.done :], page.score, page.member
-        shown = yield from self._held_up(list(found.values()))
-        return first_of(shown, limit)
+def await_output(caller: Caller, process_id: str, timeout_ms: int | None) -> Program[AwaitOutput]:
+    """The await output, once there is one."""
+    deadline = None if timeout_ms is None else caller.now_ms() + timeout_ms
+    pause = FIRST_LOOK_MS
+    while True:
+        view = yield processes.read(process_id, count=1, tail=True)
+        if view.status in TERMINAL:
+            return output_of(view.events[-1].payload)
+        left = LAST_LOOK_MS if deadline is None else deadline - caller.now_ms()
+        if left <= 0:
+            raise WaitTimeout(what=f"process {process_id}")
+        yield Change(process_id, view.sequence, min(left, pause))
+        pause = min(pause * 2, LAST_LOOK_MS)
+
+
+def events(process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
+    """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has
+    ended."""
+    check_number("after", after, least=0)
+    pause = FIRST_LOOK_MS
+    while True:
+        view: processes.StoredProcess = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
+        reached = view.events[-1].sequence if view.events else after
+        over = view.status in TERMINAL and reached >= view.sequence
+        if view.events or over or not follow:
+            events = tuple(map(event_view, view.events))
+            return EventPage(events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
+        yield Change(process_id, after, pause)
+        pause = min(pause * 2, LAST_LOOK_MS)
+
+
+def listed(
+    status: str | None,
+    *,
+    limit: int,
+    kind: str | None = None,
+    session: str | None = None,
+    waiting: str | None = None,
+) -> Program[Page[Status]]:
+    """Processes of a status ('live', 'any', or one), newest first within each; raises `InvalidArguments` for
+    another word."""
+    wanted = {"live": LIVE, "any": LIVE + ENDED, None: LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
+    if status not in wanted:
+        raise InvalidArguments(
+            name="processes", reason=f"status is live, any, or one of {', '.join(LIVE + ENDED)}; not {status!r}"
+        )
+    found = yield from page(wanted[status], limit=limit, kind=kind, session=session, waiting=waiting)
+    return found
+
+
+def page(
+    statuses: Sequence[str],
+    *,
+    limit: int,
+    kind: str | None = None,
+    session: str | None = None,
+    waiting: str | None = None,
+) -> Program[Page[Status]]:
+    """Processes of these statuses, newest first within each, at most ``limit``."""
+    check_number("limit", limit, least=0)
+    found: dict[str, tuple[Status, str]] = {}
+    score, member = "+inf", ""
+    while statuses and len(found) <= limit:
+        page: processes.ListPage = yield processes.list_page(
+            statuses,
+            limit=limit + 1 - len(found),
+            score=score,
+            member=member,
+            kind=kind,
+            session_id=session,
+            waiting=waiting,
+        )
+        # What moved between two pages is shown once, as it was first seen.
+        for row in page.rows:
+            found.setdefault(row.process_id, (status_of(row, page.now_ms), row.registration.queue))
+        if not page.score:
+            break
+        statuses, score, member = statuses[page.done :], page.score, page.member
+    shown = yield from _held_up(list(found.values()))
+    return first_of(shown, limit)

@@ -1,205 +1,216 @@
-"""From a body and its arguments to a registration: the one place where a start is put together and checked.
+"""Starts: one program that starts a process, for a client and for a body.
 
-Invariant: provenance of a child is its parent's chain (originator and wake target), never the parent's ephemeral scope;
-callers cannot give it.
+Invariant: all of a start is checked before anything is sent. The same id with the same content is the same process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
-from wakeline.engines.declared import declared_events, event_types_of
+from wakeline.attachments.attachment import owner_of_process
+from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
-from wakeline.environments.spec import EMPTY_ENVIRONMENT
-from wakeline.errors import InvalidArguments, ToolFailed
-from wakeline.names import check_key, check_process_id, check_queue, new_incarnation, new_process_id
-from wakeline.processes.failures import described
-from wakeline.processes.inputs import EngineInput, ExternalInput, PreparedCall, ToolCall
-from wakeline.processes.lease import MAX_ATTEMPTS
-from wakeline.processes.registration import Carried, Registration, prepare
-from wakeline.store.keys import queue_name
-from wakeline.tools.tool import Tool, outside_body
-from wakeline.typed import asked, dump
-from wakeline.values import MAX_PAYLOAD, check_size, to_json
-from wakeline.verbs.options import NOTHING, Options
-from wakeline.verbs.templates import Template
+from wakeline.environments.spec import EnvironmentSpec, environment
+from wakeline.errors import AlreadyRunning, InvalidArguments, InvalidId, ProcessConflict
+from wakeline.processes.registration import Registration
+from wakeline.store import ends, processes, starts
+from wakeline.store.calls import Call, Program, Together
+from wakeline.store.journal import GAP, Effect
+from wakeline.store.processes import StoredProcess
+from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTaken
+from wakeline.tools.tool import Tool
+from wakeline.verbs.attachments import handed
+from wakeline.verbs.caller import Caller
+from wakeline.verbs.options import NOTHING, Options, WakeTarget
+from wakeline.verbs.recorder import Recorder, opened, recorded, written
+from wakeline.verbs.registrations import external_registration
+from wakeline.verbs.retries import retry_of
+from wakeline.verbs.sessions import address_of
 
-MAX_LABELS = 64 * 1024
-MOST_TEMPLATES = 1024
-
-
-def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for what cannot be
-    started at all."""
-    if not isinstance(body, (Tool, Engine)):
-        raise InvalidArguments(
-            name="start", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}"
-        )
-    return body.signature.bind(*args, **kwargs)
+STARTED_TOGETHER = 256
 
 
-def registration_of(
-    body: Tool[..., Any] | Engine[..., Any],
-    arguments: dict[str, Any],
-    options: Options,
-    *,
-    namespace: str,
-    process_id: str | None = None,
-    originator: Originator | None = None,
-    caused_by: CausalRef | None = None,
-    parent: Registration | None = None,
-    wake_target: SessionScope | None = None,
-    wake_end: bool = False,
-    env_ref: str = EMPTY_ENVIRONMENT,
-    carried: Carried | None = None,
-    made: Any = None,
-) -> Registration:
-    """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A start that was checked: what is registered, whom it wakes, when it begins, and what it captured.
 
-    ``carried``: the call of a body that it carries out; ``made``: what was prepared for it, where it was admitted
-    already.
+    ``options``: those that say what a unique key means.
     """
-    pid = options.id if options.id is not None else process_id or new_process_id()
-    check_process_id(pid, system=options.id is None)
-    checked_arguments(body, arguments)
-    check_size("the labels", to_json(options.labels, "the labels"), MAX_LABELS)
-    process_input: ToolCall | EngineInput
-    max_attempts, recovery = options.max_attempts, options.recovery
-    if isinstance(body, Tool):
-        ready = made if carried is not None and carried.admitted else prepared(body, arguments)
-        call = PreparedCall(call_id=pid, tool_id=body.manifest.id, tool_name=body.name, args=arguments, prepared=ready)
-        process_input = ToolCall(call=call)
-        if recovery is None and body.retry.policy == "never":
-            recovery = "owner_bound"
-    else:
-        process_input = EngineInput(kind=body.name, payload=arguments)
-    queue = options.queue if options.queue is not None else body.queue
-    return prepare(
-        id=pid,
-        input=process_input,
-        identity=body.identity(arguments) if isinstance(body, Engine) else None,
-        engine_version=body.version if isinstance(body, Engine) else None,
-        event_types=body.event_types if isinstance(body, Engine) else (),
-        provenance=Provenance(originator=originator or HostOriginator(), caused_by=caused_by),
-        env_ref=env_ref,
-        wake_target=wake_target,
-        wake_end=wake_end,
-        recovery=recovery or "rerunnable",
-        max_attempts=max_attempts if max_attempts is not None else MAX_ATTEMPTS,
-        queue=queue_name(namespace, check_queue(queue) if queue is not None else None),
-        deadline_ms=options.ms("deadline"),
-        attempt_timeout_ms=options.ms("attempt_timeout"),
-        queue_timeout_ms=options.ms("queue_timeout"),
-        on_parent_end=options.on_parent_end,
-        labels=options.labels or {},
-        incarnation=new_incarnation(),
-        strict_signals=isinstance(body, Engine) and bool(body.signals),
-        limit=body.limit.id_for(body.first_name, arguments) if body.limit is not None else None,
-        parent=parent.id if parent is not None else None,
-        options={"call": asdict(carried)} if carried is not None else {},
-    )
+
+    registration: Registration
+    wake: SessionAddress | None = None
+    delay_ms: int | None = None
+    captured: EnvironmentSpec | None = None
+    options: Options = NOTHING
+
+    def call(self, unique: Unique | None, effect: Effect | None) -> Call[Registered]:
+        """The call that starts it."""
+        call = starts.register(
+            self.registration, wake=self.wake, delay_ms=self.delay_ms, environment=self.captured, effect=effect
+        )
+        return call if unique is None else starts.with_unique(call, unique)
 
 
-PLAIN = replace(NOTHING, id="")
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The process that a start stands for: one that it made or found, or one that has its unique key."""
+
+    id: str
+    incarnation: str
+
+    @property
+    def outcome(self) -> dict[str, str]:
+        """What the row of a start holds."""
+        return {"id": self.id, "incarnation": self.incarnation}
 
 
-class Starts:
-    """Registrations of starts from outside; the plain ones of an engine from a template."""
-
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
-        self._templates: dict[tuple[Engine[..., Any], str], Template] = {}
-
-    def of(self, body: Tool[..., Any] | Engine[..., Any], arguments: dict[str, Any], options: Options, *, env_ref: str,
-           wake_target: SessionScope | None, wake_end: bool) -> Registration:  # fmt: skip
-        """Like `registration_of`."""
-        plain = options is NOTHING or replace(options, id="") == PLAIN
-        if not (plain and isinstance(body, Engine) and body.is_plain and wake_target is None):
-            return registration_of(
-                body,
-                arguments,
-                options,
-                namespace=self._namespace,
-                wake_target=wake_target,
-                wake_end=wake_end,
-                env_ref=env_ref,
-            )
-        template = self._templates.get((body, env_ref))
-        if template is None:
-            made = registration_of(body, arguments, options, namespace=self._namespace, env_ref=env_ref)
-            if len(self._templates) >= MOST_TEMPLATES:
-                self._templates.clear()
-            self._templates[body, env_ref] = Template(made)
-            return made
-        pid = options.id if options.id is not None else new_process_id()
-        check_process_id(pid, system=options.id is None)
-        text = checked_arguments(body, arguments)
-        return template.fill(pid, arguments, text)
+def begin(caller: Caller, start: Start, *, effect: Recorder | None = None) -> Program[Begun]:
+    """Start a process that was checked. Raises `ProcessConflict`, `AlreadyRunning`, `AttachmentNotFound`."""
+    registration, options = start.registration, start.options
+    yield from handed(registration.to_json(), owner_of_process(registration.id), effect)
+    row = opened(effect, Begun(registration.id, GAP).outcome, text=True)
+    unique = Unique(options.unique) if options.unique is not None else None
+    while True:
+        try:
+            receipt = yield from written(partial(start.call, unique), effect, row)
+        except ProcessConflict as conflict:
+            return (yield from _repeated(registration, conflict, effect))
+        except UniqueTaken as taken:
+            assert unique is not None
+            if options.if_running == "reject":
+                raise AlreadyRunning(unique=unique.key, process_id=taken.process_id) from None
+            if options.if_running != "replace":
+                held = Begun(taken.process_id, taken.incarnation)
+                yield from recorded(effect, held.outcome)
+                return held
+            reason = f"replaced by {registration.id}"
+            yield ends.cancel(taken.process_id, reason, grace_ms=caller.grace_ms)
+            unique = Unique(unique.key, taken.process_id)
+        else:
+            if effect is None:  # a body leaves types to the script
+                _learn(caller, registration, receipt)
+            return Begun(registration.id, receipt.incarnation)
 
 
-def checked_arguments(body: Tool[..., Any] | Engine[..., Any], arguments: dict[str, Any]) -> str:
-    """The arguments as JSON text; raises `PayloadTooLarge`, and what the body's own ``validate=`` says."""
-    what = f"the arguments of {body.name}"
-    text = to_json(arguments, what)
-    check_size(what, text, MAX_PAYLOAD)
-    if isinstance(body, Engine):
-        body.check_start(arguments)
-    return text
+def _learn(caller: Caller, registration: Registration, receipt: Registered) -> None:
+    if receipt.incarnation == registration.incarnation:
+        caller.learn(registration)
 
 
-def prepared(tool: Tool[..., Any], arguments: dict[str, Any]) -> Any:
-    """What a tool's ``prepare`` makes of the arguments, as JSON data; raises `ToolFailed` (tool_prepare_failed),
-    `InvalidPayload`."""
-    if tool.prepare is None:
-        return None
-    try:
-        with outside_body():
-            made = tool.prepare(deepcopy(arguments))
-    except Exception as error:
-        _, message = described(error)
-        raise ToolFailed(
-            tool=tool.name,
-            failure_class="invalid_request",
-            failure_code="tool_prepare_failed",
-            failure_message=message,
-            final=True,
-            retry_after_ms=None,
-        ) from error
-    what = f"What {tool.name} prepared"
-    data = dump(made, what=what)
-    check_size(what, to_json(data, what), MAX_PAYLOAD)
-    return data
+def _repeated(registration: Registration, conflict: ProcessConflict, effect: Recorder | None) -> Program[Begun]:
+    """A conflict may be a repetition: a release before this one kept sets in the order of its process."""
+    if not registration.is_marked:
+        raise conflict
+    view: StoredProcess = yield processes.read(registration.id)
+    if not registration.repeats(view.registration):
+        raise conflict
+    found = Begun(registration.id, view.registration.incarnation)
+    yield from recorded(effect, found.outcome)
+    return found
 
 
-def external_registration(
-    name: str,
+def start(
+    caller: Caller, body: Engine[..., Any] | Tool[..., Any], given: dict[str, Any], options: Options
+) -> Program[str]:
+    """Start a process; the same id with the same content is the same process. Its id. One round trip."""
+    [one] = _checked(caller, body, [given], [options])
+    begun = yield from begin(caller, one)
+    return begun.id
+
+
+def start_many(
+    caller: Caller,
+    body: Engine[..., Any] | Tool[..., Any],
+    rows: Sequence[dict[str, Any]],
     options: Options,
-    *,
-    namespace: str,
-    metadata: Any,
-    events: Mapping[str, Any] | None = None,
-    wake_target: SessionScope | None,
-) -> Registration:
-    """The registration of work that runs elsewhere and is reported from there."""
-    pid = options.id if options.id is not None else new_process_id()
-    check_process_id(pid)
-    what = "the metadata"
-    described = {"name": check_key(name, "name")} | asked(metadata or {}, dict[str, Any], what)
-    check_size(what, to_json(described, what), MAX_PAYLOAD)
-    return prepare(
-        id=pid,
-        input=ExternalInput(metadata=described),
-        event_types=event_types_of(declared_events(name, events)),
-        provenance=Provenance(originator=HostOriginator(), caused_by=None),
-        env_ref=None,
-        wake_target=wake_target,
-        wake_end=wake_target is not None,
-        recovery="externally_owned",
-        queue=queue_name(namespace, None),
-        incarnation=new_incarnation(),
-        strict_signals=False,
+    ids: Sequence[str] | None,
+) -> Program[list[str]]:
+    """Start a process for each row of arguments, in few writes; all are checked before the first is started."""
+    if options.id is not None or options.unique is not None:
+        raise InvalidArguments(
+            name="start_many", reason="an id and a unique key are of one process; give ids=, one for each row"
+        )
+    if ids is not None and len(ids) != len(rows):
+        raise InvalidArguments(
+            name="start_many", reason=f"it has {len(rows)} rows and {len(ids)} ids; give one for each"
+        )
+    if not rows:
+        return []
+    each = [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows)
+    ready = _checked(caller, body, rows, each)
+    for one in ready:
+        yield from handed(one.registration.to_json(), owner_of_process(one.registration.id))
+    for first in range(0, len(ready), STARTED_TOGETHER):
+        part = ready[first : first + STARTED_TOGETHER]
+        try:
+            receipts: list[Registered] = yield Together([one.call(None, None) for one in part])
+        except ProcessConflict:
+            for one in part:
+                yield from begin(caller, one)
+        else:
+            for one, receipt in zip(part, receipts, strict=True):
+                _learn(caller, one.registration, receipt)
+    return [one.registration.id for one in ready]
+
+
+def _checked(
+    caller: Caller,
+    body: Engine[..., Any] | Tool[..., Any],
+    rows: Sequence[dict[str, Any]],
+    each: Sequence[Options],
+) -> list[Start]:
+    """The starts of some rows, checked; options differ by their ids alone."""
+    options = each[0]
+    wake, ends = wake_of(options.wake, caller.namespace)
+    captured = environment(options.environment) if options.environment is not None else caller.environment
+    target = SessionScope(session_id=wake.session_id) if wake else None
+    found: list[Start] = []
+    for given, own in zip(rows, each, strict=True):
+        registration = caller.registrations.of(
+            body, given, own, env_ref=captured.ref, wake_target=target, wake_end=ends
+        )
+        found.append(Start(registration, wake, own.ms("delay"), captured, own))
+    return found
+
+
+def external(
+    caller: Caller, name: str, options: Options, metadata: Any = None, events: Mapping[str, Any] | None = None
+) -> Program[str]:
+    """Register work that runs elsewhere; its id."""
+    wake, _ = wake_of(options.wake, caller.namespace)
+    target = SessionScope(session_id=wake.session_id) if wake else None
+    registration = external_registration(
+        name, options, namespace=caller.namespace, metadata=metadata, events=events, wake_target=target
     )
+    begun = yield from begin(caller, Start(registration, wake))
+    return begun.id
+
+
+def retry(caller: Caller, process_id: str) -> Program[str]:
+    """Start the retry of an ended process; the same one again where it was started before. Its id."""
+    view: StoredProcess = yield processes.read(process_id)
+    registration = retry_of(view)
+    begun = yield from begin(caller, Start(registration))
+    if begun.incarnation != registration.incarnation:
+        # The id of a retry is one that a process of its own may have been started under.
+        there: StoredProcess = yield processes.read(registration.id)
+        if there.registration.provenance.caused_by != registration.provenance.caused_by:
+            raise ProcessConflict(
+                process_id=registration.id, existing="a process of its own", given=f"the retry of {process_id}"
+            )
+    return registration.id
+
+
+def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAddress | None, bool]:
+    """The wake target a start was given, and whether its end wakes it too: yes, since it was given to that very
+    process."""
+    if target is None or target == "end":
+        return None, target == "end"
+    if isinstance(target, str):
+        return address_of(target, namespace), True
+    if not hasattr(target, "queue"):
+        raise InvalidId(kind="wake target", value=target, grammar="a session, or <agent>/<key>")
+    return address_of(target.id, namespace, target.queue), True

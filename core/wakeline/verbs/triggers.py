@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from wakeline import typed
 from wakeline.causality import HostOriginator, Originator, SessionScope, TriggerOccurrenceCause
 from wakeline.engines.engine import Engine
-from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec, environment
 from wakeline.errors import (
     AttachmentCorrupt,
@@ -34,16 +33,18 @@ from wakeline.releases import Declared
 from wakeline.shown import logger
 from wakeline.store import declarations, starts, triggers
 from wakeline.store.calls import Outside, Program
-from wakeline.store.triggers import Delivery, DueSchedule, Subscribed
+from wakeline.store.triggers import Delivery, DueSchedule, Subscribed, SubscriptionView
 from wakeline.tools.tool import Tool
+from wakeline.triggers import schedule as schedule_rules
 from wakeline.triggers.moments import drawn, is_random
 from wakeline.triggers.occurrence import Occurrence, delivered_process_id
-from wakeline.triggers.schedule import SOURCE, Missed, Overlap, Schedule, check_schedule, fire, following
+from wakeline.triggers.schedule import SOURCE, Missed, Overlap, Schedule, check_schedule, following
 from wakeline.triggers.subscription import Subscription, Target, arguments_of, check_subscription, parse_input
 from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
+from wakeline.verbs.caller import Caller
 from wakeline.verbs.options import NOTHING, WakeTarget
+from wakeline.verbs.registrations import registration_of
 from wakeline.verbs.sessions import address_of
-from wakeline.verbs.starts import registration_of
 
 SHOWN = 500
 log = logger("wakeline.triggers")
@@ -164,147 +165,163 @@ def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_
     return Occurrence(source, own, data, check_key(source_key, "source key") if source_key is not None else None)
 
 
-class Triggers:
-    """The verbs of triggers, with the code of one release."""
+def subscribe(subscription: Subscription, revision: int | None = None) -> Program[Subscribed]:
+    """Subscribe, or change a subscription; raises `SubscriptionChanged`, `SubscriptionLimit`, `SessionDeleted`."""
+    done: Subscribed = yield triggers.subscribe(subscription, revision=revision)
+    return done
 
-    def __init__(self, namespace: str, registry: Registry) -> None:
-        self._namespace = namespace
-        self._registry = registry
 
-    def subscribe(self, subscription: Subscription, revision: int | None = None) -> Program[Subscribed]:
-        """Subscribe, or change a subscription; raises `SubscriptionChanged`, `SubscriptionLimit`, `SessionDeleted`."""
-        done: Subscribed = yield triggers.subscribe(subscription, revision=revision)
-        return done
+def subscriptions(source: str | None) -> Program[list[SubscriptionView]]:
+    """What is subscribed to a source, or to any."""
+    found, _ = yield triggers.list_all(source)
+    return list(found)
 
-    def emit(self, occurrence: Occurrence) -> Program[Receipt]:
-        """Record an occurrence and start what it reaches. Raises `OccurrenceConflict`."""
-        emitted = yield triggers.emit(occurrence)
-        return (yield from self._deliver_all(occurrence, emitted))
 
-    def fire(self, schedule: Schedule, due_ms: int, now_ms: int) -> Program[Receipt | None]:
-        """What a schedule that is due does; None where nothing occurs, or another worker was first."""
-        firing = fire(schedule, due_ms, now_ms)
-        moment = firing.moment_ms if firing.moment_ms is not None else due_ms
-        occurrence = Occurrence(SOURCE, str(moment), _told(schedule.name, moment), schedule.name)
-        pid = delivered_process_id(occurrence.id, schedule.subscription.id)
-        emitted = yield triggers.emit(
-            occurrence, DueSchedule(schedule, due_ms, firing.next_ms, pid, void=firing.moment_ms is None)
+def switch(source: str, subscription: str, to: Literal["1", "0", ""], revision: int | None) -> Program[bool]:
+    """Enable a subscription (``to`` "1"), disable it ("0") or remove it (""); whether that changed anything. Raises
+    `SubscriptionNotFound`, `SubscriptionChanged`."""
+    changed: bool = yield triggers.switch(source, subscription, to, revision=revision)
+    return bool(changed)
+
+
+def emit(caller: Caller, occurrence: Occurrence) -> Program[Receipt]:
+    """Record an occurrence and start what it reaches. Raises `OccurrenceConflict`."""
+    emitted = yield triggers.emit(occurrence)
+    return (yield from _deliver_all(caller, occurrence, emitted))
+
+
+def fire(caller: Caller, schedule: Schedule, due_ms: int, now_ms: int) -> Program[Receipt | None]:
+    """What a schedule that is due does; None where nothing occurs, or another worker was first."""
+    firing = schedule_rules.fire(schedule, due_ms, now_ms)
+    moment = firing.moment_ms if firing.moment_ms is not None else due_ms
+    occurrence = Occurrence(SOURCE, str(moment), _told(schedule.name, moment), schedule.name)
+    pid = delivered_process_id(occurrence.id, schedule.subscription.id)
+    emitted = yield triggers.emit(
+        occurrence, DueSchedule(schedule, due_ms, firing.next_ms, pid, void=firing.moment_ms is None)
+    )
+    if emitted is None:
+        return None
+    return (yield from _deliver_all(caller, occurrence, emitted))
+
+
+def redrive(caller: Caller, *, older_ms: int) -> Program[int]:
+    """Deliver what was reserved this long ago and not settled; how many were."""
+    found: list[Delivery] = yield triggers.pending(older_ms=older_ms)
+    settled = 0
+    for delivery in found:
+        settled += (yield from _deliver(caller, delivery)) != "reserved"
+    return settled
+
+
+def declare(schedules: Iterable[Schedule], *, by: Declared | None = None) -> Program[None]:
+    """Make schedules known, where the release that declares them is in force; one that was changed is due anew."""
+    for schedule in schedules:
+        planned = yield triggers.declare(schedule, by=by)
+        if planned.due_ms is None and not planned.other:
+            yield triggers.declare(schedule, due_ms=following(schedule, planned.now_ms), by=by)
+
+
+def declare_all(declared: Declared, how: declarations.How) -> Program[bool]:
+    """Write what a release says of limits, agents and schedules, where it is in force or comes into force by this;
+    whether it is."""
+    if not (yield declarations.write(declared, how)):
+        return False
+    yield from declare(declared.schedules, by=declared)
+    whole: bool = yield declarations.written(declared)
+    return whole
+
+
+# -- delivering
+# --------------------------------------------------------------------------------------------------------------
+
+
+def _deliver_all(caller: Caller, occurrence: Occurrence, emitted: triggers.Emitted) -> Program[Receipt]:
+    started: list[str] = []
+    failed: list[tuple[str, str]] = []
+    waiting: list[str] = []
+    for delivery in emitted.deliveries:
+        state = (yield from _deliver(caller, delivery)) if delivery.state == "reserved" else delivery.state
+        if state == "started":
+            started.append(delivered_process_id(delivery.occurrence_id, delivery.subscription_id))
+        elif state == "reserved":
+            waiting.append(delivery.subscription_id)
+        else:
+            failed.append((delivery.subscription_id, state.removeprefix("failed ")))
+    return Receipt(
+        occurrence.id, emitted.replayed, tuple(sorted(started)), tuple(sorted(failed)), tuple(sorted(waiting))
+    )
+
+
+def _deliver(caller: Caller, delivery: Delivery) -> Program[str]:
+    subscription = delivery.subscription
+    body = _body_of(caller, subscription) if subscription is not None else None
+    if subscription is None or body is None:
+        # A release without its code, or older than its record: a worker that has both looks again within seconds.
+        log.info(
+            "delivery %s of %s waits for a worker of another release",
+            delivery.subscription_id,
+            delivery.occurrence_id,
         )
-        if emitted is None:
-            return None
-        return (yield from self._deliver_all(occurrence, emitted))
-
-    def redrive(self, *, older_ms: int) -> Program[int]:
-        """Deliver what was reserved this long ago and not settled; how many were."""
-        found: list[Delivery] = yield triggers.pending(older_ms=older_ms)
-        settled = 0
-        for delivery in found:
-            settled += (yield from self._deliver(delivery)) != "reserved"
-        return settled
-
-    def declare(self, schedules: Iterable[Schedule], *, by: Declared | None = None) -> Program[None]:
-        """Make schedules known, where the release that declares them is in force; one that was changed is due anew."""
-        for schedule in schedules:
-            planned = yield triggers.declare(schedule, by=by)
-            if planned.due_ms is None and not planned.other:
-                yield triggers.declare(schedule, due_ms=following(schedule, planned.now_ms), by=by)
-
-    def declare_all(self, declared: Declared, how: declarations.How) -> Program[bool]:
-        """Write what a release says of limits, agents and schedules, where it is in force or comes into force by this;
-        whether it is."""
-        if not (yield declarations.write(declared, how)):
-            return False
-        yield from self.declare(declared.schedules, by=declared)
-        whole: bool = yield declarations.written(declared)
-        return whole
-
-    # -- delivering
-    # --------------------------------------------------------------------------------------------------------------
-
-    def _deliver_all(self, occurrence: Occurrence, emitted: triggers.Emitted) -> Program[Receipt]:
-        started: list[str] = []
-        failed: list[tuple[str, str]] = []
-        waiting: list[str] = []
-        for delivery in emitted.deliveries:
-            state = (yield from self._deliver(delivery)) if delivery.state == "reserved" else delivery.state
-            if state == "started":
-                started.append(delivered_process_id(delivery.occurrence_id, delivery.subscription_id))
-            elif state == "reserved":
-                waiting.append(delivery.subscription_id)
-            else:
-                failed.append((delivery.subscription_id, state.removeprefix("failed ")))
-        return Receipt(
-            occurrence.id, emitted.replayed, tuple(sorted(started)), tuple(sorted(failed)), tuple(sorted(waiting))
-        )
-
-    def _deliver(self, delivery: Delivery) -> Program[str]:
-        subscription = delivery.subscription
-        body = self._body_of(subscription) if subscription is not None else None
-        if subscription is None or body is None:
-            # A release without its code, or older than its record: a worker that has both looks again within seconds.
-            log.info(
-                "delivery %s of %s waits for a worker of another release",
-                delivery.subscription_id,
-                delivery.occurrence_id,
-            )
-            yield triggers.settle(delivery, "reserved")
-            return "reserved"
-        if delivery.unread is not None:
-            return (yield from self._left_unread(delivery, subscription, delivery.unread))
-        try:
-            # A tool's prepare is the user's code: whoever ticks must not wait for it.
-            yield (yield Outside(partial(self._start, delivery, subscription, body)))
-        except (ProcessConflict, ProcessNoLongerRetained):
-            # It was started by an earlier try, under a release that put it together differently, or so long ago that it
-            # is gone.
-            yield triggers.settle(delivery, "started")
-        except WakelineError as error:
-            if error.retryable:
-                raise
-            return (yield from self._failed(delivery, subscription, error))
-        return "started"
-
-    def _left_unread(self, delivery: Delivery, subscription: Subscription, why: WakelineError) -> Program[str]:
-        """A payload that is lost starts nothing; one that this worker cannot reach now is left for a later look, or for
-        a worker that can."""
-        if isinstance(why, AttachmentNotFound | AttachmentCorrupt):
-            return (yield from self._failed(delivery, subscription, why))
-        log.warning("delivery of %s to %s waits: %s", delivery.occurrence_id, subscription.name, why)
         yield triggers.settle(delivery, "reserved")
         return "reserved"
+    if delivery.unread is not None:
+        return (yield from _left_unread(delivery, subscription, delivery.unread))
+    try:
+        # A tool's prepare is the user's code: whoever ticks must not wait for it.
+        yield (yield Outside(partial(_start, caller, delivery, subscription, body)))
+    except (ProcessConflict, ProcessNoLongerRetained):
+        # It was started by an earlier try, under a release that put it together differently, or so long ago that it
+        # is gone.
+        yield triggers.settle(delivery, "started")
+    except WakelineError as error:
+        if error.retryable:
+            raise
+        return (yield from _failed(delivery, subscription, error))
+    return "started"
 
-    def _failed(self, delivery: Delivery, subscription: Subscription, error: WakelineError) -> Program[str]:
-        state = f"failed {error.code}: {error}"[:SHOWN]
-        log.warning("%s starts nothing for %s: %s", delivery.occurrence_id, subscription.name, error)
-        yield triggers.settle(delivery, state)
-        return state
 
-    def _body_of(self, subscription: Subscription) -> Body | None:
-        table: Mapping[str, Body] = (
-            self._registry.engines if subscription.target.kind == "engine" else self._registry.tools
-        )
-        return table.get(self._registry.current(subscription.target.name))
+def _left_unread(delivery: Delivery, subscription: Subscription, why: WakelineError) -> Program[str]:
+    """A payload that is lost starts nothing; one that this worker cannot reach now is left for a later look, or for
+    a worker that can."""
+    if isinstance(why, AttachmentNotFound | AttachmentCorrupt):
+        return (yield from _failed(delivery, subscription, why))
+    log.warning("delivery of %s to %s waits: %s", delivery.occurrence_id, subscription.name, why)
+    yield triggers.settle(delivery, "reserved")
+    return "reserved"
 
-    def _start(self, delivery: Delivery, subscription: Subscription, body: Body) -> Any:
-        given = body.signature.bind_json(
-            arguments_of(subscription, body.signature.parameters, delivery.occurrence.payload)
-        )
-        captured = environment(subscription.environment or {})
-        target = subscription.wake_target
-        wake = address_of(target.session_id, self._namespace, subscription.wake_queue) if target else None
-        registration = registration_of(
-            body,
-            given,
-            NOTHING.over(queue=subscription.queue, labels=subscription.labels),
-            namespace=self._namespace,
-            process_id=delivered_process_id(delivery.occurrence_id, delivery.subscription_id),
-            originator=subscription.originator,
-            caused_by=TriggerOccurrenceCause(occurrence_id=delivery.occurrence_id),
-            wake_target=target,
-            wake_end=target is not None,
-            env_ref=captured.ref,
-        )
-        return starts.register(registration, wake=wake, environment=captured, delivery=delivery.wire())
+
+def _failed(delivery: Delivery, subscription: Subscription, error: WakelineError) -> Program[str]:
+    state = f"failed {error.code}: {error}"[:SHOWN]
+    log.warning("%s starts nothing for %s: %s", delivery.occurrence_id, subscription.name, error)
+    yield triggers.settle(delivery, state)
+    return state
+
+
+def _body_of(caller: Caller, subscription: Subscription) -> Body | None:
+    table: Mapping[str, Body] = (
+        caller.registry.engines if subscription.target.kind == "engine" else caller.registry.tools
+    )
+    return table.get(caller.registry.current(subscription.target.name))
+
+
+def _start(caller: Caller, delivery: Delivery, subscription: Subscription, body: Body) -> Any:
+    given = body.signature.bind_json(arguments_of(subscription, body.signature.parameters, delivery.occurrence.payload))
+    captured = environment(subscription.environment or {})
+    target = subscription.wake_target
+    wake = address_of(target.session_id, caller.namespace, subscription.wake_queue) if target else None
+    registration = registration_of(
+        body,
+        given,
+        NOTHING.over(queue=subscription.queue, labels=subscription.labels),
+        namespace=caller.namespace,
+        process_id=delivered_process_id(delivery.occurrence_id, delivery.subscription_id),
+        originator=subscription.originator,
+        caused_by=TriggerOccurrenceCause(occurrence_id=delivery.occurrence_id),
+        wake_target=target,
+        wake_end=target is not None,
+        env_ref=captured.ref,
+    )
+    return starts.register(registration, wake=wake, environment=captured, delivery=delivery.wire())
 
 
 def _told(name: str, moment_ms: int) -> dict[str, Any]:

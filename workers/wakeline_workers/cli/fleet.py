@@ -191,10 +191,11 @@ def release(console: Console) -> None:
     Use it in a release phase, before the first of its workers starts, or for a rollback while others still run.
     """
     from wakeline.releases import release_named
+    from wakeline.verbs import triggers
 
     app = console.app
     declared = app.declared
-    app.store.run(app.triggers.declare_all(declared, "named"))
+    app.store.run(triggers.declare_all(declared, "named"))
     counts = {
         "limits": sum(bool(limit) for limit in declared.limits.values()),
         "schedules": len(declared.schedules),

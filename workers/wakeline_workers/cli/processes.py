@@ -56,12 +56,16 @@ def start(
 
     JSON is an object of named arguments, a list of them, or - for stdin.
     """
+    from wakeline.verbs import starts
+
     app = console.app
     body = app.registry.startable(name)
     given = body.signature.bind_json(payload("The argument object", arguments))
     pid = app.run(
         "app.start",
-        app.service.start(body, given, Options(id=id, queue=queue, delay=delay, unique=unique, if_running=if_running)),
+        starts.start(
+            app.caller, body, given, Options(id=id, queue=queue, delay=delay, unique=unique, if_running=if_running)
+        ),
     )
     if wait is None:
         return console.answer({"id": pid}, pid)

@@ -72,16 +72,17 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
 
     Lists the latest inbox entries, of one session or of all, and what became of them.
     """
+    from wakeline.verbs import inbox
+
     app = console.app
     if session is not None:
         split_session_id(session)
     elif before is not None:
         raise click.UsageError("--before is about the entries of one session: name it.")
     listed = Page([session]) if session is not None else _ids(app.sessions(limit))
-    verbs = app.service.sessions
-    pages = {sid: app.store.run(verbs.wakes(sid, after=None, before=before, limit=limit)) for sid in listed}
+    pages = {sid: app.store.run(inbox.wakes(app.caller, sid, after=None, before=before, limit=limit)) for sid in listed}
     found = [entry for page in pages.values() for entry in page]
-    over = app.store.run(verbs.undeliverable(limit, session)) if undeliverable else None
+    over = app.store.run(inbox.undeliverable(limit, session)) if undeliverable else None
     if over is not None:
         # Entries that wait in vain, and entries that are over. Those of a deleted session are in no list of sessions.
         found = [*(entry for entry in found if entry.waits is not None), *over]

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from wakeline.body.children import result_of, start_child
 from wakeline.body.execution.facts import Facts, Reply, is_ephemeral
-from wakeline.body.messages import request_cancel, send_signal
+from wakeline.body.messages import request_cancel
+from wakeline.body.signals import send_signal
 from wakeline.causality import ProcessCause, Provenance, SessionScope
 from wakeline.effects.envelope import Envelope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT

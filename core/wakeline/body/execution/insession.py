@@ -20,12 +20,12 @@ from wakeline.observe.sessions import Message, history_of
 from wakeline.run.activity import TurnEventSender
 from wakeline.run.run import Run
 from wakeline.sessions.activity import ActivityEvent
-from wakeline.store import feed, sessions
+from wakeline.store import sessions
 from wakeline.store.feed import SessionNode
 from wakeline.tools.completions import Completion, CompletionRequest
 from wakeline.values import check_number
 from wakeline.verbs.attachments import AsyncAttachments
-from wakeline.verbs.sessions import MOST_AT_ONCE, as_stored
+from wakeline.verbs.sessions import MOST_AT_ONCE, append, as_stored, graph
 
 T = TypeVar("T")
 PAGE = 256
@@ -100,8 +100,7 @@ class SessionGraph:
         target = self._visible(session_id)
 
         async def perform(_: str) -> Any:
-            node: SessionNode = await self._run.store.execute(feed.graph(target))
-            return asdict(node)
+            return asdict(await self._run.store.run(graph(target)))
 
         found = await self._run.journal.effect("session_graph", f"session_graph:{target}", None, perform)
         return SessionNode(
@@ -129,11 +128,8 @@ class SessionGraph:
             stored = [as_stored(message)[0] for message in messages]
 
         async def perform(key: str) -> Any:
-            rows = [
-                as_stored({"id": f"{run.idempotency_key}:{key}:{n}"} | dict(message))
-                for n, message in enumerate(messages)
-            ]
-            return await run.store.execute(feed.append(target, rows, ancestor=ancestor))
+            rows = [{"id": f"{run.idempotency_key}:{key}:{n}"} | dict(message) for n, message in enumerate(messages)]
+            return await run.store.run(append(target, rows, ancestor))
 
         args = {"session": target, "ancestor": ancestor, "messages": stored}
         return int(await run.journal.effect("append_history", f"append_history:{target}", args, perform))

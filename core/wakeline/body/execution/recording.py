@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wakeline.body.execution.facts import Facts
-from wakeline.body.messages import append_event, emitted, send_signal
+from wakeline.body.messages import append_event, emitted
+from wakeline.body.signals import send_signal
 from wakeline.causality import SessionScope
 from wakeline.errors import ProcessEventContextMismatch
 from wakeline.names import check_key, signal_event_type, signal_replay_key

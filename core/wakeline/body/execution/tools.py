@@ -60,4 +60,4 @@ class Tools(Handles):
         async with run.journal.asking():
             tool = self.dispatch.tool(name)
             given = tool.signature.bind_json(args or {})
-        return await call_from_body(run, self.services.namespace, tool, given, NOTHING.over(key=key))
+        return await call_from_body(run, tool, given, NOTHING.over(key=key))

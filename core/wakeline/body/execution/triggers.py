@@ -7,13 +7,14 @@ Invariant: a subscription belongs to the session that a chain began in, never to
 from __future__ import annotations
 
 from wakeline.body.execution.facts import Facts, is_ephemeral
-from wakeline.body.triggers import Registrar, triggers_of
+from wakeline.body.triggers import Registrar
 from wakeline.causality import Originator, SessionOriginator, SessionScope
 from wakeline.store import triggers
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.triggers import Subscribed, SubscriptionView
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.triggers.subscription import Subscription
+from wakeline.verbs import triggers as verbs
 from wakeline.verbs.triggers import Receipt
 
 
@@ -31,7 +32,7 @@ class TriggerStore:
         of another session.
         """
         own = {"originator": self._registrar.originator, "wake_target": self._registrar.wake_target}
-        return await self._store.execute(triggers.subscribe(subscription.model_copy(update=own), revision=revision))
+        return await self._store.run(verbs.subscribe(subscription.model_copy(update=own), revision))
 
     async def cancel(self, source: str, subscription_id: str) -> bool:
         """Disable a subscription of the own session, or the host's where there is none; whether that changed
@@ -47,7 +48,7 @@ class TriggerStore:
     async def emit(self, occurrence: Occurrence) -> Receipt:
         """Record an occurrence and start what it reaches."""
         run = self._facts.in_process("trigger_store.emit")
-        return await self._store.run(triggers_of(run).emit(occurrence))
+        return await self._store.run(verbs.emit(run.caller, occurrence))
 
 
 class Triggering(Facts):

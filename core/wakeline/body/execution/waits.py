@@ -10,7 +10,7 @@ import asyncio
 from typing import Any
 
 from wakeline.body.execution.facts import Facts
-from wakeline.body.messages import check_served, signal_known_as, signal_names
+from wakeline.body.signals import check_served, signal_known_as, signal_names
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.errors import (
     ProcessEventContextMismatch,

@@ -1,0 +1,104 @@
+"""Signals of a body: sending one to another process, and waiting for one.
+
+Invariant: a signal and the journal row that says it was sent are one script. A wait takes each signal once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wakeline.body.messages import Told, taken_types, told
+from wakeline.effects.envelope import Envelope
+from wakeline.errors import InvalidPayload
+from wakeline.names import check_signal_name, signal_event_type
+from wakeline.processes.schema import fits_schema
+from wakeline.run.run import Run
+from wakeline.run.waits import WaitCall
+from wakeline.shown import logger
+from wakeline.store.fields import Slot
+from wakeline.verbs import signals
+from wakeline.waits.resolutions import Ok, Resolution
+
+log = logger("wakeline.run")
+
+
+async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:
+    """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's
+    making."""
+    async with run.journal.asking():
+        outgoing = signals.checked(name, payload, signal_id)
+    envelope = _sent_as(run, name, {"process": process_id, "payload": outgoing.data, "key": signal_id})
+    row_key = run.journal.key_of(envelope)
+    key = outgoing.key or f"{run.idempotency_key}:{row_key}"
+    return await told(
+        run, envelope, row_key, lambda effect: signals.send(run.caller, process_id, outgoing, key=key, effect=effect)
+    )
+
+
+def _sent_as(run: Run, name: str, args: Any) -> Envelope:
+    """What this call is recorded as, where the process made it under a name that the signal had before; else what it
+    asks for now."""
+    names = (*run.registry.former_names_of_signal(name), name)
+    envelopes = [Envelope(kind="signal", name=f"signal:{one}", args=args) for one in names]
+    return next((one for one in envelopes[:-1] if run.journal.is_recorded(one)), envelopes[-1])
+
+
+def signal_names(run: Run, name: str, was: Sequence[str] | str = ()) -> tuple[str, ...]:
+    """The names that a signal had and has, oldest first: as the wait says, and as the engine declares."""
+    check_signal_name(name)
+    declared = run.engine.names_of_signal(name) if run.engine is not None else (name,)
+    return tuple(dict.fromkeys((*((was,) if isinstance(was, str) else was), *declared)))
+
+
+def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The name under which this process waits for a signal, and the others of it: the one it has waited under before,
+    else of those it was started with."""
+    known = names[-1]
+    if len(names) > 1:
+        standing = {Slot(fields).kind for fields in run.claim.slots.values()}
+        waits = (one for one in names if f"s:{one}" in standing)
+        started_with = (
+            one for one in (known, *names[:-1]) if run.registration.event_type(signal_event_type(one)) is not None
+        )
+        known = run.journal.used(names, ("wait:",)) or next(waits, None) or next(started_with, known)
+    return known, tuple(one for one in names if one != known)
+
+
+def check_served(run: Run, name: str, call: WaitCall) -> None:
+    """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over
+    already stays what it became."""
+    types, event_type = taken_types(run), signal_event_type(name)
+    if (
+        call.key in run.journal.rows
+        or Slot(run.claim.slots.get(call.slot, {})).resolution is not None
+        or types.declares(event_type)
+    ):
+        return
+    raise types.undeclared(event_type)
+
+
+def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, resolution: Resolution) -> None:
+    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all.
+    One that was right for a
+    release that has had the process is kept for it: the run ends.
+    """
+    mark = f"@dropped:{call.key}"
+    if mark in run.claim.journal:
+        return
+    if run.claim.of_several_releases and _was_right(run, name, call, resolution):
+        raise run.life.unfit("unreadable", misfit) from misfit
+    run.journal.remember(mark, "dropped", mark, True)
+    if call.key not in run.claim.journal:
+        log.warning("%s: a signal that was sent before anything waited for it is dropped: %s", run.process_id, misfit)
+
+
+def _was_right(run: Run, name: str, call: WaitCall, resolution: Resolution) -> bool:
+    """Whether an earlier run waited for it, so that its sender was told the type, or it is of the type that was
+    declared when the process was started."""
+    if call.key in run.claim.journal or call.slot in run.claim.slots:
+        return True
+    declared = next((one for one in run.registration.event_types if one.name == signal_event_type(name)), None)
+    return (
+        declared is not None and isinstance(resolution, Ok) and fits_schema(declared.payload_schema, resolution.value)
+    )

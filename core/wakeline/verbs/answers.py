@@ -1,0 +1,52 @@
+"""Answers: resolving the bearer token that a body handed out.
+
+Invariant: a token is good for one answer, of the type that its open wait asks for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wakeline import typed
+from wakeline.attachments.attachment import owner_of_process
+from wakeline.bounded import WEIGHT_OF_JSON
+from wakeline.errors import AwaitEventUnknownOrRevoked
+from wakeline.processes.schema import fits_schema
+from wakeline.store import waits
+from wakeline.store.calls import Program
+from wakeline.store.signals import SchemaWanted
+from wakeline.values import MAX_PAYLOAD, check_size, from_json
+from wakeline.verbs.attachments import handed
+from wakeline.verbs.caller import Caller
+from wakeline.verbs.payload_types import against, fitting
+from wakeline.waits.keys import Keyring
+from wakeline.waits.resolutions import Ok
+from wakeline.waits.resolutions import to_json as resolution_json
+
+
+def resolve(caller: Caller, keyring: Keyring, token: str, value: Any) -> Program[bool]:
+    """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`, and
+    `PayloadSchemaMismatch` for an answer of another type than the open wait asks for: the token stays good for another
+    answer.
+    """
+    content, by = keyring.read(token)
+    data = typed.dump(value, what="the resolution")
+    text = resolution_json(Ok(data))
+    check_size("the resolution", text, MAX_PAYLOAD)
+    yield from handed(text, owner_of_process(content.process_id))
+    fits = [known for known, schema in caller.asked.items() if fits_schema(schema, data)]
+    while True:
+        try:
+            done = yield waits.resolve(
+                content.process_id, content.incarnation, content.key_id, text, content.expires_ms, by=by, fits=fits
+            )
+        except SchemaWanted as wanted:
+            schema = from_json(wanted.schema)
+            data, _ = fitting(value, data, against(schema, "the answer"))
+            text = resolution_json(Ok(data))
+            fits.append(wanted.hash)
+            caller.asked.put(wanted.hash, schema, WEIGHT_OF_JSON * len(wanted.schema))
+            continue
+        if done.unknown:
+            raise AwaitEventUnknownOrRevoked()
+        return bool(done.accepted)

@@ -1,0 +1,180 @@
+"""The life of what a session received: what became of an entry and why, offered again, given up.
+
+Invariant: a look writes nothing. What is offered again is a new entry.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from wakeline.errors import (
+    EntryNotFound,
+    InvalidArguments,
+    InvalidId,
+    NothingBlocks,
+    ProcessNoLongerRetained,
+    ProcessNotFound,
+    SessionNotFound,
+    WakelineError,
+)
+from wakeline.names import check_process_id
+from wakeline.observe.entries import EntryView, entry_of, explain, why_unread
+from wakeline.observe.wakes import no_event, no_wake, superseded, targets_of, woke
+from wakeline.pages import Page, first_of
+from wakeline.sessions.addresses import argument, missing, readings
+from wakeline.store import entries, processes, sessions
+from wakeline.store.calls import Call, Program
+from wakeline.store.entries import StoredInbox
+from wakeline.store.journal import Effect
+from wakeline.values import check_number, from_json
+from wakeline.verbs.caller import Caller
+from wakeline.verbs.recorder import Recorder, opened, written
+from wakeline.verbs.sessions import inspect, shown_of
+
+
+def wakes(
+    caller: Caller, session: str, *, after: int | None, before: int | None, limit: int
+) -> Program[Page[EntryView]]:
+    """The latest entries, those before a number, or those after one, by number."""
+    check_number("limit", limit)
+    for what, given in (("after", after), ("before", before)):
+        if given is not None:
+            check_number(what, given, least=0)
+    if after is not None and before is not None:
+        raise InvalidArguments(name="wakes", reason="after= and before= exclude each other: page in one direction")
+    found: list[EntryView] = []
+    while len(found) <= limit:
+        view: StoredInbox = yield entries.look(
+            session, after=after, before=before, limit=min(limit + 1 - len(found), entries.MOST)
+        )
+        waits = why_unread(view.head, caller.agents)
+        page = [entry_of(entry, waits) for entry in view.entries]
+        found = [*found, *page] if after is not None else [*page, *found]
+        if view.following is None:
+            break
+        after, before = (view.following, None) if after is not None else (None, view.following)
+    if after is not None:
+        return first_of(found, limit)
+    return Page(found[-limit:], more=len(found) > limit)
+
+
+def why(session: str, entry: int | None) -> Program[str]:
+    """Why it does, or does not, go on; or why it did, or did not, wake for an entry."""
+    if entry is not None:
+        check_number("entry", entry)
+        seen = yield entries.look(session, limit=1, n=entry)
+        found = entry_of(seen.entries[0])
+        if found.state not in ("delivered", "admitted"):
+            return explain(found)
+        # A waiting entry waits for what its session waits for.
+        view = yield from shown_of(seen)
+        return f"{explain(found)}; {view.why}"
+    view = yield from inspect(session)
+    return view.why
+
+
+def why_address(address: str) -> Program[str]:
+    """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process
+    id>#<sequence>`` is.
+
+    An address that can be read in several ways means what is there: the entry of a session, else the event of a
+    process, else a session whose key
+    ends like a number.
+    """
+    try:
+        meanings = readings(address)
+    except InvalidId as error:
+        raise (yield from _of_a_process(address, error)) from None
+    first: WakelineError | None = None
+    for meant in meanings:
+        try:
+            if meant.session is not None:
+                told = yield from why(meant.session, meant.n)
+            else:
+                told = yield from _why_event(str(meant.process), meant.n or 0)
+        except (SessionNotFound, EntryNotFound, ProcessNotFound) as error:
+            first = first or error
+        else:
+            return told
+    assert first is not None
+    raise missing(address, first)
+
+
+def _of_a_process(address: str, error: InvalidId) -> Program[InvalidId]:
+    """The error about a text that is no address, which says where to look where it is the id of a process."""
+    try:
+        yield processes.read(check_process_id(address, system=True))
+    except (InvalidId, ProcessNotFound, ProcessNoLongerRetained):
+        return error
+    also = f"; it is the id of a process, of which `wakeline show {argument(address)}` tells"
+    return InvalidId(kind=error.kind, value=address, grammar=f"{error.grammar}{also}")
+
+
+def _why_event(process_id: str, sequence: int) -> Program[str]:
+    view: processes.StoredProcess = yield processes.read(process_id, after=sequence - 1, count=1)
+    if not view.events or view.events[0].sequence != sequence:
+        return no_event(view, sequence)
+    targets = targets_of(view)
+    for session in targets:
+        try:
+            inbox: StoredInbox = yield entries.look(session, limit=1000)
+        except SessionNotFound:
+            continue
+        for entry in map(entry_of, inbox.entries):
+            if (entry.process_id, entry.sequence) == (process_id, sequence):
+                told = yield from why(session, entry.n)
+                return woke(view, entry, told)
+            if f"{process_id}#{sequence}" in entry.swallowed_wakes:
+                return superseded(view, entry)
+    return no_wake(view, targets)
+
+
+def redrive(session: str, entry: int | None) -> Program[int]:
+    """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""
+    if entry is None:
+        entry = yield from _blocking(session)
+    check_number("entry", entry)
+    again = yield entries.redrive(session, entry)
+    return int(again)
+
+
+def skip(session: str) -> Program[int]:
+    """Give up on the entry that blocks the session; its number."""
+    n = yield from _blocking(session)
+    skipped = yield entries.skip(session, n)
+    return int(skipped)
+
+
+def _blocking(session: str) -> Program[int]:
+    view = yield from inspect(session)
+    if view.blocked_by is None:
+        raise NothingBlocks(session_id=session, state=view.status)
+    return int(view.blocked_by)
+
+
+def undeliverable(limit: int, session: str | None = None) -> Program[Page[EntryView]]:
+    """Entries of one session or of all that are undeliverable, failed or blocking, the latest first."""
+    check_number("limit", limit)
+    found: list[EntryView] = []
+    behind: str | None = None
+    seen = 0
+    while len(found) <= limit:
+        page, behind = yield entries.undeliverable(
+            limit + 1 - len(found) if session is None else entries.MOST, behind=behind, seen=seen
+        )
+        found += [entry_of(entry) for entry in page if session in (None, entry.session_id)]
+        seen += len(page)
+        if behind is None:
+            break
+    return first_of(found, limit)
+
+
+def arrivals(session: str, most: int, *, effect: Recorder) -> Program[list[list[Any]]]:
+    """Offer the running turn what arrived meanwhile: number, body and how many it swallowed, of each entry."""
+
+    def call(made: Effect | None) -> Call[str]:
+        assert made is not None, "it is asked for by a turn alone"
+        return sessions.arrivals(made, session, most)
+
+    found = yield from written(call, effect, opened(effect))
+    return cast("list[list[Any]]", from_json(found))

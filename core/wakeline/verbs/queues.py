@@ -1,0 +1,19 @@
+"""Queues: holding one back.
+
+Invariant: what runs goes on; a queue that is held back gives out nothing more.
+"""
+
+from __future__ import annotations
+
+from wakeline.names import check_queue
+from wakeline.store import queues
+from wakeline.store.calls import Program
+from wakeline.store.keys import queue_name
+from wakeline.verbs.caller import Caller
+
+
+def pause(caller: Caller, queue: str | None, *, paused: bool) -> Program[bool]:
+    """Have workers leave a queue alone, or take from it again; whether that changed anything."""
+    name = queue_name(caller.namespace, check_queue(queue) if queue is not None else None)
+    changed: bool = yield queues.pause(name, paused=paused)
+    return bool(changed)
