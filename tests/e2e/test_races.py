@@ -134,7 +134,7 @@ def test_race_22_c_code_that_holds_the_interpreter_beyond_a_lease_loses_nothing(
 
 @fails_without(
     "owner-bound work whose owner is gone is abandoned",
-    "lib/lifecycle.lua",
+    "lib/reap.lua",
     "if p.rc == 'b' then return abandon(pid, p, writer) end",
 )
 def test_race_23_owner_bound_work_that_outlasts_a_shutdown_is_abandoned_and_never_repeated(site: Site) -> None:

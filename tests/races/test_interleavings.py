@@ -38,7 +38,7 @@ def test_two_signals_serve_two_waits_whoever_dies_and_whatever_arrives_twice() -
 
 @fails_without(
     "what was lost goes back to the queue",
-    "lib/lifecycle.lua",
+    "lib/reap.lua",
     "  leave_owner(pid, p, nil)\n  make_runnable(pid, p, true, due, others)",
 )
 def test_two_signals_serve_two_waits_although_two_workers_are_taken_for_dead() -> None:
@@ -48,7 +48,7 @@ def test_two_signals_serve_two_waits_although_two_workers_are_taken_for_dead() -
 
 @fails_without(
     "a signal whose wait was given up goes back",
-    "lib/slots.lua",
+    "lib/mailbox.lua",
     "if slot.rs then letters[#letters + 1] = { string.sub(slot.k, 3), slot.rs } end",
 )
 @fails_without(
@@ -60,7 +60,7 @@ def test_the_loser_of_a_race_keeps_no_signal_from_the_next_wait_whatever_arrives
     assert (explored.states >= 1_500, explored.interleavings >= 25_000) == (True, True), explored
 
 
-@fails_without("a timer that is due resolves its slot", "tick.lua", "  resolve(id, what)\n")
+@fails_without("a timer that is due resolves its slot", "lib/timers.lua", "  resolve(id, what)\n")
 def test_a_race_ends_whoever_dies_and_whatever_arrives_twice() -> None:
     explored = explore(Play(RACE, Actors(signals=("a",), pauses_ms=(1_000,), deaths=1, duplicates=1)))
     assert (explored.states >= 2_500, explored.interleavings >= 50_000) == (True, True), explored
@@ -73,7 +73,7 @@ def test_a_race_ends_whoever_dies_and_whatever_arrives_twice() -> None:
     "elseif false then",
 )
 @fails_without(
-    "a cancel answers the waits that are open", "lib/lifecycle.lua", "if not cancel_waits(pid) then", "if false then"
+    "a cancel answers the waits that are open", "lib/cancel.lua", "if not cancel_waits(pid) then", "if false then"
 )
 def test_a_cancel_or_a_signal_ends_the_process_whoever_dies_and_whatever_arrives_twice() -> None:
     explored = explore(Play(ONE_WAIT, Actors(signals=("a",), cancels=1, deaths=1, duplicates=1)))
@@ -82,7 +82,7 @@ def test_a_cancel_or_a_signal_ends_the_process_whoever_dies_and_whatever_arrives
 
 @fails_without(
     "an end is written once",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "  p.st = status\n",
     "  p.st = 'running'\n  call('HSET', proc_key(pid), 'st', 'running')\n",
 )

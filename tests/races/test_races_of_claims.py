@@ -34,7 +34,7 @@ def test_race_01_a_take_whose_reply_was_lost_gives_the_same_batch(world: World) 
 @fails_without(
     "what an owner holds and does not name for two beats goes back",
     "owner_beat.lua",
-    "if call('HEXISTS', missed, claim) == 0 then",
+    "if call('HEXISTS', missed, held) == 0 then",
     "if true then",
 )
 def test_race_01_a_claim_its_owner_never_heard_of_goes_back_after_two_beats(world: World) -> None:
@@ -60,8 +60,8 @@ def test_race_01_a_claim_on_its_way_to_its_owner_is_not_taken_from_it(world: Wor
 @fails_without(
     "what two beats did not name is one claim, not one process",
     "owner_beat.lua",
-    "local claim = call('HGET', proc_key(pid), 'cl') or ''",
-    "local claim = pid",
+    "local held = call('HGET', proc_key(pid), 'cl') or ''",
+    "local held = pid",
 )
 def test_race_01_a_process_whose_runs_all_began_just_before_a_beat_is_not_taken_from_its_owner(world: World) -> None:
     world.start("p")
@@ -78,7 +78,7 @@ def test_race_01_a_process_whose_runs_all_began_just_before_a_beat_is_not_taken_
 @fails_without(
     "a take whose reply is on its way names what it brings",
     "owner_beat.lua",
-    " or named[string.match(claim, '^(.*)%-%d+$')]",
+    " or named[string.match(held, '^(.*)%-%d+$')]",
 )
 def test_race_01_what_a_take_brings_is_named_while_its_reply_is_on_its_way(world: World) -> None:
     world.start("p")

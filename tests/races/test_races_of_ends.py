@@ -18,7 +18,7 @@ DAY_MS = 86_400_000
 
 SETTLES = (
     "every end of a turn settles its entries and frees its session",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "  if p.sid then settle_turn(pid, p, status, output) end\n",
 )
 
@@ -108,7 +108,7 @@ def test_race_15_a_start_sent_again_by_the_next_release_is_no_conflict(world: Wo
 
 @fails_without(
     "a tombstone is left behind",
-    "lib/retention.lua",
+    "lib/pruning.lua",
     """call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', """
     """'PX', int(a.tombstone_ms))""",
 )
@@ -131,7 +131,7 @@ def test_race_16_a_start_sent_again_after_the_pruning_starts_nothing(world: Worl
 
 GRACE = (
     "a cancel sets a grace timer in every state",
-    "lib/lifecycle.lua",
+    "lib/cancel.lua",
     "call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)",
 )
 
@@ -165,7 +165,7 @@ def test_race_19_a_cancel_ends_a_process_that_no_worker_looks_after(world: World
 
 @fails_without(
     "a child stays until its living parent has journaled its result",
-    "lib/retention.lua",
+    "lib/pruning.lua",
     "if parent.st and not ENDED[parent.st] and",
     "if false and",
 )
@@ -184,7 +184,7 @@ def test_race_20_a_child_is_kept_until_its_parent_has_its_result(world: World) -
 
 @fails_without(
     "a parent that ended keeps no child",
-    "lib/retention.lua",
+    "lib/pruning.lua",
     "if parent.st and not ENDED[parent.st] and",
     "if parent.st and",
 )
@@ -238,7 +238,7 @@ def test_race_23_owner_bound_work_that_is_handed_back_is_not_started_twice(world
 
 @fails_without(
     "owner-bound work whose owner is gone is abandoned",
-    "lib/lifecycle.lua",
+    "lib/reap.lua",
     "if p.rc == 'b' then return abandon(pid, p, writer) end",
 )
 @pytest.mark.parametrize("writer", ["shutdown", "owner_lost"])
@@ -278,10 +278,10 @@ def drain(world: World) -> int:
 
 @fails_without(
     "a cancel resolves at most so many slots in one script",
-    "lib/lifecycle.lua",
+    "lib/cancel.lua",
     "if cancelling <= 0 then return false end",
 )
-@fails_without("what a cancel left is remembered", "lib/lifecycle.lua", "call('RPUSH', ns .. 'todo', 'c:' .. pid)")
+@fails_without("what a cancel left is remembered", "lib/cancel.lua", "call('RPUSH', ns .. 'todo', 'c:' .. pid)")
 def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(world: World) -> None:
     fence = world.running("p")
     slots = [f"w{n}" for n in range(1_000)]
@@ -300,12 +300,12 @@ def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(wo
 
 @fails_without(
     "an end tells at most so many waiters in one script",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "    if i > BOUND then\n",
     "    if false then\n",
 )
 @fails_without(
-    "the waiters an end left are remembered", "lib/lifecycle.lua", "call('RPUSH', ns .. 'todo', 'w:' .. pid)"
+    "the waiters an end left are remembered", "lib/ends.lua", "call('RPUSH', ns .. 'todo', 'w:' .. pid)"
 )
 def test_race_30_an_end_with_a_thousand_waiters_is_bounded_and_reaches_them_all(world: World) -> None:
     world.start("child", kind="external")
@@ -325,12 +325,12 @@ def test_race_30_an_end_with_a_thousand_waiters_is_bounded_and_reaches_them_all(
 
 @fails_without(
     "an end drops at most so many waits in one script",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end",
 )
 @fails_without(
     "the waits an end left are remembered",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "return call('RPUSH', ns .. 'todo', 'd:' .. pid)",
     "return",
 )
@@ -347,12 +347,12 @@ def test_race_30_an_end_with_a_thousand_open_waits_is_bounded_and_leaves_none(wo
 
 @fails_without(
     "an end asks at most so many children in a script",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end",
 )
 @fails_without(
     "the children an end left are remembered",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "return call('RPUSH', ns .. 'todo', 'p:' .. pid)",
     "return",
 )
@@ -374,7 +374,7 @@ def test_race_30_an_end_with_a_thousand_children_is_bounded_and_reaches_them_all
 
 @fails_without(
     "one script asks one generation",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     'then request_cancel(child, c, \'{"reason":"parent ended"}\', 10000) end',
     'then request_cancel(child, c, \'{"reason":"parent ended"}\', 10000) end_children(child) end',
 )

@@ -36,7 +36,7 @@ def test_race_08_a_turn_parked_on_a_question_ends_with_its_session(world: World)
 
 @fails_without(
     "entries of a turn whose session is gone are undeliverable",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "  if s.gone then\n    for _, n",
     "  if false then\n    for _, n",
 )
@@ -73,7 +73,7 @@ def test_race_08_a_late_input_finds_no_new_session_under_a_deleted_id(world: Wor
 
 
 @fails_without(
-    "a wake to a deleted session is refused in sight", "lib/sessions.lua", "s.gone and 'target_gone' or ", ""
+    "a wake to a deleted session is refused in sight", "lib/inbox.lua", "s.gone and 'target_gone' or ", ""
 )
 def test_race_08_a_late_wake_is_recorded_and_delivered_nowhere(world: World) -> None:
     source(world)
@@ -100,10 +100,10 @@ def test_race_08_a_start_whose_session_was_deleted_meanwhile_starts_nothing(worl
 
 @fails_without(
     "a turn whose entries were interrupted three times is left alone",
-    "lib/sessions.lua",
+    "lib/inbox.lua",
     " and tonumber(s.ic or '0') < INTERRUPTS",
 )
-@fails_without("interruptions are counted", "lib/sessions.lua", "    call('HINCRBY', head, 'ic', 1)\n")
+@fails_without("interruptions are counted", "lib/turns.lua", "    call('HINCRBY', head, 'ic', 1)\n")
 def test_race_24_under_steady_arrivals_some_turn_ends(world: World) -> None:
     policy_is(world, on_arrival="interrupt")
     send(world, "0")
@@ -119,7 +119,7 @@ def test_race_24_under_steady_arrivals_some_turn_ends(world: World) -> None:
 
 @fails_without(
     "entries of an interrupted turn go back to the inbox",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "status == 'cancelled' and call('HEXISTS', proc_key(pid), 'it') == 1",
     "false",
 )
@@ -157,7 +157,7 @@ def test_race_25_an_early_entry_is_seen_again_by_the_next_run(world: World) -> N
 
 @fails_without(
     "early entries are part of the batch that is settled",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "'@inbox', '@early')",
     "'@inbox', '@none')",
 )
@@ -195,7 +195,7 @@ def test_race_25_a_turn_that_is_run_again_commits_what_it_had_been_given(world: 
 
 @fails_without(
     "a turn begins for an entry that its agent admits",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "    if admits(policy, entry[2][2]) then return start_turn(sid, s, policy) end\n",
     "    if true then return start_turn(sid, s, policy) end\n",
 )
@@ -231,13 +231,13 @@ def test_race_26_what_a_turn_passes_over_is_not_stranded(world: World) -> None:
 
 @fails_without(
     "an end that is awaited inside the session is no wake to it",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "if p.ws and p.we and not awaited_inside then",
     "if p.ws and p.we then",
 )
 @fails_without(
     "a process that waits is looked up in its session",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "== session then inside = true end",
     "== session then inside = false end",
 )
@@ -256,7 +256,7 @@ def test_race_32_the_end_of_an_awaited_child_is_told_once(world: World) -> None:
 
 @fails_without(
     "an end wakes the session that was given to it",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "deliver(p.ws, 'wake', wake_body(pid, p.inc, seq, event_type, text))",
 )
 def test_race_32_the_end_of_a_child_that_nobody_awaits_is_told(world: World) -> None:
@@ -274,7 +274,7 @@ def test_race_32_the_end_of_a_child_that_nobody_awaits_is_told(world: World) -> 
 
 @fails_without(
     "an end releases the session or begins its next turn",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "    if s.half and (poisoned or",
     "    if false and (poisoned or",
 )

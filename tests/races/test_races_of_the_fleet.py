@@ -38,7 +38,7 @@ def test_race_18_a_backlog_is_not_rung_again_by_its_age(world: World) -> None:
 
 @fails_without(
     "a lost bell is rung at the head",
-    "tick.lua",
+    "lib/bells.lua",
     "ring(pid, p.ep, p.q, true)",
     "ring(pid, p.ep, p.q, false)",
 )
@@ -93,7 +93,7 @@ def test_race_18_a_queue_that_was_lost_is_rung_again_by_the_page(world: World) -
 
 @fails_without(
     "a bell that is rung again is taken from where it was",
-    "tick.lua",
+    "lib/bells.lua",
     "for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end",
 )
 def test_race_18_a_bell_taken_for_lost_is_not_doubled(world: World) -> None:
@@ -108,7 +108,7 @@ def test_race_18_a_bell_taken_for_lost_is_not_doubled(world: World) -> None:
 
 @fails_without(
     "a bell that no worker answers is rung ever more rarely",
-    "tick.lua",
+    "lib/bells.lua",
     "now + a.stale_ms * (2 ^ math.min(rings - 1, 6) - 1)",
     "now",
 )
@@ -139,7 +139,7 @@ def queue(world: World, prefix: str, n: int) -> list[str]:
 
 @fails_without(
     "a loss is counted apart from failed attempts",
-    "lib/lifecycle.lua",
+    "lib/reap.lua",
     "call('HINCRBY', proc_key(pid), 'ls', 1)",
     "call('HINCRBY', proc_key(pid), 'at', 1)",
 )
@@ -155,7 +155,7 @@ def test_race_21_the_death_of_a_worker_uses_up_no_attempt_of_the_hundred_it_ran(
 
 @fails_without(
     "a process lost eleven times without progress is abandoned",
-    "lib/lifecycle.lua",
+    "lib/reap.lua",
     "if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end",
 )
 def test_race_21_a_process_that_kills_its_workers_does_not_do_so_for_ever(world: World) -> None:
@@ -171,7 +171,7 @@ def test_race_21_a_process_that_kills_its_workers_does_not_do_so_for_ever(world:
 
 @fails_without(
     "a worker that leaves in order causes no loss",
-    "lib/lifecycle.lua",
+    "lib/reap.lua",
     "if writer ~= 'shutdown' then",
     "if true then",
 )
@@ -186,7 +186,7 @@ def test_race_21_a_hundred_deploys_use_up_nothing(world: World) -> None:
 @fails_without(
     "a process lost twice runs beside nothing else",
     "queue_take.lua",
-    "elseif misfits.runs_alone(p) and (alone or #taken > 0) then",
+    "elseif crashes.runs_alone(p) and (alone or #taken > 0) then",
     "elseif false then",
 )
 def test_race_21_a_process_that_was_lost_twice_takes_no_neighbour_with_it(world: World) -> None:
@@ -205,7 +205,7 @@ def test_race_21_a_process_that_was_lost_twice_takes_no_neighbour_with_it(world:
 
 @fails_without(
     "an expiry far ahead is brought back",
-    "tick.lua",
+    "lib/leases.lua",
     "call('ZADD', ns .. 'owners', int(now + lease), ahead[i])",
 )
 def test_race_27_a_dead_owner_is_reaped_in_time_although_the_clock_jumped_back(world: World) -> None:
@@ -220,7 +220,7 @@ def test_race_27_a_dead_owner_is_reaped_in_time_although_the_clock_jumped_back(w
 
 @fails_without(
     "a suspicion from the future begins again",
-    "tick.lua",
+    "lib/leases.lua",
     "elseif since > now then",
     "elseif false then",
 )
@@ -246,7 +246,7 @@ def jump_back(world: World) -> None:
 
 @fails_without(
     "an owner is reaped when it was seen expired twice, one beat apart",
-    "tick.lua",
+    "lib/leases.lua",
     "local since = num(call('HGET', ns .. 'suspects', owner))",
     "local since = 0",
 )

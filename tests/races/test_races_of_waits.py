@@ -42,7 +42,7 @@ def test_race_02_a_wait_opened_after_a_cancel_is_cancelled_at_once(world: World)
 
 @fails_without(
     "a cancel answers the waits that are open",
-    "lib/lifecycle.lua",
+    "lib/cancel.lua",
     "if not cancel_waits(pid) then",
     "if false then",
 )
@@ -453,7 +453,7 @@ def test_race_06_one_of_two_who_await_a_child_gives_up_and_the_other_does_not(wo
 
 @fails_without(
     "a signal whose wait was given up goes back",
-    "lib/slots.lua",
+    "lib/mailbox.lua",
     "if slot.rs then letters[#letters + 1] = { string.sub(slot.k, 3), slot.rs } end",
 )
 def test_race_11_a_signal_that_reached_an_abandoned_wait_goes_back_to_the_head_of_the_mailbox(world: World) -> None:

@@ -47,7 +47,7 @@ FENCE = (
 # -- 1 to 3: the doorbell is lost, early or doubled
 
 
-@fails_without("a doorbell that was lost is rung again", "tick.lua", "      ring(pid, p.ep, p.q, true)\n")
+@fails_without("a doorbell that was lost is rung again", "lib/bells.lua", "      ring(pid, p.ep, p.q, true)\n")
 def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world: World) -> None:
     source(world)
     wake(world, "told")
@@ -61,7 +61,7 @@ def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world:
 
 @fails_without(
     "an end that leaves entries begins the next turn in its own script",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "  linger(sid, p, policy_of(s.ag), status, #batch)\n  ring_session(sid)",
     "  linger(sid, p, policy_of(s.ag), status, #batch)",
 )
@@ -77,7 +77,7 @@ def test_wake_race_02_a_wake_between_the_last_claim_and_the_release_has_a_turn(w
 
 @fails_without(
     "an arrival leaves the turn there is",
-    "lib/sessions.lua",
+    "lib/inbox.lua",
     "  if not s.turn then return ring_session(sid) end\n",
     "  call('HDEL', ns .. 'sess:' .. sid, 'turn')\n  do return ring_session(sid) end\n",
 )
@@ -188,7 +188,7 @@ def test_wake_race_07_a_worker_that_comes_back_after_a_takeover_commits_nothing(
 
 @fails_without(
     "a commit compares the head it read",
-    "lib/sessions.lua",
+    "lib/history.lua",
     "if read and (tonumber(read) < from or tonumber(read) > tonumber(s.rev)) then return nil, s.rev end",
 )
 def test_wake_race_07_a_commit_of_another_head_is_refused_whole(world: World) -> None:
@@ -230,7 +230,7 @@ def test_wake_race_09_after_the_end_of_its_process_no_event_wakes(world: World) 
 
 @fails_without(
     "a wake carries the incarnation of its process",
-    "lib/sessions.lua",
+    "lib/inbox.lua",
     """inc .. '","sequence":'""",
     """'same' .. '","sequence":'""",
 )
@@ -253,7 +253,7 @@ def test_wake_race_13_a_process_id_used_again_wakes_under_another_identity(world
 
 @fails_without(
     "only what is over is forgotten",
-    "lib/sessions.lua",
+    "lib/entries.lua",
     "  if not OVER[verb_of(state_of(sid, n))] then return end\n",
     raises=EntryNotFound,
 )
@@ -283,12 +283,12 @@ def test_wake_race_16_an_entry_that_a_turn_has_is_not_offered_again(world: World
 
 @fails_without(
     "an arrival puts a turn off that waits for more",
-    "lib/sessions.lua",
+    "lib/inbox.lua",
     "    call('ZADD', ns .. 'timers', due, 'd:' .. s.turn)\n",
 )
 @fails_without(
     "a turn of an agent that debounces waits for its due time",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "false, due and due > now and due or nil)",
     "false, nil)",
 )
@@ -331,7 +331,7 @@ def test_wake_race_22_a_server_that_forgot_its_scripts_is_told_them_again(world:
 
 
 @fails_without(
-    "a batch that failed is halved", "lib/sessions.lua", "elseif poisoned and #batch > 1 then", "elseif false then"
+    "a batch that failed is halved", "lib/turns.lua", "elseif poisoned and #batch > 1 then", "elseif false then"
 )
 @fails_without(
     "the next turn takes the older half", "lib/admitting.lua", "math.min(max, tonumber(s.half or max))", "max"
@@ -351,7 +351,7 @@ def test_wake_race_25_one_poisonous_wake_fails_alone(world: World) -> None:
 
 @fails_without(
     "an end of a blocked session begins no turn",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     " or s.blk or s.gone then return end",
     " or s.gone then return end",
 )
@@ -373,7 +373,7 @@ def test_wake_race_26_a_blocked_session_stands_still_until_somebody_decides(worl
 
 @fails_without(
     "an end is written once",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "  p.st = status\n",
     "  p.st = 'running'\n  call('HSET', proc_key(pid), 'st', 'running')\n",
 )
@@ -395,7 +395,7 @@ def test_wake_race_31_of_a_cancel_and_a_commit_the_first_stands(world: World) ->
     assert (world.status(fence.process_id), states(world)[1]) == ("cancelled", ("second", "settled"))
 
 
-@fails_without("early entries are part of the batch", "lib/sessions.lua", "'@inbox', '@early')", "'@inbox', '@none')")
+@fails_without("early entries are part of the batch", "lib/turns.lua", "'@inbox', '@early')", "'@inbox', '@none')")
 def test_wake_race_32_an_early_wake_of_a_cancelled_turn_is_settled_with_it(world: World) -> None:
     policy_is(world, on_arrival="early")
     source(world)
@@ -412,7 +412,7 @@ def test_wake_race_32_an_early_wake_of_a_cancelled_turn_is_settled_with_it(world
 
 @fails_without(
     "every entry of a batch is settled",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "    for _, n in ipairs(batch) do\n",
     "    for _, n in ipairs({ batch[1] }) do\n",
 )
@@ -429,11 +429,11 @@ def test_wake_race_33_wakes_of_two_processes_share_a_turn_and_both_are_settled_i
 
 @fails_without(
     "a wake for a session that does not exist has its time",
-    "lib/sessions.lua",
+    "lib/inbox.lua",
     "else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), 'w:' .. sid) end",
     "end",
 )
-@fails_without("what waited too long is undeliverable", "tick.lua", "    drop(sid, n, 'expired')\n")
+@fails_without("what waited too long is undeliverable", "lib/timers.lua", "    drop(sid, n, 'expired')\n")
 def test_wake_race_34_a_wake_whose_session_never_comes_expires_in_sight(world: World) -> None:
     world.start("x", kind="external", wake_target={"session_id": BOT})
     wake(world, "told")
@@ -450,7 +450,7 @@ def test_wake_race_34_a_wake_whose_session_never_comes_expires_in_sight(world: W
 
 @fails_without(
     "an admitted wake coalesces no more",
-    "lib/sessions.lua",
+    "lib/entries.lua",
     "'admitted ' .. pid .. ' ' .. int(now))\n  stop_coalescing(bodies, n)\n",
     "'admitted ' .. pid .. ' ' .. int(now))\n",
 )
@@ -483,7 +483,7 @@ ANSWERED = {"status": "ok", "value": {"type": "success", "value": "answer"}}
 
 @fails_without(
     "whoever awaits an entry is told when it is settled",
-    "lib/sessions.lua",
+    "lib/entries.lua",
     "do resolve(slot, resolution) end",
     "do end",
 )

@@ -10,7 +10,7 @@ from tests.races.session_interleavings import Left, explore
 
 
 @fails_without(
-    "an end begins the next turn", "lib/sessions.lua", "status, #batch)\n  ring_session(sid)", "status, #batch)"
+    "an end begins the next turn", "lib/turns.lua", "status, #batch)\n  ring_session(sid)", "status, #batch)"
 )
 @fails_without(
     "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then"
@@ -23,7 +23,7 @@ def test_three_inputs_are_read_once_whoever_dies_and_whatever_arrives_twice() ->
 
 @fails_without(
     "every end of a turn settles its entries",
-    "lib/lifecycle.lua",
+    "lib/ends.lua",
     "  if p.sid then settle_turn(pid, p, status, output) end\n",
 )
 def test_a_cancel_at_any_moment_strands_nothing() -> None:
@@ -33,7 +33,7 @@ def test_a_cancel_at_any_moment_strands_nothing() -> None:
 
 @fails_without(
     "entries of a failed batch go back",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "elseif poisoned and #batch > 1 then\n    give_entries_back(sid, batch)\n",
     "elseif poisoned and #batch > 1 then\n",
 )
@@ -59,7 +59,7 @@ def test_a_session_that_blocks_goes_on_when_told_at_any_moment() -> None:
 
 @fails_without(
     "entries of an interrupted turn go back",
-    "lib/sessions.lua",
+    "lib/turns.lua",
     "    give_entries_back(sid, batch)\n    call('HINCRBY', head, 'ic', 1)",
     "    call('HINCRBY', head, 'ic', 1)",
 )

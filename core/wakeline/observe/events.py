@@ -95,7 +95,7 @@ def _data(text: str) -> Any:
 
 
 def _run_of(event: StoredEvent) -> dict[str, Any] | None:
-    """What the store says of the run in few bytes (`run_of` in store/lua/lib/process.lua), in whole words."""
+    """What the store says of the run in few bytes (`run_of` in store/lua/lib/log.lua), in whole words."""
     match (event.run or "").split(" ", 3):
         case [since, attempt, owner, *release] if since.isdecimal() and attempt.isdecimal():
             named = release[0] if release else None

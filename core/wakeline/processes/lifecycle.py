@@ -1,6 +1,6 @@
 """The statuses of a process.
 
-Invariant: the last four are terminal, and nothing leads out of them. The scripts (store/lua/lib/lifecycle.lua) decide
+Invariant: the last four are terminal, and nothing leads out of them. The scripts (store/lua/lib/ends.lua) decide
 which event leads from one to the next; `wakeline.testing.model.lifecycle` is the table that tests compare them with.
 """
 

@@ -14,7 +14,7 @@ from wakeline.values import number
 
 LOST_WITH_OTHERS = 2
 """So often a process is lost with its worker before it runs with nothing beside it, later each time (scripts say so:
-misfits.ALONE)."""
+crashes.ALONE)."""
 
 
 class ProcessFields:

@@ -1,11 +1,9 @@
-"""Loads the Lua scripts: one file per verb, shared fragments by an include line.
+"""Loads the Lua scripts: one file per verb, a fragment per job, each of which names those it needs.
 
 Invariant: a script is addressed by its content, so old and new releases run side by side on one server. Each runs once
-for every object of
-arguments that it is sent. A server keeps all of them as the functions of one library (FCALL, ADR 9): the fragments that
-they share are made once
-and not at every call. Where it keeps none (before Redis 7, or a user may not load any), the text of each runs by
-EVALSHA.
+for every object of arguments that it is sent. A server keeps all of them as the functions of one library (FCALL,
+ADR 9): the fragments that they share are made once and not at every call. Where it keeps none (before Redis 7, or a
+user may not load any), the text of each runs by EVALSHA.
 """
 
 from __future__ import annotations
@@ -20,34 +18,14 @@ from importlib.resources import files
 
 PREFIX = "wakeline_"
 """How the names of all libraries and functions begin that any release keeps on a server."""
-FRAGMENTS = (
-    "base",
-    "keyring",
-    "declarations",
-    "doorbell",
-    "process",
-    "limits",
-    "slots",
-    "sessions",
-    "lifecycle",
-    "claims",
-    "admitting",
-    "environments",
-    "triggers",
-    "attachments",
-    "deleting",
-    "retention",
-    "standing",
-    "takers",
-    "righting",
-)
-"""All that scripts share, each below what it rests on."""
 _LOCAL = re.compile(r"^local (?:function (\w+)|([\w, ]*\w)\s*(=)?)")
 """A name of a fragment at its outermost level: of a function, or of values, which it may give at once."""
 _QUOTED_OR_SAID = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|--[^\n]*""")
+_MENTION = re.compile(r"(?<![\w.])\w+|(?<=\.\.)\w+")
 _reading = threading.RLock()
 """Held while texts are read and kept, so that `forget` leaves nothing behind that a thread was just reading."""
-_INCLUDE = re.compile(r"^-- Include: (.+)$", re.MULTILINE)
+_NAMED = re.compile(r"^-- (?:Include|Needs): (.+(?:\n-- {3,}.+)*)", re.MULTILINE)
+"""Where a script or a fragment names the fragments that it uses itself; an indented line goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +67,8 @@ def load(name: str) -> Script:
 @cache
 def _load(name: str) -> Script:
     own = _source(f"{name}.lua")
-    main = f"{_main(own)}\nreturn run(main, ARGV)"
-    text = "\n".join(
-        [*_closed({fragment: _source(f"lib/{fragment}.lua") for fragment in (*included(own), "bundle")}, main), main]
-    )
+    main = f"{_main(own)}\nreturn run_script(main, ARGV)"
+    text = "\n".join([*_closed({fragment: _source(f"lib/{fragment}.lua") for fragment in included(own)}, main), main])
     sha = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own addressing
     return Script(name, text, sha, as_library().function(name))
 
@@ -106,32 +82,61 @@ def as_library() -> Library:
 @cache
 def _as_library() -> Library:
     mains = {name: _main(_source(f"{name}.lua")) for name in names()}
-    shared = "\n".join(
-        _closed({name: _source(f"lib/{name}.lua") for name in (*FRAGMENTS, "bundle")}, "\n".join(mains.values()))
-    )
+    texts = {name: _source(f"lib/{name}.lua") for name in fragments()}
+    shared = "\n".join(_closed(texts, "\n".join([*mains.values(), "run_script"])))
     told_apart = "\n".join([shared, *(f"{name} {main}" for name, main in mains.items())])
     made = hashlib.sha1(told_apart.encode()).hexdigest()[:12]  # noqa: S324 - told apart, not trusted
     found = Library(PREFIX + made, "")
     verbs = (
-        f"do\n{main}\nredis.register_function('{found.function(name)}', function(_, argv) return run(main, argv)"
-        " end)\nend"
+        f"do\n{main}\nredis.register_function('{found.function(name)}', "
+        "function(_, argv) return run_script(main, argv) end)\nend"
         for name, main in mains.items()
     )
     return Library(found.name, "\n".join([f"#!lua name={found.name}", shared, *verbs]))
 
 
+def named(source: str) -> list[str]:
+    """The fragments that the text of a script or of a fragment uses itself."""
+    found = _NAMED.search(source)
+    return found.group(1).replace("--", " ").split() if found else []
+
+
 def included(source: str) -> list[str]:
-    """The fragments that a script's text names."""
-    include = _INCLUDE.search(source)
-    return include.group(1).split() if include else []
+    """The fragments that a script's text names, and those that they need, in the order of the library.
+
+    Every script has the one that runs it (bundle).
+    """
+    found, left = set[str](), [*named(source), "bundle"]
+    while left:
+        fragment = left.pop()
+        if fragment not in found:
+            found.add(fragment)
+            left += named(_source(f"lib/{fragment}.lua"))
+    return sorted(found, key=fragments().index)
 
 
-def _closed(fragments: dict[str, str], rest: str) -> Iterator[str]:
+@cache
+def fragments() -> tuple[str, ...]:
+    """All that scripts share, each below what it needs."""
+    placed: dict[str, None] = {}
+
+    def place(name: str, above: tuple[str, ...]) -> None:
+        if name in above:
+            raise ValueError(f"fragments need each other in a circle: {' -> '.join((*above, name))}")
+        for needed in named(_source(f"lib/{name}.lua")):
+            if needed not in placed:
+                place(needed, (*above, name))
+        placed[name] = None
+
+    for name in _files("lib"):
+        place(name, ())
+    return tuple(placed)
+
+
+def _closed(texts: dict[str, str], rest: str) -> Iterator[str]:
     """The fragments, with what only one of them uses in a block of its own: Lua has room for 200 names side by side."""
-    for name, text in fragments.items():
-        others = set(
-            re.findall(r"\w+", _code("\n".join([rest, *(text for other, text in fragments.items() if other != name)])))
-        )
+    for name, text in texts.items():
+        others = _mentioned("\n".join([rest, *(text for other, text in texts.items() if other != name)]))
         shared: list[str] = []
         lines: list[str] = []
         for line in text.splitlines():
@@ -148,9 +153,9 @@ def _closed(fragments: dict[str, str], rest: str) -> Iterator[str]:
         yield "\n".join([*([f"local {', '.join(shared)}"] if shared else []), "do", _strip("\n".join(lines)), "end"])
 
 
-def _code(source: str) -> str:
-    """What is neither text in quotes nor a comment: a word there is no mention of a name."""
-    return _QUOTED_OR_SAID.sub(" ", source)
+def _mentioned(source: str) -> set[str]:
+    """The names of a text. A word in quotes or in a comment is no mention of a name, nor is a field."""
+    return set(_MENTION.findall(_QUOTED_OR_SAID.sub(" ", source)))
 
 
 def _main(source: str) -> str:
@@ -168,10 +173,15 @@ def forget() -> None:
     with _reading:
         _load.cache_clear()
         _as_library.cache_clear()
+        fragments.cache_clear()
 
 
 @cache
 def names() -> tuple[str, ...]:
     """Every verb that has a script, sorted."""
-    folder = files("wakeline.store").joinpath("lua")
-    return tuple(sorted(f.name[:-4] for f in folder.iterdir() if f.name.endswith(".lua")))
+    return tuple(_files())
+
+
+def _files(*folder: str) -> list[str]:
+    found = files("wakeline.store").joinpath("lua", *folder).iterdir()
+    return sorted(file.name[:-4] for file in found if file.name.endswith(".lua"))

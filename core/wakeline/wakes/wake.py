@@ -1,7 +1,7 @@
 """The id of a wake.
 
 Invariant: it follows from session, process, incarnation and sequence alone, so a repeated delivery has the same id.
-The scripts (store/lua/lib/sessions.lua) decide which event is a wake, and its place in the inbox.
+The scripts (store/lua/lib/inbox.lua) decide which event is a wake, and its place in the inbox.
 """
 
 from __future__ import annotations

@@ -4,20 +4,20 @@
 --       how (named: it is put in force | patient: it may come into force | same: only where it is), whole? (its schedules are written, too)
 -- Reply: {'written'} | {'other', the release whose declarations are in force}
 -- Atomic because limits of two releases would not fit together.
-local current = in_force(a.app)
+local current = declarations.in_force(a.app)
 if a.how == 'named' then
   call('ZADD', ns .. 'appeared', int(now), a.app .. ' ' .. a.declares)
-  if current ~= a.declares then put_in_force(a.app, a.declares) end
-  if serves(a.app, a.declares) then
+  if current ~= a.declares then declarations.put_in_force(a.app, a.declares) end
+  if declarations.serves(a.app, a.declares) then
     call('HDEL', ns .. 'inforce', a.app .. ':l')
   else
-    call('HSET', ns .. 'inforce', a.app .. ':l', int(now + NAMED))
+    call('HSET', ns .. 'inforce', a.app .. ':l', int(now + declarations.NAMED))
   end
-elseif a.how == 'patient' and comes_into_force(a.app, a.declares, true) then
-  if not serves(a.app, a.declares) then call('HSET', ns .. 'inforce', a.app .. ':l', int(now)) end
+elseif a.how == 'patient' and declarations.comes_into_force(a.app, a.declares, true) then
+  if not declarations.serves(a.app, a.declares) then call('HSET', ns .. 'inforce', a.app .. ':l', int(now)) end
 elseif current ~= a.declares then
   return { 'other', current or '' }
 end
-write_declarations(a.limits, a.agents)
+declarations.write(a.limits, a.agents)
 if a.whole then call('HDEL', ns .. 'inforce', a.app .. ':p') end
 return { 'written' }

@@ -1,5 +1,5 @@
 -- Purpose: offer an entry again that came to no good end, or give up on the one that blocks its session.
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base feed entries turns inbox
 -- ARGV: sid, n, skip? (a blocked entry becomes failed and the session goes on)
 -- Reply: {'redriven', number it has now} | {'skipped', n} | {'refused', state} | {'gone', sid, deleted at} | {'not_found'}
 -- Atomic because an entry offered twice would be handled twice: the old one names its successor.

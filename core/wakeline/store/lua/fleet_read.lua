@@ -1,5 +1,5 @@
 -- Purpose: what doctor and the dashboard need to know of a namespace.
--- Include: base doorbell process limits slots standing takers
+-- Include: base queues doorbell standing takers
 -- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than that is on its way, where it is gone)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
 --         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',

@@ -1,5 +1,5 @@
 -- Purpose: the journal and slots of a claimed process, where they were too large for the claim's reply.
--- Include: base doorbell process limits slots
+-- Include: base process slots
 -- ARGV: pid, fence
 -- Reply: {'rows', [key, row]*, slots [id, fields]*} | {'lost'}
 -- Atomic because rows and slots must be of one moment.

@@ -1,5 +1,5 @@
 -- Purpose: record the outcome of one effect, fenced. What is recorded never runs again.
--- Include: base doorbell process limits slots
+-- Include: base process slots journal
 -- ARGV: pid, fence, rows [{k, v, s?}], asks? [{id, schema {hash, text}}] (questions whose tokens are handed out before anything waits for an answer)
 -- Reply: {'recorded'} | {'lost'}
 -- Atomic because a row without its slots' end would let a second wait swallow the next signal (race 4).

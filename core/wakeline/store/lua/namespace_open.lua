@@ -5,12 +5,12 @@
 -- Errors: none
 -- Atomic because two first clients must agree on one secret.
 unasked = true
-local ring = keyring()
-if not ring.id then
+local secrets = keyring()
+if not secrets.id then
   -- A secret of the release before has no id yet. One that is gone is not made anew: every token would be void, and nothing would say so.
   call('SET', ns .. 'secret', a.secret, 'NX')
-  ring.id = secret_id(call('GET', ns .. 'secret'))
-  if ring.id then call('HSET', ns .. 'keyring', 'id', ring.id) end
+  secrets.id = secret_id(call('GET', ns .. 'secret'))
+  if secrets.id then call('HSET', ns .. 'keyring', 'id', secrets.id) end
 end
 if call('HEXISTS', ns .. 'meta', 'bells') == 0 then choose_form() end
 local meta = fields(ns .. 'meta', 'format', 'rq')
@@ -20,5 +20,5 @@ if not (meta.format and meta.rq) then
   call('HSETNX', ns .. 'meta', 'rq', a.rq)
   meta = fields(ns .. 'meta', 'format', 'rq')
 end
-local previous = overlaps(ring) and ring.previous or ''
-return { meta.format, meta.rq, call('GET', ns .. 'secret') or '', ring.id or '', previous, ring['until'] or '', ring.first or '' }
+local previous = overlaps(secrets) and secrets.previous or ''
+return { meta.format, meta.rq, call('GET', ns .. 'secret') or '', secrets.id or '', previous, secrets['until'] or '', secrets.first or '' }

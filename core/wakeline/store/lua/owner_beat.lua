@@ -1,5 +1,5 @@
 -- Purpose: a supervisor's heartbeat: the owner lives, and this is what it runs.
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base times process reap
 -- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new was heard from the worker), rq_ttl_s,
 --       n? (which beat this is; the last one that was answered is n - 1), patience_ms (as in owner_reap.lua)
 -- Reply: {'alive', handed back [pid]*} | {'reaped'}
@@ -21,11 +21,11 @@ if a.running and not (a.n and last >= a.n) then
   local named, missed, still = {}, ns .. 'missed:' .. a.owner, {}
   for _, id in ipairs(a.running) do named[id] = true end
   for _, pid in ipairs(call('SMEMBERS', ns .. 'owned:' .. a.owner)) do
-    local claim = call('HGET', proc_key(pid), 'cl') or ''
-    if not (named[claim] or named[string.match(claim, '^(.*)%-%d+$')]) then
+    local held = call('HGET', proc_key(pid), 'cl') or ''
+    if not (named[held] or named[string.match(held, '^(.*)%-%d+$')]) then
       -- By claim: what a beat says is a little old, and a run that has just begun is not yet in it, each time one begins.
-      if call('HEXISTS', missed, claim) == 0 then
-        still[#still + 1] = claim
+      if call('HEXISTS', missed, held) == 0 then
+        still[#still + 1] = held
       else
         call('SREM', ns .. 'owned:' .. a.owner, pid)
         local p = load(pid)
@@ -37,7 +37,7 @@ if a.running and not (a.n and last >= a.n) then
     end
   end
   call('DEL', missed)
-  for _, claim in ipairs(still) do call('HSET', missed, claim, '1') end
+  for _, held in ipairs(still) do call('HSET', missed, held, '1') end
   if #still > 0 then call('PEXPIRE', missed, int(a.lease_ms * 10)) end
 end
 if a.n then call('HSET', ns .. 'beats', a.owner, int(math.max(last, a.n))) end

@@ -1,5 +1,5 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
--- Include: base declarations doorbell process
+-- Include: base declarations queues ticked doorbell aside misfits
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name),
 --       release? (of its code), declares? (the release, and what tells its declarations), patient? (a stock worker's job, which runs no agent of its own for long)
 --       codes? [what it can run]*, build? (what tells its code from other code of a release of its name)
@@ -25,12 +25,12 @@ call('HDEL', ns .. 'suspects', a.owner)
 call('HSET', ns .. 'leases', a.owner, int(a.lease_ms))
 call('HSET', ns .. 'knows', a.owner, '2')
 choose_form()
-local release = a.release and a.build and called(a.app or '-', a.release, a.build) or a.release
+local release = a.release and a.build and declarations.called(a.app or '-', a.release, a.build) or a.release
 if release then call('HSET', ns .. 'releases', a.owner, release) end
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end
-local declares = a.declares and serve_release(a.owner, a.app or '-', a.declares, a.patient)
+local declares = a.declares and declarations.serve_release(a.owner, a.app or '-', a.declares, a.patient)
 local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
-if declares and (unwritten or not a.patient) then write_declarations(a.limits, a.agents) end
+if declares and (unwritten or not a.patient) then declarations.write(a.limits, a.agents) end
 if a.codes then
   call('HSET', ns .. 'codes', a.owner, ' ' .. table.concat(a.codes, ' ') .. ' ')
   compare_codes()

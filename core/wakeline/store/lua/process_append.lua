@@ -1,5 +1,5 @@
 -- Purpose: append one event of a producer (never a lifecycle type), and the wake and the end it means, in one step.
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base log process journal inbox ends
 -- ARGV: pid, inc? (must still be this incarnation), type, payload (JSON), replay_key?, hash (type + canonical payload), semantics? (JSON),
 --       wake? {input (JSON string), same?, sid? (instead of the process's target)}, ends? {status, output (await output, JSON)} (the event ends its process),
 --       fence?, row?, rows?, external? (only an external process)

@@ -1,5 +1,5 @@
 -- Purpose: ask a process to end; sticky. Its waits resolve cancelled, its owner is told, and a grace timer ends it whatever happens.
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base process journal cancel
 -- ARGV: pid, reason (JSON object), grace_ms, sender? {fence, row, rows}
 -- Reply: {'requested'|'already', status} | {'ended', status} | {'lost'} | not_found | pruned
 -- Atomic because a cancel between a claim and a wait's opening must be seen by one of them (race 2).

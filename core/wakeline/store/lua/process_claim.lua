@@ -1,5 +1,5 @@
 -- Purpose: claim one process by its doorbell, under a stock RQ worker that already popped the job.
--- Include: base declarations doorbell process limits slots sessions lifecycle claims
+-- Include: base claims lines
 -- ARGV: pid, epoch, owner, claim_id, lease_ms, release? (of the code that will run it)
 -- Reply: {'claimed', claim} | {'stale'} (another epoch, running, ended or gone: nothing to do) | {'reaped'}
 -- Atomic because of two workers with one doorbell only one may run.

@@ -1,5 +1,5 @@
 -- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals kept (race 10).
--- Include: base doorbell process limits slots
+-- Include: base log process misfits runnable runs mailbox journal
 -- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before)
 -- Reply: {'continued', generation} | {'open', ids} (too many waits to close in one step: these first) | {'lost'}
 -- Atomic because a half-emptied journal would replay the old generation's steps in the new one.
@@ -17,12 +17,12 @@ misfits.clear(a.pid, p)
 local generation = int(tonumber(p.gen or '1') + 1)
 call('HSET', proc_key(a.pid), 'gen', generation, 'gs', int(now))
 call('SET', ns .. 'input:' .. a.pid, a.input)
-local moved = ''
+local to_version = ''
 if a.version then
   if a.version == '' then call('HDEL', proc_key(a.pid), 'ver') else call('HSET', proc_key(a.pid), 'ver', a.version) end
-  moved = ',"version":' .. (a.version == '' and 'null' or quote(a.version))
+  to_version = ',"version":' .. (a.version == '' and 'null' or quote(a.version))
 end
-local told = '{"generation":' .. generation .. ',"input":' .. a.input .. moved .. '}'
+local told = '{"generation":' .. generation .. ',"input":' .. a.input .. to_version .. '}'
 append(a.pid, p, 'process.continued', told, nil, nil, run_of(p))
 leave_owner(a.pid, p, 'successful')
 make_runnable(a.pid, p, true)

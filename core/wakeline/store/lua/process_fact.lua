@@ -1,5 +1,5 @@
 -- Purpose: write a lifecycle fact of a process that is not its end: an external reference or a new wake target.
--- Include: base doorbell process limits slots sessions
+-- Include: base log process entries
 -- ARGV: pid, fact (external_ref|retarget), payload (JSON), sid? (new target, absent = none)
 -- Reply: {'written', sequence} | {'gone', sid, deleted at} | {'same'} | {'conflict', existing} | {'terminal', status} | not_found | pruned
 -- Atomic because the record is a fold of its events: a field without its event would drift.

@@ -1,5 +1,5 @@
 -- Purpose: end a process: terminal event, lease, waiters' slots, wake, children, turn and RQ bookkeeping in one step.
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base process journal inbox history ends
 -- ARGV: pid, status (completed|failed|cancelled|abandoned), output (await output JSON), hash, text? (wake input as a JSON string), rows?,
 --       fence? (a run), external? (someone outside reports), swallowed? (a parked run whose body went on: fence without claim id),
 --       turn? {sid, rev, state?, history [JSON], frame? (the one that begins), follow? (input of the follow-on turn, JSON)} (the commit of a session's turn)
@@ -22,8 +22,8 @@ elseif not holds(p, a.fence) then
 end
 local t = a.turn
 if t then
-  local moved, found = commit(p.sid, t.rev, t.history or {}, call('HGET', ns .. 'sess:' .. p.sid, 'fr'), t.state, a.pid)
-  if not moved then return { 'head', found } end
+  local revision, found = commit(p.sid, t.rev, t.history or {}, call('HGET', ns .. 'sess:' .. p.sid, 'fr'), t.state, a.pid)
+  if not revision then return { 'head', found } end
   if t.frame then
     call('HSETNX', ns .. 'frames:' .. p.sid, t.frame, int(now))
     call('HSET', ns .. 'sess:' .. p.sid, 'fr', t.frame)

@@ -1,5 +1,5 @@
 -- Purpose: one page of processes of some statuses, newest first within each.
--- Include: base process limits
+-- Include: base
 -- ARGV: statuses, limit, score ('+inf' or where the last page ended in the first of the statuses), member ('' or the last id of that score), kind?,
 --       engine? (its name), sid?, waiting? (signal name)
 -- Reply: {rows [pid, fields, spec, its time in the list of its status]*, next score or '', next member, how many of the
@@ -9,7 +9,7 @@
 local rows, seen = {}, 0
 local score, member = a.score, a.member
 
-local function look(pid, time)
+local function consider(pid, time)
   local p = fields(proc_key(pid), 'k', 'sid', 'ws')
   local keep = p.k and (not a.kind or p.k == a.kind) and (not a.sid or p.ws == a.sid or p.sid == a.sid)
   -- The input may be of any size; an engine's name stands at its beginning.
@@ -32,7 +32,7 @@ for done, status in ipairs(a.statuses) do
     local pid = page[i]
     if member == '' or tonumber(page[i + 1]) < tonumber(score) or pid < member then
       seen = seen + 1
-      look(pid, page[i + 1])
+      consider(pid, page[i + 1])
       if #rows >= a.limit or seen >= BOUND then return { rows, page[i + 1], pid, done - 1, int(now) } end
     end
   end

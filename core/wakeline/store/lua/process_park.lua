@@ -1,5 +1,5 @@
 -- Purpose: let go of a process that only waits: event, lease released, RQ job ended. Refused when a group is already met, or there is none, or the fence is lost.
--- Include: base doorbell process limits slots
+-- Include: base log process misfits runs slots journal
 -- ARGV: pid, fence, groups [ids of the groups it waits for], wait (payload of process.waiting, JSON), rows?,
 --       early? [slots that somebody in the body waits for without the rest of their group: any resolution resumes it then ('an')]
 -- Reply: {'parked', sequence} | {'met'} | {'lost'}

@@ -1,5 +1,5 @@
 -- Purpose: one consistent look at a process.
--- Include: base process limits
+-- Include: base
 -- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal
 --       keys, slots and children too)
 -- Reply: {fields, spec, events [[id, fields]*], journal keys, slots [id, fields]*, now, when it is offered to workers

@@ -1,5 +1,5 @@
 -- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
--- Include: base doorbell process limits slots sessions environments triggers
+-- Include: base process runnable journal sessions environments triggers
 -- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all from now),
 --       parent?, by? (who its chain began with, where it was no plain host), limit? (the one it is under), version? (of its engine), code? (what it needs, without a version), bound? (end with the parent), awaits? (the parent's end waits for it), detached? (said by hand), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it takes the place of)}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
 -- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'taken', pid, inc, status} | {'gone', sid, deleted at} | {'lost'}

@@ -1,5 +1,5 @@
 -- Purpose: hand a run back (shutdown, code that does not fit) or schedule its next attempt (a turn or tool that raised).
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base log process rounds misfits runnable runs journal ends
 -- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), text? (the wake's then), rows?,
 --       unrun? (this worker lacks its code), unread? (what of it this worker cannot read),
 --       misfit? (JSON: why this code cannot go on with it; kept until code that fits goes on)
@@ -27,7 +27,7 @@ local others
 if a.misfit then
   misfits.keep(a.pid, a.misfit)
   p.mf = a.misfit
-  others = misfits.passes_on(a.pid, p)
+  others = rounds.passes_on(a.pid, p)
 end
 leave_owner(a.pid, p, a.attempt and 'failed' or nil)
 if a.unread then call('HSET', proc_key(a.pid), 'ur', a.unread) end

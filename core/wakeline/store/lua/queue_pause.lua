@@ -1,5 +1,5 @@
 -- Purpose: have workers leave a queue alone, or take from it again.
--- Include: base doorbell
+-- Include: base hints
 -- ARGV: queue (RQ's name), paused ('1'|'0')
 -- Reply: {'1'|'0'} (whether that changed anything)
 -- Atomic because whoever waits idle at a queue that is taken from again has to be told.

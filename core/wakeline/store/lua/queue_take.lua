@@ -1,5 +1,5 @@
 -- Purpose: take up to n doorbells and claim their processes: no intermediate list, no window in which a job belongs to nobody.
--- Include: base declarations doorbell process limits slots sessions lifecycle claims admitting
+-- Include: base queues doorbell rq code aside rounds crashes claims lines admitting
 -- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle (enter the idle sets when the queues are empty),
 --       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step),
 --       release? (of the code that will run them), proven? (a run of this owner has ended or parked: told once)
@@ -11,7 +11,7 @@ local expiry = call('ZSCORE', ns .. 'owners', a.owner)
 if not expiry then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 if tonumber(expiry) <= now then call('HDEL', ns .. 'suspects', a.owner) end -- it may have been seen expired
-if a.proven then misfits.prove(a.release) end
+if a.proven then crashes.prove(a.release) end
 local last, taken, budget = ns .. 'takes:' .. a.owner, {}, REPLY_BYTES
 
 local function reply(pid, p)
@@ -72,39 +72,39 @@ local function lacked(p)
 end
 
 -- Whether this owner takes from a line: it has the code, and is not of a release that looked while another one is there that did not.
-local function takes_from(own, queue, rest)
-  local uf, code = misfits.line_of(rest)
-  if not uf then return has_code(own or ' ', rest) end
-  if own and code ~= '' and not has_code(own, code) then return false end
-  return not (misfits.has_looked(uf, a.release) and misfits.others(uf, queue, code))
+local function takes_from(codes, queue, rest)
+  local uf, code = rounds.line_of(rest)
+  if not uf then return has_code(codes or ' ', rest) end
+  if codes and code ~= '' and not has_code(codes, code) then return false end
+  return not (rounds.has_looked(uf, a.release) and rounds.others(uf, queue, code))
 end
 
 -- What workers without its code, or of a release that cannot go on with it, left to others.
 local function take_aside()
-  local listens, own, lines = {}, call('HGET', ns .. 'codes', a.owner), call('SMEMBERS', ns .. 'asides')
+  local listens, codes, lines = {}, call('HGET', ns .. 'codes', a.owner), call('SMEMBERS', ns .. 'asides')
   for _, queue in ipairs(a.queues) do listens[queue_of(queue)] = true end
   if #lines == 0 and not known.lacks then call('HDEL', last, 'able') end
   for _, line in ipairs(lines) do
     local queue, rest = string.match(line, '^(%S+) (.*)$')
     queue = unword(queue)
-    local mine = listens[queue] and call('SISMEMBER', ns .. 'paused', queue) == 0 and takes_from(own, queue, rest)
+    local mine = listens[queue] and call('SISMEMBER', ns .. 'paused', queue) == 0 and takes_from(codes, queue, rest)
     while mine and #taken < a.n and budget > 0 and kept < BOUND do
       local pid = call('ZRANGE', ns .. 'aside:' .. line, 0, 0)[1]
       if not pid then break end
       local p = load_whole(pid)
-      if misfits.runs_alone(p) and (alone or #taken > 0) then break end
+      if crashes.runs_alone(p) and (alone or #taken > 0) then break end
       leave_aside(pid, line)
       if p.st == 'queued' and p.as == line then
         p.as = nil
-        if misfits.are_others(p, a.release) then
-          misfits.leave(pid, p)
+        if rounds.are_others(p, a.release) then
+          rounds.leave(pid, p)
           kept = kept + 1
         elseif kept_back(pid, p) then
           kept = kept + 1
         else
           claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), write_job(pid, p.ep, p.q, true), form_now())
           reply(pid, p)
-          if misfits.runs_alone(p) then budget = 0 end
+          if crashes.runs_alone(p) then budget = 0 end
         end
       end
     end
@@ -129,11 +129,11 @@ local function take_from(list)
         call('DEL', rq .. ':job:' .. id)
         set_aside(pid, p.q, code_of(p))
         kept = kept + 1
-      elseif misfits.are_others(p, a.release) then
+      elseif rounds.are_others(p, a.release) then
         call('DEL', rq .. ':job:' .. id)
-        misfits.leave(pid, p)
+        rounds.leave(pid, p)
         kept = kept + 1
-      elseif misfits.runs_alone(p) and (alone or #taken > 0) then
+      elseif crashes.runs_alone(p) and (alone or #taken > 0) then
         -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
         aside[#aside + 1] = id
         if #aside >= BOUND then break end
@@ -142,7 +142,7 @@ local function take_from(list)
       else
         claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
         reply(pid, p)
-        if misfits.runs_alone(p) then budget = 0 end
+        if crashes.runs_alone(p) then budget = 0 end
       end
     end
   end

@@ -4,7 +4,7 @@
 -- Reply: {'due', due, now} | {'unplanned', now} (unknown or changed: ask again with the next due time) | {'other', now} (another release's
 --        declarations are in force)
 -- Atomic because of two releases that declare it differently one decides, wholly.
-if a.declares and in_force(a.app) ~= a.declares then return { 'other', int(now) } end
+if a.declares and declarations.in_force(a.app) ~= a.declares then return { 'other', int(now) } end
 local key = ns .. 'schedule:' .. a.name
 local planned = call('HGET', key, 'h') == a.hash and call('ZSCORE', ns .. 'cron', a.name)
 if planned then return { 'due', planned, int(now) } end

@@ -4,12 +4,12 @@
 -- Reply: {'rotated', id, until ('' where nothing made before is good)} | {'overlaps', until}: the one before that is still good, and three would be
 -- Errors: none
 -- Atomic because a client must never see the new secret without the one before.
-local ring, old = keyring(), call('GET', ns .. 'secret') or nil
+local secrets, old = keyring(), call('GET', ns .. 'secret') or nil
 local id = secret_id(a.secret)
-if ring.id == id then return { 'rotated', id, ring['until'] or '' } end -- sent again
-if a.keep_ms > 0 and overlaps(ring) then return { 'overlaps', ring['until'] } end
+if secrets.id == id then return { 'rotated', id, secrets['until'] or '' } end -- sent again
+if a.keep_ms > 0 and overlaps(secrets) then return { 'overlaps', secrets['until'] } end
 -- One that was altered made no tokens that anybody has to keep.
-local known = secret_id(old) and secret_id(old) == (ring.id or secret_id(old))
+local known = secret_id(old) and secret_id(old) == (secrets.id or secret_id(old))
 call('HDEL', ns .. 'keyring', 'previous', 'old', 'until')
 if known then call('HSETNX', ns .. 'keyring', 'first', old) end
 local till = ''

@@ -1,5 +1,5 @@
 -- Purpose: delete a session for ever: its turn ends, its entries are undeliverable, its handles and data go, its id stays used.
--- Include: base declarations doorbell process limits slots sessions lifecycle triggers deleting
+-- Include: base hints process ends deleting
 -- ARGV: sid
 -- Reply: {'deleted', deleted at, orphaned [pid]*, preserved [pid]*} (live processes it held: held by nobody now, held by others) | {'gone', sid, deleted at}
 --       | {'absent'} (never used: nothing to do)

@@ -1,5 +1,5 @@
 -- Purpose: put an input or a command into a session's inbox (or only create the session) and start the turn it needs.
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base process journal inbox sessions
 -- ARGV: session {sid, agent, queue, salt}, body? (JSON object, to which the time is added; absent = only create), kind? (command; absent = input), dedupe? (sender's key), hash? (of the content),
 --       fence?, row?, rows? (a body sends: its row in the same step)
 -- Reply: {'sent', entry, turn or ''} | {'replayed', entry, ''} | {'conflict'} | {'created'} | {'gone', sid, deleted at} | {'lost'}

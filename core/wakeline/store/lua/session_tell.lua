@@ -1,5 +1,5 @@
 -- Purpose: tell whoever follows a session what its turn is doing.
--- Include: base doorbell process limits slots sessions
+-- Include: base feed
 -- ARGV: sid, id, correlation, event (JSON)
 -- Reply: {'told'} (a deleted session has nothing more to say)
 -- Atomic because the number of an item and the item are one.

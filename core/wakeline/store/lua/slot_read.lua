@@ -1,5 +1,5 @@
 -- Purpose: what became of slots whose resolution was hinted at.
--- Include: base doorbell process limits slots
+-- Include: base log process slots
 -- ARGV: pid, fence, ids
 -- Reply: {'slots', cancel requested ('1' or ''), [resolution or '']*, its reason (JSON string) or ''} | {'lost'}
 -- Atomic because the cancel mark and the slots must be of one moment.

@@ -1,5 +1,5 @@
 -- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). First resolution wins for ever.
--- Include: base keyring doorbell process limits slots
+-- Include: base keyring slots
 -- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of schemas that its value fits]
 -- Reply: {'accepted'} | {'already', resolution or ''} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked, expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.

@@ -1,5 +1,5 @@
 -- Purpose: record an occurrence and reserve its delivery for every subscription it reaches.
--- Include: base declarations doorbell process limits slots sessions lifecycle triggers
+-- Include: base process cancel triggers
 -- ARGV: source, source_key?, key, occ, hash, payload (JSON), kept_ms,
 --       cron? {name, due (it must still be due then), next (when it is due next), id, sub, pid, overlap, void? (nothing occurs: only the next time is set)}
 -- Reply: {'recorded'|'known', at, [sub id, state, sub or '']*} | {'conflict'} | {'stale'} (somebody else fired this schedule) | {'overlaps', pid}

@@ -1,5 +1,5 @@
 -- Purpose: subscribe to a source; the same name of the same owner again is the same subscription, with other content a new revision of it.
--- Include: base triggers
+-- Include: base
 -- ARGV: source, id, sub (JSON), hash, key? (only occurrences of this source key), owner? (the session it goes with), revision? (must still be this one),
 --       limit (of one source)
 -- Reply: {'subscribed'|'same', revision, enabled '1'|'0'} | {'changed', revision} | {'full'} | {'gone', sid, deleted at}

@@ -1,7 +1,7 @@
 -- Purpose: offer a running turn what arrived since it began, at a safe boundary: an effect, its entries and its place recorded with it.
 -- Nothing is offered where the agent's policy is another than early: an arrival is for the next turn then. A turn that is a half of one that failed takes
 -- no more than its half: it would fail over the other one again, for ever.
--- Include: base doorbell process limits slots sessions
+-- Include: base process journal policies entries turns
 -- ARGV: pid, fence, sid, max (entries of one turn, with those it has), row {k, a, b} (the entries go between a and b), rows?
 -- Reply: {'arrivals', [[n, body, swallowed]*] as JSON} | {'lost'}
 -- Atomic because an entry admitted early and not recorded would be settled unseen by the turn's next run (race 25).

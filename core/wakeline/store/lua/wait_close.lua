@@ -1,5 +1,5 @@
 -- Purpose: give up waits (a race's loser, a cancelled task). A signal that resolved one and is not journaled goes back to the head of the mailbox (race 11).
--- Include: base doorbell process limits slots
+-- Include: base process slots mailbox journal
 -- ARGV: pid, fence, ids (at most 256), rows?
 -- Reply: {'closed'} | {'lost'}
 -- Atomic because between looking at the slot and closing it a signal could fall into it.

@@ -1,5 +1,5 @@
 -- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or a settled entry.
--- Include: base declarations doorbell process limits slots sessions lifecycle
+-- Include: base process slots mailbox journal cancel
 -- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'
 --       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text},
 --       also? (of a signal: the other names that it has or had)}]

@@ -1,13 +1,14 @@
 -- Fixes the batch of a turn at its first claim: pending entries in order, up to most. A later run of the same turn gets the same batch.
 -- agent_policy: what the code that runs this turn says of its turns ('' = the defaults, nil = what is in force): of this batch it decides.
 -- {rev, state JSON or '', [n, body, swallowed]*, frame or '', follow-on turns so far, followed ('1'|'0')}, bytes of it
+-- Needs: base journal policies entries
 local function admit_batch(pid, sid, max, agent_policy)
   local bodies, journal, head = ns .. 'wakes:' .. sid, ns .. 'journal:' .. pid, ns .. 'sess:' .. sid
   local s = fields(head, 'ag', 'half', 'rev', 'fr', 'fo')
   if agent_policy and s.ag then policies[s.ag] = object(agent_policy) or {} end
   local batch = call('HGET', journal, '@inbox')
   if not batch then
-    local policy, numbers, called = policy_of(s.ag), {}, false
+    local policy, numbers, wanted = policy_of(s.ag), {}, false
     local most = math.min(max, tonumber(s.half or max))
     for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or int(most))) do
       local n, kind = string.match(entry[1], '^%d+'), entry[2][2]
@@ -16,7 +17,7 @@ local function admit_batch(pid, sid, max, agent_policy)
       else
         if kind == 'command' and #numbers > 0 then break end
         numbers[#numbers + 1] = n
-        called = called or kind ~= 'follow_on'
+        wanted = wanted or kind ~= 'follow_on'
         admit(sid, n, pid)
         if kind == 'command' or #numbers >= most then break end
       end
@@ -24,7 +25,7 @@ local function admit_batch(pid, sid, max, agent_policy)
     batch = table.concat(numbers, ',')
     call('HDEL', head, 'df', 'dl')
     -- Only turns that nothing but a switch of frames called are counted.
-    if called and s.fo then
+    if wanted and s.fo then
       call('HDEL', head, 'fo')
       s.fo = nil
     end

@@ -1,6 +1,7 @@
 -- Attachments: att:<id> holds what is known of one, "o:<owner>" in it since when (ms) who owns it; atts:<owner> is the same the other way round, by id.
 -- "c" marks large payloads: a stand-in stands for one of these and for nothing else. Bytes lie in a backend under "<backend> <location>",
 -- and only one upload ever uses a location.
+-- Needs: base
 local FRESH = 3600000 -- so long an upload may take, and an owner need not be there yet: it is given before what it is for is started
 local LOOK_EVERY = 3600000
 

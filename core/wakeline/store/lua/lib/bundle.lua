@@ -2,6 +2,7 @@
 -- One object: its reply. Several: a list of replies; an error of one is its reply, and the others are done all the same.
 -- A client that counts what it is answered gets {number, now, reply}: how many writes of its own are here with these, '' where nothing was written (or only
 -- what nobody counts on), and from 0 down how many were here before, negated, where that are not all that were answered: the store went back.
+-- Needs: base
 local ACKED_MS = 300000 -- looks keep it for longer
 
 local function number_of(client, answered, writes)
@@ -15,7 +16,7 @@ local function number_of(client, answered, writes)
   return -call('HINCRBY', key, 'n', -writes)
 end
 
-local function run(main, argv)
+local function run_script(main, argv)
   begin(argv)
   local replies, writes = nil, 0
   if #argv == 6 then

@@ -2,8 +2,10 @@
 -- by when it first appeared; one that it replaced, once all workers of the newer are gone; or the one that `wakeline release` named.
 -- inforce: app -> the release whose declarations are in force, "<app>:l" since when no worker of it serves (later than now: it was named and may
 -- come until then), "<app>:p" '1' while its schedules are not written, "<app>:b" "<ms> <release>": the one before it, and until when.
+-- Needs: base
+local declarations = {}
 local ABSENT = 60000 -- a release that was away for no longer did not leave: its workers were restarted
-local NAMED = 3600000 -- so long one that was named may take to come
+declarations.NAMED = 3600000 -- so long one that was named may take to come
 local APPEARED = 64 -- so many releases of all apps are known by when they appeared
 
 -- What serves, as {"<app> <release>" = true}.
@@ -13,15 +15,15 @@ local function serving()
   return found
 end
 
-local function serves(app, release) return serving()[app .. ' ' .. release] == true end
+function declarations.serves(app, release) return serving()[app .. ' ' .. release] == true end
 
 -- What the app's declarations are: release or nil, since when it is away or nil.
-local function in_force(app)
+function declarations.in_force(app)
   local row = call('HMGET', ns .. 'inforce', app, app .. ':l')
   return row[1] or nil, tonumber(row[2] or nil)
 end
 
-local function put_in_force(app, release, before)
+function declarations.put_in_force(app, release, before)
   call('HSET', ns .. 'inforce', app, release, app .. ':p', '1')
   call('HDEL', ns .. 'inforce', app .. ':l', app .. ':b')
   if before then call('HSET', ns .. 'inforce', app .. ':b', int(now) .. ' ' .. before) end
@@ -42,10 +44,10 @@ end
 
 -- Whether a release that comes now has its declarations in force. patient: its workers come and go with every job, so that one of another release is
 -- not there says nothing yet.
-local function comes_into_force(app, release, patient)
-  local current, away = in_force(app)
+function declarations.comes_into_force(app, release, patient)
+  local current, away = declarations.in_force(app)
   if appear(app, release) or not current then
-    put_in_force(app, release)
+    declarations.put_in_force(app, release)
   elseif current == release then
     call('HDEL', ns .. 'inforce', app .. ':l')
   else
@@ -53,29 +55,29 @@ local function comes_into_force(app, release, patient)
     local back = before == release and tonumber(at) + ABSENT > now
     if not back and not (away and away + (patient and ABSENT or 0) <= now) then return false end
     -- The older one, where this one was only restarted, is not what it goes back to.
-    put_in_force(app, release, not back and current or nil)
+    declarations.put_in_force(app, release, not back and current or nil)
   end
   return true
 end
 
 -- An owner serves no more, or another release.
-local function leave_release(owner)
+function declarations.leave_release(owner)
   local app, release = string.match(call('HGET', ns .. 'serves', owner) or '', '^(%S+) (.*)$')
   if not app then return end
   call('HDEL', ns .. 'serves', owner)
-  local current, away = in_force(app)
-  if current == release and not away and not serves(app, release) then call('HSET', ns .. 'inforce', app .. ':l', int(now)) end
+  local current, away = declarations.in_force(app)
+  if current == release and not away and not declarations.serves(app, release) then call('HSET', ns .. 'inforce', app .. ':l', int(now)) end
 end
 
-local function serve_release(owner, app, release, patient)
+function declarations.serve_release(owner, app, release, patient)
   local before = call('HGET', ns .. 'serves', owner)
-  if before and before ~= app .. ' ' .. release then leave_release(owner) end
+  if before and before ~= app .. ' ' .. release then declarations.leave_release(owner) end
   call('HSET', ns .. 'serves', owner, app .. ' ' .. release)
-  return comes_into_force(app, release, patient)
+  return declarations.comes_into_force(app, release, patient)
 end
 
 -- What a release goes by: its name, or, where other code came with that name first, the name with what tells its own code.
-local function called(app, release, build)
+function declarations.called(app, release, build)
   local key, field = ns .. 'builds', app .. ' ' .. release
   local first = string.match(call('HGET', key, field) or '', '^%S+')
   if not first and call('HLEN', key) >= APPEARED then
@@ -96,13 +98,13 @@ local function write_rows(key, rows)
   end
 end
 
-local function write_declarations(limits, agents)
+function declarations.write(limits, agents)
   write_rows(ns .. 'limits', limits)
   write_rows(ns .. 'agents', agents)
 end
 
 -- What time does: where the newest release has left, the newest of those that serve comes into force. {[app, release]*} whose declarations are not written.
-local function settle_declarations()
+function declarations.settle()
   local rows, declared, unwritten = call('HGETALL', ns .. 'inforce'), {}, {}
   for i = 1, #rows, 2 do declared[rows[i]] = rows[i + 1] end
   for name, release in pairs(declared) do
@@ -115,7 +117,7 @@ local function settle_declarations()
         if appeared and (appeared > at or appeared == at and other > newest) then newest, at = other, appeared end
       end
       if newest then
-        put_in_force(name, newest, release)
+        declarations.put_in_force(name, newest, release)
         unwritten[#unwritten + 1] = { name, newest }
       end
     elseif declared[name .. ':p'] then

@@ -1,5 +1,6 @@
 -- What a deleted session leaves: entries undeliverable, handles revoked, its data removed; whatever else belongs to a session goes here too.
 -- Bounded, the rest is a todo row. Returns the live processes that nobody holds any more, and those that others hold.
+-- Needs: base feed entries triggers
 local function clear_session(sid)
   local orphaned, preserved, inbox = {}, {}, ns .. 'inbox:' .. sid
   for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do drop(sid, string.match(entry[1], '^%d+'), 'target_gone') end

@@ -1,5 +1,6 @@
 -- Execution environments are shared by content; each counts the processes that were started with it and goes with the last of them.
 -- False where a process would be started with one that nobody knows.
+-- Needs: base
 local function use_environment(pid, env)
   local key = ns .. 'env:' .. env.id
   if env.spec then call('HSETNX', key, 's', env.spec) end

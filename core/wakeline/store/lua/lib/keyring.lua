@@ -1,5 +1,6 @@
 -- The secrets of a namespace. `secret` is the one that makes tokens now, in hex; `keyring` holds its id (id), the one before it (previous), that one's
 -- id (old) and until when what it made is good (until), and the one before the first rotation (first).
+-- Needs: base
 local KEYRING = { 'id', 'previous', 'old', 'until', 'first' }
 
 -- As Python's secret_id: told apart, not trusted. Nil for what is no secret of ours.
@@ -11,10 +12,10 @@ end
 local function keyring() return fields(ns .. 'keyring', unpack(KEYRING)) end
 
 -- Whether what the previous secret made is still good.
-local function overlaps(ring) return ring.previous and now < tonumber(ring['until']) end
+local function overlaps(secrets) return secrets.previous and now < tonumber(secrets['until']) end
 
 -- Whether tokens that the secret of this id made are good.
 local function secret_is_good(id)
-  local ring = keyring()
-  return id == ring.id or (id == ring.old and overlaps(ring))
+  local secrets = keyring()
+  return id == secrets.id or (id == secrets.old and overlaps(secrets))
 end

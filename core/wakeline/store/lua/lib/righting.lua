@@ -1,4 +1,5 @@
 -- The tick's slow sweep: it goes through all that lives, a page each time and one kind after another, and puts right what stands still (lib/standing.lua).
+-- Needs: base process limits places rates slots mailbox reap standing
 local KINDS = { 'waiting', 'running', 'queued', 'holding', 'rating' }
 
 -- Counted for doctor, with when it was last so.
@@ -29,7 +30,7 @@ local look = {}
 look['waiting'] = function(pid, p)
   if not standing.waits_for_nothing(pid) then
     for _, id in ipairs(call('SRANDMEMBER', ns .. 'waits:' .. pid, BOUND)) do
-      looked = looked + 1
+      standing.looked = standing.looked + 1
       mend_wait(pid, id)
     end
     return call('HGET', proc_key(pid), 'st') ~= 'waiting'
@@ -73,7 +74,7 @@ end
 local function look_at_index(status, rank)
   local page, seen, left = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + LOOKED_AT - 1), 'WITHSCORES'), 0, 0
   for i = 1, #page, 2 do
-    if looked >= BOUND * 2 then break end
+    if standing.looked >= BOUND * 2 then break end
     local pid = page[i]
     seen = seen + 1
     if not moved[pid] then -- what this script moved is on its way to another index

@@ -1,17 +1,18 @@
 -- What stands still for good: a release of before left it so, or a store that lost its tail. Nothing that happens ever comes to it again. These only look;
 -- of what this release leaves between two scripts none says yes (lib/righting.lua puts right what one says yes to).
+-- Needs: base slots
 local LOOKED_AT = 32 -- so many are looked at in one go
 local PATIENCE = 10000 -- ms; longer than anything takes that is on its way
 local LONGEST_LINE = 1024 -- who stands in a longer one is not looked for: the line gets shorter
 
-local standing = {} -- one name of the 200 that Lua has room for
-local looked -- how much was looked at in this script, in waits
+local standing = {} -- looked: how much was looked at in this script, in waits; lines: the members of those that were
+at_begin[#at_begin + 1] = function() standing.lines, standing.looked = {}, 0 end
 
 -- A parked process none of whose waits is open: no resolution can resume it.
 function standing.waits_for_nothing(pid)
   local ids = call('SRANDMEMBER', ns .. 'waits:' .. pid, BOUND)
   for _, id in ipairs(ids) do
-    looked = looked + 1
+    standing.looked = standing.looked + 1
     local slot = fields(slot_key(id), 'g', 'r', 'z')
     if slot.g and not slot.r and not slot.z then return false end
   end
@@ -38,17 +39,16 @@ function standing.runs_nowhere(p)
 end
 
 -- A queued process that waits at a limit, in whose line it is not.
-local lines
 function standing.is_in_no_line(pid, line)
-  if lines[line] == nil then
+  if standing.lines[line] == nil then
     local long, members = call('LLEN', line) > LONGEST_LINE, {}
-    looked = looked + 64
+    standing.looked = standing.looked + 64
     if not long then
       for _, member in ipairs(call('LRANGE', line, 0, LONGEST_LINE - 1)) do members[member] = true end
     end
-    lines[line] = not long and members
+    standing.lines[line] = not long and members
   end
-  return lines[line] and not lines[line][pid] or false
+  return standing.lines[line] and not standing.lines[line][pid] or false
 end
 
 -- One that is queued for a time ahead, with no timer that offers it then: the clock was ahead, or its timer was lost. One that was rung again ('rg') is
@@ -64,5 +64,3 @@ function standing.is_nobodys_place(limit, p)
 end
 
 function standing.is_nobodys_cell(limit, p) return p.st ~= 'queued' or p.ce ~= limit end
-
-at_begin[#at_begin + 1] = function() lines, looked = {}, 0 end

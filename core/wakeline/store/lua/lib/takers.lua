@@ -1,4 +1,5 @@
 -- Who takes from a queue. Only looks.
+-- Needs: base
 local takers = {} -- one name of the 200 that Lua has room for
 
 -- Our owners, each with the end of its lease, and of each queue those of them that live.

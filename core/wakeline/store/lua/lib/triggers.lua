@@ -3,6 +3,7 @@
 -- Where a stand-in is the payload, a "+" stands before each subscription: a release that does not know such payloads cannot read it, and
 -- leaves the delivery to one that does.
 -- `deliveries` holds every reserved one as "<occ> <sub>" by time, so that whoever ticks can do what its emitter did not.
+-- Needs: base
 
 local function reserve(occ, id, sub)
   call('HSET', ns .. 'occ:' .. occ, 's:' .. id, 'reserved', 'd:' .. id, sub)

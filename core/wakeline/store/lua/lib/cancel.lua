@@ -1,0 +1,68 @@
+-- Cancels: a process is asked to end, and so are the children that it awaits.
+-- Needs: base hints log process misfits slots
+
+-- What a cancel still may resolve and ask for in this script, over all processes that it goes on to.
+local cancelling
+at_begin[#at_begin + 1] = function() cancelling = BOUND end
+
+-- How long the body of a process that was asked to end may take; so may the children that its cancel goes on to.
+local function grace_of(pid)
+  local due, since = call('ZSCORE', ns .. 'timers', 'c:' .. pid), call('HGET', proc_key(pid), 'cr')
+  return due and since and tonumber(due) - tonumber(since) or 10000
+end
+
+local request_cancel -- a cancel goes on to children, and theirs to their own
+-- A process that was asked to end awaits the end of another: whether that is still waited for. It is for a child of its own, which is asked to end, once.
+-- Not for one that was detached by hand ('d'). One that was started after the cancel ('pc') cleans up, so it is left to its work.
+local function awaits_child(pid, child)
+  local c = load(child)
+  if c.pa ~= pid or c.pe == 'd' then return false end
+  if not ENDED[c.st] and not c.cr and not c.pc then
+    cancelling = cancelling - 1
+    request_cancel(child, c, '{"reason":"parent cancelled"}', grace_of(pid))
+  end
+  return true
+end
+
+-- Resolves every open slot of a process as cancelled; returns false when more than the bound are left.
+-- Not the one that waits for its children to end ('aw'), nor those of children that it awaits: a cancel goes on to them, and their end is still waited for.
+local function cancel_waits(pid)
+  local ending = call('HGET', proc_key(pid), 'aw')
+  -- The ones an earlier round resolved are still in the set: the bound counts what this one does, or the rest would never have its turn.
+  for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
+    if cancelling <= 0 then return false end
+    if id ~= ending then
+      local child = string.match(call('HGET', slot_key(id), 'k') or '', '^c:(.*)$')
+      if not (child and awaits_child(pid, child)) and resolve(id, '{"status":"cancelled"}') then cancelling = cancelling - 1 end
+    end
+  end
+  return true
+end
+
+function request_cancel(pid, p, reason_json, grace)
+  local seq = append(pid, p, 'process.cancel_requested', reason_json)
+  call('HSET', ns .. 'replay:' .. pid, 'cancel', seq)
+  call('HSET', proc_key(pid), 'cr', int(now))
+  p.cr = int(now)
+  call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)
+  if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', 'c:' .. pid) end
+  if p.aw and p.aw ~= '1' then call('RPUSH', ns .. 'todo', 'k:' .. pid) end
+  if p.st == 'running' and p.ow then hint_run(pid, p, 'cancel') end
+  -- It waits for code that fits: where there is some by now, its body hears of the cancel within the grace.
+  if p.mf and p.st == 'queued' then misfits.offer(pid) end
+end
+
+-- The cancel of a process whose body has ended goes on to the children it waits for. By the tick: such trees may be deep.
+-- Returns false when more than the bound are left.
+local function cancel_awaited(pid)
+  local asked = 0
+  for _, child in ipairs(call('SMEMBERS', ns .. 'awaited:' .. pid)) do
+    local c = load(child)
+    if c.st and not ENDED[c.st] and not c.cr then
+      if asked >= BOUND then return false end
+      request_cancel(child, c, '{"reason":"parent cancelled"}', 10000)
+      asked = asked + 1
+    end
+  end
+  return true
+end

@@ -1,0 +1,123 @@
+-- How a process ends, is cancelled, or goes back to the queue. Every script that can end one comes through `finish`.
+-- Needs: base aside log process misfits rates runs slots cancel turns inbox
+
+-- Who ends while it waits is counted no longer.
+local function leave_lines(pid, p)
+  if p.as then leave_aside(pid, p.as) end
+  if p.hd then call('LREM', ns .. 'held:' .. p.hd, 1, pid) end
+  if p.rd then call('LREM', ns .. 'rated:' .. p.rd, 1, pid) end
+  if p.ce then leave_cell(pid, p) end
+end
+
+-- Tells the slots that wait for this process; true when a waiter belongs to the wake target's session (it must not also be woken, race 32).
+local function resolve_waiters(pid, output, session)
+  local inside = false
+  for i, id in ipairs(call('SMEMBERS', ns .. 'waiters:' .. pid)) do
+    if i > BOUND then
+      call('RPUSH', ns .. 'todo', 'w:' .. pid)
+      return inside
+    end
+    if session then
+      local waiter = call('HGET', slot_key(id), 'p')
+      if waiter and call('HGET', proc_key(waiter), 'sid') == session then inside = true end
+    end
+    call('SREM', ns .. 'waiters:' .. pid, id)
+    resolve(id, '{"status":"ok","value":' .. output .. '}')
+  end
+  return inside
+end
+
+-- Ends the waits of a process; slots above the bound are left to the tick.
+local function drop_waits(pid)
+  local closed = call('SPOP', ns .. 'closed:' .. pid, BOUND)
+  for _, id in ipairs(closed) do call('UNLINK', slot_key(id)) end
+  for i, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
+    if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end
+    local slot = fields(slot_key(id), 'k', 'd')
+    if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
+    if slot.k and string.sub(slot.k, 1, 2) == 'c:' then call('SREM', ns .. 'waiters:' .. string.sub(slot.k, 3), id) end
+    call('UNLINK', slot_key(id))
+    call('SREM', ns .. 'waits:' .. pid, id)
+  end
+  if #closed == BOUND then call('RPUSH', ns .. 'todo', 'd:' .. pid) end
+end
+
+-- A body that has ended waits for its children ('aw' is the slot of that wait, '1' before it): the last of them to end tells it.
+local function leave_parent(pid, parent)
+  local awaited = ns .. 'awaited:' .. parent
+  if call('SREM', awaited, pid) == 0 or call('EXISTS', awaited) == 1 then return end
+  local slot = call('HGET', proc_key(parent), 'aw')
+  if slot then resolve(slot, '{"status":"ok","value":null}') end
+end
+
+local function end_children(pid)
+  -- What ends before the children it was to wait for (grace, deadline, abandoned) waits no more: they are asked to end, like bound ones.
+  if call('EXISTS', ns .. 'awaited:' .. pid) == 1 then
+    call('SUNIONSTORE', ns .. 'bound:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid)
+    call('DEL', ns .. 'awaited:' .. pid)
+  end
+  for i, child in ipairs(call('SMEMBERS', ns .. 'bound:' .. pid)) do
+    if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end
+    call('SREM', ns .. 'bound:' .. pid, child)
+    local c = load(child)
+    if c.st and not ENDED[c.st] and not c.cr then request_cancel(child, c, '{"reason":"parent ended"}', 10000) end
+  end
+end
+
+-- Forgets groups, open signals and their other names of the record; only what once waited has any. In parts: Lua unpacks no more than 8,000 values.
+local function forget_waits(pid)
+  local found = {}
+  for _, field in ipairs(call('HKEYS', proc_key(pid))) do
+    local head = string.sub(field, 1, 2)
+    if head == 'o:' or head == 'n:' or head == 'l:' then found[#found + 1] = field end
+  end
+  for i = 1, #found, 1000 do call('HDEL', proc_key(pid), unpack(found, i, math.min(i + 999, #found))) end
+end
+
+-- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text` the wake's input as a JSON string.
+-- `mark`: by what a resend of this very end is known.
+local function finish(pid, p, status, output, text, mark)
+  local event_type, key = 'process.' .. status, proc_key(pid)
+  -- Its first run may be its last: both events are written at once then, and the record once.
+  local began, run = p.st == 'running' and p.k ~= 'x' and not p.fs, run_of(p)
+  local seq = int(call('HINCRBY', key, 'seq', began and 2 or 1))
+  if began then write_event(pid, int(seq - 1), 'process.started', '{}', nil, nil, run) end
+  write_event(pid, seq, event_type, '{"await_output":' .. output .. '}', nil, nil, run)
+  leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
+  -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
+  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
+  leave_lines(pid, p)
+  misfits.clear(pid, p)
+  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr')
+  if involved then forget_waits(pid) end
+  local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
+  if began then last[7], last[8] = 'fs', '1' end
+  if mark then last[#last + 1], last[#last + 2] = 'fin', mark end
+  call('HSET', key, unpack(last))
+  -- What runs, and has neither a bound nor a cancel, has no timer.
+  if p.st ~= 'running' or p.cr or p.dl or p.to or p.qt then
+    call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
+  end
+  move_index(pid, p.st, status, now)
+  p.st = status
+  p.seq = seq
+  local awaited_inside = false
+  if involved then
+    call('UNLINK', ns .. 'mail:' .. pid)
+    drop_waits(pid)
+    awaited_inside = resolve_waiters(pid, output, p.ws)
+  end
+  if p.ws and p.we and not awaited_inside then
+    text = text or quote('Process ' .. pid .. ' ' .. status .. ': ' .. output)
+    deliver(p.ws, 'wake', wake_body(pid, p.inc, seq, event_type, text))
+  end
+  if involved then end_children(pid) end
+  if p.pe == '1' then leave_parent(pid, p.pa) end
+  if p.sid then settle_turn(pid, p, status, output) end
+  compact(pid, p)
+  return seq
+end
+
+local function abandon(pid, p, writer)
+  return finish(pid, p, 'abandoned', '{"type":"abandoned","evidence":{"writer":' .. quote(writer) .. ',"owner":' .. quote(p.ow or '') .. ',"at_ms":' .. int(now) .. '}}')
+end

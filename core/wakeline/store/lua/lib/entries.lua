@@ -1,0 +1,52 @@
+-- Entries of an inbox: their states, and the end of their lives.
+-- Sessions: an inbox in arrival order and at most one turn. The inbox stream holds what no turn has settled, wakes:<sid> by entry number n:
+-- "<n>" body, "<n>:s" state, "<n>:c" how many it swallowed and "<n>:w" which, "<n>:co" coalescing key, "<n>:k" sender's key, "<n>:e" error, "<n>:a" slots of who awaits it.
+-- States: delivered | admitted TURN MS | settled TURN MS ADMITTED | failed TURN MS ADMITTED | blocked TURN MS ADMITTED | undeliverable REASON MS | superseded N MS
+-- Needs: base slots feed
+local KEPT = 1000 -- entries kept per session for "why did this agent wake?"
+local OVER = { settled = true, failed = true, undeliverable = true, superseded = true }
+
+local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
+local function verb_of(state) return string.match(state, '^%a*') end
+
+-- From here on a later wake of this key is an entry of its own.
+local function stop_coalescing(bodies, n)
+  local key = call('HGET', bodies, n .. ':co')
+  if key and call('HGET', bodies, 'co:' .. key) == n then call('HDEL', bodies, 'co:' .. key) end
+end
+
+-- Removes what is known of an entry whose life is over.
+local function forget(sid, n)
+  local bodies = ns .. 'wakes:' .. sid
+  if not OVER[verb_of(state_of(sid, n))] then return end
+  local dedupe = call('HGET', bodies, n .. ':k')
+  if dedupe then call('HDEL', bodies, 'key:' .. dedupe) end
+  call('HDEL', bodies, n, n .. ':s', n .. ':c', n .. ':w', n .. ':co', n .. ':k', n .. ':e', n .. ':a')
+  call('ZREM', ns .. 'idx:undeliverable', sid .. '#' .. n)
+end
+
+-- The end of an entry's life: out of the inbox, whoever awaits it is told, and an old one makes room.
+local function conclude(sid, n, state, resolution)
+  local bodies = ns .. 'wakes:' .. sid
+  call('XDEL', ns .. 'inbox:' .. sid, n .. '-0')
+  call('HSET', bodies, n .. ':s', state)
+  tell_entry(sid, n, state)
+  stop_coalescing(bodies, n)
+  local verb = verb_of(state)
+  if verb == 'undeliverable' or verb == 'failed' then call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n) end
+  for slot in string.gmatch(call('HGET', bodies, n .. ':a') or '', '[^,]+') do resolve(slot, resolution) end
+  call('HDEL', bodies, n .. ':a')
+  forget(sid, int(tonumber(n) - KEPT))
+end
+
+local function drop(sid, n, reason)
+  conclude(sid, n, 'undeliverable ' .. reason .. ' ' .. int(now), '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(reason) .. '}}')
+end
+
+-- Fixes an entry for a turn.
+local function admit(sid, n, pid)
+  local bodies = ns .. 'wakes:' .. sid
+  call('HSET', bodies, n .. ':s', 'admitted ' .. pid .. ' ' .. int(now))
+  stop_coalescing(bodies, n)
+  tell_entry(sid, n, 'admitted ' .. pid)
+end

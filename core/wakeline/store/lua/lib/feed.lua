@@ -1,0 +1,16 @@
+-- The feed of a session: what its followers are told, in order.
+-- Needs: base
+
+-- Whoever follows a session is told in order what changes there. Nobody follows most sessions, and of these nothing is written.
+local FEED, FEED_TTL = 1000, 600000
+local followed
+at_begin[#at_begin + 1] = function() followed = {} end
+local function tell(sid, what, ...)
+  if followed[sid] == nil then followed[sid] = call('EXISTS', ns .. 'followed:' .. sid) == 1 end
+  if not followed[sid] then return end
+  local n = int(call('HINCRBY', ns .. 'sess:' .. sid, 'fd', 1))
+  call('XADD', ns .. 'feed:' .. sid, 'MAXLEN', FEED, n .. '-0', 'at', int(now), 'w', what, ...)
+  call('PEXPIRE', ns .. 'feed:' .. sid, FEED_TTL)
+end
+
+local function tell_entry(sid, n, state) tell(sid, 'entry', 'n', n, 's', state) end

@@ -1,0 +1,26 @@
+-- The history of a session.
+-- Needs: base feed
+
+-- Moves a session's history on: compared with the head that its writer read (absent: whatever it is), or nothing. Returns the new revision, or nil and the head.
+-- by: the turn that commits. What was appended since it read contradicts nothing of it, so it goes on over revisions that are appends alone ('af').
+local function commit(sid, read, messages, frame, state, by)
+  local head = ns .. 'sess:' .. sid
+  local s = fields(head, 'rev', 'af')
+  local from = by and s.af and tonumber(s.af) or tonumber(s.rev)
+  if read and (tonumber(read) < from or tonumber(read) > tonumber(s.rev)) then return nil, s.rev end
+  if by and s.af then call('HDEL', head, 'af') end
+  if not by and not s.af then call('HSET', head, 'af', s.rev) end
+  local rev = int(call('HINCRBY', head, 'rev', 1))
+  if state then call('SET', ns .. 'state:' .. sid, state) end
+  local last = '0'
+  for _, message in ipairs(messages) do
+    last = int(call('HINCRBY', head, 'hn', 1))
+    if type(message) == 'table' then
+      if message.id then call('HSET', ns .. 'mids:' .. sid, message.id, last) end
+      message = message.m
+    end
+    call('XADD', ns .. 'hist:' .. sid, last .. '-0', 'm', message, 'rev', rev, 'at', int(now), 'f', frame or '')
+  end
+  tell(sid, 'commit', 'rev', rev, 'by', by or '', 'c', #messages, 'l', last)
+  return rev
+end

@@ -1,0 +1,80 @@
+-- The inbox of a session: how an entry comes in, and what its arrival does to the turn there is.
+-- Needs: base process cancel feed policies entries turns
+local SHOWN = 8 -- swallowed wakes an entry names; the rest is counted
+local EXPIRY = 604800000 -- how long a wake waits for a session that does not exist
+local INTERRUPTS = 3 -- a turn whose entries were interrupted so often is left alone (race 24)
+
+-- What an entry was in the inbox, of its body. The end of a session's own turn is told to the session only to follow a switch of frames.
+local function kind_of(s, body)
+  local pid, event_type = string.match(body, '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":%d+,"event_type":"(.-)"')
+  local its_own = 'process:turn:' .. (s.salt or '') .. ':'
+  if event_type == 'process.completed' and string.sub(pid, 1, #its_own) == its_own then return 'follow_on' end
+  return string.match(body, '^{"kind":"(%a+)"')
+end
+
+-- What an arrival does to the turn there is: nothing, unless it still waits for more (debounce) or gives way to it (interrupt).
+local function arrived(sid, s)
+  local policy = policy_of(s.ag)
+  if policy.d then
+    call('HSETNX', ns .. 'sess:' .. sid, 'df', int(now))
+    call('HSET', ns .. 'sess:' .. sid, 'dl', int(now))
+  end
+  if not s.turn then return ring_session(sid) end
+  if not policy.d and policy.a ~= 'i' then return end
+  if call('HEXISTS', ns .. 'journal:' .. s.turn, '@inbox') == 1 then
+    local p = load(s.turn)
+    if policy.a == 'i' and not p.cr and not ENDED[p.st] and tonumber(s.ic or '0') < INTERRUPTS then
+      call('HSET', proc_key(s.turn), 'it', '1')
+      request_cancel(s.turn, p, '{"reason":"a new entry arrived"}', 10000)
+    end
+  elseif policy.d and call('ZSCORE', ns .. 'timers', 'd:' .. s.turn) then
+    local due = int(math.min(tonumber(call('HGET', ns .. 'sess:' .. sid, 'df')) + policy.x, now + policy.d))
+    call('ZADD', ns .. 'timers', due, 'd:' .. s.turn)
+    move_index(s.turn, nil, 'queued', due)
+  end
+end
+
+-- A wake that takes the place of a pending one of its key: place and number stay, the text is the newest, the older one is named.
+local function swallow(bodies, n, body)
+  local old = call('HGET', bodies, n)
+  local pid, seq = string.match(old, '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":(%d+),')
+  local named = call('HGET', bodies, n .. ':w')
+  local _, many = string.gsub(named or '', ' ', '')
+  if pid and many < SHOWN then call('HSET', bodies, n .. ':w', (named or '') .. word(cjson.decode('"' .. pid .. '"')) .. '#' .. seq .. ' ') end
+  call('HSET', bodies, n, body)
+  call('HINCRBY', bodies, n .. ':c', 1)
+end
+
+-- Puts one entry into the inbox and returns its number. `same` coalesces with a pending entry of that key.
+local function deliver(sid, kind, body, same)
+  local bodies, head = ns .. 'wakes:' .. sid, ns .. 'sess:' .. sid
+  local s = fields(head, 'ag', 'turn', 'gone', 'ic')
+  local pending = same and call('HGET', bodies, 'co:' .. same)
+  if pending then
+    swallow(bodies, pending, body)
+    tell_entry(sid, pending, 'delivered')
+    arrived(sid, s)
+    return pending
+  end
+  local n = int(call('HINCRBY', head, 'n', 1))
+  call('HSET', bodies, n, body)
+  local refused = s.gone and 'target_gone' or (s.ag and not admits(policy_of(s.ag), kind) and 'not_admissible')
+  if refused then
+    drop(sid, n, refused)
+    return n
+  end
+  call('XADD', ns .. 'inbox:' .. sid, n .. '-0', 'k', kind)
+  call('HSET', bodies, n .. ':s', 'delivered')
+  tell_entry(sid, n, 'delivered')
+  if same then call('HSET', bodies, 'co:' .. same, n, n .. ':co', same) end
+  call('ZADD', ns .. 'idx:sessions', int(now), sid)
+  if s.ag then arrived(sid, s) else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), 'w:' .. sid) end
+  return n
+end
+
+-- by: who the chain of processes began with, where it was no plain host.
+local function wake_body(pid, inc, seq, event_type, input_json, by)
+  by = by or call('HGET', proc_key(pid), 'by')
+  return '{"kind":"wake","process_id":' .. quote(pid) .. ',"incarnation":"' .. inc .. '","sequence":' .. seq .. ',"event_type":' .. quote(event_type)
+    .. (by and ',"by":' .. quote(by) or '') .. ',"at_ms":' .. int(now) .. ',"input":' .. input_json .. '}'
+end

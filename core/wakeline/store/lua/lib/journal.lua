@@ -1,0 +1,27 @@
+-- The journal of a process: rows that a run records, and the progress that they are.
+-- Needs: base log misfits slots
+
+local function write_row(pid, row, sequence)
+  local value = row.v or (row.a .. sequence .. row.b)
+  if call('HSETNX', ns .. 'journal:' .. pid, row.k, value) == 1 then
+    call('HINCRBY', proc_key(pid), 'jb', #value)
+  end
+end
+
+-- Progress: whoever gets further is not the poison that attempts and losses are counted for.
+local function progressed(pid, p)
+  if p.at or p.ls then call('HDEL', proc_key(pid), 'at', 'ls') end
+  p.at, p.ls = nil, nil
+  if misfits.crash_of(p) then misfits.clear(pid, p) end
+end
+
+-- Rows a run consumed since its last write: journaled here, with whatever it writes now, and their slots closed.
+local function apply_rows(pid, p, rows)
+  ensure_started(pid, p)
+  if not rows or #rows == 0 then return end
+  for _, row in ipairs(rows) do
+    write_row(pid, row)
+    for _, id in ipairs(row.s or {}) do close_slot(pid, id) end
+  end
+  progressed(pid, p)
+end

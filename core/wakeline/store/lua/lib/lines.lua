@@ -1,0 +1,70 @@
+-- Lines: what a limit keeps from running stands in one.
+-- Needs: base hints process limits places rates
+
+-- The first limit that keeps a queued process from running now, and for want of what: a cell of its rate, or a place.
+-- A rate counts beginnings. One that waits for code that fits ('mf') was counted at its first look; the others are no beginnings.
+local function missing_of(pid, p, wanted)
+  for _, one in ipairs(wanted) do
+    local id, limit = one[1], one[2]
+    if limit.n and not p.fs and not p.mf and p.ce ~= id and (call('EXISTS', ns .. 'rated:' .. id) == 1 or cells_left(id, limit) <= 0) then return id, 'cell' end
+    if limit.c and call('SISMEMBER', ns .. 'holds:' .. id, pid) == 0 and call('SCARD', ns .. 'holds:' .. id) >= limit.c then return id, 'place' end
+  end
+end
+
+-- It waits, and has nothing meanwhile that others could use: but for a cell of the limit at which it waits for a place.
+local function stand_in_line(pid, p, at, what)
+  if p.lm then leave_places(pid, p) end
+  if p.ce and not (what == 'place' and p.ce == at) then leave_cell(pid, p) end
+  if what == 'place' then
+    if p.hd == at then return end
+    call('RPUSH', ns .. 'held:' .. at, pid)
+    call('SADD', ns .. 'holding', at)
+    call('HSET', proc_key(pid), 'hd', at)
+  elseif p.rd ~= at then
+    call('HSET', proc_key(pid), 'rd', at)
+    call('SADD', ns .. 'rating', at)
+    if call('RPUSH', ns .. 'rated:' .. at, pid) == 1 then
+      local due = give_cells(at)
+      if due then hint_timer(p.q, due) end
+    end
+  end
+end
+
+-- Whether a limit keeps a queued process from running now: then it stands in line there. Else it has its places, and its beginning is counted.
+-- `bell`: its doorbell's id, where RQ itself does not run it.
+local function kept_back(pid, p, bell)
+  local wanted = {}
+  for _, id in ipairs({ 'q:' .. p.q, p.lk }) do
+    local limit = limit_of(id)
+    if limit then wanted[#wanted + 1] = { id, limit } end
+  end
+  local at, what = missing_of(pid, p, wanted)
+  if at then
+    if bell then call('DEL', rq .. ':job:' .. bell) end
+    stand_in_line(pid, p, at, what)
+    return true
+  end
+  if p.lm or p.ce then call('ZREM', ns .. 'given', pid) end
+  local places, used = {}, p.ce
+  if used then
+    call('SREM', ns .. 'cells:' .. used, pid)
+    unset(pid, p, 'ce')
+  end
+  unset(pid, p, 'hd', 'rd')
+  for _, one in ipairs(wanted) do
+    local id, limit = one[1], one[2]
+    if limit.c then
+      call('SADD', ns .. 'holds:' .. id, pid)
+      places[#places + 1] = id
+    end
+    if limit.n and not p.fs and not p.mf then
+      begins(id, limit)
+      if call('EXISTS', ns .. 'rated:' .. id) == 1 then give_cells(id) end
+    end
+  end
+  if #places > 0 then
+    p.lm = table.concat(places, ' ')
+    call('HSET', proc_key(pid), 'lm', p.lm)
+  end
+  return false
+end

@@ -1,0 +1,53 @@
+-- The log of a process: its events, in order.
+-- Needs: base
+
+-- Which run an event tells of: how long ago it was claimed (ms), its attempt, its owner, and its release where that has a
+-- name. None where no run has the process. Both ends of a run say it, so that a log tells of each one when, where and how.
+local function run_of(p)
+  if p.st ~= 'running' or not p.ow then return nil end
+  local since = int(math.max(0, now - num(p.ct, now)))
+  return since .. ' ' .. (p.tr or '1') .. ' ' .. p.ow .. (p.rel and ' ' .. p.rel or '')
+end
+
+-- Appends one event and returns its sequence, which is also its stream id: the server itself refuses a second event
+-- with the same number.
+local function write_event(pid, seq, event_type, payload, replay_key, semantics, run)
+  local entry = { 't', event_type, 'p', payload, 'at', int(now) }
+  if replay_key then entry[#entry + 1] = 'k'; entry[#entry + 1] = replay_key end
+  if semantics then entry[#entry + 1] = 's'; entry[#entry + 1] = semantics end
+  if run then entry[#entry + 1] = 'r'; entry[#entry + 1] = run end
+  call('XADD', ns .. 'events:' .. pid, seq .. '-0', unpack(entry))
+end
+
+local function append(pid, p, event_type, payload, replay_key, semantics, run)
+  p.seq = int(call('HINCRBY', proc_key(pid), 'seq', 1))
+  write_event(pid, p.seq, event_type, payload, replay_key, semantics, run)
+  call('HSET', proc_key(pid), 'ua', int(now))
+  return p.seq
+end
+
+-- Why a process was asked to end, as its sender said it.
+local function cancel_reason(pid)
+  local seq = call('HGET', ns .. 'replay:' .. pid, 'cancel')
+  local event = seq and call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')[1]
+  local said = event and object(event[2][4])
+  return said and type(said.reason) == 'string' and said.reason or 'requested'
+end
+
+-- Redis preallocates 4 KB for a stream's first node; a copy is as long as its content. Above 100 entries the copy costs more than it saves.
+local function compact(pid, p)
+  local key, n = ns .. 'events:' .. pid, tonumber(p.seq)
+  if n > 0 and n < 100 then
+    local copy = ns .. 'copy:' .. pid -- a family of its own: behind the id, any text may be another process's id
+    call('COPY', key, copy, 'REPLACE')
+    call('RENAME', copy, key)
+  end
+end
+
+-- process.started is written with the first thing a run leaves behind, not with the claim: a claim that does nothing leaves nothing.
+local function ensure_started(pid, p)
+  if p.fs then return end
+  p.fs = '1'
+  call('HSET', proc_key(pid), 'fs', '1')
+  append(pid, p, 'process.started', '{}', nil, nil, run_of(p))
+end

@@ -1,0 +1,26 @@
+-- Places: a limit on how many run at once.
+-- Needs: base limits
+
+-- Whether somebody got the place.
+local function give_place(limit, at_head)
+  if stands_still(limit) then return false end
+  local pid, p = next_of(ns .. 'held:' .. limit, 'hd', limit)
+  if not pid then
+    if call('EXISTS', ns .. 'held:' .. limit) == 0 then call('SREM', ns .. 'holding', limit) end
+    return false
+  end
+  call('SADD', ns .. 'holds:' .. limit, pid)
+  call('ZADD', ns .. 'given', int(now), pid)
+  call('HSET', proc_key(pid), 'lm', limit)
+  offer(pid, p, at_head)
+  return true
+end
+
+local function leave_places(pid, p)
+  call('HDEL', proc_key(pid), 'lm')
+  for limit in string.gmatch(p.lm, '%S+') do
+    call('SREM', ns .. 'holds:' .. limit, pid)
+    give_place(limit, true)
+  end
+  p.lm = nil
+end

@@ -1,0 +1,68 @@
+-- What becomes of the runs of an owner that is gone.
+-- Needs: base declarations hints aside log process rounds misfits crashes runnable runs ends
+
+-- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up (race 21).
+local LOSSES = 10
+local function lose(pid, p, writer)
+  if p.rc == 'b' then return abandon(pid, p, writer) end
+  -- A worker that leaves in order hands on what did not end in time: nobody's fault, so nobody's loss.
+  local due, others
+  if writer ~= 'shutdown' then
+    if not crashes.crashed(pid, p) then
+      if p.ls and not num(p.ls) then call('HDEL', proc_key(pid), 'ls') end
+      local losses = call('HINCRBY', proc_key(pid), 'ls', 1)
+      if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
+      p.ls = losses
+    end
+    -- It ran alone, so it ended its worker, or the code there did: later each time, as a release that ends its workers may be gone by then.
+    local over = crashes.lost(p) - crashes.ALONE
+    if over > 0 then due = now + math.min(1000 * 2 ^ (over - 1), 60000) end
+    others = over > 0 and misfits.crash_of(p) and rounds.passes_on(pid, p)
+    local told = '{"owner":' .. quote(p.ow or '') .. ',"losses":' .. int(crashes.lost(p)) .. '}'
+    append(pid, p, 'process.recovered', told, nil, nil, run_of(p))
+  end
+  leave_owner(pid, p, nil)
+  make_runnable(pid, p, true, due, others)
+end
+
+-- Everything an owner held goes back to the queue; the owner itself is forgotten once nothing of it is left.
+local function reap(owner, writer)
+  local held = ns .. 'owned:' .. owner
+  local lost = {}
+  local queues = call('SMEMBERS', ns .. 'listens:' .. owner)
+  -- First of all: a doorbell rung below must not be hinted to the dead.
+  for _, queue in ipairs(queues) do
+    call('SREM', ns .. 'idle:' .. queue, owner)
+    call('SREM', rq .. ':workers:' .. queue, rq .. ':worker:' .. owner)
+  end
+  for _ = 1, BOUND do
+    local pid = call('SPOP', held)
+    if not pid then break end
+    local p = load(pid)
+    if p.st == 'running' and p.ow == owner then
+      lose(pid, p, writer)
+      lost[#lost + 1] = pid
+    end
+  end
+  if call('SCARD', held) == 0 then
+    call('ZREM', ns .. 'owners', owner)
+    call('HDEL', ns .. 'suspects', owner)
+    call('HDEL', ns .. 'beats', owner)
+    call('HDEL', ns .. 'leases', owner)
+    call('HDEL', ns .. 'apps', owner)
+    local release = call('HGET', ns .. 'releases', owner)
+    call('HDEL', ns .. 'releases', owner)
+    if #queues > 0 and call('EXISTS', ns .. 'misfits') == 1 then misfits.leaves(release) end
+    declarations.leave_release(owner)
+    call('HDEL', ns .. 'knows', owner)
+    if call('HDEL', ns .. 'codes', owner) == 1 then compare_codes() end
+    call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)
+    call('SREM', rq .. ':workers', rq .. ':worker:' .. owner)
+    call('DEL', ns .. 'listens:' .. owner, rq .. ':worker:' .. owner, rq .. ':worker:' .. owner .. ':executions')
+    -- It may have been the one that was told of what is queued: two workers of one tree leave at the same moment, and the first hands on to the second.
+    for _, queue in ipairs(queues) do
+      if call('LLEN', rq .. ':queue:' .. queue) > 0 then hint_idle(queue) end
+    end
+  end
+  return lost
+end

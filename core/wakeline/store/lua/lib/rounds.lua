@@ -1,0 +1,72 @@
+-- Releases side by side: each looks once in a round at what does not fit, then all wait.
+-- Needs: base hints code aside
+local rounds = {}
+at_begin[#at_begin + 1] = function() rounds.alive = nil end
+
+-- Releases side by side: each looks once in a round at what does not fit, then all wait. 'uf' says which did: ',v1,v2,', one without a name as ''.
+rounds.LONGEST_ROUND = 1024
+
+function rounds.in_round(release) return string.gsub(word(release or ''), ',', '%%2c') .. ',' end
+
+function rounds.has_looked(uf, release) return string.find(uf or '', ',' .. rounds.in_round(release), 1, true) ~= nil end
+
+-- The living owners of releases that did not look yet, which have the code where they say what they have: for each that serves the queue `found`,
+-- until it says yes.
+function rounds.others(uf, queue, code, found)
+  if not uf or #uf > rounds.LONGEST_ROUND then return false end
+  local alive = rounds.alive
+  if not alive then
+    alive = { owners = call('ZRANGEBYSCORE', ns .. 'owners', '(' .. int(now), '+inf', 'LIMIT', 0, BOUND) }
+    alive.releases = #alive.owners > 0 and call('HMGET', ns .. 'releases', unpack(alive.owners)) or {}
+    rounds.alive = alive
+  end
+  for i, owner in ipairs(alive.owners) do
+    if not rounds.has_looked(uf, alive.releases[i]) and call('SISMEMBER', ns .. 'listens:' .. owner, queue) == 1 then
+      local codes = call('HGET', ns .. 'codes', owner)
+      if (not codes or code == '' or has_code(codes, code)) and (not found or found(owner)) then return true end
+    end
+  end
+  return false
+end
+
+-- Whether the owners of a release leave it to those that did not look at it yet.
+function rounds.are_others(p, release)
+  return p.mf and rounds.has_looked(p.uf, release) and rounds.others(p.uf, p.q, code_of(p) or '')
+end
+
+-- The line in which it waits for them, and what such a line says: which releases looked, and the code.
+function rounds.line_of(rest) return string.match(rest, '^%-(%S*) (.*)$') end
+
+function rounds.leave(pid, p)
+  local code = code_of(p) or ''
+  local line = word(p.q) .. ' -' .. p.uf .. ' ' .. code
+  if p.as and p.as ~= line then leave_aside(pid, p.as) end
+  p.as = line
+  call('ZADD', ns .. 'aside:' .. line, int(now), pid)
+  call('HSET', proc_key(pid), 'as', line)
+  if call('SADD', ns .. 'asides', line) == 1 then
+    for _, owner in ipairs(rounds.alive.owners) do call('HSET', ns .. 'takes:' .. owner, 'able', '1') end
+    call('HSET', ns .. 'meta', 'mixed', '1')
+  end
+  rounds.others(p.uf, p.q, code, function(owner)
+    if call('SREM', ns .. 'idle:' .. p.q, owner) == 0 then return false end
+    hint(owner, 'bell')
+    return true
+  end)
+end
+
+-- The release of a run has looked at it. Whether another one is there that has not.
+function rounds.passes_on(pid, p)
+  if not rounds.has_looked(p.uf, p.rel) then
+    p.uf = (p.uf or ',') .. rounds.in_round(p.rel)
+    call('HSET', proc_key(pid), 'uf', p.uf)
+  end
+  return rounds.others(p.uf, p.q, code_of(p) or '')
+end
+
+-- Whether one that was left aside is waited for by an owner that would take it.
+function rounds.is_awaited(p)
+  local uf, code = rounds.line_of(string.match(p.as, ' (.*)$') or '')
+  if uf then return rounds.others(uf, p.q, code) end
+  return is_had(p)
+end

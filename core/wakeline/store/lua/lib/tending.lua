@@ -1,0 +1,30 @@
+-- The tick's part of limits.
+-- Needs: base process limits places rates
+
+-- What was given and not taken: where the queue is paused since, or lost its workers, it goes to the next.
+local function take_back()
+  for _, pid in ipairs(call('ZRANGEBYSCORE', ns .. 'given', '-inf', int(now - 1000), 'LIMIT', 0, 64)) do
+    local p = load(pid)
+    if p.st == 'queued' and (p.lm or p.ce) and is_served(p.q) then
+      call('ZADD', ns .. 'given', int(now), pid)
+    else
+      call('ZREM', ns .. 'given', pid)
+      if p.ce then leave_cell(pid, p) end -- also of one that an older release has begun
+      if p.st == 'queued' and p.lm then leave_places(pid, p) end
+    end
+  end
+end
+
+-- The tick's part: limits that were raised, or are gone, since somebody began to wait; queues that are served again; what had to be left to it. True: more.
+local function tend_limits()
+  take_back()
+  for _, id in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
+    local limit = limit_of(id)
+    local most = limit and limit.c or math.huge
+    for _ = 1, math.min(BOUND, most - call('SCARD', ns .. 'holds:' .. id)) do
+      if not give_place(id, false) then break end
+    end
+  end
+  for _, id in ipairs(call('SRANDMEMBER', ns .. 'rating', 16)) do give_cells(id) end
+  return passed >= BOUND
+end

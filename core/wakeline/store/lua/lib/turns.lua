@@ -1,0 +1,105 @@
+-- Turns: at most one of a session, begun for its oldest entries and settled by every end.
+-- Needs: base queues runnable feed policies entries
+
+-- The turn is a process like any other; its registration is written here so that an entry and the turn it needs are one step.
+local function start_turn(sid, s, policy)
+  local n = int(call('HINCRBY', ns .. 'sess:' .. sid, 'tn', 1))
+  local pid = 'process:turn:' .. s.salt .. ':' .. n -- the salt is random per session, so no turn id is ever used twice
+  local inc = string.sub(s.salt, 1, 8)
+  local scope = '{"session_id":' .. quote(sid) .. '}'
+  call('SET', ns .. 'spec:' .. pid, '{"id":' .. quote(pid) .. ',"input":{"type":"session_turn","session_id":' .. quote(sid) .. '},"identity":{"kind":"session_turn","label":'
+    .. quote(s.ag) .. '},"provenance":{"originator":{"type":"session","scope":' .. scope .. '}},"env_ref":null,"wake_target":' .. scope .. ',"queue":' .. quote(s.q) .. ',"incarnation":"' .. inc .. '"}')
+  call('HSET', proc_key(pid), 'st', 'queued', 'seq', '0', 'ep', '0', 'inc', inc, 'q', s.q, 'k', 's', 'sid', sid, 'ca', int(now), 'ua', int(now), 'h', 'turn',
+    'ma', int(policy.t or 5))
+  call('HSET', ns .. 'sess:' .. sid, 'turn', pid)
+  local due = s.df and policy.d and math.min(tonumber(s.df) + policy.x, tonumber(s.dl) + policy.d)
+  local lingers = policy.l and tonumber(call('GETDEL', ns .. 'linger:' .. sid) or '0') or 0
+  if lingers > (due or now) then due = lingers end
+  make_runnable(pid, { q = s.q }, false, due and due > now and due or nil)
+end
+
+-- What is said of entries goes with the last of them: the head of an idle session says nothing of turns that were.
+local function clear_head(sid, s)
+  local over = {}
+  for _, field in ipairs({ 'half', 'hw', 'ic', 'df', 'dl', 'lg' }) do
+    if s[field] then over[#over + 1] = field end
+  end
+  if #over > 0 then call('HDEL', ns .. 'sess:' .. sid, unpack(over)) end
+end
+
+-- Release or next: a turn for the oldest entry that this agent admits; what stands before it and is not admitted is undeliverable (race 26).
+local function ring_session(sid)
+  local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'half', 'hw', 'ic', 'lg')
+  s.q = queue_of(s.q)
+  if not s.ag or s.turn or s.blk or s.gone then return end
+  local policy = policy_of(s.ag)
+  for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or 1)) do
+    if admits(policy, entry[2][2]) then return start_turn(sid, s, policy) end
+    drop(sid, string.match(entry[1], '^%d+'), 'not_admissible')
+  end
+  if policy.k and call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('RPUSH', ns .. 'todo', 'n:' .. sid) else clear_head(sid, s) end
+end
+
+local function batch_of(pid)
+  local out = {}
+  local rows = call('HMGET', ns .. 'journal:' .. pid, '@inbox', '@early')
+  for n in string.gmatch((rows[1] or '') .. ',' .. (rows[2] or ''), '%d+') do out[#out + 1] = n end
+  return out
+end
+
+-- An entry goes back to its place, for a later turn.
+local function give_entries_back(sid, batch)
+  for _, n in ipairs(batch) do call('HSET', ns .. 'wakes:' .. sid, n .. ':s', 'delivered') end
+  for _, n in ipairs(batch) do tell_entry(sid, n, 'delivered') end
+end
+
+-- A burst meets an idle session entry by entry. After a turn quicker than the agent's linger, with several entries in it or waiting but no whole batch,
+-- the next one begins that much later, with what came meanwhile. The next turn uses the moment up; where there is none, it expires.
+local LINGER_KEPT = 60000
+local function linger(sid, p, policy, status, many)
+  if not policy.l or status ~= 'completed' or now - num(p.ct, 0) >= policy.l then return end
+  local waiting = call('XLEN', ns .. 'inbox:' .. sid)
+  if many + waiting > 2 and waiting < (policy.n or BOUND) then
+    call('SET', ns .. 'linger:' .. sid, int(now + policy.l), 'PX', int(policy.l + LINGER_KEPT))
+  end
+end
+
+-- Every terminal event of a turn, whoever writes it, settles its entries and frees the session or starts its next turn (race 7).
+-- A batch that failed is halved until the poisonous entry stands alone (race 25): entries up to `hw` go in turns of at most `half` meanwhile.
+local function settle_turn(pid, p, status, output)
+  local sid = p.sid
+  local head, bodies = ns .. 'sess:' .. sid, ns .. 'wakes:' .. sid
+  local s = fields(head, 'ag', 'gone', 'half', 'hw', 'fo')
+  local batch = batch_of(pid)
+  local last = batch[#batch]
+  local poisoned = status == 'failed' or status == 'abandoned'
+  call('HDEL', head, 'turn')
+  if s.gone then
+    for _, n in ipairs(batch) do drop(sid, n, 'target_gone') end
+  elseif status == 'cancelled' and call('HEXISTS', proc_key(pid), 'it') == 1 then
+    give_entries_back(sid, batch)
+    call('HINCRBY', head, 'ic', 1)
+  elseif poisoned and #batch > 1 then
+    give_entries_back(sid, batch)
+    call('HSET', head, 'half', int(math.floor(#batch / 2)), 'hw', int(math.max(tonumber(s.hw or '0'), tonumber(last))))
+  elseif batch[1] then
+    call('HDEL', head, 'ic')
+    if s.fo and not p.follows then call('HDEL', head, 'fo') end -- only a turn that switches frames goes on with the row
+    for _, n in ipairs(batch) do
+      local admitted = string.match(state_of(sid, n), '%d+$') or ''
+      local rest = ' ' .. pid .. ' ' .. int(now) .. ' ' .. admitted
+      if poisoned and #output <= 4096 then call('HSET', bodies, n .. ':e', output) end
+      if poisoned and policy_of(s.ag).f == 'b' then
+        call('HSET', bodies, n .. ':s', 'blocked' .. rest)
+        tell_entry(sid, n, 'blocked' .. rest)
+        call('HSET', head, 'blk', n)
+        call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
+      else
+        conclude(sid, n, (poisoned and 'failed' or 'settled') .. rest, '{"status":"ok","value":' .. output .. '}')
+      end
+    end
+    if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then call('HDEL', head, 'half', 'hw') end
+  end
+  linger(sid, p, policy_of(s.ag), status, #batch)
+  ring_session(sid)
+end
