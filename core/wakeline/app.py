@@ -6,6 +6,7 @@ Invariant: every blocking verb has its awaited twin of the same name on ``app.ai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.attachments.backend import BlobBackend, Blobs
@@ -27,7 +28,9 @@ from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import called, check_namespace, session_id
+from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
+from wakeline.observe.fleet import FleetView
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import SessionView
 from wakeline.observe.waits import ProcessWait
@@ -45,6 +48,7 @@ from wakeline.tools.tool import Tool
 from wakeline.verbs import answers, inbox, looks, queues, sessions, starts
 from wakeline.verbs.attachments import Attachments
 from wakeline.verbs.caller import Caller
+from wakeline.verbs.fleet import FleetVerbs
 from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
 
 P = ParamSpec("P")
@@ -89,7 +93,10 @@ class App(Declarations):
         self._store: SyncStore | None = None
         self._attachments = attachments or chosen_backend(self.settings.attachments)
         self._client = Blocking(self.caller, lambda: self.store)
-        self._aio = AsyncApp(Awaiting(self.caller, self.new_async_store), self.registry)
+        self._fleet = FleetVerbs(
+            self.settings, self.registry, self.clock, lambda: self.queues, lambda: self.declared, self._looking_store
+        )
+        self._aio = AsyncApp(Awaiting(self.caller, self.new_async_store), self.registry, self._fleet)
 
     # -- connecting
     # --------------------------------------------------------------------------------------------------------------
@@ -148,6 +155,9 @@ class App(Declarations):
         store = AsyncStore(self.backend, self.address, self._blobs(), patient=patient)
         store.rewound.append(self.caller.forget)
         return store
+
+    def _looking_store(self) -> SyncStore:
+        return SyncStore(self.backend, replace(self.address, only_looks=True))
 
     def _blobs(self) -> Blobs:
         own = RedisBlobs(self.backend, self.address.prefix)
@@ -270,6 +280,17 @@ class App(Declarations):
     def sessions(self, limit: int = 50) -> Page[SessionView]:
         """Sessions by last activity, latest first; ``.more`` says whether there are others."""
         return self.run("app.sessions", sessions.listed(limit))
+
+    def fleet(self) -> FleetView:
+        """Workers, queues and limits of the namespace, and how much is in which status."""
+        return self.run("app.fleet", self._fleet.look())
+
+    def doctor(self, *, release: bool = False) -> Diagnosis:
+        """What is wrong with the server and the fleet, or may be soon, each with what to do. ``release``: ``.ok`` is
+        False only for what has to stop a release. It looks also where workers refuse to start. Raises
+        `RedisUnavailable` and other errors of a server that is not there."""
+        self._client.check("app.doctor")
+        return self._fleet.doctor(release=release)
 
     def pause(self, queue: str | None = None) -> bool:
         """Let workers take nothing more from a queue (the app's own, unless given). What runs goes on. Returns whether

@@ -301,6 +301,8 @@ TWINS: list[tuple[type, type, set[str]]] = [
             "processes",
             "sessions",
             "waits",
+            "fleet",
+            "doctor",
             "pause",
             "resume",
             "why",

@@ -6,6 +6,7 @@ is said there.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
@@ -19,7 +20,9 @@ from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import called, session_id
+from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
+from wakeline.observe.fleet import FleetView
 from wakeline.observe.processes import Status
 from wakeline.observe.sessions import SessionView
 from wakeline.observe.waits import ProcessWait
@@ -28,6 +31,7 @@ from wakeline.store.awaited import AsyncStore
 from wakeline.tools.tool import Tool
 from wakeline.verbs import answers, inbox, looks, queues, sessions, starts
 from wakeline.verbs.attachments import AsyncAttachments
+from wakeline.verbs.fleet import FleetVerbs
 from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
 
 P = ParamSpec("P")
@@ -37,9 +41,10 @@ R = TypeVar("R")
 class AsyncApp:
     """`App`'s verbs, awaited."""
 
-    def __init__(self, client: Awaiting, registry: Registry) -> None:
+    def __init__(self, client: Awaiting, registry: Registry, fleet: FleetVerbs) -> None:
         self._client = client
         self._registry = registry
+        self._fleet = fleet
 
     @property
     def store(self) -> AsyncStore:
@@ -133,6 +138,16 @@ class AsyncApp:
     async def sessions(self, limit: int = 50) -> Page[SessionView]:
         """Sessions by last activity, latest first; ``.more`` says whether there are others."""
         return await self._client.run("app.sessions", sessions.listed(limit))
+
+    async def fleet(self) -> FleetView:
+        """Workers, queues and limits of the namespace, and how much is in which status."""
+        return await self._client.run("app.fleet", self._fleet.look())
+
+    async def doctor(self, *, release: bool = False) -> Diagnosis:
+        """What is wrong with the server and the fleet, or may be soon, each with what to do."""
+        self._client.check("app.doctor")
+        # It has a client of its own, which blocks.
+        return await asyncio.to_thread(self._fleet.doctor, release=release)
 
     async def pause(self, queue: str | None = None) -> bool:
         """Have workers take nothing more from a queue; what runs goes on."""

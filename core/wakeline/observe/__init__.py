@@ -1,7 +1,10 @@
 """Read models: what the store holds, as values that a person or a program can read."""
 
+from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView, RunFacts
+from wakeline.observe.findings import Finding
+from wakeline.observe.fleet import FleetView, LimitView, QueueView, WorkerView
 from wakeline.observe.processes import ChildView, ProcessView, Status
 from wakeline.observe.reasons import Reason
 from wakeline.observe.sessions import Message, SessionStatus, SessionView
@@ -10,23 +13,30 @@ from wakeline.pages import Page
 from wakeline.processes.misfit import Misfit
 from wakeline.sessions.feed import Committed, EntryChanged, Gap, SessionGone, TurnActivity
 from wakeline.store.feed import SessionNode
+from wakeline.store.fleet import ServerFacts
 from wakeline.store.sessions import Deleted
 
 __all__ = [
     "ChildView",
     "Committed",
     "Deleted",
+    "Diagnosis",
     "EntryChanged",
     "EntryView",
     "EventView",
+    "Finding",
+    "FleetView",
     "Gap",
+    "LimitView",
     "Message",
     "Misfit",
     "Page",
     "ProcessView",
     "ProcessWait",
+    "QueueView",
     "Reason",
     "RunFacts",
+    "ServerFacts",
     "SessionGone",
     "SessionNode",
     "SessionStatus",
@@ -34,4 +44,5 @@ __all__ = [
     "Status",
     "TurnActivity",
     "WaitView",
+    "WorkerView",
 ]

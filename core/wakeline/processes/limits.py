@@ -7,7 +7,7 @@ limit that a process is under is fixed when it is started.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,21 @@ class Limit:
             out |= {"n": rate[0], "w": rate[1]} | ({"b": self.burst} if self.burst is not None else {})
         return to_json(out)
 
+    @classmethod
+    def of_wire(cls, wire: Mapping[str, Any]) -> Limit | None:
+        """The limit, without its key, that `wire` gave; None for what another release keeps as something else."""
+        concurrency, number, window, burst = (wire.get(name) for name in "cnwb")
+        rate = f"{number}/{format_duration(window)}" if isinstance(number, int) and isinstance(window, int) else None
+        counted = concurrency if isinstance(concurrency, int) else None
+        return cls(counted, rate, burst=burst if isinstance(burst, int) else None) if counted or rate else None
+
+    @property
+    def described(self) -> str:
+        """The limit as a list shows it: ``2 at once, 100 in 1m, bursts of 5``."""
+        parts = [f"{self.concurrency} at once"] if self.concurrency is not None else []
+        parts += [" in ".join(self.rate.split("/"))] if self.rate is not None else []
+        return ", ".join(parts + ([f"bursts of {self.burst}"] if self.burst is not None else []))
+
     def id_for(self, body: str, arguments: Any) -> str:
         """The id of the limit that a start is under: the body's, or that of its key. Raises `SelectorMiss` if an
         argument of the key is missing."""
@@ -113,10 +128,3 @@ def limited(limit: str) -> str:
     """A limit's id (without its ``b:``) as people write it: ``<body>`` or ``<body>:<key>``."""
     body, colon, key = limit.partition(":")
     return body.replace("%3A", ":") + colon + key
-
-
-def described(wire: dict[str, Any]) -> str:
-    """A limit as a list shows it."""
-    parts = [f"{wire['c']} at once"] if "c" in wire else []
-    parts += [f"{wire['n']} in {format_duration(wire['w'])}"] if "n" in wire else []
-    return ", ".join(parts + ([f"bursts of {wire['b']}"] if "b" in wire else []))

@@ -36,10 +36,9 @@ from wakeline.errors import (
 from wakeline.shown import logger
 from wakeline.store import denials, urls
 from wakeline.store.places import PLACE_S, Places
+from wakeline.store.servers import OLDEST
 
 log = logger("wakeline.store")
-OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
-"""Below these, commands that scripts use are missing."""
 RESENDS = 1
 HURRIED_S = 2.0
 """How long a server that accepts and says nothing is waited for where somebody waits at a terminal, for each of two

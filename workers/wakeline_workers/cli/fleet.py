@@ -216,10 +216,6 @@ def doctor(console: Console, release: bool) -> int:
 
     Prints one finding a line, each with what to do. Exits 1 if there is a problem.
     """
-    from wakeline_workers.cli.looking import findings, look, report
-
-    seen = look(console.app)
-    found = findings(seen)
-    failed = any(one.stops_release if release else one.level == "problem" for one in found)
-    console.answer(report(seen, found, failed=failed), *(f"{one.level:<8} {one.message}" for one in found))
-    return 1 if failed else 0
+    found = console.app.doctor(release=release)
+    console.answer(found.to_data(), *(f"{one.level:<8} {one.message}" for one in found.findings))
+    return 0 if found.ok else 1

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from wakeline.errors import UnknownName
 from wakeline.names import check_queue
-from wakeline.processes.limits import described
-from wakeline.store import fleet
 from wakeline.store.keys import queue_name, split_queue
-from wakeline.store.queues import list_queues
 
 from wakeline_workers.cli.root import Console, command, group
 
@@ -28,41 +25,36 @@ def queues(context: click.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     console: Console = context.obj
-    found, limits = console.app.store.execute(list_queues(console.app.queues))
+    fleet = console.app.fleet()
     cells = [
         (
-            split_queue(q.name)[1] or console.app.namespace,
-            str(q.waiting),
-            str(q.running),
-            "paused" if q.paused else "",
-            described(dict(q.limit)) if q.limit else "",
+            split_queue(one.name)[1] or console.app.namespace,
+            str(one.waiting),
+            str(one.running),
+            "paused" if one.paused else "",
+            one.limit.described if one.limit else "",
         )
-        for q in found
+        for one in fleet.queues
     ]
     cells += [
-        (one.name, str(one.waiting), str(one.running), "", described(dict(one.limit)) if one.limit else "")
-        for one in limits
+        (one.limit_of, str(one.waiting), str(one.running), "", one.limit.described if one.limit else "")
+        for one in fleet.limits
     ]
-    data = [
-        {"queue": q.name, "waiting": q.waiting, "running": q.running, "paused": q.paused, "limit": q.limit}
-        for q in found
-    ]
-    more = [
-        {"limit_of": one.name, "waiting": one.waiting, "running": one.running, "limit": one.limit} for one in limits
-    ]
-    console.table(("QUEUE OR BODY", "WAITING", "RUNNING", "STATE", "LIMIT"), cells, [*data, *more], empty="no queues")
+    data = [one.to_data() for one in (*fleet.queues, *fleet.limits)]
+    console.table(("QUEUE OR BODY", "WAITING", "RUNNING", "STATE", "LIMIT"), cells, data, empty="no queues")
 
 
 def _check_known(app: App, queue: str | None, name: str) -> None:
     """Raises `UnknownName` for a typing error: a queue that no body names, in which nothing waits, that no worker
     serves and that is not paused."""
+    from wakeline.verbs.queues import look
+
     wanted = queue_name(app.namespace, queue)
     declared = {*app.queues, *app.queue_limits}
     if wanted in declared:
         return
-    [[state], _] = app.store.execute(list_queues([wanted]))
-    served = any(view.name == wanted and view.workers for view in app.store.execute(fleet.read_fleet([wanted])).queues)
-    if not (state.waiting or state.running or state.paused or served):
+    found = app.store.run(look(wanted))
+    if not (found.waiting or found.running or found.paused or found.workers):
         known = sorted(split_queue(one)[1] or app.namespace for one in declared)
         raise UnknownName(kind="queue", name=name, known=known)
 

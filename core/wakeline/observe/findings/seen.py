@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from wakeline.engines.registry import Registry
-from wakeline.errors import StoreError
-from wakeline.releases import Declared
 from wakeline.store.fleet import ServerFacts, StoredFleet
 from wakeline.store.queues import LimitState, QueueState
+
+if TYPE_CHECKING:
+    # A command's help reads views and runs no body: what runs them is not loaded for it.
+    from wakeline.engines.registry import Registry
+    from wakeline.errors import StoreError
+    from wakeline.releases import Declared
 
 UNHEARD = "the server takes no writes, so no heartbeat and no tick comes to it"
 

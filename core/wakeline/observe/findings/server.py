@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from wakeline.observe.findings.finding import Finding, count
 from wakeline.observe.findings.seen import Seen
-from wakeline.store.connection import OLDEST
+from wakeline.store.servers import OLDEST
 
 SKEW_MS = 1_000
 CROWDED = 0.9

@@ -33,15 +33,15 @@ local function look_at(queue)
 end
 for _, queue in ipairs(a.queues) do look_at(queue) end
 local key_prefix, others = rq .. ':queue:', {}
+local function show_queue(queue) if owns_queue(queue) then others[#others + 1] = queue end end
+-- RQ never forgets a queue; one that is empty, not paused and without a worker is no news.
 for _, key in ipairs(call('SMEMBERS', rq .. ':queues')) do
-  local queue = string.sub(key, #key_prefix + 1)
-  if owns_queue(queue) then others[#others + 1] = queue end
+  if call('LLEN', key) > 0 then show_queue(string.sub(key, #key_prefix + 1)) end
 end
+for _, queue in ipairs(takers.queues()) do show_queue(queue) end
+for _, queue in ipairs(call('SMEMBERS', ns .. 'paused')) do show_queue(queue) end
 table.sort(others)
-for _, queue in ipairs(others) do
-  -- RQ never forgets a queue; one that is empty and nobody's is no news.
-  if seen[queue] or call('LLEN', key_prefix .. queue) > 0 or takers.is_listened_to(queue) then look_at(queue) end
-end
+for _, queue in ipairs(others) do look_at(queue) end
 
 -- What it takes to run a registration, read from its beginning: the input stands there and is of any size.
 local function needs(pid)

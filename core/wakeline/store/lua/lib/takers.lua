@@ -20,10 +20,12 @@ function takers.owners()
   return takers.expiry, takers.rows
 end
 
--- Whether an owner, dead or alive, takes from a queue.
-function takers.is_listened_to(queue)
+-- The queues that an owner, dead or alive, takes from.
+function takers.queues()
   takers.owners()
-  return takers.listens[queue] ~= nil
+  local out = {}
+  for queue in pairs(takers.listens) do out[#out + 1] = queue end
+  return out
 end
 
 -- How many owners live.

@@ -1,0 +1,6 @@
+"""Which servers are new enough; known without connecting to one."""
+
+from __future__ import annotations
+
+OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
+"""Below these, commands that scripts use are missing."""
