@@ -24,7 +24,8 @@ BODY, BESIDE, INSIDE = 0, 1, 2
 """Where an effect was asked for: by the body's own task, by a task beside it, or inside another effect."""
 
 ROW_SHAPE = 1
-"""The number of the shape of a row (docs/formats.md); another number than 1 is written as ``v``."""
+"""The number of the shape that a reader of a row has to know (docs/formats.md). Another number than 1 is written as
+``v``. A field that a reader may ignore, such as ``d``, needs no other number."""
 
 RESOLVED = ("ok", "err", "timeout", "cancelled")
 """How a wait can be answered (`wakeline.waits.resolutions`)."""
@@ -56,6 +57,14 @@ class JournalRow:
     did not keep it."""
     place: int | None = None
     """Where it was asked for; None in rows of the release before."""
+    took_ms: int | None = None
+    """How long it was performed, or waited for; None where the store did it in the step that recorded it (a start, a
+    signal, an event), and in rows of the release before. A replay does not compare it."""
+
+    @property
+    def started_ms(self) -> int | None:
+        """When it began."""
+        return None if self.took_ms is None else self.at_ms - self.took_ms
 
     @classmethod
     def of(
@@ -69,6 +78,7 @@ class JournalRow:
         next_ms: int | None = None,
         *,
         place: int = BODY,
+        took_ms: int | None = None,
     ) -> JournalRow:
         """The row of an effect that ended with an outcome (JSON data), or with an error."""
         status: Status = "ok" if error is None else "err"
@@ -87,6 +97,7 @@ class JournalRow:
             envelope.asks,
             next_ms,
             place,
+            took_ms,
         )
 
     def is_of(self, envelope: Envelope) -> bool:
@@ -118,6 +129,8 @@ class JournalRow:
             row["r"] = self.next_ms
         if self.place is not None:
             row["w"] = self.place
+        if self.took_ms is not None:
+            row["d"] = self.took_ms
         return values.to_json(row, f"The record of {self.name}")
 
     @classmethod
@@ -144,10 +157,11 @@ class JournalRow:
         if "x" in row and not (isinstance(row["x"], dict) and "code" in row["x"]):
             raise ValueError("a recorded error has a code")
         status: Status = "ok" if "o" in row else "err"
-        asks, next_ms = row.get("c"), row.get("r")
-        if not (isinstance(asks, str | None) and isinstance(next_ms, int | None)):
+        asks, next_ms, took_ms = row.get("c"), row.get("r"), row.get("d")
+        if not (isinstance(asks, str | None) and isinstance(next_ms, int | None) and isinstance(took_ms, int | None)):
             raise ValueError(
-                "what asked for a start (c) is a text, and the delay before the next attempt (r) a whole number"
+                "what asked for a start (c) is a text; the delay before the next attempt (r), and how long it took (d), "
+                "are whole numbers"
             )
         return cls(
             n,
@@ -162,4 +176,5 @@ class JournalRow:
             asks,
             next_ms,
             row.get("w"),
+            took_ms,
         )

@@ -247,12 +247,13 @@ class Journal:
         key = key or self.key_of(envelope, digest)
         place, handled = self.asides.place(), being_handled()
 
+        begun_ms: int | None = None
+
         def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
             again_ms = next_ms(error) if next_ms is not None and error is not None else None
-            n = self.replay.n_of(key)
-            return self.replay.made(
-                key, JournalRow.of(n, envelope, digest, outcome, error, self._clock.now_ms(), again_ms, place=place)
-            )
+            n, now, took = self.replay.n_of(key), *self._now_and_took(begun_ms)
+            made = JournalRow.of(n, envelope, digest, outcome, error, now, again_ms, place=place, took_ms=took)
+            return self.replay.made(key, made)
 
         with self.giving_up(key):
             row = await self.record_of(key, envelope, digest)
@@ -260,6 +261,7 @@ class Journal:
                 return row.deliver()
             self._life.check()
             await self.check_sound(handled)
+            begun_ms = None if write is not None else self.now_ms()
             # A verb that writes its row itself has done nothing where it is refused.
             async with nullcontext() if write is None else self.asking():
                 with self._life.in_flight.one():
@@ -341,6 +343,14 @@ class Journal:
         envelope = Envelope(kind=kind, name=name, args=None)
         self.note(self.row_of(key, envelope, envelope_hash(envelope), value))
 
+    def now_ms(self) -> int:
+        """The server's time, as this run follows it."""
+        return self._clock.now_ms()
+
+    def _now_and_took(self, begun_ms: int | None) -> tuple[int, int | None]:
+        now = self.now_ms()
+        return now, None if begun_ms is None else max(0, now - begun_ms)
+
     def row_of(
         self,
         key: str,
@@ -350,10 +360,13 @@ class Journal:
         *,
         place: int | None = None,
         slots: tuple[str, ...] = (),
+        begun_ms: int | None = None,
     ) -> Row:
-        """The row of an outcome that is known now; ``slots``: the waits it closes."""
+        """The row of an outcome that is known now; ``slots``: the waits it closes; ``begun_ms``: since when."""
         asked_from = self.asides.place() if place is None else place
-        row = JournalRow.of(self.replay.next_n, envelope, digest, outcome, None, self._clock.now_ms(), place=asked_from)
+        now, took = self._now_and_took(begun_ms)
+        n = self.replay.next_n
+        row = JournalRow.of(n, envelope, digest, outcome, None, now, place=asked_from, took_ms=took)
         return self.replay.made(key, row, slots)
 
     async def record(self, row: Row, asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> None:

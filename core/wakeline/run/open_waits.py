@@ -58,6 +58,11 @@ class OpenWaits:
         """Every slot somebody waits for."""
         return list(self._answers)
 
+    def since(self, slot: str, now_ms: int) -> int | None:
+        """Since when a body waits for a slot that is about to be waited for: since an earlier run, or now."""
+        known = self._earlier.get(slot)
+        return now_ms if known is None else known.opened_ms
+
     def enter(self, slots: Sequence[str]) -> dict[str, asyncio.Future[str]]:
         """Somebody waits for these from now on. Known before the store answers: a hint may overtake its reply."""
         loop = asyncio.get_running_loop()

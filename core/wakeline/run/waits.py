@@ -128,7 +128,7 @@ class Waits:
         """
         journal, life = self._journal, self._life
         place, handled = journal.asides.place(), being_handled()
-        slots, texts = [c.slot for c in calls], dict[str, str]()
+        slots, texts, since = [c.slot for c in calls], dict[str, str](), dict[str, int | None]()
         journal.replay.waits_for(slots)
         with journal.giving_up(calls[0].key), self.open.asked(slots, self._give_up):
             rows = await asyncio.gather(*(journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
@@ -136,6 +136,7 @@ class Waits:
             if missing:
                 life.check()
                 await journal.check_sound(handled)
+                since = {c.slot: self.open.since(c.slot, journal.now_ms()) for c in missing}
                 texts = await self._open_and_wait(missing)
             for call in missing:
                 if MARK in texts[call.slot]:
@@ -146,8 +147,11 @@ class Waits:
                 # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be
                 # lost.
                 value = from_json(texts[call.slot])
+                slot = call.slot
                 journal.note(
-                    journal.row_of(call.key, call.envelope, call.digest, value, place=place, slots=(call.slot,))
+                    journal.row_of(
+                        call.key, call.envelope, call.digest, value, place=place, slots=(slot,), begun_ms=since[slot]
+                    )
                 )
                 out.append(resolution_of(value))
                 for read in child_read(call, out[-1]):

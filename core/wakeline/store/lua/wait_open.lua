@@ -67,7 +67,7 @@ local function open(w)
   if code == 'c:' then resolution = from_child(name, w.child_inc) end
   local n, sid = string.match(name, '^(%d+):(.*)$')
   if code == 'a:' then resolution = from_entry(n, sid) end
-  local entry = { 'p', a.pid, 'g', w.group, 'k', w.kind }
+  local entry = { 'p', a.pid, 'g', w.group, 'k', w.kind, 'o', int(now) }
   local function put(field, value) if value then entry[#entry + 1] = field; entry[#entry + 1] = value end end
   put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq)
   if resolution and (code == 'c:' or code == 'a:') then return { 'done', resolution } end
