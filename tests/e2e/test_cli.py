@@ -256,7 +256,9 @@ def test_show_tells_what_a_process_is_and_waits_for(busy: Shop) -> None:
         "waits",
         "wake_target",
     ]
-    assert found["waits"] == [{"kind": "signal", "name": "decision", "due_ms": None}]
+    [wait] = found["waits"]
+    assert found["created_ms"] <= wait.pop("since_ms") <= found["updated_ms"]
+    assert wait == {"kind": "signal", "name": "decision", "due_ms": None}
     assert found["input"] == {"type": "engine", "kind": "refund", "payload": {"order": 7}}
     assert (found["recorded_effects"], found["outcome"], found["parent"]) == (1, None, None)
     assert busy.json("show", "the-child")["parent"] == "parent-1"
@@ -277,7 +279,9 @@ def test_events_are_objects_one_a_line(busy: Shop) -> None:
         ["at_ms", "payload", "replay_key", "semantics", "sequence", "type"]
     ] * 2
     assert [(event["sequence"], event["type"]) for event in found] == [(1, "process.started"), (2, "process.waiting")]
-    assert found[1]["payload"] == {"waits": [{"kind": "signal", "name": "decision", "ordinal": 1}]}
+    assert found[1]["payload"]["waits"] == [{"kind": "signal", "name": "decision", "ordinal": 1}]
+    assert found[0]["payload"] == {name: found[1]["payload"][name] for name in found[0]["payload"]}
+    assert list(found[0]["payload"]) == ["claimed_ms", "owner", "release", "attempt"]
     assert [line.split()[4] for line in busy.text("events", "refund-7", "--after", "1").splitlines()] == [
         "process.waiting"
     ]

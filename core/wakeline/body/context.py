@@ -109,7 +109,7 @@ class AsyncApproval(Generic[T]):
         `WaitFailed`."""
         run = self.context.run
         target = WaitFor(
-            Custom(self.slot_key), "x:" + self.name, due_ms=self.due_ms, schema=schema_of_answer(self.kind)
+            Custom(self.slot_key), "q:" + self.name, due_ms=self.due_ms, schema=schema_of_answer(self.kind)
         )
         [resolution] = await run.waits.for_all(
             [

@@ -160,8 +160,8 @@ class JournalRow:
         asks, next_ms, took_ms = row.get("c"), row.get("r"), row.get("d")
         if not (isinstance(asks, str | None) and isinstance(next_ms, int | None) and isinstance(took_ms, int | None)):
             raise ValueError(
-                "what asked for a start (c) is a text; the delay before the next attempt (r), and how long it took (d), "
-                "are whole numbers"
+                "what asked for a start (c) is a text; the delay before the next attempt (r) and how long it took (d)"
+                " are whole numbers"
             )
         return cls(
             n,

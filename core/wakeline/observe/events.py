@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from wakeline.errors import InvalidPayload
 from wakeline.names import PROCESS_RECOVERED, PROCESS_STARTED
+from wakeline.observe.view import View
 from wakeline.store.events import StoredEvent
 from wakeline.values import from_json
 
@@ -35,7 +36,7 @@ where a run of the process began, parked, went on as new, was lost or ended ther
 
 
 @dataclass(frozen=True, slots=True)
-class EventView:
+class EventView(View):
     """One event of a process, from its log."""
 
     sequence: int

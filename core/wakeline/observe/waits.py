@@ -12,13 +12,17 @@ from wakeline.waits.kinds import kind_of
 
 @dataclass(frozen=True, slots=True)
 class WaitView(View):
-    """One open wait: 'signal', 'timer', 'child', 'approval', 'answer' (of a session), 'completion' (of a tool that
-    answered "pending"), or
-    'children' (its body has ended); its name; and when it gives up (ms), if ever."""
+    """One open wait of a process."""
 
     kind: str
+    """signal, timer, child, approval, answer (of a session), completion (of a call that answered "pending"), or
+    children (its body has ended)."""
     name: str | None
+    """Of the signal, the child, the approval or the tool; None for a wait without a name."""
     due_ms: int | None
+    """When it gives up (server ms); None where it has no time."""
+    since_ms: int | None = None
+    """When it was opened (server ms); None where a release before this one opened it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +41,11 @@ def waits_of(view: StoredProcess) -> list[WaitView]:
         if not slot.is_open:
             continue
         kind, name = kind_of(slot.kind)
-        if kind == "completion" and any(key.startswith(f"approval:{name}:") for key in view.journal):
+        # The release before did not mark a question as one: the row of its asking tells.
+        was_asked = any(key.startswith(f"approval:{name}:") for key in view.journal)
+        if kind == "completion" and slot.opened_ms is None and was_asked:
             kind = "approval"
-        found.append(WaitView(kind, name or None, slot.due_ms))
+        found.append(WaitView(kind, name or None, slot.due_ms, slot.opened_ms))
     return sorted(found, key=lambda wait: (wait.due_ms is None, wait.due_ms or 0, wait.kind, wait.name or ""))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply
+from wakeline.store.fields import COMPLETION, QUESTION
 from wakeline.store.journal import Row, fence_wire, rows_of
 from wakeline.store.replies import refuse
 from wakeline.store.signals import SchemaWanted
@@ -20,9 +21,9 @@ from wakeline.values import from_json
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'x:<key>' (outside
-    completion),
-    'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all children that its own end waits for).
+    """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'q:<name>' (approval),
+    'x:<tool>' (completion of a pending call), 'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all
+    children that its own end waits for).
 
     Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other
     names that its signal has or had.
@@ -40,11 +41,13 @@ class Wait:
     also: tuple[str, ...] = ()
 
     def wire(self) -> dict[str, Any]:
+        is_question = self.kind.startswith(QUESTION)
         wire: dict[str, Any] = {
             "id": self.slot,
             "key": self.replay_key,
             "group": self.group,
-            "kind": self.kind,
+            "kind": COMPLETION + self.kind.removeprefix(QUESTION) if is_question else self.kind,
+            "question": is_question or None,
             "ordinal": self.ordinal,
             "child_inc": self.child_incarnation,
             "for_ms": self.for_ms,

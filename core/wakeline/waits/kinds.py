@@ -5,9 +5,17 @@ Invariant: the same word in events, on the command line and in read models.
 
 from __future__ import annotations
 
-KINDS = {"s": "signal", "t": "timer", "c": "child", "x": "completion", "a": "answer", "e": "children"}
-"""The word for each code of the store. A wait is for a signal, a time, the end of a process, the completion of a
-pending call or an approval, the answer of a session, or the ends of the children that the end of a body waits for."""
+KINDS = {
+    "s": "signal",
+    "t": "timer",
+    "c": "child",
+    "q": "approval",
+    "x": "completion",
+    "a": "answer",
+    "e": "children",
+}
+"""The word for each code of a wait. It is for a signal, a time, the end of a process, the answer to a question, the
+completion of a pending call, the answer of a session, or the ends of the children that the end of a body waits for."""
 
 
 def kind_of(stored: str) -> tuple[str, str]:

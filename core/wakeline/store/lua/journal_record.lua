@@ -9,7 +9,7 @@ apply_rows(a.pid, p, a.rows)
 -- An answer may come before its wait: what it has to be is known from here on. Among the closed ones, as nothing waits for it yet: no cancel answers it.
 for _, ask in ipairs(a.asks or {}) do
   if call('EXISTS', slot_key(ask.id)) == 0 then
-    call('HSET', slot_key(ask.id), 'p', a.pid, 'k', 'x:', 'sh', ask.schema.hash)
+    call('HSET', slot_key(ask.id), 'p', a.pid, 'k', 'x:', 'sh', ask.schema.hash, 'q', '1')
     call('SADD', ns .. 'closed:' .. a.pid, ask.id)
     call('SET', ns .. 'schema:' .. ask.schema.hash, ask.schema.text, 'PX', SCHEMA_TTL)
   end

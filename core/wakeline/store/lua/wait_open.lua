@@ -2,7 +2,7 @@
 -- Include: base process slots mailbox journal cancel
 -- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'
 --       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text},
---       also? (of a signal: the other names that it has or had)}]
+--       question? (an approval, of kind x), also? (of a signal: the other names that it has or had)}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
 local p = load_run(a.pid)
@@ -70,6 +70,7 @@ local function open(w)
   local entry = { 'p', a.pid, 'g', w.group, 'k', w.kind, 'o', int(now) }
   local function put(field, value) if value then entry[#entry + 1] = field; entry[#entry + 1] = value end end
   put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq)
+  put('q', w.question and '1')
   if resolution and (code == 'c:' or code == 'a:') then return { 'done', resolution } end
   local due = (not resolution) and (w.due_ms or (w.for_ms and now + w.for_ms)) or nil
   put('d', due and int(due)); put('sh', w.schema and w.schema.hash)
