@@ -26,7 +26,7 @@ def took(world: World, pid: str = "p") -> list[tuple[str, int | None, int | None
     """Name, start (ms since the first moment) and duration of each row, in the order of recording."""
     texts = world.store.client.hgetall(journal_key(world, pid)).items()
     rows = sorted((JournalRow.from_json(text) for key, text in texts if not key.startswith("@")), key=lambda row: row.n)
-    return [(row.name, None if row.started_ms is None else row.started_ms - T0, row.took_ms) for row in rows]
+    return [(row.name, None if row.took_ms is None else row.at_ms - row.took_ms - T0, row.took_ms) for row in rows]
 
 
 def test_a_step_and_a_call_say_when_they_began_and_how_long_they_took(world: World) -> None:

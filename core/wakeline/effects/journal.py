@@ -61,11 +61,6 @@ class JournalRow:
     """How long it was performed, or waited for; None where the store did it in the step that recorded it (a start, a
     signal, an event), and in rows of the release before. A replay does not compare it."""
 
-    @property
-    def started_ms(self) -> int | None:
-        """When it began."""
-        return None if self.took_ms is None else self.at_ms - self.took_ms
-
     @classmethod
     def of(
         cls,

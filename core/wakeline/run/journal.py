@@ -149,7 +149,6 @@ class Journal:
         return self.replay.last_at_ms
 
     # -- code that does not fit
-    # --------------------------------------------------------------------------------------------------
 
     @contextmanager
     def reading(self, *, of_a_child: bool = False) -> Generator[None]:
@@ -191,7 +190,6 @@ class Journal:
         return stopped
 
     # -- looking up
-    # --------------------------------------------------------------------------------------------------------------
 
     async def record_of(self, key: str, envelope: Envelope, digest: str, slot: str = "") -> JournalRow | None:
         """The record of a call, in its turn; None when it is new and may run. Raises where this run may do nothing any
@@ -218,7 +216,6 @@ class Journal:
             await self._life.in_flight.over()
 
     # -- performing
-    # --------------------------------------------------------------------------------------------------------------
 
     async def effect(
         self,
@@ -246,7 +243,6 @@ class Journal:
         digest = envelope_hash(envelope)
         key = key or self.key_of(envelope, digest)
         place, handled = self.asides.place(), being_handled()
-
         begun_ms: int | None = None
 
         def row_of(outcome: Any, error: WakelineError | None = None) -> Row:
@@ -332,7 +328,6 @@ class Journal:
             raise
 
     # -- writing
-    # -----------------------------------------------------------------------------------------------------------------
 
     def note(self, row: Row) -> None:
         """A row that travels with the run's next write."""
