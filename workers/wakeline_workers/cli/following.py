@@ -7,11 +7,10 @@ go on.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any
 
 import click
 from wakeline.names import split_session_id
+from wakeline.observe.feed import item_data
 from wakeline.sessions.feed import Committed, EntryChanged, FeedItem, Gap, SessionGone, TurnActivity
 from wakeline.shown import moment
 
@@ -29,39 +28,9 @@ def follow(console: Console, session: str, after: str | None, most: int | None) 
     Entries, commits and what its turns do, until the session is deleted. A gap says that items may be missing.
     """
     for number, item in enumerate(console.app.session(*split_session_id(session)).follow(after), 1):
-        console.answer(data_of(item), line_of(item))
+        console.answer(item_data(item), line_of(item))
         if number == most:
             return
-
-
-def data_of(item: FeedItem) -> dict[str, Any]:
-    """An item as JSON data."""
-    data: dict[str, Any] = {"item": _kind(item)}
-    match item:
-        case Committed():
-            return data | {
-                "cursor": item.cursor,
-                "at_ms": item.at_ms,
-                "revision": item.revision,
-                "turn": item.turn,
-                "messages": list(item.messages),
-            }
-        case TurnActivity():
-            return data | {
-                "cursor": item.cursor,
-                "at_ms": item.at_ms,
-                "id": item.id,
-                "correlation_id": item.correlation_id,
-                "event": item.event.model_dump(mode="json"),
-            }
-        case _:
-            return data | asdict(item)
-
-
-def _kind(item: FeedItem) -> str:
-    return {EntryChanged: "entry", Committed: "commit", TurnActivity: "activity", Gap: "gap", SessionGone: "deleted"}[
-        type(item)
-    ]
 
 
 def line_of(item: FeedItem) -> str:

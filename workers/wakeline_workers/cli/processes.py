@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -180,7 +179,7 @@ def events(console: Console, given: str, follow: bool, after: int) -> None:
     """
     pid = process_id(console.app, given)
     for event in console.app.handle(pid).events(after=after, follow=follow):
-        console.answer(asdict(event), line_of(event))
+        console.answer(event.to_data(), line_of(event))
 
 
 def lines_of(view: ProcessView) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 from wakeline import errors
+from wakeline.observe.triggers import schedule_data, subscription_data
 from wakeline.shown import moment
 from wakeline.store import triggers as calls
 from wakeline.triggers.schedule import SOURCE
@@ -24,54 +25,24 @@ def triggers(context: click.Context) -> None:
         return
     console: Console = context.obj
     subscriptions, schedules = console.app.store.execute(calls.list_all())
+    subscribed = [subscription_data(view) for view in subscriptions]
+    scheduled = [schedule_data(view) for view in schedules]
     cells = [
-        (
-            v.subscription.source,
-            v.subscription.name,
-            v.subscription.target.name,
-            "" if v.enabled else "disabled",
-            v.subscription.owner or "",
-            v.id,
-        )
-        for v in subscriptions
+        (one["source"], one["name"], one["starts"], "" if one["enabled"] else "disabled", one["owner"] or "", one["id"])
+        for one in subscribed
     ]
     cells += [
         (
-            SOURCE,
-            v.name,
-            v.schedule.subscription.target.name,
-            f"next {moment(v.due_ms)}" if v.due_ms else "",
+            one["source"],
+            one["name"],
+            one["starts"],
+            f"next {moment(one['due_ms'])}" if one["due_ms"] else "",
             "",
-            v.schedule.expression,
+            one["expression"],
         )
-        for v in schedules
+        for one in scheduled
     ]
-    data = [
-        {
-            "source": v.subscription.source,
-            "name": v.subscription.name,
-            "id": v.id,
-            "starts": v.subscription.target.name,
-            "enabled": v.enabled,
-            "revision": v.revision,
-            "owner": v.subscription.owner,
-            "source_key": v.subscription.source_key,
-        }
-        for v in subscriptions
-    ] + [
-        {
-            "source": SOURCE,
-            "name": v.name,
-            "starts": v.schedule.subscription.target.name,
-            "expression": v.schedule.expression,
-            "timezone": v.schedule.timezone,
-            "missed": v.schedule.missed,
-            "overlap": v.schedule.overlap,
-            "due_ms": v.due_ms,
-            "last": v.last,
-        }
-        for v in schedules
-    ]
+    data = [*subscribed, *scheduled]
     console.table(("SOURCE", "NAME", "STARTS", "STATE", "OWNER", "ID"), cells, data, empty="nothing is subscribed")
 
 
