@@ -48,7 +48,6 @@ NOT_YET: tuple[str, ...] = (
     "core/wakeline/observe/",
     "core/wakeline/run/",
     "core/wakeline/store/",
-    "core/wakeline/testing/",
     "core/wakeline/verbs/",
     "docs/keys.md",
     "workers/wakeline_workers/cli/",

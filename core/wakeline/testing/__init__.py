@@ -1,5 +1,5 @@
-"""What tests of Wakeline, and of apps that use it, begin with: a clock that they move, probes that keep what they were
-told, and the rules as plain Python.
+"""For tests of Wakeline and of apps that use it: a clock that they move, probes that keep what they were told, and the
+rules as plain Python.
 
 Invariant: nothing that runs in production imports this package; a contract in pyproject.toml says so.
 """

@@ -9,7 +9,7 @@ from wakeline.values import parse_duration
 
 
 class VirtualClock:
-    """A clock that stands still until it is moved; scripts use it too, so that a test of a week takes a millisecond."""
+    """A clock that stands still until it is moved. Scripts use it too, so a test of a week takes a millisecond."""
 
     def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
         self._now_ms = start_ms

@@ -1,7 +1,6 @@
-"""Signed keys of slots: what proves that this namespace derived the id of a wait.
+"""Signed keys of slots, which prove that this namespace derived the id of a wait.
 
-No verb hands such a key out: bodies keep the id alone, and outsiders get a token (`wakeline.waits.keys`). The vectors
-of
+No verb hands such a key out. Bodies keep only the id, and outsiders get a token (`wakeline.waits.keys`). The vectors of
 both are pinned together.
 """
 
@@ -21,7 +20,7 @@ SIGNATURE_DOMAIN = "wakeline.await-event-auth"
 
 @dataclass(frozen=True, slots=True)
 class AwaitEventKey:
-    """A slot as its owner holds it: where, what, the id derived from both, and proof that this namespace derived it."""
+    """A slot for its owner: scope, identity, the id derived from both, and the proof that this namespace derived it."""
 
     scope: ExecutionScope
     identity: WaitIdentity
@@ -30,13 +29,13 @@ class AwaitEventKey:
 
 
 def mint(secret: bytes, scope: ExecutionScope, identity: WaitIdentity) -> AwaitEventKey:
-    """The key of a scope and an identity; minting again gives the same key, and nothing is stored."""
+    """The key of a scope and an identity. A repetition gives the same key, and nothing is stored."""
     derived = key_id(scope, identity)
     return AwaitEventKey(scope, identity, derived, _signature(secret, scope, identity, derived))
 
 
 def verify(secret: bytes, key: AwaitEventKey) -> bool:
-    """Whether the key is one that `mint` makes; both the id and the signature are compared in constant time."""
+    """Whether `mint` makes this key. Id and signature are compared in constant time."""
     derived = key_id(key.scope, key.identity)
     same_id = hmac.compare_digest(derived.encode(), key.key_id.encode())
     expected = _signature(secret, key.scope, key.identity, derived)

@@ -1,4 +1,4 @@
-"""Whether a run may write, and what counts against a process that keeps failing or losing its workers."""
+"""Whether a run may write, and what counts against a process that fails or loses its workers repeatedly."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from wakeline.processes.lease import MAX_ATTEMPTS, Fence
 from wakeline.processes.lifecycle import Status
 
 MAX_LOSSES = 10
-"""Lost owners without progress; counted apart, so that a poisonous neighbour does not use up a bystander's attempts."""
+"""How many lost owners without progress end a process. They are counted apart, so that a poisonous neighbour does not
+use up the attempts of other processes."""
 ALONE_AFTER_LOSSES = 2
-"""From so many losses on, nothing else runs beside the process."""
+"""From how many losses on nothing else runs beside the process."""
 
 LONGEST_LOSS_DELAY_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What is known about the run that holds a process: its status, and the claim, if there is one."""
+    """The run that holds a process: the status of the process, and the claim, if there is one."""
 
     status: Status
     incarnation: str
@@ -42,7 +43,7 @@ def losses_exhausted(losses: int) -> bool:
 
 
 def loss_delay_ms(losses: int) -> int:
-    """How long a process lost this often waits until it is run again: not at all, until it was alone with its worker
+    """How long (ms) a process with this many losses waits before it runs again: 0 until it was alone with its worker
     when that died."""
     return (
         0
@@ -52,5 +53,5 @@ def loss_delay_ms(losses: int) -> int:
 
 
 def runs_alone(losses: int) -> bool:
-    """Whether a process lost this often has its worker for itself."""
+    """Whether a process with this many losses has its worker for itself."""
     return losses >= ALONE_AFTER_LOSSES

@@ -1,8 +1,7 @@
 """The events that move a process between its statuses.
 
-Invariant: nothing leads out of a terminal status. Who owns a process is not part of the record, so `queued` and
-`running`
-are told apart only when it is observed.
+Invariant: nothing leads out of a terminal status. The owner of a process is not part of the record, so `queued` and
+`running` are told apart only when it is observed.
 """
 
 from __future__ import annotations
@@ -36,20 +35,21 @@ TRANSITIONS: dict[tuple[Status, str], Status] = {
     },
     **{(status, event_type): end for status in LIVE for event_type, end in TERMINAL_STATUS.items()},
 }
-"""Every lifecycle event that may follow in a status, and the status after it. What is not here is refused."""
+"""Every lifecycle event that may follow in a status, and the status after it. All others are refused."""
 
 
 def next_status(status: Status, event_type: str) -> Status | None:
-    """The status after an event, None where it may not follow; events that are no lifecycle events change nothing."""
+    """The status after an event; None if it may not follow. Other events than lifecycle events change nothing."""
     if event_type not in names.LIFECYCLE_TYPES:
         return None if status in TERMINAL else status
     return TRANSITIONS.get((status, event_type))
 
 
 def observed(status: Status, has_owner: bool, *, external: bool = False) -> Status:
-    """The status as shown: record and lease together. Whoever has no owner and does not wait is queued.
+    """The shown status, from record and lease together.
 
-    An external process is never owned here; it is `running` until it is reported.
+    A process without an owner that does not wait is queued. An external process never has an owner; it is `running`
+    until its end is reported.
     """
     if status in TERMINAL or status == "waiting":
         return status

@@ -1,7 +1,7 @@
 """The mailbox rule of signals.
 
-Invariant: a name never has both an open wait and an unconsumed signal; each signal is consumed by at most one wait, in
-the order of sequence numbers, and none is lost.
+Invariant: a name never has both an open wait and a kept signal. At most one wait takes a signal, in the order of
+sequence numbers, and no signal is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SentSignal:
 
 @dataclass(slots=True)
 class Mailbox:
-    """One process' signals and waits; a wait is any hashable-by-name text that is used once."""
+    """The signals and waits of one process; a wait is any text that is used once."""
 
     process_id: str = "p_model"
     limit: int = MAILBOX_LIMIT
@@ -36,10 +36,10 @@ class Mailbox:
     closed: set[str] = field(default_factory=set[str])
 
     def deliver(self, name: str, signal_id: str, payload: str = "") -> int:
-        """Records a signal and gives it to the oldest open wait of its name, else keeps it; returns its sequence.
+        """Records a signal, and gives it to the oldest open wait of its name, or keeps it. Returns its sequence.
 
-        The same id and content again returns the first sequence and resolves nothing.
-        Raises `ReplayConflict`, `MailboxFull`.
+        The same id and content again returns the first sequence and resolves nothing. Raises `ReplayConflict`,
+        `MailboxFull`.
         """
         for earlier in self.sent:
             if (earlier.name, earlier.signal_id) == (name, signal_id):
@@ -54,9 +54,9 @@ class Mailbox:
         return signal.sequence
 
     def open(self, wait: str, name: str) -> SentSignal | None:
-        """Opens a wait; returns the signal it takes at once, the oldest kept one of its name.
+        """Opens a wait; returns the signal that it takes at once: the oldest kept one of its name.
 
-        Opening a wait again that is open, resolved or consumed changes nothing; one that was given up takes nothing.
+        A second open of an open, resolved or consumed wait changes nothing. A wait that was given up takes nothing.
         """
         if wait in self.resolved or wait in self.consumed:
             return self.resolved.get(wait) or self.consumed.get(wait)
@@ -70,12 +70,12 @@ class Mailbox:
         return oldest
 
     def consume(self, wait: str) -> SentSignal:
-        """Journals the signal that resolved a wait; from here on it is nobody else's."""
+        """Records the signal that resolved a wait; from here on no other wait can get it."""
         self.consumed[wait] = self.resolved.pop(wait)
         return self.consumed[wait]
 
     def give_up(self, wait: str) -> None:
-        """Ends a wait without a value; a signal that had resolved it, and is not journaled, goes back to the head."""
+        """Ends a wait without a value. A signal that resolved it and is not recorded goes back to the head."""
         self.closed.add(wait)
         self.open_waits = [(other, name) for other, name in self.open_waits if other != wait]
         if (signal := self.resolved.pop(wait, None)) is not None:
@@ -87,7 +87,8 @@ class Mailbox:
     def _place(self, signal: SentSignal) -> None:
         wait = self._waiting(signal.name)
         if wait is None:
-            # Sorted, not simply put first: two waits given up in any order leave their signals as they were sent.
+            # Sorted, and not just put first: two waits that are given up in any order leave their signals in the order
+            # of sending.
             self.kept = sorted([*self.kept, signal], key=lambda kept: kept.sequence)
         else:
             self.open_waits.remove((wait, signal.name))

@@ -1,6 +1,6 @@
-"""The record of a process: a pure fold of its registration and its events.
+"""The record of a process, computed from its registration and its events.
 
-Invariant: no field is written any other way. What changes without an event (owner, epoch, attempt) is beside it.
+Invariant: no field is written in another way. What changes without an event (owner, epoch, attempt) stands beside it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wakeline.testing.model.lifecycle import next_status
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One process after `sequence` events; `wait` is what it said it waits for, while it does."""
+    """One process after `sequence` events. While it waits, `wait` is what it waits for."""
 
     registration: Registration
     status: Status
@@ -46,13 +46,13 @@ class Record:
 
     @property
     def ended(self) -> bool:
-        """Whether it has its outcome."""
+        """Whether it has ended."""
         return self.status in TERMINAL
 
 
 def fold(registration: Registration, created_at_ms: int, events: Iterable[ProcessEvent]) -> Record:
     """The record after these events, in order from the first; raises like `apply`."""
-    # Nobody here starts an external process: it runs outside from the moment it is known.
+    # No worker starts an external process: it runs outside from its registration on.
     status: Status = "running" if isinstance(registration.input, ExternalInput) else "queued"
     new = Record(
         registration,
@@ -69,7 +69,8 @@ def fold(registration: Registration, created_at_ms: int, events: Iterable[Proces
 def apply(record: Record, event: ProcessEvent) -> Record:
     """The record after one more event.
 
-    Raises `ProcessAlreadyTerminal` after the end, `TransitionRefused` where the event may not follow, or is not next.
+    Raises `ProcessAlreadyTerminal` after the end, and `TransitionRefused` if the event may not follow, or is not the
+    next one.
     """
     if record.ended:
         raise ProcessAlreadyTerminal(process_id=record.id, status=record.status)

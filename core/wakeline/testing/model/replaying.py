@@ -1,6 +1,7 @@
 """What a journal row means for a body that asks for its effect again.
 
-Invariant: a recorded outcome is final, an error as much as a value; other content under the same key outranks both.
+Invariant: a recorded outcome is final, whether error or value. Other content under the same key is an error that
+outranks both.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from wakeline.errors import WakelineError
 
 @dataclass(frozen=True, slots=True)
 class RunEffect:
-    """Nothing is recorded: run it and record what comes of it."""
+    """Nothing is recorded: run it and record its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReturnOutcome:
-    """It ended well before: this is its outcome."""
+    """It succeeded before: this is its outcome."""
 
     outcome: Any
 
@@ -43,7 +44,7 @@ Decision = RunEffect | ReturnOutcome | RaiseRecorded | Mismatch
 
 
 def decide(row: JournalRow | None, envelope_hash: str) -> Decision:
-    """What to do with an effect whose key has this row, the first that holds of: mismatch, outcome, error, run."""
+    """What to do with an effect whose key has this row. It is the first that applies: mismatch, outcome, error, run."""
     if row is None:
         return RunEffect()
     if row.hash != envelope_hash:

@@ -1,4 +1,4 @@
-"""The scope that a journal key was made of: no two scopes share a key."""
+"""The scope of a journal key: no two scopes share a key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SCOPES: tuple[type[ExecutionScope], ...] = (
 
 
 def parse_execution_scope(journal_key: str) -> ExecutionScope:
-    """The scope a journal key was made of; raises `InvalidId` for what is none."""
+    """The scope of a journal key; raises `InvalidId` if the key is invalid."""
     kind, *components = journal_key.split(":")
     for scope in _SCOPES:
         if scope.kind == kind and len(fields(scope)) == len(components):

@@ -1,9 +1,8 @@
-"""A turn's batch and its end: which entries it takes, what becomes of them, and whether there is another turn.
+"""A turn's batch and its end: which entries it takes, what becomes of them, and whether another turn follows.
 
-Invariant: entries are taken in order of arrival, from the oldest, and a command is always alone in its turn. The end of
-a
-turn settles all its entries and decides release-or-next in the same step, so that no entry is stranded and no session
-stays active without a turn.
+Invariant: entries are taken in order of arrival, from the oldest, and a command is always alone in its turn. In one
+step the end of a turn settles all its entries and decides whether another turn follows. So no entry is stranded, and no
+session stays active without a turn.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from wakeline.sessions.admission import AdmissionPolicy, EntryKind
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of an inbox: its number, what it is, its body (JSON text), how many later ones it swallowed."""
+    """One entry of an inbox: its number, its kind, its body (JSON text), and how many later ones it swallowed."""
 
     n: int
     kind: EntryKind
@@ -31,9 +30,9 @@ def admissible(entry: Entry, policy: AdmissionPolicy) -> bool:
 
 
 def admit(entries: Sequence[Entry], policy: AdmissionPolicy | None = None) -> list[Entry]:
-    """The entries the next turn takes, in order; empty when there is nothing to take.
+    """The entries that the next turn takes, in order; empty if there are none.
 
-    Wakes and inputs share a turn up to the next command. Entries no turn takes are passed over, not waited for.
+    Wakes and inputs share a turn, up to the next command. Entries that no turn takes are passed over.
     """
     policy = policy or AdmissionPolicy()
     batch: list[Entry] = []
@@ -59,7 +58,7 @@ class Settlement:
 
     @property
     def released(self) -> bool:
-        """Whether the session has nothing left to do."""
+        """Whether nothing is left to do in the session."""
         return not self.next
 
 
@@ -68,7 +67,7 @@ def settle(
 ) -> Settlement:
     """The settlement of a turn that had this batch, with the inbox as it is now (batch, late arrivals, follow-ups).
 
-    Entries of the batch are settled however the turn ended; entries that no turn takes are undeliverable.
+    Entries of the batch are settled with any end of the turn. Entries that no turn takes are undeliverable.
     """
     policy = policy or AdmissionPolicy()
     had = {entry.n for entry in batch}
@@ -82,8 +81,8 @@ def settle(
 
 
 def isolate(batch: Sequence[Entry]) -> list[Entry]:
-    """The part of a batch to try next, after all attempts at all of it failed: its older half, one entry at least.
+    """The part of a batch to try next, after all attempts at the whole failed: its older half, at least one entry.
 
-    Repeated, it ends at the one entry that cannot be handled, and everything before it has been.
+    Repetition ends at the one entry that cannot be handled, after all entries before it were handled.
     """
     return list(batch[: max(1, len(batch) // 2)])

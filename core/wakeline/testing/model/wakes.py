@@ -1,4 +1,4 @@
-"""What an event of a process means to the session that is to hear of it, and where in its inbox the wake comes."""
+"""The wake that an event of a process causes in a session, and its place in the inbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wakeline.wakes.wake import wake_id
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """One wake: its target, the event it comes from, the text for the turn, and under which key it coalesces (if any).
+    """One wake: its target, its event, the text for the turn, and the key under which it coalesces (if any).
 
     `failure` marks the end of a process that did not complete; `at_ms` is the event's time.
     """
@@ -35,23 +35,23 @@ class Wake:
 
     @property
     def dedupe_key(self) -> str:
-        """The key it coalesces by, or what makes its event the only one of its kind."""
+        """The key under which it coalesces, or one that only its event has."""
         return self.key if self.key is not None else f"{self.process_id}:{self.sequence}"
 
     @property
     def invocation(self) -> Invocation:
-        """The lineage of the event it comes from."""
+        """The lineage of its event."""
         return event_invocation(self.process_id, self.sequence, self.event_type, self.replay_key)
 
     def turn_text(self) -> str:
-        """What a turn reads: where the wake comes from, then its input."""
+        """The text for the turn: the source of the wake, then its input."""
         return f"Wake from process {self.process_id}, event {self.sequence} ({self.event_type}):\n{self.input}"
 
 
 def wake_from_event(
     event: ProcessEvent, target: SessionScope | None, incarnation: str, *, caused_by: CausalRef | None = None
 ) -> Wake | None:
-    """The wake of an event; None where its type means none, its condition is not met, or nobody is to be woken.
+    """The wake of an event; None if its type has none, its condition is not met, or the process wakes no session.
 
     `caused_by` is the cause in the process' provenance.
     """
