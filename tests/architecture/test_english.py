@@ -45,7 +45,6 @@ READ = sorted(
 NOT_YET: tuple[str, ...] = (
     "core/wakeline/body/",
     "core/wakeline/client/",
-    "core/wakeline/observe/",
     "core/wakeline/run/",
     "core/wakeline/store/",
     "core/wakeline/verbs/",

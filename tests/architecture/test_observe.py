@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
 from wakeline import observe
+from wakeline.observe import reasons
 from wakeline.observe.view import View
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +89,7 @@ def test_these_are_the_views_and_users_find_them_in_one_place() -> None:
     public = {
         name for name in observe.__all__ if isinstance(kind := getattr(observe, name), type) and issubclass(kind, View)
     }
-    assert public == VIEWS
+    assert public >= VIEWS
 
 
 @pytest.mark.parametrize("name", sorted(VIEWS | {"Finding"}))
@@ -96,3 +98,23 @@ def test_a_view_is_a_frozen_value_that_says_what_it_is(name: str) -> None:
     assert is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert (inspect.getdoc(kind) or "").strip()
     assert [one.name for one in fields(kind) if len(one.name) == 1] in ([], ["n"])
+
+
+def test_the_page_about_views_names_every_field_and_every_reason() -> None:
+    page = (ROOT / "docs/observe.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(\w+)`", page))
+    named = {
+        f"{name}.{one.name}"
+        for name in VIEWS - {"EventView"} | {"Finding"}
+        for one in fields(getattr(observe, name))
+        if one.name not in told
+    }
+    assert named == set(), "EventView is in docs/log.md"
+    codes = set(re.findall(r'Reason\(\s*"(\w+)"', inspect.getsource(reasons)))
+    assert len(codes) == 11
+    assert codes == {code for code in re.findall(r"`(\w+)`", _reasons(page))}
+    assert {name for name in VIEWS | {"Finding", "Page"} if name not in page} == set()
+
+
+def _reasons(page: str) -> str:
+    return page.partition("| code | a queued process waits for |")[2].partition("##")[0]

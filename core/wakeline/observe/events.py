@@ -25,7 +25,7 @@ class RunFacts:
     owner: str
     """The start of a worker that runs it."""
     release: str | None
-    """Of the owner's code, where that release has a name."""
+    """The release of the owner's code, where it has a name."""
     attempt: int
     """1 for the first try; attempts that failed, and losses, since the process last got further count."""
 

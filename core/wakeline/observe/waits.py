@@ -18,7 +18,7 @@ class WaitView(View):
     """signal, timer, child, approval, answer (of a session), completion (of a call that answered "pending"), or
     children (its body has ended)."""
     name: str | None
-    """Of the signal, the child, the approval or the tool; None for a wait without a name."""
+    """The name of the signal, the child, the approval or the tool; None for a wait without one."""
     due_ms: int | None
     """When it gives up (server ms); None where it has no time."""
     since_ms: int | None = None
