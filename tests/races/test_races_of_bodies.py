@@ -132,7 +132,7 @@ def test_race_10_a_signal_one_generation_consumed_does_not_come_again_in_the_nex
 
 @fails_without(
     "the generation is part of what a wait waits for",
-    "wakeline.body.context:AsyncCtx.wait",
+    "wakeline.body.signals:wait_for_signal",
     "run.claim.generation",
     "1",
 )

@@ -6,8 +6,6 @@ Invariant: verbs hold no state of their own; what must survive is in the journal
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 import random
 import uuid
@@ -17,7 +15,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
-from wakeline import arguments, typed
 from wakeline.body.asks import ask
 from wakeline.body.attachments import attachments_of
 from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
@@ -25,19 +22,17 @@ from wakeline.body.carriers import call_from_body
 from wakeline.body.children import awaiting, start_body
 from wakeline.body.effects import recorded
 from wakeline.body.execution import ExecutionContext, execution_of
-from wakeline.body.generations import next_generation
+from wakeline.body.generations import end_generation
 from wakeline.body.messages import append_event, emitted, request_cancel
-from wakeline.body.signals import check_served, drop_signal, send_signal, signal_known_as, signal_names
+from wakeline.body.races import first_of
+from wakeline.body.signals import send_signal, wait_for_signal
+from wakeline.body.steps import run_step
 from wakeline.body.triggers import AsyncBodyTrigger
-from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
-from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, InvalidPayload, StepFailed, WakelineError
+from wakeline.errors import InvalidArguments
 from wakeline.names import check_key
-from wakeline.processes.failures import described
 from wakeline.processes.outputs import from_data, raise_for
-from wakeline.run.fitting import being_handled
-from wakeline.run.groups import deciding
-from wakeline.run.outcomes import ContinueAsNew
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, moment_ms, schema_of_answer, settle
 from wakeline.shown import logger, shown
@@ -45,11 +40,11 @@ from wakeline.store.events import WakeText
 from wakeline.store.journal import Row
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
-from wakeline.values import MAX_PAYLOAD, check_size, check_text, parse_duration, to_json
+from wakeline.values import check_text, parse_duration
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.verbs.registrations import bound
-from wakeline.waits.identity import Custom, ProcessSignal, Timer
+from wakeline.waits.identity import Custom, Timer
 from wakeline.waits.keys import encode_token
 
 P = ParamSpec("P")
@@ -234,38 +229,7 @@ class AsyncCtx:
 
         ``was``: the names that the step had before, oldest first; it is no argument of the function.
         """
-        name = self.run.journal.known_as(name, (was,) if isinstance(was, str) else was, ("",))
-        async with self.run.journal.asking():
-            given = typed.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
-        # A tool may be a step like any function; whether it is `async def` is its function's to say.
-        invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
-        what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", invoked)
-
-        async def perform(_: str) -> Any:
-            try:
-                made = await self.run.invoke(invoked, *args, **kwargs)
-                if inspect.iscoroutine(made):
-                    made.close()
-                    reason = (
-                        "its function gives a coroutine that nothing awaits; pass the async function itself:"
-                        f" ctx.step({name!r}, function, …)"
-                    )
-                    raise BodyInvalid(name=f"step {name}", reason=reason)
-            except Exception as raised:
-                error = deciding(raised)
-                try:
-                    if isinstance(error, WakelineError | ControlFlow):
-                        raise error from error.__cause__
-                    # Recorded like a result: a body that handles it must find it again when it is replayed.
-                    code, message = described(error)
-                    raise StepFailed(step=name, failure_code=code, failure_message=message) from error
-                finally:
-                    del error  # it holds this frame
-            return typed.dump(made, kind, what)
-
-        made = await self.run.journal.effect("step", name, given, perform, key=self._options.key)
-        with self.run.journal.reading():
-            return typed.load(made, kind, what)
+        return await run_step(self.run, name, function, args, kwargs, was=was, key=self._options.key)
 
     async def effect(self, name: str, perform: Callable[[], Any], *, args: Any = None, key: str | None = None) -> Any:
         """Record what ``perform()`` gives, as JSON, under a ``key`` of the caller's; recorded, it never runs again.
@@ -344,29 +308,12 @@ class AsyncCtx:
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes
         on unless told to be cancelled."""
-        run = self.run
-        key = f"race:{run.journal.repetition('race')}"
-        tasks = [run.life.spawn(_awaited(a)) for a in contenders]
-        known = run.journal.rows.get(key)
-        if known is not None:
-            winner = int(known.outcome)
-            await asyncio.wait([tasks[winner]])
-        else:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            winner = next(i for i, task in enumerate(tasks) if task in done)
-        envelope = Envelope(kind="race", name=key, args=None)
-        if await run.journal.record_of(key, envelope, envelope_hash(envelope)) is None:
-            run.journal.remember(key, "race", key, winner)
-        for i, task in enumerate(tasks):
-            if i != winner:
-                run.journal.lose(task)
-                task.cancel()
-        await asyncio.wait(tasks)
+        winner, first = await first_of(self.run, contenders)
         if cancel_losers:
             for i, contender in enumerate(contenders):
                 if i != winner and isinstance(contender, AsyncChild):
                     await self.cancel(contender, "lost a race")
-        return winner, tasks[winner].result()
+        return winner, first.result()
 
     # -- waiting
     # -----------------------------------------------------------------------------------------------------------------
@@ -436,28 +383,7 @@ class AsyncCtx:
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender
         can serve.
         """
-        run = self.run
-        names = signal_names(run, name, was)
-        wanted = kind if kind is not None else self._signal_kind(names[-1])
-        name, also = signal_known_as(run, names)
-        for_ms = parse_duration(timeout) if timeout is not None else None
-        while True:
-            ordinal = run.journal.ordinal(name)
-            identity = ProcessSignal(self.id, run.fence.incarnation, run.claim.generation, name, ordinal)
-            target = WaitFor(
-                identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=schema_of_answer(wanted), also=also
-            )
-            call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
-            async with run.journal.asking():
-                check_served(run, name, call)
-            [resolution] = await run.waits.for_all([call])
-            try:
-                return settle(f"signal {name}", resolution, wanted, default)
-            except InvalidPayload as misfit:
-                drop_signal(run, name, call, misfit, resolution)
-
-    def _signal_kind(self, name: str) -> Any:
-        return self.run.engine.signals.get(name, Any) if self.run.engine is not None else Any
+        return await wait_for_signal(self.run, name, kind, timeout=timeout, default=default, was=was)
 
     @overload
     async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> AsyncApproval[T]: ...
@@ -602,22 +528,7 @@ class AsyncCtx:
         The next one moves to the version of the engine that is started now, where that takes the arguments and declares
         no other signals and events.
         """
-        self.run.life.check(is_new=False)
-        own = self.run.engine
-        if own is None:
-            raise BodyInvalid(
-                name=self.run.registration.identity.kind,
-                reason="only an engine can continue as new; a session goes on with its next turn",
-            )
-        await self.run.journal.check_sound(being_handled())
-        async with self.run.journal.asking():
-            engine, given = next_generation(self.run, own, args, kwargs)
-        check_size(f"the arguments of {engine.name}", to_json(given), MAX_PAYLOAD)
-        raise ContinueAsNew(given, None if engine is own else engine.version or "")
+        await end_generation(self.run, args, kwargs)
 
 
-async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
-
-
-__all__ = ["AsyncApproval", "AsyncChild", "AsyncCtx", "ContinueAsNew"]
+__all__ = ["AsyncApproval", "AsyncChild", "AsyncCtx"]

@@ -14,10 +14,13 @@ from wakeline.errors import InvalidPayload
 from wakeline.names import check_signal_name, signal_event_type
 from wakeline.processes.schema import fits_schema
 from wakeline.run.run import Run
-from wakeline.run.waits import WaitCall
+from wakeline.run.waits import WaitCall, WaitFor, schema_of_answer, settle
 from wakeline.shown import logger
 from wakeline.store.fields import Slot
+from wakeline.tools.tool import Duration
+from wakeline.values import parse_duration
 from wakeline.verbs import signals
+from wakeline.waits.identity import ProcessSignal
 from wakeline.waits.resolutions import Ok, Resolution
 
 log = logger("wakeline.run")
@@ -42,6 +45,35 @@ def _sent_as(run: Run, name: str, args: Any) -> Envelope:
     names = (*run.registry.former_names_of_signal(name), name)
     envelopes = [Envelope(kind="signal", name=f"signal:{one}", args=args) for one in names]
     return next((one for one in envelopes[:-1] if run.journal.is_recorded(one)), envelopes[-1])
+
+
+async def wait_for_signal(
+    run: Run, name: str, kind: Any, *, timeout: Duration | None, default: Any, was: Sequence[str] | str
+) -> Any:
+    """The next signal of a name: the oldest one kept, or the next one sent. One of another type that was sent before
+    anything waited is dropped. Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent`."""
+    names = signal_names(run, name, was)
+    wanted = kind if kind is not None else _kind_of(run, names[-1])
+    name, also = signal_known_as(run, names)
+    for_ms = parse_duration(timeout) if timeout is not None else None
+    while True:
+        ordinal = run.journal.ordinal(name)
+        identity = ProcessSignal(run.process_id, run.fence.incarnation, run.claim.generation, name, ordinal)
+        target = WaitFor(
+            identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=schema_of_answer(wanted), also=also
+        )
+        call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
+        async with run.journal.asking():
+            check_served(run, name, call)
+        [resolution] = await run.waits.for_all([call])
+        try:
+            return settle(f"signal {name}", resolution, wanted, default)
+        except InvalidPayload as misfit:
+            drop_signal(run, name, call, misfit, resolution)
+
+
+def _kind_of(run: Run, name: str) -> Any:
+    return run.engine.signals.get(name, Any) if run.engine is not None else Any
 
 
 def signal_names(run: Run, name: str, was: Sequence[str] | str = ()) -> tuple[str, ...]:

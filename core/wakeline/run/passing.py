@@ -10,6 +10,7 @@ from wakeline.attachments.attachment import owner_of_process, owner_of_session, 
 from wakeline.store import attachments
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
+from wakeline.verbs.attachments import handed
 
 
 class Passing:
@@ -26,9 +27,7 @@ class Passing:
     async def pass_on(self, text: str, to: str, *, partly: bool = False) -> None:
         """Before a payload of the run goes to a receiver. Raises `AttachmentNotFound`, unless ``partly``. Most payloads
         cost one search of a text."""
-        ids = references_in(text)
-        if ids:
-            await self._store.execute(attachments.share(ids, self.givers, to, partly=partly))
+        await self._store.run(handed(text, to, self, partly=partly))
 
     async def take_over(self, text: str, wait_kind: str) -> None:
         """Before a body sees what it waited for."""

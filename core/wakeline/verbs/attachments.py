@@ -16,7 +16,6 @@ from wakeline.store import attachments
 from wakeline.store.attachments import Found
 from wakeline.store.calls import Program
 from wakeline.values import check_number
-from wakeline.verbs.recorder import Recorder
 
 T = TypeVar("T")
 MOST_LISTED = 1_000
@@ -138,9 +137,18 @@ class Attachments:
         return self._drive("attachments.list", self._verbs.list(limit, after))
 
 
-def handed(text: str, to: str, effect: Recorder | None = None, *, partly: bool = False) -> Program[None]:
+class Giver(Protocol):
+    """Passes attachments on for a body."""
+
+    @property
+    def givers(self) -> Sequence[str]:
+        """The owners whose attachments the body may pass on."""
+        ...
+
+
+def handed(text: str, to: str, by: Giver | None = None, *, partly: bool = False) -> Program[None]:
     """Before a payload goes to a receiver, who becomes an owner of the attachments it names. A body hands on what it
     may read, a client all that has an owner. Raises `AttachmentNotFound`, unless ``partly``."""
     ids = references_in(text)
     if ids:
-        yield attachments.share(ids, None if effect is None else effect.givers, to, partly=partly)
+        yield attachments.share(ids, None if by is None else by.givers, to, partly=partly)

@@ -16,7 +16,7 @@ from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import AlreadyRunning, InvalidArguments, InvalidId, ProcessConflict
 from wakeline.processes.registration import Registration
-from wakeline.store import ends, processes, starts
+from wakeline.store import processes, starts
 from wakeline.store.calls import Call, Program, Together
 from wakeline.store.journal import GAP, Effect
 from wakeline.store.processes import StoredProcess
@@ -25,6 +25,7 @@ from wakeline.tools.tool import Tool
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.options import NOTHING, Options, WakeTarget
+from wakeline.verbs.processes import cancel
 from wakeline.verbs.recorder import Recorder, opened, recorded, written
 from wakeline.verbs.registrations import external_registration
 from wakeline.verbs.retries import retry_of
@@ -45,11 +46,18 @@ class Start:
     delay_ms: int | None = None
     captured: EnvironmentSpec | None = None
     options: Options = NOTHING
+    delivery: Mapping[str, Any] | None = None
+    """The delivery of a trigger that it settles."""
 
     def call(self, unique: Unique | None, effect: Effect | None) -> Call[Registered]:
         """The call that starts it."""
         call = starts.register(
-            self.registration, wake=self.wake, delay_ms=self.delay_ms, environment=self.captured, effect=effect
+            self.registration,
+            wake=self.wake,
+            delay_ms=self.delay_ms,
+            environment=self.captured,
+            delivery=self.delivery,
+            effect=effect,
         )
         return call if unique is None else starts.with_unique(call, unique)
 
@@ -86,8 +94,7 @@ def begin(caller: Caller, start: Start, *, effect: Recorder | None = None) -> Pr
                 held = Begun(taken.process_id, taken.incarnation)
                 yield from recorded(effect, held.outcome)
                 return held
-            reason = f"replaced by {registration.id}"
-            yield ends.cancel(taken.process_id, reason, grace_ms=caller.grace_ms)
+            yield from cancel(caller, taken.process_id, f"replaced by {registration.id}")
             unique = Unique(unique.key, taken.process_id)
         else:
             if effect is None:  # a body leaves types to the script

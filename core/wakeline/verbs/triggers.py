@@ -31,7 +31,7 @@ from wakeline.errors import (
 from wakeline.names import check_key, check_queue, check_source
 from wakeline.releases import Declared
 from wakeline.shown import logger
-from wakeline.store import declarations, starts, triggers
+from wakeline.store import declarations, triggers
 from wakeline.store.calls import Outside, Program
 from wakeline.store.triggers import Delivery, DueSchedule, Subscribed, SubscriptionView
 from wakeline.tools.tool import Tool
@@ -45,6 +45,7 @@ from wakeline.verbs.caller import Caller
 from wakeline.verbs.options import NOTHING, WakeTarget
 from wakeline.verbs.registrations import registration_of
 from wakeline.verbs.sessions import address_of
+from wakeline.verbs.starts import Start
 
 SHOWN = 500
 log = logger("wakeline.triggers")
@@ -177,10 +178,17 @@ def subscriptions(source: str | None) -> Program[list[SubscriptionView]]:
     return list(found)
 
 
-def switch(source: str, subscription: str, to: Literal["1", "0", ""], revision: int | None) -> Program[bool]:
-    """Enable a subscription (``to`` "1"), disable it ("0") or remove it (""); whether that changed anything. Raises
-    `SubscriptionNotFound`, `SubscriptionChanged`."""
-    changed: bool = yield triggers.switch(source, subscription, to, revision=revision)
+def switch(
+    source: str,
+    subscription: str,
+    to: Literal["1", "0", ""],
+    *,
+    revision: int | None = None,
+    owner: str | None = None,
+) -> Program[bool]:
+    """Enable a subscription (``to`` "1"), disable it ("0") or remove it (""); whether that changed anything. ``owner``:
+    only if it is this session's, or ("") the host's. Raises `SubscriptionNotFound`, `SubscriptionChanged`."""
+    changed: bool = yield triggers.switch(source, subscription, to, owner=owner, revision=revision)
     return bool(changed)
 
 
@@ -321,7 +329,7 @@ def _start(caller: Caller, delivery: Delivery, subscription: Subscription, body:
         wake_end=target is not None,
         env_ref=captured.ref,
     )
-    return starts.register(registration, wake=wake, environment=captured, delivery=delivery.wire())
+    return Start(registration, wake, captured=captured, delivery=delivery.wire()).call(None, None)
 
 
 def _told(name: str, moment_ms: int) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def test_a_wait_of_the_release_before_that_no_sender_can_serve_stays_what_it_bec
     def refund(ctx: Ctx) -> list[Any]:
         return [ctx.wait("decison", bool, timeout="10s", default=False), ctx.wait("decision", bool)]
 
-    monkeypatch.setattr("wakeline.body.context.check_served", lambda *_: None)
+    monkeypatch.setattr("wakeline.body.signals.check_served", lambda *_: None)
     handle = app.using(id="p").start(refund)
     work(world, app)
     world.pass_ms(10_000)

@@ -74,6 +74,8 @@ def emit(console: Console, source: str, text: str, key: str | None, source_key: 
 
 
 def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""], word: str) -> None:
+    from wakeline.verbs.triggers import switch
+
     if source == SOURCE:
         if to != "":
             raise click.UsageError(
@@ -88,7 +90,7 @@ def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""]
     if not found:
         raise errors.SubscriptionNotFound(source=source, subscription=given)
     for view in found:
-        changed = console.app.store.execute(calls.switch(source, view.id, to, revision=view.revision))
+        changed = console.app.store.run(switch(source, view.id, to, revision=view.revision))
         console.answer({"source": source, "id": view.id, "changed": changed}, f"{view.id} {word}")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from wakeline.body.execution.facts import Facts, is_ephemeral
 from wakeline.body.triggers import Registrar
 from wakeline.causality import Originator, SessionOriginator, SessionScope
-from wakeline.store import triggers
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.triggers import Subscribed, SubscriptionView
 from wakeline.triggers.occurrence import Occurrence
@@ -39,11 +38,11 @@ class TriggerStore:
         anything."""
         scope = self._facts.session_id
         owner = "" if is_ephemeral(scope) else scope
-        return await self._store.execute(triggers.switch(source, subscription_id, "0", owner=owner))
+        return await self._store.run(verbs.switch(source, subscription_id, "0", owner=owner))
 
     async def list(self, source: str | None = None) -> list[SubscriptionView]:
         """Subscriptions of a source, or of all."""
-        return (await self._store.execute(triggers.list_all(source)))[0]
+        return await self._store.run(verbs.subscriptions(source))
 
     async def emit(self, occurrence: Occurrence) -> Receipt:
         """Record an occurrence and start what it reaches."""
