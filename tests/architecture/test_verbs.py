@@ -27,9 +27,15 @@ def name_of(path: Path) -> str:
 # -- one program per verb
 
 LOOKS = {
-    "attachments.owned", "attachments.read", "declarations.written", "entries.look", "processes.read", "queues.list_queues", "sessions.read",
+    "attachments.owned",
+    "attachments.read",
+    "declarations.written",
+    "entries.look",
+    "processes.read",
+    "queues.list_queues",
+    "sessions.read",
     "triggers.list_all",
-}  # fmt: skip
+}
 """Calls that write nothing: any code may look."""
 SEVERAL = {
     "attachments.share": "what a run takes over from what it waited for goes the other way",
@@ -137,11 +143,12 @@ def programs_in(file: str, made: ast.ClassDef) -> dict[str, set[str]]:
             for node in ast.walk(method)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
         }
-        asked |= {
-            f"at.{node.attr}"  # a trigger's source puts the program together for both of its faces
-            for node in ast.walk(method)
-            if isinstance(node, ast.Attribute) and node.attr in ("emitting", "subscribing")
-        }
+        for node in ast.walk(method):
+            match node:
+                case ast.Call(func=ast.Attribute(attr=name, value=ast.Attribute(attr=("at" | "_fleet") as holder))):
+                    asked.add(f"{holder}.{name}")  # what puts the program together for both faces
+                case _:
+                    pass
         for node in ast.walk(method):
             match node:
                 case ast.Call(func=ast.Attribute(attr="run"), args=[ast.Constant(value=str() as verb), *_]):

@@ -304,9 +304,7 @@ def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(wo
     "    if i > BOUND then\n",
     "    if false then\n",
 )
-@fails_without(
-    "the waiters an end left are remembered", "lib/ends.lua", "call('RPUSH', ns .. 'todo', 'w:' .. pid)"
-)
+@fails_without("the waiters an end left are remembered", "lib/ends.lua", "call('RPUSH', ns .. 'todo', 'w:' .. pid)")
 def test_race_30_an_end_with_a_thousand_waiters_is_bounded_and_reaches_them_all(world: World) -> None:
     world.start("child", kind="external")
     fence = world.running("p")

@@ -72,9 +72,7 @@ def test_race_08_a_late_input_finds_no_new_session_under_a_deleted_id(world: Wor
     assert world.take(world.worker()) == ()
 
 
-@fails_without(
-    "a wake to a deleted session is refused in sight", "lib/inbox.lua", "s.gone and 'target_gone' or ", ""
-)
+@fails_without("a wake to a deleted session is refused in sight", "lib/inbox.lua", "s.gone and 'target_gone' or ", "")
 def test_race_08_a_late_wake_is_recorded_and_delivered_nowhere(world: World) -> None:
     source(world)
     world.do(sessions.delete(BOT))

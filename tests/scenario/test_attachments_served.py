@@ -7,7 +7,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
-from wakeline import App, AsyncCtx, AsyncTurn, Attachment, Ctx, Turn, current
+from wakeline import App, AsyncCtx, AsyncTurn, Attachment, Ctx, Event, Turn, current
 from wakeline.attachments.directory import DirectoryBlobs
 from wakeline.errors import AttachmentNotFound, InvalidArguments, ProcessFailed, SettingsInvalid
 from wakeline.settings import Settings
@@ -135,6 +135,35 @@ def test_the_end_of_a_process_passes_it_on_to_the_session_it_wakes(app: App) -> 
     session = app.session("hears", "1")
     picture = app.using(wake=session).start(draws).result(timeout=10)
     assert session.attachments.list() == [picture]
+
+
+def test_what_a_tool_emits_passes_it_on_to_the_session_it_wakes(app: App) -> None:
+    @app.tool
+    async def draws() -> None:
+        current().emit("drawn", {"picture": await current().attachments.put(PNG, "image/png")})
+
+    @app.engine(events={"drawn": Event(dict[str, Attachment], wake="drawn")})
+    async def calls(ctx: AsyncCtx) -> None:
+        await ctx.call(draws)
+
+    @app.agent
+    async def hears(turn: AsyncTurn) -> None:
+        pass
+
+    session = app.session("hears", "1")
+    app.using(wake=session).start(calls).result(timeout=10)
+    [picture] = session.attachments.list()
+    assert session.attachments.get(picture) == PNG
+
+
+def test_external_work_owns_what_its_metadata_names_and_names_nothing_that_is_not_there(app: App) -> None:
+    picture = app.attachments.put(PNG, "image/png")
+    work = app.external("ci", metadata={"picture": picture})
+    assert work.attachments.list() == [picture]
+    app.attachments.delete(picture)
+    assert work.attachments.get(picture) == PNG
+    with pytest.raises(AttachmentNotFound):
+        app.external("ci", metadata={"picture": Attachment(id="sha256:" + "0" * 64, size=1)})
 
 
 def test_tools_have_the_attachments_of_their_process(app: App) -> None:

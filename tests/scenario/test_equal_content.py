@@ -219,6 +219,34 @@ def test_what_a_release_before_this_one_recorded_is_replayed_and_its_starts_are_
     app.close()
 
 
+def test_a_body_repeats_a_start_of_the_release_before_as_a_client_does(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App("t2", backend=backend, settings=Settings(hold_ms=20, grace_ms=500))
+
+    @app.engine
+    def holds(ctx: Ctx, words: set[str]) -> int:
+        ctx.wait("go")
+        return len(words)
+
+    @app.engine
+    async def asks(ctx: AsyncCtx, words: set[str]) -> int:
+        child = await ctx.using(id="holds").start(holds, words)
+        await ctx.signal(child, "go")
+        return await child
+
+    monkeypatch.setattr(typed, "settled", as_before)
+    app.using(id="holds").start(holds, WORDS)
+    monkeypatch.undo()
+    with served(app):
+        other = app.start(asks, {"others"})
+        with pytest.raises(ProcessFailed) as failed:
+            other.result(timeout=10)
+        assert failed.value.fields["failure_code"] == "process_conflict"
+        assert app.start(asks, WORDS).result(timeout=10) == 12
+    app.close()
+
+
 def test_a_set_that_another_worker_iterates_in_another_order_is_no_mismatch(app: App) -> None:
     order = [0, 8]
     ran_: list[int] = []

@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
+from wakeline.body import signals
 from wakeline.body.asks import ask
 from wakeline.body.attachments import attachments_of
 from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
@@ -25,7 +26,6 @@ from wakeline.body.execution import ExecutionContext, execution_of
 from wakeline.body.generations import end_generation
 from wakeline.body.messages import append_event, emitted, request_cancel
 from wakeline.body.races import first_of
-from wakeline.body.signals import send_signal, wait_for_signal
 from wakeline.body.steps import run_step
 from wakeline.body.triggers import AsyncBodyTrigger
 from wakeline.effects.envelope import Envelope
@@ -383,7 +383,7 @@ class AsyncCtx:
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender
         can serve.
         """
-        return await wait_for_signal(self.run, name, kind, timeout=timeout, default=default, was=was)
+        return await signals.wait_for_signal(self.run, name, kind, timeout=timeout, default=default, was=was)
 
     @overload
     async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> AsyncApproval[T]: ...
@@ -465,7 +465,7 @@ class AsyncCtx:
     ) -> int:
         """Send a signal to another process, once whatever happens; returns its sequence there."""
         return (
-            await send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)
+            await signals.send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)
         ).sequence
 
     @overload
