@@ -28,6 +28,7 @@ from wakeline.environments.spec import EnvironmentSpec
 from wakeline.environments.spec import environment as captured
 from wakeline.errors import RedisNotConfigured
 from wakeline.names import called, check_namespace, session_id
+from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
 from wakeline.observe.fleet import FleetView
@@ -45,7 +46,7 @@ from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program
 from wakeline.store.connection import Backend
 from wakeline.tools.tool import Tool
-from wakeline.verbs import answers, inbox, looks, queues, sessions, starts
+from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts
 from wakeline.verbs.attachments import Attachments
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.fleet import FleetVerbs
@@ -257,6 +258,16 @@ class App(Declarations):
         # A separate program, because reading the secret connects; `run` has to check first that this may block.
         accepted = yield from answers.resolve(self.caller, self.store.keyring_for(token), token, value)
         return accepted
+
+    def approvals(self, after: ApprovalView | str | None = None, limit: int = 50) -> Page[ApprovalView]:
+        """Approvals that can be answered now, those that were asked first first; no scan. ``after``: the last one of a
+        page, or its cursor. ``.more`` says whether there are others."""
+        return self.run("app.approvals", approvals.open_page(after, limit))
+
+    def answer(self, approval: ApprovalView | str, value: Any = None) -> bool:
+        """Answer an open approval of that list, or of its id, without a token; False where another answer came first.
+        Raises `ApprovalNotOpen`, `PayloadSchemaMismatch`."""
+        return self.run("app.answer", answers.answer(self.caller, approval, value))
 
     def processes(
         self,

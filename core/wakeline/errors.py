@@ -28,7 +28,7 @@
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
-    │   ├── AwaitEventUnknownOrRevoked                         ├── WaitFailed
+    │   ├── AwaitEventUnknownOrRevoked                         ├── WaitFailed              ├── ApprovalNotOpen
     │   └── OperationCancelled
     ├── RunError
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
@@ -896,6 +896,16 @@ class AwaitEventUnknownOrRevoked(WaitError):
     """The key or token is forged, unknown, used up or revoked; which of these is not told."""
 
     template = "This await key or token is unknown or revoked. Ask its issuer for a new one."
+
+
+class ApprovalNotOpen(WaitError):
+    """The approval cannot be answered, or is not known."""
+
+    approval: str
+    template = (
+        "Approval {approval!r} cannot be answered: it was answered or withdrawn, its time is over, or its process has"
+        " ended. `wakeline approvals` and app.approvals() list those that can be."
+    )
 
 
 class WaitFailed(WaitError):

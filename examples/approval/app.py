@@ -23,7 +23,8 @@ def pay(employee: str, cents: int) -> str:
 
 @app.engine
 async def expense(ctx: AsyncCtx, employee: str, cents: int, patience: str = "2d") -> str:
-    ask = await ctx.approval("the boss", bool, timeout=patience)  # the time runs from here
+    question = f"{employee}: {cents} cents?"  # for readers of the list, who need not hold the token
+    ask = await ctx.approval("the boss", bool, timeout=patience, question=question)  # the time runs from here
     await ctx.step("mail", mail, ctx.id, ask.token)
     approved = await ask.wait(default=None)  # parked: no worker is held, for days if need be
     if approved is None:

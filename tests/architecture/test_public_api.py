@@ -298,6 +298,8 @@ TWINS: list[tuple[type, type, set[str]]] = [
             "external",
             "trigger",
             "resolve",
+            "approvals",
+            "answer",
             "processes",
             "sessions",
             "waits",

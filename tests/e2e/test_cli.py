@@ -147,6 +147,43 @@ def test_resolve_answers_an_approval_once(shop: Shop) -> None:
     assert shop.json("show", "deploy-1")["outcome"]["value"] is True
 
 
+def test_approvals_lists_what_can_be_answered_in_pages_and_answer_answers_by_the_id_it_shows(shop: Shop) -> None:
+    for n in (1, 2, 3):
+        shop.text("start", "deploy", "--id", f"deploy-{n}")
+        shop.work()
+    found = shop.json("approvals")
+    assert [row["process_id"] for row in found] == ["deploy-1", "deploy-2", "deploy-3"]
+    assert found[0].keys() == {
+        "id",
+        "process_id",
+        "process_kind",
+        "label",
+        "session",
+        "name",
+        "question",
+        "schema",
+        "options",
+        "since_ms",
+        "due_ms",
+        "cursor",
+    }
+    assert (found[0]["name"], found[0]["options"]) == ("deploy", [True, False])
+    first = shop.run("approvals", "--limit", "2")
+    assert [line.split()[1] for line in first.stdout.splitlines()] == ["deploy-1", "deploy-2"]
+    assert first.stderr == f"wakeline: there are more than these 2; --after {found[1]['cursor']} shows the next\n"
+    assert shop.text("approvals", "--after", found[1]["cursor"]).split()[1] == "deploy-3"
+    assert shop.run("approvals", "--after", "nowhere").exit_code == 2
+    refused = shop.run("answer", found[0]["id"], '"maybe"')
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert shop.json("answer", found[0]["id"], "true") == {"accepted": True}
+    assert shop.run("answer", found[0]["id"], "true").exit_code == 3
+    shop.work()
+    assert shop.json("show", "deploy-1")["outcome"]["value"] is True
+    assert [row["process_id"] for row in shop.json("approvals")] == ["deploy-2", "deploy-3"]
+    shop.text("cancel", "deploy-2")
+    assert [row["process_id"] for row in shop.json("approvals")] == ["deploy-3"]
+
+
 # -- looking
 # --------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from wakeline.processes.registration import Registration
 from wakeline.releases import Declared
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store import (
+    approvals,
     attachments,
     claims,
     declarations,
@@ -114,6 +115,8 @@ def made(
 
 WAKE_TEXT = "an agent reads it, maybe after its process was pruned (ADR 6)"
 CALLS = [
+    made(approvals.page, 10, approvals.Place("1700000000000.001", "slot-1")),
+    made(approvals.one, "slot-1"),
     made(attachments.intend, "sha256:1", "process:process-1", "redis 1"),
     made(
         attachments.keep,

@@ -16,6 +16,7 @@ CODES = {
     "already_running",
     "ambiguous_id",
     "app_not_found",
+    "approval_not_open",
     "attachment_backend_missing",
     "attachment_corrupt",
     "attachment_error",

@@ -184,15 +184,21 @@ class Ctx:
         return Child(self._block(self._inner.start(body, *args, **kwargs)), self._bridge)
 
     @overload
-    def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None) -> list[R]: ...
+    def gather(self, awaited: Sequence[Child[R] | Approval[R]], *, timeout: Duration | None = None) -> list[R]: ...
     @overload
-    def gather(self, children: Sequence[Child[R]], *, timeout: Duration | None = None, default: D) -> list[R | D]: ...
     def gather(
-        self, children: Sequence[Child[Any]], *, timeout: Duration | None = None, default: Any = MISSING
+        self, awaited: Sequence[Child[R] | Approval[R]], *, timeout: Duration | None = None, default: D
+    ) -> list[R | D]: ...
+    def gather(
+        self,
+        awaited: Sequence[Child[Any] | Approval[Any]],
+        *,
+        timeout: Duration | None = None,
+        default: Any = MISSING,
     ) -> list[Any]:
-        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for
-        each that is late."""
-        return self._block(self._inner.gather([child.inner for child in children], timeout=timeout, default=default))
+        """The results of all children and the answers to all approvals, in order; one resume for all of them. The
+        timeout is for all, the default for each that is late."""
+        return self._block(self._inner.gather([one.inner for one in awaited], timeout=timeout, default=default))
 
     def race(self, *contenders: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, result) of whichever child ends first."""
@@ -247,12 +253,19 @@ class Ctx:
         return self._block(self._inner.wait(name, kind, timeout=timeout, default=default, was=was))
 
     @overload
-    def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> Approval[T]: ...
+    def approval(
+        self, name: str, kind: type[T], *, timeout: Duration | None = None, question: Any = None
+    ) -> Approval[T]: ...
     @overload
-    def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]: ...
-    def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> Approval[Any]:
-        """Ask someone outside: hand out ``.token``, then ``.wait()``."""
-        made: AsyncApproval[Any] = self._block(self._inner.approval(name, kind, timeout=timeout))
+    def approval(
+        self, name: str, kind: Any = None, *, timeout: Duration | None = None, question: Any = None
+    ) -> Approval[Any]: ...
+    def approval(
+        self, name: str, kind: Any = None, *, timeout: Duration | None = None, question: Any = None
+    ) -> Approval[Any]:
+        """Ask someone outside: hand out ``.token``, then ``.wait()``, or `gather` several. ``question``: a text or any
+        other JSON of at most 16 KB."""
+        made: AsyncApproval[Any] = self._block(self._inner.approval(name, kind, timeout=timeout, question=question))
         return Approval(made, self._bridge)
 
     def emit(self, event_type: str, payload: Any = None) -> int:

@@ -10,12 +10,14 @@ import logging
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
 from wakeline.body import signals
+from wakeline.body.approvals import AsyncApproval, answer_of, wait_for
+from wakeline.body.approvals import ask as ask_outside
 from wakeline.body.asks import ask
 from wakeline.body.attachments import attachments_of
 from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
@@ -34,18 +36,17 @@ from wakeline.errors import InvalidArguments
 from wakeline.names import check_key
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.run.run import Run
-from wakeline.run.waits import WaitFor, moment_ms, schema_of_answer, settle
+from wakeline.run.waits import WaitCall, WaitFor, moment_ms, settle
 from wakeline.shown import logger, shown
 from wakeline.store.events import WakeText
-from wakeline.store.journal import Row
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
 from wakeline.values import check_text, parse_duration
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.verbs.registrations import bound
-from wakeline.waits.identity import Custom, Timer
-from wakeline.waits.keys import encode_token
+from wakeline.waits.identity import Timer
+from wakeline.waits.resolutions import Resolution
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,37 +85,8 @@ class AsyncChild(Generic[R]):
         return await self.context.cancel(self, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncApproval(Generic[T]):
-    """A question to someone outside: whoever holds `token` answers it, once."""
-
-    name: str
-    token: str = field(repr=False)
-    context: AsyncCtx
-    slot_key: str
-    kind: Any
-    due_ms: int | None
-
-    @overload
-    async def wait(self) -> T: ...
-    @overload
-    async def wait(self, *, default: D) -> T | D: ...
-    async def wait(self, *, default: Any = MISSING) -> Any:
-        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`,
-        `WaitFailed`."""
-        run = self.context.run
-        target = WaitFor(
-            Custom(self.slot_key), "q:" + self.name, due_ms=self.due_ms, schema=schema_of_answer(self.kind)
-        )
-        [resolution] = await run.waits.for_all(
-            [
-                run.waits.call(
-                    "wait", f"approval:{self.name}", {"key": self.slot_key}, target, key=f"{self.slot_key}:answer"
-                )
-            ]
-        )
-        with run.journal.reading():
-            return settle(f"approval {self.name}", resolution, self.kind, default)
+Gathered = AsyncChild[R] | AsyncApproval[R]
+"""What `AsyncCtx.gather` takes."""
 
 
 class AsyncCtx:
@@ -285,25 +257,20 @@ class AsyncCtx:
         return False
 
     @overload
-    async def gather(self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None) -> list[R]: ...
+    async def gather(self, awaited: Sequence[Gathered[R]], *, timeout: Duration | None = None) -> list[R]: ...
     @overload
     async def gather(
-        self, children: Sequence[AsyncChild[R]], *, timeout: Duration | None = None, default: D
+        self, awaited: Sequence[Gathered[R]], *, timeout: Duration | None = None, default: D
     ) -> list[R | D]: ...
     async def gather(
-        self, children: Sequence[AsyncChild[Any]], *, timeout: Duration | None = None, default: Any = MISSING
+        self, awaited: Sequence[Gathered[Any]], *, timeout: Duration | None = None, default: Any = MISSING
     ) -> list[Any]:
-        """The results of all children, in order; one resume for all of them. The timeout is for all, the default for
-        each that is late."""
-        run = self.run
+        """The results of all children and the answers to all approvals, in order; one resume for all of them. The
+        timeout is for all, beside that of each approval; the default for each that is late."""
         limit = parse_duration(timeout) if timeout is not None else None
-        calls = [awaiting(run, child.id, child.incarnation, limit) for child in children]
-        values: list[Any] = []
-        for child, resolution in zip(children, await run.waits.for_all(calls) if calls else [], strict=True):
-            data = settle(f"process {child.id}", resolution, Any, default)
-            with run.journal.reading(of_a_child=True):
-                values.append(data if data is default else child.load(raise_for(child.id, from_data(data))))
-        return values
+        calls = [_wait_for(one, limit) for one in awaited]
+        resolutions = await self.run.waits.for_all(calls) if calls else []
+        return [_answer_of(one, resolution, default) for one, resolution in zip(awaited, resolutions, strict=True)]
 
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes
@@ -386,55 +353,24 @@ class AsyncCtx:
         return await signals.wait_for_signal(self.run, name, kind, timeout=timeout, default=default, was=was)
 
     @overload
-    async def approval(self, name: str, kind: type[T], *, timeout: Duration | None = None) -> AsyncApproval[T]: ...
+    async def approval(
+        self, name: str, kind: type[T], *, timeout: Duration | None = None, question: Any = None
+    ) -> AsyncApproval[T]: ...
     @overload
-    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]: ...
-    async def approval(self, name: str, kind: Any = None, *, timeout: Duration | None = None) -> AsyncApproval[Any]:
-        """Ask someone outside: hand out ``.token``, then ``await .wait()``. The timeout runs from here, and from here
-        on an answer has to be a ``kind``."""
-        run = self.run
-        envelope = Envelope(
-            kind="approval",
-            name=f"approval:{name}",
-            args={"timeout": parse_duration(timeout) if timeout is not None else None},
-        )
-        key = run.journal.key_of(envelope)
+    async def approval(
+        self, name: str, kind: Any = None, *, timeout: Duration | None = None, question: Any = None
+    ) -> AsyncApproval[Any]: ...
+    async def approval(
+        self, name: str, kind: Any = None, *, timeout: Duration | None = None, question: Any = None
+    ) -> AsyncApproval[Any]:
+        """Ask someone outside: hand out ``.token``, then ``await .wait()``, or `gather` several. The timeout runs from
+        here, and from here on an answer has to be a ``kind``.
 
-        slot_key = f"{self.idempotency_key}:{key}"
-        slot = run.waits.slot_of(Custom(slot_key))
-        schema = schema_of_answer(kind) if kind is not None else None
-
-        async def perform(_: str) -> Any:
-            due_ms = run.clock.now_ms() + parse_duration(timeout) if timeout is not None else None
-            ring = await run.store.keyring()
-            # Recorded: a body may hand it to a step or a tool, whose arguments have to be the same at a replay, also
-            # after a rotation.
-            return {"due_ms": due_ms, "token": ring.token(self.id, run.fence.incarnation, slot, due_ms)}
-
-        async def write(row_of: Callable[[Any], Row]) -> Any:
-            # Before the token is handed out: an answer may be there before the body waits for it, and has to fit all
-            # the same.
-            assert schema is not None
-            outcome = await perform(key)
-            await run.journal.record(row_of(outcome), [(slot, schema)])
-            return outcome
-
-        made = await run.journal.effect(
-            envelope.kind,
-            envelope.name,
-            envelope.args,
-            perform,
-            key=key,
-            write=write if schema is not None else None,
-            lazily=schema is None,
-        )
-        token = made["token"] if "token" in made else await self._token_of_the_release_before(slot, made["due_ms"])
-        return AsyncApproval(name, token, self, slot_key, kind if kind is not None else Any, made["due_ms"])
-
-    async def _token_of_the_release_before(self, slot: str, due_ms: int | None) -> str:
-        # Its rows do not have it: it is made again with the secret of that time.
-        ring = await self.run.store.keyring()
-        return encode_token(ring.first or ring.current, self.id, self.run.fence.incarnation, slot, due_ms)
+        ``question``: a text or any other JSON of at most 16 KB, for those who see it in ``app.approvals()`` and in the
+        event ``approval.requested``, neither of which has the token. Raises `PayloadTooLarge`, `InvalidPayload`.
+        """
+        limit = parse_duration(timeout) if timeout is not None else None
+        return await ask_outside(self.run, name, kind, limit, question)
 
     # -- telling others
     # ----------------------------------------------------------------------------------------------------------
@@ -529,6 +465,20 @@ class AsyncCtx:
         no other signals and events.
         """
         await end_generation(self.run, args, kwargs)
+
+
+def _wait_for(one: Gathered[Any], limit_ms: int | None) -> WaitCall:
+    if isinstance(one, AsyncApproval):
+        return wait_for(one, limit_ms)
+    return awaiting(one.context.run, one.id, one.incarnation, limit_ms)
+
+
+def _answer_of(one: Gathered[Any], resolution: Resolution, default: Any) -> Any:
+    if isinstance(one, AsyncApproval):
+        return answer_of(one, resolution, default)
+    data = settle(f"process {one.id}", resolution, Any, default)
+    with one.context.run.journal.reading(of_a_child=True):
+        return data if data is default else one.load(raise_for(one.id, from_data(data)))
 
 
 __all__ = ["AsyncApproval", "AsyncChild", "AsyncCtx"]

@@ -20,6 +20,7 @@ from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
 from wakeline.engines.registry import Registry
 from wakeline.names import called, session_id
+from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
 from wakeline.observe.fleet import FleetView
@@ -29,7 +30,7 @@ from wakeline.observe.waits import ProcessWait
 from wakeline.pages import Page
 from wakeline.store.awaited import AsyncStore
 from wakeline.tools.tool import Tool
-from wakeline.verbs import answers, inbox, looks, queues, sessions, starts
+from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.fleet import FleetVerbs
 from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
@@ -114,6 +115,14 @@ class AsyncApp:
         self._client.check("app.resolve")
         ring = await self._client.store.keyring_for(token)
         return await self._client.run("app.resolve", answers.resolve(self._client.caller, ring, token, value))
+
+    async def approvals(self, after: ApprovalView | str | None = None, limit: int = 50) -> Page[ApprovalView]:
+        """Approvals that can be answered now, those that were asked first first."""
+        return await self._client.run("app.approvals", approvals.open_page(after, limit))
+
+    async def answer(self, approval: ApprovalView | str, value: Any = None) -> bool:
+        """Answer an open approval of that list, or of its id, without a token."""
+        return await self._client.run("app.answer", answers.answer(self._client.caller, approval, value))
 
     async def processes(
         self,

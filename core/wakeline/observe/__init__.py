@@ -1,5 +1,6 @@
 """Read models: what the store holds, as values that a person or a program can read."""
 
+from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
 from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView, RunFacts
@@ -17,6 +18,7 @@ from wakeline.store.fleet import ServerFacts
 from wakeline.store.sessions import Deleted
 
 __all__ = [
+    "ApprovalView",
     "ChildView",
     "Committed",
     "Deleted",

@@ -12,6 +12,7 @@ from wakeline.errors import HeadConflict, LeaseLost, ParkSwallowed
 from wakeline.phases import Phase
 from wakeline.processes.outputs import Failure
 from wakeline.processes.outputs import to_json as output_json
+from wakeline.run.journal import AT_ONCE
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Over, Swallowed, TurnFailed, Unfit
 from wakeline.run.run import Run
@@ -83,10 +84,15 @@ async def _try_again(run: Run, failure: Failure) -> str:
 
 
 async def _continue(run: Run, next_one: NextGeneration) -> str:
-    payload = to_json(next_one.payload)
+    payload, asked = to_json(next_one.payload), sorted(run.waits.asked)
+    while len(asked) > AT_ONCE:
+        await run.store.execute(waits.close_waits(run.fence, asked[:AT_ONCE]))
+        del asked[:AT_ONCE]
     while True:
         answer = await run.store.execute(
-            ends.continue_as_new(run.fence, payload, run.journal.take_unwritten(), version=next_one.version)
+            ends.continue_as_new(
+                run.fence, payload, run.journal.take_unwritten(), version=next_one.version, asked=asked
+            )
         )
         if isinstance(answer, int):
             return "continued"

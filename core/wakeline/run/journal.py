@@ -31,6 +31,7 @@ from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
 from wakeline.store import journal
+from wakeline.store.approvals import Ask
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.journal import Effect, Row
@@ -364,7 +365,7 @@ class Journal:
         row = JournalRow.of(n, envelope, digest, outcome, None, now, place=asked_from, took_ms=took)
         return self.replay.made(key, row, slots)
 
-    async def record(self, row: Row, asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> None:
+    async def record(self, row: Row, asks: Sequence[Ask] = ()) -> None:
         """Writes a row, and the ones before it that are not written yet; ``asks`` as `runs.record` has it."""
         rows = [*self.take_unwritten(), row]
         await self._store.execute(journal.record(self._claim.fence, rows, asks))

@@ -52,6 +52,7 @@ class WaitFor:
     child_incarnation: str | None = None
     schema: tuple[str, str] | None = None
     also: tuple[str, ...] = ()
+    event: str | None = None
 
 
 def schema_of_answer(kind: Any) -> tuple[str, str] | None:
@@ -72,9 +73,8 @@ class WaitCall:
 
     def wire(self, group: str) -> Wait:
         t = self.target
-        return Wait(
-            self.slot, self.key, group, t.kind, t.ordinal, t.child_incarnation, t.for_ms, t.due_ms, t.schema, t.also
-        )
+        bounds = (t.ordinal, t.child_incarnation, t.for_ms, t.due_ms)
+        return Wait(self.slot, self.key, group, t.kind, *bounds, t.schema, t.also, t.event)
 
 
 class Waits:
@@ -98,6 +98,8 @@ class Waits:
         self._store, self._claim, self._life, self._journal, self._passing = store, claim, life, journal, passing
         self._scope, self._probe, self._timer, self._changed = scope, probe, timer, changed
         self.open = open_waits
+        self.asked: set[str] = set()
+        """Slots of questions whose tokens are out, and for which the body did not wait yet."""
 
     def __bool__(self) -> bool:
         """Whether some wait is open."""
@@ -107,6 +109,10 @@ class Waits:
     def are_all(self) -> bool:
         """Whether nothing but unresolved waits is outstanding, so that the process may park."""
         return bool(self.open) and not self._life.in_flight and self._journal.replay.idle and self.open.all_unresolved
+
+    def hands_out(self, slot: str) -> None:
+        """The token of a question is out."""
+        self.asked.add(slot)
 
     def slot_of(self, identity: WaitIdentity) -> str:
         """The id of the slot of a wait."""
@@ -130,6 +136,7 @@ class Waits:
         place, handled = journal.asides.place(), being_handled()
         slots, texts, since = [c.slot for c in calls], dict[str, str](), dict[str, int | None]()
         journal.replay.waits_for(slots)
+        self.asked.difference_update(slots)
         with journal.giving_up(calls[0].key), self.open.asked(slots, self._give_up):
             rows = await asyncio.gather(*(journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
             missing = [c for c, row in zip(calls, rows, strict=True) if row is None]

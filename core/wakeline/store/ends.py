@@ -161,10 +161,11 @@ def release(
 
 
 def continue_as_new(
-    fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None
+    fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None, asked: Sequence[str] = ()
 ) -> Call[int | list[str]]:
     """Start the next generation with a new input and a fresh journal; returns its number. ``version``: of its engine,
-    '' for none, None as before.
+    '' for none, None as before. ``asked``: at most 256 slots of questions that nothing waits for yet: their tokens are
+    worth nothing any more.
 
     Returns ids instead where more than 256 waits are open: these have to be closed first, and nothing but the consumed
     rows was written.
@@ -175,6 +176,7 @@ def continue_as_new(
         "input": payload,
         "rows": [r.wire() for r in consumed] or None,
         "version": version,
+        "asked": list(asked) or None,
     }
 
     def decode(reply: Reply) -> int | list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
+from wakeline.store.approvals import Ask
 from wakeline.store.calls import Call, Reply, flat
 from wakeline.store.replies import refuse
 from wakeline.values import to_json
@@ -84,9 +85,8 @@ def fence_wire(fence: Fence) -> dict[str, Any]:
     return {"pid": fence.process_id, "inc": fence.incarnation, "ep": str(fence.epoch), "cl": fence.claim_id}
 
 
-def record(fence: Fence, rows: Sequence[Row], asks: Sequence[tuple[str, tuple[str, str]]] = ()) -> Call[None]:
-    """Record outcomes; what is recorded never runs again. ``asks``: slots of questions, each with hash and text of the
-    schema of its answer.
+def record(fence: Fence, rows: Sequence[Row], asks: Sequence[Ask] = ()) -> Call[None]:
+    """Record outcomes; what is recorded never runs again. ``asks``: questions that are asked with them.
 
     Raises `LeaseLost`."""
 
@@ -96,7 +96,7 @@ def record(fence: Fence, rows: Sequence[Row], asks: Sequence[tuple[str, tuple[st
 
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}
     if asks:
-        args["asks"] = [{"id": slot, "schema": {"hash": schema[0], "text": schema[1]}} for slot, schema in asks]
+        args["asks"] = [ask.wire() for ask in asks]
     return Call("journal_record", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
 
 

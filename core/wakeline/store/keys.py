@@ -61,7 +61,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "slot:<key id>",
         "hash",
-        "await-event slot: waiter, group, kind, deadline, resolution",
+        "await-event slot: waiter, group, kind, deadline, resolution; of an approval its event",
         "wait",
         "consumption, its process's end, giving up",
     ),
@@ -396,6 +396,13 @@ TABLE: tuple[KeyFamily, ...] = (
         "processes of a status by time; idx:queued is what the sweep reads",
         "fleet",
         "next transition, prune",
+    ),
+    KeyFamily(
+        "idx:approvals",
+        "zset",
+        "slots of approvals that can be answered, by when they were asked",
+        "fleet",
+        "answer, deadline, cancel, the end of their process, tick",
     ),
     KeyFamily(
         "idx:undeliverable",

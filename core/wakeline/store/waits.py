@@ -26,7 +26,7 @@ class Wait:
     children that its own end waits for).
 
     Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other
-    names that its signal has or had.
+    names that its signal has or had. ``event``: of an approval that was asked without one, its approval.requested.
     """
 
     slot: str
@@ -39,6 +39,7 @@ class Wait:
     due_ms: int | None = None
     schema: tuple[str, str] | None = None
     also: tuple[str, ...] = ()
+    event: str | None = None
 
     def wire(self) -> dict[str, Any]:
         is_question = self.kind.startswith(QUESTION)
@@ -54,6 +55,7 @@ class Wait:
             "due_ms": self.due_ms,
             "schema": {"hash": self.schema[0], "text": self.schema[1]} if self.schema else None,
             "also": list(self.also) or None,
+            "event": self.event,
         }
         return {k: v for k, v in wire.items() if v is not None}
 

@@ -1,6 +1,6 @@
-"""Answers: resolving the bearer token that a body handed out.
+"""Answers: by the bearer token that a body handed out, or by the id that the list of open approvals shows.
 
-Invariant: a token is good for one answer, of the type that its open wait asks for.
+Invariant: an approval is good for one answer, of the type that its open wait asks for.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from typing import Any
 from wakeline import typed
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.bounded import WEIGHT_OF_JSON
-from wakeline.errors import AwaitEventUnknownOrRevoked
+from wakeline.errors import ApprovalNotOpen, AwaitEventUnknownOrRevoked
+from wakeline.observe.approvals import ApprovalView
 from wakeline.processes.schema import fits_schema
-from wakeline.store import waits
+from wakeline.store import approvals, waits
+from wakeline.store.approvals import OpenApproval
 from wakeline.store.calls import Program
 from wakeline.store.signals import SchemaWanted
+from wakeline.store.waits import Resolved
 from wakeline.values import MAX_PAYLOAD, check_size, from_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.payload_types import against, fitting
-from wakeline.waits.keys import Keyring
+from wakeline.waits.keys import Keyring, TokenContent
 from wakeline.waits.resolutions import Ok
 from wakeline.waits.resolutions import to_json as resolution_json
 
@@ -30,6 +33,27 @@ def resolve(caller: Caller, keyring: Keyring, token: str, value: Any) -> Program
     answer.
     """
     content, by = keyring.read(token)
+    done = yield from _resolve(caller, content, value, by)
+    if done.unknown:
+        raise AwaitEventUnknownOrRevoked()
+    return bool(done.accepted)
+
+
+def answer(caller: Caller, approval: ApprovalView | str, value: Any) -> Program[bool]:
+    """Answer an open approval; False where another answer came first. Raises `ApprovalNotOpen`,
+    `PayloadSchemaMismatch`."""
+    slot = approval.id if isinstance(approval, ApprovalView) else str(approval)
+    row: OpenApproval | None = yield approvals.one(slot)
+    if row is None:
+        raise ApprovalNotOpen(approval=slot)
+    content = TokenContent(row.process_id, row.incarnation, slot, row.due_ms)
+    done = yield from _resolve(caller, content, value, None)
+    if done.unknown:
+        raise ApprovalNotOpen(approval=slot)
+    return bool(done.accepted)
+
+
+def _resolve(caller: Caller, content: TokenContent, value: Any, by: str | None) -> Program[Resolved]:
     data = typed.dump(value, what="the resolution")
     text = resolution_json(Ok(data))
     check_size("the resolution", text, MAX_PAYLOAD)
@@ -37,16 +61,13 @@ def resolve(caller: Caller, keyring: Keyring, token: str, value: Any) -> Program
     fits = [known for known, schema in caller.asked.items() if fits_schema(schema, data)]
     while True:
         try:
-            done = yield waits.resolve(
+            done: Resolved = yield waits.resolve(
                 content.process_id, content.incarnation, content.key_id, text, content.expires_ms, by=by, fits=fits
             )
+            return done
         except SchemaWanted as wanted:
             schema = from_json(wanted.schema)
             data, _ = fitting(value, data, against(schema, "the answer"))
             text = resolution_json(Ok(data))
             fits.append(wanted.hash)
             caller.asked.put(wanted.hash, schema, WEIGHT_OF_JSON * len(wanted.schema))
-            continue
-        if done.unknown:
-            raise AwaitEventUnknownOrRevoked()
-        return bool(done.accepted)

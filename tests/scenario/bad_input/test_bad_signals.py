@@ -462,6 +462,11 @@ def test_a_token_of_another_namespace_is_not_good_although_the_ids_are_the_same(
     assert world.status("p") == "waiting"
 
 
+def told_token(world: World) -> str:
+    """The token that the body told in its log."""
+    return world.payload("p", world.events("p").index("log")).split('"')[3]
+
+
 def test_a_mistyped_answer_to_an_open_approval_is_refused_and_its_token_still_good(world: World, app: App) -> None:
     token = ask_for(world, app)
     error = refused(world, app, PayloadSchemaMismatch, lambda: app.resolve(token, "perhaps"))
@@ -491,7 +496,7 @@ def test_a_mistyped_answer_that_comes_before_the_body_waits_is_refused_and_its_t
     handle = app.using(id="p").start(deploys)
     work(world, app)
     if parks:
-        tries(world.payload("p", 1).split('"')[3])
+        tries(told_token(world))
         handle.signal("go")
     assert end_of(world, app, handle).value is True
 
@@ -506,7 +511,7 @@ def test_a_question_that_nothing_waits_for_is_answered_by_no_cancel_and_goes_wit
 
     handle = app.using(id="p").start(asks)
     work(world, app)
-    token = world.payload("p", 1).split('"')[3]
+    token = told_token(world)
     assert len(kept(world, "slot:")) == 2
     handle.cancel()
     assert app.resolve(token, True) is True

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 AGAIN_S = 0.02
 COMMANDS = {
+    "approvals": {
+        "approvals": "List approvals that can be answered.",
+        "answer": "Answer an open approval by the id that `approvals` shows.",
+    },
     "attachments": {
         "attachments": "List what an owner has, or put, get, sweep.",
     },

@@ -34,6 +34,7 @@ CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
             errors.SessionNotFound,
             errors.EntryNotFound,
             errors.AwaitEventUnknownOrRevoked,
+            errors.ApprovalNotOpen,
             errors.SubscriptionNotFound,
             errors.AttachmentNotFound,
         ),

@@ -22,6 +22,7 @@ STANDING = {
     "indexes": ("process", "listed under another status"),
     "bells": ("process", "queued without a doorbell"),
     "deadlines": ("wait", "without the timer of its deadline"),
+    "approvals": ("approval", "listed and not open, or open and not listed"),
     "signals": ("wait", "that no sender of its signal would find"),
 }
 """What stands still, as the store names it: what, and how."""

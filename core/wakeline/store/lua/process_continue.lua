@@ -1,6 +1,7 @@
 -- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals kept (race 10).
 -- Include: base log process misfits runnable runs mailbox journal
--- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before)
+-- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before),
+--       asked? [slots of questions that nothing waits for yet, at most 256]
 -- Reply: {'continued', generation} | {'open', ids} (too many waits to close in one step: these first) | {'lost'}
 -- Atomic because a half-emptied journal would replay the old generation's steps in the new one.
 local p = load(a.pid)
@@ -11,6 +12,7 @@ apply_rows(a.pid, p, a.rows) -- closes what this generation consumed: given up, 
 local open = call('SMEMBERS', ns .. 'waits:' .. a.pid)
 if #open > BOUND then return { 'open', { unpack(open, 1, BOUND) } } end
 give_up(a.pid, open)
+give_up(a.pid, a.asked or {}) -- the next generation asks anew
 call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid) -- nobody awaits the last generation's children any more
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls', 'sr')
 misfits.clear(a.pid, p)

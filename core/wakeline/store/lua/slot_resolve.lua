@@ -1,5 +1,5 @@
 -- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). First resolution wins for ever.
--- Include: base keyring slots
+-- Include: base keyring approvals slots
 -- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of schemas that its value fits]
 -- Reply: {'accepted'} | {'already', resolution or ''} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked, expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
@@ -10,7 +10,7 @@ if ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) then
   if call('SISMEMBER', ns .. 'answered:' .. a.pid, a.id) == 1 then return { 'already', '' } end
   return { 'unknown' }
 end
-local slot = fields(slot_key(a.id), 'p', 'g', 'r', 'z', 'sh')
+local slot = fields(slot_key(a.id), 'p', 'g', 'r', 'z', 'sh', 'es')
 if slot.r then return { 'already', slot.r } end
 -- A turn's questions are revoked with the request to cancel it, whether it has begun to wait for them or not.
 if slot.z or (p.k == 's' and p.cr) then return { 'unknown' } end
@@ -26,6 +26,7 @@ else
   -- Nobody waits yet: kept for the wait that will come.
   call('HSET', slot_key(a.id), 'p', a.pid, 'k', 'x:', 'r', a.resolution)
   call('SADD', ns .. 'waits:' .. a.pid, a.id)
+  approvals.close(a.id, slot)
 end
 call('SADD', ns .. 'answered:' .. a.pid, a.id)
 return { 'accepted' }

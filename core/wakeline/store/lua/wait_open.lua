@@ -1,8 +1,9 @@
 -- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or a settled entry.
--- Include: base process slots mailbox journal cancel
+-- Include: base process approvals slots mailbox journal cancel
 -- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'
 --       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text},
---       question? (an approval, of kind x), also? (of a signal: the other names that it has or had)}]
+--       question? (an approval, of kind x), also? (of a signal: the other names that it has or had),
+--       event? (of an approval that was asked without one: its approval.requested, JSON)}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
 local p = load_run(a.pid)
@@ -31,7 +32,7 @@ local function open(w)
   local row = call('HGET', ns .. 'journal:' .. a.pid, w.key)
   if row then return { 'journaled', row } end
   local key = slot_key(w.id)
-  local slot = fields(key, 'r', 'd', 'g', 'z')
+  local slot = fields(key, 'r', 'd', 'g', 'z', 'es')
   if slot.r then
     if not slot.g then call('HSET', key, 'g', w.group, 'k', w.kind) end -- resolved before anyone waited
     return { 'done', slot.r }
@@ -49,6 +50,8 @@ local function open(w)
       return { 'done', kept }
     end
   end
+  local asks_now = w.event and not approvals.is_one(slot)
+  if slot.g and asks_now then approvals.ask(a.pid, p, w.id, w.event) end -- a release before opened it
   if slot.g then return { 'open', slot.d or '' } end
   if code == 'e:' then
     if call('EXISTS', ns .. 'awaited:' .. a.pid) == 0 then return { 'done', '{"status":"ok","value":null}' } end
@@ -59,6 +62,7 @@ local function open(w)
     if string.sub(w.kind, 1, 2) == 'x:' then
       call('HSET', key, 'p', a.pid, 'g', w.group, 'k', w.kind, 'r', '{"status":"cancelled"}')
       call('SADD', ns .. 'waits:' .. a.pid, w.id)
+      approvals.close(w.id, slot)
     end
     return { 'done', '{"status":"cancelled"}' }
   end
@@ -72,11 +76,15 @@ local function open(w)
   put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq)
   put('q', w.question and '1')
   if resolution and (code == 'c:' or code == 'a:') then return { 'done', resolution } end
-  local due = (not resolution) and (w.due_ms or (w.for_ms and now + w.for_ms)) or nil
+  local due, bound = w.due_ms, w.for_ms and now + w.for_ms
+  if bound and not (due and due < bound) then due = bound end
+  if resolution then due = nil end
   put('d', due and int(due)); put('sh', w.schema and w.schema.hash)
+  if code == 'x:' and not slot.es then put('es', '') end
   call('HSET', key, unpack(entry))
   call('SADD', ns .. 'waits:' .. a.pid, w.id)
-  if code == 'x:' and w.schema then call('SREM', ns .. 'closed:' .. a.pid, w.id) end -- it was asked before anything waited for it
+  if code == 'x:' then call('SREM', ns .. 'closed:' .. a.pid, w.id) end -- it was asked before anything waited for it
+  if asks_now then approvals.ask(a.pid, p, w.id, w.event) end
   if resolution then return { 'done', resolution } end
   call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1)
   if w.schema then call('SET', ns .. 'schema:' .. w.schema.hash, w.schema.text, 'PX', SCHEMA_TTL) end

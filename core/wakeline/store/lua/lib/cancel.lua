@@ -1,5 +1,5 @@
 -- Cancels: a process is asked to end, and so are the children that it awaits.
--- Needs: base hints log process misfits slots
+-- Needs: base hints log process misfits approvals slots
 
 -- What a cancel still may resolve and ask for in this script, over all processes that it goes on to.
 local cancelling
@@ -46,6 +46,8 @@ function request_cancel(pid, p, reason_json, grace)
   p.cr = int(now)
   call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)
   if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', 'c:' .. pid) end
+  -- A turn's questions are revoked, and those that nothing waits for yet are among the closed ones.
+  if p.k == 's' then approvals.forget(call('SRANDMEMBER', ns .. 'closed:' .. pid, BOUND)) end
   if p.aw and p.aw ~= '1' then call('RPUSH', ns .. 'todo', 'k:' .. pid) end
   if p.st == 'running' and p.ow then hint_run(pid, p, 'cancel') end
   -- It waits for code that fits: where there is some by now, its body hears of the cancel within the grace.

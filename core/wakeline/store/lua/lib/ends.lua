@@ -1,5 +1,5 @@
 -- How a process ends, is cancelled, or goes back to the queue. Every script that can end one comes through `finish`.
--- Needs: base aside log process misfits rates runs slots cancel turns inbox
+-- Needs: base aside log process misfits rates runs approvals slots cancel turns inbox
 
 -- Who ends while it waits is counted no longer.
 local function leave_lines(pid, p)
@@ -31,10 +31,12 @@ end
 local function drop_waits(pid)
   local closed = call('SPOP', ns .. 'closed:' .. pid, BOUND)
   for _, id in ipairs(closed) do call('UNLINK', slot_key(id)) end
+  approvals.forget(closed) -- those that nothing waited for yet
   for i, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
     if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end
-    local slot = fields(slot_key(id), 'k', 'd')
+    local slot = fields(slot_key(id), 'k', 'd', 'es')
     if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
+    approvals.close(id, slot)
     if slot.k and string.sub(slot.k, 1, 2) == 'c:' then call('SREM', ns .. 'waiters:' .. string.sub(slot.k, 3), id) end
     call('UNLINK', slot_key(id))
     call('SREM', ns .. 'waits:' .. pid, id)

@@ -1,8 +1,16 @@
 -- Pruning: one ended process goes, with all that belongs to it.
--- Needs: base doorbell slots environments attachments
+-- Needs: base doorbell approvals slots environments attachments
 local UNREAD, UNTOLD = 3600000, 60000 -- ms after which a process that had to stay is looked at again
 
 local function stays(pid, status, ms) call('ZADD', ns .. 'idx:' .. status, int(now - a.retention_ms + ms), pid) end
+
+-- Slots that the end of their process left, at most so many. Returns how many are gone.
+local function drop_slots(key, most)
+  local ids = most > 0 and call('SPOP', key, most) or {}
+  for _, id in ipairs(ids) do call('UNLINK', slot_key(id)) end
+  approvals.forget(ids)
+  return #ids
+end
 
 -- Handles and attachments of a process know it too: it leaves them. False when more than the bound are left.
 local function leave_holders(pid)
@@ -11,10 +19,8 @@ local function leave_holders(pid)
     call('HDEL', ns .. 'grants:' .. scope, pid)
     left = left - 1
   end
-  for _, id in ipairs(left > 0 and call('SPOP', ns .. 'waits:' .. pid, left) or {}) do
-    call('UNLINK', slot_key(id))
-    left = left - 1
-  end
+  left = left - drop_slots(ns .. 'waits:' .. pid, left)
+  left = left - drop_slots(ns .. 'closed:' .. pid, left)
   for _, kind in ipairs({ 'process', 'payload', 'journal' }) do
     local owner = kind .. ':' .. pid
     for _, id in ipairs(left > 0 and call('ZRANGE', ns .. 'atts:' .. owner, 0, left - 1) or {}) do

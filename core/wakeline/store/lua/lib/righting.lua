@@ -1,5 +1,5 @@
 -- The tick's slow sweep: it goes through all that lives, a page each time and one kind after another, and puts right what stands still (lib/standing.lua).
--- Needs: base process limits places rates slots mailbox reap standing
+-- Needs: base process limits places rates approvals slots mailbox reap standing
 local KINDS = { 'waiting', 'running', 'queued', 'holding', 'rating' }
 
 -- Counted for doctor, with when it was last so.
@@ -10,8 +10,16 @@ end
 
 -- What would resolve an open wait may be lost: its timer, or its name among those that senders look for (a signal that came since is in the mailbox).
 local function mend_wait(pid, id)
-  local slot = fields(slot_key(id), 'g', 'r', 'z', 'd', 'k')
+  local slot = fields(slot_key(id), 'g', 'r', 'z', 'd', 'k', 'es', 'q')
   if not slot.g or slot.r or slot.z then return end
+  if standing.is_of_unknown_kind(slot) then
+    local is_approval = slot.q or standing.was_asked(pid, string.sub(slot.k, 3))
+    call('HSET', slot_key(id), 'es', is_approval and '0' or '')
+    if is_approval then
+      call('ZADD', ns .. 'idx:approvals', int(now), id)
+      put_right('approvals')
+    end
+  end
   if standing.has_no_deadline(id, slot) then
     call('ZADD', ns .. 'timers', slot.d, 's:' .. id)
     put_right('deadlines')
@@ -135,10 +143,28 @@ look['rating'] = function()
   end
 end
 
+-- Approvals that are listed and cannot be answered: a release before does not take them off the list, and what is due
+-- before anything waits for it has no timer. A page at a place that is left to chance: all are looked at, in time.
+local function take_off_list()
+  local list = ns .. 'idx:approvals'
+  local size = call('ZCARD', list)
+  if size == 0 then return end
+  local from = now % size
+  for _, id in ipairs(call('ZRANGE', list, int(from), int(from + LOOKED_AT - 1))) do
+    local slot = fields(slot_key(id), 'p', 'r', 'z', 'd')
+    local p = slot.p and fields(proc_key(slot.p), 'st', 'k', 'cr') or {}
+    if not approvals.is_open(slot, p) then
+      call('ZREM', list, id)
+      put_right('approvals')
+    end
+  end
+end
+
 local function put_standing_right()
   local at, rank = string.match(call('HGET', ns .. 'meta', 'still') or '1 0', '^(%d+) (%d+)$')
   at = tonumber(at)
   local kind, next_rank = KINDS[at], nil
+  if at == #KINDS then take_off_list() end
   if kind == 'holding' or kind == 'rating' then look[kind]() else next_rank = look_at_index(kind, tonumber(rank)) end
   call('HSET', ns .. 'meta', 'still', next_rank and at .. ' ' .. int(next_rank) or int(at % #KINDS + 1) .. ' 0')
 end

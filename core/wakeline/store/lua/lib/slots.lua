@@ -1,6 +1,6 @@
 -- Await-event slots: one-shot, first resolution wins for ever. A slot knows its waiting process (p), its group (g) and what it waits for (k).
 -- proc fields: "o:<group>" open slots of a group, "n:<signal name>" the open slots of that name, oldest first, "l:<signal name>" another name of that signal.
--- Needs: base hints log process runnable
+-- Needs: base hints log process runnable approvals
 local SCHEMA_TTL = 2592000000 -- 30 days; refreshed by every wait and question that carries it
 local HINTED = 4096 -- longest resolution that a hint carries, in bytes
 local function slot_key(id) return ns .. 'slot:' .. id end
@@ -23,12 +23,13 @@ end
 -- `p`: the process that waits, where the caller has it, as it is now.
 local function resolve(id, resolution, sequence, p)
   local key = slot_key(id)
-  local slot = fields(key, 'p', 'g', 'k', 'd', 'r', 'z')
+  local slot = fields(key, 'p', 'g', 'k', 'd', 'r', 'z', 'es')
   if slot.r or slot.z then return false, slot.r end
   if not slot.p then return false, nil end
   if sequence then call('HSET', key, 'r', resolution, 'rs', sequence) else call('HSET', key, 'r', resolution) end
   if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
   if string.sub(slot.k, 1, 2) == 's:' then forget_open_signal(slot.p, string.sub(slot.k, 3), id) end
+  approvals.close(id, slot)
   local open = call('HINCRBY', proc_key(slot.p), 'o:' .. slot.g, -1)
   p = p or load(slot.p)
   if p.st == 'waiting' then
@@ -52,8 +53,9 @@ end
 -- A wait is over (consumed, given up, its process ended). Slots an outsider can resolve stay, marked closed, so that a token is never good twice.
 local function close_slot(pid, id)
   local key = slot_key(id)
-  local slot = fields(key, 'g', 'k', 'd', 'r', 'z')
+  local slot = fields(key, 'g', 'k', 'd', 'r', 'z', 'es')
   if not slot.k or slot.z then return end
+  approvals.close(id, slot)
   if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
   if not slot.r and string.sub(slot.k, 1, 2) == 's:' then forget_open_signal(pid, string.sub(slot.k, 3), id) end
   if string.sub(slot.k, 1, 2) == 'c:' then call('SREM', ns .. 'waiters:' .. string.sub(slot.k, 3), id) end

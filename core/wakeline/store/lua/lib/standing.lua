@@ -33,6 +33,18 @@ function standing.is_not_found(pid, id, name)
   return not string.find(',' .. (call('HGET', proc_key(pid), 'n:' .. name) or '') .. ',', ',' .. id .. ',', 1, true)
 end
 
+-- An open completion of which no release has said whether it is an approval.
+function standing.is_of_unknown_kind(slot) return not slot.es and string.sub(slot.k, 1, 2) == 'x:' end
+
+-- Whether a body asked for an approval of this name: its journal says so.
+function standing.was_asked(pid, name)
+  local head = 'approval:' .. name .. ':'
+  for _, key in ipairs(call('HKEYS', ns .. 'journal:' .. pid)) do
+    if string.sub(key, 1, #head) == head and string.find(key, '^%x+:%d+$', #head + 1) then return true end
+  end
+  return false
+end
+
 -- A run whose owner is not there: it is in no owner's set either, or the reap would have found it.
 function standing.runs_nowhere(p)
   return p.k ~= 'x' and not (p.ow and call('ZSCORE', ns .. 'owners', p.ow)) and now - tonumber(p.ct or '0') > PATIENCE
