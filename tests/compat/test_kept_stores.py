@@ -89,6 +89,23 @@ def test_a_kept_store_is_finished(kept: tuple[World, App, dict[str, Any]]) -> No
     finish(*kept)
 
 
+def test_an_approval_that_a_release_left_open_is_listed_by_ticks_and_can_be_answered_from_the_list(
+    kept: tuple[World, App, dict[str, Any]],
+) -> None:
+    world, app, facts = kept
+    assert app.approvals() == []  # the release had no such list
+    for _ in range(12):
+        world.tick()
+    [view] = app.approvals()
+    assert (view.process_id, view.name, view.question, view.label) == ("asks", "deploy", None, None)
+    assert (view.schema, view.options) == ({"type": "boolean"}, [True, False])
+    assert app.answer(view, True)
+    assert app.approvals() == []
+    assert app.resolve(facts["token"], False) is False
+    serve(world, app, 3)
+    assert app.handle("asks").result(timeout=1) is True
+
+
 def test_what_the_release_after_wrote_is_left_as_it_is_and_finished_when_that_is_back(
     kept: tuple[World, App, dict[str, Any]],
 ) -> None:

@@ -129,7 +129,7 @@ class Journal:
     @property
     def is_over(self) -> bool:
         """Whether the body has ended, by itself."""
-        return self.asides.is_over and self._life.is_running and self._life.misfit is None
+        return self.asides.is_over and self._life.has_run_out
 
     def belongs_to(self, body: asyncio.Task[Any]) -> None:
         """The task of the body: what other tasks ask for, they ask for beside it."""

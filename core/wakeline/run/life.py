@@ -46,6 +46,11 @@ class Life:
         """Whether it goes on; what has ended never runs again."""
         return self.state is RunState.RUNNING
 
+    @property
+    def has_run_out(self) -> bool:
+        """Whether nothing cut it short: it was not parked, lost, handed back, and its code fits."""
+        return self.state in (RunState.RUNNING, RunState.ENDED) and self.misfit is None
+
     def check(self, *, is_new: bool = True) -> None:
         """Raises when this run may do nothing any more; ``is_new``: when it may begin nothing, as its worker leaves."""
         if self.state is RunState.PARKED:

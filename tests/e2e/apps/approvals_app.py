@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from killing import note
 from wakeline import App, AsyncCtx
 
@@ -9,7 +11,7 @@ app = App("asking")
 
 
 @app.engine
-async def asks(ctx: AsyncCtx, item: str) -> list[object]:
+async def asks(ctx: AsyncCtx, item: str) -> list[Any]:
     asked = [await ctx.approval(who, bool, question=f"{who}: {item}?", timeout="1h") for who in ("ann", "bo")]
     answers = await ctx.gather(asked, default=None)
     done = await ctx.effect("charge", lambda: note(f"charged {item}"), args={"item": item}, key=f"charge:{item}")
@@ -17,6 +19,6 @@ async def asks(ctx: AsyncCtx, item: str) -> list[object]:
 
 
 @app.engine
-async def hurries(ctx: AsyncCtx) -> list[object]:
+async def hurries(ctx: AsyncCtx) -> list[Any]:
     asked = [await ctx.approval(who, bool, timeout="1500ms") for who in ("ann", "bo")]
     return await ctx.gather(asked, default="late")
