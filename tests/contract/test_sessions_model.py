@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from wakeline.errors import LeaseLost, RedriveRefused, SessionDeleted, SessionNotFound
+from wakeline.observe.entries import entry_of
 from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store import ends, entries, events, keys, owners, processes, sessions
@@ -27,7 +28,7 @@ from wakeline.store.events import WakeText
 from wakeline.store.journal import Effect, Row
 from wakeline.values import to_json
 
-from tests.contract.session_world import FAILED, NOTHING
+from tests.contract.session_world import FAILED, NOTHING, inbox
 
 if TYPE_CHECKING:
     from tests.contract.conftest import World
@@ -258,7 +259,7 @@ class Lives(RuleBasedStateMachine):
     def _sources(self, sid: str) -> list[str | None]:
         """Whose wake each entry is: the latest of those that coalesced."""
         try:
-            return [entry.process_id for entry in self.world.do(entries.look(sid, limit=1000)).entries]
+            return [entry.process_id for entry in inbox(self.world, sid)]
         except SessionNotFound:
             return []
 
@@ -423,7 +424,10 @@ class Lives(RuleBasedStateMachine):
             except SessionNotFound:
                 assert not life.items and not life.opened
                 continue
-            found = [(e.input, f"{e.state} {e.reason}" if e.reason else e.state, e.swallowed) for e in view.entries]
+            found = [
+                (e.input, f"{e.state} {e.reason}" if e.reason else e.state, e.swallowed)
+                for e in map(entry_of, view.entries)
+            ]
             assert found == [(item.text, item.state, item.swallowed) for item in life.items], sid
             assert ("turn" in view.head.fields) == (life.turn is not None)
             assert view.head.fields.get("blk") == (str(life.blocked.n) if life.blocked else None)

@@ -51,6 +51,23 @@ def further(world: World, fence: Fence, how: str) -> None:
             world.do(ends.continue_as_new(fence, "{}"))
 
 
+@of("proc:<pid> tr")
+def test_the_number_of_an_attempt_is_that_of_the_run_that_has_the_process(world: World) -> None:
+    world.running()
+    world.do(owners.reap("o1"))
+    again = world.claim(owner="o2")
+    assert world.field("tr") == "2"
+    further(world, again, "row")  # attempts and losses count anew
+    world.do(ends.release(again))
+    third = world.claim(owner="o3")
+    assert world.field("tr") is None
+    world.do(owners.reap("o3"))
+    last = world.claim(owner="o4")
+    assert world.field("tr") == "2"
+    world.finish(fence=last)
+    assert (world.field("tr"), third.epoch < last.epoch) == (None, True)
+
+
 @of("proc:<pid> at", "proc:<pid> ls")
 @pytest.mark.parametrize("how", ["row", "child", "event", "park", "continue"])
 def test_attempts_and_losses_are_of_a_process_that_gets_no_further(world: World, how: str) -> None:

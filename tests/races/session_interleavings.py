@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from wakeline.observe.entries import entry_of
 from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store import claims, ends, entries, owners, sessions, starts
@@ -61,7 +62,7 @@ class Seen:
 
     def __init__(self, world: World) -> None:
         view = world.do(entries.look(BOT, limit=100))
-        self.entries = {entry.n: entry for entry in view.entries}
+        self.entries = {entry.n: entry for entry in map(entry_of, view.entries)}
         self.head, self.turn, self.now_ms = dict(view.head.fields), dict(view.turn), view.now_ms
         self.doorbells = world.doorbells()
         self.timers = world.timers()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from wakeline.observe.entries import EntryView, entry_of
 from wakeline.processes.lease import Fence
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.store import ends, entries, events, owners, sessions
@@ -91,7 +92,11 @@ def offered(world: World, fence: Fence) -> list[str]:
     return [body["input"] for _, body, _ in json.loads(found)]
 
 
+def inbox(world: World) -> list[EntryView]:
+    """Its entries, by number."""
+    return [entry_of(stored) for stored in world.do(entries.look(BOT, limit=1000)).entries]
+
+
 def states(world: World) -> list[tuple[Any, str]]:
     """(input, state, with the reason where there is one) of each entry."""
-    found = world.do(entries.look(BOT, limit=1000)).entries
-    return [(e.input, f"{e.state} {e.reason}" if e.reason else e.state) for e in found]
+    return [(e.input, f"{e.state} {e.reason}" if e.reason else e.state) for e in inbox(world)]

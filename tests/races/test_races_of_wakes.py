@@ -14,6 +14,7 @@ from wakeline.app import App
 from wakeline.body.context import AsyncCtx
 from wakeline.body.turn import AsyncTurn
 from wakeline.errors import EntryNotFound, HeadConflict, LeaseLost, ProcessAlreadyTerminal, ReplayConflict, ScriptFailed
+from wakeline.observe.entries import entry_of
 from wakeline.phases import Phase
 from wakeline.store import ends, entries, journal, processes
 from wakeline.store.ends import TurnCommit
@@ -26,6 +27,7 @@ from tests.races.sessions import (
     admit,
     commit,
     committing,
+    inbox,
     offered,
     policy_is,
     send,
@@ -244,7 +246,7 @@ def test_wake_race_13_a_process_id_used_again_wakes_under_another_identity(world
     world.redis.delete(world.key("tomb:x"))
     source(world, incarnation="inc00002")
     wake(world, "told")
-    found = [entry for entry in world.do(entries.look(BOT, limit=10)).entries if entry.input == "told"]
+    found = [entry for entry in inbox(world) if entry.input == "told"]
     assert len({entry.wake_id for entry in found}) == 2
 
 
@@ -266,7 +268,7 @@ def test_wake_race_14_no_entry_is_forgotten_before_it_was_read(world: World) -> 
     policy_is(world, on_failure="block", kinds=frozenset({"wake"}))
     for n in range(1_010):
         send(world, str(n))
-    [first] = world.do(entries.look(BOT, limit=1, n=1)).entries
+    first = entry_of(world.do(entries.look(BOT, limit=1, n=1)).entries[0])
     assert (first.input, first.state) == ("poison", "blocked")
 
 
