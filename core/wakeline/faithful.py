@@ -127,11 +127,8 @@ def _look(node: Any, kinds: set[str], marks: set[str]) -> None:
             marks.add("as_json")
     for name, inner in found.items():
         if name not in ("metadata", "config", "default", "expected", "members"):
-            _look(
-                list(inner.values()) if name in ("fields", "definitions") and isinstance(inner, dict) else inner,
-                kinds,
-                marks,
-            )  # pyright: ignore[reportUnknownArgumentType]
+            several = name in ("fields", "definitions") and isinstance(inner, dict)
+            _look(list(inner.values()) if several else inner, kinds, marks)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def check_kept(value: Any, path: str = "") -> None:
