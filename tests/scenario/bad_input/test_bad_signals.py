@@ -3,13 +3,14 @@ nothing is told twice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, WakelineError
 from wakeline.engines.engine import Engine
 from wakeline.errors import (
+    AlreadyRunning,
     AwaitEventUnknownOrRevoked,
     InvalidId,
     InvalidPayload,
@@ -21,6 +22,7 @@ from wakeline.errors import (
     ProcessNotFound,
     ReplayConflict,
     ReservedEvent,
+    SessionDeleted,
     SessionNotFound,
     UndeclaredEvent,
 )
@@ -249,21 +251,36 @@ def test_what_a_body_was_told_of_another_process_is_recorded(world: World, app: 
     assert world.events("late") == ["process.started", "process.waiting"]
 
 
+@pytest.mark.parametrize("verb", ["signal", "cancel", "start", "ask"])
 def test_what_a_run_consumed_is_recorded_although_the_write_it_travelled_with_was_refused(
-    world: World, app: App
+    world: World, app: App, listens: Any, verb: str
 ) -> None:
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> None: ...
+
+    verbs: dict[str, tuple[Callable[[AsyncCtx], Awaitable[Any]], type[WakelineError]]] = {
+        "signal": (lambda ctx: ctx.signal("nobody", "go"), ProcessNotFound),
+        "cancel": (lambda ctx: ctx.cancel("nobody"), ProcessNotFound),
+        "start": (lambda ctx: ctx.using(unique="u", if_running="reject").start(listens), AlreadyRunning),
+        "ask": (lambda ctx: ctx.ask("clerk/gone", "hello"), SessionDeleted),
+    }
+
     @app.engine
     async def tells(ctx: AsyncCtx) -> Any:
         got = await ctx.wait("go")
-        with pytest.raises(ProcessNotFound):
-            await ctx.signal("nobody", "go")
+        call, error = verbs[verb]
+        with pytest.raises(error):
+            await call(ctx)
         await ctx.continue_as_new() if got == 1 else None
         return got
 
+    app.session("clerk", "gone").send("hello")
+    app.session("clerk", "gone").delete()
+    app.using(id="first", unique="u").start(listens)
     handle = app.using(id="p").start(tells)
     handle.signal("go", 1)
     handle.signal("go", 2)
-    assert end_of(world, app, handle, runs=3).value == 2
+    assert end_of(world, app, handle, runs=6).value == 2
     assert world.mail("p") == []
 
 
