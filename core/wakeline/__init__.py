@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wakeline.app import App
     from wakeline.attachments.attachment import Attachment
+    from wakeline.body.approvals import AsyncApproval
+    from wakeline.body.awaited import AsyncChild
     from wakeline.body.blocking import Approval, Child, Ctx, Turn
-    from wakeline.body.context import AsyncApproval, AsyncChild, AsyncCtx
+    from wakeline.body.context import AsyncCtx
     from wakeline.body.current import current_context
     from wakeline.body.execution import BlockingExecutionContext, ExecutionContext
     from wakeline.body.triggers import AsyncBodyTrigger, BodyTrigger
@@ -142,7 +144,9 @@ _HOMES = {
     "wakeline.app": "App",
     "wakeline.attachments.attachment": "Attachment",
     "wakeline.body.blocking": "Approval Child Ctx Turn",
-    "wakeline.body.context": "AsyncApproval AsyncChild AsyncCtx",
+    "wakeline.body.approvals": "AsyncApproval",
+    "wakeline.body.awaited": "AsyncChild",
+    "wakeline.body.context": "AsyncCtx",
     "wakeline.body.turn": "AsyncTurn Inbox InboxItem",
     "wakeline.client.aio": "AsyncApp",
     "wakeline.client.externals": "AsyncExternal External",

@@ -20,8 +20,6 @@ MOST_LINES = 400
 LONGER = {
     "core/wakeline/errors.py": "one tree of errors, drawn in one docstring, each with its message",
     "core/wakeline/store/keys.py": "data: the table of every key",
-    # These are still to be split by their nouns. The list only gets shorter.
-    "core/wakeline/body/context.py": "to be split",
 }
 
 

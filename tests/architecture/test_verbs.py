@@ -199,7 +199,7 @@ def test_a_face_has_no_policy_of_its_own(file: str) -> None:
 def test_a_blocking_body_has_the_verbs_of_the_awaited_one_and_adds_nothing() -> None:
     """`Ctx.x` is ``self._block(self._inner.x(…))``, or what that gives in a blocking shape."""
     blocking = methods(class_in("body/blocking.py", "Ctx"))
-    awaited = methods(class_in("body/context.py", "AsyncCtx"))
+    awaited = methods(class_in("body/facts.py", "BodyFacts")) | methods(class_in("body/context.py", "AsyncCtx"))
     own = {"run"}
     shown = {name for name in awaited if not name.startswith("_")}
     assert {name for name in blocking if not name.startswith("_")} == shown - own

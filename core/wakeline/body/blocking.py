@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 
+from wakeline.body.approvals import AsyncApproval
 from wakeline.body.attachments import blocking_attachments_of
-from wakeline.body.context import AsyncApproval, AsyncChild, AsyncCtx
+from wakeline.body.awaited import AsyncChild
+from wakeline.body.context import AsyncCtx
 from wakeline.body.execution import BlockingExecutionContext
 from wakeline.body.triggers import BodyTrigger
 from wakeline.body.turn import AsyncTurn, Inbox, InboxItem

@@ -6,38 +6,35 @@ Invariant: verbs hold no state of their own; what must survive is in the journal
 
 from __future__ import annotations
 
-import logging
-import random
-import uuid
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, NoReturn, ParamSpec, TypeVar, Unpack, cast, overload
 
 from wakeline.body import signals
-from wakeline.body.approvals import AsyncApproval, answer_of, wait_for
+from wakeline.body.approvals import AsyncApproval
 from wakeline.body.approvals import ask as ask_outside
 from wakeline.body.asks import ask
 from wakeline.body.attachments import attachments_of
+from wakeline.body.awaited import AsyncChild, Gathered, gather
 from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
 from wakeline.body.carriers import call_from_body
-from wakeline.body.children import awaiting, start_body
+from wakeline.body.children import start_body
 from wakeline.body.effects import recorded
 from wakeline.body.execution import ExecutionContext, execution_of
+from wakeline.body.facts import BodyFacts
 from wakeline.body.generations import end_generation
 from wakeline.body.messages import append_event, emitted, request_cancel
 from wakeline.body.races import first_of
 from wakeline.body.steps import run_step
+from wakeline.body.timers import sleep_for, sleep_until
 from wakeline.body.triggers import AsyncBodyTrigger
-from wakeline.effects.envelope import Envelope
 from wakeline.engines.engine import Engine
 from wakeline.errors import InvalidArguments
 from wakeline.names import check_key
-from wakeline.processes.outputs import from_data, raise_for
 from wakeline.run.run import Run
-from wakeline.run.waits import WaitCall, WaitFor, moment_ms, settle
-from wakeline.shown import logger, shown
+from wakeline.run.waits import moment_ms
 from wakeline.store.events import WakeText
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
@@ -45,8 +42,6 @@ from wakeline.values import check_text, parse_duration
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
 from wakeline.verbs.registrations import bound
-from wakeline.waits.identity import Timer
-from wakeline.waits.resolutions import Resolution
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,46 +49,11 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncChild(Generic[R]):
-    """A process this body started. Await it for its result."""
-
-    id: str
-    incarnation: str
-    context: AsyncCtx
-    load: Callable[[Any], R]
-
-    def __await__(self) -> Generator[Any, None, R]:
-        return self.result().__await__()
-
-    @overload
-    async def result(self, timeout: Duration | None = None) -> R: ...
-    @overload
-    async def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
-    async def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
-        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless
-        ``default`` is given)."""
-        [value] = await self.context.gather([self], timeout=timeout, default=default)
-        return value
-
-    async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Send it a signal, once whatever happens; its sequence there."""
-        return await self.context.signal(self, name, payload, key=key)
-
-    async def cancel(self, reason: str = "requested by its parent") -> str:
-        """Ask it to end; its status."""
-        return await self.context.cancel(self, reason)
-
-
-Gathered = AsyncChild[R] | AsyncApproval[R]
-"""What `AsyncCtx.gather` takes."""
-
-
-class AsyncCtx:
+class AsyncCtx(BodyFacts):
     """The context of an ``async def`` body."""
 
     def __init__(self, run: Run, options: Options = NOTHING) -> None:
-        self.run = run
+        super().__init__(run)
         self._options = options
 
     @property
@@ -106,81 +66,10 @@ class AsyncCtx:
         """The attachments of this process; a turn's are its session's."""
         return attachments_of(self.run)
 
-    # -- never awaited
-    # -----------------------------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """The id of this process."""
-        return self.run.process_id
-
-    @property
-    def cancelled(self) -> bool:
-        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`, except for the end of a
-        child of its own."""
-        return self.run.cancelled
-
-    @property
-    def stopping(self) -> bool:
-        """True once this worker is shutting down: the body is handed to another one at its next effect."""
-        return self.run.life.stopping
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt this is."""
-        return self.run.claim.attempt
-
-    @property
-    def idempotency_key(self) -> str:
-        """Stable over attempts and hand-backs; differs between generations."""
-        return self.run.idempotency_key
-
-    @property
-    def log(self) -> logging.Logger:
-        """Silent while the body replays, so that a line is logged once."""
-        return logger(
-            "wakeline.replayed"
-            if self.run.journal.is_replaying
-            else f"wakeline.body.{shown(self.run.registration.identity.kind)}"
-        )
-
-    def _seed(self, what: str) -> str:
-        return f"{self.idempotency_key}:{what}:{self.run.journal.repetition(what)}"
-
-    def now(self) -> datetime:
-        """The time of the latest recorded outcome: the same after a crash."""
-        ms = self.run.journal.last_at_ms or self.run.claim.created_ms
-        return datetime.fromtimestamp(ms / 1000).astimezone()
-
-    def uuid(self) -> uuid.UUID:
-        """A fresh UUID, the same after a crash."""
-        return uuid.uuid5(uuid.NAMESPACE_URL, self._seed("uuid"))
-
-    def random(self) -> float:
-        """A number in [0, 1), the same after a crash."""
-        return random.Random(self._seed("random")).random()  # noqa: S311 - reproducible on purpose
-
-    def patched(self, change: str) -> bool:
-        """True for processes that reach this point for the first time with the new code; old runs keep the old path.
-
-        One answer per process and change, in loops and in tasks side by side too. A process that waits just behind this
-        point is past it.
-        """
-        return self.run.patches.is_taken(change)
-
-    def deprecated_patch(self, change: str) -> None:
-        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
-        past this point on the old path."""
-        self.run.patches.deprecate(change)
-
     def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
         """This context with options for the next start or call: ``id queue delay wake deadline attempt_timeout
         max_attempts recovery on_parent_end key``."""
         return AsyncCtx(self.run, self._options.over(**options))
-
-    def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
-        self.run.defers.add(function, args, kwargs)
 
     # -- work
     # ----------------------------------------------------------------------------------------------
@@ -249,7 +138,7 @@ class AsyncCtx:
         async with self.run.journal.asking():
             given = bound(body, *args, **kwargs)
         started = await start_body(self.run, body, given, self._options, wake_end=self._child_ends_wake())
-        return AsyncChild(*started, self, body.signature.load_result)
+        return AsyncChild(*started, self.run, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
         """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts
@@ -267,10 +156,7 @@ class AsyncCtx:
     ) -> list[Any]:
         """The results of all children and the answers to all approvals, in order; one resume for all of them. The
         timeout is for all, beside that of each approval; the default for each that is late."""
-        limit = parse_duration(timeout) if timeout is not None else None
-        calls = [_wait_for(one, limit) for one in awaited]
-        resolutions = await self.run.waits.for_all(calls) if calls else []
-        return [_answer_of(one, resolution, default) for one, resolution in zip(awaited, resolutions, strict=True)]
+        return await gather(self.run, awaited, timeout=timeout, default=default)
 
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes
@@ -287,20 +173,11 @@ class AsyncCtx:
 
     async def sleep(self, duration: Duration) -> None:
         """Sleep durably; the due time is fixed once, a crash waits only the remainder."""
-        ms = parse_duration(duration)
-        await self._timer("sleep", {"for_ms": ms}, for_ms=ms)
+        await sleep_for(self.run, parse_duration(duration))
 
     async def sleep_until(self, when: datetime) -> None:
         """Sleep until a moment (naive times are local)."""
-        ms = moment_ms(when)
-        await self._timer("sleep_until", {"due_ms": ms}, due_ms=ms)
-
-    async def _timer(self, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
-        run = self.run
-        key = run.journal.key_of(Envelope(kind="wait", name=name, args=args))
-        target = WaitFor(Timer(f"{self.idempotency_key}:{key}"), "t:", for_ms=for_ms, due_ms=due_ms)
-        [resolution] = await run.waits.for_all([run.waits.call("wait", name, args, target, key=key)])
-        settle(name, resolution, Any)
+        await sleep_until(self.run, moment_ms(when))
 
     @overload
     async def wait(
@@ -465,20 +342,3 @@ class AsyncCtx:
         no other signals and events.
         """
         await end_generation(self.run, args, kwargs)
-
-
-def _wait_for(one: Gathered[Any], limit_ms: int | None) -> WaitCall:
-    if isinstance(one, AsyncApproval):
-        return wait_for(one, limit_ms)
-    return awaiting(one.context.run, one.id, one.incarnation, limit_ms)
-
-
-def _answer_of(one: Gathered[Any], resolution: Resolution, default: Any) -> Any:
-    if isinstance(one, AsyncApproval):
-        return answer_of(one, resolution, default)
-    data = settle(f"process {one.id}", resolution, Any, default)
-    with one.context.run.journal.reading(of_a_child=True):
-        return data if data is default else one.load(raise_for(one.id, from_data(data)))
-
-
-__all__ = ["AsyncApproval", "AsyncChild", "AsyncCtx"]

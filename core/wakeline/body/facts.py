@@ -1,0 +1,91 @@
+"""What a body knows and says without awaiting: who it is, and values that are the same in each replay.
+
+Invariant: nothing here is an effect; a replay finds the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from wakeline.run.run import Run
+from wakeline.shown import logger, shown
+
+
+class BodyFacts:
+    """The part of a context that is never awaited."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    @property
+    def id(self) -> str:
+        """The id of this process."""
+        return self.run.process_id
+
+    @property
+    def cancelled(self) -> bool:
+        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`, except for the end of a
+        child of its own."""
+        return self.run.cancelled
+
+    @property
+    def stopping(self) -> bool:
+        """True once this worker is shutting down: the body is handed to another one at its next effect."""
+        return self.run.life.stopping
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this is."""
+        return self.run.claim.attempt
+
+    @property
+    def idempotency_key(self) -> str:
+        """Stable over attempts and hand-backs; differs between generations."""
+        return self.run.idempotency_key
+
+    @property
+    def log(self) -> logging.Logger:
+        """Silent while the body replays, so that a line is logged once."""
+        return logger(
+            "wakeline.replayed"
+            if self.run.journal.is_replaying
+            else f"wakeline.body.{shown(self.run.registration.identity.kind)}"
+        )
+
+    def _seed(self, what: str) -> str:
+        return f"{self.idempotency_key}:{what}:{self.run.journal.repetition(what)}"
+
+    def now(self) -> datetime:
+        """The time of the latest recorded outcome: the same after a crash."""
+        ms = self.run.journal.last_at_ms or self.run.claim.created_ms
+        return datetime.fromtimestamp(ms / 1000).astimezone()
+
+    def uuid(self) -> uuid.UUID:
+        """A fresh UUID, the same after a crash."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, self._seed("uuid"))
+
+    def random(self) -> float:
+        """A number in [0, 1), the same after a crash."""
+        return random.Random(self._seed("random")).random()  # noqa: S311 - reproducible on purpose
+
+    def patched(self, change: str) -> bool:
+        """True for processes that reach this point for the first time with the new code; old runs keep the old path.
+
+        One answer per process and change, in loops and in tasks side by side too. A process that waits just behind this
+        point is past it.
+        """
+        return self.run.patches.is_taken(change)
+
+    def deprecated_patch(self, change: str) -> None:
+        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
+        past this point on the old path."""
+        self.run.patches.deprecate(change)
+
+    def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
+        self.run.defers.add(function, args, kwargs)
