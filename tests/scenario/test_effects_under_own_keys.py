@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Turn, current_context
 from wakeline.errors import (
     EffectRepeated,
+    InvalidArguments,
     InvalidId,
     InvalidPayload,
     NonRetryable,
@@ -305,6 +306,20 @@ def test_arguments_that_are_no_json_are_refused_before_anything_is_performed(app
 
     app.start(refused).result(timeout=10)
     assert performed == []
+
+
+def test_what_cannot_be_called_is_refused(app: App) -> None:
+    async def later() -> int:
+        return 1
+
+    @app.engine
+    async def refused(ctx: AsyncCtx) -> None:
+        made = later()
+        with pytest.raises(InvalidArguments, match="cannot be called"):
+            await ctx.effect("ask", made, key="k")  # type: ignore[arg-type]
+        made.close()
+
+    app.start(refused).result(timeout=10)
 
 
 def test_a_context_whose_run_is_over_says_so(app: App) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from wakeline import typed
 from wakeline.effects.envelope import Envelope, envelope_hash
-from wakeline.errors import ProcessExecutionUnavailable
+from wakeline.errors import InvalidArguments, ProcessExecutionUnavailable
 from wakeline.names import check_key, check_replay_key
 from wakeline.run.run import Run
 
@@ -34,6 +34,8 @@ async def recorded(run: Run, name: str, perform: Callable[[], Any], args: Any, k
         return typed.dump(outcome, what=what)
 
     async with run.journal.asking():
+        if not callable(perform):  # pyright: ignore[reportUnnecessaryComparison]
+            raise InvalidArguments(name="effect", reason=f"it calls what it is given, and {perform!r} cannot be called")
         given = typed.asked(args, what=f"the arguments of effect {check_key(name, 'effect name')}")
         envelope = Envelope("effect", name, given)
         own_key = check_replay_key(key) if key is not None else None
