@@ -79,14 +79,17 @@ def bodies(world: World) -> App:
 
 
 WAITS = {
-    "signalled": [WaitView("signal", "go", START_MS + HOUR_MS)],
-    "sleeping": [WaitView("timer", None, START_MS + HOUR_MS)],
-    "joining": [WaitView("child", "kid", None)],
-    "approved": [WaitView("approval", "deploy", START_MS + HOUR_MS)],
-    "paying": [WaitView("completion", "pay", START_MS + 2 * HOUR_MS)],
-    "asking": [WaitView("answer", "1:clerk/1", None)],
-    "returned": [WaitView("children", None, None)],
-    "racing": [WaitView("signal", "left", START_MS + HOUR_MS), WaitView("signal", "right", START_MS + 2 * HOUR_MS)],
+    "signalled": [WaitView("signal", "go", START_MS + HOUR_MS, START_MS)],
+    "sleeping": [WaitView("timer", None, START_MS + HOUR_MS, START_MS)],
+    "joining": [WaitView("child", "kid", None, START_MS)],
+    "approved": [WaitView("approval", "deploy", START_MS + HOUR_MS, START_MS)],
+    "paying": [WaitView("completion", "pay", START_MS + 2 * HOUR_MS, START_MS)],
+    "asking": [WaitView("answer", "1:clerk/1", None, START_MS)],
+    "returned": [WaitView("children", None, None, START_MS)],
+    "racing": [
+        WaitView("signal", "left", START_MS + HOUR_MS, START_MS),
+        WaitView("signal", "right", START_MS + 2 * HOUR_MS, START_MS),
+    ],
 }
 
 
@@ -99,7 +102,7 @@ def test_a_view_tells_waits_of_every_kind_with_name_and_deadline(world: World, n
     assert (view.status, list(view.waits), view.updated_ms) == ("waiting", WAITS[name], START_MS)
     listed = app.waits()
     assert [(one.process_id, one.process_kind) for one in listed] == [("p", name)] * len(WAITS[name])
-    assert [WaitView(one.kind, one.name, one.due_ms) for one in listed] == WAITS[name]
+    assert [WaitView(one.kind, one.name, one.due_ms, one.since_ms) for one in listed] == WAITS[name]
     assert listed[0].to_data() == {"process_id": "p", "process_kind": name} | WAITS[name][0].to_data()
 
 
@@ -153,7 +156,7 @@ def test_a_view_tells_all_of_a_process(world: World) -> None:
         labels={"team": "a"},
         input={"type": "engine", "kind": "joining", "payload": {}},
         recorded_effects=1,
-        waits=(WaitView("child", "kid", None),),
+        waits=(WaitView("child", "kid", None, START_MS),),
         outcome=None,
     )
     kid = app.handle("kid").view()
