@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -48,6 +49,19 @@ def test_no_module_is_long_unless_its_reason_stands_here() -> None:
     assert long - LONGER.keys() == set()
     assert all(LONGER.values())
     assert LONGER.keys() <= {name_of(path) for path in modules(CORE, WORKERS)}
+
+
+def test_no_line_of_lua_is_wider_than_one_of_python() -> None:
+    widest = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["line-length"]
+    assert widest == 120
+    scripts = sorted(CORE.rglob("*.lua"))
+    assert len(scripts) > 100
+    assert [
+        f"{name_of(path)}:{number}"
+        for path in scripts
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > widest
+    ] == []
 
 
 @pytest.mark.parametrize("path", modules(CORE, WORKERS), ids=name_of)

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from wakeline.store import keys
+from wakeline.store import keys, letters
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "core/wakeline/store/lua"
@@ -104,3 +104,34 @@ def test_the_document_is_what_the_command_in_it_writes() -> None:
 @pytest.mark.parametrize("family", keys.TABLE, ids=lambda family: family.pattern)
 def test_the_document_has_a_row_for_every_key(family: keys.KeyFamily) -> None:
     assert f"| `{family.pattern}` | {family.type} |" in keys.markdown()
+
+
+# -- letters
+
+
+def test_scripts_have_the_letters_that_python_has_under_the_same_names() -> None:
+    text = (SCRIPTS / "lib/letters.lua").read_text(encoding="utf-8")
+    tables = dict(re.findall(r"^local (\w+) = \{(.*?)\}", text, re.MULTILINE | re.DOTALL))
+    found = {name: dict(re.findall(r"(\w+) = '([a-z]:)'", rows)) for name, rows in tables.items()}
+    python = {"TIMER": letters.TIMERS, "LEFT": letters.LEFT, "WAIT": letters.WAITS}
+    assert found == {table: {one.name: f"{one.letter}:" for one in rows} for table, rows in python.items()}
+    assert [len({one.letter for one in rows}) for rows in python.values()] == [8, 8, 6]
+
+
+def test_letters_are_those_that_stores_have() -> None:
+    """An upgrade in place finds rows of the release before."""
+    assert "".join(one.letter for one in letters.TIMERS) == "sdceqawr"
+    assert "".join(one.letter for one in letters.LEFT) == "ckwdpngm"
+    assert "".join(one.letter for one in letters.WAITS) == "stcxae"
+
+
+def test_scripts_call_letters_by_their_names() -> None:
+    for family, table in (("timers", "TIMER"), ("todo", "LEFT")):
+        calls = re.findall(rf"call\('[A-Z]+', ns \.\. '{family}',.*", code())
+        assert len(calls) >= 8
+        assert [one for one in calls if re.search(r"'[a-z]:'", one)] == []
+        assert len([one for one in calls if f"{table}." in one]) >= 8
+    assert re.findall(r"\b(?:code|kind|kind, 1, 2\)|k, 1, 2\)) == '[a-z]:'", code()) == []
+    assert len(re.findall(r"== WAIT\.", code())) >= 10
+    for table, rows in (("TIMER", letters.TIMERS), ("LEFT", letters.LEFT), ("WAIT", letters.WAITS)):
+        assert set(re.findall(rf"\b{table}\.(\w+)", code())) == {one.name for one in rows}

@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 NAME = "wakeline-0.1.0"
 THROUGH = {
     "pydantic_core": "pydantic depends on the one version of it",
-    "referencing": "jsonschema depends on it, and takes its registries",
     "botocore": "boto3 depends on it, and raises its errors",
 }
 """What comes with a declared dependency, which is no use without it."""

@@ -69,7 +69,7 @@ def test_a_race_ends_whoever_dies_and_whatever_arrives_twice() -> None:
 @fails_without(
     "a wait opened after the cancel is answered by it",
     "wait_open.lua",
-    "elseif p.cr and not (code == 'c:' and awaits_child(a.pid, name)) then",
+    "elseif p.cr and not (code == WAIT.child and awaits_child(a.pid, name)) then",
     "elseif false then",
 )
 @fails_without(

@@ -109,8 +109,7 @@ def test_race_15_a_start_sent_again_by_the_next_release_is_no_conflict(world: Wo
 @fails_without(
     "a tombstone is left behind",
     "lib/pruning.lua",
-    """call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', """
-    """'PX', int(a.tombstone_ms))""",
+    "call('SET', ns .. 'tomb:' .. pid, tombstone, 'PX', int(a.tombstone_ms))",
 )
 @fails_without(
     "a start looks for a tombstone",
@@ -132,7 +131,7 @@ def test_race_16_a_start_sent_again_after_the_pruning_starts_nothing(world: Worl
 GRACE = (
     "a cancel sets a grace timer in every state",
     "lib/cancel.lua",
-    "call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)",
+    "call('ZADD', ns .. 'timers', int(now + grace), TIMER.grace .. pid)",
 )
 
 
@@ -281,7 +280,9 @@ def drain(world: World) -> int:
     "lib/cancel.lua",
     "if cancelling <= 0 then return false end",
 )
-@fails_without("what a cancel left is remembered", "lib/cancel.lua", "call('RPUSH', ns .. 'todo', 'c:' .. pid)")
+@fails_without(
+    "what a cancel left is remembered", "lib/cancel.lua", "call('RPUSH', ns .. 'todo', LEFT.cancel_waits .. pid)"
+)
 def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(world: World) -> None:
     fence = world.running("p")
     slots = [f"w{n}" for n in range(1_000)]
@@ -304,7 +305,9 @@ def test_race_30_a_cancel_of_a_thousand_slots_is_bounded_and_reaches_them_all(wo
     "    if i > BOUND then\n",
     "    if false then\n",
 )
-@fails_without("the waiters an end left are remembered", "lib/ends.lua", "call('RPUSH', ns .. 'todo', 'w:' .. pid)")
+@fails_without(
+    "the waiters an end left are remembered", "lib/ends.lua", "call('RPUSH', ns .. 'todo', LEFT.tell_waiters .. pid)"
+)
 def test_race_30_an_end_with_a_thousand_waiters_is_bounded_and_reaches_them_all(world: World) -> None:
     world.start("child", kind="external")
     fence = world.running("p")
@@ -324,12 +327,12 @@ def test_race_30_an_end_with_a_thousand_waiters_is_bounded_and_reaches_them_all(
 @fails_without(
     "an end drops at most so many waits in one script",
     "lib/ends.lua",
-    "if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end",
+    "if i > BOUND then return call('RPUSH', ns .. 'todo', LEFT.drop_waits .. pid) end",
 )
 @fails_without(
     "the waits an end left are remembered",
     "lib/ends.lua",
-    "return call('RPUSH', ns .. 'todo', 'd:' .. pid)",
+    "return call('RPUSH', ns .. 'todo', LEFT.drop_waits .. pid)",
     "return",
 )
 def test_race_30_an_end_with_a_thousand_open_waits_is_bounded_and_leaves_none(world: World) -> None:
@@ -346,12 +349,12 @@ def test_race_30_an_end_with_a_thousand_open_waits_is_bounded_and_leaves_none(wo
 @fails_without(
     "an end asks at most so many children in a script",
     "lib/ends.lua",
-    "if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end",
+    "if i > BOUND then return call('RPUSH', ns .. 'todo', LEFT.end_children .. pid) end",
 )
 @fails_without(
     "the children an end left are remembered",
     "lib/ends.lua",
-    "return call('RPUSH', ns .. 'todo', 'p:' .. pid)",
+    "return call('RPUSH', ns .. 'todo', LEFT.end_children .. pid)",
     "return",
 )
 def test_race_30_an_end_with_a_thousand_children_is_bounded_and_reaches_them_all(world: World) -> None:

@@ -31,7 +31,7 @@ from tests.races.workers import work
 @fails_without(
     "a wait opened after the cancel is answered by it",
     "wait_open.lua",
-    "elseif p.cr and not (code == 'c:' and awaits_child(a.pid, name)) then",
+    "elseif p.cr and not (code == WAIT.child and awaits_child(a.pid, name)) then",
     "elseif false then",
 )
 def test_race_02_a_wait_opened_after_a_cancel_is_cancelled_at_once(world: World) -> None:
@@ -130,9 +130,9 @@ def test_race_05_a_gather_parks_although_one_of_its_children_ended(world: World)
 @fails_without(
     "a child that ended before it was awaited is not counted",
     "wait_open.lua",
-    "if resolution and (code == 'c:' or code == 'a:') then return { 'done', resolution } end",
-    "if resolution and (code == 'c:' or code == 'a:') then call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1) return"
-    " { 'done', resolution } end",
+    "if resolution and (code == WAIT.child or code == WAIT.answer) then return { 'done', resolution } end",
+    "if resolution and (code == WAIT.child or code == WAIT.answer) then"
+    " call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1) return { 'done', resolution } end",
 )
 def test_race_05_a_gather_resumes_although_one_of_its_children_ended_before_it(world: World) -> None:
     world.start("a", kind="external")

@@ -286,7 +286,7 @@ def test_wake_race_16_an_entry_that_a_turn_has_is_not_offered_again(world: World
 @fails_without(
     "an arrival puts a turn off that waits for more",
     "lib/inbox.lua",
-    "    call('ZADD', ns .. 'timers', due, 'd:' .. s.turn)\n",
+    "    call('ZADD', ns .. 'timers', due, TIMER.offer .. s.turn)\n",
 )
 @fails_without(
     "a turn of an agent that debounces waits for its due time",
@@ -432,7 +432,7 @@ def test_wake_race_33_wakes_of_two_processes_share_a_turn_and_both_are_settled_i
 @fails_without(
     "a wake for a session that does not exist has its time",
     "lib/inbox.lua",
-    "else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), 'w:' .. sid) end",
+    "else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), TIMER.unopened .. sid) end",
     "end",
 )
 @fails_without("what waited too long is undeliverable", "lib/timers.lua", "    drop(sid, n, 'expired')\n")

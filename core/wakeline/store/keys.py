@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from wakeline.store import heads, marks
+from wakeline.store import heads, letters, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,8 +377,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "timers",
         "zset",
-        "due times: slots (s:), delays (d:), cancel grace (c:), deadlines (e: q: a:), wakes of missing sessions "
-        "(w:), cells of rates (r:)",
+        "what is due and when, each member with its letter (table below)",
         "fleet",
         "tick",
     ),  # fmt: skip
@@ -389,7 +388,7 @@ TABLE: tuple[KeyFamily, ...] = (
         "process",
         "a park, the next generation, the end",
     ),
-    KeyFamily("todo", "list", "the rest of bounded scripts", "fleet", "tick"),
+    KeyFamily("todo", "list", "the rest of bounded scripts, each row with its letter (table below)", "fleet", "tick"),
     KeyFamily(
         "idx:<status>",
         "zset",
@@ -577,6 +576,11 @@ def markdown() -> str:
         *_rows(TABLE, ""),
         "",
         *heads.markdown(),
+        "",
+        "## Letters",
+        "How members of `timers`, rows of `todo` and kinds of waits begin. They are stored, so no meaning changes.",
+        "",
+        *letters.rows(),
         "",
         "## RQ's keys that scripts write",
         (

@@ -1,8 +1,9 @@
 -- Purpose: a page of approvals that can be answered, those that were asked first first; or one of them.
 -- Include: base approvals
 -- ARGV: limit, since? and id? (where the last page ended), one? (only the approval of this slot)
--- Reply: {rows [slot, since ('' of one that is not listed), pid, kind, due or '', its event or '', schema or '', process fields, spec]*,
---         next since or '', next slot}; a page may hold fewer rows than the limit while more follow
+-- Reply: {rows [slot, since ('' of one that is not listed), pid, kind, due or '', its event or '', schema or '',
+--        process fields, spec]*, next since or '', next slot}; a page may hold fewer rows than the limit while more
+--        follow
 -- Atomic because an approval must not be shown with the state of another moment.
 local list = ns .. 'idx:approvals'
 local rows = {}
@@ -13,7 +14,8 @@ local function show(id, since)
   if not approvals.is_open(slot, p) then return end
   local event = slot.es and call('XRANGE', ns .. 'events:' .. slot.p, slot.es .. '-0', slot.es .. '-0')[1]
   rows[#rows + 1] = {
-    id, since, slot.p, slot.k, slot.d or '', event and event[2][4] or '', slot.sh and call('GET', ns .. 'schema:' .. slot.sh) or '',
+    id, since, slot.p, slot.k, slot.d or '', event and event[2][4] or '',
+    slot.sh and call('GET', ns .. 'schema:' .. slot.sh) or '',
     call('HGETALL', proc_key(slot.p)), call('GET', ns .. 'spec:' .. slot.p) or '',
   }
 end

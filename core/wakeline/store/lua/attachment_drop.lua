@@ -1,4 +1,4 @@
--- Purpose: an owner gives an attachment up. The bytes go when nobody owns them, at a sweep.
+-- Purpose: an owner gives an attachment up. The next sweep removes bytes that have no owner.
 -- Include: base attachments
 -- ARGV: id, owner
 -- Reply: {'dropped'|'none'}

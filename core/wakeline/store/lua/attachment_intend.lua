@@ -1,4 +1,5 @@
--- Purpose: before bytes are uploaded: note the upload, or find that the bytes are there already and give them one owner more.
+-- Purpose: before bytes are uploaded: note the upload, or find that the bytes are there already and give them one owner
+--          more.
 -- Include: base attachments
 -- ARGV: id, owner, stands_in? (a payload that a stand-in stands for), place ("<backend> <location>")
 -- Reply: {'kept', place} (nothing to upload) | {'upload'}

@@ -1,4 +1,5 @@
--- Purpose: after an upload: from now on these bytes are kept, for this owner. Of two uploads of the same bytes the second is removed again.
+-- Purpose: after an upload: from now on these bytes are kept, for this owner. Of two uploads of the same bytes the
+--          second is removed again.
 -- Include: base attachments
 -- ARGV: id, owner, stands_in?, place, type, size
 -- Reply: {'kept', place} | {'late'} (its intent was swept meanwhile: upload again)

@@ -4,7 +4,8 @@
 -- Reply: [id, media type, size, owned since ms]*
 -- Atomic because it is one read.
 local out = {}
-for _, id in ipairs(call('ZRANGEBYLEX', ns .. 'atts:' .. a.owner, a.after and '(' .. a.after or '-', '+', 'LIMIT', 0, int(a.limit))) do
+local from = a.after and '(' .. a.after or '-'
+for _, id in ipairs(call('ZRANGEBYLEX', ns .. 'atts:' .. a.owner, from, '+', 'LIMIT', 0, int(a.limit))) do
   local f = fields(att_key(id), 't', 'n', 'o:' .. a.owner)
   out[#out + 1] = { id, f.t, f.n, f['o:' .. a.owner] }
 end

@@ -1,4 +1,4 @@
--- Purpose: where an attachment's bytes lie, for one of these owners (none given: for whoever holds the app).
+-- Purpose: where an attachment's bytes lie, for one of these owners (none given: for the app itself).
 -- Include: base attachments
 -- ARGV: id, owners?, stands_in? (only what a stand-in stands for)
 -- Reply: {'found', place, media type, size, put at ms} | {'none'}

@@ -1,4 +1,5 @@
--- Purpose: make somebody an owner of attachments that one of the givers owns (none given: whoever holds the app gives). All or none, or what there is.
+-- Purpose: make a process, session or host an owner of attachments that one of the givers owns (none given: the app
+--          itself gives). All or none, or what there is.
 -- Include: base attachments
 -- ARGV: ids, from?, to, partly? (what no giver owns is left out)
 -- Reply: {'shared'} | {'none', id}
@@ -7,7 +8,9 @@ local owned = {}
 for _, id in ipairs(a.ids) do
   local there = call('HEXISTS', att_key(id), 'l') == 1
   local given = there and not a.from
-  for _, owner in ipairs(there and a.from or {}) do given = given or call('HEXISTS', att_key(id), 'o:' .. owner) == 1 end
+  for _, owner in ipairs(there and a.from or {}) do
+    given = given or call('HEXISTS', att_key(id), 'o:' .. owner) == 1
+  end
   if given then owned[#owned + 1] = id elseif not a.partly then return { 'none', id } end
 end
 for _, id in ipairs(owned) do own(id, a.to) end

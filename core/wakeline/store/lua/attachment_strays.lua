@@ -1,4 +1,4 @@
--- Purpose: which of the places that a backend has nobody here knows of, and whether anything is known here at all.
+-- Purpose: which of the places that a backend has are unknown here, and whether anything is known here at all.
 -- Include: base attachments
 -- ARGV: places [[place, id]]
 -- Reply: {[place]*, attachments known, now}
@@ -6,7 +6,8 @@
 local strays = {}
 for _, one in ipairs(a.places) do
   local place, id = one[1], one[2]
-  local known = call('HGET', att_key(id), 'l') == place or call('ZSCORE', ns .. 'uploads', place) or call('ZSCORE', ns .. 'condemned', place)
+  local known = call('HGET', att_key(id), 'l') == place
+    or call('ZSCORE', ns .. 'uploads', place) or call('ZSCORE', ns .. 'condemned', place)
   if not known then strays[#strays + 1] = place end
 end
 return { strays, call('ZCARD', ns .. 'attachments') + call('ZCARD', ns .. 'uploads'), int(now) }

@@ -1,9 +1,11 @@
--- Purpose: mark and sweep, a bounded part of it: owners that are gone own nothing any more, and bytes that nobody owns are condemned, as are the
---   uploads that never came to their end. Whoever has the backend removes what is condemned and says so.
+-- Purpose: mark and sweep, a bounded part of it: owners that are gone own nothing any more. Bytes without an owner are
+--          condemned, and so are uploads that never ended. The sweeper, which has the backend, removes what is
+--          condemned and says so.
 -- Include: base attachments
--- ARGV: limit, removed? (places whose bytes are gone), later? (places in a backend that the sweeper has not: after the others)
+-- ARGV: limit, removed? (places whose bytes are gone), later? (places in a backend that the sweeper has not: after the
+--       others)
 -- Reply: {[place]* (condemned and not removed), attachments looked at, attachments given up, more ('1')}
--- Atomic because between the last look at the owners and the end of the attachment somebody might become one.
+-- Atomic because between the last look at the owners and the end of the attachment a process might become one.
 for _, place in ipairs(a.removed or {}) do call('ZREM', ns .. 'condemned', place) end
 for _, place in ipairs(a.later or {}) do call('ZADD', ns .. 'condemned', 'XX', int(now + LOOK_EVERY), place) end
 local looked, gone = 0, 0

@@ -1,6 +1,7 @@
--- Purpose: whether the store still has what it answered to a client, and whether the namespace is still the one that the client knows.
+-- Purpose: whether the store still has what it answered to a client, and whether the namespace is still the one that
+--          the client knows.
 -- Include: base
--- ARGV: client, keep_ms? (its row is kept for so long from now on)
+-- ARGV: client, keep_ms? (for how long its row is kept from now on)
 -- Reply: {how many of its writes are here, id of the namespace's secret or ''}
 -- Errors: none
 -- Atomic only for a consistent look.

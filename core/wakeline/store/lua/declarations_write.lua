@@ -1,7 +1,9 @@
--- Purpose: write what a release says of limits and agents, where its declarations are in force, or come into force by this.
+-- Purpose: write what a release says of limits and agents, where its declarations are in force, or come into force by
+--          this.
 -- Include: base declarations
--- ARGV: app, declares (the release, and what tells its declarations), limits {name: JSON, '' for none}, agents {name: what its turns take, '' for the defaults},
---       how (named: it is put in force | patient: it may come into force | same: only where it is), whole? (its schedules are written, too)
+-- ARGV: app, declares (the release, and what tells its declarations), limits {name: JSON, '' for none}, agents {name:
+--       what its turns take, '' for the defaults}, how (named: it is put in force | patient: it may come into force |
+--       same: only where it is), whole? (its schedules are written, too)
 -- Reply: {'written'} | {'other', the release whose declarations are in force}
 -- Atomic because limits of two releases would not fit together.
 local current = declarations.in_force(a.app)

@@ -1,14 +1,18 @@
 -- Purpose: entries of one session by number, or of all sessions those that came to no good end, latest first.
 -- Include: base
--- ARGV: limit (1,000 at most), sid?, after? (a higher number than this) or before? (the latest with a lower one; without both the latest), n? (only this one),
---       behind? (of all sessions: where the last page ended), seen? (how many were seen until there)
--- Reply: {head fields of the session, pending entries, fields of its turn, [sid, n, body, state, swallowed, error or '', swallowed ones 'pid (a word)#sequence '*]*, now,
---        next: the number, or what was seen last, to go on from; '' where nothing follows}; a page may hold fewer than the limit while more follow
+-- ARGV: limit (1,000 at most), sid?, after? (a higher number than this) or before? (the latest with a lower one;
+--       without both the latest), n? (only this one), behind? (of all sessions: where the last page ended), seen? (how
+--       many were seen until there)
+-- Reply: {head fields of the session, pending entries, fields of its turn, [sid, n, body, state, swallowed, error or
+--        '', swallowed ones 'pid (a word)#sequence '*]*, now, next: the number, or what was seen last, to go on from;
+--        '' where nothing follows}; a page may hold fewer than the limit while more follow
 -- Atomic because the states of one page must be of one moment.
 local out, limit, SCANNED = {}, math.min(a.limit, 1000), 2000
 local function show(sid, n)
   local f = fields(ns .. 'wakes:' .. sid, n, n .. ':s', n .. ':c', n .. ':e', n .. ':w')
-  if f[n] then out[#out + 1] = { sid, n, f[n], f[n .. ':s'] or '', f[n .. ':c'] or '0', f[n .. ':e'] or '', f[n .. ':w'] or '' } end
+  if not f[n] then return end
+  local state, swallowed = f[n .. ':s'] or '', f[n .. ':c'] or '0'
+  out[#out + 1] = { sid, n, f[n], state, swallowed, f[n .. ':e'] or '', f[n .. ':w'] or '' }
 end
 if not a.sid then
   local idx = ns .. 'idx:undeliverable'
@@ -42,4 +46,5 @@ elseif limit > 0 then
     for i = 1, math.floor(#out / 2) do out[i], out[#out + 1 - i] = out[#out + 1 - i], out[i] end
   end
 end
-return { head, call('XLEN', ns .. 'inbox:' .. a.sid), turn and call('HGETALL', proc_key(turn)) or {}, out, int(now), following }
+local pending = call('XLEN', ns .. 'inbox:' .. a.sid)
+return { head, pending, turn and call('HGETALL', proc_key(turn)) or {}, out, int(now), following }

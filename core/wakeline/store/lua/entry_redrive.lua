@@ -1,7 +1,8 @@
 -- Purpose: offer an entry again that came to no good end, or give up on the one that blocks its session.
 -- Include: base feed entries turns inbox
 -- ARGV: sid, n, skip? (a blocked entry becomes failed and the session goes on)
--- Reply: {'redriven', number it has now} | {'skipped', n} | {'refused', state} | {'gone', sid, deleted at} | {'not_found'}
+-- Reply: {'redriven', number it has now} | {'skipped', n} | {'refused', state} | {'gone', sid, deleted at} |
+--        {'not_found'}
 -- Atomic because an entry offered twice would be handled twice: the old one names its successor.
 local head, bodies, n = ns .. 'sess:' .. a.sid, ns .. 'wakes:' .. a.sid, int(a.n)
 local s = fields(head, 'gone', 'blk', 'salt')
@@ -13,7 +14,8 @@ if a.skip then
   if verb == 'failed' then return { 'skipped', n } end
   if verb ~= 'blocked' then return { 'refused', state } end
   call('HDEL', head, 'blk', 'half', 'hw')
-  local output = call('HGET', bodies, n .. ':e') or '{"type":"failure","class":"execution","code":"skipped","message":"its turn failed and it was skipped"}'
+  local output = call('HGET', bodies, n .. ':e')
+    or '{"type":"failure","class":"execution","code":"skipped","message":"its turn failed and it was skipped"}'
   conclude(a.sid, n, 'failed' .. string.sub(state, 8), '{"status":"ok","value":' .. output .. '}')
   ring_session(a.sid)
   return { 'skipped', n }

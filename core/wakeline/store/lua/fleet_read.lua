@@ -1,16 +1,16 @@
 -- Purpose: what doctor and the dashboard need to know of a namespace.
 -- Include: base queues doorbell standing takers
--- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than that is on its way, where it is gone)
--- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers [name]*]*,
---         queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
---         lost ('1': it has no doorbell), what of it a worker could not read or '',
---         how often it was lost with its worker, when it is offered]* (the first 256 by due time), meta fields, now,
---         entries that are undeliverable, failed or blocking, deliveries of triggers that are reserved and not settled,
---         releases [owner, release]*, what is due [timers, since when the first one is or '', schedules, since when or ''],
---         fields of the last rewind,
---         what stands still [what, n]* (of the first 256 of each status, and of some limits), what stood still and was put right [what, n, when]*,
---         serves [owner, app and release]*, in force [app or its mark, what it says]*,
---         misfits [pid, misfit (JSON), type, name]* of those that wait for code that fits (the first 256), how many do}
+-- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than
+--       that is on its way, where it is gone)
+-- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers
+--        [name]*]*, queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
+--        lost ('1': it has no doorbell), what of it a worker could not read or '', how often it was lost with its
+--        worker, when it is offered]* (the first 256 by due time), meta fields, now, entries that are undeliverable,
+--        failed or blocking, deliveries of triggers that are reserved and not settled, releases [owner, release]*, what
+--        is due [timers, since when the first one is or '', schedules, since when or ''], fields of the last rewind,
+--        what stands still [what, n]* (of the first 256 of each status, and of some limits), what stood still and was
+--        put right [what, n, when]*, serves [owner, app and release]*, in force [app or its mark, what it says]*,
+--        misfits [pid, misfit (JSON), type, name]* of those that wait for code that fits (the first 256), how many do}
 -- Atomic only for a consistent picture.
 local counts, owners, queues, queued = {}, {}, {}, {}
 for _, status in ipairs({ 'queued', 'running', 'waiting', 'completed', 'failed', 'cancelled', 'abandoned' }) do
@@ -29,7 +29,8 @@ local seen = {}
 local function look_at(queue)
   if seen[queue] then return end
   seen[queue] = true
-  queues[#queues + 1] = { queue, call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue), takers.of(queue) }
+  local length, idle = call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue)
+  queues[#queues + 1] = { queue, length, idle, takers.of(queue) }
 end
 for _, queue in ipairs(a.queues) do look_at(queue) end
 local key_prefix, others = rq .. ':queue:', {}
@@ -59,21 +60,30 @@ for i = 1, #rows, 2 do
   p.q = queue_of(p.q)
   if p.q then
     local key = rq .. ':failed:' .. p.q
-    local failed = p.rg and (call('ZSCORE', key, doorbell_id(pid, p.ep, '2')) or call('ZSCORE', key, doorbell_id(pid, p.ep, '1')))
+    local failed = p.rg and (call('ZSCORE', key, doorbell_id(pid, p.ep, '2'))
+      or call('ZSCORE', key, doorbell_id(pid, p.ep, '1')))
     local lost = not p.hd and not p.rd and not p.as and score <= now - a.stale_ms and lost_bell(pid, p, score)
     local kind, name = needs(pid)
-    queued[#queued + 1] = { pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0', p.ur or '', p.ls or '0', rows[i + 1] }
+    queued[#queued + 1] = {
+      pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0', p.ur or '',
+      p.ls or '0', rows[i + 1],
+    }
   end
 end
 
 -- What the tick's slow sweep will come to.
 local seen = { waits = 0, runs = 0, lines = 0, places = 0 }
 local function count(what, stands) if stands then seen[what] = seen[what] + 1 end end
-for _, pid in ipairs(call('ZRANGE', ns .. 'idx:waiting', 0, BOUND - 1)) do count('waits', standing.waits_for_nothing(pid)) end
-for _, pid in ipairs(call('ZRANGE', ns .. 'idx:running', 0, BOUND - 1)) do count('runs', standing.runs_nowhere(fields(proc_key(pid), 'k', 'ow', 'ct'))) end
+for _, pid in ipairs(call('ZRANGE', ns .. 'idx:waiting', 0, BOUND - 1)) do
+  count('waits', standing.waits_for_nothing(pid))
+end
+for _, pid in ipairs(call('ZRANGE', ns .. 'idx:running', 0, BOUND - 1)) do
+  count('runs', standing.runs_nowhere(fields(proc_key(pid), 'k', 'ow', 'ct')))
+end
 for i = 1, #rows, 2 do
   local p = fields(proc_key(rows[i]), 'hd', 'rd')
-  count('lines', (p.hd and standing.is_in_no_line(rows[i], ns .. 'held:' .. p.hd)) or (p.rd and standing.is_in_no_line(rows[i], ns .. 'rated:' .. p.rd)))
+  count('lines', (p.hd and standing.is_in_no_line(rows[i], ns .. 'held:' .. p.hd))
+    or (p.rd and standing.is_in_no_line(rows[i], ns .. 'rated:' .. p.rd)))
 end
 for _, limit in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
   for _, pid in ipairs(call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT)) do
@@ -98,7 +108,11 @@ for _, pid in ipairs(call('ZRANGE', ns .. 'misfits', 0, BOUND - 1)) do
 end
 local timers, timers_since = due_since(ns .. 'timers')
 local schedules, schedules_since = due_since(ns .. 'cron')
-return { counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued, call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
-  call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'), { timers, timers_since, schedules, schedules_since },
+return {
+  counts, owners, call('ZCARD', ns .. 'timers'), call('LLEN', ns .. 'todo'), queues, queued,
+  call('HGETALL', ns .. 'meta'), int(now), call('ZCARD', ns .. 'idx:undeliverable'),
+  call('ZCARD', ns .. 'deliveries'), call('HGETALL', ns .. 'releases'),
+  { timers, timers_since, schedules, schedules_since },
   call('HGETALL', ns .. 'rewind'), stands, stood, call('HGETALL', ns .. 'serves'), call('HGETALL', ns .. 'inforce'),
-  unfit, call('ZCARD', ns .. 'misfits') }
+  unfit, call('ZCARD', ns .. 'misfits'),
+}

@@ -6,5 +6,7 @@
 local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 local slots = {}
-for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do slots[#slots + 1] = { id, call('HGETALL', slot_key(id)) } end
+for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. a.pid)) do
+  slots[#slots + 1] = { id, call('HGETALL', slot_key(id)) }
+end
 return { 'rows', call('HGETALL', ns .. 'journal:' .. a.pid), slots }

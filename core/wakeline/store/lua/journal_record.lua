@@ -7,8 +7,8 @@
 local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
--- An answer may come before its wait: what it has to be is known from here on. Among the closed ones, as nothing waits for
--- it yet: no cancel answers it. It has no timer: what is due is not answered, and the wait opens with its timer.
+-- An answer may come before its wait: what it has to be is known from here on. Among the closed ones, as nothing waits
+-- for it yet: no cancel answers it. It has no timer: what is due is not answered, and the wait opens with its timer.
 for _, ask in ipairs(a.asks or {}) do
   if call('EXISTS', slot_key(ask.id)) == 0 then
     local entry = { 'p', a.pid, 'k', ask.kind }

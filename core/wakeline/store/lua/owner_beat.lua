@@ -1,13 +1,14 @@
 -- Purpose: a supervisor's heartbeat: the owner lives, and this is what it runs.
 -- Include: base times process reap
--- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new was heard from the worker), rq_ttl_s,
---       n? (which beat this is; the last one that was answered is n - 1), patience_ms (as in owner_reap.lua)
+-- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new
+--       was heard from the worker), rq_ttl_s, n? (which beat this is; the last one that was answered is n - 1),
+--       patience_ms (as in owner_reap.lua)
 -- Reply: {'alive', handed back [pid]*} | {'reaped'}
--- A claim that the owner holds and did not name at two beats one after the other goes back: nobody runs it (race 1).
+-- A claim that the owner holds and did not name at two beats one after the other goes back: no worker runs it (race 1).
 -- Atomic because what is handed back must not be finished in between.
 if not call('ZSCORE', ns .. 'owners', a.owner) then return { 'reaped' } end
--- What only removes comes first: a server without memory refuses a script whose first write needs some, and takes all after another. The tick gets
--- through then, so a heartbeat has to, or all would be reaped.
+-- What only removes comes first: a server without memory refuses a script whose first write needs some, and takes all
+-- after another. The tick gets through then, so a heartbeat has to, or all would be reaped.
 call('HDEL', ns .. 'suspects', a.owner)
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 local worker = rq .. ':worker:' .. a.owner
@@ -23,7 +24,8 @@ if a.running and not (a.n and last >= a.n) then
   for _, pid in ipairs(call('SMEMBERS', ns .. 'owned:' .. a.owner)) do
     local held = call('HGET', proc_key(pid), 'cl') or ''
     if not (named[held] or named[string.match(held, '^(.*)%-%d+$')]) then
-      -- By claim: what a beat says is a little old, and a run that has just begun is not yet in it, each time one begins.
+      -- By claim: what a beat says is a little old, and a run that has just begun is not yet in it, each time one
+      -- begins.
       if call('HEXISTS', missed, held) == 0 then
         still[#still + 1] = held
       else

@@ -1,4 +1,5 @@
--- Purpose: take back all that a dead owner held; sent by the supervisor that saw its worker die, or by a worker that leaves.
+-- Purpose: take back all that a dead owner held; sent by the supervisor that saw its worker die, or by a worker that
+--          leaves.
 -- Include: base crashes reap
 -- ARGV: owner, writer (owner_lost|shutdown), patience_ms (how long losses that are the deploy's fault are not counted),
 --       proven? (a run of this owner has ended or parked)

@@ -1,12 +1,14 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
 -- Include: base declarations queues ticked doorbell aside misfits
--- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the defaults}, app? (its name),
---       release? (of its code), declares? (the release, and what tells its declarations), patient? (a stock worker's job, which runs no agent of its own for long)
---       codes? [what it can run]*, build? (what tells its code from other code of a release of its name)
--- Reply: {'registered', now, when it was ticked last or '', declares ('1': its declarations are in force), unwritten ('1': not its schedules),
---         what its release goes by or ''}
---        | {'conflict', agent, app} (a live worker of another app runs that agent)
--- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the other.
+-- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the
+--       defaults}, app? (its name), release? (of its code), declares? (the release, and what tells its declarations),
+--       patient? (a stock worker's job, which runs no agent of its own for long) codes? [what it can run]*, build?
+--       (what tells its code from other code of a release of its name)
+-- Reply: {'registered', now, when it was ticked last or '', declares ('1': its declarations are in force), unwritten
+--        ('1': not its schedules), what its release goes by or ''} | {'conflict', agent, app} (a live worker of another
+--        app runs that agent)
+-- Atomic because an owner without an expiry is never reaped (race 3), and of two apps that both start one must see the
+--        other.
 if a.app and a.agents and not a.patient then
   local rows = call('HGETALL', ns .. 'apps')
   for i = 1, #rows, 2 do
@@ -38,4 +40,7 @@ end
 -- A stock worker registers for each of its jobs, with no queues.
 if #a.queues > 0 then misfits.look(release, 0) end
 local ticked = last_tick()
-return { 'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0', release or '' }
+return {
+  'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0',
+  release or '',
+}

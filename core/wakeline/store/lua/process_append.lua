@@ -1,9 +1,11 @@
 -- Purpose: append one event of a producer (never a lifecycle type), and the wake and the end it means, in one step.
 -- Include: base log process journal inbox ends
--- ARGV: pid, inc? (must still be this incarnation), type, payload (JSON), replay_key?, hash (type + canonical payload), semantics? (JSON),
---       wake? {input (JSON string), same?, sid? (instead of the process's target)}, ends? {status, output (await output, JSON)} (the event ends its process),
---       fence?, row?, rows?, external? (only an external process)
--- Reply: {'appended', sequence, at, wake entry|''} | {'replayed', sequence, at, ''} | {'conflict'} | {'terminal', status} | {'stale'} | {'not_external'} | {'lost'} | not_found | pruned
+-- ARGV: pid, inc? (must still be this incarnation), type, payload (JSON), replay_key?, hash (type + canonical payload),
+--       semantics? (JSON), wake? {input (JSON string), same?, sid? (instead of the process's target)}, ends? {status,
+--       output (await output, JSON)} (the event ends its process), fence?, row?, rows?, external? (only an external
+--       process)
+-- Reply: {'appended', sequence, at, wake entry|''} | {'replayed', sequence, at, ''} | {'conflict'} | {'terminal',
+--        status} | {'stale'} | {'not_external'} | {'lost'} | not_found | pruned
 -- Atomic because an event without its wake, or a wake without its event, must never exist.
 local p = load(a.pid)
 if not p.st then return missing(a.pid) end
@@ -39,7 +41,8 @@ if a.wake then
 end
 if a.ends then
   if n ~= '' then
-    p = load(a.pid) -- what was delivered may have resumed it (it awaited an entry that is no longer admitted), or asked it to end
+    -- What was delivered may have resumed it (it awaited an entry that is no longer admitted), or asked it to end.
+    p = load(a.pid)
     p.we = nil -- the event's own wake tells of it
   end
   finish(a.pid, p, a.ends.status, a.ends.output, a.ends.text)

@@ -1,4 +1,5 @@
--- Purpose: ask a process to end; sticky. Its waits resolve cancelled, its owner is told, and a grace timer ends it whatever happens.
+-- Purpose: ask a process to end; sticky. Its waits resolve cancelled, its owner is told, and a grace timer ends it in
+--          any case.
 -- Include: base process journal cancel
 -- ARGV: pid, reason (JSON object), grace_ms, sender? {fence, row, rows}
 -- Reply: {'requested'|'already', status} | {'ended', status} | {'lost'} | not_found | pruned

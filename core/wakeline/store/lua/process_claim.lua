@@ -8,7 +8,9 @@ if not expiry then return { 'reaped' } end
 call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 if tonumber(expiry) <= now then call('HDEL', ns .. 'suspects', a.owner) end -- it may have been seen expired
 local p = load_whole(a.pid)
-if p.st == 'running' and p.ow == a.owner and p.cl == a.claim_id then return { 'claimed', (claimed(a.pid, p, REPLY_BYTES)) } end
+if p.st == 'running' and p.ow == a.owner and p.cl == a.claim_id then
+  return { 'claimed', (claimed(a.pid, p, REPLY_BYTES)) }
+end
 if p.st ~= 'queued' or p.ep ~= a.epoch then return { 'stale' } end
 if kept_back(a.pid, p) then return { 'stale' } end
 claim(a.pid, p, a.owner, a.claim_id)

@@ -1,4 +1,5 @@
--- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals kept (race 10).
+-- Purpose: the same process with a new input and a fresh journal: next generation, old waits closed, unconsumed signals
+--          kept (race 10).
 -- Include: base log process misfits runnable runs mailbox journal
 -- ARGV: pid, fence, input (JSON), rows?, version? (of the engine that goes on, '' for none; absent: as before),
 --       asked? [slots of questions that nothing waits for yet, at most 256]
@@ -6,14 +7,17 @@
 -- Atomic because a half-emptied journal would replay the old generation's steps in the new one.
 local p = load(a.pid)
 local f = a.fence
-if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 then return { 'continued', p.gen or '1' } end
+if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 then
+  return { 'continued', p.gen or '1' }
+end
 if not holds(p, f) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows) -- closes what this generation consumed: given up, its signals would come again
 local open = call('SMEMBERS', ns .. 'waits:' .. a.pid)
 if #open > BOUND then return { 'open', { unpack(open, 1, BOUND) } } end
 give_up(a.pid, open)
 give_up(a.pid, a.asked or {}) -- the next generation asks anew
-call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid) -- nobody awaits the last generation's children any more
+-- No body awaits the children of the last generation any more.
+call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid)
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls', 'sr')
 misfits.clear(a.pid, p)
 local generation = int(tonumber(p.gen or '1') + 1)

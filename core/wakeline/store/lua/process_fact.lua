@@ -1,7 +1,8 @@
 -- Purpose: write a lifecycle fact of a process that is not its end: an external reference or a new wake target.
 -- Include: base log process entries
 -- ARGV: pid, fact (external_ref|retarget), payload (JSON), sid? (new target, absent = none)
--- Reply: {'written', sequence} | {'gone', sid, deleted at} | {'same'} | {'conflict', existing} | {'terminal', status} | not_found | pruned
+-- Reply: {'written', sequence} | {'gone', sid, deleted at} | {'same'} | {'conflict', existing} | {'terminal', status} |
+--        not_found | pruned
 -- Atomic because the record is a fold of its events: a field without its event would drift.
 local p = load(a.pid)
 if not p.st then return missing(a.pid) end
@@ -19,7 +20,8 @@ if p.ws == a.sid then return { 'same' } end
 if ENDED[p.st] then return { 'terminal', p.st } end
 local gone = a.sid and call('HGET', ns .. 'sess:' .. a.sid, 'gone')
 if gone then return { 'gone', a.sid, gone } end
--- What waits for a session that nobody opened was not delivered yet: it goes with the old target. Delivered wakes stay where they are.
+-- What waits for a session that was never opened was not delivered yet: it goes with the old target. Delivered wakes
+-- stay where they are.
 if p.ws and not call('HGET', ns .. 'sess:' .. p.ws, 'ag') then
   local mine = '{"kind":"wake","process_id":' .. quote(a.pid) .. ','
   for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. p.ws, '-', '+', 'COUNT', BOUND)) do

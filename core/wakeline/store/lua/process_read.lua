@@ -3,8 +3,8 @@
 -- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal
 --       keys, slots and children too)
 -- Reply: {fields, spec, events [[id, fields]*], journal keys, slots [id, fields]*, now, when it is offered to workers
---       ('' where it is not queued), children of this generation [pid, status or '']* (256 at most), how many there are}
---       | not_found | pruned
+--        ('' where it is not queued), children of this generation [pid, status or '']* (256 at most), how many there
+--        are} | not_found | pruned
 -- Atomic because record, log and waits must be of one moment.
 local state = call('HGETALL', proc_key(a.pid))
 if #state == 0 then return missing(a.pid) end

@@ -1,9 +1,16 @@
--- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal row.
--- Include: base process runnable journal sessions environments triggers
--- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?, queue_timeout_ms?, attempt_timeout_ms? (all from now),
---       parent?, by? (who its chain began with, where it was no plain host), limit? (the one it is under), version? (of its engine), code? (what it needs, without a version), bound? (end with the parent), awaits? (the parent's end waits for it), detached? (said by hand), wake? {sid, agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it takes the place of)}, delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
--- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} | {'no_env'} | {'taken', pid, inc, status} | {'gone', sid, deleted at} | {'lost'}
--- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would be a ghost.
+-- Purpose: start a process: registration, record, index entry and doorbell in one step; a body's start also its journal
+--          row.
+-- Include: base letters process runnable journal sessions environments triggers
+-- ARGV: pid, spec (JSON), hash (content), inc, kind (t|e|s|x), queue, ma?, rc?, delay_ms?, deadline_ms?,
+--       queue_timeout_ms?, attempt_timeout_ms? (all from now), parent?, by? (who its chain began with, where it was no
+--       plain host), limit? (the one it is under), version? (of its engine), code? (what it needs, without a version),
+--       bound? (end with the parent), awaits? (the parent's end waits for it), detached? (said by hand), wake? {sid,
+--       agent?, queue?, salt?, ends?}, env? {id, spec?}, unique? {key, instead? (whom it takes the place of)},
+--       delivery? {occ, sub, kept_ms} (of a trigger, settled by this start), fence? {pid, inc, ep, cl}, row?, rows?
+-- Reply: {'created', inc, status} | {'existing', inc, status} | {'conflict', stored hash} | {'pruned', tomb} |
+--        {'no_env'} | {'taken', pid, inc, status} | {'gone', sid, deleted at} | {'lost'}
+-- Atomic because a registration without its doorbell would never run, and a child start after its parent's fence would
+--        be a ghost.
 local f, parent = a.fence, nil
 if f then
   parent = load(f.pid)
@@ -16,7 +23,7 @@ if call('EXISTS', proc_key(a.pid), ns .. 'tomb:' .. a.pid) > 0 then -- one look 
   if tomb then return { 'pruned', tomb } end
   if old.st and old.h ~= a.hash then return { 'conflict', old.h } end
 end
--- One living process at a time has a unique key; whoever takes its place has asked it to end.
+-- One living process at a time has a unique key; the process that takes its place has asked it to end.
 local u = not old.st and a.unique
 local holder = u and call('GET', ns .. 'uniq:' .. u.key)
 if holder then
@@ -36,19 +43,26 @@ if a.delivery then settle_delivery(a.delivery.occ, a.delivery.sub, 'started', a.
 if old.st then return { 'existing', old.inc, old.st } end
 
 local key = proc_key(a.pid)
-local entry = { 'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', a.kind == 'x' and '0' or '1', 'inc', a.inc, 'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now) }
+local entry = {
+  'st', a.kind == 'x' and 'running' or 'queued', 'seq', '0', 'ep', a.kind == 'x' and '0' or '1', 'inc', a.inc,
+  'q', a.queue, 'k', a.kind, 'h', a.hash, 'ca', int(now), 'ua', int(now), 'sn', int(now),
+}
 local function put(name, value) if value then entry[#entry + 1] = name; entry[#entry + 1] = value end end
-put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent); put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1'); put('pe', a.awaits and '1' or a.detached and 'd'); put('pc', parent and parent.cr and '1'); put('ver', a.version); put('cd', a.code)
+put('ma', a.ma and int(a.ma)); put('rc', a.rc); put('pa', a.parent)
+put('to', a.attempt_timeout_ms and int(a.attempt_timeout_ms)); put('qt', a.queue_timeout_ms and '1')
+put('pe', a.awaits and '1' or a.detached and 'd'); put('pc', parent and parent.cr and '1')
+put('ver', a.version); put('cd', a.code)
 if w then put('ws', w.sid); put('we', w.ends and '1') end
 put('by', a.by); put('lk', a.limit)
 call('SET', ns .. 'spec:' .. a.pid, a.spec)
 call('HSET', key, unpack(entry))
 -- A child may take no longer than what started it.
-local ends, bound = a.deadline_ms and now + a.deadline_ms, a.parent and tonumber(call('HGET', proc_key(a.parent), 'dl') or nil)
+local ends = a.deadline_ms and now + a.deadline_ms
+local bound = a.parent and tonumber(call('HGET', proc_key(a.parent), 'dl') or nil)
 if bound and not (ends and ends < bound) then ends = bound end
 if ends then
   call('HSET', key, 'dl', int(ends))
-  call('ZADD', ns .. 'timers', int(ends), 'e:' .. a.pid)
+  call('ZADD', ns .. 'timers', int(ends), TIMER.deadline .. a.pid)
 end
 if u then
   call('SET', ns .. 'uniq:' .. u.key, a.pid)
@@ -66,7 +80,9 @@ if a.kind == 'x' then
   return { 'created', a.inc, 'running' }
 end
 local due = a.delay_ms and now + a.delay_ms
-if a.queue_timeout_ms then call('ZADD', ns .. 'timers', int((due or now) + a.queue_timeout_ms), 'q:' .. a.pid) end
+if a.queue_timeout_ms then
+  call('ZADD', ns .. 'timers', int((due or now) + a.queue_timeout_ms), TIMER.queue_timeout .. a.pid)
+end
 move_index(a.pid, nil, 'queued', due or now)
 call_worker(a.pid, '1', a.queue, false, due)
 return { 'created', a.inc, 'queued' }

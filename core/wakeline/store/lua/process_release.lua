@@ -1,17 +1,23 @@
--- Purpose: hand a run back (shutdown, code that does not fit) or schedule its next attempt (a turn or tool that raised).
+-- Purpose: hand a run back (shutdown, code that does not fit) or schedule its next attempt (a turn or tool that
+--          raised).
 -- Include: base log process rounds misfits runnable runs journal ends
--- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when attempts are used up), text? (the wake's then), rows?,
---       unrun? (this worker lacks its code), unread? (what of it this worker cannot read),
---       misfit? (JSON: why this code cannot go on with it; kept until code that fits goes on)
--- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that was asked to end) | {'lost'}
--- Atomic because a release that is not queued is a process nobody runs.
+-- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when
+--       attempts are used up), text? (the wake's then), rows?, unrun? (this worker lacks its code), unread? (what of it
+--       this worker cannot read), misfit? (JSON: why this code cannot go on with it; kept until code that fits goes on)
+-- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that
+--        was asked to end) | {'lost'}
+-- Atomic because a release that is not queued is a process that no worker runs.
 local p = load(a.pid)
-if p.st == 'queued' and p.inc == a.fence.inc and tonumber(p.ep) == tonumber(a.fence.ep) + 1 then return { 'released', p.ep } end
+if p.st == 'queued' and p.inc == a.fence.inc and tonumber(p.ep) == tonumber(a.fence.ep) + 1 then
+  return { 'released', p.ep }
+end
 if not holds(p, a.fence) then return { 'lost' } end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
--- A turn that was asked to end, or gives way to an arrival, ends by what it raises: however its body wraps that, it is no failure.
+-- A turn that was asked to end, or gives way to an arrival, ends by what it raises: however its body wraps that, it is
+-- no failure.
 if a.attempt and p.sid and p.cr then
-  return { 'cancelled', finish(a.pid, p, 'cancelled', '{"type":"cancelled","message":' .. quote(cancel_reason(a.pid)) .. '}') }
+  local output = '{"type":"cancelled","message":' .. quote(cancel_reason(a.pid)) .. '}'
+  return { 'cancelled', finish(a.pid, p, 'cancelled', output) }
 end
 if a.attempt then
   local attempts = call('HINCRBY', proc_key(a.pid), 'at', 1)

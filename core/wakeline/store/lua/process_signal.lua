@@ -1,8 +1,11 @@
 -- Purpose: send a signal: replay check, append, choose the slot, resolve it, make the process runnable.
 -- Include: base log process slots mailbox journal
--- ARGV: pid, inc (whose types the sender checked), name, signal_id, replay_key, hash, payload (JSON), schema? (hash of the schema it was checked against),
---       also? [{name, hash}] (other names that its sender knows the signal by), limit (mailbox), refused? ('undeclared' | 'misfit': by what the sender knows; a wait that another release opened may know better), sender? {fence {pid, inc, ep, cl}, row, rows}
--- Reply: {'accepted', sequence, 'slot'|'mail'} | {'replayed', sequence} | {'conflict'} | {'terminal', status} | {'full'} | {'refused'} | {'recheck', schema} | {'stale', inc} | {'lost'} | not_found | pruned
+-- ARGV: pid, inc (whose types the sender checked), name, signal_id, replay_key, hash, payload (JSON), schema? (hash of
+--       the schema it was checked against), also? [{name, hash}] (other names that its sender knows the signal by),
+--       limit (mailbox), refused? ('undeclared' | 'misfit': by what the sender knows; a wait that another release
+--       opened may know better), sender? {fence {pid, inc, ep, cl}, row, rows}
+-- Reply: {'accepted', sequence, 'slot'|'mail'} | {'replayed', sequence} | {'conflict'} | {'terminal', status} |
+--        {'full'} | {'refused'} | {'recheck', schema} | {'stale', inc} | {'lost'} | not_found | pruned
 -- Atomic because between choosing a slot and resolving it a second sender would choose the same one.
 local s = a.sender
 local from

@@ -1,4 +1,5 @@
--- Purpose: say which queues the bodies of an app are declared for, and learn for which they ever were: what was started in one stays in it.
+-- Purpose: say which queues the bodies of an app are declared for, and learn for which they ever were: what was started
+--          in one stays in it.
 -- Include: base
 -- ARGV: app (its name), queues (RQ's names)
 -- Reply: queues (those that were given, then those of releases before)

@@ -1,8 +1,8 @@
 -- Purpose: queues and limits as an operator sees them.
 -- Include: base takers
 -- ARGV: queues (RQ's names)
--- Reply: [queue, waiting, running, paused ('1'|'0'), limit (JSON or ''), doorbells, idle owners, workers that take from it [name]*]*,
---        [limit, JSON or '', running under it, waiting for a place or a cell]* (of bodies and keys),
+-- Reply: [queue, waiting, running, paused ('1'|'0'), limit (JSON or ''), doorbells, idle owners, workers that take from
+--        it [name]*]*, [limit, JSON or '', running under it, waiting for a place or a cell]* (of bodies and keys),
 --        {owners that live, whether RQ is suspended ('1'|'0'), now}
 -- Atomic only for a consistent picture.
 local queues, others, seen = {}, {}, {}

@@ -1,11 +1,14 @@
--- Purpose: take up to n doorbells and claim their processes: no intermediate list, no window in which a job belongs to nobody.
+-- Purpose: take up to n doorbells and claim their processes: no intermediate list, no moment in which a job belongs to
+--          no worker.
 -- Include: base queues doorbell rq code aside rounds crashes claims lines admitting
--- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle (enter the idle sets when the queues are empty),
---       agents? {name: [max, policy]} (a claimed turn of one of them brings its batch, fixed in the same step),
---       release? (of the code that will run them), proven? (a run of this owner has ended or parked: told once)
+-- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle
+--       (enter the idle sets when the queues are empty), agents? {name: [max, policy]} (a claimed turn of one of them
+--       brings its batch, fixed in the same step), release? (of the code that will run them), proven? (a run of this
+--       owner has ended or parked: told once)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
--- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of nothing that is known is thrown away.
---         What may be another app's, or a later release's, goes back to the end of its list.
+-- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of
+--         nothing that is known is thrown away. What may be another app's, or a later release's, goes back to the end
+--         of its list.
 -- Atomic because a doorbell that is popped and not claimed leaves a process that no worker runs (W1).
 local expiry = call('ZSCORE', ns .. 'owners', a.owner)
 if not expiry then return { 'reaped' } end
@@ -40,7 +43,8 @@ if known.request == a.request then
 end
 
 local function foreign(queue, id)
-  call('HSET', rq .. ':job:' .. id, 'status', 'failed', 'exc_info', 'This queue runs Wakeline doorbells only; enqueue other jobs on a queue of their own.')
+  local why = 'This queue runs Wakeline doorbells only; enqueue other jobs on a queue of their own.'
+  call('HSET', rq .. ':job:' .. id, 'status', 'failed', 'exc_info', why)
   call('EXPIRE', rq .. ':job:' .. id, FAILURE_TTL)
   call('ZADD', rq .. ':failed:' .. queue, int(now / 1000 + FAILURE_TTL), id)
 end
@@ -52,7 +56,8 @@ if a.n > 0 and call('EXISTS', rq .. ':suspended') == 1 then
 end
 
 -- Whether a popped doorbell may be another app's, or a later release's: then it is not ours to throw away.
--- Under the release before, two apps could have one list (queue_of), and a bell did not say whose it is: the other's worker has an hour to take it.
+-- Under the release before, two apps could have one list (queue_of), and a bell did not say whose it is: the other's
+-- worker has an hour to take it.
 local function others(id, list, pid, later, whose)
   if not pid then return later end
   if whose then return whose ~= namespace end
@@ -71,7 +76,8 @@ local function lacked(p)
   return code and has_code(known.lacks, code)
 end
 
--- Whether this owner takes from a line: it has the code, and is not of a release that looked while another one is there that did not.
+-- Whether this owner takes from a line: it has the code, and is not of a release that looked while another one is there
+-- that did not.
 local function takes_from(codes, queue, rest)
   local uf, code = rounds.line_of(rest)
   if not uf then return has_code(codes or ' ', rest) end
@@ -134,7 +140,8 @@ local function take_from(list)
         rounds.leave(pid, p)
         kept = kept + 1
       elseif crashes.runs_alone(p) and (alone or #taken > 0) then
-        -- Lost twice: it may be what kills its workers, so it runs with nobody beside it. Its doorbell stays at the head for an idle worker.
+        -- Lost twice: it may be what kills its workers, so it runs alone. Its doorbell stays at the head for an idle
+        -- worker.
         aside[#aside + 1] = id
         if #aside >= BOUND then break end
       elseif kept_back(pid, p, id) then
@@ -168,6 +175,6 @@ end
 unasked = #taken == 0 and a.n > 0
 local full = #taken >= a.n or budget <= 0 or kept >= BOUND
 for _, queue in ipairs(a.queues) do
-  if full or not a.idle then call('SREM', ns .. 'idle:' .. queue, a.owner) else call('SADD', ns .. 'idle:' .. queue, a.owner) end
+  call((full or not a.idle) and 'SREM' or 'SADD', ns .. 'idle:' .. queue, a.owner)
 end
 return { 'taken', taken, full and '1' or '0' }

@@ -1,7 +1,8 @@
--- Purpose: a client says what the store lost of what it had answered to it. Clients that say so within a minute tell of one rewind.
+-- Purpose: a client says what the store lost of what it had answered to it. Clients that say so within a minute tell of
+--          one rewind.
 -- Include: base
--- ARGV: client, writes (how many of its writes are gone), first, last (when the first and the last of them were answered, in ms; 0: none is known),
---       emptied ('1': the namespace is not the one it was), together_ms, keep_ms
+-- ARGV: client, writes (how many of its writes are gone), first, last (when the first and the last of them were
+--       answered, in ms; 0: none is known), emptied ('1': the namespace is not the one it was), together_ms, keep_ms
 -- Reply: {'told'}
 -- Errors: none
 -- Atomic because several clients tell of one rewind at once.

@@ -1,14 +1,16 @@
 -- Purpose: make tokens with a new secret from now on; what the one before made stays good for a while.
 -- Include: base keyring
--- ARGV: secret (the new one, in hex), keep_ms (how long the one before stays good; 0: everything that was made before is void at once)
--- Reply: {'rotated', id, until ('' where nothing made before is good)} | {'overlaps', until}: the one before that is still good, and three would be
+-- ARGV: secret (the new one, in hex), keep_ms (how long the one before stays good; 0: everything that was made before
+--       is void at once)
+-- Reply: {'rotated', id, until ('' where nothing made before is good)} | {'overlaps', until}: the one before that is
+--        still good, and three would be
 -- Errors: none
 -- Atomic because a client must never see the new secret without the one before.
 local secrets, old = keyring(), call('GET', ns .. 'secret') or nil
 local id = secret_id(a.secret)
 if secrets.id == id then return { 'rotated', id, secrets['until'] or '' } end -- sent again
 if a.keep_ms > 0 and overlaps(secrets) then return { 'overlaps', secrets['until'] } end
--- One that was altered made no tokens that anybody has to keep.
+-- A secret that was altered made no tokens that have to stay good.
 local known = secret_id(old) and secret_id(old) == (secrets.id or secret_id(old))
 call('HDEL', ns .. 'keyring', 'previous', 'old', 'until')
 if known then call('HSETNX', ns .. 'keyring', 'first', old) end

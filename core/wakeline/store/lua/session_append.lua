@@ -1,6 +1,7 @@
 -- Purpose: append messages to a session's history, if its head is still the revision that their writer read.
 -- Include: base history
--- ARGV: sid, ancestor? (the revision they follow; absent = whatever it is), messages [{m (JSON), id}] (at most 256; one whose id is known is there already, so a resend finds all of them)
+-- ARGV: sid, ancestor? (the revision they follow; absent = any), messages [{m (JSON), id}] (at most 256; one whose id
+--       is known is there already, so a resend finds all of them)
 -- Reply: {'appended', revision} | {'stale', found} | {'not_found'} | {'gone', sid, deleted at}
 -- Atomic because two writers that read the same head must not both go on from it.
 local head = fields(ns .. 'sess:' .. a.sid, 'ag', 'gone', 'fr')

@@ -5,4 +5,5 @@
 -- Atomic because a session and its frames must be of one moment.
 local s = fields(ns .. 'sess:' .. a.sid, 'ag', 'pa', 'rev', 'gone')
 if not s.ag or s.gone then return { 'not_found' } end
-return { s.pa or '', call('SRANDMEMBER', ns .. 'born:' .. a.sid, BOUND), call('HGETALL', ns .. 'frames:' .. a.sid), s.rev or '0' }
+local born, frames = call('SRANDMEMBER', ns .. 'born:' .. a.sid, BOUND), call('HGETALL', ns .. 'frames:' .. a.sid)
+return { s.pa or '', born, frames, s.rev or '0' }

@@ -1,6 +1,7 @@
 -- Purpose: one consistent look at a session.
 -- Include: base
--- ARGV: sid, after (history with a higher number), count, entries (inbox entries and settled ones to show), frame? (only its messages; '' = before any)
+-- ARGV: sid, after (history with a higher number), count, entries (inbox entries and settled ones to show), frame?
+--       (only its messages; '' = before any)
 -- Reply: {head fields, state JSON or '', history [id, fields]*,
 --        entries [n, body, state, swallowed, error or '', swallowed ones 'pid (a word)#sequence '*]*,
 --        where the search for a frame's messages stopped or '', pending entries, fields of its turn, now}
@@ -10,7 +11,9 @@ local key = ns .. 'sess:' .. a.sid
 local head = call('HGETALL', key)
 if #head == 0 then return { 'not_found' } end
 local hist, history, stopped = ns .. 'hist:' .. a.sid, {}, ''
-if a.count > 0 and not a.frame then history = call('XRANGE', hist, '(' .. int(a.after) .. '-0', '+', 'COUNT', int(a.count)) end
+if a.count > 0 and not a.frame then
+  history = call('XRANGE', hist, '(' .. int(a.after) .. '-0', '+', 'COUNT', int(a.count))
+end
 if a.count > 0 and a.frame then
   local from = '(' .. int(a.after) .. '-0'
   for _ = 1, 16 do

@@ -1,9 +1,11 @@
 -- Purpose: put an input or a command into a session's inbox (or only create the session) and start the turn it needs.
 -- Include: base process journal inbox sessions
--- ARGV: session {sid, agent, queue, salt}, body? (JSON object, to which the time is added; absent = only create), kind? (command; absent = input), dedupe? (sender's key), hash? (of the content),
---       fence?, row?, rows? (a body sends: its row in the same step)
--- Reply: {'sent', entry, turn or ''} | {'replayed', entry, ''} | {'conflict'} | {'created'} | {'gone', sid, deleted at} | {'lost'}
--- Atomic because an entry without a turn to take it would wait for ever.
+-- ARGV: session {sid, agent, queue, salt}, body? (JSON object, to which the time is added; absent = only create), kind?
+--       (command; absent = input), dedupe? (sender's key), hash? (of the content), fence?, row?, rows? (a body sends:
+--       its row in the same step)
+-- Reply: {'sent', entry, turn or ''} | {'replayed', entry, ''} | {'conflict'} | {'created'} | {'gone', sid, deleted at}
+--        | {'lost'}
+-- Atomic because an entry without a turn to take it would wait without an end.
 local sid = a.session.sid
 local from = a.fence and load(a.fence.pid)
 if from and not holds(from, a.fence) then return { 'lost' } end

@@ -1,12 +1,15 @@
--- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). First resolution wins for ever.
--- Include: base keyring approvals slots
--- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of schemas that its value fits]
--- Reply: {'accepted'} | {'already', resolution or ''} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked, expired, of an ended process or a cancelled turn: one answer)
+-- Purpose: resolve an await-event slot from outside (a bearer token, a tool's completion). The first resolution wins,
+--          and it stays.
+-- Include: base letters keyring approvals slots
+-- ARGV: pid, inc, id, resolution (JSON), expires_ms?, by? (id of the secret that made the token), fits? [hashes of
+--       schemas that its value fits]
+-- Reply: {'accepted'} | {'already', resolution or ''} | {'recheck', schema, hash} | {'unknown'} (unknown, revoked,
+--        expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
 local p = fields(proc_key(a.pid), 'st', 'inc', 'k', 'cr')
 if p.inc ~= a.inc or (a.by and not secret_is_good(a.by)) then return { 'unknown' } end
 if ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) then
-  -- A second answer is told so as long as the process is there, whatever became of the first one.
+  -- A second answer is told so while the process is there, with any outcome of the first one.
   if call('SISMEMBER', ns .. 'answered:' .. a.pid, a.id) == 1 then return { 'already', '' } end
   return { 'unknown' }
 end
@@ -23,8 +26,8 @@ end
 if slot.g then
   resolve(a.id, a.resolution)
 else
-  -- Nobody waits yet: kept for the wait that will come.
-  call('HSET', slot_key(a.id), 'p', a.pid, 'k', 'x:', 'r', a.resolution)
+  -- No body waits yet: the answer is kept for the wait that will come.
+  call('HSET', slot_key(a.id), 'p', a.pid, 'k', WAIT.completion, 'r', a.resolution)
   call('SADD', ns .. 'waits:' .. a.pid, a.id)
   approvals.close(a.id, slot)
 end

@@ -1,14 +1,18 @@
--- Purpose: what time does: due timers, expired owners, lost doorbells, what stands still, unfinished bounded work, retention. Every worker runs it; twice does nothing twice.
+-- Purpose: what time does: due timers, expired owners, lost doorbells, what stands still, todo rows, retention. Every
+--          worker runs it; two runs do nothing twice.
 -- Include: base declarations ticked doorbell tending retention righting timers leases bells todo schedules
--- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit, by? (<worker|clock|stock> <its owner id>), spare_ms? (do nothing where another one
---       ticked less than that ago), patience_ms (as in owner_reap.lua)
--- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*, deliveries that nobody settled,
---         ms after which whoever ticked goes on to prune or '', '1' where it was spared: next due is then when nobody will have ticked for spare_ms,
---         releases whose declarations came into force and are not written [app, declares]*}
+-- ARGV: beat_ms, lease_ms, stale_ms, retention_ms, tombstone_ms, limit, by? (<worker|clock|stock> <its owner id>),
+--       spare_ms? (do nothing where another worker ticked less than this ago), patience_ms (as in owner_reap.lua)
+-- Reply: {fired, reaped, rung, pruned, next due or '', more ('1'), now, due schedules [name, due, schedule]*,
+--        deliveries that are not settled, ms after which the worker that ticked goes on to prune or '', '1' where it
+--        was spared (next due is then the end of spare_ms after the last tick), releases whose declarations came into
+--        force and are not written [app, declares]*}
 -- Atomic because between a timer's look and its effect the wait may be over.
 if a.spare_ms then
   local at, by = last_tick()
-  if at and by ~= a.by and now - at < a.spare_ms then return { 0, 0, 0, 0, int(at + a.spare_ms), '0', int(now), {}, 0, '', '1', {} } end
+  if at and by ~= a.by and now - at < a.spare_ms then
+    return { 0, 0, 0, 0, int(at + a.spare_ms), '0', int(now), {}, 0, '', '1', {} }
+  end
 end
 -- A removal as the first write (see owner_beat.lua): what a tick prunes is what a server without memory needs.
 call('HDEL', ns .. 'suspects', '')

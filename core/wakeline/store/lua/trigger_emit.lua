@@ -1,10 +1,11 @@
 -- Purpose: record an occurrence and reserve its delivery for every subscription it reaches.
 -- Include: base process cancel triggers
--- ARGV: source, source_key?, key, occ, hash, payload (JSON), kept_ms,
---       cron? {name, due (it must still be due then), next (when it is due next), id, sub, pid, overlap, void? (nothing occurs: only the next time is set)}
--- Reply: {'recorded'|'known', at, [sub id, state, sub or '']*} | {'conflict'} | {'stale'} (somebody else fired this schedule) | {'overlaps', pid}
---       | {'moved'} (void)
--- Atomic because an occurrence with half of its deliveries would start some of what it should, and a schedule fired twice would start all of it twice.
+-- ARGV: source, source_key?, key, occ, hash, payload (JSON), kept_ms, cron? {name, due (it must still be due then),
+--       next (when it is due next), id, sub, pid, overlap, void? (nothing occurs: only the next time is set)}
+-- Reply: {'recorded'|'known', at, [sub id, state, sub or '']*} | {'conflict'} | {'stale'} (another worker fired this
+--        schedule) | {'overlaps', pid} | {'moved'} (void)
+-- Atomic because an occurrence with half of its deliveries would start some of what it should, and a schedule fired
+--        twice would start all of it twice.
 local key, cron = ns .. 'occ:' .. a.occ, a.cron
 if cron then
   if call('ZSCORE', ns .. 'cron', cron.name) ~= int(cron.due) then return { 'stale' } end
@@ -14,7 +15,9 @@ if cron then
   local p = last and load(last) or {}
   if p.st and not ENDED[p.st] then
     if cron.overlap == 'skip' then return { 'overlaps', last } end
-    if cron.overlap == 'replace' and not p.cr then request_cancel(last, p, '{"reason":"replaced by the next of its schedule"}', 10000) end
+    if cron.overlap == 'replace' and not p.cr then
+      request_cancel(last, p, '{"reason":"replaced by the next of its schedule"}', 10000)
+    end
   end
   call('HSET', ns .. 'schedule:' .. cron.name, 'last', cron.pid)
 end
@@ -33,7 +36,8 @@ if known.h then
   if known.h ~= a.hash then return { 'conflict' } end
   return { 'known', known.at, states() }
 end
-call('HSET', key, 'src', a.source, 'sk', a.source_key or '', 'ik', a.key, 'h', a.hash, 'p', a.payload, 'at', int(now), 'n', '0')
+call('HSET', key, 'src', a.source, 'sk', a.source_key or '', 'ik', a.key, 'h', a.hash, 'p', a.payload,
+  'at', int(now), 'n', '0')
 local sign = string.find(a.payload, '^{"__claim__":"sha256:%x+"}$') and '+' or ''
 if cron then
   reserve(a.occ, cron.id, sign .. cron.sub)

@@ -1,11 +1,13 @@
--- Purpose: reserved deliveries that nobody settled for a while.
+-- Purpose: deliveries that were reserved a while ago and are not settled.
 -- Include: base
 -- ARGV: older_ms, limit
--- Reply: [occ, sub id, sub ('+' before it where the payload is a stand-in), source, source key or '', key, payload, at]*
+-- Reply: [occ, sub id, sub ('+' before it where the payload is a stand-in), source, source key or '', key, payload,
+--        at]*
 -- Atomic because what is read of a delivery must belong to it.
 unasked = true
 local out = {}
-for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'deliveries', '-inf', int(now - a.older_ms), 'LIMIT', 0, int(a.limit))) do
+local older = call('ZRANGEBYSCORE', ns .. 'deliveries', '-inf', int(now - a.older_ms), 'LIMIT', 0, int(a.limit))
+for _, member in ipairs(older) do
   local occ, id = string.match(member, '^(%S+) (.*)$')
   local o = fields(ns .. 'occ:' .. occ, 'd:' .. id, 'src', 'sk', 'ik', 'p', 'at')
   if o['d:' .. id] then

@@ -1,6 +1,7 @@
 -- Purpose: enable, disable or remove a subscription.
 -- Include: base triggers
--- ARGV: source, id, to ('1' enabled | '0' disabled | '' removed), owner? (only if it is this session's, '' for the host's), revision? (must still be this one)
+-- ARGV: source, id, to ('1' enabled | '0' disabled | '' removed), owner? (only if it is this session's, '' for the
+--       host's), revision? (must still be this one)
 -- Reply: {'done', changed ('1'|'0'), revision} | {'changed', revision} | {'not_found'}
 -- Atomic because the revision and the owner that were checked must be those that are switched.
 local subs = ns .. 'subs:' .. a.source

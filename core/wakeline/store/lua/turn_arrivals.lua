@@ -1,8 +1,10 @@
--- Purpose: offer a running turn what arrived since it began, at a safe boundary: an effect, its entries and its place recorded with it.
--- Nothing is offered where the agent's policy is another than early: an arrival is for the next turn then. A turn that is a half of one that failed takes
--- no more than its half: it would fail over the other one again, for ever.
+-- Purpose: offer a running turn what arrived since it began, at a safe boundary: an effect, its entries and its place
+--          recorded with it.
+-- Nothing is offered where the agent's policy is another than early: an arrival is for the next turn then. A turn that
+-- is a half of one that failed takes no more than its half, or it would fail over the other half again and again.
 -- Include: base process journal policies entries turns
--- ARGV: pid, fence, sid, max (entries of one turn, with those it has), row {k, a, b} (the entries go between a and b), rows?
+-- ARGV: pid, fence, sid, max (entries of one turn, with those it has), row {k, a, b} (the entries go between a and b),
+--       rows?
 -- Reply: {'arrivals', [[n, body, swallowed]*] as JSON} | {'lost'}
 -- Atomic because an entry admitted early and not recorded would be settled unseen by the turn's next run (race 25).
 local p = load(a.pid)
@@ -17,7 +19,8 @@ local policy, had, out = policy_of(s.ag), batch_of(a.pid), {}
 local numbers, last = {}, had[#had]
 local most = math.min(a.max, tonumber(s.half or a.max))
 local command = last and string.find(call('HGET', ns .. 'wakes:' .. a.sid, had[1]) or '', '^{"kind":"command"')
-for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. a.sid, last and '(' .. last .. '-0' or '-', '+', 'COUNT', BOUND)) do
+local behind = last and '(' .. last .. '-0' or '-'
+for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. a.sid, behind, '+', 'COUNT', BOUND)) do
   local n, kind = string.match(entry[1], '^%d+'), entry[2][2]
   -- A command is alone in its turn: nothing joins it, and nothing behind it comes early.
   if policy.a ~= 'e' or command or kind == 'command' or #had + #numbers >= most then break end

@@ -1,11 +1,14 @@
--- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or a settled entry.
--- Include: base process approvals slots mailbox journal cancel
--- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' | 'a:<n>:<session>'
---       | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms? or due_ms? (deadline, fixed when first opened), schema? {hash, text},
---       question? (an approval, of kind x), also? (of a signal: the other names that it has or had),
---       event? (of an approval that was asked without one: its approval.requested, JSON)}]
+-- Purpose: open waits, or answer them at once from the journal, an earlier resolution, the mailbox, an ended child, or
+--          a settled entry.
+-- Include: base letters process approvals slots mailbox journal cancel
+-- ARGV: pid, fence, rows?, waits [{id, key (replay key), group, kind ('s:<name>' | 't:' | 'c:<child>' | 'x:<key>' |
+--       'a:<n>:<session>' | 'e:' (the end of all children that its own end waits for)), ordinal?, child_inc?, for_ms?
+--       or due_ms? (deadline, fixed when first opened), schema? {hash, text}, question? (an approval, of kind x), also?
+--       (of a signal: the other names that it has or had), event? (of an approval that was asked without one: its
+--       approval.requested, JSON)}]
 -- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
--- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are never opened again (race 4).
+-- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are
+--        never opened again (race 4).
 local p = load_run(a.pid)
 if not holds(p, a.fence) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
@@ -24,8 +27,12 @@ end
 local function from_entry(n, sid)
   local verb, rest = string.match(call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '', '^(%a+) ?(%S*)')
   if verb == 'settled' or verb == 'failed' then return from_child(rest) end
-  if verb == 'undeliverable' then return '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(rest) .. '}}' end
-  if not verb then return '{"status":"err","payload":{"code":"entry_not_found","message":"the awaited entry is not kept"}}' end
+  if verb == 'undeliverable' then
+    return '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(rest) .. '}}'
+  end
+  if not verb then
+    return '{"status":"err","payload":{"code":"entry_not_found","message":"the awaited entry is not kept"}}'
+  end
 end
 
 local function open(w)
@@ -53,13 +60,13 @@ local function open(w)
   local asks_now = w.event and not approvals.is_one(slot)
   if slot.g and asks_now then approvals.ask(a.pid, p, w.id, w.event) end -- a release before opened it
   if slot.g then return { 'open', slot.d or '' } end
-  if code == 'e:' then
+  if code == WAIT.children then
     if call('EXISTS', ns .. 'awaited:' .. a.pid) == 0 then return { 'done', '{"status":"ok","value":null}' } end
     call('HSET', proc_key(a.pid), 'aw', w.id)
-    if p.cr then call('RPUSH', ns .. 'todo', 'k:' .. a.pid) end
-  elseif p.cr and not (code == 'c:' and awaits_child(a.pid, name)) then
-    -- Whoever resolves it from outside later must learn what stands.
-    if string.sub(w.kind, 1, 2) == 'x:' then
+    if p.cr then call('RPUSH', ns .. 'todo', LEFT.cancel_children .. a.pid) end
+  elseif p.cr and not (code == WAIT.child and awaits_child(a.pid, name)) then
+    -- A client that resolves it from outside later must learn what stands.
+    if string.sub(w.kind, 1, 2) == WAIT.completion then
       call('HSET', key, 'p', a.pid, 'g', w.group, 'k', w.kind, 'r', '{"status":"cancelled"}')
       call('SADD', ns .. 'waits:' .. a.pid, w.id)
       approvals.close(w.id, slot)
@@ -67,34 +74,35 @@ local function open(w)
     return { 'done', '{"status":"cancelled"}' }
   end
   local resolution, seq
-  if code == 's:' then resolution, seq = from_mailbox(a.pid, name, w.also) end
-  if code == 'c:' then resolution = from_child(name, w.child_inc) end
+  if code == WAIT.signal then resolution, seq = from_mailbox(a.pid, name, w.also) end
+  if code == WAIT.child then resolution = from_child(name, w.child_inc) end
   local n, sid = string.match(name, '^(%d+):(.*)$')
-  if code == 'a:' then resolution = from_entry(n, sid) end
+  if code == WAIT.answer then resolution = from_entry(n, sid) end
   local entry = { 'p', a.pid, 'g', w.group, 'k', w.kind, 'o', int(now) }
   local function put(field, value) if value then entry[#entry + 1] = field; entry[#entry + 1] = value end end
   put('n', w.ordinal and int(w.ordinal)); put('r', resolution); put('rs', seq)
   put('q', w.question and '1')
-  if resolution and (code == 'c:' or code == 'a:') then return { 'done', resolution } end
+  if resolution and (code == WAIT.child or code == WAIT.answer) then return { 'done', resolution } end
   local due, bound = w.due_ms, w.for_ms and now + w.for_ms
   if bound and not (due and due < bound) then due = bound end
   if resolution then due = nil end
   put('d', due and int(due)); put('sh', w.schema and w.schema.hash)
-  if code == 'x:' and not slot.es then put('es', '') end
+  if code == WAIT.completion and not slot.es then put('es', '') end
   call('HSET', key, unpack(entry))
   call('SADD', ns .. 'waits:' .. a.pid, w.id)
-  if code == 'x:' then call('SREM', ns .. 'closed:' .. a.pid, w.id) end -- it was asked before anything waited for it
+  -- It was asked before anything waited for it.
+  if code == WAIT.completion then call('SREM', ns .. 'closed:' .. a.pid, w.id) end
   if asks_now then approvals.ask(a.pid, p, w.id, w.event) end
   if resolution then return { 'done', resolution } end
   call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1)
   if w.schema then call('SET', ns .. 'schema:' .. w.schema.hash, w.schema.text, 'PX', SCHEMA_TTL) end
-  if due then call('ZADD', ns .. 'timers', int(due), 's:' .. w.id) end
-  if code == 'c:' then call('SADD', ns .. 'waiters:' .. name, w.id) end
-  if code == 'a:' then
+  if due then call('ZADD', ns .. 'timers', int(due), TIMER.wait .. w.id) end
+  if code == WAIT.child then call('SADD', ns .. 'waiters:' .. name, w.id) end
+  if code == WAIT.answer then
     local others = call('HGET', ns .. 'wakes:' .. sid, n .. ':a')
     call('HSET', ns .. 'wakes:' .. sid, n .. ':a', others and (others .. ',' .. w.id) or w.id)
   end
-  if code == 's:' then
+  if code == WAIT.signal then
     local others = call('HGET', proc_key(a.pid), 'n:' .. name)
     call('HSET', proc_key(a.pid), 'n:' .. name, others and (others .. ',' .. w.id) or w.id)
   end

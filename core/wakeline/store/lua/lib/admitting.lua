@@ -1,6 +1,7 @@
--- Fixes the batch of a turn at its first claim: pending entries in order, up to most. A later run of the same turn gets the same batch.
--- agent_policy: what the code that runs this turn says of its turns ('' = the defaults, nil = what is in force): of this batch it decides.
--- {rev, state JSON or '', [n, body, swallowed]*, frame or '', follow-on turns so far, followed ('1'|'0')}, bytes of it
+-- Admitting: the batch of a turn is fixed at its first claim. It is the pending entries in order, up to `max`, and a
+-- later run of the same turn gets the same batch. `agent_policy` is what the code that runs this turn says of its turns
+-- ('' = the defaults, nil = what is in force); it decides for this batch. Returns {rev, state JSON or '', [n, body,
+-- swallowed]*, frame or '', follow-on turns so far, followed ('1'|'0')}, bytes of it
 -- Needs: base journal policies entries
 local function admit_batch(pid, sid, max, agent_policy)
   local bodies, journal, head = ns .. 'wakes:' .. sid, ns .. 'journal:' .. pid, ns .. 'sess:' .. sid
@@ -24,7 +25,7 @@ local function admit_batch(pid, sid, max, agent_policy)
     end
     batch = table.concat(numbers, ',')
     call('HDEL', head, 'df', 'dl')
-    -- Only turns that nothing but a switch of frames called are counted.
+    -- Only turns that follow a switch of frames alone are counted.
     if wanted and s.fo then
       call('HDEL', head, 'fo')
       s.fo = nil
@@ -39,5 +40,6 @@ local function admit_batch(pid, sid, max, agent_policy)
     entries[#entries + 1] = { n, body, call('HGET', bodies, n .. ':c') or '0' }
     used = used + #body
   end
-  return { s.rev, state, entries, s.fr or '', s.fo or '0', call('EXISTS', ns .. 'followed:' .. sid) == 1 and '1' or '0' }, used
+  local is_followed = call('EXISTS', ns .. 'followed:' .. sid) == 1
+  return { s.rev, state, entries, s.fr or '', s.fo or '0', is_followed and '1' or '0' }, used
 end

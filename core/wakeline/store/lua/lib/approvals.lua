@@ -1,7 +1,8 @@
--- Approvals that can be answered: idx:approvals has their slots, by when they were asked. The slot of one has "es": the
--- sequence of its event approval.requested, '0' of one that a release before asked without; '' of another completion.
+-- Approvals: those that can be answered. idx:approvals has their slots, by when they were asked. The slot of one has
+-- "es": the sequence of its event approval.requested, '0' of one that a release before asked without; '' of another
+-- completion.
 -- Needs: base log
-local approvals = {} -- one name of the 200 that Lua has room for
+local approvals = {}
 
 function approvals.is_one(slot) return slot.es and slot.es ~= '' end
 
@@ -14,7 +15,7 @@ function approvals.ask(pid, p, id, event)
   call('ZADD', ns .. 'idx:approvals', int(now) .. string.format('.%03d', tonumber(seq) % 1000), id)
 end
 
--- It was answered, or nobody can answer it any more. `slot` has its 'es'.
+-- It was answered, or no client can answer it any more. `slot` has its 'es'.
 function approvals.close(id, slot)
   if approvals.is_one(slot) then call('ZREM', ns .. 'idx:approvals', id) end
 end

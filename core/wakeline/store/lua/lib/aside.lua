@@ -1,7 +1,8 @@
 -- Processes that workers without their code leave aside, for a worker that has it.
 -- Needs: base hints code
 
--- A worker that lacks the code of a process leaves it to one that has it: aside:<queue> <code> has such processes, asides those that are not empty.
+-- A worker that lacks the code of a process leaves it to a worker that has it. aside:<queue> <code> holds such
+-- processes, and asides names the lines that are not empty.
 local function set_aside(pid, queue, code)
   local line = word(queue) .. ' ' .. code
   call('ZADD', ns .. 'aside:' .. line, int(now), pid)
@@ -21,8 +22,9 @@ local function leave_aside(pid, line)
   call('HDEL', proc_key(pid), 'as')
 end
 
--- Tells each owner what it leaves aside (lacks), and whether it looks there (able): nothing of both where all have the same code. What no owner has is left
--- aside by none: its taker says what it lacks, and that is seen. An owner of the release before does not say what it has.
+-- Tells each owner what it leaves aside (lacks), and whether it looks there (able). Where all owners have the same
+-- code, both fields are removed. Code that no owner has is in no list, so that a worker takes the process and says what
+-- it lacks. An owner of the release before does not say what it has.
 local function compare_codes()
   local owners = call('ZRANGE', ns .. 'owners', 0, BOUND - 1)
   local texts, known, first = #owners > 0 and call('HMGET', ns .. 'codes', unpack(owners)) or {}, {}, nil

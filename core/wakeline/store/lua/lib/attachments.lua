@@ -1,8 +1,10 @@
--- Attachments: att:<id> holds what is known of one, "o:<owner>" in it since when (ms) who owns it; atts:<owner> is the same the other way round, by id.
--- "c" marks large payloads: a stand-in stands for one of these and for nothing else. Bytes lie in a backend under "<backend> <location>",
--- and only one upload ever uses a location.
+-- Attachments: att:<id> holds what is known of one; its field "o:<owner>" says since when (ms) this owner has it.
+-- atts:<owner> has the ids that an owner owns.
+-- The field "c" marks a large payload, the only thing that a stand-in stands for. Bytes lie in a backend under
+-- "<backend> <location>", and only one upload ever uses a location.
 -- Needs: base
-local FRESH = 3600000 -- so long an upload may take, and an owner need not be there yet: it is given before what it is for is started
+-- How long an upload may take, and how long an owner may be missing: ownership is given before what owns it starts.
+local FRESH = 3600000
 local LOOK_EVERY = 3600000
 
 local function att_key(id) return ns .. 'att:' .. id end
@@ -12,7 +14,8 @@ local function own(id, owner)
   call('ZADD', ns .. 'atts:' .. owner, 0, id)
 end
 
--- Whether what an owner stands for is still there. What a journal keeps goes with its generation, a session's state with the next one.
+-- Whether the process, journal or session behind an owner is still there. What a journal keeps goes with its
+-- generation, what a session's state keeps goes with the next state.
 local owner_lives
 function owner_lives(owner, since, attachment)
   if owner == 'host' or now - since < FRESH then return true end

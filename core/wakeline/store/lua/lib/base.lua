@@ -1,16 +1,22 @@
--- What every script starts with: its clock, its namespace, its arguments. All of them are set by `begin`: a server that keeps scripts as functions makes
--- what is below once and calls it many times, so what a call gathers is emptied there too (fragments: `at_begin`).
--- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4 the client ('' where it does not count
--- its writes), 5 the number of its last write that was answered, 6 arguments as one JSON object, 7... more of them: the script runs once for each
--- (lib/bundle.lua), and `a` is the one it runs for.
--- KEYS[1] only routes: every key below is built from the prefix, whose braces put the whole namespace in one Cluster slot (ADR 1).
+-- Base: what every script starts with, which is its clock, its namespace and its arguments. `begin` sets all of them. A
+-- server that keeps scripts as functions makes what is below once and calls it many times, so `begin` also empties what
+-- a call gathers (in other fragments: `at_begin`).
+-- ARGV: 1 now in ms ('' = this server's clock; tests pass a virtual one), 2 key prefix "{ns}:", 3 RQ's key prefix, 4
+--       the client ('' where it does not count its writes), 5 the number of its last write that was answered, 6
+--       arguments as one JSON object, 7... more of them: the script runs once for each (lib/bundle.lua), and `a` is the
+--       one it runs for.
+-- KEYS[1] only routes. Every key below is built from the prefix, whose braces put the whole namespace in one Cluster
+--         slot (ADR 1).
 local call, ns, rq, now, a
--- Whether this script wrote anything, and whether all that it wrote is of a kind that nobody counts on: the script says so (lib/bundle.lua).
+-- Whether this script wrote anything, and whether no client counts on what it wrote. The script says so
+-- (lib/bundle.lua).
 local wrote, unasked
 local LOOKS = {
-  TIME = true, EXISTS = true, GET = true, GETRANGE = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true, HKEYS = true, HLEN = true, HSCAN = true,
-  SISMEMBER = true, SMEMBERS = true, SCARD = true, SRANDMEMBER = true, SUNION = true, LLEN = true, LINDEX = true, LRANGE = true, ZCARD = true, ZCOUNT = true,
-  ZSCORE = true, ZRANGE = true, ZRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGE = true, ZREVRANGEBYSCORE = true, XLEN = true, XRANGE = true, XREVRANGE = true,
+  TIME = true, EXISTS = true, GET = true, GETRANGE = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true,
+  HKEYS = true, HLEN = true, HSCAN = true, SISMEMBER = true, SMEMBERS = true, SCARD = true, SRANDMEMBER = true,
+  SUNION = true, LLEN = true, LINDEX = true, LRANGE = true, ZCARD = true, ZCOUNT = true, ZSCORE = true,
+  ZRANGE = true, ZRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGE = true, ZREVRANGEBYSCORE = true, XLEN = true,
+  XRANGE = true, XREVRANGE = true,
 }
 local function noting(command, ...)
   if not LOOKS[command] then wrote = true end
@@ -30,16 +36,16 @@ local ENDED = { completed = true, failed = true, cancelled = true, abandoned = t
 
 local function quote(text) return cjson.encode(text) end
 
--- What is stored, as a number or a JSON object; the other value for what is none. A record that another release or a foreign hand wrote stops no script that all
--- others need, such as a take or a tick.
+-- What is stored, as a number or a JSON object; the other value where it is invalid. A record that another release or a
+-- foreign client wrote must not stop a script that all others need, such as a take or a tick.
 local function num(text, otherwise) return tonumber(text or '') or otherwise end
 local function object(text)
   local read, value = pcall(cjson.decode, text or '')
   if read and type(value) == 'table' then return value end
 end
 
--- A text as one word, for lists and hints whose parts stand between blanks: its blanks, '%' and '#' as %xx (names.word in Python). Ids without any of them,
--- which are all of the release before, stay as they are.
+-- A text as one word, for lists and hints whose parts stand between blanks. Its blanks, '%' and '#' become %xx
+-- (names.word in Python). An id without any of them stays as it is; so does each id of the release before.
 local function word(text)
   return (string.gsub(text, '[%% #]', function(c) return string.format('%%%02x', string.byte(c)) end))
 end
@@ -67,7 +73,8 @@ local function missing(pid)
   return { 'not_found' }
 end
 
--- Writes to registries which no script reads after it wrote to them are gathered, and sent when it ends: one command for many members.
+-- No script reads these registries after it wrote to them. So their writes are gathered and sent when the script ends,
+-- in one command for many members.
 local gathered, by_name
 local function gather(command, key, ...)
   local name = command .. key
@@ -79,7 +86,7 @@ local function gather(command, key, ...)
   for i = 1, select('#', ...) do one[#one + 1] = (select(i, ...)) end
 end
 
--- Where a process is in the end is what counts: of two moves in one script the last.
+-- Of two moves of a process in one script the last counts.
 local moved, moves
 local function move_index(pid, from, to, score)
   local move = moved[pid]
@@ -108,8 +115,9 @@ end
 local function begin(argv)
   call, ns, rq = noting, argv[2], argv[3]
   gathered, by_name, moved, moves = {}, {}, {}, {}
-  -- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key its old owner refuses what it no longer has, or never had,
-  -- wherever in a script that happens: so each looks first for a key that nobody has, and is refused before it wrote anything.
+  -- On a cluster RQ's prefix begins with the namespace's tag. While a slot moves key by key, its old node refuses a key
+  -- that it no longer has, or never had, in the middle of a script. So each script looks first for a key that does not
+  -- exist, and is refused before it writes anything.
   if string.sub(rq, 1, 1) == '{' then call('EXISTS', ns .. 'nowhere') end
   now = argv[1] ~= '' and tonumber(argv[1]) or clock()
   for _, first in ipairs(at_begin) do first() end

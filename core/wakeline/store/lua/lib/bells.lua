@@ -9,20 +9,23 @@ local function look_after_page(from)
     local p = load(pid)
     if p.st ~= 'queued' then
       call('ZREM', ns .. 'idx:queued', pid)
-    elseif not p.hd and not p.rd and not (p.as and rounds.is_awaited(p)) and lost_bell(pid, p, score) then -- a stock worker may have the code that no owner has
+    -- A process may wait aside for code: a stock worker may have the code that no owner has.
+    elseif not p.hd and not p.rd and not (p.as and rounds.is_awaited(p)) and lost_bell(pid, p, score) then
       local rings = call('HINCRBY', proc_key(pid), 'rg', 1)
       for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end
       ring(pid, p.ep, p.q, true)
       rung = rung + 1
       if rings == 1 then put_right('bells') end
-      -- Backoff by the index score: it says when this doorbell was last looked after. It never stops: who throws bells away may be gone by the next one.
+      -- The index score is the backoff: it says when this doorbell was last rung again. The ringing never stops, since
+      -- the client that throws bells away may be gone by the next one.
       move_index(pid, nil, 'queued', now + a.stale_ms * (2 ^ math.min(rings - 1, 6) - 1))
     end
   end
   return #page / 2, rung
 end
 
--- From `cursor` on it goes through what is queued and stale, a page in each tick; its first page each time. Returns how many were rung, and the next cursor.
+-- Goes through the queued processes that are stale: the first page in each tick, and one page more from `cursor` on.
+-- Returns how many were rung, and the next cursor.
 local function sweep_bells(cursor)
   local offset = num(cursor, 0)
   local _, rung = look_after_page(0)

@@ -1,13 +1,15 @@
--- How every script runs: its own text is the function `main`, which is called once for each object of arguments.
--- One object: its reply. Several: a list of replies; an error of one is its reply, and the others are done all the same.
--- A client that counts what it is answered gets {number, now, reply}: how many writes of its own are here with these, '' where nothing was written (or only
--- what nobody counts on), and from 0 down how many were here before, negated, where that are not all that were answered: the store went back.
+-- Bundles: how every script runs. Its own text is the function `main`, which is called once for each object of
+-- arguments.
+-- One object: its reply. Several: a list of replies; an error of one is its reply, and the others still run.
+-- A client that counts its answered writes gets {number, now, reply}. The number is how many of its writes are here
+-- with these, or '' where nothing was written that a client counts on. Where fewer are here than were answered, the
+-- store went back: the number is then how many were here before, negated (from 0 down).
 -- Needs: base
 local ACKED_MS = 300000 -- looks keep it for longer
 
 local function number_of(client, answered, writes)
   local key = ns .. 'acked:' .. client
-  -- Last, and it may be refused to a user or in a slot that moves: then this write has no number.
+  -- This comes last. It may be refused to a user, or in a slot that moves: then this write has no number.
   local n = redis.pcall('HINCRBY', key, 'n', writes)
   if type(n) ~= 'number' then return '' end
   if n == writes then call('PEXPIRE', key, ACKED_MS) end

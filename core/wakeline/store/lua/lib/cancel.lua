@@ -1,19 +1,21 @@
 -- Cancels: a process is asked to end, and so are the children that it awaits.
--- Needs: base hints log process misfits approvals slots
+-- Needs: base letters hints log process misfits approvals slots
 
--- What a cancel still may resolve and ask for in this script, over all processes that it goes on to.
+-- How many waits and children a cancel may still reach in this script, over all processes that it goes on to.
 local cancelling
 at_begin[#at_begin + 1] = function() cancelling = BOUND end
 
 -- How long the body of a process that was asked to end may take; so may the children that its cancel goes on to.
 local function grace_of(pid)
-  local due, since = call('ZSCORE', ns .. 'timers', 'c:' .. pid), call('HGET', proc_key(pid), 'cr')
+  local due, since = call('ZSCORE', ns .. 'timers', TIMER.grace .. pid), call('HGET', proc_key(pid), 'cr')
   return due and since and tonumber(due) - tonumber(since) or 10000
 end
 
 local request_cancel -- a cancel goes on to children, and theirs to their own
--- A process that was asked to end awaits the end of another: whether that is still waited for. It is for a child of its own, which is asked to end, once.
--- Not for one that was detached by hand ('d'). One that was started after the cancel ('pc') cleans up, so it is left to its work.
+-- Whether a process that was asked to end still waits for the end of this other process. It does for a child of its
+-- own, which is asked to end, once.
+-- Not for one that was detached by hand ('d'). One that was started after the cancel ('pc') cleans up, so it is left to
+-- its work.
 local function awaits_child(pid, child)
   local c = load(child)
   if c.pa ~= pid or c.pe == 'd' then return false end
@@ -25,15 +27,19 @@ local function awaits_child(pid, child)
 end
 
 -- Resolves every open slot of a process as cancelled; returns false when more than the bound are left.
--- Not the one that waits for its children to end ('aw'), nor those of children that it awaits: a cancel goes on to them, and their end is still waited for.
+-- Two kinds stay open: the wait for the end of all children ('aw'), and waits for single children. The cancel goes on
+-- to these children, and their end is still waited for.
 local function cancel_waits(pid)
   local ending = call('HGET', proc_key(pid), 'aw')
-  -- The ones an earlier round resolved are still in the set: the bound counts what this one does, or the rest would never have its turn.
+  -- Slots that an earlier round resolved are still in the set. So the bound counts what this round does, or the rest
+  -- would never have its turn.
   for _, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
     if cancelling <= 0 then return false end
     if id ~= ending then
-      local child = string.match(call('HGET', slot_key(id), 'k') or '', '^c:(.*)$')
-      if not (child and awaits_child(pid, child)) and resolve(id, '{"status":"cancelled"}') then cancelling = cancelling - 1 end
+      local child = string.match(call('HGET', slot_key(id), 'k') or '', '^' .. WAIT.child .. '(.*)$')
+      if not (child and awaits_child(pid, child)) and resolve(id, '{"status":"cancelled"}') then
+        cancelling = cancelling - 1
+      end
     end
   end
   return true
@@ -44,17 +50,18 @@ function request_cancel(pid, p, reason_json, grace)
   call('HSET', ns .. 'replay:' .. pid, 'cancel', seq)
   call('HSET', proc_key(pid), 'cr', int(now))
   p.cr = int(now)
-  call('ZADD', ns .. 'timers', int(now + grace), 'c:' .. pid)
-  if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', 'c:' .. pid) end
+  call('ZADD', ns .. 'timers', int(now + grace), TIMER.grace .. pid)
+  if not cancel_waits(pid) then call('RPUSH', ns .. 'todo', LEFT.cancel_waits .. pid) end
   -- A turn's questions are revoked, and those that nothing waits for yet are among the closed ones.
   if p.k == 's' then approvals.forget(call('SRANDMEMBER', ns .. 'closed:' .. pid, BOUND)) end
-  if p.aw and p.aw ~= '1' then call('RPUSH', ns .. 'todo', 'k:' .. pid) end
+  if p.aw and p.aw ~= '1' then call('RPUSH', ns .. 'todo', LEFT.cancel_children .. pid) end
   if p.st == 'running' and p.ow then hint_run(pid, p, 'cancel') end
-  -- It waits for code that fits: where there is some by now, its body hears of the cancel within the grace.
+  -- It waits for code that fits. Where such code is there by now, its body hears of the cancel within the grace.
   if p.mf and p.st == 'queued' then misfits.offer(pid) end
 end
 
--- The cancel of a process whose body has ended goes on to the children it waits for. By the tick: such trees may be deep.
+-- The cancel of a process whose body has ended goes on to the children that it waits for. The tick does this, since
+-- such trees may be deep.
 -- Returns false when more than the bound are left.
 local function cancel_awaited(pid)
   local asked = 0

@@ -1,8 +1,9 @@
--- Claiming: queued and of the doorbell's epoch, or nothing. The reply carries all a worker needs to run without another read.
--- Needs: base queues rq aside log process rounds slots
+-- Claims: a worker gets a process that is queued and of the doorbell's epoch, or nothing. The reply has all that the
+-- worker needs to run it.
+-- Needs: base letters queues rq aside log process rounds slots
 local REPLY_BYTES = 65536
 
--- All fields of a process: what is claimed is told whole.
+-- All fields of a process, since a claim's reply has all of them.
 local function load_whole(pid)
   local flat, p = call('HGETALL', proc_key(pid)), {}
   for i = 1, #flat, 2 do p[flat[i]] = flat[i + 1] end
@@ -19,13 +20,15 @@ local function claim(pid, p, owner, claim_id, bell, form)
   end
   p.st, p.ow, p.cl, p.ct, p.sn, p.rw = 'running', owner, claim_id, int(now), int(now), form
   local more = bell and { 'rw', form } or {}
-  -- Under which release it got this far ('' for none): a park says so; of what never parked, its first claim after it began.
+  -- Under which release it got this far ('' for none). A park says so, or, where it never parked, its first claim after
+  -- it began.
   if p.fs and not p.pr then
     p.pr = p.rel or ''
     more[#more + 1], more[#more + 2] = 'pr', p.pr
   end
-  -- More than one release has had it: what is stored may be of a type that this one does not have. How much the one that got it this far had recorded,
-  -- is said by the first one after it: what comes back to another one while it waits (mf) has more.
+  -- More than one release has had it, so what is stored may be of a type that this release does not have. The first
+  -- claim by another release notes how many rows were recorded until then. One that comes back while it waits (mf) has
+  -- more rows.
   if p.fs and (p.rel or '') ~= (a.release or '') and not (p.sr and (p.mf or p.pr ~= (p.rel or ''))) then
     p.sr = int(call('HLEN', ns .. 'journal:' .. pid))
     more[#more + 1], more[#more + 2] = 'sr', p.sr
@@ -36,7 +39,8 @@ local function claim(pid, p, owner, claim_id, bell, form)
     call('HDEL', key, 'rel')
   end
   p.rel = a.release
-  -- Which attempt this is. What the run records counts on for the next one, so the number is kept, where it is not the first.
+  -- Which attempt this is. What the run records counts on for the next one, so the number is kept, where it is not the
+  -- first.
   local attempt = 1 + num(p.at, 0) + num(p.ls, 0)
   if attempt > 1 then
     p.tr = int(attempt)
@@ -45,7 +49,7 @@ local function claim(pid, p, owner, claim_id, bell, form)
     unset(pid, p, 'tr')
     p.tr = nil
   end
-  -- All that are there have looked: a new round.
+  -- All releases that are there have looked, so a new round begins.
   if rounds.has_looked(p.uf, p.rel) then unset(pid, p, 'uf') p.uf = nil end
   call('HSET', key, 'st', p.st, 'ow', owner, 'cl', claim_id, 'ct', p.ct, 'sn', p.sn, unpack(more))
   if p.rg or p.ur then
@@ -54,13 +58,14 @@ local function claim(pid, p, owner, claim_id, bell, form)
   end
   if bell then rq_begin(bell, p.q, owner, claim_id) end
   gather('SADD', ns .. 'owned:' .. owner, pid)
-  if p.qt then call('ZREM', ns .. 'timers', 'q:' .. pid) end
+  if p.qt then call('ZREM', ns .. 'timers', TIMER.queue_timeout .. pid) end
   move_index(pid, 'queued', 'running', now)
   local most = num(p.to)
-  if most then call('ZADD', ns .. 'timers', int(now + most), 'a:' .. pid) end
+  if most then call('ZADD', ns .. 'timers', int(now + most), TIMER.attempt_timeout .. pid) end
 end
 
--- {pid, process fields (with the reason of a cancel as 'why', a JSON string), registration, input of this generation or '', journal, slots [id, fields]*, complete?, now}
+-- {pid, process fields (with the reason of a cancel as 'why', a JSON string), registration, input of this generation or
+-- '', journal, slots [id, fields]*, complete?, now}
 local function claimed(pid, p, budget)
   local state = {}
   for field, value in pairs(p) do state[#state + 1], state[#state + 2] = field, value end
@@ -68,7 +73,8 @@ local function claimed(pid, p, budget)
   local spec = call('GET', ns .. 'spec:' .. pid) or ''
   local input = p.gen and call('GET', ns .. 'input:' .. pid) or ''
   local used = #spec + #input + num(p.jb, 0)
-  if not p.fs then return { pid, state, spec, input, {}, {}, '1', int(now) }, used end -- nothing of it ran yet: no journal, no slots
+  -- Nothing of it ran yet: it has no journal and no slots.
+  if not p.fs then return { pid, state, spec, input, {}, {}, '1', int(now) }, used end
   local ids = call('SMEMBERS', ns .. 'waits:' .. pid)
   if used > budget or #ids > BOUND then return { pid, state, spec, input, {}, {}, '0', int(now) }, #spec + #input end
   local slots = {}

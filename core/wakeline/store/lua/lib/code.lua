@@ -1,8 +1,9 @@
 -- Code: what an owner can run, and what a process needs.
 -- Needs: base
 
--- Code: what an owner can run, as words between blanks, and what a process needs: an agent (a:), or an engine or tool by name (e: t:) and version.
--- The tools of a provider have no list: an owner that has one says t:*.
+-- What a process needs: an agent (a:), or an engine or tool by name (e: t:) and version. An owner says what it can run
+-- as such words between blanks.
+-- The tools of a provider have no list, so an owner that has a provider says t:*.
 local function code_of(p)
   if p.sid then return 'a:' .. word(string.match(p.sid, '^[^/]+')) end
   return p.cd and p.cd .. (p.ver and '@' .. word(p.ver) or '')

@@ -2,7 +2,8 @@
 -- Needs: base misfits
 local crashes = {}
 
--- proven: releases of which a run has ended or parked, by when the first one did; the last 64, and those that workers have.
+-- proven: releases of which a run has ended or parked, by when the first one did; the last 64, and those that workers
+-- have.
 local PROVEN = 64
 function crashes.prove(release)
   if not release or call('ZADD', ns .. 'proven', 'NX', int(now), release) == 0 then return end
@@ -22,12 +23,13 @@ function crashes.lost(p)
   return num(p.ls, 0) + (crash and num(crash.looks, 0) or 0)
 end
 
--- From so many losses on it runs with nobody beside it, as it may be what kills its workers.
+-- From this number of losses on it runs alone, as it may be what kills its workers.
 crashes.ALONE = 2
 function crashes.runs_alone(p) return crashes.lost(p) >= crashes.ALONE end
 
--- Whether a loss is the deploy's fault: the release got no run to its end or park yet, or another one got the process this far. Then the process waits for
--- code that fits, and it is not counted, until the patience is over.
+-- Whether a loss is the deploy's fault: the release has brought no run to its end or park yet, or another release got
+-- the process this far. Then the process waits for code that fits, and the loss is not counted until the patience is
+-- over.
 function crashes.crashed(pid, p)
   local another = p.pr and p.pr ~= (p.rel or '')
   if not another and (not p.rel or call('ZSCORE', ns .. 'proven', p.rel)) then return false end
@@ -35,8 +37,9 @@ function crashes.crashed(pid, p)
   local since, looks = before and num(before.since_ms, now) or now, before and num(before.looks, 0) + 1 or 1
   if now - since >= num(a.patience_ms, 0) then return false end
   local what = 'worker ' .. (p.ow or 'unknown') .. ' was lost, number ' .. int(looks) .. ' in a row'
-  p.mf = '{"kind":"crash","what":' .. quote(what) .. ',"release":' .. (p.rel and quote(p.rel) or 'null') .. ',"since_ms":' .. int(since) .. ',"looks":' .. int(looks) .. '}'
-  -- One death may have any reason, so nobody is told of it: what is offered again at once does not wait.
+  p.mf = '{"kind":"crash","what":' .. quote(what) .. ',"release":' .. (p.rel and quote(p.rel) or 'null')
+    .. ',"since_ms":' .. int(since) .. ',"looks":' .. int(looks) .. '}'
+  -- One death may have any reason, so it is not reported: what is offered again at once does not wait.
   if crashes.lost(p) > crashes.ALONE then misfits.keep(pid, p.mf) else call('HSET', proc_key(pid), 'mf', p.mf) end
   return true
 end

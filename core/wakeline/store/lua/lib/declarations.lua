@@ -1,11 +1,12 @@
--- Declarations: what the code of a release says of schedules, limits and agents. Of each app those of one release are in force: of the newest that serves,
--- by when it first appeared; one that it replaced, once all workers of the newer are gone; or the one that `wakeline release` named.
--- inforce: app -> the release whose declarations are in force, "<app>:l" since when no worker of it serves (later than now: it was named and may
--- come until then), "<app>:p" '1' while its schedules are not written, "<app>:b" "<ms> <release>": the one before it, and until when.
+-- Declarations: what the code of a release says of schedules, limits and agents. For each app those of one release are
+-- in force: the newest that serves, by when it first appeared; the one before it, after all workers of the newer are
+-- gone; or the one that `wakeline release` named. inforce: app -> the release whose declarations are in force,
+-- "<app>:l" since when no worker of it serves (later than now: it was named and may come until then), "<app>:p" '1'
+-- while its schedules are not written, "<app>:b" "<ms> <release>": the one before it, and until when.
 -- Needs: base
 local declarations = {}
 local ABSENT = 60000 -- a release that was away for no longer did not leave: its workers were restarted
-declarations.NAMED = 3600000 -- so long one that was named may take to come
+declarations.NAMED = 3600000 -- ms; how long one that was named may take to come
 local APPEARED = 64 -- so many releases of all apps are known by when they appeared
 
 -- What serves, as {"<app> <release>" = true}.
@@ -17,7 +18,7 @@ end
 
 function declarations.serves(app, release) return serving()[app .. ' ' .. release] == true end
 
--- What the app's declarations are: release or nil, since when it is away or nil.
+-- Whose declarations are in force for an app: the release or nil, and since when it is away or nil.
 function declarations.in_force(app)
   local row = call('HMGET', ns .. 'inforce', app, app .. ':l')
   return row[1] or nil, tonumber(row[2] or nil)
@@ -42,8 +43,8 @@ local function appear(app, release)
   return true
 end
 
--- Whether a release that comes now has its declarations in force. patient: its workers come and go with every job, so that one of another release is
--- not there says nothing yet.
+-- Whether a release that comes now has its declarations in force. `patient`: its workers come and go with every job, so
+-- a short absence of another release says nothing yet.
 function declarations.comes_into_force(app, release, patient)
   local current, away = declarations.in_force(app)
   if appear(app, release) or not current then
@@ -54,7 +55,7 @@ function declarations.comes_into_force(app, release, patient)
     local at, before = string.match(call('HGET', ns .. 'inforce', app .. ':b') or '', '^(%d+) (.*)$')
     local back = before == release and tonumber(at) + ABSENT > now
     if not back and not (away and away + (patient and ABSENT or 0) <= now) then return false end
-    -- The older one, where this one was only restarted, is not what it goes back to.
+    -- Where this release was only restarted, the older one is not the one to go back to.
     declarations.put_in_force(app, release, not back and current or nil)
   end
   return true
@@ -66,7 +67,9 @@ function declarations.leave_release(owner)
   if not app then return end
   call('HDEL', ns .. 'serves', owner)
   local current, away = declarations.in_force(app)
-  if current == release and not away and not declarations.serves(app, release) then call('HSET', ns .. 'inforce', app .. ':l', int(now)) end
+  if current == release and not away and not declarations.serves(app, release) then
+    call('HSET', ns .. 'inforce', app .. ':l', int(now))
+  end
 end
 
 function declarations.serve_release(owner, app, release, patient)
@@ -76,7 +79,7 @@ function declarations.serve_release(owner, app, release, patient)
   return declarations.comes_into_force(app, release, patient)
 end
 
--- What a release goes by: its name, or, where other code came with that name first, the name with what tells its own code.
+-- The name of a release: as it is, or, where other code came with this name first, with the hash of its own code.
 function declarations.called(app, release, build)
   local key, field = ns .. 'builds', app .. ' ' .. release
   local first = string.match(call('HGET', key, field) or '', '^%S+')
@@ -103,7 +106,8 @@ function declarations.write(limits, agents)
   write_rows(ns .. 'agents', agents)
 end
 
--- What time does: where the newest release has left, the newest of those that serve comes into force. {[app, release]*} whose declarations are not written.
+-- The tick's part: where the newest release has left, the newest of those that serve comes into force. Returns {[app,
+-- release]*} whose declarations are not written.
 function declarations.settle()
   local rows, declared, unwritten = call('HGETALL', ns .. 'inforce'), {}, {}
   for i = 1, #rows, 2 do declared[rows[i]] = rows[i + 1] end

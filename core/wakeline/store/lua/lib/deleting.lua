@@ -1,9 +1,12 @@
--- What a deleted session leaves: entries undeliverable, handles revoked, its data removed; whatever else belongs to a session goes here too.
--- Bounded, the rest is a todo row. Returns the live processes that nobody holds any more, and those that others hold.
--- Needs: base feed entries triggers
+-- Deleting: what a deleted session leaves. Its entries become undeliverable, its handles are revoked, its data is
+-- removed; all else that belongs to a session goes here too.
+-- It is bounded: the rest is a todo row. Returns the live processes without another holder, and those that others hold.
+-- Needs: base letters feed entries triggers
 local function clear_session(sid)
   local orphaned, preserved, inbox = {}, {}, ns .. 'inbox:' .. sid
-  for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do drop(sid, string.match(entry[1], '^%d+'), 'target_gone') end
+  for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do
+    drop(sid, string.match(entry[1], '^%d+'), 'target_gone')
+  end
   local left = BOUND
   for _, scope in ipairs(call('SMEMBERS', ns .. 'scopes:' .. sid)) do
     for _, pid in ipairs(call('HKEYS', ns .. 'grants:' .. scope)) do
@@ -22,16 +25,17 @@ local function clear_session(sid)
     local source, id = string.match(row, '^(%S+) (.*)$')
     unsubscribe(source, id)
   end
-  -- What was settled is forgotten now, what was not is shown as long as any undeliverable entry.
+  -- What was settled is forgotten now. What was not settled is shown until retention, as any undeliverable entry.
   local head = fields(ns .. 'sess:' .. sid, 'n', 'cl')
   local last = tonumber(head.n or '0')
   local from = tonumber(head.cl or math.max(1, last - KEPT))
   for n = from, math.min(last, from + BOUND - 1) do
     if string.find(state_of(sid, int(n)), '^s') then forget(sid, int(n)) end
   end
-  if left == 0 or call('XLEN', inbox) > 0 or call('EXISTS', ns .. 'subscribed:' .. sid) == 1 or from + BOUND <= last then
+  local more = left == 0 or call('XLEN', inbox) > 0 or call('EXISTS', ns .. 'subscribed:' .. sid) == 1
+  if more or from + BOUND <= last then
     call('HSET', ns .. 'sess:' .. sid, 'cl', int(math.min(last, from + BOUND - 1) + 1))
-    call('RPUSH', ns .. 'todo', 'g:' .. sid)
+    call('RPUSH', ns .. 'todo', LEFT.clear_session .. sid)
   else
     call('HDEL', ns .. 'sess:' .. sid, 'cl')
     tell(sid, 'deleted') -- the last thing that is ever told of it

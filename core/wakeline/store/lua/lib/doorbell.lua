@@ -1,9 +1,10 @@
 -- Doorbells: the RQ job that tells a worker to look at a process, under an id in one of two forms.
--- A doorbell is disposable: what it says is checked against the process at the claim, so a stale or doubled one is harmless.
+-- A doorbell is disposable: what it says is checked against the process at the claim, so a stale or doubled one is
+-- harmless.
 -- Needs: base queues times hints
 local FAILURE_TTL = 3600
 
--- Every byte that is no letter or digit as _xx: the joint '-' is in no part then (names.escaped in Python).
+-- Every byte that is no letter or digit becomes _xx, so no part holds the joint '-' (names.escaped in Python).
 local function escaped(text)
   return (string.gsub(text, '[^A-Za-z0-9]', function(c) return string.format('_%02x', string.byte(c)) end))
 end
@@ -12,14 +13,16 @@ local function unescaped(safe)
   return (string.gsub(safe, '_(%x%x)', function(x) return string.char(tonumber(x, 16)) end))
 end
 
--- A doorbell's id has two forms. '2' names the namespace, so that two apps on one server that have a process of one id have two jobs. '1' is the release
--- before's, which fails what it cannot read: it is rung while a worker of that release lives (choose_form), and always read.
+-- A doorbell's id has two forms. '2' names the namespace, so that two apps on one server have two jobs for processes of
+-- one id. '1' is of the release before, which fails what it cannot read. Form '1' is rung while a worker of that
+-- release lives (choose_form), and is always read.
 local form_rung
 local function doorbell_id(pid, epoch, form)
   return (form == '1' and 'wl-' or 'wl-' .. escaped(namespace) .. '-') .. escaped(pid) .. '-' .. epoch
 end
 
--- The other way round: process id, epoch, form, and the namespace where the id says it. nil and true: of a form that only a later release knows.
+-- Reads an id: process id, epoch, form, and the namespace where the id says it. nil and true for a form that only a
+-- later release knows.
 local function whose_doorbell(id)
   local safe, epoch = string.match(id, '^wl%-([%w_]+)%-(%d+)$')
   if safe then return unescaped(safe), epoch, '1' end
@@ -28,7 +31,7 @@ local function whose_doorbell(id)
   return nil, string.sub(id, 1, 3) == 'wl-'
 end
 
--- An owner that registered without saying so knows only form '1'.
+-- An owner that registered without a word about forms knows only form '1'.
 local function choose_form()
   local owners, form = call('ZRANGE', ns .. 'owners', 0, BOUND - 1), '2'
   for i, knows in ipairs(#owners > 0 and call('HMGET', ns .. 'knows', unpack(owners)) or {}) do
@@ -56,14 +59,16 @@ end
 -- Puts a job on its queue: at the head for work that was already running once.
 local function ring(pid, epoch, queue, at_head)
   local id = write_job(pid, epoch, queue, at_head)
-  -- Whoever pushed the first one has named the queue.
-  if call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id) == 1 then call('SADD', rq .. ':queues', rq .. ':queue:' .. queue) end
+  -- The push of the first bell names the queue.
+  if call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id) == 1 then
+    call('SADD', rq .. ':queues', rq .. ':queue:' .. queue)
+  end
   hint_idle(queue)
 end
 
--- Whether the doorbell of a queued process was lost: it is older than the head of its queue, or the queue is empty. `score`: when it was rung, or last
--- looked after. The head is the first bell that was rung at the tail, as it was at a script's first look: what is rung at the head since then would make
--- all behind it look lost.
+-- Whether the doorbell of a queued process was lost: it is older than the head of its queue, or the queue is empty.
+-- `score`: when it was rung, or last looked after. The head is the first bell that was rung at the tail, as it was at
+-- the first look of this script. A bell that was rung at the head since then would make all behind it look lost.
 local heads
 at_begin[#at_begin + 1] = function() heads, form_rung = {}, nil end
 local function lost_bell(pid, p, score)

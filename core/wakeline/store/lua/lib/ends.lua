@@ -1,7 +1,8 @@
--- How a process ends, is cancelled, or goes back to the queue. Every script that can end one comes through `finish`.
--- Needs: base aside log process misfits rates runs approvals slots cancel turns inbox
+-- Ends: the terminal event of a process and all that follows from it. Every script that can end a process calls
+-- `finish`.
+-- Needs: base letters aside log process misfits rates runs approvals slots cancel turns inbox
 
--- Who ends while it waits is counted no longer.
+-- A process that ends while it waits in a line leaves it.
 local function leave_lines(pid, p)
   if p.as then leave_aside(pid, p.as) end
   if p.hd then call('LREM', ns .. 'held:' .. p.hd, 1, pid) end
@@ -9,12 +10,13 @@ local function leave_lines(pid, p)
   if p.ce then leave_cell(pid, p) end
 end
 
--- Tells the slots that wait for this process; true when a waiter belongs to the wake target's session (it must not also be woken, race 32).
+-- Tells the slots that wait for this process; true when a waiter belongs to the wake target's session (it must not also
+-- be woken, race 32).
 local function resolve_waiters(pid, output, session)
   local inside = false
   for i, id in ipairs(call('SMEMBERS', ns .. 'waiters:' .. pid)) do
     if i > BOUND then
-      call('RPUSH', ns .. 'todo', 'w:' .. pid)
+      call('RPUSH', ns .. 'todo', LEFT.tell_waiters .. pid)
       return inside
     end
     if session then
@@ -33,18 +35,21 @@ local function drop_waits(pid)
   for _, id in ipairs(closed) do call('UNLINK', slot_key(id)) end
   approvals.forget(closed) -- those that nothing waited for yet
   for i, id in ipairs(call('SMEMBERS', ns .. 'waits:' .. pid)) do
-    if i > BOUND then return call('RPUSH', ns .. 'todo', 'd:' .. pid) end
+    if i > BOUND then return call('RPUSH', ns .. 'todo', LEFT.drop_waits .. pid) end
     local slot = fields(slot_key(id), 'k', 'd', 'es')
-    if slot.d then call('ZREM', ns .. 'timers', 's:' .. id) end
+    if slot.d then call('ZREM', ns .. 'timers', TIMER.wait .. id) end
     approvals.close(id, slot)
-    if slot.k and string.sub(slot.k, 1, 2) == 'c:' then call('SREM', ns .. 'waiters:' .. string.sub(slot.k, 3), id) end
+    if slot.k and string.sub(slot.k, 1, 2) == WAIT.child then
+      call('SREM', ns .. 'waiters:' .. string.sub(slot.k, 3), id)
+    end
     call('UNLINK', slot_key(id))
     call('SREM', ns .. 'waits:' .. pid, id)
   end
-  if #closed == BOUND then call('RPUSH', ns .. 'todo', 'd:' .. pid) end
+  if #closed == BOUND then call('RPUSH', ns .. 'todo', LEFT.drop_waits .. pid) end
 end
 
--- A body that has ended waits for its children ('aw' is the slot of that wait, '1' before it): the last of them to end tells it.
+-- A body that has ended waits for its children. 'aw' is the slot of that wait, '1' before it. The last child to end
+-- resolves it.
 local function leave_parent(pid, parent)
   local awaited = ns .. 'awaited:' .. parent
   if call('SREM', awaited, pid) == 0 or call('EXISTS', awaited) == 1 then return end
@@ -53,20 +58,22 @@ local function leave_parent(pid, parent)
 end
 
 local function end_children(pid)
-  -- What ends before the children it was to wait for (grace, deadline, abandoned) waits no more: they are asked to end, like bound ones.
+  -- A process may end before the children that it was to wait for (grace, deadline, abandoned). Then they are asked to
+  -- end, as bound children are.
   if call('EXISTS', ns .. 'awaited:' .. pid) == 1 then
     call('SUNIONSTORE', ns .. 'bound:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid)
     call('DEL', ns .. 'awaited:' .. pid)
   end
   for i, child in ipairs(call('SMEMBERS', ns .. 'bound:' .. pid)) do
-    if i > BOUND then return call('RPUSH', ns .. 'todo', 'p:' .. pid) end
+    if i > BOUND then return call('RPUSH', ns .. 'todo', LEFT.end_children .. pid) end
     call('SREM', ns .. 'bound:' .. pid, child)
     local c = load(child)
     if c.st and not ENDED[c.st] and not c.cr then request_cancel(child, c, '{"reason":"parent ended"}', 10000) end
   end
 end
 
--- Forgets groups, open signals and their other names of the record; only what once waited has any. In parts: Lua unpacks no more than 8,000 values.
+-- Removes groups, open signals and their other names from the record; only a process that once waited has any. In
+-- parts, since Lua unpacks at most 8,000 values.
 local function forget_waits(pid)
   local found = {}
   for _, field in ipairs(call('HKEYS', proc_key(pid))) do
@@ -76,8 +83,9 @@ local function forget_waits(pid)
   for i = 1, #found, 1000 do call('HDEL', proc_key(pid), unpack(found, i, math.min(i + 999, #found))) end
 end
 
--- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text` the wake's input as a JSON string.
--- `mark`: by what a resend of this very end is known.
+-- The terminal event and everything that follows from it, exactly once. `output` is the await output as JSON, `text`
+-- the wake's input as a JSON string.
+-- `mark`: what tells a resend of this very end.
 local function finish(pid, p, status, output, text, mark)
   local event_type, key = 'process.' .. status, proc_key(pid)
   -- Its first run may be its last: both events are written at once then, and the record once.
@@ -87,7 +95,8 @@ local function finish(pid, p, status, output, text, mark)
   write_event(pid, seq, event_type, '{"await_output":' .. output .. '}', nil, nil, run)
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
-  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
+  local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid,
+    ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
   leave_lines(pid, p)
   misfits.clear(pid, p)
   unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr')
@@ -96,9 +105,10 @@ local function finish(pid, p, status, output, text, mark)
   if began then last[7], last[8] = 'fs', '1' end
   if mark then last[#last + 1], last[#last + 2] = 'fin', mark end
   call('HSET', key, unpack(last))
-  -- What runs, and has neither a bound nor a cancel, has no timer.
+  -- A running process with neither a bound nor a cancel has no timer.
   if p.st ~= 'running' or p.cr or p.dl or p.to or p.qt then
-    call('ZREM', ns .. 'timers', 'c:' .. pid, 'd:' .. pid, 'e:' .. pid, 'q:' .. pid, 'a:' .. pid)
+    call('ZREM', ns .. 'timers', TIMER.grace .. pid, TIMER.offer .. pid, TIMER.deadline .. pid,
+      TIMER.queue_timeout .. pid, TIMER.attempt_timeout .. pid)
   end
   move_index(pid, p.st, status, now)
   p.st = status
@@ -121,5 +131,6 @@ local function finish(pid, p, status, output, text, mark)
 end
 
 local function abandon(pid, p, writer)
-  return finish(pid, p, 'abandoned', '{"type":"abandoned","evidence":{"writer":' .. quote(writer) .. ',"owner":' .. quote(p.ow or '') .. ',"at_ms":' .. int(now) .. '}}')
+  local evidence = '{"writer":' .. quote(writer) .. ',"owner":' .. quote(p.ow or '') .. ',"at_ms":' .. int(now) .. '}'
+  return finish(pid, p, 'abandoned', '{"type":"abandoned","evidence":' .. evidence .. '}')
 end

@@ -1,7 +1,10 @@
 -- Entries of an inbox: their states, and the end of their lives.
--- Sessions: an inbox in arrival order and at most one turn. The inbox stream holds what no turn has settled, wakes:<sid> by entry number n:
--- "<n>" body, "<n>:s" state, "<n>:c" how many it swallowed and "<n>:w" which, "<n>:co" coalescing key, "<n>:k" sender's key, "<n>:e" error, "<n>:a" slots of who awaits it.
--- States: delivered | admitted TURN MS | settled TURN MS ADMITTED | failed TURN MS ADMITTED | blocked TURN MS ADMITTED | undeliverable REASON MS | superseded N MS
+-- The inbox stream of a session holds what no turn has settled, in order of arrival. wakes:<sid> has, by entry number
+-- n:
+-- "<n>" body, "<n>:s" state, "<n>:c" how many it swallowed and "<n>:w" which, "<n>:co" coalescing key, "<n>:k" sender's
+-- key, "<n>:e" error, "<n>:a" slots of the processes that await it.
+-- States: delivered | admitted TURN MS | settled TURN MS ADMITTED | failed TURN MS ADMITTED | blocked TURN MS ADMITTED
+--         | undeliverable REASON MS | superseded N MS
 -- Needs: base slots feed
 local KEPT = 1000 -- entries kept per session for "why did this agent wake?"
 local OVER = { settled = true, failed = true, undeliverable = true, superseded = true }
@@ -9,7 +12,7 @@ local OVER = { settled = true, failed = true, undeliverable = true, superseded =
 local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
 local function verb_of(state) return string.match(state, '^%a*') end
 
--- From here on a later wake of this key is an entry of its own.
+-- A later wake of this key is an entry of its own from now on.
 local function stop_coalescing(bodies, n)
   local key = call('HGET', bodies, n .. ':co')
   if key and call('HGET', bodies, 'co:' .. key) == n then call('HDEL', bodies, 'co:' .. key) end
@@ -25,7 +28,7 @@ local function forget(sid, n)
   call('ZREM', ns .. 'idx:undeliverable', sid .. '#' .. n)
 end
 
--- The end of an entry's life: out of the inbox, whoever awaits it is told, and an old one makes room.
+-- The end of an entry's life: out of the inbox, the processes that await it are told, and an old entry makes room.
 local function conclude(sid, n, state, resolution)
   local bodies = ns .. 'wakes:' .. sid
   call('XDEL', ns .. 'inbox:' .. sid, n .. '-0')
@@ -33,14 +36,17 @@ local function conclude(sid, n, state, resolution)
   tell_entry(sid, n, state)
   stop_coalescing(bodies, n)
   local verb = verb_of(state)
-  if verb == 'undeliverable' or verb == 'failed' then call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n) end
+  if verb == 'undeliverable' or verb == 'failed' then
+    call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
+  end
   for slot in string.gmatch(call('HGET', bodies, n .. ':a') or '', '[^,]+') do resolve(slot, resolution) end
   call('HDEL', bodies, n .. ':a')
   forget(sid, int(tonumber(n) - KEPT))
 end
 
 local function drop(sid, n, reason)
-  conclude(sid, n, 'undeliverable ' .. reason .. ' ' .. int(now), '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(reason) .. '}}')
+  local resolution = '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(reason) .. '}}'
+  conclude(sid, n, 'undeliverable ' .. reason .. ' ' .. int(now), resolution)
 end
 
 -- Fixes an entry for a turn.

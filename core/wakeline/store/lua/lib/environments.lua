@@ -1,5 +1,6 @@
--- Execution environments are shared by content; each counts the processes that were started with it and goes with the last of them.
--- False where a process would be started with one that nobody knows.
+-- Environments: execution environments are shared by content. Each counts the processes that were started with it and
+-- goes with the last of them.
+-- `use_environment` is false where a process names an environment that is not here.
 -- Needs: base
 local function use_environment(pid, env)
   local key = ns .. 'env:' .. env.id

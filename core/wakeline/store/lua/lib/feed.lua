@@ -1,7 +1,7 @@
 -- The feed of a session: what its followers are told, in order.
 -- Needs: base
 
--- Whoever follows a session is told in order what changes there. Nobody follows most sessions, and of these nothing is written.
+-- Most sessions have no follower, and for them nothing is written.
 local FEED, FEED_TTL = 1000, 600000
 local followed
 at_begin[#at_begin + 1] = function() followed = {} end

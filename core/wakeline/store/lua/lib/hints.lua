@@ -8,7 +8,8 @@ local function hint(owner, message)
   call('PEXPIRE', key, 10000)
 end
 
--- A word to the run that has a process now; no later one listens to it. The process comes last, where every release looks for it.
+-- A word to the run that has a process now; no later one listens to it. The process comes last, where every release
+-- looks for it.
 local function hint_run(pid, p, verb) hint(p.ow, verb .. ' ' .. p.cl .. ' ' .. word(pid)) end
 
 local nobody_idle
@@ -24,7 +25,7 @@ local function hint_idle(queue)
   end
 end
 
--- A due time before anybody's next tick: one idle worker ticks sooner.
+-- A due time before the next tick of any worker: one idle worker ticks sooner.
 local function hint_timer(queue, due)
   if due >= now + 1000 then return end
   local owner = call('SRANDMEMBER', ns .. 'idle:' .. queue)

@@ -1,8 +1,9 @@
--- The history of a session.
+-- History: the messages of a session, and the revision that every commit compares and raises.
 -- Needs: base feed
 
--- Moves a session's history on: compared with the head that its writer read (absent: whatever it is), or nothing. Returns the new revision, or nil and the head.
--- by: the turn that commits. What was appended since it read contradicts nothing of it, so it goes on over revisions that are appends alone ('af').
+-- Adds messages where the head is still the one that the writer read (absent: any). Returns the new revision, or nil
+-- and the head. `by`: the turn that commits. Messages that were appended since it read do not contradict it, so it goes
+-- on over revisions that are appends alone ('af').
 local function commit(sid, read, messages, frame, state, by)
   local head = ns .. 'sess:' .. sid
   local s = fields(head, 'rev', 'af')

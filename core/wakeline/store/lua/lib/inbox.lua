@@ -1,18 +1,21 @@
 -- The inbox of a session: how an entry comes in, and what its arrival does to the turn there is.
--- Needs: base process cancel feed policies entries turns
+-- Needs: base letters process cancel feed policies entries turns
 local SHOWN = 8 -- swallowed wakes an entry names; the rest is counted
 local EXPIRY = 604800000 -- how long a wake waits for a session that does not exist
 local INTERRUPTS = 3 -- a turn whose entries were interrupted so often is left alone (race 24)
 
--- What an entry was in the inbox, of its body. The end of a session's own turn is told to the session only to follow a switch of frames.
+-- What an entry was in the inbox, of its body. The end of a session's own turn is told to the session only to follow a
+-- switch of frames.
 local function kind_of(s, body)
-  local pid, event_type = string.match(body, '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":%d+,"event_type":"(.-)"')
+  local pid, event_type = string.match(body,
+    '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":%d+,"event_type":"(.-)"')
   local its_own = 'process:turn:' .. (s.salt or '') .. ':'
   if event_type == 'process.completed' and string.sub(pid, 1, #its_own) == its_own then return 'follow_on' end
   return string.match(body, '^{"kind":"(%a+)"')
 end
 
--- What an arrival does to the turn there is: nothing, unless it still waits for more (debounce) or gives way to it (interrupt).
+-- What an arrival does to the turn there is: nothing, unless it still waits for more (debounce) or gives way to it
+-- (interrupt).
 local function arrived(sid, s)
   local policy = policy_of(s.ag)
   if policy.d then
@@ -27,20 +30,23 @@ local function arrived(sid, s)
       call('HSET', proc_key(s.turn), 'it', '1')
       request_cancel(s.turn, p, '{"reason":"a new entry arrived"}', 10000)
     end
-  elseif policy.d and call('ZSCORE', ns .. 'timers', 'd:' .. s.turn) then
+  elseif policy.d and call('ZSCORE', ns .. 'timers', TIMER.offer .. s.turn) then
     local due = int(math.min(tonumber(call('HGET', ns .. 'sess:' .. sid, 'df')) + policy.x, now + policy.d))
-    call('ZADD', ns .. 'timers', due, 'd:' .. s.turn)
+    call('ZADD', ns .. 'timers', due, TIMER.offer .. s.turn)
     move_index(s.turn, nil, 'queued', due)
   end
 end
 
--- A wake that takes the place of a pending one of its key: place and number stay, the text is the newest, the older one is named.
+-- A wake that takes the place of a pending one of its key: place and number stay, the text is the newest, the older one
+-- is named.
 local function swallow(bodies, n, body)
   local old = call('HGET', bodies, n)
   local pid, seq = string.match(old, '^{"kind":"wake","process_id":"(.-)","incarnation":".-","sequence":(%d+),')
   local named = call('HGET', bodies, n .. ':w')
   local _, many = string.gsub(named or '', ' ', '')
-  if pid and many < SHOWN then call('HSET', bodies, n .. ':w', (named or '') .. word(cjson.decode('"' .. pid .. '"')) .. '#' .. seq .. ' ') end
+  if pid and many < SHOWN then
+    call('HSET', bodies, n .. ':w', (named or '') .. word(cjson.decode('"' .. pid .. '"')) .. '#' .. seq .. ' ')
+  end
   call('HSET', bodies, n, body)
   call('HINCRBY', bodies, n .. ':c', 1)
 end
@@ -68,13 +74,14 @@ local function deliver(sid, kind, body, same)
   tell_entry(sid, n, 'delivered')
   if same then call('HSET', bodies, 'co:' .. same, n, n .. ':co', same) end
   call('ZADD', ns .. 'idx:sessions', int(now), sid)
-  if s.ag then arrived(sid, s) else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), 'w:' .. sid) end
+  if s.ag then arrived(sid, s) else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), TIMER.unopened .. sid) end
   return n
 end
 
--- by: who the chain of processes began with, where it was no plain host.
+-- `by`: the originator of the chain of processes, where it was no plain host.
 local function wake_body(pid, inc, seq, event_type, input_json, by)
   by = by or call('HGET', proc_key(pid), 'by')
-  return '{"kind":"wake","process_id":' .. quote(pid) .. ',"incarnation":"' .. inc .. '","sequence":' .. seq .. ',"event_type":' .. quote(event_type)
-    .. (by and ',"by":' .. quote(by) or '') .. ',"at_ms":' .. int(now) .. ',"input":' .. input_json .. '}'
+  return '{"kind":"wake","process_id":' .. quote(pid) .. ',"incarnation":"' .. inc .. '","sequence":' .. seq
+    .. ',"event_type":' .. quote(event_type) .. (by and ',"by":' .. quote(by) or '')
+    .. ',"at_ms":' .. int(now) .. ',"input":' .. input_json .. '}'
 end

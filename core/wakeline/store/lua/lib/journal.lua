@@ -8,14 +8,14 @@ local function write_row(pid, row, sequence)
   end
 end
 
--- Progress: whoever gets further is not the poison that attempts and losses are counted for.
+-- Progress: a process that gets further is not the poison that attempts and losses are counted for.
 local function progressed(pid, p)
   if p.at or p.ls then call('HDEL', proc_key(pid), 'at', 'ls') end
   p.at, p.ls = nil, nil
   if misfits.crash_of(p) then misfits.clear(pid, p) end
 end
 
--- Rows a run consumed since its last write: journaled here, with whatever it writes now, and their slots closed.
+-- Rows that a run consumed since its last write. They are journaled with this write, and their slots are closed.
 local function apply_rows(pid, p, rows)
   ensure_started(pid, p)
   if not rows or #rows == 0 then return end

@@ -1,9 +1,10 @@
--- The secrets of a namespace. `secret` is the one that makes tokens now, in hex; `keyring` holds its id (id), the one before it (previous), that one's
--- id (old) and until when what it made is good (until), and the one before the first rotation (first).
+-- Keyring: the secrets of a namespace. `secret` makes tokens now, in hex. `keyring` holds its id (id), the secret
+-- before it (previous), the id of that (old), until when its tokens are good (until), and the secret before the first
+-- rotation (first).
 -- Needs: base
 local KEYRING = { 'id', 'previous', 'old', 'until', 'first' }
 
--- As Python's secret_id: told apart, not trusted. Nil for what is no secret of ours.
+-- The same as secret_id in Python: it tells secrets apart and proves nothing. Nil for what is no secret of ours.
 local function secret_id(secret)
   if not secret or #secret ~= 64 or string.find(secret, '[^0-9a-f]') then return nil end
   return string.sub(redis.sha1hex(secret), 1, 12)

@@ -1,7 +1,10 @@
--- Limits. holds:<limit> has who runs under it, held:<limit> who waits for a place, begun:<limit> when the last ones began (rate:<limit> where bursts are
--- allowed), cells:<limit> who was given a cell of its rate and did not begin yet, rated:<limit> who waits for a cell; both lines in order. Of a process: lk
--- the limit it was started under, lm those it has a place in, hd the one it waits at for a place, ce the one it has a cell of, rd the one it waits at for one.
--- A place or a cell that is left goes to the next who waits before anybody who comes later can take it.
+-- Limits: what a limit says, and the lines of processes that wait at it. holds:<limit> has the processes that run under
+-- it, held:<limit> those that wait for a place. begun:<limit> says when the last ones began (rate:<limit> where bursts
+-- are allowed), cells:<limit> has those that were given a cell of its rate and did not begin yet, rated:<limit> those
+-- that wait for a cell. Both lines are in order. Fields of a process: lk is the limit it was started under, lm those
+-- that it has a place in, hd the one that it waits at for a place, ce the one that it has a cell of, rd the one that it
+-- waits at for a cell.
+-- A place or a cell that is left goes to the next process in line, before one that comes later can take it.
 -- Needs: base queues doorbell
 
 local known_limits, served, passed
@@ -28,23 +31,25 @@ local function has_workers(queue)
   return false
 end
 
--- Whether anybody takes from a queue now.
+-- Whether any worker takes from a queue now.
 local function is_served(queue)
   if served[queue] == nil then served[queue] = has_workers(queue) end
   return served[queue]
 end
 
--- A queue's own limit keeps nobody of other queues waiting: those who wait at it stay there while the queue stands still.
+-- A queue's own limit keeps no process of another queue waiting, so its line stays as it is while the queue stands
+-- still.
 local function stands_still(limit) return string.sub(limit, 1, 2) == 'q:' and not is_served(string.sub(limit, 3)) end
 
--- At once, not with what is gathered: the tick that offers it would take its bell for a lost one.
+-- The index is written at once, not gathered: the tick that offers the process would take its bell for a lost one.
 local function offer(pid, p, at_head)
   call('ZADD', ns .. 'idx:queued', int(now), pid)
   ring(pid, p.ep, p.q, at_head)
 end
 
--- The first of a line whose queue is served. One before it whose queue is paused, or served by no worker, would keep what it is given from the others: it goes
--- back to its queue, and comes again when it is taken. In one script no more than the bound; the tick goes on.
+-- The first process of a line whose queue is served. One before it may be of a queue that is paused or served by no
+-- worker, and would keep what it is given from the others. It goes back to its queue, and comes again when it is taken.
+-- One script passes at most the bound; the tick goes on.
 local function next_of(line, field, limit)
   while passed < BOUND do
     local pid = call('LPOP', line)

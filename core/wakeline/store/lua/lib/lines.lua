@@ -1,17 +1,24 @@
--- Lines: what a limit keeps from running stands in one.
+-- Lines: a process that a limit keeps from running now stands in line there.
 -- Needs: base hints process limits places rates
 
--- The first limit that keeps a queued process from running now, and for want of what: a cell of its rate, or a place.
--- A rate counts beginnings. One that waits for code that fits ('mf') was counted at its first look; the others are no beginnings.
+-- The first limit that keeps a queued process from running now, and what it lacks there: a cell of its rate, or a
+-- place.
+-- A rate counts beginnings. A process that waits for code that fits ('mf') was counted at its first look; later claims
+-- are no beginnings.
 local function missing_of(pid, p, wanted)
   for _, one in ipairs(wanted) do
     local id, limit = one[1], one[2]
-    if limit.n and not p.fs and not p.mf and p.ce ~= id and (call('EXISTS', ns .. 'rated:' .. id) == 1 or cells_left(id, limit) <= 0) then return id, 'cell' end
-    if limit.c and call('SISMEMBER', ns .. 'holds:' .. id, pid) == 0 and call('SCARD', ns .. 'holds:' .. id) >= limit.c then return id, 'place' end
+    local begins_now = limit.n and not p.fs and not p.mf and p.ce ~= id
+    if begins_now and (call('EXISTS', ns .. 'rated:' .. id) == 1 or cells_left(id, limit) <= 0) then
+      return id, 'cell'
+    end
+    local has_place = not limit.c or call('SISMEMBER', ns .. 'holds:' .. id, pid) == 1
+    if not has_place and call('SCARD', ns .. 'holds:' .. id) >= limit.c then return id, 'place' end
   end
 end
 
--- It waits, and has nothing meanwhile that others could use: but for a cell of the limit at which it waits for a place.
+-- It waits, and meanwhile keeps nothing that others could use, except a cell of the limit at which it waits for a
+-- place.
 local function stand_in_line(pid, p, at, what)
   if p.lm then leave_places(pid, p) end
   if p.ce and not (what == 'place' and p.ce == at) then leave_cell(pid, p) end
@@ -30,7 +37,8 @@ local function stand_in_line(pid, p, at, what)
   end
 end
 
--- Whether a limit keeps a queued process from running now: then it stands in line there. Else it has its places, and its beginning is counted.
+-- Whether a limit keeps a queued process from running now. If so, it stands in line there. Else it has its places, and
+-- its beginning is counted.
 -- `bell`: its doorbell's id, where RQ itself does not run it.
 local function kept_back(pid, p, bell)
   local wanted = {}

@@ -1,8 +1,9 @@
 -- The log of a process: its events, in order.
 -- Needs: base
 
--- Which run an event tells of: how long ago it was claimed (ms), its attempt, its owner, and its release where that has a
--- name. None where no run has the process. Both ends of a run say it, so that a log tells of each one when, where and how.
+-- Which run an event tells of: how long ago it was claimed (ms), its attempt, its owner, and its release where that has
+-- a name. None where no run has the process. Both ends of a run say it, so that a log tells of each one when, where and
+-- how.
 local function run_of(p)
   if p.st ~= 'running' or not p.ow then return nil end
   local since = int(math.max(0, now - num(p.ct, now)))
@@ -34,7 +35,8 @@ local function cancel_reason(pid)
   return said and type(said.reason) == 'string' and said.reason or 'requested'
 end
 
--- Redis preallocates 4 KB for a stream's first node; a copy is as long as its content. Above 100 entries the copy costs more than it saves.
+-- Redis preallocates 4 KB for a stream's first node; a copy is as long as its content. Above 100 entries the copy costs
+-- more than it saves.
 local function compact(pid, p)
   local key, n = ns .. 'events:' .. pid, tonumber(p.seq)
   if n > 0 and n < 100 then
@@ -44,7 +46,8 @@ local function compact(pid, p)
   end
 end
 
--- process.started is written with the first thing a run leaves behind, not with the claim: a claim that does nothing leaves nothing.
+-- process.started is written with the first thing a run leaves behind, not with the claim: a claim that does nothing
+-- leaves nothing.
 local function ensure_started(pid, p)
   if p.fs then return end
   p.fs = '1'

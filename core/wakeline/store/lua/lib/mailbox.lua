@@ -1,7 +1,8 @@
 -- Signals: which wait takes one, and where it is kept until a wait does.
 -- Needs: base slots
 
--- A signal that was renamed: whoever knows only one of its names is led from it to the one that is waited for, or kept.
+-- A signal that was renamed: a sender or body that knows only one of its names is led to the name that is waited for,
+-- or kept.
 local function link_names(pid, name, others)
   local links = {}
   for _, other in ipairs(others) do
@@ -21,7 +22,8 @@ local function open_wait(pid, name, others)
   return string.match(open or '', '^[^,]+')
 end
 
--- The oldest signal of a name, or of another name that it has or had, that is kept: what resolves a wait with it, and its sequence.
+-- The oldest signal of a name, or of another name that it has or had, that is kept: what resolves a wait with it, and
+-- its sequence.
 local function from_mailbox(pid, name, others)
   local box = ns .. 'mail:' .. pid
   local letters = call('LRANGE', box, 0, -1)
@@ -38,7 +40,8 @@ local function from_mailbox(pid, name, others)
   end
 end
 
--- A signal whose wait was given up: the oldest open wait of its name takes it, else the mailbox, in the order of sending.
+-- A signal whose wait was given up: the oldest open wait of its name takes it, else the mailbox, in the order of
+-- sending.
 local function give_back(pid, name, seq)
   local open = open_wait(pid, name)
   if open then
@@ -53,7 +56,8 @@ local function give_back(pid, name, seq)
   call('RPUSH', box, name .. ':' .. seq)
 end
 
--- Gives waits up. All are closed before a signal finds its next wait, or it could fall into one that is given up with it.
+-- Gives waits up. All are closed before a signal finds its next wait, or it could fall into one that is given up with
+-- it.
 local function give_up(pid, ids)
   local letters = {}
   for _, id in ipairs(ids) do

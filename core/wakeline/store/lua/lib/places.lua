@@ -1,7 +1,7 @@
 -- Places: a limit on how many run at once.
 -- Needs: base limits
 
--- Whether somebody got the place.
+-- Whether a process got the place.
 local function give_place(limit, at_head)
   if stands_still(limit) then return false end
   local pid, p = next_of(ns .. 'held:' .. limit, 'hd', limit)

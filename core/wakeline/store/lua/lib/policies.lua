@@ -1,7 +1,7 @@
--- What an agent's turns take.
+-- Policies: what an agent says of its turns.
 -- Needs: base
 
--- What the latest worker with the agent's code said of its turns; what is absent is the default. Looked up once a script.
+-- What the release in force says of the agent's turns; an absent field is the default. Each script looks once.
 local policies
 at_begin[#at_begin + 1] = function() policies = {} end
 local function policy_of(agent)
@@ -14,4 +14,7 @@ local function policy_of(agent)
 end
 
 -- A follow-on is the session's own doing: every agent admits it.
-local function admits(policy, kind) return not policy.k or kind == 'follow_on' or string.find(policy.k, string.sub(kind, 1, 1), 1, true) ~= nil end
+local function admits(policy, kind)
+  if not policy.k or kind == 'follow_on' then return true end
+  return string.find(policy.k, string.sub(kind, 1, 1), 1, true) ~= nil
+end

@@ -1,7 +1,11 @@
 -- The record of a process: how scripts read it, and the fence of its run.
 -- Needs: base queues
 
-local STATE = { 'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws', 'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr', 'sr', 'mf', 'cd', 'ver', 'as', 'uf', 'tr' }
+local STATE = {
+  'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws',
+  'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr',
+  'sr', 'mf', 'cd', 'ver', 'as', 'uf', 'tr',
+}
 
 local function load(pid)
   local p = fields(proc_key(pid), unpack(STATE))
@@ -19,7 +23,7 @@ local function holds(p, f)
   return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl
 end
 
--- Removes fields of a record, of those that it had when `p` was loaded with them.
+-- Removes those of the fields that the record had when `p` was loaded.
 local function unset(pid, p, ...)
   local there = {}
   for _, field in ipairs({ ... }) do

@@ -25,7 +25,7 @@ local function leave_holders(pid)
     local owner = kind .. ':' .. pid
     for _, id in ipairs(left > 0 and call('ZRANGE', ns .. 'atts:' .. owner, 0, left - 1) or {}) do
       disown(id, owner)
-      call('ZADD', ns .. 'attachments', 'XX', int(now), id) -- the next sweep sees whether anybody else owns it
+      call('ZADD', ns .. 'attachments', 'XX', int(now), id) -- the next sweep looks for other owners
       left = left - 1
     end
   end
@@ -35,29 +35,35 @@ end
 -- True when the process is gone. A child whose live parent has not journaled its result stays (race 20).
 local function prune(pid, status)
   -- One look: most processes leave a record, a registration and a log, and nothing else.
-  local more = call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid, ns .. 'granted:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'answered:' .. pid,
-    ns .. 'mail:' .. pid, ns .. 'children:' .. pid, ns .. 'journal:' .. pid, ns .. 'replay:' .. pid,
-    ns .. 'input:' .. pid, ns .. 'atts:process:' .. pid, ns .. 'atts:payload:' .. pid, ns .. 'atts:journal:' .. pid) > 0
-  -- Whoever has not been told of its end yet is found through it: it stays until a todo row has done the rest.
-  if more and call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then return stays(pid, status, UNTOLD) end
+  local more = call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid, ns .. 'granted:' .. pid,
+    ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'answered:' .. pid, ns .. 'mail:' .. pid,
+    ns .. 'children:' .. pid, ns .. 'journal:' .. pid, ns .. 'replay:' .. pid, ns .. 'input:' .. pid,
+    ns .. 'atts:process:' .. pid, ns .. 'atts:payload:' .. pid, ns .. 'atts:journal:' .. pid) > 0
+  -- A process that was not told of its end yet is found through it, so it stays until a todo row has done the rest.
+  if more and call('EXISTS', ns .. 'bound:' .. pid, ns .. 'waiters:' .. pid) > 0 then
+    return stays(pid, status, UNTOLD)
+  end
   local p = fields(proc_key(pid), 'pa', 'env', 'uk', 'ep')
   if p.pa then
     local parent = fields(proc_key(p.pa), 'st')
     local unread = call('SISMEMBER', ns .. 'children:' .. p.pa, pid) == 1
-      and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0 and call('HEXISTS', ns .. 'journal:' .. p.pa, '@read:' .. pid) == 0
+      and call('HEXISTS', ns .. 'journal:' .. p.pa, 'result:' .. pid) == 0
+      and call('HEXISTS', ns .. 'journal:' .. p.pa, '@read:' .. pid) == 0
     if parent.st and not ENDED[parent.st] and unread then return stays(pid, status, UNREAD) end
     call('SREM', ns .. 'children:' .. p.pa, pid)
   end
   if more then
     if not leave_holders(pid) then return false end
-    call('UNLINK', ns .. 'replay:' .. pid, ns .. 'journal:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid, ns .. 'answered:' .. pid, ns .. 'children:' .. pid,
-      ns .. 'mail:' .. pid, ns .. 'input:' .. pid, ns .. 'granted:' .. pid)
+    call('UNLINK', ns .. 'replay:' .. pid, ns .. 'journal:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid,
+      ns .. 'answered:' .. pid, ns .. 'children:' .. pid, ns .. 'mail:' .. pid, ns .. 'input:' .. pid,
+      ns .. 'granted:' .. pid)
   end
   leave_environment(p.env)
   if p.uk and call('GET', ns .. 'uniq:' .. p.uk) == pid then call('UNLINK', ns .. 'uniq:' .. p.uk) end
-  -- Its doorbell may lie where nobody takes it, in either form.
-  call('UNLINK', proc_key(pid), ns .. 'spec:' .. pid, ns .. 'events:' .. pid, rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '1'),
-    rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '2'))
-  call('SET', ns .. 'tomb:' .. pid, '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}', 'PX', int(a.tombstone_ms))
+  -- Its doorbell may lie in a queue that no worker takes from, in either form.
+  call('UNLINK', proc_key(pid), ns .. 'spec:' .. pid, ns .. 'events:' .. pid,
+    rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '1'), rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '2'))
+  local tombstone = '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}'
+  call('SET', ns .. 'tomb:' .. pid, tombstone, 'PX', int(a.tombstone_ms))
   return true
 end

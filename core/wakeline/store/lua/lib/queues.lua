@@ -1,8 +1,9 @@
 -- RQ's names of a namespace's queues, in this release and in the one before.
 -- Needs: base
 
--- RQ's name of a queue is '<namespace, its dots doubled>.<queue>' (keys.queue_name in Python). Without the doubling, queue 'slow' of 'shop' and the own queue
--- of 'shop.slow' were one list, and each app threw the other's bells away. The release before did not double: what it stored is read as what it meant.
+-- RQ's name of a queue is '<namespace, its dots doubled>.<queue>' (keys.queue_name in Python). Without the doubling,
+-- queue 'slow' of 'shop' and the own queue of 'shop.slow' would be one list, and each app would throw away the other's
+-- bells. The release before did not double; its names are read as what they meant.
 local namespace, doubled, dotted
 at_begin[#at_begin + 1] = function()
   namespace = string.sub(ns, 2, -3)
@@ -12,13 +13,16 @@ end
 local function queue_of(name)
   if not dotted or not name then return name end
   if name == namespace then return doubled end
-  if string.sub(name, 1, #namespace + 1) == namespace .. '.' and string.find(name, '^%w', #namespace + 2) then return doubled .. string.sub(name, #namespace + 1) end
+  if string.sub(name, 1, #namespace + 1) == namespace .. '.' and string.find(name, '^%w', #namespace + 2) then
+    return doubled .. string.sub(name, #namespace + 1)
+  end
   return name
 end
 
 -- Whether a queue is this namespace's, by its name of this release.
 local function owns_queue(name)
-  return name == doubled or (string.sub(name, 1, #doubled + 1) == doubled .. '.' and string.sub(name, #doubled + 2, #doubled + 2) ~= '.')
+  if name == doubled then return true end
+  return string.sub(name, 1, #doubled + 1) == doubled .. '.' and string.sub(name, #doubled + 2, #doubled + 2) ~= '.'
 end
 
 -- The name under which the release before knew a queue, where it was another one.

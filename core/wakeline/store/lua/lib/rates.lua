@@ -1,5 +1,5 @@
 -- Rates: a limit on how many begin in a time, in cells.
--- Needs: base limits
+-- Needs: base letters limits
 local FINEST = 1000 -- so many moments of one time are told apart; a rate of more than that is counted in steps
 
 -- An entry of begun:<limit>: a moment, how many had begun before it, and how many with it.
@@ -21,7 +21,7 @@ local function begun_within(id, limit)
   local key = ns .. 'begun:' .. id
   local last = call('LINDEX', key, -1)
   if not last then
-    -- What the release before counted, or a rate with bursts did: as if it began now.
+    -- What the release before counted, or a rate with bursts did, counts as if it began now.
     local ahead = math.ceil((tonumber(call('GET', ns .. 'rate:' .. id) or '0') - now) * limit.n / limit.w)
     if ahead <= 0 then return 0 end
     local n = math.min(limit.n, ahead)
@@ -40,7 +40,7 @@ local function begun_within(id, limit)
     first, before = entry_of(call('LINDEX', key, 0))
   end
   if at > now + step_of(limit) + 1000 then
-    -- The clock jumped back: what is not yet to be began now, at the latest.
+    -- The clock jumped back: what began at a later time by this clock began now at the latest.
     call('DEL', key)
     note_begun(id, limit, now, 0, after - before)
     first = now
@@ -54,12 +54,14 @@ local function used_up_to(id, limit)
   return math.max(now, math.min(at, now + limit.b * limit.w / limit.n))
 end
 
--- How many may begin now, beside those that were given a cell; where none, when to ask again (nil: when one of those begins, or gives its cell back).
+-- How many may begin now, beside those that were given a cell; where none, when to ask again (nil: when one of those
+-- begins, or gives its cell back).
 local function cells_left(id, limit)
   local given = call('SCARD', ns .. 'cells:' .. id)
   if limit.b then
     local each, at = limit.w / limit.n, used_up_to(id, limit)
-    local free = math.floor((now + limit.b * each - at + 0.01) / each) - given -- the moment is kept to a thousandth of a ms
+    -- The moment is kept to a thousandth of a ms.
+    local free = math.floor((now + limit.b * each - at + 0.01) / each) - given
     return free, math.ceil(at + (given + 1 - limit.b) * each)
   end
   local n, at = begun_within(id, limit)
@@ -69,16 +71,21 @@ end
 local function begins(id, limit)
   if limit.b then
     local each = limit.w / limit.n
-    return call('SET', ns .. 'rate:' .. id, string.format('%.3f', used_up_to(id, limit) + each), 'PX', int(each * (limit.b + 1) + 1))
+    local used_up = string.format('%.3f', used_up_to(id, limit) + each)
+    return call('SET', ns .. 'rate:' .. id, used_up, 'PX', int(each * (limit.b + 1) + 1))
   end
   local step, n = step_of(limit), begun_within(id, limit)
   local at = step > 1 and (math.floor(now / step) + 1) * step - 1 or now
   local last, before, after = 0, 0, 0
   if n > 0 then last, before, after = entry_of(call('LINDEX', ns .. 'begun:' .. id, -1)) end
-  if last >= at then note_begun(id, limit, last, before, after + 1, true) else note_begun(id, limit, at, after, after + 1) end
+  if last >= at then
+    note_begun(id, limit, last, before, after + 1, true)
+  else
+    note_begun(id, limit, at, after, after + 1)
+  end
 end
 
--- Gives the cells that are left to those who wait, in order, and wakes the tick when there will be one.
+-- Gives the cells that are left to the processes that wait, in order, and sets a timer for the next cell.
 local function give_cells(id)
   if stands_still(id) then return end
   local limit, line = limit_of(id), ns .. 'rated:' .. id
@@ -88,7 +95,7 @@ local function give_cells(id)
     local left, at = 1, nil
     if rated then left, at = cells_left(id, limit) end
     if left <= 0 then
-      if at then call('ZADD', ns .. 'timers', int(math.max(at, now + 1)), 'r:' .. id) end
+      if at then call('ZADD', ns .. 'timers', int(math.max(at, now + 1)), TIMER.cells .. id) end
       return at
     end
     local pid, p = next_of(line, 'rd', id)

@@ -1,11 +1,12 @@
--- What becomes of the runs of an owner that is gone.
+-- Reap: what becomes of the runs of an owner that is gone.
 -- Needs: base declarations hints aside log process rounds misfits crashes runnable runs ends
 
--- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up (race 21).
+-- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up
+-- (race 21).
 local LOSSES = 10
 local function lose(pid, p, writer)
   if p.rc == 'b' then return abandon(pid, p, writer) end
-  -- A worker that leaves in order hands on what did not end in time: nobody's fault, so nobody's loss.
+  -- A worker that leaves in order hands on what did not end in time. No process is at fault, so no loss is counted.
   local due, others
   if writer ~= 'shutdown' then
     if not crashes.crashed(pid, p) then
@@ -14,7 +15,8 @@ local function lose(pid, p, writer)
       if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
       p.ls = losses
     end
-    -- It ran alone, so it ended its worker, or the code there did: later each time, as a release that ends its workers may be gone by then.
+    -- It ran alone, so it ended its worker, or the code there did. It is offered later each time, as a release that
+    -- ends its workers may be gone by then.
     local over = crashes.lost(p) - crashes.ALONE
     if over > 0 then due = now + math.min(1000 * 2 ^ (over - 1), 60000) end
     others = over > 0 and misfits.crash_of(p) and rounds.passes_on(pid, p)
@@ -59,7 +61,8 @@ local function reap(owner, writer)
     call('DEL', ns .. 'takes:' .. owner, ns .. 'missed:' .. owner, ns .. 'notify:' .. owner)
     call('SREM', rq .. ':workers', rq .. ':worker:' .. owner)
     call('DEL', ns .. 'listens:' .. owner, rq .. ':worker:' .. owner, rq .. ':worker:' .. owner .. ':executions')
-    -- It may have been the one that was told of what is queued: two workers of one tree leave at the same moment, and the first hands on to the second.
+    -- It may have been the one that was told of what is queued: two workers of one tree leave at the same moment, and
+    -- the first hands on to the second.
     for _, queue in ipairs(queues) do
       if call('LLEN', rq .. ':queue:' .. queue) > 0 then hint_idle(queue) end
     end

@@ -1,9 +1,9 @@
--- RQ's registries of our queues.
+-- Registries: those that RQ keeps of our queues.
 -- Needs: base doorbell
 local TIDY_EVERY = 60000
 local RQ_KEEPS = 3600 -- s; RQ's own cleaning comes first, where a stock worker does it
 
--- RQ's registries of our queues: what RQ's own cleaning, which stock workers do and ours do not, would have removed by now.
+-- Removes what RQ's own cleaning would have removed by now. Stock workers do that cleaning, and ours do not.
 local function tidy_registries()
   if now < num(call('HGET', ns .. 'meta', 'tidied'), 0) + TIDY_EVERY then return end
   call('HSET', ns .. 'meta', 'tidied', int(now))
@@ -13,8 +13,10 @@ local function tidy_registries()
   end
   for queue in pairs(queues) do
     local failed, wip = rq .. ':failed:' .. queue, rq .. ':wip:' .. queue
-    for _, id in ipairs(call('ZRANGEBYSCORE', failed, '-inf', int(now / 1000), 'LIMIT', 0, 64)) do call('ZREM', failed, id) end
-    -- Runs of stock workers that were killed; those of ours are removed with their end, whatever it is.
+    for _, id in ipairs(call('ZRANGEBYSCORE', failed, '-inf', int(now / 1000), 'LIMIT', 0, 64)) do
+      call('ZREM', failed, id)
+    end
+    -- Runs of stock workers that were killed. Runs of ours are removed with any end of theirs.
     for _, execution in ipairs(call('ZRANGEBYSCORE', wip, '-inf', int(now / 1000 - RQ_KEEPS), 'LIMIT', 0, 64)) do
       local id = string.match(execution, '^(.*):[^:]*$')
       if id and whose_doorbell(id) then

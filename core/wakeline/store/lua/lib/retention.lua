@@ -1,10 +1,12 @@
--- Retention: what ended long ago goes, with all that belongs to it. In slices: a script takes at most SLICE ms for it, however much is over.
+-- Retention: what ended long ago goes, with all that belongs to it. It goes in slices: a script takes at most SLICE ms
+-- for it.
 -- Needs: base entries pruning registries
 local SLICE = 5 -- ms
 local PAGE = 16
 local TERMINAL = { 'completed', 'failed', 'cancelled', 'abandoned' }
 
--- The server's clock stands still while a script runs, so this is the time that its process used. Before Redis 7 it is the other way round.
+-- The server's clock stands still while a script runs, so this is the processor time that it used. Before Redis 7 the
+-- clock goes on, and there is no `os`.
 local function ran_ms()
   local os = rawget(_G, 'os')
   if os then return os.clock() * 1000 end
@@ -12,7 +14,7 @@ local function ran_ms()
   return tonumber(t[1]) * 1000 + tonumber(t[2]) / 1000
 end
 
--- A page of what is over, until the time is. Returns how many are gone, and whether the time is over.
+-- Prunes a page of processes, until the time is over. Returns how many are gone, and whether the time is over.
 local function prune_page(status, until_ms)
   local gone, late = {}, false
   local page = call('ZRANGEBYSCORE', ns .. 'idx:' .. status, '-inf', int(now - a.retention_ms), 'LIMIT', 0, PAGE)
@@ -25,13 +27,19 @@ local function prune_page(status, until_ms)
   return #gone, late
 end
 
--- What became of entries is shown as long as what became of processes; a session that was never opened goes with its last one.
+-- The outcome of an entry is shown for the same time as the outcome of a process. A session that was never opened goes
+-- with its last entry.
 local function prune_entries(until_ms)
-  for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:undeliverable', '-inf', int(now - a.retention_ms), 'LIMIT', 0, PAGE)) do
+  local old = int(now - a.retention_ms)
+  for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:undeliverable', '-inf', old, 'LIMIT', 0, PAGE)) do
     local sid, n = string.match(member, '^(.*)#(%d+)$')
     forget(sid, n)
-    -- What blocks its session is shown until somebody decides.
-    if verb_of(state_of(sid, n)) == 'blocked' then call('ZADD', ns .. 'idx:undeliverable', int(now), member) else call('ZREM', ns .. 'idx:undeliverable', member) end
+    -- An entry that blocks its session is shown until an operator decides.
+    if verb_of(state_of(sid, n)) == 'blocked' then
+      call('ZADD', ns .. 'idx:undeliverable', int(now), member)
+    else
+      call('ZREM', ns .. 'idx:undeliverable', member)
+    end
     local s = fields(ns .. 'sess:' .. sid, 'ag', 'gone')
     if not s.ag and not s.gone and call('HLEN', ns .. 'wakes:' .. sid) == 0 then
       call('UNLINK', ns .. 'sess:' .. sid)
@@ -42,8 +50,10 @@ local function prune_entries(until_ms)
   return false
 end
 
--- One slice. Returns how many processes are gone, and in how many ms the next slice is due where something is left ('' where nothing is).
--- The pause is in proportion: with 1,000 left retention takes a tenth of the server's time, with 10,000 and more half of it.
+-- One slice. Returns how many processes are gone, and in how many ms the next slice is due where something is left (''
+-- where nothing is).
+-- The pause is in proportion: with 1,000 left retention takes a tenth of the server's time, with 10,000 and more half
+-- of it.
 local function retain()
   local began = ran_ms()
   local pruned, before = 0, nil
@@ -59,7 +69,9 @@ local function retain()
   until late or pruned == before
   tidy_registries()
   local left = call('ZCOUNT', ns .. 'idx:undeliverable', '-inf', int(now - a.retention_ms))
-  for _, status in ipairs(TERMINAL) do left = left + call('ZCOUNT', ns .. 'idx:' .. status, '-inf', int(now - a.retention_ms)) end
+  for _, status in ipairs(TERMINAL) do
+    left = left + call('ZCOUNT', ns .. 'idx:' .. status, '-inf', int(now - a.retention_ms))
+  end
   if left == 0 then
     call('HDEL', ns .. 'meta', 'pruner')
     return pruned, ''

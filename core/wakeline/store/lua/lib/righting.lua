@@ -1,5 +1,6 @@
--- The tick's slow sweep: it goes through all that lives, a page each time and one kind after another, and puts right what stands still (lib/standing.lua).
--- Needs: base process limits places rates approvals slots mailbox reap standing
+-- The tick's slow sweep: it goes through all that lives, a page each time and one kind after another, and puts right
+-- what stands still (lib/standing.lua).
+-- Needs: base letters process limits places rates approvals slots mailbox reap standing
 local KINDS = { 'waiting', 'running', 'queued', 'holding', 'rating' }
 
 -- Counted for doctor, with when it was last so.
@@ -8,7 +9,8 @@ local function put_right(what)
   call('HSET', ns .. 'stood', what .. ' at', int(now))
 end
 
--- What would resolve an open wait may be lost: its timer, or its name among those that senders look for (a signal that came since is in the mailbox).
+-- What would resolve an open wait may be lost: its timer, or its name among those that senders look for (a signal that
+-- came since is in the mailbox).
 local function mend_wait(pid, id)
   local slot = fields(slot_key(id), 'g', 'r', 'z', 'd', 'k', 'es', 'q')
   if not slot.g or slot.r or slot.z then return end
@@ -21,14 +23,18 @@ local function mend_wait(pid, id)
     end
   end
   if standing.has_no_deadline(id, slot) then
-    call('ZADD', ns .. 'timers', slot.d, 's:' .. id)
+    call('ZADD', ns .. 'timers', slot.d, TIMER.wait .. id)
     put_right('deadlines')
   end
-  local name = string.match(slot.k, '^s:(.*)$')
+  local name = string.match(slot.k, '^' .. WAIT.signal .. '(.*)$')
   if name and standing.is_not_found(pid, id, name) then
     local resolution, seq = from_mailbox(pid, name)
     local others = call('HGET', proc_key(pid), 'n:' .. name)
-    if resolution then resolve(id, resolution, seq) else call('HSET', proc_key(pid), 'n:' .. name, others and (others .. ',' .. id) or id) end
+    if resolution then
+      resolve(id, resolution, seq)
+    else
+      call('HSET', proc_key(pid), 'n:' .. name, others and (others .. ',' .. id) or id)
+    end
     put_right('signals')
   end
 end
@@ -53,7 +59,7 @@ look['running'] = function(pid, p)
   put_right('runs')
   return true
 end
--- Whoever stands in a line is looked after: the limit is among those that somebody waits at.
+-- A process that stands in a line is looked after: the limit is among those with a line.
 look['queued'] = function(pid, p, score)
   local left = false
   if p.hd and standing.is_in_no_line(pid, ns .. 'held:' .. p.hd) then
@@ -80,7 +86,8 @@ end
 
 -- From where the next tick goes on; nil at the end.
 local function look_at_index(status, rank)
-  local page, seen, left = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + LOOKED_AT - 1), 'WITHSCORES'), 0, 0
+  local page = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + LOOKED_AT - 1), 'WITHSCORES')
+  local seen, left = 0, 0
   for i = 1, #page, 2 do
     if standing.looked >= BOUND * 2 then break end
     local pid = page[i]
@@ -100,7 +107,7 @@ local function look_at_index(status, rank)
   return (seen == LOOKED_AT or seen * 2 < #page) and rank + seen - left or nil
 end
 
--- Else its next run would be taken to leave a place that it does not have, and one too many would be given.
+-- Otherwise the end of its next run would give away a place that it does not have, and one process too many would run.
 local function forget_place(pid, p, limit)
   local others = {}
   for one in string.gmatch(p.lm or '', '%S+') do
@@ -114,7 +121,7 @@ local function is_asked(pid, p)
   if p.st == 'queued' and not call('ZSCORE', ns .. 'given', pid) then call('ZADD', ns .. 'given', int(now), pid) end
 end
 
--- Places and cells matter where somebody waits for one. Which of them are looked at is left to chance: all are, in time.
+-- Places and cells matter where a process waits for one. A random one is looked at each time, so in time all are.
 look['holding'] = function()
   local limit = call('SRANDMEMBER', ns .. 'holding')
   for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT) or {}) do

@@ -1,17 +1,19 @@
--- Releases side by side: each looks once in a round at what does not fit, then all wait.
+-- Rounds: releases side by side each look once at a process that does not fit, then all wait.
 -- Needs: base hints code aside
 local rounds = {}
 at_begin[#at_begin + 1] = function() rounds.alive = nil end
 
--- Releases side by side: each looks once in a round at what does not fit, then all wait. 'uf' says which did: ',v1,v2,', one without a name as ''.
+-- 'uf' says which releases have looked in this round: ',v1,v2,'; one without a name is ''.
 rounds.LONGEST_ROUND = 1024
 
 function rounds.in_round(release) return string.gsub(word(release or ''), ',', '%%2c') .. ',' end
 
-function rounds.has_looked(uf, release) return string.find(uf or '', ',' .. rounds.in_round(release), 1, true) ~= nil end
+function rounds.has_looked(uf, release)
+  return string.find(uf or '', ',' .. rounds.in_round(release), 1, true) ~= nil
+end
 
--- The living owners of releases that did not look yet, which have the code where they say what they have: for each that serves the queue `found`,
--- until it says yes.
+-- Whether a living owner of a release that did not look yet serves the queue and, where it says what it has, has the
+-- code. `found` is asked about each such owner, until it says yes.
 function rounds.others(uf, queue, code, found)
   if not uf or #uf > rounds.LONGEST_ROUND then return false end
   local alive = rounds.alive
@@ -34,7 +36,7 @@ function rounds.are_others(p, release)
   return p.mf and rounds.has_looked(p.uf, release) and rounds.others(p.uf, p.q, code_of(p) or '')
 end
 
--- The line in which it waits for them, and what such a line says: which releases looked, and the code.
+-- What the name of a line says in which a process waits for other releases: the releases that looked, and the code.
 function rounds.line_of(rest) return string.match(rest, '^%-(%S*) (.*)$') end
 
 function rounds.leave(pid, p)
@@ -55,7 +57,7 @@ function rounds.leave(pid, p)
   end)
 end
 
--- The release of a run has looked at it. Whether another one is there that has not.
+-- Notes that the release of a run has looked at it. Returns whether another release is there that has not.
 function rounds.passes_on(pid, p)
   if not rounds.has_looked(p.uf, p.rel) then
     p.uf = (p.uf or ',') .. rounds.in_round(p.rel)
@@ -64,7 +66,7 @@ function rounds.passes_on(pid, p)
   return rounds.others(p.uf, p.q, code_of(p) or '')
 end
 
--- Whether one that was left aside is waited for by an owner that would take it.
+-- Whether there is an owner that would take a process that was left aside.
 function rounds.is_awaited(p)
   local uf, code = rounds.line_of(string.match(p.as, ' (.*)$') or '')
   if uf then return rounds.others(uf, p.q, code) end

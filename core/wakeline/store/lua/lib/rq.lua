@@ -1,13 +1,15 @@
 -- What RQ shows of a run while we have it: its job, its worker and their registries.
 -- Needs: base times doorbell
-local FAR = 31536000 -- s; our entries in RQ's registries are removed by our scripts, so RQ's sweeps must never time them out
+-- In s. Our scripts remove our entries from RQ's registries, so RQ's sweeps must never time them out.
+local FAR = 31536000
 
--- RQ's view of a run that begins: what rq.executions.prepare_execution writes (a worker's current executions are only those that have their hash). The worker's
--- RQ name is its owner id.
+-- RQ's view of a run that begins: what rq.executions.prepare_execution writes (a worker's current executions are only
+-- those that have their hash). The worker's RQ name is its owner id.
 local function rq_begin(id, queue, owner, claim_id)
   local seconds = string.format('%.3f', now / 1000)
   call('HSET', rq .. ':job:' .. id, 'status', 'started', 'started_at', iso(now), 'worker_name', owner)
-  call('HSET', rq .. ':execution:' .. id .. ':' .. claim_id, 'id', claim_id, 'job_id', id, 'created_at', seconds, 'last_heartbeat', seconds, 'worker_name', owner)
+  call('HSET', rq .. ':execution:' .. id .. ':' .. claim_id, 'id', claim_id, 'job_id', id, 'created_at', seconds,
+    'last_heartbeat', seconds, 'worker_name', owner)
   call('ZADD', rq .. ':executions:' .. id, int(now / 1000 + FAR), claim_id)
   gather('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim_id)
   gather('SADD', rq .. ':worker:' .. owner .. ':executions', id .. ':' .. claim_id)
@@ -17,7 +19,8 @@ local function rq_busy(owner)
   if call('EXISTS', rq .. ':worker:' .. owner) == 1 then call('HSET', rq .. ':worker:' .. owner, 'state', 'busy') end
 end
 
--- RQ's view of a run that is over, its worker's counters once for all runs that a script ends; outcome is 'successful', 'failed' or nil where neither counter should move (lost, handed back).
+-- RQ's view of a run that is over. The worker's counters are written once for all runs that a script ends. `outcome` is
+-- 'successful', 'failed', or nil where neither counter moves (lost, handed back).
 local ended_under
 local function rq_end(pid, p, outcome)
   local id, worker = doorbell_id(pid, p.ep, p.rw), rq .. ':worker:' .. p.ow
@@ -39,7 +42,9 @@ at_end[#at_end + 1] = function()
     if call('EXISTS', worker) == 1 then
       if ended.successful > 0 then call('HINCRBY', worker, 'successful_job_count', ended.successful) end
       if ended.failed > 0 then call('HINCRBY', worker, 'failed_job_count', ended.failed) end
-      if ended.time > 0 then call('HINCRBYFLOAT', worker, 'total_working_time', string.format('%.3f', ended.time / 1000)) end
+      if ended.time > 0 then
+        call('HINCRBYFLOAT', worker, 'total_working_time', string.format('%.3f', ended.time / 1000))
+      end
       if call('SCARD', worker .. ':executions') == 0 then call('HSET', worker, 'state', 'idle') end
     end
   end

@@ -1,18 +1,18 @@
--- How a process becomes runnable: a new epoch, and a doorbell now or a timer that rings it later.
--- Needs: base hints doorbell process rounds
+-- Runnable: how a process becomes so, with a new epoch, and a doorbell now or a timer that rings it later.
+-- Needs: base letters hints doorbell process rounds
 
--- What makes a queued process be looked at: its doorbell, or the timer that rings it at due_ms.
+-- Has a worker look at a queued process: its doorbell rings now, or a timer rings it at `due`.
 local function call_worker(pid, epoch, queue, at_head, due)
   if due and due > now then
-    call('ZADD', ns .. 'timers', int(due), 'd:' .. pid)
+    call('ZADD', ns .. 'timers', int(due), TIMER.offer .. pid)
     hint_timer(queue, due)
   else
     ring(pid, epoch, queue, at_head)
   end
 end
 
--- A process becomes runnable: new epoch, one doorbell. due_ms in the future holds the doorbell back until the tick rings it. others: it is left aside for
--- the releases that did not look at it yet.
+-- Gives the process a new epoch and one doorbell. Where `due` is in the future, the tick rings it then. `others`: the
+-- process is left aside for the releases that did not look at it yet.
 local function make_runnable(pid, p, at_head, due, others)
   local epoch = int(call('HINCRBY', proc_key(pid), 'ep', 1))
   unset(pid, p, 'ow', 'cl', 'ct', 'rw', 'rg', 'an')

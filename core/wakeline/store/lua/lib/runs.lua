@@ -1,5 +1,7 @@
--- The end of a run, whatever comes next: the owner no longer holds it and RQ no longer shows it.
--- Under a stock worker (no rw) RQ itself ends the running job when the function returns; touching its keys would make it a failure.
+-- Runs: the end of one, before its process parks, ends or is queued again. Its owner holds it no longer and RQ shows it
+-- no longer.
+-- Under a stock worker (no rw) RQ itself ends the running job when the function returns; a write to its keys would make
+-- the job a failure.
 -- Needs: base rq places
 local function leave_owner(pid, p, outcome)
   if p.ow then gather('SREM', ns .. 'owned:' .. p.ow, pid) end

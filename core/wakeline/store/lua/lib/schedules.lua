@@ -1,10 +1,12 @@
--- Schedules and deliveries need code, so whoever ticks is only told of them.
+-- Schedules: they need code, so the worker that ticks is only told which are due.
 -- Needs: base
 
 local function due_schedules()
   local schedules, cron = {}, ns .. 'cron'
   local page = call('ZRANGEBYSCORE', cron, '-inf', int(now), 'WITHSCORES', 'LIMIT', 0, 16)
-  for i = 1, #page, 2 do schedules[#schedules + 1] = { page[i], page[i + 1], call('HGET', ns .. 'schedule:' .. page[i], 's') or '' } end
+  for i = 1, #page, 2 do
+    schedules[#schedules + 1] = { page[i], page[i + 1], call('HGET', ns .. 'schedule:' .. page[i], 's') or '' }
+  end
   return schedules
 end
 

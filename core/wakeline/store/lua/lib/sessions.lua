@@ -1,5 +1,6 @@
--- Creates the session on its first use; entries that were addressed to it before get their turn now. False: deleted, for ever.
--- Needs: base turns
+-- Sessions: the first use opens one, and entries that were addressed to it before get their turn now. False: it was
+-- deleted.
+-- Needs: base letters turns
 local function open_session(s, parent)
   local key = ns .. 'sess:' .. s.sid
   local known = fields(key, 'ag', 'gone')
@@ -11,7 +12,7 @@ local function open_session(s, parent)
     call('SADD', ns .. 'born:' .. parent, s.sid)
   end
   call('ZADD', ns .. 'idx:sessions', int(now), s.sid)
-  call('ZREM', ns .. 'timers', 'w:' .. s.sid)
+  call('ZREM', ns .. 'timers', TIMER.unopened .. s.sid)
   ring_session(s.sid)
   return true
 end

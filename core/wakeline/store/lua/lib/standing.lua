@@ -1,6 +1,7 @@
--- What stands still for good: a release of before left it so, or a store that lost its tail. Nothing that happens ever comes to it again. These only look;
--- of what this release leaves between two scripts none says yes (lib/righting.lua puts right what one says yes to).
--- Needs: base slots
+-- Standing: what stands still, as an earlier release or a store that lost its tail left it so. No event, timer or
+-- worker comes to it again. These functions only look, and lib/righting.lua puts right what they find. They find
+-- nothing in what this release leaves between two scripts.
+-- Needs: base letters slots
 local LOOKED_AT = 32 -- so many are looked at in one go
 local PATIENCE = 10000 -- ms; longer than anything takes that is on its way
 local LONGEST_LINE = 1024 -- who stands in a longer one is not looked for: the line gets shorter
@@ -26,15 +27,15 @@ function standing.waits_for_nothing(pid)
 end
 
 -- An open wait with a deadline that no timer will bring.
-function standing.has_no_deadline(id, slot) return slot.d and not call('ZSCORE', ns .. 'timers', 's:' .. id) end
+function standing.has_no_deadline(id, slot) return slot.d and not call('ZSCORE', ns .. 'timers', TIMER.wait .. id) end
 
--- One for a signal that no sender would find.
+-- An open wait for a signal that no sender would find.
 function standing.is_not_found(pid, id, name)
   return not string.find(',' .. (call('HGET', proc_key(pid), 'n:' .. name) or '') .. ',', ',' .. id .. ',', 1, true)
 end
 
 -- An open completion of which no release has said whether it is an approval.
-function standing.is_of_unknown_kind(slot) return not slot.es and string.sub(slot.k, 1, 2) == 'x:' end
+function standing.is_of_unknown_kind(slot) return not slot.es and string.sub(slot.k, 1, 2) == WAIT.completion end
 
 -- Whether a body asked for an approval of this name: its journal says so.
 function standing.was_asked(pid, name)
@@ -63,13 +64,13 @@ function standing.is_in_no_line(pid, line)
   return standing.lines[line] and not standing.lines[line][pid] or false
 end
 
--- One that is queued for a time ahead, with no timer that offers it then: the clock was ahead, or its timer was lost. One that was rung again ('rg') is
--- looked after at the time that the sweep of doorbells set.
+-- A process that is queued for a time ahead, with no timer that offers it then: the clock was ahead, or its timer was
+-- lost. One that was rung again ('rg') is looked after at the time that the sweep of doorbells set.
 function standing.has_no_timer(pid, p, score)
-  return not p.rg and score > now + PATIENCE and not call('ZSCORE', ns .. 'timers', 'd:' .. pid)
+  return not p.rg and score > now + PATIENCE and not call('ZSCORE', ns .. 'timers', TIMER.offer .. pid)
 end
 
--- A place that no run has, and that nobody was given. `p`: the process that is said to have it.
+-- A place that no run has, and that no queued process was given. `p`: the process that is said to have it.
 function standing.is_nobodys_place(limit, p)
   local has = p.lm and string.find(' ' .. p.lm .. ' ', ' ' .. limit .. ' ', 1, true)
   return not has or (p.st ~= 'running' and p.st ~= 'queued')

@@ -1,6 +1,6 @@
--- Who takes from a queue. Only looks.
+-- Takers: which workers take from a queue. These functions only look.
 -- Needs: base
-local takers = {} -- one name of the 200 that Lua has room for
+local takers = {}
 
 -- Our owners, each with the end of its lease, and of each queue those of them that live.
 function takers.owners()

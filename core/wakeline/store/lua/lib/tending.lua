@@ -1,7 +1,8 @@
--- The tick's part of limits.
+-- Tending: the tick's part of limits.
 -- Needs: base process limits places rates
 
--- What was given and not taken: where the queue is paused since, or lost its workers, it goes to the next.
+-- A place or cell that was given and not taken: where the queue was paused since, or lost its workers, it goes to the
+-- next.
 local function take_back()
   for _, pid in ipairs(call('ZRANGEBYSCORE', ns .. 'given', '-inf', int(now - 1000), 'LIMIT', 0, 64)) do
     local p = load(pid)
@@ -15,7 +16,8 @@ local function take_back()
   end
 end
 
--- The tick's part: limits that were raised, or are gone, since somebody began to wait; queues that are served again; what had to be left to it. True: more.
+-- Looks after limits that were raised or removed since a process began to wait, queues that are served again, and what
+-- scripts left to the tick. True where more is left.
 local function tend_limits()
   take_back()
   for _, id in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do

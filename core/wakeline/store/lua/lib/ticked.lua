@@ -1,4 +1,5 @@
--- When the namespace was ticked last, and by whom; nil where that is not known, or was later than now: the clock jumped back.
+-- Ticked: when the last tick of the namespace was, and which worker did it. Nil where that is unknown, or is later than
+-- now, as the clock jumped back.
 -- Needs: base
 local function last_tick()
   local at, by = string.match(call('HGET', ns .. 'meta', 'ticked') or '', '^(%d+) (.*)$')

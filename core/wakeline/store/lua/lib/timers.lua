@@ -1,18 +1,18 @@
 -- Timers: what each kind does when it is due, and which of those that are due a tick fires.
--- Needs: base hints doorbell log process rates slots entries inbox ends
+-- Needs: base letters hints doorbell log process rates slots entries inbox ends
 local TIMEOUT = '{"type":"failure","class":"timeout","code":"%s","message":"%s"}'
 
 local fire = {}
-fire['s'] = function(id)
+fire[TIMER.wait] = function(id)
   local slot = fields(slot_key(id), 'k', 'p')
   if not slot.k then return end
   local kind, what = string.sub(slot.k, 1, 2), '{"status":"timeout"}'
-  if kind == 't:' then what = '{"status":"ok","value":null}' end
-  -- A child whose end a cancelled process still waits for: the wait is over in time, and why is the cancel.
-  if kind == 'c:' and call('HEXISTS', proc_key(slot.p), 'cr') == 1 then what = '{"status":"cancelled"}' end
+  if kind == WAIT.timer then what = '{"status":"ok","value":null}' end
+  -- A cancelled process still waits for the end of this child. The wait is over in time, and its outcome is the cancel.
+  if kind == WAIT.child and call('HEXISTS', proc_key(slot.p), 'cr') == 1 then what = '{"status":"cancelled"}' end
   resolve(id, what)
 end
-fire['d'] = function(pid)
+fire[TIMER.offer] = function(pid)
   local p = load(pid)
   if p.st == 'queued' then ring(pid, p.ep, p.q, false) end
 end
@@ -21,47 +21,51 @@ local function overrule(pid, p, status, output)
   if p.st == 'running' and p.ow then hint_run(pid, p, 'lost') end
   finish(pid, p, status, output)
 end
-fire['c'] = function(pid)
+fire[TIMER.grace] = function(pid)
   local p = load(pid)
   if not p.st or ENDED[p.st] then return end
   overrule(pid, p, 'cancelled', '{"type":"cancelled","message":' .. quote(cancel_reason(pid)) .. '}')
 end
-fire['e'] = function(pid)
+fire[TIMER.deadline] = function(pid)
   local p = load(pid)
-  if p.st and not ENDED[p.st] then overrule(pid, p, 'failed', string.format(TIMEOUT, 'deadline_exceeded', 'the total deadline passed')) end
+  if not p.st or ENDED[p.st] then return end
+  overrule(pid, p, 'failed', string.format(TIMEOUT, 'deadline_exceeded', 'the total deadline passed'))
 end
-fire['q'] = function(pid)
+fire[TIMER.queue_timeout] = function(pid)
   local p = load(pid)
-  if p.st == 'queued' and not p.fs then overrule(pid, p, 'failed', string.format(TIMEOUT, 'queue_timeout', 'no worker took it in time')) end
+  if p.st ~= 'queued' or p.fs then return end
+  overrule(pid, p, 'failed', string.format(TIMEOUT, 'queue_timeout', 'no worker took it in time'))
 end
-fire['a'] = function(pid)
+fire[TIMER.attempt_timeout] = function(pid)
   local p = load(pid)
-  if p.st == 'running' then overrule(pid, p, 'failed', string.format(TIMEOUT, 'attempt_timeout', 'the attempt took too long')) end
+  if p.st ~= 'running' then return end
+  overrule(pid, p, 'failed', string.format(TIMEOUT, 'attempt_timeout', 'the attempt took too long'))
 end
--- Wakes that waited long enough for a session that nobody opened.
-fire['w'] = function(sid)
+-- Wakes that waited long enough for a session that was never opened.
+fire[TIMER.unopened] = function(sid)
   if call('HGET', ns .. 'sess:' .. sid, 'ag') then return end
   for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', BOUND)) do
     local n = string.match(entry[1], '^%d+')
     local at = tonumber(string.match(call('HGET', ns .. 'wakes:' .. sid, n) or '', '"at_ms":(%d+)') or '0')
-    if at + EXPIRY > now then return call('ZADD', ns .. 'timers', int(at + EXPIRY), 'w:' .. sid) end
+    if at + EXPIRY > now then return call('ZADD', ns .. 'timers', int(at + EXPIRY), TIMER.unopened .. sid) end
     drop(sid, n, 'expired')
   end
-  if call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('ZADD', ns .. 'timers', int(now), 'w:' .. sid) end
+  if call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('ZADD', ns .. 'timers', int(now), TIMER.unopened .. sid) end
 end
 
--- A limit may have a cell for the next who waits.
-fire['r'] = function(id) give_cells(id) end
+-- A limit may have a cell for the next process in line.
+fire[TIMER.cells] = function(id) give_cells(id) end
 
--- What is due, and where that is more than one tick can do, a share for each kind: of many starts that were delayed to one moment no sleep comes late.
--- Looked for among the oldest and the newest, so what has just become due is not behind all that did before.
+-- The timers that are due. Where they are more than one tick can fire, each kind has a share, so many starts that were
+-- delayed to one moment make no sleep late.
+-- They are chosen from the oldest and the newest, so a timer that has just become due is not behind all others.
 local function due_timers()
   local oldest = call('ZRANGEBYSCORE', ns .. 'timers', '-inf', int(now), 'LIMIT', 0, BOUND)
   if #oldest <= a.limit then return oldest end
   local kinds, order, seen, chosen = {}, {}, {}, {}
   for _, page in ipairs({ oldest, call('ZREVRANGEBYSCORE', ns .. 'timers', int(now), '-inf', 'LIMIT', 0, BOUND) }) do
     for _, member in ipairs(page) do
-      local kind = string.sub(member, 1, 1)
+      local kind = string.sub(member, 1, 2)
       if not kinds[kind] then
         kinds[kind], order[#order + 1] = {}, kind
       end
@@ -83,7 +87,7 @@ local function fire_timers()
   local due = due_timers()
   for _, member in ipairs(due) do
     call('ZREM', ns .. 'timers', member)
-    local handler = fire[string.sub(member, 1, 1)]
+    local handler = fire[string.sub(member, 1, 2)]
     if handler then handler(string.sub(member, 3)) end
   end
   return #due, #due >= a.limit

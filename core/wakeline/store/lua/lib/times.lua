@@ -1,7 +1,7 @@
 -- Times as RQ stores them. Lua on the server has no calendar.
 -- Needs: base
 
--- RQ stores times as 2026-01-31T23:59:59.000000Z (rq.utils.utcformat); Redis' Lua has no calendar. Civil-from-days, proleptic Gregorian.
+-- RQ stores times as 2026-01-31T23:59:59.000000Z (rq.utils.utcformat). Civil-from-days, proleptic Gregorian.
 local made_times
 at_begin[#at_begin + 1] = function() made_times = {} end
 local function iso(ms)
@@ -17,6 +17,8 @@ local function iso(ms)
   local d = doy - math.floor((153 * mp + 2) / 5) + 1
   local m = mp < 10 and mp + 3 or mp - 9
   local y = yoe + era * 400 + (m <= 2 and 1 or 0)
-  made_times[ms] = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', y, m, d, math.floor(rest / 3600), math.floor(rest % 3600 / 60), rest % 60, ms % 1000)
+  local hours, minutes = math.floor(rest / 3600), math.floor(rest % 3600 / 60)
+  made_times[ms] =
+    string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', y, m, d, hours, minutes, rest % 60, ms % 1000)
   return made_times[ms]
 end

@@ -1,8 +1,10 @@
--- Occurrences and their deliveries. occ:<id>: "src" source, "sk" source key, "ik" key, "h" content hash, "p" payload, "at", "n" deliveries not settled,
--- "d:<sub>" the subscription of one that is reserved, "s:<sub>" its state: reserved | started | failed CODE MESSAGE.
--- Where a stand-in is the payload, a "+" stands before each subscription: a release that does not know such payloads cannot read it, and
--- leaves the delivery to one that does.
--- `deliveries` holds every reserved one as "<occ> <sub>" by time, so that whoever ticks can do what its emitter did not.
+-- Triggers: occurrences and their deliveries. occ:<id>: "src" source, "sk" source key, "ik" key, "h" content hash, "p"
+-- payload, "at", "n" deliveries not settled, "d:<sub>" the subscription of one that is reserved, "s:<sub>" its state:
+-- reserved | started | failed CODE MESSAGE.
+-- Where a stand-in is the payload, a "+" stands before each subscription: a release that does not know such payloads
+-- cannot read it, and leaves the delivery to one that does.
+-- `deliveries` holds every reserved one as "<occ> <sub>" by time, so that the worker that ticks can do what its emitter
+-- did not.
 -- Needs: base
 
 local function reserve(occ, id, sub)

@@ -1,16 +1,20 @@
 -- Turns: at most one of a session, begun for its oldest entries and settled by every end.
--- Needs: base queues runnable feed policies entries
+-- Needs: base letters queues runnable feed policies entries
 
--- The turn is a process like any other; its registration is written here so that an entry and the turn it needs are one step.
+-- A turn is a process like any other. Its registration is written here, so that an entry and the turn that it needs are
+-- one step.
 local function start_turn(sid, s, policy)
   local n = int(call('HINCRBY', ns .. 'sess:' .. sid, 'tn', 1))
   local pid = 'process:turn:' .. s.salt .. ':' .. n -- the salt is random per session, so no turn id is ever used twice
   local inc = string.sub(s.salt, 1, 8)
   local scope = '{"session_id":' .. quote(sid) .. '}'
-  call('SET', ns .. 'spec:' .. pid, '{"id":' .. quote(pid) .. ',"input":{"type":"session_turn","session_id":' .. quote(sid) .. '},"identity":{"kind":"session_turn","label":'
-    .. quote(s.ag) .. '},"provenance":{"originator":{"type":"session","scope":' .. scope .. '}},"env_ref":null,"wake_target":' .. scope .. ',"queue":' .. quote(s.q) .. ',"incarnation":"' .. inc .. '"}')
-  call('HSET', proc_key(pid), 'st', 'queued', 'seq', '0', 'ep', '0', 'inc', inc, 'q', s.q, 'k', 's', 'sid', sid, 'ca', int(now), 'ua', int(now), 'h', 'turn',
-    'ma', int(policy.t or 5))
+  local spec = '{"id":' .. quote(pid) .. ',"input":{"type":"session_turn","session_id":' .. quote(sid) .. '}'
+    .. ',"identity":{"kind":"session_turn","label":' .. quote(s.ag) .. '}'
+    .. ',"provenance":{"originator":{"type":"session","scope":' .. scope .. '}},"env_ref":null'
+    .. ',"wake_target":' .. scope .. ',"queue":' .. quote(s.q) .. ',"incarnation":"' .. inc .. '"}'
+  call('SET', ns .. 'spec:' .. pid, spec)
+  call('HSET', proc_key(pid), 'st', 'queued', 'seq', '0', 'ep', '0', 'inc', inc, 'q', s.q, 'k', 's', 'sid', sid,
+    'ca', int(now), 'ua', int(now), 'h', 'turn', 'ma', int(policy.t or 5))
   call('HSET', ns .. 'sess:' .. sid, 'turn', pid)
   local due = s.df and policy.d and math.min(tonumber(s.df) + policy.x, tonumber(s.dl) + policy.d)
   local lingers = policy.l and tonumber(call('GETDEL', ns .. 'linger:' .. sid) or '0') or 0
@@ -18,7 +22,7 @@ local function start_turn(sid, s, policy)
   make_runnable(pid, { q = s.q }, false, due and due > now and due or nil)
 end
 
--- What is said of entries goes with the last of them: the head of an idle session says nothing of turns that were.
+-- Fields about entries go with the last entry, so the head of an idle session says nothing of earlier turns.
 local function clear_head(sid, s)
   local over = {}
   for _, field in ipairs({ 'half', 'hw', 'ic', 'df', 'dl', 'lg' }) do
@@ -27,7 +31,8 @@ local function clear_head(sid, s)
   if #over > 0 then call('HDEL', ns .. 'sess:' .. sid, unpack(over)) end
 end
 
--- Release or next: a turn for the oldest entry that this agent admits; what stands before it and is not admitted is undeliverable (race 26).
+-- Starts a turn for the oldest entry that the agent admits, or leaves the session free. Entries before it that are not
+-- admitted are undeliverable (race 26).
 local function ring_session(sid)
   local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'half', 'hw', 'ic', 'lg')
   s.q = queue_of(s.q)
@@ -37,7 +42,11 @@ local function ring_session(sid)
     if admits(policy, entry[2][2]) then return start_turn(sid, s, policy) end
     drop(sid, string.match(entry[1], '^%d+'), 'not_admissible')
   end
-  if policy.k and call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('RPUSH', ns .. 'todo', 'n:' .. sid) else clear_head(sid, s) end
+  if policy.k and call('XLEN', ns .. 'inbox:' .. sid) > 0 then
+    call('RPUSH', ns .. 'todo', LEFT.begin_turn .. sid)
+  else
+    clear_head(sid, s)
+  end
 end
 
 local function batch_of(pid)
@@ -53,8 +62,9 @@ local function give_entries_back(sid, batch)
   for _, n in ipairs(batch) do tell_entry(sid, n, 'delivered') end
 end
 
--- A burst meets an idle session entry by entry. After a turn quicker than the agent's linger, with several entries in it or waiting but no whole batch,
--- the next one begins that much later, with what came meanwhile. The next turn uses the moment up; where there is none, it expires.
+-- A burst meets an idle session entry by entry. After a quick turn (quicker than the agent's linger) with several
+-- entries in it or waiting, and less than a whole batch, the next turn begins that much later and takes what came
+-- meanwhile. The next turn uses the moment up; without one it expires.
 local LINGER_KEPT = 60000
 local function linger(sid, p, policy, status, many)
   if not policy.l or status ~= 'completed' or now - num(p.ct, 0) >= policy.l then return end
@@ -64,8 +74,10 @@ local function linger(sid, p, policy, status, many)
   end
 end
 
--- Every terminal event of a turn, whoever writes it, settles its entries and frees the session or starts its next turn (race 7).
--- A batch that failed is halved until the poisonous entry stands alone (race 25): entries up to `hw` go in turns of at most `half` meanwhile.
+-- Every terminal event of a turn, from any script, settles its entries and frees the session or starts its next turn
+-- (race 7).
+-- A batch that failed is halved until the poisonous entry stands alone (race 25): entries up to `hw` go in turns of at
+-- most `half` meanwhile.
 local function settle_turn(pid, p, status, output)
   local sid = p.sid
   local head, bodies = ns .. 'sess:' .. sid, ns .. 'wakes:' .. sid
