@@ -53,6 +53,8 @@ def test_one_worker_of_the_release_that_fits_ends_all_beside_four_of_one_that_do
 
 
 def test_a_cancel_beside_a_release_that_does_not_fit_runs_the_cleanup_of_the_one_that_does(site: Site) -> None:
+    """What comes of it with real workers. It holds without the rule that each release looks once, too, as the looks are
+    then left to chance within the grace: tests/lua/test_releases_beside.py holds the rule for a cancel."""
     good, _ = (site.release(name, IMPORTS, BODY.format(more=more)) for name, more in (("v1", 0), ("v2", 1000)))
     handles = [good.app.using(id=f"p{n}").start(good.order, n) for n in range(8)]
     with worker(site, "v1", "-n", "1"):
