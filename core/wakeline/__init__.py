@@ -1,9 +1,8 @@
 """Durable processes on Redis and RQ, and agents that wake when something happens to them.
 
-Every error is in `wakeline.errors`. Those that callers often catch, or tools raise, are here too. What verbs show
-of the store is in
-`wakeline.observe`, the types of `ctx.execution` are in `wakeline.execution`, and what an app can be extended with is in
-`wakeline.extending`.
+Every error is in `wakeline.errors`. Those that callers often catch, or tools raise, are here too. What verbs show of
+the store is in `wakeline.observe`, the types of `ctx.execution` are in `wakeline.execution`, and what an app can be
+extended with is in `wakeline.extending`.
 
 A name is loaded when it is first asked for, so `wakeline --help` and `wakeline.errors` load fast.
 """

@@ -237,9 +237,8 @@ def _random(length: int) -> str:
 def former_names(
     name: str, was: Sequence[str] | str, what: str, *, check: Callable[[str], str] | None = None
 ) -> tuple[str, ...]:
-    """The former names of something, oldest first. A single name may be given as a text. Raises `InvalidId`
-    as `check_name` (or
-    as ``check``), and for its own name.
+    """The former names of something, oldest first. A single name may be given as a text. Raises `InvalidId` as
+    `check_name` (or as ``check``), and for its own name.
     """
     found = tuple(
         check(one) if check else check_name(one, f"former name of {what}")

@@ -17,8 +17,7 @@ from wakeline.values import to_json
 @dataclass(frozen=True, slots=True)
 class Declared:
     """The declarations of one release of an app: ``limits`` by `limit_id` (`Limit.wire`, empty for none), ``agents`` by
-    name (`AdmissionPolicy.wire`, empty
-    for the defaults), and its schedules. ``release`` is its name, if it has one.
+    name (`AdmissionPolicy.wire`, empty for the defaults), and its schedules. ``release`` is its name, if it has one.
     """
 
     app: str

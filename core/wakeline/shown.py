@@ -58,8 +58,7 @@ def shown_entry(text: str) -> str:
 
 
 def moment(ms: float, *, exact: bool = False) -> str:
-    """A time for people, in the only printed form: ``2026-11-30 11:46:01 UTC``; ``exact`` with
-    milliseconds."""
+    """A time for people, in the only printed form: ``2026-11-30 11:46:01 UTC``; ``exact`` with milliseconds."""
     try:
         at = datetime.fromtimestamp(ms / 1000, UTC)
     except (OverflowError, ValueError, OSError):

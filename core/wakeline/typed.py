@@ -24,8 +24,8 @@ MOST_ADAPTERS = 1024
 _lasting: dict[Any, TypeAdapter[Any]] = {}
 """Adapters of types that modules have by name. They live as long as the code does."""
 _passing: WeakValueDictionary[Any, TypeAdapter[Any]] = WeakValueDictionary()
-"""Adapters of types that a function made: such a type holds what the function had in hand, so its adapter
-is kept only while something else uses it."""
+"""Adapters of types that a function made: such a type holds what the function had in hand, so its adapter is kept only
+while something else uses it."""
 
 
 def adapter(kind: Any) -> TypeAdapter[Any]:

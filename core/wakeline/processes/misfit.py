@@ -51,10 +51,9 @@ class Misfit:
     there).
 
     ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded),
-    'unreadable' (stored arguments,
-    results or signals that it does not take), 'bug' (an error of a kind that deploys bring), 'crash' (its worker died;
-    scripts write that). ``what`` says
-    what differs, ``release`` is the one of the code, None where it was given no name.
+    'unreadable' (stored arguments, results or signals that it does not take), 'bug' (an error of a kind that deploys
+    bring), 'crash' (its worker died; scripts write that). ``what`` says what differs, ``release`` is the one of the
+    code, None where it was given no name.
     """
 
     kind: MisfitKind
