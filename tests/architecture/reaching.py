@@ -188,7 +188,7 @@ class Shipped:
         return found
 
     def registered(self, module: str) -> set[str]:
-        """What decorators of a module's own functions hand to somebody else, such as commands."""
+        """What decorators of a module's own functions hand to other code, such as commands."""
         loose = [one for one in self.definitions.values() if one.of is None and one.module.startswith(module)]
         return {one.path for one in loose if self._is_called_by_others(one)}
 

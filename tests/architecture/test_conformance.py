@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 def read(text: str, table: str = "") -> list[Row]:
-    """The rows of a table; a line that begins like a row and is none is an error."""
+    """The rows of a table; a line that only begins like a row is an error."""
     found: list[Row] = []
     for line in text.splitlines():
         if match := ROW.match(line):

@@ -1,4 +1,4 @@
-"""Nothing is shipped that only tests reach: rules that nothing obeys mislead whoever reads them first."""
+"""Nothing is shipped that only tests reach: rules that nothing obeys mislead a reader who finds them first."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALLOWED = {
     "wakeline.tools.completions.ToolCompletions": "an app hands one to use_completions",
     "wakeline.tools.definition.preserve_projected_refs_in": "an app hands one to tool(projection=…)",
 }
-"""What nothing shipped reaches, and why it is shipped all the same."""
+"""What nothing shipped reaches, and why it is still shipped."""
 
 
 def shipped(*packages: Path) -> Shipped:

@@ -102,7 +102,8 @@ def fill(world: World) -> dict[str, Any]:
 
 
 def dump(world: World) -> dict[str, Any]:
-    """Every key with its type, content and life in ms (-1: for ever); bytes that are no text as lone surrogates."""
+    """Every key with its type, content and life in ms (-1: without an end); bytes that are no text as lone
+    surrogates."""
     with world.backend.for_rq() as client:
         found = {}
         for name in sorted(world.keys()):

@@ -239,7 +239,7 @@ def _world(backend: Backend, clock: VirtualClock, namespace: str) -> World:
 
 @pytest.fixture
 def fresh(backend: Backend) -> Callable[[], World]:
-    """Makes a fresh namespace on each backend in turn; whoever calls it closes its store."""
+    """Makes a fresh namespace on each backend in turn; its caller closes its store."""
     return lambda: _world(backend, VirtualClock(START_MS), f"t{next(_numbers)}")
 
 

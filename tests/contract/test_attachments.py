@@ -261,7 +261,7 @@ def test_a_host_keeps_what_it_owns_whatever_the_age(world: World) -> None:
     assert swept(world, "4000d").given_up == 0
 
 
-# -- whoever dies in between
+# -- a crash in between
 
 
 class Dies(Exception):
@@ -329,14 +329,14 @@ def test_a_sweep_that_dies_before_it_has_removed_is_finished_by_the_next(world: 
     world.do(attachments.drop(made.id, "host"))
     step_by_step(world, attachments.sweep(blobs), 1)
     assert kept(blobs) == 1
-    again = put(world, blobs)  # meanwhile somebody puts the same bytes
+    again = put(world, blobs)  # meanwhile another client puts the same bytes
     assert world.go(attachments.sweep(blobs)).removed == 1
     assert world.go(attachments.get(blobs, again.id, ["host"])) == DATA
     assert kept(blobs) == 1
 
 
 def test_writers_and_sweepers_side_by_side_lose_nothing(world: World) -> None:
-    """Eight threads put, give up and read the same three contents while two sweep; what somebody owns is always
+    """Eight threads put, give up and read the same three contents while two sweep; what has an owner is always
     there."""
     blobs = redis(world)
     broken: list[BaseException] = []
@@ -370,7 +370,7 @@ def test_writers_and_sweepers_side_by_side_lose_nothing(world: World) -> None:
     assert known(world) == set()
 
 
-# -- what a backend has and nobody knows of
+# -- what a backend has without a record
 
 
 class Old:

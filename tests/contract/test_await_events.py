@@ -276,7 +276,7 @@ def test_a_parked_wait_is_resolved_while_its_owner_is_gone_and_replays_from_the_
     assert claim.slots[SLOT]["r"] == FIRST
     row = Row("call", '{"recorded":"first"}', (SLOT,))
     second.do(journal.record(claim.fence, [row]))
-    # From here on the journal answers, whatever happens to the slot.
+    # From here on the journal answers, with or without the slot.
     assert second.open(claim.fence, completion()) == [waits.Opened("journaled", '{"recorded":"first"}')]
     assert resolve(second, SECOND).standing == FIRST
 

@@ -200,7 +200,7 @@ def test_a_call_under_way_in_a_process_of_its_own_is_awaited_where_its_tool_runs
     work(world, new)
     world.clock.advance("30s")
     world.tick()
-    work(world, old)  # whoever takes from that queue
+    work(world, old)  # a worker that takes from that queue
     handle.signal("go", True)
     work(world, new)
     assert handle.result(timeout=0) == "paid 7"

@@ -26,7 +26,7 @@ def test_a_started_tool_is_bound_and_checked_by_whoever_starts_it_and_its_worker
 
     @starter.tool(name="add")
     def add(a: int, b: int) -> int:
-        raise AssertionError("whoever starts it does not run it")
+        raise AssertionError("its starter does not run it")
 
     @worker.tool(name="add")
     def same(**given: Any) -> int:

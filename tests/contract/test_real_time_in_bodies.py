@@ -82,7 +82,7 @@ def parks(world: World, then: Callable[[AsyncCtx], object]) -> list[str]:
     @release.engine
     async def job(ctx: AsyncCtx) -> None:
         opened.append(asyncio.Event())
-        # A run that is neither parked nor over by then is none that ever will be.
+        # A run that is neither parked nor over by then never will be.
         asyncio.get_running_loop().call_later(3, ctx.run.life.end, RunState.LOST)
 
         async def late() -> None:

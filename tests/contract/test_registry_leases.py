@@ -1,4 +1,4 @@
-"""Who runs a process, and what happens to whoever does not any more (P97 to P106, E23 to E26)."""
+"""Which owner runs a process, and what happens to one that no longer does (P97 to P106, E23 to E26)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_reaped_owner_is_refused(world: World) -> None:
 def test_beats_keep_a_run_alive_far_beyond_its_first_expiry(world: World) -> None:
     fence = world.running("p", "o_1")
     for _ in range(5):
-        # Two looks, far enough apart to reap whoever is expired at both.
+        # Two looks, far enough apart to reap an owner that is expired at both.
         for _ in range(2):
             world.clock.advance("2s")
             assert world.tick().reaped == 0

@@ -1,4 +1,4 @@
-"""A signal that a release renames: whoever sends it, under either name, reaches the process, whichever release started
+"""A signal that a release renames: a sender reaches the process under either name, whichever release started
 it and waits for it."""
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def answered(world: World, given: str) -> bool:
 
 
 def rotate(world: World, keep_ms: int = DAY_MS, secret: str | None = None) -> keyring.Rotated:
-    """By a client that opens whatever the secret is, as the command line does."""
+    """By a client that opens with any secret, as the command line does."""
     return SyncStore(world.backend, replace(world.store.address, only_looks=True)).execute(
         keyring.rotate(world.namespace, keep_ms, secret=secret)
     )

@@ -1,7 +1,7 @@
 """A deleted session: its id is used up, its turn and entries end, other processes go on (P86 to P92, P147, P172, P192,
 P207).
 
-And sessions that nobody opened yet.
+And sessions that were not opened yet.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def test_a_deletion_that_is_sent_twice_does_nothing_more(world: World) -> None:
     assert [e.state for e in inbox(world)] == ["undeliverable"]
 
 
-# -- sessions that nobody opened
+# -- sessions that were not opened
 
 
 def unopened(world: World) -> None:

@@ -1,5 +1,5 @@
 """Turns that fail: retried, halved until the poisonous entry stands alone, which is settled as failed or blocks;
-nothing waits behind it for ever."""
+nothing waits behind it without an end."""
 
 from __future__ import annotations
 

@@ -250,7 +250,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: not all(life.opened or life.gone for life in self.lives.values()))
     @rule(pid=st.sampled_from(PRODUCERS), text=TEXTS)
     def take_back(self, pid: str, text: str) -> None:
-        """A wake to a session that nobody opened, and then another target."""
+        """A wake to a session that was not opened, and then another target."""
         target = self.targets[pid]
         if not self.lives[target].opened:
             self.wake(pid, text, None, False)
@@ -341,7 +341,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: any(life.turn is not None and life.turn.held for life in self.lives.values()))
     @rule(comes_back=st.booleans(), how=st.sampled_from(["failed", "completed"]))
     def crash(self, comes_back: bool, how: str) -> None:
-        """The worker falls silent; whatever it held is another one's. It may come back, and end what it had."""
+        """The worker falls silent, and another one gets what it held. It may come back, and end what it had."""
         held = [life.turn for life in self.lives.values() if life.turn is not None and life.turn.held]
         for turn in held:
             turn.held = False
@@ -448,15 +448,14 @@ RARE_LIFE: list[tuple[Any, ...]] = [
     ("take_back", "x", "a"),
     *(("send", CHAT, "a", False, False), ("take",), ("admit", CHAT, False), ("early", False, True)),
     ("end", CHAT, "failed", False, False),  # of a batch of two: it is halved
-    *(("take",), ("crash", True, "completed")),  # whoever comes back ends nothing
+    *(("take",), ("crash", True, "completed")),  # a worker that comes back ends nothing
     *(("send", STRICT, "b", False, False), ("end", STRICT, "completed", False, False)),
     *(("send", STRICT, "c", False, False), ("end", STRICT, "failed", False, False), ("decide", False, False)),
     *(("end", STRICT, "failed", False, False), ("decide", True, False)),
     *(("delete", CHAT, False, 0), ("send", CHAT, "b", False, False), ("wake", "y", "c", None, False)),
 ]
-"""A life in which everything rare happens. What random lives meet depends on the tests before them: whatever its seed
-is, Hypothesis draws also from the
-constants of all local modules that are loaded."""
+"""A life in which everything rare happens. What random lives meet depends on the tests before them: with any seed
+Hypothesis draws also from the constants of all local modules that are loaded."""
 
 
 def live(life: Lives) -> None:

@@ -1,4 +1,4 @@
-"""Every state a session can be in goes on by itself or by one decision, and can be ended: none waits for ever."""
+"""Every state a session can be in goes on by itself or by one decision, and can be ended: none waits without an end."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def ok(value: object) -> str:
 
 
 def outside(slot: str) -> stored_waits.Wait:
-    """A wait that somebody outside resolves."""
+    """A wait that is resolved from outside."""
     return stored_waits.Wait(slot=slot, replay_key=f"wait-{slot}", group=slot, kind="x:ask")
 
 
@@ -98,7 +98,7 @@ def test_s3_of_eight_resolvers_of_one_slot_one_is_accepted_and_all_others_learn_
 
 
 def test_s1_s2_s5_s6_a_resolution_before_beside_or_after_the_wait_reaches_it(world: World) -> None:
-    """Four threads open waits while four others resolve the same slots: whoever comes second sees the first."""
+    """Four threads open waits while four others resolve the same slots: the second one sees the first."""
     fence = world.running("p")
     slots = [f"s{n}" for n in range(SLOTS)]
 

@@ -123,7 +123,7 @@ class Signals(RuleBasedStateMachine):
         self.again(data.draw(st.sampled_from(self.sent)))
 
     def again(self, sent: Sent) -> None:
-        """An old signal comes again: it is the one that was recorded, and resolves nothing new, whatever waits now."""
+        """An old signal comes again: it is the one that was recorded, and resolves nothing new, with any waits."""
         receipt = self.world.signal("p", sent.name, sent.key, key=sent.key)
         assert (receipt.sequence, receipt.replayed, receipt.taken_by) == (sent.sequence, True, "")
         self.seen["resent"] += 1

@@ -33,7 +33,7 @@ MOST_TAKES = 50
 
 @dataclass
 class Host:
-    """Runs bodies and holds nothing back: whatever only waits is parked at once."""
+    """Runs bodies and holds none in memory: a body that only waits is parked at once."""
 
     hold_ms: int = 0
     full: bool = False

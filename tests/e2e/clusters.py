@@ -44,7 +44,7 @@ class Cluster:
                 ):
                     if first <= slot <= last:
                         return int(master[1])
-        raise AssertionError("nobody owns it")
+        raise AssertionError("no node owns it")
 
     def replicated(self, namespace: str) -> None:
         """Its replica has everything: what is lost otherwise is no fault of the failover's."""
@@ -110,7 +110,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
                 "a node answers or gives up",
             )
             if nodes[port].poll() is not None:
-                del nodes[port]  # somebody took one of its ports meanwhile
+                del nodes[port]  # another program took one of its ports meanwhile
         made = Cluster(nodes)
         ports = list(nodes)
         buses = {port: int(made.node(port).config_get("cluster-port")["cluster-port"]) for port in ports}

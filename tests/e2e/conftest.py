@@ -34,8 +34,8 @@ def shop(server: PrivateServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sho
 
 @pytest.fixture
 def busy(shop: Shop) -> Shop:
-    """A refund that waits, a nap, a parent and its child, a deploy that asks, an archive that is done, a charge nobody
-    took."""
+    """A refund that waits, a nap, a parent and its child, a deploy that asks, an archive that is done, a charge no
+    worker took."""
     shop.text("start", "refund", "[7]", "--id", "refund-7")
     shop.text("start", "nap", "--id", "nap-1")
     shop.text("start", "parent", "--id", "parent-1")

@@ -1,4 +1,5 @@
-"""kill -9 around attachments and large payloads: whoever puts, whoever runs; and the commands about them."""
+"""kill -9 around attachments and large payloads: in a client that puts, and in a worker; and the commands about
+them."""
 
 from __future__ import annotations
 

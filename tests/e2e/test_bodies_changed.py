@@ -1,5 +1,5 @@
-"""Deploys that change a body, with real workers and code that really changes: what was done is not done again, whatever
-it is called now."""
+"""Deploys that change a body, with real workers and code that really changes: what was done is not done again, under
+any new name."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_worker_serves_until_it_is_told_to_stop(shop: Shop, number: int) -> None
 
 
 def test_a_worker_that_starts_slowly_is_no_store_that_went_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its supervisor beats for it before it has introduced itself: these beats are kept by nobody."""
+    """Its supervisor beats for it before it has introduced itself: the store does not keep these beats."""
     monkeypatch.setenv("WAKELINE_BEAT", "50ms")
     monkeypatch.setenv("WAKELINE_LEASE", "2s")
     serving = shop.spawn("worker")

@@ -1,5 +1,5 @@
 """A deploy over machines whose clocks are an hour off, one ahead and one behind, with real workers: the server's clock
-decides, whoever asks."""
+decides, for every client."""
 
 from __future__ import annotations
 

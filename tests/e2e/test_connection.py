@@ -111,7 +111,7 @@ def test_a_url_that_cannot_work_is_refused_before_anything_is_connected(url: str
         assert "cret" not in str(caught.value)
 
 
-# -- nobody there, or somebody else
+# -- no server there, or another one
 
 
 def test_a_port_where_nobody_listens_is_said_at_once_and_may_be_tried_again() -> None:

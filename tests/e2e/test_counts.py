@@ -183,7 +183,7 @@ def test_a_held_body_is_told_by_its_hint_alone_and_looks_for_what_a_hint_does_no
         await serving
 
     asyncio.run(serve())
-    # A tick looks at what waits once in a while, whoever was told.
+    # A tick looks at what waits at intervals, even if a worker was told.
     assert min(counts[:3]) == 0
     assert counts[3] >= 1
 

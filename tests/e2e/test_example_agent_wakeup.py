@@ -87,7 +87,7 @@ def test_the_support_agent_survives_the_death_of_its_worker_at_each_step(site: S
         "Order 7: 500 cents are on their way (orders: 1 days late; payments: 2 days late; shipping: 10 days late).",
     ]
     assert len({token for _, _, token in lines("approve")}) == 1
-    assert len({key for _, _, _, key in lines("refund")}) == 1  # whoever pays sees one key, however often it was tried
+    assert len({key for _, _, _, key in lines("refund")}) == 1  # the payment service sees one key over all tries
 
 
 def test_the_example_runs_as_its_readme_says() -> None:

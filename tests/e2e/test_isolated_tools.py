@@ -1,5 +1,5 @@
-"""Tools in processes of their own, under a real worker: killed where a thread could not be, and whatever they do harms
-nobody else."""
+"""Tools in processes of their own, under a real worker: killed where a thread could not be, and they harm no other
+work."""
 
 from __future__ import annotations
 

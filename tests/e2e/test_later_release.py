@@ -1,4 +1,4 @@
-"""A process that a later release registered, and a real worker of this one: nobody dies, bystanders are not touched,
+"""A process that a later release registered, and a real worker of this one: no worker dies, bystanders are not touched,
 and every list names it."""
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def dashboard(server: PrivateServer) -> Any:
 
 
 def workers_shown(web: Any) -> list[dict[str, Any]]:
-    """The dashboard's workers. It reads a running job as a pickle, whatever serializer it is told, so while one runs
+    """The dashboard's workers. It reads a running job as a pickle, with any serializer, so while one runs
     JSON jobs it has none to show."""
     page = web.get("/0/data/workers.json")
     return page.json["workers"] if page.status_code == 200 else []  # type: ignore[no-any-return]

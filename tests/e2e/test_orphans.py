@@ -1,5 +1,5 @@
-"""Whoever started a worker process or a private server is killed (-9): what it started goes too, also where Redis is
-away for ever."""
+"""The program that started a worker process or a private server is killed (-9): what it started goes too, also if Redis
+never comes back."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_a_worker_whose_output_nobody_reads_goes_on(site: Site) -> None:
         site.workers.wait(20)
         assert site.app.using(id="prints").start(site.bodies.prints, 3).result(timeout=20) == ["ok 0", "ok 1", "ok 2"]
         [child] = children_of(loud)
-        os.kill(child, signal.SIGKILL)  # the supervisor says so, to nobody
+        os.kill(child, signal.SIGKILL)  # the supervisor says so, without a reader
         assert site.app.using(id="again").start(site.bodies.prints, 1).result(timeout=20) == ["ok 0"]
         assert loud.poll() is None
     finally:

@@ -31,7 +31,7 @@ SOON_S = 4.5
 GIVES_UP_S = 6
 """By then a supervisor whose worker cannot start has seen five of them die in a row."""
 BOUND_S = 3
-"""Longest that a client call takes to say that nobody answers."""
+"""Longest that a client call takes to say that no server answers."""
 
 
 @dataclass
@@ -202,7 +202,7 @@ def test_work_goes_on_by_itself_after_redis_was_away_for_longer_than_a_lease(sit
     }
     assert len([line for line in noted if line.startswith("key ")]) == 8
 
-    # Nobody was reaped, nobody lost anything, and nothing is left behind.
+    # No owner was reaped, no work was lost, and nothing is left behind.
     view = site.fleet()
     assert {owner for owner, _, _ in view.owners} == owners
     assert {held for _, _, held in view.owners} == {0}

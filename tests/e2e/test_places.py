@@ -1,4 +1,4 @@
-"""A blocking client's places for connections come back, whatever breaks a call off, and no call gets the answer to
+"""A blocking client's places for connections come back after any break of a call, and no call gets the answer to
 another one."""
 
 from __future__ import annotations

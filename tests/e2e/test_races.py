@@ -123,7 +123,7 @@ def test_race_22_c_code_that_holds_the_interpreter_beyond_a_lease_loses_nothing(
     with a_worker(site):
         handle = site.app.start(site.bodies.hold)
         site.until(lambda: site.noted("held"), "the interpreter is free again")
-        assert "ls" not in site.app.store.execute(processes.read(handle.id)).fields  # lost to nobody
+        assert "ls" not in site.app.store.execute(processes.read(handle.id)).fields  # no loss is counted
         silence = handle.result(timeout=10)
     assert len(site.noted("hold")) == 1
     assert silence > 2 * LEASE_S  # a thread of that process would have beaten too late

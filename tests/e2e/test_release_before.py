@@ -121,7 +121,7 @@ class Shop:
         return running
 
     def start(self, count: int) -> None:
-        """Flows and inputs, which whatever is there begins."""
+        """Flows and inputs, which any present worker begins."""
         for n in range(len(self.flows), len(self.flows) + count):
             self.flows.append(self.app.start(self.module.flow, n))
             self.desks[n % 2].send(str(n))

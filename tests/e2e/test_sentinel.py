@@ -29,7 +29,7 @@ def watched(tmp_path: Path) -> Iterator[Trio]:
 
 
 def patiently(ask: Any) -> Any:
-    """A client asks again while nobody is the primary."""
+    """A client asks again while there is no primary."""
     end = time.monotonic() + 30
     while True:
         try:
@@ -108,7 +108,7 @@ def test_a_failover_to_a_replica_without_the_last_moment_is_noticed_and_told(wat
     replicated(watched)
     [port] = set(watched.servers) - {watched.primary()}
     with redis.Redis(port=port) as replica:
-        replica.execute_command("REPLICAOF", "127.0.0.1", 1)  # nobody: it hears no more
+        replica.execute_command("REPLICAOF", "127.0.0.1", 1)  # no server is there: it hears no more
     app.external("lost")
     app.external("lost too")
     watched.kill_primary()

@@ -52,9 +52,9 @@ def test_what_bodies_print_is_the_workers_output_and_disturbs_no_heartbeat(talki
     running = worker(tmp_path)
     try:
         talks, apart = talking.app.start(talking.talks), talking.app.start(talking.apart)
-        assert talks.result(timeout=20) == ""  # nothing is on its standard input, and nobody waits for it
+        assert talks.result(timeout=20) == ""  # nothing is on its standard input, and it does not wait
         assert apart.result(timeout=20) == "done"
-        # While the worker runs: a file is no terminal, and what was printed is there all the same.
+        # While the worker runs: a file is no terminal, and what was printed is still there.
         said = (tmp_path / "output").read_bytes()
     finally:
         leave(running)
@@ -78,7 +78,7 @@ def test_ctrl_c_waits_for_what_runs_and_says_so_and_a_second_one_ends_it_now_wit
         until(lambda: (tmp_path / "notes").exists())
         running.send_signal(signal.SIGINT)
         time.sleep(0.1)
-        running.send_signal(signal.SIGINT)  # passed on by whoever started it: one Ctrl-C all the same
+        running.send_signal(signal.SIGINT)  # passed on by its parent: still one Ctrl-C
         until(lambda: b"stopping: " in (tmp_path / "problems").read_bytes())
         assert running.poll() is None
         at = time.monotonic()

@@ -1,5 +1,5 @@
-"""kill -9 between an occurrence, its record, and the starts it means: one process per subscription, whoever is
-killed."""
+"""kill -9 between an occurrence, its record, and the starts it means: one process per subscription, whichever process
+is killed."""
 
 from __future__ import annotations
 

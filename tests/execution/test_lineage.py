@@ -1,4 +1,4 @@
-"""What a context says of where its work comes from, and what a child takes from it, whatever a registration says."""
+"""What a context says of where its work comes from, and what a child takes from it, and not from a registration."""
 
 from __future__ import annotations
 

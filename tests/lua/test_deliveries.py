@@ -79,7 +79,7 @@ def kept(world: World, of: Occurrence) -> dict[str, str]:
 
 
 def payloads(world: World) -> list[Any]:
-    """What a worker reads that delivers what nobody else did."""
+    """What a worker reads that delivers what no other one did."""
     return [delivery.occurrence.payload for delivery in world.do(triggers.pending(older_ms=0))]
 
 

@@ -1,4 +1,4 @@
-"""process_finish: one terminal event, whoever sends it how often."""
+"""process_finish: one terminal event, from any sender, however often it is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Large payloads: whatever a script replies with, its caller reads the payload and never its stand-in."""
+"""Large payloads: the caller of every script reads the payload and never its stand-in."""
 
 from __future__ import annotations
 

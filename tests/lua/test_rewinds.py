@@ -1,5 +1,5 @@
-"""A store that lost what it had answered: every script that writes numbers the writes of its client, so whoever was
-answered finds out."""
+"""A store that lost what it had answered: every script that writes numbers the writes of its client, so a client that
+was answered finds out."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def test_a_tick_looks_at_a_bounded_number_of_waits_and_the_next_one_goes_on(worl
     assert seen == [3, 6, 9]
 
 
-# -- a run that nobody has
+# -- a run that no worker has
 
 
 def test_a_run_whose_owner_is_in_no_owners_set_is_handed_on(world: World) -> None:
@@ -205,7 +205,7 @@ def test_outside_work_is_nobodys_run(world: World) -> None:
     assert (world.status("x"), stood(world)) == ("running", {})
 
 
-# -- queued, and nobody will look
+# -- queued, and no worker will look
 
 
 def test_a_process_that_waits_at_a_limit_in_no_line_is_offered_again(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Two apps in one namespace: whoever would run another's agent is refused while the other lives."""
+"""Two apps in one namespace: a worker that would run another's agent is refused while the other lives."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def test_an_app_that_is_gone_leaves_its_agents_to_others(world: World) -> None:
     world.do(registering("o1", "shop", "clerk"))
     world.do(owners.reap("o1", "shutdown"))
     world.do(registering("o2", "crm", "clerk"))
-    world.pass_ms(LEASE_MS + 1)  # its machine is lost: nobody says so, its lease does
+    world.pass_ms(LEASE_MS + 1)  # its machine is lost: only its lease says so
     world.do(registering("o3", "shop", "clerk"))
     assert world.redis.hkeys(world.key("apps")) == ["o2", "o3"]

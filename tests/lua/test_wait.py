@@ -1,4 +1,4 @@
-"""wait_open, wait_close, slot_read, slot_resolve: one-shot slots, where the first resolution wins for ever."""
+"""wait_open, wait_close, slot_read, slot_resolve: one-shot slots, where the first resolution wins permanently."""
 
 from __future__ import annotations
 

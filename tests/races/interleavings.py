@@ -235,7 +235,7 @@ class Play:
 
 
 def _keep(left: Actors) -> Callable[[Any], Actors]:
-    """Whatever the reply, this is what everybody may still do."""
+    """With any reply, this is what all parties may still do."""
     return lambda _: left
 
 
@@ -323,7 +323,8 @@ class View:
         assert served == sorted(set(served), key=sent.index), f"{served} served to waits 1, 2, …, though sent as {sent}"
 
     def _can_be_reached(self, actors: Actors) -> None:
-        """Somebody will go on with it: a doorbell, a run, or a slot in every group that something can still resolve."""
+        """Something will go on with it: a doorbell, a run, or a slot in every group that something can still
+        resolve."""
         match self.status:
             case "queued":
                 assert self.doorbells == [f"wl-{self.ns}-p-{self.process['ep']}"], "a queued process has one doorbell"
@@ -394,7 +395,7 @@ class Store:
 
 
 def _plain(value: Any) -> Any:
-    """The same for the same content, whatever the order in which it was written."""
+    """The same for the same content, in any order of writing."""
     if isinstance(value, dict):
         return tuple(sorted((repr(key), _plain(held)) for key, held in value.items()))
     if isinstance(value, list | tuple):
@@ -450,7 +451,7 @@ def explore(play: Play) -> Explored:
             next_of[here].add(there)
         next_of[here].discard(here)
         assert next_of[here] or moment.view.status in ENDED, (
-            f"a {moment.view.status} process nobody goes on with, after\n{trace(here)}"
+            f"a {moment.view.status} process that no party goes on with, after\n{trace(here)}"
         )
     return Explored(len(states), steps, _paths(next_of))
 

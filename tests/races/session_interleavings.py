@@ -255,7 +255,7 @@ def explore(left: Left, policy: AdmissionPolicy | None = None) -> Explored:
 
 
 def _nothing(pending: list[int]) -> None:
-    assert not pending, f"entries {pending} are left, and nobody goes on with them"
+    assert not pending, f"entries {pending} are left, and no turn takes them"
 
 
 def _check(holds: Callable[[], None], came: list[tuple[int, str]], at: int) -> None:

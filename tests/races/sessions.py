@@ -1,6 +1,6 @@
 """Short words of the race tests for sessions: send, wake, take a turn, end it, look.
 
-Invariant: what a worker does here is the script a worker sends, and a turn belongs to whoever claimed it.
+Invariant: what a worker does here is the script a worker sends, and a turn belongs to the worker that claimed it.
 """
 
 from __future__ import annotations

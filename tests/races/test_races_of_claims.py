@@ -12,7 +12,7 @@ from wakeline.store.journal import Row
 from tests.lua.world import BEAT_MS, LEASE_MS, SUCCESS, World, wait
 from tests.races.rules import fails_without
 
-# -- 1: a claim is applied, its reply is lost, the client gives up: the owner lives and beats, and nobody runs the
+# -- 1: a claim is applied, its reply is lost, the client gives up: the owner lives and beats, and no worker runs the
 # process
 
 

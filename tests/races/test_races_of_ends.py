@@ -14,7 +14,8 @@ from tests.races.rules import fails_without
 BOUND = 256
 DAY_MS = 86_400_000
 
-# -- 7: an operator's cancel, the grace timer, attempts or a deadline end a turn: its session stays active for ever
+# -- 7: an operator's cancel, the grace timer, attempts or a deadline end a turn: its session stays active without an
+# end
 
 SETTLES = (
     "every end of a turn settles its entries and frees its session",

@@ -121,7 +121,7 @@ def test_race_18_a_bell_that_nobody_answers_is_rung_ever_more_rarely_and_never_g
         rung += world.tick().rung
     assert rung == 9
     assert [row.process_id for row in world.do(fleet.read_fleet([world.ns])).stuck] == ["p"]
-    world.redis.delete(world.rq(f"queue:{world.ns}"))  # at last whoever threw it away is gone
+    world.redis.delete(world.rq(f"queue:{world.ns}"))  # at last the thief is gone
     world.pass_ms(64 * STALE_MS)
     world.tick()
     assert [claim.process_id for claim in world.take(world.worker())] == ["p"]

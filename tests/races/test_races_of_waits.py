@@ -25,7 +25,7 @@ from tests.lua.world import START_MS, WEEK_MS, World, consumed, wait
 from tests.races.rules import fails_without
 from tests.races.workers import work
 
-# -- 2: a cancel arrives between a claim and the opening of its wait, then the body parks: nobody resolves its slots
+# -- 2: a cancel arrives between a claim and the opening of its wait, then the body parks: no party resolves its slots
 
 
 @fails_without(
@@ -102,7 +102,7 @@ def test_a_wait_that_was_given_up_is_opened_again_by_the_next_run(world: World) 
 
 
 def test_an_approval_that_was_given_up_is_not_waited_for_again(world: World) -> None:
-    """Its token is worth nothing any more, so nobody could answer."""
+    """Its token is void, so no holder could answer."""
     fence = world.running("p")
     world.open(fence, wait("x1", "x:ship"))
     world.do(stored_waits.close_waits(fence, ["x1"]))

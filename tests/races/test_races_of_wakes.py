@@ -484,7 +484,7 @@ ANSWERED = {"status": "ok", "value": {"type": "success", "value": "answer"}}
 
 
 @fails_without(
-    "whoever awaits an entry is told when it is settled",
+    "a process that awaits an entry is told when it is settled",
     "lib/entries.lua",
     "do resolve(slot, resolution) end",
     "do end",

@@ -54,7 +54,7 @@ def test_a_result_makes_the_parent_an_owner_and_a_stranger_none(app: App) -> Non
 
     assert app.start(parent).result(timeout=10) == [262, 1]
     picture = app.start(draws).result(timeout=10)
-    assert app.attachments.get(picture) == PNG  # whoever holds the app
+    assert app.attachments.get(picture) == PNG  # code that holds the app
     assert app.start(stranger, picture.id).result(timeout=10) == "attachment_not_found"
 
 

@@ -16,7 +16,7 @@ from wakeline.verbs import inbox
 
 @pytest.fixture
 def app(backend: Backend) -> Iterator[App]:
-    """An app that nobody serves: what is sent stays."""
+    """An app without a worker: what is sent stays."""
     made = App("t" + token_hex(4), backend=backend)
 
     @made.agent("clerk")
@@ -27,7 +27,7 @@ def app(backend: Backend) -> Iterator[App]:
 
 
 def told(app: App, count: int, key: str = "1") -> None:
-    """So many entries that nobody reads; their texts are their numbers."""
+    """Entries that no turn reads; their texts are their numbers."""
     session = app.session("clerk", key)
     for n in range(1, count + 1):
         session.send(str(n))

@@ -30,7 +30,7 @@ def burst(app: App) -> None:
 
 
 class Left:
-    """What Python says of tasks and coroutines that nobody waited for."""
+    """What Python says of tasks and coroutines that were not awaited."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
         self._unraisable: list[str] = []

@@ -1,4 +1,4 @@
-"""A value is the same content wherever it is given again, in whatever order a process has its sets: at every door, and
+"""A value is the same content wherever it is given again, in any order of its sets: at every door, and
 after every replay."""
 
 from __future__ import annotations

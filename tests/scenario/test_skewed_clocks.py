@@ -1,4 +1,4 @@
-"""Machines whose clocks are wrong: every limit runs by the server's time, whoever sets it."""
+"""Machines whose clocks are wrong: every limit runs by the server's time, for every sender."""
 
 from __future__ import annotations
 

@@ -165,8 +165,8 @@ def test_a_payload_that_is_lost_ends_its_process_and_keeps_no_worker_from_the_ot
 
 
 def test_a_stand_in_that_a_turn_makes_up_opens_nothing_and_harms_no_follower(app: App) -> None:
-    """What it says of itself is data of its own; an attachment of somebody else is none of it, and neither is one that
-    is not kept."""
+    """What it says of itself is data of its own; an attachment of another owner is not part of it, and neither is one
+    that is not kept."""
     secret = app.attachments.put(b'"top secret of the host"', "application/json")
 
     @app.agent

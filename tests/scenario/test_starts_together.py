@@ -13,7 +13,7 @@ from wakeline.store.connection import Backend
 
 @pytest.fixture
 def app(backend: Backend) -> App:
-    """An app that nobody serves: what is started stays queued."""
+    """An app without a worker: what is started stays queued."""
     made = App("t" + token_hex(4), backend=backend)
 
     @made.engine

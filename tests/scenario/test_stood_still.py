@@ -24,7 +24,7 @@ def test_a_process_that_was_parked_on_nothing_goes_on_by_itself_and_doctor_count
     handle = app.start(waits)
     with WorkerThread(app):
         until(lambda: handle.status().status == "waiting")
-    # As the release before left it: the resolution came in the moment of the park, and resumed nobody.
+    # As the release before left it: the resolution came in the moment of the park, and resumed no process.
     [slot] = client.smembers(f"{prefix}waits:{handle.id}")
     client.hset(f"{prefix}slot:{slot}", "r", '{"status":"ok","value":7}')
     client.hdel(f"{prefix}proc:{handle.id}", "n:go")

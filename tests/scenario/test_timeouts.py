@@ -1,4 +1,4 @@
-"""Tools that are over their time: a try ends at it whatever its code does, its late outcome counts for nothing, and one
+"""Tools that are over their time: a try ends at it even if its code goes on, its late outcome does not count, and one
 try runs at a time."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def failure(handle: Any, seconds: float = 10) -> tuple[object, object, object]:
 
 
 async def deaf(seconds: float) -> None:
-    """Sleeps on, whatever is cancelled."""
+    """Sleeps on through cancels."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Triggers through the public API: what happens at a source starts what is subscribed, once, whoever crashes."""
+"""Triggers through the public API: what happens at a source starts what is subscribed, once, even after a crash."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.scenario.conftest import served, until
 
 @pytest.fixture
 def still(backend: Backend) -> Iterator[App]:
-    """An app that nobody serves."""
+    """An app without a worker."""
     made = App("t" + token_hex(4), backend=backend)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""What a client knows of its writes that were answered, whatever order the answers come in."""
+"""What a client knows of its answered writes, in any order of the answers."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Held:
 
 
 def alive(made: Any) -> bool:
-    """Whether something is still there once all that nobody holds is collected."""
+    """Whether something is still there after a collection of all garbage."""
     gc.collect()
     return made() is not None
 

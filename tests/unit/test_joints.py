@@ -1,4 +1,4 @@
-"""Names that are joined of others: no two lists of parts ever make the same name, whatever the parts hold."""
+"""Names that are joined of others: no two lists of any parts ever make the same name."""
 
 from __future__ import annotations
 

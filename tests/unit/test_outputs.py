@@ -1,4 +1,4 @@
-"""Await outputs: four forms, pinned JSON, and the error each one is to whoever awaits it."""
+"""Await outputs: four forms, pinned JSON, and the error that each one is to its awaiter."""
 
 from __future__ import annotations
 

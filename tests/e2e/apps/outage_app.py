@@ -76,7 +76,7 @@ async def clerk(turn: AsyncTurn) -> str:
 
 @app.engine
 def prints(ctx: Ctx, times: int) -> list[str]:
-    """Says what it does, to whoever reads the worker's output."""
+    """Says what it does in the worker's output."""
     done: list[str] = []
     for n in range(times):
         print(f"line {n} " + "x" * 20_000)

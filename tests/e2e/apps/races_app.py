@@ -47,7 +47,7 @@ def hold() -> float:
 
 @app.tool(policy="never")
 def charge() -> None:
-    """Nobody may do this twice."""
+    """This may happen only once."""
     note("charge")
     time.sleep(SLEEP_S)
 

@@ -1,4 +1,5 @@
-"""Whatever a body, a step or a tool raises or returns ends that one process, typed, in one run; the worker goes on."""
+"""An exception or a bad result of a body, a step or a tool ends that one process, typed, in one run; the worker goes
+on."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from tests.scenario.bad_input.ends import End, end_of, failure_of, on_the_fake_a
 
 
 class Odd(BaseException):
-    """No Exception, and nothing anybody knows."""
+    """No Exception, and of no known class."""
 
 
 class Mute(Exception):

@@ -1,4 +1,4 @@
-"""Payloads that JSON cannot hold, or that nobody could read back, are refused where they are given; strange but legal
+"""Payloads that JSON cannot hold, or that could not be read back, are refused where they are given; strange but legal
 ones arrive as they are."""
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def listens(app: App) -> Engine[[], Any]:
 
 
 def inside(app: App, tell: Callable[[Ctx], Any], error: type[WakelineError]) -> Engine[[], str]:
-    """An engine that tries to tell somebody something, and ends with the code of what it is told itself."""
+    """An engine that tries to send something, and ends with the code of the error that it gets."""
 
     @app.engine
     def tells(ctx: Ctx) -> str:
@@ -368,7 +368,7 @@ def test_work_of_our_own_is_not_reported_from_outside(world: World, app: App, li
         )
 
 
-# -- names, and a mailbox that nobody empties
+# -- names, and a mailbox that no body empties
 
 
 @on_the_fake_alone
