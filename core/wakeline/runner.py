@@ -1,6 +1,6 @@
 """From a claim to its outcome: what is read, called and written, in order.
 
-Invariant: a body's outcome becomes an event only through a fenced script; what is not the body's fault (unknown code,
+Invariant: a body's outcome becomes an event only through a fenced script. What is not the body's fault (unknown code,
 Redis away) never ends a process.
 """
 
@@ -61,7 +61,7 @@ from wakeline.tools.tool import current_body
 
 log = logger("wakeline.runner")
 UNLOAD_S = 2.0
-"""How long a cancelled body may take to unwind before the worker goes on without it."""
+"""How long a cancelled body may take to unwind before the worker goes on without it, in seconds."""
 MISSING = (
     UnknownName,
     UnknownAgent,
@@ -70,12 +70,12 @@ MISSING = (
     AttachmentStoreFailed,
     AttachmentBackendMissing,
 )
-"""There is no code for it in this release, its environment is of a later one, or this worker cannot get what it was
-started with."""
+"""Errors for which a process waits: no code for it in this release, an environment of a later one, or an input that
+this worker cannot get."""
 GONE = (MissingExecutionEnvironment, AttachmentNotFound, AttachmentCorrupt)
-"""What it was started with is nowhere any more."""
+"""Errors for which a process fails: its input is lost."""
 UNREADABLE = (JournalCorrupt, InvalidPayload, InvalidId, KeyError, ValueError, TypeError)
-"""What reading a record raises that this release does not understand."""
+"""The errors of reading a record that this release does not understand."""
 
 
 class Runner:
@@ -103,24 +103,23 @@ class Runner:
         self._misfits = Misfits(store, patience_ms)
         self._stopping = self._lost = False
         self.proven = False
-        """Whether a body has ended or parked here: then this code does not end every worker that runs it."""
+        """Whether a body has ended or parked here, which shows that this code does not end every worker."""
         self.runs: dict[str, Run] = {}
-        """What runs, by claim: of one process there may be two for a moment, one that is over and one that follows
-        it."""
+        """What runs, by claim. One process may have two for a moment: one that is over and its successor."""
 
     # -- what the worker says
     # ----------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Shutdown: bodies park, end, or stop at their next effect, and what is claimed and not begun is handed back.
-        What may not move goes on."""
+        """Shutdown: bodies park, end, or stop at their next effect. Claims that have not begun are handed back. Work
+        that may not move goes on."""
         self._stopping = True
         for run in self._movable():
             run.life.stop()
 
     def hand_back(self) -> set[str]:
-        """The shutdown's share is over: what still runs is handed back in the middle of its code. Returns the claims;
-        what may not move goes on."""
+        """The share of the shutdown is over: what still runs is handed back in the middle of its code. Returns the
+        claims. Work that may not move goes on."""
         movable = self._movable()
         for run in movable:
             run.life.hand_back()
@@ -130,7 +129,7 @@ class Runner:
         return [run for run in self.runs.values() if not run.claim.owner_bound]
 
     def lose(self) -> None:
-        """Other workers have all claims by now: bodies stop, and none begins."""
+        """Other workers have all claims now: bodies stop, and none begins."""
         self._lost = True
         for run in list(self.runs.values()):
             run.life.lost()
@@ -139,8 +138,8 @@ class Runner:
     # ---------------------------------------------------------------------------------------------------------------
 
     async def run(self, claim: Claim) -> str:
-        """Runs it; returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises for
-        what user code does."""
+        """Runs a claim. Returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
+        for what user code does."""
         if claim.unread is not None:
             return await self._misfits.leave_unread(claim, claim.unread)
         run: Run | None = None
@@ -155,7 +154,7 @@ class Runner:
                 return await self._unreadable(whole, unreadable)
             run = await self._begun(whole, code)
             if was_late:
-                await run.waits.look()  # what it was told meanwhile
+                await run.waits.look()  # hints that came meanwhile
             if self._lost or not run.life.is_running:
                 return "lost"
             if self._stopping:
@@ -167,7 +166,8 @@ class Runner:
             return "lost"
         except MISSING as missing:
             if run is not None and claim.owner_bound:
-                # Its body has acted, and the outcome could not be stored: handed back it would run a second time.
+                # Its body has acted, and the outcome could not be stored. If it were handed back, it would run a second
+                # time.
                 log.error("%s: %s; it is never run twice, so its lease decides", claim.process_id, missing)
                 return "lost"
             return await self._misfits.hand_back(claim, "missing", missing, unrun=True)
@@ -180,7 +180,7 @@ class Runner:
         except UNREADABLE as error:
             if run is not None:
                 raise
-            # What a body raises is an outcome by now: this is about what was stored for it.
+            # An exception of a body is an outcome by now; this one is about its stored data.
             return await self._misfits.leave_unread(
                 claim, str(error) if isinstance(error, WakelineError) else f"{type(error).__name__}: {error}"
             )
@@ -192,11 +192,11 @@ class Runner:
     # ---------------------------------------------------------------------------------------------------------
 
     def _must_read(self, claim: Claim) -> bool:
-        """Whether the run needs more than its claim brought; what it is told while that is read, it has to look up."""
+        """Whether the run needs more than its claim brought. Hints that come while it reads have to be looked up."""
         return claim.held is not None or not claim.complete or not self._environments.knows(claim.registration)
 
     async def _rebuilt(self, claim: Claim) -> Claim:
-        """The claim with all that its reply had no room for."""
+        """The claim with all data that its reply had no room for."""
         if claim.held is not None:
             claim = await self._store.run(claims.made_whole(self._store.blobs, claim))
         if not claim.complete:
@@ -222,7 +222,7 @@ class Runner:
         return run
 
     async def _unreadable(self, claim: Claim, error: WakelineError) -> str:
-        """This code cannot begin from what is stored: the process waits for code that can, up to the patience."""
+        """For stored data that this code cannot begin from: the process waits for code that can, up to the patience."""
         if not self._misfits.fitting(claim).is_over("unreadable"):
             return await self._misfits.hand_back(claim, "unreadable", error, unrun=True)
         return await self._refused(claim, Failure(failure_class="execution", code=error.code, message=str(error)))
@@ -258,7 +258,7 @@ class Runner:
             let_go(body)
 
     async def _called(self, run: Run, code: Code) -> Any:
-        """The body; then the children that its end waits for; then what it deferred."""
+        """Runs the body, then waits for the children that its end waits for, then runs what it deferred."""
         try:
             value = await code.perform(run)
         except BaseException as raised:
@@ -270,15 +270,15 @@ class Runner:
                 await self._deferred(run)
             if error is raised:
                 raise
-            raise error from error.__cause__  # out of its group, whose frames say nothing more
+            raise error from error.__cause__  # without its group, whose frames do not help
         if run.life.misfit is not None:
-            raise Stopped  # it caught what ended it
+            raise Stopped  # it caught the exception that ended it
         await await_children(run)
         await self._deferred(run)
         return value
 
     def _check_fits(self, run: Run, error: BaseException) -> None:
-        """Raises `Stopped` where the deploy is at fault for what the body raised, and not the body."""
+        """Raises `Stopped` if the deploy, and not the body, is at fault for the error."""
         if run.life.misfit is not None:
             raise Stopped from error
         if isinstance(error, Exception) and run.fitting.is_bug(error):
@@ -291,7 +291,7 @@ class Runner:
             await run.defers.run(run.process_id, self._threads if run.bridge is not None else None)
 
     async def _unloaded(self, run: Run, body: asyncio.Task[Any]) -> Outcome:
-        """The run is over and the body is not: its tasks are cancelled, what it returns is discarded."""
+        """The run is over and the body is not: cancels its tasks and discards its result."""
         if run.bridge is None:
             for task in [body, *run.life.tasks]:
                 task.cancel()
@@ -307,7 +307,7 @@ class Runner:
         return Over(run.life.state)
 
     async def _committed(self, run: Run, outcome: Outcome) -> str:
-        """Writes what became of the run; a success that the store refuses is a failure of the body."""
+        """Writes the outcome of the run. A success that the store refuses becomes a failure of the body."""
         if isinstance(outcome, Unfit):
             outcome = await self._judged(run, outcome)
         try:
@@ -318,8 +318,8 @@ class Runner:
             return await commits.commit(run, failed(run, refused), self._misfits)
 
     async def _judged(self, run: Run, unfit: Unfit) -> Outcome:
-        """A run that does not fit: its process waits. It fails where its engine says so, or once it has waited long
-        enough."""
+        """The outcome of a run that does not fit: its process waits. It fails if its engine says so, or once it has
+        waited long enough."""
         fails_at_once = unfit.kind == "mismatch" and run.engine is not None and run.engine.on_mismatch == "fail"
         if not fails_at_once and not run.fitting.is_over(unfit.kind):
             return unfit
@@ -330,15 +330,15 @@ class Runner:
 
 
 def _is_an_end(run: Run, error: BaseException) -> bool:
-    """Whether what a body raised ends its process: not what has it run again."""
+    """Whether the error of a body ends its process, and does not let it run again."""
     return not isinstance(error, ReplayMismatch | LeaseLost | StoreError) and not isinstance(
         run.registration.input, SessionTurn
     )
 
 
 def _swallowed(run: Run, body: asyncio.Task[Any]) -> bool:
-    """Whether a blocking body caught the park. One whose ``finally`` asks for an effect did not: that raises again, and
-    the body ends with it."""
+    """Whether a blocking body caught the park. A body whose ``finally`` asks for an effect did not: the effect raises
+    again, and the body ends with it."""
     if body.done():
         return not body.cancelled() and body.exception() is None
     return run.life.swallowed

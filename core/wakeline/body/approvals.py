@@ -1,6 +1,7 @@
-"""Questions of a body to someone outside: each with a bearer token of its own, and a place in the list of open ones.
+"""Questions of a body to a person or a program outside. Each has its own bearer token, and a place in the list of open
+ones.
 
-Invariant: what an answer has to be is stored before the token is handed out; the question and its row are one script.
+Invariant: the type of the answer is stored before the token is handed out. One script writes the question and its row.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True)
 class AsyncApproval(Generic[T]):
-    """A question to someone outside: the holder of `token` answers it, once."""
+    """A question to a person or a program outside. The holder of `token` answers it, once."""
 
     name: str
     token: str = field(repr=False)
@@ -43,14 +44,14 @@ class AsyncApproval(Generic[T]):
     @overload
     async def wait(self, *, default: D) -> T | D: ...
     async def wait(self, *, default: Any = MISSING) -> Any:
-        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`,
+        """The answer; raises `WaitTimeout` at the timeout (unless ``default`` is given), `WaitCancelled`,
         `WaitFailed`."""
         [resolution] = await self.run.waits.for_all([wait_for(self)])
         return answer_of(self, resolution, default)
 
 
 def wait_for(approval: AsyncApproval[Any], limit_ms: int | None = None) -> WaitCall:
-    """The wait for its answer, for at most so long."""
+    """The wait for its answer, for at most ``limit_ms``."""
     target = WaitFor(
         Custom(approval.slot_key),
         f"q:{approval.name}",
@@ -88,13 +89,12 @@ async def ask(run: Run, name: str, kind: Any, timeout_ms: int | None, question: 
     async def perform(_: str) -> Any:
         due_ms = run.clock.now_ms() + timeout_ms if timeout_ms is not None else None
         ring = await run.store.keyring()
-        # Recorded: a body may hand it to a step or a tool, whose arguments have to be the same at a replay, also after
-        # a rotation.
+        # Recorded, because a body may hand it to a step or a tool, whose arguments have to be the same in a replay,
+        # also after a rotation.
         return {"due_ms": due_ms, "token": ring.token(run.process_id, run.fence.incarnation, slot, due_ms)}
 
     async def write(row_of: Callable[[Any], Row]) -> Any:
-        # Before the token is handed out: an answer may be there before the body waits for it, and has to fit all the
-        # same.
+        # Before the token is handed out, because an answer may come before the body waits for it, and has to fit too.
         outcome = await perform(key) | {"asked": True}
         due_ms = outcome["due_ms"]
         await run.journal.record(row_of(outcome), [Ask(slot, f"x:{name}", schema, due_ms, event(due_ms))])
@@ -118,6 +118,6 @@ async def ask(run: Run, name: str, kind: Any, timeout_ms: int | None, question: 
 
 
 async def _token_of_the_release_before(run: Run, slot: str, due_ms: int | None) -> str:
-    # Its rows do not have it: it is made again with the secret of that time.
+    # Rows of that release do not have the token, so it is made again with the secret of that time.
     ring = await run.store.keyring()
     return encode_token(ring.first or ring.current, run.process_id, run.fence.incarnation, slot, due_ms)

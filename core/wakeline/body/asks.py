@@ -1,7 +1,7 @@
-"""Asking another session: a body puts input into its inbox and awaits what the turn that takes it returns.
+"""Asking another session: a body sends input to its inbox, and awaits the return value of the turn that takes it.
 
-Invariant: the input and its journal row are one script, the answer is that of the turn that settled this very entry,
-and a crash asks once.
+Invariant: one script writes the input and its journal row. The answer is that of the turn that settled this entry. A
+crash does not ask again.
 """
 
 from __future__ import annotations

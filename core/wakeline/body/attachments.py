@@ -1,6 +1,6 @@
-"""The attachments of running work: of its process, or of its session where it is a turn.
+"""The attachments of running work: those of its process, and for a turn those of its session.
 
-Invariant: code reads and passes on what its process or its session owns, and nothing else.
+Invariant: code reads and passes on only what its process or its session owns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def attachments_of(run: Run) -> AsyncAttachments:
 
 
 def blocking_attachments_of(run: Run, block: Callable[[Coroutine[Any, Any, Any]], Any]) -> Attachments:
-    """The attachments of running work, for code of it in a thread; ``block`` has the loop run a coroutine and waits for
+    """The attachments of running work, for its code in a thread. ``block`` lets the loop run a coroutine and waits for
     it."""
     return Attachments(lambda _, program: block(_driven(run, program)), _verbs(run))
 
@@ -30,7 +30,7 @@ def blocking_attachments_of(run: Run, block: Callable[[Coroutine[Any, Any, Any]]
 def attachments_for_tool(
     run: Run, loop: asyncio.AbstractEventLoop, *, is_async: bool
 ) -> Attachments | AsyncAttachments:
-    """The attachments of the process a tool's code runs for: awaited or blocking, as the code is."""
+    """The attachments of the process that a tool's code runs for, awaited or blocking like the code."""
     if is_async:
         return attachments_of(run)
     return blocking_attachments_of(run, lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result())
@@ -41,7 +41,7 @@ async def _driven(run: Run, program: Program[Any]) -> Any:
     try:
         return await run.store.run(program)
     except AttachmentBackendMissing as missing:
-        # Not the body's fault: the process waits for a worker that is told of the backend.
+        # This is not the body's fault: the process waits for a worker that has the backend.
         raise run.life.unfit("missing", missing) from missing
 
 

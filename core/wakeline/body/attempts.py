@@ -49,11 +49,12 @@ from wakeline.waits.identity import ToolCompletion
 
 PENDING = "$pending"
 TRIGGERS = "$triggers"
-"""Beside the outcome of an attempt that emitted to triggers: the receipts, so that a replay has them too."""
+"""The key, beside the outcome of an attempt that emitted to triggers, of the receipts, so that a replay has them
+too."""
 
 
 def told_of(run: Run, outcome: Any) -> Any:
-    """The outcome itself; what it emitted to triggers is left for the body."""
+    """The outcome itself. Its receipts of triggers are left for the body."""
     if not isinstance(outcome, dict) or TRIGGERS not in outcome:
         return cast("Any", outcome)
     kept = cast("dict[str, Any]", outcome)
@@ -88,7 +89,7 @@ class Attempt:
         self._before = before
         self._is_over = False
         self.timed: TimedTry | None = None
-        """Its code, where that has only so long."""
+        """Its code, if it has a timeout."""
 
     async def __call__(self, _: str) -> Any:
         run, tool = self._run, self._tool
@@ -136,7 +137,7 @@ class Attempt:
         await self._send_events()
         run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt))
         if isinstance(result, Pending):
-            # Whether hooks will see what completes it is decided here: a later release, or a replay, keeps to it.
+            # This decides whether hooks will see its completion. A later release, or a replay, keeps to it.
             outcome: Any = {PENDING: {"timeout_ms": result.timeout_ms} | ({"hooked": True} if run.hooks.after else {})}
         else:
             value = result.value if isinstance(result, Returned) else tool.signature.dump_result(result)
@@ -149,12 +150,12 @@ class Attempt:
                 "outcome": outcome,
             }
         except OccurrenceConflict as conflict:
-            # The call's own failure, so that one of a batch does not bring the others down.
+            # This is the failure of the call, so that one call of a batch does not end the others.
             raise replaced(self._failure(conflict), final=True) from conflict
 
     def next_ms(self, error: WakelineError) -> int:
-        """The decision about this attempt, which failed: after how long the next one follows, or `NEVER`, as the tool
-        is declared now."""
+        """The decision about this failed attempt, by the present declaration of the tool: the delay (ms) before the
+        next one, or `NEVER`."""
         if not isinstance(error, ToolFailed) or not self._is_tried_again(error):
             return NEVER
         return self._tool.retry.delay_ms(self._attempt, error.retry_after_ms, random.random)
@@ -163,8 +164,8 @@ class Attempt:
         return not failure.final and self._attempt <= self._tool.retry.retries
 
     async def _after(self, outcome: ToolOutcome, failure: ToolFailed | None) -> Any:
-        """The value of an attempt, or its failure, as the hooks leave it; a failure that is tried again is nobody's
-        outcome yet."""
+        """The value of an attempt, or its failure, after the hooks. A failure that is tried again is no outcome yet, so
+        hooks do not see it."""
         if failure is not None:
             failure = failure if self._attempt == 1 else replaced(failure, attempts=self._attempt)
             if self._is_tried_again(failure):
@@ -181,8 +182,8 @@ class Attempt:
         try:
             code = tool.signature.call(tool.function, self._admitted.args)
         except (InvalidArguments, InvalidPayload) as unreadable:
-            # Of a process of its own the call is what was stored; in a body only a hook's answer is, and that since an
-            # earlier release.
+            # In a separate process the call is the stored one. In a body only the answer of a hook is stored, perhaps
+            # by an earlier release.
             if isinstance(self._run.registration.input, StoredCall) or self._run.claim.of_several_releases:
                 raise self._run.life.unfit("unreadable", unreadable) from unreadable
             raise
@@ -190,14 +191,15 @@ class Attempt:
             return await self._apart(call)
         if tool.timeout_ms is None:
             return await (contained_on_loop(code) if tool.is_async else self._run.invoke(code))
-        # A thread cannot be interrupted; with a limit it runs in the pool, so that the caller can go on without it.
+        # A thread cannot be interrupted. With a timeout the code runs in the pool, so that the caller can go on without
+        # it.
         work = contained_on_loop(code) if tool.is_async else asyncio.to_thread(contained(code))
         what = f"{call.process_id}: try {self._attempt} of tool {tool.name}"
         self.timed = TimedTry(what, work, limit_ms=tool.timeout_ms, is_async=tool.is_async, token=call.run_token)
         return await self.timed.outcome()
 
     def _kept_off(self) -> ToolFailed:
-        """One try at a time: this one cannot begin, and no later one could."""
+        """Only one try runs at a time, so this one cannot begin, and no later one could."""
         message = (
             f"it took longer than its timeout of {self._tool.timeout_ms} ms, and its code does not end, so it is not"
             " tried again"
@@ -256,7 +258,7 @@ class Attempt:
 
     def _append(self, event_type: str, payload: Any) -> None:
         self._check_said("emit")
-        # Checked where the tool's code says it, so that the code sees what is wrong with it.
+        # Checked when the tool's code calls it, so that the code gets the error.
         self._events.append(emitted(self._run, event_type, payload))
 
     def _tell(self, own_key: str, source: str, payload: Any, key: str | None, source_key: str | None) -> None:
@@ -285,7 +287,7 @@ class Attempt:
         final, retry_after, reason = False, None, "execution"
         code, message = described(error)
         if isinstance(error, ToolFailed):
-            return error  # an outcome the tool returned, or a failure of what it called
+            return error  # an outcome that the tool returned, or a failure of its own call
         if any(isinstance(leaf, NonRetryable) for leaf in leaves_of(error)):
             final = True
         elif isinstance(error, RetryAfter):

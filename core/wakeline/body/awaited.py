@@ -27,7 +27,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True)
 class AsyncChild(Generic[R]):
-    """A process this body started. Await it for its result."""
+    """A process that this body started. Await it for its result."""
 
     id: str
     incarnation: str
@@ -42,17 +42,17 @@ class AsyncChild(Generic[R]):
     @overload
     async def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
     async def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
-        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless
-        ``default`` is given)."""
+        """Waits for its end, parked if need be, and returns its result. Raises `ProcessFailed`, `ProcessCancelled`,
+        `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
         [value] = await gather(self.run, [self], timeout=timeout, default=default)
         return value
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Send it a signal, once whatever happens; its sequence there."""
+        """Send it a signal, once, even after a crash. Returns the sequence of the event there."""
         return (await signals.send_signal(self.run, self.id, name, payload, key)).sequence
 
     async def cancel(self, reason: str = "requested by its parent") -> str:
-        """Ask it to end; its status."""
+        """Ask it to end. Returns its status."""
         return await request_cancel(self.run, self.id, reason)
 
 

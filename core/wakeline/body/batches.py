@@ -1,7 +1,7 @@
 """A batch of tool calls.
 
-Invariant: every call is a call of its own in the journal, so a crash runs again only what was not recorded; results are
-in the order of the calls.
+Invariant: every call has its own row in the journal, so after a crash only unrecorded calls run again. Results are in
+the order of the calls.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from wakeline.tools.outcome import ToolOutcome, outcome_of
 
 @dataclass(frozen=True, slots=True)
 class BatchCall:
-    """One call of a batch: whose it is, and how it is made."""
+    """One call of a batch: its tool, and how it is made."""
 
     tool: str
     perform: Callable[[], Awaitable[Any]]
 
 
 MOST_CALLS = 256
-"""What one batch may hold: one park may wait for all of them."""
+"""How many calls one batch may have, because one park may wait for all of them."""
 
 
 async def call_batch(run: Run, calls: Sequence[BatchCall]) -> list[ToolOutcome]:
-    """What became of each call: the parallel ones together, then the serial ones one by one in their order. A failed
-    call is an outcome, not an error."""
+    """The outcome of each call. The parallel ones run together, then the serial ones one by one, in order. A failed
+    call is an outcome and no error."""
     outcomes: dict[int, ToolOutcome] = {}
 
     async def one(i: int) -> None:

@@ -1,7 +1,7 @@
 """`Ctx` and `Turn`: the verbs of `AsyncCtx` for ``def`` bodies. They block the body's thread until the loop has the
 outcome.
 
-Invariant: no logic here; every verb is the async one, awaited on the worker's loop.
+Invariant: there is no logic here. Every verb is the async one, awaited on the worker's loop.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True, slots=True)
 class Child(Generic[R]):
-    """A process this body started."""
+    """A process that this body started."""
 
     inner: AsyncChild[R]
     bridge: Bridge
@@ -50,22 +50,22 @@ class Child(Generic[R]):
     @overload
     def result(self, timeout: Duration | None = None, *, default: D) -> R | D: ...
     def result(self, timeout: Duration | None = None, *, default: Any = MISSING) -> Any:
-        """Its result; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout` (unless
-        ``default`` is given)."""
+        """Waits for its end, parked if need be, and returns its result. Raises `ProcessFailed`, `ProcessCancelled`,
+        `ProcessAbandoned`, `WaitTimeout` (unless ``default`` is given)."""
         return self.bridge.block(self.inner.result(timeout, default=default))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Send it a signal, once whatever happens; its sequence there."""
+        """Send it a signal, once, even after a crash. Returns the sequence of the event there."""
         return self.bridge.block(self.inner.signal(name, payload, key=key))
 
     def cancel(self, reason: str = "requested by its parent") -> str:
-        """Ask it to end; its status."""
+        """Ask it to end. Returns its status."""
         return self.bridge.block(self.inner.cancel(reason))
 
 
 @dataclass(frozen=True, slots=True)
 class Approval(Generic[T]):
-    """A question to someone outside: whoever holds `token` answers it, once."""
+    """A question to a person or a program outside. The holder of `token` answers it, once."""
 
     inner: AsyncApproval[T]
     bridge: Bridge
@@ -80,7 +80,7 @@ class Approval(Generic[T]):
     @overload
     def wait(self, *, default: D) -> T | D: ...
     def wait(self, *, default: Any = MISSING) -> Any:
-        """The answer; raises `WaitTimeout` when it is due (unless ``default`` is given), `WaitCancelled`."""
+        """The answer; raises `WaitTimeout` at the timeout (unless ``default`` is given), `WaitCancelled`."""
         return self.bridge.block(self.inner.wait(default=default))
 
 
@@ -101,7 +101,7 @@ class Ctx:
 
     @property
     def attachments(self) -> Attachments:
-        """The attachments of this process; a turn's are its session's."""
+        """The attachments of this process; for a turn, those of its session."""
         return blocking_attachments_of(self._inner.run, self._bridge.block)
 
     @property
@@ -126,12 +126,12 @@ class Ctx:
 
     @property
     def idempotency_key(self) -> str:
-        """Stable over attempts and hand-backs."""
+        """A key that is the same over attempts and hand-backs."""
         return self._inner.idempotency_key
 
     @property
     def log(self) -> logging.Logger:
-        """Silent while the body replays."""
+        """A logger that is silent while the body replays."""
         return self._inner.log
 
     def now(self) -> datetime:
@@ -147,11 +147,11 @@ class Ctx:
         return self._inner.random()
 
     def patched(self, change: str) -> bool:
-        """True for processes that reach this point for the first time with the new code."""
+        """True in processes that reach this point for the first time with the new code."""
         return self._inner.patched(change)
 
     def deprecated_patch(self, change: str) -> None:
-        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
+        """Replaces ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
         past this point on the old path."""
         self._inner.deprecated_patch(change)
 
@@ -160,17 +160,17 @@ class Ctx:
         return Ctx(self._inner.using(**options), self._bridge)
 
     def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Run this when the process ends (not when it parks), last deferred first."""
+        """Run a function when the process ends (not when it parks). The last deferred one runs first."""
         self._inner.defer(function, *args, **kwargs)
 
     def step(
         self, name: str, function: Callable[..., R], *args: Any, was: Sequence[str] | str = (), **kwargs: Any
     ) -> R:
-        """Run a function once and record what it returns. ``was``: the names the step had before, oldest first."""
+        """Run a function once and record what it returns. ``was`` are the former names of the step, oldest first."""
         return self._block(self._inner.step(name, function, *args, was=was, **kwargs))
 
     def effect(self, name: str, perform: Callable[[], Any], *, args: Any = None, key: str | None = None) -> Any:
-        """Record what ``perform()`` gives, as JSON, under a key of the caller's; what it raises is not recorded."""
+        """Record the result of ``perform()`` as JSON, under a key of the caller's. What it raises is not recorded."""
         return self._block(self._inner.effect(name, perform, args=args, key=key))
 
     def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -178,11 +178,11 @@ class Ctx:
         return self._block(self._inner.call(tool, *args, **kwargs))
 
     def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
-        """Call several tools; what became of each, in order."""
+        """Call several tools; returns the outcome of each, in order."""
         return self._block(self._inner.call_batch(calls))
 
     def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Child[R]:
-        """Start a child process, once whatever happens."""
+        """Start a child process, once, even after a crash."""
         return Child(self._block(self._inner.start(body, *args, **kwargs)), self._bridge)
 
     @overload
@@ -203,7 +203,7 @@ class Ctx:
         return self._block(self._inner.gather([one.inner for one in awaited], timeout=timeout, default=default))
 
     def race(self, *contenders: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
-        """(index, result) of whichever child ends first."""
+        """The index and the result of the child that ends first."""
         return self._block(self._inner.race(*[child.inner for child in contenders], cancel_losers=cancel_losers))
 
     def sleep(self, duration: Duration) -> None:
@@ -275,7 +275,7 @@ class Ctx:
         return self._block(self._inner.emit(event_type, payload))
 
     def wake(self, text: str, key: str | None = None) -> int:
-        """Wake the session this chain belongs to."""
+        """Wake the session of this chain."""
         return self._block(self._inner.wake(text, key))
 
     def trigger(self, source: str, kind: Any = Any) -> BodyTrigger:
@@ -284,7 +284,7 @@ class Ctx:
         return BodyTrigger(self._inner.trigger(source, kind), self._bridge)
 
     def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Send a signal to another process, once whatever happens."""
+        """Send a signal to another process, once, even after a crash."""
         return self._block(
             self._inner.signal(target if isinstance(target, str) else target.inner, name, payload, key=key)
         )
@@ -330,11 +330,11 @@ class Ctx:
         timeout: Duration | None = None,
         default: Any = MISSING,
     ) -> Any:
-        """Put input into another session, and await what the turn that takes it returns, as ``output``."""
+        """Send input to another session, and await the return value of the turn that takes it, as ``output``."""
         return self._block(self._inner.ask(session, text, output=output, key=key, timeout=timeout, default=default))
 
     def cancel(self, target: Child[Any] | str, reason: str = "requested by another process") -> str:
-        """Ask another process to end; its status."""
+        """Ask another process to end. Returns its status."""
         return self._block(self._inner.cancel(target if isinstance(target, str) else target.inner, reason))
 
     def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
@@ -361,7 +361,7 @@ class Turn(Ctx):
 
     @property
     def state(self) -> dict[str, Any]:
-        """The agent's state, JSON; committed when the turn ends."""
+        """The agent's state as JSON; it is committed when the turn ends."""
         return self._turn.state
 
     @state.setter
@@ -370,24 +370,24 @@ class Turn(Ctx):
 
     @property
     def session_id(self) -> str:
-        """The session this turn belongs to."""
+        """The session of this turn."""
         return self._turn.session_id
 
     @property
     def revision(self) -> str:
-        """The head revision this turn read."""
+        """The revision of the head that this turn read."""
         return self._turn.revision
 
     @property
     def frame(self) -> str | None:
-        """The agent frame this turn runs in; None before any was opened."""
+        """The agent frame of this turn; None before any frame was opened."""
         return self._turn.frame
 
     def arrivals(self) -> list[InboxItem]:
-        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the
-        inbox."""
+        """The entries that arrived since this turn began or last asked, for an agent with ``on_arrival="early"``. They
+        join the inbox."""
         return self._block(self._turn.arrivals())
 
     def switch_frame(self, frame: str, text: str = "") -> None:
-        """End this turn in another agent frame: its first turn follows with ``text`` as a wake."""
+        """End this turn in another agent frame. The first turn of that frame follows, with ``text`` as a wake."""
         self._turn.switch_frame(frame, text)

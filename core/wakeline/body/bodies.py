@@ -1,7 +1,7 @@
 """The code of a claim: which function of this release runs it, and how it is called.
 
-Invariant: what is stored is bound to the code before anything of it runs, so that code that is missing or cannot take
-it costs nothing.
+Invariant: stored arguments are bound to the code before any of it runs. So missing code, or code that cannot take them,
+costs nothing.
 """
 
 from __future__ import annotations
@@ -34,22 +34,21 @@ from wakeline.values import from_json
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What runs a claim. ``blocking``: it is a plain function, which takes a thread."""
+    """The code that runs a claim. ``blocking``: it is a plain function, which needs a thread."""
 
     perform: Callable[[Run], Awaitable[Any]]
     blocking: bool = False
 
 
 class Bodies:
-    """The bodies of one release, as one worker calls them; ``threads`` are for the blocking ones."""
+    """The bodies of one release, for the calls of one worker; ``threads`` are for blocking ones."""
 
     def __init__(self, registry: Registry, host: Host, threads: ThreadPoolExecutor) -> None:
         self._registry, self._host, self._threads = registry, host, threads
 
     def of(self, claim: Claim) -> Code:
-        """The code of a claim. Raises `UnknownName`, `UnknownAgent`, `IsolationUnavailable` where it is missing here;
-        `InvalidArguments`,
-        `InvalidPayload` where it cannot take what is stored."""
+        """The code of a claim. Raises `UnknownName`, `UnknownAgent` or `IsolationUnavailable` if it is missing here,
+        and `InvalidArguments` or `InvalidPayload` if it cannot take the stored arguments."""
         given = cast("dict[str, Any]", from_json(claim.input) if claim.input is not None else None)
         match claim.registration.input:
             case EngineInput(kind=kind, payload=payload):
@@ -81,7 +80,7 @@ class Bodies:
         tool = self._registry.tool(call.tool_name)
         if tool.isolation is not None and self._host.isolation is None:
             raise IsolationUnavailable(tool=tool.name)
-        # Its code runs in a pool thread; no body blocks on the loop meanwhile.
+        # Its code runs in a thread of the pool; no body blocks on the loop meanwhile.
         return Code(lambda run: call_tool(run, tool, call.args, last_write=True, started=call))
 
     def _turn(self, claim: Claim, session_id: str) -> Code:
@@ -97,7 +96,7 @@ class Bodies:
             )
             run.probe.reach(Phase.admitted, run.process_id)
             if not batch.entries:
-                # What it was started for is undeliverable since: nothing to read, nothing to say.
+                # Its entries have become undeliverable: there is nothing to read and nothing to say.
                 return None
             run.context = context = Turn(turn, run.bridge) if run.bridge else turn
             return dump(await self._call(run, lambda: agent.function(context)), what=f"The result of {agent.name}")
@@ -107,5 +106,5 @@ class Bodies:
     async def _call(self, run: Run, code: Callable[[], Any]) -> Any:
         if run.bridge is None:
             return await contained_on_loop(code)
-        # With this task's context: what is running here is known in the body's thread too.
+        # With the context of this task, so that the body's thread knows the running body too.
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, contained(code))

@@ -1,7 +1,7 @@
-"""Calls a tool inside a run: attempts, durable backoff, pending completion. Used by ``ctx.call`` and by a tool that is
-a process of its own.
+"""Calls a tool inside a run: attempts, durable backoff, pending completion. ``ctx.call`` and a tool that runs as a
+process use it.
 
-Invariant: one idempotency key for all attempts; a recorded attempt never runs again.
+Invariant: all attempts have one idempotency key, and a recorded attempt never runs again.
 """
 
 from __future__ import annotations
@@ -26,31 +26,32 @@ from wakeline.waits.identity import Timer
 from wakeline.waits.resolutions import Cancelled
 
 PATIENCE_MS = 10_000
-"""How long the next try waits at least for the code of one that was abandoned at its time; its timeout and the grace
-make it longer."""
+"""How long the next try waits at least for the code of an abandoned one, in seconds. The timeout and the grace make it
+longer."""
 
 
 class Carrier(Protocol):
-    """Carries a call, or what is left of it, out in a process of its own."""
+    """Carries out a call, or what is left of it, in a separate process."""
 
     def key_of(self, base: str, attempt: int) -> str | None:
-        """The replay key of the start of the process that carries the call from this attempt on; None where it runs in
-        the body's own run."""
+        """The replay key of the start of the process that carries the call from this attempt on; None if it runs in the
+        body's own run."""
         ...
 
     async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
-        """The result of the process that was started under the key. ``admitted``: the call as it was already admitted
-        here."""
+        """The result of the process that was started under the key. ``admitted`` is the call, if it was already
+        admitted here."""
         ...
 
 
 def attempt_key(base: str, attempt: int) -> str:
-    """The replay key of one attempt of a call; the call's own is that of its first."""
+    """The replay key of one attempt of a call. The key of the call is that of its first attempt."""
     return base if attempt == 1 else f"{base}~{attempt}"
 
 
 def idempotency_key(run: Run, base: str) -> str:
-    """The idempotency key of a call of a run: of the call alone, whatever its tool is declared as."""
+    """The idempotency key of a call of a run. It follows from the call alone, and not from the declaration of its
+    tool."""
     return content_hash(run.process_id, run.fence.incarnation, str(run.claim.generation), base)[:32]
 
 
@@ -64,11 +65,10 @@ async def call_tool(
     started: PreparedCall | None = None,
     carrier: Carrier | None = None,
 ) -> Any:
-    """The tool's JSON result. ``last_write``: its success may be recorded with the end of the process. Raises
-    `ToolFailed`.
+    """The tool's JSON result. Raises `ToolFailed`.
 
-    ``started``: the call as its starter prepared it, where it is a process of its own. ``carrier``: what carries it out
-    in one, or what is left of it.
+    ``last_write``: its success may be recorded with the end of the process. ``started`` is the call as its starter
+    prepared it, if it is a process. ``carrier`` carries it, or what is left of it, out in a process.
     """
     known = run.journal.known_as(tool.name, tool.was)
     envelope = Envelope(kind="tool_call", name=f"call:{known}", args=given)
@@ -97,7 +97,7 @@ async def call_tool(
                 envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write, next_ms=code.next_ms
             )
         except ToolFailed as failure:
-            # The next attempt has its own row; what this one answered is recorded with it, and what was decided then.
+            # The next attempt has its own row. The row of this one has its error, and what was decided then.
             delay = _decided(run, base, attempt)
             if delay is None:
                 delay = code.next_ms(failure)
@@ -115,11 +115,11 @@ async def call_tool(
 
 
 def _decided(run: Run, base: str, attempt: int) -> int | None:
-    """What was decided when an attempt failed: after how long (ms) the next one follows, or `NEVER`; None where that is
-    still to be said.
+    """The decision that was taken when an attempt failed: the delay (ms) before the next one, or `NEVER`; None if it is
+    not taken yet.
 
-    The release before recorded no decision. What its run did next shows it: it opened the wait for the next attempt, or
-    went on without one.
+    The release before recorded no decision. The next act of its run shows it: it opened the wait for the next attempt,
+    or went on without one.
     """
     rows, backoff = run.journal.rows, f"{base}~{attempt}~backoff"
     row = rows[attempt_key(base, attempt)]
@@ -130,13 +130,13 @@ def _decided(run: Run, base: str, attempt: int) -> int | None:
         or attempt_key(base, attempt + 1) in rows
         or run.waits.slot_of(_backoff_timer(run, backoff)) in run.claim.slots
     ):
-        return 0  # its wait is there, and is over when that was to be
+        return 0  # its wait exists, and ends at the decided time
     return NEVER if run.claim.slots or any(other.n > row.n for other in rows.values()) else None
 
 
 async def _left_behind(run: Run, tool: Tool[..., Any], code: Attempt) -> TimedTry | None:
-    """The try, where its code still runs after all patience. The run is at work meanwhile: parked, it could go on
-    elsewhere beside that code."""
+    """The try, if its code still runs after all patience; otherwise None. The run is at work meanwhile, because a
+    parked process could go on elsewhere beside that code."""
     timed = code.timed
     if timed is None:
         return None
@@ -151,7 +151,7 @@ def _backoff_timer(run: Run, key: str) -> Timer:
 
 async def _back_off(run: Run, key: str, delay_ms: int) -> None:
     target = WaitFor(_backoff_timer(run, key), "t:", for_ms=delay_ms)
-    # The delay is jittered, so it is no part of the envelope: the due time is fixed where the wait is first opened.
+    # The delay is jittered, so it is no part of the envelope. The due time is fixed when the wait is first opened.
     [resolution] = await run.waits.for_all([run.waits.call("wait", "backoff", None, target, key=key)])
     if isinstance(resolution, Cancelled):
         raise ToolFailed(

@@ -1,8 +1,7 @@
-"""A call of a body whose tool runs in a process of its own: which process carries it, and what it is handed.
+"""A call of a body whose tool runs in a separate process: which process carries it, and what it is handed.
 
-Invariant: what was recorded decides, not what the tool is declared as now. A call is one call wherever it runs: its
-idempotency key follows from its
-replay key alone, and goes with it.
+Invariant: the record decides, and not the present declaration of the tool. A call is one call in any place: its
+idempotency key follows from its replay key alone, and goes with it.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from wakeline.verbs.options import Options
 async def call_from_body(
     run: Run, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool = False
 ) -> Any:
-    """The JSON result of a call, carried out as it was recorded; what was not recorded, as its tool is declared now.
-    Raises `ToolFailed`, `ProcessFailed`."""
+    """The JSON result of a call. It is carried out as it was recorded, or, without a record, as its tool is declared
+    now. Raises `ToolFailed`, `ProcessFailed`."""
     carrier = ChildCarrier(run, tool, given, options, wake_end=wake_end)
     return await call_tool(run, tool, given, key=options.key, carrier=carrier)
 
 
 class ChildCarrier:
-    """The `wakeline.body.calls.Carrier` of one call of a body: a child."""
+    """The `wakeline.body.calls.Carrier` of one call of a body, which starts a child."""
 
     def __init__(
         self, run: Run, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool
@@ -45,8 +44,8 @@ class ChildCarrier:
         self._apart = tool.is_apart or bool(options.queue)
 
     def key_of(self, base: str, attempt: int) -> str | None:
-        """The replay key of the start of the process that carries the call from this attempt on; None where it runs in
-        the body's own run."""
+        """The replay key of the start of the process that carries the call from this attempt on; None if it runs in the
+        body's own run."""
         own = attempt_key(base, attempt)
         row = self._run.journal.rows.get(own)
         if row is not None:
@@ -56,11 +55,11 @@ class ChildCarrier:
         return self._run.journal.asking_key(self._envelope(), base, fresh=self._apart)
 
     async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
-        """The result of the process that was started under the key. ``admitted``: the call as it was already admitted
-        here."""
+        """The result of the process that was started under the key. ``admitted`` is the call, if it was already
+        admitted here."""
         run, own = self._run, attempt_key(base, attempt)
         if key not in run.journal.rows:
-            # A call of this tool with other arguments may be recorded: then it is no new one.
+            # A call of this tool with other arguments may be recorded. Then this one is not new.
             asked = Envelope("tool_call", f"call:{self._known}", self._given)
             await run.journal.record_of(own, asked, envelope_hash(asked))
         call = CarriedCall(

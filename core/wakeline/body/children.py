@@ -1,8 +1,7 @@
-"""Starting children: the one place where a run makes another process.
+"""Starting children: the only place where a run makes another process.
 
-Invariant: the start, its journal row and the child are written by one script under the parent's fence, so a crash
-starts it once and a
-parent that lost its lease starts nothing.
+Invariant: one script writes the start, its journal row and the child, under the parent's fence. So a crash does not
+start it twice, and a parent that lost its lease starts nothing.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ async def start_child(
     prepares: bool = False,
     options: Options = NOTHING,
 ) -> tuple[str, str]:
-    """Start a child under a replay key; its id and incarnation. Only a start that is not recorded yet makes its
+    """Start a child under a replay key; returns its id and incarnation. Only a start without a record makes its
     registration.
 
-    ``captured``: the environment, where this start captured it, and did not inherit it. ``prepares``: to make it runs
-    code of the user's.
+    ``captured`` is the environment, if this start captured it and did not inherit it. ``prepares``: making the
+    registration runs code of the user.
     """
 
     async def begun(effect: Recorder) -> dict[str, str]:
@@ -64,9 +63,8 @@ async def start_child(
 
 @dataclass(frozen=True, slots=True)
 class CarriedCall:
-    """A call of a body that a child carries out: key and envelope of the child's start, what is told to the child, and
-    the call as it was admitted in the
-    body's own run, where it was."""
+    """A call of a body that a child carries out: key and envelope of the child's start, what the child is told, and the
+    call, if it was admitted in the body's own run."""
 
     key: str
     envelope: Envelope
@@ -77,7 +75,7 @@ class CarriedCall:
 def _own_start(
     run: Run, body: Engine[..., Any] | Tool[..., Any], envelope: Envelope, options: Options
 ) -> tuple[str, Envelope]:
-    """Key and envelope of a start that a body asks for by itself."""
+    """Key and envelope of a start that a body asks for directly."""
     if options.key or not isinstance(body, Tool):
         return options.key or run.journal.key_of(envelope), envelope
     digest = envelope_hash(envelope)
@@ -96,9 +94,8 @@ async def start_body(
     wake_end: bool = False,
     call: CarriedCall | None = None,
 ) -> tuple[str, str]:
-    """Start an engine or tool as a child, in this run's chain; its id and incarnation. ``wake_end``: its end wakes an
-    inherited target too.
-    ``call``: the call that it carries out."""
+    """Start an engine or tool as a child, in this run's chain; returns its id and incarnation. ``wake_end``: its end
+    wakes an inherited target too. ``call`` is the call that it carries out."""
     if call is None:
         known = run.journal.known_as(body.name, body.was)
         key, envelope = _own_start(
@@ -154,17 +151,18 @@ def awaiting(run: Run, process_id: str, incarnation: str, limit_ms: int | None =
 
 
 async def result_of(run: Run, process_id: str, incarnation: str, limit_ms: int | None = None) -> Any:
-    """The JSON result of a process; parks. Raises `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`,
-    `WaitTimeout`."""
+    """Waits for the end of a process, parked if need be; returns its JSON result. Raises `ProcessFailed`,
+    `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`."""
     [resolution] = await run.waits.for_all([awaiting(run, process_id, incarnation, limit_ms)])
     return raise_for(process_id, from_data(settle(f"process {process_id}", resolution, Any)))
 
 
 async def await_children(run: Run) -> None:
-    """The body has ended: before its process does, the children end that were started with ``on_parent_end="await"``,
-    in whatever way.
+    """Waits, after the body has ended, for the end of the children that were started with ``on_parent_end="await"``,
+    with any outcome.
 
-    A wait like any other, so it parks and survives a crash. A cancel does not end it, but goes on to the children.
+    It is a wait like any other, so it parks and survives a crash. A cancel does not end it, but goes on to the
+    children.
     """
     if not run.awaits_children:
         return
@@ -174,10 +172,9 @@ async def await_children(run: Run) -> None:
 
 
 def captured_for_child(run: Run, options: Options) -> EnvironmentSpec:
-    """The environment of a child: the run's own, verbatim; a turn, which has none, captures the app's or the one it is
-    given.
+    """The environment of a child: the run's own, unchanged. A turn has none, and captures the app's or the given one.
 
-    Raises `InvalidArguments` where a running process would hand on another one than its own.
+    Raises `InvalidArguments` if a running process would hand on another one than its own.
     """
     if options.environment is None:
         return run.captured

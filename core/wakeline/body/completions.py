@@ -23,10 +23,10 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 async def completion(
     run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]
 ) -> Any:
-    """What somebody else completed the call with: checked by the tool's result type, and seen by the hooks, like a
-    result of its own."""
+    """The result with which another party completed the call. The tool's result type checks it, and hooks see it, like
+    a result of the tool."""
     known = run.journal.known_as(tool.name, tool.was)
-    # An answer of another type is refused where it is given, and the token is good for another one.
+    # An answer of another type is refused where it is given, and the token stays good.
     schema = schema_of_answer(tool.signature.result)
     target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"], schema=schema)
     [resolution] = await run.waits.for_all(
@@ -64,7 +64,7 @@ def _completed(run: Run, tool: Tool[..., Any], resolution: Resolution) -> ToolOu
         case Err(code, message, raw):
             return Failure("external", code, message, raw)
         case TimedOut():
-            return Failure("timeout", "tool_completion_timeout", "nobody completed the call in time")
+            return Failure("timeout", "tool_completion_timeout", "the call was not completed in time")
         case Cancelled():
             return CancelledOutput("the pending call was cancelled")
         case _:

@@ -1,7 +1,7 @@
-"""`AsyncCtx`: what an ``async def`` body can do. Every awaited verb is journaled: after a crash it gives its recorded
+"""`AsyncCtx`: what an ``async def`` body can do. Every awaited verb is recorded: after a crash it gives its recorded
 outcome.
 
-Invariant: verbs hold no state of their own; what must survive is in the journal, the slots or the log.
+Invariant: verbs hold no state. What must survive is in the journal, the slots or the log.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class AsyncCtx(BodyFacts):
 
     @property
     def attachments(self) -> AsyncAttachments:
-        """The attachments of this process; a turn's are its session's."""
+        """The attachments of this process; for a turn, those of its session."""
         return attachments_of(self.run)
 
     def using(self, **options: Unpack[StartOptions]) -> AsyncCtx:
@@ -85,28 +85,28 @@ class AsyncCtx(BodyFacts):
     async def step(
         self, name: str, function: Callable[..., Any], *args: Any, was: Sequence[str] | str = (), **kwargs: Any
     ) -> Any:
-        """Run a function once and record what it returns; recorded, it never runs again. Raises `StepFailed` where the
+        """Run a function once and record what it returns. Once recorded it never runs again. Raises `StepFailed` if the
         function raised.
 
-        ``was``: the names that the step had before, oldest first; it is no argument of the function.
+        ``was`` are the former names of the step, oldest first. It is no argument of the function.
         """
         return await run_step(self.run, name, function, args, kwargs, was=was, key=self._options.key)
 
     async def effect(self, name: str, perform: Callable[[], Any], *, args: Any = None, key: str | None = None) -> Any:
-        """Record what ``perform()`` gives, as JSON, under a ``key`` of the caller's; recorded, it never runs again.
-        ``args`` tell one effect from another: a replay with others is a mismatch. Without a key, effects of one name
-        and the same ``args`` are numbered.
+        """Record the result of ``perform()`` as JSON, under a ``key`` of the caller's. Once recorded it never runs
+        again.
 
-        What ``perform`` raises passes as it is, and is not recorded: a later run of the body performs again. Raises
-        `EffectRepeated` for a key that this run used before, `InvalidId`, `InvalidPayload`, `PayloadTooLarge`, and
-        `ProcessExecutionUnavailable` once the run is over.
+        ``args`` tell one effect from another: a replay with other ones is a mismatch. Without a key, effects of one
+        name and the same ``args`` are numbered. What ``perform`` raises passes unchanged and is not recorded, so a
+        later run of the body performs again. Raises `EffectRepeated` for a key that this run used before, `InvalidId`,
+        `InvalidPayload`, `PayloadTooLarge`, and `ProcessExecutionUnavailable` once the run is over.
         """
         return await recorded(self.run, name, perform, args, key if key is not None else self._options.key)
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run a tool inside this process, with its retries; one with a queue, a limit or isolation in a process of its
-        own, which is awaited. A recorded
-        call is followed where it ran, whatever the tool is declared as now."""
+        """Run a tool inside this process, with its retries. A tool with a queue, a limit or isolation runs in a
+        separate process, which is awaited. A recorded call is followed where it ran, even if the tool is declared
+        otherwise now."""
         async with self.run.journal.asking():
             given = bound(tool, *args, **kwargs)
             if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -118,9 +118,9 @@ class AsyncCtx(BodyFacts):
             return cast("R", tool.signature.load_result(found))
 
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
-        """Call tools side by side, those declared ``scheduling="serial"`` one by one after the others; arguments by
-        name. What became of each,
-        in order: a failure is an outcome here, no error. Raises `InvalidArguments` before anything runs."""
+        """Call tools side by side, with arguments by name. Those declared ``scheduling="serial"`` run one by one after
+        the others. Returns the outcome of each, in order; a failure is an outcome and no error. Raises
+        `InvalidArguments` before anything runs."""
         if len(calls) > MOST_CALLS:
             raise InvalidArguments(
                 name="call_batch",
@@ -134,15 +134,15 @@ class AsyncCtx(BodyFacts):
         )
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
-        """Start a child process; its id is derived from this call, so a crash starts it once."""
+        """Start a child process. Its id follows from this call, so a crash does not start it twice."""
         async with self.run.journal.asking():
             given = bound(body, *args, **kwargs)
         started = await start_body(self.run, body, given, self._options, wake_end=self._child_ends_wake())
         return AsyncChild(*started, self.run, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
-        """An inherited target gets explicit wakes only, or 1,000 children would wake 1,001 times; a turn's own starts
-        wake its session."""
+        """Whether the ends of children wake. An inherited target gets only explicit wakes, or 1,000 children would wake
+        it 1,001 times. Starts of a turn wake its session."""
         return False
 
     @overload
@@ -154,13 +154,13 @@ class AsyncCtx(BodyFacts):
     async def gather(
         self, awaited: Sequence[Gathered[Any]], *, timeout: Duration | None = None, default: Any = MISSING
     ) -> list[Any]:
-        """The results of all children and the answers to all approvals, in order; one resume for all of them. The
-        timeout is for all, beside that of each approval; the default for each that is late."""
+        """The results of all children and the answers to all approvals, in order, with one resume for all of them. The
+        timeout is for all, besides that of each approval. The default is for each that is late."""
         return await gather(self.run, awaited, timeout=timeout, default=default)
 
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
-        """(index, value) of whichever is first. Losers are given up: an abandoned wait swallows no signal, a child goes
-        on unless told to be cancelled."""
+        """The index and the value of the first one. The others are given up: an abandoned wait swallows no signal, and
+        a child goes on unless ``cancel_losers`` is set."""
         winner, first = await first_of(self.run, contenders)
         if cancel_losers:
             for i, contender in enumerate(contenders):
@@ -172,7 +172,7 @@ class AsyncCtx(BodyFacts):
     # -----------------------------------------------------------------------------------------------------------------
 
     async def sleep(self, duration: Duration) -> None:
-        """Sleep durably; the due time is fixed once, a crash waits only the remainder."""
+        """Sleep durably. The due time is fixed once, so after a crash only the rest is waited for."""
         await sleep_for(self.run, parse_duration(duration))
 
     async def sleep_until(self, when: datetime) -> None:
@@ -216,13 +216,11 @@ class AsyncCtx(BodyFacts):
         default: Any = MISSING,
         was: Sequence[str] | str = (),
     ) -> Any:
-        """The next signal of that name: the oldest one kept, or the next one sent. ``kind`` checks it at the sender;
-        one that was sent before anything
-        waited and is of another type is dropped, and named in the log.
+        """The next signal of that name: the oldest kept one, or the next one that is sent.
 
-        ``was``: the names the signal had before, oldest first, beside those that `Signal` of its engine says: a process
-        that knows it by one of them waits
-        for that one, and is sent it by any.
+        ``kind`` checks it at the sender. A signal of another type that was sent before the process waited is dropped,
+        and the log names it. ``was`` are former names of the signal, oldest first, besides those in `Signal` of the
+        engine. A process that knows the signal by one of them waits for that one, and senders may use any.
 
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender
         can serve.
@@ -240,11 +238,11 @@ class AsyncCtx(BodyFacts):
     async def approval(
         self, name: str, kind: Any = None, *, timeout: Duration | None = None, question: Any = None
     ) -> AsyncApproval[Any]:
-        """Ask someone outside: hand out ``.token``, then ``await .wait()``, or `gather` several. The timeout runs from
-        here, and from here on an answer has to be a ``kind``.
+        """Ask a person or a program outside: hand out ``.token``, then ``await .wait()``, or `gather` several. The
+        timeout runs from here, and from here on an answer has to be a ``kind``.
 
-        ``question``: a text or any other JSON of at most 16 KB, for those who see it in ``app.approvals()`` and in the
-        event ``approval.requested``, neither of which has the token. Raises `PayloadTooLarge`, `InvalidPayload`.
+        ``question`` is a text or any other JSON of at most 16 KB. ``app.approvals()`` and the event
+        ``approval.requested`` show it, and neither has the token. Raises `PayloadTooLarge`, `InvalidPayload`.
         """
         limit = parse_duration(timeout) if timeout is not None else None
         return await ask_outside(self.run, name, kind, limit, question)
@@ -253,7 +251,7 @@ class AsyncCtx(BodyFacts):
     # ----------------------------------------------------------------------------------------------------------
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
-        """Append an event to this process, and the wake its type means; returns its sequence. Raises `UndeclaredEvent`,
+        """Append an event to this process, with the wake of its type; returns its sequence. Raises `UndeclaredEvent`,
         `PayloadSchemaMismatch`."""
         async with self.run.journal.asking():
             event = emitted(self.run, event_type, payload)
@@ -265,7 +263,7 @@ class AsyncCtx(BodyFacts):
         return AsyncBodyTrigger(self.run, source, kind, self.execution.trigger_registrar)
 
     async def wake(self, text: str, key: str | None = None) -> int:
-        """Wake the session this chain belongs to with a text; the same ``key`` coalesces while pending."""
+        """Wake the session of this chain with a text. Wakes with the same ``key`` coalesce while they are pending."""
         async with self.run.journal.asking():
             event = emitted(self.run, "wake", {"text": check_text("the text", text)})
         told = await append_event(
@@ -276,7 +274,7 @@ class AsyncCtx(BodyFacts):
     async def signal(
         self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None
     ) -> int:
-        """Send a signal to another process, once whatever happens; returns its sequence there."""
+        """Send a signal to another process, once, even after a crash; returns the sequence of the event there."""
         return (
             await signals.send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)
         ).sequence
@@ -322,8 +320,8 @@ class AsyncCtx(BodyFacts):
         timeout: Duration | None = None,
         default: Any = MISSING,
     ) -> Any:
-        """Put input into another session, and await what the turn that takes it returns, as ``output``; parks
-        meanwhile.
+        """Send input to another session, and await the return value of the turn that takes it, as ``output``. The
+        process parks meanwhile.
 
         Raises `ProcessFailed`, `ProcessCancelled`, `OutputMismatch`, `WaitFailed` where it is undeliverable,
         `WaitTimeout` unless ``default`` is given.
@@ -336,9 +334,10 @@ class AsyncCtx(BodyFacts):
         return await request_cancel(self.run, target if isinstance(target, str) else target.id, reason)
 
     async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """End this generation and begin the next with new arguments and a fresh journal; unconsumed signals are kept.
+        """End this generation, and begin the next with new arguments and a fresh journal. Signals that were not taken
+        are kept.
 
-        The next one moves to the version of the engine that is started now, where that takes the arguments and declares
-        no other signals and events.
+        The next generation moves to the engine version that is started now, if that takes the arguments and declares no
+        other signals and events.
         """
         await end_generation(self.run, args, kwargs)

@@ -1,4 +1,4 @@
-"""The context of the body that runs here, for code that was not handed it."""
+"""The context of the body that runs here, for code that did not get it as an argument."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from wakeline.tools.tool import current_body
 
 
 def current_context() -> AsyncCtx | Ctx | None:
-    """The context (of a turn: its `AsyncTurn` or `Turn`) of the body whose code runs here. None outside of a body, and
-    in the code of a step, a tool or
-    a deferred call: what those do is recorded as a whole."""
+    """The context of the body whose code runs here (for a turn, its `AsyncTurn` or `Turn`). None outside of a body, and
+    in the code of a step, a tool or a deferred call, because that code is recorded as a whole."""
     body = current_body.get()
     context = body.context if isinstance(body, Run) else None
     return context if isinstance(context, AsyncCtx | Ctx) else None

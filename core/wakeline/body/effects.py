@@ -1,6 +1,6 @@
-"""``ctx.effect``: one recorded effect under a key that its caller chose. Integrations of other frameworks rest on it.
+"""``ctx.effect``: one recorded effect under a key that its caller chose. Integrations of other frameworks use it.
 
-Invariant: an outcome is recorded once, and then given without a call; what the code raises is not recorded at all.
+Invariant: an outcome is recorded once, and then given without a call. What the code raises is not recorded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ async def recorded(run: Run, name: str, perform: Callable[[], Any], args: Any, k
     """The outcome of ``perform`` as JSON data, recorded under the key; a replay gives it without a call.
 
     Raises what ``perform`` raises, `InvalidPayload` and `PayloadTooLarge` for an outcome that cannot be recorded,
-    `ReplayMismatch` where other arguments or another name are recorded under the key, `EffectRepeated` where this run
-    used the key before, and `ProcessExecutionUnavailable` once the run is over.
+    `ReplayMismatch` if other arguments or another name are recorded under the key, `EffectRepeated` if this run used
+    the key before, and `ProcessExecutionUnavailable` once the run is over.
     """
     if run.journal.is_over:
         raise ProcessExecutionUnavailable(verb="ctx.effect")

@@ -29,13 +29,13 @@ class BodyFacts:
 
     @property
     def cancelled(self) -> bool:
-        """True once a cancel was requested; waits opened from then on raise `WaitCancelled`, except for the end of a
-        child of its own."""
+        """True once a cancel was requested. Waits that are opened from then on raise `WaitCancelled`, except for the
+        end of its own child."""
         return self.run.cancelled
 
     @property
     def stopping(self) -> bool:
-        """True once this worker is shutting down: the body is handed to another one at its next effect."""
+        """True once this worker is shutting down: at its next effect the body is handed to another worker."""
         return self.run.life.stopping
 
     @property
@@ -45,12 +45,12 @@ class BodyFacts:
 
     @property
     def idempotency_key(self) -> str:
-        """Stable over attempts and hand-backs; differs between generations."""
+        """A key that is the same over attempts and hand-backs, and differs between generations."""
         return self.run.idempotency_key
 
     @property
     def log(self) -> logging.Logger:
-        """Silent while the body replays, so that a line is logged once."""
+        """A logger that is silent while the body replays, so that a line is logged once."""
         return logger(
             "wakeline.replayed"
             if self.run.journal.is_replaying
@@ -74,18 +74,20 @@ class BodyFacts:
         return random.Random(self._seed("random")).random()  # noqa: S311 - reproducible on purpose
 
     def patched(self, change: str) -> bool:
-        """True for processes that reach this point for the first time with the new code; old runs keep the old path.
+        """True in processes that reach this point for the first time with the new code; older processes keep the old
+        path.
 
-        One answer per process and change, in loops and in tasks side by side too. A process that waits just behind this
-        point is past it.
+        A process has one answer per change, also in loops and in tasks side by side. A process that waits just behind
+        this point is past it.
         """
         return self.run.patches.is_taken(change)
 
     def deprecated_patch(self, change: str) -> None:
-        """In place of ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
+        """Replaces ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
         past this point on the old path."""
         self.run.patches.deprecate(change)
 
     def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Run this when the process ends (not when it parks), last deferred first: compensation belongs here."""
+        """Run a function when the process ends (not when it parks). The last deferred one runs first. Compensation
+        belongs here."""
         self.run.defers.add(function, args, kwargs)

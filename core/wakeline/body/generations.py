@@ -35,8 +35,8 @@ async def end_generation(run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]
 def _next_generation(
     run: Run, own: Engine[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Engine[..., Any], dict[str, Any]]:
-    """The engine that goes on, and its arguments: the version that is started now where it fits, else the one that
-    runs. Raises `InvalidArguments`."""
+    """The engine that goes on, and its arguments: the version that is started now if it fits, else the running one.
+    Raises `InvalidArguments`."""
     newest = run.registry.engines.get(own.name, own)
     declared = run.registration.event_types
     if (

@@ -1,8 +1,7 @@
 """Before and after a tool's code: hooks, and what its ``prepare`` makes of the arguments.
 
-Invariant: once per call and recorded, so that a replay, a retry or another worker works with the very same; a call
-without hooks and without
-``prepare`` records nothing here.
+Invariant: they run once per call and are recorded, so that a replay, a retry or another worker has the same. A call
+without hooks and without ``prepare`` records nothing here.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from wakeline.verbs.registrations import prepared
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A call that may run: its arguments and what was prepared; or the outcome that a hook gave instead."""
+    """A call that may run, with its arguments and the prepared value; or the outcome that a hook gave instead."""
 
     args: dict[str, Any]
     prepared: Any = None
@@ -38,12 +37,11 @@ class Admitted:
 async def admit(
     run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, started: PreparedCall | None
 ) -> Admitted:
-    """The call as the hooks leave it. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed,
+    """The call after the hooks. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed,
     invalid_tool_args).
 
-    Recorded before the tool's code runs. A call that was recorded by a release without hooks goes on without them, and
-    one that went through
-    hooks keeps what they made of it in a release that has none.
+    It is recorded before the tool's code runs. A call that a release without hooks recorded goes on without them. A
+    call that went through hooks keeps their result in a release without hooks.
     """
     key, recorded = f"{base}~admit", run.journal.rows
     ready = started.prepared if started is not None else None
@@ -98,7 +96,7 @@ def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
 
 
 async def run_after(run: Run, tool: str, admitted: Admitted, outcome: ToolOutcome) -> ToolOutcome:
-    """The outcome of a call as the hooks leave it; the same object where none changed it. Raises `ToolFailed`
+    """The outcome of a call after the hooks; the same object if none changed it. Raises `ToolFailed`
     (after_tool_call_failed)."""
     for hook in run.hooks.after:
         answer = await _ask(run, tool, "after_tool_call_failed", hook, admitted.request(tool, run), outcome)

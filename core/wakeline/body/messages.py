@@ -22,7 +22,7 @@ from wakeline.verbs.recorder import Recorder
 
 
 class Told(NamedTuple):
-    """What was written: the event's sequence there, and when this run recorded it (ms)."""
+    """What was written: the sequence of the event there, and when this run recorded it (ms)."""
 
     sequence: int
     at_ms: int
@@ -36,7 +36,7 @@ class Sequenced(Protocol):
 
 
 def taken_types(run: Run) -> TakenTypes:
-    """Of the process of a run."""
+    """The types that the process of a run takes."""
     return TakenTypes(run.registration, run.engine)
 
 
@@ -47,13 +47,13 @@ def woken_by(run: Run) -> str | None:
 
 
 def emitted(run: Run, event_type: str, payload: Any) -> NewEvent:
-    """An event that running work appends to its own process, as `new_event`."""
+    """An event that running work appends to its own process; raises as `new_event`."""
     return new_event(run.process_id, taken_types(run), event_type, payload)
 
 
 async def append_event(run: Run, event: NewEvent, replay_key: str | None = None) -> Told:
-    """Append an event to the run's own process. With a replay key, the same one again is the same event. One that ends
-    the process ends the run."""
+    """Append an event to the run's own process. With the same replay key it is the same event. An event that ends the
+    process ends the run."""
     envelope = Envelope(kind="emit", name=f"emit:{event.type}", args=event.data)
     key = run.journal.key_of(envelope)
     own_key = replay_key or event.replay_key
@@ -70,7 +70,7 @@ async def append_event(run: Run, event: NewEvent, replay_key: str | None = None)
 
 
 async def told(run: Run, envelope: Envelope, key: str, verb: Callable[[Recorder], Program[Sequenced]]) -> Told:
-    """Where an event or a signal came to stand in the log that it was written to."""
+    """The place of an event or a signal in the log to which it was written."""
 
     async def sent(effect: Recorder) -> int:
         return (await run.store.run(verb(effect))).sequence
@@ -80,7 +80,7 @@ async def told(run: Run, envelope: Envelope, key: str, verb: Callable[[Recorder]
 
 
 async def request_cancel(run: Run, process_id: str, reason: str) -> str:
-    """Ask another process to end; its status."""
+    """Ask another process to end. Returns its status."""
     check_reason(reason)
     envelope = Envelope(kind="cancel", name=f"cancel:{process_id}", args={"reason": reason})
 

@@ -27,8 +27,7 @@ log = logger("wakeline.run")
 
 
 async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal_id: str | None) -> Told:
-    """Send a signal to another process, once whatever happens. Without an id of its own it has one of the run's
-    making."""
+    """Send a signal to another process, once, even after a crash. Without a signal id the run makes one."""
     async with run.journal.asking():
         outgoing = signals.checked(name, payload, signal_id)
     envelope = _sent_as(run, name, {"process": process_id, "payload": outgoing.data, "key": signal_id})
@@ -40,8 +39,8 @@ async def send_signal(run: Run, process_id: str, name: str, payload: Any, signal
 
 
 def _sent_as(run: Run, name: str, args: Any) -> Envelope:
-    """What this call is recorded as, where the process made it under a name that the signal had before; else what it
-    asks for now."""
+    """The envelope under which this call is recorded, if the process made it under a former name of the signal;
+    otherwise the present one."""
     names = (*run.registry.former_names_of_signal(name), name)
     envelopes = [Envelope(kind="signal", name=f"signal:{one}", args=args) for one in names]
     return next((one for one in envelopes[:-1] if run.journal.is_recorded(one)), envelopes[-1])
@@ -77,15 +76,16 @@ def _kind_of(run: Run, name: str) -> Any:
 
 
 def signal_names(run: Run, name: str, was: Sequence[str] | str = ()) -> tuple[str, ...]:
-    """The names that a signal had and has, oldest first: as the wait says, and as the engine declares."""
+    """All names of a signal, former and present, oldest first: those in the wait, and those that the engine
+    declares."""
     check_signal_name(name)
     declared = run.engine.names_of_signal(name) if run.engine is not None else (name,)
     return tuple(dict.fromkeys((*((was,) if isinstance(was, str) else was), *declared)))
 
 
 def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The name under which this process waits for a signal, and the others of it: the one it has waited under before,
-    else of those it was started with."""
+    """The name under which this process waits for a signal, and its other names. It is the name of an earlier wait, or
+    else one that the process was started with."""
     known = names[-1]
     if len(names) > 1:
         standing = {Slot(fields).kind for fields in run.claim.slots.values()}
@@ -98,8 +98,8 @@ def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, .
 
 
 def check_served(run: Run, name: str, call: WaitCall) -> None:
-    """Raises `UndeclaredEvent` for a wait that no signal can end, as every sender of it is refused. One that is over
-    already stays what it became."""
+    """Raises `UndeclaredEvent` for a wait that no signal can end, because every sender is refused. A wait that is over
+    keeps its outcome."""
     types, event_type = taken_types(run), signal_event_type(name)
     if (
         call.key in run.journal.rows
@@ -111,9 +111,8 @@ def check_served(run: Run, name: str, call: WaitCall) -> None:
 
 
 def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, resolution: Resolution) -> None:
-    """A signal that is of another type than its wait has: sent before anything waited, it is dropped, once and for all.
-    One that was right for a
-    release that has had the process is kept for it: the run ends.
+    """Handles a signal of another type than its wait. If it was sent before the process waited, it is dropped
+    permanently. If it was right for a release that has had the process, it is kept for that release, and the run ends.
     """
     mark = f"@dropped:{call.key}"
     if mark in run.claim.journal:
@@ -126,8 +125,8 @@ def drop_signal(run: Run, name: str, call: WaitCall, misfit: InvalidPayload, res
 
 
 def _was_right(run: Run, name: str, call: WaitCall, resolution: Resolution) -> bool:
-    """Whether an earlier run waited for it, so that its sender was told the type, or it is of the type that was
-    declared when the process was started."""
+    """Whether an earlier run waited for it, so that its sender knew the type, or it has the type that was declared when
+    the process was started."""
     if call.key in run.claim.journal or call.slot in run.claim.slots:
         return True
     declared = next((one for one in run.registration.event_types if one.name == signal_event_type(name)), None)

@@ -27,12 +27,12 @@ async def run_step(
     was: Sequence[str] | str,
     key: str | None,
 ) -> Any:
-    """What the function returned, now or in an earlier run. ``was``: the names that the step had before, oldest first.
-    Raises `StepFailed` where the function raised."""
+    """What the function returned, now or in an earlier run. ``was`` are the former names of the step, oldest first.
+    Raises `StepFailed` if the function raised."""
     name = run.journal.known_as(name, (was,) if isinstance(was, str) else was, ("",))
     async with run.journal.asking():
         given = typed.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
-    # A tool may be a step like any function; whether it is `async def` is its function's to say.
+    # A tool may be a step like any function; its own function says whether it is `async def`.
     invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function
     what, kind = f"The result of step {name}", arguments.result_kind(f"step {name}", invoked)
 
@@ -51,7 +51,7 @@ async def run_step(
             try:
                 if isinstance(error, WakelineError | ControlFlow):
                     raise error from error.__cause__
-                # Recorded like a result: a body that handles it must find it again when it is replayed.
+                # Recorded like a result, because a body that handles it must get it again in a replay.
                 code, message = described(error)
                 raise StepFailed(step=name, failure_code=code, failure_message=message) from error
             finally:

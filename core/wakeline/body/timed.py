@@ -1,7 +1,7 @@
-"""A try of a tool's code that may take only so long.
+"""A try of a tool's code with a time limit.
 
-Invariant: it is over at its time, whatever the code does. What the code does later counts for nothing, and no other try
-begins beside it.
+Invariant: the try is over at its time, even if the code goes on. What the code does later does not count, and no other
+try begins beside it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from wakeline.shown import logger
 
 log = logger("wakeline.runner")
 UNWIND_S = 0.1
-"""How long code that was told that its time is over may take to clean up before it is called abandoned."""
+"""How long code may take to clean up after its time, in seconds, before it counts as abandoned."""
 _abandoned: set[asyncio.Task[Any]] = set()
-"""Tasks of code that goes on; an event loop alone would forget them."""
+"""Tasks of code that goes on. An event loop alone would not keep them."""
 
 
 class TimedTry:
-    """Code on the loop or in a thread, and its time. ``what`` names it in the log; ``token`` is cancelled when the time
-    is over."""
+    """Code on the loop or in a thread, with its time. ``what`` names it in the log. ``token`` is cancelled when the
+    time is over."""
 
     def __init__(
         self, what: str, code: Awaitable[Any], *, limit_ms: int, is_async: bool, token: CancellationToken
@@ -34,12 +34,12 @@ class TimedTry:
         self._due = time.monotonic() + limit_ms / 1000
 
     async def outcome(self) -> Any:
-        """What the code gives or raises in its time; raises `TimeoutError` at its end."""
+        """Returns or raises what the code does in its time; raises `TimeoutError` at the end of the time."""
         try:
             await asyncio.wait([self._code], timeout=self._limit_ms / 1000)
         except asyncio.CancelledError:
-            # Who wanted the outcome is to end: the code ends first, as it would if it were awaited itself, and has its
-            # time for that.
+            # The task that waits for the outcome has to end. The code ends first, as if it were awaited itself, and has
+            # its time for that.
             self._code.cancel()
             await asyncio.wait([self._code], timeout=max(0.0, self._due - time.monotonic()))
             if not self._code.done():
@@ -49,7 +49,7 @@ class TimedTry:
             return self._code.result()
         late = f"it took longer than its timeout of {self._limit_ms} ms"
         self._token.cancel(late)
-        if self._is_async:  # a thread goes on, whatever is cancelled here, and its task tells when it ends
+        if self._is_async:  # a thread goes on after a cancel, and its task says when it ends
             self._code.cancel()
         await asyncio.wait([self._code], timeout=UNWIND_S)
         if self._code.done():
@@ -59,12 +59,13 @@ class TimedTry:
         raise TimeoutError(late)
 
     def _abandon(self, why: str) -> None:
-        log.warning("%s is abandoned: %s. Its code goes on; what it does counts for nothing.", self._what, why)
+        log.warning("%s is abandoned: %s. Its code goes on; nothing it does counts.", self._what, why)
         _abandoned.add(self._code)
         self._code.add_done_callback(self._ended)
 
     async def is_over(self, patience_s: float, cancellation: CancellationToken) -> bool:
-        """Whether the code has ended, at the latest after so long or once the run is cancelled."""
+        """Whether the code has ended. It waits at most ``patience_s``, and no longer than until the run is
+        cancelled."""
         if not self._code.done():
             cancelled = asyncio.ensure_future(cancellation.wait())
             await asyncio.wait([self._code, cancelled], timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)

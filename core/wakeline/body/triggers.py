@@ -1,8 +1,7 @@
 """A trigger inside a body: emitting and subscribing as effects of the run.
 
-Invariant: the key of an occurrence that has none of its own is derived from the call, so a crash between the occurrence
-and its record
-emits the same occurrence again, not a second one.
+Invariant: the key of an occurrence without a given key follows from the call. So after a crash between the occurrence
+and its record, the same occurrence is emitted again, and no second one.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from wakeline.verbs.triggers import Body, Receipt, occurrence_of, receipt_from, 
 
 @dataclass(frozen=True, slots=True)
 class Registrar:
-    """For whom a run subscribes: who owns it, and whom what it starts wakes."""
+    """For whom a run subscribes: the owner of the subscription, and the session that its starts wake."""
 
     originator: Originator | None
     wake_target: SessionScope | None
@@ -35,7 +34,7 @@ class AsyncBodyTrigger:
         self._run, self._source, self._kind, self._registrar = run, source, kind, registrar
 
     async def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
-        """Record that it happened and start what is subscribed, once whatever happens.
+        """Record an occurrence and start what is subscribed, once, even after a crash.
 
         Raises `InvalidPayload`, `PayloadTooLarge`, `OccurrenceConflict`.
         """
@@ -62,9 +61,9 @@ class AsyncBodyTrigger:
         queue: str | None = None,
         labels: dict[str, str] | None = None,
     ) -> Subscribed:
-        """Start this body with every occurrence, or those of one ``source_key``; of a session's it goes with the
-        session, and wakes it unless
-        ``wake`` says otherwise. Raises `SubscriptionLimit`, `InvalidArguments`, `SessionDeleted`."""
+        """Start a body with every occurrence, or with those of one ``source_key``. A subscription of a session is
+        removed with it, and wakes it unless ``wake`` says otherwise. Raises `SubscriptionLimit`, `InvalidArguments`,
+        `SessionDeleted`."""
         run, registrar = self._run, self._registrar
         target = wake if wake is not None or registrar.wake_target is None else registrar.wake_target.session_id
         async with run.journal.asking():
@@ -84,7 +83,8 @@ class AsyncBodyTrigger:
         async def perform(_: str) -> Any:
             return asdict(await run.store.run(triggers.subscribe(subscription)))
 
-        # What the body said; not the environment of the app, which a deploy may change while a turn is parked.
+        # Only the arguments of the body. The environment of the app is left out, because a deploy may change it while a
+        # turn is parked.
         said = subscription.model_copy(update={"environment": None}).content_hash
         return Subscribed(
             **await run.journal.effect("subscribe", f"subscribe:{self._source}", {"content": said}, perform)
@@ -98,7 +98,7 @@ class BodyTrigger:
         self._inner, self._bridge = inner, bridge
 
     def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
-        """Record that it happened and start what is subscribed, once whatever happens."""
+        """Record an occurrence and start what is subscribed, once, even after a crash."""
         return self._bridge.block(self._inner.emit(payload, key=key, source_key=source_key))
 
     def subscribe(

@@ -1,7 +1,7 @@
 """`AsyncTurn`: one turn of an agent's session: its inbox, the agent's state, and all verbs of a body.
 
-Invariant: the batch was fixed at the turn's first claim; state and history are committed with the turn's end, in its
-script, or not at all.
+Invariant: the batch is fixed at the turn's first claim. The script of the turn's end commits state and history, or
+nothing does.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from wakeline.verbs.recorder import Recorder
 from wakeline.wakes.wake import wake_id
 
 MOST_FOLLOW_ONS = 32
-"""Turns in a row that only follow a switch of frames; more is a loop."""
+"""How many turns in a row may follow from a switch of frames alone; more is a loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
     """One entry of the batch: a ``wake`` of a process, an ``input`` of a user, or a ``command`` with its name.
-    ``swallowed`` wakes coalesced into it."""
+    ``swallowed`` counts the wakes that coalesced into it."""
 
     n: int
     kind: str
@@ -46,11 +46,10 @@ class InboxItem:
     swallowed: int = 0
     name: str | None = None
     wake_id: str | None = None
-    """The identity of a wake: of its session, process, incarnation and event, the same however often it is looked
-    at."""
+    """The identity of a wake. It follows from session, process, incarnation and event, so every look gives the same."""
     originator: str | None = None
-    """Of a wake, whose authority it comes with: who its chain of processes began with, ``host``, ``host:<label>`` or
-    the scope id of a session."""
+    """For a wake, the originator of its chain of processes, whose authority it has: ``host``, ``host:<label>`` or the
+    scope id of a session."""
 
     @property
     def text(self) -> str:
@@ -59,7 +58,7 @@ class InboxItem:
 
 
 def item_of(entry: EntryRow, session_id: str = "") -> InboxItem:
-    """An entry of the store as a turn of the session sees it."""
+    """A stored entry in the form that a turn of the session sees."""
     body = json.loads(entry.body)
     process_id = body.get("process_id")
     return InboxItem(
@@ -92,8 +91,8 @@ class Inbox:
 
 @dataclass(slots=True)
 class _Shared:
-    """What all faces of one turn (`using` makes more of them) have in common: what its commit writes, and how many
-    entries it takes at most."""
+    """What all contexts of one turn (`using` makes more of them) share: what its commit writes, and how many entries it
+    takes at most."""
 
     inbox: Inbox
     state: dict[str, Any]
@@ -131,7 +130,7 @@ class AsyncTurn(AsyncCtx):
 
     @property
     def state(self) -> dict[str, Any]:
-        """The agent's state, JSON; committed when the turn ends."""
+        """The agent's state as JSON; it is committed when the turn ends."""
         return self.shared.state
 
     @state.setter
@@ -144,34 +143,33 @@ class AsyncTurn(AsyncCtx):
 
     @property
     def session_id(self) -> str:
-        """The session this turn belongs to."""
+        """The session of this turn."""
         session = self.run.claim.session_id
         assert session is not None
         return session
 
     @property
     def revision(self) -> str:
-        """The head revision this turn read."""
+        """The revision of the head that this turn read."""
         return self._batch.revision
 
     @property
     def frame(self) -> str | None:
-        """The agent frame this turn runs in; None before any was opened."""
+        """The agent frame of this turn; None before any frame was opened."""
         return self._batch.frame
 
     async def arrivals(self) -> list[InboxItem]:
-        """What arrived since this turn began or last asked, of an agent with ``on_arrival="early"``: it joins the
-        inbox, and is settled with this turn.
+        """The entries that arrived since this turn began or last asked, for an agent with ``on_arrival="early"``. They
+        join the inbox, and are settled with this turn.
 
-        The turn has at most ``max_entries`` of its agent, those it began with counted; what is more waits for the next
-        turn. Commands wait for a
-        turn of their own, and a turn that is a part of a failed batch takes no more than its part.
+        With those it began with, the turn has at most ``max_entries`` of its agent; further ones wait for the next
+        turn. Commands wait for their own turn. A turn that is a part of a failed batch takes no more than its part.
         """
         run = self.run
         envelope = Envelope(kind="arrivals", name="arrivals", args=None)
 
         async def arrived(effect: Recorder) -> Any:
-            # The script knows what arrived; it puts the entries into the row.
+            # The script knows what arrived, and puts the entries into the row.
             return await run.store.run(inbox.arrivals(self.session_id, self.shared.most, effect=effect))
 
         rows = await written(run, envelope, None, arrived)
@@ -182,8 +180,8 @@ class AsyncTurn(AsyncCtx):
         return items
 
     def switch_frame(self, frame: str, text: str = "") -> None:
-        """End this turn in another agent frame, which is opened if there is none of that name: its first turn follows
-        with ``text`` as a wake."""
+        """End this turn in another agent frame, which is opened if there is none of that name. The first turn of that
+        frame follows, with ``text`` as a wake."""
         if self._batch.follow_ons >= MOST_FOLLOW_ONS:
             raise FrameLimitExceeded(session_id=self.session_id, limit=MOST_FOLLOW_ONS)
         wake = to_json(check_text("the text", text))
@@ -195,18 +193,18 @@ class AsyncTurn(AsyncCtx):
 
 
 class TurnOfRun:
-    """A turn as its run knows it (`wakeline.run.host.CommittingTurn`): what code of the agent has no use for."""
+    """A turn for its run (`wakeline.run.host.CommittingTurn`): the part that code of the agent does not need."""
 
     def __init__(self, turn: AsyncTurn) -> None:
         self._turn = turn
 
     @property
     def frame(self) -> str | None:
-        """The agent frame that the turn runs in."""
+        """The agent frame of the turn."""
         return self._turn.frame
 
     def commit(self, value: Any) -> TurnCommit:
-        """What the session gets with the end of a turn that returned the value: its state, and as messages what it read
+        """What the session gets when the turn ends with this return value: its state, and, as messages, what it read
         and what it returned."""
         turn = self._turn
         messages = [to_json({"role": item.kind, "n": item.n, "content": item.input}) for item in turn.inbox]

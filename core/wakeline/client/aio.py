@@ -159,11 +159,11 @@ class AsyncApp:
         return await asyncio.to_thread(self._fleet.doctor, release=release)
 
     async def pause(self, queue: str | None = None) -> bool:
-        """Have workers take nothing more from a queue; what runs goes on."""
+        """Let workers take nothing more from a queue; what runs goes on."""
         return await self._client.run("app.pause", queues.pause(self._client.caller, queue, paused=True))
 
     async def resume(self, queue: str | None = None) -> bool:
-        """Have workers take from it again."""
+        """Let workers take from it again."""
         return await self._client.run("app.resume", queues.pause(self._client.caller, queue, paused=False))
 
     async def why(self, address: str) -> str:

@@ -1,6 +1,6 @@
 """How a verb runs: `Blocking` drives its program to the end, `Awaiting` lets an event loop do it.
 
-Invariant: a verb refuses, before it does anything, to run where it would stop a loop or escape a body's journal.
+Invariant: before it does anything, a verb refuses to run where it would stop a loop or escape a body's journal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IN_A_BODY = {
     "attachments.list": "attachments.list(…)",
     "handle.result": "start(…) and the result of the child it returns",
 }
-"""The journaled verb for one of a client, blocking or awaited. What has none belongs into a step, whose function may
+"""The recorded verb of a context for each verb of a client. A verb without one belongs into a step, whose function may
 call anything."""
 ON_A_LOOP = {
     "app": "app.aio.{verb}(…)",
@@ -47,7 +47,7 @@ ON_A_LOOP = {
 
 
 def right_verb(verb: str) -> str | None:
-    """What to use instead of a blocking verb ('app.start', 'session.send', …) here; None where it may block."""
+    """What to use here instead of a blocking verb ('app.start', 'session.send', …); None if it may block."""
     run = current_body.get()
     if run is not None:
         return _in_body(run, verb)
@@ -65,7 +65,7 @@ def _in_body(run: RunningBody, verb: str) -> str:
 
 
 class Blocking:
-    """Runs verbs in the calling thread, over one client per OS process that is made on first use."""
+    """Runs verbs in the calling thread, over one client per OS process, which is made on first use."""
 
     def __init__(self, caller: Caller, connect: Callable[[], SyncStore]) -> None:
         self.caller = caller
@@ -87,12 +87,12 @@ class Blocking:
         return self._connect().run(program)
 
     def attachments(self, owner: str = HOST) -> Attachments:
-        """The attachments of an owner, as whoever holds the app sees them."""
+        """The attachments of an owner, with the rights of code that holds the app."""
         return Attachments(self.run, AttachmentVerbs(lambda: self._connect().blobs, owner))
 
 
 class Awaiting:
-    """Runs verbs on the running loop, over one client per loop that is made on first use."""
+    """Runs verbs on the running loop, over one client per loop, which is made on first use."""
 
     def __init__(self, caller: Caller, connect: Callable[[], AsyncStore]) -> None:
         self.caller = caller
@@ -111,8 +111,8 @@ class Awaiting:
         return store
 
     def check(self, verb: str) -> None:
-        """Raises `WrongVerb` in a body: what it does outside of its context is not recorded, and each replay would do
-        it again."""
+        """Raises `WrongVerb` in a body. What it does outside of its context is not recorded, so each replay would
+        repeat it."""
         run = current_body.get()
         if run is not None:
             raise WrongVerb(verb=f"app.aio.{verb.removeprefix('app.')}", use=_in_body(run, verb), harm=REPEATED)
@@ -127,7 +127,7 @@ class Awaiting:
         return await self.store.run(program)
 
     def attachments(self, owner: str = HOST) -> AsyncAttachments:
-        """The attachments of an owner, as whoever holds the app sees them."""
+        """The attachments of an owner, with the rights of code that holds the app."""
         return AsyncAttachments(self.run, AttachmentVerbs(lambda: self.store.blobs, owner))
 
     async def close(self) -> None:

@@ -18,21 +18,21 @@ class External(Handle[Any]):
     """Work that runs elsewhere, and how it is reported."""
 
     declared: tuple[EventType, ...] = field(default=(), repr=False)
-    """The types of events that its reporter declares, where an earlier release registered it."""
+    """The types of events that its reporter declares, if an earlier release registered it."""
 
     def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Append an event; the same ``key`` again is the same event. Its sequence."""
+        """Append an event; the same ``key`` is the same event. Returns its sequence."""
         return self.client.run(
             "external.emit",
             events.emit(self.client.caller, self.id, event_type, payload, key, external=True, also=self.declared),
         )
 
     def finish(self, value: Any = None) -> int:
-        """Report success; the sequence of its end."""
+        """Report success. Returns the sequence of its end."""
         return self.client.run("external.finish", processes.succeed_external(self.id, value))
 
     def fail(self, code: str, message: str) -> int:
-        """Report failure; the sequence of its end."""
+        """Report failure. Returns the sequence of its end."""
         return self.client.run("external.fail", processes.fail_external(self.id, code, message))
 
 
@@ -43,7 +43,7 @@ class AsyncExternal(AsyncHandle[Any]):
     declared: tuple[EventType, ...] = field(default=(), repr=False)
 
     async def emit(self, event_type: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Append an event; its sequence."""
+        """Append an event; returns its sequence."""
         return await self.client.run(
             "external.emit",
             events.emit(self.client.caller, self.id, event_type, payload, key, external=True, also=self.declared),

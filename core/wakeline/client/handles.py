@@ -1,6 +1,6 @@
 """`Handle` and `AsyncHandle`: one process from outside, blocking and awaited.
 
-Invariant: a handle is a name and reads nothing by itself; every verb asks the store.
+Invariant: a handle is a name, and reads nothing by itself. Every verb asks the store.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def as_json(data: Any) -> Any:
-    """Without the body's types a result stays what JSON says."""
+    """Without the types of a body a result stays JSON data."""
     return data
 
 
@@ -36,7 +36,7 @@ class Handle(Generic[R]):
 
     @property
     def attachments(self) -> Attachments:
-        """Attachments of this process: kept as long as it is retained."""
+        """Attachments of this process; they are kept while it is retained."""
         return self.client.attachments(owner_of_process(self.id))
 
     def result(self, timeout: Duration | None = None) -> R:
@@ -49,40 +49,41 @@ class Handle(Generic[R]):
         return self.client.run("handle.status", looks.status(self.id))
 
     def view(self) -> ProcessView:
-        """All that there is to know of it: what it waits for, why it is queued, how it ended. Raises
-        `ProcessNotFound`, `ProcessNoLongerRetained`."""
+        """All that is known of it: what it waits for, why it is queued, how it ended. Raises `ProcessNotFound`,
+        `ProcessNoLongerRetained`."""
         return self.client.run("handle.view", looks.process(self.id))
 
     def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Send a signal; the same ``key`` again is the same signal. Its sequence.
+        """Send a signal; the same ``key`` is the same signal.
 
-        Raises `UndeclaredEvent`, `PayloadSchemaMismatch`, `ProcessAlreadyTerminal`, `MailboxFull`.
+        Returns the sequence of its event. Raises `UndeclaredEvent`, `PayloadSchemaMismatch`, `ProcessAlreadyTerminal`,
+        `MailboxFull`.
         """
         return self.client.run(
             "handle.signal", signals.signal(self.client.caller, self.id, name, payload, key)
         ).sequence
 
     def cancel(self, reason: str = "requested") -> str:
-        """Ask it to end; ends it after the grace whatever happens. Its status now."""
+        """Ask it to end. After the grace it is ended in any case. Returns its present status."""
         return self.client.run("handle.cancel", processes.cancel(self.client.caller, self.id, reason))
 
     def retry(self) -> Handle[R]:
-        """Run it again once it has ended, as a process of its own with id ``<id>~r<n>``; asked again, the same one.
+        """Run it again once it has ended, as a new process with the id ``<id>~r<n>``. A second call gives the same one.
 
-        Raises `ProcessNotEnded`, `ProcessNotRetryable`, `ProcessNotFound`, and `ProcessConflict` where a process of its
-        own has that id.
+        Raises `ProcessNotEnded`, `ProcessNotRetryable`, `ProcessNotFound`, and `ProcessConflict` if another process has
+        that id.
         """
         return Handle(
             self.client, self.client.run("handle.retry", starts.retry(self.client.caller, self.id)), self.load
         )
 
     def retarget(self, session: WakeTarget | str | None) -> None:
-        """Have it wake another session from now on, or none. What no session had received yet is undeliverable; what
-        one has stays there."""
+        """Let it wake another session from now on, or none. Wakes that no session has received yet become
+        undeliverable; others stay where they are."""
         self.client.run("handle.retarget", processes.retarget(self.id, session))
 
     def events(self, *, after: int = 0, follow: bool = False) -> Iterator[EventView]:
-        """Its events after a sequence; ``follow`` goes on until its end."""
+        """Its events after a sequence. ``follow`` goes on until its end."""
         self.client.check("handle.events")
         return self._events(after, follow)
 
@@ -107,7 +108,7 @@ class AsyncHandle(Generic[R]):
 
     @property
     def attachments(self) -> AsyncAttachments:
-        """Attachments of this process: kept as long as it is retained."""
+        """Attachments of this process; they are kept while it is retained."""
         return self.client.attachments(owner_of_process(self.id))
 
     async def result(self, timeout: Duration | None = None) -> R:
@@ -119,31 +120,31 @@ class AsyncHandle(Generic[R]):
         return await self.client.run("handle.status", looks.status(self.id))
 
     async def view(self) -> ProcessView:
-        """All that there is to know of it: what it waits for, why it is queued, how it ended."""
+        """All that is known of it: what it waits for, why it is queued, how it ended."""
         return await self.client.run("handle.view", looks.process(self.id))
 
     async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Send a signal; its sequence."""
+        """Send a signal; returns the sequence of its event."""
         return (
             await self.client.run("handle.signal", signals.signal(self.client.caller, self.id, name, payload, key))
         ).sequence
 
     async def cancel(self, reason: str = "requested") -> str:
-        """Ask it to end; its status now."""
+        """Ask it to end; returns its present status."""
         return await self.client.run("handle.cancel", processes.cancel(self.client.caller, self.id, reason))
 
     async def retry(self) -> AsyncHandle[R]:
-        """Run it again once it has ended, as a process of its own; asked again, the same one."""
+        """Run it again once it has ended, as a new process; a second call gives the same one."""
         return AsyncHandle(
             self.client, await self.client.run("handle.retry", starts.retry(self.client.caller, self.id)), self.load
         )
 
     async def retarget(self, session: WakeTarget | str | None) -> None:
-        """Have it wake another session from now on, or none."""
+        """Let it wake another session from now on, or none."""
         await self.client.run("handle.retarget", processes.retarget(self.id, session))
 
     async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[EventView]:
-        """Its events after a sequence; ``follow`` goes on until its end."""
+        """Its events after a sequence. ``follow`` goes on until its end."""
         more = True
         while more:
             page = await self.client.run("handle.events", looks.events(self.id, after, follow=follow))

@@ -33,63 +33,64 @@ class Session:
 
     @property
     def attachments(self) -> Attachments:
-        """Attachments of this session: kept until it is deleted; its turns may read them."""
+        """Attachments of this session. They are kept until it is deleted, and its turns may read them."""
         return self.client.attachments(owner_of_session(self.id))
 
     def send(self, text: Any, *, key: str | None = None) -> int:
-        """Put input into the inbox; the same ``key`` again is the same input. Its number. Raises `ReplayConflict`."""
+        """Put input into the inbox; the same ``key`` is the same input. Returns its number. Raises `ReplayConflict`."""
         return self.client.run("session.send", sessions.send(self.client.caller, self.id, self.queue, text, key))
 
     def ask(self, text: Any, *, key: str | None = None, timeout: Duration = 60) -> Any:
-        """Send, and wait for what the turn that takes it returns. Raises `WaitTimeout`, `ProcessFailed`."""
+        """Send, and wait for the return value of the turn that takes it. Raises `WaitTimeout`, `ProcessFailed`."""
         return self.client.run("session.ask", sessions.ask(self.client.caller, self.id, self.queue, text, key, timeout))
 
     def command(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Put a command into the inbox: it is alone in its turn. Its number. Raises `ReplayConflict`,
+        """Put a command into the inbox. It is alone in its turn. Returns its number. Raises `ReplayConflict`,
         `SessionDeleted`."""
         return self.client.run(
             "session.command", sessions.command(self.client.caller, self.id, self.queue, name, payload, key)
         )
 
     def create(self) -> None:
-        """Create it where it does not exist. Raises `SessionDeleted`."""
+        """Create it if it does not exist. Raises `SessionDeleted`."""
         self.client.run("session.create", sessions.create(self.client.caller, self.id, self.queue))
 
     def delete(self) -> Deleted:
-        """Delete it for ever: its turn ends, its entries are undeliverable, its id stays used. Other processes go
-        on."""
+        """Delete it permanently. Its turn ends, its entries become undeliverable, and its id stays used. Other
+        processes go on."""
         return self.client.run("session.delete", sessions.delete(self.id))
 
     def inspect(self) -> SessionView:
-        """What there is to know of it but its contents; also of a deleted one."""
+        """All that is known of it except its contents, also for a deleted session."""
         return self.client.run("session.inspect", sessions.inspect(self.id))
 
     def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[EntryView]:
-        """The latest entries of its inbox, and what became of each; also of a deleted one. ``.more`` says whether there
-        are others.
+        """The latest entries of its inbox, and what became of each, also for a deleted session. ``.more`` says whether
+        there are others.
 
-        Those before a number (the first one of a page) are the page before it, those after a number (the last one) the
-        page after it.
+        ``before`` the first number of a page gives the page before it, and ``after`` the last number gives the page
+        after it.
         """
         return self.client.run(
             "session.wakes", inbox.wakes(self.client.caller, self.id, after=after, before=before, limit=limit)
         )
 
     def why(self, entry: int | None = None) -> str:
-        """Why it does, or does not, go on; or why it did, or did not, wake for an entry. Raises `EntryNotFound`."""
+        """Why it does, or does not, go on; with an entry, why it did, or did not, wake for that. Raises
+        `EntryNotFound`."""
         return self.client.run("session.why", inbox.why(self.id, entry))
 
     def redrive(self, entry: int | None = None) -> int:
-        """Offer a failed or undeliverable entry again, or the one that blocks it; the number it has now. Raises
+        """Offer a failed or undeliverable entry again, or the one that blocks it. Returns its new number. Raises
         `RedriveRefused`, `EntryNotFound`."""
         return self.client.run("session.redrive", inbox.redrive(self.id, entry))
 
     def skip(self) -> int:
-        """Give up on the entry that blocks it; its number. Raises `RedriveRefused`."""
+        """Give up on the entry that blocks it; returns its number. Raises `RedriveRefused`."""
         return self.client.run("session.skip", inbox.skip(self.id))
 
     def view(self, *, after: int = 0, count: int = 100, entries: int = 50) -> SessionView:
-        """Head, state, history and inbox of one moment. Raises `SessionNotFound`, as every look does."""
+        """Head, state, history and inbox at one moment. Raises `SessionNotFound`, as all verbs that read."""
         return self.client.run("session.view", sessions.view(self.id, after=after, count=count, entries=entries))
 
     def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> Page[Message]:
@@ -98,11 +99,11 @@ class Session:
         return self.client.run("session.history", sessions.history(self.id, after=after, count=count, frame=frame))
 
     def follow(self, cursor: str | None = None) -> Iterator[FeedItem]:
-        """What changes from now on, or after the cursor of an item: entries, commits, what turns do. Goes on until the
-        session is deleted.
+        """What changes from now on, or after the cursor of an item: entries, commits, what turns do. It goes on until
+        the session is deleted.
 
-        What was missed (nobody followed for a minute, or more than 1,000 items ago) is a `Gap`. Raises
-        `SessionNotFound`, `ForeignCursor`.
+        A `Gap` stands for items that are gone, because the session had no follower for a minute, or they are more than
+        1,000 items ago. Raises `SessionNotFound`, `ForeignCursor`.
         """
         page = self.client.run("session.follow", sessions.follow(self.id, cursor))
         return self._follow(page)
@@ -114,15 +115,14 @@ class Session:
             yield from page.items
 
     def append(self, messages: Sequence[Any], *, ancestor: int | None = None) -> int:
-        """Append messages (objects with ``role`` and ``content``; ``id`` makes a repetition the same one, ``transient``
-        keeps it out of projections)
-        to the history, if the head is still at revision ``ancestor``. The revision now. Raises `StaleBranch`,
-        `SessionNotFound`."""
+        """Append messages to the history, if the head is still at revision ``ancestor``. Messages are objects with
+        ``role`` and ``content``. An ``id`` makes a repetition the same message, and ``transient`` keeps it out of
+        projections. Returns the new revision. Raises `StaleBranch`, `SessionNotFound`."""
         return self.client.run("session.append", sessions.append(self.id, messages, ancestor))
 
     def graph(self) -> SessionNode:
-        """Where it stands among others: the session whose turn first wrote to it, those its own turns first wrote to,
-        its frames."""
+        """Its links: the session whose turn first wrote to it, the sessions to which its own turns first wrote, and its
+        frames."""
         return self.client.run("session.graph", sessions.graph(self.id))
 
     def frames(self) -> dict[str, int]:
@@ -153,31 +153,31 @@ class AsyncSession:
         return self.client.attachments(owner_of_session(self.id))
 
     async def send(self, text: Any, *, key: str | None = None) -> int:
-        """Put input into the inbox; its number."""
+        """Put input into the inbox; returns its number."""
         return await self.client.run("session.send", sessions.send(self.client.caller, self.id, self.queue, text, key))
 
     async def ask(self, text: Any, *, key: str | None = None, timeout: Duration = 60) -> Any:
-        """Send, and wait for what the turn that takes it returns."""
+        """Send, and wait for the return value of the turn that takes it."""
         return await self.client.run(
             "session.ask", sessions.ask(self.client.caller, self.id, self.queue, text, key, timeout)
         )
 
     async def command(self, name: str, payload: Any = None, *, key: str | None = None) -> int:
-        """Put a command into the inbox: it is alone in its turn. Its number."""
+        """Put a command into the inbox, alone in its turn; returns its number."""
         return await self.client.run(
             "session.command", sessions.command(self.client.caller, self.id, self.queue, name, payload, key)
         )
 
     async def create(self) -> None:
-        """Create it where it does not exist."""
+        """Create it if it does not exist."""
         await self.client.run("session.create", sessions.create(self.client.caller, self.id, self.queue))
 
     async def delete(self) -> Deleted:
-        """Delete it for ever."""
+        """Delete it permanently."""
         return await self.client.run("session.delete", sessions.delete(self.id))
 
     async def inspect(self) -> SessionView:
-        """What there is to know of it but its contents."""
+        """All that is known of it except its contents."""
         return await self.client.run("session.inspect", sessions.inspect(self.id))
 
     async def wakes(self, *, after: int | None = None, before: int | None = None, limit: int = 50) -> Page[EntryView]:
@@ -195,11 +195,11 @@ class AsyncSession:
         return await self.client.run("session.redrive", inbox.redrive(self.id, entry))
 
     async def skip(self) -> int:
-        """Give up on the entry that blocks it; its number."""
+        """Give up on the entry that blocks it; returns its number."""
         return await self.client.run("session.skip", inbox.skip(self.id))
 
     async def view(self, *, after: int = 0, count: int = 100, entries: int = 50) -> SessionView:
-        """Head, state, history and inbox of one moment."""
+        """Head, state, history and inbox at one moment."""
         return await self.client.run("session.view", sessions.view(self.id, after=after, count=count, entries=entries))
 
     async def history(self, *, after: int = 0, count: int = 100, frame: str | None = None) -> Page[Message]:
@@ -223,7 +223,7 @@ class AsyncSession:
         return await self.client.run("session.append", sessions.append(self.id, messages, ancestor))
 
     async def graph(self) -> SessionNode:
-        """Where it stands among others."""
+        """Its links to other sessions."""
         return await self.client.run("session.graph", sessions.graph(self.id))
 
     async def frames(self) -> dict[str, int]:

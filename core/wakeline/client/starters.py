@@ -40,10 +40,10 @@ class Starter:
         *,
         ids: Sequence[str] | None = None,
     ) -> list[Handle[R]]:
-        """Start a process for each row of named arguments, hundreds in one write; ``ids``: one for each, so that a
-        repetition starts nothing twice.
+        """Start a process for each row of named arguments, hundreds in one write.
 
-        All are checked before the first is started. Raises `InvalidArguments`, `ProcessConflict`, `PayloadTooLarge`."""
+        ``ids`` gives one id for each row, so that a repetition starts nothing twice. All rows are checked before the
+        first start. Raises `InvalidArguments`, `ProcessConflict`, `PayloadTooLarge`."""
         program = starts.start_many(self.client.caller, body, [bound(body, **row) for row in rows], self.options, ids)
         return [
             Handle(self.client, pid, body.signature.load_result) for pid in self.client.run("app.start_many", program)

@@ -1,6 +1,6 @@
 """`Trigger`: a source from outside, where code says what happened and what that starts.
 
-Invariant: a source is a name and needs no declaration; the type of its payload, where one is given, is checked before
+Invariant: a source is a name, and needs no declaration. If a type of its payload is given, it is checked before
 anything is recorded.
 """
 
@@ -23,7 +23,7 @@ from wakeline.verbs.triggers import Body, Receipt, occurrence_of, subscription_t
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source and the code that is there for it; what both faces of a trigger ask."""
+    """A source and its code: the programs of both faces of a trigger."""
 
     caller: Caller = field(repr=False)
     source: str
@@ -51,10 +51,10 @@ class Trigger:
     at: Source
 
     def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
-        """Record that it happened and start what is subscribed; the same ``key`` again is the same occurrence.
+        """Record an occurrence and start what is subscribed; the same ``key`` is the same occurrence.
 
-        Raises `InvalidPayload`, `PayloadTooLarge`, `OccurrenceConflict`. What a subscription makes impossible is in the
-        receipt.
+        Raises `InvalidPayload`, `PayloadTooLarge`, `OccurrenceConflict`. The receipt names subscriptions whose start
+        failed.
         """
         return self.client.run("trigger.emit", self.at.emitting(payload, key, source_key))
 
@@ -70,14 +70,12 @@ class Trigger:
         labels: dict[str, str] | None = None,
         revision: int | None = None,
     ) -> Subscribed:
-        """Start this body with every occurrence, or those of one ``source_key``. Under the same ``name`` (the body's,
-        unless given) again it is the
-        same subscription; with ``revision`` only if it is still that one.
+        """Start a body with every occurrence, or with those of one ``source_key``.
 
-        ``input`` says which argument is what: ``{"order": "{order.id}", "all": "{}", "why": "pushed by {user}",
-        "limit": 3}``; without it the payload's
-        fields are the arguments by name, or else the payload is the one argument. Raises `SubscriptionChanged`,
-        `SubscriptionLimit`, `InvalidArguments`.
+        The same ``name`` (the body's, unless given) is the same subscription. With ``revision`` it is changed only if
+        it still has that revision. ``input`` says the value of each argument: ``{"order": "{order.id}", "all": "{}",
+        "why": "pushed by {user}", "limit": 3}``; without it the payload's fields are the arguments by name, or else the
+        payload is the one argument. Raises `SubscriptionChanged`, `SubscriptionLimit`, `InvalidArguments`.
         """
         options = {
             "name": name,
@@ -90,20 +88,20 @@ class Trigger:
         return self.client.run("trigger.subscribe", self.at.subscribing(body, revision, options))
 
     def subscriptions(self) -> list[SubscriptionView]:
-        """What is subscribed, whoever owns it."""
+        """The subscriptions of all owners."""
         return self.client.run("trigger.subscriptions", triggers.subscriptions(self.at.source))
 
     def enable(self, subscription: str, *, revision: int | None = None) -> bool:
-        """Have it take occurrences again; whether that changed anything. Raises `SubscriptionNotFound`,
+        """Let it take occurrences again; returns whether that changed anything. Raises `SubscriptionNotFound`,
         `SubscriptionChanged`."""
         return self.client.run("trigger.enable", triggers.switch(self.at.source, subscription, "1", revision=revision))
 
     def disable(self, subscription: str, *, revision: int | None = None) -> bool:
-        """Have it take no occurrences until it is enabled; what is reserved for it is still delivered."""
+        """Let it take no occurrences until it is enabled. Reserved deliveries are still made."""
         return self.client.run("trigger.disable", triggers.switch(self.at.source, subscription, "0", revision=revision))
 
     def remove(self, subscription: str, *, revision: int | None = None) -> None:
-        """Forget it; what is reserved for it is still delivered."""
+        """Forget it. Reserved deliveries are still made."""
         self.client.run("trigger.remove", triggers.switch(self.at.source, subscription, "", revision=revision))
 
 
@@ -142,17 +140,17 @@ class AsyncTrigger:
         return await self.client.run("trigger.subscribe", self.at.subscribing(body, revision, options))
 
     async def subscriptions(self) -> list[SubscriptionView]:
-        """What is subscribed, whoever owns it."""
+        """The subscriptions of all owners."""
         return await self.client.run("trigger.subscriptions", triggers.subscriptions(self.at.source))
 
     async def enable(self, subscription: str, *, revision: int | None = None) -> bool:
-        """Have it take occurrences again; whether that changed anything."""
+        """Let it take occurrences again; returns whether that changed anything."""
         return await self.client.run(
             "trigger.enable", triggers.switch(self.at.source, subscription, "1", revision=revision)
         )
 
     async def disable(self, subscription: str, *, revision: int | None = None) -> bool:
-        """Have it take no occurrences until it is enabled."""
+        """Let it take no occurrences until it is enabled."""
         return await self.client.run(
             "trigger.disable", triggers.switch(self.at.source, subscription, "0", revision=revision)
         )

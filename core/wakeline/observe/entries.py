@@ -60,11 +60,11 @@ class EntryView(View):
     swallowed: int = 0
     swallowed_wakes: tuple[str, ...] = ()
     waits: str | None = None
-    """Why no turn takes it, where it is delivered and none will before an operator or a sender does something."""
+    """Why no turn takes a delivered entry until an operator or a sender does something."""
 
     @property
     def because(self) -> str | None:
-        """Why nothing good became of it, in short; None where it is read, or will be."""
+        """In short, why it failed or was not delivered; None if it was read, or will be."""
         if self.error and "message" in self.error:
             return f"failed: {self.error['message']}"
         return self.reason or self.waits
@@ -77,7 +77,7 @@ class EntryView(View):
 
 
 def entry_of(stored: StoredEntry, waits: str | None = None) -> EntryView:
-    """An entry from what is stored of it; ``waits``: why no turn takes what is delivered there (`why_unread`)."""
+    """An entry from its stored fields; ``waits``: why no turn takes what is delivered there (`why_unread`)."""
     session_id, n, state = stored.session_id, stored.n, stored.state
     data = _object(stored.body)
     verb, *rest = [*state.split(" "), "", "", ""][:4]
@@ -111,8 +111,7 @@ def entry_of(stored: StoredEntry, waits: str | None = None) -> EntryView:
 
 
 def why_unread(head: SessionHead, agents: Container[str] | None) -> str | None:
-    """Why no turn takes what is delivered to a session: it was never opened, or its agent is not among those of this
-    app."""
+    """Why no turn takes the entries of a session: it was never opened, or this app does not have its agent."""
     if head.agent is None:
         opened = "the session was never opened: send to it, or start something with wake="
         return opened if head.deleted_ms is None else None

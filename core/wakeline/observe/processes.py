@@ -56,14 +56,14 @@ class Status(View):
     runs_again_ms: int | None = None
     """When a queued process that was lost more than twice is run again, with nothing beside it (server ms)."""
     because: Reason | None = None
-    """Why it is queued, where it does not only wait for a worker to be free. `Handle.status` says what the record of
-    the process says; `Handle.view` and `App.processes` look at its queue, too."""
+    """Why it is queued, if it does not only wait for a free worker. `Handle.status` says what the record of the process
+    says; `Handle.view` and `App.processes` look at its queue, too."""
     seen_ms: int = 0
     """When it was looked at."""
 
 
 def status_of(row: ProcessRow, now_ms: int = 0) -> Status:
-    """A row of the store as the outside sees it; ``now_ms``: when it was read."""
+    """The view of a row of the store; ``now_ms`` is when it was read."""
     return Status(**_common(row, now_ms))
 
 
@@ -101,10 +101,10 @@ class ChildView(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessView(Status):
-    """All that there is to know of a process, of one moment, but its events, effects and attachments."""
+    """All that is known of a process at one moment, except its events, effects and attachments."""
 
     name: str
-    """The name of what it runs: the engine, the tool, the agent of a turn, the external work."""
+    """The name of its engine or tool, of the agent of a turn, or of the external work."""
     version: str | None
     """The version of its engine that runs it; None without one."""
     queue: str
@@ -114,7 +114,7 @@ class ProcessView(Status):
     """The processes that its current generation started, by id; 256 of them at most."""
     children_count: int
     session: str | None
-    """The session that it is a turn of."""
+    """The session whose turn it is."""
     wake_target: str | None
     """The session that it wakes."""
     recovery: str
@@ -133,7 +133,7 @@ class ProcessView(Status):
     """When its time is over; None without a deadline."""
     labels: Mapping[str, str]
     input: Any
-    """What it was started with (JSON data); None where that cannot be read."""
+    """Its input (JSON data); None if that cannot be read."""
     recorded_effects: int
     """How many effects its current generation has recorded."""
     waits: tuple[WaitView, ...]
@@ -143,7 +143,7 @@ class ProcessView(Status):
 
 
 def process_of(view: StoredProcess) -> ProcessView:
-    """A process of which the store was asked for the last event and all details."""
+    """The view of a process that was read with its last event and all details."""
     registration = view.registration
     return ProcessView(
         **_common(view, view.now_ms),
@@ -187,7 +187,7 @@ def name_of(registration: Registration) -> str:
 
 
 def held_up(status: S, queue: QueueState) -> S:
-    """The same, with what its queue says of why it is queued, where its own record says nothing."""
+    """The same view, with the reason of its queue if its own record has none."""
     if status.status != "queued" or status.because is not None:
         return status
     return replace(status, because=reason_of_queue(queue))

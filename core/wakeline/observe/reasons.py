@@ -1,6 +1,6 @@
 """Why a queued process does not run.
 
-Invariant: pure; a reason says what the process waits for, and what to do where something is to be done.
+Invariant: it is pure. A reason says what the process waits for, and what to do if something has to be done.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wakeline.store.keys import split_queue
 from wakeline.store.queues import QueueState
 
 CODES = {"e": "engine", "t": "tool", "a": "agent"}
-"""What the code that a process waits for is of, by the store's letter."""
+"""The kind of body whose code a process waits for, by the store's letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Reason(View):
 
 
 def reason_of(record: ProcessFields, *, offered_ms: int | None, unread: str | None, now_ms: int) -> Reason | None:
-    """What the record itself says; None for what is not queued, and for what waits for a worker."""
+    """The reason in the record itself; None for a process that is not queued, or that waits for a worker."""
     if record.status != "queued":
         return None
     if unread is not None:
@@ -69,7 +69,7 @@ def reason_of(record: ProcessFields, *, offered_ms: int | None, unread: str | No
 
 
 def reason_of_queue(queue: QueueState) -> Reason | None:
-    """Why no worker comes for what waits in a queue; None where one takes from it."""
+    """Why no worker takes from a queue; None if one does."""
     namespace, own = split_queue(queue.name)
     if queue.suspended:
         return Reason("suspended", "RQ, which is suspended", "`rq resume` lets workers take again")

@@ -34,11 +34,11 @@ class Message(View):
     id: str | None = None
     """The id that it was appended with, if any: the same id again is the same message."""
     transient: bool = False
-    """Not part of what a reader of the conversation sees."""
+    """Whether readers of the conversation do not see it."""
 
 
 def history_of(view: StoredSession) -> list[Message]:
-    """The messages that a look at a session brought, oldest first."""
+    """The messages of a session that was read, oldest first."""
     bodies = [(n, cast("dict[str, Any]", from_json(text)), at) for n, text, at in view.history]
     return [
         Message(n, body["role"], body.get("content"), at, body.get("id"), body.get("transient") is True)
@@ -53,7 +53,7 @@ class SessionView(View):
     id: str
     status: SessionStatus
     agent: str | None
-    """The agent that reads it; None while it was only addressed."""
+    """The agent that reads it; None if the session was only addressed."""
     revision: int
     """The number that every commit raises."""
     frame: str | None
@@ -67,25 +67,25 @@ class SessionView(View):
     blocked_by: int | None
     """The entry that blocks it."""
     isolating: bool
-    """Whether a batch that failed is taken in parts."""
+    """Whether a failed batch is taken in parts."""
     created_ms: int | None
     deleted_ms: int | None
     misfit: str | None = None
     """Why its turn waits for code that fits."""
     losses: int = 0
-    """How often its turn, which runs alone again after a while, was lost with its worker; 0 where it was lost no more
-    than twice, or runs."""
+    """How often its turn was lost with its worker, if it runs alone again after a delay; 0 if it was lost at most
+    twice, or runs."""
     because: Reason | None = None
-    """Why its turn is queued, where it does not only wait for a worker to be free."""
+    """Why its turn is queued, if it does not only wait for a free worker."""
     state: Mapping[str, Any] | None = None
-    """The agent's state as of the latest commit. This and what follows are None where they were not asked for."""
+    """The agent's state as of the latest commit. This and the following fields are None if they were not asked for."""
     history: tuple[Message, ...] | None = None
     inbox: tuple[EntryView, ...] | None = None
     """Its latest entries, by number."""
 
     @property
     def why(self) -> str:
-        """Why it does, or does not, go on: one sentence, with what to do where something is to be done."""
+        """Why it does, or does not, go on: one sentence, which says what to do if something has to be done."""
         return explain_session(self)
 
     def to_data(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class SessionView(View):
 
 
 def status_of(head: SessionHead) -> SessionStatus:
-    """What a session's head means; without an agent only wakes were addressed to it so far."""
+    """The status in a session's head. Without an agent only wakes were addressed to it so far."""
     if head.deleted_ms is not None:
         return "deleted"
     if head.agent is None:
@@ -106,7 +106,7 @@ def status_of(head: SessionHead) -> SessionStatus:
 
 
 def session_of(seen: StoredInbox | StoredSession) -> SessionView:
-    """What a head, an inbox and a turn say of the session."""
+    """The view of a session from its head, inbox and turn."""
     head, turn = seen.head, StoredRecord(seen.turn)
     misfit = turn.misfit if turn.status == "queued" else None
     return SessionView(
@@ -141,19 +141,19 @@ def with_contents(view: SessionView, seen: StoredSession) -> SessionView:
 
 
 def turn_waits(seen: StoredInbox | StoredSession) -> str | None:
-    """The queue (RQ's name) in which its turn waits for a worker, where its own record does not say why."""
+    """The queue (RQ's name) in which its turn waits for a worker, if the turn's own record does not say why."""
     turn = StoredRecord(seen.turn)
     is_queued = turn.status == "queued" and session_of(seen).because is None
     return turn.queue if is_queued else None
 
 
 def turn_held_up(view: SessionView, queue: QueueState) -> SessionView:
-    """The same, with what the queue of its turn says."""
+    """The same view, with the reason of its turn's queue."""
     return replace(view, because=reason_of_queue(queue))
 
 
 def explain_session(view: SessionView) -> str:
-    """One sentence on what the session waits for, with what to do where something is to be done."""
+    """One sentence on what the session waits for, which says what to do if something has to be done."""
     match view.status:
         case "deleted":
             return "the session was deleted; its id is never used again"

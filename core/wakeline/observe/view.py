@@ -1,6 +1,6 @@
-"""What every view has in common: it is a value, and it has a form as JSON data.
+"""What all views share: each is a value with a form as JSON data.
 
-Invariant: the JSON that a command prints is this form, so that HTTP and metrics can say the same.
+Invariant: commands print this JSON, so HTTP and metrics can say the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wakeline.processes.misfit import Misfit
 
 
 class View:
-    """Something that the store holds, as it was at one moment, for people and programs to read."""
+    """A state of the store at one moment, for people and programs to read."""
 
     __slots__ = ()
 

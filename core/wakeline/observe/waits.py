@@ -1,4 +1,4 @@
-"""What a process waits for, as seen from outside at one moment."""
+"""What a process waits for at one moment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ProcessWait(WaitView):
 
 
 def waits_of(view: StoredProcess) -> list[WaitView]:
-    """What a process waits for, soonest due first; the view has to be read with ``detail``."""
+    """What a process waits for; the wait that is due soonest comes first. The view has to be read with ``detail``."""
     found: list[WaitView] = []
     for slot in map(Slot, view.slots.values()):
         if not slot.is_open:

@@ -15,24 +15,24 @@ def targets_of(view: StoredProcess) -> list[str]:
 
 
 def no_event(view: StoredProcess, sequence: int) -> str:
-    """The process has no event of this number."""
+    """The sentence for a process without an event of this number."""
     told = f"it is {view.status}, and its latest is {view.sequence}"
     return f"process {view.process_id} has no event {sequence}; {told}"
 
 
 def woke(view: StoredProcess, entry: EntryView, told: str) -> str:
-    """The event is an entry; ``told``: what became of that."""
+    """The sentence for an event with an entry; ``told`` is what became of that."""
     return f"{_event(view)} woke {entry.session_id}, as its entry {entry.n}: {told}"
 
 
 def superseded(view: StoredProcess, entry: EntryView) -> str:
-    """A later wake of its key swallowed the event's."""
+    """The sentence for a wake that a later wake of its key swallowed."""
     later = f"a later wake of its key took its place, as entry {entry.n} of {entry.session_id}"
     return f"{_event(view)} was superseded: {later}"
 
 
 def no_wake(view: StoredProcess, targets: Sequence[str]) -> str:
-    """No inbox has an entry for the event."""
+    """The sentence for an event without an entry in any inbox."""
     if not targets:
         return f"{_event(view)} wakes no session: the process has none to wake"
     why = "its type means none, its condition was not met, or it is forgotten"

@@ -1,7 +1,6 @@
-"""Turn activity on its way to whoever follows the session.
+"""Turn activity on its way to the followers of the session.
 
-Invariant: telemetry never fails work and never waits for it: what cannot be sent at once, or at all, is dropped and
-counted.
+Invariant: telemetry never fails or delays work. An activity that cannot be sent at once is dropped and counted.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ TurnEventSender = Callable[[str, str, ActivityEvent], Awaitable[None]]
 
 
 class ActivityOutlet:
-    """Sends what a run says of itself, some at a time."""
+    """Sends what a run says of itself, a few at a time."""
 
     def __init__(self, send: TurnEventSender) -> None:
         self._send = send
         self._under_way: set[asyncio.Task[None]] = set()
         self.dropped = 0
-        """How many were not sent."""
+        """How many activities were not sent."""
 
     def tell(self, correlation_id: str, event: ActivityEvent) -> None:
-        """Sends one, or drops it where too many are on their way."""
+        """Sends one, or drops it if too many are on their way."""
         if len(self._under_way) >= MOST_ON_THE_WAY:
             self.dropped += 1
             return
@@ -52,27 +51,28 @@ class ActivityOutlet:
 
 
 class Activities:
-    """What one run says of itself, to whoever follows its session or to a sender of a context's own."""
+    """What one run says of itself, to the followers of its session or to the sender of a context."""
 
     def __init__(self, store: AsyncStore, session_id: str | None) -> None:
         self.sender: TurnEventSender | None = to_session(store, session_id) if session_id is not None else None
-        """Into the feed of the session whose turn this is."""
+        """The outlet into the feed of the turn's session."""
         self.followed = False
-        """Whether somebody followed when the turn was admitted: only then it says by itself what it does."""
+        """Whether the session had a follower when the turn was admitted. Only then the run says by itself what it
+        does."""
         self._outlets: dict[TurnEventSender, ActivityOutlet] = {}
 
     def outlet_to(self, sender: TurnEventSender) -> ActivityOutlet:
-        """The outlet of a sender; one each, so that each is bounded by itself."""
+        """The outlet of a sender. Each sender has one, so that each is bounded by itself."""
         return self._outlets.setdefault(sender, ActivityOutlet(sender))
 
     def tell(self, correlation_id: str, event_of: Callable[[], ActivityEvent]) -> None:
-        """Says what the run does by itself, where somebody follows; else the event is not even made."""
+        """Says what the run does by itself, if the session has a follower. Otherwise the event is not even made."""
         if self.followed and self.sender is not None:
             self.outlet_to(self.sender).tell(correlation_id, event_of())
 
 
 def to_session(store: AsyncStore, session_id: str) -> TurnEventSender:
-    """A sender into the feed of a session; nothing is written where nobody follows it."""
+    """A sender into the feed of a session. Nothing is written for a session without followers."""
 
     async def send(own_id: str, correlation_id: str, event: ActivityEvent) -> None:
         await store.execute(

@@ -1,9 +1,8 @@
-"""Where in a run an effect is asked for: by the body's own task, beside it, or inside another effect; and which tasks
-beside it were cancelled.
+"""Where in a run an effect is asked for: by the body's own task, by a task beside it, or inside another effect. Also
+which tasks beside it were cancelled.
 
-Invariant: a task beside the body may be cancelled at any time, so what it has recorded by then is not asked for again
-in every replay; what an effect
-asks for inside itself is not asked for again once the effect is recorded.
+Invariant: a task beside the body may be cancelled at any time, so not every replay asks again for its records. What an
+effect asks for inside itself is not asked for again once the effect is recorded.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from typing import Any
 from wakeline.effects.journal import BESIDE, BODY, INSIDE
 
 GONE = "@gone:"
-"""Before the key of an effect or a wait that the body asked for and gave up, in the journal: after how many ms it
-did."""
+"""The prefix, in the journal, of the key of an effect or a wait that the body gave up. The row says after how many
+ms."""
 _inside: ContextVar[bool] = ContextVar("wakeline_inside_effect", default=False)
 
 
 @contextmanager
 def inside_effect() -> Generator[None]:
-    """What is asked for meanwhile is a part of the effect that runs."""
+    """Effects that are asked for inside are a part of the running effect."""
     mark = _inside.set(True)
     try:
         yield
@@ -33,7 +32,7 @@ def inside_effect() -> Generator[None]:
 
 
 def _asking() -> asyncio.Task[Any] | None:
-    """The task that asks; none in the thread of a blocking body."""
+    """The task that asks; None in the thread of a blocking body."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -41,8 +40,8 @@ def _asking() -> asyncio.Task[Any] | None:
 
 
 class Asides:
-    """The tasks of a run that ask beside its body. ``spawned``: the tasks that the run itself made, which for a
-    blocking body are all there can be."""
+    """The tasks of a run that ask beside its body. ``spawned`` are the tasks that the run itself made. A blocking body
+    has no others."""
 
     def __init__(self, spawned: set[asyncio.Task[Any]], *, blocking: bool) -> None:
         self._spawned = spawned
@@ -50,10 +49,10 @@ class Asides:
         self._watched: set[asyncio.Task[Any]] = set()
         self._cancelled = self._lost = False
         self.body: asyncio.Task[Any] | None = None
-        """The body's own task, once it is there."""
+        """The body's own task, once it exists."""
 
     def place(self) -> int:
-        """Where the current code asks from; a task beside the body is watched from now on."""
+        """The place from which the current code asks. A task beside the body is watched from now on."""
         if _inside.get():
             return INSIDE
         task = _asking()
@@ -66,12 +65,12 @@ class Asides:
 
     @property
     def is_over(self) -> bool:
-        """Whether the body has ended: what is cancelled from then on is no doing of it."""
+        """Whether the body has ended. The body did not cause later cancels."""
         return self.body is not None and self.body.done()
 
     def lose(self, task: asyncio.Task[Any]) -> None:
-        """A race cancels one of its contenders: with its row is recorded when, so a replay does it at the same
-        place."""
+        """Notes that a race cancels one of its contenders. The row of the race records when, so a replay does it at the
+        same place."""
         if task in self._watched:
             self._watched.discard(task)
             self._lost = True

@@ -1,7 +1,7 @@
 """Between a sync body's thread and the worker's event loop.
 
-Invariant: while the body's thread waits for the loop it runs what the loop hands it (its own steps), so a sync body
-needs one thread and no more.
+Invariant: while the body's thread waits for the loop, it runs what the loop hands it (its own steps). So a sync body
+needs only one thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Bridge:
         """Runs a coroutine on the loop and returns its result to the body's thread; raises what it raises, control flow
         included.
 
-        Raises `WrongVerb` while another thread is in here: each would take what is meant for the other.
+        Raises `WrongVerb` while another thread is in here, because each would take results meant for the other.
         """
         me = threading.get_ident()
         with self._lock:
@@ -65,7 +65,7 @@ class Bridge:
                 continue
             try:
                 result = (where or context).run(code)
-            except BaseException as error:  # noqa: BLE001 - user code; whatever it raises goes to whoever awaits it
+            except BaseException as error:  # noqa: BLE001 - user code; its awaiter gets the error
                 self._answer(reply, None, error)
             else:
                 self._answer(reply, result, None)

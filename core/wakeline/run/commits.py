@@ -1,6 +1,6 @@
-"""Writes what became of a run: each outcome by its own script, under the run's fence.
+"""Writes the outcome of a run: each kind by its own script, under the run's fence.
 
-Invariant: an outcome becomes an event only through a fenced script; a run that has lost its lease writes nothing.
+Invariant: an outcome becomes an event only through a fenced script. A run that has lost its lease writes nothing.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def _end(run: Run, ended: Ended) -> str:
         turn=ended.commit,
     )
     if not is_large(ended.text):
-        # A large result is stored first, so the take that follows would overtake the call.
+        # A large result is stored first, so a take that leaves with the call would overtake it.
         run.host.leaving(run.fence.claim_id)
     try:
         await run.store.execute(call)
@@ -100,7 +100,7 @@ async def _continue(run: Run, next_one: NextGeneration) -> str:
 
 
 async def _fail_swallowed(run: Run) -> str:
-    """Ends a process whose body went on after its run was parked: what it did then is recorded nowhere."""
+    """Ends a process whose body went on after its run was parked, because what it did then is not recorded."""
     swallowed = ParkSwallowed(process_id=run.process_id)
     output = Failure(failure_class="execution", code=swallowed.code, message=str(swallowed))
     await run.store.execute(ends.finish(run.process_id, "failed", output_json(output), fence=run.fence, swallowed=True))

@@ -1,8 +1,7 @@
-"""The seam to user code: what a body, a step or a tool raises ends that one thing, never the worker, and can always be
-recorded.
+"""The boundary to user code. An exception of a body, a step or a tool ends only that, never the worker, and can always
+be recorded.
 
-Invariant: control flow and a cancel that was asked for pass through as they are; everything else leaves as an
-`Exception`.
+Invariant: control flow and a requested cancel pass through as they are. All else leaves as an `Exception`.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ CAME_BACK = 70
 
 
 def contained(code: Callable[[], T]) -> Callable[[], T]:
-    """User code as a thread may call it. Raises `Escaped` for what is no `Exception`, for a `StopIteration`, which a
-    future would forget, and for the
-    `CancelledError` of another future, which would look like a cancel of this one.
+    """User code in a form that a thread may call. It raises `Escaped` in three cases: for what is no `Exception`, for a
+    `StopIteration`, which a future would lose, and for the `CancelledError` of another future, which would look like a
+    cancel of this one.
     """
     here = os.getpid()
 
@@ -50,8 +49,8 @@ def contained(code: Callable[[], T]) -> Callable[[], T]:
 
 
 def _stay(here: int) -> None:
-    """Ends a child that user code forked where it comes back to us: it holds the worker's connections, and would speak
-    on them as if it were the worker."""
+    """Ends a child that user code forked when it comes back here. It holds the worker's connections, and would use them
+    as if it were the worker."""
     if os.getpid() != here:
         log.error(
             "a child that a body forked came back into its worker and ends here; let it end with os._exit, or use"
@@ -61,12 +60,12 @@ def _stay(here: int) -> None:
 
 
 async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
-    """Awaits user code. Raises `Escaped` for what is no `Exception`, a `CancelledError` that nobody asked for
-    included."""
+    """Awaits user code. Raises `Escaped` for what is no `Exception`, also for a `CancelledError` that was not
+    requested."""
     try:
         return await code()
     except (Exception, ControlFlow, GeneratorExit):
-        raise  # the last is how a coroutine that nobody awaits any more is closed
+        raise  # the last one closes a coroutine that is no longer awaited
     except BaseException as error:
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -75,8 +74,8 @@ async def contained_on_loop(code: Callable[[], Awaitable[T]]) -> T:
 
 
 class _Carried(Coroutine[Any, Any, Any]):
-    """A coroutine of a run's task: what would end the event loop leaves it as `Escaped`, and no forked child leaves it
-    at all."""
+    """A coroutine of a run's task. What would end the event loop leaves it as `Escaped`, and a forked child never
+    leaves it."""
 
     def __init__(self, code: Coroutine[Any, Any, Any]) -> None:
         self._code = code
@@ -107,8 +106,8 @@ class _Carried(Coroutine[Any, Any, Any]):
 
 
 def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
-    """Has tasks that bodies make on this loop carry a ``sys.exit`` to who awaits them: asyncio would end the loop, and
-    with it the worker."""
+    """Makes tasks of bodies on this loop carry a ``sys.exit`` to their awaiter. asyncio would end the loop, and with it
+    the worker."""
 
     def make(loop: asyncio.AbstractEventLoop, code: Any, **options: Any) -> asyncio.Task[Any]:
         made: Any = _Carried(code) if current_body.get() is not None and asyncio.iscoroutine(code) else code
@@ -118,8 +117,8 @@ def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def invoked(code: partial[Any], bridge: Bridge | None) -> Any:
-    """What user code gives: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread
-    of the pool."""
+    """The result of user code. A coroutine runs on the loop, and a plain function in the body's own thread (sync body)
+    or in a thread of the pool."""
     with outside_body():
         if inspect.iscoroutinefunction(code.func):
             return await contained_on_loop(code)

@@ -1,7 +1,6 @@
-"""What a body deferred to the end of its process: compensation, above all.
+"""What a body deferred to the end of its process, above all compensation.
 
-Invariant: a deferred call runs when the process ends, never when it parks, and one that fails keeps no other from
-running.
+Invariant: a deferred call runs when the process ends, never when it parks. If one fails, the others still run.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Defers:
         self._calls: list[tuple[Callable[..., Any], partial[Any]]] = []
 
     def add(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """One more, which runs before those that are here."""
+        """Adds one, which runs before all earlier ones."""
         self._calls.append((function, partial(function, *args, **kwargs)))
 
     async def run(self, process_id: str, threads: Executor | None) -> None:

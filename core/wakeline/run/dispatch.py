@@ -1,6 +1,6 @@
 """What a run calls tools with: its catalog, the providers behind it, hooks, and what its calls leave.
 
-Invariant: one per run; the catalog is the snapshot of its beginning.
+Invariant: each run has one. Its catalog is the snapshot at its beginning.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class ToolDispatch:
 
     @property
     def replay_mode(self) -> ReplayMode:
-        """What a run does about a body that goes another way than it went before."""
+        """What a run does if its body takes another way than before."""
         return self.registry.replay
 
     @property
     def providers(self) -> list[ToolProvider]:
-        """Where tools come from that the catalog does not know."""
+        """The sources of tools that the catalog does not have."""
         return self.registry.providers
 
     @property
@@ -47,11 +47,11 @@ class ToolDispatch:
         return self.registry.hooks
 
     def leave_note(self, note: Any) -> None:
-        """A tool leaves something for the code that runs the body."""
+        """Keeps a note of a tool for the body."""
         self.notes.add(note)
 
     def leave_receipt(self, receipt: Any) -> None:
-        """A call of a tool emitted an occurrence, or did so when it was recorded."""
+        """Keeps the receipt of an occurrence that a tool emitted, now or when its call was recorded."""
         self.trigger_outcomes.add(receipt)
 
     def tool(self, name: str) -> Tool[..., Any]:

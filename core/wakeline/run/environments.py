@@ -1,7 +1,7 @@
 """The environments a worker runs processes in, and the store of them as running work sees it.
 
-Invariant: a process runs in the environment it was started with, whatever the app of this worker says; one that is not
-kept is an error.
+Invariant: a process runs in the environment it was started with, and never in the one of this worker's app. A missing
+environment is an error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from wakeline.store import environments
 from wakeline.store.awaited import AsyncStore
 
 KEPT = 8 * 1024 * 1024
-"""Bytes of environments that are kept in memory, about."""
+"""About how many bytes of environments are kept in memory."""
 
 
 class Environments:
-    """Environments by name; content-addressed, so one that was read stays good."""
+    """Environments by name. A name follows from the content, so one that was read stays valid."""
 
     def __init__(self, store: AsyncStore, own: EnvironmentSpec) -> None:
         self._store = store
@@ -25,12 +25,12 @@ class Environments:
         self._known: Bounded[str, EnvironmentSpec] = Bounded(KEPT)
 
     async def of(self, registration: Registration) -> EnvironmentSpec:
-        """The environment of a process; a turn has none, and what it starts captures the app's. Raises
+        """The environment of a process. A turn has none, and its starts capture the environment of the app. Raises
         `MissingExecutionEnvironment`."""
         return self._own if registration.env_ref is None else await self.get(registration.env_ref)
 
     def knows(self, registration: Registration) -> bool:
-        """Whether the environment of a process is here, and need not be read."""
+        """Whether the environment of a process is in memory and need not be read."""
         return registration.env_ref in (None, self._own.ref) or registration.env_ref in self._known
 
     async def get(self, ref: str) -> EnvironmentSpec:

@@ -1,8 +1,8 @@
-"""What tells a fault of a deploy from one of the body: by its errors, by the release that got the process this far, and
-by how long it has waited.
+"""Tells a fault of a deploy from one of the body: by its errors, by the release that got the process this far, and by
+how long it has waited.
 
 Invariant: an error is the deploy's fault only in a run under another release than the one that got the process this
-far, and only for so long.
+far, and only for the time of the patience.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ _BRINGS = (
     UnknownAgent,
     ToolUnavailable,
 )
-"""Errors that a deploy brings: of a body that went on under another release, they say more of the release than of the
+"""Errors that deploys bring. If the body went on under another release, they tell more about the release than about the
 body."""
 handled_by_body: ContextVar[BaseException | None] = ContextVar("wakeline_handled", default=None)
-"""What a blocking body handles while it asks for something: its thread is not the loop's."""
+"""The exception that a blocking body handles while it asks for something, since its thread is not the loop's."""
 
 
 class Fitting:
-    """Judges for one claim. ``patience_ms``: how long a process waits for better code than one that fails or cannot
-    read, before it fails."""
+    """Judges for one claim. ``patience_ms`` is how long a process waits for better code if the code here fails or
+    cannot read it; then the process fails."""
 
     def __init__(self, claim: Claim, patience_ms: int = PATIENCE_MS) -> None:
         self._claim, self._patience_ms = claim, patience_ms
 
     def is_over(self, kind: MisfitKind) -> bool:
-        """Whether it has waited long enough. For code that is missing, or does something else than what is recorded, it
-        waits until there is some."""
+        """Whether the process has waited long enough. If code is missing or has a mismatch, it waits without a
+        limit."""
         before = self._claim.misfit
         return (
             kind in ("unreadable", "bug")
@@ -72,19 +72,19 @@ class Fitting:
         return brought and not self.is_over("bug")
 
     def broken(self, handled: BaseException) -> BaseException | None:
-        """The error that says that the code of the body is broken, where what it handles now is or comes from one: it
-        handles what it does not know."""
+        """The error that says that the code of the body is broken, if the handled error is or comes from one. Sound
+        code does not handle such errors. None otherwise."""
         return _broken_code(handled) if self.is_bug(handled) else None
 
 
 def being_handled() -> BaseException | None:
-    """What the code that awaits this handles, in an ``except`` or a ``finally``; None where it handles nothing."""
+    """The exception that the awaiting code handles now, in an ``except`` or a ``finally``; None if there is none."""
     return sys.exc_info()[1] or handled_by_body.get()
 
 
 def _broken_code(error: BaseException) -> BaseException | None:
-    """Of an error and those it comes from, one that sound code does not raise and so does not handle. What a step or a
-    tool failed with is an outcome."""
+    """The first of an error and its causes that sound code does not raise, and so does not handle. The failure of a
+    step or a tool is an outcome, and does not count."""
     left, seen = [error], set[int]()
     while left:
         one = bare(left.pop())
@@ -104,7 +104,7 @@ def _says_broken(error: BaseException) -> bool:
         case AttributeError():
             return isinstance(error.obj, ModuleType)
         case SyntaxError():
-            # Of a file: that of a text, which has no file, is about the text.
+            # Only a SyntaxError of a file: one without a file is about a text.
             return error.filename is not None and not error.filename.startswith("<")
         case _:
             return False

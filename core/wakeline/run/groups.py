@@ -1,7 +1,7 @@
-"""Exception groups: which of the errors in one decides what becomes of a run, a call or a step.
+"""Exception groups: which error of a group decides the outcome of a run, a call or a step.
 
-Invariant: an error means the same alone, in a group, and in a group of groups: a body may wait in `asyncio.TaskGroup`
-or without one.
+Invariant: an error means the same alone, in a group, and in a group of groups, because a body may wait in
+`asyncio.TaskGroup` or without one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wakeline.errors import (
 from wakeline.processes.failures import bare, leaves_of, parts_of
 
 CANCELS = (WaitCancelled, OperationCancelled)
-"""What the context itself raises because of a cancel."""
+"""The errors that the context itself raises because of a cancel."""
 _FOLLOWS = (
     WaitCancelled
     | OperationCancelled
@@ -33,11 +33,12 @@ _FOLLOWS = (
     | concurrent.futures.CancelledError
 )
 _FIRST: tuple[type[BaseException], ...] = (Parked, Stopped, LeaseLost, StoreError, ReplayMismatch)
-"""Not the body's word: the run is over, or cannot go on here. Before all else, so that nothing is recorded for it."""
+"""Not decided by the body: the run is over, or cannot go on here. These come before all others, so that nothing is
+recorded for them."""
 
 
 def deciding(error: BaseException) -> BaseException:
-    """The error that decides: of a group the one that ends the run, else the only one beside those of a cancel, else
+    """The error that decides. In a group it is the one that ends the run, or the only one besides those of a cancel, or
     the group itself."""
     if not isinstance(bare(error), BaseExceptionGroup):
         return error
@@ -53,10 +54,10 @@ def deciding(error: BaseException) -> BaseException:
 
 
 def follows_cancel(error: BaseException) -> bool:
-    """Whether an error may be nothing but what a cancel does to a body: what it awaited was cancelled, or failed, or it
-    says so with ``raise … from``.
+    """Whether an error may be only the effect of a cancel on a body: what the body awaited was cancelled or failed, or
+    ``raise … from`` says so.
 
-    An error of the body's own is none, and a group with one in it is none.
+    An error of the body's own is no such effect, nor is a group that contains one.
     """
     left, opened = [error], set[int]()
     while left:

@@ -1,8 +1,7 @@
 """How long a body that only waits is held in memory before it is parked.
 
-Invariant: a hold is over only once what is ready on the loop has run: a task of the body that has just been given what
-it waited for may be about to ask
-for more, which a park would cut off.
+Invariant: a hold is over only once all that is ready on the loop has run. A task of the body that just got what it
+waited for may be about to ask for more, and a park would cut it off.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from wakeline.run.replay import CYCLES
 
 
 class Hold:
-    """One at a time; ``over`` is called at its end, where the body ``waits`` still. Whoever changes what the body does
+    """One at a time. It calls ``over`` at its end, if the body still ``waits``. Code that changes what the body does
     stops it, or begins it anew."""
 
     def __init__(self, over: Callable[[], None], waits: Callable[[], bool]) -> None:
@@ -23,12 +22,12 @@ class Hold:
         self._handle: asyncio.Handle | None = None
 
     def begin(self, for_s: float) -> None:
-        """It is over after this time."""
+        """Begins a hold of this time."""
         self.stop()
         self._handle = asyncio.get_running_loop().call_later(for_s, self._turn, CYCLES)
 
     def stop(self) -> None:
-        """There is none any more."""
+        """Ends the hold without a call of ``over``."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

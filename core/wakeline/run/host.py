@@ -1,6 +1,6 @@
-"""What can become of a run, and what it asks of whoever runs it: a worker loop, one job of a stock worker, a test.
+"""What can become of a run, and what it asks of its host: a worker loop, one job of a stock worker, or a test.
 
-Invariant: a run that is not running any more never runs again; its successor is another run.
+Invariant: a run that has ended never runs again; its successor is another run.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ class RunState(Enum):
 
 
 class CommittingTurn(Protocol):
-    """What a run knows of the turn it is."""
+    """What a run knows of its turn."""
 
     @property
     def frame(self) -> str | None: ...
     def commit(self, value: Any) -> TurnCommit:
-        """What the session gets with the end of a turn that returned the value; raises `InvalidPayload`,
+        """What the session gets when a turn ends with this return value; raises `InvalidPayload`,
         `PayloadTooLarge`."""
         ...
 
 
 class Host(Protocol):
-    """What a run needs of whoever runs it."""
+    """What a run needs of its host."""
 
     @property
     def hold_ms(self) -> int: ...
@@ -44,10 +44,10 @@ class Host(Protocol):
     def grace_ms(self) -> int: ...
     def timer(self, due_ms: int) -> None: ...
     def leaving(self, claim_id: str) -> None:
-        """The body of a claim is over and the write of its end is on the way: what comes next may begin."""
+        """The body of a claim is over, and the write of its end is on its way: the next run may begin."""
         ...
 
     @property
     def isolation(self) -> Isolation | None:
-        """What runs tools in processes of their own; None where there is no such thing."""
+        """What runs isolated tools in child processes; None if the host has none."""
         ...

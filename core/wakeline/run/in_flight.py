@@ -1,6 +1,6 @@
-"""What a run is doing right now: effects, and waits that are being opened or closed.
+"""What a run is doing now: effects, and waits that are being opened or closed.
 
-Invariant: memory only, on one event loop. While anything is in flight the run is not parked.
+Invariant: it lives in memory, on one event loop. While anything is in flight, the run is not parked.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class InFlight:
-    """Counts what is under way; ``changed`` is called at every beginning and end."""
+    """Counts what is under way; it calls ``changed`` at every beginning and end."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._count = 0

@@ -1,7 +1,7 @@
-"""What a run and the child process that runs a tool's code say to each other.
+"""The messages between a run and the child process that runs a tool's code.
 
-Invariant: JSON values alone; what code in the child says (an event, an occurrence, a note) is checked here, by the run,
-while the code waits for it.
+Invariant: they are JSON values alone. The run checks what code in the child says (an event, an occurrence, a note)
+while the code waits.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Protocol
 from wakeline.cancellation import CancellationToken
 
 Say = Callable[[str, list[Any]], None]
-"""What the code does besides ending: the name of a verb of `ToolCall` (append, tell_trigger, leave_note) and its
-arguments; raises what it raises."""
+"""Called for what the code does before its end: the name of a verb (append, tell_trigger, leave_note) and its
+arguments. It raises what the verb raises."""
 
 
 @dataclass(frozen=True, slots=True)
 class IsolatedCall:
-    """All that the child needs to know of a call."""
+    """All that the child needs for a call."""
 
     tool: str
     args: Mapping[str, Any]
@@ -32,15 +32,15 @@ class IsolatedCall:
     """Canonical JSON of the execution environment."""
     owner: str
     givers: list[str]
-    """Whose attachments it puts and reads."""
+    """The owner whose attachments it puts and reads."""
 
     def wire(self) -> dict[str, Any]:
-        """As it is sent."""
+        """The message that is sent."""
         return asdict(self)
 
 
 class IsolatedFailure(Exception):
-    """What code in a child raised, where it is no error of Wakeline's; and the end of the child itself."""
+    """An error in a child that is no error of Wakeline's, or the end of the child itself."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class IsolatedFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What the code returned, as JSON data that was already dumped by its type."""
+    """The return value of the code, as JSON data that its type already made."""
 
     value: Any
 
@@ -60,10 +60,10 @@ class Isolation(Protocol):
     async def call(
         self, call: IsolatedCall, say: Say, cancellation: CancellationToken, *, grace_ms: int, timeout_ms: int | None
     ) -> Any:
-        """`Returned`, or the `Pending` that the code returned. Cancelled (a lost lease), it kills the child, as it does
-        when the code took longer than the
-        timeout (counted from when it has a child: waiting for one is not its fault), and after a cancel's grace. Raises
-        `TimeoutError`, `IsolatedFailure`,
-        and the errors of Wakeline that the code raised.
+        """Runs a call; `Returned`, or the `Pending` that the code returned.
+
+        It kills the child in three cases: it is cancelled itself (a lost lease), the code takes longer than the
+        timeout, or a cancel's grace is over. The timeout counts from when the call has a child, because waiting for one
+        is not its fault. Raises `TimeoutError`, `IsolatedFailure`, and the errors of Wakeline that the code raised.
         """
         ...

@@ -1,7 +1,6 @@
-"""What a run did and does: each effect is looked up here, performed where it is new, and recorded under the run's
-fence.
+"""What a run did and does: each effect is looked up here, performed if it is new, and recorded under the run's fence.
 
-Invariant: what is recorded is never performed again, and nothing is recorded for a run that has lost its lease.
+Invariant: a recorded effect is never performed again, and nothing is recorded for a run that has lost its lease.
 """
 
 from __future__ import annotations
@@ -39,9 +38,10 @@ from wakeline.tools.tool import current_body
 from wakeline.values import MAX_PAYLOAD, check_size
 
 Writing = Callable[[Callable[[Any], Row]], Awaitable[Any]]
-"""A store verb that writes the row of its effect itself: of what makes a row of an outcome, the outcome."""
+"""A store verb that writes the row of its effect itself. It gets the function that makes a row from an outcome, and
+returns the outcome."""
 AT_ONCE = 256
-"""The most waits or rows that one script is given."""
+"""How many waits or rows one script gets at most."""
 
 
 class Journal:
@@ -67,14 +67,14 @@ class Journal:
         self.asides = asides
         self._numbers = Numbering()
         self.side_by_side = 0
-        """Batches under way: while there is one, a blocking body has more than one call to issue, too."""
+        """The number of batches under way. During a batch a blocking body too may have several calls to issue."""
         self._unwritten: list[Row] = []
         self.has_acted = False
         """Whether this run has recorded something new, or waits for something new."""
 
     @property
     def rows(self) -> Mapping[str, JournalRow]:
-        """What is recorded, by replay key."""
+        """The recorded rows by replay key."""
         return self.replay.rows
 
     def key_of(self, envelope: Envelope, digest: str | None = None) -> str:
@@ -82,9 +82,9 @@ class Journal:
         return self.replay.key_of(self._numbers.key_of(envelope, digest), envelope)
 
     def asking_key(self, envelope: Envelope, asks: str, *, fresh: bool) -> str | None:
-        """The key of the row of a start of a tool: calls that run apart and starts by themselves are numbered together,
-        as they come, and the row says
-        whose it is. None where there is none, unless it is to be made (``fresh``)."""
+        """The key of the row of a start of a tool. Calls that run apart and starts by themselves are numbered together,
+        in order, and the row says which of the two it is. None if there is no row, unless a new one may be made
+        (``fresh``)."""
         known = self.replay.asked.get(asks)
         if known is not None or not (fresh or envelope.name in self.replay.unsaid):
             return known
@@ -94,7 +94,7 @@ class Journal:
             if row is None and not fresh:
                 return None
             self._numbers.key_of(envelope)
-            if row is None or row.asks is None:  # free, or of the release before, which numbered in this very way
+            if row is None or row.asks is None:  # free, or of the release before, which numbered in the same way
                 return key
 
     def is_recorded(self, envelope: Envelope) -> bool:
@@ -102,28 +102,26 @@ class Journal:
         return self._numbers.upcoming(envelope) in self.rows
 
     def one_of_its_key(self, key: str) -> AbstractContextManager[None]:
-        """An effect under a key that no other one of this run has, unless that one failed; raises `EffectRepeated`."""
+        """An effect whose key no other effect of this run has, unless that one failed; raises `EffectRepeated`."""
         return self._numbers.one_of_its_key(self._claim.process_id, key)
 
     def repetition(self, stem: str) -> int:
-        """How many times the body has asked for this, now included."""
+        """How many times the body has asked for this, including now."""
         return self._numbers.repetition(stem)
 
     def ordinal(self, signal: str, chosen: int | None = None) -> int:
-        """The number of the next wait for a signal; or the one that the caller chose, which is left out from then
-        on."""
+        """The number of the next wait for a signal; or the number that the caller chose, which is not given again."""
         if chosen is None:
             return self._numbers.ordinal(signal)
         self._numbers.reserve_ordinal(signal, chosen)
         return chosen
 
     def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
-        """The name by which this process has a tool, an engine or a step: one that it has used before, else the
-        oldest."""
+        """The name of a tool, an engine or a step in this process: one that it has used before, or else the oldest."""
         return self.replay.known_as(name, was, prefixes)
 
     def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
-        """The first of these names that a record of this process has behind one of the prefixes."""
+        """The first of these names that a row of this process has behind one of the prefixes."""
         return self.replay.used(names, prefixes)
 
     @property
@@ -132,7 +130,7 @@ class Journal:
         return self.asides.is_over and self._life.has_run_out
 
     def belongs_to(self, body: asyncio.Task[Any]) -> None:
-        """The task of the body: what other tasks ask for, they ask for beside it."""
+        """Sets the task of the body. All other tasks ask beside it."""
         self.asides.body = body
 
     def lose(self, task: asyncio.Task[Any]) -> None:
@@ -153,11 +151,10 @@ class Journal:
 
     @contextmanager
     def reading(self, *, of_a_child: bool = False) -> Generator[None]:
-        """What another release stored is read here. Where this one cannot take it the run ends: the body could only go
-        on from something that is not so.
+        """Surrounds the reading of stored data.
 
-        ``of_a_child``: a process of its own has stored it as the type of its code, so that code was another one,
-        whatever releases have names.
+        If this release cannot take it, the run ends, because the body would go on from a wrong value. ``of_a_child``: a
+        child stored it with the type of its own code, so that code differs, even if the releases have no names.
         """
         try:
             yield
@@ -168,9 +165,8 @@ class Journal:
 
     @asynccontextmanager
     async def asking(self) -> AsyncGenerator[None]:
-        """What the body asks for is bound here. Where the deploy is at fault that it cannot be, the run ends: to the
-        body it would be an error like
-        any other, to compensate for."""
+        """Surrounds the binding of what the body asks for. If the deploy is at fault that it fails, the run ends. The
+        body would take it for an error like any other, and compensate for it."""
         try:
             yield
         except WakelineError as error:
@@ -179,8 +175,8 @@ class Journal:
             raise await self._unfit("bug", error) from error
 
     async def check_sound(self, handled: BaseException | None) -> None:
-        """Something new is asked for while the body handles this. Raises `Stopped` where that says that its code is
-        broken."""
+        """Called when the body asks for something new while it handles this error. Raises `Stopped` if the error says
+        that its code is broken."""
         broken = self._fitting.broken(handled) if handled is not None and current_body.get() is not None else None
         if broken is not None:
             raise await self._unfit("bug", broken) from broken
@@ -193,7 +189,7 @@ class Journal:
     # -- looking up
 
     async def record_of(self, key: str, envelope: Envelope, digest: str, slot: str = "") -> JournalRow | None:
-        """The record of a call, in its turn; None when it is new and may run. Raises where this run may do nothing any
+        """The row of a call, in its turn; None if the call is new and may run. Raises if this run may do nothing any
         more, as after a mismatch."""
         life = self._life
         if life.stopping:
@@ -211,8 +207,8 @@ class Journal:
             life.has_looked()
 
     async def _others_recorded(self) -> None:
-        """What comes next ends the body, and with it what runs beside: that is recorded first. Inside of a step, this
-        would wait for itself."""
+        """Waits until effects beside are recorded, because what comes next ends the body and them. It does not wait
+        inside of a step, which would wait for itself."""
         if current_body.get() is not None:
             await self._life.in_flight.over()
 
@@ -259,7 +255,7 @@ class Journal:
             self._life.check()
             await self.check_sound(handled)
             begun_ms = None if write is not None else self.now_ms()
-            # A verb that writes its row itself has done nothing where it is refused.
+            # If a verb that writes its row itself is refused, it has done nothing.
             async with nullcontext() if write is None else self.asking():
                 with self._life.in_flight.one():
                     try:
@@ -312,8 +308,8 @@ class Journal:
 
     @contextmanager
     def giving_up(self, key: str) -> Generator[None]:
-        """The body may give an effect or a wait up, for a timeout of its own, say: that is recorded, as a replay has to
-        come to the same."""
+        """Surrounds an effect or a wait that the body may give up, for its own timeout for example. That is recorded,
+        because a replay has to do the same."""
         begun, is_new, life = time.monotonic(), key not in self.rows, self._life
         try:
             yield
@@ -331,11 +327,11 @@ class Journal:
     # -- writing
 
     def note(self, row: Row) -> None:
-        """A row that travels with the run's next write."""
+        """Keeps a row, which travels with the run's next write."""
         self._unwritten.append(row)
 
     def remember(self, key: str, kind: str, name: str, value: Any) -> None:
-        """Records a value with the run's next write (``patched``, a race's winner): no round trip of its own."""
+        """Records a value with the run's next write (``patched``, a race's winner), without a round trip."""
         envelope = Envelope(kind=kind, name=name, args=None)
         self.note(self.row_of(key, envelope, envelope_hash(envelope), value))
 
@@ -358,7 +354,7 @@ class Journal:
         slots: tuple[str, ...] = (),
         begun_ms: int | None = None,
     ) -> Row:
-        """The row of an outcome that is known now; ``slots``: the waits it closes; ``begun_ms``: since when."""
+        """The row of an outcome that is known now; ``slots`` are the waits that it closes; ``begun_ms``: since when."""
         asked_from = self.asides.place() if place is None else place
         now, took = self._now_and_took(begun_ms)
         n = self.replay.next_n
@@ -366,27 +362,27 @@ class Journal:
         return self.replay.made(key, row, slots)
 
     async def record(self, row: Row, asks: Sequence[Ask] = ()) -> None:
-        """Writes a row, and the ones before it that are not written yet; ``asks`` as `runs.record` has it."""
+        """Writes a row, and the earlier unwritten ones; ``asks`` as in `runs.record`."""
         rows = [*self.take_unwritten(), row]
         await self._store.execute(journal.record(self._claim.fence, rows, asks))
         self.has_acted = True
         self._probe.reach(Phase.effect_recorded, self._claim.process_id)
 
     def take_unwritten(self) -> list[Row]:
-        """Rows that no write has had yet; the caller writes them."""
+        """Takes the unwritten rows; the caller writes them."""
         rows, self._unwritten = self._unwritten, []
         return rows
 
     def put_back(self, rows: Sequence[Row]) -> None:
-        """The write that took these was refused, and wrote nothing: they travel with the next one."""
+        """Puts rows back whose write was refused and wrote nothing: they travel with the next one."""
         self._unwritten = [*rows, *self._unwritten]
 
     def effect_of(self, row: Row | None) -> Effect:
-        """The fence, the row and the unwritten rows, for a store verb that writes them with itself."""
+        """The fence, the row and the unwritten rows, for a store verb that writes them too."""
         return Effect(self._claim.fence, row, self.take_unwritten())
 
     async def write_ahead(self) -> None:
-        """Rows beyond what one script may touch are written before the verb that would carry them."""
+        """Writes rows before the verb that would carry them if they are more than one script may touch."""
         try:
             while len(self._unwritten) > AT_ONCE:
                 rows = self._unwritten[:AT_ONCE]

@@ -1,8 +1,7 @@
-"""Lets go of what an ended run leaves behind: an error holds the frames it came through, these hold the error, and with
-it all that the body had in hand.
+"""Lets go of what an ended run leaves behind. An error holds its frames, and these hold the error and all values of the
+body.
 
-Invariant: once a run is over, nothing that its body made is kept by what it raised; it does not wait for the collector
-of cycles.
+Invariant: once a run is over, its error keeps nothing of its body alive, without waiting for the collector of cycles.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from typing import Any
 
 
 def let_go(task: asyncio.Task[Any]) -> None:
-    """Frees what the error of a task holds, at once or when the task is done. Nobody looks at the error's frames any
-    more."""
+    """Frees what the error of a task holds, at once or when the task is done. The frames of the error are not needed
+    any more."""
     if not task.done():
         task.add_done_callback(let_go)
         return

@@ -20,9 +20,8 @@ T = TypeVar("T")
 
 
 class Life:
-    """State, tasks and work in flight of one run. ``changed`` is called when something began or ended that keeps the
-    run from parking; ``ended`` once,
-    when the run is over."""
+    """State, tasks and work in flight of one run. It calls ``changed`` when something begins or ends that keeps the run
+    from parking, and ``ended`` once, when the run is over."""
 
     def __init__(self, changed: Callable[[], None], ended: Callable[[RunState], None]) -> None:
         self.state = RunState.RUNNING
@@ -35,7 +34,7 @@ class Life:
         self.cancellation = CancellationToken()
         self.in_flight = InFlight(changed)
         self.tasks: set[asyncio.Task[Any]] = set()
-        """What the run itself has made to run beside its body."""
+        """The tasks that the run itself made beside its body."""
         self.parking: asyncio.Task[None] | None = None
         """The park that is under way."""
         self._changed, self._ended = changed, ended
@@ -43,7 +42,7 @@ class Life:
 
     @property
     def is_running(self) -> bool:
-        """Whether it goes on; what has ended never runs again."""
+        """Whether the run goes on; an ended run never runs again."""
         return self.state is RunState.RUNNING
 
     @property
@@ -52,7 +51,8 @@ class Life:
         return self.state in (RunState.RUNNING, RunState.ENDED) and self.misfit is None
 
     def check(self, *, is_new: bool = True) -> None:
-        """Raises when this run may do nothing any more; ``is_new``: when it may begin nothing, as its worker leaves."""
+        """Raises if this run may do nothing any more. ``is_new``: raises also if it may begin nothing, because its
+        worker leaves."""
         if self.state is RunState.PARKED:
             self.swallowed = True
             raise Parked
@@ -60,43 +60,43 @@ class Life:
             raise Stopped
 
     async def settled(self) -> None:
-        """An effect that is issued while the park script is under way waits for the script's answer."""
+        """Lets an effect that is issued during a park wait for the answer of the park script."""
         while self.parking is not None:
             await asyncio.wait([self.parking])
 
     def unfit(self, kind: MisfitKind, error: BaseException) -> Stopped:
-        """This code does not fit what is stored. No effect begins any more, and the run is over once those under way
-        are recorded."""
+        """Notes that this code does not fit what is stored. No effect begins any more, and the run is over once those
+        under way are recorded."""
         self.misfit = self.misfit or (kind, error)
         self.stopping = True
         self._changed()
         return Stopped()
 
     def has_looked(self) -> None:
-        """A look at the journal is over. The hold may have run out meanwhile, and this may have been the last that the
-        body asks for: it begins anew."""
+        """Notes that a look at the journal is over. The hold may have run out meanwhile, and the body may ask for
+        nothing more, so the hold begins anew."""
         self._changed()
 
     @contextmanager
     def at_work(self) -> Generator[None]:
-        """Something is under way while this lasts: the run does not park."""
+        """Surrounds work during which the run does not park."""
         with self.in_flight.one():
             yield
 
     def stop(self) -> None:
-        """The worker leaves: a body that waits parks at once; any other goes on to its next effect or its end, which
-        may be a moment away."""
+        """The worker leaves. A body that waits parks at once. Any other goes on to its next effect or its end, which
+        may be near."""
         self.stopping = True
         self._changed()
 
     def hand_back(self) -> None:
-        """The shutdown's share is over: the run does not wait for what the body does now. A park that is under way goes
+        """The share of the shutdown is over: the run does not wait for what the body does now. A park under way goes
         on."""
         if self.parking is None:
             self.end(RunState.RELEASED)
 
     def lost(self) -> Stopped:
-        """Another worker has the process by now; the run is over."""
+        """Another worker has the process now; the run is over."""
         self.end(RunState.LOST)
         return Stopped()
 
@@ -108,7 +108,7 @@ class Life:
             self._tell()
 
     async def over(self, body: asyncio.Task[Any]) -> None:
-        """Returns when the run is over, or its body is; of a run that does not fit, when what it has under way is
+        """Returns when the run or its body is over. A run that does not fit is over when what it has under way is
         recorded."""
         while self.is_running and (self.misfit is not None or not body.done()):
             self._over = asyncio.get_running_loop().create_future()

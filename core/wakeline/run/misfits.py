@@ -1,7 +1,7 @@
-"""Code that does not fit a process: what tells it from a failure of the body, and how the process is given back to wait
-for other code.
+"""Code that does not fit a process: how it is told from a failure of the body, and how the process is given back to
+wait for other code.
 
-Invariant: nothing of such a run is kept but what was recorded while it went on, so code that fits finds all as it was.
+Invariant: only what such a run recorded while it went on is kept, so code that fits finds all as it was.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ log = logger("wakeline.runner")
 UNREAD_DELAY_MS = 5_000
 LONGEST_REASON = 500
 TOLD = 256 * 1024
-"""Bytes of what was said once and is not said again."""
+"""How many bytes are kept to know what was logged once and is not logged again."""
 
 
 class Misfits:
-    """Gives back what code does not fit. ``patience_ms``: how long a process waits for better code than one that fails
-    or cannot read, before it fails."""
+    """Gives processes back that the code does not fit. ``patience_ms`` is how long a process waits for better code if
+    the code here fails or cannot read it; then the process fails."""
 
     def __init__(self, store: AsyncStore, patience_ms: int = PATIENCE_MS) -> None:
         self._store = store
@@ -34,12 +34,12 @@ class Misfits:
         self._told: Bounded[str, bool] = Bounded(TOLD)
 
     def fitting(self, claim: Claim) -> Fitting:
-        """What judges a claim."""
+        """The judge of a claim."""
         return Fitting(claim, self._patience_ms)
 
     async def leave_unread(self, claim: Claim, reason: str) -> str:
-        """Gives back, as it is, what this release cannot read: a later one wrote it. It is said once, and doctor names
-        it."""
+        """Gives back unchanged what this release cannot read, because a later one wrote it. It is logged once, and
+        doctor names it."""
         told = f"{claim.process_id} {claim.fence.incarnation} {reason}"
         if self._told.get(told) is None:
             self._told.put(told, True, len(told))
@@ -58,9 +58,8 @@ class Misfits:
     async def hand_back(
         self, claim: Claim, kind: MisfitKind, error: BaseException, *, unrun: bool = False, acted: bool = False
     ) -> str:
-        """Back to the queue: for another release that is there and has not looked, or to be looked at again after a
-        while, or once another one comes.
-        ``acted``: its run has recorded something."""
+        """Gives a process back to the queue. Another release that has not looked takes it; or it is looked at again
+        after a delay, or when another release comes. ``acted``: its run has recorded something."""
         acted = claim.under_another_release and (acted or claim.recorded_more)
         found = Misfit(kind, fit(_what(error), LONGEST_WHAT), claim.release, claim.now_ms, acted=acted).after(
             claim.misfit, in_a_round=claim.in_a_round

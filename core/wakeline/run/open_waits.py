@@ -1,9 +1,8 @@
-"""The waits a run has open: who in the body waits for which slots, in which groups they resume the process, and how
-they are shown.
+"""The open waits of a run: which tasks of the body wait for which slots, in which groups they resume the process, and
+how they are shown.
 
-Invariant: memory only, on one event loop; what is open for the store is the store's to say. A slot that two tasks of
-the body wait for is
-opened once and given up by the last of them.
+Invariant: it lives in memory, on one event loop. The store decides what is open there. A slot that two tasks of the
+body wait for is opened once, and closed when the last of them gives it up.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from wakeline.values import to_json
 from wakeline.waits.kinds import kind_of
 
 SHOWN = 32
-"""How many waits a parked process shows; the rest is counted."""
+"""How many waits a parked process shows; it counts the rest."""
 
 
 class OpenWaits:
-    """Slots with a future each, the waiters of each, and the groups still to be met. ``slots``: those of earlier runs,
-    as the claim brought them."""
+    """Slots, each with a future and its waiters, and the groups that are not met yet. ``slots`` are those of earlier
+    runs, as the claim brought them."""
 
     def __init__(self, slots: Mapping[str, Mapping[str, str]]) -> None:
         read = {slot: Slot(fields) for slot, fields in slots.items()}
@@ -50,12 +49,12 @@ class OpenWaits:
 
     @property
     def earlier(self) -> Mapping[str, Slot]:
-        """Those that earlier runs opened and nothing has closed."""
+        """The slots that earlier runs opened and that are not closed."""
         return dict(self._earlier)
 
     @property
     def slots(self) -> list[str]:
-        """Every slot somebody waits for."""
+        """Every slot with a waiter."""
         return list(self._answers)
 
     def since(self, slot: str, now_ms: int) -> int | None:
@@ -64,7 +63,8 @@ class OpenWaits:
         return now_ms if known is None else known.opened_ms
 
     def enter(self, slots: Sequence[str]) -> dict[str, asyncio.Future[str]]:
-        """Somebody waits for these from now on. Known before the store answers: a hint may overtake its reply."""
+        """Notes a waiter for these slots. It is called before the store answers, because a hint may overtake the
+        reply."""
         loop = asyncio.get_running_loop()
         futures = {slot: self._answers.setdefault(slot, loop.create_future()) for slot in slots}
         self._waiters.append(list(futures))
@@ -73,7 +73,7 @@ class OpenWaits:
         return futures
 
     def leave(self, slots: Sequence[str]) -> None:
-        """Whoever waited for these does so no more; what nobody waits for is forgotten."""
+        """Notes that a waiter of these slots is gone. A slot without a waiter is forgotten."""
         self._waiters.remove(list(slots))
         self._awaited.subtract(list(slots))
         gone = {slot for slot in slots if not self._awaited[slot]}
@@ -87,9 +87,10 @@ class OpenWaits:
 
     @contextmanager
     def asked(self, slots: Sequence[str], abandoned: Callable[[list[str]], None]) -> Generator[None]:
-        """A task of the body asks for these, from before the journal is looked at. Cancelled meanwhile it gives them
-        up: ``abandoned`` is told those that
-        are open for the store, in this run or since an earlier one, and that no other task asks for.
+        """Surrounds a task of the body that asks for these slots, from before the journal is looked at.
+
+        If the task is cancelled meanwhile, it gives them up. ``abandoned`` gets those that are open in the store, of
+        this run or an earlier one, and that no other task asks for.
         """
         self._asked.update(slots)
         given_up = False
@@ -108,28 +109,28 @@ class OpenWaits:
                 self._asked.pop(slot, None)
 
     def known(self, slots: Sequence[str]) -> dict[str, str]:
-        """The resolutions (JSON) of those that were resolved when the run was claimed: to know them, nothing need be
-        opened again."""
+        """The resolutions (JSON) of the slots that were resolved when the run was claimed. They need not be opened
+        again."""
         answers = {slot: self._earlier[slot].resolution for slot in slots if slot in self._earlier}
         return {slot: text for slot, text in answers.items() if text is not None}
 
     def forget(self, slots: Sequence[str]) -> None:
-        """These are given up: whoever waits for one again asks the store."""
+        """Notes that these are given up: a later wait for one asks the store again."""
         self._given_up.update(slots)
         for slot in slots:
             self._earlier.pop(slot, None)
 
     def hinted(self, slot: str, text: str) -> bool:
-        """A resolution (JSON) that somebody heard of. False for a wait that was given up: what was on its way to it is
-        another's by now."""
+        """Takes a resolution (JSON) from a hint. False for a wait that was given up: its resolution may belong to
+        another wait by now."""
         if slot in self._given_up:
             return False
         self.resolve(slot, text)
         return True
 
     def group(self, slots: Sequence[str]) -> dict[str, str]:
-        """These resume the process together; returns the group of each. One that an earlier run opened keeps its own,
-        and others join it."""
+        """Makes a group of slots that resume the process together; returns the group of each. A slot that an earlier
+        run opened keeps its group, and the others join that group."""
         kept = {
             slot: group for slot in slots if slot in self._earlier and (group := self._earlier[slot].group) is not None
         }
@@ -144,14 +145,14 @@ class OpenWaits:
         return groups
 
     def told(self, wait: Wait, opened: Opened) -> int | None:
-        """What the store says of a slot that was to be opened; when it is due (ms), where it is open."""
+        """Takes the store's answer for a slot that was to be opened; returns when it is due (ms), if it is open."""
         if wait.slot not in self:
             return None
         if opened.state == "open":
             due_ms = int(opened.text) if opened.text else None
             self._label(wait, due_ms)
             return due_ms
-        # A row that is there already (a late duplicate of this open) stands for the resolution it recorded.
+        # An existing row (this open is a late duplicate) stands for the resolution that it recorded.
         self.resolve(
             wait.slot,
             to_json(JournalRow.from_json(opened.text).outcome) if opened.state == "journaled" else opened.text,
@@ -170,13 +171,13 @@ class OpenWaits:
         self._labels[wait.slot] = label
 
     def resolve(self, slot: str, text: str) -> None:
-        """The resolution (JSON) of a slot; the first counts."""
+        """Sets the resolution (JSON) of a slot; the first one counts."""
         future = self._answers.get(slot)
         if future is not None and not future.done():
             future.set_result(text)
 
     def fail(self, slots: Sequence[str], error: BaseException) -> None:
-        """Whoever waits for these raises the error."""
+        """Lets the waiters of these slots raise the error."""
         for slot in slots:
             future = self._answers.get(slot)
             if future is not None and not future.done():
@@ -189,13 +190,13 @@ class OpenWaits:
 
     @property
     def unmet_groups(self) -> list[str]:
-        """The groups any of which resumes the process."""
+        """The groups that are not met; each of them resumes the process."""
         return [group for group, slots in self._groups.items() if self._unresolved(slots)]
 
     @property
     def early(self) -> list[str]:
-        """Slots of which each resumes the process, whatever else of its group is open: somebody waits for a part of the
-        group."""
+        """Slots that resume the process by themselves, even if the rest of their group is open, because a task waits
+        for a part of the group."""
         unresolved = {slot for slot, future in self._answers.items() if not future.done()}
         rest_of: dict[str, set[str]] = {}
         for slots in self._groups.values():
@@ -213,6 +214,6 @@ class OpenWaits:
 
     @property
     def shown(self) -> str:
-        """What the process waits for, as JSON for whoever looks at it."""
+        """What the process waits for, as JSON for readers."""
         labels = list(self._labels.values())
         return to_json({"waits": labels[:SHOWN]} | ({"total": len(labels)} if len(labels) > SHOWN else {}))

@@ -1,7 +1,7 @@
 """What became of a run: the outcome that follows from what its body returned or raised.
 
-Invariant: whatever user code raises becomes one of these; what is not the body's fault (a lost lease, Redis away) never
-ends its process.
+Invariant: any exception of user code becomes one of these. What is not the body's fault (a lost lease, Redis away)
+never ends its process.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class ContinueAsNew(ControlFlow):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The process ends with this output. ``text``: the output as JSON; ``commit``: of a turn that succeeded, what its
-    session gets."""
+    """The process ends with this output. ``text`` is the output as JSON. ``commit`` is what the session of a successful
+    turn gets."""
 
     output: AwaitOutput
     text: str
@@ -58,7 +58,7 @@ class Ended:
 
     @classmethod
     def of(cls, run: Run, output: AwaitOutput) -> Ended:
-        """The end of a run with an output; raises `InvalidPayload`, `PayloadTooLarge` for what cannot be stored."""
+        """The end of a run with an output; raises `InvalidPayload` or `PayloadTooLarge` if it cannot be stored."""
         text = output_json(output)
         check_size(f"the result of {run.process_id}", text, MAX_PAYLOAD)
         commit = run.turn.commit(output.value) if run.turn is not None and isinstance(output, Success) else None
@@ -81,7 +81,7 @@ class Ended:
         return MARK in self.text
 
     def wake_text(self, name: str) -> str:
-        """What a session that the process wakes reads of its end."""
+        """The text that a session gets if the end of the process wakes it."""
         match self.output:
             case Success(value=value):
                 return f"{name} completed: {to_json(value)}"
@@ -93,15 +93,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed:
-    """An attempt of a turn failed; the next one follows after a back-off, or the process ends once its attempts are
-    used up."""
+    """An attempt of a turn failed. The next one follows after a back-off, or the process ends if its attempts are used
+    up."""
 
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class NextGeneration:
-    """The process goes on as a new generation, of an engine version where one is given."""
+    """The process goes on as a new generation, with another engine version if one is given."""
 
     payload: dict[str, Any]
     version: str | None
@@ -122,13 +122,13 @@ class HandedBack:
 
 @dataclass(frozen=True, slots=True)
 class Swallowed:
-    """The body caught what ended it, and went on after its run was parked: the process fails, as nothing of that is
-    recorded."""
+    """The body caught the exception that ended it, and went on after its run was parked. The process fails, because
+    nothing of that is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """There is nothing to write: the park script wrote it, or another worker has the process."""
+    """Nothing is left to write: the park script wrote it, or another worker has the process."""
 
     state: RunState
 
@@ -137,7 +137,7 @@ Outcome = Ended | TurnFailed | NextGeneration | Unfit | HandedBack | Swallowed |
 
 
 async def outcome_of(run: Run, body: asyncio.Task[Any]) -> Outcome:
-    """The outcome of a run whose body is over; raises `StoreError` where the store failed the body."""
+    """The outcome of a run whose body is over; raises `StoreError` if the store failed."""
     if body.cancelled():
         return await _outcome_of_error(run, asyncio.CancelledError())
     error = body.exception()
@@ -154,7 +154,7 @@ async def _outcome_of_error(run: Run, error: BaseException) -> Outcome:
         case ContinueAsNew():
             return NextGeneration(error.payload, error.version)
         case ControlFlow() | asyncio.CancelledError() if run.life.is_running and not run.life.stopping:
-            # Nothing asked the body to leave. Handed back, it would only do so again, for ever.
+            # Nothing asked the body to leave. If it were handed back, it would do so again, without an end.
             return await _outcome_of_raised(run, error)
         case Parked():
             return Over(RunState.PARKED)
@@ -177,7 +177,7 @@ def left_over(run: Run) -> Outcome:
 async def _outcome_of_raised(run: Run, error: BaseException) -> Outcome:
     may_be_cancelled = follows_cancel(error)
     if may_be_cancelled and not run.cancelled:
-        await run.waits.look()  # a wait may be answered by the cancel before the hint of it arrives
+        await run.waits.look()  # the cancel may answer a wait before its hint arrives
     if may_be_cancelled and run.cancelled:
         return cancelled(run)
     return failed(run, error)
@@ -189,7 +189,7 @@ def cancelled(run: Run) -> Ended:
 
 
 def failed(run: Run, error: BaseException) -> Ended | TurnFailed:
-    """The end of a run whose body failed; a turn may be tried again. It is logged with the user's lines."""
+    """The end of a run whose body failed; a turn may be tried again. The log gets the user's lines."""
     failure = failure_of(error)
     log.warning("%s failed: %s%s", run.process_id, failure.message, Lines(trace_of(error)))
     log.debug("%s failed", run.process_id, exc_info=error)
@@ -197,7 +197,7 @@ def failed(run: Run, error: BaseException) -> Ended | TurnFailed:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """An error as the failure that is stored of it."""
+    """The failure that is stored for an error."""
     code, message = described(error)
     match error:
         case ToolFailed():

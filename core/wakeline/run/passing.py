@@ -1,7 +1,6 @@
-"""What passing a reference to an attachment on means: in arguments, signals, inputs and results its receiver becomes an
-owner.
+"""Passes references to attachments on: the receiver of arguments, signals, inputs and results becomes an owner.
 
-Invariant: before the receiver can see it; and code passes on only what its process or its session owns.
+Invariant: it is an owner before it can see the reference. Code passes on only what its process or its session owns.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ class Passing:
         self._store = store
         own = owner_of_process(claim.process_id)
         self.owner = owner_of_session(claim.session_id) if claim.session_id is not None else own
-        """The owner of what the run puts: a turn's attachments are its session's, which outlives it."""
+        """The owner of what the run puts. The session owns attachments of a turn, because it outlives the turn."""
         self.givers = list(dict.fromkeys((self.owner, own)))
         """The owners whose attachments the run may read and pass on."""
 
     async def pass_on(self, text: str, to: str, *, partly: bool = False) -> None:
-        """Before a payload of the run goes to a receiver. Raises `AttachmentNotFound`, unless ``partly``. Most payloads
-        cost one search of a text."""
+        """Called before a payload of the run goes to a receiver. Raises `AttachmentNotFound`, unless ``partly``. Most
+        payloads cost one search of a text."""
         await self._store.run(handed(text, to, self, partly=partly))
 
     async def take_over(self, text: str, wait_kind: str) -> None:
-        """Before a body sees what it waited for."""
+        """Called before a body sees what it waited for."""
         giver = giver_of(wait_kind)
         ids = references_in(text) if giver is not None else []
         if giver is not None and ids:
@@ -38,8 +37,8 @@ class Passing:
 
 
 def giver_of(wait_kind: str) -> str | None:
-    """Who gave what resolved a wait, where that was not passed on with its sending: a process that ended, a session
-    that answered."""
+    """The giver of a resolution whose references were not passed on when it was sent: a process that ended, or a
+    session that answered."""
     kind, _, rest = wait_kind.partition(":")
     if kind == "c":
         return owner_of_process(rest)

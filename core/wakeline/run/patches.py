@@ -1,8 +1,7 @@
-"""Which path a process takes where its code was changed while it ran: what ``ctx.patched`` says.
+"""Which path a process takes if its code was changed while it ran: the answers of ``ctx.patched``.
 
-Invariant: one answer per process and change. True is recorded, and travels with the next write; False follows from what
-the process did behind that
-point, so a later run comes to it again.
+Invariant: a process has one answer per change. True is recorded, with the next write. False follows from what the
+process did behind that point, so a later run finds it again.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ class Patches:
         self._known: dict[str, bool] = {}
 
     def is_taken(self, change: str) -> bool:
-        """Whether the process takes the new path: it has taken it before, or has done nothing yet behind this point."""
+        """Whether the process takes the new path, because it has taken it before, or has done nothing yet behind this
+        point."""
         if change not in self._known:
             self._known[change] = self._found(f"{PATCHED}:{change}")
         return self._known[change]
@@ -36,7 +36,7 @@ class Patches:
         return True
 
     def deprecate(self, change: str) -> None:
-        """The old path is gone. Raises `ReplayMismatch` where the process has taken it."""
+        """Says that the old path is gone. Raises `ReplayMismatch` if the process has taken it."""
         if not self.is_taken(change):
             raise ReplayMismatch(
                 process_id=self._process_id,

@@ -1,8 +1,7 @@
-"""The journal in memory: which calls of a body already have an outcome, and in which order outcomes are delivered.
+"""The journal in memory: which calls of a body already have an outcome, and the order in which outcomes are delivered.
 
-Invariant: recorded outcomes reach the body in the order they were recorded; a call that matches no record runs only
-when the body has asked for
-all that is recorded, once what is ready on the loop has run.
+Invariant: recorded outcomes reach the body in the order of their recording. A call without a record runs only when the
+body has asked for all records, after all that is ready on the loop has run.
 """
 
 from __future__ import annotations
@@ -25,27 +24,27 @@ from wakeline.store.journal import Row
 
 log = logger("wakeline.run")
 TOLD = "@told:"
-"""Before the key of the first of what was not asked for, in the journal: it was told in an earlier run."""
+"""The prefix, in the journal, of the key of the first unasked record: an earlier run has logged it."""
 CYCLES = 20
-"""Turns of the loop a body gets to issue the next recorded call before a later one is delivered first, and to come to
-rest."""
+"""How many turns of the loop a body gets to issue the next recorded call before a later one is delivered, and to come
+to rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A call without a record. ``known``: a wait that an earlier run opened, so nothing new; ``gone_s``: how long the
-    body had waited when it gave it up."""
+    """A call without a record. ``known``: it is a wait that an earlier run opened, so it is not new. ``gone_s``: how
+    long the body had waited when it gave it up."""
 
     known: bool
     gone_s: float
 
 
 class Replay:
-    """Rows of one generation, consumed as the body issues the calls they belong to. Lives on one event loop.
+    """The rows of one generation. The body consumes them as it issues their calls. It lives on one event loop.
 
-    ``slots``: the waits that earlier runs left open. ``strict``: what was recorded and is not asked for is a mismatch,
-    else it is told. ``excused``:
-    whether the body may leave out what it did, since it was asked to end, or is tried again after it failed.
+    ``slots`` are the waits that earlier runs left open. ``strict``: unasked records are a mismatch; otherwise the log
+    names them. ``excused`` tells whether the body may leave out what it did, because it was asked to end, or is tried
+    again after a failure.
     """
 
     def __init__(
@@ -70,19 +69,19 @@ class Replay:
                     raise JournalCorrupt(process_id=process_id, replay_key=key) from error
         self._names = {row.name for row in self.rows.values()}
         self.asked = {row.asks: key for key, row in self.rows.items() if row.asks is not None}
-        """Of starts of tools: the key of the row of what asked for one."""
+        """For starts of tools, the key of the row of what asked for each."""
         self.unsaid = {row.name for row in self.rows.values() if row.kind == "start" and row.asks is None}
-        """Names of starts that do not say what asked for them: of engines, and all that the release before wrote."""
+        """Names of starts that do not say what asked for them: those of engines, and all rows of the release before."""
         self._left = Unasked(self.rows, rows, slots or {}, asides)
         self._strict = strict and self._left.is_exact
         self._excused = excused
         self._told = {key for key in rows if key.startswith(TOLD)}
         self.note: Callable[[Row], None] = lambda row: None
-        """Takes a row that travels with the run's next write."""
+        """Takes a row, which travels with the run's next write."""
         self._issued: dict[str, asyncio.Future[None]] = {}
         self._held: list[_Held] = []
         self._had: set[str] = set()
-        """What this very run has the outcome of."""
+        """The keys whose outcome this run has."""
         self._earlier: set[str] = set()
         self._pump_run = 0
         self._moves = 0
@@ -92,8 +91,8 @@ class Replay:
 
     @property
     def replaying(self) -> bool:
-        """True while the body has not come to the end of what it did before: to the last record, and to the wait that
-        stands open."""
+        """True while the body has not reached the end of what it did before: the last record, and the wait that stands
+        open."""
         return self._left.is_ahead
 
     @property
@@ -104,15 +103,15 @@ class Replay:
     async def lookup(
         self, key: str, envelope: Envelope, envelope_hash: str, *, alone: bool, slot: str = ""
     ) -> JournalRow | None:
-        """The record of a call, in its turn; None when the call is new and may run. ``alone``: the body cannot issue
+        """The record of a call, in its turn; None if the call is new and may run. ``alone``: the body cannot issue
         anything else meanwhile.
 
-        Raises `ReplayMismatch` for a record with another envelope, and for a call no record fits while the body has not
-        asked for all it has;
-        `ReplayConflict` for a key that this very run used for another call: no deploy is at fault there.
+        Raises `ReplayMismatch` for a record with another envelope, and for a call without a record while the body has
+        unasked records. Raises `ReplayConflict` for a key that this run used for another call, where no deploy is at
+        fault.
         """
         while (other := self._issued.get(key)) is not None:
-            await asyncio.wait([other])  # two tasks of the body ask for one outcome: each in its turn
+            await asyncio.wait([other])  # two tasks of the body ask for one outcome, each in its turn
         row = self.rows.get(key)
         if row is not None and row.hash != envelope_hash and not row.is_of(envelope):
             if key in self._had:
@@ -133,9 +132,8 @@ class Replay:
         return self._left.gone_s(key) > 0
 
     async def _again(self, held: _Held) -> None:
-        """The body gave this wait up, and has the time to do so again. Opened at once it could be parked on, and what
-        made the body give it up, such as a
-        timeout of its own, is not stored.
+        """Gives the body the time to give this wait up again. If the wait were opened at once, the process could park
+        on it. What made the body give it up, such as its own timeout, is not stored.
         """
         self._held.append(held)
         try:
@@ -152,7 +150,7 @@ class Replay:
         try:
             await future
         except asyncio.CancelledError:
-            self._left.take(key)  # it was asked for; its outcome is nobody's
+            self._left.take(key)  # it was asked for; its outcome is not delivered
             raise
         finally:
             self._issued.pop(key, None)
@@ -167,15 +165,15 @@ class Replay:
                     continue
                 if held.known:
                     return
-                if not any(other.known for other in self._held):  # these may bring the body on
+                if not any(other.known for other in self._held):  # these may let the body go on
                     self._decide(envelope)
         finally:
             self._held.remove(held)
             self._move()
 
     async def _at_rest(self, alone: bool) -> bool:
-        """Whether nothing moved in a while: not what is ready on the loop, and then, where something is left, not
-        within the patience either."""
+        """Whether nothing moves: nothing that is ready on the loop, and then, if records are left, nothing within the
+        patience."""
         seen = self._moves
         for _ in range(CYCLES):
             await asyncio.sleep(0)
@@ -193,7 +191,7 @@ class Replay:
             self._moved.set_result(None)
 
     def _decide(self, envelope: Envelope) -> None:
-        """Nothing moves any more, and a new effect is asked for: may it act?"""
+        """Decides whether a new effect may act, once nothing moves any more."""
         same = self._left.of_name(envelope.name)
         if same is not None:
             raise self._mismatch(envelope, same)
@@ -222,7 +220,7 @@ class Replay:
         return next((one for one in names if any(prefix + one in self._names for prefix in prefixes)), None)
 
     def key_of(self, key: str, envelope: Envelope) -> str:
-        """The key of a call, or the one that a release before this one recorded it under, with its sets in another
+        """The key of a call, or the key under which a release before this one recorded it, with its sets in another
         order."""
         if not self._left.rows or key in self.rows or not envelope.is_marked:
             return key
@@ -263,8 +261,8 @@ class Replay:
             if cycles:
                 asyncio.get_running_loop().call_soon(self._pump, run, cycles - 1)
                 return
-            # The body does not ask for it now (it waits for something outside the journal): the oldest it asks for
-            # comes first.
+            # The body does not ask for it now, because it waits for something outside the journal. The oldest one that
+            # it asks for comes first.
             first = next(key for key in self._left.rows if key in self._issued)
         self._consume(first)
         if self._issued:
@@ -279,21 +277,21 @@ class Replay:
             future.set_result(None)
 
     def passed(self, key: str) -> None:
-        """The body has this outcome again: it is that late for it."""
+        """The body has this outcome again; this sets its time."""
         self.last_at_ms = max(self.last_at_ms, self.rows[key].at_ms)
 
     def waits_for(self, slots: Sequence[str]) -> None:
-        """The body waits for these."""
+        """Notes that the body waits for these."""
         if self._left.asked(slots):
             self._move()
 
     def n_of(self, key: str) -> int:
-        """The number of a row that is about to be made: it is in the order of what came of effects, not of when they
+        """The number of a row that is about to be made. Rows are in the order in which effects ended, not in which they
         began."""
         return self.rows[key].n if key in self.rows else self.next_n
 
     def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = ()) -> Row:
-        """A row this run makes, as it is written; ``slots``: what it closes."""
+        """The row of this run in the form that is written; ``slots`` are the waits that it closes."""
         self.rows[key] = row
         self._names.add(row.name)
         self._had.add(key)
@@ -302,7 +300,7 @@ class Replay:
         return Row(key, row.to_json(), slots)
 
     def unmade(self, key: str) -> None:
-        """The effect of this key was not recorded after all."""
+        """Notes that the effect of this key was not recorded after all."""
         self.rows.pop(key, None)
         self._had.discard(key)
 
@@ -316,9 +314,8 @@ def replay_of(
     hold_ms: int,
     mode: ReplayMode,
 ) -> Replay:
-    """The journal of a claim; ``slots``: the waits that earlier runs left open. A process that was asked to end may
-    leave out what it did; so may a turn
-    that failed and is tried again."""
+    """The journal of a claim; ``slots`` are the waits that earlier runs left open. A process that was asked to end may
+    leave out what it did, and so may a turn that is tried again after a failure."""
 
     def excused() -> bool:
         return cancellation.cancelled or (claim.session_id is not None and claim.has_failed)

@@ -1,7 +1,6 @@
 """One run of a process under its fence: its life, its journal, its waits, and the moment it lets go.
 
-Invariant: the process parks only while nothing but unresolved waits is outstanding, and from then on the run does
-nothing.
+Invariant: the process parks only while only unresolved waits are outstanding. From then on the run does nothing.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ class Run:
     """A running process: what was claimed, and what this code makes of it.
 
     `life` says whether the run may still act. `journal` is what the process did, and records what it does. `waits` is
-    what it waits for. The run
-    itself holds them together, and parks the process when nothing but waits is left.
+    what it waits for. The run itself holds them together, and parks the process when nothing but waits is left.
     """
 
     def __init__(
@@ -77,9 +75,9 @@ class Run:
         self.clock = clock
         self.probe = probe or NullProbe()
         self.bridge = bridge
-        """To the thread of a blocking body; None for one on the loop."""
+        """The bridge to the thread of a blocking body; None for a body on the loop."""
         self.captured = environment
-        """The environment that its starts hand on; shared by the runs of this worker."""
+        """The environment that its starts hand on; the runs of this worker share it."""
         self.dispatch = dispatch or ToolDispatch.of(Registry())
         self.scope: ExecutionScope = ProcessScope(claim.process_id)
         self.passing = Passing(store, claim)
@@ -123,13 +121,13 @@ class Run:
         self.patches = Patches(self.journal, claim.process_id)
         self.started = StartedProcesses()
         self.awaits_children = claim.awaits_children
-        """Whether a process was ever started that its end has to wait for."""
+        """Whether it ever started a child that its end has to wait for."""
         self.defers = Defers()
         self._park_again_s = PARK_AGAIN_S
         self.engine: Engine[..., Any] | None = None
         self.turn: CommittingTurn | None = None
         self.context: object = None
-        """What its body was handed, once it is called."""
+        """The context that its body got, once it is called."""
         self.activities = Activities(store, claim.session_id)
         self._hold = Hold(self._park_soon, lambda: self.waits.are_all)
 
@@ -148,7 +146,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What a person calls it: its label, or its kind."""
+        """Its name for people: its label, or its kind."""
         identity = self.registration.identity
         return identity.label or identity.kind
 
@@ -169,13 +167,13 @@ class Run:
 
     @property
     def registration(self) -> Registration:
-        """What was started."""
+        """The registration of the process."""
         return self.claim.registration
 
     @cached_property
     def environment(self) -> EnvironmentSpec:
-        """The environment as code of the run sees it: a copy of its own, made when it is first asked for, so that a
-        change stays in this run."""
+        """The environment for code of the run: a copy, made when it is first asked for, so that a change stays in this
+        run."""
         return self.captured.model_copy(deep=True)
 
     @cached_property
@@ -196,11 +194,11 @@ class Run:
 
     @property
     def idempotency_key(self) -> str:
-        """Stable over attempts and hand-backs; differs between generations."""
+        """The key that is the same over attempts and hand-backs, and differs between generations."""
         return f"{self.claim.process_id}:{self.fence.incarnation}:{self.claim.generation}"
 
     def named(self, verb: str) -> str:
-        """A verb of its context, as the body writes it: ``await ctx.call(…)``."""
+        """How the body writes a verb of its context: ``await ctx.call(…)``."""
         return f"{'await ' if self.bridge is None else ''}{'turn' if self.turn is not None else 'ctx'}.{verb}"
 
     def child_id(self, key: str) -> str:
@@ -208,23 +206,23 @@ class Run:
         return child_id(self.claim.process_id, self.fence.incarnation, self.claim.generation, key)
 
     async def invoke(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Calls user code: a coroutine on the loop, a plain function in the body's own thread (sync body) or a thread
-        of the pool."""
+        """Calls user code. A coroutine runs on the loop, and a plain function in the body's own thread (sync body) or
+        in a thread of the pool."""
         return await invoked(partial(function, *args, **kwargs), self.bridge)
 
     # -- parking
     # -----------------------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
-        """(Re)starts the hold: the time a body may stay in memory while it only waits."""
+        """Starts the hold (again): the time that a body may stay in memory while it only waits."""
         self._hold.stop()
         life = self.life
         if life.misfit is not None and not life.in_flight:
             life.end(RunState.RELEASED)
         if not life.is_running or life.misfit is not None or not self.waits.are_all:
             return
-        # A sync body holds a thread, a full worker needs the slot, a stopping one wants to go, others may wait for the
-        # place under a limit: no hold.
+        # There is no hold in four cases: a sync body holds a thread, a full worker needs the slot, the worker leaves,
+        # or others wait for the place under a limit.
         goes = self.bridge is not None or self.host.full or life.stopping or self.claim.is_limited
         self._hold.begin(0 if goes else self.host.hold_ms / 1000)
 
@@ -234,8 +232,8 @@ class Run:
 
     async def _park(self) -> None:
         if not self.waits.are_all:
-            # A hint came since the hold ran out: the body is about to go on. Its wait would not be among those whose
-            # resolution the script looks for.
+            # A hint came after the hold ran out, so the body is about to go on. The script would not look for the
+            # resolution of its wait.
             self.life.parking = None
             return
         self.probe.reach(Phase.parking, self.claim.process_id)
@@ -268,7 +266,8 @@ class Run:
         self.life.end(RunState.PARKED)
 
     def _ended(self, state: RunState) -> None:
-        """The run is over: open waits of a sync body raise in its thread; the runner cancels an async body."""
+        """Called when the run is over. Open waits of a sync body raise in its thread; the runner cancels an async
+        body."""
         self._hold.stop()
         if self.bridge is not None:
             self.waits.open.fail(self.waits.open.slots, Parked() if state is RunState.PARKED else Stopped())

@@ -1,6 +1,6 @@
 """The children one run started: what it may await, signal and cancel without a grant.
 
-Invariant: memory only. A re-run regains it by replaying its starts; nothing of it is ever written.
+Invariant: it lives in memory and is never written. A later run rebuilds it by replaying its starts.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from types import MappingProxyType
 
 
 class StartedProcesses:
-    """Process ids with the incarnation each start answered; shared by reference by all contexts of the run."""
+    """Process ids with the incarnation that each start answered. All contexts of the run share one."""
 
     def __init__(self) -> None:
         self._incarnations: dict[str, str] = {}
         self.known: Mapping[str, str] = MappingProxyType(self._incarnations)
-        """What was added so far, for reading: process id to incarnation."""
+        """The incarnation of each process id that was added, for reading."""
 
     def add(self, process_id: str, incarnation: str) -> None:
-        """A start that was answered, or found in the journal; or a process that the store says was started by this
-        one."""
+        """Adds a start that was answered or found in the journal, or a process that this one started according to the
+        store."""
         self._incarnations[process_id] = incarnation

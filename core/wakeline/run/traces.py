@@ -1,4 +1,4 @@
-"""What a log shows of an error in user code: the user's lines, without those of whoever called them."""
+"""What a log shows of an error in user code: the user's lines, without those of their callers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ _INSIDE = tuple(
     if (spec := find_spec(name))
     for path in spec.submodule_search_locations or ()
 )
-"""Where the packages between a worker and a body lie: their lines say nothing about what went wrong in it."""
+"""The folders of the packages between a worker and a body. Their lines do not help to find an error in the body."""
 
 
 def trace_of(error: BaseException) -> str:
-    """The traceback of an error and of what caused it, with the lines of user code only, behind a line break; empty
-    where no line is the user's, or where
-    what the error says of itself cannot be shown.
+    """The traceback of an error and its causes, behind a line break, with only the lines of user code. It is empty if
+    no line is the user's, or if the error's own text cannot be made.
     """
     try:
         trace = TracebackException.from_exception(error)
         return fit("\n" + "".join(trace.format()).rstrip(), LONGEST_TRACE) if _trim(trace) else ""
-    except Exception:  # noqa: BLE001 - notes, texts and chains are the user's and may raise in turn; what went wrong is recorded all the same
+    except Exception:  # noqa: BLE001 - notes, texts and chains are the user's and may raise too; the error is still recorded
         return ""
 
 
 def _trim(trace: TracebackException) -> bool:
-    """Whether a user's line is left in it, or in what it came from."""
+    """Whether a user's line is left in it, or in its causes."""
     left, found = [trace], False
     while left:
         one = left.pop()

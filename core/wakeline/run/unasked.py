@@ -1,9 +1,8 @@
-"""What a process did, and its body has not asked for again in this run: the difference between a body that replays and
-one that does something else.
+"""What a process did and its body has not asked for again in this run. It tells a body that replays from one that does
+something else.
 
-Invariant: a deterministic body asks for all of it before it asks for anything new, once what is ready on the loop has
-run; but for what tasks beside
-it did that were cancelled, and what an effect did inside itself.
+Invariant: a deterministic body asks for all of it before it asks for anything new, once all that is ready on the loop
+has run. Two things are excepted: what cancelled tasks beside it did, and what an effect did inside itself.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from wakeline.store.fields import Slot
 from wakeline.waits.kinds import kind_of
 
 PATCHED = "patched"
-"""The kind of a row that says which path was taken: it does nothing, so nothing is amiss where nobody asks for it any
-more."""
+"""The kind of a row that says which path was taken. It does nothing, so it is no mismatch if the body does not ask for
+it any more."""
 SHOWN = 8
-"""A mismatch names this many and counts the rest."""
+"""How many a mismatch names; it counts the rest."""
 _PHRASES = {"signal": "wait for signal", "child": "await of process", "children": "await of children"}
 
 
 class Unasked:
-    """Rows in the order they were recorded, and waits that stand open. ``journal``: all of it, marks included."""
+    """Rows in the order of their recording, and waits that stand open. ``journal`` is all of it, with marks."""
 
     def __init__(
         self,
@@ -39,7 +38,7 @@ class Unasked:
             key for key, row in rows.items() if row.kind != PATCHED and row.place != INSIDE and key not in self._gone
         )
         self.rows = {key: rows[key] for key in sorted(kept, key=lambda key: rows[key].n)}
-        """Those of which the body does not have the outcome yet."""
+        """The rows whose outcome the body does not have yet."""
         self._journal = journal
         self._slots = dict(slots)
         self._open = frozenset(slots)
@@ -56,12 +55,12 @@ class Unasked:
         return slot in self._open
 
     def gone_s(self, key: str) -> float:
-        """After how long the body gave this effect up, in an earlier run; 0 where it did not."""
+        """After how many seconds the body gave this effect up in an earlier run; 0 if it did not."""
         return max(self._gone[key] / 1000, 0.001) if key in self._gone else 0.0
 
     def holds(self, envelope: Envelope) -> bool:
-        """Whether a new effect has to wait: others are to be asked for first, or one of its name that it may be a
-        changed version of."""
+        """Whether a new effect has to wait, because others have to be asked for first, or because a record of its name
+        is left, of which it may be a changed version."""
         if self._is_let_go:
             return any(
                 envelope.name in names_of(row)
@@ -70,31 +69,31 @@ class Unasked:
         return bool(self.rows or self._slots)
 
     def issued(self, key: str) -> None:
-        """The body asks for this one."""
+        """Notes that the body asks for this one."""
         self._issued.add(key)
 
     def take(self, key: str) -> None:
-        """The body has its outcome, or has given it up."""
+        """Notes that the body has its outcome, or has given it up."""
         row = self.rows.pop(key, None)
         if row is not None:
             self._last_n = max(self._last_n, row.n)
 
     def asked(self, slots: Sequence[str]) -> bool:
-        """The body waits for these. Whether any of them stood open."""
+        """Notes that the body waits for these; returns whether any of them stood open."""
         found = [slot for slot in slots if self._slots.pop(slot, None) is not None]
         return bool(found)
 
     def let_go(self) -> None:
-        """What is left will not be asked for, and may be left out."""
+        """Notes that the rest will not be asked for, and may be left out."""
         self._is_let_go = True
 
     @property
     def is_ahead(self) -> bool:
-        """Whether something was done behind the point where the body is: what was recorded before what it has had last
-        is behind it, and left out."""
+        """Whether something was done behind the point where the body is now. Records before the last one that it had do
+        not count."""
         if self._is_let_go:
             return False
-        # A copy: the thread of a blocking body asks this too.
+        # A copy, because the thread of a blocking body asks this too.
         last = next((key for key in reversed(list(self.rows)) if key not in self._issued), None)
         return bool(self._slots) or (last is not None and self.rows[last].n > self._last_n)
 
@@ -114,7 +113,7 @@ class Unasked:
 
     @property
     def missing(self) -> list[str]:
-        """What it should have asked for, in words: the first ones, and how many more."""
+        """In words, what it should have asked for: the first ones, and how many more."""
         found = [f"{row.kind} {row.name!r}" for row in self._missing()]
         for slot in self._standing():
             kind, name = kind_of(slot.kind)
@@ -124,12 +123,12 @@ class Unasked:
 
     @property
     def first_missing(self) -> str:
-        """The key of the first of them, or the slot."""
+        """The key of the first missing row, or the first missing slot."""
         missing = self._missing()
         return next((key for key, row in self.rows.items() if row in missing), None) or next(iter(self._slots))
 
     def of_name(self, name: str) -> JournalRow | None:
-        """One of this name that is missing: a new effect of the name may be a changed version of it."""
+        """A missing row of this name; a new effect of the name may be a changed version of it."""
         return next((row for row in self._missing() if name in names_of(row)), None)
 
 
@@ -139,8 +138,8 @@ def named(envelope: Envelope) -> str:
 
 
 def names_of(row: JournalRow) -> tuple[str, ...]:
-    """The names under which a body may have asked for what is recorded. A call of a tool that ran in a process of its
-    own has the row of a start."""
+    """The names under which a body may have asked for a record. A call of a tool that ran as a separate process has the
+    row of a start."""
     if row.kind != "start":
         return (row.name,)
     call = f"call:{row.name.partition(':')[2]}"

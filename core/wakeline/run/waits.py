@@ -1,9 +1,8 @@
-"""What a run waits for: waits as the body asks for them, the slots the run opens for them, and what their resolutions
-mean.
+"""What a run waits for: waits that the body asks for, the slots that the run opens for them, and the meaning of their
+resolutions.
 
 Invariant: a resolution stays in its slot until its journal row is written, so nothing can be lost. A wait that the body
-gives up is closed: it
-swallows no signal.
+gives up is closed, so it swallows no signal.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ from wakeline.waits.identity import WaitIdentity, key_id
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut, resolution_of
 
 MOST_READ = 4096
-"""The most slots that one look reads."""
+"""How many slots one look reads at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """One thing to wait for: its identity, the store's word for it, and at most how long."""
+    """One thing to wait for: its identity, the store's word for it, and the longest time."""
 
     identity: WaitIdentity
     kind: str
@@ -56,14 +55,14 @@ class WaitFor:
 
 
 def schema_of_answer(kind: Any) -> tuple[str, str] | None:
-    """Hash and text of the schema that an answer to a wait has to fit; None where any does."""
+    """Hash and text of the schema that an answer to a wait has to fit; None if any answer fits."""
     schema = typed.schema_of(kind)
     return (schema_hash(schema), canonical_json(schema)) if schema else None
 
 
 @dataclass(frozen=True, slots=True)
 class WaitCall:
-    """A wait as the body issues it: journal key and envelope, target, slot."""
+    """A wait that the body issues: journal key and envelope, target, slot."""
 
     key: str
     envelope: Envelope
@@ -78,8 +77,8 @@ class WaitCall:
 
 
 class Waits:
-    """The waits of one run. ``open`` is what its body waits for now; ``timer`` is told of every moment at which one is
-    due (ms)."""
+    """The waits of one run. ``open`` is what its body waits for now. ``timer`` is called with every moment (ms) at
+    which one is due."""
 
     def __init__(
         self,
@@ -107,7 +106,7 @@ class Waits:
 
     @property
     def are_all(self) -> bool:
-        """Whether nothing but unresolved waits is outstanding, so that the process may park."""
+        """Whether only unresolved waits are outstanding, so that the process may park."""
         return bool(self.open) and not self._life.in_flight and self._journal.replay.idle and self.open.all_unresolved
 
     def hands_out(self, slot: str) -> None:
@@ -127,10 +126,11 @@ class Waits:
         )
 
     async def for_all(self, calls: Sequence[WaitCall]) -> list[Resolution]:
-        """Waits for all (one group: one resume); resolutions in order. Parks the process when nothing else is going on.
+        """Waits for all (one group: one resume); returns the resolutions in order. The process parks when nothing else
+        is going on.
 
-        Given up (its task is cancelled while the run goes on), it closes its slots: an abandoned wait swallows no
-        signal.
+        If it is given up (its task is cancelled while the run goes on), it closes its slots, so an abandoned wait
+        swallows no signal.
         """
         journal, life = self._journal, self._life
         place, handled = journal.asides.place(), being_handled()
@@ -151,7 +151,7 @@ class Waits:
         out: list[Resolution] = []
         for call, row in zip(calls, rows, strict=True):
             if row is None:
-                # The row travels with the run's next write: until then the slot keeps its resolution, so nothing can be
+                # The row travels with the run's next write. Until then the slot keeps its resolution, so nothing can be
                 # lost.
                 value = from_json(texts[call.slot])
                 slot = call.slot
@@ -169,7 +169,8 @@ class Waits:
         return out
 
     async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
-        """A slot that another task of the body waits for already is shared: opened once, given up by the last."""
+        """Opens slots and waits. A slot that another task of the body waits for already is shared: it is opened once,
+        and closed when the last gives it up."""
         known = self.open.known([c.slot for c in calls])
         fresh = [c for c in calls if c.slot not in self.open and c.slot not in known]
         futures = self.open.enter([c.slot for c in calls if c.slot not in known])
@@ -183,8 +184,8 @@ class Waits:
             self._changed()
 
     async def _open_group(self, calls: Sequence[WaitCall]) -> None:
-        """A task of the run, not of the one that waits: when that one gives up, the reply is still for others that
-        share a slot with it."""
+        """Opens a group in a task of the run. If the waiting task gives up, the reply still serves others that share a
+        slot with it."""
         groups = self.open.group([c.slot for c in calls])
         waits = [c.wire(groups[c.slot]) for c in calls]
         try:
@@ -229,13 +230,13 @@ class Waits:
         self._life.tasks.add(asyncio.get_running_loop().create_task(close()))
 
     def hinted(self, slot: str, claim_id: str, text: str) -> bool:
-        """Takes the resolution (JSON) that a hint brought to a run. False where it is not to be relied on: then the run
-        has to `look`."""
+        """Takes the resolution (JSON) that a hint brought. False if it cannot be relied on: then the run has to
+        `look`."""
         mine = claim_id == self._claim.fence.claim_id and self._life.is_running
         return mine and not stands_in(text) and self.open.hinted(slot, text)
 
     async def look(self) -> None:
-        """Reads the open slots and the cancel mark: after a hint, and now and then because a hint may be lost."""
+        """Reads the open slots and the cancel mark: after a hint, and at intervals because a hint may be lost."""
         ids = self.open.slots
         if not self._life.is_running:
             return
@@ -252,8 +253,8 @@ class Waits:
 
 
 def child_read(call: WaitCall, resolution: Resolution) -> list[Row]:
-    """A child that was awaited under another key than its own has been read too: retention keeps it no longer for this
-    parent."""
+    """Notes that a child was read that was awaited under another key than its own, so retention no longer keeps it for
+    this parent."""
     child = call.target.kind.removeprefix("c:")
     read = call.target.child_incarnation and isinstance(resolution, Ok) and call.key != f"result:{child}"
     return [Row(f"@read:{child}", "1")] if read else []
@@ -275,7 +276,7 @@ def settle(what: str, resolution: Resolution, kind: Any, default: Any = MISSING)
 
 
 def moment_ms(when: datetime) -> int:
-    """A moment (naive ones are local) in ms since 1970; raises `InvalidDuration` for one before that."""
+    """A moment (a naive one is local time) in ms since 1970; raises `InvalidDuration` for one before that."""
     try:
         ms = int(when.timestamp() * 1000)
     except (AttributeError, OverflowError, ValueError, OSError) as error:

@@ -1,5 +1,4 @@
-"""Where a namespace is, and what its clients have in common: how they introduce themselves, and what every script is
-told first.
+"""Where a namespace is, and what its clients share: their first call, and the first arguments of every script.
 
 Invariant: two clients of one address mean the same namespace.
 """
@@ -18,21 +17,22 @@ from wakeline.store.connection import Backend
 from wakeline.waits.keys import Keyring
 
 FORMAT = "1"
-"""Version of the key layout; raised when an older release could no longer read what a newer one writes."""
+"""The version of the key layout. It rises when an older release could no longer read what a newer one writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Which namespace on which server, and what its clients share."""
+    """A namespace on a server, and what its clients share."""
 
     namespace: str
     rq_prefix: str = "rq"
     clock: Clock = ServerClock()
     allow_eviction: bool = False
     only_looks: bool = False
-    """Doctor's: what everybody else refuses is a finding there."""
+    """Whether it is doctor's: what other clients refuse is a finding there."""
     beat_ms: int | None = None
-    """How often its clients look whether the store still has what it answered; None: they do not count their writes."""
+    """How often (ms) its clients look whether the store still has the writes that it answered; None: they do not count
+    their writes."""
 
     @property
     def prefix(self) -> str:
@@ -40,20 +40,20 @@ class Address:
 
     @property
     def look_s(self) -> float | None:
-        """How often a client looks, in seconds; None where it does not."""
+        """How often a client looks, in seconds; None if it does not."""
         return None if self.beat_ms is None or self.only_looks else self.beat_ms / 1000
 
 
 def redis_blobs(backend: Backend, address: Address) -> Blobs:
-    """Where attachments lie unless an app says otherwise."""
+    """The backend of attachments unless an app names another one."""
     return Blobs.of(address.namespace, RedisBlobs(backend, address.prefix))
 
 
 def argv(address: Address, args: str) -> list[str]:
-    """Key and arguments of a script for the text of a call's own."""
+    """Key and arguments of a script, for the text of a call's own arguments."""
     return [f"{address.prefix}meta", address.clock.script_time(), address.prefix, address.rq_prefix, args]
 
 
 def opening(address: Address) -> Call[Keyring]:
-    """The first call of a client; it may be sent again, for what it brings may have changed."""
+    """The first call of a client. It may be sent again, because its answer may have changed."""
     return rings.introduce(address.namespace, address.rq_prefix, FORMAT, only_looks=address.only_looks)

@@ -1,7 +1,7 @@
 """Attachments: the calls, and the programs that put calls and a backend together.
 
-Invariant: intent, bytes, owner, in that order; whoever dies in between leaves bytes that a sweep removes, never a
-reference to nothing.
+Invariant: first the intent is written, then the bytes, then the owner. A crash in between leaves bytes that a sweep
+removes, and never a reference to nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from wakeline.store.calls import Call, Outside, Program, Reply
 AT_ONCE = 64
 MOST_ROUNDS = 100
 STRAY_MS = 24 * 3_600_000
-"""So old what a backend has and nobody knows of is nobody's; younger bytes may belong to keys that a failover is about
-to bring back."""
+"""The age (ms) from which bytes in a backend without a record count as strays. Younger bytes may belong to keys that a
+failover is about to bring back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where an attachment's bytes lie, and since when (server ms)."""
+    """The place of an attachment's bytes, and since when they lie there (server ms)."""
 
     attachment: Attachment
     place: str
@@ -35,14 +35,14 @@ class Found:
 
 
 def intend(attachment_id: str, owner: str, place: str, *, stands_in: bool = False) -> Call[str | None]:
-    """Note an upload; the place of the bytes where they are there already. ``stands_in``: of a payload that a stand-in
-    stands for."""
+    """Note an upload; returns the place of the bytes if they are already stored. ``stands_in``: a stand-in stands for
+    them."""
     args = {"id": attachment_id, "owner": owner, "place": place, "stands_in": stands_in or None}
     return Call("attachment_intend", args, lambda reply: reply[1] if reply[0] == "kept" else None)
 
 
 def keep(attachment: Attachment, owner: str, place: str, *, stands_in: bool = False) -> Call[str | None]:
-    """The bytes are uploaded: keep them. Their place; None where the intent was swept meanwhile."""
+    """Keep bytes that were uploaded. Returns their place; None if the intent was swept meanwhile."""
     args = {
         "id": attachment.id,
         "owner": owner,
@@ -55,7 +55,7 @@ def keep(attachment: Attachment, owner: str, place: str, *, stands_in: bool = Fa
 
 
 def read(attachment_id: str, owners: Sequence[str] | None, *, stands_in: bool = False) -> Call[Found | None]:
-    """Where it lies, for one of these owners; None as owners: for whoever holds the app. ``stands_in``: only where a
+    """Where it lies, for one of these owners; None as owners is for code that holds the app. ``stands_in``: only if a
     stand-in may stand for it."""
 
     def decode(reply: Reply) -> Found | None:
@@ -71,8 +71,8 @@ def read(attachment_id: str, owners: Sequence[str] | None, *, stands_in: bool = 
 
 
 def share(ids: Sequence[str], givers: Sequence[str] | None, to: str, *, partly: bool = False) -> Call[None]:
-    """Make another owner of attachments that one of the givers owns. All or none, and then `AttachmentNotFound`, or
-    ``partly`` what there is."""
+    """Make another owner of attachments that one of the givers owns. It takes all, or raises `AttachmentNotFound`; with
+    ``partly`` it takes those that exist."""
 
     def decode(reply: Reply) -> None:
         if reply[0] == "none":
@@ -83,12 +83,12 @@ def share(ids: Sequence[str], givers: Sequence[str] | None, to: str, *, partly: 
 
 
 def drop(attachment_id: str, owner: str) -> Call[bool]:
-    """Give it up; whether it was owned."""
+    """Give it up; returns whether it was owned."""
     return Call("attachment_drop", {"id": attachment_id, "owner": owner}, lambda reply: reply[0] == "dropped")
 
 
 def owned(owner: str, *, limit: int, after: str | None = None) -> Call[list[Attachment]]:
-    """What an owner has, by id, behind an id."""
+    """The attachments of an owner, by id, behind an id."""
 
     def decode(reply: Reply) -> list[Attachment]:
         return [Attachment(id=row[0], media_type=row[1], size=int(row[2])) for row in reply]
@@ -127,15 +127,15 @@ def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, stand
             return data
         if last:
             raise AttachmentCorrupt(attachment_id=attachment_id, backend=name)
-        # Given up and put again between the two looks, it lies elsewhere now: looked at once more.
+        # It may have been given up and put again between the two looks, and lie elsewhere now, so it is looked at once
+        # more.
     raise AssertionError("the loop returns or raises")
 
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep looked at, what nobody owned any more, how many places it emptied, and how many it could not for
-    want of their backend.
-    ``more``: it ended with its rounds, not with what was due."""
+    """What a sweep did: how many it looked at, how many had no owner any more, how many places it emptied, and how many
+    it could not because it lacks their backend. ``more``: its rounds ended before all that was due."""
 
     looked_at: int
     given_up: int
@@ -145,9 +145,10 @@ class SweepReport:
 
 
 def sweep(blobs: Blobs, *, rounds: int = MOST_ROUNDS) -> Program[SweepReport]:
-    """What is due, at most so many rounds of it: owners that are gone are forgotten, bytes that nobody owns are
-    removed. Raises `AttachmentStoreFailed`
-    where a backend failed, once what went well is known to the store.
+    """Does what is due, in at most ``rounds`` rounds: it forgets owners that are gone, and removes bytes without an
+    owner.
+
+    Raises `AttachmentStoreFailed` if a backend failed, after it has told the store what succeeded.
     """
     looked, given_up, count = 0, 0, 0
     removed: list[str] = []
@@ -168,7 +169,7 @@ def sweep(blobs: Blobs, *, rounds: int = MOST_ROUNDS) -> Program[SweepReport]:
                     removed.append(place)
                 except AttachmentStoreFailed as error:
                     failed[place] = error
-        # What cannot be removed here goes behind the others, so a round that only met such looks once more.
+        # Bytes that cannot be removed here go behind the others, so a round that met only such bytes looks once more.
         if not removed and not more and len(left) == before:
             break
     else:
@@ -187,13 +188,14 @@ def _sweep_some(removed: Sequence[str], later: Sequence[str]) -> Call[tuple[list
 
 
 def sweep_strays(namespace: str, backend: BlobBackend, *, all_of_them: bool = False) -> Program[int]:
-    """Remove what a backend has of this namespace and nobody knows of, where it is over a day old by the server's time;
-    how many. Raises `SweepRefused`
-    where nothing at all is known here: then it is the wrong namespace, or its keys are lost, unless ``all_of_them`` are
-    meant.
+    """Remove bytes of this namespace in a backend that no record names and that are over a day old by the server's
+    time. Returns how many.
+
+    Raises `SweepRefused` if there is no record at all, because then the namespace is wrong or its keys are lost.
+    ``all_of_them`` removes them anyway.
     """
     removed, stored = 0, backend.list()
-    _, _, now_ms = yield _strays([])  # the time of day of the machine that sweeps may be another
+    _, _, now_ms = yield _strays([])  # the clock of the machine that sweeps may be wrong
     while page := (yield Outside(partial(_page, stored))):
         old = [one for one in page if now_ms - one.at_ms > STRAY_MS and one.location.startswith(f"{namespace}/")]
         strays, known, _ = yield _strays([f"{backend.name} {one.location}" for one in old])

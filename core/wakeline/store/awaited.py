@@ -1,7 +1,7 @@
 """The client of an event loop: it gathers the calls of one turn of the loop into one write, and drives programs.
 
-Invariant: a reply that is lost on the way is asked for again with the same arguments; every script gives its first
-answer to a resend.
+Invariant: a call whose reply is lost is sent again with the same arguments, and every script gives its first answer
+again.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ from wakeline.waits.keys import Keyring
 log = logger("wakeline.store")
 T = TypeVar("T")
 FIRST_WAIT_S, LAST_WAIT_S = 0.02, 0.5
-"""Between two tries of a patient client. It is well below a heartbeat, so that a worker is not reaped because it was
-slow to come back (race 29)."""
+"""The pause between two tries of a patient client, in seconds. It is well below a heartbeat, so that a worker is not
+reaped because it came back slowly (race 29)."""
 OUTSIDE_AT_ONCE = 8
-"""How many things outside Redis an awaited client does at once: uploads, reads and removals of bytes."""
+"""How many uploads, reads and removals of bytes outside of Redis an awaited client does at once."""
 
 
 class AsyncStore(AwaitedWatching):
     """Executes calls on one event loop. All calls issued in one turn of the loop leave as one pipelined write, those of
     one script together.
 
-    ``patient`` (workers): a server that is unreachable or takes no writes is waited for, with a backoff below one
-    heartbeat, instead of raised.
+    ``patient`` (for workers): if a server is unreachable or takes no writes, it waits, with a backoff below one
+    heartbeat, and does not raise.
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class AsyncStore(AwaitedWatching):
         self._client: redis.asyncio.Redis | None = None
         self._link: Link | None = None
         self._ear: Link | None = None
-        """What its hints are waited for on."""
+        """The connection on which it waits for hints."""
         self._away = False
         self._delay = FIRST_WAIT_S
         self._queue: list[tuple[Prepared, asyncio.Future[Any]]] = []
-        """Calls that wait for the next write, and who is told the reply."""
+        """Calls that wait for the next write, with the futures for their replies."""
         self._flushing: asyncio.Task[None] | None = None
         self._opening: asyncio.Lock | None = None
         self._read_s = 0.0
-        """When the secrets were read last."""
+        """When the secrets were last read."""
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")
-        """Threads of its own: those of the loop may all be in code that waits for this."""
+        """Separate threads, because all threads of the loop may be in code that waits for this."""
 
     async def open(self) -> None:
-        """Connects and checks the server; called by the first use."""
+        """Connects and checks the server; the first use calls it."""
         self._opening = self._opening or asyncio.Lock()
         async with self._opening:
             if self._keyring is not None:
@@ -110,7 +110,7 @@ class AsyncStore(AwaitedWatching):
             await self._close_with_loop()
 
     async def _told(self, link: Link, call: Call[Any]) -> Any:
-        """The reply to one call; raises what the server answered instead of one."""
+        """The reply to one call; raises the error that the server answered."""
         replies: list[Any] = []
         await link.carry(
             Exchange(
@@ -136,7 +136,7 @@ class AsyncStore(AwaitedWatching):
         return self._keyring.current
 
     async def keyring(self, *, newer_than_s: float = rings.RENEW_S) -> Keyring:
-        """The namespace's secrets; read again where what is known of them is older."""
+        """The namespace's secrets; they are read again if the known ones are older."""
         if self._keyring is None:
             await self.open()
         elif time.monotonic() - self._read_s >= newer_than_s:
@@ -156,8 +156,7 @@ class AsyncStore(AwaitedWatching):
             await self.open()
         self._watch(call)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        # Encoded here: what cannot be is the error of this caller alone, not of all whose calls leave in the same
-        # write.
+        # Encoded here, so that an error belongs to this caller alone, and not to all calls of the same write.
         prepared = Prepared.of(call)
         if call.payloads and stand_ins.is_large(prepared.args):
             prepared = Prepared.of(await self.run(stand_ins.replaced(call, self.blobs)))
@@ -170,7 +169,7 @@ class AsyncStore(AwaitedWatching):
         return call.decode(reply)
 
     async def execute_together(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Calls that leave in one write; results in order. Raises what the first that was refused raises, once all were
+        """Calls that leave in one write; results in order. Raises the error of the first refused call, after all were
         sent."""
         found = await asyncio.gather(*(self.execute(call) for call in calls), return_exceptions=True)
         for one in found:
@@ -179,7 +178,7 @@ class AsyncStore(AwaitedWatching):
         return cast("list[T]", found)
 
     async def _flush(self) -> None:
-        # Whatever other bodies issue in this turn of the loop joins the same write.
+        # Calls of other bodies in this turn of the loop join the same write.
         await asyncio.sleep(0)
         while self._queue:
             batch, self._queue = self._queue[:512], self._queue[512:]
@@ -190,7 +189,7 @@ class AsyncStore(AwaitedWatching):
                 raise
 
     def _give_up(self, calls: Sequence[tuple[Prepared, asyncio.Future[Any]]]) -> None:
-        """The client was closed while these were on their way."""
+        """Fails the calls that were on their way when the client was closed."""
         self._queue = []
         for one, told in calls:
             if not told.done():
@@ -198,8 +197,8 @@ class AsyncStore(AwaitedWatching):
                 told.set_exception(translate(one.call.script, closed))
 
     def _waits_for(self, error: Exception) -> bool:
-        """Whether this client waits until the server is there again, and says so once; False where the error is its
-        caller's."""
+        """Whether this client waits until the server is back, which it logs once; False if its caller gets the
+        error."""
         if not (self.patient and isinstance(error, AWAY)):
             return False
         if not self._away:
@@ -214,9 +213,9 @@ class AsyncStore(AwaitedWatching):
         self._delay = FIRST_WAIT_S
 
     async def _send(self, batch: list[tuple[Prepared, asyncio.Future[Any]]]) -> None:
-        """Sends a batch and tells the replies. What a patient client has to wait for goes back to the head of the
-        queue, and leaves with what joined it:
-        a tick that makes room must not stand behind a write that needs it.
+        """Sends a batch and hands out the replies. Calls for which a patient client has to wait go back to the head of
+        the queue, and leave with what joined it. So a tick that makes room does not stand behind a write that needs the
+        room.
         """
         assert self._link is not None, "open() first"
         futures = {id(one): told for one, told in batch}
@@ -228,7 +227,7 @@ class AsyncStore(AwaitedWatching):
             if away is None and self.patient and isinstance(reply, Exception) and is_away(one.call.script, reply):
                 away = translate(one.call.script, reply)
             if away is not None or told.done():
-                return  # with all behind a refused one, for the sake of order: a script may be sent twice
+                return  # with all calls behind a refused one, to keep their order: a script may be sent twice
             if isinstance(reply, Exception):
                 told.set_exception(translate(one.call.script, reply))
             else:
@@ -242,7 +241,7 @@ class AsyncStore(AwaitedWatching):
             )
             self._heed()
             if away is not None:
-                await self._link.part()  # whoever takes writes may be elsewhere by now
+                await self._link.part()  # the server that takes writes may be another one now
         except (rex.RedisError, OSError) as error:
             away = translate("pipeline", error)
         left = [(one, told) for one, told in batch if not told.done()]
@@ -271,7 +270,8 @@ class AsyncStore(AwaitedWatching):
             case Pause(ms):
                 await asyncio.sleep(ms / 1000)
             case Change():
-                # Many waiters share the loop. A blocked read would take a connection for each, so they look again.
+                # Many waiters share the loop. A blocking read would need a connection for each, so they look again at
+                # intervals.
                 await asyncio.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
             case Outside():
                 return await self._done_outside(step)
@@ -286,27 +286,27 @@ class AsyncStore(AwaitedWatching):
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._outside, step.function)
             except AttachmentStoreFailed as error:
-                # Bytes in Redis wait for it as calls do; another backend's failure is its caller's.
+                # Bytes in Redis wait for the server as calls do. A failure of another backend goes to its caller.
                 cause = error.__cause__
                 if not isinstance(cause, rex.RedisError) or not self._waits_for(translate("bytes", cause)):
                     raise
             await asyncio.sleep(LAST_WAIT_S)
 
     async def hints(self, owner: str, timeout_ms: int, heed: Callable[[str], None]) -> None:
-        """Blocks on the owner's hint list and tells each hint as it comes; there may be none, and one may be lost:
-        state decides."""
+        """Blocks on the owner's hint list, and calls ``heed`` with each hint. A hint may be lost, so the state
+        decides."""
         if self._keyring is None:
             await self.open()
         key = f"{self.address.prefix}notify:{owner}"
         try:
             assert self._ear is not None
-            # The second follows when the first is answered: what came with one hint is had without another look.
+            # The second command follows when the first is answered: hints that came together need no second wait.
             first, more = await self._ear.ask(("BLPOP", key, max(timeout_ms, 10) / 1000), ("LPOP", key, 1000))
             hints: list[str] = [*(first or [])[1:], *(more or [])]
             for hint in hints:
                 heed(hint)
             if first:
-                await asyncio.sleep(0)  # what a hint set off leaves before the next is waited for
+                await asyncio.sleep(0)  # calls that a hint caused leave before it waits for the next one
         except (rex.RedisError, OSError) as error:
             typed = translate("BLPOP", error)
             if self._waits_for(typed):
@@ -315,13 +315,13 @@ class AsyncStore(AwaitedWatching):
             raise typed from error
 
     async def renew_functions(self) -> None:
-        """Has the server keep the functions of this release and no other's."""
+        """Lets the server keep the functions of this release and of no other."""
         if self._keyring is None:
             await self.open()
         await functions.renew(self.client)
 
     async def close(self) -> None:
-        """Closes the connections; a call that is on its way raises `RedisUnavailable`. The next call opens anew."""
+        """Closes the connections. A call on its way raises `RedisUnavailable`. The next call opens them again."""
         self.blobs.close()
         self._outside.shutdown(wait=False)
         self._outside = ThreadPoolExecutor(OUTSIDE_AT_ONCE, thread_name_prefix="wakeline-outside")

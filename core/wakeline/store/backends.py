@@ -1,6 +1,6 @@
 """Which backend a URL means.
 
-Invariant: the scheme alone decides; what cannot work is refused before anything is connected.
+Invariant: the scheme alone decides. A URL that cannot work is refused before anything is connected.
 """
 
 from __future__ import annotations

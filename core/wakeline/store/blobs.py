@@ -1,6 +1,6 @@
-"""Attachments in Redis itself: nothing to set up, and for small ones the right place.
+"""Attachments in Redis itself, which needs no setup and suits small ones.
 
-Invariant: bytes go through a client of their own, which decodes nothing, and never through a script.
+Invariant: bytes go through a separate client, which decodes nothing, and never through a script.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wakeline.store.connection import Backend
 
 T = TypeVar("T")
 MOST_BYTES = 8 * 1024 * 1024
-"""A longer string would keep everybody else waiting while it is copied."""
+"""The most bytes of an attachment. While the server copies a longer string, all other clients would wait."""
 
 
 def _length(key: bytes, client: Any) -> int:
@@ -59,8 +59,8 @@ class RedisBlobs:
         self._asked(lambda client: client.unlink(self._prefix + location))
 
     def list(self) -> Iterator[StoredBlob]:
-        """All strings of this namespace. Redis knows no time of writing: they count as written long ago, and intents
-        protect what is being written."""
+        """All strings of this namespace. Redis keeps no time of writing, so they count as old, and intents protect
+        those that are being written."""
         for key in self._asked(
             lambda client: list(client.scan_iter(match=self._prefix.replace("[", "\\[") + "*", count=1000))
         ):

@@ -1,7 +1,7 @@
-"""The client of a blocking caller: it sends calls and drives programs in the thread that asks.
+"""The client of a blocking caller: it sends calls and drives programs in the calling thread.
 
-Invariant: a reply that is lost on the way is asked for again with the same arguments; every script gives its first
-answer to a resend.
+Invariant: a call whose reply is lost is sent again with the same arguments, and every script gives its first answer
+again.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from wakeline.waits.keys import Keyring
 
 T = TypeVar("T")
 BLOCKED_AT_ONCE = 2
-"""Most connections of a blocking client that wait for events. The others are for verbs, however many threads wait for
-results."""
+"""How many connections of a blocking client may wait for events. The others are for verbs, with any number of threads
+that wait for results."""
 
 
 class Waiting:
@@ -59,12 +59,12 @@ class SyncStore(Watching):
 
     @property
     def client(self) -> redis.Redis:
-        """The redis-py client of this OS process: a forked child gets its own."""
+        """The redis-py client of this OS process; a forked child gets its own."""
         with self._lock:
             if self._client is None or self._pid != os.getpid():
                 client = self.backend.sync()
                 self._begin()
-                # Kept only when it was checked: after a failure the next use looks again.
+                # It is kept only after its check succeeded; after a failure the next use checks again.
                 self._keyring = self._open(client)
                 self._client, self._pid = client, os.getpid()
                 self._watch()
@@ -82,7 +82,7 @@ class SyncStore(Watching):
 
     @property
     def keyring(self) -> Keyring:
-        """The namespace's secrets, as they were when they were read last."""
+        """The namespace's secrets, as of the last read."""
         _ = self.client
         assert self._keyring is not None
         return self._keyring
@@ -93,16 +93,16 @@ class SyncStore(Watching):
         return self.keyring.current
 
     def keyring_for(self, token: str) -> Keyring:
-        """The secrets to read a token with; asked for again where the token names one that is not known here, once a
-        second at most."""
+        """The secrets to read a token with. They are read again, at most once a second, if the token names an unknown
+        one."""
         if not self.keyring.knows(token) and time.monotonic() - self._asked_s >= rings.ASK_AGAIN_S:
             self._asked_s = time.monotonic()
             self._keyring = self.execute(opening(self.address))
         return self.keyring
 
     def info(self) -> dict[str, Any]:
-        """What the server says about itself: INFO, and ``appendfsync`` where CONFIG may be read; empty where neither is
-        answered (fakeredis)."""
+        """What the server says about itself: INFO, and ``appendfsync`` if CONFIG may be read; empty if it answers
+        neither (fakeredis)."""
         client = cast("Any", self.client)
         found: dict[str, Any] = {}
         with typed_errors("INFO"):
@@ -110,7 +110,7 @@ class SyncStore(Watching):
                 found |= client.info()
                 found |= client.config_get("appendfsync")
             except rex.ResponseError:
-                # Not a command here, or not for this user: what is missing is not known.
+                # The server lacks this command, or the user may not run it, so the fact stays unknown.
                 pass
         return found
 
@@ -194,7 +194,7 @@ class SyncStore(Watching):
             return
         try:
             with typed_errors("XREAD"):
-                # One entry is enough: the program re-reads. BLOCK 0 would wait for ever.
+                # One entry is enough, because the program reads again. BLOCK 0 would wait without an end.
                 self.client.xread({stream: f"{step.sequence}-0"}, count=1, block=max(1, min(step.ms, BLOCK_MS)))
         finally:
             self._waiting.dismiss(wait)

@@ -1,7 +1,7 @@
-"""Store calls as values, and programs of them: written once, run by a sync and by an async client.
+"""Store calls as values, and programs of them: they are written once, and both a sync and an async client run them.
 
-Invariant: nothing here does I/O; a `Call` says which script, with what, how to read the reply, and all that its client
-has to know of it.
+Invariant: nothing here does I/O. A `Call` says which script, with which arguments, how to read the reply, and all that
+its client has to know of it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Reply = Any
-"""What a script returns: nested lists of str and int, as redis-py decodes them."""
+"""The reply of a script: nested lists of str and int, decoded by redis-py."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Of an argument that is a JSON document, the members that are payloads, each by its path; scripts read the rest.
+    """For an argument that is a JSON document: its members that are payloads, each by its path. Scripts read the rest.
 
-    ``what``: names the document in the error where its rest looks like a stand-in; None where its rest cannot.
+    ``what`` names the document in the error if its rest looks like a stand-in; None if its rest cannot.
     """
 
     owner: str
@@ -32,36 +32,36 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One script, its arguments (sent as one JSON object; None values are left out) and the reader of its reply.
+    """One script, its arguments (sent as one JSON object, without None values) and the reader of its reply.
 
-    ``decode`` raises the typed error where the reply is a refusal.
+    ``decode`` raises the typed error if the reply is a refusal.
     """
 
     script: str
     args: Mapping[str, Any]
     decode: Callable[[Reply], T]
     payloads: Mapping[str, str | Parts] | None = None
-    """The arguments that are payloads, by name, at any depth, and the owner of what is stored where one is large
+    """The arguments that are payloads, by name, at any depth. The value is the owner of what is stored for a large one
     (`store.stand_ins`)."""
     brings: Callable[[Blobs, Reply], Program[Reply]] | None = None
-    """Puts the payloads into the reply in the place of their stand-ins; None where the reply holds none."""
+    """Replaces stand-ins in the reply by their payloads; None if the reply holds none."""
     about: tuple[str, ...] = ()
-    """The processes, sessions and occurrences that the call names: calls about the same one keep their order."""
+    """The processes, sessions and occurrences that the call names. Calls about the same one keep their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let time pass before the next step of a program, in milliseconds."""
+    """Wait before the next step of a program, in milliseconds."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Wait until the process has an event after ``sequence``, at most ``ms``; a hint, so the program re-reads either
-    way.
+    """Wait until the process has an event after ``sequence``, at most ``ms``.
 
-    ``of``: whose entries: ``events`` of a process, or the ``feed`` of a session.
+    It is only a hint, so the program reads again in both cases. ``of`` says whose entries: ``events`` of a process, or
+    the ``feed`` of a session.
     """
 
     process_id: str
@@ -72,8 +72,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Outside(Generic[T]):
-    """Something outside Redis that blocks, such as a backend of attachments: run in the caller's thread, or in another
-    one than the loop's."""
+    """Blocking work outside of Redis, such as that of a backend of attachments. It runs in the caller's thread, or in a
+    thread beside the loop."""
 
     function: Callable[[], T]
 
@@ -87,7 +87,7 @@ class Together(Generic[T]):
 
 Step = Call[Any] | Pause | Change | Outside[Any] | Together[Any]
 Program = Generator[Step, Any, T]
-"""A verb that may need several calls: yields steps, is sent their results, returns its own."""
+"""A verb that may need several calls. It yields steps, gets their results, and returns its own."""
 
 
 def once(call: Call[T]) -> Program[T]:
@@ -97,7 +97,7 @@ def once(call: Call[T]) -> Program[T]:
 
 
 def flat(fields: Any) -> dict[str, str]:
-    """A field/value reply as a dict: RESP3 sends a map, RESP2 a flat list."""
+    """A reply of fields and values as a dict: RESP3 sends a map, RESP2 a flat list."""
     return (
         dict(cast("Mapping[str, str]", fields))
         if isinstance(fields, Mapping)
@@ -106,5 +106,5 @@ def flat(fields: Any) -> dict[str, str]:
 
 
 def moment(text: str) -> int | None:
-    """A time of a reply in whole milliseconds, as scripts and sorted sets write it; None where there is none."""
+    """A time in a reply, in whole milliseconds, as scripts and sorted sets write it; None if there is none."""
     return int(float(text)) if text else None

@@ -1,6 +1,6 @@
-"""Claims: what a worker takes to run, and all that it needs for that without another read.
+"""Claims: what a worker takes to run, with all that it needs, so that it reads nothing more.
 
-Invariant: what of a claim this release cannot read is said by the claim, and ends no worker.
+Invariant: a claim says what this release cannot read of it, and that ends no worker.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logger("wakeline.runs")
 class Claim(ProcessFields):
     """All a worker needs to run a process: fence, registration, input of this generation, journal, slots.
 
-    ``complete`` is False where journal and slots were too large for the reply: `read_journal` brings them.
+    ``complete`` is False if journal and slots were too large for the reply; then `read_journal` brings them.
     """
 
     fence: Fence
@@ -43,13 +43,13 @@ class Claim(ProcessFields):
     complete: bool
     now_ms: int
     heard_ns: int
-    """When this process heard ``now_ms``, by ``time.monotonic_ns``."""
+    """When this process received ``now_ms``, by ``time.monotonic_ns``."""
     batch: Batch | None = None
-    """Of a session's turn: what it takes, where the claim fixed it."""
+    """For a session's turn, its batch, if the claim fixed it."""
     held: Reply | None = None
-    """The claim as it came, where stand-ins are in it: see `made_whole`."""
+    """The claim as it came, if it has stand-ins; see `made_whole`."""
     unread: str | None = None
-    """What of it this release cannot read, so that it is not run here."""
+    """What this release cannot read of it; then it is not run here."""
 
     @property
     def process_id(self) -> str:
@@ -61,43 +61,43 @@ class Claim(ProcessFields):
 
     @property
     def engine_version(self) -> str | None:
-        """The version of the engine that this generation is for."""
+        """The version of the engine of this generation."""
         return self.fields.get("ver")
 
     @property
     def owner_bound(self) -> bool:
-        """True for work that is never handed to another worker."""
+        """Whether the work is never handed to another worker."""
         return self.fields.get("rc") == "b"
 
     @property
     def under_another_release(self) -> bool:
-        """Whether the code that runs it now is of another release than the one under which it got this far."""
+        """Whether the code that runs it now is of another release than the one that got it this far."""
         return self.fields.get("pr") not in (None, self.fields.get("rel", ""))
 
     @property
     def of_several_releases(self) -> bool:
-        """Whether more than one release has had it, so that what is stored of it may be of a type that this code does
-        not have."""
+        """Whether more than one release has had it, so that its stored data may have types that this code does not
+        have."""
         return "sr" in self.fields or self.under_another_release
 
     @property
     def recorded_more(self) -> bool:
-        """Whether something was recorded since the release that got it this far was left."""
+        """Whether something was recorded after the release that got it this far."""
         return self.under_another_release and len(self.journal) > int(self.fields.get("sr", len(self.journal)))
 
     @property
     def in_a_round(self) -> bool:
-        """Whether another release that is there has looked at it just now, so that this look is of the same round."""
+        """Whether another present release has just looked at it, so that this look belongs to the same round."""
         return "uf" in self.fields
 
     @property
     def attempt(self) -> int:
-        """1 for the first try; failed attempts and losses since the last progress count."""
+        """The number of the attempt, from 1. Failed attempts and losses since the last progress count."""
         return 1 + int(self.fields.get("at", "0")) + int(self.fields.get("ls", "0"))
 
     @property
     def alone(self) -> bool:
-        """Lost twice, counted or not: nothing else may run beside it."""
+        """Whether nothing else may run beside it, because it was lost twice, counted or not."""
         crash = self.misfit
         return (
             int(self.fields.get("ls", "0")) + (crash.looks if crash is not None and crash.kind == "crash" else 0) >= 2
@@ -105,7 +105,7 @@ class Claim(ProcessFields):
 
     @property
     def cancel_reason(self) -> str:
-        """Why a cancel was requested, as its sender said it."""
+        """The reason that the sender of the cancel gave."""
         return str(from_json(self.fields["why"])) if "why" in self.fields else "requested"
 
     @property
@@ -115,8 +115,8 @@ class Claim(ProcessFields):
 
 
 def claims_of(rows: Sequence[Any]) -> tuple[Claim, ...]:
-    """The claims of a take. One without a fence, which no release writes, is left to its lease: it can be neither run
-    nor handed back."""
+    """The claims of a take. A claim without a fence, which no release writes, is left to its lease, because it can be
+    neither run nor handed back."""
     found: list[Claim] = []
     for row in rows:
         try:
@@ -129,7 +129,7 @@ def claims_of(rows: Sequence[Any]) -> tuple[Claim, ...]:
 
 
 def claim_of(reply: Any) -> Claim:
-    """Reads one claim of a take's reply. What of it this release cannot read is said by ``unread``, and ends no
+    """Reads one claim of a take's reply. ``unread`` says what this release cannot read of it, and that ends no
     worker."""
     fields = flat(reply[1])
     fence = Fence(
@@ -165,7 +165,7 @@ def claim_of(reply: Any) -> Claim:
 
 
 def unknown_resolution(slots: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Why slots cannot be read here; None where they can. What a stand-in stands for is judged once the claim is
+    """Why slots cannot be read here; None if they can. Payloads behind stand-ins are checked once the claim is
     whole."""
     for slot in slots.values():
         text = slot.get("r", TIMED_OUT)
@@ -175,14 +175,13 @@ def unknown_resolution(slots: Mapping[str, Mapping[str, str]]) -> str | None:
 
 
 def _without_counts(fields: Mapping[str, str]) -> dict[str, str]:
-    """Fields of what is not run: nothing is reckoned with what may be no numbers."""
+    """The fields of a process that is not run, without counts, which may be no numbers."""
     return {name: value for name, value in fields.items() if name not in ("at", "ls", "gen", "why")}
 
 
 def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
-    """The claim with its payloads in the place of their stand-ins. Each run does this for itself: what one process
-    needs and cannot get must not keep
-    a worker from the others of the same take. Raises `AttachmentError`."""
+    """The claim with its payloads in place of their stand-ins. Each run does this for itself, because a payload that
+    one process cannot get must not keep a worker from the others of the same take. Raises `AttachmentError`."""
     if claim.held is None:
         return claim
     whole = yield from stand_ins.whole(blobs, claim.held)
@@ -191,7 +190,7 @@ def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A take's batch; ``more`` while the queues may hold more, ``reaped`` when the owner must take a new id."""
+    """The batch of a take. ``more``: the queues may hold more. ``reaped``: the owner must take a new id."""
 
     claims: tuple[Claim, ...]
     more: bool
@@ -210,11 +209,11 @@ def take(
     release: str | None = None,
     proven: bool = False,
 ) -> Call[Taken]:
-    """Take and claim up to ``n``; the same ``request`` again gives the same batch. A turn of one of ``agents`` brings
-    what it takes.
+    """Take and claim up to ``n``; the same ``request`` gives the same batch. A turn of one of ``agents`` brings its
+    batch.
 
-    An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked, which its first take
-    after that says of its release.
+    An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked. Its first take after
+    that marks its release as proven.
     """
     args: dict[str, Any] = {
         "owner": owner,
@@ -239,7 +238,7 @@ def take(
 def claim(
     process_id: str, epoch: int, owner: str, claim_id: str, *, lease_ms: int, release: str | None = None
 ) -> Call[Claim | None]:
-    """Claim one process under a stock RQ worker; None when there is nothing to do."""
+    """Claim one process under a stock RQ worker; None if there is nothing to do."""
     args: dict[str, Any] = {
         "pid": process_id,
         "epoch": str(epoch),

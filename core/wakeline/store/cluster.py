@@ -1,10 +1,9 @@
-"""A Redis Cluster: a namespace lies in one slot, and its clients are connected to whoever owns that slot, also after it
-has moved.
+"""A Redis Cluster: a namespace lies in one slot, and its clients are connected to the node that owns that slot, also
+after a move.
 
-Invariant: nothing but the owner is written to; a node that says the slot is elsewhere, or nobody's at the moment, makes
-a client ask again.
-RQ cannot run on redis-py's cluster client (it needs pipelines and blocking reads on one connection), so all clients
-here are plain ones.
+Invariant: only the owner is written to. If a node says that the slot is elsewhere, or has no owner now, a client asks
+again. RQ cannot run on redis-py's cluster client (it needs pipelines and blocking reads on one connection), so all
+clients here are plain ones.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ from wakeline.store.urls import several
 SCHEME = "cluster"
 PORT = 6379
 ELSEWHERE = (rex.AskError, rex.ClusterDownError, rex.TryAgainError, rex.ReadOnlyError)
-"""What a node answers that does not own the slot, or not yet, or no longer; MOVED is a kind of ASK to redis-py,
+"""The answers of a node that does not own the slot, or not yet, or no longer. In redis-py MOVED is a kind of ASK, and
 MASTERDOWN one of CLUSTERDOWN."""
 ON_ITS_WAY = "non local key"
-"""What a script is told in a slot that is moving key by key; ours are told so before they write (lib/base.lua)."""
+"""The error of a script in a slot that is moving key by key. Our scripts get it before they write (lib/base.lua)."""
 
 
 class Topology:
-    """Who owns one slot, as far as the nodes that were heard of say."""
+    """The owner of one slot, according to the known nodes."""
 
     def __init__(self, seeds: list[tuple[str, int]], slot: int, asking: dict[str, Any]) -> None:
         self._seeds = seeds
@@ -46,11 +45,10 @@ class Topology:
         self._asking = asking
 
     def owner(self) -> tuple[str, int]:
-        """Asks node by node; raises redis-py's ConnectionError where none knows an owner.
+        """Asks node by node; raises redis-py's ConnectionError if none knows an owner.
 
-        One that refuses to say (a wrong password, a server that is no cluster and so owns every slot) is taken for it:
-        whoever connects there
-        is told why, or served.
+        A node that refuses to answer counts as the owner: the password may be wrong, or the server is no cluster and so
+        owns every slot. A client that connects there gets the reason, or is served.
         """
         last: Exception | None = None
         for host, port in self._candidates():
@@ -99,7 +97,7 @@ class Topology:
         nodes: list[tuple[str, int]] = []
         owner: tuple[str, int] | None = None
         for first, last, *served in rows:
-            # A node that does not know its own name leaves it out.
+            # A node that does not know its own name leaves the name out.
             there = [(_text(node[0]) or asked, int(node[1])) for node in served]
             nodes += there
             if int(first) <= self._slot <= int(last):
@@ -165,7 +163,7 @@ class _ToOwnerByTlsAwaited(_ToOwnerAwaited, awaited.SSLConnection):
 class ClusterBackend:
     """``cluster://[user:password@]host[:port],host[:port],…[?tls=1]``; raises `RedisUrlInvalid` for what cannot be one.
 
-    Any of its nodes will do: they are asked for the others.
+    One node is enough: it is asked for the others.
     """
 
     real = True
@@ -183,7 +181,7 @@ class ClusterBackend:
         self._seeds = given.hosts
         login, asked = given.login, given.options
         if asked.keys() - {"tls"} or not set(asked.get("tls", ["0"])) <= {"0", "1"}:
-            # Not what stands there: another client's URL may have a password among its options.
+            # It does not show the option, because the URL of another client may have a password there.
             raise RedisUrlInvalid(reason="a cluster URL takes ?tls=1 (or 0) and no other option")
         self._tls = asked.get("tls") == ["1"]
         security = {"ssl": True, **(options or {})} if self._tls else {}
@@ -215,7 +213,7 @@ class ClusterBackend:
         return redis.asyncio.Redis(connection_pool=pool)
 
     def for_rq(self) -> redis.Redis:
-        """A client of its own for RQ and for bytes: bytes replies."""
+        """A separate client for RQ and for bytes: its replies are bytes."""
         return self._blocking()
 
     def describe(self) -> str:
@@ -233,7 +231,7 @@ class ClusterBackend:
 
 
 def check_prefix(namespace: str, rq_prefix: str) -> None:
-    """Raises `RedisRefused` where RQ's keys would lie in another slot than the namespace's: no script could touch
+    """Raises `RedisRefused` if RQ's keys would lie in another slot than the namespace, because no script could touch
     both."""
     if not rq_prefix.startswith(f"{{{namespace}}}"):
         raise RedisRefused(

@@ -1,7 +1,7 @@
 """How to reach the server: one `Backend` makes the sync and async redis-py clients, and says in typed errors what went
 wrong.
 
-Invariant: clients are made per OS process, on first use, and never shared with RQ (it mutates the pool it is given).
+Invariant: clients are made per OS process, on first use, and never shared with RQ, which changes the pool it gets.
 """
 
 from __future__ import annotations
@@ -41,25 +41,26 @@ from wakeline.store.servers import OLDEST
 log = logger("wakeline.store")
 RESENDS = 1
 HURRIED_S = 2.0
-"""How long a server that accepts and says nothing is waited for where somebody waits at a terminal, for each of two
+"""How long a person at a terminal waits for a server that accepts and does not answer, in seconds, for each of two
 tries."""
 NO_PASSWORD = "the server wants a password and the URL has none"
 TLS_ALERT = "\\x15"
-"""How both of redis-py's parsers show the first byte of an answer where it is the one with which a TLS alert begins."""
+"""How redis-py's two parsers show the first byte of a TLS alert."""
 AWAY = (RedisUnavailable, StoreOutOfMemory)
-"""What passes by itself, or when an operator has done something: workers wait for it."""
+"""Errors that pass by themselves, or after an operator has acted; workers wait for that."""
 _NOT_NOW = re.compile(
     r"\b(?:MISCONF|NOREPLICAS|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|LOADING|BUSY|UNBLOCKED)\b|max number of"
     r" clients|read[ -]only replica"
 )
-"""Codes of a server that takes no writes now. A code stands anywhere in the text: behind the number of a command, or
+"""Codes of a server that takes no writes now. A code may stand anywhere in the text: behind the number of a command, or
 within the error of a script."""
 BLOCK_MS = 1000
-"""Longest blocking read, well below the socket timeout: redis-py would resend a blocked command that timed out."""
+"""The longest blocking read, in ms. It is well below the socket timeout, because redis-py would resend a blocked
+command that timed out."""
 
 
 class Backend(Protocol):
-    """Where a namespace lives; ``real`` is False for the in-process fake, which other processes cannot see."""
+    """The server of a namespace; ``real`` is False for the in-process fake, which other processes cannot see."""
 
     real: bool
 
@@ -70,18 +71,18 @@ class Backend(Protocol):
 
 
 class UrlBackend:
-    """A server behind a URL (redis://, rediss://, unix://); `connections` bounds what one OS process opens.
+    """A server behind a URL (redis://, rediss://, unix://). `connections` is how many one OS process opens at most.
 
-    Raises `RedisUrlInvalid` for a URL that cannot work, and `TlsFailed` for one that names files which are not there;
-    nothing is connected yet.
+    Raises `RedisUrlInvalid` for a URL that cannot work, and `TlsFailed` for one that names missing files. Nothing is
+    connected yet.
     """
 
     real = True
 
     def __init__(self, url: str, *, options: dict[str, Any] | None = None, connections: int = 4) -> None:
         self.url = url
-        # No health checks: a PING is refused where a disk is full, also to those who only look, and what was sent to
-        # nobody is sent again anyway.
+        # There are no health checks. A server with a full disk refuses a PING even from readers, and a call that did
+        # not arrive is sent again anyway.
         self._options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, **(options or {})}
         self._connections = connections
         self._check()
@@ -106,14 +107,14 @@ class UrlBackend:
                 raise TlsFailed(reason=f"there is no file {file!r}, which {name} names")
 
     def hurry(self) -> None:
-        """For a command of a person, who may repeat it: clients made from now on give up sooner on a server that
-        hangs."""
+        """For a command of a person, who may repeat it: clients that are made from now on give up sooner on a hanging
+        server."""
         self._options["socket_timeout"] = HURRIED_S
 
     def _retry(self) -> dict[str, Any]:
-        # Every script may be sent twice, so redis-py may resend; RQ's own commands keep RQ's defaults. Once: it
-        # multiplies with the attempts
-        # to connect, and a server that accepts and says nothing costs a whole timeout each time.
+        # Every script may be sent twice, so redis-py may resend; RQ's own commands keep RQ's defaults. It resends once,
+        # because this multiplies with the attempts to connect, and a server that accepts and does not answer costs a
+        # whole timeout each time.
         return {
             "retry_on_error": [rex.ConnectionError, rex.TimeoutError],
             "retry": Retry(ExponentialWithJitterBackoff(base=0.01, cap=0.5), RESENDS),
@@ -143,7 +144,7 @@ class UrlBackend:
         return redis.asyncio.Redis(connection_pool=pool)
 
     def for_rq(self) -> redis.Redis:
-        """A client of its own for RQ: bytes replies, RQ's timeouts."""
+        """A separate client for RQ, with replies as bytes and RQ's timeouts."""
         options = {k: v for k, v in self._options.items() if k.startswith("ssl")}
         return redis.Redis.from_pool(cast("Any", Places).from_url(self.url, timeout=PLACE_S, **options))
 
@@ -155,16 +156,15 @@ class UrlBackend:
 
 
 class FakeBackend:
-    """fakeredis in this process: for demo, dev and tests where no server can be had. Shared by the threads of one
-    process only.
+    """fakeredis in this process, for demo, dev and tests without a server. Only threads of one process share it.
 
-    Raises `ExtraMissing` where it is not installed.
+    Raises `ExtraMissing` if it is not installed.
     """
 
     real = False
 
     def __init__(self) -> None:
-        # lupa runs its scripts; fakeredis alone would refuse the first of them.
+        # lupa runs its scripts; without it fakeredis would refuse the first one.
         if any(find_spec(name) is None for name in ("fakeredis", "lupa")):
             instead = "install redis-server or valkey-server, or set REDIS_URL"
             raise ExtraMissing(what="A server of its own", extra="embedded", instead=instead)
@@ -192,8 +192,7 @@ class FakeBackend:
 
 
 def check_server(info: Mapping[str, Any], *, allow_eviction: bool) -> None:
-    """Raises `ServerTooOld` and `EvictionPolicyRefused` by what INFO says; what it does not say is not held against
-    it."""
+    """Raises `ServerTooOld` and `EvictionPolicyRefused` by the facts in INFO; missing facts are accepted."""
     product = "valkey" if "valkey_version" in info else "redis"
     found = str(info.get(f"{product}_version", ""))
     numbers = tuple(int(part) for part in re.findall("[0-9]+", found)[:2])
@@ -205,8 +204,7 @@ def check_server(info: Mapping[str, Any], *, allow_eviction: bool) -> None:
 
 
 def told_by(client: Any) -> dict[str, Any]:
-    """INFO of a server; nothing for a user who may not ask. What it tells is not known then, and is not held against
-    the server."""
+    """INFO of a server; empty for a user who may not run it. Its facts are then unknown, and the server is accepted."""
     try:
         return cast("dict[str, Any]", client.info())
     except rex.NoPermissionError:
@@ -223,7 +221,7 @@ async def told_awaited(client: Any) -> dict[str, Any]:
 
 @cache
 def _not_told() -> dict[str, Any]:
-    # Once in a process.
+    # It is logged once per process.
     log.warning(
         "this user may not run INFO, so the server's version, maxmemory-policy and AOF are not known; docs/security.md"
         " names the least rights"
@@ -233,7 +231,7 @@ def _not_told() -> dict[str, Any]:
 
 @contextmanager
 def first_contact(backend: Backend) -> Generator[None]:
-    """Around the first exchange with a server: what looks like silence may be two sides that disagree about TLS."""
+    """Surrounds the first exchange with a server. If there is no answer, the two sides may disagree about TLS."""
     try:
         yield
     except RedisUnavailable as error:
@@ -248,8 +246,8 @@ def first_contact(backend: Backend) -> Generator[None]:
 
 
 def is_away(script: str, error: Exception) -> bool:
-    """Whether redis-py's error, or an error reply, says that the server is not there or takes no writes now: the same
-    call is good later."""
+    """Whether redis-py's error, or an error reply, says that the server is away or takes no writes now. The same call
+    may succeed later."""
     return isinstance(translate(script, error), AWAY)
 
 
@@ -292,10 +290,10 @@ def _translate_reply(script: str, error: BaseException, text: str) -> WakelineEr
     if (denial := denials.denied(script, text)) is not None:
         return RedisRefused(reason=denial)
     if text.lower().startswith("unknown command") and "HELLO" in text:
-        # It does not get as far as saying its version.
+        # Such a server fails before it says its version.
         return ServerTooOld(product="redis", found="older than 6.0", needed=".".join(map(str, OLDEST["redis"])))
-    # Inside a script's error reply (Redis 6.2) the code is somewhere in the text; by itself redis-py makes a class of
-    # it and drops it.
+    # In an error reply of a script (Redis 6.2) the code stands somewhere in the text. If the code stands alone,
+    # redis-py turns it into a class and drops it.
     if isinstance(error, rex.OutOfMemoryError) or "OOM command not allowed" in text:
         return StoreOutOfMemory()
     if _NOT_NOW.search(text):
@@ -306,5 +304,5 @@ def _translate_reply(script: str, error: BaseException, text: str) -> WakelineEr
 
 
 def _reason(error: BaseException) -> str:
-    """What it says, to be put into a sentence: some servers and clients end theirs with a full stop."""
+    """Its text for the middle of a sentence: some servers and clients end theirs with a full stop."""
     return str(error).rstrip(".")

@@ -1,7 +1,7 @@
-"""Calls about the declarations of a release: what it says of limits and agents, and that its schedules are written,
+"""Calls about the declarations of a release: they write its limits and agents, and note that its schedules are written
 too.
 
-Invariant: only those of the release in force are written.
+Invariant: only declarations of the release in force are written.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ How = Literal["same", "patient", "named"]
 
 
 def write(declared: Declared, how: How) -> Call[bool]:
-    """Write limits and agents, where this release is in force; whether it is. ``how``: it comes into force by this
-    ("named"), may do so (a clock's or a stock
-    worker's, "patient"), or not ("same").
+    """Write limits and agents if this release is in force; returns whether it is. ``how`` says whether this call puts
+    it in force ("named"), may do so (a clock or a stock worker, "patient"), or does not ("same").
     """
     args = {
         "app": declared.app,
@@ -30,6 +29,6 @@ def write(declared: Declared, how: How) -> Call[bool]:
 
 
 def written(declared: Declared) -> Call[bool]:
-    """Say that all declarations of this release are written; whether it is in force."""
+    """Note that all declarations of this release are written; returns whether it is in force."""
     args = {"app": declared.app, "declares": declared.id, "how": "same", "whole": True}
     return Call("declarations_write", args, lambda reply: reply[0] == "written")

@@ -1,5 +1,4 @@
-"""What a server's ACL denied, in words: inside a script, servers say it in three ways, and only some of them name the
-command.
+"""In words, what a server's ACL denied. For a script, servers word it in three ways, and only some name the command.
 
 Invariant: a denial is never taken for a fault of a script.
 """
@@ -22,7 +21,7 @@ _KEY = re.compile(r"access (?:a key|at least one of the keys|one of the keys)", 
 
 
 def denied(script: str, text: str) -> str | None:
-    """Why a script was not run to its end, where an ACL is the reason: the command, or that it was a key; None for any
+    """Why a script did not run to its end, if an ACL is the reason: the command, or that it was a key. None for any
     other error."""
     if not _DENIED.search(text):
         return None
@@ -37,7 +36,7 @@ def denied(script: str, text: str) -> str | None:
 
 
 def _called(script: str, text: str) -> str | None:
-    """The command in the line that the server names: older servers name nothing else."""
+    """The command in the line that the server names, because older servers name nothing else."""
     line = _LINE.search(text)
     if line is None or (line[1] == "script" and script not in scripts.names()):
         return None

@@ -1,6 +1,6 @@
-"""Drives a program: the order in which its steps are done and answered, the same for both clients.
+"""Drives a program: the order in which its steps are done and answered, which is the same for both clients.
 
-Invariant: what a step raises is handed to the program, which catches what it knows; the rest leaves the drive as it is.
+Invariant: the program gets the error of a step and catches those that it knows. Other errors leave the drive unchanged.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from wakeline.store.calls import Program, Step
 
 T = TypeVar("T")
 LOOK_AGAIN_MS = 200
-"""Longest pause of a `Change` that no blocking read shortens: no hint reaches an event loop."""
+"""The longest pause (ms) of a `Change` without a blocking read, because no hint reaches an event loop."""
 
 
 class Drive(Generic[T]):
-    """A program on its way. While it `goes_on`, its client does its ``step`` and tells what came of it; then it has a
-    ``result``."""
+    """A program on its way. While it `goes_on`, its client does its ``step`` and calls `done` or `failed`. Then it has
+    a ``result``."""
 
     step: Step
     result: T
@@ -27,7 +27,7 @@ class Drive(Generic[T]):
         self._failure: Exception | None = None
 
     def goes_on(self) -> bool:
-        """Whether there is another step to do. Raises what the program raises."""
+        """Whether another step is to be done. Raises what the program raises."""
         value, failure = self._value, self._failure
         self._value = self._failure = None
         try:
@@ -36,14 +36,14 @@ class Drive(Generic[T]):
             self.result = end.value
             return False
         finally:
-            # A failure that goes on holds this frame. Each would keep the other until cycles are collected.
+            # A failure that passes on holds this frame. Each would keep the other alive until cycles are collected.
             del value, failure
         return True
 
     def done(self, value: Any) -> None:
-        """The step gave this."""
+        """Takes the result of the step."""
         self._value = value
 
     def failed(self, failure: Exception) -> None:
-        """The step raised this."""
+        """Takes the error of the step."""
         self._failure = failure

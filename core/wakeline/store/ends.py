@@ -1,6 +1,6 @@
 """Ends of runs and of processes: finish, cancel, hand back, continue as new.
 
-Invariant: what a run ends with is written under its fence, together with the rows it consumed since its last write.
+Invariant: the end of a run is written under its fence, together with the rows that it consumed since its last write.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None
 
 @dataclass(frozen=True, slots=True)
 class TurnCommit:
-    """What a session's turn commits with its end: the head it read, the new state (JSON, None = unchanged), messages to
-    append.
+    """What a session's turn commits with its end: the head that it read, the new state (JSON, None = unchanged), and
+    messages to append.
 
-    ``frame``: the agent frame that begins; ``follow``: the input (JSON) of the turn that follows in it.
+    ``frame`` is the agent frame that begins, and ``follow`` the input (JSON) of the turn that follows in it.
     """
 
     session_id: str
@@ -77,9 +77,10 @@ def finish(
     turn: TurnCommit | None = None,
     swallowed: bool = False,
 ) -> Call[int]:
-    """End a process with its await output (JSON); without a fence only an external one. Returns the terminal event's
-    sequence.
-    ``canonical``: what a repetition of an end from outside is compared by, where that is not the output's text.
+    """End a process with its await output (JSON); without a fence only an external one. Returns the sequence of the
+    terminal event.
+
+    ``canonical`` is the text by which a repeated end from outside is compared, if it is not the output's text.
 
     Raises `LeaseLost`, `ProcessAlreadyTerminal`, `NotExternal`, `HeadConflict`, `ProcessNotFound`.
     """
@@ -129,15 +130,12 @@ def release(
     unread: str | None = None,
     misfit: Misfit | None = None,
 ) -> Call[str]:
-    """Hand a run back ('released'), or after a failed attempt schedule the next one;  'exhausted', 'abandoned' and
-    'cancelled' (a turn that was
-    asked to end, whatever it raised) mean it ended instead.
+    """Hand a run back ('released'), or schedule the next attempt after a failed one. 'exhausted', 'abandoned' and
+    'cancelled' (a turn that was asked to end and then raised) mean that the process ended instead.
 
-    ``unrun``: this worker lacks its code and did nothing, so that nobody has to wonder what owner-bound work did.
-    ``unread``: it cannot read what is stored
-    of it, for this reason, which stays with the process until it is claimed again. ``misfit``: why its code cannot go
-    on with it, which is kept, and shown,
-    until code that fits has gone on."""
+    ``unrun``: this worker lacks its code and did nothing, so owner-bound work has certainly not acted. ``unread`` is
+    the reason why this worker cannot read its stored data; the process keeps it until the next claim. ``misfit`` says
+    why its code cannot go on; it is kept and shown until code that fits has gone on."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
@@ -163,12 +161,12 @@ def release(
 def continue_as_new(
     fence: Fence, payload: str, consumed: Sequence[Row] = (), *, version: str | None = None, asked: Sequence[str] = ()
 ) -> Call[int | list[str]]:
-    """Start the next generation with a new input and a fresh journal; returns its number. ``version``: of its engine,
-    '' for none, None as before. ``asked``: at most 256 slots of questions that nothing waits for yet: their tokens are
-    worth nothing any more.
+    """Start the next generation with a new input and a fresh journal; returns its number. ``version`` is that of its
+    engine: '' for none, None as before. ``asked`` are at most 256 slots of questions without a wait, whose tokens
+    become void.
 
-    Returns ids instead where more than 256 waits are open: these have to be closed first, and nothing but the consumed
-    rows was written.
+    If more than 256 waits are open it returns their ids instead. They have to be closed first, and only the consumed
+    rows were written.
     """
     args: dict[str, Any] = {
         "pid": fence.process_id,
@@ -197,6 +195,6 @@ def ends_wire(process_id: str, end: Terminal) -> dict[str, Any]:
 
 
 def wake_text(process_id: str, status: str, output: str) -> str | None:
-    """What an end says to the session it wakes, as JSON; None where the script can say it, which has the output
-    itself."""
+    """The text (JSON) of an end for the session that it wakes; None if the script can make it, because it has the
+    output itself."""
     return to_json(f"Process {process_id} {status}: {output}") if stand_ins.is_large(output) else None

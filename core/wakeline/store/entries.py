@@ -1,7 +1,6 @@
-"""Calls on entries of inboxes: list, list what came to no good end, redrive, skip.
+"""Calls on entries of inboxes: list, list failed and undeliverable ones, redrive, skip.
 
-Invariant: an entry that is offered again names its successor, so that it is offered once however often that is asked
-for.
+Invariant: an entry that is offered again names its successor, so repeated requests offer it once.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class StoredInbox:
     entries: tuple[StoredEntry, ...]
     now_ms: int
     following: int | None = None
-    """The number to go on after, or before; None where nothing follows. There may be fewer entries than were asked for
+    """The number to go on after, or before; None if nothing follows. There may be fewer entries than were asked for
     while more follow."""
 
 
@@ -90,10 +89,10 @@ def look(
 def undeliverable(
     limit: int, *, behind: str | None = None, seen: int = 0
 ) -> Call[tuple[list[StoredEntry], str | None]]:
-    """Entries of all sessions that are undeliverable, failed or blocking, the latest first, at most `MOST`; and behind
-    what to go on, None at the end.
+    """Entries of all sessions that are undeliverable, failed or blocking, the latest first, at most `MOST`; and the one
+    behind which to go on (None at the end).
 
-    ``seen``: how many were seen until there, which counts where that one was offered again meanwhile.
+    ``seen`` is how many were seen so far. It counts if that one was offered again meanwhile.
     """
     args = {"limit": min(limit, MOST), "behind": behind, "seen": seen}
     return Call(
@@ -102,12 +101,12 @@ def undeliverable(
 
 
 def redrive(session_id: str, n: int) -> Call[int]:
-    """Offer an entry again; the number it has now. Raises `EntryNotFound`, `RedriveRefused`, `SessionDeleted`."""
+    """Offer an entry again; returns its new number. Raises `EntryNotFound`, `RedriveRefused`, `SessionDeleted`."""
     return _again(session_id, n, {})
 
 
 def skip(session_id: str, n: int) -> Call[int]:
-    """Give up on the entry that blocks its session, which goes on. Raises `EntryNotFound`, `RedriveRefused`,
+    """Give up on the entry that blocks its session; the session goes on. Raises `EntryNotFound`, `RedriveRefused`,
     `SessionDeleted`."""
     return _again(session_id, n, {"skip": True})
 

@@ -1,6 +1,7 @@
 """Calls on execution environments: put and read.
 
-Invariant: content-addressed, so a put is idempotent and what was read once may be kept for ever.
+Invariant: the name follows from the content, so a put is idempotent, and an environment that was read once may be kept
+without an end.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from wakeline.store.calls import Call, Reply
 from wakeline.values import from_json
 
 UNUSED_MS = 7 * 86_400_000
-"""How long an environment stays that no process was started with."""
+"""How long an environment stays in the store if no process was started with it."""
 
 
 def put(spec: EnvironmentSpec) -> Call[str]:
-    """Store an environment; its name. One that no process uses within seven days goes."""
+    """Store an environment; returns its name. If no process uses it within seven days, it is removed."""
     ref = spec.ref
     return Call("environment_put", {"env": digest_of(ref), "spec": spec.text, "unused_ms": UNUSED_MS}, lambda _: ref)
 
@@ -39,7 +40,7 @@ def read(ref: str) -> Call[EnvironmentSpec]:
 
 
 def wire(ref: str | None, spec: EnvironmentSpec | None) -> dict[str, Any] | None:
-    """What a register needs of the environment of its process: nothing for the empty one; the text where this start
+    """What a start needs of the environment of its process: nothing for the empty one, and the text if this start
     captured it."""
     if ref is None or ref == EMPTY_ENVIRONMENT:
         return None

@@ -1,6 +1,7 @@
 """The log: one event appended, and events as they are stored.
 
-Invariant: what an event means (an end, a wake) is decided here and sent with it; the script does all of it or nothing.
+Invariant: the meaning of an event (an end, a wake) is decided here and sent with it. The script does all of it or
+nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class WakeText:
-    """The wake an event means: input text, coalescing key, and a target other than the process's own."""
+    """The wake of an event: input text, coalescing key, and a target other than the process's own."""
 
     text: str
     same: str | None = None
@@ -58,8 +59,8 @@ def append(
     effect: Effect | None = None,
     external: bool = False,
 ) -> Call[Appended]:
-    """Append one event; ``payload`` is JSON, ``canonical`` its canonical form (what a replay is compared by), ``end``
-    how it ends its process.
+    """Append one event; ``payload`` is JSON, ``canonical`` its canonical form, by which a repetition is compared, and
+    ``end`` says how it ends its process.
 
     Raises `ReplayConflict`, `ProcessAlreadyTerminal`, `ProcessNotFound`, `NotExternal`, `LeaseLost`,
     `StaleIncarnation`.
@@ -95,7 +96,7 @@ def append(
 
 
 class StaleIncarnation(LookupError):
-    """The sender checked types of an earlier process of this id; it reads them again and repeats the call."""
+    """The sender checked types of an earlier process of this id. It reads them again and repeats the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Calls that follow a session, tell what its turns do, append to its history, and say where it stands among others.
+"""Calls that follow a session, tell what its turns do, append to its history, and read its links to others.
 
-Invariant: nothing is written for a session that nobody follows; who reads and is behind is told so.
+Invariant: nothing is written for a session without followers. A reader that fell behind gets a gap.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Items, where to go on, the last number as a wait for more needs it, and whether nothing follows."""
+    """Items, the cursor to go on from, the last number for a wait, and whether the feed has ended."""
 
     items: tuple[FeedItem, ...]
     cursor: str
@@ -42,7 +42,7 @@ class FeedPage:
 
 
 def follow(session_id: str, cursor: str | None) -> Call[FeedPage]:
-    """What changed after a cursor (None: nothing, from now on). Raises `SessionNotFound`, `ForeignCursor`."""
+    """What changed after a cursor (None: begin now, with nothing). Raises `SessionNotFound`, `ForeignCursor`."""
     mark, after = parse_cursor(cursor) if cursor is not None else (None, None)
 
     def decode(reply: Reply) -> FeedPage:
@@ -55,7 +55,7 @@ def follow(session_id: str, cursor: str | None) -> Call[FeedPage]:
         items, reached = read_feed(reply[0], after, int(reply[1]), rows, whole=whole)
         over = bool(reply[3]) and whole
         if over and not (items and isinstance(items[-1], SessionGone)):
-            # Nobody looked when it was deleted, so nobody was told: it is what the reader has to know all the same.
+            # The session had no follower when it was deleted, so no item tells it. The reader has to learn it anyway.
             items.append(SessionGone(cursor_of(reply[0], reached), int(reply[3])))
         return FeedPage(tuple(items), cursor_of(reply[0], reached), reached, over)
 
@@ -64,7 +64,7 @@ def follow(session_id: str, cursor: str | None) -> Call[FeedPage]:
 
 
 def tell(session_id: str, activity_id: str, correlation_id: str, event: str) -> Call[None]:
-    """Tell whoever follows the session what its turn is doing; ``event`` is JSON."""
+    """Tell followers of the session what its turn is doing; ``event`` is JSON."""
     args = {"sid": session_id, "id": activity_id, "correlation": correlation_id, "event": event}
     return Call(
         "session_tell", args, lambda _: None, payloads={"event": stand_ins.of_session(session_id)}, about=(session_id,)
@@ -72,10 +72,9 @@ def tell(session_id: str, activity_id: str, correlation_id: str, event: str) -> 
 
 
 def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: int | None = None) -> Call[int]:
-    """Append messages (JSON, each with an id; at most 256) to the history; one whose id is known is there already. The
-    revision now.
+    """Append messages (JSON, each with an id; at most 256) to the history; one with a known id is already there.
 
-    Raises `StaleBranch`, `SessionNotFound`, `SessionDeleted`.
+    Returns the new revision. Raises `StaleBranch`, `SessionNotFound`, `SessionDeleted`.
     """
 
     def decode(reply: Reply) -> int:
@@ -96,9 +95,8 @@ def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: in
 
 @dataclass(frozen=True, slots=True)
 class SessionNode:
-    """A session among others: whose turn first wrote to it, up to 256 sessions that its own turns were the first to
-    write to, its frames with the ms
-    at which each was opened, and its head revision."""
+    """The links of a session: whose turn first wrote to it, up to 256 sessions to which its own turns wrote first, its
+    frames with the times (ms) at which they were opened, and the revision of its head."""
 
     session_id: str
     parent: str | None
@@ -108,7 +106,7 @@ class SessionNode:
 
 
 def graph(session_id: str) -> Call[SessionNode]:
-    """Where a session stands. Raises `SessionNotFound`."""
+    """The links of a session. Raises `SessionNotFound`."""
 
     def decode(reply: Reply) -> SessionNode:
         if reply[0] == "not_found":
@@ -122,10 +120,10 @@ def graph(session_id: str) -> Call[SessionNode]:
 def read_feed(
     mark: str, after: int | None, last: int, items: Iterable[tuple[int, Mapping[str, str]]], *, whole: bool
 ) -> tuple[list[FeedItem], int]:
-    """The items of a page behind ``after`` (None: from now on), with a gap where numbers are missing, and the number to
-    go on after.
+    """The items of a page behind ``after`` (None: from now on), with a gap for missing numbers, and the number to go on
+    after.
 
-    ``whole``: the page holds all there is, so that what is missing at its end is missing.
+    ``whole``: the page holds all items, so numbers that are missing at its end are really missing.
     """
     found: list[FeedItem] = []
     reached = last if after is None else after
@@ -135,7 +133,7 @@ def read_feed(
         try:
             found.append(_item(cursor_of(mark, number), fields))
         except (InvalidPayload, KeyError, ValueError):
-            found.append(Gap(cursor_of(mark, number)))  # of a later release: it is not told here, and said so
+            found.append(Gap(cursor_of(mark, number)))  # an item of a later release becomes a gap here
         reached = number
     if whole and reached < last:
         found.append(Gap(cursor_of(mark, last)))

@@ -1,4 +1,4 @@
-"""The fleet as doctor sees it: one consistent picture of a namespace, and what its server says about itself."""
+"""The fleet for doctor: one consistent picture of a namespace, and what its server says about itself."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class StoredQueue:
 
 @dataclass(frozen=True, slots=True)
 class QueuedView:
-    """A queued process: where, how often its lost doorbell was rung again, whether RQ gave that doorbell up, and the
-    code it needs.
+    """A queued process: its queue, how often its lost doorbell was rung again, whether RQ gave that doorbell up, and
+    the code it needs.
 
-    ``input`` is 'engine', 'tool_call' or 'session_turn', ``needs`` the name of the engine, tool or agent. ``lost``: it
-    has no doorbell.
+    ``input`` is 'engine', 'tool_call' or 'session_turn', and ``needs`` the name of the engine, tool or agent. ``lost``:
+    it has no doorbell.
     """
 
     process_id: str
@@ -40,7 +40,7 @@ class QueuedView:
     version: str | None = None
     lost: bool = False
     unread: str | None = None
-    """What of it the worker that took it last could not read: it handed it back."""
+    """What the worker that took it last could not read of it before it handed it back."""
     losses: int = 0
     """How often in a row it was lost with its worker."""
     due_ms: int = 0
@@ -49,7 +49,7 @@ class QueuedView:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """The last tick: when (server ms), and who ticked: `worker`, `clock` or `stock`, a job of a stock RQ worker."""
+    """The last tick: when (server ms), and what ticked: `worker`, `clock` or `stock` (a job of a stock RQ worker)."""
 
     at_ms: int
     kind: str
@@ -65,9 +65,8 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class RewindView:
-    """What the store lost of what it had answered: how many writes of how many clients and workers, when (ms) the first
-    and the last of them were answered
-    (0: not known), and whether it is another namespace now. It may be that and have gone back, too, where both were
+    """Which answered writes the store lost: how many, of how many clients and workers, when (ms) the first and the last
+    of them were answered (0: not known), and whether it is another namespace now. Both may be true if they happened
     within a minute.
     """
 
@@ -96,7 +95,7 @@ class Stood:
 
 @dataclass(frozen=True, slots=True)
 class MisfitView:
-    """A process that waits for code that fits: why, and what it is, as `QueuedView` has it."""
+    """A process that waits for code that fits: the reason, and its kind, as in `QueuedView`."""
 
     process_id: str
     misfit: Misfit
@@ -106,8 +105,8 @@ class MisfitView:
 
 @dataclass(frozen=True, slots=True)
 class StoredFleet:
-    """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, what the
-    namespace was opened with."""
+    """Counts by status, owners (id, expiry ms, processes held), queues, the first 256 queued processes, and the
+    settings of the namespace."""
 
     counts: dict[str, int]
     owners: tuple[tuple[str, int, int], ...]
@@ -123,32 +122,32 @@ class StoredFleet:
     undelivered: int = 0
     """Deliveries of triggers that are reserved and not settled: under way, or waiting for their code."""
     rewound_ms: int | None = None
-    """When a client last found that the store had gone back."""
+    """When a client last found that the store went back."""
     rewind: RewindView | None = None
-    """What it had lost; None where a worker of the release before found it, which does not say."""
+    """What it lost; None if a worker of the release before found it, which does not tell."""
     releases: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Of which release the code of an owner is, where it said so."""
+    """The release of the code of each owner that told it."""
     ticked: Ticked | None = None
     timers_due: Due = Due(0, None)
     schedules_due: Due = Due(0, None)
     standing: Mapping[str, int] = field(default_factory=dict[str, int])
-    """What stands still now, by what is wrong: ``waits`` (parked on nothing), ``runs`` (nobody's), ``lines`` (queued,
-    in no line), ``places`` (nobody's)."""
+    """What stands still now, by fault: ``waits`` (parked on nothing), ``runs`` (without a worker), ``lines`` (queued,
+    in no line), ``places`` (without a run)."""
     stood: Mapping[str, Stood] = field(default_factory=dict[str, Stood])
-    """What stood still and was put right: also ``cells``, ``timers``, ``indexes``, ``bells``,
-    and of waits ``deadlines`` and ``signals``."""
+    """What stood still and was put right: also ``cells``, ``timers``, ``indexes``, ``bells``, and for waits
+    ``deadlines`` and ``signals``."""
     serves: Mapping[str, str] = field(default_factory=dict[str, str])
     """Owner to its app and its declarations: ``<app> <Declared.id>``."""
     in_force: Mapping[str, str] = field(default_factory=dict[str, str])
     """App to the `Declared.id` whose declarations are in force."""
     misfits: tuple[MisfitView, ...] = ()
-    """The first 256 processes that wait for code that fits, those that have waited longest first."""
+    """The first 256 processes that wait for code that fits; the longest waiting ones come first."""
     misfit_count: int = 0
     """How many wait so."""
 
     @property
     def stuck(self) -> tuple[QueuedView, ...]:
-        """Processes whose doorbell had to be rung again: nobody answered it."""
+        """Processes whose doorbell had to be rung again, because no worker answered it."""
         return tuple(row for row in self.queued if row.rings)
 
 
@@ -170,7 +169,7 @@ def _queued(row: Reply) -> QueuedView:
 
 
 def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[StoredFleet]:
-    """One consistent picture of the namespace. A doorbell that is gone counts as lost after ``stale_ms``: until then a
+    """One consistent picture of the namespace. A missing doorbell counts as lost after ``stale_ms``; until then a
     worker may be about to claim."""
 
     def decode(reply: Reply) -> StoredFleet:
@@ -210,8 +209,8 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[StoredFl
 
 
 def probe(format: str) -> Call[bool]:  # noqa: A002
-    """A write that changes nothing. Raises `WritesRefused` and `StoreOutOfMemory`, with what the server says, where it
-    takes none now."""
+    """A write that changes nothing. Raises `WritesRefused` or `StoreOutOfMemory`, with the server's text, if it takes
+    no writes now."""
     return Call("namespace_probe", {"format": format}, lambda reply: reply[0] == "writable")
 
 

@@ -1,6 +1,6 @@
-"""The functions that a server keeps for us: those of this release and no other's.
+"""The functions that a server keeps for us: those of this release and of no other.
 
-Invariant: nothing rests on it. A server that cannot be reached, or keeps no functions, is left as it is.
+Invariant: nothing depends on it. A server that is away, or keeps no functions, is left as it is.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from wakeline.store import scripts
 
 
 async def renew(client: Any) -> None:
-    """Loads this release's library and deletes others', at one moment. An older client beside it loads again what it
-    needs."""
+    """Loads this release's library and deletes others, at one moment. An older client beside it loads what it needs
+    again."""
     with contextlib.suppress(rex.RedisError, OSError):
         listed: list[Any] = await client.function_list(library=f"{scripts.PREFIX}*")
         found: set[str] = {

@@ -1,6 +1,6 @@
-"""Rows of a journal: what a run records, what makes a verb an effect of a run, and reading all of it back.
+"""Rows of a journal: what a run records, what makes a verb an effect of a run, and how all of it is read back.
 
-Invariant: every write carries the fence of its run; a lost fence is `LeaseLost`, whatever else is wrong.
+Invariant: every write carries the fence of its run. A lost fence is `LeaseLost`, before any other error.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from wakeline.store.replies import refuse
 from wakeline.values import to_json
 
 GAP = "\x00"
-"""Stands in an outcome for what only the script knows that writes its row: a sequence, an incarnation, entries."""
+"""Stands in an outcome for a value that only the script that writes the row knows: a sequence, an incarnation,
+entries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A journal row to write: its replay key, its text, and the slots it consumed. ``after`` is the text behind the
-    gap that the script fills, where there is one."""
+    """A journal row to write: its replay key, its text, and the slots that it consumed. ``after`` is the text behind
+    the gap that the script fills, if there is one."""
 
     key: str
     text: str
@@ -31,8 +32,8 @@ class Row:
     after: str | None = None
 
     def opened(self, *, text: bool = False) -> Row:
-        """The row with room for what its script fills in at the `GAP` of its outcome: a number or other JSON;
-        ``text``: a text. The gap's own quotes tell it from the same letter in a name."""
+        """The row with room for what its script fills in at the `GAP` of its outcome: a number or other JSON, or with
+        ``text`` a text. The quotes of the gap tell it from the same letter in a name."""
         before, _, after = self.text.partition(to_json(GAP))
         quote = '"' if text else ""
         return Row(self.key, before + quote, after=quote + after)
@@ -50,8 +51,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What makes a verb an effect of a run: the fence it is written under, its row, and rows consumed since the run's
-    last write."""
+    """What makes a verb an effect of a run: its fence, its row, and rows consumed since the run's last write."""
 
     fence: Fence
     row: Row | None = None
@@ -72,7 +72,7 @@ class Effect:
 
     @property
     def about(self) -> tuple[str, ...]:
-        """What it adds to what a call is about."""
+        """What it adds to ``about`` of a call."""
         return (self.fence.process_id,)
 
 
@@ -86,7 +86,7 @@ def fence_wire(fence: Fence) -> dict[str, Any]:
 
 
 def record(fence: Fence, rows: Sequence[Row], asks: Sequence[Ask] = ()) -> Call[None]:
-    """Record outcomes; what is recorded never runs again. ``asks``: questions that are asked with them.
+    """Record outcomes; a recorded effect never runs again. ``asks`` are questions that are asked with them.
 
     Raises `LeaseLost`."""
 

@@ -1,7 +1,6 @@
-"""The secrets of a namespace as clients read them, and how they are rotated.
+"""The secrets of a namespace: how clients read them, and how they are rotated.
 
-Invariant: a secret is used only where it is the one that was made for the namespace; one that is empty or altered is
-refused.
+Invariant: a secret is used only if it is the one that was made for the namespace. An empty or altered one is refused.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from wakeline.store.calls import Call, Reply
 from wakeline.waits.keys import SECRET_LENGTH, Keyring, secret_id
 
 RENEW_S = 30
-"""A worker that makes a token reads the secrets again when what it knows is older: so long after a rotation the old one
-may still make some."""
+"""The age (seconds) at which a worker that makes a token reads the secrets again. In that time after a rotation the old
+secret may still make tokens."""
 ASK_AGAIN_S = 1
-"""A client that is shown a token of a secret which it does not know asks for the secrets at most so often: forged
-tokens cost no more."""
+"""The shortest time (seconds) between two reads of the secrets for tokens of unknown secrets, so that forged tokens
+cost no more."""
 
 
 def new_secret() -> str:
@@ -32,7 +31,7 @@ def introduce(namespace: str, rq_prefix: str, known: str, *, only_looks: bool) -
     """A client's first call: the secrets. ``known`` is the format of keys that it reads; raises `KeyFormatTooNew` and
     `SecretRefused`.
 
-    For one that only looks neither is refused; the ring says then why its secret is.
+    A client that only looks gets neither error; then the ring says why its secret is refused.
     """
 
     def decode(reply: Reply) -> Keyring:
@@ -44,7 +43,7 @@ def introduce(namespace: str, rq_prefix: str, known: str, *, only_looks: bool) -
         except SecretRefused as refused:
             if not only_looks:
                 raise
-            # Nothing is made or read with it.
+            # No token is made or read with it.
             return Keyring(b"", refused=refused.reason)
 
     return Call("namespace_open", {"secret": new_secret(), "format": known, "rq": rq_prefix}, decode)
@@ -65,7 +64,7 @@ def keyring_of(namespace: str, reply: Reply) -> Keyring:
 
 
 def _why_refused(current: str, made: str) -> str | None:
-    """What is wrong with a secret; what stands there is not shown."""
+    """What is wrong with a secret, without showing it."""
     if not current:
         return "it is empty or gone"
     if not re.fullmatch(f"[0-9a-f]{{{2 * SECRET_LENGTH}}}", current):
@@ -77,15 +76,15 @@ def _why_refused(current: str, made: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What a rotation did: the id of the new secret; until when (ms, server time) tokens made before are good, None for
-    "no longer"."""
+    """What a rotation did: the id of the new secret, and until when (ms, server time) earlier tokens are good (None:
+    they are void)."""
 
     id: str
     until_ms: int | None
 
 
 def rotate(namespace: str, keep_ms: int, *, secret: str | None = None) -> Call[Rotated]:
-    """Make tokens with a new secret from now on. Raises `RotationOverlaps` while the secret before is still good,
+    """Make tokens with a new secret from now on. Raises `RotationOverlaps` while the previous secret is still good,
     unless ``keep_ms`` is 0."""
 
     def decode(reply: Reply) -> Rotated:

@@ -1,7 +1,7 @@
-"""A connection that an awaited client keeps: to take one from the pool for each write costs more than the write.
+"""A connection that an awaited client keeps, because taking one from the pool for each write costs more than the write.
 
-Invariant: answers are told as they come, in the order of their commands; what was not told when the connection broke is
-sent again.
+Invariant: answers are handed out as they come, in the order of their commands. Commands without an answer when the
+connection broke are sent again.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from wakeline.store.together import Command, Exchange
 
 class Link:
     """One connection of a client's pool, taken at the first use, for one caller at a time. Raises what redis-py raises,
-    after as many tries."""
+    after the same number of tries."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._pool: Any = client.connection_pool
         self._connection: Any = None
 
     async def carry(self, exchange: Exchange) -> None:
-        """Sends what an exchange has and tells it the answers, until it has nothing left; what was told before an error
-        stays told."""
+        """Sends the commands of an exchange and gives it the answers, until none is left. Answers before an error stay
+        given."""
 
         async def attempt() -> None:
             while commands := exchange.commands():
@@ -36,7 +36,7 @@ class Link:
         await self._try(attempt)
 
     async def ask(self, *commands: Command) -> list[Any]:
-        """The answers to commands that leave in one write; a refused one is raised."""
+        """The answers to commands that leave in one write; raises the error of a refused one."""
         answers: list[Any] = []
 
         async def attempt() -> None:
@@ -51,7 +51,7 @@ class Link:
 
     async def _send(self, commands: Sequence[Command]) -> None:
         if not self._connection.is_connected:
-            # Sending would connect by itself, to where it was connected before: only this asks a Sentinel again.
+            # A send would reconnect to the former server by itself; only this asks a Sentinel again.
             await self._connection.connect()
         await self._connection.send_packed_command(self._connection.pack_commands(commands))
 
@@ -72,6 +72,6 @@ class Link:
             raise
 
     async def part(self, _: Exception | None = None) -> None:
-        """Lets go of the server: answers that are still on their way would be taken for those to the next commands. The
-        next use connects anew."""
+        """Closes the connection, because late answers would be taken for answers to the next commands. The next use
+        connects anew."""
         await self._connection.disconnect(nowait=True)

@@ -1,6 +1,6 @@
 """Owners: a worker that introduces itself, beats, and is reaped.
 
-Invariant: an owner that is not registered can neither take nor claim; one that was reaped needs a new id.
+Invariant: an owner that is not registered can neither take nor claim. A reaped owner needs a new id.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from wakeline.store.calls import Call, Reply, moment
 
 @dataclass(frozen=True, slots=True)
 class Introduced:
-    """What a worker start heard: the time, and when the namespace was ticked last (server ms), None where that is not
-    known; whether its declarations are in
-    force, and then whether its schedules are still to be written.
+    """What a starting worker learns: the time, and the last tick of the namespace (server ms; None if not known);
+    whether its declarations are in force, and whether its schedules still have to be written.
     """
 
     now_ms: int
@@ -27,7 +26,7 @@ class Introduced:
     declares: bool = False
     unwritten: bool = False
     release: str | None = None
-    """What its release goes by: another name than its own where other code had that first."""
+    """The name of its release here. It is another than its own if other code had that name first."""
 
 
 def register_owner(
@@ -44,15 +43,13 @@ def register_owner(
     codes: Sequence[str] | None = None,
     build: str | None = None,
 ) -> Call[Introduced]:
-    """A worker start introduces itself: what the turns of its ``agents`` take (`AdmissionPolicy.wire`), what its
-    ``limits`` are (`Limit.wire`, empty for
-    none), of which ``release`` its code is, and which ``codes`` it can run (`Registry.codes`). Agents and limits come
-    into force where the release does:
-    ``declared`` is all that it says, else it is made of what is given here. ``patient``: it is the job of a stock
-    worker. ``build`` (`build_of`) tells its code
-    from other code whose release has the same name.
+    """Registers a starting worker: what the turns of its ``agents`` take (`AdmissionPolicy.wire`), its ``limits``
+    (`Limit.wire`, empty for none), the ``release`` of its code, and the ``codes`` that it can run (`Registry.codes`).
 
-    Raises `AgentConflict` where a live worker of another ``app`` runs one of them.
+    Agents and limits come into force with the release. ``declared`` is all that it declares; without it that is made of
+    the other arguments. ``patient``: it is the job of a stock worker. ``build`` (`build_of`) tells its code from other
+    code whose release has the same name. Raises `AgentConflict` if a live worker of another ``app`` runs one of the
+    agents.
     """
     if declared is None and (agents or limits):
         declared = Declared(app or "-", release, limits or {}, agents or {})
@@ -78,7 +75,7 @@ def register_owner(
 
 @dataclass(frozen=True, slots=True)
 class Beaten:
-    """What a heartbeat heard: whether the owner lives, and what was handed back."""
+    """The answer to a heartbeat: whether the owner lives, and what was handed back."""
 
     alive: bool
     handed_back: tuple[str, ...] = ()
@@ -93,9 +90,8 @@ def beat(
     n: int | None = None,
     patience_ms: int = PATIENCE_MS,
 ) -> Call[Beaten]:
-    """Heartbeat; ``running`` is what the worker runs: ids of claims, and of a take whose reply is on its way (None when
-    nothing new was heard).
-    ``n`` is which one it is: one more than were answered. ``patience_ms`` as for `reap`.
+    """A heartbeat. ``running`` is what the worker runs: ids of claims, and of a take whose reply is on its way (None if
+    nothing changed). ``n`` is its number: one more than the number of answered beats. ``patience_ms`` as for `reap`.
     """
     args: dict[str, Any] = {
         "owner": owner,
@@ -115,9 +111,8 @@ def beat(
 def reap(
     owner: str, writer: str = "owner_lost", *, patience_ms: int = PATIENCE_MS, proven: bool = False
 ) -> Call[tuple[str, ...]]:
-    """Give away what a dead owner held; returns the ids of these processes. ``patience_ms``: how long losses that are
-    the deploy's fault are not counted;
-    ``proven`` as for `take`.
+    """Give away what a dead owner held; returns the ids of these processes. ``patience_ms`` is how long losses that are
+    the deploy's fault do not count. ``proven`` as for `take`.
     """
     args = {"owner": owner, "writer": writer, "patience_ms": patience_ms, "proven": proven or None}
     return Call("owner_reap", args, lambda reply: tuple(reply[1]))

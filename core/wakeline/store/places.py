@@ -1,8 +1,6 @@
-"""Connections of a blocking client, for threads. A place comes back whatever breaks a call off.
-
-A signal handler may raise between any two steps of the main thread. So a place is not counted by steps that take it and
-give it back: it is taken
-as long as its connection is alive.
+"""Connections of a blocking client, for threads. A place comes back after any break of a call. A signal handler may
+raise between any two steps of the main thread. So places are not counted up and down: a place is taken while its
+connection is alive.
 
 Invariant: a connection that may still get a reply to an earlier call is never used again.
 """
@@ -27,23 +25,24 @@ from redis.sentinel import SentinelConnectionPool
 
 T = TypeVar("T")
 PLACE_S = 30
-"""How long a place is waited for."""
+"""How long a thread waits for a place, in seconds."""
 LOOK_S = 0.05
-"""How often a thread that waits for a place looks by itself."""
+"""How often a thread that waits for a place looks by itself, in seconds."""
 PATIENCE_S = 1.0
-"""After so long without a place, garbage in cycles is looked for: a broken call may have left its connection there."""
+"""After how many seconds without a place garbage in cycles is collected, because a broken call may have left its
+connection there."""
 
 
 class Alive:
-    """At most so many things at once; one that is gone, however that came, leaves its place to another."""
+    """At most ``most`` things at once. A thing that is gone, for any reason, leaves its place to another."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._lock = RLock()  # a signal handler may come back here in the thread that has it
+        self._lock = RLock()  # a signal handler may enter here in the thread that holds it
         self._known: list[ref[Any]] = []
 
     def admit(self, make: Callable[[], T]) -> T | None:
-        """Makes one; None where there is no place for it."""
+        """Makes one; None if there is no place for it."""
         with self._lock:
             self._known = [one for one in self._known if one() is not None]
             if len(self._known) >= self._most:
@@ -53,25 +52,25 @@ class Alive:
             return made
 
     def dismiss(self, thing: object) -> None:
-        """Its place is free, though it may live on."""
+        """Frees its place, although it may live on."""
         with self._lock:
             self._known = [one for one in self._known if one() is not thing]
 
     def all(self) -> list[Any]:
-        """Those that are there."""
+        """The things that are alive."""
         return [thing for thing in (one() for one in self._known) if thing is not None]
 
 
 class _Owing:
-    """A connection that counts the replies it may still get. It may count too many, and is then dropped for nothing; it
-    never counts too few."""
+    """A connection that counts the replies that it may still get. It may count too many, and then it is dropped without
+    need. It never counts too few."""
 
     owed = 0
     lent = False
 
     def __init__(self, **options: Any) -> None:
         cast("Any", super()).__init__(**options)
-        # That of hiredis crashes the interpreter where a signal handler raises while it makes a text of a number.
+        # The parser of hiredis crashes the interpreter if a signal handler raises while it turns a number into a text.
         cast("Any", self)._command_packer = PythonRespSerializer(
             cast("Any", self)._buffer_cutoff, cast("Any", self).encoder.encode
         )
@@ -101,9 +100,9 @@ def _owing(kind: Any) -> Any:
 
 @cache
 def _quiet() -> dict[str, Any]:
-    """What redis-py does at each connection without these: it logs, and an exception of a signal handler may leave the
-    lock of `logging` locked; and it
-    looks for its own version, and swallows such an exception. Earlier releases do neither the one nor the other."""
+    """Options that stop two acts of redis-py at each connection. It logs, and an exception of a signal handler may
+    leave the lock of `logging` locked. It also looks for its own version, and swallows such an exception. Earlier
+    releases do neither."""
     options: dict[str, Any] = {}
     if find_spec("redis.maint_notifications"):
         options["maint_notifications_config"] = import_module("redis.maint_notifications").MaintNotificationsConfig(
@@ -115,8 +114,8 @@ def _quiet() -> dict[str, Any]:
 
 
 class Places(redis.ConnectionPool):
-    """At most ``max_connections``. Who finds none free waits for one, ``timeout`` seconds at most, then redis-py's
-    ConnectionError is raised."""
+    """At most ``max_connections``. A caller that finds none free waits, at most ``timeout`` seconds, and then gets
+    redis-py's ConnectionError."""
 
     _available_connections: list[Any]
 
@@ -125,7 +124,7 @@ class Places(redis.ConnectionPool):
         cast("Any", super()).__init__(connection_class=_owing(connection_class), **_quiet() | options)
 
     def reset(self) -> None:
-        """Forgets all connections: in a new process, where they are the parent's."""
+        """Forgets all connections in a new process, because they belong to the parent."""
         self._lock = RLock()  # a thread of the parent may have held the last one
         self._alive = Alive(self.max_connections)
         self._told: SimpleQueue[None] = SimpleQueue()
@@ -147,7 +146,7 @@ class Places(redis.ConnectionPool):
         return connection
 
     def make_connection(self) -> Any:
-        """A new connection that has a place; raises redis-py's MaxConnectionsError where there is none."""
+        """A new connection that has a place; raises redis-py's MaxConnectionsError if there is none."""
         made = self._alive.admit(lambda: self.connection_class(**self.connection_kwargs))
         if made is None:
             raise rex.MaxConnectionsError("Too many connections")
@@ -178,7 +177,7 @@ class Places(redis.ConnectionPool):
                 continue
 
     def release(self, connection: Any) -> None:
-        """Gives it back; one that may still get a reply is dropped."""
+        """Gives it back; a connection that may still get a reply is dropped."""
         self._checkpid()
         if connection.owed or not self.owns_connection(connection):
             return self.drop(connection)
@@ -190,18 +189,18 @@ class Places(redis.ConnectionPool):
         return self._tell()
 
     def drop(self, connection: Any) -> None:
-        """Never to be used again; its place is free."""
+        """Drops a connection and frees its place."""
         with self._lock:
             connection.lent = False
             self._alive.dismiss(connection)
         self._tell()
         connection.disconnect()
-        # Its parser holds itself. It would be collected with the cycles, in the middle of another call, and its __del__
-        # swallows what a signal handler raises.
+        # Its parser is part of a cycle. It would be collected in the middle of another call, and its __del__ swallows
+        # what a signal handler raises.
         cast("dict[str, Any]", vars(connection._parser)).clear()
 
     def disconnect(self, inuse_connections: bool = True) -> None:
-        """Disconnects those that are free, or all."""
+        """Disconnects the free ones, or all."""
         self._checkpid()
         with self._lock:
             found = self._alive.all() if inuse_connections else list(self._available_connections)
@@ -214,11 +213,11 @@ class Places(redis.ConnectionPool):
 
 
 class SentinelPlaces(SentinelConnectionPool, Places):
-    """Places at the primary that Sentinels name."""
+    """Connections to the primary that Sentinels name."""
 
 
 def _unusable(connection: Any) -> bool:
-    """Whether it was closed, or has data that nobody asked for."""
+    """Whether it was closed, or has data that no call asked for."""
     try:
         return bool(connection.can_read())
     except (rex.ConnectionError, rex.TimeoutError, OSError):
@@ -226,8 +225,8 @@ def _unusable(connection: Any) -> bool:
 
 
 def exchange(pool: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
-    """Commands in one write, and what is answered to each, error replies too. Sent again where the connection says so;
-    raises redis-py's errors."""
+    """Sends commands in one write; returns the answer to each, error replies too. The connection's retry policy decides
+    on a resend. Raises redis-py's errors."""
     connection = pool.get_connection()
 
     def once() -> list[Any]:
@@ -239,7 +238,7 @@ def exchange(pool: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
 
     try:
         answers = connection.retry.call_with_retry(once, part)
-        connection.owed = 0  # it counted those of a try before, too, which are gone with their connection
+        connection.owed = 0  # it also counted replies of an earlier try, which are gone with their connection
         return cast("list[Any]", answers)
     except BaseException:
         connection.owed += 1

@@ -1,6 +1,6 @@
-"""Processes read and listed, and the two facts about one that are written from outside.
+"""Reads and lists processes, and writes the two facts about one that come from outside.
 
-Invariant: what a later release keeps otherwise is shown as far as it can be read, and stops no list.
+Invariant: what a later release stores in another form is shown as far as it can be read, and stops no list.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from wakeline.values import number, to_json
 
 log = logger("wakeline.store")
 KIND_CODES = {"tool": "t", "session_turn": "s", "external": "x"} | {code: code for code in KIND_CODE.values()}
-"""The codes by which a listing is narrowed; any other kind is an engine's."""
+"""The codes of kinds in a listing; any other kind is the name of an engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ProcessRow(ProcessFields):
     fields: Mapping[str, str]
     registration: Registration
     offered_ms: int | None = None
-    """When a queued process is offered to workers, or since when it is; None of others."""
+    """When a queued process is offered to workers, or since when it is; None for others."""
 
     @property
     def generation(self) -> int:
@@ -51,7 +51,7 @@ class StoredProcess(ProcessRow):
     slots: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     now_ms: int = 0
     children: Mapping[str, str] = field(default_factory=dict[str, str])
-    """At most 256 of them; the status of one that is no longer retained is empty."""
+    """At most 256 of them. The status of one that is no longer retained is empty."""
     children_count: int = 0
 
 
@@ -84,12 +84,12 @@ def read(
 
 
 def _whole_process(blobs: Blobs, reply: Reply) -> Program[Reply]:
-    """The input of a process may be lost and its end still be known: then the stand-in is shown in the place of the
-    input."""
+    """The reply with its payloads. The input of a process may be lost while its end is known; then the stand-in is
+    shown in place of the input."""
     try:
         spec = yield from stand_ins.whole(blobs, reply[1])
     except (AttachmentNotFound, AttachmentCorrupt) as lost:
-        log.warning("what a process was started with is lost: %s", lost)
+        log.warning("the input of a process is lost: %s", lost)
         spec = reply[1]
     rest = yield from stand_ins.whole(blobs, [reply[0], "", *reply[2:]])
     return [rest[0], spec, *rest[2:]]
@@ -97,8 +97,8 @@ def _whole_process(blobs: Blobs, reply: Reply) -> Program[Reply]:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page, newest first; ``score`` and ``member`` are where the next one begins, '' when there is none, after
-    ``done`` of the statuses."""
+    """One page, newest first. The next one begins at ``score`` and ``member`` ('' if there is none), after ``done`` of
+    the statuses."""
 
     rows: tuple[ProcessRow, ...]
     score: str
@@ -123,7 +123,7 @@ def list_page(
     session_id: str | None = None,
     waiting: str | None = None,
 ) -> Call[ListPage]:
-    """Processes of some statuses, newest first within each, of one moment. ``kind`` as `Status` shows it: tool,
+    """Processes of some statuses at one moment, newest first within each. ``kind`` as `Status` shows it: tool,
     session_turn, external, or an engine's name."""
     code = KIND_CODES.get(kind, "e") if kind is not None else None
     engine = kind if kind not in KIND_CODES else None
@@ -146,7 +146,7 @@ def list_page(
 
 
 def list_ids(status: str, *, offset: int, limit: int) -> Call[list[tuple[str, int]]]:
-    """Ids of one status and when each got there (ms), latest first."""
+    """Ids of one status, each with the time (ms) at which it got that status, latest first."""
     return Call(
         "process_ids",
         {"status": status, "offset": offset, "limit": limit},
@@ -155,8 +155,8 @@ def list_ids(status: str, *, offset: int, limit: int) -> Call[list[tuple[str, in
 
 
 def set_external_ref(process_id: str, payload: str) -> Call[int | None]:
-    """Record where outside work was accepted; write-once. Returns the event's sequence, None when it was there
-    already."""
+    """Record where external work was accepted; it is written once. Returns the sequence of the event; None if it was
+    already there."""
 
     def decode(reply: Reply) -> int | None:
         if reply[0] == "written":
@@ -173,7 +173,7 @@ def set_external_ref(process_id: str, payload: str) -> Call[int | None]:
 
 
 def retarget(process_id: str, session_id: str | None) -> Call[int | None]:
-    """Give a process another wake target, or none; returns the audit event's sequence, None when nothing changed."""
+    """Give a process another wake target, or none. Returns the sequence of the audit event; None if nothing changed."""
 
     def decode(reply: Reply) -> int | None:
         if reply[0] == "written":

@@ -1,4 +1,4 @@
-"""Queues and limits as an operator sees them: declared, listed, paused."""
+"""Queues and limits for an operator: declared, listed, paused."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class QueueState:
     idle: int = 0
     """How many owners wait for work from it."""
     workers: tuple[str, ...] = ()
-    """The live workers that take from it, ours and stock ones."""
+    """The names of the live workers that take from it, our own and stock ones."""
     alive: int = 0
-    """How many owners of the namespace live, from whichever queue they take."""
+    """How many owners of the namespace live, on any queue."""
     suspended: bool = False
-    """Whether RQ is suspended: no worker takes anything then."""
+    """Whether RQ is suspended; then no worker takes anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
-    """A limit of a body, or of one key of it: how many run under it, and how many wait for a place."""
+    """A limit of a body, or of one of its keys: how many run under it, and how many wait for a place."""
 
     name: str
     limit: Mapping[str, Any] | None
@@ -45,7 +45,7 @@ class LimitState:
 
 
 def _object(text: str) -> Mapping[str, Any] | None:
-    """What is stored of a limit; None without one, and for what another release keeps as something else."""
+    """A stored limit; None if there is none, or if another release stored something else."""
     try:
         data = from_json(text) if text else None
     except InvalidPayload:
@@ -54,13 +54,12 @@ def _object(text: str) -> Mapping[str, Any] | None:
 
 
 def declare_queues(app: str, queues: Sequence[str]) -> Call[tuple[str, ...]]:
-    """The queues (RQ's names) that bodies of an app are declared for now, then those they were declared for by a
-    release before."""
+    """The queues (RQ's names) that bodies of an app declare now, then those that a release before declared."""
     return Call("queue_declare", {"app": app, "queues": list(queues)}, tuple)
 
 
 def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[LimitState]]]:
-    """Queues and limits as an operator sees them."""
+    """Queues and limits for an operator."""
 
     def decode(reply: Reply) -> tuple[list[QueueState], list[LimitState]]:
         alive, suspended = int(reply[2][0]), reply[2][1] == 1
@@ -86,5 +85,6 @@ def list_queues(queues: Sequence[str]) -> Call[tuple[list[QueueState], list[Limi
 
 
 def pause(queue: str, *, paused: bool = True) -> Call[bool]:
-    """Have workers leave a queue alone (or take from it again); whether that changed anything. What runs goes on."""
+    """Let workers take nothing from a queue (or take from it again). What runs goes on. Returns whether that changed
+    anything."""
     return Call("queue_pause", {"queue": queue, "paused": "1" if paused else "0"}, lambda reply: reply[0] == "1")

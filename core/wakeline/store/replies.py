@@ -1,7 +1,7 @@
 """Refusals that several scripts share, as typed errors.
 
-Invariant: a script answers an ordinary refusal with a tag, never with an error reply; the tag becomes an exception here
-and nowhere else.
+Invariant: a script answers an ordinary refusal with a tag, never with an error reply. The tag becomes an exception only
+here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 
 def refuse(process_id: str, reply: Any, **context: Any) -> NoReturn:
-    """Raises the error a refusal means; ``context`` fills what the script does not know (replay_key, given, holder,
+    """Raises the error of a refusal; ``context`` has what the script does not know (replay_key, given, holder,
     session_id, expected)."""
     raise _refusal(process_id, reply, context)
 

@@ -1,9 +1,9 @@
 """Loads the Lua scripts: one file per verb, a fragment per job, each of which names those it needs.
 
 Invariant: a script is addressed by its content, so old and new releases run side by side on one server. Each runs once
-for every object of arguments that it is sent. A server keeps all of them as the functions of one library (FCALL,
-ADR 9): the fragments that they share are made once and not at every call. Where it keeps none (before Redis 7, or a
-user may not load any), the text of each runs by EVALSHA.
+for every object of arguments that it is sent. A server keeps all of them as the functions of one library (FCALL, ADR
+9), so the fragments that they share are made once, and not at every call. If it keeps none (before Redis 7, or the user
+may not load any), the text of each runs by EVALSHA.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from functools import cache
 from importlib.resources import files
 
 PREFIX = "wakeline_"
-"""How the names of all libraries and functions begin that any release keeps on a server."""
+"""The beginning of the names of all libraries and functions that any release keeps on a server."""
 _LOCAL = re.compile(r"^local (?:function (\w+)|([\w, ]*\w)\s*(=)?)")
 """A name of a fragment at its outermost level: of a function, or of values, which it may give at once."""
 _QUOTED_OR_SAID = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|--[^\n]*""")
 _MENTION = re.compile(r"(?<![\w.])\w+|(?<=\.\.)\w+")
 _reading = threading.RLock()
-"""Held while texts are read and kept, so that `forget` leaves nothing behind that a thread was just reading."""
+"""Held while texts are read and kept, so that after `forget` no text stays that a thread was just reading."""
 _NAMED = re.compile(r"^-- (?:Include|Needs): (.+(?:\n-- {3,}.+)*)", re.MULTILINE)
-"""Where a script or a fragment names the fragments that it uses itself; an indented line goes on with it."""
+"""The line in which a script or a fragment names the fragments that it uses itself; an indented line continues it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One verb: its whole text with the fragments it includes, the SHA-1 by which the server knows that, and the
+    """One verb: its whole text with the included fragments, the SHA-1 by which the server knows that text, and the
     function of the library."""
 
     name: str
@@ -43,14 +43,14 @@ class Script:
 class Library:
     """All verbs as functions over one copy of the fragments.
 
-    A server's Lua looks through all that it keeps again and again: a copy for each verb cost a fifth of its time.
+    A server's Lua looks through all its memory repeatedly, and a copy for each verb cost a fifth of its time.
     """
 
     name: str
     text: str
 
     def function(self, verb: str) -> str:
-        """What a verb is called by: the server keeps functions of several releases apart."""
+        """The function of a verb. Its name keeps functions of several releases apart on the server."""
         return f"{PREFIX}{verb}_{self.name.removeprefix(PREFIX)}"
 
 
@@ -104,7 +104,7 @@ def named(source: str) -> list[str]:
 def included(source: str) -> list[str]:
     """The fragments that a script's text names, and those that they need, in the order of the library.
 
-    Every script has the one that runs it (bundle).
+    Every script includes the one that runs it (bundle).
     """
     found, left = set[str](), [*named(source), "bundle"]
     while left:
@@ -117,7 +117,7 @@ def included(source: str) -> list[str]:
 
 @cache
 def fragments() -> tuple[str, ...]:
-    """All that scripts share, each below what it needs."""
+    """All shared fragments, each below those that it needs."""
     placed: dict[str, None] = {}
 
     def place(name: str, above: tuple[str, ...]) -> None:
@@ -134,7 +134,8 @@ def fragments() -> tuple[str, ...]:
 
 
 def _closed(texts: dict[str, str], rest: str) -> Iterator[str]:
-    """The fragments, with what only one of them uses in a block of its own: Lua has room for 200 names side by side."""
+    """The fragments, with names that only one of them uses in a separate block, because Lua has room for 200 names side
+    by side."""
     for name, text in texts.items():
         others = _mentioned("\n".join([rest, *(text for other, text in texts.items() if other != name)]))
         shared: list[str] = []
@@ -154,7 +155,7 @@ def _closed(texts: dict[str, str], rest: str) -> Iterator[str]:
 
 
 def _mentioned(source: str) -> set[str]:
-    """The names of a text. A word in quotes or in a comment is no mention of a name, nor is a field."""
+    """The names that a text mentions. A word in quotes or in a comment is no mention, nor is a field."""
     return set(_MENTION.findall(_QUOTED_OR_SAID.sub(" ", source)))
 
 
@@ -163,13 +164,13 @@ def _main(source: str) -> str:
 
 
 def _strip(source: str) -> str:
-    # Comments and indentation are for readers; the server stores and hashes what is left.
+    # Comments and indentation are for readers; the server stores and hashes the rest.
     lines = (line.strip() for line in source.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("--"))
 
 
 def forget() -> None:
-    """Reads all texts anew when they are asked for next: they changed."""
+    """Makes the next use read all texts anew, because they changed."""
     with _reading:
         _load.cache_clear()
         _as_library.cache_clear()

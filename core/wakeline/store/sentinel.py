@@ -1,6 +1,6 @@
-"""A primary that Sentinels watch: clients ask them where it is, each time they connect, so they follow a failover.
+"""A primary that Sentinels watch. Clients ask the Sentinels for it each time they connect, so they follow a failover.
 
-Invariant: writes go to the primary alone; a server that was one and is no longer makes a client ask again.
+Invariant: writes go only to the primary. A server that is no longer the primary makes a client ask again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCHEME = "sentinel"
 PORT = 26379
 TIMES = {"socket_timeout": 5, "socket_connect_timeout": 2}
 ASKING = {"socket_timeout": 1, "socket_connect_timeout": 1}
-"""How long one Sentinel is waited for before the next is asked."""
+"""How long a client waits for one Sentinel before it asks the next, in seconds."""
 RESENDS = 3
 
 
@@ -68,7 +68,7 @@ class SentinelBackend:
         )
 
     def for_rq(self) -> redis.Redis:
-        """A client of its own for RQ and for bytes: bytes replies."""
+        """A separate client for RQ and for bytes: its replies are bytes."""
         return self._primary()
 
     def describe(self) -> str:
@@ -89,5 +89,5 @@ class SentinelBackend:
 
     @staticmethod
     def _moves() -> Sequence[type[Exception]]:
-        # A primary that was made a replica answers READONLY: the client lets go of it and asks again.
+        # A primary that became a replica answers READONLY; then the client closes its connection and asks again.
         return [rex.ConnectionError, rex.TimeoutError, rex.ReadOnlyError]

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
-"""Below these, commands that scripts use are missing."""
+"""The oldest versions that have all commands that scripts use."""

@@ -1,6 +1,6 @@
 """Calls on sessions and handle grants: send, read, delete, admit a turn's batch; grant, revoke, transfer, list.
 
-Invariant: an entry and the turn that will take it are written by one script.
+Invariant: one script writes an entry and the turn that will take it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from wakeline.values import content_hash
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A send's receipt: the entry's number in the inbox, and whether an earlier send with this key had put it there."""
+    """The receipt of a send: the entry's number in the inbox, and whether an earlier send with this key had put it
+    there."""
 
     entry: int
     replayed: bool
@@ -43,7 +44,7 @@ def send(
     """Put an input or a command into the inbox; raises `ReplayConflict` for the same key with other content,
     `SessionDeleted`.
 
-    Without a key every call made here is an entry of its own, and still only one when the client sends it twice.
+    Without a key every call makes a new entry, and only one if the client sends it twice.
     """
     key = key or f"once:{secrets.token_hex(8)}"
     args: dict[str, Any] = {
@@ -74,7 +75,7 @@ def send(
 
 
 def create(session: SessionAddress) -> Call[None]:
-    """Create the session where it does not exist; raises `SessionDeleted`."""
+    """Create the session if it does not exist; raises `SessionDeleted`."""
 
     def decode(reply: Reply) -> None:
         if reply[0] != "created":
@@ -85,8 +86,8 @@ def create(session: SessionAddress) -> Call[None]:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What a deletion did: whether this call did it, and the live processes it held a handle of: held by nobody now,
-    held by others too."""
+    """What a deletion did: whether this call did it, and the live processes of which the session held a handle: those
+    without a holder now, and those with other holders."""
 
     deleted: bool
     orphaned: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ class Deleted:
 
 
 def delete(session_id: str) -> Call[Deleted]:
-    """Delete a session for ever; again, or of an id that was never used, it does nothing."""
+    """Delete a session permanently. A repetition, or an unused id, does nothing."""
 
     def decode(reply: Reply) -> Deleted:
         if reply[0] != "deleted":
@@ -126,8 +127,8 @@ class StoredSession:
     history: tuple[tuple[int, str, int], ...]
     entries: tuple[StoredEntry, ...]
     stopped: int | None = None
-    """Where the search for messages of one frame stopped, as it reads no more at once; None where it came to the end,
-    or to as many as were asked for."""
+    """Where the search for messages of one frame stopped, because one call reads only so many; None if it came to the
+    end, or found as many as were asked for."""
     pending: int = 0
     turn: Mapping[str, str] = field(default_factory=dict[str, str])
     now_ms: int = 0
@@ -163,7 +164,7 @@ def read(
 
 
 def frames(session_id: str) -> Call[dict[str, int]]:
-    """The agent frames of a session, each with the ms at which it was opened."""
+    """The agent frames of a session, each with the time (ms) at which it was opened."""
     return Call(
         "frame_list",
         {"sid": session_id},
@@ -183,10 +184,10 @@ def list_sessions(limit: int = 50) -> Call[list[StoredInbox]]:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A turn's input: the head revision it read, the agent's state (JSON or None), its entries in order, the agent
-    frame it runs in.
+    """The input of a turn: the revision of the head that it read, the agent's state (JSON or None), its entries in
+    order, and its agent frame.
 
-    ``follow_ons``: how many turns in a row, up to this one, only followed a switch of frames.
+    ``follow_ons`` is how many turns in a row, with this one, followed from a switch of frames alone.
     """
 
     revision: str
@@ -195,17 +196,17 @@ class Batch:
     frame: str | None = None
     follow_ons: int = 0
     followed: bool = False
-    """Whether somebody follows the session."""
+    """Whether the session has followers."""
 
 
 def batch_of(reply: Reply) -> Batch:
-    """Reads a batch, of a claim that brought it or of `admit`."""
+    """Reads a batch from a claim, or from the reply of `admit`."""
     entries = tuple(EntryRow(int(r[0]), r[1], "admitted", int(r[2])) for r in reply[2])
     return Batch(reply[0], reply[1] or None, entries, reply[3] or None, int(reply[4]), reply[5] == "1")
 
 
 def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPolicy | None = None) -> Call[Batch]:
-    """Fix a turn's batch, or read the one that was fixed; ``policy`` is what the agent's code says from now on. Raises
+    """Fix a turn's batch, or read the fixed one; ``policy`` is the agent's present policy. Raises
     `LeaseLost`."""
 
     def decode(reply: Reply) -> Batch:
@@ -219,8 +220,8 @@ def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPoli
 
 
 def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
-    """Offer the running turn what arrived meanwhile, recorded with it: JSON of [number, body, swallowed] each. Raises
-    `LeaseLost`."""
+    """Offer the running turn the entries that arrived meanwhile, and record them with it: JSON of [number, body,
+    swallowed] each. Raises `LeaseLost`."""
 
     def decode(reply: Reply) -> str:
         if reply[0] != "arrivals":
@@ -239,17 +240,17 @@ def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
 
 
 def grant(scope: str, process_id: str, descriptor: str) -> Call[None]:
-    """Grant a handle to a session scope; again replaces the descriptor. Raises `ProcessNotFound`."""
+    """Grant a handle to a session scope; a repetition replaces the descriptor. Raises `ProcessNotFound`."""
     return _grants("grant", scope, [process_id], {"descriptor": descriptor})
 
 
 def revoke(scope: str, process_id: str) -> Call[None]:
-    """Take a handle away; idempotent."""
+    """Remove a handle; idempotent."""
     return _grants("revoke", scope, [process_id], {})
 
 
 def transfer(scope: str, to: str, process_ids: Sequence[str]) -> Call[None]:
-    """Move handles, all or none; raises `ProcessNotVisible` naming the one that was not granted."""
+    """Move handles, all or none; raises `ProcessNotVisible` with the one that was not granted."""
     return _grants("transfer", scope, process_ids, {"to": to})
 
 

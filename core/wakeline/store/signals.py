@@ -1,6 +1,6 @@
 """Signals: one sent to a process, for the wait that takes it or for the mailbox.
 
-Invariant: a refusal of the script that only a sender can act on is an exception here; nothing was written then.
+Invariant: a refusal of the script on which only a sender can act is an exception here. Then nothing was written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """A signal's receipt: its sequence, and whether a wait took it or the mailbox keeps it ('' for a replay)."""
+    """The receipt of a signal: its sequence, and whether a wait took it or the mailbox keeps it ('' for a replay)."""
 
     sequence: int
     replayed: bool
@@ -29,7 +29,7 @@ class Signalled:
 
 
 class SchemaWanted(LookupError):
-    """The open wait carries another schema than the sender checked: ``schema`` (JSON) and its ``hash``; nothing was
+    """The open wait has another schema than the sender checked: ``schema`` (JSON) and its ``hash``. Nothing was
     written."""
 
     def __init__(self, schema: str, schema_hash: str) -> None:
@@ -38,7 +38,7 @@ class SchemaWanted(LookupError):
 
 
 class NoWaitTakesIt(LookupError):
-    """No open wait takes what the sender's own declarations refuse; nothing was written."""
+    """The sender's own declarations refuse it, and no open wait takes it. Nothing was written."""
 
 
 def signal(
@@ -55,10 +55,10 @@ def signal(
     also: Sequence[str] = (),
     effect: Effect | None = None,
 ) -> Call[Signalled]:
-    """Send a signal, of which the sender ``also`` knows other names. Raises like `append`, and `MailboxFull`,
-    `SchemaWanted`, `StaleIncarnation`; where
-    what the sender knows of refuses it (``refused``: an `UndeclaredEvent`, else a misfit) and no open wait knows
-    better, `NoWaitTakesIt`.
+    """Send a signal; ``also`` are its other names that the sender knows.
+
+    Raises like `append`, and `MailboxFull`, `SchemaWanted`, `StaleIncarnation`. Raises `NoWaitTakesIt` if the types
+    that the sender knows refuse it (``refused``: an `UndeclaredEvent`, or a misfit) and no open wait takes it.
     """
     args: dict[str, Any] = {
         "pid": process_id,

@@ -1,8 +1,8 @@
 """Stand-ins: a payload over 64 KB is stored like an attachment, and a short JSON object stands for it in calls, logs
 and journals.
 
-Invariant: no code above the store sees a stand-in. A text that looks like one is stored in the same way, so that what
-users write is never taken for one.
+Invariant: no code above the store sees a stand-in. A text that looks like one is stored in the same way, so text of
+users is never taken for one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from wakeline.values import from_json, to_json
 
 T = TypeVar("T")
 LONGEST_INLINE = 64 * 1024
-"""A payload may be this long, in bytes, and stay in its call."""
+"""The longest payload, in bytes, that stays in its call."""
 MARK = "__claim__"
-"""The name by which a stored stand-in is known; the first release wrote it."""
+"""The name by which a stored stand-in is recognised; the first release wrote it."""
 MEDIA_TYPE = "application/json"
 _STAND_IN = re.compile(r'\{"__claim__":"(sha256:[0-9a-f]{64})"\}')
 
@@ -32,27 +32,27 @@ _STAND_IN = re.compile(r'\{"__claim__":"(sha256:[0-9a-f]{64})"\}')
 
 
 def of_process(process_id: str) -> str:
-    """What a process was given, and what it said: until it is pruned."""
+    """Owns the input and the events of a process, until it is pruned."""
     return f"payload:{process_id}"
 
 
 def of_journal(fence: Fence) -> str:
-    """What a run recorded: as long as its generation."""
+    """Owns what a run recorded, as long as its generation lives."""
     return f"journal:{fence.process_id}"
 
 
 def of_session(session_id: str) -> str:
-    """What was said in a session: as long as the session."""
+    """Owns entries and messages of a session, as long as the session lives."""
     return f"said:{session_id}"
 
 
 def of_state(session_id: str) -> str:
-    """What an agent keeps in its state: until the state is another one."""
+    """Owns the state of an agent, until it is replaced."""
     return f"state:{session_id}"
 
 
 def of_occurrence(occurrence_id: str) -> str:
-    """What a trigger was told: as long as the occurrence."""
+    """Owns the payload of an occurrence, as long as the occurrence lives."""
     return f"occurrence:{occurrence_id}"
 
 
@@ -60,7 +60,7 @@ def of_occurrence(occurrence_id: str) -> str:
 
 
 def is_large(text: str) -> bool:
-    """Whether a text is to be replaced; of the arguments of a whole call: whether one of them may be."""
+    """Whether a text has to be replaced; for the arguments of a whole call, whether one of them may have to be."""
     return len(text) > LONGEST_INLINE or MARK in text or (not text.isascii() and len(text.encode()) > LONGEST_INLINE)
 
 
@@ -92,7 +92,7 @@ def _replaced(blobs: Blobs, value: Any, payloads: Mapping[str, str | Parts]) -> 
 
 
 def _payload_replaced(blobs: Blobs, value: Any, owner: str) -> Program[Any]:
-    """A payload as a text, or several as a list of texts."""
+    """Replaces a payload as a text, or several as a list of texts."""
     if isinstance(value, list | tuple):
         texts: list[Any] = []
         for one in value:  # pyright: ignore[reportUnknownVariableType]
@@ -109,7 +109,7 @@ def _stand_in_for(blobs: Blobs, text: str, owner: str) -> Program[str]:
 
 
 def _parts_replaced(blobs: Blobs, text: str, parts: Parts) -> Program[str]:
-    """A document with its payloads replaced one by one, so that the rest of it is read without them."""
+    """Replaces the payloads of a document one by one, so that the rest is read without them."""
     document: dict[str, Any] = from_json(text)
     taken_out: list[tuple[dict[str, Any], str, Any]] = []
     for *above, name in parts.paths:
@@ -121,7 +121,7 @@ def _parts_replaced(blobs: Blobs, text: str, parts: Parts) -> Program[str]:
             holder[name] = None
     if parts.what is not None and MARK in to_json(document):
         raise InvalidPayload(
-            what=parts.what, reason=f"{MARK} is a name of Wakeline's own; call the label or field something else"
+            what=parts.what, reason=f"{MARK} is Wakeline's own name; give the label or field another name"
         )
     for holder, name, value in taken_out:
         holder[name] = from_json((yield from _stand_in_for(blobs, to_json(value), parts.owner)))
@@ -132,7 +132,7 @@ def _parts_replaced(blobs: Blobs, text: str, parts: Parts) -> Program[str]:
 
 
 def is_stand_in(text: str) -> bool:
-    """Whether a text is a stand-in and nothing else."""
+    """Whether a text is exactly a stand-in."""
     return text.startswith('{"__claim__":') and _STAND_IN.fullmatch(text) is not None
 
 
@@ -146,7 +146,7 @@ def stands_in(reply: Reply) -> bool:
 
 
 def whole(blobs: Blobs, reply: Reply) -> Program[Reply]:
-    """The reply with the payloads in the place of their stand-ins. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
+    """The reply with payloads in place of their stand-ins. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
     `AttachmentStoreFailed`."""
     if isinstance(reply, str):
         if MARK not in reply:

@@ -1,6 +1,6 @@
 """Starts: a registration with its record, its doorbell and what it wakes, in one script.
 
-Invariant: what needs thought (schemas, hashes, the unique key) is decided before; the script compares and writes.
+Invariant: schemas, hashes and the unique key are decided before. The script only compares and writes.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ PAYLOADS_OF_SPEC = (
     ("input", "call", "args"),
     ("input", "call", "prepared"),
 )
-"""What of a registration is replaced where it is large: one by one, so that a list of processes is read without
-them."""
+"""The parts of a registration that are replaced if they are large, one by one, so that a list of processes is read
+without them."""
 KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
 RECOVERY_CODE = {"owner_bound": "b", "externally_owned": "x"}
 
 
 @dataclass(frozen=True, slots=True)
 class SessionAddress:
-    """A session as the target of a wake; with ``agent`` set the script creates it when it does not exist."""
+    """A session as the target of a wake. With ``agent`` the script creates it if it does not exist."""
 
     session_id: str
     agent: str | None = None
@@ -51,7 +51,7 @@ class SessionAddress:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A start's receipt: whether this call created it, its incarnation and status."""
+    """The receipt of a start: whether this call created the process, its incarnation and status."""
 
     created: bool
     incarnation: str
@@ -60,7 +60,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """A unique key that a start asks for; ``instead``: the process whose place it takes, which was asked to end."""
+    """A unique key that a start asks for. ``instead`` is the process whose place it takes, which was asked to end."""
 
     key: str
     instead: str | None = None
@@ -78,7 +78,7 @@ class UniqueTaken(LookupError):
 
 
 def code_of(given: ProcessInput) -> str | None:
-    """What it takes to run an input, without a version; None for what no worker runs, and for a turn, whose session
+    """The code that an input needs, without a version; None for work that no worker runs, and for a turn, whose session
     names its agent."""
     match given:
         case EngineInput(kind=kind):
@@ -98,8 +98,8 @@ def register(
     delivery: Mapping[str, Any] | None = None,
     effect: Effect | None = None,
 ) -> Call[Registered]:
-    """Start a process (idempotent by id and content); ``environment`` where this start captured it, ``delivery`` the
-    one of a trigger that it settles.
+    """Start a process (idempotent by id and content). ``environment`` is given if this start captured it. ``delivery``
+    is the one of a trigger that it settles.
 
     Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect `LeaseLost`,
     `with_unique` `UniqueTaken`.
@@ -158,6 +158,6 @@ def register(
 
 
 def with_unique(call: Call[Registered], unique: Unique) -> Call[Registered]:
-    """The same start, asking for a unique key."""
+    """The same start, with a unique key."""
     about = (*call.about, unique.instead) if unique.instead else call.about
     return replace(call, args={**call.args, "unique": unique.wire()}, about=about)

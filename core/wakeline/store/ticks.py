@@ -1,6 +1,6 @@
 """What time does: the tick that any worker sends, and the retention that goes on after it.
 
-Invariant: each call does a bounded part; what is left is said in its report.
+Invariant: each call does a bounded part, and its report says what is left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wakeline.triggers.schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class TickReport:
-    """What a tick did, when the next timer is due and what the time is (server ms), and whether more waits already."""
+    """What a tick did, when the next timer is due, the time (server ms), and whether more already waits."""
 
     fired: int
     reaped: int
@@ -26,13 +26,13 @@ class TickReport:
     more: bool
     now_ms: int
     schedules: tuple[tuple[Schedule, int], ...] = ()
-    """Schedules that are due, each with the time it was due at."""
+    """Schedules that are due, each with its due time."""
     undelivered: int = 0
     """Deliveries of triggers that their emitter did not settle."""
     prune_in_ms: int | None = None
-    """More is over than this tick could prune: whoever ticked goes on with it (`prune`) so many ms later."""
+    """If more was over than this tick could prune: after how many ms the worker goes on with it (`prune`)."""
     spared: bool = False
-    """Another one ticks, so this tick did nothing; `next_due_ms` is when it would be missed."""
+    """Another program ticks, so this tick did nothing; `next_due_ms` is when it should look again."""
     unwritten: tuple[tuple[str, str], ...] = ()
     """Apps, each with the release (`Declared.id`) whose declarations came into force and are not written."""
 
@@ -51,9 +51,8 @@ def tick(
 ) -> Call[TickReport]:
     """Due timers, expired owners, lost doorbells, unfinished bounded work, retention: one bounded script.
 
-    ``by`` is who ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing where another
-    one ticked less than that ago.
-    ``patience_ms`` as for `reap`.
+    ``by`` says what ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing if another
+    program ticked less than that ago. ``patience_ms`` as for `reap`.
     """
     args: dict[str, Any] = {
         "beat_ms": beat_ms,
@@ -84,7 +83,7 @@ def tick(
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """How many processes a slice of retention removed, and in how many ms the next one is due; None where nothing is
+    """How many processes a slice of retention removed, and in how many ms the next one is due; None if nothing is
     left."""
 
     pruned: int

@@ -1,8 +1,7 @@
-"""Calls that leave in one write: those of one script become one command, a bundle, and every caller gets the reply to
-its own.
+"""Calls that leave in one write: calls of one script become one command, a bundle, and every caller gets its own reply.
 
-Invariant: calls of one script keep their order, and so do calls about one process, session or occurrence; a reply that
-is an error is its caller's alone.
+Invariant: calls of one script keep their order, and so do calls about one process, session or occurrence. An error
+reply goes only to its caller.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from wakeline.values import as_text, check_size
 
 log = logger("wakeline.store")
 AT_ONCE, BYTES_AT_ONCE = 16, 65_536
-"""How many calls run as one script, and their longest arguments together: for longer than that nobody else should wait
-for the server."""
+"""How many calls run as one script, and how long (bytes) their arguments may be together. Other clients should not wait
+longer for the server."""
 NOT_FOUND = "Function not found"
 MAX_CALL = 256 * 1024 * 1024
-"""Longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
+"""The longest arguments of one script, in bytes: half of what a server takes by default (proto-max-bulk-len)."""
 Command = tuple[Any, ...]
 
 
@@ -39,7 +38,8 @@ class Prepared:
 
     @classmethod
     def of(cls, call: Call[Any]) -> Prepared:
-        """Raises `InvalidPayload`, and `PayloadTooLarge` for what no server takes: it would hang up at every resend."""
+        """Prepares a call; raises `InvalidPayload`, and `PayloadTooLarge` for arguments that no server takes, because
+        it would close the connection at every resend."""
         what = f"The arguments of {call.script}"
         text = as_text({k: v for k, v in call.args.items() if v is not None}, what)
         check_size(what, text, MAX_CALL)
@@ -48,7 +48,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What a client sent since it was made, calls by their script and ``round_trips``; benchmarks and count tests read
+    """What a client sent since it was made: calls by their script, and ``round_trips``. Benchmarks and count tests read
     it."""
 
     counts: dict[str, int]
@@ -58,10 +58,10 @@ class Counter:
 
 
 def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
-    """Calls of one script together, a few at a time; those whose script nobody else calls are bundles of one.
+    """Calls of one script together, a few at a time; a script with one call is a bundle of one.
 
-    No call gets before an earlier one about the same process, session or occurrence: a wait that is opened and given up
-    at once must not be opened last.
+    No call gets before an earlier one about the same process, session or occurrence. For example, a wait that is opened
+    and given up at once must not be opened last.
     """
     bundles: list[list[Prepared]] = []
     lengths: list[int] = []
@@ -82,19 +82,19 @@ def bundled(batch: Sequence[Prepared]) -> list[list[Prepared]]:
 
 
 class Server:
-    """What a client learned of how its server takes scripts; one for all of its exchanges."""
+    """What a client knows of how its server takes scripts; its exchanges share one."""
 
     def __init__(self) -> None:
         self.functions = True
-        """Whether it keeps functions, as far as is known."""
+        """Whether it keeps functions, as far as known."""
 
 
 class Exchange:
-    """What goes to the server and back for a batch of calls, whoever carries it; ``tell`` is given each call's reply,
-    an exception where it was refused.
+    """What goes to the server and back for a batch of calls, over any connection. ``tell`` gets each call's reply, or
+    an exception if it was refused.
 
-    ``argv``: the arguments of a script for the text of a call's own. ``writes``: which of this client's were answered,
-    where it counts them.
+    ``argv`` makes the arguments of a script from the text of a call's own. ``writes`` are the answered writes of this
+    client, if it counts them.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class Exchange:
             sent.add(one.call.script)
 
     def commands(self) -> list[Command]:
-        """For one write: all that was not told its reply, also after an attempt that broke off. None when everybody
-        knows."""
+        """The commands for one write: all calls without a reply, also after an attempt that broke off. Empty if all
+        have one."""
         self._left, self._again = [*self._again, *self._left], []
         if not self._left:
             return []
@@ -131,12 +131,12 @@ class Exchange:
             [("FUNCTION", "LOAD", "REPLACE", scripts.as_library().text)] if self._unknown and self._by_functions else []
         )
         if self._writes is not None:
-            self._stamp = self._writes.stamp()  # as it is now: what is answered from here on is above that
+            self._stamp = self._writes.stamp()  # the present stamp: later answers are above it
         self._expected = [*[None] * len(loads), *self._left]
         return [*loads, *map(self._command, self._left)]
 
     def answered(self, answer: Any) -> None:
-        """The answer to the next command. Raises where it says that the server cannot be used."""
+        """Takes the answer to the next command. Raises if it says that the server cannot be used."""
         if isinstance(answer, rex.ConnectionError | rex.TimeoutError):
             raise answer
         bundle = self._expected.pop(0)
@@ -149,7 +149,7 @@ class Exchange:
             return
         del self._left[0]
         if self._was_not_run(bundle, answer) or self._again:
-            # With all behind it, for the sake of order: a script may be sent twice.
+            # With all calls behind it, to keep their order: a script may be sent twice.
             self._again.append(bundle)
             return
         if self._writes is not None and not isinstance(answer, Exception):
@@ -164,18 +164,19 @@ class Exchange:
         return self._server.functions and not self._plain
 
     def _was_not_run(self, bundle: Sequence[Prepared], answer: Any) -> bool:
-        """Whether the server had yet to be told of the script, or of another way to run it."""
+        """Whether the server did not have the script yet, or needs another way to run it."""
         if not isinstance(answer, rex.ResponseError):
             return False
         script, text = bundle[0].call.script, str(answer)
         if self._by_functions and script in self._unknown and NOT_FOUND in text:
-            self._plain = True  # loaded, and still not there: whoever is loaded is not whoever is called
+            self._plain = True  # we loaded the library on another node than the one that runs the call
         elif isinstance(answer, rex.NoScriptError) or NOT_FOUND in text:
             self._unknown.add(script)
         elif self._by_functions and (isinstance(answer, rex.NoPermissionError) or "unknown command" in text.lower()):
             self._server.functions = False
         elif self._by_functions and is_away(script, answer):
-            # A function is refused before it runs, a script at its first write: whoever only looks is answered then.
+            # A function is refused before it runs, a script only at its first write. So as a script a read gets its
+            # answer.
             self._plain = True
         else:
             return False

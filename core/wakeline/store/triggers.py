@@ -1,7 +1,7 @@
 """Calls on triggers: subscriptions, occurrences, deliveries, schedules.
 
-Invariant: recording an occurrence and reserving its deliveries is one script; a reserved delivery stays until it is
-settled, whoever does that.
+Invariant: one script records an occurrence and reserves its deliveries. A reserved delivery stays until any worker
+settles it.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from wakeline.values import Stored, from_json, to_json
 S = TypeVar("S", bound=Stored)
 log = logger("wakeline.triggers")
 STOOD_FOR = "+"
-"""Before the subscription of a delivery whose payload is a stand-in. A release that does not know those cannot read
-such a subscription, and so leaves
-the delivery to one that does; without the sign the payload is what an emitter wrote, whatever it looks like."""
+"""The sign before the subscription of a delivery whose payload is a stand-in. A release that does not know stand-ins
+cannot read such a subscription, and so leaves the delivery to one that does. Without the sign the payload is the
+emitter's text, even if it looks like a stand-in."""
 _told: Bounded[str, bool] = Bounded(256 * 1024)
-"""What was said once, and is not said again."""
+"""What was logged once and is not logged again."""
 
 
 def _readable(kind: type[S], text: str) -> S | None:
-    """What was stored, None where only a later release can read it: it stays for a worker of that one, and stops
-    nobody."""
+    """The stored value; None if only a later release can read it. Then it stays for a worker of that release, and stops
+    no other work."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -64,7 +64,7 @@ def _subscription(text: str) -> Subscription | None:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A subscription as it stands. ``changed``: this call wrote it."""
+    """A subscription with its revision. ``changed``: this call wrote it."""
 
     id: str
     revision: int
@@ -74,7 +74,7 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionView:
-    """A subscription with its standing."""
+    """A subscription with its state."""
 
     id: str
     revision: int
@@ -84,7 +84,7 @@ class SubscriptionView:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """A schedule, when it is due next (ms), and the process its latest moment started."""
+    """A schedule, when it is due next (ms), and the process that its latest moment started."""
 
     name: str
     due_ms: int | None
@@ -129,8 +129,8 @@ def switch(
     owner: str | None = None,
     revision: int | None = None,
 ) -> Call[bool]:
-    """Enable ("1"), disable ("0") or remove (""); whether that changed anything. ``owner``: only if it is this
-    session's, or ("") the host's.
+    """Enable ("1"), disable ("0") or remove (""); returns whether that changed anything. ``owner``: only if this
+    session, or ("") the host, owns it.
 
     Raises `SubscriptionNotFound`, `SubscriptionChanged`.
     """
@@ -169,9 +169,9 @@ def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], li
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What an occurrence starts for one subscription, ``state`` with the reason of a failure. ``subscription`` is None
-    once that is settled, and
-    where only a later release can read it. ``unread``: why the payload of the occurrence could not be read."""
+    """What an occurrence starts for one subscription; ``state`` has the reason of a failure. ``subscription`` is None
+    once the delivery is settled, or if only a later release can read it. ``unread`` says why the payload of the
+    occurrence could not be read."""
 
     occurrence_id: str
     subscription_id: str
@@ -182,13 +182,13 @@ class Delivery:
     unread: AttachmentError | AttachmentStoreFailed | None = None
 
     def wire(self) -> dict[str, Any]:
-        """How a start says that it settles this."""
+        """The form in which a start says that it settles this."""
         return {"occ": self.occurrence_id, "sub": self.subscription_id, "kept_ms": RETAINED_MS}
 
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    """An occurrence as recorded; ``replayed`` where it was recorded before. None of a schedule that did not occur."""
+    """A recorded occurrence; ``replayed`` if it was recorded before."""
 
     replayed: bool
     deliveries: tuple[Delivery, ...]
@@ -196,8 +196,8 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class DueSchedule:
-    """A schedule that is due: the moment it was planned for, when it is due next, and the process to start; ``void``
-    where nothing occurs."""
+    """A schedule that is due: its planned moment, when it is due next, and the process to start; ``void`` if nothing
+    occurs."""
 
     schedule: Schedule
     due_ms: int
@@ -220,7 +220,8 @@ class DueSchedule:
 
 
 def emit(occurrence: Occurrence, due: DueSchedule | None = None) -> Call[Emitted | None]:
-    """Record an occurrence and reserve its deliveries. Raises `OccurrenceConflict`."""
+    """Record an occurrence and reserve its deliveries; None for a schedule that did not occur. Raises
+    `OccurrenceConflict`."""
     o = occurrence
     args = {
         "source": o.source,
@@ -241,7 +242,7 @@ def emit(occurrence: Occurrence, due: DueSchedule | None = None) -> Call[Emitted
         at = int(reply[1])
         return Emitted(
             reply[0] == "known",
-            # Of what is settled the subscription is not kept.
+            # The subscription of a settled delivery is not kept.
             tuple(Delivery(o.id, row[0], row[1], _subscription(row[2]) if row[2] else None, o, at) for row in reply[2]),
         )
 
@@ -250,13 +251,13 @@ def emit(occurrence: Occurrence, due: DueSchedule | None = None) -> Call[Emitted
 
 
 def settle(delivery: Delivery, state: str) -> Call[bool]:
-    """Say what became of a reserved delivery that no start settled; whether this call did."""
+    """Settle a reserved delivery that no start settled; returns whether this call did."""
     args = {"occ": delivery.occurrence_id, "sub": delivery.subscription_id, "state": state, "kept_ms": RETAINED_MS}
     return Call("trigger_settle", args, lambda reply: reply[0] == "settled", about=(delivery.occurrence_id,))
 
 
 def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
-    """Reserved deliveries that nobody settled for this long, oldest first."""
+    """Reserved deliveries that are not settled after ``older_ms``, oldest first."""
 
     def decode(reply: Reply) -> list[Delivery]:
         def delivery(row: Reply) -> Delivery:
@@ -270,7 +271,7 @@ def pending(*, older_ms: int, limit: int = 64) -> Call[list[Delivery]]:
 
 
 def _whole_rows(blobs: Blobs, reply: Reply) -> Program[Reply]:
-    """Each delivery with its payload, or with the reason why that could not be read: one delivery must not keep a
+    """Each delivery with its payload, or with the reason why it could not be read, because one delivery must not keep a
     worker from the others."""
     rows: list[Reply] = []
     for row in reply:
@@ -287,8 +288,8 @@ def _whole_rows(blobs: Blobs, reply: Reply) -> Program[Reply]:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """When a declared schedule is due (ms), None where that has still to be said; and the time. ``other``: another
-    release's declarations are in force."""
+    """When a declared schedule is due (ms; None if that is not set yet), and the time. ``other``: declarations of
+    another release are in force."""
 
     due_ms: int | None
     now_ms: int
@@ -296,7 +297,7 @@ class Planned:
 
 
 def declare(schedule: Schedule, *, due_ms: int | None = None, by: Declared | None = None) -> Call[Planned]:
-    """Make a schedule known, where the release that declares it is in force; unknown or changed, it needs its next due
+    """Make a schedule known, if the release that declares it is in force. A new or changed schedule needs its next due
     time."""
     args = {
         "name": schedule.name,
@@ -328,5 +329,5 @@ def remove_schedule(name: str) -> Call[None]:
 
 
 def due_schedules(rows: Sequence[Any]) -> tuple[tuple[Schedule, int], ...]:
-    """The schedules that a tick found due and this release can read, each with the time it was due at."""
+    """The schedules that a tick found due and that this release can read, each with its due time."""
     return tuple((found, int(float(row[1]))) for row in rows if (found := _readable(Schedule, row[2])))

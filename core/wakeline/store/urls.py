@@ -1,6 +1,6 @@
-"""The parts of a server's URL, and what may be said of one.
+"""The parts of a server's URL, and what may be shown of one.
 
-Invariant: no part of a URL that may belong to a password is ever shown, whatever the URL looks like.
+Invariant: no part of any URL that may belong to a password is ever shown.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?")
 
 
 def split(url: str) -> SplitResult:
-    """The parts of a URL; raises `RedisUrlInvalid` for one whose password ends elsewhere than its author thinks.
+    """The parts of a URL; raises `RedisUrlInvalid` if its password seems to end early.
 
-    An ``@`` behind the host means that the password has a ``/``, ``?`` or ``#`` of its own: host, path and options are
-    parts of it then.
+    An ``@`` behind the host means that the password contains a ``/``, ``?`` or ``#``. Then host, path and options are
+    parts of the password.
     """
     try:
         parts = urlsplit(url)
@@ -35,8 +35,8 @@ def split(url: str) -> SplitResult:
 
 
 def shown(url: str, part: str) -> str:
-    """Words that name a part of a URL which cannot be used; none where it may belong to a password, which no URL
-    without an ``@`` has."""
+    """Words that name an unusable part of a URL; empty if it may belong to a password. A URL without an ``@`` has
+    none."""
     return "" if "@" in url else f", not {part!r}"
 
 
@@ -52,7 +52,7 @@ class Several:
 
     @property
     def login(self) -> dict[str, str | None]:
-        """As redis-py's clients take it; empty where the URL has none."""
+        """The login for redis-py's clients; empty if the URL has none."""
         return {"username": self.user, "password": self.password} if self.user or self.password else {}
 
 

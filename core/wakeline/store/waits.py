@@ -1,6 +1,6 @@
-"""Waits of a run: opened, read, given up, parked on; resolved from outside.
+"""Waits of a run: opened, read, given up, parked on, and resolved from outside.
 
-Invariant: the first resolution stands; a park that would miss one is refused.
+Invariant: the first resolution stands, and a park that would miss one is refused.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Wait:
     'x:<tool>' (completion of a pending call), 'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all
     children that its own end waits for).
 
-    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also``: other
-    names that its signal has or had. ``event``: of an approval that was asked without one, its approval.requested.
+    Either ``for_ms`` or ``due_ms`` bounds it; the due time is fixed when the wait is first opened. ``also`` are other
+    present or former names of its signal. ``event``: of an approval that was asked without one, its approval.requested.
     """
 
     slot: str
@@ -62,8 +62,8 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What opening found: an open slot (with its due time), a resolution that is already there (JSON), or the journaled
-    row (JSON)."""
+    """What an open found: an open slot (with its due time), an existing resolution (JSON), or the recorded row
+    (JSON)."""
 
     state: Literal["open", "done", "journaled"]
     text: str
@@ -87,7 +87,7 @@ def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()
 
 
 def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
-    """Give up to 256 waits up; a signal one of them had taken returns to the head of the mailbox. Raises
+    """Close up to 256 waits. A signal that one of them had taken returns to the head of the mailbox. Raises
     `LeaseLost`."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
@@ -104,7 +104,8 @@ def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()
 
 
 def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, list[str | None]]]:
-    """(the reason of a requested cancel, or None; resolution as JSON or None for each slot); raises `LeaseLost`."""
+    """The reason of a requested cancel (None without one), and for each slot its resolution as JSON (None without one);
+    raises `LeaseLost`."""
 
     def decode(reply: Reply) -> tuple[str | None, list[str | None]]:
         if reply[0] != "slots":
@@ -124,13 +125,13 @@ class LetGo:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A wait was over before the park: the body goes on."""
+    """A wait was over before the park, so the body goes on."""
 
 
 def park(
     fence: Fence, groups: Sequence[str], wait: str, consumed: Sequence[Row] = (), *, early: Sequence[str] = ()
 ) -> Call[LetGo | Met]:
-    """Let go of a process that only waits, for any of the groups, or for any of the slots ``early``; raises
+    """Park a process that only waits. Any of the groups, or any of the slots ``early``, resumes it. Raises
     `LeaseLost`."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
@@ -153,8 +154,8 @@ def park(
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Whether this resolution was the first; otherwise the one that stands (JSON). Both None/False: unknown or
-    revoked."""
+    """Whether this resolution was the first; otherwise the one that stands (JSON). If it is False without a resolution,
+    the slot is unknown or revoked."""
 
     accepted: bool
     standing: str | None
@@ -174,9 +175,10 @@ def resolve(
     by: str | None = None,
     fits: Sequence[str] = (),
 ) -> Call[Resolved]:
-    """Resolve a slot from outside; never raises for a bad key: unknown, revoked and ended are one answer. ``by``: id of
-    the secret that made the token.
-    ``fits``: hashes of schemas that the value fits; raises `SchemaWanted` where the open wait asks for another.
+    """Resolve a slot from outside. It never raises for a bad key: unknown, revoked and ended have one answer.
+
+    ``by`` is the id of the secret that made the token. ``fits`` are hashes of schemas that the value fits; raises
+    `SchemaWanted` if the open wait asks for another.
     """
 
     def decode(reply: Reply) -> Resolved:

@@ -1,8 +1,7 @@
-"""What every client does to notice that the store went back: it looks once a beat, and renews what it knows when
-something is gone.
+"""How every client notices that the store went back: it looks once a beat, and renews what it knows when something is
+gone.
 
-Invariant: a look goes the way of all calls, asks for nothing that a writer waits for, and one that could not be sent is
-followed by the next.
+Invariant: a look is a call like any other, and no writer waits for it. If one could not be sent, the next one follows.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from wakeline.waits.keys import Keyring
 log = logger("wakeline.store")
 T = TypeVar("T")
 IDLE_S = 3600
-"""A client that asked for nothing for so long looks no more, until it asks again."""
+"""After how many seconds without a request a client stops looking, until its next request."""
 
 
 class Client:
-    """What a blocking and an awaited client have in common."""
+    """What a blocking and an awaited client share."""
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
         self.backend = backend
@@ -42,7 +41,7 @@ class Client:
         self.blobs = blobs or redis_blobs(backend, address)
         self.sent = Counter({})
         self.rewound: list[Callable[[], object]] = []
-        """Called where the store went back, or is another one: what is known of it may be so no more."""
+        """Called if the store went back, or is another one, so known facts may be wrong."""
         self._server = Server()
         self._keyring: Keyring | None = None
         self._writes: Answered | None = None
@@ -57,8 +56,8 @@ class Client:
         return time.monotonic() - self._used_s > IDLE_S
 
     def _renewing(self, found: Rewind | None) -> Program[Keyring]:
-        assert self._keyring is not None, "whoever looks has opened the namespace"
-        self._server.functions = True  # as far as is known of this one
+        assert self._keyring is not None, "a client that looks has opened the namespace"
+        self._server.functions = True  # as far as known of this server
         return renewing(opening(self.address), self._keyring, found, self._forget)
 
     def _forget(self) -> None:
@@ -68,11 +67,11 @@ class Client:
     def _could_not(self, found: Rewind | None, error: WakelineError) -> None:
         log.warning("what is known of the namespace could not be renewed: %s", error)
         assert self._writes is not None
-        self._writes.put_back(found)  # the next look tries it again
+        self._writes.put_back(found)  # the next look tries again
 
 
 class Lookout(threading.Thread):
-    """Calls ``look`` once a beat until that says no, or whose method it is has gone."""
+    """Calls ``look`` once a beat, until it returns False or its client is gone."""
 
     def __init__(self, look: Callable[[], bool], every_s: float) -> None:
         super().__init__(name="wakeline-lookout", daemon=True)
@@ -88,12 +87,12 @@ class Lookout(threading.Thread):
             del look
 
     def end(self) -> None:
-        """Looks no more."""
+        """Ends the looks."""
         self._over.set()
 
 
 class Watching(Client):
-    """A blocking client that looks, from a thread which ends with it."""
+    """A blocking client that looks, in a thread that ends with the client."""
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
         super().__init__(backend, address, blobs)
@@ -103,7 +102,7 @@ class Watching(Client):
 
     def _begin(self) -> None:
         super()._begin()
-        # New ones for a forked child: the parent's may be held by a thread that is not there.
+        # A forked child gets new ones, because a thread that exists only in the parent may hold the old ones.
         self._starting, self._renewal = threading.Lock(), threading.RLock()
 
     @abstractmethod
@@ -118,20 +117,20 @@ class Watching(Client):
         with self._starting:
             if self._lookout is None or not self._lookout.is_alive():
                 self._lookout = Lookout(self._look, self.address.look_s)
-                # An interpreter that ends, and a system without room for one, start no thread: the answers to writes
-                # are still compared.
+                # An ending interpreter, or a system without room, starts no thread. Answers to writes are still
+                # compared.
                 with suppress(RuntimeError):
                     self._lookout.start()
 
     def _look(self) -> bool:
-        """Looks; False where there is no need to look again."""
+        """Looks; returns False if it need not look again."""
         client, writes = self._client, self._writes
         if client is None or writes is None or self._pid != os.getpid():
             return False
         if self._is_idle:
             writes.begin()
             return False
-        with suppress(WakelineError):  # it is away: the next look comes a beat later
+        with suppress(WakelineError):  # the server is away: the next look comes a beat later
             [look] = self._send(client, [writes.look()])
             writes.looked(look)
             if writes.noticed or (self._keyring is not None and look.secret_id != self._keyring.id):
@@ -144,12 +143,12 @@ class Watching(Client):
         self._look()
 
     def _heed(self) -> None:
-        """Renews what is known where an answer showed a rewind."""
+        """Renews what is known if an answer showed a rewind."""
         if self._writes is not None and self._writes.noticed:
             self._renew(self._writes)
 
     def _renew(self, writes: Answered) -> None:
-        with self._renewal:  # two threads that notice tell of one rewind
+        with self._renewal:  # two threads that notice it report one rewind
             found = writes.found()
             try:
                 self._keyring = self.run(self._renewing(found))
@@ -165,7 +164,7 @@ class Watching(Client):
 class AwaitedWatching(Client):
     """A client on an event loop that looks, by a timer of the loop.
 
-    One that is not closed is closed with its loop: `asyncio.run` ends what was begun before it closes the loop."""
+    If it is not closed, its loop closes it: `asyncio.run` ends what was begun before it closes the loop."""
 
     def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
         super().__init__(backend, address, blobs)
@@ -181,12 +180,12 @@ class AwaitedWatching(Client):
     async def close(self) -> None: ...
 
     async def _close_with_loop(self) -> None:
-        """From here on the end of the loop closes this client, unless something else does."""
+        """From here on the end of the loop closes this client, unless it is closed before."""
         self._last_words = _last_words(ref(self))
         await anext(self._last_words)
 
     async def loop_ends(self) -> None:
-        """The loop ends, and nothing has closed this client."""
+        """Called when the loop ends and this client is not closed."""
         if self._last_words is not None:
             self._last_words = None
             await self.close()
@@ -230,12 +229,12 @@ class AwaitedWatching(Client):
         if self._writes is None or self._keyring is None:
             return
         if self._looking is not None and not self._looking.done():
-            await asyncio.wait([self._looking])  # it may have been answered before what was lost was lost
+            await asyncio.wait([self._looking])  # it may have been answered before the loss
         self._looking = asyncio.create_task(self._look(self._writes))
         await asyncio.wait([self._looking])
 
     def _heed(self) -> None:
-        """Has it look at once where an answer showed a rewind."""
+        """Makes it look at once if an answer showed a rewind."""
         if self._writes is not None and self._writes.noticed and not self._is_looking:
             self._look_later(0)
 
@@ -257,8 +256,8 @@ class AwaitedWatching(Client):
 
 
 async def _last_words(client: ref[AwaitedWatching]) -> AsyncGenerator[None]:
-    """Closes a client at the end of its loop. `asyncio.run` closes generators that were begun once it has cancelled all
-    tasks, so a timer of the client may have begun another one by then."""
+    """Closes a client at the end of its loop. `asyncio.run` closes started generators after it has cancelled all tasks,
+    so a timer of the client may have started another one by then."""
     try:
         yield
     finally:
@@ -268,8 +267,8 @@ async def _last_words(client: ref[AwaitedWatching]) -> AsyncGenerator[None]:
 
 
 async def end_all(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels until all are over: in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and redis-py
-    sends inside one."""
+    """Cancels until all are over, because in Python 3.11 a cancel is lost when it meets the end of a `wait_for`, and
+    redis-py sends inside one."""
     while pending := [task for task in tasks if not task.done()]:
         for task in pending:
             task.cancel()

@@ -1,4 +1,4 @@
-"""What can be asked of the store, as programs: for a client and for a body alike.
+"""All requests to the store, as programs, for clients and for bodies.
 
-Invariant: types are checked before anything is sent; everything atomic is in a script.
+Invariant: types are checked before anything is sent, and every atomic step is in a script.
 """

@@ -1,6 +1,6 @@
-"""Attachments as code uses them: what one owner can do.
+"""Attachments for code: what one owner can do.
 
-Invariant: bytes are read by their owners alone; whoever holds the app may read all.
+Invariant: only owners read bytes. Code that holds the app may read all.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MOST_LISTED = 1_000
 
 
 class AttachmentVerbs:
-    """What one owner can do with attachments, as programs. ``readers``: whose attachments it may read; None for whoever
-    holds the app."""
+    """What one owner can do with attachments, as programs. ``readers`` are the owners whose attachments it may read;
+    None for code that holds the app."""
 
     def __init__(self, blobs: Callable[[], Blobs], owner: str = HOST, readers: Sequence[str] | None = None) -> None:
         self.blobs, self.owner, self.readers = blobs, owner, readers
@@ -43,17 +43,17 @@ class AttachmentVerbs:
         return data
 
     def head(self, attachment: Attachment | str) -> Program[Attachment | None]:
-        """Its media type and size; None where there is none for this owner."""
+        """Its media type and size; None if this owner does not have it."""
         found: Found | None = yield attachments.read(check_id(attachment), self.readers)
         return found.attachment if found is not None else None
 
     def delete(self, attachment: Attachment | str) -> Program[bool]:
-        """Give it up; whether this owner had it."""
+        """Give it up; returns whether this owner had it."""
         dropped: bool = yield attachments.drop(check_id(attachment), self.owner)
         return dropped
 
     def list(self, limit: int, after: Attachment | str | None) -> Program[Page[Attachment]]:
-        """What this owner has, by id."""
+        """The attachments of this owner, by id."""
         check_number("limit", limit, most=MOST_LISTED)
         found: list[Attachment] = yield attachments.owned(
             self.owner, limit=limit + 1, after=check_id(after) if after is not None else None
@@ -62,15 +62,14 @@ class AttachmentVerbs:
 
 
 class Awaited(Protocol):
-    """What runs the program of a verb on the loop."""
+    """Runs the program of a verb on the loop."""
 
     def __call__(self, verb: str, program: Program[T], /) -> Awaitable[T]: ...
 
 
 class AsyncAttachments:
-    """The attachments of one owner. Bytes are known by their hash: the same ones put again are the same attachment, at
-    no cost, so nothing here is
-    recorded and a replay may do it again."""
+    """The attachments of one owner. The hash of the bytes is their identity, so the same bytes are the same attachment,
+    at no cost. Nothing here is recorded, and a replay may do it again."""
 
     def __init__(self, drive: Awaited, verbs: AttachmentVerbs) -> None:
         self._drive, self._verbs = drive, verbs
@@ -81,17 +80,17 @@ class AsyncAttachments:
         return await self._drive("attachments.put", self._verbs.put(data, media_type))
 
     async def get(self, attachment: Attachment | str) -> bytes:
-        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
+        """The bytes of an attachment of this owner. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
         `AttachmentStoreFailed`."""
         return await self._drive("attachments.get", self._verbs.get(attachment))
 
     async def head(self, attachment: Attachment | str) -> Attachment | None:
-        """Its media type and size; None where this owner has none of that id."""
+        """Its media type and size; None if this owner does not have it."""
         return await self._drive("attachments.head", self._verbs.head(attachment))
 
     async def delete(self, attachment: Attachment | str) -> bool:
-        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the
-        hour."""
+        """Give it up; other owners keep it. Returns whether this owner had it. Bytes without an owner are removed
+        within the hour."""
         return await self._drive("attachments.delete", self._verbs.delete(attachment))
 
     async def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:
@@ -101,7 +100,7 @@ class AsyncAttachments:
 
 
 class BlockingDrive(Protocol):
-    """What runs the program of a verb in the calling thread."""
+    """Runs the program of a verb in the calling thread."""
 
     def __call__(self, verb: str, program: Program[T], /) -> T: ...
 
@@ -118,17 +117,17 @@ class Attachments:
         return self._drive("attachments.put", self._verbs.put(data, media_type))
 
     def get(self, attachment: Attachment | str) -> bytes:
-        """The bytes of an attachment this owner has. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
+        """The bytes of an attachment of this owner. Raises `AttachmentNotFound`, `AttachmentCorrupt`,
         `AttachmentStoreFailed`."""
         return self._drive("attachments.get", self._verbs.get(attachment))
 
     def head(self, attachment: Attachment | str) -> Attachment | None:
-        """Its media type and size; None where this owner has none of that id."""
+        """Its media type and size; None if this owner does not have it."""
         return self._drive("attachments.head", self._verbs.head(attachment))
 
     def delete(self, attachment: Attachment | str) -> bool:
-        """Give it up, others keep theirs; whether this owner had it. Bytes that nobody owns are removed within the
-        hour."""
+        """Give it up; other owners keep it. Returns whether this owner had it. Bytes without an owner are removed
+        within the hour."""
         return self._drive("attachments.delete", self._verbs.delete(attachment))
 
     def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:

@@ -21,7 +21,7 @@ from wakeline.verbs.payload_types import TakenTypes, engine_of
 from wakeline.verbs.registrations import Registrations
 
 CACHED_TYPES = 8 * 1024 * 1024
-"""Bytes of types of processes that are kept in memory, about."""
+"""About how many bytes of types of processes are kept in memory."""
 CACHED_SCHEMAS = 1024 * 1024
 MOST_ASKED = 16
 
@@ -50,13 +50,14 @@ class Caller:
         """Those that it has the code of, where it knows."""
         self.registrations = Registrations(namespace)
         self._types: Bounded[str, Producible] = Bounded(CACHED_TYPES)
-        """What producers may send to the processes it started or asked for, so that a signal needs one round trip."""
+        """What producers may send to the processes that it started or asked for, so that a signal needs one round
+        trip."""
         self.asked: Bounded[str, dict[str, Any]] = Bounded(CACHED_SCHEMAS, most=MOST_ASKED)
-        """Schemas that waits asked of answers, by their hash: an answer that fits one of them needs no second round
+        """Schemas of answers that waits asked for, by their hash. An answer that fits one of them needs no second round
         trip."""
 
     def forget(self) -> None:
-        """Lets go of what it knows of processes and waits: the store went back, or is another one."""
+        """Forgets what it knows of processes and waits, because the store went back, or is another one."""
         self._types.clear()
         self.asked.clear()
 
@@ -67,7 +68,7 @@ class Caller:
         return known
 
     def unlearn(self, process_id: str) -> None:
-        """The id was pruned and used again: other types may hold now."""
+        """The id was pruned and used again, so it may have other types now."""
         self._types.drop(process_id)
 
     def types_of(self, process_id: str) -> Program[Producible]:
@@ -75,7 +76,7 @@ class Caller:
         known = self._types.get(process_id)
         if known is None:
             view: processes.StoredProcess = yield processes.read(process_id)
-            # Types that are there and a field beside them are enough to send by.
+            # Known types are enough to send, even beside an unknown field.
             known = self.learn(view.registration if view.registration.known else check_known(view.registration))
         return known
 

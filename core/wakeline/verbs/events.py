@@ -27,7 +27,8 @@ from wakeline.verbs.recorder import Recorder, opened, written
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """One event that may be appended: its type, its payload as JSON data and text, the wake and the end it means."""
+    """One event that may be appended: its type, its payload as JSON data and text, and the wake and the end that it
+    means."""
 
     type: str
     data: Any
@@ -35,12 +36,12 @@ class NewEvent:
     wake: WakeText | None = None
     end: Terminal | None = None
     replay_key: str | None = None
-    """Of an end: one per type, so that a repeated one is recognised."""
+    """The replay key of an end. Each type has one, so that a repeated end is recognised."""
 
 
 def check_producer_type(event_type: str) -> str:
     """The event type, if producers may write it at all; raises `InvalidId`, `ReservedEvent`."""
-    # A signal has to find its wait or the mailbox: only the verb does that.
+    # A signal has to reach its wait or the mailbox, and only the verb does that.
     if check_event_type(event_type) in LIFECYCLE_TYPES or event_type.startswith(SIGNAL_PREFIX):
         raise ReservedEvent(event_type=event_type)
     return event_type

@@ -35,7 +35,7 @@ from wakeline.verbs.sessions import inspect, shown_of
 def wakes(
     caller: Caller, session: str, *, after: int | None, before: int | None, limit: int
 ) -> Program[Page[EntryView]]:
-    """The latest entries, those before a number, or those after one, by number."""
+    """The latest entries, or those before or after a number, by number."""
     check_number("limit", limit)
     for what, given in (("after", after), ("before", before)):
         if given is not None:
@@ -74,12 +74,11 @@ def why(session: str, entry: int | None) -> Program[str]:
 
 
 def why_address(address: str) -> Program[str]:
-    """`why` of ``<agent>/<key>``, of an entry ``<agent>/<key>#<n>``, or of the wake that an event ``<process
-    id>#<sequence>`` is.
+    """`why` for ``<agent>/<key>``, for an entry ``<agent>/<key>#<n>``, or for the wake of an event ``<process
+    id>#<sequence>``.
 
-    An address that can be read in several ways means what is there: the entry of a session, else the event of a
-    process, else a session whose key
-    ends like a number.
+    An address with several readings means the first that exists: the entry of a session, the event of a process, a
+    session whose key ends with a number.
     """
     try:
         meanings = readings(address)
@@ -101,7 +100,7 @@ def why_address(address: str) -> Program[str]:
 
 
 def _of_a_process(address: str, error: InvalidId) -> Program[InvalidId]:
-    """The error about a text that is no address, which says where to look where it is the id of a process."""
+    """The error about a text that is no address. If it is the id of a process, the error says where to look."""
     try:
         yield processes.read(check_process_id(address, system=True))
     except (InvalidId, ProcessNotFound, ProcessNoLongerRetained):
@@ -130,7 +129,7 @@ def _why_event(process_id: str, sequence: int) -> Program[str]:
 
 
 def redrive(session: str, entry: int | None) -> Program[int]:
-    """Offer an entry again: the one that blocks the session, unless told which. The number it has now."""
+    """Offer an entry again; without a number, the one that blocks the session. Returns its new number."""
     if entry is None:
         entry = yield from _blocking(session)
     check_number("entry", entry)
@@ -139,7 +138,7 @@ def redrive(session: str, entry: int | None) -> Program[int]:
 
 
 def skip(session: str) -> Program[int]:
-    """Give up on the entry that blocks the session; its number."""
+    """Give up on the entry that blocks the session; returns its number."""
     n = yield from _blocking(session)
     skipped = yield entries.skip(session, n)
     return int(skipped)
@@ -153,7 +152,7 @@ def _blocking(session: str) -> Program[int]:
 
 
 def undeliverable(limit: int, session: str | None = None) -> Program[Page[EntryView]]:
-    """Entries of one session or of all that are undeliverable, failed or blocking, the latest first."""
+    """Entries that are undeliverable, failed or blocking, of one session or of all, the latest first."""
     check_number("limit", limit)
     found: list[EntryView] = []
     behind: str | None = None

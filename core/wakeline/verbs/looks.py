@@ -1,6 +1,6 @@
 """Verbs that only look: status, result, events, lists.
 
-Invariant: nothing here writes, and a wait re-reads state: what tells it of a change is a hint that may be lost.
+Invariant: nothing here writes. A wait reads the state again at intervals, because the hint of a change may be lost.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ def status(process_id: str) -> Program[Status]:
 
 
 def process(process_id: str) -> Program[ProcessView]:
-    """All that there is to know of a process; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+    """All that is known of a process; raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
     stored: processes.StoredProcess = yield processes.read(process_id, count=1, tail=True, detail=True)
     [view] = yield from _held_up([(process_of(stored), stored.registration.queue)])
     return view
 
 
 def waits(limit: int) -> Program[Page[ProcessWait]]:
-    """What waiting processes wait for; at most so many processes, the latest to wait first."""
+    """What waiting processes wait for, of at most ``limit`` processes; the last one that began to wait comes first."""
     waiting = yield from page(("waiting",), limit=limit)
     found: list[ProcessWait] = []
     for status in waiting:
         try:
             stored: processes.StoredProcess = yield processes.read(status.id, detail=True)
         except (ProcessNotFound, ProcessNoLongerRetained):
-            continue  # it ended and went between the two looks
+            continue  # it ended and was pruned between the two looks
         found += waits_with_process(stored)
     return Page(found, more=waiting.more)
 
 
 def _held_up(found: Sequence[tuple[S, str]]) -> Program[list[S]]:
-    """The same, each with its queue (RQ's name) given, with what the queues say of why they are queued: those of
-    which the record says nothing are looked at, in one call."""
+    """The same views, with the reason of their queues for being queued. Each comes with RQ's name of its queue. One
+    call looks at the queues of those whose record has no reason."""
     asked = sorted({queue for one, queue in found if one.status == "queued" and one.because is None})
     if not asked:
         return [one for one, _ in found]
@@ -72,7 +72,7 @@ def result(caller: Caller, process_id: str, timeout: Duration | None, load: Call
 
 
 def await_output(caller: Caller, process_id: str, timeout_ms: int | None) -> Program[AwaitOutput]:
-    """The await output, once there is one."""
+    """The await output, once the process has ended."""
     deadline = None if timeout_ms is None else caller.now_ms() + timeout_ms
     pause = FIRST_LOOK_MS
     while True:
@@ -143,7 +143,7 @@ def page(
             session_id=session,
             waiting=waiting,
         )
-        # What moved between two pages is shown once, as it was first seen.
+        # A process that moved between two pages is shown once, as it was first seen.
         for row in page.rows:
             found.setdefault(row.process_id, (status_of(row, page.now_ms), row.registration.queue))
         if not page.score:

@@ -1,6 +1,6 @@
 """Options of one start or call, set with ``using``.
 
-Invariant: durations arrive as people write them and leave as milliseconds.
+Invariant: durations come in any form that `parse_duration` reads, and leave as milliseconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class WakeTarget(Protocol):
 
 
 class StartOptions(TypedDict, total=False):
-    """What ``using`` takes, as type checkers see it; `Options` says what each means."""
+    """The options of ``using`` for type checkers; `Options` says what each means."""
 
     id: str | None
     queue: str | None
@@ -55,16 +55,16 @@ class Options:
     """The options of one start or call; None leaves what the body declares, or the default."""
 
     id: str | None = None
-    """The process id, which is also its idempotency key: the same id with the same arguments is the same process."""
+    """The process id, which is also the idempotency key: the same id with the same arguments is the same process."""
     queue: str | None = None
     """Its queue, without the namespace."""
     delay: Duration | None = None
     """How long it stays queued before it may begin."""
     wake: WakeTarget | str | None = None
-    """The session (or its id) that its wakes and its end wake; ``"end"`` in a body: the inherited one, for its end
+    """The session (or its id) that its wakes and its end wake. In a body ``"end"`` means the inherited one, for its end
     too."""
     deadline: Duration | None = None
-    """How long it may take in all; its children inherit the moment as an upper bound."""
+    """How long it may take in all. Its children inherit the moment as an upper bound."""
     attempt_timeout: Duration | None = None
     """How long one attempt may take."""
     queue_timeout: Duration | None = None
@@ -72,27 +72,25 @@ class Options:
     max_attempts: int | None = None
     """How many attempts may fail without progress."""
     recovery: Recovery | None = None
-    """``owner_bound``: never run twice; without its worker it is abandoned, with evidence."""
+    """``owner_bound``: it never runs twice. If its worker is lost, it is abandoned, with evidence."""
     on_parent_end: ParentEnd | None = None
-    """What the end of the body that starts it means for it: nothing (``detach``, the default), a request to cancel
-    (``request_cancel``), or
-    that the parent's end waits for its own (``await``). A parent that is cancelled while it awaits the child asks it to
-    end, unless ``detach``
-    was given. A cancel of a parent whose body has ended goes on to the children it still waits for; how they end does
-    not change its outcome;
-    a parent that ends otherwise (its grace is over, a deadline, abandoned) asks them to end."""
+    """What the end of the parent's body means for it: nothing (``detach``, the default), a request to cancel
+    (``request_cancel``), or that the parent's end waits for it (``await``). A parent that is cancelled while it awaits
+    the child asks it to end, unless ``detach`` was given. A cancel of a parent whose body has ended goes on to the
+    children that it still waits for, and their outcomes do not change its own. A parent that ends otherwise (its grace
+    is over, a deadline, abandoned) asks them to end."""
     key: str | None = None
-    """The replay key of this call in its body, where name and arguments do not tell two calls apart."""
+    """The replay key of this call in its body, for calls with equal name and arguments."""
     labels: dict[str, str] | None = None
-    """Kept with the process for whoever looks at it."""
+    """Kept with the process, for readers."""
     unique: str | None = None
-    """A key that one living process at a time has, whatever its id and arguments are; free again with its end."""
+    """A key that only one living process at a time has, with any id and arguments. It is free again when that process
+    ends."""
     if_running: IfRunning | None = None
-    """What a start means while another process has its ``unique`` key: that one (``return``, the default), an error
-    (``reject``), or that the other one is
-    asked to end and this one begins at once (``replace``)."""
+    """What a start does while another process has its ``unique`` key. It gives that process (``return``, the default),
+    raises (``reject``), or asks the other to end and begins at once (``replace``)."""
     environment: EnvironmentSpec | dict[str, Any] | None = None
-    """The execution environment to capture instead of the app's; a running process hands on its own."""
+    """The execution environment to capture instead of the app's. A running process hands on its own."""
 
     def __post_init__(self) -> None:
         if self.key is not None:
@@ -106,7 +104,7 @@ class Options:
             )
 
     def over(self, **given: Unpack[StartOptions]) -> Options:
-        """These options with the given ones on top; unknown names raise TypeError, as a call's would."""
+        """These options, with the given ones on top. Unknown names raise TypeError, as in a call."""
         return replace(self, **given)
 
     def ms(self, name: str) -> int | None:
@@ -117,4 +115,4 @@ class Options:
 
 NOTHING = Options()
 MISSING: Any = object()
-"""No ``default=`` was given: None is a value like any other."""
+"""Says that no ``default=`` was given, because None is a value like any other."""

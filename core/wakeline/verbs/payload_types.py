@@ -1,9 +1,7 @@
-"""The types that a payload sent to a process may have: those it was started with, and those that its engine declares
-now.
+"""The types that a payload for a process may have: those it was started with, and those that its engine declares now.
 
-Invariant: what a release adds reaches the processes that were started before it, and what a release takes away stays
-for them. A payload
-that fits either type passes; an open wait has the last word about a signal, wherever it was declared.
+Invariant: types that a release adds reach processes that were started before it, and types that it removes stay for
+them. A payload that fits either type passes. For a signal, the open wait decides, wherever its type was declared.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ T = TypeVar("T")
 
 
 class Known(Protocol):
-    """What was declared when a process was started: a registration, or what a sender keeps of one."""
+    """The types that were declared when a process was started: a registration, or a sender's part of one."""
 
     @property
     def id(self) -> str: ...
@@ -36,8 +34,8 @@ class Known(Protocol):
 
 
 class TakenTypes:
-    """Of one process: ``engine`` is the one that runs it, as this release has it; ``also`` are types that whoever sends
-    declares itself."""
+    """The types that one process takes. ``engine`` is its engine in this release. ``also`` are types that the sender
+    itself declares."""
 
     def __init__(self, known: Known, engine: Engine[..., Any] | None = None, also: tuple[EventType, ...] = ()) -> None:
         self._known, self._engine, self._also = known, engine, also
@@ -45,7 +43,7 @@ class TakenTypes:
     def check(
         self, name: str, payload: Any, data: Any, check: Callable[[EventType, Any], T]
     ) -> tuple[EventType, Any, T]:
-        """The type that the data of a payload fits, the data as it fits, and what the check says. Raises
+        """The type that the data of a payload fits, the data in that form, and the result of the check. Raises
         `UndeclaredEvent`, and what the check raises."""
         own, now = _named(name, self._known.event_types), self._declared_now(name)
         if own is not None:
@@ -60,15 +58,15 @@ class TakenTypes:
         return found, *fitting(payload, data, lambda given: check(found, given))
 
     def declares(self, name: str) -> bool:
-        """Whether anything says that a producer may append it."""
+        """Whether any declaration lets a producer append it."""
         return self.named(name) is not None
 
     def named(self, name: str) -> EventType | None:
-        """What is declared under a name, today before what was; None where nothing is."""
+        """The type that is declared under a name: today's, or else the former one; None if there is none."""
         return self._declared_now(name) or self._known.event_type(name)
 
     def undeclared(self, name: str) -> UndeclaredEvent:
-        """The error that says that nothing declares it; a signal is told what signals there are."""
+        """The error that says that nothing declares it; for a signal it names the declared signals."""
         names = {one.name for one in (*self._known.event_types, *self._also)}
         if self._engine is not None:
             names.update(self._engine.event_names)
@@ -84,23 +82,23 @@ def _named(name: str, types: tuple[EventType, ...]) -> EventType | None:
 
 
 def engine_of(known: Producible, registry: Registry | None) -> Engine[..., Any] | None:
-    """The engine that runs a process, where the code at hand has it."""
+    """The engine that runs a process; None if this code does not have it."""
     if registry is None or known.engine is None:
         return None
     return registry.versions.get((registry.current(known.engine[0]), known.engine[1]))
 
 
 def signal_of(known: Producible, engine: Engine[..., Any] | None, name: str) -> tuple[str, tuple[str, ...]]:
-    """The name by which a process knows a signal, and the other names that the signal has or had: that of its
-    registration comes first."""
+    """The name by which a process knows a signal, and the other present and former names of the signal. The name in its
+    registration decides."""
     names = engine.names_of_signal(name) if engine is not None else (name,)
     own = next((one for one in reversed(names) if _named(signal_event_type(one), known.event_types) is not None), name)
     return own, tuple(one for one in names if one != own)
 
 
 def fitting(payload: Any, data: Any, check: Callable[[Any], T]) -> tuple[Any, T]:
-    """The data of a payload that passes a check against a schema, and what the check says: a model's fields under their
-    own names, or else their aliases."""
+    """The data of a payload that passes a check against a schema, and the result of the check. A model's fields have
+    their own names, or else their aliases."""
     try:
         return data, check(data)
     except PayloadSchemaMismatch:
@@ -116,9 +114,9 @@ def against(schema: dict[str, Any], what: str) -> Callable[[Any], None]:
 
 
 def fitting_the_wait(payload: Any, data: Any, wanted: SchemaWanted, event_type: str, declared: EventType | None) -> Any:
-    """The data as the open wait takes it, which has another type than the sender checked. Raises
-    `PayloadSchemaMismatch`, and as the `WaitTypeDiffers` it
-    is where the sender has a type of its own: then both are told.
+    """The data in the form that the open wait takes, whose type is another than the sender checked.
+
+    Raises `PayloadSchemaMismatch`. If the sender has its own type, it is a `WaitTypeDiffers` and names both.
     """
     try:
         fitted, _ = fitting(payload, data, against(from_json(wanted.schema), event_type))

@@ -32,7 +32,7 @@ def check_reason(reason: str) -> str:
 
 
 def cancel(caller: Caller, process_id: str, reason: str, *, effect: Recorder | None = None) -> Program[str]:
-    """Ask a process to end; its status as of now."""
+    """Ask a process to end. Returns its present status."""
     check_reason(reason)
     status = yield from written(
         lambda made: ends.cancel(process_id, reason, grace_ms=caller.grace_ms, effect=made),
@@ -43,7 +43,7 @@ def cancel(caller: Caller, process_id: str, reason: str, *, effect: Recorder | N
 
 
 def retarget(process_id: str, target: WakeTarget | str | None) -> Program[None]:
-    """Give a process another wake target, or none; an audit event says so."""
+    """Give a process another wake target, or none. An audit event records it."""
     session = target if target is None or isinstance(target, str) else target.id
     if session is not None:
         split_session_id(session)
@@ -62,11 +62,11 @@ def finish_external(process_id: str, output: AwaitOutput) -> Program[int]:
 
 
 def succeed_external(process_id: str, value: Any) -> Program[int]:
-    """Report success of outside work."""
+    """Report success of external work."""
     return finish_external(process_id, Success(typed.asked(value, what=f"the result of {process_id}")))
 
 
 def fail_external(process_id: str, code: str, message: str) -> Program[int]:
-    """Report failure of outside work."""
+    """Report failure of external work."""
     failure = Failure("external", check_key(code, "failure code"), check_text("the message", message))
     return finish_external(process_id, failure)

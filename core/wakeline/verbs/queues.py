@@ -14,7 +14,7 @@ from wakeline.verbs.caller import Caller
 
 
 def pause(caller: Caller, queue: str | None, *, paused: bool) -> Program[bool]:
-    """Have workers leave a queue alone, or take from it again; whether that changed anything."""
+    """Let workers take nothing from a queue, or take from it again. Returns whether that changed anything."""
     name = queue_name(caller.namespace, check_queue(queue) if queue is not None else None)
     changed: bool = yield queues.pause(name, paused=paused)
     return bool(changed)

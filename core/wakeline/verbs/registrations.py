@@ -1,7 +1,7 @@
-"""From a body and its arguments to a registration: the one place where a start is put together and checked.
+"""From a body and its arguments to a registration: the only place where a start is put together and checked.
 
-Invariant: provenance of a child is its parent's chain (originator and wake target), never the parent's ephemeral scope;
-callers cannot give it.
+Invariant: the provenance of a child is its parent's chain (originator and wake target), never the parent's ephemeral
+scope. Callers cannot give it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ MOST_TEMPLATES = 1024
 
 
 def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
-    """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for what cannot be
-    started at all."""
+    """The arguments of one start or call as JSON data by name; raises `InvalidArguments`, also for something that
+    cannot be started."""
     if not isinstance(body, (Tool, Engine)):
         raise InvalidArguments(
             name="start", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}"
@@ -60,8 +60,7 @@ def registration_of(
 ) -> Registration:
     """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`.
 
-    ``carried``: the call of a body that it carries out; ``made``: what was prepared for it, where it was admitted
-    already.
+    ``carried`` is the call of a body that it carries out. ``made`` is its prepared value, if it was already admitted.
     """
     pid = options.id if options.id is not None else process_id or new_process_id()
     check_process_id(pid, system=options.id is None)
@@ -108,7 +107,7 @@ PLAIN = replace(NOTHING, id="")
 
 
 class Registrations:
-    """Registrations of starts from outside; the plain ones of an engine from a template."""
+    """Registrations of starts from outside. Plain starts of an engine are made from a template."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -142,7 +141,7 @@ class Registrations:
 
 
 def checked_arguments(body: Tool[..., Any] | Engine[..., Any], arguments: dict[str, Any]) -> str:
-    """The arguments as JSON text; raises `PayloadTooLarge`, and what the body's own ``validate=`` says."""
+    """The arguments as JSON text; raises `PayloadTooLarge`, and what the body's ``validate=`` raises."""
     what = f"the arguments of {body.name}"
     text = to_json(arguments, what)
     check_size(what, text, MAX_PAYLOAD)

@@ -1,6 +1,6 @@
-"""Retry: the same registration as a process of its own, caused by the one that ended.
+"""Retry: the same registration as a new process, caused by the one that ended.
 
-Invariant: an ended record never changes; a process has one retry, so that two people who ask for it get the same one.
+Invariant: an ended record never changes. A process has one retry, so two callers get the same one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ _RETRY = re.compile(r"~r([1-9][0-9]{0,18})$")
 
 
 def retry_id(process_id: str) -> str:
-    """``<id>~r1`` for a process, ``<id>~r2`` for its first retry; raises `InvalidId` where that is too long."""
+    """``<id>~r1`` for a process, ``<id>~r2`` for its first retry; raises `InvalidId` if that is too long."""
     again = _RETRY.search(process_id)
     base, number = (process_id[: again.start()], int(again[1])) if again else (process_id, 0)
     return check_process_id(f"{base}~r{number + 1}", system=True)
 
 
 def retry_of(view: StoredProcess) -> Registration:
-    """What to register for the retry of an ended process: it begins anew, and wakes whom the old one would have woken.
+    """The registration for the retry of an ended process. It begins anew, and wakes the session that the old one would
+    have woken.
 
     Raises `ProcessNotEnded`, `ProcessNotRetryable`, `RegistrationUnreadable`, `InvalidId`.
     """
@@ -57,7 +58,7 @@ def retry_of(view: StoredProcess) -> Registration:
         "incarnation": new_incarnation(),
         "provenance": old.provenance.model_copy(update={"caused_by": ProcessCause(process_id=old.id)}),
         "wake_target": SessionScope(session_id=target) if target else None,
-        # No body holds it as its child: whoever awaited the old one has had its answer.
+        # No body has it as its child, because a parent that awaited the old one has had its answer.
         "parent": None,
         "options": {name: value for name, value in old.options.items() if name != "call"},
         "on_parent_end": "detach",

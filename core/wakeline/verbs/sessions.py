@@ -52,7 +52,7 @@ MOST_AT_ONCE = 256
 
 
 def address_of(session: str, namespace: str, queue: str | None = None) -> SessionAddress:
-    """A session id ``<agent>/<key>`` as the store addresses it; sending to it creates it."""
+    """The store's address of a session id ``<agent>/<key>``. The first send to it creates it."""
     agent, _ = split_session_id(session)
     check_agent(agent)
     return SessionAddress(session, agent, queue_name(namespace, queue), secrets.token_hex(8))
@@ -61,7 +61,7 @@ def address_of(session: str, namespace: str, queue: str | None = None) -> Sessio
 def send(
     caller: Caller, session: str, queue: str | None, text: Any, key: str | None, *, effect: Recorder | None = None
 ) -> Program[int]:
-    """Put input into a session's inbox; its number there. Raises `ReplayConflict`, `SessionDeleted`."""
+    """Put input into a session's inbox; returns its number there. Raises `ReplayConflict`, `SessionDeleted`."""
     if key is not None and effect is None:  # that of a body was checked when it had no replay key, or is made of one
         check_key(key, "key of an input")
     data = typed.asked(text, what="the input")
@@ -72,7 +72,7 @@ def send(
 
 
 def command(caller: Caller, session: str, queue: str | None, name: str, payload: Any, key: str | None) -> Program[int]:
-    """Put a command into a session's inbox; its number there."""
+    """Put a command into a session's inbox; returns its number there."""
     if key is not None:
         check_key(key, "key of a command")
     data = typed.asked(payload, what=f"command {name}")
@@ -95,18 +95,18 @@ def _put(
 
 
 def create(caller: Caller, session: str, queue: str | None) -> Program[None]:
-    """Create the session where it does not exist."""
+    """Create the session if it does not exist."""
     yield sessions.create(address_of(session, caller.namespace, queue))
 
 
 def delete(session: str) -> Program[Deleted]:
-    """Delete it for ever."""
+    """Delete it permanently."""
     done = yield sessions.delete(session)
     return cast("Deleted", done)
 
 
 def ask(caller: Caller, session: str, queue: str | None, text: Any, key: str | None, timeout: Duration) -> Program[Any]:
-    """Send, and wait for what the turn that takes it returns; raises `WaitFailed` where it is undeliverable."""
+    """Send, and wait for the return value of the turn that takes it; raises `WaitFailed` if it is undeliverable."""
     limit = parse_duration(timeout)
     entry = yield from send(caller, session, queue, text, key)
     deadline, pause = caller.now_ms() + limit, FIRST_LOOK_MS
@@ -121,7 +121,7 @@ def ask(caller: Caller, session: str, queue: str | None, text: Any, key: str | N
                 what=f"an answer of session {session}", failure_code="undeliverable", failure_message=explain(found)
             )
         if found.by is not None:
-            entry = found.by  # somebody offered it again
+            entry = found.by  # it was offered again
             continue
         left = deadline - caller.now_ms()
         if left <= 0:
@@ -131,7 +131,7 @@ def ask(caller: Caller, session: str, queue: str | None, text: Any, key: str | N
 
 
 def follow(session: str, cursor: str | None) -> Program[FeedPage]:
-    """What changed after a cursor, once something did; from now on without one."""
+    """Waits for a change after a cursor, and returns what changed; without a cursor it begins now."""
     pause = FIRST_LOOK_MS
     while True:
         page: FeedPage = yield feed.follow(session, cursor)
@@ -142,7 +142,7 @@ def follow(session: str, cursor: str | None) -> Program[FeedPage]:
 
 
 def append(session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:
-    """Append messages to the history; the revision now."""
+    """Append messages to the history; returns the new revision."""
     if len(messages) > MOST_AT_ONCE:
         raise InvalidArguments(
             name="append", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once"
@@ -152,13 +152,13 @@ def append(session: str, messages: Sequence[Any], ancestor: int | None) -> Progr
 
 
 def graph(session: str) -> Program[SessionNode]:
-    """Where it stands among others."""
+    """Its links to other sessions."""
     node: SessionNode = yield feed.graph(session)
     return node
 
 
 def view(session: str, *, after: int = 0, count: int = 100, entries: int = 50) -> Program[SessionView]:
-    """Head, state, history and inbox of one moment; raises `SessionNotFound`."""
+    """Head, state, history and inbox at one moment; raises `SessionNotFound`."""
     for what, given in (("after", after), ("count", count), ("entries", entries)):
         check_number(what, given, least=0)
     seen: StoredSession = yield sessions.read(session, after=after, count=count, entries=entries)
@@ -167,7 +167,8 @@ def view(session: str, *, after: int = 0, count: int = 100, entries: int = 50) -
 
 
 def shown_of(seen: StoredInbox | StoredSession) -> Program[SessionView]:
-    """A session, with why its turn waits: where the turn's own record does not say, its queue is looked at."""
+    """A session, with the reason why its turn waits. If the turn's own record does not say it, its queue is looked
+    at."""
     view, queue = session_of(seen), turn_waits(seen)
     if queue is None:
         return view
@@ -176,7 +177,7 @@ def shown_of(seen: StoredInbox | StoredSession) -> Program[SessionView]:
 
 
 def history(session: str, *, after: int, count: int, frame: str | None) -> Program[Page[Message]]:
-    """Messages after a number, of one frame or all, oldest first."""
+    """Messages after a number, of one frame or of all, oldest first."""
     check_number("count", count, least=0)
     check_number("after", after, least=0)
     found: list[Message] = []
@@ -204,13 +205,13 @@ def turn(session: str) -> Program[str | None]:
 
 
 def frames(session: str) -> Program[dict[str, int]]:
-    """Its agent frames, each with the ms at which it was opened."""
+    """Its agent frames, each with the time (ms) at which it was opened."""
     found = yield sessions.frames(session)
     return dict(found)
 
 
 def inspect(session: str) -> Program[SessionView]:
-    """What there is to know of it but its contents; also of a deleted one."""
+    """All that is known of it except its contents, also for a deleted session."""
     seen = yield entries.look(session, limit=0)
     view = yield from shown_of(seen)
     return view
@@ -231,8 +232,8 @@ def listed(limit: int) -> Program[Page[SessionView]]:
 
 
 def as_stored(message: Any) -> tuple[str, str]:
-    """A message of a history as it is stored, and its id, which is random where it has none: even then a resend of the
-    call is no second message.
+    """A message of a history in its stored form, and its id. Without an id it gets a random one, so that a resend of
+    the call is no second message.
 
     Raises `InvalidPayload`, `PayloadTooLarge`.
     """

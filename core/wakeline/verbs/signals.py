@@ -121,7 +121,7 @@ def _judged(caller: Caller, outgoing: Outgoing, known: Producible | None, *, by_
             lambda one, data: check_payload(one.payload_schema, data, one.name),
         )
     except (UndeclaredEvent, PayloadSchemaMismatch) as error:
-        found.refused = error  # by what is known here; a wait that another release opened may take it
+        found.refused = error  # by the types known here; a wait that another release opened may take it
     else:
         found.schema = schema_hash(found.declared.payload_schema)
     return found
@@ -131,7 +131,7 @@ def _sent(
     caller: Caller, process_id: str, outgoing: Outgoing, judged: _Judged, key: str, effect: Recorder | None
 ) -> Program[Signalled]:
     """The signal goes out, and again as the open wait wants it."""
-    canonical = content_json(outgoing.data)  # one content whatever the wait wants: a resend is compared by it
+    canonical = content_json(outgoing.data)  # the same for every wait: a resend is compared by it
     row = opened(effect)
 
     def call(made: Effect | None) -> Call[Signalled]:

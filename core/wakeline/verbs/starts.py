@@ -135,7 +135,7 @@ def start_many(
     options: Options,
     ids: Sequence[str] | None,
 ) -> Program[list[str]]:
-    """Start a process for each row of arguments, in few writes; all are checked before the first is started."""
+    """Start a process for each row of arguments, in few writes. All rows are checked before the first start."""
     if options.id is not None or options.unique is not None:
         raise InvalidArguments(
             name="start_many", reason="an id and a unique key are of one process; give ids=, one for each row"
@@ -169,7 +169,7 @@ def _checked(
     rows: Sequence[dict[str, Any]],
     each: Sequence[Options],
 ) -> list[Start]:
-    """The starts of some rows, checked; options differ by their ids alone."""
+    """The checked starts of some rows, whose options differ only in their ids."""
     options = each[0]
     wake, ends = wake_of(options.wake, caller.namespace)
     captured = environment(options.environment) if options.environment is not None else caller.environment
@@ -197,12 +197,12 @@ def external(
 
 
 def retry(caller: Caller, process_id: str) -> Program[str]:
-    """Start the retry of an ended process; the same one again where it was started before. Its id."""
+    """Start the retry of an ended process, or find the one that was started before. Returns its id."""
     view: StoredProcess = yield processes.read(process_id)
     registration = retry_of(view)
     begun = yield from begin(caller, Start(registration))
     if begun.incarnation != registration.incarnation:
-        # The id of a retry is one that a process of its own may have been started under.
+        # Another process may have been started under the id of a retry.
         there: StoredProcess = yield processes.read(registration.id)
         if there.registration.provenance.caused_by != registration.provenance.caused_by:
             raise ProcessConflict(
@@ -212,7 +212,7 @@ def retry(caller: Caller, process_id: str) -> Program[str]:
 
 
 def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAddress | None, bool]:
-    """The wake target a start was given, and whether its end wakes it too: yes, since it was given to that very
+    """The wake target that a start was given, and whether its end wakes it too: yes, because it was given to this
     process."""
     if target is None or target == "end":
         return None, target == "end"

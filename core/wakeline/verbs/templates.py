@@ -1,6 +1,6 @@
-"""Starts that differ in nothing but id and arguments: what they have in common is put together and checked once.
+"""Starts that differ only in id and arguments: their common part is put together and checked once.
 
-Invariant: what is filled in is the registration that `registration_of` makes, to the byte of its text and its hash.
+Invariant: a filled template equals the registration that `registration_of` makes, to the byte of its text and its hash.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wakeline.processes.registration import Registration
 from wakeline.values import content_hash, content_json, to_json
 
 BLANK = "BLANK"
-"""Where something is filled in; within a JSON string nothing can look like it, as quotes are escaped there."""
+"""A blank to fill in. Nothing within a JSON string can look like it, because quotes are escaped there."""
 
 
 class Template:
@@ -32,7 +32,7 @@ class Template:
         self._middle, self._tail = before + '"incarnation":"', '"' + after
 
     def fill(self, process_id: str, payload: dict[str, Any], text: str) -> Registration:
-        """The registration of a start of it; ``text`` is the payload's JSON, and both were checked."""
+        """The registration of a start; ``text`` is the payload's JSON, and both were checked."""
         incarnation = new_incarnation()
         canonical = (
             f'{{"kind":{to_json(self._kind)},"payload":{content_json(payload) if payload else "{}"},"type":"engine"}}'

@@ -1,9 +1,8 @@
 """Triggers at work: what is subscribed, what an occurrence starts, and the schedules of this release.
 
-Invariant: an occurrence and its reserved deliveries are one script, and every start settles its own delivery in its own
-script; so whoever
-crashes in between leaves reserved deliveries, which the next tick of any worker with their code delivers, to the same
-process ids.
+Invariant: one script writes an occurrence and its reserved deliveries, and every start settles its own delivery in its
+own script. So a crash in between leaves reserved deliveries. The next tick of any worker with their code delivers them,
+to the same process ids.
 """
 
 from __future__ import annotations
@@ -54,9 +53,8 @@ Body = Engine[..., Any] | Tool[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of an emitted occurrence: the processes it started (or had started before, where ``replayed``), the
-    subscriptions whose start
-    failed with the reason, and those that wait for a worker that has their code."""
+    """What became of an emitted occurrence: the processes that it started (or, if ``replayed``, had started before),
+    the subscriptions whose start failed, with the reason, and those that wait for a worker with their code."""
 
     occurrence_id: str
     replayed: bool
@@ -131,7 +129,7 @@ def schedule_of(
 ) -> Schedule:
     """A schedule of a body; raises `InvalidSchedule`, `InvalidArguments`."""
     subscription = subscription_to(SOURCE, body, input=input, **options)
-    # What is written down once has to fit once: later there is nobody to tell.
+    # The fixed arguments are checked now, because later there is no caller to get an error.
     sample = _told(subscription.name, 0)
     body.signature.bind_json(arguments_of(subscription, body.signature.parameters, sample))
     if is_random(expression):
@@ -142,12 +140,12 @@ def schedule_of(
 
 
 def _drawn(expression: str, name: str, *, given: bool) -> str:
-    """Random fields, drawn once from the name of the schedule: what is stored has the same moments at each reckoning,
-    on every worker."""
+    """Random fields, drawn once from the name of the schedule. The stored expression has the same moments at each
+    computation, on every worker."""
     if not given:
         reason = (
-            "its random fields (R) are drawn from the name of the schedule, so it needs one that stays: say name=, or"
-            " write the fields as numbers"
+            "its random fields (R) are drawn from the name of the schedule, so it needs a fixed name: give name=, or "
+            "write the fields as numbers"
         )
         raise InvalidSchedule(name=name, expression=expression, reason=reason)
     try:
@@ -157,8 +155,8 @@ def _drawn(expression: str, name: str, *, given: bool) -> str:
 
 
 def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_key: str | None) -> Occurrence:
-    """An occurrence as its emitter says it, under a key of its own where it has none; raises `InvalidId`,
-    `InvalidPayload`, `PayloadTooLarge`."""
+    """The occurrence of an emitter; without a key it gets a random one. Raises `InvalidId`, `InvalidPayload`,
+    `PayloadTooLarge`."""
     what = f"An occurrence of {check_source(source)}"
     data = typed.asked(typed.fit(payload, kind, what), kind, what)
     check_size(what, to_json(data, what), MAX_PAYLOAD)
@@ -199,7 +197,7 @@ def emit(caller: Caller, occurrence: Occurrence) -> Program[Receipt]:
 
 
 def fire(caller: Caller, schedule: Schedule, due_ms: int, now_ms: int) -> Program[Receipt | None]:
-    """What a schedule that is due does; None where nothing occurs, or another worker was first."""
+    """Does what a due schedule does; None if nothing occurs, or another worker was first."""
     firing = schedule_rules.fire(schedule, due_ms, now_ms)
     moment = firing.moment_ms if firing.moment_ms is not None else due_ms
     occurrence = Occurrence(SOURCE, str(moment), _told(schedule.name, moment), schedule.name)
@@ -213,7 +211,7 @@ def fire(caller: Caller, schedule: Schedule, due_ms: int, now_ms: int) -> Progra
 
 
 def redrive(caller: Caller, *, older_ms: int) -> Program[int]:
-    """Deliver what was reserved this long ago and not settled; how many were."""
+    """Deliver what was reserved at least ``older_ms`` ago and is not settled; returns how many."""
     found: list[Delivery] = yield triggers.pending(older_ms=older_ms)
     settled = 0
     for delivery in found:
@@ -222,7 +220,7 @@ def redrive(caller: Caller, *, older_ms: int) -> Program[int]:
 
 
 def declare(schedules: Iterable[Schedule], *, by: Declared | None = None) -> Program[None]:
-    """Make schedules known, where the release that declares them is in force; one that was changed is due anew."""
+    """Make schedules known, if the release that declares them is in force. A changed schedule is due anew."""
     for schedule in schedules:
         planned = yield triggers.declare(schedule, by=by)
         if planned.due_ms is None and not planned.other:
@@ -230,8 +228,8 @@ def declare(schedules: Iterable[Schedule], *, by: Declared | None = None) -> Pro
 
 
 def declare_all(declared: Declared, how: declarations.How) -> Program[bool]:
-    """Write what a release says of limits, agents and schedules, where it is in force or comes into force by this;
-    whether it is."""
+    """Write what a release declares of limits, agents and schedules, if it is in force or this puts it in force.
+    Returns whether it is in force."""
     if not (yield declarations.write(declared, how)):
         return False
     yield from declare(declared.schedules, by=declared)
@@ -264,7 +262,7 @@ def _deliver(caller: Caller, delivery: Delivery) -> Program[str]:
     subscription = delivery.subscription
     body = _body_of(caller, subscription) if subscription is not None else None
     if subscription is None or body is None:
-        # A release without its code, or older than its record: a worker that has both looks again within seconds.
+        # This release lacks its code, or is older than its record. A worker that has both looks again within seconds.
         log.info(
             "delivery %s of %s waits for a worker of another release",
             delivery.subscription_id,
@@ -275,11 +273,11 @@ def _deliver(caller: Caller, delivery: Delivery) -> Program[str]:
     if delivery.unread is not None:
         return (yield from _left_unread(delivery, subscription, delivery.unread))
     try:
-        # A tool's prepare is the user's code: whoever ticks must not wait for it.
+        # A tool's prepare is user code, and the tick must not wait for it.
         yield (yield Outside(partial(_start, caller, delivery, subscription, body)))
     except (ProcessConflict, ProcessNoLongerRetained):
-        # It was started by an earlier try, under a release that put it together differently, or so long ago that it
-        # is gone.
+        # An earlier try started it, under a release that put it together differently, or a long time ago, so that it is
+        # gone.
         yield triggers.settle(delivery, "started")
     except WakelineError as error:
         if error.retryable:
@@ -289,8 +287,8 @@ def _deliver(caller: Caller, delivery: Delivery) -> Program[str]:
 
 
 def _left_unread(delivery: Delivery, subscription: Subscription, why: WakelineError) -> Program[str]:
-    """A payload that is lost starts nothing; one that this worker cannot reach now is left for a later look, or for
-    a worker that can."""
+    """Handles a payload that cannot be read. A lost payload starts nothing. One that this worker cannot reach now is
+    left for a later look, or for a worker that can."""
     if isinstance(why, AttachmentNotFound | AttachmentCorrupt):
         return (yield from _failed(delivery, subscription, why))
     log.warning("delivery of %s to %s waits: %s", delivery.occurrence_id, subscription.name, why)

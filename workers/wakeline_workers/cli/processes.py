@@ -99,7 +99,7 @@ def signal(console: Console, given: str, name: str, text: str, key: str | None) 
 def cancel(console: Console, given: str, reason: str) -> None:
     """Ask a process to end.
 
-    It ends after the grace whatever its body does. Prints its status as of now; asking an ended one changes nothing.
+    After the grace it is ended in any case. Prints its present status. For an ended process this changes nothing.
     """
     pid = process_id(console.app, given)
     status = console.app.handle(pid).cancel(reason)

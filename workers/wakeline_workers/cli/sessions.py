@@ -49,7 +49,7 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
     TEXT may be - for stdin. The first one creates the session.
     """
     agent, name = split_session_id(session)
-    console.app.registry.agent(agent)  # a typing error must not make a session that nobody serves
+    console.app.registry.agent(agent)  # a typing error must not make a session without an agent
     body = sys.stdin.read() if text == "-" else text
     entry = console.app.session(agent, name).send(body, key=key)
     console.answer({"session": session, "entry": entry}, f"entry {entry} of {session}")
@@ -184,5 +184,5 @@ def _address(console: Console, address: str) -> tuple[str, int | None]:
 def _session(console: Console, session: str, *, known: bool = False) -> Session:
     agent, key = split_session_id(session)
     if known:
-        console.app.registry.agent(agent)  # a typing error must not make a session that nobody serves
+        console.app.registry.agent(agent)  # a typing error must not make a session without an agent
     return console.app.session(agent, key)

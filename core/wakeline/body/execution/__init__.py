@@ -1,8 +1,7 @@
-"""The execution context: what running work can see and do, one method a fact or a verb.
+"""The execution context: what running work can see and do, with one method for each fact or verb.
 
-Invariant: a verb that leaves a trace is a journaled effect of its run; a fact is a function of the registration and the
-claim, so a replay
-on any worker sees the same.
+Invariant: a verb that leaves a trace is a recorded effect of its run. A fact follows from the registration and the
+claim, so a replay on any worker sees the same.
 """
 
 from wakeline.body.execution.blocking import BlockingExecutionContext

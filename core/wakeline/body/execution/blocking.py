@@ -1,6 +1,6 @@
-"""The execution context of a ``def`` body: the awaited verbs, blocking its thread until the loop has the outcome.
+"""The execution context of a ``def`` body: the awaited verbs, which block its thread until the loop has the outcome.
 
-Invariant: no logic here; facts are those of the context inside.
+Invariant: there is no logic here. Facts are those of the context inside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wakeline.run.environments import Environments
 from wakeline.verbs.attachments import AsyncAttachments
 
 SPEAKING = (Projection, SessionGraph, TriggerStore, Environments, AsyncAttachments)
-"""What a context gives that has awaited verbs of its own."""
+"""The members of a context that have their own awaited verbs."""
 
 
 def _blocking(awaited: Any, bridge: Bridge) -> Any:
@@ -42,7 +42,7 @@ class BlockingExecutionContext:
 
     def __init__(self, inner: ExecutionContext, bridge: Bridge) -> None:
         self.inner = inner
-        """The context itself, for what type checkers should see."""
+        """The context itself, for type checkers."""
         self._bridge = bridge
 
     def __getattr__(self, name: str) -> Any:

@@ -1,6 +1,6 @@
-"""`ExecutionContext`: the facts and verbs put together, and how one is made.
+"""`ExecutionContext`: the facts and verbs together, and how one is made.
 
-Invariant: of a run, it is rebuilt on every worker from the claim alone; it never travels.
+Invariant: every worker rebuilds the context of a run from the claim alone; it is never stored or sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ExecutionContext(InSession, Triggering, WaitVerbs, Recording):
 
     @classmethod
     def new(cls, identity: ExecutionIdentity, services: Services, lineage: Lineage | None = None) -> ExecutionContext:
-        """A context of these parts; process facts are absent unless the lineage has them."""
+        """A context of these parts. It has facts of a process only if the lineage has them."""
         return cls(identity, lineage or Lineage(), services)
 
 
@@ -42,7 +42,8 @@ def execution_of(run: Run) -> ExecutionContext:
 
 
 def outside(namespace: str, registry: Registry, session_id: str | None = None) -> ExecutionContext:
-    """The context of host code that is no process: it has a session or none, and verbs that need a process say so."""
+    """The context of host code that is no process. It may have a session. Verbs that need a process raise an error that
+    says so."""
     services = Services(namespace, dispatch=ToolDispatch.of(registry))
     return ExecutionContext(
         host_identity(session_id, f"host-{secrets.token_hex(6)}"), Lineage(env_spec=registry.environment), services

@@ -1,7 +1,7 @@
-"""What an execution context is made of: identity, lineage, services; and the accessors over them.
+"""The parts of an execution context: identity, lineage, services, and the accessors over them.
 
-Invariant: frozen. ``with_…`` makes another context; what must be shared by all of them (the children this run started)
-is held by reference.
+Invariant: it is frozen, and ``with_…`` makes another context. All of them share the children that this run started, by
+reference.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from wakeline.store.awaited import AsyncStore
 
 @dataclass(frozen=True, slots=True)
 class ExecutionIdentity:
-    """Which work this is: the session it acts as, its agent frame ("" for none), the scope of its effects, its process
-    if it is one."""
+    """Which work this is: the session under which it acts, its agent frame ("" for none), the scope of its effects, and
+    its process if it is one."""
 
     session_id: str
     scope: ExecutionScope
@@ -49,11 +49,10 @@ class ExecutionIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Where it comes from: its chain's originator and wake target, its captured environment, the invocation that
+    """Where it comes from: its chain's originator and wake target, its captured environment, and the invocation that
     started it.
 
-    ``env_ref`` is the environment its process was started with, ``env_spec`` what it is, or what a start from here
-    would capture.
+    ``env_ref`` is the environment of its process. ``env_spec`` is its content, or what a start from here would capture.
     """
 
     originator: Originator | None = None
@@ -65,8 +64,8 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEventContext:
-    """What a run appends to its own log with: one script writes the event, its wake and the journal row, so the store
-    is all it takes."""
+    """What a run needs to append to its own log. One script writes the event, its wake and the journal row, so it needs
+    only the store."""
 
     process_id: str
     incarnation: str
@@ -75,7 +74,7 @@ class ProcessEventContext:
 
 @dataclass(frozen=True, slots=True)
 class ProcessOpScope:
-    """Under what an operation on processes is done."""
+    """The scope under which an operation on processes is done."""
 
     scope: ExecutionScope
     parent_invocation: Invocation | None
@@ -84,7 +83,7 @@ class ProcessOpScope:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a verb answers that never raises: a value, or an error as ``{"code", "message"}``."""
+    """The answer of a verb that never raises: a value, or an error as ``{"code", "message"}``."""
 
     ok: bool
     value: Any
@@ -92,8 +91,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The live things a context speaks through. Without a run it is outside a process: it can look, and start nothing
-    durable."""
+    """The services of a context. Without a run it is outside a process: it can look, and start nothing durable."""
 
     namespace: str
     run: Run | None = None
@@ -111,20 +109,20 @@ class Facts:
     lineage: Lineage
     services: Services
     cancellation_token: CancellationToken = field(default_factory=CancellationToken)
-    """Cancelled with its process, where it has one; a token nobody cancels outside."""
+    """The token that is cancelled with its process; outside a process it is never cancelled."""
 
     # -- who
     # ----------------------------------------------------------------------------------------------
 
     @property
     def session_id(self) -> str:
-        """The session this work acts as: the one whose turn it is, else an ephemeral one of the process, which holds no
-        grants."""
+        """The session under which this work acts: the session of its turn, or an ephemeral one of the process, which
+        holds no grants."""
         return self.identity.session_id
 
     @property
     def agent_frame_id(self) -> str:
-        """The agent frame of the session, "" for none."""
+        """The agent frame of the session; "" for none."""
         return self.identity.agent_frame_id
 
     @property
@@ -134,17 +132,17 @@ class Facts:
 
     @property
     def execution_scope_id(self) -> str:
-        """The id of the effect scope: of the turn, process or operation, never of the session."""
+        """The id of the scope of its effects: a turn, a process or an operation, never the session."""
         return self.identity.scope.id
 
     @property
     def session_scope(self) -> SessionScope:
-        """The session, narrowed to its agent frame where it has one."""
+        """The session, narrowed to its agent frame if it has one."""
         return SessionScope(session_id=self.session_id, agent_frame_id=self.agent_frame_id)
 
     @property
     def runtime_process_id(self) -> str | None:
-        """The process this work is; None outside one."""
+        """The process of this work; None outside of one."""
         return self.identity.process_id
 
     # -- where from
@@ -152,22 +150,22 @@ class Facts:
 
     @property
     def process_originator(self) -> Originator | None:
-        """Who its chain was first started by; None outside a process."""
+        """What started its chain first; None outside a process."""
         return self.lineage.originator
 
     @property
     def process_wake_target(self) -> SessionScope | None:
-        """The session its chain wakes, if any."""
+        """The session that its chain wakes, if any."""
         return self.lineage.wake_target
 
     @property
     def process_env_ref(self) -> str | None:
-        """The environment its process was started with; its children get the very same."""
+        """The environment of its process; its children get the same."""
         return self.lineage.env_ref
 
     @property
     def execution_env_spec(self) -> EnvironmentSpec:
-        """What this work is allowed to see, and what its children will be."""
+        """What this work and its children are allowed to see."""
         return self.lineage.env_spec
 
     @property
@@ -182,7 +180,7 @@ class Facts:
 
     @property
     def process_spawn_provenance(self) -> SpawnProvenance | None:
-        """What its children inherit: the originator and wake target of the chain, never this ephemeral scope. None
+        """What its children inherit: the originator and wake target of the chain, and never this ephemeral scope. None
         outside a process."""
         if self.process_originator is None:
             return None
@@ -203,15 +201,15 @@ class Facts:
 
     @property
     def process_event_context(self) -> ProcessEventContext | None:
-        """What it appends events with; None outside a process."""
+        """What it needs to append events; None outside a process."""
         run = self.services.run
         return None if run is None else ProcessEventContext(run.process_id, run.fence.incarnation, run.store)
 
     @property
     def started_process_ids(self) -> Mapping[str, str]:
-        """The children this run started, or started again by replay, each with its incarnation; to be read only.
+        """The children that this run started, or started again by replay, each with its incarnation. It is read-only.
 
-        The run may await, signal and cancel them without any grant. `record_started_process` adds those of earlier
+        The run may await, signal and cancel them without a grant. `record_started_process` adds those of earlier
         generations.
         """
         return self.services.started.known
@@ -221,24 +219,24 @@ class Facts:
         return process_id in self.started_process_ids
 
     def in_process(self, verb: str) -> Run:
-        """The run, or `ProcessExecutionUnavailable` naming the verb that needs one."""
+        """The run; raises `ProcessExecutionUnavailable`, which names the verb that needs one."""
         if self.services.run is None:
             raise ProcessExecutionUnavailable(verb=verb)
         return self.services.run
 
     @property
     def cancelled(self) -> bool:
-        """Whether this work is to stop: a cancel was requested, or its token was cancelled."""
+        """Whether this work has to stop, because a cancel was requested, or its token was cancelled."""
         return self.cancellation_token.cancelled
 
     @property
     def turn_phase_probe(self) -> PhaseProbe | None:
-        """What is told of named phases; None for nothing."""
+        """The probe of named phases; None if there is none."""
         return self.services.phase_probe
 
     def named_phase(self, name: str) -> AbstractContextManager[None]:
-        """A named stretch of this work: ``with ctx.execution.named_phase("plan"): …``. Its end is told on errors
-        too."""
+        """A named phase of this work: ``with ctx.execution.named_phase("plan"): …``. The probe learns of its end after
+        an error too."""
         return named_phase(self.turn_phase_probe, name, self.runtime_process_id or "")
 
     # -- another context
@@ -249,22 +247,24 @@ class Facts:
         return replace(self, lineage=replace(self.lineage, parent_invocation=invocation))
 
     def with_cancellation_token(self, token: CancellationToken) -> Self:
-        """This context under another token, such as a child of its own: its waits end when that one is cancelled."""
+        """This context under another token, such as a child of its token. Its waits end when that one is cancelled."""
         return replace(self, cancellation_token=token)
 
     def with_turn_phase_probe(self, probe: PhaseProbe | None) -> Self:
-        """This context telling another probe."""
+        """This context with another probe."""
         return replace(self, services=replace(self.services, phase_probe=probe))
 
     def with_execution_env_spec(self, spec: EnvironmentSpec) -> Self:
-        """This context capturing another environment; a process that has one of its own goes on handing that on."""
+        """This context with another environment to capture. A process with its own environment still hands that one
+        on."""
         return replace(self, lineage=replace(self.lineage, env_spec=spec))
 
     def with_process_registration_context(self, registration: Registration) -> Self:
-        """This context as the process of a registration: its id, originator, environment and wake target, nothing else.
+        """This context as the process of a registration: its id, originator, environment and wake target, and nothing
+        else.
 
-        With a run it is that run's own registration, whatever is given here: no work acts in the name of another
-        process.
+        With a run it takes that run's own registration and ignores the given one, so no work acts in the name of
+        another process.
         """
         if self.services.run is not None:
             registration = self.services.run.registration
@@ -289,23 +289,22 @@ class Facts:
 
 
 def identity_of(run: Run) -> ExecutionIdentity:
-    """The identity of a running process: its session's where it is a turn."""
+    """The identity of a running process; for a turn, that of its session."""
     pid = run.process_id
     frame = run.turn.frame if run.turn is not None else None
     return ExecutionIdentity(run.claim.session_id or ephemeral_session(pid), ProcessScope(pid), frame or "", pid)
 
 
 def ephemeral_session(process_id: str) -> str:
-    """The session id a process acts as when it belongs to none; it ends with the process and never enters anything
-    durable."""
+    """The session id under which a process without a session acts. It ends with the process, and is never stored."""
     return f"{EPHEMERAL_AGENT}/{process_id}"
 
 
 def is_ephemeral(session_id: str) -> bool:
-    """Whether a session id is the shadow of a process."""
+    """Whether a session id stands for a process without a session."""
     return session_id.startswith(f"{EPHEMERAL_AGENT}/")
 
 
 def host_identity(session_id: str | None, operation_id: str) -> ExecutionIdentity:
-    """The identity of code outside a process that acts for a session, or for nobody."""
+    """The identity of code outside a process, with or without a session."""
     return ExecutionIdentity(session_id or ephemeral_session(operation_id), RuntimeOperationScope(operation_id))

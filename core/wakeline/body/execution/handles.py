@@ -1,7 +1,7 @@
-"""Other processes, as running work deals with them: start, await, signal, cancel, and the handles it may hold.
+"""What running work does with other processes: start, await, signal, cancel, and hold handles.
 
-Invariant: what this run started needs no grant; anything else needs one of the session's, and without it is refused
-before anything is written.
+Invariant: processes that this run started need no grant. Others need a grant of the session, and without it the verb is
+refused before anything is written.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ HandleValue = dict[str, Any] | str
 
 
 def id_of(handle: HandleValue) -> str:
-    """The process a handle value or an id names; raises `InvalidHandle`."""
+    """The process that a handle value or an id names; raises `InvalidHandle`."""
     return handle if isinstance(handle, str) else parse_handle(handle)
 
 
 def _checked(child: Registration) -> Registration:
-    """A child as it is stored: a body may have made it, or changed a copy, so it is checked like any start."""
+    """A child in its stored form. A body may have made it, or changed a copy, so it is checked like any start."""
     check_process_id(child.id)
-    # Only what it says itself: `Registration.is_detached_by_hand` tells a choice from a default.
+    # Only its explicit fields: `Registration.is_detached_by_hand` tells a choice from a default.
     return checked(child.model_dump(warnings="none", exclude_unset=True))
 
 
@@ -52,20 +52,19 @@ class Handles(Facts):
     async def start_child_process(
         self, child: Registration | ProcessInput, kind: str, label: str | None = None
     ) -> Reply:
-        """Start a child, once whatever happens; the reply is its handle value. What is wrong with the child is a reply,
-        not an error.
+        """Start a child, once, even after a crash. The reply is its handle value. A fault of the child is a reply and
+        no error.
 
-        The child is an input (its id is then derived from this call), or a whole registration. Its provenance, wake
-        target, environment
-        and parent are those of this work, whatever the registration says: nobody can claim to be started by somebody
-        else.
+        The child is an input (then its id follows from this call), or a whole registration. Its provenance, wake
+        target, environment and parent are those of this work, and not those in the registration. So no work can claim
+        that another one started its child.
         """
         try:
             run = self.in_process("start_child_process")
             with self.named_phase(START_CHILD):
                 return Reply(True, make_handle(await self._start(run, child, kind, label)))
         except (StoreError, RunError):
-            raise  # Redis is away, or the body changed: no answer about the child, and a replay might get another one
+            raise  # Redis is away, or the body changed: this says nothing about the child, and a replay may differ
         except WakelineError as error:
             return Reply(False, {"code": error.code, "message": str(error)})
 
@@ -87,7 +86,7 @@ class Handles(Facts):
         if isinstance(child, Registration):
             given = child
         else:
-            # `prepare` refuses an input without the environment it needs; which one that is comes with the start.
+            # `prepare` refuses an input without its environment; the start brings the right one.
             env_ref = EMPTY_ENVIRONMENT if needs_environment(child) else None
             given = prepare(
                 id=run.child_id(key), input=child, provenance=parent.provenance, queue=parent.queue, env_ref=env_ref
@@ -99,7 +98,7 @@ class Handles(Facts):
             else None
         )
         if known is not None and isinstance(given.input, EngineInput):
-            # One that only other workers have is for them to judge.
+            # If only other workers have its code, they judge it.
             known.validate_start(given.input.payload)
             given = given.model_copy(update={"engine_version": known.version})
             if not isinstance(child, Registration):
@@ -120,22 +119,21 @@ class Handles(Facts):
         )
 
     async def attach_captured_process_execution_env(self, registration: Registration) -> Registration:
-        """The registration with the environment of this work, where its input needs one and it has none yet."""
+        """The registration, with the environment of this work if its input needs one and it has none yet."""
         if registration.env_ref is not None or not needs_environment(registration.input):
             return registration
         return registration.model_copy(update={"env_ref": await self.captured_process_execution_env_ref()})
 
     async def captured_process_execution_env_ref(self) -> str:
-        """The environment its children get: the very one its process was started with, else this context's, stored
-        now."""
+        """The environment that its children get: the one of its process, or this context's, which is stored now."""
         return self.process_env_ref or await self.process_env_store.put(self.execution_env_spec)
 
     # -- through a handle
     # --------------------------------------------------------------------------------------------------------
 
     async def await_process(self, handle: HandleValue, *, timeout: Duration | None = None) -> Any:
-        """The result of a process; parks. Raises `ProcessNotVisible`, `ProcessFailed`, `ProcessCancelled`,
-        `ProcessAbandoned`, `WaitTimeout`."""
+        """Waits for the end of a process, parked if need be; returns its result. Raises `ProcessNotVisible`,
+        `ProcessFailed`, `ProcessCancelled`, `ProcessAbandoned`, `WaitTimeout`."""
         run, pid = self.in_process("await_process"), id_of(handle)
         incarnation = await self._visible(run, pid)
         limit = parse_duration(timeout) if timeout is not None else None
@@ -143,7 +141,7 @@ class Handles(Facts):
             return await result_of(run, pid, incarnation, limit)
 
     async def cancel_process(self, handle: HandleValue, reason: str = "requested by process handle") -> str:
-        """Ask a process to end; its status. Raises `ProcessNotVisible`."""
+        """Ask a process to end. Returns its status. Raises `ProcessNotVisible`."""
         run, pid = self.in_process("cancel_process"), id_of(handle)
         await self._visible(run, pid)
         return await request_cancel(run, pid, reason)
@@ -151,17 +149,18 @@ class Handles(Facts):
     async def signal_process(
         self, handle: HandleValue, name: str, payload: Any = None, signal_id: str | None = None
     ) -> int:
-        """Send a process a signal, once whatever happens; its sequence there. Raises `ProcessNotVisible`."""
+        """Send a signal to a process, once, even after a crash. Returns the sequence of the event there. Raises
+        `ProcessNotVisible`."""
         run, pid = self.in_process("signal_process"), id_of(handle)
         await self._visible(run, pid)
         return (await send_signal(run, pid, name, payload, signal_id)).sequence
 
     async def record_started_process(self, process_id: str) -> None:
-        """Let this run act on a process that its own process started, in an earlier generation for example; an effect.
+        """Let this run act on a process that its own process started, for example in an earlier generation. This is an
+        effect.
 
-        The store decides: raises `ProcessNotVisible` for a process that another one started, or the host. Raises
-        `ProcessNotFound`,
-        `ProcessNoLongerRetained`.
+        The store decides: it raises `ProcessNotVisible` for a process that another one started, or the host. Raises
+        `ProcessNotFound`, `ProcessNoLongerRetained`.
         """
         run = self.in_process("record_started_process")
 
@@ -176,8 +175,8 @@ class Handles(Facts):
         )
 
     async def _visible(self, run: Run, process_id: str) -> str:
-        """The incarnation of a process this work may act on: its own child, or one granted to its session; else
-        `ProcessNotVisible`."""
+        """The incarnation of a process on which this work may act: its own child, or one granted to its session; else
+        raises `ProcessNotVisible`."""
         own = self.started_process_ids.get(process_id)
         if own:
             return own
@@ -188,7 +187,7 @@ class Handles(Facts):
             view = await run.store.execute(processes.read(process_id, count=0))
             return view.incarnation
 
-        # An effect: a grant that is revoked later does not change what a replay does.
+        # An effect, so a grant that is revoked later does not change a replay.
         return cast("str", await run.journal.effect("visible", f"visible:{process_id}", None, look, lazily=True))
 
     async def _is_granted(self, run: Run, process_id: str) -> bool:
@@ -202,7 +201,7 @@ class Handles(Facts):
 
     @property
     def is_ephemeral(self) -> bool:
-        """Whether its session is only the shadow of its process."""
+        """Whether it acts under the ephemeral session of its process."""
         return is_ephemeral(self.session_id)
 
     def _durable_scope(self, scope: SessionScope | None = None) -> str:
@@ -218,8 +217,8 @@ class Handles(Facts):
     async def grant_process_handle(
         self, handle: HandleValue, *, kind: str | None = None, label: str | None = None, to: SessionScope | None = None
     ) -> None:
-        """Grant a session (its own by default) a handle of a process this work may act on; again replaces the
-        descriptor. Raises `ProcessNotVisible`."""
+        """Grant a session (its own by default) a handle of a process on which this work may act. A repetition replaces
+        the descriptor. Raises `ProcessNotVisible`."""
         run, pid, scope = self.in_process("grant_process_handle"), id_of(handle), self._durable_scope(to)
         await self._visible(run, pid)
         descriptor = HandleDescriptor(kind=kind, label=label)
@@ -230,7 +229,7 @@ class Handles(Facts):
         await run.journal.effect("grant", f"grant:{pid}", {"scope": scope, "kind": kind, "label": label}, grant)
 
     async def revoke_process_handle(self, handle: HandleValue) -> None:
-        """Take its session's handle of a process away; idempotent."""
+        """Remove its session's handle of a process; idempotent."""
         run, pid, scope = self.in_process("revoke_process_handle"), id_of(handle), self._durable_scope()
 
         async def revoke(_: str) -> Any:
@@ -239,8 +238,8 @@ class Handles(Facts):
         await run.journal.effect("revoke", f"revoke:{pid}", {"scope": scope}, revoke)
 
     async def transfer_process_handles(self, handles: list[HandleValue], to: SessionScope) -> None:
-        """Move handles of its session to another one, all or none; raises `ProcessNotVisible` naming the one it does
-        not hold."""
+        """Move handles of its session to another one, all or none; raises `ProcessNotVisible` with the first one that
+        it does not hold."""
         run, pids = self.in_process("transfer_process_handles"), [id_of(handle) for handle in handles]
         scope, target = self._durable_scope(), self._durable_scope(to)
 
@@ -250,8 +249,8 @@ class Handles(Facts):
         await run.journal.effect("transfer", "transfer", {"from": scope, "to": target, "processes": pids}, transfer)
 
     async def list_process_handles(self, *, live: bool = False) -> list[tuple[dict[str, str], HandleDescriptor, str]]:
-        """(handle value, descriptor, status) of what its session holds, by id; ``live`` leaves ended processes out.
-        Recorded like any effect."""
+        """Handle value, descriptor and status of each process that its session holds, by id. ``live`` leaves ended
+        processes out. It is recorded like any effect."""
         run, scope = self.in_process("list_process_handles"), self._durable_scope()
 
         async def read(_: str) -> Any:
@@ -262,7 +261,7 @@ class Handles(Facts):
 
 
 def _asked(child: Registration | ProcessInput) -> dict[str, Any]:
-    """What a replay has to ask for again: the input, and the id where the caller chose one."""
+    """What a replay has to ask for again: the input, and the id if the caller chose one."""
     if isinstance(child, Registration):
         return {"id": child.id, "input": child.input.model_dump(mode="json", exclude_defaults=True)}
     return {"input": child.model_dump(mode="json", exclude_defaults=True)}

@@ -1,7 +1,6 @@
-"""The session as running work sees it: its history, its place in the graph, what its turn says of itself, and what the
-host added.
+"""The session of running work: its history, its place in the graph, the activity of its turn, and what the host added.
 
-Invariant: outside a session there is an empty history and nobody to tell; that is no error.
+Invariant: outside a session the history is empty and there are no followers; that is no error.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ PAGE = 256
 
 
 class Projection:
-    """A session's history, oldest first, as its reader sees it: transient messages left out; that each is there once,
-    its append saw to.
+    """A session's history for a reader, oldest first, without transient messages. Each message is there once, because
+    its append ensured that.
 
-    What is read is not recorded: a replay reads what is there then.
+    A read is not recorded: a replay reads what is there then.
     """
 
     def __init__(self, run: Run | None, session_id: str) -> None:
         self._run, self._session_id = run, session_id
 
     async def read(self, *, after: int = 0, limit: int = 100) -> list[Message]:
-        """Up to ``limit`` messages behind the number ``after``; of the last one is where to go on. Empty where there is
-        no session."""
+        """Up to ``limit`` messages behind the number ``after``. Go on from the number of the last one. Empty if there
+        is no session."""
         check_number("after", after, least=0)
         check_number("limit", limit, least=0)
         found: list[Message] = []
@@ -72,15 +71,15 @@ class Projection:
 
 
 class SessionGraph:
-    """Histories and links of the sessions this work is for: the one whose turn it is, the one its chain began in, and
-    the one it wakes."""
+    """Histories and links of the sessions for which this work runs: that of its turn, the one in which its chain began,
+    and the one it wakes."""
 
     def __init__(self, run: Run, session_id: str) -> None:
         self._run, self._session_id = run, session_id
 
     def _visible(self, session_id: str | None) -> str:
-        """The session (the own one, unless given), or `SessionNotVisible`. Its registration decides, which no body can
-        change."""
+        """The session (its own, unless given); raises `SessionNotVisible`. The registration decides, because no body
+        can change it."""
         registration, given = self._run.registration, session_id or self._session_id
         originator = registration.provenance.originator
         scopes = [originator.scope if isinstance(originator, SessionOriginator) else None, registration.wake_target]
@@ -93,7 +92,7 @@ class SessionGraph:
         return given
 
     async def node(self, session_id: str | None = None) -> SessionNode:
-        """Where a session stands (the own one, unless given), as it was when this was first asked: an effect.
+        """The links of a session (its own, unless given), as they were at the first call: an effect.
 
         Raises `SessionNotFound`, `SessionNotVisible`.
         """
@@ -110,13 +109,12 @@ class SessionGraph:
     async def append_history(
         self, messages: Sequence[Mapping[str, Any]], *, ancestor: int | None = None, session_id: str | None = None
     ) -> int:
-        """Append messages to a session (the own one, unless given) whose head is still at ``ancestor``; the revision
-        now. An effect: once whatever
-        happens, by ids of the messages that they have or are given here. Raises `StaleBranch`, `SessionNotFound`,
-        `SessionNotVisible`,
-        `InvalidPayload`.
+        """Append messages to a session (its own, unless given) whose head is still at ``ancestor``. Returns the new
+        revision.
 
-        What is appended during a turn, by the turn itself too, comes before the messages of the turn's commit.
+        It is an effect, and happens once, even after a crash. Ids of the messages, given or made here, ensure that.
+        Raises `StaleBranch`, `SessionNotFound`, `SessionNotVisible`, `InvalidPayload`. Messages that are appended
+        during a turn, also by the turn itself, come before those of the turn's commit.
         """
         run, target = self._run, self._visible(session_id)
         async with run.journal.asking():
@@ -136,11 +134,11 @@ class SessionGraph:
 
 
 class InSession(Tools):
-    """History, graph, activity, and what the host gives its work."""
+    """History, graph, activity, and additions of the host."""
 
     @property
     def chronological_projection(self) -> Projection:
-        """The history of the session this work belongs to; empty where it belongs to none."""
+        """The history of the session of this work; empty if it has none."""
         return Projection(self.services.run, self.session_id)
 
     @property
@@ -156,7 +154,7 @@ class InSession(Tools):
 
     @property
     def turn_context(self) -> Mapping[str, Any]:
-        """What the app says of every turn of this agent, plain data; empty for what is no turn."""
+        """Plain data that the app gives every turn of this agent; empty for work that is no turn."""
         run = self.services.run
         if run is None or run.claim.session_id is None:
             return MappingProxyType({})
@@ -164,26 +162,26 @@ class InSession(Tools):
         return MappingProxyType(dict(agent.context) if agent is not None else {})
 
     def protocol_extension(self, kind: type[T]) -> T | None:
-        """What the app added for code that knows it, by its type: opaque to Wakeline; None where there is none."""
+        """The extension of the app with this type, which Wakeline does not interpret; None if there is none."""
         found = self.dispatch.registry.extensions.get(kind)
         return found if isinstance(found, kind) else None
 
     @property
     def turn_event_tx(self) -> TurnEventSender | None:
-        """Where activities go: the feed of the session for a turn, or the sender this context was given; None for
-        nobody."""
+        """Where activities go: for a turn the feed of its session, or the sender of this context; None if there is
+        neither."""
         if self.services.turn_event_sender is not None:
             return self.services.turn_event_sender
         run = self.services.run
         return run.activities.sender if run is not None else None
 
     def with_turn_event_sender(self, sender: TurnEventSender | None) -> Self:
-        """This context telling another sender of its activities."""
+        """This context with another sender of activities."""
         return replace(self, services=replace(self.services, turn_event_sender=sender))
 
     async def emit_turn_activity(self, correlation_id: str, event: ActivityEvent) -> None:
-        """Say what this work is doing to whoever follows. Never fails it, and never waits; without anybody to tell it
-        does nothing."""
+        """Tell followers what this work is doing. It never fails the work and never waits. Without followers it does
+        nothing."""
         run = self.services.run
         sender = self.turn_event_tx
         if run is not None and sender is not None:

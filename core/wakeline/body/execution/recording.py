@@ -1,6 +1,6 @@
-"""Events and signals, as running work writes them at the low level.
+"""Events and signals that running work writes at the low level.
 
-Invariant: event, wake and journal row are one script's; a replay key that is met again answers with the event it wrote.
+Invariant: one script writes event, wake and journal row. A repeated replay key gives the event that it wrote.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ class Recording(Facts):
     """Appending events and sending signals."""
 
     async def append_process_event(self, request: AppendRequest, *, process_id: str | None = None) -> ProcessEvent:
-        """Append an event to this process's own log, and the wake its type means; the event, with the time at which
-        this run recorded it.
+        """Append an event to this process's own log, with the wake of its type. Returns the event, with the time at
+        which this run recorded it.
 
         Raises `ProcessExecutionUnavailable` outside a process, `ProcessEventContextMismatch` for another one,
-        `UndeclaredEvent`,
-        `PayloadSchemaMismatch`, `ReplayConflict`, `ProcessAlreadyTerminal`.
+        `UndeclaredEvent`, `PayloadSchemaMismatch`, `ReplayConflict`, `ProcessAlreadyTerminal`.
         """
         run = self.in_process("append_process_event")
         own = run.process_id
@@ -55,13 +54,12 @@ class Recording(Facts):
     async def signal_process_by_id(
         self, process_id: str, signal_name: str, signal_id: str, payload: Any = None
     ) -> ProcessEvent:
-        """Send a signal with the authority of the host (through a handle: `signal_process`); the event, with the time
-        at which this run recorded it.
+        """Send a signal with the authority of the host (`signal_process` uses a handle). Returns the event, with the
+        time at which this run recorded it.
 
-        The script appends it, chooses the wait it resolves (or keeps it) and resolves that in one step. The same
-        ``signal_id`` again is the
-        same event. Raises `ProcessNotFound`, `ProcessAlreadyTerminal`, `UndeclaredEvent`, `PayloadSchemaMismatch`,
-        `ReplayConflict`, `MailboxFull`.
+        In one step the script appends the event, chooses the wait that it resolves (or keeps it), and resolves that
+        wait. The same ``signal_id`` is the same event. Raises `ProcessNotFound`, `ProcessAlreadyTerminal`,
+        `UndeclaredEvent`, `PayloadSchemaMismatch`, `ReplayConflict`, `MailboxFull`.
         """
         run = self.in_process("signal_process_by_id")
         told = await send_signal(run, process_id, signal_name, payload, signal_id)

@@ -1,6 +1,6 @@
-"""The tools of a run: what there is, how a name becomes one, calls by name, and what calls leave behind.
+"""The tools of a run: which there are, how a name becomes a tool, calls by name, and what calls leave behind.
 
-Invariant: scheduling and projection come from the catalog alone; a call by name is journaled exactly as `ctx.call`.
+Invariant: scheduling and projection come from the catalog alone. A call by name is recorded exactly as `ctx.call`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Tools(Handles):
 
     @property
     def tool_catalog(self) -> ToolCatalog:
-        """The tools of this run, as they were when it began."""
+        """The tools of this run, as of its beginning."""
         return self.dispatch.catalog
 
     @property
     def notes(self) -> Leftovers[Any]:
-        """What tools left for whoever runs this body. Memory of this run only: a call that is replayed leaves nothing,
-        so nothing may depend on it."""
+        """Notes that tools left for this body. They exist only in the memory of this run. A replayed call leaves none,
+        so nothing may depend on them."""
         return self.dispatch.notes
 
     def tool_scheduling(self, name: str) -> Scheduling:
@@ -45,12 +45,12 @@ class Tools(Handles):
         return projection_of(self.tool_catalog, name)
 
     def callable_tool_manifest(self, name: str) -> ToolManifest | None:
-        """The tool that a call by name means: the catalog decides where it has an entry, else a provider is asked for
+        """The tool that a call by name runs. The catalog decides if it has an entry; otherwise providers are asked for
         exactly this name."""
         return callable_manifest(self.tool_catalog, self.dispatch.providers, name)
 
     def callable_tool_manifest_by_id(self, tool_id: str) -> ToolManifest | None:
-        """The tool that an id means: the catalog decides where it has one, else the first provider that shows it."""
+        """The tool of an id. The catalog decides if it has an entry; otherwise the first provider that shows it."""
         return callable_manifest_by_id(self.tool_catalog, self.dispatch.providers, tool_id)
 
     async def call_tool(self, name: str, args: dict[str, Any] | None = None, *, key: str | None = None) -> Any:

@@ -1,7 +1,7 @@
-"""Waiting, as running work does it at the low level: sleeps and signals under keys of the caller's own.
+"""Waiting at the low level: sleeps and signals under keys of the caller's own.
 
-Invariant: a wait's due time is fixed when it is first opened; a crash waits the remainder only. Nothing that stops a
-worker cancels a wait.
+Invariant: a wait's due time is fixed when it is first opened, so after a crash only the rest is waited for. Nothing
+that stops a worker cancels a wait.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class WaitVerbs(Facts):
     """Sleeping and waiting for signals."""
 
     async def sleep_process(self, scope: str, sequence: int, duration_ms: int) -> None:
-        """Sleep durably under (scope, sequence): the same pair again is the same sleep, over at the same moment.
+        """Sleep durably under (scope, sequence). The same pair is the same sleep, which ends at the same moment.
 
         Raises `SleepCancelled`, and `ReplayConflict` for the same pair with another duration.
         """
@@ -52,12 +52,11 @@ class WaitVerbs(Facts):
     async def await_process_signal_event(
         self, process_id: str, signal_name: str, event_ordinal: int, *, kind: Any = Any, timeout: Duration | None = None
     ) -> Any:
-        """The payload that this process's wait number ``event_ordinal`` (from 1) for a signal name is resolved with;
-        the same number again, the same payload.
+        """The payload that resolves this process's wait number ``event_ordinal`` (from 1) for a signal name. The same
+        number gives the same payload.
 
         Raises `SignalWaitTimeout`, `SignalWaitCancelled`, `WaitFailed`, and `UndeclaredEvent` for a signal that no
-        sender can serve, and
-        `ProcessEventContextMismatch` for another process: only it waits for its signals.
+        sender can serve, and `ProcessEventContextMismatch` for another process: only it waits for its signals.
         """
         run = self.in_process("await_process_signal_event")
         if process_id != run.process_id:
@@ -95,7 +94,8 @@ class WaitVerbs(Facts):
             raise SignalWaitCancelled(what=what) from error
 
     async def _under_token(self, run: Run, call: WaitCall) -> Resolution:
-        """The resolution of a wait; cancelled, too, once this context's own token is: the wait is then given up."""
+        """The resolution of a wait. It is cancelled too if this context's own token is cancelled; then the wait is
+        given up."""
         if self.cancellation_token is run.cancellation:
             [resolution] = await run.waits.for_all([call])
             return resolution
