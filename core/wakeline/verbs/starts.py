@@ -79,7 +79,7 @@ def begin(caller: Caller, start: Start, *, effect: Recorder | None = None) -> Pr
     """Start a process that was checked. Raises `ProcessConflict`, `AlreadyRunning`, `AttachmentNotFound`."""
     registration, options = start.registration, start.options
     yield from handed(registration.to_json(), owner_of_process(registration.id), effect)
-    row = opened(effect, Begun(registration.id, GAP).outcome, text=True)
+    row = opened(effect, Begun(registration.id, GAP).outcome, text=True) if effect is not None else None
     unique = Unique(options.unique) if options.unique is not None else None
     while True:
         try:
