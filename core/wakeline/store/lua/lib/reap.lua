@@ -4,6 +4,14 @@
 -- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up
 -- (race 21).
 local LOSSES = 10
+
+-- Losses to a release that ends its workers have no bound: of these the log has each hundredth, so that it stays short.
+local function tell_loss(pid, p, losses)
+  if losses > LOSSES and losses % 100 ~= 0 then return end
+  local told = '{"owner":' .. quote(p.ow or '') .. ',"losses":' .. int(losses) .. '}'
+  append(pid, p, 'process.recovered', told, nil, nil, run_of(p))
+end
+
 local function lose(pid, p, writer)
   if p.rc == 'b' then return abandon(pid, p, writer) end
   -- A worker that leaves in order hands on what did not end in time. No process is at fault, so no loss is counted.
@@ -20,8 +28,7 @@ local function lose(pid, p, writer)
     local over = crashes.lost(p) - crashes.ALONE
     if over > 0 then due = now + math.min(1000 * 2 ^ (over - 1), 60000) end
     others = over > 0 and misfits.crash_of(p) and rounds.passes_on(pid, p)
-    local told = '{"owner":' .. quote(p.ow or '') .. ',"losses":' .. int(crashes.lost(p)) .. '}'
-    append(pid, p, 'process.recovered', told, nil, nil, run_of(p))
+    tell_loss(pid, p, crashes.lost(p))
   end
   leave_owner(pid, p, nil)
   make_runnable(pid, p, true, due, others)
