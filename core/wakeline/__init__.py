@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         WaitTimeout,
         WakelineError,
     )
+    from wakeline.observe.effects import EffectView
     from wakeline.observe.entries import EntryView
     from wakeline.observe.events import EventView
     from wakeline.observe.processes import ProcessView, Status
@@ -111,6 +112,7 @@ __all__ = [
     "AsyncTrigger",
     # what they show
     "CancelledOutput",
+    "EffectView",
     "EventView",
     "Failure",
     "EntryView",
@@ -158,6 +160,7 @@ _HOMES = {
         "NonRetryable ProcessAbandoned ProcessCancelled ProcessFailed ProcessNotFound RetryAfter "
         "SessionDeleted StepFailed ToolFailed WaitCancelled WaitTimeout WakelineError"
     ),
+    "wakeline.observe.effects": "EffectView",
     "wakeline.observe.events": "EventView",
     "wakeline.observe.processes": "ProcessView Status",
     "wakeline.observe.sessions": "Message SessionView",

@@ -79,6 +79,7 @@ PUBLIC = [
     "AsyncTrigger",
     # what they show
     "CancelledOutput",
+    "EffectView",
     "EventView",
     "Failure",
     "EntryView",

@@ -24,8 +24,11 @@ def journal_key(world: World, pid: str = "p") -> str:
 
 def took(world: World, pid: str = "p") -> list[tuple[str, int | None, int | None]]:
     """Name, start (ms since the first moment) and duration of each row, in the order of recording."""
-    texts = world.store.client.hgetall(journal_key(world, pid)).items()
-    rows = sorted((JournalRow.from_json(text) for key, text in texts if not key.startswith("@")), key=lambda row: row.n)
+    client: Any = world.store.client
+    texts: dict[str, str] = client.hgetall(journal_key(world, pid))
+    rows = sorted(
+        (JournalRow.from_json(text) for key, text in texts.items() if not key.startswith("@")), key=lambda row: row.n
+    )
     return [(row.name, None if row.took_ms is None else row.at_ms - row.took_ms - T0, row.took_ms) for row in rows]
 
 
@@ -100,8 +103,9 @@ def test_a_wait_that_the_release_before_opened_has_no_time_and_goes_on(world: Wo
     app = app_of(world)
     handle = app.using(id="p").start(waiting(app))
     assert work(world, app) == ["parked"]
-    [slot] = world.store.client.smembers("{" + world.namespace + "}:waits:p")
-    assert world.store.client.hdel("{" + world.namespace + "}:slot:" + slot, "o") == 1
+    client: Any = world.store.client
+    [slot] = client.smembers("{" + world.namespace + "}:waits:p")
+    assert client.hdel("{" + world.namespace + "}:slot:" + slot, "o") == 1
     handle.signal("go", 1)
     assert work(world, app) == ["parked"]
     assert took(world) == [("wait:go", None, None)]
@@ -140,7 +144,7 @@ def test_a_replay_takes_rows_with_any_time_and_rows_of_the_release_before(world:
 
     handle = app.using(id="p").start(engine)
     assert work(world, app) == ["parked"]
-    client = world.store.client
+    client: Any = world.store.client
     for key, text in client.hgetall(journal_key(world)).items():
         row: dict[str, Any] = json.loads(text)
         assert row.pop("d") == 0

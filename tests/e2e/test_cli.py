@@ -310,6 +310,32 @@ def test_show_for_people_is_a_line_a_fact(busy: Shop) -> None:
     assert created.split()[1] == time.strftime("%Y-%m-%d")
 
 
+def test_effects_are_what_a_process_has_done(busy: Shop) -> None:
+    [first] = busy.json("effects", "refund-7")
+    assert (first["n"], first["attempts"], first["status"], first["is_whole"]) == (1, 1, "ok", True)
+    assert sorted(first) == [
+        "args_hash",
+        "attempts",
+        "error",
+        "is_whole",
+        "key",
+        "kind",
+        "n",
+        "name",
+        "outcome",
+        "recorded_ms",
+        "size",
+        "started_ms",
+        "status",
+        "took_ms",
+    ]
+    [line] = busy.text("effects", "refund-7").splitlines()
+    cells = re.split("  +", line)
+    assert (cells[0], cells[3], cells[4], cells[5]) == ("1", "1", first["kind"], first["name"])
+    assert busy.json("effects", "refund-7", "--after", "1") == []
+    assert busy.run("effects", "refund-7", "--limit", "1").stderr == ""
+
+
 def test_events_are_objects_one_a_line(busy: Shop) -> None:
     found = events_of(busy, "refund-7")
     assert [sorted(event) for event in found] == [

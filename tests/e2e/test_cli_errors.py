@@ -249,6 +249,7 @@ def test_a_number_that_is_too_large_is_wrong_usage_and_says_the_range(shop: Shop
     shop.text("start", "refund", "[7]", "--id", "refund-7")
     for words in (
         ("events", "refund-7", "--after", n),
+        ("effects", "refund-7", "--after", n),
         ("ps", "--limit", n),
         ("waits", "--limit", n),
         ("sessions", "--limit", n),

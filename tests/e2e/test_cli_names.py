@@ -14,6 +14,7 @@ TYPOS: dict[tuple[str, ...], int] = {
     ("start", "chrage"): 2,
     ("show", "nobody-1"): 3,
     ("events", "nobody-1"): 3,
+    ("effects", "nobody-1"): 3,
     ("signal", "nobody-1", "decision", "true"): 3,
     ("cancel", "nobody-1"): 3,
     ("retry", "nobody-1"): 3,

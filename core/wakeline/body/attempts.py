@@ -16,7 +16,7 @@ from wakeline.body.attachments import attachments_for_tool
 from wakeline.body.hooks import Admitted, replaced, run_after
 from wakeline.body.messages import emitted, woken_by
 from wakeline.body.timed import TimedTry
-from wakeline.effects.journal import NEVER
+from wakeline.effects.journal import NEVER, PENDING, TRIGGERS
 from wakeline.errors import (
     ControlFlow,
     InvalidArguments,
@@ -46,11 +46,6 @@ from wakeline.values import parse_duration
 from wakeline.verbs.events import NewEvent, append
 from wakeline.verbs.triggers import emit, occurrence_of, receipt_from
 from wakeline.waits.identity import ToolCompletion
-
-PENDING = "$pending"
-TRIGGERS = "$triggers"
-"""The key, beside the outcome of an attempt that emitted to triggers, of the receipts, so that a replay has them
-too."""
 
 
 def told_of(run: Run, outcome: Any) -> Any:

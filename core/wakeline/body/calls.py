@@ -9,12 +9,12 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, Protocol, cast
 
-from wakeline.body.attempts import PENDING, Attempt, told_of
+from wakeline.body.attempts import Attempt, told_of
 from wakeline.body.completions import completion
 from wakeline.body.hooks import Admitted, admit
 from wakeline.body.timed import TimedTry
 from wakeline.effects.envelope import Envelope
-from wakeline.effects.journal import NEVER
+from wakeline.effects.journal import NEVER, PENDING
 from wakeline.errors import ToolFailed
 from wakeline.processes.inputs import PreparedCall
 from wakeline.run.run import Run

@@ -11,8 +11,10 @@ from typing import Any, Generic, TypeVar
 
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import Awaiting, Blocking
+from wakeline.observe.effects import EffectView
 from wakeline.observe.events import EventView
 from wakeline.observe.processes import ProcessView, Status
+from wakeline.pages import Page
 from wakeline.tools.tool import Duration
 from wakeline.verbs import looks, processes, signals, starts
 from wakeline.verbs.attachments import AsyncAttachments, Attachments
@@ -82,6 +84,11 @@ class Handle(Generic[R]):
         undeliverable; others stay where they are."""
         self.client.run("handle.retarget", processes.retarget(self.id, session))
 
+    def effects(self, *, after: int = 0, limit: int = 50) -> Page[EffectView]:
+        """What its body has done: the effects recorded since it began, or last went on as new, in order; behind effect
+        ``after``. ``.more``: there are others behind the last one. An outcome over 64 KB is left where it is."""
+        return self.client.run("handle.effects", looks.effects(self.id, after, limit))
+
     def events(self, *, after: int = 0, follow: bool = False) -> Iterator[EventView]:
         """Its events after a sequence. ``follow`` goes on until its end."""
         self.client.check("handle.events")
@@ -142,6 +149,10 @@ class AsyncHandle(Generic[R]):
     async def retarget(self, session: WakeTarget | str | None) -> None:
         """Let it wake another session from now on, or none."""
         await self.client.run("handle.retarget", processes.retarget(self.id, session))
+
+    async def effects(self, *, after: int = 0, limit: int = 50) -> Page[EffectView]:
+        """What its body has done: the effects recorded since it began, or last went on as new."""
+        return await self.client.run("handle.effects", looks.effects(self.id, after, limit))
 
     async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[EventView]:
         """Its events after a sequence. ``follow`` goes on until its end."""

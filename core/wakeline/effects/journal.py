@@ -20,6 +20,9 @@ hash."""
 
 NEVER = -1
 """Stands in place of the delay before the next attempt if no attempt follows."""
+PENDING, TRIGGERS = "$pending", "$triggers"
+"""Names in the outcome of an attempt. The first stands for an outcome that someone else reports later. The second has
+the receipts of what the attempt emitted to triggers, beside its outcome, so that a replay has them too."""
 BODY, BESIDE, INSIDE = 0, 1, 2
 """Where an effect was asked for: by the body's own task, by a task beside it, or inside another effect."""
 

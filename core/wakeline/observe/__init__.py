@@ -2,6 +2,7 @@
 
 from wakeline.observe.approvals import ApprovalView
 from wakeline.observe.doctor import Diagnosis
+from wakeline.observe.effects import EffectView
 from wakeline.observe.entries import EntryView
 from wakeline.observe.events import EventView, RunFacts
 from wakeline.observe.findings import Finding
@@ -23,6 +24,7 @@ __all__ = [
     "Committed",
     "Deleted",
     "Diagnosis",
+    "EffectView",
     "EntryChanged",
     "EntryView",
     "EventView",

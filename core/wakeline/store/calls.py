@@ -28,6 +28,9 @@ class Parts:
     owner: str
     paths: tuple[tuple[str, ...], ...]
     what: str | None = None
+    or_whole: bool = False
+    """Whether the document is left alone where it is short, and replaced as a whole where its members are not what
+    makes it large."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,17 @@ from typing import Any
 from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
 from wakeline.store.approvals import Ask
-from wakeline.store.calls import Call, Reply, flat
+from wakeline.store.calls import Call, Parts, Reply, flat
 from wakeline.store.replies import refuse
-from wakeline.values import to_json
+from wakeline.values import number, to_json
 
 GAP = "\x00"
 """Stands in an outcome for a value that only the script that writes the row knows: a sequence, an incarnation,
 entries."""
+
+
+PARTS_OF_ROW = (("o",), ("x",), ("e",))
+"""What of a row is replaced where it is large: outcome, error, arguments. What else it says is read without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Effect:
         return out
 
     @property
-    def payloads(self) -> dict[str, str]:
+    def payloads(self) -> dict[str, str | Parts]:
         """The payloads among what it adds to a call."""
         return rows_of(self.fence)
 
@@ -76,9 +80,9 @@ class Effect:
         return (self.fence.process_id,)
 
 
-def rows_of(fence: Fence) -> dict[str, str]:
+def rows_of(fence: Fence) -> dict[str, str | Parts]:
     """The payloads among the journal rows of a run."""
-    return {"v": stand_ins.of_journal(fence)}
+    return {"v": Parts(stand_ins.of_journal(fence), PARTS_OF_ROW, or_whole=True)}
 
 
 def fence_wire(fence: Fence) -> dict[str, Any]:
@@ -115,3 +119,48 @@ def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str,
         brings=stand_ins.whole,
         about=(fence.process_id,),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedKey:
+    """A replay key of a journal; the number and the kind of its row, where the row itself says them."""
+
+    key: str
+    n: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRow:
+    """A row of a journal as it lies there; ``sizes``: of its payloads that are stored apart, in bytes."""
+
+    key: str
+    text: str
+    sizes: tuple[int, ...]
+
+
+def list_keys(process_id: str, cursor: str = "0") -> Call[tuple[str, list[RecordedKey]]]:
+    """A part of the keys of a journal, in no order, and where the next part begins, "0" when that was all.
+
+    Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+
+    def decode(reply: Reply) -> tuple[str, list[RecordedKey]]:
+        if reply[0] != "keys":
+            refuse(process_id, reply)
+        return reply[1], [RecordedKey(key, number(n), kind) for key, n, kind in reply[2]]
+
+    return Call("journal_list", {"pid": process_id, "cursor": cursor}, decode, about=(process_id,))
+
+
+def list_rows(process_id: str, keys: Sequence[str]) -> Call[list[RecordedRow]]:
+    """The rows of at most 256 keys, of the first ones as many as fit into a reply; the text of one that is gone is
+    empty. Large payloads stay where they are.
+
+    Raises `ProcessNotFound`, `ProcessNoLongerRetained`."""
+
+    def decode(reply: Reply) -> list[RecordedRow]:
+        if reply[0] != "rows":
+            refuse(process_id, reply)
+        return [RecordedRow(key, text, tuple(map(number, sizes))) for key, text, sizes in reply[1]]
+
+    return Call("journal_list", {"pid": process_id, "keys": list(keys)}, decode, about=(process_id,))

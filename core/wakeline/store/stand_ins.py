@@ -110,6 +110,8 @@ def _stand_in_for(blobs: Blobs, text: str, owner: str) -> Program[str]:
 
 def _parts_replaced(blobs: Blobs, text: str, parts: Parts) -> Program[str]:
     """Replaces the payloads of a document one by one, so that the rest is read without them."""
+    if parts.or_whole and not is_large(text):
+        return text
     document: dict[str, Any] = from_json(text)
     taken_out: list[tuple[dict[str, Any], str, Any]] = []
     for *above, name in parts.paths:
@@ -125,7 +127,10 @@ def _parts_replaced(blobs: Blobs, text: str, parts: Parts) -> Program[str]:
         )
     for holder, name, value in taken_out:
         holder[name] = from_json((yield from _stand_in_for(blobs, to_json(value), parts.owner)))
-    return to_json(document)
+    rest = to_json(document)
+    if parts.or_whole and (len(rest.encode()) > LONGEST_INLINE or not taken_out):
+        return (yield from _stand_in_for(blobs, text, parts.owner))
+    return rest
 
 
 # -- out of a reply

@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, ProcessNoLongerRetained, ProcessNotFound, WaitTimeout
+from wakeline.observe.effects import EffectView, effect_view, effects_of
 from wakeline.observe.events import EventPage, event_view
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status, held_up, process_of, status_of
 from wakeline.observe.waits import ProcessWait, waits_with_process
 from wakeline.pages import Page, first_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
-from wakeline.store import processes, queues
+from wakeline.store import journal, processes, queues
 from wakeline.store.calls import Change, Program
 from wakeline.tools.tool import Duration
 from wakeline.values import check_number, parse_duration
@@ -24,6 +25,7 @@ from wakeline.verbs.caller import Caller
 R = TypeVar("R")
 S = TypeVar("S", bound=Status)
 EVENTS_AT_ONCE = 256
+ROWS_AT_ONCE = 256
 FIRST_LOOK_MS, LAST_LOOK_MS = 25, 1000
 
 
@@ -100,6 +102,28 @@ def events(process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
             return EventPage(events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
         yield Change(process_id, after, pause)
         pause = min(pause * 2, LAST_LOOK_MS)
+
+
+def effects(process_id: str, after: int, limit: int) -> Program[Page[EffectView]]:
+    """What a process has recorded in this generation, in order, behind effect number ``after``, at most ``limit``."""
+    check_number("after", after, least=0)
+    check_number("limit", limit, least=0)
+    keys: dict[str, journal.RecordedKey] = {}
+    cursor = "0"
+    while True:
+        cursor, found = yield journal.list_keys(process_id, cursor)
+        keys |= {one.key: one for one in found}
+        if cursor == "0":
+            break
+    behind = [one for one in effects_of(list(keys.values())) if one.n > after or not after]
+    rows: dict[str, journal.RecordedRow] = {}
+    missing = [key for one in behind[:limit] for key in one.keys]
+    while missing:
+        read: list[journal.RecordedRow] = yield journal.list_rows(process_id, missing[:ROWS_AT_ONCE])
+        rows |= {row.key: row for row in read}
+        missing = missing[len(read) :]
+    views = [effect_view(one, rows) for one in behind[:limit]]
+    return Page([view for view in views if view is not None], more=len(behind) > limit)
 
 
 def listed(

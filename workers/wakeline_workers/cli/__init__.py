@@ -26,6 +26,9 @@ COMMANDS = {
     "attachments": {
         "attachments": "List what an owner has, or put, get, sweep.",
     },
+    "effects": {
+        "effects": "Show what a process has done.",
+    },
     "fleet": {
         "worker": "Run workers under their supervisor, until SIGTERM or SIGINT.",
         "clock": "Only tick, until SIGTERM or SIGINT.",

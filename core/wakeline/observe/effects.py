@@ -1,0 +1,186 @@
+"""What an engine has done, as a reader sees it: each recorded effect, with what came of it and how long it took.
+
+Invariant: pure; a row that cannot be read, which a later release may have written, is shown by its key and stops no
+list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from wakeline.effects.journal import PENDING, TRIGGERS, JournalRow
+from wakeline.errors import InvalidPayload, WaitCancelled, WaitFailed, WaitTimeout, WakelineError
+from wakeline.observe.view import View
+from wakeline.processes import outputs
+from wakeline.store.journal import RecordedKey, RecordedRow
+from wakeline.store.stand_ins import stands_in
+from wakeline.values import from_json, to_json
+from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut, resolution_of
+
+CALL = "tool_call"
+WAITS = ("wait", "await")
+_PART = re.compile(r"(?P<call>.+)~(?:(?P<attempt>\d+)|\d+~backoff|completion|after|admit)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectView(View):
+    """One recorded effect of a process: a step, a call with all its attempts, a start, a wait, …"""
+
+    n: int
+    """Its place in the order of recording. Where an effect is recorded in several parts (the attempts of a call), of
+    the first."""
+    kind: str
+    """step, tool_call, start, signal, emit, wait, await, approval, …"""
+    name: str
+    key: str
+    """The replay key: what a replay finds it by."""
+    status: str
+    """ok, or err where it ended with an error."""
+    args_hash: str
+    """Thirty-two hex digits over kind, name and arguments: what a replay compares."""
+    attempts: int
+    """How often it was performed."""
+    started_ms: int | None
+    """When it began (server ms); None where the store did it in the step that recorded it, and in rows of a release
+    before this one."""
+    took_ms: int | None
+    """From its start to its outcome, pauses between attempts included."""
+    recorded_ms: int
+    """When its outcome was recorded (server ms)."""
+    outcome: Any
+    """JSON data; None for an error, for a call whose completion is awaited, and for an outcome that is too large."""
+    error: Mapping[str, Any] | None
+    """The recorded error: code, message, and its fields."""
+    size: int
+    """Of outcome or error as JSON, in bytes."""
+    is_whole: bool
+    """Whether outcome or error is here; one over 64 KB is not, and only its size is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An effect by its keys: its own, those of later attempts, and what completes or changes its outcome."""
+
+    n: int
+    key: str
+    attempts: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All that have to be read for it."""
+        return (self.key, *self.attempts[-1:], *self.last)
+
+
+def effects_of(keys: Sequence[RecordedKey]) -> list[Recorded]:
+    """The effects of a journal, in the order of recording; attempts and pauses of a call are parts of it."""
+    calls = {one.key for one in keys if one.kind == CALL}
+    parts: dict[str, list[tuple[int, str]]] = {}
+    last: dict[str, list[str]] = {}
+    alone: list[RecordedKey] = []
+    for one in sorted(keys, key=lambda found: (found.n, found.key)):
+        part = _PART.fullmatch(one.key)
+        if part is None or part["call"] not in calls:
+            alone.append(one)
+        elif part["attempt"] is not None:
+            parts.setdefault(part["call"], []).append((int(part["attempt"]), one.key))
+        elif one.key.endswith(("~completion", "~after")):
+            last.setdefault(part["call"], []).append(one.key)
+    attempts = {call: tuple(key for _, key in sorted(found)) for call, found in parts.items()}
+    return [Recorded(one.n, one.key, attempts.get(one.key, ()), tuple(last.get(one.key, ()))) for one in alone]
+
+
+def effect_view(recorded: Recorded, rows: Mapping[str, RecordedRow]) -> EffectView | None:
+    """An effect and what came of it; None where its row is gone, as the process went on as new meanwhile."""
+    found = [rows[key] for key in recorded.keys if key in rows and rows[key].text]
+    if not found or found[0].key != recorded.key:
+        return None
+    views = [_view_of(row) for row in found]
+    first, end = views[0], views[-1]
+    started = first.started_ms
+    took = None if started is None or end is first else max(0, end.recorded_ms - started)
+    return replace(
+        end,
+        n=recorded.n or first.n,
+        kind=first.kind,
+        name=first.name,
+        key=first.key,
+        args_hash=first.args_hash,
+        attempts=1 + len(recorded.attempts),
+        started_ms=started,
+        took_ms=first.took_ms if took is None else took,
+    )
+
+
+def _view_of(row: RecordedRow) -> EffectView:
+    size = max(row.sizes, default=len(row.text.encode()))
+    try:
+        is_whole, read = _row_of(row.text)
+    except (ValueError, InvalidPayload):
+        return EffectView(0, "", row.key, row.key, "ok", "", 1, None, None, 0, None, None, size, is_whole=False)
+    outcome, error = _came_of(read) if is_whole else (None, None)
+    return EffectView(
+        n=read.n,
+        kind=read.kind,
+        name=read.name,
+        key=row.key,
+        status=read.status if error is None else "err",
+        args_hash=read.hash,
+        attempts=1,
+        started_ms=None if read.took_ms is None else read.at_ms - read.took_ms,
+        took_ms=read.took_ms,
+        recorded_ms=read.at_ms,
+        outcome=outcome,
+        error=error,
+        size=len(to_json(outcome if error is None else error).encode()) if is_whole else size,
+        is_whole=is_whole,
+    )
+
+
+def _row_of(text: str) -> tuple[bool, JournalRow]:
+    """A row, and whether its outcome or error is in it; raises `ValueError` for what is no row, or is stored apart as
+    a whole, as releases before this one did."""
+    data: Any = from_json(text)
+    if not isinstance(data, dict):
+        raise ValueError("a row is an object")
+    row = cast("dict[str, Any]", data)
+    apart = [part for part in ("o", "x") if part in row and stands_in(to_json(row[part]))]
+    for part in apart:
+        row[part] = {"code": "", "message": ""}
+    return not apart, JournalRow.from_json(to_json(row))
+
+
+def _answered(row: JournalRow) -> Any:
+    """What a wait gave to the body; raises the error that it had instead."""
+    match resolution_of(row.outcome):
+        case Ok(value):
+            output = outputs.parse(value) if row.kind == "await" else None
+            return value if output is None else outputs.raise_for(row.name.partition(":")[2], output)
+        case Err(code, message):
+            raise WaitFailed(what=row.name, failure_code=code, failure_message=message)
+        case TimedOut():
+            raise WaitTimeout(what=row.name)
+        case Cancelled():
+            raise WaitCancelled(what=row.name)
+
+
+def _came_of(row: JournalRow) -> tuple[Any, Mapping[str, Any] | None]:
+    """Outcome and error of a row, as the body had them."""
+    if row.status == "err":
+        return None, cast("Mapping[str, Any]", row.outcome)
+    try:
+        if row.kind in WAITS:
+            return _answered(row), None
+        if row.kind == "after":
+            return outputs.raise_for("", outputs.from_data(row.outcome)), None
+    except WakelineError as error:
+        return None, error.to_json()
+    outcome = row.outcome
+    if row.kind == CALL and isinstance(outcome, dict):
+        called = cast("dict[str, Any]", outcome)
+        # An attempt that emitted to triggers has its outcome beside the receipts; a pending call has none yet.
+        outcome = called["outcome"] if TRIGGERS in called else None if PENDING in called else called
+    return outcome, None
