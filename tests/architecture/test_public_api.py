@@ -317,12 +317,25 @@ TWINS: list[tuple[type, type, set[str]]] = [
     (
         wakeline.Handle,
         wakeline.AsyncHandle,
-        {"result", "status", "view", "signal", "cancel", "retry", "retarget", "events"},
+        {"result", "status", "view", "signal", "cancel", "retry", "retarget", "effects", "events"},
     ),
     (
         wakeline.External,
         wakeline.AsyncExternal,
-        {"result", "status", "view", "signal", "cancel", "retry", "retarget", "events", "emit", "finish", "fail"},
+        {
+            "result",
+            "status",
+            "view",
+            "signal",
+            "cancel",
+            "retry",
+            "retarget",
+            "effects",
+            "events",
+            "emit",
+            "finish",
+            "fail",
+        },
     ),
     (
         wakeline.Session,

@@ -47,6 +47,7 @@ def test_each_effect_is_one_view_in_the_order_of_recording(world: World) -> None
     @app.engine(name="engine", signals={"go": int})
     async def engine(ctx: AsyncCtx) -> int:
         await ctx.step("look", lambda: {"seen": True})
+        seven = 0
         paid = await ctx.call(charge, 5)
         try:
             await ctx.step("fails", fails)

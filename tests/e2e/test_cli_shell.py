@@ -28,6 +28,8 @@ def test_app_and_json_may_stand_before_or_after_the_command(shop: Shop, monkeypa
 
 def test_every_command_takes_app_and_json_and_a_variable_for_every_option(shop: Shop) -> None:
     expected = [
+        "answer",
+        "approvals",
         "attachments",
         "cancel",
         "clock",

@@ -55,7 +55,7 @@ class EffectView(View):
     error: Mapping[str, Any] | None
     """The recorded error: code, message, and its fields."""
     size: int
-    """Of outcome or error as JSON, in bytes."""
+    """The size of outcome or error as JSON, in bytes."""
     is_whole: bool
     """Whether outcome or error is here; one over 64 KB is not, and only its size is known."""
 
