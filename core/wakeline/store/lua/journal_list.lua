@@ -1,9 +1,9 @@
 -- Purpose: what a process has recorded, for a reader: the keys of its journal, a part of them each time, or some rows.
 -- Include: base attachments
--- ARGV: pid, cursor? ('0' at first; then what the last reply said), keys? [replay key]* (at most 256, instead of a cursor)
+-- ARGV: pid, cursor? ('0' at first; then what the last reply said), keys? [replay key]* (at most 256, without a cursor)
 -- Reply: {'keys', next cursor ('0': that was all), [key, number ('' where its row is stored apart), kind]*}
---        | {'rows', [key, row, [bytes of a payload that is stored apart]*]*} (as many as fit, in order; one that is gone
---        is ''; no stand-in is looked up) | not_found | pruned
+--        | {'rows', [key, row, [bytes of a payload that is stored apart]*]*} (as many as fit, in order; a row that is
+--        gone is ''; no stand-in is looked up) | not_found | pruned
 -- Atomic because it is one read.
 if call('EXISTS', proc_key(a.pid)) == 0 then return missing(a.pid) end
 local journal = ns .. 'journal:' .. a.pid
