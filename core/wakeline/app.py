@@ -45,6 +45,7 @@ from wakeline.store.blobs import RedisBlobs
 from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Program
 from wakeline.store.connection import Backend
+from wakeline.telemetry.instrument import Instrument
 from wakeline.tools.tool import Tool
 from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, starts
 from wakeline.verbs.attachments import Attachments
@@ -71,6 +72,7 @@ class App(Declarations):
         environment: EnvironmentSpec | dict[str, Any] | None = None,
         attachments: BlobBackend | None = None,
         replay: ReplayMode = "strict",
+        instrument: Instrument | None = None,
     ) -> None:
         """``replay`` says what follows if a body asks for a new effect and has not asked for all recorded ones. With
         ``"strict"`` that is a mismatch. With ``"tell"`` the log says so and the body goes on. Raises `SettingsInvalid`
@@ -78,6 +80,8 @@ class App(Declarations):
         self.settings = settings or Settings.from_env()
         super().__init__(check_namespace(self.settings.namespace or name), captured(environment))
         self.registry.replay = check_replay(replay)
+        if instrument is not None:
+            self.observe(instrument)
         self.name = check_namespace(name)
         """The name that tells this app from others in the same namespace."""
         self.target: str | None = None
@@ -148,12 +152,14 @@ class App(Declarations):
         """The blocking client."""
         if self._store is None:
             self._store = SyncStore(self.backend, self.address, self._blobs())
+            self._store.instruments = self.instruments
             self._store.rewound.append(self.caller.forget)
         return self._store
 
     def new_async_store(self, *, patient: bool = False) -> AsyncStore:
         """An awaited client for the running loop."""
         store = AsyncStore(self.backend, self.address, self._blobs(), patient=patient)
+        store.instruments = self.instruments
         store.rewound.append(self.caller.forget)
         return store
 

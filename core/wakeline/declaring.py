@@ -20,11 +20,12 @@ from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName
 from wakeline.names import check_queue
-from wakeline.phases import PhaseProbe
 from wakeline.processes.limits import Limit, limit_id
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, Arrival, EntryKind
 from wakeline.sessions.agent import Agent
 from wakeline.store.keys import queue_name
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.instruments import Instruments
 from wakeline.tools.catalog import ToolProvider
 from wakeline.tools.completions import CompletionClient
 from wakeline.tools.definition import MATERIALIZE, ArgumentProjection, Availability, Policy, Scheduling
@@ -37,6 +38,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H", bound=BeforeHook)
 A = TypeVar("A", bound=AfterHook)
+I = TypeVar("I", bound=Instrument)  # noqa: E741
 AgentFunction = Callable[[AsyncTurn], Coroutine[Any, Any, Any]] | Callable[[Turn], Any]
 """A function that runs a turn; what it returns joins the history as the agent's message."""
 
@@ -267,10 +269,16 @@ class Declarations:
         `UnavailableCompletions`."""
         self.registry.completions = client
 
-    def probe_phases(self, probe: PhaseProbe | None) -> None:
-        """Tells a probe (a `DurationProbe`, a tracer) when named stretches of work begin and end in runs of this app
-        from now on."""
-        self.registry.phase_probe = probe
+    @property
+    def instruments(self) -> Instruments:
+        """What is told of the work of this app, with how often each of them raised."""
+        return self.registry.instruments
+
+    def observe(self, instrument: I) -> I:
+        """Tells an instrument (a tracer, metrics) what this app does from now on, inside those that it has already. See
+        `Instrument`. Raises `SettingsInvalid` for what is not one."""
+        self.registry.instruments.add(instrument)
+        return instrument
 
     def limit_queue(
         self,

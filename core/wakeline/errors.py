@@ -6,7 +6,7 @@
     │   ├── BodyInvalid            ├── AppNotFound             ├── UnknownName             ├── DuplicateName
     │   ├── WrongVerb              ├── KeyFormatTooNew         ├── InvalidSchedule         ├── AgentConflict
     │   ├── ServerStartFailed      ├── IsolationUnavailable    ├── SecretRefused           ├── RotationOverlaps
-    │   ├── ForeignDoorbell        └── ExtraMissing
+    │   ├── ForeignDoorbell        ├── InstrumentNotFound      └── ExtraMissing
     ├── StoreError
     │   ├── RedisUnavailable: WritesRefused                    ├── RedisRefused: RedisUrlInvalid ├── TlsFailed
     │   └── StoreOutOfMemory       └── ScriptFailed            └── AttachmentStoreFailed
@@ -258,6 +258,15 @@ class AppNotFound(ConfigurationError):
     reason: str
     advice: str
     template = "No App at {target!r}: {reason}. {advice}."
+
+
+class InstrumentNotFound(ConfigurationError):
+    """No instrument was found where ``WAKELINE_INSTRUMENT`` points, so the worker does not start."""
+
+    target: str
+    reason: str
+    advice: str
+    template = "No instrument at {target!r}: {reason}. {advice}."
 
 
 class IsolationUnavailable(ConfigurationError):

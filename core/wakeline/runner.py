@@ -36,7 +36,6 @@ from wakeline.errors import (
     UnknownName,
     WakelineError,
 )
-from wakeline.phases import Phase, Probe
 from wakeline.processes.failures import described
 from wakeline.processes.inputs import SessionTurn
 from wakeline.processes.misfit import PATIENCE_MS
@@ -52,11 +51,14 @@ from wakeline.run.letting_go import let_go
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancelled, failed, left_over, outcome_of
 from wakeline.run.run import Run
+from wakeline.run.seeing import run_seen, see_end
 from wakeline.shown import logger
 from wakeline.store import claims, ends
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.journal import read_journal
+from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import RunSeen
 from wakeline.tools.tool import current_body
 
 log = logger("wakeline.runner")
@@ -89,7 +91,6 @@ class Runner:
         *,
         clock: Clock,
         threads: ThreadPoolExecutor,
-        probe: Probe | None = None,
         patience_ms: int = PATIENCE_MS,
     ) -> None:
         self._store = store
@@ -97,7 +98,6 @@ class Runner:
         self._host = host
         self._clock = clock
         self._threads = threads
-        self._probe = probe
         self._bodies = Bodies(registry, host, threads)
         self._environments = Environments(store, registry.environment)
         self._misfits = Misfits(store, patience_ms)
@@ -138,8 +138,18 @@ class Runner:
     # ---------------------------------------------------------------------------------------------------------------
 
     async def run(self, claim: Claim) -> str:
-        """Runs a claim. Returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
-        for what user code does."""
+        """Runs a claim. Returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises for
+        what user code does."""
+        instruments = self._registry.instruments
+        if not instruments.runs:
+            return await self._run(claim)
+        seen = run_seen(claim)
+        with instruments.run(seen):
+            word = await self._run(claim, seen)
+            see_end(seen, word)  # unless its body came to an outcome, which was told by then
+        return word
+
+    async def _run(self, claim: Claim, seen: RunSeen | None = None) -> str:
         if claim.unread is not None:
             return await self._misfits.leave_unread(claim, claim.unread)
         run: Run | None = None
@@ -153,6 +163,7 @@ class Runner:
             except (InvalidArguments, InvalidPayload) as unreadable:
                 return await self._unreadable(whole, unreadable)
             run = await self._begun(whole, code)
+            run.seen = seen
             if was_late:
                 await run.waits.look()  # hints that came meanwhile
             if self._lost or not run.life.is_running:
@@ -211,13 +222,13 @@ class Runner:
             claim,
             self._host,
             clock=self._clock.following(claim.now_ms, claim.heard_ns),
-            probe=self._probe,
             bridge=Bridge(asyncio.get_running_loop()) if code.blocking else None,
             environment=await self._environments.of(claim.registration),
             dispatch=ToolDispatch.of(self._registry),
             fitting=self._misfits.fitting(claim),
         )
-        run.probe.reach(Phase.claimed, claim.process_id)
+        if run.instruments.points:
+            run.instruments.point(Phase.claimed, claim.process_id)
         self.runs[claim.fence.claim_id] = run
         return run
 
@@ -242,7 +253,8 @@ class Runner:
         """Calls the body, and writes the outcome."""
         if run.cancelled and not run.claim.has_begun:
             return await self._committed(run, cancelled(run))
-        run.probe.reach(Phase.body_started, run.process_id)
+        if run.instruments.points:
+            run.instruments.point(Phase.body_started, run.process_id)
         current_body.set(run)
         body = run.life.spawn(self._called(run, code))
         run.journal.belongs_to(body)
@@ -311,11 +323,15 @@ class Runner:
         if isinstance(outcome, Unfit):
             outcome = await self._judged(run, outcome)
         try:
-            return await commits.commit(run, outcome, self._misfits)
+            word = await commits.commit(run, outcome, self._misfits)
         except WakelineError as refused:
             if refused.retryable or not (isinstance(outcome, Ended) and isinstance(outcome.output, Success)):
                 raise
-            return await commits.commit(run, failed(run, refused), self._misfits)
+            outcome = failed(run, refused)
+            word = await commits.commit(run, outcome, self._misfits)
+        if run.seen is not None:
+            see_end(run.seen, word, outcome)
+        return word
 
     async def _judged(self, run: Run, unfit: Unfit) -> Outcome:
         """The outcome of a run that does not fit: its process waits. It fails if its engine says so, or once it has

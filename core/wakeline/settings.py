@@ -46,6 +46,8 @@ class Settings:
     """The name of the release of this code; it is kept with what runs. A dyno provides it."""
     attachments: str | None = field(default=None, repr=False)
     """Where the bytes of attachments go: ``redis``, ``dir:/path``, ``s3://bucket/prefix``."""
+    instrument: str | None = None
+    """``module:attribute`` of an instrument that workers tell what happens, beside those of the app."""
     concurrency: int = 64
     isolated: int = 2
     """How many isolated tools run at once in one worker process."""
@@ -87,6 +89,7 @@ class Settings:
             app=env.get("WAKELINE_APP"),
             release=next((env[name][:RELEASE_LENGTH] for name in RELEASES if env.get(name)), None),
             attachments=env.get("WAKELINE_ATTACHMENTS"),
+            instrument=env.get("WAKELINE_INSTRUMENT") or None,
             concurrency=_number(env, "WAKELINE_CONCURRENCY", 64),
             isolated=_number(env, "WAKELINE_ISOLATED", max(2, os.cpu_count() or 1)),
             isolated_memory_mb=_number(env, "WAKELINE_ISOLATED_MEMORY", 512),

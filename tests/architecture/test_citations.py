@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from wakeline import error_table, errors
+from wakeline.telemetry import table
+from wakeline.telemetry.instrument import Instrument
 
 from tests.races import document
 
@@ -139,6 +141,11 @@ def test_the_document_of_races_is_what_their_tests_say() -> None:
         for number in document.RACES
         if not any(getattr(test, "rows", []) for _, test in document.tests_of(number))
     ] == []
+
+
+def test_the_document_of_instruments_is_what_their_code_says() -> None:
+    assert (ROOT / "docs/instrument.md").read_text(encoding="utf-8") == table.markdown()
+    assert {name for name in vars(Instrument) if not name.startswith("_")} == {*table.METHODS, "breaks_work"}
 
 
 def test_the_document_of_errors_is_what_their_tree_says() -> None:

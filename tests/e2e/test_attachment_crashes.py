@@ -14,7 +14,6 @@ import pytest
 import redis
 from click.testing import CliRunner
 from wakeline.embedded import PrivateServer
-from wakeline.phases import NullProbe
 from wakeline_workers.cli import cli
 
 from tests.e2e.shop import APPS
@@ -43,6 +42,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "WAKELINE_LEASE": "1500ms",
         "WAKELINE_BEAT": "300ms",
         "WAKES_FOLDER": str(tmp_path),
+        "WAKELINE_INSTRUMENT": "killing:killer",
         "WAKELINE_ATTACHMENTS": f"dir:{tmp_path / 'blobs'}",
         "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
@@ -51,9 +51,6 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("attachments_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(
-        NullProbe, "reach", NullProbe.reach
-    )  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"

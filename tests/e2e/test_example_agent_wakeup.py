@@ -35,6 +35,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     settings = {
         "WAKELINE_REDIS_URL": server.url,
         "WAKELINE_APP": "wakeup_app:app",
+        "WAKELINE_INSTRUMENT": "killing:killer",
         "WAKELINE_LEASE": "1500ms",
         "WAKELINE_BEAT": "300ms",
         "WAKELINE_HOLD": "0",

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import redis
 from wakeline.embedded import PrivateServer
-from wakeline.phases import NullProbe
 from wakeline.store import ticks
 
 from tests.e2e.shop import APPS
@@ -28,6 +27,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "WAKELINE_BEAT": "300ms",
         "WAKELINE_HOLD": "50ms",
         "WAKES_FOLDER": str(tmp_path),
+        "WAKELINE_INSTRUMENT": "killing:killer",
         "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
     for name, value in settings.items():
@@ -35,7 +35,6 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("approvals_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(NullProbe, "reach", NullProbe.reach)  # the app below puts another in its place
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import redis
 from wakeline.embedded import PrivateServer
-from wakeline.phases import NullProbe
 
 from tests.e2e.shop import APPS
 from tests.e2e.test_races import ROOT, Site, leave
@@ -43,6 +42,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "WAKELINE_LEASE": "1500ms",
         "WAKELINE_BEAT": "300ms",
         "WAKES_FOLDER": str(tmp_path),
+        "WAKELINE_INSTRUMENT": "killing:killer",
         "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
     for name, value in settings.items():
@@ -50,9 +50,6 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("triggers_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(
-        NullProbe, "reach", NullProbe.reach
-    )  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"

@@ -20,7 +20,6 @@ from types import ModuleType
 import pytest
 import redis
 from wakeline.embedded import PrivateServer
-from wakeline.phases import NullProbe
 
 from tests.e2e.shop import APPS
 from tests.e2e.test_races import ROOT, Site, leave
@@ -76,6 +75,7 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "WAKELINE_BEAT": "300ms",
         "WAKELINE_HOLD": "0",
         "WAKES_FOLDER": str(tmp_path),
+        "WAKELINE_INSTRUMENT": "killing:killer",
         "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
     for name, value in settings.items():
@@ -83,9 +83,6 @@ def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.syspath_prepend(str(APPS))
     for name in ("wakes_app", "killing"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(
-        NullProbe, "reach", NullProbe.reach
-    )  # the app below puts another in its place, which ends with this test
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
     notes = tmp_path / "notes"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, Ctx, ProcessCancelled, current
 from wakeline.errors import SignalWaitCancelled, SleepCancelled
-from wakeline.phases import DurationProbe
 from wakeline.processes.inputs import EngineInput
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.seen import StretchSeen
+from wakeline.testing.instruments import Breaking
 
 from tests.scenario.conftest import until
 
@@ -75,8 +80,7 @@ def test_a_shutdown_is_no_cancel(app: App) -> None:
 
 
 def test_phases_are_told_with_their_duration_also_when_they_end_in_an_error(app: App) -> None:
-    probe = DurationProbe()
-    app.probe_phases(probe)
+    seen = app.observe(Timing())
 
     @app.engine
     async def child(ctx: AsyncCtx) -> int:
@@ -84,7 +88,7 @@ def test_phases_are_told_with_their_duration_also_when_they_end_in_an_error(app:
 
     @app.engine
     def parent(ctx: Ctx) -> int:
-        assert ctx.execution.turn_phase_probe is probe
+        assert ctx.execution.turn_phase_probe is not None
         with ctx.execution.named_phase("plan"):
             pass
         try:
@@ -92,7 +96,11 @@ def test_phases_are_told_with_their_duration_also_when_they_end_in_an_error(app:
                 raise ValueError("no plan")
         except ValueError:
             pass
-        with ctx.execution.with_turn_phase_probe(None).named_phase("plan"):
+        silent = ctx.execution.with_turn_phase_probe(None)
+        assert silent.turn_phase_probe is None
+        with silent.named_phase("plan"):
+            pass
+        with silent.with_turn_phase_probe(ctx.execution.turn_phase_probe).named_phase("again"):
             pass
         return int(
             ctx.execution.await_process(
@@ -100,26 +108,40 @@ def test_phases_are_told_with_their_duration_also_when_they_end_in_an_error(app:
             )
         )
 
-    assert app.start(parent).result(timeout=10) == 1
-    plan = probe.durations["plan"]
-    assert plan.count % 2 == 0 and plan.count >= 2, "two a run, and a park makes another run"
-    assert 0 <= plan.longest <= plan.total
-    assert {"process.start_child", "process.await_handle"} <= probe.durations.keys()
+    handle = app.start(parent)
+    assert handle.result(timeout=10) == 1
+    plans = [(one.process_id, one.outcome, one.code) for one, _ in seen.ended if one.name == "plan"]
+    runs = len(plans) // 2
+    assert plans == [(handle.id, "completed", None), (handle.id, "failed", "ValueError")] * runs and runs >= 1
+    assert [one.name for one, _ in seen.ended].count("again") == runs
+    assert all(seconds >= 0 for _, seconds in seen.ended)
+    assert {"process.start_child", "process.await_handle"} <= {one.name for one, _ in seen.ended}
 
 
-def test_a_probe_that_fails_where_a_phase_begins_is_a_crash_there(app: App) -> None:
+class Timing(Instrument):
+    """Keeps how long each stretch took."""
+
+    def __init__(self) -> None:
+        self.ended: list[tuple[StretchSeen, float]] = []
+
+    @contextmanager
+    def stretch(self, stretch: StretchSeen) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.ended.append((stretch, time.monotonic() - began))
+
+
+def test_an_instrument_that_breaks_work_where_a_phase_begins_is_a_crash_there(app: App) -> None:
     began: list[str] = []
 
-    class Crash:
-        def begin(self, name: str, process_id: str) -> None:
-            began.append(name)
-            if began.count(name) == 1:
-                raise RuntimeError(f"crashed at {name}")
+    class Crash(Breaking):
+        def stretch(self, stretch: StretchSeen) -> Any:
+            began.append(stretch.name)
+            if began.count(stretch.name) == 1:
+                raise RuntimeError(f"crashed at {stretch.name}")
+            return nullcontext()
 
-        def end(self, name: str, process_id: str, seconds: float) -> None:
-            """Nothing."""
-
-    app.probe_phases(Crash())
+    app.observe(Crash())
 
     @app.engine
     async def child(ctx: AsyncCtx) -> int:

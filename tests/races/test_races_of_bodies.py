@@ -11,10 +11,10 @@ from wakeline.app import App
 from wakeline.body.blocking import Ctx
 from wakeline.body.context import AsyncCtx
 from wakeline.errors import LeaseLost, ProcessNotFound
-from wakeline.phases import Phase
 from wakeline.store import ends, events
 from wakeline.store.journal import Effect, Row
 from wakeline.store.waits import Opened
+from wakeline.telemetry.phases import Phase
 from wakeline.tools.tool import current
 from wakeline_workers.loop import WorkerLoop
 

@@ -8,8 +8,8 @@ import pytest
 from wakeline.app import App
 from wakeline.body.turn import AsyncTurn
 from wakeline.errors import LeaseLost, ScriptFailed, SessionDeleted
-from wakeline.phases import Phase
 from wakeline.store import ends, sessions, waits
+from wakeline.telemetry.phases import Phase
 
 from tests.lua.world import World, wait
 from tests.races.rules import fails_without

@@ -15,9 +15,9 @@ from wakeline.body.context import AsyncCtx
 from wakeline.body.turn import AsyncTurn
 from wakeline.errors import EntryNotFound, HeadConflict, LeaseLost, ProcessAlreadyTerminal, ReplayConflict, ScriptFailed
 from wakeline.observe.entries import entry_of
-from wakeline.phases import Phase
 from wakeline.store import ends, entries, journal, processes
 from wakeline.store.ends import TurnCommit
+from wakeline.telemetry.phases import Phase
 
 from tests.lua.world import STALE_MS, WEEK_MS, World, wait
 from tests.races.rules import fails_without

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from wakeline.app import App
-from wakeline.phases import Phase
 from wakeline.run.host import RunState
 from wakeline.run.run import Run
 from wakeline.runner import Runner
@@ -22,6 +21,9 @@ from wakeline.settings import Settings
 from wakeline.store import owners
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.instruments import Instruments
+from wakeline.telemetry.phases import Phase
 
 from tests.lua.world import LEASE_MS, World
 
@@ -73,14 +75,14 @@ class _Cord(AsyncStore):
 
 
 @dataclass
-class _Killer:
+class _Killer(Instrument):
     """Kills a worker when a phase is reached for the n-th time."""
 
     kill: Callable[[], None]
     phase: Phase | None
     left: int
 
-    def reach(self, phase: Phase, process_id: str) -> None:
+    def point(self, phase: Phase, process_id: str) -> None:
         if phase is self.phase:
             self.left -= 1
             if self.left == 0:
@@ -100,8 +102,8 @@ async def _work(world: World, app: App, owner: str, killed_at: Phase | None, nth
     takes = itertools.count(1)
     threads = ThreadPoolExecutor(4)
     try:
-        probe = _Killer(store.cut, killed_at, nth)
-        runner = Runner(store, app.registry, Host(), clock=app.clock, threads=threads, probe=probe)
+        app.registry.instruments = Instruments([_Killer(store.cut, killed_at, nth)])
+        runner = Runner(store, app.registry, Host(), clock=app.clock, threads=threads)
         await store.execute(owners.register_owner(owner, app.queues, lease_ms=LEASE_MS, agents=app.registry.policies))
         while claims := (await store.execute(world.taking(owner))).claims:
             assert next(takes) < MOST_TAKES, f"a hot loop: {ended[-3:]}"

@@ -13,27 +13,29 @@ from typing import Any
 
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, current
-from wakeline.phases import Phase
 from wakeline.settings import Settings
 from wakeline.store import processes
 from wakeline.store.connection import Backend
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.phases import Phase
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.threads import WorkerThread
 
 from tests.scenario.conftest import until
 
 
-class Leaving:
+class Leaving(Instrument):
     """An app and a worker of it, which is told to leave while a body is in the middle of its own code."""
 
     def __init__(self, backend: Backend, shutdown_ms: int = 10_000) -> None:
         self.app = App("t" + token_hex(4), backend=backend, settings=Settings(hold_ms=50, shutdown_ms=shutdown_ms))
+        self.app.observe(self)
         self.begun, self.told = threading.Event(), threading.Event()
         self.runs: list[str] = []
         self.handed_back: list[list[str]] = []
         """What had run, each time that a run was about to be handed back."""
 
-    def reach(self, phase: Phase, _: str) -> None:
+    def point(self, phase: Phase, process_id: str) -> None:
         if phase is Phase.handing_back:
             self.handed_back.append(list(self.runs))
 
@@ -43,7 +45,7 @@ class Leaving:
         loops: list[tuple[WorkerLoop, asyncio.AbstractEventLoop]] = []
 
         async def serve() -> None:
-            loops.append((WorkerLoop(self.app, probe=self), asyncio.get_running_loop()))
+            loops.append((WorkerLoop(self.app), asyncio.get_running_loop()))
             await loops[0][0].serve()
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)

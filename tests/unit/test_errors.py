@@ -17,6 +17,7 @@ CODES = {
     "ambiguous_id",
     "app_not_found",
     "approval_not_open",
+    "instrument_not_found",
     "attachment_backend_missing",
     "attachment_corrupt",
     "attachment_error",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wakeline.phases import NullProbe, Phase
-from wakeline.testing.probes import RecordingProbe
+from wakeline.telemetry.phases import Phase
+from wakeline.testing.instruments import Recording
 
 from tests.e2e import test_wake_crashes
 
@@ -47,7 +47,7 @@ def test_every_phase_is_reached_by_what_is_shipped() -> None:
         if "testing" not in path.parts
     ]
     reached = {
-        name for path in shipped for name in re.findall(r"\.reach\(Phase\.(\w+),", path.read_text(encoding="utf-8"))
+        name for path in shipped for name in re.findall(r"\.point\(Phase\.(\w+),", path.read_text(encoding="utf-8"))
     }
     assert reached == {phase.value for phase in Phase}
 
@@ -61,11 +61,10 @@ def test_phases_read_back_from_their_values() -> None:
     assert str(Phase.parked) == "parked"
 
 
-def test_a_recording_probe_keeps_the_order() -> None:
-    probe = RecordingProbe()
-    probe.reach(Phase.claimed, "p_1")
-    probe.reach(Phase.tick, "")
-    probe.reach(Phase.parked, "p_1")
-    assert probe.phases("p_1") == [Phase.claimed, Phase.parked]
-    assert probe.phases() == [Phase.claimed, Phase.tick, Phase.parked]
-    NullProbe().reach(Phase.claimed, "p_1")
+def test_a_recording_instrument_keeps_the_order() -> None:
+    recording = Recording()
+    recording.point(Phase.claimed, "p_1")
+    recording.point(Phase.tick, "")
+    recording.point(Phase.parked, "p_1")
+    assert recording.phases("p_1") == [Phase.claimed, Phase.parked]
+    assert recording.phases() == [Phase.claimed, Phase.tick, Phase.parked]

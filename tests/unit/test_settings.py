@@ -89,3 +89,9 @@ def test_every_variable_is_in_the_docs() -> None:
     shown = (root / "docs/running.md").read_text(encoding="utf-8")
     assert len(named) > 20
     assert {name for name in named if f"`{name}`" not in shown} == set()
+
+
+def test_workers_have_the_instrument_that_is_named_and_none_unless_one_is() -> None:
+    found = [Settings.from_env(env).instrument for env in ({}, {"WAKELINE_INSTRUMENT": ""})]
+    assert found == [None, None]
+    assert Settings.from_env({"WAKELINE_INSTRUMENT": "shop.traces:tracer"}).instrument == "shop.traces:tracer"

@@ -28,7 +28,7 @@ from wakeline.store.keys import queue_name
 from wakeline.store.queues import declare_queues
 
 from wakeline_workers.leaving import Deadline
-from wakeline_workers.loading import load_app
+from wakeline_workers.loading import load_for_work
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.streams import begin_log, keep_output
 from wakeline_workers.worker import WakelineWorker, serve
@@ -91,7 +91,7 @@ def run(orders: Orders) -> None:
 
 def _loaded(orders: Orders) -> App:
     try:
-        return load_app(orders.target)
+        return load_for_work(orders.target)
     except WakelineError as error:
         # The lines of user code are logged once: a supervisor goes on trying while another of its workers serves.
         log.error("%s%s", error, "" if orders.again else Lines(trace_of(error.__cause__ or error)))

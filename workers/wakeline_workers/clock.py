@@ -15,12 +15,12 @@ from typing import Any
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
-from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.shown import logger
 from wakeline.store import attachments, declarations, ticks
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Program, once
 from wakeline.store.watching import end_all
+from wakeline.telemetry.phases import Phase
 from wakeline.verbs import triggers
 
 from wakeline_workers.signals import ignore_ending_on, on_ending
@@ -48,13 +48,11 @@ class Ticker:
         by: str,
         ticked: Callable[[], None] = lambda: None,
         spare_ms: int | None = None,
-        probe: Probe | None = None,
     ) -> None:
         self._app = app
         self._store = store
         self._settings = app.settings
         self._ticked = ticked
-        self._probe = probe or NullProbe()
         self._by = by
         self._spare_ms = spare_ms
         self._sooner = asyncio.Event()
@@ -91,7 +89,8 @@ class Ticker:
     async def tick(self) -> bool:
         """One tick, and the work that it found. Returns whether the store did it."""
         s = self._settings
-        self._probe.reach(Phase.tick, "")
+        if self._store.instruments.points:
+            self._store.instruments.point(Phase.tick, "")
         lengths = {
             "beat_ms": s.beat_ms,
             "lease_ms": s.lease_ms,

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from wakeline.errors import StoreError
-from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.settings import Settings
 from wakeline.shown import logger
 from wakeline.store import owners
 from wakeline.store.blocking import SyncStore
+from wakeline.telemetry.phases import Phase
 
 from wakeline_workers.loop import WorkerLoop
 
@@ -36,14 +36,12 @@ class Heartbeat:
         *,
         running: Callable[[], Sequence[str] | None],
         reaped: Callable[[], object],
-        probe: Probe | None = None,
     ) -> None:
         self._store = store
         self._owner = owner
         self._settings = settings
         self._running = running
         self._reaped = reaped
-        self._probe = probe or NullProbe()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="wakeline-heartbeat", daemon=True)
 
@@ -60,14 +58,14 @@ class Heartbeat:
             worker.app.settings,
             running=lambda: worker.running,
             reaped=reaped,
-            probe=worker.probe,
         )
 
     def _beat(self) -> None:
         beat = pause = self._settings.beat_ms / 1000
         answered = 0
         while not self._stop.wait(pause):
-            self._probe.reach(Phase.beat, "")
+            if self._store.instruments.points:
+                self._store.instruments.point(Phase.beat, "")
             s = self._settings
             try:
                 beating = owners.beat(

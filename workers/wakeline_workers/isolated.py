@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -28,12 +29,13 @@ from wakeline.environments.spec import environment
 from wakeline.processes.failures import described, leaves_of
 from wakeline.run.groups import deciding
 from wakeline.store.calls import Program
+from wakeline.telemetry.seen import IsolatedSeen
 from wakeline.tools.outcome import is_outcome, value_of
 from wakeline.tools.tool import CurrentCall, Pending, Tool, current_call
 from wakeline.values import from_json, parse_duration, to_json
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
 
-from wakeline_workers.loading import load_app
+from wakeline_workers.loading import load_for_work
 from wakeline_workers.streams import keep_output
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -123,7 +125,8 @@ def _outcome(app: App, wire: Wire, given: dict[str, Any], number: int) -> dict[s
     mark = current_call.set(_call(app, wire, given, number))
     try:
         tool = app.registry.tool(given["tool"])
-        result = _run(tool, given["args"])
+        with _seen(app, given):
+            result = _run(tool, given["args"])
         if is_outcome(result):
             result = value_of(tool.name, result)
         if isinstance(result, Pending):
@@ -135,6 +138,15 @@ def _outcome(app: App, wire: Wire, given: dict[str, Any], number: int) -> dict[s
         return _failed(error)
     finally:
         current_call.reset(mark)
+
+
+def _seen(app: App, given: dict[str, Any]) -> AbstractContextManager[object]:
+    """What instruments are told of while the code of a call runs."""
+    if not app.instruments.isolations:
+        return nullcontext()
+    return app.instruments.isolated(
+        IsolatedSeen(given["process_id"], given["tool"], given["attempt"], given["idempotency_key"])
+    )
 
 
 def _failed(raised: BaseException) -> dict[str, Any]:
@@ -215,7 +227,7 @@ def main(target: str, descriptor: int) -> None:
     os.register_at_fork(after_in_child=connection.close)
     wire = Wire(connection)
     threading.Thread(target=wire.listen, daemon=True).start()
-    app = load_app(target)
+    app = load_for_work(target)
     wire.send({"ready": os.getpid()})
     serve(app, wire)
 

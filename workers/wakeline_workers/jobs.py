@@ -25,7 +25,7 @@ from wakeline.store.watching import end_all
 from wakeline_workers.clock import Ticker
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
-from wakeline_workers.loading import load_app
+from wakeline_workers.loading import load_for_work
 from wakeline_workers.losses import Losses
 from wakeline_workers.orphans import leave_without_worker
 from wakeline_workers.streams import keep_output
@@ -40,7 +40,7 @@ def run(process_id: str, epoch: int) -> str:
     """Runs one process until it ends or parks. Returns what became of it; 'stale' if there was nothing to do. Raises
     `ForeignDoorbell`."""
     keep_output()
-    app, job = load_app(), get_current_job()
+    app, job = load_for_work(), get_current_job()
     other = doorbell_namespace(job.id) if job is not None else None
     if other is not None and other != app.namespace:
         # If the job ended quietly, the process would be rung again, again for the wrong worker, and no log would say

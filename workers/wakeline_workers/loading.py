@@ -1,5 +1,5 @@
 """Finds the app that a worker or the command line serves: ``module:attribute``, given or in ``WAKELINE_APP``, with the
-modules it includes.
+modules it includes; and the instrument that ``WAKELINE_INSTRUMENT`` names for workers.
 
 Invariant: a loaded app knows all of its bodies. If it has no code for a name, this release has none.
 """
@@ -13,11 +13,41 @@ import traceback
 from types import ModuleType
 
 from wakeline.app import App
-from wakeline.errors import AppNotFound, WakelineError
+from wakeline.errors import AppNotFound, InstrumentNotFound, WakelineError
+from wakeline.telemetry.instrument import Instrument
 
 NAME_IT = "Name it as module:attribute with -A or WAKELINE_APP"
 INCLUDE_IT = "Name modules that can be imported in include="
 MEND_IT = "It was found; correct it"
+NAME_INSTRUMENT = (
+    "Set WAKELINE_INSTRUMENT to module:attribute of an object of a class below wakeline.extending.Instrument"
+)
+
+
+def load_for_work(target: str | None = None) -> App:
+    """As `load_app`, with the instrument of ``WAKELINE_INSTRUMENT``: for what runs work or keeps it going. Raises
+    `InstrumentNotFound` too."""
+    app = load_app(target)
+    if app.settings.instrument is not None:
+        app.observe(_instrument(app.settings.instrument))
+    return app
+
+
+def _instrument(target: str) -> Instrument:
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        reason = "the name has no module and attribute around a colon"
+        raise InstrumentNotFound(target=target, reason=reason, advice=NAME_INSTRUMENT)
+    try:
+        found = getattr(_import(module_name, "it", target), attribute)
+    except AppNotFound as broken:
+        raise InstrumentNotFound(target=target, reason=broken.reason, advice=MEND_IT) from broken
+    except (ImportError, AttributeError) as error:
+        raise InstrumentNotFound(target=target, reason=str(error), advice=NAME_INSTRUMENT) from error
+    if not isinstance(found, Instrument):
+        what = "a class, not an object" if isinstance(found, type) else f"a {type(found).__name__}, not an Instrument"
+        raise InstrumentNotFound(target=target, reason=f"{attribute} is {what}", advice=NAME_INSTRUMENT)
+    return found
 
 
 def load_app(target: str | None = None) -> App:

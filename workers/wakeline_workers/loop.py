@@ -18,7 +18,6 @@ from wakeline.app import App
 from wakeline.engines.build import build_of
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id, unword
-from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.releases import Declared
 from wakeline.run.containing import contain_exits
 from wakeline.run.host import RunState
@@ -28,6 +27,7 @@ from wakeline.shown import logger
 from wakeline.store import declarations, owners
 from wakeline.store.claims import Claim, take
 from wakeline.store.watching import end_all
+from wakeline.telemetry.phases import Phase
 from wakeline.verbs import triggers
 
 from wakeline_workers.clock import TICK_MS, Ticker
@@ -59,7 +59,6 @@ class WorkerLoop:
         concurrency: int | None = None,
         reported: Callable[[list[str]], None] | None = None,
         burst: bool = False,
-        probe: Probe | None = None,
     ) -> None:
         self.app = app
         self.owner = owner or new_owner_id()
@@ -73,7 +72,6 @@ class WorkerLoop:
             max_workers=self.concurrency + SPARE_THREADS, thread_name_prefix="wakeline-body"
         )
         self.isolation = isolation_of(app)
-        self.probe = probe or NullProbe()
         patience_ms = app.settings.bug_patience_ms
         self._runner = Runner(
             self.store,
@@ -81,10 +79,9 @@ class WorkerLoop:
             self,
             clock=app.clock,
             threads=self._threads,
-            probe=self.probe,
             patience_ms=patience_ms,
         )
-        self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits, probe=self.probe)
+        self._ticker = Ticker(app, self.store, by=f"worker {self.owner}", ticked=self._look_at_waits)
         self._losses = Losses(app, self.store)
         self._reported = reported
         self._burst = burst
@@ -187,7 +184,7 @@ class WorkerLoop:
         # something ended the loop: the code that ran here may be the cause, so it counts as a loss
         ended = "owner_lost"
         try:
-            with Watchdog(self._runner.runs):
+            with Watchdog(self._runner.runs, self.store.instruments):
                 while not self._stopping.is_set():
                     more = await self._take() if self.free else False
                     if self._burst and not more and not self._tasks:
@@ -269,9 +266,11 @@ class WorkerLoop:
             release=self._release,
             proven=proven,
         )
-        self.probe.reach(Phase.taking, "")
+        if self.store.instruments.points:
+            self.store.instruments.point(Phase.taking, "")
         taken = await self.store.execute(taking)
-        self.probe.reach(Phase.taken, "")
+        if self.store.instruments.points:
+            self.store.instruments.point(Phase.taken, "")
         self._proven = self._proven or proven
         if taken.reaped:
             self.lose()

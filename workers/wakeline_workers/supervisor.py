@@ -20,11 +20,11 @@ from queue import Empty, SimpleQueue
 from wakeline.app import App
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
-from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.store import owners
+from wakeline.telemetry.phases import Phase
 
 from wakeline_workers.child import Orders
-from wakeline_workers.loading import load_app
+from wakeline_workers.loading import load_for_work
 from wakeline_workers.restarts import GIVE_UP, Ending, Restarts
 from wakeline_workers.signals import ENDING, ignore_ending
 from wakeline_workers.streams import begin_log, hold_places, keep_output, say
@@ -71,7 +71,6 @@ class _Pulse(threading.Thread):
 
     def __init__(self, app: App, children: list[_Child]) -> None:
         super().__init__(name="wakeline-pulse", daemon=True)
-        self._probe: Probe = NullProbe()
         self._app = app
         self._children = children
         self._deaths: SimpleQueue[_Death | None] = SimpleQueue()
@@ -102,7 +101,8 @@ class _Pulse(threading.Thread):
 
     def _beat(self) -> bool:
         """Beats for all. Returns False, and says it once, if Redis refuses or does not answer."""
-        self._probe.reach(Phase.beat, "")
+        if self._app.instruments.points:
+            self._app.instruments.point(Phase.beat, "")
         for child in list(self._children):
             running, child.running = child.running, None
             s = self._app.settings
@@ -167,7 +167,7 @@ class Supervisor:
         burst: bool = False,
     ) -> None:
         self._orders = (target, tuple(queues), concurrency, burst)
-        self._app = load_app(target)
+        self._app = load_for_work(target)
         self._count = processes
         self._burst = burst
         self._children: list[_Child] = []

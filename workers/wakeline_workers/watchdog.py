@@ -17,6 +17,8 @@ from typing import Any, cast
 
 from wakeline.run.run import Run
 from wakeline.shown import logger
+from wakeline.telemetry.instruments import Instruments
+from wakeline.telemetry.seen import BlockedSeen
 
 log = logger("wakeline.worker")
 BLOCKED_S = 1.0
@@ -28,8 +30,11 @@ class Watchdog:
     """A thread that watches one event loop: a context manager, entered on the loop. ``runs`` are what the loop runs, by
     claim."""
 
-    def __init__(self, runs: Mapping[str, Run], *, warn: Callable[[str], None] = log.warning) -> None:
+    def __init__(
+        self, runs: Mapping[str, Run], instruments: Instruments, *, warn: Callable[[str], None] = log.warning
+    ) -> None:
         self._runs = runs
+        self._instruments = instruments
         self._warn = warn
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -64,17 +69,15 @@ class Watchdog:
                 frames: Mapping[int, FrameType] = cast(
                     "Any", sys
                 )._current_frames()  # there is no public access to another thread's stack
-                self._warn(
-                    f"{self._who()} has kept the event loop for {blocked:.1f} s,"
-                    f" {where(frames.get(self._loop_thread))}; {ADVICE}"
-                )
+                run, place = self._run(), where(frames.get(self._loop_thread))
+                who = "something" if run is None else f"{run.name} ({run.process_id})"
+                self._warn(f"{who} has kept the event loop for {blocked:.1f} s, {place}; {ADVICE}")
+                if self._instruments.blocks:
+                    self._instruments.blocked(BlockedSeen(run.process_id if run else "", blocked, place))
 
-    def _who(self) -> str:
+    def _run(self) -> Run | None:
         task = asyncio.current_task(self._loop)
-        for run in list(self._runs.values()):
-            if task in run.life.tasks:
-                return f"{run.name} ({run.process_id})"
-        return "something"
+        return next((run for run in list(self._runs.values()) if task in run.life.tasks), None)
 
 
 ADVICE = (

@@ -19,7 +19,7 @@ from wakeline.names import new_owner_id
 
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.leaving import Deadline
-from wakeline_workers.loading import load_app
+from wakeline_workers.loading import load_for_work
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.signals import ignore_ending_on, on_ending
 
@@ -77,7 +77,7 @@ class WakelineWorker(_Base):  # type: ignore[misc]
                 value=str(max_jobs),
                 reason="a doorbell is no job; restart workers by SIGTERM instead",
             )
-        app = load_app()
+        app = load_for_work()
         ran = 0
         while True:
             loop = WorkerLoop(app, owner=self.name, queues=self.queue_names(), burst=burst)

@@ -38,7 +38,6 @@ from wakeline.run.host import RunState
 from wakeline.run.isolation import IsolatedCall, Returned
 from wakeline.run.recorder import OfATool
 from wakeline.run.run import Run
-from wakeline.sessions.activity import ToolCallCompleted, ToolCallStarted
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
 from wakeline.tools.tool import CurrentCall, Pending, Tool, current_call, outside_body
 from wakeline.triggers.occurrence import Occurrence
@@ -105,8 +104,6 @@ class Attempt:
             tell_trigger=partial(self._tell, self._call_key),
             attachments_of=partial(attachments_for_tool, run, asyncio.get_running_loop(), is_async=tool.is_async),
         )
-        correlation = f"tool:{self._call_key}"
-        run.activities.tell(correlation, lambda: ToolCallStarted(tool=tool.name, attempt=self._attempt))
         mark = current_call.set(call)
         try:
             with outside_body():
@@ -122,15 +119,10 @@ class Attempt:
                 raise error from None
             await self._send_events()
             failure = self._failure(error)
-            run.activities.tell(
-                correlation,
-                lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt, failure=failure.failure_code),
-            )
             return await self._after(outcome_of(failure), failure)
         finally:
             current_call.reset(mark)
         await self._send_events()
-        run.activities.tell(correlation, lambda: ToolCallCompleted(tool=tool.name, attempt=self._attempt))
         if isinstance(result, Pending):
             # This decides whether hooks will see its completion. A later release, or a replay, keeps to it.
             outcome: Any = {PENDING: {"timeout_ms": result.timeout_ms} | ({"hooked": True} if run.hooks.after else {})}

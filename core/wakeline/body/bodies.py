@@ -20,14 +20,13 @@ from wakeline.body.turn import AsyncTurn, TurnOfRun
 from wakeline.engines.registry import Registry
 from wakeline.errors import IsolationUnavailable, UnknownName
 from wakeline.names import split_session_id
-from wakeline.phases import Phase
 from wakeline.processes.inputs import EngineInput, PreparedCall, SessionTurn, ToolCall
 from wakeline.run.containing import contained, contained_on_loop
 from wakeline.run.host import Host
 from wakeline.run.run import Run
-from wakeline.sessions.activity import TurnStarted
 from wakeline.store import sessions
 from wakeline.store.claims import Claim
+from wakeline.telemetry.phases import Phase
 from wakeline.typed import dump
 from wakeline.values import from_json
 
@@ -90,11 +89,11 @@ class Bodies:
             admitting = sessions.admit(run.fence, session_id, agent.max_entries, agent.policy)
             batch = claim.batch if claim.batch is not None else await run.store.execute(admitting)
             turn = AsyncTurn(run, batch, most=agent.max_entries)
-            run.turn, run.activities.followed = TurnOfRun(turn), batch.followed
-            run.activities.tell(
-                run.process_id, lambda: TurnStarted(attempt=claim.attempt, entries=[e.n for e in batch.entries])
-            )
-            run.probe.reach(Phase.admitted, run.process_id)
+            run.turn = TurnOfRun(turn)
+            if batch.followed:
+                run.tell_also(run.activities.of_turn(run.process_id, claim.attempt, [e.n for e in batch.entries]))
+            if run.instruments.points:
+                run.instruments.point(Phase.admitted, run.process_id)
             if not batch.entries:
                 # Its entries have become undeliverable: there is nothing to read and nothing to say.
                 return None

@@ -19,6 +19,7 @@ from wakeline.errors import ToolFailed
 from wakeline.processes.inputs import PreparedCall
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor
+from wakeline.telemetry.seen import Try
 from wakeline.tools.outcome import value_of
 from wakeline.tools.tool import Tool
 from wakeline.values import content_hash
@@ -94,7 +95,14 @@ async def call_tool(
         code = Attempt(run, tool, admitted, base, call_key, attempt, before)
         try:
             outcome = await run.journal.effect(
-                envelope.kind, envelope.name, given, code, key=row_key, lazily=last_write, next_ms=code.next_ms
+                envelope.kind,
+                envelope.name,
+                given,
+                code,
+                key=row_key,
+                lazily=last_write,
+                next_ms=code.next_ms,
+                tried=Try(tool.name, attempt, call_key, tool.isolation is not None),
             )
         except ToolFailed as failure:
             # The next attempt has its own row. The row of this one has its error, and what was decided then.

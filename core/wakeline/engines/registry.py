@@ -12,8 +12,8 @@ from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName, SettingsInvalid, UnknownAgent, UnknownName
 from wakeline.names import word
-from wakeline.phases import PhaseProbe
 from wakeline.sessions.agent import Agent
+from wakeline.telemetry.instruments import Instruments
 from wakeline.tools.catalog import ToolCatalog, ToolProvider
 from wakeline.tools.completions import CompletionClient, UnavailableCompletions
 from wakeline.tools.hooks import Hooks
@@ -51,7 +51,8 @@ class Registry:
         self.schedules: dict[str, Schedule] = {}
         self.providers: list[ToolProvider] = []
         self.hooks = Hooks()
-        self.phase_probe: PhaseProbe | None = None
+        self.instruments = Instruments()
+        """Told what this app does."""
         self.extensions: dict[type, object] = {}
         self.completions: CompletionClient = UnavailableCompletions("the app has no completion client")
         self._catalog: ToolCatalog | None = None

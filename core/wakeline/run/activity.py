@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 
 from wakeline.errors import WakelineError
-from wakeline.sessions.activity import ActivityEvent
+from wakeline.sessions.activity import ActivityEvent, ToolCallCompleted, ToolCallStarted, TurnStarted
 from wakeline.shown import logger
 from wakeline.store import feed
 from wakeline.store.awaited import AsyncStore
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import EffectSeen
 
 MOST_ON_THE_WAY = 64
 log = logger("wakeline.activity")
@@ -51,24 +55,44 @@ class ActivityOutlet:
 
 
 class Activities:
-    """What one run says of itself, to the followers of its session or to the sender of a context."""
+    """What one run says of itself, to the followers of its session or to a sender of a context's own."""
 
     def __init__(self, store: AsyncStore, session_id: str | None) -> None:
         self.sender: TurnEventSender | None = to_session(store, session_id) if session_id is not None else None
-        """The outlet into the feed of the turn's session."""
-        self.followed = False
-        """Whether the session had a follower when the turn was admitted. Only then the run says by itself what it
-        does."""
+        """Into the feed of the session whose turn this is."""
         self._outlets: dict[TurnEventSender, ActivityOutlet] = {}
 
     def outlet_to(self, sender: TurnEventSender) -> ActivityOutlet:
         """The outlet of a sender. Each sender has one, so that each is bounded by itself."""
         return self._outlets.setdefault(sender, ActivityOutlet(sender))
 
-    def tell(self, correlation_id: str, event_of: Callable[[], ActivityEvent]) -> None:
-        """Says what the run does by itself, if the session has a follower. Otherwise the event is not even made."""
-        if self.followed and self.sender is not None:
-            self.outlet_to(self.sender).tell(correlation_id, event_of())
+    def of_turn(self, process_id: str, attempt: int, entries: list[int]) -> TurnActivities:
+        """Tells the followers of the session what a turn does by itself."""
+        assert self.sender is not None, "a turn has a session"
+        return TurnActivities(self.outlet_to(self.sender), process_id, TurnStarted(attempt=attempt, entries=entries))
+
+
+class TurnActivities(Instrument):
+    """Tells followers of a session that its turn began and which tools it calls: an instrument of that one run."""
+
+    def __init__(self, outlet: ActivityOutlet, process_id: str, started: TurnStarted) -> None:
+        self._outlet, self._process_id, self._started = outlet, process_id, started
+
+    def point(self, phase: Phase, process_id: str) -> None:
+        if phase is Phase.admitted:
+            self._outlet.tell(self._process_id, self._started)
+
+    @contextmanager
+    def effect(self, effect: EffectSeen) -> Generator[None]:
+        if effect.tool is None:
+            yield
+            return
+        correlation = f"tool:{effect.idempotency_key}"
+        self._outlet.tell(correlation, ToolCallStarted(tool=effect.tool, attempt=effect.attempt))
+        yield
+        if effect.outcome != "stopped":
+            ended = ToolCallCompleted(tool=effect.tool, attempt=effect.attempt, failure=effect.code)
+            self._outlet.tell(correlation, ended)
 
 
 def to_session(store: AsyncStore, session_id: str) -> TurnEventSender:

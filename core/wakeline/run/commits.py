@@ -9,7 +9,6 @@ from typing import assert_never
 
 from wakeline.attachments.attachment import owner_of_session
 from wakeline.errors import HeadConflict, LeaseLost, ParkSwallowed
-from wakeline.phases import Phase
 from wakeline.processes.outputs import Failure
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.run.journal import AT_ONCE
@@ -18,6 +17,7 @@ from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Ov
 from wakeline.run.run import Run
 from wakeline.store import ends, waits
 from wakeline.store.stand_ins import is_large
+from wakeline.telemetry.phases import Phase
 from wakeline.values import to_json
 
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
@@ -52,7 +52,8 @@ async def _end(run: Run, ended: Ended) -> str:
     session = run.claim.wake_session
     if session is not None and ended.has_attachments:
         await run.passing.pass_on(ended.text, owner_of_session(session), partly=True)
-    run.probe.reach(Phase.finishing, run.process_id)
+    if run.instruments.points:
+        run.instruments.point(Phase.finishing, run.process_id)
     text = ended.wake_text(f"{run.name} ({run.process_id})") if session is not None else None
     call = ends.finish(
         run.process_id,
@@ -72,7 +73,8 @@ async def _end(run: Run, ended: Ended) -> str:
         return await _try_again(
             run, Failure(failure_class="internal", code="head_conflict", message="another turn committed first")
         )
-    run.probe.reach(Phase.finished, run.process_id)
+    if run.instruments.points:
+        run.instruments.point(Phase.finished, run.process_id)
     return "finished"
 
 

@@ -14,26 +14,22 @@ from typing import Any
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.effects.journal import JournalRow
-from wakeline.errors import (
-    InvalidPayload,
-    LeaseLost,
-    ReplayMismatch,
-    Stopped,
-    StoreError,
-    WakelineError,
-)
-from wakeline.phases import Phase, Probe
+from wakeline.errors import InvalidPayload, LeaseLost, ReplayMismatch, Stopped, StoreError, WakelineError
 from wakeline.processes.misfit import MisfitKind
 from wakeline.run.asides import GONE, Asides, inside_effect
 from wakeline.run.fitting import Fitting, being_handled
 from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
+from wakeline.run.telling import told
 from wakeline.store import journal
 from wakeline.store.approvals import Ask
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.journal import Effect, Row
+from wakeline.telemetry.instruments import Instruments
+from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import Try
 from wakeline.tools.tool import current_body
 from wakeline.values import MAX_PAYLOAD, check_size
 
@@ -57,11 +53,11 @@ class Journal:
         fitting: Fitting,
         *,
         clock: Clock,
-        probe: Probe,
+        instruments: Instruments,
         blocking: bool,
     ) -> None:
         self._store, self._claim, self._life = store, claim, life
-        self._clock, self._probe, self._blocking = clock, probe, blocking
+        self._clock, self.instruments, self._blocking = clock, instruments, blocking
         self._fitting = fitting
         self.replay = replay
         self.asides = asides
@@ -227,6 +223,7 @@ class Journal:
         next_ms: Callable[[WakelineError], int] | None = None,
         asks: str | None = None,
         keeps_errors: bool = True,
+        tried: Try | None = None,
     ) -> Any:
         """One recordable action. Recorded: its outcome. Else ``perform(replay key)`` runs and its JSON outcome is
         recorded, fenced.
@@ -235,6 +232,7 @@ class Journal:
         success is recorded with the run's next write. A `WakelineError` that is final is recorded and raised again on
         replay, unless without ``keeps_errors``; any other exception is no outcome. ``next_ms``: of an attempt, what is
         recorded with its error of the next one (`JournalRow.next_ms`). ``asks`` as in `Envelope`.
+        ``tried``: which try of which call it is, for instruments.
         """
         envelope = Envelope(kind, name, args, asks)
         digest = envelope_hash(envelope)
@@ -257,7 +255,7 @@ class Journal:
             begun_ms = None if write is not None else self.now_ms()
             # If a verb that writes its row itself is refused, it has done nothing.
             async with nullcontext() if write is None else self.asking():
-                with self._life.in_flight.one():
+                with self._life.in_flight.one(), told(self.instruments, self._claim.process_id, envelope, key, tried):
                     try:
                         return await self._new(
                             key, name, perform, write, row_of, lazily=lazily, keeps_errors=keeps_errors
@@ -282,10 +280,12 @@ class Journal:
                 self.has_acted = True
                 row_of(outcome)
                 return outcome
-            self._probe.reach(Phase.effect_before_run, self._claim.process_id)
+            if self.instruments.points:
+                self.instruments.point(Phase.effect_before_run, self._claim.process_id)
             with inside_effect():
                 outcome = await perform(key)
-            self._probe.reach(Phase.effect_after_run, self._claim.process_id)
+            if self.instruments.points:
+                self.instruments.point(Phase.effect_after_run, self._claim.process_id)
             made = row_of(outcome)
             check_size(f"The outcome of {name}", made.text, MAX_PAYLOAD)
         except WakelineError as error:
@@ -366,7 +366,8 @@ class Journal:
         rows = [*self.take_unwritten(), row]
         await self._store.execute(journal.record(self._claim.fence, rows, asks))
         self.has_acted = True
-        self._probe.reach(Phase.effect_recorded, self._claim.process_id)
+        if self.instruments.points:
+            self.instruments.point(Phase.effect_recorded, self._claim.process_id)
 
     def take_unwritten(self) -> list[Row]:
         """Takes the unwritten rows; the caller writes them."""

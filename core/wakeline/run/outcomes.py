@@ -21,7 +21,6 @@ from wakeline.errors import (
     StoreError,
     ToolFailed,
 )
-from wakeline.phases import Phase
 from wakeline.processes.failures import described
 from wakeline.processes.inputs import SessionTurn
 from wakeline.processes.misfit import MisfitKind
@@ -33,6 +32,7 @@ from wakeline.run.run import Run
 from wakeline.run.traces import trace_of
 from wakeline.shown import Lines, logger
 from wakeline.store.ends import TurnCommit
+from wakeline.telemetry.phases import Phase
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 
 log = logger("wakeline.runner")
@@ -170,7 +170,8 @@ async def _outcome_of_error(run: Run, error: BaseException) -> Outcome:
 
 def left_over(run: Run) -> Outcome:
     """The outcome of a run that stopped before its body was over."""
-    run.probe.reach(Phase.handing_back, run.process_id)
+    if run.instruments.points:
+        run.instruments.point(Phase.handing_back, run.process_id)
     return Unfit(*run.life.misfit) if run.life.misfit is not None else HandedBack()
 
 

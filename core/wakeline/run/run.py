@@ -18,7 +18,6 @@ from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import LeaseLost, Parked, Stopped, StoreError
 from wakeline.names import child_id
-from wakeline.phases import NullProbe, Phase, Probe
 from wakeline.processes.registration import Registration
 from wakeline.run.activity import Activities
 from wakeline.run.asides import Asides
@@ -41,6 +40,9 @@ from wakeline.shown import logger
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.waits import Met, park
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import RunSeen
 from wakeline.tools.hooks import Hooks
 from wakeline.verbs.caller import Caller
 
@@ -62,7 +64,6 @@ class Run:
         host: Host,
         *,
         clock: Clock,
-        probe: Probe | None = None,
         bridge: Bridge | None = None,
         environment: EnvironmentSpec = EMPTY,
         dispatch: ToolDispatch | None = None,
@@ -73,12 +74,15 @@ class Run:
         self.fence = claim.fence
         self.host = host
         self.clock = clock
-        self.probe = probe or NullProbe()
         self.bridge = bridge
         """The bridge to the thread of a blocking body; None for a body on the loop."""
         self.captured = environment
         """The environment that its starts hand on; the runs of this worker share it."""
         self.dispatch = dispatch or ToolDispatch.of(Registry())
+        self.instruments = self.dispatch.registry.instruments
+        """Told what this run does."""
+        self.seen: RunSeen | None = None
+        """What they see of it, where one of them wants to."""
         self.scope: ExecutionScope = ProcessScope(claim.process_id)
         self.passing = Passing(store, claim)
         self.fitting = fitting or Fitting(claim)
@@ -102,7 +106,7 @@ class Run:
             asides,
             self.fitting,
             clock=clock,
-            probe=self.probe,
+            instruments=self.instruments,
             blocking=bridge is not None,
         )
         replay.note = self.journal.note
@@ -114,7 +118,7 @@ class Run:
             open_waits,
             self.passing,
             scope=self.scope,
-            probe=self.probe,
+            instruments=self.instruments,
             timer=host.timer,
             changed=self._arm,
         )
@@ -210,6 +214,10 @@ class Run:
         in a thread of the pool."""
         return await invoked(partial(function, *args, **kwargs), self.bridge)
 
+    def tell_also(self, instrument: Instrument) -> None:
+        """Tells one more instrument what this run does from now on."""
+        self.instruments = self.journal.instruments = self.instruments.with_also(instrument)
+
     # -- parking
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -236,7 +244,8 @@ class Run:
             # resolution of its wait.
             self.life.parking = None
             return
-        self.probe.reach(Phase.parking, self.claim.process_id)
+        if self.instruments.points:
+            self.instruments.point(Phase.parking, self.claim.process_id)
         unwritten, waits = self.journal.take_unwritten(), self.waits.open
         try:
             answer = await self.store.execute(
@@ -262,7 +271,8 @@ class Run:
             await self.waits.look()
             self._arm()
             return
-        self.probe.reach(Phase.parked, self.claim.process_id)
+        if self.instruments.points:
+            self.instruments.point(Phase.parked, self.claim.process_id)
         self.life.end(RunState.PARKED)
 
     def _ended(self, state: RunState) -> None:

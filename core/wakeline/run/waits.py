@@ -18,7 +18,6 @@ from wakeline.attachments.attachment import MARK
 from wakeline.causality import ExecutionScope
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.errors import InvalidDuration, LeaseLost, WaitCancelled, WaitFailed, WaitTimeout
-from wakeline.phases import Phase, Probe
 from wakeline.processes.schema import schema_hash
 from wakeline.run.fitting import being_handled
 from wakeline.run.journal import AT_ONCE, Journal
@@ -30,6 +29,8 @@ from wakeline.store.claims import Claim
 from wakeline.store.journal import Row
 from wakeline.store.stand_ins import stands_in
 from wakeline.store.waits import Wait, close_waits, open_waits, read_slots
+from wakeline.telemetry.instruments import Instruments
+from wakeline.telemetry.phases import Phase
 from wakeline.values import canonical_json, from_json
 from wakeline.verbs.options import MISSING
 from wakeline.waits.identity import WaitIdentity, key_id
@@ -90,12 +91,12 @@ class Waits:
         passing: Passing,
         *,
         scope: ExecutionScope,
-        probe: Probe,
+        instruments: Instruments,
         timer: Callable[[int], None],
         changed: Callable[[], None],
     ) -> None:
         self._store, self._claim, self._life, self._journal, self._passing = store, claim, life, journal, passing
-        self._scope, self._probe, self._timer, self._changed = scope, probe, timer, changed
+        self._scope, self._instruments, self._timer, self._changed = scope, instruments, timer, changed
         self.open = open_waits
         self.asked: set[str] = set()
         """Slots of questions whose tokens are out, and for which the body did not wait yet."""
@@ -202,7 +203,8 @@ class Waits:
             self._journal.has_acted = self._journal.has_acted or any(
                 wait.slot not in self._claim.slots for wait in waits
             )
-            self._probe.reach(Phase.wait_opened, self._claim.process_id)
+            if self._instruments.points:
+                self._instruments.point(Phase.wait_opened, self._claim.process_id)
         except asyncio.CancelledError:
             raise
         except LeaseLost:

@@ -152,6 +152,12 @@ class AsyncStore(AwaitedWatching):
 
     async def execute(self, call: Call[T]) -> T:
         """One call; raises the call's typed errors and `StoreError`."""
+        if self.instruments.scripts:
+            with self._seen([call], time.monotonic()):
+                return await self._execute(call)
+        return await self._execute(call)
+
+    async def _execute(self, call: Call[T]) -> T:
         if self._keyring is None:
             await self.open()
         self._watch(call)

@@ -17,6 +17,7 @@ import redis
 from redis import exceptions as rex
 
 from wakeline.attachments.backend import Blobs
+from wakeline.errors import WakelineError
 from wakeline.store import keyring as rings
 from wakeline.store import stand_ins
 from wakeline.store.address import Address, argv, opening
@@ -123,14 +124,29 @@ class SyncStore(Watching):
         sent."""
         client = self.client
         self._watch()
-        return self._send(client, calls)
+        if not self.instruments.scripts:
+            return self._send(client, calls)
+        began_s = time.monotonic()
+        try:
+            replies = self._replies(client, calls)
+        except WakelineError:
+            with self._seen(calls, began_s):
+                raise
+        found: list[T] = []
+        for call, reply in replies:
+            with self._seen([call], began_s):
+                found.append(self._read(call, reply))
+        return found
 
     def _send(self, client: redis.Redis, calls: Sequence[Call[T]]) -> list[T]:
+        return [self._read(call, reply) for call, reply in self._replies(client, calls)]
+
+    def _replies(self, client: redis.Redis, calls: Sequence[Call[T]]) -> list[tuple[Call[T], Any]]:
         batch = [self._prepared(call) for call in calls]
         with typed_errors(batch[0].call.script if len(batch) == 1 else "pipeline"):
             replies = self._exchanged(client, batch) if batch else []
         self._heed()
-        return [self._read(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
+        return [(one.call, reply) for one, reply in zip(batch, replies, strict=True)]
 
     def _exchanged(self, client: redis.Redis, batch: Sequence[Prepared]) -> list[Any]:
         told: dict[int, Any] = {}

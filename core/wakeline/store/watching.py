@@ -11,8 +11,8 @@ import os
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakMethod, ref
 
@@ -24,6 +24,8 @@ from wakeline.store.calls import Call, Program
 from wakeline.store.connection import Backend
 from wakeline.store.rewinds import LOOK, Answered, Rewind, renewing
 from wakeline.store.together import Counter, Server
+from wakeline.telemetry.instruments import Instruments
+from wakeline.telemetry.seen import ScriptSeen
 from wakeline.waits.keys import Keyring
 
 log = logger("wakeline.store")
@@ -40,6 +42,8 @@ class Client:
         self.address = address
         self.blobs = blobs or redis_blobs(backend, address)
         self.sent = Counter({})
+        self.instruments = Instruments()
+        """Told of its scripts."""
         self.rewound: list[Callable[[], object]] = []
         """Called if the store went back, or is another one, so known facts may be wrong."""
         self._server = Server()
@@ -50,6 +54,20 @@ class Client:
 
     def _begin(self) -> None:
         self._writes = Answered() if self.address.look_s is not None else None
+
+    @contextmanager
+    def _seen(self, calls: Sequence[Call[Any]], began_s: float) -> Generator[None]:
+        """Tells instruments of calls whose replies are awaited or read meanwhile. Not told under a lock: an instrument
+        may use this client."""
+        code: str | None = None
+        try:
+            yield
+        except WakelineError as error:
+            code = error.code
+            raise
+        finally:
+            for call in calls:
+                self.instruments.script(ScriptSeen(call.script, time.monotonic() - began_s, code))
 
     @property
     def _is_idle(self) -> bool:

@@ -10,18 +10,19 @@ import os
 import signal
 from pathlib import Path
 
-from wakeline.phases import NullProbe, Phase
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.phases import Phase
 
 FOLDER = Path(os.environ["WAKES_FOLDER"])
 MARK, NOTES = FOLDER / "killed", FOLDER / "notes"
 
 
-class Killer:
+class Killer(Instrument):
     """SIGKILL to this process: a worker, or the supervisor that beats for it."""
 
     left = 0
 
-    def reach(self, phase: Phase, process_id: str) -> None:
+    def point(self, phase: Phase, process_id: str) -> None:
         who, when, *nth = os.environ.get("WAKES_KILL", "nobody never").split(" ")
         is_turn = process_id.startswith("process:turn:")
         if (
@@ -43,4 +44,5 @@ def note(text: str) -> None:
         notes.write(text + "\n")
 
 
-NullProbe.reach = Killer.reach  # type: ignore[assignment, method-assign]
+killer = Killer()
+"""Workers find it by ``WAKELINE_INSTRUMENT=killing:killer``."""

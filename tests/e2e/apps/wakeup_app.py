@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import killing
-
 from examples.agent_wakeup.support import app
 
-__all__ = ["app", "killing"]
+__all__ = ["app"]

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import pytest
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, Handle, current, runner
 from wakeline.errors import Parked, ReservedEvent, RetryAfter, StepFailed, Stopped, UndeclaredEvent, UnknownAgent
-from wakeline.phases import Phase
+from wakeline.telemetry.phases import Phase
 
 from tests.lua.world import World
 from tests.races.workers import work

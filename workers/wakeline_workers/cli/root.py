@@ -88,11 +88,11 @@ class Console:
 
     @property
     def app(self) -> App:
-        """The named app; raises `AppNotFound`, which says what is wrong."""
+        """The named app. Raises `AppNotFound`, and where it serves `InstrumentNotFound`, which says what is wrong."""
         if self._app is None:
-            from wakeline_workers.loading import load_app
+            from wakeline_workers.loading import load_app, load_for_work
 
-            self._app = load_app(self.target)
+            self._app = (load_for_work if self.serves else load_app)(self.target)
             from wakeline.store.connection import UrlBackend
 
             if not self.serves and self._app.settings.url is not None and isinstance(self._app.backend, UrlBackend):

@@ -37,7 +37,7 @@ def execution_of(run: Run) -> ExecutionContext:
         env_spec=run.environment,
         parent_invocation=start_invocation(registration.id, registration.provenance.caused_by),
     )
-    services = Services(run.namespace, run, run.started, run.dispatch, run.registry.phase_probe)
+    services = Services(run.namespace, run, run.started, run.dispatch, run.instruments)
     return ExecutionContext(identity_of(run), lineage, services, run.cancellation)
 
 

@@ -7,7 +7,7 @@ reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -26,7 +26,6 @@ from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import ProcessExecutionUnavailable
 from wakeline.names import EPHEMERAL_AGENT
-from wakeline.phases import PhaseProbe, named_phase
 from wakeline.processes.registration import Registration
 from wakeline.run.activity import TurnEventSender
 from wakeline.run.dispatch import ToolDispatch
@@ -34,6 +33,9 @@ from wakeline.run.environments import Environments
 from wakeline.run.run import Run
 from wakeline.run.started import StartedProcesses
 from wakeline.store.awaited import AsyncStore
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.instruments import Instruments
+from wakeline.telemetry.seen import StretchSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,9 @@ class Reply:
     value: Any
 
 
+NOT_TOLD: AbstractContextManager[None] = nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The services of a context. Without a run it is outside a process: it can look, and start nothing durable."""
@@ -97,7 +102,7 @@ class Services:
     run: Run | None = None
     started: StartedProcesses = field(default_factory=StartedProcesses)
     dispatch: ToolDispatch = field(default_factory=lambda: ToolDispatch.of(Registry()))
-    phase_probe: PhaseProbe | None = None
+    instruments: Instruments = field(default_factory=Instruments)
     turn_event_sender: TurnEventSender | None = None
 
 
@@ -230,14 +235,17 @@ class Facts:
         return self.cancellation_token.cancelled
 
     @property
-    def turn_phase_probe(self) -> PhaseProbe | None:
-        """The probe of named phases; None if there is none."""
-        return self.services.phase_probe
+    def turn_phase_probe(self) -> Instrument | None:
+        """What is told of named phases; None for nothing."""
+        return self.services.instruments if self.services.instruments.stretches else None
 
-    def named_phase(self, name: str) -> AbstractContextManager[None]:
-        """A named phase of this work: ``with ctx.execution.named_phase("plan"): …``. The probe learns of its end after
-        an error too."""
-        return named_phase(self.turn_phase_probe, name, self.runtime_process_id or "")
+    def named_phase(self, name: str) -> AbstractContextManager[object]:
+        """A named stretch of this work: ``with ctx.execution.named_phase("plan"): …``. Its end is told on errors
+        too."""
+        instruments = self.services.instruments
+        if not instruments.stretches:
+            return NOT_TOLD
+        return instruments.stretch(StretchSeen(self.runtime_process_id or "", name))
 
     # -- another context
     # ---------------------------------------------------------------------------------------------------------
@@ -250,9 +258,10 @@ class Facts:
         """This context under another token, such as a child of its token. Its waits end when that one is cancelled."""
         return replace(self, cancellation_token=token)
 
-    def with_turn_phase_probe(self, probe: PhaseProbe | None) -> Self:
-        """This context with another probe."""
-        return replace(self, services=replace(self.services, phase_probe=probe))
+    def with_turn_phase_probe(self, probe: Instrument | None) -> Self:
+        """This context telling another instrument of its named stretches, or none."""
+        instruments = Instruments() if probe is None else Instruments([probe])
+        return replace(self, services=replace(self.services, instruments=instruments))
 
     def with_execution_env_spec(self, spec: EnvironmentSpec) -> Self:
         """This context with another environment to capture. A process with its own environment still hands that one

@@ -17,13 +17,13 @@ from wakeline.effects.envelope import Envelope
 from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidId, ProcessNotVisible, RunError, SessionTurnUnsupported, StoreError, WakelineError
 from wakeline.names import check_process_id
-from wakeline.phases import AWAIT_HANDLE, START_CHILD
 from wakeline.processes.grants import HandleDescriptor, make_handle, parse_handle
 from wakeline.processes.inputs import EngineInput, ProcessInput, SessionTurn, needs_environment
 from wakeline.processes.inputs import Identity as ProcessIdentity
 from wakeline.processes.registration import Registration, checked, prepare
 from wakeline.run.run import Run
 from wakeline.store import processes, sessions
+from wakeline.telemetry.phases import AWAIT_HANDLE, START_CHILD
 from wakeline.tools.tool import Duration
 from wakeline.values import parse_duration
 

@@ -1,0 +1,53 @@
+"""`Instrument`: what a tracer, metrics or a crash test implements to be told what happens in an app and its workers.
+
+Invariant: one protocol for all of them. An instrument is told, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
+
+from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
+
+
+class Instrument:
+    """Subclass it and write the methods that you need; the others cost nothing. All are plain functions.
+
+    A method that gives a context manager is called around a stretch of work: what stands after its ``yield`` runs when
+    the stretch is over, however it ended, and finds ``outcome`` and ``code`` set. The rest is told at a moment.
+
+    Several threads may call an instrument at once. What it raises is logged once for each of its methods and counted
+    (`Instruments.failures`), and the work goes on. What it does itself with Wakeline is not told.
+    """
+
+    breaks_work: ClassVar[bool] = False
+    """Whether what it raises reaches the work. Crash tests want that: see `wakeline.testing.instruments`."""
+
+    def point(self, phase: Phase, process_id: str, /) -> None:
+        """A named moment is reached; ``process_id`` is empty where no process belongs to it."""
+
+    def run(self, run: RunSeen, /) -> AbstractContextManager[object]:
+        """Around one claim of a process. Context variables that it sets are seen by the body, its tools and its
+        steps."""
+        return nullcontext()
+
+    def effect(self, effect: EffectSeen, /) -> AbstractContextManager[object]:
+        """Around one try of an effect that is new. Context variables that it sets are seen by its code."""
+        return nullcontext()
+
+    def stretch(self, stretch: StretchSeen, /) -> AbstractContextManager[object]:
+        """Around a stretch of a body that has a name."""
+        return nullcontext()
+
+    def isolated(self, call: IsolatedSeen, /) -> AbstractContextManager[object]:
+        """Around one call of an isolated tool, in its child process."""
+        return nullcontext()
+
+    def script(self, script: ScriptSeen, /) -> None:
+        """A client of this app, or a worker, has had the reply to a script; told where it was called."""
+
+    def blocked(self, blocked: BlockedSeen, /) -> None:
+        """A body has kept the event loop of its worker for a second; told once for each such time, in a thread of its
+        own."""

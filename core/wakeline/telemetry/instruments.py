@@ -1,0 +1,195 @@
+"""`Instruments`: tells an app's instruments what happens, and keeps the work from what they do.
+
+Invariant: what an instrument raises never reaches the work, unless it says that it `breaks_work`. Without an instrument
+nothing is made and nothing is called.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+from wakeline.errors import SettingsInvalid
+from wakeline.shown import logger
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.phases import Phase
+from wakeline.telemetry.seen import BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, Seen, StretchSeen
+
+log = logger("wakeline.telemetry")
+_telling: ContextVar[bool] = ContextVar("wakeline_telling", default=False)
+"""Whether an instrument is being told: what it does with Wakeline itself is not told, or it would never end."""
+
+
+class Instruments(Instrument):
+    """Those that an app has, in the order in which they were added: the first is the outermost.
+
+    ``points``, ``runs`` and so on are the ones that have that method. Who tells looks there first, so that nothing is
+    made for nothing.
+    """
+
+    def __init__(self, instruments: Iterable[Instrument] = ()) -> None:
+        self.all: tuple[Instrument, ...] = ()
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """How often each instrument raised, by the name of its class and of the method."""
+        self._lock = threading.Lock()
+        self._sort()
+        for one in instruments:
+            self.add(one)
+
+    def add(self, instrument: Instrument) -> None:
+        """Tells this one too from now on; once, however often it is added. Raises `SettingsInvalid` for what is not an
+        `Instrument`."""
+        check_instrument(instrument)
+        if isinstance(instrument, Instruments):
+            for one in instrument.all:
+                self.add(one)
+        elif not any(one is instrument for one in self.all):
+            self.all = (*self.all, instrument)
+            self._sort()
+
+    def with_also(self, instrument: Instrument) -> Instruments:
+        """These and one more, for a part of the work."""
+        made = Instruments([*self.all, instrument])
+        made.failures, made._lock = self.failures, self._lock
+        return made
+
+    def _sort(self) -> None:
+        self.points = self._with("point")
+        self.runs = self._with("run")
+        self.effects = self._with("effect")
+        self.stretches = self._with("stretch")
+        self.isolations = self._with("isolated")
+        self.scripts = self._with("script")
+        self.blocks = self._with("blocked")
+
+    def _with(self, method: str) -> tuple[Instrument, ...]:
+        own = getattr(Instrument, method)
+        return tuple(one for one in self.all if getattr(type(one), method, None) is not own)
+
+    # -- telling
+
+    def point(self, phase: Phase, process_id: str) -> None:
+        self._tell("point", self.points, phase, process_id)
+
+    def script(self, script: ScriptSeen) -> None:
+        self._tell("script", self.scripts, script)
+
+    def blocked(self, blocked: BlockedSeen) -> None:
+        self._tell("blocked", self.blocks, blocked)
+
+    def run(self, run: RunSeen) -> AbstractContextManager[object]:
+        return _Around(self, "run", self.runs, run)
+
+    def effect(self, effect: EffectSeen) -> AbstractContextManager[object]:
+        return _Around(self, "effect", self.effects, effect)
+
+    def stretch(self, stretch: StretchSeen) -> AbstractContextManager[object]:
+        return _Around(self, "stretch", self.stretches, stretch)
+
+    def isolated(self, call: IsolatedSeen) -> AbstractContextManager[object]:
+        return _Around(self, "isolated", self.isolations, call)
+
+    def _tell(self, method: str, instruments: tuple[Instrument, ...], *seen: object) -> None:
+        if _telling.get():
+            return
+        mark = _telling.set(True)
+        try:
+            for one in instruments:
+                try:
+                    _refuse_coroutine(getattr(one, method)(*seen))
+                except BaseException as error:  # noqa: BLE001 - what an instrument raises must not reach the work
+                    self.failed(one, method, error)
+        finally:
+            _telling.reset(mark)
+
+    def failed(self, instrument: Instrument, method: str, error: BaseException) -> None:
+        """What an instrument raised. Raises it again where it may reach the work: of one that breaks work on purpose,
+        and a Ctrl-C, which is the user's."""
+        if instrument.breaks_work or isinstance(error, KeyboardInterrupt):
+            raise error
+        name = f"{type(instrument).__module__}.{type(instrument).__qualname__}"
+        with self._lock:
+            self.failures[name, method] += 1
+            is_first = self.failures[name, method] == 1
+        if is_first:
+            log.error(
+                "the instrument %s raised in %s. The work goes on without it, and this is said once", name, method,
+                exc_info=error,
+            )  # fmt: skip
+
+
+class _Around(AbstractContextManager[None]):
+    """A stretch of work with the context managers of instruments around it."""
+
+    __slots__ = ("_instruments", "_method", "_of", "_open", "_seen")
+
+    def __init__(self, of: Instruments, method: str, instruments: tuple[Instrument, ...], seen: Seen) -> None:
+        self._of, self._method, self._instruments, self._seen = of, method, instruments, seen
+        self._open: list[tuple[Instrument, Any]] = []
+
+    def __enter__(self) -> None:
+        if _telling.get():
+            return
+        mark = _telling.set(True)
+        try:
+            for one in self._instruments:
+                self._begin(one)
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            _telling.reset(mark)
+
+    def _begin(self, one: Instrument) -> None:
+        try:
+            around: Any = getattr(one, self._method)(self._seen)
+            _refuse_coroutine(around)
+            around.__enter__()
+        except BaseException as error:  # noqa: BLE001 - see `Instruments._tell`
+            self._of.failed(one, self._method, error)
+        else:
+            self._open.append((one, around))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._seen.over(error)
+        mark = _telling.set(True)
+        try:
+            self._end()
+        finally:
+            _telling.reset(mark)
+
+    def _end(self) -> None:
+        while self._open:
+            one, around = self._open.pop()
+            try:
+                # Never told of the error itself: an instrument could swallow it, or keep the frames of the body alive.
+                around.__exit__(None, None, None)
+            except BaseException as error:  # noqa: BLE001 - see `Instruments._tell`
+                try:
+                    self._of.failed(one, self._method, error)
+                finally:
+                    self._end()
+
+
+def check_instrument(found: object) -> None:
+    """Raises `SettingsInvalid` for what is not an instrument."""
+    if not isinstance(found, Instrument):
+        what = f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
+        raise SettingsInvalid(name="instrument", value=what, reason=NOT_AN_INSTRUMENT)
+
+
+NOT_AN_INSTRUMENT = "it is an object of a class below wakeline.extending.Instrument"
+
+
+def _refuse_coroutine(given: object) -> None:
+    if inspect.iscoroutine(given):
+        given.close()
+        raise TypeError("an instrument's methods are plain functions; this one is async")

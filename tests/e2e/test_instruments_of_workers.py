@@ -1,0 +1,156 @@
+"""Instruments in real workers, which find them by WAKELINE_INSTRUMENT: all that runs work tells them, and nothing that
+they do changes the work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from wakeline.embedded import PrivateServer
+
+from tests.e2e.shop import APPS, BIN
+from tests.e2e.test_races import ROOT, Site, leave
+
+RESULT = [1, 5, 10, 15, 9]
+
+
+@pytest.fixture
+def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    settings = {
+        "WAKELINE_REDIS_URL": server.url,
+        "WAKELINE_APP": "told_app:app",
+        "WAKELINE_LEASE": "1500ms",
+        "WAKELINE_BEAT": "300ms",
+        "WAKELINE_HOLD": "0",
+        "TOLD_FOLDER": str(tmp_path),
+        "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.syspath_prepend(str(APPS))
+    monkeypatch.delitem(sys.modules, "told_app", raising=False)
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    (tmp_path / "told").touch()
+    import told_app
+
+    yield Site(told_app, tmp_path / "told")
+    told_app.app.close()
+
+
+def command(kind: str, server: PrivateServer) -> list[str]:
+    match kind:
+        case "wakeline worker":
+            return [sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"]
+        case "rq worker":
+            return [str(BIN / "rq"), "worker", "-S", "json", "--url", server.url, "told"]
+        case _:
+            return [
+                *(str(BIN / "rq"), "worker", "-w", "wakeline_workers.worker.WakelineWorker"),
+                *("--url", server.url, "told"),
+            ]
+
+
+KINDS = ["wakeline worker", "rq worker", "rq worker -w"]
+
+
+def story(site: Site, kind: str, server: PrivateServer, instrument: str | None) -> list[dict[str, Any]]:
+    """An order to its end and a turn, by a worker of this kind; what its instrument has written."""
+    environment = os.environ | ({} if instrument is None else {"WAKELINE_INSTRUMENT": f"told_app:{instrument}"})
+    handle = site.app.start(site.bodies.order, 5)
+    handle.signal("go", 9)
+    site.app.session("clerk", "1").send("hello")
+    running = subprocess.Popen(command(kind, server), env=environment)
+    try:
+        assert handle.result(timeout=60) == RESULT
+        site.until(
+            lambda: [entry.state for entry in site.app.session("clerk", "1").wakes()] == ["settled"], "the turn ends"
+        )
+        assert [message.content for message in site.app.session("clerk", "1").history()][-1] == ["hello"]
+    finally:
+        leave(running)
+    return [json.loads(line) for line in site.notes.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_instrument_that_writes_a_file_is_told_by_all_that_runs_work(
+    site: Site, server: PrivateServer, kind: str
+) -> None:
+    told = story(site, kind, server, "writes")
+    of = {method: [one for one in told if one["told"] == method] for method in {one["told"] for one in told}}
+    assert of.keys() == {"point", "script", "run", "effect", "stretch", "isolated"}
+    outcomes = {(one["name"], one["outcome"]) for one in of["run"]}
+    assert {("order", "completed"), ("helper", "completed"), ("order", "parked")} <= outcomes
+    assert {one["outcome"] for one in of["run"]} <= {"completed", "parked"}
+    effects = [one["name"] for one in of["effect"] if one["outcome"] == "completed"]
+    assert sorted(name for name in effects if name in ("count", "triple", "call:charge")) == [
+        "call:charge",
+        "count",
+        "triple",
+    ], "each once, whatever was replayed"
+    assert [(one["name"], one["outcome"]) for one in of["isolated"]] == [("apart", "completed")]
+    workers = {one["pid"] for one in of["run"]}
+    assert not {one["pid"] for one in of["isolated"]} & workers, "told in the child"
+    assert {"claimed", "body_started", "finished", "beat", "tick"} <= {one["name"] for one in of["point"]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_an_instrument_that_raises_everywhere_work_comes_to_the_same(
+    site: Site, server: PrivateServer, kind: str
+) -> None:
+    told = story(site, kind, server, "raises")
+    assert {one["told"] for one in told} == {"point", "script", "run", "effect", "stretch", "isolated"}
+    rows = site.app.processes("any")
+    assert {row.status for row in rows} <= {"completed"}
+    losses = [site.app.store.client.hget(f"{site.app.store.address.prefix}proc:{row.id}", "ls") for row in rows]
+    assert set(losses) <= {None}, "no worker was lost"
+
+
+def test_a_kill_point_kills_each_worker_and_the_process_goes_on(site: Site, server: PrivateServer) -> None:
+    handle = site.app.start(site.bodies.helper, 5)
+    environment = os.environ | {"WAKELINE_INSTRUMENT": "told_app:killed"}
+    running = subprocess.Popen(command("wakeline worker", server), env=environment)
+    try:
+        assert handle.result(timeout=60) == 15
+        losses = site.app.store.client.hget(f"{site.app.store.address.prefix}proc:{handle.id}", "ls")
+    finally:
+        leave(running)
+    assert losses == "1"
+
+
+WRONG = [
+    ("nowhere:it", "No module named 'nowhere'", "Set WAKELINE_INSTRUMENT to module:attribute"),
+    ("told_app:nothing", "has no attribute 'nothing'", "Set WAKELINE_INSTRUMENT to module:attribute"),
+    ("told_app:no_instrument", "no_instrument is a int, not an Instrument", "Set WAKELINE_INSTRUMENT to"),
+    ("told_app:Writes", "Writes is a class, not an object", "Set WAKELINE_INSTRUMENT to module:attribute"),
+    ("told_app", "no module and attribute around a colon", "Set WAKELINE_INSTRUMENT to module:attribute"),
+    ("broken_instrument:it", "importing it raised ZeroDivisionError", "It was found; correct it"),
+]
+
+
+@pytest.mark.parametrize(("name", "reason", "advice"), WRONG)
+@pytest.mark.parametrize("verb", ["worker", "clock"])
+def test_what_serves_does_not_start_with_an_instrument_that_cannot_be_loaded_and_says_what_to_do(
+    site: Site, tmp_path: Path, verb: str, name: str, reason: str, advice: str
+) -> None:
+    (tmp_path / "broken_instrument.py").write_text("1 / 0\n")
+    environment = os.environ | {"WAKELINE_INSTRUMENT": name, "PYTHONPATH": f"{tmp_path}:{os.environ['PYTHONPATH']}"}
+    words = [sys.executable, "-m", "wakeline_workers.cli", verb]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"No instrument at {name!r}: " in done.stderr and reason in done.stderr and advice in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_only_looks_needs_no_instrument(site: Site) -> None:
+    environment = os.environ | {"WAKELINE_INSTRUMENT": "nowhere:it"}
+    words = [sys.executable, "-m", "wakeline_workers.cli", "ps"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
