@@ -24,14 +24,17 @@ from contextlib import contextmanager
 from wakeline import App
 from wakeline.extending import Instrument
 
-class Durations(Instrument):
+class Longest(Instrument):
+    seconds = 0.0
+
     @contextmanager
     def run(self, run):
         began = time.monotonic()
         yield
-        print(run.name, run.outcome, time.monotonic() - began)
+        if run.outcome == "completed":
+            self.seconds = max(self.seconds, time.monotonic() - began)
 
-app = App("timed", instrument=Durations())
+app = App("timed", instrument=Longest())
 ```
 
 - **Give it** to the app: `App(…, instrument=…)`, or `app.observe(…)` for one more. The first one is the outermost.
