@@ -19,7 +19,7 @@ from wakeline.errors import SettingsInvalid
 from wakeline.shown import logger
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, Seen, StretchSeen
+from wakeline.telemetry.seen import AroundSeen, BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
 
 log = logger("wakeline.telemetry")
 _telling: ContextVar[bool] = ContextVar("wakeline_telling", default=False)
@@ -129,7 +129,7 @@ class _Around(AbstractContextManager[None]):
 
     __slots__ = ("_instruments", "_method", "_of", "_open", "_seen")
 
-    def __init__(self, of: Instruments, method: str, instruments: tuple[Instrument, ...], seen: Seen) -> None:
+    def __init__(self, of: Instruments, method: str, instruments: tuple[Instrument, ...], seen: AroundSeen) -> None:
         self._of, self._method, self._instruments, self._seen = of, method, instruments, seen
         self._open: list[tuple[Instrument, Any]] = []
 

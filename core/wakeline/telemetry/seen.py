@@ -19,7 +19,7 @@ Outcome = Literal["completed", "failed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class AroundSeen:
     """What has a beginning and an end: how it ended is known once it is over."""
 
     process_id: Annotated[str, "the process; empty outside one"]
@@ -46,7 +46,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class StretchSeen(Seen):
+class StretchSeen(AroundSeen):
     """A stretch of a body that has a name: ``with ctx.execution.named_phase(name)``, or one that the product names."""
 
     outcome: Annotated[Outcome | None, "how it ended; *stopped*: its run ended, or its task was cancelled"] = field(
@@ -89,7 +89,7 @@ class IsolatedSeen(StretchSeen):
 
 
 @dataclass(frozen=True, slots=True)
-class RunSeen(Seen):
+class RunSeen(AroundSeen):
     """One claim of a process: from the moment when the worker has it until its outcome is written."""
 
     process_id: Annotated[str, "the process"]

@@ -13,10 +13,10 @@ from typing import Any
 
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
-from wakeline.telemetry.seen import BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, Seen, StretchSeen
+from wakeline.telemetry.seen import AroundSeen, BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
 
 
-class Recording(Instrument):
+class Recorder(Instrument):
     """Keeps what it is told, in order: ``told`` has the method and what was seen, or that with a ``~`` before it for
     the end of a stretch; ``reached`` has the points."""
 
@@ -36,7 +36,7 @@ class Recording(Instrument):
         self.reached.append((phase, process_id))
 
     @contextmanager
-    def _around(self, method: str, seen: Seen) -> Generator[None]:
+    def _around(self, method: str, seen: AroundSeen) -> Generator[None]:
         self.told.append((method, seen))
         yield
         self.told.append((f"~{method}", seen))
