@@ -20,7 +20,7 @@ from wakeline.store.connection import Backend
 from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import BlockedSeen, EffectSeen, RunSeen, ScriptSeen, StretchSeen
-from wakeline.testing.instruments import KillPoint, Recorder
+from wakeline.testing.instruments import KillPoint, RecordingInstrument
 from wakeline_workers.loop import WorkerLoop
 from wakeline_workers.watchdog import Watchdog
 
@@ -115,7 +115,7 @@ def test_with_an_instrument_that_raises_everywhere_work_goes_on_with_the_same_re
 
 
 def test_an_instrument_sees_a_run_from_its_claim_to_its_outcome(alone: App) -> None:
-    seen = alone.observe(Recorder())
+    seen = alone.observe(RecordingInstrument())
 
     @alone.tool(retries=1, backoff="1ms")
     def charge() -> str:
@@ -156,7 +156,7 @@ def test_an_instrument_sees_a_run_from_its_claim_to_its_outcome(alone: App) -> N
 
 
 def test_what_becomes_of_runs_is_told_by_its_name(alone: App) -> None:
-    seen = alone.observe(Recorder())
+    seen = alone.observe(RecordingInstrument())
 
     @alone.engine
     async def fails(ctx: AsyncCtx) -> None:
@@ -237,7 +237,7 @@ def test_context_variables_of_an_instrument_reach_bodies_steps_and_tools(alone: 
 
 
 def test_scripts_are_told_by_name_with_how_long_they_took_of_clients_and_of_workers(alone: App) -> None:
-    seen = alone.observe(Recorder())
+    seen = alone.observe(RecordingInstrument())
 
     @alone.engine
     async def nothing(ctx: AsyncCtx) -> None: ...
@@ -251,7 +251,7 @@ def test_scripts_are_told_by_name_with_how_long_they_took_of_clients_and_of_work
 
 
 def test_a_script_that_is_refused_is_told_with_the_code_of_its_error(alone: App) -> None:
-    seen = alone.observe(Recorder())
+    seen = alone.observe(RecordingInstrument())
     with pytest.raises(ProcessNotFound):
         alone.handle("nobody").signal("go")
     with pytest.raises(ProcessNotFound):
@@ -279,7 +279,7 @@ def test_an_instrument_that_uses_its_app_is_not_told_of_that(alone: App) -> None
 def test_a_body_that_keeps_the_event_loop_is_told_with_its_line(alone: App) -> None:
     import time
 
-    seen = alone.observe(Recorder())
+    seen = alone.observe(RecordingInstrument())
 
     async def main() -> None:
         with Watchdog({}, alone.instruments, warn=lambda text: None):
@@ -347,7 +347,7 @@ def test_without_an_instrument_nothing_of_telemetry_is_called_or_made(alone: App
     asyncio.run(main())
     assert handle.result(timeout=1) == 5
     assert {name: times for name, times in called.items() if name != "Instruments._with"} == {}
-    alone.observe(Recorder())
+    alone.observe(RecordingInstrument())
     handle = alone.start(order)
     called.clear()
     asyncio.run(main())
@@ -355,7 +355,7 @@ def test_without_an_instrument_nothing_of_telemetry_is_called_or_made(alone: App
 
 
 def test_a_named_stretch_is_told_by_name(alone: App) -> None:
-    seen = alone.observe(Recorder())
+    seen = alone.observe(RecordingInstrument())
 
     @alone.engine
     async def order(ctx: AsyncCtx) -> None:

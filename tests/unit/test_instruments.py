@@ -20,7 +20,7 @@ from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.instruments import Instruments
 from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import EffectSeen, ScriptSeen, StretchSeen
-from wakeline.testing.instruments import Breaking, KillPoint, Recorder
+from wakeline.testing.instruments import Breaking, KillPoint, RecordingInstrument
 
 
 def stretch() -> StretchSeen:
@@ -64,7 +64,7 @@ ERRORS: list[Callable[[], BaseException]] = [
 def test_what_an_instrument_raises_reaches_nobody_and_the_others_are_told(
     make: Callable[[], BaseException], where: str
 ) -> None:
-    before, after = Recorder(), Recorder()
+    before, after = RecordingInstrument(), RecordingInstrument()
     instruments = Instruments([before, Raising(make(), where), after])
     instruments.point(Phase.claimed, "p_1")
     instruments.script(ScriptSeen("process_register", 0.1, None))
@@ -152,7 +152,7 @@ def test_a_method_that_is_async_is_a_failure_of_the_instrument_and_warns_of_noth
 
 
 def test_how_a_stretch_ended_is_known_after_its_yield() -> None:
-    recording = Recorder()
+    recording = RecordingInstrument()
     instruments = Instruments([recording])
     failure = ToolFailed(
         tool="t", failure_class="execution", failure_code="boom", failure_message="m", final=True, retry_after_ms=None
@@ -242,9 +242,9 @@ def test_an_instrument_is_told_of_what_it_has_a_method_for_alone() -> None:
 
 
 def test_one_that_is_added_twice_or_in_another_list_is_told_once() -> None:
-    recording = Recorder()
+    recording = RecordingInstrument()
     instruments = Instruments([recording, recording])
-    also = instruments.with_also(Instruments([recording, Recorder()]))
+    also = instruments.with_also(Instruments([recording, RecordingInstrument()]))
     also.point(Phase.tick, "")
     assert (len(instruments.all), len(also.all), len(recording.reached)) == (1, 2, 1)
     assert also.failures is instruments.failures
@@ -258,7 +258,7 @@ def test_an_instrument_that_breaks_work_does_and_what_was_begun_is_ended() -> No
         def point(self, phase: Phase, process_id: str) -> None:
             raise SystemExit(3)
 
-    recording = Recorder()
+    recording = RecordingInstrument()
     instruments = Instruments([recording, Crash()])
     with pytest.raises(RuntimeError, match="crash"), instruments.stretch(stretch()):
         raise AssertionError("the work is not begun")
@@ -278,7 +278,7 @@ def test_a_kill_point_does_its_deed_once_at_the_nth_time_and_for_the_process_it_
     assert done == ["p_1", "p_2", "killed", "p_1", "p_1"]
 
 
-@pytest.mark.parametrize("wrong", [Recorder, 7, "module:attribute", object()])
+@pytest.mark.parametrize("wrong", [RecordingInstrument, 7, "module:attribute", object()])
 def test_what_is_not_an_instrument_is_refused_where_it_is_given(wrong: Any) -> None:
     with pytest.raises(SettingsInvalid, match="an object of a class below wakeline.extending.Instrument"):
         App("shop", settings=Settings(), instrument=wrong)
@@ -289,7 +289,7 @@ def test_what_is_not_an_instrument_is_refused_where_it_is_given(wrong: Any) -> N
 
 
 def test_an_app_has_the_instruments_it_was_given() -> None:
-    first, second = Recorder(), Recorder()
+    first, second = RecordingInstrument(), RecordingInstrument()
     app = App("shop", settings=Settings(), instrument=first)
     assert app.observe(second) is second
     assert app.instruments.all == (first, second)

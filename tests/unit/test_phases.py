@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from wakeline.telemetry.phases import Phase
-from wakeline.testing.instruments import Recorder
+from wakeline.testing.instruments import RecordingInstrument
 
 from tests.e2e import test_wake_crashes
 
@@ -62,7 +62,7 @@ def test_phases_read_back_from_their_values() -> None:
 
 
 def test_a_recording_instrument_keeps_the_order() -> None:
-    recording = Recorder()
+    recording = RecordingInstrument()
     recording.point(Phase.claimed, "p_1")
     recording.point(Phase.tick, "")
     recording.point(Phase.parked, "p_1")

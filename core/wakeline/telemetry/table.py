@@ -52,7 +52,7 @@ app = App("timed", instrument=Longest())
 - **Without an instrument nothing is called and nothing is made.** The same holds for each method that no instrument
   has.
 - **Crash tests** want more. A `Breaking` instrument of `wakeline.testing.instruments` raises into the work, and its
-  `KillPoint` kills the OS process at a named moment. `Recorder` keeps all that it is told.
+  `KillPoint` kills the OS process at a named moment. `RecordingInstrument` keeps all that it is told.
 """
 
 

@@ -16,7 +16,7 @@ from wakeline.telemetry.phases import Phase
 from wakeline.telemetry.seen import AroundSeen, BlockedSeen, EffectSeen, IsolatedSeen, RunSeen, ScriptSeen, StretchSeen
 
 
-class Recorder(Instrument):
+class RecordingInstrument(Instrument):
     """Keeps what it is told, in order: ``told`` has the method and what was seen, or that with a ``~`` before it for
     the end of a stretch; ``reached`` has the points."""
 
