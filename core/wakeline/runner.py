@@ -138,8 +138,8 @@ class Runner:
     # ---------------------------------------------------------------------------------------------------------------
 
     async def run(self, claim: Claim) -> str:
-        """Runs a claim. Returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises for
-        what user code does."""
+        """Runs a claim. Returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
+        for what user code does."""
         instruments = self._registry.instruments
         if not instruments.runs:
             return await self._run(claim)
