@@ -81,4 +81,4 @@ def test_the_log_says_how_much_and_when() -> None:
         "the store has gone back, by a crash, a failover or a restore: 1 acknowledged write, answered from 2023-11-14"
         " 22:13:20.000 UTC to 2023-11-14 22:13:20.000 UTC, is gone. Starts, signals"
     )
-    assert said(Rewind("c", 0), emptied=True).startswith("the store was emptied, or is another one now. What")
+    assert said(Rewind("c", 0), emptied=True).startswith("the store was emptied, or is another one now. Send")

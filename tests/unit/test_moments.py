@@ -140,7 +140,7 @@ def test_random_fields_need_a_name_that_stays() -> None:
     @app.tool
     def tidy() -> None: ...
 
-    with pytest.raises(InvalidSchedule, match="say name="):
+    with pytest.raises(InvalidSchedule, match="give name="):
         app.cron("R R * * *", tidy)
     for expression in ("R(9-70) * * * *", "R R * * Q"):
         with pytest.raises(InvalidSchedule):

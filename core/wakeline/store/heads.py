@@ -132,7 +132,7 @@ HEAD: tuple[HeadField, ...] = (
     HeadField(
         "fd",
         "number of the latest item that its followers were told",
-        "a change while somebody follows",
+        "a change while the session is followed",
         commit="kept or raised",
         failure="kept or raised",
         cancel="kept or raised",

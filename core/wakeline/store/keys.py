@@ -196,12 +196,12 @@ TABLE: tuple[KeyFamily, ...] = (
         "the next releases",
     ),
     KeyFamily(
-        "followed:<sid>", "string", "somebody follows the session", "session", "expires a minute after the last look"
+        "followed:<sid>", "string", "the session has followers", "session", "expires a minute after the last look"
     ),
     KeyFamily(
         "feed:<sid>",
         "stream",
-        "what changed while somebody followed, the last 1,000",
+        "what changed while the session was followed, the last 1,000",
         "session",
         "expires 10 minutes after the last change",
     ),
@@ -235,7 +235,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "held:<limit>", "list", "processes that wait for a place, in order", "limit", "a place that is left, tick"
     ),
-    KeyFamily("holding", "set", "limits that somebody waits at", "namespace", "its last one gets a place"),
+    KeyFamily("holding", "set", "limits at which processes wait", "namespace", "its last one gets a place"),
     KeyFamily(
         "begun:<limit>",
         "list",
@@ -258,7 +258,7 @@ TABLE: tuple[KeyFamily, ...] = (
         "a cell that is free, their end",
     ),
     KeyFamily(
-        "rating", "set", "limits that somebody waits at for a cell", "namespace", "its last one gets a cell, tick"
+        "rating", "set", "limits at which processes wait for a cell", "namespace", "its last one gets a cell, tick"
     ),
     KeyFamily(
         "given",

@@ -48,7 +48,7 @@ MARKS: tuple[Mark, ...] = (
     Mark(
         "proc:<pid> mf, misfits <pid>",
         "why code could not go on with it",
-        "a park, continue_as_new, the end; of a crash whatever resets ls",
+        "a park, continue_as_new, the end; for a crash also what resets ls",
     ),
     Mark(
         "proc:<pid> uf",
