@@ -20,7 +20,7 @@ from wakeline.engines.registry import Registry
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName
 from wakeline.names import check_queue
-from wakeline.processes.limits import Limit, limit_id
+from wakeline.processes.limits import Limit, limit_id, queue_limit_id
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, Arrival, EntryKind
 from wakeline.sessions.agent import Agent
 from wakeline.store.keys import queue_name
@@ -301,8 +301,8 @@ class Declarations:
         bodies = {limit_id(one.first_name): one.limit.wire() if one.limit is not None else "" for one in declared}
         return (
             bodies
-            | {f"q:{queue}": "" for queue in self.queues}
-            | {f"q:{queue}": limit.wire() for queue, limit in self.queue_limits.items()}
+            | {queue_limit_id(queue): "" for queue in self.queues}
+            | {queue_limit_id(queue): limit.wire() for queue, limit in self.queue_limits.items()}
         )
 
     def include(self, *modules: str) -> None:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from wakeline.store import keys, letters
+from wakeline.store import document, keys, letters
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "core/wakeline/store/lua"
@@ -93,17 +93,17 @@ def test_every_row_says_who_owns_the_key_and_what_reclaims_it() -> None:
 
 
 def test_the_document_is_what_the_command_in_it_writes() -> None:
-    document = (ROOT / "docs/keys.md").read_text(encoding="utf-8")
-    assert "`python -m wakeline.store > docs/keys.md`" in document
+    written = (ROOT / "docs/keys.md").read_text(encoding="utf-8")
+    assert "`python -m wakeline.store > docs/keys.md`" in written
     done = subprocess.run(
         [sys.executable, "-m", "wakeline.store"], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout == document
+    assert done.stdout == written
 
 
 @pytest.mark.parametrize("family", keys.TABLE, ids=lambda family: family.pattern)
 def test_the_document_has_a_row_for_every_key(family: keys.KeyFamily) -> None:
-    assert f"| `{family.pattern}` | {family.type} |" in keys.markdown()
+    assert f"| `{family.pattern}` | {family.type} |" in document.markdown()
 
 
 # -- letters

@@ -17,7 +17,7 @@ from typing import Any
 from wakeline.app import App
 from wakeline.engines.build import build_of
 from wakeline.errors import StoreError
-from wakeline.names import new_owner_id, unword
+from wakeline.names import new_owner_id
 from wakeline.releases import Declared
 from wakeline.run.containing import contain_exits
 from wakeline.run.host import RunState
@@ -26,6 +26,7 @@ from wakeline.runner import Runner
 from wakeline.shown import logger
 from wakeline.store import declarations, owners
 from wakeline.store.claims import Claim, take
+from wakeline.store.codes import Hint, HintVerb, hint_of
 from wakeline.store.watching import end_all
 from wakeline.telemetry.phases import Phase
 from wakeline.verbs import triggers
@@ -320,31 +321,27 @@ class WorkerLoop:
             await self.store.hints(self.owner, TICK_MS, self._heed)
 
     def _heed(self, message: str) -> None:
-        verb, *rest = message.split(" ")
-        if verb == "bell":
+        hint = hint_of(message)
+        if hint.verb == HintVerb.BELL:
             self._rung.set()
-            return
-        if verb == "timer":
-            self.timer(int(rest[0]))
-            return
-        run = self._listener(rest, 1 if verb == "slot" else 0)
-        if run is None:
-            return
-        if verb == "lost":
+        elif hint.due_ms is not None:
+            self.timer(hint.due_ms)
+        elif (run := self._listener(hint)) is None:
+            pass
+        elif hint.verb == HintVerb.LOST:
             run.life.end(RunState.LOST)
-        elif verb != "slot" or len(rest) == 2 or not run.waits.hinted(rest[0], rest[1], " ".join(rest[2:-1])):
-            run.life.spawn(run.waits.look())  # for a cancel too: the look brings its reason
+        elif hint.resolution is None or not run.waits.hinted(hint.slot, hint.claim_id or "", hint.resolution):
+            run.life.spawn(run.waits.look())  # of a cancel, too: the look brings its reason
 
-    def _listener(self, words: list[str], at: int) -> Run | None:
-        """The run that a hint is for: the claim is the word at a place, and the process is the last word. A hint
-        without a claim is good for any run of the process."""
-        if len(words) > at + 1:
-            return self._runner.runs.get(words[at])
+    def _listener(self, hint: Hint) -> Run | None:
+        """The run that a hint is for. A hint that names no claim is good for any run of its process."""
+        if hint.claim_id is not None:
+            return self._runner.runs.get(hint.claim_id)
         return next(
             (
                 run
                 for run in self._runner.runs.values()
-                if run.life.state is RunState.RUNNING and run.claim.process_id == unword(words[-1])
+                if run.life.state is RunState.RUNNING and run.claim.process_id == hint.process_id
             ),
             None,
         )

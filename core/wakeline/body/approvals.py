@@ -19,6 +19,7 @@ from wakeline.store.journal import Row
 from wakeline.verbs.options import MISSING
 from wakeline.waits.identity import Custom
 from wakeline.waits.keys import encode_token
+from wakeline.waits.kinds import WaitKind
 from wakeline.waits.questions import Question
 from wakeline.waits.resolutions import Resolution
 
@@ -54,7 +55,7 @@ def wait_for(approval: AsyncApproval[Any], limit_ms: int | None = None) -> WaitC
     """The wait for its answer, for at most ``limit_ms``."""
     target = WaitFor(
         Custom(approval.slot_key),
-        f"q:{approval.name}",
+        WaitKind.APPROVAL.of(approval.name),
         for_ms=limit_ms,
         due_ms=approval.due_ms,
         schema=schema_of_answer(approval.kind),
@@ -97,7 +98,9 @@ async def ask(run: Run, name: str, kind: Any, timeout_ms: int | None, question: 
         # Before the token is handed out, because an answer may come before the body waits for it, and has to fit too.
         outcome = await perform(key) | {"asked": True}
         due_ms = outcome["due_ms"]
-        await run.journal.record(row_of(outcome), [Ask(slot, f"x:{name}", schema, due_ms, event(due_ms))])
+        await run.journal.record(
+            row_of(outcome), [Ask(slot, WaitKind.COMPLETION.of(name), schema, due_ms, event(due_ms))]
+        )
         return outcome
 
     made = await run.journal.effect(

@@ -20,6 +20,7 @@ from wakeline.verbs import sessions
 from wakeline.verbs.options import WakeTarget
 from wakeline.verbs.recorder import Recorder
 from wakeline.waits.identity import Custom
+from wakeline.waits.kinds import WaitKind
 
 
 async def ask(
@@ -49,7 +50,7 @@ async def ask(
         return await run.store.run(sessions.send(run.caller, sid, queue, text, dedupe, effect=effect))
 
     entry = int(await written(run, envelope, row_key, sent))
-    target = WaitFor(Custom(f"answer:{sid}:{entry}:{row_key}"), f"a:{entry}:{sid}", for_ms=timeout_ms)
+    target = WaitFor(Custom(f"answer:{sid}:{entry}:{row_key}"), WaitKind.ANSWER.of(f"{entry}:{sid}"), for_ms=timeout_ms)
     [resolution] = await run.waits.for_all([run.waits.call("await", f"answer:{sid}", {"entry": entry}, target)])
     data = settle(f"the answer of session {sid}", resolution, Any, default)
     if data is default:

@@ -24,6 +24,7 @@ from wakeline.tools.outcome import value_of
 from wakeline.tools.tool import Tool
 from wakeline.values import content_hash
 from wakeline.waits.identity import Timer
+from wakeline.waits.kinds import WaitKind
 from wakeline.waits.resolutions import Cancelled
 
 PATIENCE_MS = 10_000
@@ -158,7 +159,7 @@ def _backoff_timer(run: Run, key: str) -> Timer:
 
 
 async def _back_off(run: Run, key: str, delay_ms: int) -> None:
-    target = WaitFor(_backoff_timer(run, key), "t:", for_ms=delay_ms)
+    target = WaitFor(_backoff_timer(run, key), WaitKind.TIMER.of(), for_ms=delay_ms)
     # The delay is jittered, so it is no part of the envelope. The due time is fixed when the wait is first opened.
     [resolution] = await run.waits.for_all([run.waits.call("wait", "backoff", None, target, key=key)])
     if isinstance(resolution, Cancelled):

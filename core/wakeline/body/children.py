@@ -29,6 +29,7 @@ from wakeline.verbs.recorder import Recorder
 from wakeline.verbs.registrations import registration_of
 from wakeline.verbs.starts import Start, begin, wake_of
 from wakeline.waits.identity import Custom, ProcessTerminal
+from wakeline.waits.kinds import WaitKind
 
 
 async def start_child(
@@ -145,7 +146,10 @@ def awaiting(run: Run, process_id: str, incarnation: str, limit_ms: int | None =
     """The wait for the end of a process."""
     name = f"result:{process_id}"
     target = WaitFor(
-        ProcessTerminal(process_id, incarnation), f"c:{process_id}", for_ms=limit_ms, child_incarnation=incarnation
+        ProcessTerminal(process_id, incarnation),
+        WaitKind.CHILD.of(process_id),
+        for_ms=limit_ms,
+        child_incarnation=incarnation,
     )
     return run.waits.call("await", name, None, target, key=name if limit_ms is None else None)
 
@@ -167,7 +171,7 @@ async def await_children(run: Run) -> None:
     if not run.awaits_children:
         return
     key = "end:children"
-    target = WaitFor(Custom(f"{run.idempotency_key}:{key}"), "e:")
+    target = WaitFor(Custom(f"{run.idempotency_key}:{key}"), WaitKind.CHILDREN.of())
     await run.waits.for_all([run.waits.call("await", key, None, target, key=key)])
 
 

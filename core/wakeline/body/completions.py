@@ -17,6 +17,7 @@ from wakeline.run.waits import WaitFor, schema_of_answer
 from wakeline.tools.outcome import ToolOutcome, value_of
 from wakeline.tools.tool import Tool
 from wakeline.waits.identity import ToolCompletion
+from wakeline.waits.kinds import WaitKind
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 
@@ -28,7 +29,9 @@ async def completion(
     known = run.journal.known_as(tool.name, tool.was)
     # An answer of another type is refused where it is given, and the token stays good.
     schema = schema_of_answer(tool.signature.result)
-    target = WaitFor(ToolCompletion(call_key), f"x:{known}", for_ms=pending["timeout_ms"], schema=schema)
+    target = WaitFor(
+        ToolCompletion(call_key), WaitKind.COMPLETION.of(known), for_ms=pending["timeout_ms"], schema=schema
+    )
     [resolution] = await run.waits.for_all(
         [run.waits.call("wait", f"completion:{known}", None, target, key=f"{base}~completion")]
     )

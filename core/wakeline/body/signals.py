@@ -21,6 +21,7 @@ from wakeline.tools.tool import Duration
 from wakeline.values import parse_duration
 from wakeline.verbs import signals
 from wakeline.waits.identity import ProcessSignal
+from wakeline.waits.kinds import WaitKind
 from wakeline.waits.resolutions import Ok, Resolution
 
 log = logger("wakeline.run")
@@ -59,7 +60,12 @@ async def wait_for_signal(
         ordinal = run.journal.ordinal(name)
         identity = ProcessSignal(run.process_id, run.fence.incarnation, run.claim.generation, name, ordinal)
         target = WaitFor(
-            identity, f"s:{name}", ordinal=ordinal, for_ms=for_ms, schema=schema_of_answer(wanted), also=also
+            identity,
+            WaitKind.SIGNAL.of(name),
+            ordinal=ordinal,
+            for_ms=for_ms,
+            schema=schema_of_answer(wanted),
+            also=also,
         )
         call = run.waits.call("wait", f"wait:{name}", {"ordinal": ordinal}, target)
         async with run.journal.asking():
@@ -89,7 +95,7 @@ def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, .
     known = names[-1]
     if len(names) > 1:
         standing = {Slot(fields).kind for fields in run.claim.slots.values()}
-        waits = (one for one in names if f"s:{one}" in standing)
+        waits = (one for one in names if WaitKind.SIGNAL.of(one) in standing)
         started_with = (
             one for one in (known, *names[:-1]) if run.registration.event_type(signal_event_type(one)) is not None
         )

@@ -11,6 +11,7 @@ from wakeline.effects.envelope import Envelope
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, settle
 from wakeline.waits.identity import Timer
+from wakeline.waits.kinds import WaitKind
 
 
 async def sleep_for(run: Run, ms: int) -> None:
@@ -25,6 +26,6 @@ async def sleep_until(run: Run, due_ms: int) -> None:
 
 async def _sleep(run: Run, name: str, args: Any, *, for_ms: int | None = None, due_ms: int | None = None) -> None:
     key = run.journal.key_of(Envelope(kind="wait", name=name, args=args))
-    target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), "t:", for_ms=for_ms, due_ms=due_ms)
+    target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), WaitKind.TIMER.of(), for_ms=for_ms, due_ms=due_ms)
     [resolution] = await run.waits.for_all([run.waits.call("wait", name, args, target, key=key)])
     settle(name, resolution, Any)

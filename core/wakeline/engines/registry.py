@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EMPTY, EnvironmentSpec
 from wakeline.errors import DuplicateName, SettingsInvalid, UnknownAgent, UnknownName
-from wakeline.names import word
+from wakeline.processes.code import ANY_TOOL, agent_code, engine_code, tool_code
 from wakeline.sessions.agent import Agent
 from wakeline.telemetry.instruments import Instruments
 from wakeline.tools.catalog import ToolCatalog, ToolProvider
@@ -155,19 +155,15 @@ class Registry:
 
     @property
     def codes(self) -> list[str]:
-        """What can run here, in the form of the scripts: agents, engines with their versions, tools; ``t:*`` if a
-        provider may have any tool."""
+        """What can run here, in the form of the scripts: agents, engines with their versions, tools, and any tool of a
+        provider."""
         named = {
             name: [name, *(old for old, new in self._renamed.items() if new == name)]
             for name in (*self.engines, *self.tools)
         }
-        engines = [
-            f"e:{word(one)}" + (f"@{word(version)}" if version else "")
-            for name, version in self.versions
-            for one in named.get(name, [name])
-        ]
-        tools = [f"t:{word(one)}" for name in self.tools for one in named[name]] + (["t:*"] if self.providers else [])
-        return sorted([*engines, *tools, *(f"a:{word(name)}" for name in self.agents)])
+        engines = [engine_code(one, version) for name, version in self.versions for one in named.get(name, [name])]
+        tools = [tool_code(one) for name in self.tools for one in named[name]] + ([ANY_TOOL] if self.providers else [])
+        return sorted([*engines, *tools, *(agent_code(name) for name in self.agents)])
 
     @property
     def policies(self) -> dict[str, str]:

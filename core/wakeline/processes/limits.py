@@ -124,6 +124,11 @@ def limit_id(body: str, key: str | None = None) -> str:
     return f"{own}:{key if _PLAIN_KEY.fullmatch(key) and not _HASH.fullmatch(key) else content_hash(key)}"
 
 
+def queue_limit_id(queue: str) -> str:
+    """The id of the limit of a queue."""
+    return f"q:{queue}"
+
+
 def limited(limit: str) -> str:
     """A limit's id (without its ``b:``) as people write it: ``<body>`` or ``<body>:<key>``."""
     body, colon, key = limit.partition(":")

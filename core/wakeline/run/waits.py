@@ -34,6 +34,7 @@ from wakeline.telemetry.phases import Phase
 from wakeline.values import canonical_json, from_json
 from wakeline.verbs.options import MISSING
 from wakeline.waits.identity import WaitIdentity, key_id
+from wakeline.waits.kinds import kind_of
 from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut, resolution_of
 
 MOST_READ = 4096
@@ -257,7 +258,7 @@ class Waits:
 def child_read(call: WaitCall, resolution: Resolution) -> list[Row]:
     """Notes that a child was read that was awaited under another key than its own, so retention no longer keeps it for
     this parent."""
-    child = call.target.kind.removeprefix("c:")
+    _, child = kind_of(call.target.kind)
     read = call.target.child_incarnation and isinstance(resolution, Ok) and call.key != f"result:{child}"
     return [Row(f"@read:{child}", "1")] if read else []
 

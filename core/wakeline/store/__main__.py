@@ -3,6 +3,6 @@ docs/formats.md``."""
 
 import sys
 
-from wakeline.store import formats, keys
+from wakeline.store import document, formats
 
-print(formats.markdown() if sys.argv[1:] == ["formats"] else keys.markdown(), end="")
+print(formats.markdown() if sys.argv[1:] == ["formats"] else document.markdown(), end="")

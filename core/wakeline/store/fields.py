@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 from wakeline.processes.misfit import Misfit
 from wakeline.values import number
+from wakeline.waits.kinds import as_question
 
-COMPLETION, QUESTION = "x:", "q:"
-"""The codes of what an outsider answers: a pending call, and an approval. Scripts know the first for both, and a field
-tells the second, as every release takes what has the first."""
 LOST_WITH_OTHERS = 2
 """So often a process is lost with its worker before it runs with nothing beside it, later each time (scripts say so:
 crashes.ALONE)."""
@@ -204,7 +202,7 @@ class Slot:
     def kind(self) -> str:
         """The code for what is awaited, with its name: ``s:go`` is a signal."""
         stored = self.fields.get("k", "")
-        return QUESTION + stored.removeprefix(COMPLETION) if "q" in self.fields else stored
+        return as_question(stored) if "q" in self.fields else stored
 
     @property
     def opened_ms(self) -> int | None:

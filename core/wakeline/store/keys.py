@@ -1,5 +1,4 @@
-"""Every key Wakeline writes: name, type, owner and what reclaims it. ``python -m wakeline.store > docs/keys.md`` writes
-the tables down.
+"""Every key Wakeline writes: name, type, owner and what reclaims it. `wakeline.store.document` writes it down.
 
 Invariant: all keys carry the namespace in braces, so that one namespace is one Redis Cluster slot.
 """
@@ -8,8 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-
-from wakeline.store import heads, letters, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -558,60 +555,3 @@ def split_queue(name: str) -> tuple[str, str | None]:
         if len(run[0]) % 2:
             return name[: run.end() - 1].replace("..", "."), name[run.end() :]
     return name.replace("..", "."), None
-
-
-def markdown() -> str:
-    """The tables as a document."""
-    lines = [
-        "# Keys",
-        "",
-        (
-            "Written by `python -m wakeline.store > docs/keys.md`; a test compares it with the table and the table with"
-            " the scripts."
-        ),
-        "",
-        "## Wakeline's keys",
-        "All begin with `{<namespace>}:`, braces included: one namespace is one Cluster slot.",
-        "",
-        *_rows(TABLE, ""),
-        "",
-        *heads.markdown(),
-        "",
-        "## Letters",
-        "How members of `timers`, rows of `todo` and kinds of waits begin. They are stored, so no meaning changes.",
-        "",
-        *letters.rows(),
-        "",
-        "## RQ's keys that scripts write",
-        (
-            "They begin with `rq:`, or with what `RQ_KEY_PREFIX` says. A doorbell's id is `wl-<namespace>-<process"
-            " id>-<epoch>`, both escaped."
-        ),
-        "",
-        *_rows(RQ_TABLE, "rq:"),
-        "",
-        "## Counters and marks",
-        (
-            "What says something of a run, a claim or an owner, and what takes it back, so that nothing is counted"
-            " against a run that comes later."
-        ),
-        "",
-        *marks.rows(),
-        "",
-        "## Joints",
-        (
-            "Names that are made of several, and why no two of them are ever the same one. A property test holds every"
-            " pair of them against each other,"
-        ),
-        "and what Python makes against what the scripts make.",
-        "",
-        "| made | told apart | made or kept by |",
-        "|---|---|---|",
-        *(f"| `{joint.made}` | {joint.told_apart} | `{joint.by}` |" for joint in JOINTS),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _rows(table: tuple[KeyFamily, ...], before: str) -> list[str]:
-    rows = [f"| `{before}{f.pattern}` | {f.type} | {f.content} | {f.owner} | {f.reclaimed_by} |" for f in table]
-    return ["| key | type | content | owner | reclaimed by |", "|---|---|---|---|---|", *rows]

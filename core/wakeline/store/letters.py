@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wakeline.waits.kinds import KINDS
+from wakeline.waits.kinds import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ LEFT: tuple[Letter, ...] = (
 """What is left of a script that touched as many items as one script may; the tick goes on with it."""
 
 WAITS: tuple[Letter, ...] = tuple(
-    Letter(letter, KINDS[letter], of, says)
+    Letter(letter, str(kind_of(letter)[0]), of, says)
     for letter, of, says in (
         ("s", "<signal>", "a signal of this name"),
         ("t", "", "a time"),

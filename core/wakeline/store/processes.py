@@ -10,20 +10,23 @@ from dataclasses import dataclass, field
 
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import AttachmentCorrupt, AttachmentNotFound, ExternalRefConflict
+from wakeline.processes.inputs import EngineInput
 from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.shown import logger
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Program, Reply, flat, moment
+from wakeline.store.codes import INPUTS
 from wakeline.store.events import StoredEvent, stored_event
 from wakeline.store.fields import ProcessFields
 from wakeline.store.replies import refuse
-from wakeline.store.starts import KIND_CODE
 from wakeline.values import number, to_json
 
 log = logger("wakeline.store")
-KIND_CODES = {"tool": "t", "session_turn": "s", "external": "x"} | {code: code for code in KIND_CODE.values()}
-"""The codes of kinds in a listing; any other kind is the name of an engine."""
+_KINDS = {one.letters: one.letters for one in INPUTS.values()} | {
+    one.name: one.letters for given, one in INPUTS.items() if given is not EngineInput
+}
+"""The codes by which a listing is narrowed; any other kind is the name of an engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,8 @@ def list_page(
 ) -> Call[ListPage]:
     """Processes of some statuses at one moment, newest first within each. ``kind`` as `Status` shows it: tool,
     session_turn, external, or an engine's name."""
-    code = KIND_CODES.get(kind, "e") if kind is not None else None
-    engine = kind if kind not in KIND_CODES else None
+    code = _KINDS.get(kind, "e") if kind is not None else None
+    engine = kind if kind not in _KINDS else None
     args = {
         "statuses": list(statuses),
         "limit": limit,

@@ -11,11 +11,12 @@ from typing import Any
 
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.errors import MissingExecutionEnvironment
-from wakeline.names import word
-from wakeline.processes.inputs import EngineInput, ExternalInput, ProcessInput, SessionTurn, ToolCall
+from wakeline.processes.code import engine_code, tool_code
+from wakeline.processes.inputs import EngineInput, ProcessInput, ToolCall
 from wakeline.processes.registration import Registration
 from wakeline.store import environments, stand_ins
 from wakeline.store.calls import Call, Parts, Reply
+from wakeline.store.codes import INPUTS, RECOVERY
 from wakeline.store.journal import Effect
 from wakeline.store.replies import refuse
 
@@ -27,8 +28,7 @@ PAYLOADS_OF_SPEC = (
 )
 """The parts of a registration that are replaced if they are large, one by one, so that a list of processes is read
 without them."""
-KIND_CODE = {ToolCall: "t", EngineInput: "e", SessionTurn: "s", ExternalInput: "x"}
-RECOVERY_CODE = {"owner_bound": "b", "externally_owned": "x"}
+_RECOVERY = {one.name: one.letters for one in RECOVERY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ def code_of(given: ProcessInput) -> str | None:
     names its agent."""
     match given:
         case EngineInput(kind=kind):
-            return f"e:{word(kind)}"
+            return engine_code(kind)
         case ToolCall(call=call):
-            return f"t:{word(call.tool_name)}"
+            return tool_code(call.tool_name)
         case _:
             return None
 
@@ -111,10 +111,10 @@ def register(
         "spec": r.to_json(),
         "hash": r.content_hash[:16],
         "inc": r.incarnation,
-        "kind": KIND_CODE[type(r.input)],
+        "kind": INPUTS[type(r.input)].letters,
         "queue": r.queue,
         "ma": None if r.max_attempts == 5 else r.max_attempts,
-        "rc": RECOVERY_CODE.get(r.recovery),
+        "rc": _RECOVERY.get(r.recovery),
         "delay_ms": delay_ms,
         "deadline_ms": r.deadline_ms,
         "queue_timeout_ms": r.queue_timeout_ms,

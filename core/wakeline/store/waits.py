@@ -12,11 +12,11 @@ from typing import Any, Literal
 from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply
-from wakeline.store.fields import COMPLETION, QUESTION
 from wakeline.store.journal import Row, fence_wire, rows_of
 from wakeline.store.replies import refuse
 from wakeline.store.signals import SchemaWanted
 from wakeline.values import from_json
+from wakeline.waits.kinds import kept_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Wait:
     event: str | None = None
 
     def wire(self) -> dict[str, Any]:
-        is_question = self.kind.startswith(QUESTION)
+        kept_as, is_question = kept_kind(self.kind)
         wire: dict[str, Any] = {
             "id": self.slot,
             "key": self.replay_key,
             "group": self.group,
-            "kind": COMPLETION + self.kind.removeprefix(QUESTION) if is_question else self.kind,
+            "kind": kept_as,
             "question": is_question or None,
             "ordinal": self.ordinal,
             "child_inc": self.child_incarnation,

@@ -26,6 +26,7 @@ from wakeline.run.waits import WaitCall, WaitFor, schema_of_answer, settle
 from wakeline.tools.tool import Duration
 from wakeline.values import parse_duration
 from wakeline.waits.identity import ProcessSignal, Timer
+from wakeline.waits.kinds import WaitKind
 from wakeline.waits.resolutions import Cancelled, Resolution
 
 
@@ -40,7 +41,7 @@ class WaitVerbs(Facts):
         run = self.in_process("sleep_process")
         key = f"process:{check_key(scope, 'scope of a sleep')}:sleep:{sequence}"
         duration = parse_duration(duration_ms / 1000)
-        target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), "t:", for_ms=duration)
+        target = WaitFor(Timer(f"{run.idempotency_key}:{key}"), WaitKind.TIMER.of(), for_ms=duration)
         resolution = await self._under_token(
             run, run.waits.call("wait", "sleep", {"for_ms": duration}, target, key=key)
         )
@@ -66,7 +67,7 @@ class WaitVerbs(Facts):
         run.journal.ordinal(signal_name, event_ordinal)
         target = WaitFor(
             identity,
-            f"s:{signal_name}",
+            WaitKind.SIGNAL.of(signal_name),
             ordinal=event_ordinal,
             for_ms=parse_duration(timeout) if timeout is not None else None,
             schema=schema_of_answer(kind),
