@@ -90,10 +90,12 @@ def test_a_kept_store_is_finished(kept: tuple[World, App, dict[str, Any]]) -> No
 
 
 def test_an_approval_that_a_release_left_open_is_listed_by_ticks_and_can_be_answered_from_the_list(
-    kept: tuple[World, App, dict[str, Any]],
+    kept: tuple[World, App, dict[str, Any]], request: pytest.FixtureRequest
 ) -> None:
     world, app, facts = kept
-    assert app.approvals() == []  # the release had no such list
+    path: Path = request.node.callspec.params["kept"]
+    # The first store is from before there was such a list.
+    assert [view.process_id for view in app.approvals()] == ([] if path.stem == "0.1.0" else ["asks"])
     for _ in range(12):
         world.tick()
     [view] = app.approvals()

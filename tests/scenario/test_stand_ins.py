@@ -142,7 +142,7 @@ def test_a_label_that_looks_like_a_stand_in_is_refused(app: App) -> None:
     async def nothing(ctx: AsyncCtx) -> None:
         pass
 
-    with pytest.raises(InvalidPayload, match="a name of Wakeline's own"):
+    with pytest.raises(InvalidPayload, match="Wakeline's own name"):
         app.using(labels={"__claim__": "x"}).start(nothing)
 
 
