@@ -104,7 +104,6 @@ class App(Declarations):
         self._aio = AsyncApp(Awaiting(self.caller, self.new_async_store), self.registry, self._fleet)
 
     # -- connecting
-    # --------------------------------------------------------------------------------------------------------------
 
     @property
     def backend(self) -> Backend:
@@ -190,7 +189,6 @@ class App(Declarations):
         return self._client.run(verb, program)
 
     # -- verbs
-    # ----------------------------------------------------------------------------------------------
 
     def using(self, **options: Unpack[StartOptions]) -> Starter:
         """Options for the next start: ``id queue delay wake deadline attempt_timeout queue_timeout max_attempts

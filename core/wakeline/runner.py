@@ -108,7 +108,6 @@ class Runner:
         """What runs, by claim. One process may have two for a moment: one that is over and its successor."""
 
     # -- what the worker says
-    # ----------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Shutdown: bodies park, end, or stop at their next effect. Claims that have not begun are handed back. Work
@@ -135,7 +134,6 @@ class Runner:
             run.life.lost()
 
     # -- one claim
-    # ---------------------------------------------------------------------------------------------------------------
 
     async def run(self, claim: Claim) -> str:
         """Runs a claim. Returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
@@ -200,7 +198,6 @@ class Runner:
                 self.runs.pop(claim.fence.claim_id, None)
 
     # -- before its body
-    # ---------------------------------------------------------------------------------------------------------
 
     def _must_read(self, claim: Claim) -> bool:
         """Whether the run needs more than its claim brought. Hints that come while it reads have to be looked up."""
@@ -247,7 +244,6 @@ class Runner:
         return "finished"
 
     # -- its body, and what becomes of it
-    # ----------------------------------------------------------------------------------------
 
     async def _carried_out(self, run: Run, code: Code) -> str:
         """Calls the body, and writes the outcome."""

@@ -17,7 +17,6 @@ from wakeline.store import events, processes, sessions, starts
 from tests.e2e.shop import Shop, events_of, ids
 
 # -- start
-# --------------------------------------------------------------------------------------------------
 
 
 def test_start_prints_the_id_it_was_given(shop: Shop) -> None:
@@ -89,7 +88,6 @@ def test_ctrl_c_while_waiting_leaves_the_id_behind(shop: Shop) -> None:
 
 
 # -- signal, cancel, resolve
-# ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_signal_resumes_a_process_and_the_same_key_is_the_same_signal(shop: Shop) -> None:
@@ -185,7 +183,6 @@ def test_approvals_lists_what_can_be_answered_in_pages_and_answer_answers_by_the
 
 
 # -- looking
-# --------------------------------------------------------------------------------------------------
 
 
 def test_ps_lists_processes_with_these_keys(busy: Shop) -> None:
@@ -413,7 +410,6 @@ def test_each_time_of_day_is_printed_in_one_form_that_says_its_zone(busy: Shop) 
 
 
 # -- sessions
-# --------------------------------------------------------------------------------------------------
 
 
 def test_send_creates_a_session_and_the_same_key_is_the_same_input(shop: Shop) -> None:
@@ -522,7 +518,6 @@ def test_wakes_say_what_no_turn_can_take(shop: Shop) -> None:
 
 
 # -- ids
-# --------------------------------------------------------------------------------------------------
 
 
 def searches(shop: Shop) -> int:
@@ -574,7 +569,6 @@ def test_an_ambiguous_beginning_names_at_most_ten_candidates(shop: Shop) -> None
 
 
 # -- triggers
-# --------------------------------------------------------------------------------------------------
 
 
 def test_triggers_are_listed_emitted_and_switched(shop: Shop) -> None:

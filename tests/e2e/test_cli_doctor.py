@@ -17,7 +17,6 @@ from wakeline.store.connection import FakeBackend
 from tests.e2e.shop import Shop, ids, setting
 
 # -- doctor
-# --------------------------------------------------------------------------------------------------
 
 
 def found(shop: Shop, *words: str, code: int) -> dict[str, tuple[str, str]]:

@@ -14,7 +14,6 @@ from wakeline_workers.cli.root import exit_code
 from tests.e2e.shop import Shop, setting
 
 # -- errors
-# --------------------------------------------------------------------------------------------------
 
 NOT_JSON = "expected value at line 1 column 1; a text needs quotes of its own, as in '\"yes\"'"
 GOLDEN = {

@@ -16,7 +16,6 @@ import redis
 from tests.e2e.shop import MODULE, Shop, until
 
 # -- processes that serve
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_worker_runs_what_there_is_and_ends_in_burst_mode(shop: Shop) -> None:

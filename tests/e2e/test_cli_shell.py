@@ -13,7 +13,6 @@ from wakeline_workers.cli import cli
 from tests.e2e.shop import BIN, MODULE, Shop
 
 # -- the shell
-# --------------------------------------------------------------------------------------------------
 
 
 def test_app_and_json_may_stand_before_or_after_the_command(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

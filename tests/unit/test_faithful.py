@@ -340,7 +340,6 @@ def test_the_arguments_of_a_step_may_be_secrets_and_are_no_iterators() -> None:
 
 
 # -- the release before
-# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_row_of_the_release_before_is_known_by_its_content_whatever_order_its_sets_have() -> None:

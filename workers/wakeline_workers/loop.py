@@ -103,7 +103,6 @@ class WorkerLoop:
         self._release = app.settings.release
 
     # -- what a run asks of its host
-    # ---------------------------------------------------------------------------------------------
 
     @property
     def hold_ms(self) -> int:
@@ -132,7 +131,6 @@ class WorkerLoop:
         self._rung.set()
 
     # -- what its owner may ask
-    # --------------------------------------------------------------------------------------------------
 
     @property
     def running(self) -> list[str]:
@@ -165,7 +163,6 @@ class WorkerLoop:
         self.stop()
 
     # -- the loop
-    # ----------------------------------------------------------------------------------------------------------------
 
     async def serve(self) -> int:
         """Runs until it is stopped or reaped, or (burst) until nothing is left to take. Returns how many claims it

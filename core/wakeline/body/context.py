@@ -72,7 +72,6 @@ class AsyncCtx(BodyFacts):
         return AsyncCtx(self.run, self._options.over(**options))
 
     # -- work
-    # ----------------------------------------------------------------------------------------------
 
     @overload
     async def step(
@@ -169,7 +168,6 @@ class AsyncCtx(BodyFacts):
         return winner, first.result()
 
     # -- waiting
-    # -----------------------------------------------------------------------------------------------------------------
 
     async def sleep(self, duration: Duration) -> None:
         """Sleep durably. The due time is fixed once, so after a crash only the rest is waited for."""
@@ -248,7 +246,6 @@ class AsyncCtx(BodyFacts):
         return await ask_outside(self.run, name, kind, limit, question)
 
     # -- telling others
-    # ----------------------------------------------------------------------------------------------------------
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, with the wake of its type; returns its sequence. Raises `UndeclaredEvent`,

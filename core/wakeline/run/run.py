@@ -136,7 +136,6 @@ class Run:
         self._hold = Hold(self._park_soon, lambda: self.waits.are_all)
 
     # -- what it is
-    # --------------------------------------------------------------------------------------------------------------
 
     @property
     def process_id(self) -> str:
@@ -219,7 +218,6 @@ class Run:
         self.instruments = self.journal.instruments = self.instruments.with_also(instrument)
 
     # -- parking
-    # -----------------------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """Starts the hold (again): the time that a body may stay in memory while it only waits."""

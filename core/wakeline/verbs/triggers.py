@@ -238,7 +238,6 @@ def declare_all(declared: Declared, how: declarations.How) -> Program[bool]:
 
 
 # -- delivering
-# --------------------------------------------------------------------------------------------------------------
 
 
 def _deliver_all(caller: Caller, occurrence: Occurrence, emitted: triggers.Emitted) -> Program[Receipt]:

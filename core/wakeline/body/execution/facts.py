@@ -117,7 +117,6 @@ class Facts:
     """The token that is cancelled with its process; outside a process it is never cancelled."""
 
     # -- who
-    # ----------------------------------------------------------------------------------------------
 
     @property
     def session_id(self) -> str:
@@ -151,7 +150,6 @@ class Facts:
         return self.identity.process_id
 
     # -- where from
-    # --------------------------------------------------------------------------------------------------------------
 
     @property
     def process_originator(self) -> Originator | None:
@@ -202,7 +200,6 @@ class Facts:
         return ProcessOpScope(self.execution_scope, parent_invocation or self.parent_invocation, self.agent_frame_id)
 
     # -- what it may do
-    # ----------------------------------------------------------------------------------------------------------
 
     @property
     def process_event_context(self) -> ProcessEventContext | None:
@@ -248,7 +245,6 @@ class Facts:
         return instruments.stretch(StretchSeen(self.runtime_process_id or "", name))
 
     # -- another context
-    # ---------------------------------------------------------------------------------------------------------
 
     def with_parent_invocation(self, invocation: Invocation) -> Self:
         """This context under another causal parent."""

@@ -47,7 +47,6 @@ class Handles(Facts):
     """Starting children, and acting on processes through handles."""
 
     # -- children
-    # ----------------------------------------------------------------------------------------------------------------
 
     async def start_child_process(
         self, child: Registration | ProcessInput, kind: str, label: str | None = None
@@ -129,7 +128,6 @@ class Handles(Facts):
         return self.process_env_ref or await self.process_env_store.put(self.execution_env_spec)
 
     # -- through a handle
-    # --------------------------------------------------------------------------------------------------------
 
     async def await_process(self, handle: HandleValue, *, timeout: Duration | None = None) -> Any:
         """Waits for the end of a process, parked if need be; returns its result. Raises `ProcessNotVisible`,
@@ -197,7 +195,6 @@ class Handles(Facts):
         return any(pid == process_id for pid, _, _ in granted)
 
     # -- grants
-    # ------------------------------------------------------------------------------------------------------------------
 
     @property
     def is_ephemeral(self) -> bool:
