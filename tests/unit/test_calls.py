@@ -229,6 +229,8 @@ CALLS = [
     made(Answered.look, Answered()),
     made(journal.record, FENCE, [ROW], about="process-run"),
     made(journal.read_journal, FENCE, about="process-run"),
+    made(journal.list_keys, "process-1", about="process-1"),
+    made(journal.list_rows, "process-1", ["step:a:1"], about="process-1"),
     made(waits.open_waits, FENCE, [waits.Wait("slot-1", "k", "g", "s:go")], [ROW], about="process-run"),
     made(waits.close_waits, FENCE, ["slot-1"], [ROW], about="process-run"),
     made(waits.read_slots, FENCE, ["slot-1"], about="process-run"),
