@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wakeline.causality import SessionScope
 from wakeline.names import session_id, word
-from wakeline.store import claims, ends, events, fleet, processes, scripts, sessions
+from wakeline.store import claims, ends, events, fleet, owners, processes, scripts, sessions
 from wakeline.store.address import Address
 from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import Backend
@@ -102,10 +102,9 @@ def test_a_queue_and_a_namespace_that_read_alike_are_two_lists(backend: Backend)
         ["wl-shop_2eslow-b-1"],
     )
     for app, queue, pid in ((slow, "shop..slow", "b"), (shop, "shop.slow", "a")):
-        app.worker()
-        assert [claim.process_id for claim in app.do(claims.take("o1", "r", [queue], 9, lease_ms=LEASE_MS)).claims] == [
-            pid
-        ]
+        app.do(owners.register_owner("o1", [queue], lease_ms=LEASE_MS))
+        taken = app.do(claims.take("o1", "r", [queue], 9, lease_ms=LEASE_MS)).claims
+        assert [claim.process_id for claim in taken] == [pid]
     for app, queues in ((shop, ["shop.slow"]), (slow, ["shop..slow"])):
         assert [queue.name for queue in app.do(fleet.read_fleet(queues)).queues] == queues
 
