@@ -292,8 +292,8 @@ def test_a_server_too_old_to_say_how_old_it_is_is_refused_alike() -> None:
     assert type(error) is ServerTooOld
     assert (
         str(error)
-        == "The server is redis older than 6.0; Wakeline needs redis 6.2 or newer. Upgrade it, or set REDIS_URL to one"
-        " that is."
+        == "The server is redis older than 6.0; Wakeline needs redis 6.2 or newer. Upgrade it, or set REDIS_URL to a"
+        " newer one."
     )
 
 
