@@ -365,11 +365,12 @@ def test_every_error_has_the_exit_code_of_its_kind() -> None:
         "EntryNotFound",
         "SubscriptionNotFound",
         "AttachmentNotFound",
+        "ApprovalNotOpen",
     }
     assert codes[4] == {"SignalWaitTimeout"}
     assert codes[5] == {
         "ProcessConflict",
-        "ReplayConflict",
+        "EffectRepeated",  # a kind of ReplayConflict
         "ProcessAlreadyTerminal",
         "ProcessNotEnded",
         "OccurrenceConflict",

@@ -29,7 +29,8 @@ from tests.lua.world import LEASE_MS, World
 
 T = TypeVar("T")
 MOST_TAKES = 50
-PATIENCE_S = 3
+PATIENCE_S = 20
+"""Long, as it is waited for where a test fails, and the machine may be busy."""
 
 
 def app_of(world: World) -> App:
