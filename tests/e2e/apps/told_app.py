@@ -35,7 +35,6 @@ async def order(ctx: AsyncCtx, cents: int) -> list[Any]:
         counted = await ctx.step("count", lambda: 1)
     paid, doubled = await ctx.call(charge, cents=cents), await ctx.call(apart, cents=cents)
     child = await ctx.start(helper, cents)
-    await ctx.sleep("20ms")
     return [counted, paid, doubled, await child, await ctx.wait("go", int)]
 
 
