@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import gc
 from typing import Any, Literal
 
 import pytest
@@ -323,3 +324,22 @@ def test_the_tokens_of_a_group_answer_each_its_own_and_a_cancel_revokes_them_all
     assert app.approvals() == []
     with pytest.raises(AwaitEventUnknownOrRevoked):
         app.resolve(tokens[1], True)
+
+
+def test_a_blocking_body_that_parks_on_a_group_leaves_no_error_in_the_log(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each wait of the group is told that the body parks, and the body asks the first one alone."""
+
+    @app.engine
+    def asks(ctx: Ctx) -> list[bool]:
+        return ctx.gather([ctx.approval(f"a{n}", bool, question="?") for n in range(3)])
+
+    handle = app.start(asks)
+    views = opened(app, 3)
+    until(lambda: handle.status().status == "waiting")
+    for view in views:
+        app.answer(view, True)
+    assert handle.result(timeout=20) == [True, True, True]
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []

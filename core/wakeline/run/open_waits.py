@@ -182,6 +182,7 @@ class OpenWaits:
             future = self._answers.get(slot)
             if future is not None and not future.done():
                 future.set_exception(error)
+                future.exception()  # who waits for several raises the first one, and asks the others no more
 
     @property
     def all_unresolved(self) -> bool:
