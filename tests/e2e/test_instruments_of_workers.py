@@ -149,6 +149,24 @@ def test_what_serves_does_not_start_with_an_instrument_that_cannot_be_loaded_and
     assert "Traceback" not in done.stderr
 
 
+def test_an_isolated_tool_does_without_an_instrument_that_its_child_cannot_load(
+    site: Site, server: PrivateServer, tmp_path: Path
+) -> None:
+    (tmp_path / "one_port.py").write_text(
+        "import sys\n"
+        "from told_app import writes as it\n"
+        "if 'wakeline_workers.isolated' in sys.orig_argv: raise OSError('its port is taken')\n"
+    )
+    handle = site.app.start(site.bodies.apart, 4)
+    path = f"{tmp_path}:{os.environ['PYTHONPATH']}"
+    environment = os.environ | {"WAKELINE_INSTRUMENT": "one_port:it", "PYTHONPATH": path}
+    running = subprocess.Popen(command("wakeline worker", server), env=environment)
+    try:
+        assert handle.result(timeout=60) == 8
+    finally:
+        leave(running)
+
+
 def test_a_command_that_only_looks_needs_no_instrument(site: Site) -> None:
     environment = os.environ | {"WAKELINE_INSTRUMENT": "nowhere:it"}
     words = [sys.executable, "-m", "wakeline_workers.cli", "ps"]

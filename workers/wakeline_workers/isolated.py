@@ -28,6 +28,7 @@ from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import environment
 from wakeline.processes.failures import described, leaves_of
 from wakeline.run.groups import deciding
+from wakeline.shown import logger
 from wakeline.store.calls import Program
 from wakeline.telemetry.seen import IsolatedSeen
 from wakeline.tools.outcome import is_outcome, value_of
@@ -35,9 +36,10 @@ from wakeline.tools.tool import CurrentCall, Pending, Tool, current_call
 from wakeline.values import from_json, parse_duration, to_json
 from wakeline.verbs.attachments import AsyncAttachments, Attachments, AttachmentVerbs
 
-from wakeline_workers.loading import load_for_work
+from wakeline_workers.loading import load_app, load_for_work
 from wakeline_workers.streams import keep_output
 
+log = logger("wakeline.worker")
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 LOOK_MS = 500
 CLOSED = 70
@@ -102,6 +104,16 @@ class Wire:
             answer = self._answers.get()
         if answer["error"] is not None:
             raise errors.from_json(answer["error"])
+
+
+def _loaded(target: str) -> App:
+    """The app. An instrument that this process cannot load, such as one that binds a port when it is imported, is
+    logged and left out: it must not break work."""
+    try:
+        return load_for_work(target)
+    except errors.InstrumentNotFound as missing:
+        log.error("%s; calls of isolated tools are not told to it", missing)
+        return load_app(target)
 
 
 def serve(app: App, wire: Wire) -> None:
@@ -227,7 +239,7 @@ def main(target: str, descriptor: int) -> None:
     os.register_at_fork(after_in_child=connection.close)
     wire = Wire(connection)
     threading.Thread(target=wire.listen, daemon=True).start()
-    app = load_for_work(target)
+    app = _loaded(target)
     wire.send({"ready": os.getpid()})
     serve(app, wire)
 

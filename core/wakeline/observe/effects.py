@@ -42,7 +42,7 @@ class EffectView(View):
     args_hash: str
     """Thirty-two hex digits over kind, name and arguments: what a replay compares."""
     attempts: int
-    """How often it was performed."""
+    """How many of its attempts are recorded; one that died with its worker is not."""
     started_ms: int | None
     """When it began (server ms); None where the store did it in the step that recorded it, and in rows of a release
     before this one."""

@@ -53,8 +53,8 @@ def _in_a_line(question: object) -> str:
 def answer(console: Console, approval: str, text: str) -> int:
     """Answer an open approval by the id that `approvals` shows.
 
-    JSON is the answer, or - for stdin. The first answer stands; a later one exits 5, and one to an approval that is not
-    open 3.
+    JSON is the answer, or - for stdin. The first answer stands. Exits 3 once the approval is no longer listed, and 5
+    where another answer came at the same moment and was first.
     """
     first = console.app.answer(approval, payload("The value", text))
     console.answer({"accepted": first}, *(["accepted"] if first else []))

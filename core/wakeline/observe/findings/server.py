@@ -25,8 +25,8 @@ REFUSALS = (
 
 FSYNC = {
     "always": "no acknowledged write is lost, and every write waits for the disk",
-    "everysec": "a crash of the server loses nothing acknowledged, a power failure up to 2 s",
-    "no": "a crash of the server loses nothing acknowledged, a power failure what the system had not written yet",
+    "everysec": "a crash of the server, or a power failure, loses up to 2 s of what was acknowledged",
+    "no": "a crash of the server, or a power failure, loses what the system had not written yet",
 }
 """What ``appendfsync`` means for what was acknowledged."""
 
