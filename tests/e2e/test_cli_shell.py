@@ -6,9 +6,12 @@ import json
 import os
 import pty
 import subprocess
+from collections.abc import Iterator
 
+import click
 import pytest
 from wakeline_workers.cli import cli
+from wakeline_workers.cli.root import Root
 
 from tests.e2e.shop import BIN, MODULE, Shop
 
@@ -142,3 +145,16 @@ def test_completion_knows_commands_bodies_and_ids(shop: Shop) -> None:
     assert offered("wakeline start re") == ["refund"]
     assert offered("wakeline show ref") == ["refund-7"]
     assert offered("wakeline -A nosuch:app show ref") == []
+
+
+def test_every_command_takes_the_options_that_all_share() -> None:
+    def below(group: click.Group, words: str = "") -> Iterator[tuple[str, click.Command]]:
+        for name in group.commands:
+            made = group.chosen(name) if isinstance(group, Root) else group.commands[name]
+            yield f"{words}{name}", made
+            if isinstance(made, click.Group):
+                yield from below(made, f"{words}{name} ")
+
+    found = {name: {option for one in made.params for option in one.opts} for name, made in below(cli)}
+    assert {"secret rotate", "queues pause", "triggers emit"} <= found.keys()
+    assert [name for name, options in found.items() if not {"-A", "--app", "--json"} <= options] == []

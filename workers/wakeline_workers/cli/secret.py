@@ -14,7 +14,7 @@ from wakeline.store import keyring
 from wakeline.values import parse_duration
 from wakeline.waits.keys import secret_id
 
-from wakeline_workers.cli.root import Console, duration, group, option
+from wakeline_workers.cli.root import Console, command, duration, group, option
 
 if TYPE_CHECKING:
     from wakeline.store.blocking import SyncStore
@@ -55,7 +55,7 @@ def secret(context: click.Context) -> int:
     return 0
 
 
-@secret.command("rotate")
+@command("rotate", of=secret)
 @option(
     "--keep",
     default="7d",
