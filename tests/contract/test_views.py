@@ -114,6 +114,17 @@ def test_waits_are_of_at_most_so_many_processes_and_say_whether_others_wait(worl
     assert (len(app.waits(1)), app.waits(1).more, app.waits(2).more) == (1, True, False)
 
 
+def test_a_status_says_since_when_the_process_has_it(world: World) -> None:
+    app = app_of(world)
+    world.start("p")
+    world.clock.advance("12s")
+    world.worker()
+    world.take()
+    world.clock.advance("1s")
+    assert (app.handle("p").status().status, app.handle("p").status().updated_ms) == ("running", START_MS + 12_000)
+    assert app.handle("p").view().updated_ms == START_MS + 12_000
+
+
 def test_a_view_tells_all_of_a_process(world: World) -> None:
     app = bodies(world)
     joining = app.registry.engines["joining"]

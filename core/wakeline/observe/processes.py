@@ -76,7 +76,7 @@ def _common(row: ProcessRow, now_ms: int) -> dict[str, Any]:
         "kind": identity.kind,
         "label": identity.label,
         "created_ms": row.created_ms,
-        "updated_ms": row.updated_ms,
+        "updated_ms": row.status_since_ms,
         "sequence": row.sequence,
         "waiting_for": row.waiting_for,
         "owner": row.owner,

@@ -46,8 +46,13 @@ class ProcessFields:
 
     @property
     def updated_ms(self) -> int:
-        """When its status changed last."""
+        """When its latest event was written."""
         return number(self.fields.get("ua"))
+
+    @property
+    def status_since_ms(self) -> int:
+        """When it got its status."""
+        return number(self.fields.get("sn") or self.fields.get("ua"))
 
     @property
     def sequence(self) -> int:
