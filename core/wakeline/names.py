@@ -182,6 +182,20 @@ def check_replay_key(value: str) -> str:
     return value
 
 
+PART_OF_A_CALL = re.compile(r"(?P<call>.+)~(?:(?P<attempt>\d+)|\d+~backoff|completion|after|admit)", re.DOTALL)
+"""Replay keys of what belongs to a call: its later attempts, its pauses, its hooks and its completion."""
+
+
+def check_effect_key(value: str) -> str:
+    """The value as the key of an effect of the caller's own, else `InvalidId`. It must not read like the key of a part
+    of a call, which a call of that key would take for its own."""
+    if PART_OF_A_CALL.fullmatch(check_replay_key(value)):
+        raise InvalidId(
+            kind="replay key", value=value, grammar="a text that does not end like a part of a call: '~2', '~after'"
+        )
+    return value
+
+
 def _encodable(text: str) -> bool:
     # A lone surrogate is a str that no encoding can write.
     return not re.search("[\ud800-\udfff]", text)

@@ -283,8 +283,10 @@ def test_an_outcome_that_is_no_json_or_too_large_is_refused_and_leaves_the_key_f
     assert app.start(refused).result(timeout=10) == "small"
 
 
-@pytest.mark.parametrize("key", ["", "  ", "@told:1", "x" * 5_000], ids=["empty", "blank", "reserved", "long"])
-def test_a_key_that_is_none_is_refused_before_anything_is_performed(app: App, key: str) -> None:
+@pytest.mark.parametrize(
+    "key", ["", "  ", "@told:1", "x" * 5_000, "c~2", "c~2~backoff", "c~after"], ids=lambda key: key[:12]
+)
+def test_an_invalid_key_is_refused_before_anything_is_performed(app: App, key: str) -> None:
     performed: list[int] = []
 
     @app.engine

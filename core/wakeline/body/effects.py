@@ -12,7 +12,7 @@ from typing import Any
 from wakeline import typed
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.errors import InvalidArguments, ProcessExecutionUnavailable
-from wakeline.names import check_key, check_replay_key
+from wakeline.names import check_effect_key, check_key
 from wakeline.run.run import Run
 
 
@@ -38,7 +38,7 @@ async def recorded(run: Run, name: str, perform: Callable[[], Any], args: Any, k
             raise InvalidArguments(name="effect", reason=f"it calls what it is given, and {perform!r} cannot be called")
         given = typed.asked(args, what=f"the arguments of effect {check_key(name, 'effect name')}")
         envelope = Envelope("effect", name, given)
-        own_key = check_replay_key(key) if key is not None else None
+        own_key = check_effect_key(key) if key is not None else None
     journal = run.journal
     own_key = own_key or journal.key_of(envelope, envelope_hash(envelope))
     with journal.one_of_its_key(own_key):

@@ -6,13 +6,13 @@ list.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from wakeline.effects.journal import PENDING, TRIGGERS, JournalRow
 from wakeline.errors import InvalidPayload, WaitCancelled, WaitFailed, WaitTimeout, WakelineError
+from wakeline.names import PART_OF_A_CALL
 from wakeline.observe.view import View
 from wakeline.processes import outputs
 from wakeline.store.journal import RecordedKey, RecordedRow
@@ -22,7 +22,6 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut, resolution_
 
 CALL = "tool_call"
 WAITS = ("wait", "await")
-_PART = re.compile(r"(?P<call>.+)~(?:(?P<attempt>\d+)|\d+~backoff|completion|after|admit)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def effects_of(keys: Sequence[RecordedKey]) -> list[Recorded]:
     last: dict[str, list[str]] = {}
     alone: list[RecordedKey] = []
     for one in sorted(keys, key=lambda found: (found.n, found.key)):
-        part = _PART.fullmatch(one.key)
+        part = PART_OF_A_CALL.fullmatch(one.key)
         if part is None or part["call"] not in calls:
             alone.append(one)
         elif part["attempt"] is not None:
