@@ -89,12 +89,21 @@ def test_a_status_says_what_a_process_is_and_waits_for(world: World) -> None:
     fence = world.running("p", identity={"kind": "job", "label": "nightly"})
     world.clock.advance("1s")
     assert world.go(looks.status("p")) == Status(
-        "p", "running", "job", "nightly", 1_700_000_000_000, 1_700_000_000_000, 0, (), "o_1"
+        "p", "running", "job", "nightly", 1_700_000_000_000, 1_700_000_000_000, 0, (), "o_1", seen_ms=1_700_000_001_000
     )
     world.wait_for(fence, "go")
     world.do(waits.park(fence, ["go.1"], "{}"))
     assert world.go(looks.status("p")) == Status(
-        "p", "waiting", "job", "nightly", 1_700_000_000_000, 1_700_000_001_000, 2, ("go",), None
+        "p",
+        "waiting",
+        "job",
+        "nightly",
+        1_700_000_000_000,
+        1_700_000_001_000,
+        2,
+        ("go",),
+        None,
+        seen_ms=1_700_000_001_000,
     )
     with pytest.raises(ProcessNotFound):
         world.go(looks.status("nobody"))
