@@ -29,7 +29,7 @@ def check_fold(world: World, pid: str = "p") -> Record:
     view, record = world.view(pid), refolded(world, pid)
     assert view.status == observed(record.status, "ow" in view.fields, external=view.fields["k"] == "x")
     assert view.sequence == record.sequence == len(view.events)
-    assert view.updated_ms == record.updated_at_ms
+    assert int(view.fields["ua"]) == record.updated_at_ms
     assert view.fields.get("ws") == (record.wake_target.session_id if record.wake_target else None)
     assert view.fields.get("ver") == record.engine_version
     assert int(view.fields.get("gen", "1")) == record.generation

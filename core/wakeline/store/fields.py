@@ -45,11 +45,6 @@ class ProcessFields:
         return number(self.fields.get("ca"))
 
     @property
-    def updated_ms(self) -> int:
-        """When its latest event was written."""
-        return number(self.fields.get("ua"))
-
-    @property
     def status_since_ms(self) -> int:
         """When it got its status."""
         return number(self.fields.get("sn") or self.fields.get("ua"))
