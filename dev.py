@@ -1,10 +1,8 @@
 """Everything a fresh clone needs, with nothing but python >= 3.11: `python3 dev.py demo`, `python3 dev.py test`,
-`python3 dev.py check`,
-`python3 dev.py bench`.
+`python3 dev.py check`, `python3 dev.py bench`.
 
 Invariant: the first command builds `.venv` from requirements.lock (hashes checked); after that nothing touches the
-network,
-except `bench`, which installs the systems it compares with in `.peers` (with `--no-peers` it does not).
+network, except `bench`, which installs the systems it compares with in `.peers` (with `--no-peers` it does not).
 """
 
 from __future__ import annotations

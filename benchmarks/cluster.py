@@ -1,9 +1,8 @@
 """What more namespaces are worth on a Redis Cluster: ``python -m benchmarks.cluster``.
 
 One namespace lies on one master, so more of them are more throughput where masters are what bounds it. This machine has
-too few cores to show three
-masters side by side, so each is slowed: it runs in a turn of its own of a few ms, and is stopped (SIGSTOP) for the rest
-of the round.
+too few cores to show three masters side by side, so each is slowed: it runs in a turn of its own of a few ms, and is
+stopped (SIGSTOP) for the rest of the round.
 """
 
 from __future__ import annotations

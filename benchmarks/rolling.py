@@ -2,9 +2,8 @@
 minutes).
 
 Three workers are replaced one after the other, a whole deploy every eight seconds: the good release, a newer good one,
-one that does not fit what runs,
-and back. Flows of every kind start all the while. At the end only the newer good release is there, and everything has
-to be done, each act once.
+one that does not fit what runs, and back. Flows of every kind start all the while. At the end only the newer good
+release is there, and everything has to be done, each act once.
 """
 
 from __future__ import annotations
@@ -140,8 +139,7 @@ class Flows:
 
     def unbegun(self) -> list[str]:
         """Flows that must not begin on the bad release, and are not recorded up to their first wait. Workers that are
-        slow to start may be replaced before
-        they served."""
+        slow to start may be replaced before they served."""
         for flow, handle in self.handles.items():
             if flow in self.begun or self.kinds[flow] in FITS_ALL:
                 continue

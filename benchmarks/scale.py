@@ -1,7 +1,6 @@
 """What a full store costs: ``python -m benchmarks.scale [--terminal N] [--parked N]``. Rates and pages on an empty
-store, then beside a million ended
-processes, then beside a hundred thousand parked ones too; memory of a parked process; a log of ten thousand events
-beside a new one.
+store, then beside a million ended processes, then beside a hundred thousand parked ones too; memory of a parked
+process; a log of ten thousand events beside a new one.
 
 Ended processes are copies of a real one, key by key (a million real ones take most of an hour); parked ones are real.
 """

@@ -1,6 +1,6 @@
 """Whether a store stays level: ``python -m benchmarks.soak [--processes N]``. A million processes, kept for five
-seconds after their end each,
-one in a hundred with a journal and a signal; memory and keys of the server from tenth to tenth.
+seconds after their end each, one in a hundred with a journal and a signal; memory and keys of the server from tenth to
+tenth.
 """
 
 from __future__ import annotations

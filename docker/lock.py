@@ -1,8 +1,8 @@
 """Writes what a deployment installs, as parts of requirements.lock: `python docker/lock.py`.
 
 `docker/worker.lock` (with hashes) is what a worker needs, `docker/build.lock` what builds its wheel, `requirements.txt`
-the same as the first for
-platforms that look for that file; it has no hashes, because it installs this folder too, which has none.
+the same as the first for platforms that look for that file; it has no hashes, because it installs this folder too,
+which has none.
 
 Invariant: a version and a hash come from requirements.lock; which packages, from what this environment has installed by
 it.

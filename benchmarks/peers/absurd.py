@@ -2,9 +2,8 @@
 one connection each, as its SDK has it.
 
 Every commit is flushed (``synchronous_commit=on``). Workers look for tasks on a timer, every quarter of a second by
-default, which is what its idle delay
-would be: ten milliseconds here. A claim is for two minutes (the default), and every step extends it. Sent a hundred to
-a transaction, as there is no bulk call.
+default, which is what its idle delay would be: ten milliseconds here. A claim is for two minutes (the default), and
+every step extends it. Sent a hundred to a transaction, as there is no bulk call.
 """
 
 from __future__ import annotations

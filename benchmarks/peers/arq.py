@@ -1,8 +1,7 @@
 """arq: two processes of a hundred jobs at once, uvloop and hiredis, results not kept.
 
 It looks for jobs on a timer, every half second by default, which is what its idle delay would be: ten milliseconds
-here. A job is removed after it ran.
-Sent by a hundred coroutines of one client, as there is no bulk call.
+here. A job is removed after it ran. Sent by a hundred coroutines of one client, as there is no bulk call.
 """
 
 from __future__ import annotations

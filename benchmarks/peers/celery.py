@@ -2,9 +2,8 @@
 default).
 
 No result backend; gossip, mingle and heartbeats between workers are off. A task is acknowledged before it runs, which
-is the default and the
-faster way: ``acks_late`` would bring it back after the visibility timeout (an hour). Sent one by one over one pooled
-producer, as there is no bulk call.
+is the default and the faster way: ``acks_late`` would bring it back after the visibility timeout (an hour). Sent one by
+one over one pooled producer, as there is no bulk call.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
 """DBOS on SQLite: durable workflows, two executors on one queue.
 
 The database is in WAL mode with ``synchronous=NORMAL``, which is as safe as an AOF that is flushed every second:
-nothing is lost when processes die, the
-last moment may be when the machine does. (Its own default flushes at every commit; for production it recommends
-Postgres: `dbos_postgres`.)
-Rates: enqueued a hundred to a transaction, the queue looked at every ten milliseconds (a second by default). Idle
-delay: started in the sending process,
-which is its usual and its fastest way; through the queue it would be the queue's timer.
+nothing is lost when processes die, the last moment may be when the machine does. (Its own default flushes at every
+commit; for production it recommends Postgres: `dbos_postgres`.) Rates: enqueued a hundred to a transaction, the queue
+looked at every ten milliseconds (a second by default). Idle delay: started in the sending process, which is its usual
+and its fastest way; through the queue it would be the queue's timer.
 """
 
 from __future__ import annotations

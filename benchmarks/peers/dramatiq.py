@@ -1,8 +1,7 @@
 """Dramatiq on its Redis broker: two processes of eight threads, default middleware and prefetch, hiredis; no results.
 
 A message is acknowledged after it ran. Sent one by one: its groups send the same way. An idle consumer looks again
-after a delay that grows
-with every look in vain, up to a second: its idle delay depends on how long it was idle.
+after a delay that grows with every look in vain, up to a second: its idle delay depends on how long it was idle.
 """
 
 from __future__ import annotations

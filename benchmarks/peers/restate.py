@@ -2,9 +2,8 @@
 limits of Restate's guide for production.
 
 The server has its defaults: what it is sent is in its log, flushed to disk, before it answers; it calls up to a
-thousand handlers at once, and keeps their
-journals for a day. Sent by a hundred coroutines over aiohttp, as there is no bulk call and the SDK's own client (httpx)
-takes longer for a request.
+thousand handlers at once, and keeps their journals for a day. Sent by a hundred coroutines over aiohttp, as there is no
+bulk call and the SDK's own client (httpx) takes longer for a request.
 """
 
 from __future__ import annotations

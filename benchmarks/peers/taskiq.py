@@ -2,8 +2,7 @@
 no result backend.
 
 A hundred tasks at once a process and reads of a hundred (the defaults), with as many prefetched. Sent by a hundred
-coroutines of one client, as there is
-no bulk call.
+coroutines of one client, as there is no bulk call.
 """
 
 from __future__ import annotations

@@ -18,9 +18,8 @@
     ├── ProcessError
     │   ├── ProcessNotFound        ├── ProcessNoLongerRetained ├── ProcessConflict         ├── ProcessAlreadyTerminal
     │   ├── ProcessNotVisible      ├── UndeclaredEvent         ├── PayloadSchemaMismatch: WaitTypeDiffers
-    │   ├── ReservedEvent
     │   ├── ReplayConflict: EffectRepeated                     ├── ReplayKeyRequired       ├── MailboxFull
-    │   ├── NotExternal
+    │   ├── ReservedEvent          ├── NotExternal
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
@@ -42,9 +41,9 @@
     │   └── SweepRefused
     ├── UnknownError
     └── SessionError
-        ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── RedriveRefused:
-        NothingBlocks
-        ├── FrameLimitExceeded     ├── OutputMismatch          ├── ForeignCursor           ├── StaleBranch
+        ├── UnknownAgent           ├── HeadConflict            ├── EntryNotFound           ├── StaleBranch
+        ├── RedriveRefused: NothingBlocks                      ├── OutputMismatch          ├── ForeignCursor
+        ├── FrameLimitExceeded
         ├── SessionNotVisible      └── SessionNotFound: SessionDeleted
 
     ControlFlow (a BaseException, no WakelineError)

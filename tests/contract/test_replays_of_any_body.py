@@ -2,8 +2,8 @@
 no recorded step runs again.
 
 Invariant: a body is drawn as a tree; its steps take random times, so that no two runs of it are interleaved alike. A
-worker that is killed falls silent
-in the middle of a write: before it or after it. A run that is neither parked nor over in time is an error.
+worker that is killed falls silent in the middle of a write: before it or after it. A run that is neither parked nor
+over in time is an error.
 """
 
 from __future__ import annotations

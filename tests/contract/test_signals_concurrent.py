@@ -2,8 +2,7 @@
 real server.
 
 Each test drives the store through clients of its own and checks what came of it against what was sent; the numbers are
-of the reference's lists of
-races (slots: S1 to S11, signals: a to e).
+of the reference's lists of races (slots: S1 to S11, signals: a to e).
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def work(
     queues: Sequence[str | None] | None = None,
 ) -> list[str]:
     """A worker of this name runs all there is to run; what became of its runs, in order. ``fails``: a script it cannot
-    reach Redis for;
-    ``release``: of its code; ``queues``: the ones it takes from (None: the one without a name), all unless given.
+    reach Redis for; ``release``: of its code; ``queues``: the ones it takes from (None: the one without a name), all
+    unless given.
     """
 
     async def main() -> list[str]:

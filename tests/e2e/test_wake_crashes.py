@@ -150,8 +150,7 @@ def test_a_worker_killed_while_it_hands_a_turn_back_leaves_it_to_the_next(
 
 def test_a_worker_that_was_stopped_and_goes_on_later_ends_no_turn_that_another_one_has(site: Site) -> None:
     """SIGSTOP to a worker and its supervisor for longer than a lease, then SIGCONT. Two fences stand here, so no single
-    rule's removal shows;
-    each has its own test (W4, W7)."""
+    rule's removal shows; each has its own test (W4, W7)."""
     command = [sys.executable, "-m", "wakeline_workers.cli", "-A", "wakes_app:app", "worker", "-n", "1"]
 
     def worker(name: str) -> subprocess.Popen[bytes]:

@@ -1,6 +1,6 @@
 """A server that answers and takes no writes for longer than a lease: no memory, no disk, a replica, too few replicas, a
-script that keeps it, no place
-for another client. Work goes on by itself afterwards, once; meanwhile callers are told so, and people can look.
+script that keeps it, no place for another client. Work goes on by itself afterwards, once; meanwhile callers are told
+so, and people can look.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 sees.
 
 Invariant: a line after ``$ `` is typed as written. What is shown below it is all that it prints, where ``…`` stands for
-any text within a line.
-A command that only looks is typed again until it shows that, as a reader does who is quicker than a worker.
+any text within a line. A command that only looks is typed again until it shows that, as a reader does who is quicker
+than a worker.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """A tiny model of the protocol: every interleaving of a few short scripts of steps, run against the real scripts.
 
 The actors are senders, an operator, someone outside, time, the death of workers, the network that delivers a call a
-second time, and workers
-that take, open, look, park, close and end. Breadth first, from a queued process until nothing is left to do; states
-that are equal are
-explored once. Invariant: what is said of a state was read from the store, by the scripts' own keys, after real scripts
-had run.
+second time, and workers that take, open, look, park, close and end. Breadth first, from a queued process until nothing
+is left to do; states that are equal are explored once. Invariant: what is said of a state was read from the store, by
+the scripts' own keys, after real scripts had run.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Takes one rule out of the product, so that the suite itself can prove that a race's test rests on it.
 
 A test under `fails_without` runs twice: as the product stands, where it has to pass, and with the rule gone, where it
-has to fail.
-Invariant: what is taken out stands exactly once where the row says; a rule that moved is an error of its row, never a
-proof.
+has to fail. Invariant: what is taken out stands exactly once where the row says; a rule that moved is an error of its
+row, never a proof.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 scripts.
 
 Breadth first, until nothing is left to do; states that are equal are explored once. Invariant: what is said of a state
-was read from the
-store after real scripts had run.
+was read from the store after real scripts had run.
 """
 
 from __future__ import annotations
