@@ -129,7 +129,7 @@ def test_scripts_call_letters_by_their_names() -> None:
     for family, table in (("timers", "TIMER"), ("todo", "LEFT")):
         calls = re.findall(rf"call\('[A-Z]+', ns \.\. '{family}',.*", code())
         assert len(calls) >= 8
-        assert [one for one in calls if re.search(r"'[a-z]:'", one)] == []
+        assert [one for one in calls if re.search(r"'[a-z]:", one)] == []
         assert len([one for one in calls if f"{table}." in one]) >= 8
     assert re.findall(r"\b(?:code|kind|kind, 1, 2\)|k, 1, 2\)) == '[a-z]:'", code()) == []
     assert len(re.findall(r"== WAIT\.", code())) >= 10

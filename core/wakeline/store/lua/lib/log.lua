@@ -52,5 +52,7 @@ local function ensure_started(pid, p)
   if p.fs then return end
   p.fs = '1'
   call('HSET', proc_key(pid), 'fs', '1')
-  append(pid, p, 'process.started', '{}', nil, nil, run_of(p))
+  -- The first row of a process alone needs these; the record of a run is read without them.
+  local run = p.ow and p or fields(proc_key(pid), 'st', 'ow', 'ct', 'rel', 'tr')
+  append(pid, p, 'process.started', '{}', nil, nil, run_of(run))
 end

@@ -15,7 +15,7 @@ end
 
 -- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
 local function load_run(pid)
-  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf', 'ow', 'ct', 'rel', 'tr')
+  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf')
 end
 
 -- The fence (races 12 and 13): incarnation, epoch and claim id must all be those of the run that holds the process now.
