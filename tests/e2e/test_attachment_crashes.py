@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from click.testing import CliRunner
 from wakeline.embedded import PrivateServer
 from wakeline_workers.cli import cli
 
-from tests.e2e.shop import APPS
-from tests.e2e.test_races import ROOT, Site, leave
+from tests.e2e.killed import killed_site
+from tests.e2e.test_races import Site, leave
 
 PUTTER = """
 import os, signal
@@ -36,29 +35,9 @@ app.attachments.put(b"bytes", "text/plain")
 
 @pytest.fixture
 def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    settings = {
-        "WAKELINE_REDIS_URL": server.url,
-        "WAKELINE_APP": "attachments_app:app",
-        "WAKELINE_LEASE": "1500ms",
-        "WAKELINE_BEAT": "300ms",
-        "WAKES_FOLDER": str(tmp_path),
-        "WAKELINE_INSTRUMENT": "killing:killer",
-        "WAKELINE_ATTACHMENTS": f"dir:{tmp_path / 'blobs'}",
-        "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.syspath_prepend(str(APPS))
-    for name in ("attachments_app", "killing"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-    notes = tmp_path / "notes"
-    notes.touch()
-    import attachments_app
-
-    yield Site(attachments_app, notes)
-    attachments_app.app.close()
+    blobs = f"dir:{tmp_path / 'blobs'}"
+    with killed_site("attachments_app", server, tmp_path, monkeypatch, WAKELINE_ATTACHMENTS=blobs) as site:
+        yield site
 
 
 def files(site: Site) -> list[Path]:

@@ -10,39 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import redis
 from wakeline.embedded import PrivateServer
 from wakeline.store import ticks
 
-from tests.e2e.shop import APPS
-from tests.e2e.test_races import ROOT, Site, leave
+from tests.e2e.killed import killed_site
+from tests.e2e.test_races import Site, leave
 
 
 @pytest.fixture
 def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    settings = {
-        "WAKELINE_REDIS_URL": server.url,
-        "WAKELINE_APP": "approvals_app:app",
-        "WAKELINE_LEASE": "1500ms",
-        "WAKELINE_BEAT": "300ms",
-        "WAKELINE_HOLD": "50ms",
-        "WAKES_FOLDER": str(tmp_path),
-        "WAKELINE_INSTRUMENT": "killing:killer",
-        "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.syspath_prepend(str(APPS))
-    for name in ("approvals_app", "killing"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-    notes = tmp_path / "notes"
-    notes.touch()
-    import approvals_app
-
-    yield Site(approvals_app, notes)
-    approvals_app.app.close()
+    with killed_site("approvals_app", server, tmp_path, monkeypatch, WAKELINE_HOLD="50ms") as site:
+        yield site
 
 
 @contextmanager

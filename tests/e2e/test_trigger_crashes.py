@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 from wakeline.embedded import PrivateServer
 
-from tests.e2e.shop import APPS
-from tests.e2e.test_races import ROOT, Site, leave
+from tests.e2e.killed import killed_site
+from tests.e2e.test_races import Site, leave
 
 EMITTER = """
 import os, signal
@@ -36,28 +35,8 @@ app.trigger("order.paid").emit({{"repo": "shop"}}, key="k1")
 
 @pytest.fixture
 def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    settings = {
-        "WAKELINE_REDIS_URL": server.url,
-        "WAKELINE_APP": "triggers_app:app",
-        "WAKELINE_LEASE": "1500ms",
-        "WAKELINE_BEAT": "300ms",
-        "WAKES_FOLDER": str(tmp_path),
-        "WAKELINE_INSTRUMENT": "killing:killer",
-        "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.syspath_prepend(str(APPS))
-    for name in ("triggers_app", "killing"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-    notes = tmp_path / "notes"
-    notes.touch()
-    import triggers_app
-
-    yield Site(triggers_app, notes)
-    triggers_app.app.close()
+    with killed_site("triggers_app", server, tmp_path, monkeypatch) as site:
+        yield site
 
 
 def working(**env: str) -> subprocess.Popen[bytes]:

@@ -15,14 +15,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import redis
 from wakeline.embedded import PrivateServer
 
-from tests.e2e.shop import APPS
-from tests.e2e.test_races import ROOT, Site, leave
+from tests.e2e.killed import killed_site
+from tests.e2e.test_races import Site, leave
 
 POINTS = [
     *(
@@ -68,30 +66,8 @@ class Worker:
 
 @pytest.fixture
 def site(server: PrivateServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    settings = {
-        "WAKELINE_REDIS_URL": server.url,
-        "WAKELINE_APP": "wakes_app:app",
-        "WAKELINE_LEASE": "1500ms",
-        "WAKELINE_BEAT": "300ms",
-        "WAKELINE_HOLD": "0",
-        "WAKES_FOLDER": str(tmp_path),
-        "WAKELINE_INSTRUMENT": "killing:killer",
-        "PYTHONPATH": f"{APPS}{os.pathsep}{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.syspath_prepend(str(APPS))
-    for name in ("wakes_app", "killing"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    with redis.Redis.from_url(server.url) as client:
-        client.flushall()
-    notes = tmp_path / "notes"
-    notes.touch()
-    import wakes_app
-
-    module: ModuleType = wakes_app
-    yield Site(module, notes)
-    wakes_app.app.close()
+    with killed_site("wakes_app", server, tmp_path, monkeypatch, WAKELINE_HOLD="0") as site:
+        yield site
 
 
 @pytest.mark.parametrize("point", POINTS)
