@@ -29,8 +29,8 @@ begin(ARGV)
 local id = ARGV[4]
 local out = { word(id), unword(word(id)), queue_of(ARGV[5]), former_name(queue_of(ARGV[5])) or '' }
 for form = 1, 2 do
-  local bell = doorbell_id(id, '7', int(form))
-  local pid, epoch, known, whose = whose_doorbell(bell)
+  local bell = doorbell.id(id, '7', int(form))
+  local pid, epoch, known, whose = doorbell.read(bell)
   for _, part in ipairs({ bell, pid, epoch, known, whose or '' }) do out[#out + 1] = part end
 end
 return out

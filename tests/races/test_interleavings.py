@@ -69,11 +69,11 @@ def test_a_race_ends_whoever_dies_and_whatever_arrives_twice() -> None:
 @fails_without(
     "a wait opened after the cancel is answered by it",
     "wait_open.lua",
-    "elseif p.cr and not (code == WAIT.child and awaits_child(a.pid, name)) then",
+    "elseif p.cr and not (code == WAIT.child and cancel.awaits_child(a.pid, name)) then",
     "elseif false then",
 )
 @fails_without(
-    "a cancel answers the waits that are open", "lib/cancel.lua", "if not cancel_waits(pid) then", "if false then"
+    "a cancel answers the waits that are open", "lib/cancel.lua", "if not cancel.waits(pid) then", "if false then"
 )
 def test_a_cancel_or_a_signal_ends_the_process_whoever_dies_and_whatever_arrives_twice() -> None:
     explored = explore(Play(ONE_WAIT, Actors(signals=("a",), cancels=1, deaths=1, duplicates=1)))

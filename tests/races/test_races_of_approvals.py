@@ -211,7 +211,7 @@ def test_an_approval_that_is_given_up_is_taken_off_the_list(world: World) -> Non
 @fails_without(
     "the next generation asks anew: a question that nothing waits for is closed",
     "process_continue.lua",
-    "give_up(a.pid, a.asked or {})",
+    "mailbox.give_up(a.pid, a.asked or {})",
 )
 def test_the_next_generation_leaves_no_question_of_the_last_one_open(world: World) -> None:
     fence = asked(world, asking("a1"), asking("a2"))

@@ -92,7 +92,7 @@ def test_race_09_changed_arguments_in_a_gather_never_run_silently(world: World, 
 @fails_without(
     "the open waits of a generation end with it",
     "process_continue.lua",
-    "give_up(a.pid, open)",
+    "mailbox.give_up(a.pid, open)",
 )
 def test_race_10_a_wait_left_open_by_the_last_generation_swallows_no_signal(world: World) -> None:
     fence = world.running("p")

@@ -20,7 +20,7 @@ DAY_MS = 86_400_000
 SETTLES = (
     "every end of a turn settles its entries and frees its session",
     "lib/ends.lua",
-    "  if p.sid then settle_turn(pid, p, status, output) end\n",
+    "  if p.sid then turns.settle(pid, p, status, output) end\n",
 )
 
 
@@ -377,8 +377,8 @@ def test_race_30_an_end_with_a_thousand_children_is_bounded_and_reaches_them_all
 @fails_without(
     "one script asks one generation",
     "lib/ends.lua",
-    'then request_cancel(child, c, \'{"reason":"parent ended"}\', 10000) end',
-    'then request_cancel(child, c, \'{"reason":"parent ended"}\', 10000) end_children(child) end',
+    'then cancel.request(child, c, \'{"reason":"parent ended"}\', 10000) end',
+    'then cancel.request(child, c, \'{"reason":"parent ended"}\', 10000) end_children(child) end',
 )
 def test_race_30_the_end_of_a_deep_chain_goes_down_one_generation_at_a_time(world: World) -> None:
     chain = [world.running("c0")]

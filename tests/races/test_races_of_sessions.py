@@ -43,7 +43,7 @@ def test_race_08_a_turn_parked_on_a_question_ends_with_its_session(world: World)
 @fails_without(
     "a deletion drops what is pending",
     "lib/deleting.lua",
-    "    drop(sid, string.match(entry[1], '^%d+'), 'target_gone')\n",
+    "    entries.drop(sid, string.match(entry[1], '^%d+'), 'target_gone')\n",
 )
 def test_race_08_admitted_and_pending_entries_of_a_deleted_session_are_undeliverable(world: World) -> None:
     send(world, "admitted")
@@ -209,7 +209,7 @@ def test_race_26_an_entry_that_nothing_admits_keeps_no_session_busy(world: World
 @fails_without(
     "what a turn passes over is undeliverable",
     "lib/admitting.lua",
-    "        drop(sid, n, 'not_admissible')\n",
+    "        entries.drop(sid, n, 'not_admissible')\n",
 )
 def test_race_26_what_a_turn_passes_over_is_not_stranded(world: World) -> None:
     source(world)

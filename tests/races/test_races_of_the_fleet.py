@@ -26,7 +26,7 @@ HOUR_MS = 3_600_000
 @fails_without(
     "only a bell older than the head of its queue is lost, however old it is",
     "lib/doorbell.lua",
-    "return head.at > score and not (head.ids[doorbell_id(pid, p.ep, '2')] or head.ids[doorbell_id(pid, p.ep, '1')])",
+    "return head.at > score and not (head.ids[doorbell.id(pid, p.ep, '2')] or head.ids[doorbell.id(pid, p.ep, '1')])",
     "return true",
 )
 def test_race_18_a_backlog_is_not_rung_again_by_its_age(world: World) -> None:
@@ -39,8 +39,8 @@ def test_race_18_a_backlog_is_not_rung_again_by_its_age(world: World) -> None:
 @fails_without(
     "a lost bell is rung at the head",
     "lib/bells.lua",
-    "ring(pid, p.ep, p.q, true)",
-    "ring(pid, p.ep, p.q, false)",
+    "doorbell.ring(pid, p.ep, p.q, true)",
+    "doorbell.ring(pid, p.ep, p.q, false)",
 )
 @fails_without(
     "a bell rung at the head makes nothing behind it look lost",
@@ -94,7 +94,7 @@ def test_race_18_a_queue_that_was_lost_is_rung_again_by_the_page(world: World) -
 @fails_without(
     "a bell that is rung again is taken from where it was",
     "lib/bells.lua",
-    "for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end",
+    "for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell.id(pid, p.ep, int(form))) end",
 )
 def test_race_18_a_bell_taken_for_lost_is_not_doubled(world: World) -> None:
     world.start("late", delay_ms=1_000)  # queued since it was due, rung when the tick saw that

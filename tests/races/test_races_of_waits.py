@@ -31,7 +31,7 @@ from tests.races.workers import work
 @fails_without(
     "a wait opened after the cancel is answered by it",
     "wait_open.lua",
-    "elseif p.cr and not (code == WAIT.child and awaits_child(a.pid, name)) then",
+    "elseif p.cr and not (code == WAIT.child and cancel.awaits_child(a.pid, name)) then",
     "elseif false then",
 )
 def test_race_02_a_wait_opened_after_a_cancel_is_cancelled_at_once(world: World) -> None:
@@ -43,7 +43,7 @@ def test_race_02_a_wait_opened_after_a_cancel_is_cancelled_at_once(world: World)
 @fails_without(
     "a cancel answers the waits that are open",
     "lib/cancel.lua",
-    "if not cancel_waits(pid) then",
+    "if not cancel.waits(pid) then",
     "if false then",
 )
 @fails_without(

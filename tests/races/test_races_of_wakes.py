@@ -49,7 +49,7 @@ FENCE = (
 # -- 1 to 3: the doorbell is lost, early or doubled
 
 
-@fails_without("a doorbell that was lost is rung again", "lib/bells.lua", "      ring(pid, p.ep, p.q, true)\n")
+@fails_without("a doorbell that was lost is rung again", "lib/bells.lua", "      doorbell.ring(pid, p.ep, p.q, true)\n")
 def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world: World) -> None:
     source(world)
     wake(world, "told")
@@ -64,7 +64,7 @@ def test_wake_race_01_a_wake_whose_doorbell_was_lost_is_read_all_the_same(world:
 @fails_without(
     "an end that leaves entries begins the next turn in its own script",
     "lib/turns.lua",
-    "  linger(sid, p, policy_of(s.ag), status, #batch)\n  ring_session(sid)",
+    "  linger(sid, p, policy_of(s.ag), status, #batch)\n  turns.begin_next(sid)",
     "  linger(sid, p, policy_of(s.ag), status, #batch)",
 )
 def test_wake_race_02_a_wake_between_the_last_claim_and_the_release_has_a_turn(world: World) -> None:
@@ -80,8 +80,8 @@ def test_wake_race_02_a_wake_between_the_last_claim_and_the_release_has_a_turn(w
 @fails_without(
     "an arrival leaves the turn there is",
     "lib/inbox.lua",
-    "  if not s.turn then return ring_session(sid) end\n",
-    "  call('HDEL', ns .. 'sess:' .. sid, 'turn')\n  do return ring_session(sid) end\n",
+    "  if not s.turn then return turns.begin_next(sid) end\n",
+    "  call('HDEL', ns .. 'sess:' .. sid, 'turn')\n  do return turns.begin_next(sid) end\n",
 )
 def test_wake_race_03_many_wakes_at_once_have_one_turn(world: World) -> None:
     source(world)
@@ -256,7 +256,7 @@ def test_wake_race_13_a_process_id_used_again_wakes_under_another_identity(world
 @fails_without(
     "only what is over is forgotten",
     "lib/entries.lua",
-    "  if not OVER[verb_of(state_of(sid, n))] then return end\n",
+    "  if not OVER[entries.verb_of(entries.state_of(sid, n))] then return end\n",
     raises=EntryNotFound,
 )
 def test_wake_race_14_no_entry_is_forgotten_before_it_was_read(world: World) -> None:
@@ -435,7 +435,7 @@ def test_wake_race_33_wakes_of_two_processes_share_a_turn_and_both_are_settled_i
     "else call('ZADD', ns .. 'timers', 'NX', int(now + EXPIRY), TIMER.unopened .. sid) end",
     "end",
 )
-@fails_without("what waited too long is undeliverable", "lib/timers.lua", "    drop(sid, n, 'expired')\n")
+@fails_without("what waited too long is undeliverable", "lib/timers.lua", "    entries.drop(sid, n, 'expired')\n")
 def test_wake_race_34_a_wake_whose_session_never_comes_expires_in_sight(world: World) -> None:
     world.start("x", kind="external", wake_target={"session_id": BOT})
     wake(world, "told")

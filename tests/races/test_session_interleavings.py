@@ -10,7 +10,7 @@ from tests.races.session_interleavings import Left, explore
 
 
 @fails_without(
-    "an end begins the next turn", "lib/turns.lua", "status, #batch)\n  ring_session(sid)", "status, #batch)"
+    "an end begins the next turn", "lib/turns.lua", "status, #batch)\n  turns.begin_next(sid)", "status, #batch)"
 )
 @fails_without(
     "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then"
@@ -24,7 +24,7 @@ def test_three_inputs_are_read_once_whoever_dies_and_whatever_arrives_twice() ->
 @fails_without(
     "every end of a turn settles its entries",
     "lib/ends.lua",
-    "  if p.sid then settle_turn(pid, p, status, output) end\n",
+    "  if p.sid then turns.settle(pid, p, status, output) end\n",
 )
 def test_a_cancel_at_any_moment_strands_nothing() -> None:
     explored = explore(Left(sends=("a", "b"), cancels=1, deaths=1))

@@ -69,8 +69,8 @@ class Scripts:
         for script, tokens in self._tokens.items():
             for at, arguments in self._calls(script, "call", "pcall"):
                 yield from self._used(script, at, arguments)
-            for at, arguments in [*self._calls(script, "hint"), *self._calls(script, "hint_run")]:
-                if tokens[at - 1] != "function":
+            for at, arguments in [*self._calls(script, "send"), *self._calls(script, "send_to_run")]:
+                if tokens[at - 2] == "hints" and not _is_made(tokens, at):
                     words = {one.split(" ")[0] for one in self._said(arguments[-1])}
                     yield from (Use("notify", word, "writes", script) for word in words - {"", "<>"})
 
@@ -234,7 +234,7 @@ class Scripts:
     def _callers(self, script: str, own: str) -> Iterator[tuple[str, int, list[Expression]]]:
         for other, tokens in self._tokens.items():
             for at, arguments in self._calls(other, own):
-                if tokens[at - 1] != "function" and (own != "put" or other == script):
+                if not _is_made(tokens, at) and (own != "put" or other == script):
                     yield other, at, arguments
 
     def _calls(self, script: str, *names: str) -> Iterator[tuple[int, list[Expression]]]:
@@ -251,6 +251,11 @@ def _header(tokens: Tokens, at: int) -> tuple[str, list[str]]:
     return tokens[opening - 1] if opening > at + 1 else "", [
         one for one in tokens[opening + 1 : tokens.index(")", opening)] if one != ","
     ]
+
+
+def _is_made(tokens: Tokens, at: int) -> bool:
+    """Whether the function whose name stands at a place, alone or as a member of a table, is made there."""
+    return "function" in (tokens[at - 1], tokens[at - 3] if tokens[at - 1] == "." else "")
 
 
 def _goes_on(tokens: Tokens, at: int) -> bool:

@@ -3,6 +3,6 @@
 -- ARGV: id, owner
 -- Reply: {'dropped'|'none'}
 -- Atomic because both directions of ownership are one fact.
-if disown(a.id, a.owner) == 0 then return { 'none' } end
+if attachments.disown(a.id, a.owner) == 0 then return { 'none' } end
 call('ZADD', ns .. 'attachments', int(now), a.id)
 return { 'dropped' }

@@ -6,7 +6,7 @@
 -- Atomic because between the look and the owner a sweep might remove the bytes.
 local place = call('HGET', att_key(a.id), 'l')
 if place then
-  own(a.id, a.owner)
+  attachments.own(a.id, a.owner)
   if a.stands_in then call('HSET', att_key(a.id), 'c', '1') end
   return { 'kept', place }
 end

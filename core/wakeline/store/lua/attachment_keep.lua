@@ -6,7 +6,7 @@
 -- Atomic because bytes without an intent and without an owner are a sweep's.
 local known = call('HGET', att_key(a.id), 'l')
 if known == a.place then
-  own(a.id, a.owner) -- sent twice
+  attachments.own(a.id, a.owner) -- sent twice
   return { 'kept', known }
 end
 if call('ZREM', ns .. 'uploads', a.place) == 0 then return { 'late' } end
@@ -14,8 +14,8 @@ if known then
   call('ZADD', ns .. 'condemned', int(now), a.place)
 else
   call('HSET', att_key(a.id), 'l', a.place, 't', a.type, 'n', int(a.size), 'at', int(now))
-  call('ZADD', ns .. 'attachments', int(now + FRESH), a.id)
+  call('ZADD', ns .. 'attachments', int(now + attachments.FRESH), a.id)
 end
-own(a.id, a.owner)
+attachments.own(a.id, a.owner)
 if a.stands_in then call('HSET', att_key(a.id), 'c', '1') end
 return { 'kept', known or a.place }

@@ -13,5 +13,5 @@ for _, id in ipairs(a.ids) do
   end
   if given then owned[#owned + 1] = id elseif not a.partly then return { 'none', id } end
 end
-for _, id in ipairs(owned) do own(id, a.to) end
+for _, id in ipairs(owned) do attachments.own(id, a.to) end
 return { 'shared' }

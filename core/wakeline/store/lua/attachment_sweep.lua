@@ -7,7 +7,8 @@
 -- Reply: {[place]* (condemned and not removed), attachments looked at, attachments given up, more ('1')}
 -- Atomic because between the last look at the owners and the end of the attachment a process might become one.
 for _, place in ipairs(a.removed or {}) do call('ZREM', ns .. 'condemned', place) end
-for _, place in ipairs(a.later or {}) do call('ZADD', ns .. 'condemned', 'XX', int(now + LOOK_EVERY), place) end
+local again = int(now + attachments.LOOK_EVERY)
+for _, place in ipairs(a.later or {}) do call('ZADD', ns .. 'condemned', 'XX', again, place) end
 local looked, gone = 0, 0
 local due = call('ZRANGEBYSCORE', ns .. 'attachments', '-inf', int(now), 'LIMIT', 0, int(a.limit))
 local unfinished = false
@@ -19,7 +20,11 @@ for _, id in ipairs(due) do
   local page, lives = call('HSCAN', key, f.s or '0', 'MATCH', 'o:*', 'COUNT', BOUND), f.lv == '1'
   for i = 1, #page[2], 2 do
     local owner = string.sub(page[2][i], 3)
-    if owner_lives(owner, tonumber(page[2][i + 1]), id) then lives = true else disown(id, owner) end
+    if attachments.owner_lives(owner, tonumber(page[2][i + 1]), id) then
+      lives = true
+    else
+      attachments.disown(id, owner)
+    end
   end
   if page[1] ~= '0' then
     call('HSET', key, 's', page[1], 'lv', lives and '1' or '0')
@@ -27,7 +32,7 @@ for _, id in ipairs(due) do
   else
     call('HDEL', key, 's', 'lv')
     if lives or call('HLEN', key) > (f.c and 5 or 4) then
-      call('ZADD', ns .. 'attachments', int(now + LOOK_EVERY), id)
+      call('ZADD', ns .. 'attachments', again, id)
     else
       call('ZREM', ns .. 'attachments', id)
       call('UNLINK', key)
@@ -36,7 +41,7 @@ for _, id in ipairs(due) do
     end
   end
 end
-local stale = call('ZRANGEBYSCORE', ns .. 'uploads', '-inf', int(now - FRESH), 'LIMIT', 0, int(a.limit))
+local stale = call('ZRANGEBYSCORE', ns .. 'uploads', '-inf', int(now - attachments.FRESH), 'LIMIT', 0, int(a.limit))
 for _, place in ipairs(stale) do
   call('ZREM', ns .. 'uploads', place)
   call('ZADD', ns .. 'condemned', int(now), place)

@@ -7,8 +7,8 @@
 local head, bodies, n = ns .. 'sess:' .. a.sid, ns .. 'wakes:' .. a.sid, int(a.n)
 local s = fields(head, 'gone', 'blk', 'salt')
 if s.gone then return { 'gone', a.sid, s.gone } end
-local state = state_of(a.sid, n)
-local verb = verb_of(state)
+local state = entries.state_of(a.sid, n)
+local verb = entries.verb_of(state)
 if verb == '' then return { 'not_found' } end
 if a.skip then
   if verb == 'failed' then return { 'skipped', n } end
@@ -16,8 +16,8 @@ if a.skip then
   call('HDEL', head, 'blk', 'half', 'hw')
   local output = call('HGET', bodies, n .. ':e')
     or '{"type":"failure","class":"execution","code":"skipped","message":"its turn failed and it was skipped"}'
-  conclude(a.sid, n, 'failed' .. string.sub(state, 8), '{"status":"ok","value":' .. output .. '}')
-  ring_session(a.sid)
+  entries.conclude(a.sid, n, 'failed' .. string.sub(state, 8), '{"status":"ok","value":' .. output .. '}')
+  turns.begin_next(a.sid)
   return { 'skipped', n }
 end
 if verb == 'superseded' then return { 'redriven', string.match(state, '%d+') } end
@@ -29,7 +29,7 @@ if verb == 'blocked' then
   tell_entry(a.sid, n, 'delivered')
   call('HDEL', bodies, n .. ':e')
   call('ZREM', ns .. 'idx:undeliverable', a.sid .. '#' .. n)
-  ring_session(a.sid)
+  turns.begin_next(a.sid)
   return { 'redriven', n }
 end
 if verb == 'settled' then return { 'refused', state } end

@@ -6,7 +6,7 @@
 --        [name]*]*, queued [pid, queue, rings, failed ('1': RQ gave its doorbell up), type, name, engine version or '',
 --        lost ('1': it has no doorbell), what of it a worker could not read or '', how often it was lost with its
 --        worker, when it is offered]* (the first 256 by due time), meta fields, now, entries that are undeliverable,
---        failed or blocking, deliveries of triggers that are reserved and not settled, releases [owner, release]*, what
+--        failed or blocked, deliveries of triggers that are reserved and not settled, releases [owner, release]*, what
 --        is due [timers, since when the first one is or '', schedules, since when or ''], fields of the last rewind,
 --        what stands still [what, n]* (of the first 256 of each status, and of some limits), what stood still and was
 --        put right [what, n, when]*, serves [owner, app and release]*, in force [app or its mark, what it says]*,
@@ -60,9 +60,9 @@ for i = 1, #rows, 2 do
   p.q = queue_of(p.q)
   if p.q then
     local key = rq .. ':failed:' .. p.q
-    local failed = p.rg and (call('ZSCORE', key, doorbell_id(pid, p.ep, '2'))
-      or call('ZSCORE', key, doorbell_id(pid, p.ep, '1')))
-    local lost = not p.hd and not p.rd and not p.as and score <= now - a.stale_ms and lost_bell(pid, p, score)
+    local failed = p.rg and (call('ZSCORE', key, doorbell.id(pid, p.ep, '2'))
+      or call('ZSCORE', key, doorbell.id(pid, p.ep, '1')))
+    local lost = not p.hd and not p.rd and not p.as and score <= now - a.stale_ms and doorbell.is_lost(pid, p, score)
     local kind, name = needs(pid)
     queued[#queued + 1] = {
       pid, p.q, p.rg or '0', failed and '1' or '0', kind, name, p.ver or '', lost and '1' or '0', p.ur or '',

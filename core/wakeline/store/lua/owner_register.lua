@@ -26,7 +26,7 @@ call('ZADD', ns .. 'owners', int(now + a.lease_ms), a.owner)
 call('HDEL', ns .. 'suspects', a.owner)
 call('HSET', ns .. 'leases', a.owner, int(a.lease_ms))
 call('HSET', ns .. 'knows', a.owner, '2')
-choose_form()
+doorbell.choose_form()
 local release = a.release and a.build and declarations.called(a.app or '-', a.release, a.build) or a.release
 if release then call('HSET', ns .. 'releases', a.owner, release) end
 for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end

@@ -16,5 +16,5 @@ local p = load(a.pid)
 if not p.st then return missing(a.pid) end
 if ENDED[p.st] then return { 'ended', p.st } end
 if p.cr then return { 'already', p.st } end
-request_cancel(a.pid, p, a.reason, a.grace_ms)
+cancel.request(a.pid, p, a.reason, a.grace_ms)
 return { 'requested', call('HGET', proc_key(a.pid), 'st') }

@@ -14,8 +14,8 @@ if not holds(p, f) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows) -- closes what this generation consumed: given up, its signals would come again
 local open = call('SMEMBERS', ns .. 'waits:' .. a.pid)
 if #open > BOUND then return { 'open', { unpack(open, 1, BOUND) } } end
-give_up(a.pid, open)
-give_up(a.pid, a.asked or {}) -- the next generation asks anew
+mailbox.give_up(a.pid, open)
+mailbox.give_up(a.pid, a.asked or {}) -- the next generation asks anew
 -- No body awaits the children of the last generation any more.
 call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid)
 call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls', 'sr')

@@ -26,7 +26,8 @@ if p.ws and not call('HGET', ns .. 'sess:' .. p.ws, 'ag') then
   local mine = '{"kind":"wake","process_id":' .. quote(a.pid) .. ','
   for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. p.ws, '-', '+', 'COUNT', BOUND)) do
     local n = string.match(entry[1], '^%d+')
-    if string.sub(call('HGET', ns .. 'wakes:' .. p.ws, n) or '', 1, #mine) == mine then drop(p.ws, n, 'retargeted') end
+    local body = call('HGET', ns .. 'wakes:' .. p.ws, n) or ''
+    if string.sub(body, 1, #mine) == mine then entries.drop(p.ws, n, 'retargeted') end
   end
 end
 if a.sid then call('HSET', proc_key(a.pid), 'ws', a.sid) else call('HDEL', proc_key(a.pid), 'ws') end

@@ -36,7 +36,7 @@ for _, as in ipairs(sent) do
 end
 if ENDED[p.st] then return { 'terminal', p.st } end
 -- Oldest open wait of this name, else the mailbox.
-local open = open_wait(a.pid, a.name, others)
+local open = mailbox.open_wait(a.pid, a.name, others)
 local wanted = open and call('HGET', slot_key(open), 'sh')
 if a.refused and not (open and (wanted or a.refused == 'undeclared')) then return { 'refused' } end
 if open then
@@ -55,6 +55,6 @@ if open then
   resolve(open, '{"status":"ok","value":' .. a.payload .. '}', seq, p)
   return { 'accepted', seq, 'slot' }
 end
-link_names(a.pid, a.name, others)
+mailbox.link_names(a.pid, a.name, others)
 call('RPUSH', ns .. 'mail:' .. a.pid, a.name .. ':' .. seq)
 return { 'accepted', seq, 'mail' }

@@ -5,5 +5,5 @@
 -- Atomic because a worker that waits idle at a queue that is taken from again has to be told.
 if a.paused == '1' then return { call('SADD', ns .. 'paused', a.queue) == 1 and '1' or '0' } end
 local was = call('SREM', ns .. 'paused', a.queue) == 1
-for _ = 1, math.min(16, call('LLEN', rq .. ':queue:' .. a.queue)) do hint_idle(a.queue) end
+for _ = 1, math.min(16, call('LLEN', rq .. ':queue:' .. a.queue)) do hints.wake_idle(a.queue) end
 return { was and '1' or '0' }

@@ -45,8 +45,8 @@ end
 local function foreign(queue, id)
   local why = 'This queue runs Wakeline doorbells only; enqueue other jobs on a queue of their own.'
   call('HSET', rq .. ':job:' .. id, 'status', 'failed', 'exc_info', why)
-  call('EXPIRE', rq .. ':job:' .. id, FAILURE_TTL)
-  call('ZADD', rq .. ':failed:' .. queue, int(now / 1000 + FAILURE_TTL), id)
+  call('EXPIRE', rq .. ':job:' .. id, doorbell.FAILURE_TTL)
+  call('ZADD', rq .. ':failed:' .. queue, int(now / 1000 + doorbell.FAILURE_TTL), id)
 end
 
 -- `rq suspend`: nothing is taken until `rq resume`; the next look, at most a second later, finds out.
@@ -65,7 +65,7 @@ local function others(id, list, pid, later, whose)
   local job = rq .. ':job:' .. id
   if call('EXISTS', job) == 0 then return false end
   call('HSETNX', job, 'wl_stray', int(now))
-  return now - num(call('HGET', job, 'wl_stray'), now) < FAILURE_TTL * 1000
+  return now - num(call('HGET', job, 'wl_stray'), now) < doorbell.FAILURE_TTL * 1000
 end
 
 local alone, kept = call('SCARD', ns .. 'owned:' .. a.owner) > 0, 0
@@ -108,7 +108,8 @@ local function take_aside()
         elseif kept_back(pid, p) then
           kept = kept + 1
         else
-          claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), write_job(pid, p.ep, p.q, true), form_now())
+          local bell = doorbell.write_job(pid, p.ep, p.q, true)
+          claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), bell, doorbell.form_now())
           reply(pid, p)
           if crashes.runs_alone(p) then budget = 0 end
         end
@@ -122,7 +123,7 @@ local function take_from(list)
   while #taken < a.n and budget > 0 and kept < BOUND and #strays < BOUND do
     local id = call('LPOP', rq .. ':queue:' .. list)
     if not id then break end
-    local pid, epoch, form, whose = whose_doorbell(id)
+    local pid, epoch, form, whose = doorbell.read(id)
     if others(id, list, pid, pid and form or epoch, whose) then
       strays[#strays + 1] = id
     elseif not pid then

@@ -14,7 +14,7 @@ call('HSET', head, 'gone', int(now))
 if s.turn then
   local p = load(s.turn)
   if p.st and not ENDED[p.st] then
-    if p.st == 'running' and p.ow then hint_run(s.turn, p, 'lost') end
+    if p.st == 'running' and p.ow then hints.send_to_run(s.turn, p, 'lost') end
     finish(s.turn, p, 'cancelled', '{"type":"cancelled","message":"its session was deleted"}')
   end
 end

@@ -27,17 +27,17 @@ if a.count > 0 and a.frame then
     from = '(' .. stopped
   end
 end
-local entries, last = {}, tonumber(call('HGET', key, 'n') or '0')
+local shown, last = {}, tonumber(call('HGET', key, 'n') or '0')
 for n = math.max(1, last - a.entries + 1), last do
   local id = int(n)
   local f = fields(ns .. 'wakes:' .. a.sid, id, id .. ':s', id .. ':c', id .. ':e', id .. ':w')
   if f[id] then
     local state, swallowed = f[id .. ':s'] or '', f[id .. ':c'] or '0'
-    entries[#entries + 1] = { id, f[id], state, swallowed, f[id .. ':e'] or '', f[id .. ':w'] or '' }
+    shown[#shown + 1] = { id, f[id], state, swallowed, f[id .. ':e'] or '', f[id .. ':w'] or '' }
   end
 end
 local turn, pending = call('HGET', key, 'turn'), call('XLEN', ns .. 'inbox:' .. a.sid)
 return {
-  head, call('GET', ns .. 'state:' .. a.sid) or '', history, entries, stopped, pending,
+  head, call('GET', ns .. 'state:' .. a.sid) or '', history, shown, stopped, pending,
   turn and call('HGETALL', proc_key(turn)) or {}, int(now),
 }

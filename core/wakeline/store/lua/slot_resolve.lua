@@ -7,7 +7,7 @@
 --        expired, of an ended process or a cancelled turn: one answer)
 -- Atomic because two resolvers must not both be told they were first.
 local p = fields(proc_key(a.pid), 'st', 'inc', 'k', 'cr')
-if p.inc ~= a.inc or (a.by and not secret_is_good(a.by)) then return { 'unknown' } end
+if p.inc ~= a.inc or (a.by and not keyring.is_good(a.by)) then return { 'unknown' } end
 if ENDED[p.st] or (a.expires_ms and a.expires_ms <= now) then
   -- A second answer is told so while the process is there, with any outcome of the first one.
   if call('SISMEMBER', ns .. 'answered:' .. a.pid, a.id) == 1 then return { 'already', '' } end

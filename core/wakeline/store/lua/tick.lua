@@ -18,7 +18,7 @@ end
 call('HDEL', ns .. 'suspects', '')
 local fired, more_timers = fire_timers()
 local reaped = reap_expired()
-choose_form()
+doorbell.choose_form()
 local cursor, pruner = unpack(call('HMGET', ns .. 'meta', 'sweep', 'pruner'))
 local rung, next_cursor = sweep_bells(cursor)
 call('HSET', ns .. 'meta', 'sweep', next_cursor, 'ticked', int(now) .. ' ' .. (a.by or 'worker'))

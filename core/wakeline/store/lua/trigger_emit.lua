@@ -16,7 +16,7 @@ if cron then
   if p.st and not ENDED[p.st] then
     if cron.overlap == 'skip' then return { 'overlaps', last } end
     if cron.overlap == 'replace' and not p.cr then
-      request_cancel(last, p, '{"reason":"replaced by the next of its schedule"}', 10000)
+      cancel.request(last, p, '{"reason":"replaced by the next of its schedule"}', 10000)
     end
   end
   call('HSET', ns .. 'schedule:' .. cron.name, 'last', cron.pid)

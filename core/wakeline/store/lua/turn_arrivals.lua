@@ -15,7 +15,7 @@ if written then return { 'arrivals', string.sub(written, #a.row.a + 1, -#a.row.b
 apply_rows(a.pid, p, a.rows)
 local head = ns .. 'sess:' .. a.sid
 local s = fields(head, 'ag', 'half', 'df')
-local policy, had, out = policy_of(s.ag), batch_of(a.pid), {}
+local policy, had, out = policy_of(s.ag), turns.batch_of(a.pid), {}
 local numbers, last = {}, had[#had]
 local most = math.min(a.max, tonumber(s.half or a.max))
 local command = last and string.find(call('HGET', ns .. 'wakes:' .. a.sid, had[1]) or '', '^{"kind":"command"')
@@ -26,7 +26,7 @@ for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. a.sid, behind, '+', 'COU
   if policy.a ~= 'e' or command or kind == 'command' or #had + #numbers >= most then break end
   if admits(policy, kind) then
     numbers[#numbers + 1] = n
-    admit(a.sid, n, a.pid)
+    entries.admit(a.sid, n, a.pid)
     local f = call('HMGET', ns .. 'wakes:' .. a.sid, n, n .. ':c')
     out[#out + 1] = '[' .. n .. ',' .. f[1] .. ',' .. (f[2] or '0') .. ']'
   end
@@ -40,7 +40,7 @@ if #numbers > 0 then
     if left[1] then call('HSET', head, 'df', int(now)) else call('HDEL', head, 'df', 'dl') end
   end
 end
-local entries = '[' .. table.concat(out, ',') .. ']'
-write_row(a.pid, a.row, entries)
+local arrivals = '[' .. table.concat(out, ',') .. ']'
+write_row(a.pid, a.row, arrivals)
 progressed(a.pid, p)
-return { 'arrivals', entries }
+return { 'arrivals', arrivals }

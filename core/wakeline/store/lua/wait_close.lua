@@ -12,7 +12,7 @@ for _, id in ipairs(a.ids) do
   local code = string.sub(call('HGET', slot_key(id), 'k') or '', 1, 2)
   if code == WAIT.signal or code == WAIT.timer then once[#once + 1] = id end
 end
-give_up(a.pid, a.ids)
+mailbox.give_up(a.pid, a.ids)
 -- A duplicate of the opening may still be on its way: in this run the wait stays closed, or it would swallow the next
 -- signal (race 4).
 for _, id in ipairs(once) do

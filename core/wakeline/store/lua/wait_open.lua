@@ -48,10 +48,10 @@ local function open(w)
   if slot.z == a.fence.cl or slot.z == '1' then return { 'done', '{"status":"cancelled"}' } end
   if slot.z then call('DEL', key) end
   local code, name = string.sub(w.kind, 1, 2), string.sub(w.kind, 3)
-  if w.also then link_names(a.pid, name, w.also) end
+  if w.also then mailbox.link_names(a.pid, name, w.also) end
   if slot.g and w.also then
     -- Opened by code that knew one name of the signal: it may have come under another since.
-    local kept, at = from_mailbox(a.pid, name, w.also)
+    local kept, at = mailbox.take(a.pid, name, w.also)
     if kept then
       resolve(w.id, kept, at, p)
       return { 'done', kept }
@@ -64,7 +64,7 @@ local function open(w)
     if call('EXISTS', ns .. 'awaited:' .. a.pid) == 0 then return { 'done', '{"status":"ok","value":null}' } end
     call('HSET', proc_key(a.pid), 'aw', w.id)
     if p.cr then call('RPUSH', ns .. 'todo', LEFT.cancel_children .. a.pid) end
-  elseif p.cr and not (code == WAIT.child and awaits_child(a.pid, name)) then
+  elseif p.cr and not (code == WAIT.child and cancel.awaits_child(a.pid, name)) then
     -- A client that resolves it from outside later must learn what stands.
     if string.sub(w.kind, 1, 2) == WAIT.completion then
       call('HSET', key, 'p', a.pid, 'g', w.group, 'k', w.kind, 'r', '{"status":"cancelled"}')
@@ -74,7 +74,7 @@ local function open(w)
     return { 'done', '{"status":"cancelled"}' }
   end
   local resolution, seq
-  if code == WAIT.signal then resolution, seq = from_mailbox(a.pid, name, w.also) end
+  if code == WAIT.signal then resolution, seq = mailbox.take(a.pid, name, w.also) end
   if code == WAIT.child then resolution = from_child(name, w.child_inc) end
   local n, sid = string.match(name, '^(%d+):(.*)$')
   if code == WAIT.answer then resolution = from_entry(n, sid) end

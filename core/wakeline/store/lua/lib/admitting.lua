@@ -14,12 +14,12 @@ local function admit_batch(pid, sid, max, agent_policy)
     for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or int(most))) do
       local n, kind = string.match(entry[1], '^%d+'), entry[2][2]
       if not admits(policy, kind) then
-        drop(sid, n, 'not_admissible')
+        entries.drop(sid, n, 'not_admissible')
       else
         if kind == 'command' and #numbers > 0 then break end
         numbers[#numbers + 1] = n
         wanted = wanted or kind ~= 'follow_on'
-        admit(sid, n, pid)
+        entries.admit(sid, n, pid)
         if kind == 'command' or #numbers >= most then break end
       end
     end
@@ -33,13 +33,13 @@ local function admit_batch(pid, sid, max, agent_policy)
     call('HSET', proc_key(pid), 'ma', int(policy.t or 5))
     write_row(pid, { k = '@inbox', v = batch })
   end
-  local entries, state = {}, call('GET', ns .. 'state:' .. sid) or ''
+  local batched, state = {}, call('GET', ns .. 'state:' .. sid) or ''
   local used = #state
   for n in string.gmatch(batch, '%d+') do
     local body = call('HGET', bodies, n) or ''
-    entries[#entries + 1] = { n, body, call('HGET', bodies, n .. ':c') or '0' }
+    batched[#batched + 1] = { n, body, call('HGET', bodies, n .. ':c') or '0' }
     used = used + #body
   end
   local is_followed = call('EXISTS', ns .. 'followed:' .. sid) == 1
-  return { s.rev, state, entries, s.fr or '', s.fo or '0', is_followed and '1' or '0' }, used
+  return { s.rev, state, batched, s.fr or '', s.fo or '0', is_followed and '1' or '0' }, used
 end

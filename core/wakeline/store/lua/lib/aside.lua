@@ -11,7 +11,7 @@ local function set_aside(pid, queue, code)
   for _, owner in ipairs(call('SMEMBERS', ns .. 'idle:' .. queue)) do
     if has_code(call('HGET', ns .. 'codes', owner) or ' ', code) then
       call('SREM', ns .. 'idle:' .. queue, owner)
-      return hint(owner, 'bell')
+      return hints.send(owner, 'bell')
     end
   end
 end

@@ -10,10 +10,10 @@ local function look_after_page(from)
     if p.st ~= 'queued' then
       call('ZREM', ns .. 'idx:queued', pid)
     -- A process may wait aside for code: a stock worker may have the code that no owner has.
-    elseif not p.hd and not p.rd and not (p.as and rounds.is_awaited(p)) and lost_bell(pid, p, score) then
+    elseif not p.hd and not p.rd and not (p.as and rounds.is_awaited(p)) and doorbell.is_lost(pid, p, score) then
       local rings = call('HINCRBY', proc_key(pid), 'rg', 1)
-      for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell_id(pid, p.ep, int(form))) end
-      ring(pid, p.ep, p.q, true)
+      for form = 1, 2 do call('LREM', rq .. ':queue:' .. p.q, 1, doorbell.id(pid, p.ep, int(form))) end
+      doorbell.ring(pid, p.ep, p.q, true)
       rung = rung + 1
       if rings == 1 then put_right('bells') end
       -- The index score is the backoff: it says when this doorbell was last rung again. The ringing never stops, since

@@ -101,9 +101,9 @@ local function write_rows(key, rows)
   end
 end
 
-function declarations.write(limits, agents)
-  write_rows(ns .. 'limits', limits)
-  write_rows(ns .. 'agents', agents)
+function declarations.write(of_limits, of_agents)
+  write_rows(ns .. 'limits', of_limits)
+  write_rows(ns .. 'agents', of_agents)
 end
 
 -- The tick's part: where the newest release has left, the newest of those that serve comes into force. Returns {[app,

@@ -5,7 +5,7 @@
 local function clear_session(sid)
   local orphaned, preserved, inbox = {}, {}, ns .. 'inbox:' .. sid
   for _, entry in ipairs(call('XRANGE', inbox, '-', '+', 'COUNT', BOUND)) do
-    drop(sid, string.match(entry[1], '^%d+'), 'target_gone')
+    entries.drop(sid, string.match(entry[1], '^%d+'), 'target_gone')
   end
   local left = BOUND
   for _, scope in ipairs(call('SMEMBERS', ns .. 'scopes:' .. sid)) do
@@ -28,9 +28,9 @@ local function clear_session(sid)
   -- What was settled is forgotten now. What was not settled is shown until retention, as any undeliverable entry.
   local head = fields(ns .. 'sess:' .. sid, 'n', 'cl')
   local last = tonumber(head.n or '0')
-  local from = tonumber(head.cl or math.max(1, last - KEPT))
+  local from = tonumber(head.cl or math.max(1, last - entries.KEPT))
   for n = from, math.min(last, from + BOUND - 1) do
-    if string.find(state_of(sid, int(n)), '^s') then forget(sid, int(n)) end
+    if string.find(entries.state_of(sid, int(n)), '^s') then entries.forget(sid, int(n)) end
   end
   local more = left == 0 or call('XLEN', inbox) > 0 or call('EXISTS', ns .. 'subscribed:' .. sid) == 1
   if more or from + BOUND <= last then

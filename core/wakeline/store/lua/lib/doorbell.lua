@@ -2,7 +2,9 @@
 -- A doorbell is disposable: what it says is checked against the process at the claim, so a stale or doubled one is
 -- harmless.
 -- Needs: base queues times hints
-local FAILURE_TTL = 3600
+local doorbell = {}
+
+doorbell.FAILURE_TTL = 3600 -- seconds
 
 -- Every byte that is no letter or digit becomes _xx, so no part holds the joint '-' (names.escaped in Python).
 local function escaped(text)
@@ -15,15 +17,15 @@ end
 
 -- A doorbell's id has two forms. '2' names the namespace, so that two apps on one server have two jobs for processes of
 -- one id. '1' is of the release before, which fails what it cannot read. Form '1' is rung while a worker of that
--- release lives (choose_form), and is always read.
+-- release lives (doorbell.choose_form), and is always read.
 local form_rung
-local function doorbell_id(pid, epoch, form)
+function doorbell.id(pid, epoch, form)
   return (form == '1' and 'wl-' or 'wl-' .. escaped(namespace) .. '-') .. escaped(pid) .. '-' .. epoch
 end
 
 -- Reads an id: process id, epoch, form, and the namespace where the id says it. nil and true for a form that only a
 -- later release knows.
-local function whose_doorbell(id)
+function doorbell.read(id)
   local safe, epoch = string.match(id, '^wl%-([%w_]+)%-(%d+)$')
   if safe then return unescaped(safe), epoch, '1' end
   local whose, pid, n = string.match(id, '^wl%-([%w_]+)%-([%w_]+)%-(%d+)$')
@@ -32,7 +34,7 @@ local function whose_doorbell(id)
 end
 
 -- An owner that registered without a word about forms knows only form '1'.
-local function choose_form()
+function doorbell.choose_form()
   local owners, form = call('ZRANGE', ns .. 'owners', 0, BOUND - 1), '2'
   for i, knows in ipairs(#owners > 0 and call('HMGET', ns .. 'knows', unpack(owners)) or {}) do
     if not knows then form = '1' end
@@ -40,30 +42,30 @@ local function choose_form()
   if call('HGET', ns .. 'meta', 'bells') ~= form then call('HSET', ns .. 'meta', 'bells', form) end
 end
 
-local function form_now()
+function doorbell.form_now()
   form_rung = form_rung or call('HGET', ns .. 'meta', 'bells') or '2'
   return form_rung
 end
 
 -- Writes the job RQ needs; returns its id.
 -- wl_rung is the time of a bell rung at the tail; one at the head says nothing about the age of what is behind it.
-local function write_job(pid, epoch, queue, at_head)
-  local id, at = doorbell_id(pid, epoch, form_now()), iso(now)
+function doorbell.write_job(pid, epoch, queue, at_head)
+  local id, at = doorbell.id(pid, epoch, doorbell.form_now()), iso(now)
   call('HSET', rq .. ':job:' .. id, 'status', 'queued', 'origin', queue, 'created_at', at, 'enqueued_at', at,
     'data', '["wakeline_workers.jobs.run", null, [' .. quote(pid) .. ', ' .. epoch .. '], {}]',
-    'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', FAILURE_TTL,
+    'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', doorbell.FAILURE_TTL,
     'wl_rung', at_head and '0' or int(now))
   return id
 end
 
 -- Puts a job on its queue: at the head for work that was already running once.
-local function ring(pid, epoch, queue, at_head)
-  local id = write_job(pid, epoch, queue, at_head)
+function doorbell.ring(pid, epoch, queue, at_head)
+  local id = doorbell.write_job(pid, epoch, queue, at_head)
   -- The push of the first bell names the queue.
   if call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id) == 1 then
     call('SADD', rq .. ':queues', rq .. ':queue:' .. queue)
   end
-  hint_idle(queue)
+  hints.wake_idle(queue)
 end
 
 -- Whether the doorbell of a queued process was lost: it is older than the head of its queue, or the queue is empty.
@@ -71,7 +73,7 @@ end
 -- the first look of this script. A bell that was rung at the head since then would make all behind it look lost.
 local heads
 at_begin[#at_begin + 1] = function() heads, form_rung = {}, nil end
-local function lost_bell(pid, p, score)
+function doorbell.is_lost(pid, p, score)
   local head = heads[p.q]
   if not head then
     head = { ids = {}, at = math.huge }
@@ -81,5 +83,5 @@ local function lost_bell(pid, p, score)
     end
     heads[p.q] = head
   end
-  return head.at > score and not (head.ids[doorbell_id(pid, p.ep, '2')] or head.ids[doorbell_id(pid, p.ep, '1')])
+  return head.at > score and not (head.ids[doorbell.id(pid, p.ep, '2')] or head.ids[doorbell.id(pid, p.ep, '1')])
 end

@@ -7,7 +7,7 @@ local function leave_lines(pid, p)
   if p.as then leave_aside(pid, p.as) end
   if p.hd then call('LREM', ns .. 'held:' .. p.hd, 1, pid) end
   if p.rd then call('LREM', ns .. 'rated:' .. p.rd, 1, pid) end
-  if p.ce then leave_cell(pid, p) end
+  if p.ce then rates.leave_cell(pid, p) end
 end
 
 -- Tells the slots that wait for this process; true when a waiter belongs to the wake target's session (it must not also
@@ -68,7 +68,7 @@ local function end_children(pid)
     if i > BOUND then return call('RPUSH', ns .. 'todo', LEFT.end_children .. pid) end
     call('SREM', ns .. 'bound:' .. pid, child)
     local c = load(child)
-    if c.st and not ENDED[c.st] and not c.cr then request_cancel(child, c, '{"reason":"parent ended"}', 10000) end
+    if c.st and not ENDED[c.st] and not c.cr then cancel.request(child, c, '{"reason":"parent ended"}', 10000) end
   end
 end
 
@@ -125,7 +125,7 @@ local function finish(pid, p, status, output, text, mark)
   end
   if involved then end_children(pid) end
   if p.pe == '1' then leave_parent(pid, p.pa) end
-  if p.sid then settle_turn(pid, p, status, output) end
+  if p.sid then turns.settle(pid, p, status, output) end
   compact(pid, p)
   return seq
 end

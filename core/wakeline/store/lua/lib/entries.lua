@@ -6,11 +6,13 @@
 -- States: delivered | admitted TURN MS | settled TURN MS ADMITTED | failed TURN MS ADMITTED | blocked TURN MS ADMITTED
 --         | undeliverable REASON MS | superseded N MS
 -- Needs: base slots feed
-local KEPT = 1000 -- entries kept per session for "why did this agent wake?"
+local entries = {}
+
+entries.KEPT = 1000 -- entries kept per session for "why did this agent wake?"
 local OVER = { settled = true, failed = true, undeliverable = true, superseded = true }
 
-local function state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
-local function verb_of(state) return string.match(state, '^%a*') end
+function entries.state_of(sid, n) return call('HGET', ns .. 'wakes:' .. sid, n .. ':s') or '' end
+function entries.verb_of(state) return string.match(state, '^%a*') end
 
 -- A later wake of this key is an entry of its own from now on.
 local function stop_coalescing(bodies, n)
@@ -19,9 +21,9 @@ local function stop_coalescing(bodies, n)
 end
 
 -- Removes what is known of an entry whose life is over.
-local function forget(sid, n)
+function entries.forget(sid, n)
   local bodies = ns .. 'wakes:' .. sid
-  if not OVER[verb_of(state_of(sid, n))] then return end
+  if not OVER[entries.verb_of(entries.state_of(sid, n))] then return end
   local dedupe = call('HGET', bodies, n .. ':k')
   if dedupe then call('HDEL', bodies, 'key:' .. dedupe) end
   call('HDEL', bodies, n, n .. ':s', n .. ':c', n .. ':w', n .. ':co', n .. ':k', n .. ':e', n .. ':a')
@@ -29,28 +31,28 @@ local function forget(sid, n)
 end
 
 -- The end of an entry's life: out of the inbox, the processes that await it are told, and an old entry makes room.
-local function conclude(sid, n, state, resolution)
+function entries.conclude(sid, n, state, resolution)
   local bodies = ns .. 'wakes:' .. sid
   call('XDEL', ns .. 'inbox:' .. sid, n .. '-0')
   call('HSET', bodies, n .. ':s', state)
   tell_entry(sid, n, state)
   stop_coalescing(bodies, n)
-  local verb = verb_of(state)
+  local verb = entries.verb_of(state)
   if verb == 'undeliverable' or verb == 'failed' then
     call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
   end
   for slot in string.gmatch(call('HGET', bodies, n .. ':a') or '', '[^,]+') do resolve(slot, resolution) end
   call('HDEL', bodies, n .. ':a')
-  forget(sid, int(tonumber(n) - KEPT))
+  entries.forget(sid, int(tonumber(n) - entries.KEPT))
 end
 
-local function drop(sid, n, reason)
+function entries.drop(sid, n, reason)
   local resolution = '{"status":"err","payload":{"code":"undeliverable","message":' .. quote(reason) .. '}}'
-  conclude(sid, n, 'undeliverable ' .. reason .. ' ' .. int(now), resolution)
+  entries.conclude(sid, n, 'undeliverable ' .. reason .. ' ' .. int(now), resolution)
 end
 
 -- Fixes an entry for a turn.
-local function admit(sid, n, pid)
+function entries.admit(sid, n, pid)
   local bodies = ns .. 'wakes:' .. sid
   call('HSET', bodies, n .. ':s', 'admitted ' .. pid .. ' ' .. int(now))
   stop_coalescing(bodies, n)

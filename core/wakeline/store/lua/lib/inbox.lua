@@ -22,13 +22,13 @@ local function arrived(sid, s)
     call('HSETNX', ns .. 'sess:' .. sid, 'df', int(now))
     call('HSET', ns .. 'sess:' .. sid, 'dl', int(now))
   end
-  if not s.turn then return ring_session(sid) end
+  if not s.turn then return turns.begin_next(sid) end
   if not policy.d and policy.a ~= 'i' then return end
   if call('HEXISTS', ns .. 'journal:' .. s.turn, '@inbox') == 1 then
     local p = load(s.turn)
     if policy.a == 'i' and not p.cr and not ENDED[p.st] and tonumber(s.ic or '0') < INTERRUPTS then
       call('HSET', proc_key(s.turn), 'it', '1')
-      request_cancel(s.turn, p, '{"reason":"a new entry arrived"}', 10000)
+      cancel.request(s.turn, p, '{"reason":"a new entry arrived"}', 10000)
     end
   elseif policy.d and call('ZSCORE', ns .. 'timers', TIMER.offer .. s.turn) then
     local due = int(math.min(tonumber(call('HGET', ns .. 'sess:' .. sid, 'df')) + policy.x, now + policy.d))
@@ -66,7 +66,7 @@ local function deliver(sid, kind, body, same)
   call('HSET', bodies, n, body)
   local refused = s.gone and 'target_gone' or (s.ag and not admits(policy_of(s.ag), kind) and 'not_admissible')
   if refused then
-    drop(sid, n, refused)
+    entries.drop(sid, n, refused)
     return n
   end
   call('XADD', ns .. 'inbox:' .. sid, n .. '-0', 'k', kind)

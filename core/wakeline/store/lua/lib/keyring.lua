@@ -2,21 +2,23 @@
 -- before it (previous), the id of that (old), until when its tokens are good (until), and the secret before the first
 -- rotation (first).
 -- Needs: base
-local KEYRING = { 'id', 'previous', 'old', 'until', 'first' }
+local keyring = {}
+
+local FIELDS = { 'id', 'previous', 'old', 'until', 'first' }
 
 -- The same as secret_id in Python: it tells secrets apart and proves nothing. Nil for what is no secret of ours.
-local function secret_id(secret)
+function keyring.id_of(secret)
   if not secret or #secret ~= 64 or string.find(secret, '[^0-9a-f]') then return nil end
   return string.sub(redis.sha1hex(secret), 1, 12)
 end
 
-local function keyring() return fields(ns .. 'keyring', unpack(KEYRING)) end
+function keyring.read() return fields(ns .. 'keyring', unpack(FIELDS)) end
 
 -- Whether what the previous secret made is still good.
-local function overlaps(secrets) return secrets.previous and now < tonumber(secrets['until']) end
+function keyring.overlaps(secrets) return secrets.previous and now < tonumber(secrets['until']) end
 
 -- Whether tokens that the secret of this id made are good.
-local function secret_is_good(id)
-  local secrets = keyring()
-  return id == secrets.id or (id == secrets.old and overlaps(secrets))
+function keyring.is_good(id)
+  local secrets = keyring.read()
+  return id == secrets.id or (id == secrets.old and keyring.overlaps(secrets))
 end

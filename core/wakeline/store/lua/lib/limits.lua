@@ -6,10 +6,13 @@
 -- waits at for a cell.
 -- A place or a cell that is left goes to the next process in line, before one that comes later can take it.
 -- Needs: base queues doorbell
+local limits = {}
 
-local known_limits, served, passed
-at_begin[#at_begin + 1] = function() known_limits, served, passed = {}, {}, 0 end
-local function limit_of(id)
+local known_limits, served
+at_begin[#at_begin + 1] = function() known_limits, served, limits.passed = {}, {}, 0 end
+
+-- What a limit says, false where there is none. Each script looks once.
+function limits.of(id)
   local name = string.match(id, '^b:[^:]+') or id
   if known_limits[name] == nil then
     local text = call('HGET', ns .. 'limits', name)
@@ -32,35 +35,37 @@ local function has_workers(queue)
 end
 
 -- Whether any worker takes from a queue now.
-local function is_served(queue)
+function limits.is_served(queue)
   if served[queue] == nil then served[queue] = has_workers(queue) end
   return served[queue]
 end
 
 -- A queue's own limit keeps no process of another queue waiting, so its line stays as it is while the queue stands
 -- still.
-local function stands_still(limit) return string.sub(limit, 1, 2) == 'q:' and not is_served(string.sub(limit, 3)) end
+function limits.stands_still(limit)
+  return string.sub(limit, 1, 2) == 'q:' and not limits.is_served(string.sub(limit, 3))
+end
 
 -- The index is written at once, not gathered: the tick that offers the process would take its bell for a lost one.
-local function offer(pid, p, at_head)
+function limits.offer(pid, p, at_head)
   call('ZADD', ns .. 'idx:queued', int(now), pid)
-  ring(pid, p.ep, p.q, at_head)
+  doorbell.ring(pid, p.ep, p.q, at_head)
 end
 
 -- The first process of a line whose queue is served. One before it may be of a queue that is paused or served by no
 -- worker, and would keep what it is given from the others. It goes back to its queue, and comes again when it is taken.
 -- One script passes at most the bound; the tick goes on.
-local function next_of(line, field, limit)
-  while passed < BOUND do
+function limits.next_of(line, field, limit)
+  while limits.passed < BOUND do
     local pid = call('LPOP', line)
     if not pid then return nil end
     local p = fields(proc_key(pid), 'st', 'ep', 'q', field)
     if p.st == 'queued' and p[field] == limit then
       p.q = queue_of(p.q)
       call('HDEL', proc_key(pid), field)
-      if is_served(p.q) then return pid, p end
-      offer(pid, p, false)
+      if limits.is_served(p.q) then return pid, p end
+      limits.offer(pid, p, false)
     end
-    passed = passed + 1
+    limits.passed = limits.passed + 1
   end
 end

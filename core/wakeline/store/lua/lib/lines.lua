@@ -9,7 +9,7 @@ local function missing_of(pid, p, wanted)
   for _, one in ipairs(wanted) do
     local id, limit = one[1], one[2]
     local begins_now = limit.n and not p.fs and not p.mf and p.ce ~= id
-    if begins_now and (call('EXISTS', ns .. 'rated:' .. id) == 1 or cells_left(id, limit) <= 0) then
+    if begins_now and (call('EXISTS', ns .. 'rated:' .. id) == 1 or rates.cells_left(id, limit) <= 0) then
       return id, 'cell'
     end
     local has_place = not limit.c or call('SISMEMBER', ns .. 'holds:' .. id, pid) == 1
@@ -20,8 +20,8 @@ end
 -- It waits, and meanwhile keeps nothing that others could use, except a cell of the limit at which it waits for a
 -- place.
 local function stand_in_line(pid, p, at, what)
-  if p.lm then leave_places(pid, p) end
-  if p.ce and not (what == 'place' and p.ce == at) then leave_cell(pid, p) end
+  if p.lm then places.leave(pid, p) end
+  if p.ce and not (what == 'place' and p.ce == at) then rates.leave_cell(pid, p) end
   if what == 'place' then
     if p.hd == at then return end
     call('RPUSH', ns .. 'held:' .. at, pid)
@@ -31,8 +31,8 @@ local function stand_in_line(pid, p, at, what)
     call('HSET', proc_key(pid), 'rd', at)
     call('SADD', ns .. 'rating', at)
     if call('RPUSH', ns .. 'rated:' .. at, pid) == 1 then
-      local due = give_cells(at)
-      if due then hint_timer(p.q, due) end
+      local due = rates.give_cells(at)
+      if due then hints.announce_timer(p.q, due) end
     end
   end
 end
@@ -43,7 +43,7 @@ end
 local function kept_back(pid, p, bell)
   local wanted = {}
   for _, id in ipairs({ 'q:' .. p.q, p.lk }) do
-    local limit = limit_of(id)
+    local limit = limits.of(id)
     if limit then wanted[#wanted + 1] = { id, limit } end
   end
   local at, what = missing_of(pid, p, wanted)
@@ -53,7 +53,7 @@ local function kept_back(pid, p, bell)
     return true
   end
   if p.lm or p.ce then call('ZREM', ns .. 'given', pid) end
-  local places, used = {}, p.ce
+  local held, used = {}, p.ce
   if used then
     call('SREM', ns .. 'cells:' .. used, pid)
     unset(pid, p, 'ce')
@@ -63,15 +63,15 @@ local function kept_back(pid, p, bell)
     local id, limit = one[1], one[2]
     if limit.c then
       call('SADD', ns .. 'holds:' .. id, pid)
-      places[#places + 1] = id
+      held[#held + 1] = id
     end
     if limit.n and not p.fs and not p.mf then
-      begins(id, limit)
-      if call('EXISTS', ns .. 'rated:' .. id) == 1 then give_cells(id) end
+      rates.count_beginning(id, limit)
+      if call('EXISTS', ns .. 'rated:' .. id) == 1 then rates.give_cells(id) end
     end
   end
-  if #places > 0 then
-    p.lm = table.concat(places, ' ')
+  if #held > 0 then
+    p.lm = table.concat(held, ' ')
     call('HSET', proc_key(pid), 'lm', p.lm)
   end
   return false

@@ -1,9 +1,10 @@
 -- Signals: which wait takes one, and where it is kept until a wait does.
 -- Needs: base slots
+local mailbox = {}
 
 -- A signal that was renamed: a sender or body that knows only one of its names is led to the name that is waited for,
 -- or kept.
-local function link_names(pid, name, others)
+function mailbox.link_names(pid, name, others)
   local links = {}
   for _, other in ipairs(others) do
     links[#links + 1] = 'l:' .. other
@@ -13,7 +14,7 @@ local function link_names(pid, name, others)
 end
 
 -- The oldest open wait for a signal, under any of its names; its own comes first.
-local function open_wait(pid, name, others)
+function mailbox.open_wait(pid, name, others)
   local key = proc_key(pid)
   local of = fields(key, 'n:' .. name, 'l:' .. name)
   local open = of['n:' .. name]
@@ -24,7 +25,7 @@ end
 
 -- The oldest signal of a name, or of another name that it has or had, that is kept: what resolves a wait with it, and
 -- its sequence.
-local function from_mailbox(pid, name, others)
+function mailbox.take(pid, name, others)
   local box = ns .. 'mail:' .. pid
   local letters = call('LRANGE', box, 0, -1)
   if #letters == 0 then return end
@@ -43,7 +44,7 @@ end
 -- A signal whose wait was given up: the oldest open wait of its name takes it, else the mailbox, in the order of
 -- sending.
 local function give_back(pid, name, seq)
-  local open = open_wait(pid, name)
+  local open = mailbox.open_wait(pid, name)
   if open then
     local event = call('XRANGE', ns .. 'events:' .. pid, seq .. '-0', seq .. '-0')
     return resolve(open, '{"status":"ok","value":' .. event[1][2][4] .. '}', seq)
@@ -58,7 +59,7 @@ end
 
 -- Gives waits up. All are closed before a signal finds its next wait, or it could fall into one that is given up with
 -- it.
-local function give_up(pid, ids)
+function mailbox.give_up(pid, ids)
   local letters = {}
   for _, id in ipairs(ids) do
     local slot = fields(slot_key(id), 'k', 'rs')

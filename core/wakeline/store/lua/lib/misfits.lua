@@ -40,7 +40,7 @@ function misfits.look(release, from)
       or release and rounds.has_looked(p.uf, release))
     if p.st == 'queued' and p.as and not rounds.is_awaited(p) then
       leave_aside(pid, p.as)
-      ring(pid, p.ep, p.q, false)
+      doorbell.ring(pid, p.ep, p.q, false)
     elseif misfit and not (same and misfit.kind ~= 'missing') then
       misfits.offer(pid)
     end

@@ -1,10 +1,11 @@
 -- Places: a limit on how many run at once.
 -- Needs: base limits
+local places = {}
 
 -- Whether a process got the place.
-local function give_place(limit, at_head)
-  if stands_still(limit) then return false end
-  local pid, p = next_of(ns .. 'held:' .. limit, 'hd', limit)
+function places.give(limit, at_head)
+  if limits.stands_still(limit) then return false end
+  local pid, p = limits.next_of(ns .. 'held:' .. limit, 'hd', limit)
   if not pid then
     if call('EXISTS', ns .. 'held:' .. limit) == 0 then call('SREM', ns .. 'holding', limit) end
     return false
@@ -12,15 +13,15 @@ local function give_place(limit, at_head)
   call('SADD', ns .. 'holds:' .. limit, pid)
   call('ZADD', ns .. 'given', int(now), pid)
   call('HSET', proc_key(pid), 'lm', limit)
-  offer(pid, p, at_head)
+  limits.offer(pid, p, at_head)
   return true
 end
 
-local function leave_places(pid, p)
+function places.leave(pid, p)
   call('HDEL', proc_key(pid), 'lm')
   for limit in string.gmatch(p.lm, '%S+') do
     call('SREM', ns .. 'holds:' .. limit, pid)
-    give_place(limit, true)
+    places.give(limit, true)
   end
   p.lm = nil
 end

@@ -24,7 +24,7 @@ local function leave_holders(pid)
   for _, kind in ipairs({ 'process', 'payload', 'journal' }) do
     local owner = kind .. ':' .. pid
     for _, id in ipairs(left > 0 and call('ZRANGE', ns .. 'atts:' .. owner, 0, left - 1) or {}) do
-      disown(id, owner)
+      attachments.disown(id, owner)
       call('ZADD', ns .. 'attachments', 'XX', int(now), id) -- the next sweep looks for other owners
       left = left - 1
     end
@@ -62,7 +62,7 @@ local function prune(pid, status)
   if p.uk and call('GET', ns .. 'uniq:' .. p.uk) == pid then call('UNLINK', ns .. 'uniq:' .. p.uk) end
   -- Its doorbell may lie in a queue that no worker takes from, in either form.
   call('UNLINK', proc_key(pid), ns .. 'spec:' .. pid, ns .. 'events:' .. pid,
-    rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '1'), rq .. ':job:' .. doorbell_id(pid, p.ep or '0', '2'))
+    rq .. ':job:' .. doorbell.id(pid, p.ep or '0', '1'), rq .. ':job:' .. doorbell.id(pid, p.ep or '0', '2'))
   local tombstone = '{"status":"' .. status .. '","pruned_at_ms":' .. int(now) .. '}'
   call('SET', ns .. 'tomb:' .. pid, tombstone, 'PX', int(a.tombstone_ms))
   return true

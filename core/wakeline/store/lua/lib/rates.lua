@@ -1,5 +1,7 @@
 -- Rates: a limit on how many begin in a time, in cells.
 -- Needs: base letters limits
+local rates = {}
+
 local FINEST = 1000 -- so many moments of one time are told apart; a rate of more than that is counted in steps
 
 -- An entry of begun:<limit>: a moment, how many had begun before it, and how many with it.
@@ -56,7 +58,7 @@ end
 
 -- How many may begin now, beside those that were given a cell; where none, when to ask again (nil: when one of those
 -- begins, or gives its cell back).
-local function cells_left(id, limit)
+function rates.cells_left(id, limit)
   local given = call('SCARD', ns .. 'cells:' .. id)
   if limit.b then
     local each, at = limit.w / limit.n, used_up_to(id, limit)
@@ -68,7 +70,7 @@ local function cells_left(id, limit)
   return limit.n - n - given, at
 end
 
-local function begins(id, limit)
+function rates.count_beginning(id, limit)
   if limit.b then
     local each = limit.w / limit.n
     local used_up = string.format('%.3f', used_up_to(id, limit) + each)
@@ -86,35 +88,35 @@ local function begins(id, limit)
 end
 
 -- Gives the cells that are left to the processes that wait, in order, and sets a timer for the next cell.
-local function give_cells(id)
-  if stands_still(id) then return end
-  local limit, line = limit_of(id), ns .. 'rated:' .. id
-  while passed < BOUND do
+function rates.give_cells(id)
+  if limits.stands_still(id) then return end
+  local limit, line = limits.of(id), ns .. 'rated:' .. id
+  while limits.passed < BOUND do
     if call('EXISTS', line) == 0 then return call('SREM', ns .. 'rating', id) end
     local rated = limit and limit.n
     local left, at = 1, nil
-    if rated then left, at = cells_left(id, limit) end
+    if rated then left, at = rates.cells_left(id, limit) end
     if left <= 0 then
       if at then call('ZADD', ns .. 'timers', int(math.max(at, now + 1)), TIMER.cells .. id) end
       return at
     end
-    local pid, p = next_of(line, 'rd', id)
+    local pid, p = limits.next_of(line, 'rd', id)
     if pid then
       if rated then
         call('SADD', ns .. 'cells:' .. id, pid)
         call('ZADD', ns .. 'given', int(now), pid)
         call('HSET', proc_key(pid), 'ce', id)
       end
-      offer(pid, p, false)
-      passed = passed + 1
+      limits.offer(pid, p, false)
+      limits.passed = limits.passed + 1
     end
   end
 end
 
-local function leave_cell(pid, p)
+function rates.leave_cell(pid, p)
   local id = p.ce
   p.ce = nil
   call('HDEL', proc_key(pid), 'ce')
   call('SREM', ns .. 'cells:' .. id, pid)
-  give_cells(id)
+  rates.give_cells(id)
 end

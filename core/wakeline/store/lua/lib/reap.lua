@@ -71,7 +71,7 @@ local function reap(owner, writer)
     -- It may have been the one that was told of what is queued: two workers of one tree leave at the same moment, and
     -- the first hands on to the second.
     for _, queue in ipairs(queues) do
-      if call('LLEN', rq .. ':queue:' .. queue) > 0 then hint_idle(queue) end
+      if call('LLEN', rq .. ':queue:' .. queue) > 0 then hints.wake_idle(queue) end
     end
   end
   return lost

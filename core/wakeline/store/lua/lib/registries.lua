@@ -19,7 +19,7 @@ local function tidy_registries()
     -- Runs of stock workers that were killed. Runs of ours are removed with any end of theirs.
     for _, execution in ipairs(call('ZRANGEBYSCORE', wip, '-inf', int(now / 1000 - RQ_KEEPS), 'LIMIT', 0, 64)) do
       local id = string.match(execution, '^(.*):[^:]*$')
-      if id and whose_doorbell(id) then
+      if id and doorbell.read(id) then
         call('ZREM', wip, execution)
         call('UNLINK', rq .. ':job:' .. id, rq .. ':execution:' .. execution, rq .. ':executions:' .. id)
       end

@@ -33,9 +33,9 @@ local function prune_entries(until_ms)
   local old = int(now - a.retention_ms)
   for _, member in ipairs(call('ZRANGEBYSCORE', ns .. 'idx:undeliverable', '-inf', old, 'LIMIT', 0, PAGE)) do
     local sid, n = string.match(member, '^(.*)#(%d+)$')
-    forget(sid, n)
+    entries.forget(sid, n)
     -- An entry that blocks its session is shown until an operator decides.
-    if verb_of(state_of(sid, n)) == 'blocked' then
+    if entries.verb_of(entries.state_of(sid, n)) == 'blocked' then
       call('ZADD', ns .. 'idx:undeliverable', int(now), member)
     else
       call('ZREM', ns .. 'idx:undeliverable', member)

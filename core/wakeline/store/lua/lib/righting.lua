@@ -28,7 +28,7 @@ local function mend_wait(pid, id)
   end
   local name = string.match(slot.k, '^' .. WAIT.signal .. '(.*)$')
   if name and standing.is_not_found(pid, id, name) then
-    local resolution, seq = from_mailbox(pid, name)
+    local resolution, seq = mailbox.take(pid, name)
     local others = call('HGET', proc_key(pid), 'n:' .. name)
     if resolution then
       resolve(id, resolution, seq)
@@ -75,7 +75,7 @@ look['queued'] = function(pid, p, score)
     gather('SADD', ns .. 'rating', p.rd)
   end
   if left then
-    offer(pid, p, false)
+    limits.offer(pid, p, false)
     put_right('lines')
   elseif not p.hd and not p.rd and standing.has_no_timer(pid, p, score) then
     call('ZADD', ns .. 'idx:queued', int(now), pid) -- from now on it is one that may have lost its bell
@@ -129,7 +129,7 @@ look['holding'] = function()
     if standing.is_nobodys_place(limit, p) then
       call('SREM', ns .. 'holds:' .. limit, pid)
       forget_place(pid, p, limit)
-      give_place(limit, true)
+      places.give(limit, true)
       put_right('places')
     else
       is_asked(pid, p)
@@ -142,7 +142,7 @@ look['rating'] = function()
     local p = load(pid)
     if standing.is_nobodys_cell(limit, p) then
       call('SREM', ns .. 'cells:' .. limit, pid)
-      give_cells(limit)
+      rates.give_cells(limit)
       put_right('cells')
     else
       is_asked(pid, p)

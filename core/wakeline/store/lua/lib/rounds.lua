@@ -52,7 +52,7 @@ function rounds.leave(pid, p)
   end
   rounds.others(p.uf, p.q, code, function(owner)
     if call('SREM', ns .. 'idle:' .. p.q, owner) == 0 then return false end
-    hint(owner, 'bell')
+    hints.send(owner, 'bell')
     return true
   end)
 end

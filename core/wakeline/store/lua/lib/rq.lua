@@ -23,7 +23,7 @@ end
 -- 'successful', 'failed', or nil where neither counter moves (lost, handed back).
 local ended_under
 local function rq_end(pid, p, outcome)
-  local id, worker = doorbell_id(pid, p.ep, p.rw), rq .. ':worker:' .. p.ow
+  local id, worker = doorbell.id(pid, p.ep, p.rw), rq .. ':worker:' .. p.ow
   local composite = id .. ':' .. p.cl
   call('DEL', rq .. ':job:' .. id, rq .. ':execution:' .. composite, rq .. ':executions:' .. id)
   gather('ZREM', rq .. ':wip:' .. p.q, composite)

@@ -5,9 +5,9 @@
 local function call_worker(pid, epoch, queue, at_head, due)
   if due and due > now then
     call('ZADD', ns .. 'timers', int(due), TIMER.offer .. pid)
-    hint_timer(queue, due)
+    hints.announce_timer(queue, due)
   else
-    ring(pid, epoch, queue, at_head)
+    doorbell.ring(pid, epoch, queue, at_head)
   end
 end
 

@@ -13,6 +13,6 @@ local function open_session(s, parent)
   end
   call('ZADD', ns .. 'idx:sessions', int(now), s.sid)
   call('ZREM', ns .. 'timers', TIMER.unopened .. s.sid)
-  ring_session(s.sid)
+  turns.begin_next(s.sid)
   return true
 end

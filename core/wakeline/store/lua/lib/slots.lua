@@ -46,7 +46,7 @@ local function resolve(id, resolution, sequence, p)
     -- later run may have given the wait up.
     -- The process comes last, where every release looks for it.
     local more = #resolution <= HINTED and p.cl .. ' ' .. resolution .. ' ' or ''
-    hint(p.ow, 'slot ' .. id .. ' ' .. more .. word(slot.p))
+    hints.send(p.ow, 'slot ' .. id .. ' ' .. more .. word(slot.p))
   end
   return true
 end

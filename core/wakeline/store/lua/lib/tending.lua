@@ -6,12 +6,12 @@
 local function take_back()
   for _, pid in ipairs(call('ZRANGEBYSCORE', ns .. 'given', '-inf', int(now - 1000), 'LIMIT', 0, 64)) do
     local p = load(pid)
-    if p.st == 'queued' and (p.lm or p.ce) and is_served(p.q) then
+    if p.st == 'queued' and (p.lm or p.ce) and limits.is_served(p.q) then
       call('ZADD', ns .. 'given', int(now), pid)
     else
       call('ZREM', ns .. 'given', pid)
-      if p.ce then leave_cell(pid, p) end -- also of one that an older release has begun
-      if p.st == 'queued' and p.lm then leave_places(pid, p) end
+      if p.ce then rates.leave_cell(pid, p) end -- also of one that an older release has begun
+      if p.st == 'queued' and p.lm then places.leave(pid, p) end
     end
   end
 end
@@ -21,12 +21,12 @@ end
 local function tend_limits()
   take_back()
   for _, id in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
-    local limit = limit_of(id)
+    local limit = limits.of(id)
     local most = limit and limit.c or math.huge
     for _ = 1, math.min(BOUND, most - call('SCARD', ns .. 'holds:' .. id)) do
-      if not give_place(id, false) then break end
+      if not places.give(id, false) then break end
     end
   end
-  for _, id in ipairs(call('SRANDMEMBER', ns .. 'rating', 16)) do give_cells(id) end
-  return passed >= BOUND
+  for _, id in ipairs(call('SRANDMEMBER', ns .. 'rating', 16)) do rates.give_cells(id) end
+  return limits.passed >= BOUND
 end

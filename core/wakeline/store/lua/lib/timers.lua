@@ -14,11 +14,11 @@ fire[TIMER.wait] = function(id)
 end
 fire[TIMER.offer] = function(pid)
   local p = load(pid)
-  if p.st == 'queued' then ring(pid, p.ep, p.q, false) end
+  if p.st == 'queued' then doorbell.ring(pid, p.ep, p.q, false) end
 end
 -- Ends a process from outside its run; a worker that still has it is told to stop.
 local function overrule(pid, p, status, output)
-  if p.st == 'running' and p.ow then hint_run(pid, p, 'lost') end
+  if p.st == 'running' and p.ow then hints.send_to_run(pid, p, 'lost') end
   finish(pid, p, status, output)
 end
 fire[TIMER.grace] = function(pid)
@@ -48,13 +48,13 @@ fire[TIMER.unopened] = function(sid)
     local n = string.match(entry[1], '^%d+')
     local at = tonumber(string.match(call('HGET', ns .. 'wakes:' .. sid, n) or '', '"at_ms":(%d+)') or '0')
     if at + EXPIRY > now then return call('ZADD', ns .. 'timers', int(at + EXPIRY), TIMER.unopened .. sid) end
-    drop(sid, n, 'expired')
+    entries.drop(sid, n, 'expired')
   end
   if call('XLEN', ns .. 'inbox:' .. sid) > 0 then call('ZADD', ns .. 'timers', int(now), TIMER.unopened .. sid) end
 end
 
 -- A limit may have a cell for the next process in line.
-fire[TIMER.cells] = function(id) give_cells(id) end
+fire[TIMER.cells] = function(id) rates.give_cells(id) end
 
 -- The timers that are due. Where they are more than one tick can fire, each kind has a share, so many starts that were
 -- delayed to one moment make no sleep late.

@@ -5,15 +5,15 @@
 -- it lives and was asked to end. A row of a process that was pruned is of no process: the next one may have its id.
 -- True: more is left, so the row stays.
 local go_on = {}
-go_on[LEFT.cancel_waits] = function(pid, _, asked) return asked and not cancel_waits(pid) end
-go_on[LEFT.cancel_children] = function(pid, _, asked) return asked and not cancel_awaited(pid) end
+go_on[LEFT.cancel_waits] = function(pid, _, asked) return asked and not cancel.waits(pid) end
+go_on[LEFT.cancel_children] = function(pid, _, asked) return asked and not cancel.awaited(pid) end
 go_on[LEFT.tell_waiters] = function(pid, over)
   local event = over and call('XREVRANGE', ns .. 'events:' .. pid, '+', '-', 'COUNT', 1)[1]
   if event then resolve_waiters(pid, string.match(event[2][4], '^{"await_output":(.*)}$') or 'null') end
 end
 go_on[LEFT.drop_waits] = function(pid, over) if over then drop_waits(pid) end end
 go_on[LEFT.end_children] = function(pid, over) if over then end_children(pid) end end
-go_on[LEFT.begin_turn] = function(sid) ring_session(sid) end
+go_on[LEFT.begin_turn] = function(sid) turns.begin_next(sid) end
 go_on[LEFT.clear_session] = function(sid) clear_session(sid) end
 go_on[LEFT.look_at_misfits] = function(rest)
   local from, release = string.match(rest, '^(%d+) (.*)$')

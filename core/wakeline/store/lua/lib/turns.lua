@@ -1,5 +1,6 @@
 -- Turns: at most one of a session, begun for its oldest entries and settled by every end.
 -- Needs: base letters queues runnable feed policies entries
+local turns = {}
 
 -- A turn is a process like any other. Its registration is written here, so that an entry and the turn that it needs are
 -- one step.
@@ -33,14 +34,14 @@ end
 
 -- Starts a turn for the oldest entry that the agent admits, or leaves the session free. Entries before it that are not
 -- admitted are undeliverable (race 26).
-local function ring_session(sid)
+function turns.begin_next(sid)
   local s = fields(ns .. 'sess:' .. sid, 'ag', 'q', 'salt', 'turn', 'blk', 'gone', 'df', 'dl', 'half', 'hw', 'ic', 'lg')
   s.q = queue_of(s.q)
   if not s.ag or s.turn or s.blk or s.gone then return end
   local policy = policy_of(s.ag)
   for _, entry in ipairs(call('XRANGE', ns .. 'inbox:' .. sid, '-', '+', 'COUNT', policy.k and BOUND or 1)) do
     if admits(policy, entry[2][2]) then return start_turn(sid, s, policy) end
-    drop(sid, string.match(entry[1], '^%d+'), 'not_admissible')
+    entries.drop(sid, string.match(entry[1], '^%d+'), 'not_admissible')
   end
   if policy.k and call('XLEN', ns .. 'inbox:' .. sid) > 0 then
     call('RPUSH', ns .. 'todo', LEFT.begin_turn .. sid)
@@ -49,7 +50,7 @@ local function ring_session(sid)
   end
 end
 
-local function batch_of(pid)
+function turns.batch_of(pid)
   local out = {}
   local rows = call('HMGET', ns .. 'journal:' .. pid, '@inbox', '@early')
   for n in string.gmatch((rows[1] or '') .. ',' .. (rows[2] or ''), '%d+') do out[#out + 1] = n end
@@ -78,16 +79,16 @@ end
 -- (race 7).
 -- A batch that failed is halved until the poisonous entry stands alone (race 25): entries up to `hw` go in turns of at
 -- most `half` meanwhile.
-local function settle_turn(pid, p, status, output)
+function turns.settle(pid, p, status, output)
   local sid = p.sid
   local head, bodies = ns .. 'sess:' .. sid, ns .. 'wakes:' .. sid
   local s = fields(head, 'ag', 'gone', 'half', 'hw', 'fo')
-  local batch = batch_of(pid)
+  local batch = turns.batch_of(pid)
   local last = batch[#batch]
   local poisoned = status == 'failed' or status == 'abandoned'
   call('HDEL', head, 'turn')
   if s.gone then
-    for _, n in ipairs(batch) do drop(sid, n, 'target_gone') end
+    for _, n in ipairs(batch) do entries.drop(sid, n, 'target_gone') end
   elseif status == 'cancelled' and call('HEXISTS', proc_key(pid), 'it') == 1 then
     give_entries_back(sid, batch)
     call('HINCRBY', head, 'ic', 1)
@@ -98,7 +99,7 @@ local function settle_turn(pid, p, status, output)
     call('HDEL', head, 'ic')
     if s.fo and not p.follows then call('HDEL', head, 'fo') end -- only a turn that switches frames goes on with the row
     for _, n in ipairs(batch) do
-      local admitted = string.match(state_of(sid, n), '%d+$') or ''
+      local admitted = string.match(entries.state_of(sid, n), '%d+$') or ''
       local rest = ' ' .. pid .. ' ' .. int(now) .. ' ' .. admitted
       if poisoned and #output <= 4096 then call('HSET', bodies, n .. ':e', output) end
       if poisoned and policy_of(s.ag).f == 'b' then
@@ -107,11 +108,12 @@ local function settle_turn(pid, p, status, output)
         call('HSET', head, 'blk', n)
         call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
       else
-        conclude(sid, n, (poisoned and 'failed' or 'settled') .. rest, '{"status":"ok","value":' .. output .. '}')
+        local verb = poisoned and 'failed' or 'settled'
+        entries.conclude(sid, n, verb .. rest, '{"status":"ok","value":' .. output .. '}')
       end
     end
     if s.half and (poisoned or tonumber(last) >= tonumber(s.hw)) then call('HDEL', head, 'half', 'hw') end
   end
   linger(sid, p, policy_of(s.ag), status, #batch)
-  ring_session(sid)
+  turns.begin_next(sid)
 end
