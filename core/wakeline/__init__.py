@@ -49,12 +49,13 @@ if TYPE_CHECKING:
     from wakeline.observe.events import EventView
     from wakeline.observe.processes import ProcessView, Status
     from wakeline.observe.sessions import Message, SessionView
+    from wakeline.observe.triggers import SubscriptionView
     from wakeline.pages import Page
     from wakeline.processes.limits import Limit
     from wakeline.processes.outputs import CancelledOutput, Failure, Success
     from wakeline.sessions.agent import Agent
     from wakeline.settings import Settings
-    from wakeline.store.triggers import Subscribed, SubscriptionView
+    from wakeline.store.triggers import Subscribed
     from wakeline.tools.tool import AsyncTool, CurrentCall, Tool, current
     from wakeline.triggers.schedule import Schedule
     from wakeline.verbs.attachments import AsyncAttachments, Attachments
@@ -177,7 +178,8 @@ _HOMES = {
     "wakeline.environments.spec": "EnvironmentSpec",
     "wakeline.processes.outputs": "CancelledOutput Failure Success",
     "wakeline.settings": "Settings",
-    "wakeline.store.triggers": "Subscribed SubscriptionView",
+    "wakeline.observe.triggers": "SubscriptionView",
+    "wakeline.store.triggers": "Subscribed",
     "wakeline.triggers.schedule": "Schedule",
     "wakeline.verbs.attachments": "AsyncAttachments Attachments",
     "wakeline.verbs.options": "StartOptions WakeTarget",

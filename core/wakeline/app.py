@@ -13,7 +13,7 @@ from wakeline.attachments.backend import BlobBackend, Blobs
 from wakeline.attachments.choosing import chosen_backend
 from wakeline.body.execution import ExecutionContext, outside
 from wakeline.client.aio import AsyncApp
-from wakeline.client.drivers import Awaiting, Blocking
+from wakeline.client.drivers import AwaitedDriver, BlockingDriver
 from wakeline.client.externals import External
 from wakeline.client.handles import Handle, as_json
 from wakeline.client.sessions import Session
@@ -97,11 +97,11 @@ class App(Declarations):
         self._backend = backend
         self._store: SyncStore | None = None
         self._attachments = attachments or chosen_backend(self.settings.attachments)
-        self._client = Blocking(self.caller, lambda: self.store)
+        self._client = BlockingDriver(self.caller, lambda: self.store)
         self._fleet = FleetVerbs(
             self.settings, self.registry, self.clock, lambda: self.queues, lambda: self.declared, self._looking_store
         )
-        self._aio = AsyncApp(Awaiting(self.caller, self.new_async_store), self.registry, self._fleet)
+        self._aio = AsyncApp(AwaitedDriver(self.caller, self.new_async_store), self.registry, self._fleet)
 
     # -- connecting
 
@@ -323,7 +323,7 @@ class App(Declarations):
         return self.run("app.why", inbox.why_address(address))
 
     def undeliverable(self, limit: int = 50) -> Page[EntryView]:
-        """Entries of all sessions that are undeliverable, failed or blocking, the latest first; `Session.redrive`
+        """Entries of all sessions that are undeliverable, failed or blocked, the latest first; `Session.redrive`
         offers one again.
 
         ``.more`` says whether there are others."""

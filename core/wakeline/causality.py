@@ -254,7 +254,7 @@ class Provenance(Stored):
 class SpawnProvenance:
     """What a running process hands to its children: the originator and wake target of its own chain.
 
-    It is never part of a public request, so no caller can claim that another one started its process.
+    It is never part of a public request, so no caller can say that another one started its process.
     """
 
     originator: Originator

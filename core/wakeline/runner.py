@@ -51,7 +51,7 @@ from wakeline.run.letting_go import let_go
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, Outcome, Over, Swallowed, Unfit, cancelled, failed, left_over, outcome_of
 from wakeline.run.run import Run
-from wakeline.run.seeing import run_seen, see_end
+from wakeline.run.seen import run_seen, see_end
 from wakeline.shown import logger
 from wakeline.store import claims, ends
 from wakeline.store.awaited import AsyncStore

@@ -27,8 +27,10 @@ VIEWS = {
     "ProcessWait",
     "QueueView",
     "Reason",
+    "ScheduleView",
     "SessionView",
     "Status",
+    "SubscriptionView",
     "WaitView",
     "WorkerView",
 }
@@ -40,7 +42,7 @@ FROM_THE_STORE = {
     "wakeline.store.keyring": "the secret, which no verb has",
     "wakeline.store.keys": "how RQ names a queue",
     "wakeline.store.processes": "ids, for one that is typed in part",
-    "wakeline.store.triggers": "subscriptions of all sources, and switching them",
+    "wakeline.store.triggers": "the end of a schedule that no code declares, which no verb has",
 }
 """What commands ask the store itself, and why."""
 STORED = {"fields", "head", "slots", "registration", "journal", "stood", "standing", "misfits", "queued", "owners"}

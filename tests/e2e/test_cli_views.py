@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from wakeline import App
 from wakeline.observe.feed import item_data
-from wakeline.observe.triggers import subscription_data
 from wakeline.store import feed, owners, sessions
 from wakeline.store.starts import SessionAddress
 
@@ -70,7 +69,7 @@ def test_queues_and_doctor_print_views(busy: Shop, monkeypatch: pytest.MonkeyPat
 def test_triggers_prints_subscriptions_and_follow_items_in_their_own_form(shop: Shop) -> None:
     app = shop.app
     app.trigger("order.paid").subscribe(app.registry.tools["charge"])
-    assert shop.json("triggers") == [subscription_data(one) for one in app.trigger("order.paid").subscriptions()]
+    assert shop.json("triggers") == [one.to_data() for one in app.trigger("order.paid").subscriptions()]
     start = app.store.execute(feed.follow("clerk/u1", None)).cursor if shop.text("send", "clerk/u1", "a") else ""
     shop.text("send", "clerk/u1", "b")
     printed = shop.run("--json", "follow", "clerk/u1", "--after", start, "--most", "1").stdout

@@ -175,11 +175,11 @@ def test_things_that_are_gone_leave_their_places(places: Any) -> None:
         """Something that takes a place."""
 
     alive = Alive(1)
-    first = alive.admit(Thing)
-    assert first is not None and alive.admit(Thing) is None
+    first = alive.add(Thing)
+    assert first is not None and alive.add(Thing) is None
     del first
     gc.collect()
-    second = alive.admit(Thing)
+    second = alive.add(Thing)
     assert second is not None
     alive.dismiss(second)
-    assert alive.admit(Thing) is not None
+    assert alive.add(Thing) is not None

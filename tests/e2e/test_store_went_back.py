@@ -100,7 +100,7 @@ class Site:
         self.server.start()
         return time.monotonic()
 
-    def told(self) -> fleet.RewindView | None:
+    def told(self) -> fleet.StoredRewind | None:
         """What doctor reads."""
         store = SyncStore(self.app.backend, replace(self.app.address, only_looks=True))
         try:
@@ -108,7 +108,7 @@ class Site:
         finally:
             store.close()
 
-    def noticed(self, since: float) -> fleet.RewindView:
+    def noticed(self, since: float) -> fleet.StoredRewind:
         """What was found, within a beat."""
         while (found := self.told()) is None:
             assert time.monotonic() < since + NOTICED_S, "not within a beat"
@@ -264,7 +264,7 @@ def lines_of(said: list[str], text: str) -> list[str]:
     return [line for line in said if text in line]
 
 
-def settled(site: Site) -> fleet.RewindView:
+def settled(site: Site) -> fleet.StoredRewind:
     """What was found once all who lost something have said so."""
     found = site.noticed(time.monotonic() + 4)
     while True:

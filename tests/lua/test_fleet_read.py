@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wakeline.store import fleet, owners, processes, sessions
-from wakeline.store.fleet import Due, QueuedView, StoredFleet, StoredQueue, Ticked
+from wakeline.store.fleet import Due, StoredFleet, StoredQueue, StoredQueued, Ticked
 
 from tests.lua.world import LEASE_MS, World, wait
 
@@ -48,7 +48,7 @@ def test_a_queued_process_says_what_it_needs_and_how_often_it_was_rung_again(wor
     world.start("p1", payload={"kind": "not this", "text": "x" * 5000})
     world.do(sessions.send(world.session("bot/1"), '{"kind":"input","input":"hi"}'))
     [engine, turn] = view(world).queued
-    assert engine == QueuedView("p1", world.ns, 0, False, "engine", "job", losses=0, due_ms=world.now())
+    assert engine == StoredQueued("p1", world.ns, 0, False, "engine", "job", losses=0, due_ms=world.now())
     assert (turn.input, turn.needs) == ("session_turn", "bot")
     assert view(world).stuck == ()
     world.redis.delete(world.rq(f"queue:{world.ns}"))

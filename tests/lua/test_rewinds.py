@@ -44,7 +44,7 @@ def row(world: World) -> str:
     return world.key(f"acked:{client}")
 
 
-def found(world: World) -> fleet.RewindView | None:
+def found(world: World) -> fleet.StoredRewind | None:
     """What doctor is told of."""
     return world.do(fleet.read_fleet([world.ns])).rewind
 
@@ -71,12 +71,12 @@ def test_a_loss_of_one_write_or_many_is_noticed_by_the_next_one_and_told_with_it
         counting.pass_ms(1000)
     lose(counting, writes)
     counting.start("next")
-    assert found(counting) == fleet.RewindView(
+    assert found(counting) == fleet.StoredRewind(
         writes, 1, START_MS + (5 - writes) * 1000, START_MS + 4000, emptied=False
     )
     assert counting.do(fleet.read_fleet([])).rewound_ms == START_MS + 5000
     counting.start("after")
-    assert found(counting) == fleet.RewindView(
+    assert found(counting) == fleet.StoredRewind(
         writes, 1, START_MS + (5 - writes) * 1000, START_MS + 4000, emptied=False
     )  # once
 
@@ -87,7 +87,7 @@ def test_a_look_notices_without_another_write(counting: World) -> None:
     assert found(counting) is None
     lose(counting, 1)
     assert counting.store._look() is True
-    assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
+    assert found(counting) == fleet.StoredRewind(1, 1, START_MS, START_MS, emptied=False)
 
 
 def test_a_rewind_is_noticed_although_the_answer_that_showed_it_was_lost(counting: World) -> None:
@@ -102,7 +102,7 @@ def test_a_rewind_is_noticed_although_the_answer_that_showed_it_was_lost(countin
         counting.start("and the next one's")
     assert counting.store._writes.stamp() == stamp
     counting.start("p3")
-    assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
+    assert found(counting) == fleet.StoredRewind(1, 1, START_MS, START_MS, emptied=False)
 
 
 @pytest.mark.parametrize("lost", [7, 10, 17])
@@ -113,7 +113,7 @@ def test_the_next_calls_that_leave_together_show_a_loss_of_more_or_less_than_the
         counting.store.execute_together([counting.registering(f"p{batch}-{n}") for n in range(10)])
     lose(counting, lost)
     counting.store.execute_together([counting.registering(f"next-{n}") for n in range(10)])
-    assert found(counting) == fleet.RewindView(lost, 1, START_MS, START_MS, emptied=False)
+    assert found(counting) == fleet.StoredRewind(lost, 1, START_MS, START_MS, emptied=False)
 
 
 def test_an_awaited_client_notices_too_and_calls_that_leave_together_are_a_write_each(counting: World) -> None:
@@ -134,7 +134,7 @@ def test_an_awaited_client_notices_too_and_calls_that_leave_together_are_a_write
             await store.close()
 
     assert asyncio.run(main()) == ["10"]
-    assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
+    assert found(counting) == fleet.StoredRewind(1, 1, START_MS, START_MS, emptied=False)
 
 
 @pytest.mark.parametrize("backend", BACKENDS, indirect=True)
@@ -146,7 +146,7 @@ def test_an_emptied_store_is_another_namespace_and_what_was_known_of_the_first_i
     before = counting.store.secret
     counting.redis.flushdb()
     counting.start("q")
-    assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=True)
+    assert found(counting) == fleet.StoredRewind(1, 1, START_MS, START_MS, emptied=True)
     assert counting.store.secret.hex() == counting.redis.get(counting.key("secret")) != before.hex()
     assert (forgotten, counting.store._server.functions) == (["types"], True)
 
@@ -156,7 +156,7 @@ def test_a_client_that_wrote_nothing_finds_at_its_look_that_the_namespace_is_ano
     counting.redis.flushdb()
     assert counting.store._look() is True
     assert counting.store.secret.hex() == counting.redis.get(counting.key("secret")) != before.hex()
-    assert found(counting) == fleet.RewindView(0, 1, 0, 0, emptied=True)
+    assert found(counting) == fleet.StoredRewind(0, 1, 0, 0, emptied=True)
 
 
 def test_a_rotation_of_the_secret_is_no_other_namespace_and_known_after_a_look(counting: World) -> None:
@@ -179,13 +179,13 @@ def test_clients_that_notice_within_a_minute_tell_of_one_rewind_and_later_ones_o
     tell("b", 1, 4000, 4000)
     tell("b", 1, 4000, 4000)  # sent again
     tell("c", 3, 5500, 7000)
-    assert found(counting) == fleet.RewindView(6, 3, 4000, 7000, emptied=False)
+    assert found(counting) == fleet.StoredRewind(6, 3, 4000, 7000, emptied=False)
     counting.pass_ms(1)
     tell("d", 0, 0, 0, emptied=True)
-    assert found(counting) == fleet.RewindView(0, 1, 0, 0, emptied=True)
+    assert found(counting) == fleet.StoredRewind(0, 1, 0, 0, emptied=True)
     assert 0 < counting.redis.pttl(counting.key("rewind")) <= 24 * HOUR_MS
     tell("e", 1, 8000, 8000)
-    assert found(counting) == fleet.RewindView(1, 2, 8000, 8000, emptied=True, gone_back=True)
+    assert found(counting) == fleet.StoredRewind(1, 2, 8000, 8000, emptied=True, gone_back=True)
 
 
 def test_the_row_of_a_client_that_is_gone_goes_too_and_that_of_one_that_looks_stays(counting: World) -> None:
@@ -218,7 +218,7 @@ def test_a_row_that_was_lost_before_its_time_is_a_rewind(counting: World) -> Non
     counting.start("p")
     counting.redis.delete(row(counting))
     counting.store._look()
-    assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
+    assert found(counting) == fleet.StoredRewind(1, 1, START_MS, START_MS, emptied=False)
 
 
 def test_a_client_that_was_idle_for_an_hour_looks_no_more_and_counts_anew(
@@ -242,7 +242,7 @@ def test_a_client_whose_thread_cannot_start_works_and_compares_the_answers_to_it
     counting.start("p")
     lose(counting, 1)
     counting.start("q")
-    assert found(counting) == fleet.RewindView(1, 1, START_MS, START_MS, emptied=False)
+    assert found(counting) == fleet.StoredRewind(1, 1, START_MS, START_MS, emptied=False)
 
 
 def test_a_fork_is_a_client_of_its_own(counting: World, monkeypatch: pytest.MonkeyPatch) -> None:

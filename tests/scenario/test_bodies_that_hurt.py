@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from wakeline import App, AsyncCtx, Ctx, Handle
 from wakeline.errors import ProcessFailed
-from wakeline.run.containing import CAME_BACK
+from wakeline.run.boundary import CAME_BACK
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
 from wakeline_workers import jobs

@@ -13,13 +13,13 @@ from wakeline.processes.misfit import Misfit
 from wakeline.releases import Declared
 from wakeline.store.fleet import (
     Due,
-    MisfitView,
-    QueuedView,
-    RewindView,
     ServerFacts,
     Stood,
     StoredFleet,
+    StoredMisfit,
     StoredQueue,
+    StoredQueued,
+    StoredRewind,
     Ticked,
     server_facts,
 )
@@ -195,7 +195,7 @@ def test_who_lives_is_not_known_where_the_server_takes_no_heartbeats(over: dict[
     assert of("ticks", **over) == ("note", f"ticks: not known (1 timer overdue, the first by 27 s); {UNHEARD}")
     assert of("expired", **over) == ("warning", f"owner o_1 has not been heard of for 9 s and holds 2; {UNHEARD}")
     assert of("standing", **over)[0] == "warning"
-    rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
+    rows = (StoredQueued("p1", "shop", 0, False, "external", "", lost=True),)
     assert not [
         one for one in seen(**over, queued=rows) if "nothing ticks" in one.message or "no worker alive" in one.message
     ]
@@ -248,7 +248,7 @@ def test_ticks_that_do_not_keep_up_are_told() -> None:
 
 
 def test_a_queued_process_without_a_doorbell_is_a_problem_where_nothing_ticks() -> None:
-    rows = (QueuedView("p1", "shop", 0, False, "external", "", lost=True),)
+    rows = (StoredQueued("p1", "shop", 0, False, "external", "", lost=True),)
     assert of("no_doorbell", queued=rows, ticked=Ticked(NOW - 20_000, "worker")) == (
         "problem",
         (
@@ -306,8 +306,8 @@ def test_a_stock_rq_worker_counts_as_a_worker() -> None:
 
 def test_what_workers_cannot_read_is_named_with_its_reason_and_not_as_missing_code() -> None:
     rows = (
-        QueuedView("p1", "shop", 0, False, "poem", "", unread="it has shape 2, and this release knows 1"),
-        QueuedView("p2", "shop", 0, False, "engine", "gone", unread="it has shape 2, and this release knows 1"),
+        StoredQueued("p1", "shop", 0, False, "poem", "", unread="it has shape 2, and this release knows 1"),
+        StoredQueued("p2", "shop", 0, False, "engine", "gone", unread="it has shape 2, and this release knows 1"),
     )
     level, message = of("unread", queued=rows)
     assert (level, message.partition(": ")[0]) == (
@@ -331,7 +331,7 @@ def test_only_these_stop_a_release() -> None:
         owners=(),
         queues=(),
         counts=COUNTS | {"queued": 1},
-        queued=(QueuedView("p1", "shop", 5, True, "engine", "gone"),),
+        queued=(StoredQueued("p1", "shop", 5, True, "engine", "gone"),),
     )
     assert {one.code for one in broken if one.stops_release} == {"eviction", "format"}
     assert {"server", "role", "rq_prefix", "doorbells", "code"} <= {
@@ -342,19 +342,19 @@ def test_only_these_stop_a_release() -> None:
 
 
 def test_many_processes_are_named_by_their_first_five() -> None:
-    rows = tuple(QueuedView(f"p{n}", "shop", 0, False, "engine", "gone") for n in range(7))
+    rows = tuple(StoredQueued(f"p{n}", "shop", 0, False, "engine", "gone") for n in range(7))
     assert of("code", queued=rows)[1].startswith(
         "no code here for engine 'gone', needed by p0, p1, p2, p3, p4 and 2 more; "
     )
 
 
 def test_a_version_that_is_not_here_is_named_with_its_engine() -> None:
-    rows = (QueuedView("p1", "shop", 0, False, "engine", "gone", "2"),)
+    rows = (StoredQueued("p1", "shop", 0, False, "engine", "gone", "2"),)
     assert of("code", queued=rows)[1].startswith("no code here for engine 'gone' version '2', needed by p1; ")
 
 
 def test_external_work_and_unreadable_input_need_no_code() -> None:
-    rows = (QueuedView("p1", "shop", 0, False, "external", ""), QueuedView("p2", "shop", 0, False, "", ""))
+    rows = (StoredQueued("p1", "shop", 0, False, "external", ""), StoredQueued("p2", "shop", 0, False, "", ""))
     assert "code" not in [one.code for one in seen(queued=rows)]
 
 
@@ -379,7 +379,7 @@ def test_a_store_that_went_back_is_told_for_a_day() -> None:
 
 def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
     at, second = NOW - 60_000, 1_000
-    lost = RewindView(3, 2, at - 2 * second, at - 500, emptied=False)
+    lost = StoredRewind(3, 2, at - 2 * second, at - 500, emptied=False)
     advice = "what was started, signalled or emitted then may be gone: send it again, with the same ids and keys"
     assert of("rewound", rewound_ms=at, rewind=lost) == (
         "warning",
@@ -395,7 +395,7 @@ def test_what_a_store_lost_is_told_with_how_much_and_when() -> None:
         " 2023-11-14 22:12:18.000 UTC to 2023-11-14 22:12:19.500 UTC, is gone, as 1 client or worker that was"
         f" running found; {advice}"
     )
-    emptied = RewindView(0, 1, 0, 0, emptied=True)
+    emptied = StoredRewind(0, 1, 0, 0, emptied=True)
     assert (
         of("rewound", rewound_ms=at, rewind=emptied)[1]
         == f"1 minute ago the store was found emptied, or another one in its place; {advice}"
@@ -446,8 +446,8 @@ def test_what_stood_still_is_a_warning_for_a_day_and_a_note_after_that() -> None
 
 
 def test_what_kills_its_workers_is_named_from_the_third_loss_on() -> None:
-    def lost(losses: int) -> QueuedView:
-        return QueuedView("p1", "shop", 0, False, "external", "", losses=losses, due_ms=NOW + 4_000)
+    def lost(losses: int) -> StoredQueued:
+        return StoredQueued("p1", "shop", 0, False, "external", "", losses=losses, due_ms=NOW + 4_000)
 
     assert "lost" not in [one.code for one in seen(queued=(lost(2),))]
     assert of("lost", queued=(lost(3),)) == (
@@ -465,12 +465,12 @@ def test_one_that_waits_is_told_of_in_the_singular() -> None:
         "shop.slow is paused, and 1 waits in it"
         in of("paused", states=(QueueState("shop.slow", 1, 0, paused=True, limit=None),))[1]
     )
-    unfit = MisfitView("p1", Misfit("bug", "NameError: oops", "v2", 1), "engine", "job")
+    unfit = StoredMisfit("p1", Misfit("bug", "NameError: oops", "v2", 1), "engine", "job")
     assert of("misfit", misfits=(unfit,), misfit_count=1)[1].startswith("p1 of engine 'job' waits for code that fits; ")
 
 
 def test_a_finding_says_what_is_so_what_to_do_and_which_processes_queues_and_workers_it_is_about() -> None:
-    row = QueuedView("p1", "shop", 0, False, "engine", "gone")
+    row = StoredQueued("p1", "shop", 0, False, "engine", "gone")
     [code] = [one for one in seen(queued=(row,)) if one.code == "code"]
     assert code.to_data() == {
         "code": "code",
@@ -494,7 +494,7 @@ def test_a_finding_says_what_is_so_what_to_do_and_which_processes_queues_and_wor
 
 def test_every_warning_and_problem_of_code_says_the_way_out_alone() -> None:
     misfit = Misfit("bug", "ValueError: no", "v2", NOW, 3)
-    row = MisfitView("p1", misfit, "engine", "crawl")
+    row = StoredMisfit("p1", misfit, "engine", "crawl")
     [one] = [one for one in seen(misfits=(row,), misfit_count=1) if one.code == "misfit"]
     assert one.what == (
         "p1 of engine 'crawl' waits for code that fits; the code fails where another release went on in release v2:"

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from wakeline.errors import InvalidPayload, StepFailed
 from wakeline.run import traces
-from wakeline.run.containing import contained
+from wakeline.run.boundary import contained
 from wakeline.run.traces import trace_of
 from wakeline.typed import dump
 

@@ -17,7 +17,7 @@ from wakeline.app import App
 from wakeline.engines.build import build_of
 from wakeline.errors import ForeignDoorbell, StoreError
 from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
-from wakeline.run.containing import contain_exits
+from wakeline.run.boundary import contain_exits
 from wakeline.runner import Runner
 from wakeline.store import claims, owners
 from wakeline.store.watching import end_all

@@ -19,7 +19,7 @@ from wakeline.engines.build import build_of
 from wakeline.errors import StoreError
 from wakeline.names import new_owner_id
 from wakeline.releases import Declared
-from wakeline.run.containing import contain_exits
+from wakeline.run.boundary import contain_exits
 from wakeline.run.host import RunState
 from wakeline.run.run import Run
 from wakeline.runner import Runner

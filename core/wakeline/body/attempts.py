@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 from wakeline.body.attachments import attachments_for_tool
-from wakeline.body.hooks import Admitted, replaced, run_after
+from wakeline.body.hooks import HookedCall, replaced, run_after
 from wakeline.body.messages import emitted, woken_by
 from wakeline.body.timed import TimedTry
 from wakeline.effects.journal import NEVER, PENDING, TRIGGERS
@@ -32,7 +32,7 @@ from wakeline.errors import (
 from wakeline.processes.failures import described, leaves_of
 from wakeline.processes.inputs import ToolCall as StoredCall
 from wakeline.processes.outputs import Success
-from wakeline.run.containing import contained, contained_on_loop
+from wakeline.run.boundary import contained, contained_on_loop
 from wakeline.run.groups import deciding
 from wakeline.run.host import RunState
 from wakeline.run.isolation import IsolatedCall, Returned
@@ -64,16 +64,16 @@ class Attempt:
         self,
         run: Run,
         tool: Tool[..., Any],
-        admitted: Admitted,
+        hooked: HookedCall,
         base: str,
         call_key: str,
         attempt: int,
         before: TimedTry | None,
     ) -> None:
-        self._run, self._tool, self._admitted, self._base, self._call_key, self._attempt = (
+        self._run, self._tool, self._hooked, self._base, self._call_key, self._attempt = (
             run,
             tool,
-            admitted,
+            hooked,
             base,
             call_key,
             attempt,
@@ -99,7 +99,7 @@ class Attempt:
             run_token=run.cancellation if tool.timeout_ms is None else run.cancellation.child(),
             append=self._append,
             environment_of=lambda: run.environment,
-            prepared=self._admitted.prepared,
+            prepared=self._hooked.prepared,
             leave_note=self._note,
             tell_trigger=partial(self._tell, self._call_key),
             attachments_of=partial(attachments_for_tool, run, asyncio.get_running_loop(), is_async=tool.is_async),
@@ -157,7 +157,7 @@ class Attempt:
             failure = failure if self._attempt == 1 else replaced(failure, attempts=self._attempt)
             if self._is_tried_again(failure):
                 raise failure
-        changed = await run_after(self._run, self._tool.name, self._admitted, outcome)
+        changed = await run_after(self._run, self._tool.name, self._hooked, outcome)
         if changed is outcome and failure is not None:
             raise failure
         if changed is outcome:
@@ -167,7 +167,7 @@ class Attempt:
     async def _perform(self, call: CurrentCall) -> Any:
         tool = self._tool
         try:
-            code = tool.signature.call(tool.function, self._admitted.args)
+            code = tool.signature.call(tool.function, self._hooked.args)
         except (InvalidArguments, InvalidPayload) as unreadable:
             # In a separate process the call is the stored one. In a body only the answer of a hook is stored, perhaps
             # by an earlier release.
@@ -217,7 +217,7 @@ class Attempt:
 
         facts = IsolatedCall(
             call.tool,
-            self._admitted.args,
+            self._hooked.args,
             call.process_id,
             call.idempotency_key,
             call.attempt,

@@ -21,7 +21,7 @@ from wakeline.engines.registry import Registry
 from wakeline.errors import IsolationUnavailable, UnknownName
 from wakeline.names import split_session_id
 from wakeline.processes.inputs import EngineInput, PreparedCall, SessionTurn, ToolCall
-from wakeline.run.containing import contained, contained_on_loop
+from wakeline.run.boundary import contained, contained_on_loop
 from wakeline.run.host import Host
 from wakeline.run.run import Run
 from wakeline.store import sessions

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 from wakeline.body.attempts import Attempt, told_of
 from wakeline.body.completions import completion
-from wakeline.body.hooks import Admitted, admit
+from wakeline.body.hooks import HookedCall, through_hooks
 from wakeline.body.timed import TimedTry
 from wakeline.effects.envelope import Envelope
 from wakeline.effects.journal import NEVER, PENDING
@@ -40,9 +40,9 @@ class Carrier(Protocol):
         body's own run."""
         ...
 
-    async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
-        """The result of the process that was started under the key. ``admitted`` is the call, if it was already
-        admitted here."""
+    async def result(self, key: str, base: str, attempt: int = 1, hooked: HookedCall | None = None) -> Any:
+        """The result of the process that was started under the key. ``hooked`` is the call, if it
+        already went through hooks here."""
         ...
 
 
@@ -80,20 +80,20 @@ async def call_tool(
         return await carrier.result(apart, base)
     carried = run.registration.carried if started is not None else None
     call_key = idempotency_key(run, base) if carried is None else carried.key
-    if started is not None and carried is not None and carried.admitted:
-        admitted = Admitted(given, started.prepared)
+    if started is not None and carried is not None and carried.hooked:
+        hooked = HookedCall(given, started.prepared)
     else:
-        admitted = await admit(run, tool, given, base, started)
-    if admitted.outcome is not None:
-        return value_of(tool.name, admitted.outcome)
+        hooked = await through_hooks(run, tool, given, base, started)
+    if hooked.outcome is not None:
+        return value_of(tool.name, hooked.outcome)
     before: TimedTry | None = None
     for attempt in count(1 if carried is None else carried.attempt):
         if carrier is not None and attempt > 1:
             apart = carrier.key_of(base, attempt)
         if carrier is not None and apart is not None:
-            return await carrier.result(apart, base, attempt, admitted)
+            return await carrier.result(apart, base, attempt, hooked)
         row_key = attempt_key(base, attempt)
-        code = Attempt(run, tool, admitted, base, call_key, attempt, before)
+        code = Attempt(run, tool, hooked, base, call_key, attempt, before)
         try:
             outcome = await run.journal.effect(
                 envelope.kind,
@@ -117,9 +117,7 @@ async def call_tool(
             continue
         outcome = told_of(run, outcome)
         pending = cast("dict[str, Any]", outcome).get(PENDING) if isinstance(outcome, dict) else None
-        return (
-            cast("Any", outcome) if pending is None else await completion(run, tool, admitted, base, call_key, pending)
-        )
+        return cast("Any", outcome) if pending is None else await completion(run, tool, hooked, base, call_key, pending)
     raise AssertionError("a call has an attempt that is its last")
 
 

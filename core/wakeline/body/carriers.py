@@ -10,7 +10,7 @@ from typing import Any
 
 from wakeline.body.calls import attempt_key, call_tool, idempotency_key
 from wakeline.body.children import CarriedCall, result_of, start_body
-from wakeline.body.hooks import Admitted
+from wakeline.body.hooks import HookedCall
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.processes.registration import Carried
 from wakeline.run.run import Run
@@ -54,9 +54,9 @@ class ChildCarrier:
             return own if self._apart else None
         return self._run.journal.asking_key(self._envelope(), base, fresh=self._apart)
 
-    async def result(self, key: str, base: str, attempt: int = 1, admitted: Admitted | None = None) -> Any:
-        """The result of the process that was started under the key. ``admitted`` is the call, if it was already
-        admitted here."""
+    async def result(self, key: str, base: str, attempt: int = 1, hooked: HookedCall | None = None) -> Any:
+        """The result of the process that was started under the key. ``hooked`` is the call, if it
+        already went through hooks here."""
         run, own = self._run, attempt_key(base, attempt)
         if key not in run.journal.rows:
             # A call of this tool with other arguments may be recorded. Then this one is not new.
@@ -65,8 +65,8 @@ class ChildCarrier:
         call = CarriedCall(
             key,
             self._envelope(None if key == own else base),
-            Carried(idempotency_key(run, base), attempt, admitted is not None),
-            admitted,
+            Carried(idempotency_key(run, base), attempt, hooked is not None),
+            hooked,
         )
         started = await start_body(run, self._tool, self._given, self._options, wake_end=self._wake_end, call=call)
         return await result_of(run, *started)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wakeline.body.hooks import Admitted
+from wakeline.body.hooks import HookedCall
 from wakeline.causality import ProcessCause, SessionScope
 from wakeline.effects.envelope import Envelope, envelope_hash, replay_key
 from wakeline.engines.engine import Engine
@@ -65,12 +65,12 @@ async def start_child(
 @dataclass(frozen=True, slots=True)
 class CarriedCall:
     """A call of a body that a child carries out: key and envelope of the child's start, what the child is told, and the
-    call, if it was admitted in the body's own run."""
+    call, if it went through hooks in the body's own run."""
 
     key: str
     envelope: Envelope
     identity: Carried
-    admitted: Admitted | None
+    hooked: HookedCall | None
 
 
 def _own_start(
@@ -104,8 +104,8 @@ async def start_body(
         )
     else:
         key, envelope = call.key, call.envelope
-    admitted = call.admitted if call is not None else None
-    arguments = given if admitted is None else admitted.args
+    hooked = call.hooked if call is not None else None
+    arguments = given if hooked is None else hooked.args
     wake, ends = wake_of(options.wake, run.namespace)
     async with run.journal.asking():
         captured = captured_for_child(run, options)
@@ -125,10 +125,10 @@ async def start_body(
             wake_end=ends if wake else wake_end,
             env_ref=parent.env_ref or captured.ref,
             carried=call.identity if call is not None else None,
-            made=admitted.prepared if admitted is not None else None,
+            made=hooked.prepared if hooked is not None else None,
         )
 
-    prepares = isinstance(body, Tool) and body.prepare is not None and admitted is None
+    prepares = isinstance(body, Tool) and body.prepare is not None and hooked is None
     return await start_child(
         run,
         envelope,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, assert_never, cast
 
-from wakeline.body.hooks import Admitted, run_after
+from wakeline.body.hooks import HookedCall, run_after
 from wakeline.errors import (
     InvalidPayload,
 )
@@ -22,7 +22,7 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, Resolution, TimedOut
 
 
 async def completion(
-    run: Run, tool: Tool[..., Any], admitted: Admitted, base: str, call_key: str, pending: dict[str, Any]
+    run: Run, tool: Tool[..., Any], hooked: HookedCall, base: str, call_key: str, pending: dict[str, Any]
 ) -> Any:
     """The result with which another party completed the call. The tool's result type checks it, and hooks see it, like
     a result of the tool."""
@@ -39,7 +39,7 @@ async def completion(
     if pending.get("hooked"):
 
         async def perform(_: str) -> Any:
-            changed = await run_after(run, tool.name, admitted, outcome)
+            changed = await run_after(run, tool.name, hooked, outcome)
             if isinstance(changed, Success) and changed is not outcome:
                 changed = Success(tool.signature.dump_result(changed.value))
             return to_data(changed)

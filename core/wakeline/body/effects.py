@@ -19,9 +19,9 @@ from wakeline.run.run import Run
 async def recorded(run: Run, name: str, perform: Callable[[], Any], args: Any, key: str | None) -> Any:
     """The outcome of ``perform`` as JSON data, recorded under the key; a replay gives it without a call.
 
-    Raises what ``perform`` raises, `InvalidPayload` and `PayloadTooLarge` for an outcome that cannot be recorded,
-    `ReplayMismatch` if other arguments or another name are recorded under the key, `EffectRepeated` if this run used
-    the key before, and `ProcessExecutionUnavailable` once the run is over.
+    Raises what ``perform`` raises. Raises `InvalidPayload` or `PayloadTooLarge` for an outcome that cannot be recorded,
+    and `ReplayMismatch` if another name or other arguments are recorded under the key. Raises `EffectRepeated` if this
+    run used the key before, and `ProcessExecutionUnavailable` once the run is over.
     """
     if run.journal.is_over:
         raise ProcessExecutionUnavailable(verb="ctx.effect")

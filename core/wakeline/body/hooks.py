@@ -22,8 +22,8 @@ from wakeline.verbs.registrations import prepared
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """A call that may run, with its arguments and the prepared value; or the outcome that a hook gave instead."""
+class HookedCall:
+    """A call as the hooks left it: its arguments and the prepared value, or the outcome that a hook gave instead."""
 
     args: dict[str, Any]
     prepared: Any = None
@@ -34,9 +34,9 @@ class Admitted:
         return ToolRequest(tool, deepcopy(self.args), run.process_id)
 
 
-async def admit(
+async def through_hooks(
     run: Run, tool: Tool[..., Any], given: dict[str, Any], base: str, started: PreparedCall | None
-) -> Admitted:
+) -> HookedCall:
     """The call after the hooks. Raises `ToolFailed` (before_tool_call_failed, tool_prepare_failed,
     invalid_tool_args).
 
@@ -47,38 +47,38 @@ async def admit(
     ready = started.prepared if started is not None else None
     wanted = bool(run.hooks.before) or (tool.prepare is not None and started is None)
     if key not in recorded and (base in recorded or not wanted):
-        return Admitted(given, ready)
+        return HookedCall(given, ready)
 
     async def perform(_: str) -> Any:
-        admitted = await _through_hooks(run, tool, given)
-        if admitted.outcome is not None:
-            return {"outcome": to_data(admitted.outcome)}
-        made = ready if started is not None and admitted.args == given else prepared(tool, admitted.args)
-        return {"args": admitted.args, "prepared": made}
+        hooked = await _before(run, tool, given)
+        if hooked.outcome is not None:
+            return {"outcome": to_data(hooked.outcome)}
+        made = ready if started is not None and hooked.args == given else prepared(tool, hooked.args)
+        return {"args": hooked.args, "prepared": made}
 
     found = await run.journal.effect(
         "admit", f"admit:{run.journal.known_as(tool.name, tool.was)}", given, perform, key=key
     )
     if "outcome" in found:
         # pyright: ignore[reportArgumentType]
-        return Admitted(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]
-    return Admitted(found["args"], found["prepared"])
+        return HookedCall(given, None, from_data(found["outcome"]))  # type: ignore[arg-type]
+    return HookedCall(found["args"], found["prepared"])
 
 
-async def _through_hooks(run: Run, tool: Tool[..., Any], given: dict[str, Any]) -> Admitted:
-    admitted = Admitted(given)
+async def _before(run: Run, tool: Tool[..., Any], given: dict[str, Any]) -> HookedCall:
+    hooked = HookedCall(given)
     for hook in run.hooks.before:
-        answer = await _ask(run, tool.name, "before_tool_call_failed", hook, admitted.request(tool.name, run))
+        answer = await _ask(run, tool.name, "before_tool_call_failed", hook, hooked.request(tool.name, run))
         match answer:
             case None:
                 continue
             case Success(value):
-                return Admitted(admitted.args, None, Success(_dumped(tool, value)))
+                return HookedCall(hooked.args, None, Success(_dumped(tool, value)))
             case _ if is_outcome(answer):
-                return Admitted(admitted.args, None, answer)
+                return HookedCall(hooked.args, None, answer)
             case _:
-                admitted = Admitted(_checked(tool, answer))
-    return admitted
+                hooked = HookedCall(_checked(tool, answer))
+    return hooked
 
 
 def _dumped(tool: Tool[..., Any], value: Any) -> Any:
@@ -95,11 +95,11 @@ def _checked(tool: Tool[..., Any], args: Any) -> dict[str, Any]:
         raise _failed(tool.name, "invalid_tool_args", error) from error
 
 
-async def run_after(run: Run, tool: str, admitted: Admitted, outcome: ToolOutcome) -> ToolOutcome:
+async def run_after(run: Run, tool: str, hooked: HookedCall, outcome: ToolOutcome) -> ToolOutcome:
     """The outcome of a call after the hooks; the same object if none changed it. Raises `ToolFailed`
     (after_tool_call_failed)."""
     for hook in run.hooks.after:
-        answer = await _ask(run, tool, "after_tool_call_failed", hook, admitted.request(tool, run), outcome)
+        answer = await _ask(run, tool, "after_tool_call_failed", hook, hooked.request(tool, run), outcome)
         if is_outcome(answer):
             outcome = answer
         elif answer is not None:

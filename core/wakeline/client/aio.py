@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
-from wakeline.client.drivers import Awaiting
+from wakeline.client.drivers import AwaitedDriver
 from wakeline.client.externals import AsyncExternal
 from wakeline.client.handles import AsyncHandle, as_json
 from wakeline.client.sessions import AsyncSession
@@ -42,7 +42,7 @@ R = TypeVar("R")
 class AsyncApp:
     """`App`'s verbs, awaited."""
 
-    def __init__(self, client: Awaiting, registry: Registry, fleet: FleetVerbs) -> None:
+    def __init__(self, client: AwaitedDriver, registry: Registry, fleet: FleetVerbs) -> None:
         self._client = client
         self._registry = registry
         self._fleet = fleet
@@ -171,7 +171,7 @@ class AsyncApp:
         return await self._client.run("app.why", inbox.why_address(address))
 
     async def undeliverable(self, limit: int = 50) -> Page[EntryView]:
-        """Entries of all sessions that are undeliverable, failed or blocking, the latest first."""
+        """Entries of all sessions that are undeliverable, failed or blocked, the latest first."""
         return await self._client.run("app.undeliverable", inbox.undeliverable(limit))
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How a verb runs: `Blocking` drives its program to the end, `Awaiting` lets an event loop do it.
+"""How a verb runs: `BlockingDriver` drives its program to the end, `AwaitedDriver` lets an event loop do it.
 
 Invariant: before it does anything, a verb refuses to run where it would stop a loop or escape a body's journal.
 """
@@ -64,7 +64,7 @@ def _in_body(run: RunningBody, verb: str) -> str:
     return run.named(IN_A_BODY.get(verb, "step(name, function) with a function that calls it,"))
 
 
-class Blocking:
+class BlockingDriver:
     """Runs verbs in the calling thread, over one client per OS process, which is made on first use."""
 
     def __init__(self, caller: Caller, connect: Callable[[], SyncStore]) -> None:
@@ -91,7 +91,7 @@ class Blocking:
         return Attachments(self.run, AttachmentVerbs(lambda: self._connect().blobs, owner))
 
 
-class Awaiting:
+class AwaitedDriver:
     """Runs verbs on the running loop, over one client per loop, which is made on first use."""
 
     def __init__(self, caller: Caller, connect: Callable[[], AsyncStore]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from wakeline.attachments.attachment import owner_of_process
-from wakeline.client.drivers import Awaiting, Blocking
+from wakeline.client.drivers import AwaitedDriver, BlockingDriver
 from wakeline.observe.effects import EffectView
 from wakeline.observe.events import EventView
 from wakeline.observe.processes import ProcessView, Status
@@ -32,7 +32,7 @@ def as_json(data: Any) -> Any:
 class Handle(Generic[R]):
     """One process, from outside."""
 
-    client: Blocking = field(repr=False)
+    client: BlockingDriver = field(repr=False)
     id: str
     load: Callable[[Any], R] = field(repr=False)
 
@@ -108,7 +108,7 @@ class Handle(Generic[R]):
 class AsyncHandle(Generic[R]):
     """`Handle`, awaited; awaiting it is awaiting its result."""
 
-    client: Awaiting = field(repr=False)
+    client: AwaitedDriver = field(repr=False)
     id: str
     load: Callable[[Any], R] = field(repr=False)
 

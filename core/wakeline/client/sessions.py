@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wakeline.attachments.attachment import owner_of_session
-from wakeline.client.drivers import Awaiting, Blocking
+from wakeline.client.drivers import AwaitedDriver, BlockingDriver
 from wakeline.client.handles import AsyncHandle, Handle, as_json
 from wakeline.observe.entries import EntryView
 from wakeline.observe.sessions import Message, SessionView
@@ -27,7 +27,7 @@ from wakeline.verbs.attachments import AsyncAttachments, Attachments
 class Session:
     """One agent's conversation: an inbox, a state, a history, one turn at a time."""
 
-    client: Blocking = field(repr=False)
+    client: BlockingDriver = field(repr=False)
     id: str
     queue: str | None = None
 
@@ -143,7 +143,7 @@ class Session:
 class AsyncSession:
     """`Session`, awaited."""
 
-    client: Awaiting = field(repr=False)
+    client: AwaitedDriver = field(repr=False)
     id: str
     queue: str | None = None
 

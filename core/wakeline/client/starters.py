@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from wakeline.client.drivers import Awaiting, Blocking
+from wakeline.client.drivers import AwaitedDriver, BlockingDriver
 from wakeline.client.handles import AsyncHandle, Handle
 from wakeline.engines.engine import Engine
 from wakeline.tools.tool import Tool
@@ -25,7 +25,7 @@ R = TypeVar("R")
 class Starter:
     """Starts with options."""
 
-    client: Blocking = field(repr=False)
+    client: BlockingDriver = field(repr=False)
     options: Options
 
     def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Handle[R]:
@@ -54,7 +54,7 @@ class Starter:
 class AsyncStarter:
     """`Starter`, awaited."""
 
-    client: Awaiting = field(repr=False)
+    client: AwaitedDriver = field(repr=False)
     options: Options
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncHandle[R]:

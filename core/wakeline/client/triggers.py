@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wakeline.client.drivers import Awaiting, Blocking
+from wakeline.client.drivers import AwaitedDriver, BlockingDriver
 from wakeline.names import check_source
+from wakeline.observe.triggers import SubscriptionView
 from wakeline.store.calls import Program
-from wakeline.store.triggers import Subscribed, SubscriptionView
+from wakeline.store.triggers import Subscribed
 from wakeline.typed import check_kind
 from wakeline.verbs import triggers
 from wakeline.verbs.caller import Caller
@@ -47,7 +48,7 @@ class Source:
 class Trigger:
     """A source, blocking: emit what happened there, subscribe bodies to it."""
 
-    client: Blocking = field(repr=False)
+    client: BlockingDriver = field(repr=False)
     at: Source
 
     def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:
@@ -73,9 +74,9 @@ class Trigger:
         """Start a body with every occurrence, or with those of one ``source_key``.
 
         The same ``name`` (the body's, unless given) is the same subscription. With ``revision`` it is changed only if
-        it still has that revision. ``input`` says the value of each argument: ``{"order": "{order.id}", "all": "{}",
-        "why": "pushed by {user}", "limit": 3}``; without it the payload's fields are the arguments by name, or else the
-        payload is the one argument. Raises `SubscriptionChanged`, `SubscriptionLimit`, `InvalidArguments`.
+        it still has that revision. ``input`` says the value of each argument, such as ``{"order": "{order.id}", "all":
+        "{}", "why": "pushed by {user}", "limit": 3}``. Without it the payload's fields are the arguments by name, or
+        the payload is the one argument. Raises `SubscriptionChanged`, `SubscriptionLimit`, `InvalidArguments`.
         """
         options = {
             "name": name,
@@ -109,7 +110,7 @@ class Trigger:
 class AsyncTrigger:
     """`Trigger`, awaited."""
 
-    client: Awaiting = field(repr=False)
+    client: AwaitedDriver = field(repr=False)
     at: Source
 
     async def emit(self, payload: Any = None, *, key: str | None = None, source_key: str | None = None) -> Receipt:

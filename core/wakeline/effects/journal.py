@@ -61,8 +61,8 @@ class JournalRow:
     place: int | None = None
     """Where it was asked for; None in rows of the release before."""
     took_ms: int | None = None
-    """How long it was performed, or waited for; None where the store did it in the step that recorded it (a start, a
-    signal, an event), and in rows of the release before. A replay does not compare it."""
+    """How long it was performed, or waited for. None for a start, a signal and an event, which the store does in the
+    step that records them, and None in rows of the release before. A replay does not compare it."""
 
     @classmethod
     def of(

@@ -10,6 +10,7 @@ from wakeline.observe.fleet import FleetView, LimitView, QueueView, WorkerView
 from wakeline.observe.processes import ChildView, ProcessView, Status
 from wakeline.observe.reasons import Reason
 from wakeline.observe.sessions import Message, SessionStatus, SessionView
+from wakeline.observe.triggers import ScheduleView, SubscriptionView
 from wakeline.observe.waits import ProcessWait, WaitView
 from wakeline.pages import Page
 from wakeline.processes.misfit import Misfit
@@ -40,12 +41,14 @@ __all__ = [
     "QueueView",
     "Reason",
     "RunFacts",
+    "ScheduleView",
     "ServerFacts",
     "SessionGone",
     "SessionNode",
     "SessionStatus",
     "SessionView",
     "Status",
+    "SubscriptionView",
     "TurnActivity",
     "WaitView",
     "WorkerView",

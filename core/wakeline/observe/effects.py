@@ -140,8 +140,8 @@ def _view_of(row: RecordedRow) -> EffectView:
 
 
 def _row_of(text: str) -> tuple[bool, JournalRow]:
-    """A row, and whether its outcome or error is in it; raises `ValueError` for what is no row, or is stored apart as
-    a whole, as releases before this one did."""
+    """A row, and whether its outcome or error is in it. Raises `ValueError` for what is no row, and for a row that an
+    earlier release stored apart as a whole."""
     data: Any = from_json(text)
     if not isinstance(data, dict):
         raise ValueError("a row is an object")

@@ -27,12 +27,12 @@ class RunFacts:
     release: str | None
     """The release of the owner's code, where it has a name."""
     attempt: int
-    """1 for the first try; attempts that failed, and losses, since the process last got further count."""
+    """1 for the first try. Each failed attempt and each loss adds one, until the process gets further."""
 
 
 RUN_FIELDS = ("claimed_ms", "owner", "release", "attempt")
-"""What `process.started`, `process.waiting`, `process.continued`, `process.recovered` and an end have in their payload,
-where a run of the process began, parked, went on as new, was lost or ended there."""
+"""The fields about a run. An event has them in its payload if it tells that a run began, parked, went on as new, was
+lost or ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class EventView(View):
     at_ms: int
     """When it was written (server ms)."""
     replay_key: str | None
-    """What a repetition is known by, where its sender gave one."""
+    """The key by which a repetition is known, if its sender gave one."""
     semantics: Any
     """What it meant beyond being in the log, as it was decided when it was written: an end, a wake (JSON data)."""
 

@@ -75,7 +75,7 @@ class FleetView(View):
     timers: int
     """How many moments scripts wait for."""
     undeliverable: int
-    """Entries of inboxes that are undeliverable, failed or blocking."""
+    """Entries of inboxes that are undeliverable, failed or blocked."""
     undelivered: int
     """Deliveries of triggers that are reserved and not settled."""
     workers: tuple[WorkerView, ...]

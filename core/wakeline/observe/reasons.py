@@ -22,11 +22,19 @@ CODES = {"e": "engine", "t": "tool", "a": "agent"}
 
 @dataclass(frozen=True, slots=True)
 class Reason(View):
-    """Why a queued process does not run: what it waits for, and what to do, None where nothing is to be done.
+    """Why a queued process does not run: what it waits for, and what to do (None if there is nothing to do).
 
-    ``code``: 'unread' (what is stored of it), 'misfit' (code that fits), 'lost' (it was lost with its workers), 'later'
-    (its time), 'held' (a place under a limit), 'rated' (its turn under a rate), 'code' (a worker with its code),
-    'suspended' (RQ is), 'paused' (its queue is), 'no_worker' (none is alive), 'unserved' (none takes from its queue).
+    ``code`` says for what it waits. It is one of:
+
+    - 'unread': a release that can read what is stored of it
+    - 'misfit': code that fits
+    - 'lost': its next run, because it was lost with its workers
+    - 'later': its time
+    - 'held', 'rated': a place under a limit, a cell of a rate
+    - 'code': a worker that has its code
+    - 'suspended', 'paused': RQ to be resumed, its queue to be resumed
+    - 'no_worker': a worker that lives
+    - 'unserved': a worker that takes from its queue
     """
 
     code: str

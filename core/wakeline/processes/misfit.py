@@ -50,10 +50,13 @@ class Misfit:
     """Which code could not go on with a process, since when (ms), and after how many looks (of each release that is
     there).
 
-    ``kind``: 'missing' (no code, no backend, no child processes for it here), 'mismatch' (other effects than recorded),
-    'unreadable' (stored arguments, results or signals that it does not take), 'bug' (an error of a kind that deploys
-    bring), 'crash' (its worker died; scripts write that). ``what`` says what differs, ``release`` is the one of the
-    code, None where it was given no name.
+    ``what`` says what differs. ``release`` is the release of the code, None if it has no name. ``kind`` is one of:
+
+    - 'missing': the worker has no code or no backend for it, or cannot start child processes
+    - 'mismatch': the code asks for other effects than the recorded ones
+    - 'unreadable': the code does not take stored arguments, results or signals
+    - 'bug': the body raised an error of a kind that deploys bring
+    - 'crash': its worker died (scripts write this kind)
     """
 
     kind: MisfitKind

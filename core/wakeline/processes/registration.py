@@ -43,12 +43,16 @@ class Carried:
     """The identity of the call that a process carries out: its idempotency key, and the number of the first attempt
     made here.
 
-    ``admitted``: hooks and ``prepare`` have seen the call in the process that asked for it.
+    ``hooked``: the call went through hooks and ``prepare`` in the process that asked for it.
     """
 
     key: str
     attempt: int = 1
-    admitted: bool = False
+    hooked: bool = False
+
+    def to_data(self) -> dict[str, object]:
+        """As it is stored. The name ``admitted`` is that of earlier releases."""
+        return {"key": self.key, "attempt": self.attempt, "admitted": self.hooked}
 
 
 class Registration(Stored):
@@ -138,8 +142,8 @@ class Registration(Stored):
     def carried(self) -> Carried | None:
         """The call of a body that it carries out; None if it was started as a process."""
         match self.options.get("call"):
-            case {"key": str(key), "attempt": int(attempt), "admitted": bool(admitted)}:
-                return Carried(key, attempt, admitted)
+            case {"key": str(key), "attempt": int(attempt), "admitted": bool(hooked)}:
+                return Carried(key, attempt, hooked)
             case _:
                 return None
 

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
-from wakeline.run.containing import contained, contained_on_loop
+from wakeline.run.boundary import contained, contained_on_loop
 from wakeline.shown import logger
 from wakeline.tools.tool import outside_body
 

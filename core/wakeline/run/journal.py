@@ -21,7 +21,7 @@ from wakeline.run.fitting import Fitting, being_handled
 from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
-from wakeline.run.telling import told
+from wakeline.run.tries import told
 from wakeline.store import journal
 from wakeline.store.approvals import Ask
 from wakeline.store.awaited import AsyncStore

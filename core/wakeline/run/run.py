@@ -21,8 +21,8 @@ from wakeline.names import child_id
 from wakeline.processes.registration import Registration
 from wakeline.run.activity import Activities
 from wakeline.run.asides import Asides
+from wakeline.run.boundary import invoked
 from wakeline.run.bridge import Bridge
-from wakeline.run.containing import invoked
 from wakeline.run.defers import Defers
 from wakeline.run.dispatch import ToolDispatch
 from wakeline.run.fitting import Fitting

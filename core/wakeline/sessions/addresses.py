@@ -17,7 +17,7 @@ _BARE = re.compile("[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./~#-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Reading:
     """One meaning of an address: a session or one entry of it, or the event of a process."""
 
     session: str | None
@@ -25,20 +25,20 @@ class Address:
     n: int | None
 
 
-def readings(address: str) -> list[Address]:
+def readings(address: str) -> list[Reading]:
     """What ``<agent>/<key>``, ``<agent>/<key>#<entry>`` or ``<process id>#<sequence>`` may mean, likeliest first;
     raises `InvalidId` if the text is no address.
 
     Ids and keys may hold slashes, and numbers behind a ``#``. The first reading that exists in the store is meant.
     """
-    found: list[Address] = []
+    found: list[Reading] = []
     numbered = _NUMBERED.fullmatch(address)
     if numbered:
         subject, n = numbered[1], int(numbered[2])
-        found += [Address(subject, None, n)] if _is_session(subject) else []
-        found += [Address(None, subject, n)] if _is_process(subject) else []
+        found += [Reading(subject, None, n)] if _is_session(subject) else []
+        found += [Reading(None, subject, n)] if _is_process(subject) else []
     if not address.endswith("#") and _is_session(address):
-        found.append(Address(address, None, None))
+        found.append(Reading(address, None, None))
     if not found:
         raise no_address(address)
     return found

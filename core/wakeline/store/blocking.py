@@ -204,7 +204,7 @@ class SyncStore(Watching):
 
     def _await_change(self, step: Change) -> None:
         stream = f"{self.address.prefix}{step.of}:{step.process_id}"
-        wait = self._waiting.admit(Waiting)
+        wait = self._waiting.add(Waiting)
         if wait is None:
             time.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
             return

@@ -89,7 +89,7 @@ def look(
 def undeliverable(
     limit: int, *, behind: str | None = None, seen: int = 0
 ) -> Call[tuple[list[StoredEntry], str | None]]:
-    """Entries of all sessions that are undeliverable, failed or blocking, the latest first, at most `MOST`; and the one
+    """Entries of all sessions that are undeliverable, failed or blocked, the latest first, at most `MOST`; and the one
     behind which to go on (None at the end).
 
     ``seen`` is how many were seen so far. It counts if that one was offered again meanwhile.

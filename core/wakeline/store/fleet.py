@@ -23,7 +23,7 @@ class StoredQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedView:
+class StoredQueued:
     """A queued process: its queue, how often its lost doorbell was rung again, whether RQ gave that doorbell up, and
     the code it needs.
 
@@ -64,7 +64,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class RewindView:
+class StoredRewind:
     """Which answered writes the store lost: how many, of how many clients and workers, when (ms) the first and the last
     of them were answered (0: not known), and whether it is another namespace now. Both may be true if they happened
     within a minute.
@@ -78,11 +78,13 @@ class RewindView:
     gone_back: bool = False
 
 
-def _rewind_of(fields: Mapping[str, str]) -> RewindView | None:
+def _rewind_of(fields: Mapping[str, str]) -> StoredRewind | None:
     if not fields:
         return None
     writes, clients, first_ms, last_ms = (int(fields[name]) for name in ("writes", "clients", "first", "last"))
-    return RewindView(writes, clients, first_ms, last_ms, "emptied" in fields, "emptied" in fields and "back" in fields)
+    return StoredRewind(
+        writes, clients, first_ms, last_ms, "emptied" in fields, "emptied" in fields and "back" in fields
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,8 @@ class Stood:
 
 
 @dataclass(frozen=True, slots=True)
-class MisfitView:
-    """A process that waits for code that fits: the reason, and its kind, as in `QueuedView`."""
+class StoredMisfit:
+    """A process that waits for code that fits: the reason, and its kind, as in `StoredQueued`."""
 
     process_id: str
     misfit: Misfit
@@ -113,17 +115,17 @@ class StoredFleet:
     timers: int
     todo: int
     queues: tuple[StoredQueue, ...]
-    queued: tuple[QueuedView, ...]
+    queued: tuple[StoredQueued, ...]
     format: str | None
     rq_prefix: str | None
     now_ms: int
     undeliverable: int = 0
-    """Inbox entries that are undeliverable, failed or blocking."""
+    """Inbox entries that are undeliverable, failed or blocked."""
     undelivered: int = 0
     """Deliveries of triggers that are reserved and not settled: under way, or waiting for their code."""
     rewound_ms: int | None = None
     """When a client last found that the store went back."""
-    rewind: RewindView | None = None
+    rewind: StoredRewind | None = None
     """What it lost; None if a worker of the release before found it, which does not tell."""
     releases: Mapping[str, str] = field(default_factory=dict[str, str])
     """The release of the code of each owner that told it."""
@@ -140,20 +142,20 @@ class StoredFleet:
     """Owner to its app and its declarations: ``<app> <Declared.id>``."""
     in_force: Mapping[str, str] = field(default_factory=dict[str, str])
     """App to the `Declared.id` whose declarations are in force."""
-    misfits: tuple[MisfitView, ...] = ()
+    misfits: tuple[StoredMisfit, ...] = ()
     """The first 256 processes that wait for code that fits; the longest waiting ones come first."""
     misfit_count: int = 0
     """How many wait so."""
 
     @property
-    def stuck(self) -> tuple[QueuedView, ...]:
+    def stuck(self) -> tuple[StoredQueued, ...]:
         """Processes whose doorbell had to be rung again, because no worker answered it."""
         return tuple(row for row in self.queued if row.rings)
 
 
-def _queued(row: Reply) -> QueuedView:
+def _queued(row: Reply) -> StoredQueued:
     losses, due_ms = number(row[9]), int(float(row[10]))
-    return QueuedView(
+    return StoredQueued(
         row[0],
         row[1],
         int(row[2]),
@@ -198,7 +200,7 @@ def read_fleet(queues: Sequence[str], *, stale_ms: int = 5_000) -> Call[StoredFl
             serves=flat(reply[15]),
             in_force={name: text for name, text in flat(reply[16]).items() if ":" not in name},
             misfits=tuple(
-                MisfitView(row[0], found, row[2], row[3])
+                StoredMisfit(row[0], found, row[2], row[3])
                 for row in reply[17]
                 if (found := Misfit.from_json(row[1])) is not None
             ),

@@ -73,7 +73,7 @@ _POLICY = AdmissionPolicy(
 )
 
 OTHERS = "other fields are ignored"
-UNTIL = "until a worker says it anew"
+UNTIL = "until a worker writes it again"
 
 SHAPES: tuple[Shape, ...] = (
     Shape(
@@ -89,8 +89,8 @@ SHAPES: tuple[Shape, ...] = (
         2,
         "`journal:<pid>`",
         "`v`",
-        f"{OTHERS}; one that says another number than 1, or cannot be read, has its process handed"
-        " back; number 2 has `d`, how long it took, which a reader of 1 ignores, so its rows say no number",
+        f"{OTHERS}; if a row says another number than 1, or cannot be read, its process is handed back; number 2 has"
+        " `d`, how long the effect took, which a reader of 1 ignores, so its rows say no number",
         (*_in(from_json(_ROW.to_json())), "x"),
     ),
     Shape(
@@ -98,7 +98,7 @@ SHAPES: tuple[Shape, ...] = (
         1,
         "`x` of a journal row, `wakes:<sid>`",
         "the code",
-        f"{OTHERS}; a code that is not known is an `UnknownError` with that code and message",
+        f"{OTHERS}; an error whose code is not known is an `UnknownError` with that code and message",
         ("code", "fields", "message", "retryable"),
     ),
     Shape(
@@ -106,7 +106,7 @@ SHAPES: tuple[Shape, ...] = (
         1,
         "events that end, resolutions",
         "`type`",
-        f"{OTHERS}; another type is `InvalidPayload` to who asks",
+        f"{OTHERS}; a caller that asks for one of another type gets `InvalidPayload`",
         _in(*_OUTPUTS),
     ),
     Shape(
@@ -114,7 +114,7 @@ SHAPES: tuple[Shape, ...] = (
         1,
         "`slot:<key id>`, journal rows of waits",
         "`status`",
-        f"{OTHERS}; a process that was answered with another status is handed back",
+        f"{OTHERS}; a process whose resolution has another status is handed back",
         _in(*_RESOLUTIONS),
     ),
     Shape("meaning of an event", 1, "`events:<pid>` s", "nothing", OTHERS, _in(from_json(_MEANS.to_json() or "{}"))),
@@ -123,7 +123,7 @@ SHAPES: tuple[Shape, ...] = (
         2,
         "`events:<pid>`",
         "the type",
-        "an event of any type is listed; one without a payload has null; number 2 has `r`, which run it tells of",
+        "an event of any type is listed; one without a payload has null; number 2 has `r`, the run of which it tells",
         ("at", "k", "p", "r", "s", "t"),
     ),
     Shape("handle descriptor", 1, "`grants:<scope>`", "nothing", SHOWN, _of(HandleDescriptor)),
@@ -132,7 +132,7 @@ SHAPES: tuple[Shape, ...] = (
         1,
         "`env:<hash>`",
         "its name, `process-env:sha256:`",
-        "the process is handed back, as one whose code is missing",
+        "the process is handed back, like one whose code is missing",
         _of(EnvironmentSpec),
     ),
     Shape("subscription", 1, "`subs:<source>`", "nothing", LEFT, _of(Subscription)),
@@ -142,7 +142,7 @@ SHAPES: tuple[Shape, ...] = (
         1,
         "`limits`",
         "nothing",
-        f"{OTHERS}; what is no object limits nothing, {UNTIL}",
+        f"{OTHERS}; a text that is no object limits nothing, {UNTIL}",
         _in(from_json(Limit(concurrency=1, rate="1/1s", burst=2).wire())),
     ),
     Shape(
@@ -150,7 +150,7 @@ SHAPES: tuple[Shape, ...] = (
         1,
         "`agents`",
         "nothing",
-        f"{OTHERS}; what is no object is the default, {UNTIL}",
+        f"{OTHERS}; a text that is no object counts as the default, {UNTIL}",
         _in(from_json(_POLICY.wire())),
     ),
     Shape(
@@ -167,7 +167,7 @@ SHAPES: tuple[Shape, ...] = (
         1,
         "`feed:<sid>`",
         "`w`",
-        "it is a gap to who follows",
+        "a follower gets a gap in its place",
         ("at", "by", "c", "e", "id", "l", "n", "rev", "s", "w"),
     ),
     Shape(
@@ -175,10 +175,10 @@ SHAPES: tuple[Shape, ...] = (
         2,
         "RQ's lists and jobs",
         "how many parts it has",
-        "it goes back to its list, for a worker of the release that rang it; workers say which they know (`knows`)",
+        "it goes back to its list, for a worker of the release that rang it; workers say what they know (`knows`)",
         (),
     ),
-    Shape("token", 2, "nowhere: people hold it", "`wt1`, `wt2`", "it is unknown or revoked", ()),
+    Shape("token", 2, "nowhere: people hold it", "`wt1`, `wt2`", "the token counts as unknown or revoked", ()),
     Shape(
         "keys",
         1,
@@ -195,35 +195,20 @@ def markdown() -> str:
     lines = [
         "# Stored shapes",
         "",
-        (
-            "Written by `python -m wakeline.store formats > docs/formats.md`; a test compares it with the table and the"
-            " table with what is written."
-        ),
+        "Written by `python -m wakeline.store formats > docs/formats.md`. Tests compare it with the table of the code,",
+        "and the table with what is written.",
         "",
-        (
-            "Releases run side by side during a deploy, and a rollback brings the one before back to what the later one"
-            " wrote. A reader ignores what it does not"
-        ),
-        (
-            "know where that is safe, and leaves alone what it would have to guess: a process is handed back as it is,"
-            " with one line in the log, `unread` in"
-        ),
-        (
-            "`wakeline show` and `ps --json`, and a finding of `wakeline doctor`; it goes on under a release that can"
-            " read it. Nothing that is read ends a worker"
-        ),
-        "or a list.",
+        "During a deploy, releases run side by side. After a rollback, an earlier release reads what a later one",
+        "wrote. So a reader may find fields, words or numbers that it does not know. It ignores them where that is",
+        "safe. It leaves alone what it would have to guess: the process is handed back as it is, and goes on under a",
+        "release that can read it. Meanwhile the log has one line about it, `wakeline show` and `ps --json` show it as",
+        "`unread`, and `wakeline doctor` has a finding. No stored text ends a worker or a list.",
         "",
-        (
-            "A shape whose fields change gets the next number, and stores of every release are kept"
-            " (`tests/compat/stores`), which later code lists, finishes, and"
-        ),
-        (
-            "leaves alone with a field that it does not know. What is written without a number has number 1. A field"
-            " that is added to an error has a default."
-        ),
+        "If the fields of a shape change, the shape gets the next number. What is written without a number has number",
+        "1. A field that is added to an error has a default. `tests/compat/stores` keeps a store of every release.",
+        "Later code lists each of these stores, finishes what is in it, and leaves alone what has an unknown field.",
         "",
-        "| shape | number | where it lies | what says the number | what a reader does with what it does not know |",
+        "| shape | number | where it lies | where its number stands | what a reader does with what it does not know |",
         "|---|---|---|---|---|",
         *(f"| {one.name} | {one.number} | {one.where} | {one.says} | {one.unknown} |" for one in SHAPES),
         "",

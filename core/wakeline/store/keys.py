@@ -403,7 +403,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "idx:undeliverable",
         "zset",
-        "entries that are undeliverable, failed or blocking, as <sid>#<n>, by time",
+        "entries that are undeliverable, failed or blocked, as <sid>#<n>, by time",
         "fleet",
         "redrive, retention",
     ),

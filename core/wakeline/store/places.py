@@ -41,8 +41,8 @@ class Alive:
         self._lock = RLock()  # a signal handler may enter here in the thread that holds it
         self._known: list[ref[Any]] = []
 
-    def admit(self, make: Callable[[], T]) -> T | None:
-        """Makes one; None if there is no place for it."""
+    def add(self, make: Callable[[], T]) -> T | None:
+        """Makes one that has a place; None if there is none."""
         with self._lock:
             self._known = [one for one in self._known if one() is not None]
             if len(self._known) >= self._most:
@@ -147,7 +147,7 @@ class Places(redis.ConnectionPool):
 
     def make_connection(self) -> Any:
         """A new connection that has a place; raises redis-py's MaxConnectionsError if there is none."""
-        made = self._alive.admit(lambda: self.connection_class(**self.connection_kwargs))
+        made = self._alive.add(lambda: self.connection_class(**self.connection_kwargs))
         if made is None:
             raise rex.MaxConnectionsError("Too many connections")
         return made

@@ -73,8 +73,8 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionView:
-    """A subscription with its state."""
+class StoredSubscription:
+    """A subscription with its revision, and whether it takes occurrences."""
 
     id: str
     revision: int
@@ -83,7 +83,7 @@ class SubscriptionView:
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduleView:
+class StoredSchedule:
     """A schedule, when it is due next (ms), and the process that its latest moment started."""
 
     name: str
@@ -146,17 +146,17 @@ def switch(
     return Call("trigger_switch", args, decode, about=(owner,) if owner else ())
 
 
-def list_all(source: str | None = None) -> Call[tuple[list[SubscriptionView], list[ScheduleView]]]:
+def list_all(source: str | None = None) -> Call[tuple[list[StoredSubscription], list[StoredSchedule]]]:
     """Subscriptions of a source or of all, and schedules, each by name, as far as this release can read them."""
 
-    def decode(reply: Reply) -> tuple[list[SubscriptionView], list[ScheduleView]]:
+    def decode(reply: Reply) -> tuple[list[StoredSubscription], list[StoredSchedule]]:
         subscriptions = [
-            SubscriptionView(row[1], int(row[3]), row[4] == "1", found)
+            StoredSubscription(row[1], int(row[3]), row[4] == "1", found)
             for row in reply[0]
             if (found := _readable(Subscription, row[2]))
         ]
         schedules = [
-            ScheduleView(row[0], int(float(row[2])) if row[2] else None, row[3] or None, schedule)
+            StoredSchedule(row[0], int(float(row[2])) if row[2] else None, row[3] or None, schedule)
             for row in reply[1]
             if (schedule := _readable(Schedule, row[1]))
         ]

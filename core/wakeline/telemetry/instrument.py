@@ -15,11 +15,12 @@ from wakeline.telemetry.seen import BlockedSeen, EffectSeen, IsolatedSeen, RunSe
 class Instrument:
     """Subclass it and write the methods that you need; the others cost nothing. All are plain functions.
 
-    A method that gives a context manager is called around a stretch of work: what stands after its ``yield`` runs when
-    the stretch is over, however it ended, and finds ``outcome`` and ``code`` set. The rest is told at a moment.
+    A method that gives a context manager is called around a stretch of work. The code after its ``yield`` runs when the
+    stretch is over, however it ended, and finds ``outcome`` and ``code`` set. Each other method is called at one
+    moment.
 
-    Several threads may call an instrument at once. What it raises is logged once for each of its methods and counted
-    (`Instruments.failures`), and the work goes on. What it does itself with Wakeline is not told.
+    Several threads may call an instrument at once. What a method raises is counted (`Instruments.failures`), and logged
+    the first time; the work goes on. What an instrument does itself with Wakeline is not told to any instrument.
     """
 
     breaks_work: ClassVar[bool] = False

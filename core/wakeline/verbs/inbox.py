@@ -152,7 +152,7 @@ def _blocking(session: str) -> Program[int]:
 
 
 def undeliverable(limit: int, session: str | None = None) -> Program[Page[EntryView]]:
-    """Entries that are undeliverable, failed or blocking, of one session or of all, the latest first."""
+    """Entries that are undeliverable, failed or blocked, of one session or of all, the latest first."""
     check_number("limit", limit)
     found: list[EntryView] = []
     behind: str | None = None

@@ -74,18 +74,24 @@ class Options:
     recovery: Recovery | None = None
     """``owner_bound``: it never runs twice. If its worker is lost, it is abandoned, with evidence."""
     on_parent_end: ParentEnd | None = None
-    """What the end of the parent's body means for it: nothing (``detach``, the default), a request to cancel
-    (``request_cancel``), or that the parent's end waits for it (``await``). A parent that is cancelled while it awaits
-    the child asks it to end, unless ``detach`` was given. A cancel of a parent whose body has ended goes on to the
-    children that it still waits for, and their outcomes do not change its own. A parent that ends otherwise (its grace
-    is over, a deadline, abandoned) asks them to end."""
+    """What becomes of this child when the body of its parent ends.
+
+    - ``detach`` (the default): nothing.
+    - ``request_cancel``: the child is asked to end.
+    - ``await``: the parent ends after the child. The outcome of the child does not change that of the parent. A parent
+      that is cancelled meanwhile asks the child to end and still waits. A parent that ends without its body (its grace
+      or its deadline is over, or it is abandoned) asks the child to end and does not wait.
+
+    One more rule holds for each of them, unless ``detach`` was given by name. If a parent is cancelled while its body
+    waits for the result of the child, the child is asked to end.
+    """
     key: str | None = None
     """The replay key of this call in its body, for calls with equal name and arguments."""
     labels: dict[str, str] | None = None
-    """Kept with the process, for readers."""
+    """Words that are kept with the process, for readers."""
     unique: str | None = None
-    """A key that only one living process at a time has, with any id and arguments. It is free again when that process
-    ends."""
+    """A key that only one living process at a time can have, of any id and with any arguments. It is free again when
+    that process ends."""
     if_running: IfRunning | None = None
     """What a start does while another process has its ``unique`` key. It gives that process (``return``, the default),
     raises (``reject``), or asks the other to end and begins at once (``replace``)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
@@ -60,7 +60,8 @@ def registration_of(
 ) -> Registration:
     """The registration of one start; raises `RegistrationInvalid`, `InvalidId`, `PayloadTooLarge`.
 
-    ``carried`` is the call of a body that it carries out. ``made`` is its prepared value, if it was already admitted.
+    ``carried`` is the call of a body that it carries out. ``made`` is the prepared value of a call that went through
+    hooks.
     """
     pid = options.id if options.id is not None else process_id or new_process_id()
     check_process_id(pid, system=options.id is None)
@@ -69,7 +70,7 @@ def registration_of(
     process_input: ToolCall | EngineInput
     max_attempts, recovery = options.max_attempts, options.recovery
     if isinstance(body, Tool):
-        ready = made if carried is not None and carried.admitted else prepared(body, arguments)
+        ready = made if carried is not None and carried.hooked else prepared(body, arguments)
         call = PreparedCall(call_id=pid, tool_id=body.manifest.id, tool_name=body.name, args=arguments, prepared=ready)
         process_input = ToolCall(call=call)
         if recovery is None and body.retry.policy == "never":
@@ -99,7 +100,7 @@ def registration_of(
         strict_signals=isinstance(body, Engine) and bool(body.signals),
         limit=body.limit.id_for(body.first_name, arguments) if body.limit is not None else None,
         parent=parent.id if parent is not None else None,
-        options={"call": asdict(carried)} if carried is not None else {},
+        options={"call": carried.to_data()} if carried is not None else {},
     )
 
 

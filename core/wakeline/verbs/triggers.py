@@ -28,11 +28,12 @@ from wakeline.errors import (
     WakelineError,
 )
 from wakeline.names import check_key, check_queue, check_source
+from wakeline.observe.triggers import ScheduleView, SubscriptionView, schedule_view, subscription_view
 from wakeline.releases import Declared
 from wakeline.shown import logger
 from wakeline.store import declarations, triggers
 from wakeline.store.calls import Outside, Program
-from wakeline.store.triggers import Delivery, DueSchedule, Subscribed, SubscriptionView
+from wakeline.store.triggers import Delivery, DueSchedule, Subscribed
 from wakeline.tools.tool import Tool
 from wakeline.triggers import schedule as schedule_rules
 from wakeline.triggers.moments import drawn, is_random
@@ -53,8 +54,12 @@ Body = Engine[..., Any] | Tool[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of an emitted occurrence: the processes that it started (or, if ``replayed``, had started before),
-    the subscriptions whose start failed, with the reason, and those that wait for a worker with their code."""
+    """What became of an emitted occurrence.
+
+    ``started`` are the ids of the processes that it started, or, if ``replayed``, that it had started before.
+    ``failed`` are the subscriptions whose start failed, each with the reason. ``waiting`` are the subscriptions that
+    wait for a worker with their code.
+    """
 
     occurrence_id: str
     replayed: bool
@@ -172,8 +177,14 @@ def subscribe(subscription: Subscription, revision: int | None = None) -> Progra
 
 def subscriptions(source: str | None) -> Program[list[SubscriptionView]]:
     """What is subscribed to a source, or to any."""
-    found, _ = yield triggers.list_all(source)
-    return list(found)
+    found, _ = yield from listed(source)
+    return found
+
+
+def listed(source: str | None = None) -> Program[tuple[list[SubscriptionView], list[ScheduleView]]]:
+    """What is subscribed to a source, or to any; and all schedules."""
+    subscribed, scheduled = yield triggers.list_all(source)
+    return [subscription_view(one) for one in subscribed], [schedule_view(one) for one in scheduled]
 
 
 def switch(

@@ -9,8 +9,9 @@ from enum import StrEnum
 
 
 class WaitKind(StrEnum):
-    """What a wait is for: a signal, a time, the end of a process, the answer to a question, the completion of a pending
-    call, the answer of a session, or the ends of the children that the end of a body waits for."""
+    """What a wait is for. A timer is a moment, a child the end of a process, and an approval the answer to a question.
+    A completion is the result of a pending call, and an answer that of a session. Children are those whose ends the end
+    of a body waits for."""
 
     SIGNAL = "signal"
     TIMER = "timer"

@@ -9,7 +9,6 @@ from typing import Literal
 
 import click
 from wakeline import errors
-from wakeline.observe.triggers import schedule_data, subscription_data
 from wakeline.shown import moment
 from wakeline.store import triggers as calls
 from wakeline.triggers.schedule import SOURCE
@@ -24,9 +23,11 @@ def triggers(context: click.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     console: Console = context.obj
-    subscriptions, schedules = console.app.store.execute(calls.list_all())
-    subscribed = [subscription_data(view) for view in subscriptions]
-    scheduled = [schedule_data(view) for view in schedules]
+    from wakeline.verbs.triggers import listed
+
+    subscriptions, schedules = console.app.store.run(listed())
+    subscribed = [view.to_data() for view in subscriptions]
+    scheduled = [view.to_data() for view in schedules]
     cells = [
         (one["source"], one["name"], one["starts"], "" if one["enabled"] else "disabled", one["owner"] or "", one["id"])
         for one in subscribed
@@ -74,7 +75,7 @@ def emit(console: Console, source: str, text: str, key: str | None, source_key: 
 
 
 def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""], word: str) -> None:
-    from wakeline.verbs.triggers import switch
+    from wakeline.verbs.triggers import listed, switch
 
     if source == SOURCE:
         if to != "":
@@ -86,7 +87,8 @@ def _switch(console: Console, source: str, given: str, to: Literal["1", "0", ""]
         console.app.store.execute(calls.remove_schedule(given))
         console.answer({"source": source, "name": given, "changed": True}, f"{given} removed")
         return
-    found = [v for v in console.app.store.execute(calls.list_all(source))[0] if given in (v.id, v.subscription.name)]
+    subscriptions, _ = console.app.store.run(listed(source))
+    found = [view for view in subscriptions if given in (view.id, view.subscription.name)]
     if not found:
         raise errors.SubscriptionNotFound(source=source, subscription=given)
     for view in found:

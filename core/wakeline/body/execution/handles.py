@@ -55,7 +55,7 @@ class Handles(Facts):
         no error.
 
         The child is an input (then its id follows from this call), or a whole registration. Its provenance, wake
-        target, environment and parent are those of this work, and not those in the registration. So no work can claim
+        target, environment and parent are those of this work, and not those in the registration. So no work can say
         that another one started its child.
         """
         try:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from wakeline.body.execution.facts import Facts, is_ephemeral
 from wakeline.body.triggers import Registrar
 from wakeline.causality import Originator, SessionOriginator, SessionScope
+from wakeline.observe.triggers import SubscriptionView
 from wakeline.store.awaited import AsyncStore
-from wakeline.store.triggers import Subscribed, SubscriptionView
+from wakeline.store.triggers import Subscribed
 from wakeline.triggers.occurrence import Occurrence
 from wakeline.triggers.subscription import Subscription
 from wakeline.verbs import triggers as verbs

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 from wakeline.observe.findings.finding import Finding, some
 from wakeline.observe.findings.seen import Seen
 from wakeline.store.fields import LOST_WITH_OTHERS
-from wakeline.store.fleet import MisfitView
+from wakeline.store.fleet import StoredMisfit
 
 
 def findings(seen: Seen) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def _code(seen: Seen) -> Iterator[Finding]:
 def _misfits(seen: Seen) -> Iterator[Finding]:
     """What waits for code that fits, by why and what it is. Code that this app lacks too is named already."""
     named = {pid for pids in _missing(seen).values() for pid in pids}
-    groups: dict[tuple[str, str, str], list[MisfitView]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[StoredMisfit]] = defaultdict(list)
     for row in seen.fleet.misfits:
         if row.misfit.kind != "missing" or row.process_id not in named:
             groups[row.misfit.kind, row.input, row.needs].append(row)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wakeline.observe.findings.finding import Finding, count
 from wakeline.observe.findings.seen import UNHEARD, Seen
-from wakeline.store.fleet import RewindView
+from wakeline.store.fleet import StoredRewind
 from wakeline.store.rewinds import lost_writes
 
 REWOUND_FOR_MS = 24 * 3_600_000
@@ -72,7 +72,7 @@ def rewound(seen: Seen) -> Iterator[Finding]:
     yield Finding("rewound", "warning", what, to_do)
 
 
-def _gone(lost: RewindView) -> str:
+def _gone(lost: StoredRewind) -> str:
     if not lost.writes:
         return ""
     one = lost.clients == 1
