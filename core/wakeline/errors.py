@@ -269,14 +269,12 @@ class InstrumentNotFound(ConfigurationError):
 
 
 class IsolationUnavailable(ConfigurationError):
-    """A tool runs in its own process, and that process could not find its app. The tool stays queued for a worker that
-    can run it."""
+    """A tool runs in its own process, and a worker has no such process that is ready for it. Nothing of the call ran.
+    The tool stays queued and is tried again, there or by a worker that can run it."""
 
     tool: str
-    template = (
-        "Tool {tool!r} runs in its own process. That process has to find its app by name, and the app of this worker "
-        "has none. Start the worker with -A module:app, or WAKELINE_APP."
-    )
+    reason: str
+    template = "Tool {tool!r} runs in its own process, and {reason}."
 
 
 class UnknownName(ConfigurationError):

@@ -52,11 +52,16 @@ def worker(site: Site) -> Iterator[subprocess.Popen[bytes]]:
     leave(running)
 
 
-def gone(pid: int) -> bool:
+def state(pid: int) -> str:
+    """The letter of Linux for what a process does: T for one that is stopped, Z for one that is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return True
+        return "Z"
+
+
+def gone(pid: int) -> bool:
+    return state(pid) == "Z"
 
 
 def written(site: Site, name: str) -> str:
@@ -259,17 +264,50 @@ def test_a_child_that_died_between_two_calls_is_not_given_another(site: Site) ->
     assert again["pid"] != first["pid"]
 
 
+def test_a_call_that_a_dying_child_took_and_did_not_begin_is_another_childs(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAKELINE_INSTRUMENT", "isolated_app:stops")
+    worker = subprocess.Popen([sys.executable, "-m", "wakeline_workers.cli", "worker", "-n", "1"])
+    asked, stopped = site.notes.parent / "stop", site.notes.parent / "stopped"
+    pids: list[int] = []
+    try:
+        for cents in (1, 2):  # the first child has run nothing before, the second one has
+            asked.touch()
+            handle = site.app.start(site.bodies.where, cents)
+            site.until(stopped.exists, "a child has the call", 20)
+            pid = int(stopped.read_text())
+            site.until(lambda pid=pid: state(pid) == "T", "it is stopped", 20)
+            stopped.unlink()
+            os.kill(pid, signal.SIGKILL)
+            again = handle.result(timeout=20)
+            assert (again["cents"], again["attempt"]) == (cents, 1)
+            pids += [pid, again["pid"]]
+    finally:
+        leave(worker)
+    assert pids[1] == pids[2]
+    assert len(set(pids)) == 3
+
+
 @pytest.mark.usefixtures("worker")
-def test_a_call_that_a_dying_child_never_read_is_another_childs(site: Site) -> None:
-    first = site.app.start(site.bodies.where, 1).result(timeout=20)
-    os.kill(first["pid"], signal.SIGSTOP)
-    handle = site.app.start(site.bodies.where, 2)
-    site.until(lambda: handle.status().status == "running", "it was claimed", 10)
-    time.sleep(0.3)  # and given to the child that does not read
-    os.kill(first["pid"], signal.SIGKILL)
-    again = handle.result(timeout=20)
-    assert (again["cents"], again["attempt"]) == (2, 1)
-    assert again["pid"] != first["pid"]
+def test_while_its_children_cannot_start_it_waits_and_says_why_and_no_attempt_is_spent(site: Site) -> None:
+    broken = site.notes.parent / "broken"
+    broken.write_text("raises")
+    handle = site.app.start(site.bodies.where, 3)
+
+    def waits(why: str) -> bool:
+        because = handle.view().because
+        return because is not None and because.code == "misfit" and why in because.what
+
+    head = "code that fits (missing): Tool 'where' runs in its own process, and that process "
+    site.until(lambda: waits(f"{head}could not load its app. No App at 'isolated_app:app': importing it raised"), "why")
+    broken.write_text("killed")
+    site.until(lambda: waits(f"{head}ended before it had loaded its app: its process was ended by SIGKILL."), "how")
+    view = handle.view()
+    assert (view.status, view.attempt, view.failed_attempts, view.losses) == ("queued", 1, 0, 0)
+    broken.unlink()
+    assert handle.result(timeout=30)["attempt"] == 1
+    assert handle.view().misfit is None
 
 
 @pytest.mark.usefixtures("worker")

@@ -28,7 +28,8 @@ from wakeline.cancellation import CancellationToken
 from wakeline.environments.spec import environment
 from wakeline.processes.failures import described, leaves_of
 from wakeline.run.groups import deciding
-from wakeline.shown import logger
+from wakeline.run.traces import trace_of
+from wakeline.shown import Lines, logger
 from wakeline.store.calls import Program
 from wakeline.telemetry.seen import IsolatedSeen
 from wakeline.tools.outcome import is_outcome, value_of
@@ -134,10 +135,15 @@ def _peak_kb() -> int:
 
 
 def _outcome(app: App, wire: Wire, given: dict[str, Any], number: int) -> dict[str, Any]:
-    mark = current_call.set(_call(app, wire, given, number))
     try:
         tool = app.registry.tool(given["tool"])
+    except errors.UnknownName as missing:  # its files are another release's than those that the worker has loaded
+        return {"unready": str(missing)}
+    mark = current_call.set(_call(app, wire, given, number))
+    try:
         with _seen(app, given):
+            # A child that ends before this word has run nothing of the call, so another child gets it.
+            wire.send({"began": number})
             result = _run(tool, given["args"])
         if is_outcome(result):
             result = value_of(tool.name, result)
@@ -239,7 +245,12 @@ def main(target: str, descriptor: int) -> None:
     os.register_at_fork(after_in_child=connection.close)
     wire = Wire(connection)
     threading.Thread(target=wire.listen, daemon=True).start()
-    app = _loaded(target)
+    try:
+        app = _loaded(target)
+    except errors.WakelineError as error:
+        log.error("%s%s", error, Lines(trace_of(error.__cause__ or error)))
+        wire.send({"unready": str(error)})
+        raise SystemExit(1) from error
     wire.send({"ready": os.getpid()})
     serve(app, wire)
 

@@ -19,69 +19,84 @@ from typing import Any
 from wakeline import errors
 from wakeline.app import App
 from wakeline.cancellation import CancellationToken
-from wakeline.run.isolation import IsolatedCall, IsolatedFailure, Returned, Say
+from wakeline.run.isolation import IsolatedCall, IsolatedFailure, NotReady, Returned, Say
 from wakeline.tools.tool import Pending
 from wakeline.values import to_json
 
+from wakeline_workers.isolate_line import IsolateLine
+
 WORN_OUT = 1_000
 """How many calls one isolate runs before it is replaced, so that leaked memory returns to the system."""
-LONGEST_LINE = 64 * 1024 * 1024
 START_S = 120.0
 """How long an isolate may take to load the app, in seconds."""
-LAST_WORDS_S = 0.5
-"""How long a connection is read after its process is gone, for what was sent before. In seconds."""
+LEAVES_S = 0.5
+"""How long a process that closed its connection may take to end, in seconds."""
+TRIES = 3
+"""To how many isolates one call is given while each ends before it begins the call."""
 
 
 class _NotTaken(Exception):
-    """An isolate ended before it had read its call: nothing of the call ran."""
+    """An isolate ended before it said that it begins the call: nothing of the call ran. The message says how."""
 
 
 class Isolate:
     """One operating system process for isolated tools, and the connection to it."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self._process, self._reader, self._writer = process, reader, writer
+    def __init__(self, process: asyncio.subprocess.Process, line: IsolateLine) -> None:
+        self._process, self._line = process, line
         self._exited = asyncio.ensure_future(process.wait())
+        self._exited.add_done_callback(lambda _: line.finish())
         self.calls = 0
-        self._told = 0
-        """How many messages of the current call were sent to it."""
+        self._has_begun = False
+        """Whether it said that it begins the code of the current call."""
         self.peak_kb = 0
         self.killed_for: str | None = None
         self.is_free = False
-        """Whether its last call ended by itself."""
+        """Whether it is ready, and its last call ended by itself."""
 
     @classmethod
     async def started(cls, target: str) -> Isolate:
-        """An isolate that has loaded the app. Raises `IsolatedFailure` if it cannot load it."""
-        ours, theirs = socket.socketpair()
-        # A separate session: processes that the tool's code starts are killed with it.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "wakeline_workers.isolated", target, str(theirs.fileno()),
-            pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
-        isolate = cls(process, reader, writer)
+        """An isolate that has loaded the app. Raises `NotReady` if it cannot be started, ends, or cannot load it."""
         try:
-            await asyncio.wait_for(isolate._heard(), START_S)
+            isolate = await cls._begun(target)
+        except OSError as error:
+            raise NotReady(f"that process could not be started: {error}") from error
+        try:
+            heard = await asyncio.wait_for(isolate._heard(), START_S)
+            if "unready" in heard:
+                raise NotReady(f"that process could not load its app. {heard['unready'].rstrip('.')}")
         except TimeoutError:
-            isolate.kill("it did not load its app in time")
-            await isolate.bury()
-            raise IsolatedFailure(
-                "tool_process_died", f"its process did not load the app within {START_S:g} s"
-            ) from None
+            raise NotReady(f"that process did not load its app within {START_S:g} s") from None
+        except (_NotTaken, IsolatedFailure) as ended:
+            raise NotReady(f"that process ended before it had loaded its app: {ended}") from ended
+        else:
+            isolate.is_free = True
+            return isolate
+        finally:
+            if not isolate.is_free:
+                isolate.kill("it was not ready, or not wanted any more")
+                await isolate.bury()
+
+    @classmethod
+    async def _begun(cls, target: str) -> Isolate:
+        ours, theirs = socket.socketpair()
+        try:
+            # A separate session: processes that the tool's code starts are killed with it.
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "wakeline_workers.isolated", target, str(theirs.fileno()),
+                pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
         except BaseException:
-            isolate.kill("it was not wanted any more")
-            await isolate.bury()
+            ours.close()
             raise
-        return isolate
+        finally:
+            theirs.close()
+        return cls(process, IsolateLine(ours))
 
     @property
     def is_alive(self) -> bool:
         """Whether it can be given a call."""
-        if self._exited.done() or self._reader.at_eof() or self._reader.exception() is not None:
+        if self._exited.done() or self._line.ended:
             return False
         try:
             # The loop may not know yet.
@@ -108,11 +123,8 @@ class Isolate:
         def cancel_soon() -> None:
             loop.call_soon_threadsafe(cancel)
 
-        self.is_free = False
-        self._told = 0
+        self.is_free = self._has_begun = False
         self._send({"call": call.wire(), "n": number})
-        if self.calls and self._writer.is_closing():
-            raise _NotTaken  # the isolate had closed its end of the connection before
         take_back = cancellation.on_cancel(cancel_soon)
         try:
             limit = timeout_ms / 1000 if timeout_ms is not None else None
@@ -126,11 +138,16 @@ class Isolate:
                 timer.cancel()
         self.calls, self.is_free = number, self.killed_for is None
         self.peak_kb = heard["peak_kb"]
+        if "unready" in heard:
+            raise NotReady(f"that process has loaded an app without it. {heard['unready'].rstrip('.')}")
         return _result(heard)
 
     async def _outcome(self, number: int, say: Say) -> dict[str, Any]:
         while True:
             heard = await self._heard()
+            if "began" in heard:
+                self._has_begun = True
+                continue
             if "say" not in heard:
                 return heard
             # A thread that an earlier call left behind still sends; its messages are ignored.
@@ -142,43 +159,27 @@ class Isolate:
             self._send({"error": error, "n": heard["n"]})
 
     async def _heard(self) -> dict[str, Any]:
-        line = await self._line()
-        if not line.endswith(b"\n"):
-            # The isolate closed its end of the connection, so what still runs there is of no use.
-            code = await self._ended()
-            raise IsolatedFailure(
-                "tool_process_killed" if self.killed_for else "tool_process_died", self._epitaph(code)
-            )
+        try:
+            line = await self._line.line()
+        except ValueError as error:
+            raise IsolatedFailure("tool_process_died", f"its process cannot be understood: {error}") from error
+        if line is None:
+            raise await self._end()
         heard: dict[str, Any] = json.loads(line)
         return heard
 
-    async def _line(self) -> bytes:
-        """The next line, or its beginning if the process is gone, because a fork of it may keep the connection open
-        without an end."""
-        reading = asyncio.ensure_future(self._reader.readline())
-        try:
-            await asyncio.wait({reading, self._exited}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                await asyncio.wait({reading}, timeout=LAST_WORDS_S)
-            return reading.result() if reading.done() else b""
-        except (ConnectionResetError, BrokenPipeError) as error:
-            # It ended with unread data, or before the data was sent. A warm isolate may have been killed a moment
-            # before it got the call.
-            if self.calls and self._told == 1:
-                raise _NotTaken from error
-            return b""
-        except (OSError, ValueError) as error:
-            raise IsolatedFailure("tool_process_died", f"its process cannot be understood: {error}") from error
-        finally:
-            reading.cancel()
-
-    async def _ended(self) -> int:
-        """Its exit code. A process that closed its connection and goes on is killed."""
+    async def _end(self) -> Exception:
+        """What its end means for the call. If it closed its connection and goes on, what still runs there is of no
+        use, and it is killed."""
+        was_wanted = self.killed_for is None
         if not self._exited.done():
-            await asyncio.wait({self._exited}, timeout=LAST_WORDS_S)
+            await asyncio.wait({self._exited}, timeout=LEAVES_S)
         if not self._exited.done():
             self.kill("it closed its connection and went on")
-        return await asyncio.shield(self._exited)
+        how = self._epitaph(await asyncio.shield(self._exited))
+        if was_wanted and not self._has_begun:
+            return _NotTaken(how)
+        return IsolatedFailure("tool_process_killed" if self.killed_for else "tool_process_died", how)
 
     def _epitaph(self, code: int) -> str:
         if self.killed_for:
@@ -188,9 +189,7 @@ class Isolate:
         return f"its process ended with exit code {code}; what it wrote to stderr says why"
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._told += 1
-        with suppress(OSError):  # the next read finds that it is gone
-            self._writer.write(to_json(message).encode() + b"\n")
+        self._line.send(to_json(message).encode())
 
     def kill(self, why: str) -> None:
         """SIGKILL to the isolate and all that its code started."""
@@ -200,7 +199,7 @@ class Isolate:
 
     async def bury(self) -> None:
         """After a kill: leaves no zombie and no open connection."""
-        self._writer.close()
+        self._line.close()
         await asyncio.shield(self._exited)
 
 
@@ -240,13 +239,16 @@ class IsolatedTools:
     ) -> Any:
         """See `Isolation`."""
         async with self._room:
+            tries = 0
             while True:
                 isolate = self._warm() or await Isolate.started(self._target)
                 self._busy.add(isolate)
                 try:
                     return await isolate.run(call, say, cancellation, grace_ms=grace_ms, timeout_ms=timeout_ms)
-                except _NotTaken:
-                    continue
+                except _NotTaken as ended:
+                    tries += 1
+                    if tries == TRIES:
+                        raise IsolatedFailure("tool_process_died", str(ended)) from ended
                 finally:
                     self._busy.discard(isolate)
                     if isolate.is_free and isolate.calls < WORN_OUT and isolate.peak_kb <= self._memory_kb:

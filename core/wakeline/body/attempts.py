@@ -21,6 +21,7 @@ from wakeline.errors import (
     ControlFlow,
     InvalidArguments,
     InvalidPayload,
+    IsolationUnavailable,
     NonRetryable,
     OccurrenceConflict,
     RetryAfter,
@@ -35,7 +36,7 @@ from wakeline.processes.outputs import Success
 from wakeline.run.boundary import contained, contained_on_loop
 from wakeline.run.groups import deciding
 from wakeline.run.host import RunState
-from wakeline.run.isolation import IsolatedCall, Returned
+from wakeline.run.isolation import IsolatedCall, NotReady, Returned
 from wakeline.run.recorder import OfATool
 from wakeline.run.run import Run
 from wakeline.tools.outcome import ToolOutcome, is_outcome, outcome_of, value_of
@@ -227,9 +228,14 @@ class Attempt:
             run.passing.owner,
             run.passing.givers,
         )
-        return await isolation.call(
-            facts, say, run.cancellation, grace_ms=run.host.grace_ms, timeout_ms=self._tool.timeout_ms
-        )
+        try:
+            return await isolation.call(
+                facts, say, run.cancellation, grace_ms=run.host.grace_ms, timeout_ms=self._tool.timeout_ms
+            )
+        except NotReady as why:
+            # No attempt was made. Its process waits, like one whose code is missing here.
+            unavailable = IsolationUnavailable(tool=call.tool, reason=str(why))
+            raise run.life.unfit("missing", unavailable) from why
 
     def _check_said(self, verb: str) -> None:
         """Code that goes on after its try says nothing any more."""

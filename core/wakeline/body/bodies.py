@@ -30,6 +30,11 @@ from wakeline.telemetry.phases import Phase
 from wakeline.typed import dump
 from wakeline.values import from_json
 
+NO_NAME = (
+    "that process has to find its app by name, and the app of this worker has none. Start the worker with"
+    " -A module:app, or WAKELINE_APP"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Code:
@@ -78,7 +83,7 @@ class Bodies:
     def _tool(self, call: PreparedCall) -> Code:
         tool = self._registry.tool(call.tool_name)
         if tool.isolation is not None and self._host.isolation is None:
-            raise IsolationUnavailable(tool=tool.name)
+            raise IsolationUnavailable(tool=tool.name, reason=NO_NAME)
         # Its code runs in a thread of the pool; no body blocks on the loop meanwhile.
         return Code(lambda run: call_tool(run, tool, call.args, last_write=True, started=call))
 

@@ -26,7 +26,7 @@ _MEANS = {
     "crash": "its worker died while it ran",
 }
 _REMEDY = {
-    "missing": "Deploy a release that has it.",
+    "missing": "Deploy a release that has it, or give the worker what it lacks.",
     "mismatch": (
         "Roll back, or deploy code that does what is recorded: put the new path behind ctx.patched(), use was= for a "
         "renamed thing, or declare a version beside."

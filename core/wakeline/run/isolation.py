@@ -47,6 +47,10 @@ class IsolatedFailure(Exception):
         self.code = code
 
 
+class NotReady(Exception):
+    """No child is ready to run the call, so nothing of it ran. The message says why, as the end of a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Returned:
     """The return value of the code, as JSON data that its type already made."""
@@ -64,6 +68,7 @@ class Isolation(Protocol):
 
         It kills the child in three cases: it is cancelled itself (a lost lease), the code takes longer than the
         timeout, or a cancel's grace is over. The timeout counts from when the call has a child, because waiting for one
-        is not its fault. Raises `TimeoutError`, `IsolatedFailure`, and the errors of Wakeline that the code raised.
+        is not its fault. Raises `TimeoutError`, `IsolatedFailure`, `NotReady`, and the errors of Wakeline that the code
+        raised.
         """
         ...

@@ -9,15 +9,38 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from wakeline import App, AsyncCtx, Attachment, NonRetryable, RetryAfter, current
+from wakeline.telemetry.instrument import Instrument
+from wakeline.telemetry.seen import IsolatedSeen
 
 app = App("isolated")
 FOLDER = Path(os.environ.get("ISOLATED_FOLDER", "."))
+
+if "wakeline_workers.isolated" in sys.orig_argv and (FOLDER / "broken").exists():
+    if (FOLDER / "broken").read_text() == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ConnectionError("Redis is away")
+
+
+class Stops(Instrument):
+    """Stops a child that has read a call and has not begun it, if it is asked to."""
+
+    def isolated(self, call: IsolatedSeen) -> AbstractContextManager[object]:
+        asked = FOLDER / "stop"
+        if asked.exists():
+            asked.write_text(str(os.getpid()))
+            asked.rename(FOLDER / "stopped")
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return nullcontext()
+
+
+stops = Stops()
 
 
 class Price(BaseModel):
