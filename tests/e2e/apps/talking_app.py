@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 from wakeline import App, Ctx
 from wakeline.settings import Settings
@@ -34,13 +35,17 @@ def talks(ctx: Ctx) -> str:
 
 @app.tool
 async def ends_the_loop() -> None:
-    def raises(*_: object) -> None:
-        raise ValueError("alarm")
+    def raises(_: int, interrupted: FrameType | None) -> None:
+        # Only where the loop waits (uvloop's has no frame of its own): raised inside a callback or a __del__, it would
+        # be swallowed.
+        if interrupted is not None and interrupted.f_code.co_filename.endswith(("selectors.py", "runners.py")):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise ValueError("alarm")
 
     threading.Thread(target=time.sleep, args=(1000,)).start()  # and leaves something behind that does not end
     signal.signal(signal.SIGALRM, raises)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    await asyncio.sleep(30)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    await asyncio.get_running_loop().create_future()
 
 
 @app.tool
