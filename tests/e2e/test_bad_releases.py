@@ -92,8 +92,16 @@ if IN_WORKER:
 DIES_BESIDE = """
 if IN_WORKER:
     told("failed")
-    threading.Timer(0, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    threading.Timer(0, os.abort).start()
     time.sleep(0.5)
+"""
+KILLED_AT_FIRST = """
+if IN_WORKER:
+    with (HERE / "killed").open("a+") as killed:
+        if killed.tell() < 6:
+            killed.write("x")
+            killed.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -208,6 +216,17 @@ def test_a_thread_of_a_module_that_ends_the_process_spends_nothing(site: Site) -
     assert (noted(site, "failed"), losses(good.app, "a"), handle.status().status) == (5, None, "queued")
     with worker(site, "v1", "-n", "1"):
         assert handle.result(timeout=30) == 1
+
+
+def test_starts_that_are_killed_end_no_supervisor_and_the_first_that_is_not_serves(site: Site) -> None:
+    good = site.release("v1", BODY, KILLED_AT_FIRST)
+    handle = good.app.using(id="a").start(good.order, 1)
+    with worker(site, "v1", "-n", "1") as log:
+        assert handle.result(timeout=60) == 1
+        assert log.process.poll() is None
+    assert (site.folder / "killed").read_text() == "x" * 6
+    assert log.text.count("died (signal SIGKILL)") == 6
+    assert "could not start" not in log.text
 
 
 # -- what ends its workers

@@ -79,7 +79,7 @@ def test_doctor_fails_for_work_without_a_worker_but_a_release_goes_on(shop: Shop
     shop.text("start", "refund", "[7]", "--id", "refund-7")
     problem = "1 process and no worker alive: nothing runs and no timer fires; start `wakeline worker`; "
     problem += (
-        "where one is started, it begins a worker process within 15 s after the last one died, and its log says of what"
+        "where one runs, it begins a worker process within 15 s after the last one died, and its log says of what"
     )
     assert found(shop, code=1)["workers"] == ("problem", problem)
     assert found(shop, "--release", code=0)["workers"] == ("problem", problem)

@@ -40,7 +40,7 @@ FLEET = StoredFleet(
     ticked=Ticked(NOW - 400, "worker"),
 )
 SERVER = ServerFacts("valkey", "8.0.1", "noeviction", 1_000, 0, aof=True, fsync="everysec", role="master", replicas=1)
-AGAIN = "where one is started, it begins a worker process within 15 s after the last one died, and its log says of what"
+AGAIN = "where one runs, it begins a worker process within 15 s after the last one died, and its log says of what"
 SEEN = Seen("redis://db", SERVER, FLEET, NOW, Registry(), "rq", "1", allow_eviction=False)
 
 

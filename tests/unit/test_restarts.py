@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+
+import pytest
 from wakeline_workers.restarts import Ending, Restarts
 
 FAILED_START, QUICK_DEATH = Ending(failed=True, served_s=None), Ending(failed=True, served_s=0.5)
@@ -32,6 +35,33 @@ def test_a_worker_that_served_for_ten_seconds_or_left_in_order_ends_the_row() ->
         assert restarts.ended(ending, 0.0) == 0.0
         assert restarts.ended(QUICK_DEATH, 0.0) == 0.0
         assert restarts.failed_starts == 0
+
+
+def test_starts_that_were_killed_are_no_failed_starts_and_wait_longer_each_time_too() -> None:
+    restarts = Restarts()
+    killed = Ending.of(-signal.SIGKILL, None)
+    assert [restarts.ended(killed, 0.0) for _ in range(5)] == [0.0, 0.2, 0.4, 0.8, 1.6]
+    assert restarts.failed_starts == 0
+    restarts.ended(FAILED_START, 0.0)
+    restarts.ended(killed, 0.0)
+    restarts.ended(FAILED_START, 0.0)
+    assert restarts.failed_starts == 2, "a kill says nothing of the code"
+
+
+@pytest.mark.parametrize(
+    ("code", "ending"),
+    [
+        (0, Ending(failed=False, served_s=None)),
+        (1, Ending(failed=True, served_s=None)),
+        (-signal.SIGSEGV, Ending(failed=True, served_s=None)),
+        (-signal.SIGABRT, Ending(failed=True, served_s=None)),
+        (-signal.SIGKILL, Ending(failed=True, served_s=None, killed=True)),
+        (-signal.SIGTERM, Ending(failed=True, served_s=None, killed=True)),
+        (-signal.SIGHUP, Ending(failed=True, served_s=None, killed=True)),
+    ],
+)
+def test_a_process_was_killed_if_a_signal_that_is_no_fault_ended_it(code: int, ending: Ending) -> None:
+    assert Ending.of(code, None) == ending
 
 
 def test_each_start_is_due_once_at_its_time() -> None:

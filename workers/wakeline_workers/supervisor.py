@@ -299,9 +299,10 @@ class Supervisor:
 
     def _follow(self, child: _Child) -> None:
         """Starts another in place of one that ended: soon, or later if they end quickly one after the other."""
-        failed = bool(child.process.returncode) and child.worn is None
+        code = child.process.returncode if child.worn is None else 0
         now = time.monotonic()
-        pause = self._restarts.ended(Ending(failed, None if child.served is None else now - child.served), now)
+        ending = Ending.of(code, None if child.served is None else now - child.served)
+        pause = self._restarts.ended(ending, now)
         # If one serves, the code works. What stops another from starting may pass, and is no reason to end what runs.
         if self._restarts.failed_starts >= GIVE_UP and all(other.served is None for other in self._children):
             say(f"{GIVE_UP} workers in a row could not start; the lines above say why")

@@ -11,7 +11,7 @@ from wakeline.store.rewinds import lost_writes
 
 REWOUND_FOR_MS = 24 * 3_600_000
 STARTED = (
-    "start `wakeline worker`; where one is started, it begins a worker process within 15 s after the last one died,"
+    "start `wakeline worker`; where one runs, it begins a worker process within 15 s after the last one died,"
     " and its log says of what"
 )
 
