@@ -2,7 +2,8 @@
 `python3 dev.py check`, `python3 dev.py bench`.
 
 Invariant: the first command builds `.venv` from requirements.lock (hashes checked); after that nothing touches the
-network, except `bench`, which installs the systems it compares with in `.peers` (with `--no-peers` it does not).
+network, except `bench`, which installs the systems it compares with in `.peers` (with `--no-peers` it does not), and
+sets up the checkout that it measures against in `.against`.
 """
 
 from __future__ import annotations

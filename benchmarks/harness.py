@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -12,11 +13,15 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from wakeline import App
-from wakeline.embedded import PrivateServer, find_server
-from wakeline.store.calls import Call
+from wakeline.embedded import PrivateServer, ServerBinary, find_server
+
+CHOSEN = "BENCH_SERVER"
+"""The variable that names the server program to measure on."""
+FOLDERS = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", "/opt/valkey/bin", "/opt/redis/bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,45 +33,84 @@ class Figure:
     values: Sequence[float]
 
     def row(self) -> str:
-        """Name, median and spread: from least to most, of many values p99 instead of the most."""
-        middle, low, high = statistics.median(self.values), min(self.values), max(self.values)
-        digits, most = 0 if middle >= 100 else 2, "to"
-        if len(self.values) >= 100:
-            high, most = statistics.quantiles(self.values, n=100, method="inclusive")[-1], "to p99"
-        return f"| {self.name} | {middle:,.{digits}f} | {low:,.{digits}f} {most} {high:,.{digits}f} | {self.unit} |"
+        """Name, median and spread."""
+        return f"| {self.name} | {shown(statistics.median(self.values))} | {spread(self.values)} | {self.unit} |"
+
+
+def shown(value: float) -> str:
+    """A value with as many digits as say something."""
+    return f"{value:,.{0 if abs(value) >= 100 else 2}f}"
+
+
+def spread(values: Sequence[float]) -> str:
+    """From least to most, of many values p99 instead of the most."""
+    low, high, most = min(values), max(values), "to"
+    if len(values) >= 100:
+        high, most = statistics.quantiles(values, n=100, method="inclusive")[-1], "to p99"
+    digits = 0 if statistics.median(values) >= 100 else 2
+    return f"{low:,.{digits}f} {most} {high:,.{digits}f}"
+
+
+def find_measured() -> ServerBinary | None:
+    """The server program of ``BENCH_SERVER``; else one that is linked with jemalloc, as production has it (libc's
+    malloc costs a server a fifth of its speed); else the one that Wakeline itself would start. None if there is none.
+    """
+    if chosen := os.environ.get(CHOSEN):
+        return ServerBinary(chosen, CHOSEN)
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), *FOLDERS]
+    for path in (Path(folder) / name for folder in folders for name in ("valkey-server", "redis-server")):
+        if os.access(path, os.X_OK) and allocator_of(str(path)).startswith("jemalloc"):
+            return ServerBinary(str(path), "jemalloc")
+    return find_server()
+
+
+def allocator_of(binary: str) -> str:
+    """What a server program allocates memory with, as it says itself; "" when it does not say."""
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"malloc=(\S+)", said)
+    return found[1] if found else ""
 
 
 @contextmanager
-def measured_server() -> Generator[PrivateServer]:
-    """A private server that `benchmarks.app` lives on; machine and head of the table are printed. Exits with 1 where no
-    server is found."""
-    binary = find_server()
+def private_server() -> Generator[PrivateServer]:
+    """A private server that `benchmarks.app` lives on. Exits with 1 where no server is found."""
+    binary = find_measured()
     if binary is None:
         print("no valkey-server or redis-server found: nothing to measure on", file=sys.stderr)
         raise SystemExit(1)
     with PrivateServer(binary) as server:
         os.environ["WAKELINE_REDIS_URL"] = server.url
+        yield server
+
+
+def machine(app: App) -> str:
+    """One line: the machine, and the server with its allocator."""
+    client = cast("Any", app.store.client)
+    version, allocator = client.info("server"), client.info("memory")["mem_allocator"]
+    name = f"{version.get('server_name', 'redis')} {version.get('valkey_version', version['redis_version'])}"
+    return f"{os.cpu_count()} cores, python {platform.python_version()}; {name}, {allocator}, AOF everysec"
+
+
+@contextmanager
+def measured_server() -> Generator[PrivateServer]:
+    """`private_server`; machine and head of the table are printed."""
+    with private_server() as server:
         from benchmarks.app import app
 
-        version = cast("Any", app.store.client).info("server")
-        where = (
-            f"{version.get('server_name', 'redis')} {version.get('valkey_version', version['redis_version'])}, AOF"
-            " everysec"
-        )
-        print(f"machine: {os.cpu_count()} cores, python {platform.python_version()}; {where}")
+        print(f"machine: {machine(app)}")
         print("two worker processes, one supervisor, clients and server on the same machine\n")
         print("| figure | median | spread | unit |\n|---|---|---|---|")
         yield server
 
 
 @contextmanager
-def workers(server: PrivateServer, target: str, processes: int) -> Generator[None]:
-    """Worker processes that serve the app; they have taken their places when the block begins."""
+def workers(server: PrivateServer, target: str, processes: int) -> Generator[int]:
+    """Worker processes that serve the app, started as the block begins; the process id of their supervisor."""
     env = os.environ | {"WAKELINE_REDIS_URL": server.url, "WAKELINE_LOG": "WARNING"}
     code = f"import sys; from wakeline_workers.supervisor import run; sys.exit(run({target!r}, {processes}))"
     child = subprocess.Popen([sys.executable, "-c", code], env=env)
     try:
-        yield
+        yield child.pid
     finally:
         child.terminate()
         child.wait(30)
@@ -105,16 +149,18 @@ def rate_of(app: App, body: Any, n: int) -> float:
     return n / (time.monotonic() - at)
 
 
-def signalled(app: App, body: Any, n: int) -> float:
-    """Signals per second to parked processes of a body that ends with its signal ``go``, from the first signal to the
-    last end."""
-    parked = count(app, "waiting")
+def parked(app: App, body: Any, n: int, *, seconds: float = 60) -> list[str]:
+    """Ids of so many new processes of a body, all of them parked."""
+    before = count(app, "waiting")
     ids = [handle.id for handle in app.start_many(body, [{}] * n)]
-    until(lambda: count(app, "waiting") >= parked + n)
+    until(lambda: count(app, "waiting") >= before + n, seconds)
+    return ids
+
+
+def signalled(app: App, ids: Sequence[str]) -> float:
+    """Signals per second to parked processes that end with their signal ``go``, from the first signal to the last
+    end."""
     before, at = count(app, "completed"), time.monotonic()
-    asyncio.run(many(n, lambda i: app.aio.handle(ids[i]).signal("go", time.time())))
-    until(lambda: count(app, "completed") >= before + n)
-    return n / (time.monotonic() - at)
-
-
-__all__ = ["Call", "Figure", "count", "many", "rate_of", "signalled", "until", "workers"]
+    asyncio.run(many(len(ids), lambda i: app.aio.handle(ids[i]).signal("go", time.time())))
+    until(lambda: count(app, "completed") >= before + len(ids))
+    return len(ids) / (time.monotonic() - at)

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from wakeline import App
 
-from benchmarks.harness import Figure, count, measured_server, rate_of, signalled, until, workers
+from benchmarks.harness import Figure, count, measured_server, parked, rate_of, signalled, until, workers
 
 COPY = """
 local from, ns, score, n, step = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -46,7 +46,7 @@ def main() -> int:
         rates(app, "an empty store")
         ended(app, sizes.terminal)
         rates(app, f"{sizes.terminal:,} ended")
-        parked(app, sizes.parked)
+        waiting(app, sizes.parked)
         rates(app, f"{sizes.terminal:,} ended and {sizes.parked:,} parked")
         long_log(app)
     return 0
@@ -64,7 +64,7 @@ def rates(app: App, beside: str) -> None:
     app.start(nothing).result(timeout=30)
     until(lambda: not rewrites(app), 600)
     show(f"no-op processes, {beside}", "1/s", [rate_of(app, nothing, 4000) for _ in range(3)])
-    show(f"signals to parked processes, {beside}", "1/s", [signalled(app, waits, 600) for _ in range(3)])
+    show(f"signals to parked processes, {beside}", "1/s", [signalled(app, parked(app, waits, 600)) for _ in range(3)])
     pages = [timed(lambda: app.processes("completed", limit=50)) for _ in range(30)]
     show(f"a page of 50 ended processes, {beside}", "ms", pages)
 
@@ -96,13 +96,12 @@ def ended(app: App, n: int) -> None:
     show("memory of an ended process", "bytes", [(used(app) - memory) / n])
 
 
-def parked(app: App, n: int) -> None:
+def waiting(app: App, n: int) -> None:
     """So many parked processes more, each of which a worker ran until its wait."""
     from benchmarks.app import waits
 
-    before, memory = count(app, "waiting"), used(app)
-    app.start_many(waits, [{}] * n)
-    until(lambda: count(app, "waiting") == before + n, 3600)
+    memory = used(app)
+    parked(app, waits, n, seconds=3600)
     show("memory of a parked process, one signal awaited", "bytes", [(used(app) - memory) / n])
 
 

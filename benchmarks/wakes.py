@@ -1,91 +1,58 @@
-"""Figures of sessions: ``python -m benchmarks.wakes [--quick]``. Asserts that every wake was settled; a time is never a
+"""Figures of sessions: memory, delays, rates and bursts. Asserts that every wake was settled; a time is never a
 verdict."""
 
 from __future__ import annotations
 
 import asyncio
-import statistics
-import sys
 import time
-from typing import Any, cast
+from secrets import token_hex
 
-from benchmarks.harness import Figure, many, measured_server, until, workers
+from benchmarks.harness import Figure, many, until
+from benchmarks.rows import Bench
 
-ROUNDS = 3
 SESSIONS = 100
 
 
-def main() -> int:
-    """Runs every figure on a private server with two worker processes; 1 when no server is found."""
-    scale = 0.2 if "--quick" in sys.argv else 1.0
-    with measured_server() as server:
-        from benchmarks.app import app
-
-        for figure in memory(int(2000 * scale)):
-            print(figure.row(), flush=True)
-        with workers(server, "benchmarks.app:app", 2):
-            app.session("sink", "first").ask("are you there?", timeout=30)
-            for figure in (*latency(int(200 * scale)), *throughput(int(6000 * scale)), *bursts()):
-                print(figure.row(), flush=True)
-    return 0
-
-
-def memory(n: int) -> list[Figure]:
+def memory(bench: Bench) -> list[Figure]:
     """What an idle session keeps, before any worker is there."""
     from wakeline.store import sessions
     from wakeline.store.starts import SessionAddress
 
-    from benchmarks.app import app
-
-    client = cast("Any", app.store.client)
+    app, n = bench.app, bench.number(2000)
 
     def used() -> int:
-        return int(client.info("memory")["used_memory"])
+        return int(bench.client.info("memory")["used_memory"])
 
     before = used()
     for i in range(n):
         app.store.execute(sessions.create(SessionAddress(f"sink/idle-{i}", "sink", app.namespace, f"{i:016x}")))
-    return [Figure("memory of an idle session", "bytes", [(used() - before) / n])]
+    return [Figure("memory of an idle session", "B", [(used() - before) / n])]
 
 
-def latency(n: int) -> list[Figure]:
-    """Delays with nothing else to do."""
-    from benchmarks.app import app
-
-    session = app.session("ear", "1")
+def wakes(bench: Bench) -> list[Figure]:
+    """From a wake to the first line of its turn with nothing else to do, and how many are settled a second."""
+    app, n = bench.app, bench.number(200)
+    session = app.session("ear", token_hex(4))
     source = app.external("source", wake=session)
-    middle: list[float] = []
-    worst: list[float] = []
-    for turn in range(ROUNDS):
-        for i in range(n):
-            source.emit("wake", {"text": repr(time.time())})
-            until(lambda wanted=turn * n + i + 1: session.inspect().revision >= wanted)
-        heard = [m.content * 1000 for m in session.history(after=turn * 2 * n, count=2 * n) if m.role == "agent"]
-        assert len(heard) == n
-        middle.append(statistics.median(heard))
-        worst.append(statistics.quantiles(heard, n=100)[-1])
+    for i in range(n):
+        source.emit("wake", {"text": repr(time.time())})
+        until(lambda wanted=i + 1: session.inspect().revision >= wanted)
+    heard = [m.content * 1000 for m in session.history(count=2 * n) if m.role == "agent"]
+    assert len(heard) == n
+    settled = rate("sink", bench.number(6000))
     return [
-        Figure("wake to the turn's first line, idle, p50", "ms", middle),
-        Figure("wake to the turn's first line, idle, p99", "ms", worst),
+        Figure("wake to the turn's first line, idle", "ms", heard),
+        Figure("wakes settled over 100 sessions, in batches", "1/s", [settled]),
     ]
 
 
-def throughput(n: int) -> list[Figure]:
-    """Rates with everything busy."""
-    return [
-        Figure("wakes settled over 100 sessions, in batches", "1/s", [rate("sink", f"s{i}", n) for i in range(ROUNDS)]),
-        Figure(
-            "turns over 100 sessions, one wake each", "1/s", [rate("single", f"t{i}", n // 3) for i in range(ROUNDS)]
-        ),
-    ]
-
-
-def rate(agent: str, name: str, n: int) -> float:
-    """Wakes of 100 sources to 100 sessions: how many are settled a second, from the first one's sending."""
+def rate(agent: str, n: int) -> float:
+    """Wakes of 100 sources to 100 new sessions: how many are settled a second, from the first one's sending."""
     from wakeline.verbs import events
 
     from benchmarks.app import app
 
+    name = token_hex(4)
     keys = [f"{name}-{i}" for i in range(SESSIONS)]
     sources = [app.external("source", wake=app.session(agent, key)).id for key in keys]
     aio = app.aio
@@ -107,15 +74,14 @@ def rate(agent: str, name: str, n: int) -> float:
     return n / took
 
 
-def bursts() -> list[Figure]:
+def bursts(bench: Bench) -> list[Figure]:
     """A thousand wakes to one idle session: how many turns they cost."""
     from wakeline.verbs import events
 
-    from benchmarks.app import app
-
+    app = bench.app
     turns: list[float] = []
-    for i in range(ROUNDS):
-        session = app.session("sink", f"burst-{i}")
+    for _ in range(3):
+        session = app.session("sink", f"burst-{token_hex(4)}")
         source = app.external("source", wake=session)
 
         async def tell(process_id: str = source.id) -> None:
@@ -133,7 +99,3 @@ def bursts() -> list[Figure]:
         assert report.entries == 1000
         turns.append(report.revision)
     return [Figure("turns that a burst of 1,000 wakes to an idle session costs", "", turns)]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

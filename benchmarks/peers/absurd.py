@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from absurd_sdk import Absurd, AsyncAbsurd, AsyncTaskContext
@@ -46,6 +47,13 @@ async def ten_steps(params: Any, context: AsyncTaskContext) -> int:
     return total
 
 
+async def waits(params: str, context: AsyncTaskContext) -> None:
+    """Parks until its event is emitted."""
+    work.parks()
+    await context.await_event(params)
+    work.nothing()
+
+
 async def one_step(n: int) -> int:
     """A step that returns its number."""
     return n
@@ -54,7 +62,7 @@ async def one_step(n: int) -> int:
 async def serve() -> None:
     """A worker."""
     app = AsyncAbsurd(work.POSTGRES, queue_name=QUEUE)
-    for task in (nothing, began, ten_steps):
+    for task in (nothing, began, ten_steps, waits):
         app.register_task(task.__name__)(task)
     await app.start_worker(concurrency=AT_ONCE, poll_interval=0.01)
 
@@ -67,21 +75,31 @@ def create() -> None:
 
 def client() -> dict[str, Callable[[int], object]]:
     """How tasks are sent."""
+    events: list[str] = []
     connection = Connection.connect(work.POSTGRES, autocommit=True)
     app = Absurd(connection)
     while not there(app):
         time.sleep(0.05)
 
-    def many(name: str, n: int) -> None:
+    def batched(n: int, one: Callable[[int], object]) -> None:
         for at in range(0, n, BATCH):
             with connection.transaction():
-                for _ in range(min(BATCH, n - at)):
-                    app.spawn(name, None, queue=QUEUE)
+                for i in range(at, min(at + BATCH, n)):
+                    one(i)
+
+    def many(name: str, n: int) -> None:
+        batched(n, lambda _: app.spawn(name, None, queue=QUEUE))
+
+    def park(n: int) -> None:
+        events[:] = [f"go-{token_hex(8)}" for _ in range(n)]
+        batched(n, lambda i: app.spawn("waits", events[i], queue=QUEUE))
 
     return {
         "many": lambda n: many("nothing", n),
         "one": lambda _: app.spawn("began", time.time(), queue=QUEUE),
         "steps": lambda n: many("ten_steps", n),
+        "park": park,
+        "signal": lambda n: batched(n, lambda i: app.emit_event(events[i], queue_name=QUEUE)),
     }
 
 

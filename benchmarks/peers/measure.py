@@ -23,6 +23,7 @@ from typing import Any, cast
 import redis
 
 from benchmarks.harness import Figure, until
+from benchmarks.machine import DISTURBED, Others
 from benchmarks.peers.processes import ROOT, LeftOut, installed, last_line, running
 from benchmarks.peers.servers import Server, postgres, restate
 
@@ -44,6 +45,7 @@ class Peer:
     survives: str
     tasks: int
     steps: int = 0
+    signals: int = 0
     environment: str = ""
     server: Callable[[Path], AbstractContextManager[Server]] | None = None
 
@@ -78,6 +80,17 @@ PEERS = (
     ),
     Peer("arq", "arq", ["arq>=0.27", "uvloop"], "plain queue", "rerun after five minutes", 1500),
     Peer("streaQ", "streaq", ["streaq>=7.0", "uvloop"], "plain queue", "rerun after one minute", 3000),
+    Peer("Docket", "docket", ["pydocket>=0.27", "redis[hiredis]"], "plain queue", "rerun after five minutes", 3000),
+    Peer(
+        "redflow",
+        "redflow",
+        ["redflow[fast]>=0.1.9"],
+        "durable",
+        "resumed from its last step after five seconds",
+        1000,
+        100,
+        200,
+    ),
     Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100),
     Peer(
         "DBOS on Postgres",
@@ -97,10 +110,19 @@ PEERS = (
         "resumed from its last step after two minutes",
         2500,
         250,
+        1000,
         server=postgres,
     ),
     Peer(
-        "Restate", "restate", RESTATE, "durable", "resumed from its last step by the server", 2500, 400, server=restate
+        "Restate",
+        "restate",
+        RESTATE,
+        "durable",
+        "resumed from its last step by the server",
+        2500,
+        400,
+        500,
+        server=restate,
     ),
 )
 
@@ -115,18 +137,40 @@ class Measured:
     no_op: Figure
     start: Figure
     steps: Figure | None
+    signals: Figure | None = None
+    others: float = 0.0
 
     HEAD = (
         "| peers, same run | what it is | a task whose worker is killed | no-op, 1/s | start to body, idle, p50 / p99,"
-        " ms | ten steps, 1/s |\n|---|---|---|---|---|---|"
+        " ms | ten steps, 1/s | signals to parked, 1/s | cores of others |\n|---|---|---|---|---|---|---|---|"
     )
 
     def row(self) -> str:
         """One line, a system."""
-        steps = f"{statistics.median(self.steps.values):,.0f}" if self.steps else "–"
         p50, p99 = percentiles(self.start.values)
-        no_op = f"{statistics.median(self.no_op.values):,.0f}"
-        return f"| {self.name} | {self.kind} | {self.survives} | {no_op} | {p50:.2f} / {p99:.2f} | {steps} |"
+        rates = [f"{middle:,.0f}" if middle else "–" for middle in map(rate, (self.no_op, self.steps, self.signals))]
+        loud = f"{self.others:.1f}" if self.others > DISTURBED else ""
+        cells = (self.name, self.kind, self.survives, rates[0], f"{p50:.2f} / {p99:.2f}", *rates[1:], loud)
+        return f"| {' | '.join(cells)} |"
+
+
+def rate(figure: Figure | None) -> float:
+    """The median of a figure; 0 where there is none."""
+    return statistics.median(figure.values) if figure else 0.0
+
+
+def beside(ours: Measured, found: Sequence[Measured]) -> Iterator[str]:
+    """How Wakeline stands beside the best of each kind that was measured, a line each."""
+    for what, kind, figure, reach in (
+        ("no-op", "plain queue", lambda one: one.no_op, "≥ 2"),
+        ("ten steps", "durable", lambda one: one.steps, "≥ 8"),
+        ("signals", "durable", lambda one: one.signals, "≥ 3"),
+    ):
+        rivals = [one for one in found if one.kind == kind and rate(figure(one))]
+        if rivals:
+            best = max(rivals, key=lambda one: rate(figure(one)))
+            ratio = rate(figure(ours)) / rate(figure(best))
+            yield f"{what} ÷ best {kind} ({best.name}): {ratio:.1f} (to reach: {reach})"
 
 
 def percentiles(values: Sequence[float]) -> tuple[float, float]:
@@ -166,7 +210,7 @@ def measure(peer: Peer, url: str, scale: float = 1.0) -> Measured:
     python, version = python_of(peer)
     with tempfile.TemporaryDirectory(prefix="peer-") as name, (Path(name) / "log").open("wb") as log:
         folder = Path(name)
-        for file in ("done", "began"):
+        for file in ("done", "began", "parked"):
             (folder / file).touch()
         env = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         env |= {"PYTHONPATH": str(ROOT), "PEER_REDIS_URL": url, "PEER_FOLDER": name}
@@ -220,6 +264,10 @@ class Orders:
         """How many no-op tasks ran."""
         return (self.folder / "done").stat().st_size
 
+    def parked(self) -> int:
+        """How many began to wait for their signal."""
+        return (self.folder / "parked").stat().st_size
+
     def delays(self) -> list[float]:
         """Every measured delay, in seconds."""
         return [float(line) for line in (self.folder / "began").read_text().split()]
@@ -230,12 +278,14 @@ class Orders:
 
 def _figures(peer: Peer, name: str, orders: Orders, scale: float) -> Measured:
     """Warm-up, rounds, and delays with nothing else to do."""
+    others = Others(os.getpid())
     n, steps = max(20, int(peer.tasks * scale)), max(10, int(peer.steps * scale))
     orders.send("many", 10, orders.done)
     time.sleep(2)  # the second worker process has started as well
     orders.send("many", n, orders.done)
     rates = [n / orders.send("many", n, orders.done) for _ in range(ROUNDS)]
     tens = [steps / orders.send("steps", steps, orders.done) for _ in range(ROUNDS)] if peer.steps else []
+    signals = [_signalled(orders, max(20, int(peer.signals * scale))) for _ in range(ROUNDS)] if peer.signals else []
     pauses = random.Random(1)
     time.sleep(1)
     for _ in range(int(200 * scale)):
@@ -248,4 +298,13 @@ def _figures(peer: Peer, name: str, orders: Orders, scale: float) -> Measured:
         Figure(f"{name}: no-op tasks, started and ended", "1/s", rates),
         Figure(f"{name}: start to the body's first line, idle", "ms", [delay * 1000 for delay in orders.delays()]),
         Figure(f"{name}: ten-step workflows, started and ended", "1/s", tens) if tens else None,
+        Figure(f"{name}: signals to parked workflows, all of them ended", "1/s", signals) if signals else None,
+        others.cores(),
     )
+
+
+def _signalled(orders: Orders, n: int) -> float:
+    """Signals per second to so many workflows that wait, from the first signal to the last end."""
+    orders.send("park", n, orders.parked)
+    time.sleep(1)  # the last of them wait as well
+    return n / orders.send("signal", n, orders.done)

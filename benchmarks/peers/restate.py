@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from secrets import token_hex
 
 import aiohttp
 import restate
@@ -29,6 +30,7 @@ INGRESS, ADMIN, SERVICE = (os.environ.get(f"PEER_RESTATE_{name}", "") for name i
 FOREVER = 2147483647
 
 peer = restate.Service("peer")
+signals = restate.Workflow("signals")
 
 
 @peer.handler()
@@ -53,12 +55,26 @@ async def ten_steps(ctx: restate.Context) -> int:
     return total
 
 
+@signals.main()
+async def waits(ctx: restate.WorkflowContext) -> None:
+    """Parks until its promise is resolved."""
+    work.parks()
+    await ctx.promise("go").value()
+    work.nothing()
+
+
+@signals.handler()
+async def go(ctx: restate.WorkflowSharedContext) -> None:
+    """Resolves the promise of the workflow of this key."""
+    await ctx.promise("go").resolve(True)
+
+
 async def one_step(n: int) -> int:
     """A step that returns its number."""
     return n
 
 
-app = restate.app([peer])
+app = restate.app([peer, signals])
 
 
 def serve() -> int:
@@ -94,15 +110,27 @@ def client() -> dict[str, Callable[[int], object]]:
     session = loop.run(opened())
     register()
 
+    keys: list[str] = []
+
     async def send(handler: str, body: float | None = None) -> None:
         empty = ["Content-Type"] if body is None else []  # its type is refused where there is no body
-        async with session.post(f"/peer/{handler}/send", json=body, skip_auto_headers=empty) as answer:
+        async with session.post(f"/{handler}/send", json=body, skip_auto_headers=empty) as answer:
             answer.raise_for_status()
 
+    def each(handler: str) -> object:
+        left = iter(keys)
+        return loop.run(work.gathered(len(keys), lambda: send(f"signals/{next(left)}/{handler}")))
+
+    def park(n: int) -> None:
+        keys[:] = [token_hex(8) for _ in range(n)]
+        each("waits")
+
     return {
-        "many": lambda n: loop.run(work.gathered(n, lambda: send("nothing"))),
-        "one": lambda _: loop.run(send("began", time.time())),
-        "steps": lambda n: loop.run(work.gathered(n, lambda: send("ten_steps"))),
+        "many": lambda n: loop.run(work.gathered(n, lambda: send("peer/nothing"))),
+        "one": lambda _: loop.run(send("peer/began", time.time())),
+        "steps": lambda n: loop.run(work.gathered(n, lambda: send("peer/ten_steps"))),
+        "park": park,
+        "signal": lambda _: each("go"),
     }
 
 
