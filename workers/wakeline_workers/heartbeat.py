@@ -52,13 +52,7 @@ class Heartbeat:
         def reaped() -> object:
             return loop.call_soon_threadsafe(worker.lose)
 
-        return cls(
-            worker.app.store,
-            worker.owner,
-            worker.app.settings,
-            running=lambda: worker.running,
-            reaped=reaped,
-        )
+        return cls(worker.app.store, worker.owner, worker.app.settings, running=lambda: worker.running, reaped=reaped)
 
     def _beat(self) -> None:
         beat = pause = self._settings.beat_ms / 1000

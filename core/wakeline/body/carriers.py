@@ -33,13 +33,7 @@ class ChildCarrier:
     def __init__(
         self, run: Run, tool: Tool[..., Any], given: dict[str, Any], options: Options, *, wake_end: bool
     ) -> None:
-        self._run, self._tool, self._given, self._options, self._wake_end = (
-            run,
-            tool,
-            given,
-            options,
-            wake_end,
-        )
+        self._run, self._tool, self._given, self._options, self._wake_end = (run, tool, given, options, wake_end)
         self._known = run.journal.known_as(tool.name, tool.was)
         self._apart = tool.is_apart or bool(options.queue)
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Any, assert_never, cast
 
 from wakeline.body.hooks import HookedCall, run_after
-from wakeline.errors import (
-    InvalidPayload,
-)
+from wakeline.errors import InvalidPayload
 from wakeline.processes.outputs import CancelledOutput, Failure, Success, from_data, to_data
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, schema_of_answer

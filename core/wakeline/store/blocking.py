@@ -22,15 +22,7 @@ from wakeline.store import keyring as rings
 from wakeline.store import stand_ins
 from wakeline.store.address import Address, argv, opening
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Step, Together
-from wakeline.store.connection import (
-    BLOCK_MS,
-    Backend,
-    check_server,
-    first_contact,
-    told_by,
-    translate,
-    typed_errors,
-)
+from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, told_by, translate, typed_errors
 from wakeline.store.driver import LOOK_AGAIN_MS, Drive
 from wakeline.store.places import Alive, exchange
 from wakeline.store.together import Command, Exchange, Prepared

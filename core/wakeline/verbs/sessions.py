@@ -11,12 +11,7 @@ from typing import Any, cast
 
 from wakeline import typed
 from wakeline.attachments.attachment import owner_of_session
-from wakeline.errors import (
-    InvalidArguments,
-    InvalidPayload,
-    WaitFailed,
-    WaitTimeout,
-)
+from wakeline.errors import InvalidArguments, InvalidPayload, WaitFailed, WaitTimeout
 from wakeline.names import check_agent, check_key, check_name, split_session_id
 from wakeline.observe.entries import entry_of, explain
 from wakeline.observe.sessions import (
