@@ -76,7 +76,11 @@ def workers(server: PrivateServer) -> list[BaseWorker]:
     return WakelineWorker.all(connection=Redis.from_url(server.url))
 
 
-def test_rq_sees_our_workers_their_state_and_their_counts(app: App, server: PrivateServer) -> None:
+def test_rq_sees_our_workers_their_state_and_their_counts(
+    app: App, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # RQ sees the execution of a run from a heartbeat on.
+    monkeypatch.setenv("WAKELINE_BEAT", "200ms")
     with ours():
         # Of one that was born a moment ago RQ itself says "?".
         (worker,) = until(lambda: [one for one in workers(server) if one.get_state() != "?"])
@@ -90,7 +94,7 @@ def test_rq_sees_our_workers_their_state_and_their_counts(app: App, server: Priv
         assert (worker.successful_job_count, worker.failed_job_count) == (1, 1)
         handle = start(app, "slow", seconds=1.0)
         until(lambda: workers(server)[0].get_state() == "busy")
-        (execution,) = workers(server)[0].get_current_executions()
+        (execution,) = until(lambda: workers(server)[0].get_current_executions())
         assert execution.job_id == f"wl-{QUEUE}-{handle.id.replace('_', '_5f')}-1"
         job = Job.fetch(execution.job_id, connection=Redis.from_url(server.url), serializer=JSONSerializer)
         assert [(one.id, one.worker_name) for one in job.get_executions()] == [(execution.id, worker.name)]

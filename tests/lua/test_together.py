@@ -9,13 +9,13 @@ from unittest import mock
 import pytest
 from redis import exceptions as rex
 from wakeline.errors import ScriptFailed
-from wakeline.store import ends, scripts, waits
+from wakeline.store import ends, owners, scripts, waits
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.calls import Call
 from wakeline.store.journal import Effect
 from wakeline.store.together import AT_ONCE, BYTES_AT_ONCE, Counter, Exchange, Prepared, Server, bundled
 
-from tests.lua.world import SUCCESS, World, wait
+from tests.lua.world import BEAT_MS, SUCCESS, World, wait
 from tests.servers import BACKENDS
 
 
@@ -63,6 +63,30 @@ def test_what_ends_together_is_where_it_belongs_and_counted_once_each(world: Wor
     worker = world.redis.hgetall(world.rq("worker:o1"))
     assert (worker["successful_job_count"], worker["failed_job_count"], worker["state"]) == ("2", "1", "idle")
     assert world.redis.exists(world.rq("worker:o1:executions"), world.key("owned:o1")) == 0
+
+
+def test_a_heartbeat_shows_rq_the_runs_that_outlast_it_and_their_ends_remove_them(world: World) -> None:
+    world.start("p0")
+    world.start("p1")
+    world.worker("o1")
+    first, second = (claim.fence for claim in world.take("o1"))
+    runs, shown = world.rq("worker:o1:executions"), [f"wl-{world.ns}-{pid}-1" for pid in ("p0", "p1")]
+    assert world.redis.exists(runs) == 0, "most runs are over before the next beat"
+    world.pass_ms(BEAT_MS)
+    world.do(ends.finish("p0", "completed", SUCCESS, fence=first))
+    for _ in range(2):
+        assert world.beat("o1", [second.claim_id]) == owners.Beaten(True)
+        assert world.redis.smembers(runs) == {f"{shown[1]}:{second.claim_id}"}
+        assert world.redis.hgetall(world.rq(f"execution:{shown[1]}:{second.claim_id}")) == {
+            "id": second.claim_id,
+            "job_id": shown[1],
+            "created_at": f"{(world.now() - BEAT_MS) / 1000:.3f}",
+            "last_heartbeat": f"{(world.now() - BEAT_MS) / 1000:.3f}",
+            "worker_name": "o1",
+        }
+        assert world.redis.zrange(world.rq(f"executions:{shown[1]}"), 0, -1) == [second.claim_id]
+    world.do(ends.finish("p1", "completed", SUCCESS, fence=second))
+    assert [*world.redis.scan_iter(world.rq("*execution*"))] == []
 
 
 def test_an_error_of_one_is_not_the_others(world: World) -> None:

@@ -460,12 +460,14 @@ RQ_TABLE: tuple[KeyFamily, ...] = (
         "RQ",
         "end of the run, expires where RQ failed it",
     ),
-    KeyFamily("execution:<doorbell>:<claim>", "hash", "one run, as RQ shows it", "RQ", "end of the run"),
-    KeyFamily("executions:<doorbell>", "zset", "the runs of a job", "RQ", "end of the run"),
+    KeyFamily(
+        "execution:<doorbell>:<claim>", "hash", "one run that a heartbeat found, as RQ shows it", "RQ", "end of the run"
+    ),
+    KeyFamily("executions:<doorbell>", "zset", "the runs of a job, from a heartbeat on", "RQ", "end of the run"),
     KeyFamily("wip:<queue>", "zset", "jobs that run", "RQ", "end of the run"),
     KeyFamily("failed:<queue>", "zset", "jobs that were no doorbells of ours", "RQ", "RQ's own cleaning"),
     KeyFamily("worker:<owner>", "hash", "a worker's state and counters", "RQ", "its leave, reap"),
-    KeyFamily("worker:<owner>:executions", "set", "what it runs", "RQ", "end of the run, reap"),
+    KeyFamily("worker:<owner>:executions", "set", "what it runs, from a heartbeat on", "RQ", "end of the run, reap"),
     KeyFamily("workers", "set", "keys of all workers", "RQ", "its leave, reap"),
     KeyFamily("workers:<queue>", "set", "keys of a queue's workers", "RQ", "its leave, reap"),
     KeyFamily("suspended", "string", "`rq suspend`; read by every take", "RQ", "`rq resume`"),

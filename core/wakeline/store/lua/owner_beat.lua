@@ -1,5 +1,5 @@
 -- Purpose: a supervisor's heartbeat: the owner lives, and this is what it runs.
--- Include: base times process reap
+-- Include: base times doorbell rq process reap
 -- ARGV: owner, lease_ms, running (ids of its claims, and of a take whose reply is on its way; absent when nothing new
 --       was heard from the worker), rq_ttl_s, n? (which beat this is; the last one that was answered is n - 1),
 --       patience_ms (as in owner_reap.lua)
@@ -19,18 +19,23 @@ end
 local back, last = {}, num(call('HGET', ns .. 'beats', a.owner), 0)
 -- A beat that is sent again brings the same list: it counts once.
 if a.running and not (a.n and last >= a.n) then
-  local named, missed, still = {}, ns .. 'missed:' .. a.owner, {}
+  local named, shown, missed, still = {}, {}, ns .. 'missed:' .. a.owner, {}
   for _, id in ipairs(a.running) do named[id] = true end
+  for _, composite in ipairs(call('SMEMBERS', worker .. ':executions')) do shown[composite] = true end
   for _, pid in ipairs(call('SMEMBERS', ns .. 'owned:' .. a.owner)) do
-    local held = call('HGET', proc_key(pid), 'cl') or ''
-    if not (named[held] or named[string.match(held, '^(.*)%-%d+$')]) then
+    local p = fields(proc_key(pid), 'cl', 'ep', 'rw', 'ct')
+    local held = p.cl or ''
+    if named[held] or named[string.match(held, '^(.*)%-%d+$')] then
+      local id = p.rw and doorbell.id(pid, p.ep, p.rw)
+      if id and not shown[id .. ':' .. held] then executions.show(id, a.owner, held, num(p.ct, now)) end
+    else
       -- By claim: what a beat says is a little old, and a run that has just begun is not yet in it, each time one
       -- begins.
       if call('HEXISTS', missed, held) == 0 then
         still[#still + 1] = held
       else
         call('SREM', ns .. 'owned:' .. a.owner, pid)
-        local p = load(pid)
+        p = load(pid)
         if p.st == 'running' and p.ow == a.owner then
           lose(pid, p, 'owner_lost')
           back[#back + 1] = pid

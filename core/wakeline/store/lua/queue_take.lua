@@ -171,7 +171,7 @@ if #taken > 0 then
   local pids = {}
   for i, row in ipairs(taken) do pids[i] = word(row[1]) end
   call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
-  rq_busy(a.owner)
+  executions.busy(a.owner)
 end
 unasked = #taken == 0 and a.n > 0
 local full = #taken >= a.n or budget <= 0 or kept >= BOUND

@@ -56,7 +56,7 @@ local function claim(pid, p, owner, claim_id, bell, form)
     call('HDEL', key, 'rg', 'ur')
     p.rg, p.ur = nil, nil
   end
-  if bell then rq_begin(bell, p.q, owner, claim_id) end
+  if bell then executions.begin(bell, p.q, owner, claim_id) end
   gather('SADD', ns .. 'owned:' .. owner, pid)
   if p.qt then call('ZREM', ns .. 'timers', TIMER.queue_timeout .. pid) end
   move_index(pid, 'queued', 'running', now)

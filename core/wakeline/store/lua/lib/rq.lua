@@ -3,32 +3,39 @@
 -- In s. Our scripts remove our entries from RQ's registries, so RQ's sweeps must never time them out.
 local FAR = 31536000
 
--- RQ's view of a run that begins: what rq.executions.prepare_execution writes (a worker's current executions are only
--- those that have their hash). The worker's RQ name is its owner id.
-local function rq_begin(id, queue, owner, claim_id)
-  local seconds = string.format('%.3f', now / 1000)
+local executions = {}
+
+-- RQ's view of a run that begins. The worker's RQ name is its owner id. Most runs are over before the next beat, so its
+-- execution is written by the beat (executions.show).
+function executions.begin(id, queue, owner, claim_id)
   call('HSET', rq .. ':job:' .. id, 'status', 'started', 'started_at', iso(now), 'worker_name', owner)
-  call('HSET', rq .. ':execution:' .. id .. ':' .. claim_id, 'id', claim_id, 'job_id', id, 'created_at', seconds,
-    'last_heartbeat', seconds, 'worker_name', owner)
-  call('ZADD', rq .. ':executions:' .. id, int(now / 1000 + FAR), claim_id)
   gather('ZADD', rq .. ':wip:' .. queue, int(now / 1000 + FAR), id .. ':' .. claim_id)
-  gather('SADD', rq .. ':worker:' .. owner .. ':executions', id .. ':' .. claim_id)
 end
 
-local function rq_busy(owner)
+-- The execution of a run that a beat found: what rq.executions.prepare_execution writes (a worker's current executions
+-- are only those that have their hash).
+function executions.show(id, owner, claim_id, since)
+  local seconds, composite = string.format('%.3f', since / 1000), id .. ':' .. claim_id
+  call('HSET', rq .. ':execution:' .. composite, 'id', claim_id, 'job_id', id, 'created_at', seconds,
+    'last_heartbeat', seconds, 'worker_name', owner)
+  call('ZADD', rq .. ':executions:' .. id, int(now / 1000 + FAR), claim_id)
+  gather('SADD', rq .. ':worker:' .. owner .. ':executions', composite)
+end
+
+function executions.busy(owner)
   if call('EXISTS', rq .. ':worker:' .. owner) == 1 then call('HSET', rq .. ':worker:' .. owner, 'state', 'busy') end
 end
 
 -- RQ's view of a run that is over. The worker's counters are written once for all runs that a script ends. `outcome` is
 -- 'successful', 'failed', or nil where neither counter moves (lost, handed back).
 local ended_under
-local function rq_end(pid, p, outcome)
+function executions.finish(pid, p, outcome)
   local id, worker = doorbell.id(pid, p.ep, p.rw), rq .. ':worker:' .. p.ow
   local composite = id .. ':' .. p.cl
   call('DEL', rq .. ':job:' .. id, rq .. ':execution:' .. composite, rq .. ':executions:' .. id)
   gather('ZREM', rq .. ':wip:' .. p.q, composite)
   gather('SREM', worker .. ':executions', composite)
-  local ended = ended_under[worker] or { time = 0, successful = 0, failed = 0 }
+  local ended = ended_under[worker] or { time = 0, successful = 0, failed = 0, owned = ns .. 'owned:' .. p.ow }
   ended_under[worker] = ended
   if outcome then
     ended[outcome] = ended[outcome] + 1
@@ -45,7 +52,7 @@ at_end[#at_end + 1] = function()
       if ended.time > 0 then
         call('HINCRBYFLOAT', worker, 'total_working_time', string.format('%.3f', ended.time / 1000))
       end
-      if call('SCARD', worker .. ':executions') == 0 then call('HSET', worker, 'state', 'idle') end
+      if call('EXISTS', ended.owned) == 0 then call('HSET', worker, 'state', 'idle') end
     end
   end
 end

@@ -5,6 +5,6 @@
 -- Needs: base rq places
 local function leave_owner(pid, p, outcome)
   if p.ow then gather('SREM', ns .. 'owned:' .. p.ow, pid) end
-  if p.rw and p.ow then rq_end(pid, p, outcome) end
+  if p.rw and p.ow then executions.finish(pid, p, outcome) end
   if p.lm then places.leave(pid, p) end
 end
