@@ -1,4 +1,4 @@
-"""What happens to a value on its way through JSON: sets get one order, and the value that is read back is compared with
+"""What happens to a value on its way through JSON. Sets get one order, and the value that is read back is compared with
 the one that was given.
 
 Invariant: equal values are equal JSON in every process. A value that JSON cannot give back is refused, with its path,

@@ -56,7 +56,7 @@ def lasts(kind: Any) -> bool:
 
 
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
-    """A value as JSON data that can be stored and read back; raises `InvalidPayload` for a value that JSON cannot hold,
+    """A value as JSON data that can be stored and read back. Raises `InvalidPayload` for a value that JSON cannot hold,
     or does not give back as it was."""
     data = asked(value, kind, what)
     return data if data is value or not is_marked(data) else bare(data)

@@ -41,8 +41,8 @@ COLLECT_AFTER = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a supervisor tells a worker process: the app, its owner id, the queues (empty: all of the app's), the number
-    of bodies, and whether it ends when nothing is left (``burst``).
+    """What a supervisor tells a worker process. It names the app, the owner id, the queues (empty for all of the
+    app's), and the number of bodies. ``burst`` says whether the process ends when nothing is left.
 
     ``line`` is the descriptor of a socket. On it the process says what it runs (ids of claims in a line), and it ends
     with the supervisor. ``again``: the start before failed and logged at length why the app cannot be loaded.

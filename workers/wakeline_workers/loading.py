@@ -1,5 +1,6 @@
-"""Finds the app that a worker or the command line serves: ``module:attribute``, given or in ``WAKELINE_APP``, with the
-modules it includes; and the instrument that ``WAKELINE_INSTRUMENT`` names for workers.
+"""Finds the app that a worker or the command line serves, with the modules that it includes. The app is
+``module:attribute``, given or in ``WAKELINE_APP``. Finds also the instrument that ``WAKELINE_INSTRUMENT`` names for
+workers.
 
 Invariant: a loaded app knows all of its bodies. If it has no code for a name, this release has none.
 """

@@ -64,8 +64,8 @@ async def start_child(
 
 @dataclass(frozen=True, slots=True)
 class CarriedCall:
-    """A call of a body that a child carries out: key and envelope of the child's start, what the child is told, and the
-    call, if it went through hooks in the body's own run."""
+    """A call of a body that a child carries out. It has the key and the envelope of the child's start, and what the
+    child is told. It also has the call itself, if that went through hooks in the body's own run."""
 
     key: str
     envelope: Envelope

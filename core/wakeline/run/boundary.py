@@ -27,9 +27,9 @@ CAME_BACK = 70
 
 
 def contained(code: Callable[[], T]) -> Callable[[], T]:
-    """User code in a form that a thread may call. It raises `Escaped` in three cases: for what is no `Exception`, for a
-    `StopIteration`, which a future would lose, and for the `CancelledError` of another future, which would look like a
-    cancel of this one.
+    """User code in a form that a thread may call. It raises `Escaped` for three kinds of exceptions: one that is no
+    `Exception`, a `StopIteration`, which a future would lose, and the `CancelledError` of another future, which would
+    look like a cancel of this one.
     """
     here = os.getpid()
 

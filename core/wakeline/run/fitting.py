@@ -1,5 +1,5 @@
-"""Tells a fault of a deploy from one of the body: by its errors, by the release that got the process this far, and by
-how long it has waited.
+"""Tells a fault of a deploy from a fault of the body. It looks at the error, at the release that got the process this
+far, and at how long the process has waited.
 
 Invariant: an error is the deploy's fault only in a run under another release than the one that got the process this
 far, and only for the time of the patience.

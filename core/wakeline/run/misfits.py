@@ -1,4 +1,4 @@
-"""Code that does not fit a process: how it is told from a failure of the body, and how the process is given back to
+"""Code that does not fit a process. This module tells it from a failure of the body, and gives the process back, to
 wait for other code.
 
 Invariant: only what such a run recorded while it went on is kept, so code that fits finds all as it was.

@@ -59,8 +59,8 @@ class Unasked:
         return max(self._gone[key] / 1000, 0.001) if key in self._gone else 0.0
 
     def holds(self, envelope: Envelope) -> bool:
-        """Whether a new effect has to wait, because others have to be asked for first, or because a record of its name
-        is left, of which it may be a changed version."""
+        """Whether a new effect has to wait. It has to if others must be asked for first, or if a record of its name is
+        left, of which it may be a changed version."""
         if self._is_let_go:
             return any(
                 envelope.name in names_of(row)

@@ -29,8 +29,8 @@ class EntryChanged:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The head moved: the new revision, the turn that moved it (None: history was appended), and the numbers of the new
-    messages."""
+    """The head moved. It has the new revision, the turn that moved the head (None if history was appended), and the
+    numbers of the new messages."""
 
     cursor: str
     at_ms: int

@@ -19,8 +19,9 @@ from wakeline.values import number
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question whose token is handed out before anything waits for its answer: its slot, what it is for
-    (``x:<name>``), the hash and the text of the schema of an answer, and of an approval the payload of its event."""
+    """A question whose token is handed out before anything waits for its answer. It has its slot, what it is for
+    (``x:<name>``), and the schema of an answer as hash and text. The question of an approval also has the payload
+    of its event."""
 
     slot: str
     kind: str

@@ -134,8 +134,9 @@ def get(blobs: Blobs, attachment_id: str, owners: Sequence[str] | None, *, stand
 
 @dataclass(frozen=True, slots=True)
 class SweepReport:
-    """What a sweep did: how many it looked at, how many had no owner any more, how many places it emptied, and how many
-    it could not because it lacks their backend. ``more``: its rounds ended before all that was due."""
+    """What a sweep did. It counts the attachments that it looked at, those without an owner, the places that it
+    emptied, and those that it could not empty because it lacks their backend. ``more``: its rounds ended before all
+    that was due."""
 
     looked_at: int
     given_up: int

@@ -95,8 +95,8 @@ def append(session_id: str, messages: Sequence[tuple[str, str]], *, ancestor: in
 
 @dataclass(frozen=True, slots=True)
 class SessionNode:
-    """The links of a session: whose turn first wrote to it, up to 256 sessions to which its own turns wrote first, its
-    frames with the times (ms) at which they were opened, and the revision of its head."""
+    """The links of a session. They are the session whose turn first wrote to it, up to 256 sessions to which its own
+    turns wrote first, its frames with the times (ms) at which they were opened, and the revision of its head."""
 
     session_id: str
     parent: str | None

@@ -13,8 +13,8 @@ from wakeline.values import number
 
 @dataclass(frozen=True, slots=True)
 class StoredQueue:
-    """An RQ queue: its name, how many doorbells lie in it, owners that wait for work, names of the live workers (ours
-    and stock ones) that take from it."""
+    """An RQ queue. It has its name, how many doorbells lie in it, how many owners wait for work, and the names of the
+    live workers (ours and stock ones) that take from it."""
 
     name: str
     length: int
@@ -65,9 +65,9 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class StoredRewind:
-    """Which answered writes the store lost: how many, of how many clients and workers, when (ms) the first and the last
-    of them were answered (0: not known), and whether it is another namespace now. Both may be true if they happened
-    within a minute.
+    """The answered writes that the store lost: how many, and of how many clients and workers. ``first_ms`` and
+    ``last_ms`` say when the first and the last of them were answered (0 if not known). ``emptied`` says that it is
+    another namespace now, and ``gone_back`` that the store lost its last writes too, within a minute.
     """
 
     writes: int

@@ -17,8 +17,8 @@ from wakeline.store.calls import Call, Reply, moment
 
 @dataclass(frozen=True, slots=True)
 class Introduced:
-    """What a starting worker learns: the time, and the last tick of the namespace (server ms; None if not known);
-    whether its declarations are in force, and whether its schedules still have to be written.
+    """What a starting worker learns. It learns the time and the last tick of the namespace (server ms; None if not
+    known). It also learns whether its declarations are in force, and whether its schedules still have to be written.
     """
 
     now_ms: int
@@ -43,8 +43,9 @@ def register_owner(
     codes: Sequence[str] | None = None,
     build: str | None = None,
 ) -> Call[Introduced]:
-    """Registers a starting worker: what the turns of its ``agents`` take (`AdmissionPolicy.wire`), its ``limits``
-    (`Limit.wire`, empty for none), the ``release`` of its code, and the ``codes`` that it can run (`Registry.codes`).
+    """Registers a starting worker. ``agents`` says what their turns take (`AdmissionPolicy.wire`), and ``limits`` what
+    limits there are (`Limit.wire`, empty for none). ``release`` is that of its code, and ``codes`` are what it can run
+    (`Registry.codes`).
 
     Agents and limits come into force with the release. ``declared`` is all that it declares; without it that is made of
     the other arguments. ``patient``: it is the job of a stock worker. ``build`` (`build_of`) tells its code from other

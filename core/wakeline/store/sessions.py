@@ -86,8 +86,8 @@ def create(session: SessionAddress) -> Call[None]:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """What a deletion did: whether this call did it, and the live processes of which the session held a handle: those
-    without a holder now, and those with other holders."""
+    """What a deletion did. It says whether this call deleted the session. It names the live processes of which the
+    session held a handle: those that have no holder now, and those that have other holders."""
 
     deleted: bool
     orphaned: tuple[str, ...] = ()
@@ -127,8 +127,8 @@ class StoredSession:
     history: tuple[tuple[int, str, int], ...]
     entries: tuple[StoredEntry, ...]
     stopped: int | None = None
-    """Where the search for messages of one frame stopped, because one call reads only so many; None if it came to the
-    end, or found as many as were asked for."""
+    """Where the search for messages of one frame stopped, because one call reads a limited number. None if it came to
+    the end, or found as many as were asked for."""
     pending: int = 0
     turn: Mapping[str, str] = field(default_factory=dict[str, str])
     now_ms: int = 0

@@ -46,7 +46,8 @@ class Schedule(Stored):
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """What a due schedule does: the moment that occurs (None: no missed moment does), and when it is due next."""
+    """What a due schedule does. It has the moment that occurs (None if no missed moment does), and when the schedule is
+    due next."""
 
     moment_ms: int | None
     next_ms: int

@@ -73,8 +73,8 @@ def check_subscription(subscription: Subscription) -> Subscription:
 
 
 def parse_input(given: Mapping[str, Any] | Any) -> dict[str, Selector] | None:
-    """An input template as people write it: by parameter ``"{}"`` for the whole payload, ``"{user.id}"`` for its value
-    at that path, a text with ``{field}`` holes, or any other value as a constant."""
+    """An input template as people write it, by parameter. ``"{}"`` is the whole payload, and ``"{user.id}"`` its value
+    at that path. A text may have ``{field}`` holes. Any other value is a constant."""
     if given is None:
         return None
     if not isinstance(given, Mapping):

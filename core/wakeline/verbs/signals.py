@@ -77,8 +77,9 @@ def send(
 
 @dataclass(slots=True)
 class _Judged:
-    """A signal as what its sender knows of the receiver says: the names it has there, the data as it fits, and the
-    schema that this was checked against. Or why it fits nothing that is declared."""
+    """A signal as its sender sees it, by what it knows of the receiver. It has the names of the signal there, the data
+    as it fits, and the schema against which the data was checked. If it fits nothing that is declared, it has the
+    reason."""
 
     name: str
     also: tuple[str, ...]

@@ -1,6 +1,6 @@
 """The question of an approval, as its event ``approval.requested`` keeps it. Pure.
 
-Invariant: a question holds no token: the event may be read by every reader of the log.
+Invariant: a question holds no token, because every reader of the log may read its event.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ MOST_OPTIONS = 64
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an approval asks: the JSON value that its body gave, the JSON Schema of an answer, the answers to choose
-    from where they are few, and until when an answer is taken (ms). Each is None where it is not known."""
+    """What an approval asks. It has the JSON value that its body gave, the JSON Schema of an answer, the answers to
+    choose from if they are few, and until when (ms) an answer is taken. Each is None where it is not known."""
 
     name: str
     value: Any = None
@@ -61,8 +61,8 @@ class Question:
 
 
 def options_of(schema: dict[str, Any]) -> list[Any] | None:
-    """The values that fit a JSON Schema, where it names them: of a flag, an enumeration, a literal, or one of these;
-    None where they are any or too many."""
+    """The values that fit a JSON Schema, if it names them, as for a flag, an enumeration or a literal. None if any
+    value fits, or too many do."""
     found = _values(schema, cast("dict[str, Any]", schema.get("$defs", {})))
     return found if found is not None and len(found) <= MOST_OPTIONS else None
 
