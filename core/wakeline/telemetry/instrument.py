@@ -27,7 +27,7 @@ class Instrument:
     """Whether what it raises reaches the work. Crash tests want that: see `wakeline.testing.instruments`."""
 
     def point(self, phase: Phase, process_id: str, /) -> None:
-        """A named moment is reached; ``process_id`` is empty where no process belongs to it."""
+        """A named moment is reached; ``process_id`` is empty if no process belongs to it."""
 
     def run(self, run: RunSeen, /) -> AbstractContextManager[object]:
         """Around one claim of a process. Context variables that it sets are seen by the body, its tools and its
@@ -47,7 +47,7 @@ class Instrument:
         return nullcontext()
 
     def script(self, script: ScriptSeen, /) -> None:
-        """A client of this app, or a worker, has had the reply to a script; told where it was called."""
+        """A client of this app, or a worker, has got the reply to a script. It is told on the side that called it."""
 
     def blocked(self, blocked: BlockedSeen, /) -> None:
         """A body has kept the event loop of its worker for a second; told once for each such time, in a thread of its

@@ -125,7 +125,7 @@ class ScriptSeen:
 class BlockedSeen:
     """A body keeps the event loop of its worker: nothing else runs there meanwhile."""
 
-    process_id: Annotated[str, "the process; empty where it is not known"]
+    process_id: Annotated[str, "the process; empty if it is not known"]
     seconds: Annotated[float, "for how long by now"]
     where: Annotated[str, "the line of user code"]
 

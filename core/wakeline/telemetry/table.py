@@ -40,8 +40,8 @@ app = App("timed", instrument=Longest())
 - **Give it** to the app: `App(…, instrument=…)`, or `app.observe(…)` for one more. The first one is the outermost.
   `WAKELINE_INSTRUMENT=module:attribute` adds one to all that runs work, without a change of the app: `wakeline worker`,
   `wakeline clock`, `rq worker`, their supervisors, and the children of isolated tools. Each OS process has an object
-  of its own. `wakeline worker` and `wakeline clock` do not start where it cannot be loaded (`instrument_not_found`),
-  each job of an `rq worker` fails with it and the process stays queued, and the child of an isolated tool logs it and
+  of its own. If it cannot be loaded (`instrument_not_found`), `wakeline worker` and `wakeline clock` do not start. Each
+  job of an `rq worker` fails with that error, and the process stays queued. The child of an isolated tool logs it and
   goes on without.
 - **Write it** as a class below `wakeline.extending.Instrument`, with the methods that you need. They are plain
   functions, and several threads may call them. A method *around* a stretch gives a context manager. The code after its
