@@ -269,7 +269,7 @@ class App(Declarations):
         return self.run("app.approvals", approvals.open_page(after, limit))
 
     def answer(self, approval: ApprovalView | str, value: Any = None) -> bool:
-        """Answer an open approval of that list, or of its id, without a token. False where another answer came at the
+        """Answer an open approval of that list, or of its id, without a token. False if another answer came at the
         same moment and was first. Raises `PayloadSchemaMismatch`, and `ApprovalNotOpen` once it is no longer listed: it
         was answered or withdrawn, or its time is over."""
         return self.run("app.answer", answers.answer(self.caller, approval, value))

@@ -47,7 +47,7 @@ class BlobBackend(Protocol):
         ...
 
     def get(self, location: str) -> bytes | None:
-        """The bytes; None where there are none."""
+        """The bytes; None if there are none."""
         ...
 
     def delete(self, location: str) -> None:

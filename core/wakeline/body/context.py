@@ -320,7 +320,7 @@ class AsyncCtx(BodyFacts):
         """Send input to another session, and await the return value of the turn that takes it, as ``output``. The
         process parks meanwhile.
 
-        Raises `ProcessFailed`, `ProcessCancelled`, `OutputMismatch`, `WaitFailed` where it is undeliverable,
+        Raises `ProcessFailed`, `ProcessCancelled`, `OutputMismatch`, `WaitFailed` if it is undeliverable,
         `WaitTimeout` unless ``default`` is given.
         """
         limit = parse_duration(timeout) if timeout is not None else None

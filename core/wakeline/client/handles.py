@@ -85,10 +85,12 @@ class Handle(Generic[R]):
         self.client.run("handle.retarget", processes.retarget(self.id, session))
 
     def effects(self, *, after: int = 0, limit: int = 50) -> Page[EffectView]:
-        """What its body has done: the effects recorded since it began, or last went on as new, in order; behind effect
-        ``after``. ``.more``: there are others behind the last one. An outcome over 64 KB is left where it is. A body
-        that does several at once records them in the order of their ends: to follow one that still runs, read from the
-        start again."""
+        """What its body has done: a page of the effects that were recorded since it began, or last went on as new.
+
+        They are in order, behind effect ``after``; ``.more`` says whether others follow. An outcome over 64 KB is not
+        loaded. A body that does several things at once records them in the order in which they end. So to follow a body
+        that still runs, read from the start again.
+        """
         return self.client.run("handle.effects", looks.effects(self.id, after, limit))
 
     def events(self, *, after: int = 0, follow: bool = False) -> Iterator[EventView]:

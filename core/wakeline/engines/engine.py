@@ -88,7 +88,7 @@ class Engine(Generic[P, R]):
         return self.name
 
     def validate_start(self, payload: Any) -> None:
-        """Raises `InvalidArguments` for a payload that it would not run, also where ``validate=`` refuses it. It is
+        """Raises `InvalidArguments` for a payload that it would not run, or that ``validate=`` refuses. It is
         called before anything is stored."""
         self.signature.bind_json(payload)
         self.check_start(payload)

@@ -36,9 +36,9 @@ class ApprovalView(View):
     question: Any
     """What the body said of it (JSON); None without a question."""
     schema: dict[str, Any] | None
-    """The JSON Schema of an answer; None where any is taken."""
+    """The JSON Schema of an answer; None if any is taken."""
     options: list[Any] | None
-    """The answers to choose from, where they are few."""
+    """The answers to choose from, if they are few."""
     since_ms: int
     due_ms: int | None
     """Until when an answer is taken; None without an end."""

@@ -43,7 +43,7 @@ class EffectView(View):
     attempts: int
     """How many of its attempts are recorded; one that died with its worker is not."""
     started_ms: int | None
-    """When it began (server ms); None where the store did it in the step that recorded it, and in rows of a release
+    """When it began (server ms); None if the store did it in the step that recorded it, and in rows of a release
     before this one."""
     took_ms: int | None
     """From its start to its outcome, pauses between attempts included."""
@@ -93,7 +93,7 @@ def effects_of(keys: Sequence[RecordedKey]) -> list[Recorded]:
 
 
 def effect_view(recorded: Recorded, rows: Mapping[str, RecordedRow]) -> EffectView | None:
-    """An effect and what came of it; None where its row is gone, as the process went on as new meanwhile."""
+    """An effect and what came of it; None if its row is gone, as the process went on as new meanwhile."""
     found = [rows[key] for key in recorded.keys if key in rows and rows[key].text]
     if not found or found[0].key != recorded.key:
         return None

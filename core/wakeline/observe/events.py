@@ -53,7 +53,7 @@ class EventView(View):
 
     @property
     def run(self) -> RunFacts | None:
-        """The run that it tells of; None where it tells of none, or a release before this one wrote it."""
+        """The run that it tells of; None if it tells of none, or a release before this one wrote it."""
         match self.payload:
             case {"claimed_ms": int(claimed), "owner": str(owner), "release": str() | None as of, "attempt": int(n)}:
                 return RunFacts(claimed, owner, of, n) if self.type.startswith("process.") else None

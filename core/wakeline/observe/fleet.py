@@ -27,11 +27,11 @@ class WorkerView(View):
     holds: int
     """How many processes it runs. Those of a stock worker are not counted: each of its jobs is an owner of its own."""
     release: str | None
-    """The release of its code, where it has a name."""
+    """The release of its code, if it has a name."""
     app: str | None
-    """The name of its app, where it said so."""
+    """The name of its app, if it said so."""
     queues: tuple[str, ...]
-    """What it takes from, where it lives."""
+    """The queues from which it takes; empty if it does not live."""
     stock: bool = False
     """Whether it is a worker of RQ's own."""
 

@@ -96,7 +96,7 @@ class ChildView(View):
 
     id: str
     status: str | None
-    """None where it is no longer retained."""
+    """None if it is no longer retained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

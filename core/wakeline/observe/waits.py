@@ -20,9 +20,9 @@ class WaitView(View):
     name: str | None
     """The name of the signal, the child, the approval or the tool; None for a wait without one."""
     due_ms: int | None
-    """When it gives up (server ms); None where it has no time."""
+    """When it gives up (server ms); None if it has no time."""
     since_ms: int | None = None
-    """When it was opened (server ms); None where a release before this one opened it."""
+    """When it was opened (server ms); None if a release before this one opened it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

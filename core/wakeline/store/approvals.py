@@ -98,7 +98,7 @@ def page(limit: int, after: Place | None = None) -> Call[ApprovalPage]:
 
 
 def one(slot: str) -> Call[OpenApproval | None]:
-    """One of them; None where it cannot be answered."""
+    """One of them; None if it cannot be answered."""
 
     def decode(reply: Reply) -> OpenApproval | None:
         return next(iter(_page(reply).rows), None)

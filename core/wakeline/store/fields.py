@@ -206,12 +206,12 @@ class Slot:
 
     @property
     def opened_ms(self) -> int | None:
-        """Since when a body waits for it; None where a release before this one opened it."""
+        """Since when a body waits for it; None if a release before this one opened it."""
         return number(self.fields.get("o")) or None
 
     @property
     def due_ms(self) -> int | None:
-        """When the wait is over at the latest; None where it has no time."""
+        """When the wait is over at the latest; None if it has no time."""
         return number(self.fields.get("d")) or None
 
 

@@ -197,7 +197,7 @@ HASHES: tuple[Fields, ...] = (
         "occ:<id>",
         (
             Field("src", "source", "where it happened"),
-            Field("sk", "source_key", "to which thing of its source; empty where not said"),
+            Field("sk", "source_key", "to which thing of its source; empty if not said"),
             Field("ik", "key", "the key that makes a repetition the same"),
             Field("h", "content", "hash of the occurrence", "hash"),
             Field("p", "payload", "what is told of it, or a stand-in", "JSON"),
@@ -350,7 +350,7 @@ def every() -> tuple[Fields, ...]:
 
 
 def row_of(rows: tuple[Field, ...], said: str) -> Field | None:
-    """The row that a field of a script stands for, the most exact one; None where there is none."""
+    """The row that a field of a script stands for, the most exact one; None if there is none."""
     exact = next((one for one in rows if one.as_scripts_say == said), None)
     if exact is not None:
         return exact

@@ -40,7 +40,7 @@ def resolve(caller: Caller, keyring: Keyring, token: str, value: Any) -> Program
 
 
 def answer(caller: Caller, approval: ApprovalView | str, value: Any) -> Program[bool]:
-    """Answer an open approval; False where another answer came at the same moment and was first. Raises
+    """Answer an open approval; False if another answer came at the same moment and was first. Raises
     `ApprovalNotOpen` once it is no longer listed, and `PayloadSchemaMismatch`."""
     slot = approval.id if isinstance(approval, ApprovalView) else str(approval)
     row: OpenApproval | None = yield approvals.one(slot)

@@ -75,7 +75,7 @@ class AsyncAttachments:
         self._drive, self._verbs = drive, verbs
 
     async def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:
-        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`,
+        """Keep bytes, at most 64 MB (8 MB if they lie in Redis). Raises `InvalidAttachment`,
         `AttachmentStoreFailed`."""
         return await self._drive("attachments.put", self._verbs.put(data, media_type))
 
@@ -94,8 +94,8 @@ class AsyncAttachments:
         return await self._drive("attachments.delete", self._verbs.delete(attachment))
 
     async def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:
-        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says
-        ``.more``."""
+        """What this owner has, by id. ``after`` is the last one of the page before. A page says ``.more`` if
+        others follow."""
         return await self._drive("attachments.list", self._verbs.list(limit, after))
 
 
@@ -112,7 +112,7 @@ class Attachments:
         self._drive, self._verbs = drive, verbs
 
     def put(self, data: bytes, media_type: str = DEFAULT_TYPE) -> Attachment:
-        """Keep bytes, at most 64 MB (8 MB where they lie in Redis). Raises `InvalidAttachment`,
+        """Keep bytes, at most 64 MB (8 MB if they lie in Redis). Raises `InvalidAttachment`,
         `AttachmentStoreFailed`."""
         return self._drive("attachments.put", self._verbs.put(data, media_type))
 
@@ -131,8 +131,8 @@ class Attachments:
         return self._drive("attachments.delete", self._verbs.delete(attachment))
 
     def list(self, limit: int = 100, *, after: Attachment | str | None = None) -> Page[Attachment]:
-        """What this owner has, by id; ``after`` the last one of a page for the next, which there is where the page says
-        ``.more``."""
+        """What this owner has, by id. ``after`` is the last one of the page before. A page says ``.more`` if
+        others follow."""
         return self._drive("attachments.list", self._verbs.list(limit, after))
 
 

@@ -75,7 +75,7 @@ class FleetVerbs:
 
 
 def _refusal_of_writes(store: SyncStore) -> StoreError | None:
-    """What the server says where it answers and takes no writes; None where it takes them."""
+    """What the server says where it answers and takes no writes; None if it takes them."""
     try:
         store.execute(fleet.probe(FORMAT))
     except (WritesRefused, StoreOutOfMemory) as error:

@@ -58,7 +58,7 @@ class Keyring:
     """The secret before the current one; its tokens are good until ``until_ms`` (a time of the server)."""
     until_ms: int | None = None
     first: bytes | None = field(default=None, repr=False)
-    """The secret before the first rotation; None where there was no rotation."""
+    """The secret before the first rotation; None if there was no rotation."""
     refused: str | None = None
     """Why the secret in the store cannot be used; only for programs that look and make no tokens."""
 

@@ -19,7 +19,7 @@ MOST_OPTIONS = 64
 @dataclass(frozen=True, slots=True)
 class Question:
     """What an approval asks. It has the JSON value that its body gave, the JSON Schema of an answer, the answers to
-    choose from if they are few, and until when (ms) an answer is taken. Each is None where it is not known."""
+    choose from if they are few, and until when (ms) an answer is taken. Each is None if it is not known."""
 
     name: str
     value: Any = None

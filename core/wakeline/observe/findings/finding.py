@@ -26,7 +26,7 @@ class Finding:
     what: str
     """What is so."""
     to_do: str | None = None
-    """What to do about it; None where nothing is to be done, or `what` says it."""
+    """What to do about it; None if nothing is to be done, or `what` says it."""
     processes: tuple[str, ...] = ()
     """The ids of the processes that it is about, of those that were looked at."""
     queues: tuple[str, ...] = ()
