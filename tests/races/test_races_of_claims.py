@@ -60,7 +60,7 @@ def test_race_01_a_claim_on_its_way_to_its_owner_is_not_taken_from_it(world: Wor
 @fails_without(
     "what two beats did not name is one claim, not one process",
     "owner_beat.lua",
-    "local held = call('HGET', proc_key(pid), 'cl') or ''",
+    "local held = p.cl or ''",
     "local held = pid",
 )
 def test_race_01_a_process_whose_runs_all_began_just_before_a_beat_is_not_taken_from_its_owner(world: World) -> None:

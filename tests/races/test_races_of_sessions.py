@@ -133,7 +133,7 @@ def test_race_24_what_an_interrupted_turn_had_is_read_by_the_next(world: World) 
 # -- 25: an entry that was admitted early, unseen by the turn that is tried again
 
 
-@fails_without("an early admission is recorded", "turn_arrivals.lua", "write_row(a.pid, a.row, entries)\n")
+@fails_without("an early admission is recorded", "turn_arrivals.lua", "write_row(a.pid, a.row, arrivals)\n")
 @fails_without(
     "a recorded admission is given again",
     "turn_arrivals.lua",
