@@ -8,7 +8,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
 from wakeline.store import document, keys, letters
 
 ROOT = Path(__file__).parents[2]
@@ -101,9 +100,9 @@ def test_the_document_is_what_the_command_in_it_writes() -> None:
     assert done.stdout == written
 
 
-@pytest.mark.parametrize("family", keys.TABLE, ids=lambda family: family.pattern)
-def test_the_document_has_a_row_for_every_key(family: keys.KeyFamily) -> None:
-    assert f"| `{family.pattern}` | {family.type} |" in document.markdown()
+def test_the_document_has_a_row_for_every_key() -> None:
+    written = document.markdown()
+    assert [family.pattern for family in keys.TABLE if f"| `{family.pattern}` | {family.type} |" not in written] == []
 
 
 # -- letters
