@@ -157,7 +157,7 @@ class App(Declarations):
 
     def new_async_store(self, *, patient: bool = False) -> AsyncStore:
         """An awaited client for the running loop."""
-        store = AsyncStore(self.backend, self.address, self._blobs(), patient=patient)
+        store = AsyncStore(self.backend, self.address, self._blobs(), patient=patient, tailers=self.store.tailers)
         store.instruments = self.instruments
         store.rewound.append(self.caller.forget)
         return store

@@ -18,15 +18,10 @@ from wakeline.verbs import looks, processes
 if TYPE_CHECKING:
     from tests.contract.conftest import World
 
-FOR_EVER_MS = 600_000
-
-
 @pytest.fixture(autouse=True)
-def reads_block_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait that is not ended by an event lasts longer than any test waits for it: no second look helps out."""
-    monkeypatch.setattr("wakeline.store.blocking.BLOCK_MS", FOR_EVER_MS)
-    monkeypatch.setattr("wakeline.verbs.looks.FIRST_LOOK_MS", FOR_EVER_MS)
-    monkeypatch.setattr("wakeline.verbs.looks.LAST_LOOK_MS", FOR_EVER_MS)
+def no_look_helps_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait that is not ended by an event lasts longer than any test waits for it."""
+    monkeypatch.setattr("wakeline.store.tailer.YOUNG_S", 600)
 
 
 def begun(look: Callable[[], Any]) -> threading.Thread:
@@ -52,7 +47,7 @@ def test_an_end_between_a_waiters_look_and_its_wait_is_not_missed(world: World) 
         assert seen.status == "running"
         wait = waiting.send(seen)
         world.finish("x", 42)
-        assert wait == Change("x", 0, FOR_EVER_MS)
+        assert wait == Change("x", 0, None, "end")
         yield wait
         look = waiting.send(None)
         seen = yield look

@@ -107,8 +107,7 @@ def test_reading_the_log_of_an_unknown_process_is_an_error(world: World) -> None
 
 
 def test_waiting_for_an_event_that_is_there_returns_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A read that blocks would last longer than the test waits for it.
-    monkeypatch.setattr("wakeline.store.blocking.BLOCK_MS", 600_000)
+    monkeypatch.setattr("wakeline.store.tailer.YOUNG_S", 600)  # no look helps out
     world.start("p")
     for text in ("one", "two", "three"):
         world.append("p", "log", text)
@@ -125,8 +124,7 @@ def test_waiting_for_an_event_that_is_there_returns_at_once(world: World, monkey
 
 
 def test_a_waiter_that_came_first_is_released_by_the_event(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Only the event ends the wait: a look of its own would come after the test has given up.
-    monkeypatch.setattr("wakeline.store.blocking.BLOCK_MS", 600_000)
+    monkeypatch.setattr("wakeline.store.tailer.YOUNG_S", 600)  # only the event ends the wait
     world.start("x", kind="external")
     coming = threading.Event()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from secrets import token_hex
@@ -159,6 +160,42 @@ def test_a_start_runs_ten_commands_on_the_server_and_a_noop_sixty_three_the_numb
     fewest = min(counts, key=len)
     assert fewest.count("HINCRBY") >= 4  # the numbers of its writes, and the end's own
     assert len(fewest) <= 63, fewest
+
+
+def test_a_thousand_waiters_on_a_loop_and_in_threads_are_one_blocked_read_and_a_look_a_second(
+    app: App, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wakeline.store.tailer.LOOK_S", 0.2)  # a second of a test that has less time
+    handles = app.start_many(nothing(app), [{}] * 1_000)
+    outside, outcome = app.external("ci"), list[object]()
+    waiting = threading.Thread(target=lambda: outcome.append(app.handle(outside.id).result()))
+    waiting.start()
+    found: list[list[str]] = []
+
+    async def wait() -> None:
+        waiters = [asyncio.ensure_future(app.aio.handle(one.id).result()) for one in handles]
+        while app.aio.store.sent.counts.get("tailer_watch", 0) < 1_000:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # the answers to the last of them
+        monitor.sent()
+        await asyncio.sleep(0.4)
+        blocked = app.store.info()["blocked_clients"]
+        found.append([one for one in monitor.sent() if one not in ("INFO", "CONFIG")])
+        assert blocked == 1
+        for one in waiters:
+            one.cancel()
+        await asyncio.wait(waiters)
+        await app.aio.close()
+
+    asyncio.run(wait())
+    assert outcome == []
+    outside.finish(1)
+    waiting.join(10)
+    assert outcome == [1]
+    # A look of 1,000 processes is four calls of one script, in one command.
+    assert set(found[0]) == {"XREAD", "FCALL"}
+    assert found[0].count("XREAD") <= 3
+    assert found[0].count("FCALL") <= 3
 
 
 def test_a_held_body_is_told_by_its_hint_alone_and_looks_for_what_a_hint_does_not_carry(app: App) -> None:

@@ -11,7 +11,7 @@ import pytest
 from wakeline.processes.lease import Fence
 from wakeline.processes.limits import Limit
 from wakeline.processes.misfit import Misfit
-from wakeline.store import claims, ends, events, journal, owners, queues, waits
+from wakeline.store import claims, ends, events, journal, owners, queues, tails, waits
 from wakeline.store.blocking import SyncStore
 from wakeline.store.journal import Effect, Row
 from wakeline.store.marks import MARKS
@@ -494,6 +494,36 @@ def test_what_a_client_was_answered_goes_five_minutes_after_it_where_it_does_not
     [key] = world.redis.scan_iter(match=world.key("acked:*"))
     assert world.redis.hgetall(key) == {"n": "1"}
     assert 290_000 < world.redis.pttl(key) <= 300_000
+
+
+@of("proc:<pid> tl")
+@pytest.mark.parametrize("how", ["end", "look", "others"])
+def test_a_process_names_the_clients_that_wait_for_it_now(world: World, how: str) -> None:
+    fence, end = world.running(), tails.Subject("end", "p")
+    world.do(tails.watch("t1", [(end, 0)]))
+    assert world.field("tl") == "t1"
+    match how:
+        case "end":
+            world.finish("p", fence)
+            assert world.field("tl") is None
+        case "look":
+            world.do(tails.look("t1", [], ["p"]))
+            assert world.field("tl") is None
+        case _:
+            for n in range(2, 9):
+                world.do(tails.watch(f"t{n}", [(end, 0)]))
+            world.redis.delete(*(world.key(f"told:t{n}") for n in range(1, 8)))
+            world.do(tails.watch("t9", [(end, 0)]))
+            assert world.field("tl") == "t8 t9"
+
+
+@of("told:<tailer>")
+def test_the_stream_of_a_client_goes_with_its_waits_or_a_minute_after_its_last_look(world: World) -> None:
+    world.running()
+    world.do(tails.watch("t1", [(tails.Subject("end", "p"), 0)]))
+    assert 50_000 < world.redis.pttl(world.key("told:t1")) <= 60_000
+    world.do(tails.leave("t1", []))
+    assert world.redis.exists(world.key("told:t1")) == 0
 
 
 @of("suspects <owner>")

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -19,9 +20,10 @@ from redis import exceptions as rex
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import AttachmentStoreFailed, WakelineError
 from wakeline.shown import logger
-from wakeline.store import functions, stand_ins
+from wakeline.store import functions, stand_ins, tails
 from wakeline.store import keyring as rings
 from wakeline.store.address import Address, argv, opening
+from wakeline.store.blocking import SyncStore
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Step, Together
 from wakeline.store.connection import (
     AWAY,
@@ -35,7 +37,10 @@ from wakeline.store.connection import (
 )
 from wakeline.store.driver import LOOK_AGAIN_MS, Drive
 from wakeline.store.link import Link
+from wakeline.store.tailer import Tailers
+from wakeline.store.tails import Subject
 from wakeline.store.together import Counter, Exchange, Prepared
+from wakeline.store.waiters import AwaitedWaiter
 from wakeline.store.watching import AwaitedWatching, end_all
 from wakeline.waits.keys import Keyring
 
@@ -57,10 +62,17 @@ class AsyncStore(AwaitedWatching):
     """
 
     def __init__(
-        self, backend: Backend, address: Address, blobs: Blobs | None = None, *, patient: bool = False
+        self,
+        backend: Backend,
+        address: Address,
+        blobs: Blobs | None = None,
+        *,
+        patient: bool = False,
+        tailers: Tailers | None = None,
     ) -> None:
         super().__init__(backend, address, blobs)
         self.patient = patient
+        self._tailers = tailers or Tailers(lambda: SyncStore(backend, replace(address, beat_ms=None)))
         self._client: redis.asyncio.Redis | None = None
         self._link: Link | None = None
         self._ear: Link | None = None
@@ -276,9 +288,7 @@ class AsyncStore(AwaitedWatching):
             case Pause(ms):
                 await asyncio.sleep(ms / 1000)
             case Change():
-                # Many waiters share the loop. A blocking read would need a connection for each, so they look again at
-                # intervals.
-                await asyncio.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
+                await self._await_change(step)
             case Outside():
                 return await self._done_outside(step)
             case Together(calls):
@@ -286,6 +296,17 @@ class AsyncStore(AwaitedWatching):
             case Call():
                 return await self.execute(step)
         return None
+
+    async def _await_change(self, step: Change) -> None:
+        if step.of == "feed":
+            await asyncio.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
+            return
+        subject, waiter = Subject(step.of, step.process_id), AwaitedWaiter(step.sequence)
+        with self._tailers.here.waiting(subject, waiter) as name:
+            if name is None:
+                await asyncio.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
+            elif not await self.execute(tails.watch(name, [(subject, step.sequence)])):
+                await waiter.wait(step.ms)
 
     async def _done_outside(self, step: Outside[T]) -> T:
         while True:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -19,36 +20,35 @@ from redis import exceptions as rex
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import WakelineError
 from wakeline.store import keyring as rings
-from wakeline.store import stand_ins
+from wakeline.store import stand_ins, tails
 from wakeline.store.address import Address, argv, opening
 from wakeline.store.calls import Call, Change, Outside, Pause, Program, Step, Together
-from wakeline.store.connection import BLOCK_MS, Backend, check_server, first_contact, told_by, translate, typed_errors
+from wakeline.store.connection import Backend, check_server, first_contact, told_by, translate, typed_errors
 from wakeline.store.driver import LOOK_AGAIN_MS, Drive
-from wakeline.store.places import Alive, exchange
+from wakeline.store.places import exchange
+from wakeline.store.tailer import Tailers
+from wakeline.store.tails import TOLD_AT_ONCE, Subject, told_after
 from wakeline.store.together import Command, Exchange, Prepared
+from wakeline.store.waiters import BlockingWaiter
 from wakeline.store.watching import Watching
 from wakeline.waits.keys import Keyring
 
 T = TypeVar("T")
-BLOCKED_AT_ONCE = 2
-"""How many connections of a blocking client may wait for events. The others are for verbs, with any number of threads
-that wait for results."""
-
-
-class Waiting:
-    """A wait for events that is under way."""
 
 
 class SyncStore(Watching):
     """Executes calls over a blocking client; threads may share it."""
 
-    def __init__(self, backend: Backend, address: Address, blobs: Blobs | None = None) -> None:
+    def __init__(
+        self, backend: Backend, address: Address, blobs: Blobs | None = None, *, tailers: Tailers | None = None
+    ) -> None:
         super().__init__(backend, address, blobs)
         self._client: redis.Redis | None = None
         self._pid = 0
         self._asked_s = 0.0
         self._lock = threading.Lock()
-        self._waiting = Alive(BLOCKED_AT_ONCE)
+        self.tailers = tailers or Tailers(lambda: SyncStore(backend, replace(address, beat_ms=None)))
+        """What tells waiters of changes."""
 
     @property
     def client(self) -> redis.Redis:
@@ -195,21 +195,31 @@ class SyncStore(Watching):
         return None
 
     def _await_change(self, step: Change) -> None:
-        stream = f"{self.address.prefix}{step.of}:{step.process_id}"
-        wait = self._waiting.add(Waiting)
-        if wait is None:
-            time.sleep(min(step.ms, LOOK_AGAIN_MS) / 1000)
+        if step.of == "feed":
+            time.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
             return
-        try:
-            with typed_errors("XREAD"):
-                # One entry is enough, because the program reads again. BLOCK 0 would wait without an end.
-                self.client.xread({stream: f"{step.sequence}-0"}, count=1, block=max(1, min(step.ms, BLOCK_MS)))
-        finally:
-            self._waiting.dismiss(wait)
+        subject, waiter = Subject(step.of, step.process_id), BlockingWaiter(step.sequence)
+        with self.tailers.here.waiting(subject, waiter) as name:
+            if name is None:
+                time.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
+            elif not self.execute(tails.watch(name, [(subject, step.sequence)])):
+                waiter.wait(step.ms)
+
+    def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[str]]:
+        """What a tailer is told after an item of its stream, at most ``ms`` from now. Returns the last item, to go on
+        after, and the texts of all."""
+        key = f"{self.address.prefix}told:{tailer}"
+        with typed_errors("XREAD"):
+            command = ("XREAD", "COUNT", TOLD_AT_ONCE, "BLOCK", ms, "STREAMS", key, after)
+            [reply] = self._answers(self.client, [command])
+            if isinstance(reply, Exception):
+                raise reply
+        return told_after(after, reply)
 
     def close(self) -> None:
         self.blobs.close()
         self._end_watch()
+        self.tailers.end()
         if self._client is not None:
             self._client.close()
             self._client = None

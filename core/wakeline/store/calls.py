@@ -61,16 +61,16 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Wait until the process has an event after ``sequence``, at most ``ms``.
+    """Wait until the process has an event after ``sequence``, at most ``ms`` (None: without a bound).
 
-    It is only a hint, so the program reads again in both cases. ``of`` says whose entries: ``events`` of a process, or
-    the ``feed`` of a session.
+    It is only a hint, so the program reads again in both cases. ``of`` says for what it waits: an ``event`` of the
+    process, its ``end``, or an item of the ``feed`` of a session.
     """
 
     process_id: str
     sequence: int
-    ms: int
-    of: Literal["events", "feed"] = "events"
+    ms: int | None = None
+    of: Literal["event", "end", "feed"] = "event"
 
 
 @dataclass(frozen=True, slots=True)

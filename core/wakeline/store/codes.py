@@ -42,6 +42,12 @@ HINTS = (
 )
 """Items of ``notify:<owner>``. The release before named no claim, and no resolution where that was long."""
 
+TOLD = (
+    CodeRow("end", "end", "a process ended: `end <sequence> <pid>`"),
+    CodeRow("event", "event", "a process has an event that is not its end: `event <sequence> <pid>`"),
+)
+"""What a tailer is told."""
+
 INPUTS: Mapping[type, CodeRow] = {
     ToolCall: CodeRow("t", "tool", "a tool call"),
     EngineInput: CodeRow("e", "engine", "an engine"),
@@ -100,6 +106,7 @@ def markdown() -> list[str]:
     """The tables as lines of a document."""
     tables = (
         ("Items of `notify:<owner>`", HINTS),
+        ("Items of `told:<tailer>`", TOLD),
         ("`k` of `proc:<pid>`", tuple(INPUTS.values())),
         ("`rc` of `proc:<pid>`", RECOVERY),
         ("Owners in `att:<id>` and `atts:<owner>`", ATTACHMENT_OWNERS),

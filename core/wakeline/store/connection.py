@@ -54,9 +54,6 @@ _NOT_NOW = re.compile(
 )
 """Codes of a server that takes no writes now. A code may stand anywhere in the text: behind the number of a command, or
 within the error of a script."""
-BLOCK_MS = 1000
-"""The longest blocking read, in ms. It is well below the socket timeout, because redis-py would resend a blocked
-command that timed out."""
 
 
 class Backend(Protocol):

@@ -11,7 +11,7 @@ from wakeline.store.calls import Program, Step
 
 T = TypeVar("T")
 LOOK_AGAIN_MS = 200
-"""The longest pause (ms) of a `Change` without a blocking read, because no hint reaches an event loop."""
+"""The longest pause (ms) of a `Change` that nothing tells of."""
 
 
 class Drive(Generic[T]):

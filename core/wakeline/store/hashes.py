@@ -87,6 +87,7 @@ PROCESS = (
     Field("mf", "misfit", "why code could not go on with it", "JSON"),
     Field("uf", "round", "releases that looked at it in this round: `,<release>,<release>,`", "words"),
     Field("ur", "unread", "what of it the worker that took it last could not read"),
+    Field("tl", "tailers", "the tailers that are told of its end; with `+` those that are told of each event", "words"),
     Field("fin", "end_mark", "by what a resend of its end is known: `<status>:<hash>`"),
     Field("o:<group>", "open_waits", "how many waits of the group are open", "number"),
     Field("n:<signal>", "waits_for", "slots of open waits for the signal, oldest first, with commas", "ids"),
@@ -311,6 +312,7 @@ STREAMS: tuple[Fields, ...] = (
         ),
     ),
     Fields("inbox:<sid>", (Field("k", "kind", "wake, input, command or follow_on"),)),
+    Fields("told:<tailer>", (Field("t", "told", "what one script told it, three words each (table below)", "words"),)),
     Fields(
         "hist:<sid>",
         (

@@ -370,6 +370,13 @@ TABLE: tuple[KeyFamily, ...] = (
     ),
     KeyFamily("listens:<owner>", "set", "queues it takes from", "owner", "reap"),
     KeyFamily("notify:<owner>", "list", "hints to one worker", "owner", "expires after 10 s"),
+    KeyFamily(
+        "told:<tailer>",
+        "stream",
+        "what changed of what the waiters of one client wait for, the latest 4,096 or so",
+        "client",
+        "the end of its waits, expires a minute after its last look",
+    ),
     KeyFamily("idle:<queue>", "set", "owners waiting for work", "fleet", "a ring, a full take, reap"),
     KeyFamily(
         "timers",

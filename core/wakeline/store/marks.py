@@ -126,6 +126,12 @@ MARKS: tuple[Mark, ...] = (
         "a word to one run, with its claim",
         "its hearing, 10 s; a later run of the process does not listen to it",
     ),
+    Mark(
+        "proc:<pid> tl",
+        "clients whose waiters are told of its end, or of each event",
+        "the end; the look of a client for which nothing waits any more; a long list forgets those without a stream",
+    ),
+    Mark("told:<tailer>", "a client has waiters", "the end of its waits, a minute without a look"),
     Mark("idle:<queue> <owner>", "an owner that is to be told of work", "a ring, a full take, a take of 0, reap"),
 )
 

@@ -24,6 +24,8 @@ _JOINING = frozenset(
 _WRITES = {"HSET", "HSETNX", "HINCRBY", "HINCRBYFLOAT", "XADD"}
 _READS = {"HGET", "HMGET", "HEXISTS"}
 _PAIRS = {"HSET", "XADD"}
+_BEFORE_FIELDS = {"MAXLEN": 3, "NOMKSTREAM": 5}
+"""How many arguments of an XADD come before its fields, by the first one; only the id, unless it is one of these."""
 DEEPEST = 6
 """A name is followed through so many assignments and calls."""
 
@@ -80,7 +82,7 @@ class Scripts:
             return
         for key, fields in self._bound(script, at, arguments[1], arguments[2:]):
             if command == "XADD":
-                fields = fields[3 if fields[0].tokens[0].strip("'") == "MAXLEN" else 1 :]
+                fields = fields[_BEFORE_FIELDS.get(fields[0].tokens[0].strip("'"), 1) :]
             how: Literal["writes", "reads"] = "writes" if command in _WRITES else "reads"
             for family in self._families_of(key):
                 for field in self._fields(command, fields):

@@ -1,6 +1,6 @@
 """Verbs that only look: status, result, events, lists.
 
-Invariant: nothing here writes. A wait reads the state again at intervals, because the hint of a change may be lost.
+Invariant: nothing here writes. A wait reads the state again after each hint of a change.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ R = TypeVar("R")
 S = TypeVar("S", bound=Status)
 EVENTS_AT_ONCE = 256
 ROWS_AT_ONCE = 256
-FIRST_LOOK_MS, LAST_LOOK_MS = 25, 1000
 
 
 def status(process_id: str) -> Program[Status]:
@@ -76,23 +75,20 @@ def result(caller: Caller, process_id: str, timeout: Duration | None, load: Call
 def await_output(caller: Caller, process_id: str, timeout_ms: int | None) -> Program[AwaitOutput]:
     """The await output, once the process has ended."""
     deadline = None if timeout_ms is None else caller.now_ms() + timeout_ms
-    pause = FIRST_LOOK_MS
     while True:
         view = yield processes.read(process_id, count=1, tail=True)
         if view.status in TERMINAL:
             return output_of(view.events[-1].payload)
-        left = LAST_LOOK_MS if deadline is None else deadline - caller.now_ms()
-        if left <= 0:
+        left = None if deadline is None else deadline - caller.now_ms()
+        if left is not None and left <= 0:
             raise WaitTimeout(what=f"process {process_id}")
-        yield Change(process_id, view.sequence, min(left, pause))
-        pause = min(pause * 2, LAST_LOOK_MS)
+        yield Change(process_id, view.sequence, left, "end")
 
 
 def events(process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
     """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has
     ended."""
     check_number("after", after, least=0)
-    pause = FIRST_LOOK_MS
     while True:
         view: processes.StoredProcess = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
         reached = view.events[-1].sequence if view.events else after
@@ -100,8 +96,7 @@ def events(process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
         if view.events or over or not follow:
             events = tuple(map(event_view, view.events))
             return EventPage(events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
-        yield Change(process_id, after, pause)
-        pause = min(pause * 2, LAST_LOOK_MS)
+        yield Change(process_id, after)
 
 
 def effects(process_id: str, after: int, limit: int) -> Program[Page[EffectView]]:

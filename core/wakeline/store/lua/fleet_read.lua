@@ -86,7 +86,7 @@ for i = 1, #rows, 2 do
     or (p.rd and standing.is_in_no_line(rows[i], ns .. 'rated:' .. p.rd)))
 end
 for _, limit in ipairs(call('SRANDMEMBER', ns .. 'holding', 16)) do
-  for _, pid in ipairs(call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT)) do
+  for _, pid in ipairs(call('SRANDMEMBER', ns .. 'holds:' .. limit, standing.AT_ONCE)) do
     count('places', standing.is_nobodys_place(limit, fields(proc_key(pid), 'st', 'lm')))
   end
 end

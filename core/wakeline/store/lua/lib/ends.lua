@@ -1,6 +1,6 @@
 -- Ends: the terminal event of a process and all that follows from it. Every script that can end a process calls
 -- `finish`.
--- Needs: base letters aside log process misfits rates runs approvals slots cancel turns inbox
+-- Needs: base letters aside tails log process misfits rates runs approvals slots cancel turns inbox
 
 -- A process that ends while it waits in a line leaves it.
 local function leave_lines(pid, p)
@@ -93,13 +93,14 @@ local function finish(pid, p, status, output, text, mark)
   local seq = int(call('HINCRBY', key, 'seq', began and 2 or 1))
   if began then write_event(pid, int(seq - 1), 'process.started', '{}', nil, nil, run) end
   write_event(pid, seq, event_type, '{"await_output":' .. output .. '}', nil, nil, run)
+  if p.tl then tails.ended(pid, p.tl, seq) end
   leave_owner(pid, p, status == 'completed' and 'successful' or 'failed')
   -- One look tells whether anything ever waited for it, in it, or with it: most ends have nothing to tell.
   local involved = call('EXISTS', ns .. 'mail:' .. pid, ns .. 'waits:' .. pid, ns .. 'closed:' .. pid,
     ns .. 'waiters:' .. pid, ns .. 'bound:' .. pid, ns .. 'awaited:' .. pid) > 0
   leave_lines(pid, p)
   misfits.clear(pid, p)
-  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr')
+  unset(pid, p, 'ow', 'ct', 'rw', 'rg', 'aw', 'hd', 'rd', 'an', 'ur', 'pr', 'sr', 'tr', 'tl')
   if involved then forget_waits(pid) end
   local last = { 'st', status, 'sn', int(now), 'ua', int(now) }
   if began then last[7], last[8] = 'fs', '1' end

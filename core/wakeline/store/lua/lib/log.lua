@@ -1,5 +1,5 @@
 -- The log of a process: its events, in order.
--- Needs: base
+-- Needs: base tails
 
 -- Which run an event tells of: how long ago it was claimed (ms), its attempt, its owner, and its release where that has
 -- a name. None where no run has the process. Both ends of a run say it, so that a log tells of each one when, where and
@@ -23,6 +23,7 @@ end
 local function append(pid, p, event_type, payload, replay_key, semantics, run)
   p.seq = int(call('HINCRBY', proc_key(pid), 'seq', 1))
   write_event(pid, p.seq, event_type, payload, replay_key, semantics, run)
+  if p.tl then tails.event(pid, p.tl, p.seq) end
   call('HSET', proc_key(pid), 'ua', int(now))
   return p.seq
 end

@@ -4,7 +4,7 @@
 local STATE = {
   'st', 'seq', 'ep', 'inc', 'q', 'cl', 'ow', 'ct', 'rw', 'rg', 'fs', 'at', 'ls', 'ma', 'rc', 'cr', 'k', 'gen', 'ws',
   'we', 'sid', 'pa', 'jb', 'to', 'qt', 'pe', 'aw', 'lk', 'lm', 'hd', 'ce', 'rd', 'dl', 'an', 'pc', 'ur', 'rel', 'pr',
-  'sr', 'mf', 'cd', 'ver', 'as', 'uf', 'tr',
+  'sr', 'mf', 'cd', 'ver', 'as', 'uf', 'tr', 'tl',
 }
 
 -- A record of usual size comes whole with one look, in half the time that the server takes to find so many fields by
@@ -24,7 +24,7 @@ end
 
 -- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
 local function load_run(pid)
-  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf')
+  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf', 'tl')
 end
 
 -- The fence (races 12 and 13): incarnation, epoch and claim id must all be those of the run that holds the process now.

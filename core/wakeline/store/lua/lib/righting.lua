@@ -86,7 +86,7 @@ end
 
 -- From where the next tick goes on; nil at the end.
 local function look_at_index(status, rank)
-  local page = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + LOOKED_AT - 1), 'WITHSCORES')
+  local page = call('ZRANGE', ns .. 'idx:' .. status, int(rank), int(rank + standing.AT_ONCE - 1), 'WITHSCORES')
   local seen, left = 0, 0
   for i = 1, #page, 2 do
     if standing.looked >= BOUND * 2 then break end
@@ -104,7 +104,7 @@ local function look_at_index(status, rank)
       if gone then left = left + 1 end
     end
   end
-  return (seen == LOOKED_AT or seen * 2 < #page) and rank + seen - left or nil
+  return (seen == standing.AT_ONCE or seen * 2 < #page) and rank + seen - left or nil
 end
 
 -- Otherwise the end of its next run would give away a place that it does not have, and one process too many would run.
@@ -124,7 +124,7 @@ end
 -- Places and cells matter where a process waits for one. A random one is looked at each time, so in time all are.
 look['holding'] = function()
   local limit = call('SRANDMEMBER', ns .. 'holding')
-  for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'holds:' .. limit, LOOKED_AT) or {}) do
+  for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'holds:' .. limit, standing.AT_ONCE) or {}) do
     local p = load(pid)
     if standing.is_nobodys_place(limit, p) then
       call('SREM', ns .. 'holds:' .. limit, pid)
@@ -138,7 +138,7 @@ look['holding'] = function()
 end
 look['rating'] = function()
   local limit = call('SRANDMEMBER', ns .. 'rating')
-  for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'cells:' .. limit, LOOKED_AT) or {}) do
+  for _, pid in ipairs(limit and call('SRANDMEMBER', ns .. 'cells:' .. limit, standing.AT_ONCE) or {}) do
     local p = load(pid)
     if standing.is_nobodys_cell(limit, p) then
       call('SREM', ns .. 'cells:' .. limit, pid)
@@ -157,7 +157,7 @@ local function take_off_list()
   local size = call('ZCARD', list)
   if size == 0 then return end
   local from = now % size
-  for _, id in ipairs(call('ZRANGE', list, int(from), int(from + LOOKED_AT - 1))) do
+  for _, id in ipairs(call('ZRANGE', list, int(from), int(from + standing.AT_ONCE - 1))) do
     local slot = fields(slot_key(id), 'p', 'r', 'z', 'd')
     local p = slot.p and fields(proc_key(slot.p), 'st', 'k', 'cr') or {}
     if not approvals.is_open(slot, p) then

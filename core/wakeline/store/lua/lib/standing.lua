@@ -2,11 +2,11 @@
 -- worker comes to it again. These functions only look, and lib/righting.lua puts right what they find. They find
 -- nothing in what this release leaves between two scripts.
 -- Needs: base letters slots
-local LOOKED_AT = 32 -- so many are looked at in one go
 local PATIENCE = 10000 -- ms; longer than anything takes that is on its way
 local LONGEST_LINE = 1024 -- who stands in a longer one is not looked for: the line gets shorter
 
 local standing = {} -- looked: how much was looked at in this script, in waits; lines: the members of those that were
+standing.AT_ONCE = 32 -- so many are looked at in one go
 at_begin[#at_begin + 1] = function() standing.lines, standing.looked = {}, 0 end
 
 -- A parked process none of whose waits is open: no resolution can resume it.

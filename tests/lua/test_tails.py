@@ -1,0 +1,207 @@
+"""What tailers are told: an event and an end, in the step that writes it, to those alone who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from wakeline.store import ends, events, tails
+from wakeline.store.awaited import AsyncStore
+from wakeline.store.blocking import SyncStore
+from wakeline.store.connection import UrlBackend
+from wakeline.store.tails import Subject
+
+from tests.lua.conftest import emptied
+from tests.lua.world import SUCCESS, World, wait
+from tests.servers import BACKENDS
+
+END, EVENT = Subject("end", "p"), Subject("event", "p")
+
+
+def said(world: World, tailer: str = "t1") -> list[str]:
+    """What a tailer was told since its stream began."""
+    return [item["t"] for _, item in world.redis.xrange(world.key(f"told:{tailer}"))[1:]]
+
+
+def log(world: World, pid: str = "p") -> None:
+    world.do(events.append(pid, "log", "{}", canonical="{}"))
+
+
+def test_who_waits_for_the_end_is_told_of_the_end_alone(world: World) -> None:
+    world.start("p", kind="external")
+    assert world.do(tails.watch("t1", [(END, 0)])) == []
+    log(world)
+    assert said(world) == []
+    world.do(finishing("p"))
+    assert said(world) == ["end 2 p"]
+
+
+def finishing(pid: str) -> Any:
+    return ends.finish(pid, "completed", SUCCESS, canonical="1")
+
+
+def test_who_waits_for_events_is_told_of_each_and_of_the_end(world: World) -> None:
+    world.start("p", kind="external")
+    world.do(tails.watch("t1", [(EVENT, 0)]))
+    log(world)
+    log(world)
+    world.do(finishing("p"))
+    assert said(world) == ["event 1 p", "event 2 p", "end 3 p"]
+
+
+def test_who_waits_for_both_is_told_once_of_each(world: World) -> None:
+    world.start("p", kind="external")
+    for subject in (END, EVENT, END):
+        world.do(tails.watch("t1", [(subject, 0)]))
+    assert world.field("tl") == "t1+"
+    log(world)
+    world.do(finishing("p"))
+    assert said(world) == ["event 1 p", "end 2 p"]
+
+
+@pytest.mark.parametrize(("subject", "after", "changed"), [(END, 0, []), (EVENT, 1, []), (EVENT, 0, [EVENT])])
+def test_a_waiter_that_is_behind_is_told_so_at_once(
+    world: World, subject: Subject, after: int, changed: list[Subject]
+) -> None:
+    world.start("p", kind="external")
+    log(world)
+    assert world.do(tails.watch("t1", [(subject, after)])) == changed
+
+
+def test_what_has_ended_and_what_is_not_there_is_no_wait(world: World) -> None:
+    world.start("p", kind="external")
+    world.do(finishing("p"))
+    rows = [(END, 0), (EVENT, 9), (Subject("end", "nothing"), 0), (Subject("event", "nothing"), 0)]
+    assert world.do(tails.watch("t1", rows)) == [subject for subject, _ in rows]
+    assert world.field("tl") is None
+    assert world.redis.exists(world.key("proc:nothing")) == 0
+
+
+def test_every_script_that_writes_an_event_tells_of_it(world: World) -> None:
+    """The rest of what a process goes through; each kind of event is in the log once."""
+    world.start("p")
+    world.do(tails.watch("t1", [(EVENT, 0)]))
+    fence = world.claim("p")
+    world.open(fence, wait("w1"))
+    world.park(fence, "w1")
+    world.signal()
+    world.cancel()
+    world.finish("p", world.claim("p"))
+    assert [f"{'end' if one == 'process.completed' else 'event'} {n} p" for n, one in enumerate(world.events(), 1)] == [
+        word for text in said(world) for word in _by_three(text)
+    ]
+    assert world.events() == [
+        "process.started",
+        "process.waiting",
+        "signal.go",
+        "process.resumed",
+        "process.cancel_requested",
+        "process.completed",
+    ]
+
+
+def _by_three(text: str) -> list[str]:
+    words = text.split(" ")
+    return [" ".join(words[at : at + 3]) for at in range(0, len(words), 3)]
+
+
+def test_what_nothing_waits_for_is_told_to_no_one(world: World) -> None:
+    world.start("p")
+    world.finish("p", world.claim("p"))
+    assert world.redis.keys(world.key("told:*")) == []
+
+
+def test_a_stream_that_is_gone_is_not_made_again_by_an_end(world: World) -> None:
+    world.start("p", kind="external")
+    world.do(tails.watch("t1", [(END, 0)]))
+    world.redis.delete(world.key("told:t1"))
+    world.do(finishing("p"))
+    assert world.redis.keys(world.key("told:*")) == []
+
+
+def test_ends_of_one_bundle_are_one_item(world: World) -> None:
+    for n in range(3):
+        world.start(f"a process #{n}", kind="external")
+    world.do(tails.watch("t1", [(Subject("end", f"a process #{n}"), 0) for n in range(3)]))
+
+    async def end_all() -> None:
+        store = AsyncStore(world.backend, world.store.address)
+        await store.execute_together([finishing(f"a process #{n}") for n in range(3)])
+        await store.close()
+
+    asyncio.run(end_all())
+    assert said(world) == ["end 1 a%20process%20%230 end 1 a%20process%20%231 end 1 a%20process%20%232"]
+    assert [one for text in said(world) for one in tails.told(text)] == [
+        ("end", 1, "a process #0"),
+        ("end", 1, "a process #1"),
+        ("end", 1, "a process #2"),
+    ]
+
+
+def test_an_item_of_a_later_release_is_read_as_far_as_it_is_known() -> None:
+    assert list(tails.told("end 3 p later 7 x event 4 a%20b")) == [("end", 3, "p"), ("event", 4, "a b")]
+    assert list(tails.told("")) == list(tails.told("end x p")) == []
+
+
+def test_the_stream_of_a_tailer_lives_a_minute_longer_with_each_look_and_ends_with_the_last_call(world: World) -> None:
+    world.start("p", kind="external")
+    key = world.key("told:t1")
+    world.do(tails.watch("t1", [(END, 0)]))
+    assert 50_000 < world.redis.pttl(key) <= 60_000
+    world.redis.pexpire(key, 10_000)
+    world.do(tails.watch("t1", [(END, 0)]))
+    assert world.redis.pttl(key) <= 10_000
+    world.do(tails.look("t1", [], []))
+    assert world.redis.pttl(key) > 50_000
+    assert world.redis.xlen(key) == 1
+    world.do(tails.leave("t1", ["p"]))
+    assert (world.redis.exists(key), world.field("tl")) == (0, None)
+
+
+def test_a_stream_keeps_the_latest_items(world: World) -> None:
+    world.start("p", kind="external")
+    world.do(tails.watch("t1", [(EVENT, 0)]))
+    key = world.key("told:t1")
+    with world.redis.pipeline(transaction=False) as several:
+        for n in range(4_500):
+            several.xadd(key, {"t": f"event {n} other"})
+        several.execute()
+    log(world)
+    assert world.redis.xlen(key) <= 4_096 + 100  # whole nodes of the stream are dropped
+    assert said(world)[-1] == "event 1 p"
+
+
+@pytest.mark.parametrize("server", BACKENDS[1:])
+@pytest.mark.parametrize("functions", ["", " without functions"])
+def test_a_server_without_memory_and_a_user_who_may_write_nothing_are_answered_all_the_same(
+    server: str, functions: str, lua_server: Callable[[str], str]
+) -> None:
+    world = World.on(emptied(server + functions, lua_server))
+    world.start("p", kind="external")
+    world.start("over", kind="external")
+    world.do(finishing("over"))
+    rows = [(END, 0), (Subject("end", "over"), 0)]
+    with UrlBackend(lua_server(server)).sync() as client:
+        client.config_set("maxmemory", "1")
+        try:
+            assert world.do(tails.watch("t1", rows)) == [Subject("end", "over")]
+        finally:
+            client.config_set("maxmemory", "0")
+        client.acl_setuser(
+            "reads",
+            enabled=True,
+            passwords=["+reads"],
+            keys=["*"],
+            categories=["+@read", "+@scripting", "+@connection"],
+        )
+    at = urlsplit(lua_server(server))
+    reads = urlunsplit(at._replace(netloc=f"reads:reads@{at.hostname}:{at.port}"))
+    store = SyncStore(UrlBackend(reads), replace(world.store.address, only_looks=True))
+    assert store.execute(tails.watch("t2", rows)) == [Subject("end", "over")]
+    assert "t2" not in (world.field("tl") or "")
+    store.close()
+    world.store.close()
