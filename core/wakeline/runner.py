@@ -64,7 +64,7 @@ from wakeline.tools.tool import current_body
 log = logger("wakeline.runner")
 UNLOAD_S = 2.0
 """How long a cancelled body may take to unwind before the worker goes on without it, in seconds."""
-MISSING = (
+LACKING = (
     UnknownName,
     UnknownAgent,
     IsolationUnavailable,
@@ -74,9 +74,9 @@ MISSING = (
 )
 """Errors for which a process waits: no code for it in this release, an environment of a later one, or an input that
 this worker cannot get."""
-GONE = (MissingExecutionEnvironment, AttachmentNotFound, AttachmentCorrupt)
+INPUT_LOST = (MissingExecutionEnvironment, AttachmentNotFound, AttachmentCorrupt)
 """Errors for which a process fails: its input is lost."""
-UNREADABLE = (JournalCorrupt, InvalidPayload, InvalidId, KeyError, ValueError, TypeError)
+NOT_UNDERSTOOD = (JournalCorrupt, InvalidPayload, InvalidId, KeyError, ValueError, TypeError)
 """The errors of reading a record that this release does not understand."""
 
 
@@ -173,20 +173,20 @@ class Runner:
             return word
         except LeaseLost:
             return "lost"
-        except MISSING as missing:
+        except LACKING as missing:
             if run is not None and claim.owner_bound:
                 # Its body has acted, and the outcome could not be stored. If it were handed back, it would run a second
                 # time.
                 log.error("%s: %s; it is never run twice, so its lease decides", claim.process_id, missing)
                 return "lost"
             return await self._misfits.hand_back(claim, "missing", missing, unrun=True)
-        except GONE as gone:
+        except INPUT_LOST as gone:
             log.error("%s: %s", claim.process_id, gone)
             return await self._refused(claim, Failure(failure_class="unavailable", code=gone.code, message=str(gone)))
         except StoreError:
             log.exception("%s: the store failed; the lease decides", claim.process_id)
             return "lost"
-        except UNREADABLE as error:
+        except NOT_UNDERSTOOD as error:
             if run is not None:
                 raise
             # An exception of a body is an outcome by now; this one is about its stored data.

@@ -27,7 +27,7 @@ from wakeline.values import Stored, from_json
 from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut
 from wakeline.waits.resolutions import to_json as resolution_json
 
-LEFT = "left to a release that can read it, and said in the log"
+LEFT_ALONE = "left to a release that can read it, and said in the log"
 SHOWN = "what is known of it is shown"
 
 
@@ -135,8 +135,8 @@ SHAPES: tuple[Shape, ...] = (
         "the process is handed back, like one whose code is missing",
         _of(EnvironmentSpec),
     ),
-    Shape("subscription", 1, "`subs:<source>`", "nothing", LEFT, _of(Subscription)),
-    Shape("schedule", 1, "`schedule:<name>` s", "nothing", LEFT, _of(Schedule)),
+    Shape("subscription", 1, "`subs:<source>`", "nothing", LEFT_ALONE, _of(Subscription)),
+    Shape("schedule", 1, "`schedule:<name>` s", "nothing", LEFT_ALONE, _of(Schedule)),
     Shape(
         "limit",
         1,

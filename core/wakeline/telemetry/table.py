@@ -11,7 +11,7 @@ from wakeline.telemetry.instrument import Instrument
 from wakeline.telemetry.phases import AWAIT_HANDLE, START_CHILD, Phase
 
 METHODS = ("point", "run", "effect", "stretch", "isolated", "script", "blocked")
-HEAD = """# Instruments
+INTRODUCTION = """# Instruments
 
 Written by `python -m wakeline.telemetry.table > docs/instrument.md`; a test compares the two.
 
@@ -60,7 +60,7 @@ app = App("timed", instrument=Longest())
 
 def markdown() -> str:
     """docs/instrument.md."""
-    lines = [HEAD, "## Methods", "", "| method | when | sees |", "|---|---|---|"]
+    lines = [INTRODUCTION, "## Methods", "", "| method | when | sees |", "|---|---|---|"]
     lines += [f"| `{name}` | {_doc(getattr(Instrument, name))} | {_sees(name)} |" for name in METHODS]
     for kind in dict.fromkeys(kind for name in METHODS if (kind := _seen(name)) is not None):
         lines += ["", f"## `{kind.__name__}`", "", _doc(kind), "", "| field | type | meaning |", "|---|---|---|"]
