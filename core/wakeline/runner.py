@@ -252,12 +252,12 @@ class Runner:
         if run.instruments.points:
             run.instruments.point(Phase.body_started, run.process_id)
         current_body.set(run)
-        body = run.life.spawn(self._called(run, code))
+        body = run.life.begin(self._called(run, code))
         run.journal.belongs_to(body)
         try:
             await run.life.over(body)
             if run.life.is_running or (body.done() and run.life.state is RunState.PARKED):
-                for other in run.life.tasks - {body}:
+                for other in run.life.tasks:
                     other.cancel()
                 return await self._committed(run, await outcome_of(run, body))
             return await self._committed(run, await self._unloaded(run, body))
@@ -267,6 +267,8 @@ class Runner:
 
     async def _called(self, run: Run, code: Code) -> Any:
         """Runs the body, then waits for the children that its end waits for, then runs what it deferred."""
+        if (own := asyncio.current_task()) is not None:
+            run.journal.belongs_to(own)  # it may ask for something before its task is returned to who began it
         try:
             value = await code.perform(run)
         except BaseException as raised:

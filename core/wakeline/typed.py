@@ -17,7 +17,8 @@ from pydantic_core import PydanticSerializationError
 
 from wakeline.errors import BodyInvalid, InvalidPayload
 from wakeline.faithful import ANYTHING, REMEDY, Lost, Nature, check_kept, difference, joined, nature_of, settled
-from wakeline.values import NON_FINITE, NOT_PLAIN, bare, is_marked, plain, to_json, unusable
+from wakeline.plain import NOT_PLAIN, plain
+from wakeline.values import NON_FINITE, bare, is_marked, to_json, unusable
 
 Json = Any
 MOST_ADAPTERS = 1024
@@ -58,8 +59,11 @@ def lasts(kind: Any) -> bool:
 def dump(value: Any, kind: Any = Any, what: str = "The value") -> Json:
     """A value as JSON data that can be stored and read back. Raises `InvalidPayload` for a value that JSON cannot hold,
     or does not give back as it was."""
-    data = asked(value, kind, what)
-    return data if data is value or not is_marked(data) else bare(data)
+    copy = _plain(value, kind)
+    if copy is not NOT_PLAIN:
+        return copy
+    data = _kept(value, kind, what, strict=True)
+    return bare(data) if is_marked(data) else data
 
 
 def asked(value: Any, kind: Any = Any, what: str = "The value", *, strict: bool = True) -> Json:
@@ -67,18 +71,29 @@ def asked(value: Any, kind: Any = Any, what: str = "The value", *, strict: bool 
 
     Without ``strict`` only the identity of the value counts, because the code gets the value itself.
     """
+    copy = _plain(value, kind)
+    return _kept(value, kind, what, strict=strict) if copy is NOT_PLAIN else copy
+
+
+def _kept(value: Any, kind: Any, what: str, *, strict: bool) -> Json:
     try:
-        return checked(value, kind, what, strict)
+        return _checked(value, kind, what, strict)
     except Lost as lost:
         raise InvalidPayload(what=what, reason=f"at {lost.path}, {lost.why}" if lost.path else lost.why) from lost
 
 
 def checked(value: Any, kind: Any, what: str, strict: bool) -> Json:
     """`asked`, for a caller who knows better where the value stands: raises `Lost` with the path inside the value."""
-    if kind is Any or kind is type(value) or (value is None and kind is None):
-        copy = plain(value)
-        if copy is not NOT_PLAIN:
-            return copy
+    copy = _plain(value, kind)
+    return _checked(value, kind, what, strict) if copy is NOT_PLAIN else copy
+
+
+def _plain(value: Any, kind: Any) -> Any:
+    """A plain copy of a value that its type takes as it is."""
+    return plain(value) if kind is Any or kind is type(value) or (value is None and kind is None) else NOT_PLAIN
+
+
+def _checked(value: Any, kind: Any, what: str, strict: bool) -> Json:
     check_kept(value)
     nature = _nature(kind)
     try:

@@ -109,7 +109,7 @@ def test_every_command_that_the_page_has_a_contributor_type_exists() -> None:
     dev = re.search(r"^COMMANDS: .*?^\}", (ROOT / "dev.py").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert dev is not None
     named = set(re.findall(r"python3 dev\.py (\w+)", text))
-    assert named == {"setup", "lint", "demo", "test"}
+    assert named == {"setup", "lint", "demo", "newest", "test"}
     assert named <= set(re.findall(r'^    "(\w+)":', dev[0], re.MULTILINE))
     modules = set(re.findall(r"python -m ((?:wakeline|tests)[\w.]*)", text))
     assert modules == {"wakeline.store", "wakeline.error_table", "wakeline.telemetry.table", "tests.races.document"}

@@ -37,7 +37,7 @@ def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> An
             )
             (claim,) = taken.claims
             run = Run(store, claim, Host(), clock=world.clock)
-            task = asyncio.ensure_future(body(run))
+            task = run.life.begin(called(body, run))
             await run.life.over(task)
             if run.life.state is RunState.RUNNING:
                 return task.result()
@@ -50,6 +50,10 @@ def drive(world: World, owner: str, body: Callable[[Run], Awaitable[Any]]) -> An
             await store.close()
 
     return asyncio.run(main())
+
+
+async def called(body: Callable[[Run], Awaitable[Any]], run: Run) -> Any:
+    return await body(run)
 
 
 @dataclass

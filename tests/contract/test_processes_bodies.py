@@ -3,8 +3,10 @@ P216, P227, P229)."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +52,26 @@ def test_a_signal_sent_through_a_handle_is_an_event_of_its_process(world: World)
     assert [(e.type, e.payload, e.replay_key) for e in world.log()] == [
         ("signal.go", '{"n":1}', "process:p:signal.go:k")
     ]
+
+
+def test_a_body_is_one_task_from_its_first_line_to_its_last(world: World) -> None:
+    """Also where it begins before its task is known to the one who began it, as from Python 3.12 on."""
+    app = app_of(world)
+
+    @app.engine
+    async def timed(ctx: AsyncCtx) -> list[bool]:
+        first = asyncio.current_task()
+        assert first is not None
+        known = ctx.run.owns(first)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):  # cancels the task in which it began
+                await asyncio.Event().wait()
+        await ctx.step("one", int)
+        return [known, asyncio.current_task() is first, ctx.run.owns(first)]
+
+    handle = app.start(timed)
+    assert work(world, app) == ["finished"]
+    assert handle.result(timeout=0) == [True, True, True]
 
 
 # -- a process without any session

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wakeline.errors import InvalidDuration, InvalidPayload, PayloadTooLarge
+from wakeline.plain import NOT_PLAIN, canonical_text, plain
 from wakeline.values import (
-    NOT_PLAIN,
     canonical_json,
     check_size,
     content_hash,
@@ -19,7 +19,6 @@ from wakeline.values import (
     framed,
     from_json,
     parse_duration,
-    plain,
     short_hash,
     to_json,
 )
@@ -209,3 +208,19 @@ def test_most_values_are_plain(value: Any) -> None:
 )
 def test_what_is_doubtful_is_left_to_the_serialiser(value: Any) -> None:
     assert plain(value) is NOT_PLAIN
+
+
+@given(json_values)
+def test_the_canonical_text_of_what_is_plain_is_the_one_that_an_encoder_writes(value: Any) -> None:
+    def numbers(part: Any) -> Any:
+        if isinstance(part, float):
+            return int(part) if part.is_integer() and abs(part) < 2**53 else part
+        if isinstance(part, dict):
+            return {key: numbers(item) for key, item in part.items()}
+        return [numbers(item) for item in part] if isinstance(part, list) else part
+
+    text = canonical_text(value)
+    assert (text is None) == (plain(value) is NOT_PLAIN)
+    if text is not None:
+        assert text == json.dumps(numbers(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert text == canonical_json(value)

@@ -346,7 +346,7 @@ class WorkerLoop:
     def _look_at_waits(self) -> None:
         """A hint may be lost, so open waits are looked at again at intervals."""
         for run in list(self._runner.runs.values()):
-            if run.waits:
+            if run.is_waiting:
                 run.life.spawn(run.waits.look())
 
     async def _report(self, reported: Callable[[list[str]], None]) -> None:

@@ -77,7 +77,7 @@ class Watchdog:
 
     def _run(self) -> Run | None:
         task = asyncio.current_task(self._loop)
-        return next((run for run in list(self._runs.values()) if task in run.life.tasks), None)
+        return next((run for run in list(self._runs.values()) if task is not None and run.owns(task)), None)
 
 
 ADVICE = (

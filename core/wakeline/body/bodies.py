@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline.body.blocking import Ctx, Turn
@@ -19,6 +18,7 @@ from wakeline.body.context import AsyncCtx
 from wakeline.body.turn import AsyncTurn, TurnOfRun
 from wakeline.engines.registry import Registry
 from wakeline.errors import IsolationUnavailable, UnknownName
+from wakeline.fixed import fixed
 from wakeline.names import split_session_id
 from wakeline.processes.inputs import EngineInput, PreparedCall, SessionTurn, ToolCall
 from wakeline.run.boundary import contained, contained_on_loop
@@ -36,7 +36,7 @@ NO_NAME = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Code:
     """The code that runs a claim. ``blocking``: it is a plain function, which needs a thread."""
 

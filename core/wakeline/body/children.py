@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from wakeline.body.hooks import HookedCall
@@ -83,7 +83,7 @@ def _own_start(
     asks = replay_key(envelope.name, digest, run.journal.repetition(f"{envelope.name}:{digest}"))
     key = run.journal.asking_key(envelope, asks, fresh=True)
     assert key is not None, "a fresh one has a key"
-    return key, replace(envelope, asks=asks)
+    return key, envelope.asked_by(asks)
 
 
 async def start_body(

@@ -6,10 +6,9 @@ time goes in: a re-run on any worker derives the same keys, and changed argument
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, cast
 
+from wakeline.plain import canonical_text
 from wakeline.values import canonical_json, content_hash, is_marked
 
 SHOWN_PATHS = 8
@@ -19,32 +18,47 @@ SHOWN_VALUE = 60
 _ABSENT: Any = object()
 
 
-@dataclass(frozen=True)
 class Envelope:
-    """One effect as a body asks for it: its kind, its name, and its arguments as JSON data."""
+    """One effect as a body asks for it: its kind, its name, and its arguments as JSON data.
 
-    kind: str
-    name: str
-    args: Any = None
-    asks: str | None = field(default=None, compare=False)
-    """For a start of a tool, the replay key of what asked for it: a call, or a start by itself. It does not tell
-    effects apart."""
+    ``asks``: for a start of a tool, the replay key of what asked for it: a call, or a start by itself. It does not tell
+    effects apart.
+    """
 
-    @cached_property
+    __slots__ = ("_canonical_args", "_digest", "_is_plain", "args", "asks", "kind", "name")
+
+    def __init__(self, kind: str, name: str, args: Any = None, asks: str | None = None) -> None:
+        self.kind, self.name, self.args, self.asks = kind, name, args, asks
+        self._canonical_args: str | None = None
+        self._is_plain = False
+        self._digest: str | None = None
+
+    def asked_by(self, asks: str) -> Envelope:
+        """The same effect, with what asked for it."""
+        return Envelope(self.kind, self.name, self.args, asks)
+
+    @property
     def canonical_args(self) -> str:
         """The arguments as text. It is computed once, because the replay key and the journal row of one call both need
         it."""
-        return canonical_json(self.args, f"The arguments of {self.name}")
+        if self._canonical_args is None:
+            text = canonical_text(self.args)
+            self._is_plain = text is not None
+            self._canonical_args = text or canonical_json(self.args, f"The arguments of {self.name}")
+        return self._canonical_args
 
-    @cached_property
+    @property
     def is_marked(self) -> bool:
         """Whether its arguments have sets. A release before this one recorded sets in the order of its process."""
-        return is_marked(self.args)
+        _ = self.canonical_args
+        return not self._is_plain and is_marked(self.args)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The hash that tells calls of one name apart."""
-        return content_hash(self.kind, self.name, self.canonical_args)[:32]
+        if self._digest is None:
+            self._digest = content_hash(self.kind, self.name, self.canonical_args)[:32]
+        return self._digest
 
 
 def envelope_hash(envelope: Envelope) -> str:

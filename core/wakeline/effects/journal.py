@@ -6,12 +6,12 @@ outranks both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from wakeline import errors, values
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidPayload, WakelineError
+from wakeline.fixed import fixed
 from wakeline.values import is_marked, means
 
 KEPT_ARGS = 2048
@@ -35,7 +35,7 @@ RESOLVED = ("ok", "err", "timeout", "cancelled")
 Status = Literal["ok", "err"]
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class JournalRow:
     """One recorded effect: its place in the order of recording, what was asked for, its outcome, and the time (ms).
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
 
 from wakeline.arguments import Signature, check_body, own_name
@@ -134,9 +135,10 @@ class Engine(Generic[P, R]):
                 name=self.name, reason=f"{what} says {str(error) or type(error).__name__}"
             ) from error
 
-    @property
+    @cached_property
     def event_types(self) -> tuple[EventType, ...]:
-        """The event types that its processes declare at registration."""
+        """The event types that its processes declare at registration. Each signal to one of them asks for them, and a
+        schema takes longer to make than to send."""
         types = (
             EventType(name=signal_event_type(n), payload_schema=schema_of(self.signals[names[-1]]))
             for n, names in self._signal_names.items()

@@ -7,6 +7,7 @@ appended, and is kept with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, assert_never
 
 from pydantic import Field
@@ -16,9 +17,9 @@ from wakeline.causality import Invocation, event_invocation
 from wakeline.errors import ReplayKeyRequired, ReservedEvent, TerminalOutcomeMismatch
 from wakeline.processes import outputs
 from wakeline.processes.outputs import AbandonedOutput, AwaitOutput, CancelledOutput, Failure, Success, TerminalState
-from wakeline.processes.schema import check_payload
+from wakeline.processes.schema import check_against, check_payload, schema_hash
 from wakeline.processes.selectors import PayloadSelector, PointerSelector, Selector, select, text, truthy
-from wakeline.values import Json, Stored, from_json, to_json
+from wakeline.values import Json, Stored, canonical_json, from_json, to_json
 
 
 class TerminalSpec(Stored):
@@ -49,6 +50,22 @@ class EventType(Stored):
     name: str
     payload_schema: dict[str, Any] = Field(default_factory=dict)
     semantics: Semantics | None = None
+
+    # Each signal asks for both, and to write a schema anew takes as long as the rest of a signal.
+    @cached_property
+    def schema_text(self) -> str:
+        """The canonical JSON of its schema."""
+        return canonical_json(self.payload_schema, f"The schema of {self.name}")
+
+    @cached_property
+    def schema_hash(self) -> str:
+        """The hash of its schema (`processes.schema`)."""
+        return schema_hash(self.payload_schema)
+
+    def check(self, payload: Any) -> None:
+        """Raises `PayloadSchemaMismatch` for a payload that does not fit."""
+        if self.payload_schema:
+            check_against(self.schema_text, payload, self.name)
 
     @property
     def ends(self) -> bool:

@@ -7,7 +7,10 @@ tests.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from wakeline.fixed import fixed
 
 MAX_ATTEMPTS = 5
 """How many failed attempts without progress abandon a process, by default."""
@@ -15,7 +18,7 @@ MOST_ATTEMPTS = 1_000
 """The largest number of attempts that may be asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Fence:
     """What a run shows with every write: the process, its incarnation and epoch, the claim, and the owner."""
 
@@ -24,3 +27,5 @@ class Fence:
     epoch: int
     claim_id: str
     owner: str
+    said: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict[str, Any])
+    """What the store has made of it for its scripts: all writes of a run say the same."""

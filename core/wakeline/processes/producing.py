@@ -5,10 +5,9 @@ Invariant: it holds nothing of the arguments of the process, so that knowing man
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wakeline import names
 from wakeline.bounded import WEIGHT_OF_JSON
+from wakeline.fixed import fixed
 from wakeline.processes.events import CORE_TYPES, EventType
 from wakeline.values import to_json
 
@@ -30,7 +29,7 @@ def type_for(name: str, event_types: tuple[EventType, ...], *, strict_signals: b
     return CORE_TYPES.get(name)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Producible:
     """What producers know of one process: its id, its incarnation, its registered types, and its engine by name and
     version."""

@@ -29,9 +29,13 @@ def check_schema(schema: dict[str, Any], what: str) -> None:
 
 def check_payload(schema: dict[str, Any], payload: Any, what: str) -> None:
     """Raises `PayloadSchemaMismatch` naming the first place where the payload does not fit; `{}` accepts everything."""
-    if not schema:
-        return
-    validator = _validator(canonical_json(schema, f"The schema of {what}"), what)
+    if schema:
+        check_against(canonical_json(schema, f"The schema of {what}"), payload, what)
+
+
+def check_against(schema_text: str, payload: Any, what: str) -> None:
+    """`check_payload` for the canonical text of a schema that is not empty."""
+    validator = _validator(schema_text, what)
     try:
         error = _library("jsonschema.exceptions").best_match(validator.iter_errors(payload))
     except _library("referencing.exceptions").Unresolvable as missing:

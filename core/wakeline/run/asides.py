@@ -8,8 +8,6 @@ effect asks for inside itself is not asked for again once the effect is recorded
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,14 +19,16 @@ ms."""
 _inside: ContextVar[bool] = ContextVar("wakeline_inside_effect", default=False)
 
 
-@contextmanager
-def inside_effect() -> Generator[None]:
+class inside_effect:
     """Effects that are asked for inside are a part of the running effect."""
-    mark = _inside.set(True)
-    try:
-        yield
-    finally:
-        _inside.reset(mark)
+
+    __slots__ = ("_mark",)
+
+    def __enter__(self) -> None:
+        self._mark = _inside.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _inside.reset(self._mark)
 
 
 def _asking() -> asyncio.Task[Any] | None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import CancelledError
 from functools import partial
-from typing import Any, TypeVar
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
 from wakeline.errors import ControlFlow
 from wakeline.processes.failures import Escaped
@@ -48,10 +50,24 @@ def contained(code: Callable[[], T]) -> Callable[[], T]:
     return call
 
 
+_is_forked = False
+"""Whether this process was forked by Python. In any other nothing can have come back, and asking for its id at each
+step of a body costs 3 % of a step."""
+
+
+def _note_fork() -> None:
+    global _is_forked
+    _is_forked = True
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_note_fork)
+
+
 def _stay(here: int) -> None:
     """Ends a child that user code forked when it comes back here. It holds the worker's connections, and would use them
     as if it were the worker."""
-    if os.getpid() != here:
+    if _is_forked and os.getpid() != here:
         log.error(
             "a child that a body forked came back into its worker and ends here; let it end with os._exit, or use"
             " subprocess"
@@ -116,11 +132,53 @@ def contain_exits(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_task_factory(make)
 
 
+class _Body(_Carried):
+    """The coroutine of a body, which says when it is over: a callback of its task would need two turns of the loop for
+    that, which is 4 % of a no-op."""
+
+    def __init__(self, code: Coroutine[Any, Any, Any], over: Callable[[], None]) -> None:
+        super().__init__(code)
+        self._over = over
+
+    def send(self, value: Any) -> Any:
+        try:
+            return super().send(value)
+        except BaseException:
+            self._over()
+            raise
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return super().throw(*error)
+        except BaseException:
+            self._over()
+            raise
+
+
+def begun(code: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, over: Callable[[], None]) -> asyncio.Task[T]:
+    """The task of a body. ``over`` is called when its code is over, in the same turn of the loop as the task is done.
+
+    From Python 3.12 on it runs at once, up to its first wait, as a task of its own: a body that does not wait needs no
+    turn of the loop. Before 3.12 a task cannot begin so.
+    """
+    made = cast("Coroutine[Any, Any, T]", _Body(code, over))
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(made, loop=loop, eager_start=True)
+    return asyncio.Task(made, loop=loop)
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """`inspect.iscoroutinefunction`, at once for a plain `async def`."""
+    return (type(function) is FunctionType and bool(function.__code__.co_flags & inspect.CO_COROUTINE)) or (
+        inspect.iscoroutinefunction(function)
+    )
+
+
 async def invoked(code: partial[Any], bridge: Bridge | None) -> Any:
     """The result of user code. A coroutine runs on the loop, and a plain function in the body's own thread (sync body)
     or in a thread of the pool."""
     with outside_body():
-        if inspect.iscoroutinefunction(code.func):
+        if _is_async(code.func):
             return await contained_on_loop(code)
         if bridge is not None:
             return await bridge.call(contained(code))

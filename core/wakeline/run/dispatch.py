@@ -5,18 +5,19 @@ Invariant: each run has one. Its catalog is the snapshot at its beginning.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wakeline.engines.registry import Registry, ReplayMode
 from wakeline.errors import ToolUnavailable
+from wakeline.fixed import fixed
 from wakeline.tools.catalog import ToolCatalog, ToolProvider, callable_manifest
 from wakeline.tools.hooks import Hooks
 from wakeline.tools.leftovers import Leftovers
 from wakeline.tools.tool import Tool
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class ToolDispatch:
     """The tools of one run, and what their calls leave behind."""
 

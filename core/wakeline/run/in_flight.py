@@ -6,8 +6,7 @@ Invariant: it lives in memory, on one event loop. While anything is in flight, t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 
 class InFlight:
@@ -34,14 +33,12 @@ class InFlight:
             self._over.set_result(None)
             self._over = None
 
-    @contextmanager
-    def one(self) -> Generator[None]:
-        """One is under way while this lasts."""
+    def __enter__(self) -> None:
+        """One is under way until the block ends."""
         self.begin()
-        try:
-            yield
-        finally:
-            self.end()
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     async def over(self) -> None:
         """Returns once nothing is in flight."""

@@ -6,18 +6,18 @@ Invariant: a recorded effect is never performed again, and nothing is recorded f
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from wakeline.clock import Clock
 from wakeline.effects.envelope import Envelope, envelope_hash
 from wakeline.effects.journal import JournalRow
-from wakeline.errors import InvalidPayload, LeaseLost, ReplayMismatch, Stopped, StoreError, WakelineError
+from wakeline.errors import LeaseLost, ReplayMismatch, Stopped, StoreError, WakelineError
 from wakeline.processes.misfit import MisfitKind
 from wakeline.run.asides import GONE, Asides, inside_effect
 from wakeline.run.fitting import Fitting, being_handled
+from wakeline.run.guards import UNGUARDED, AskingGuard, GivingUpGuard, ReadingGuard
 from wakeline.run.life import Life
 from wakeline.run.numbering import Numbering
 from wakeline.run.replay import Replay
@@ -61,6 +61,7 @@ class Journal:
         self._fitting = fitting
         self.replay = replay
         self.asides = asides
+        self._asking = AskingGuard(fitting, self._unfit)
         self._numbers = Numbering()
         self.side_by_side = 0
         """The number of batches under way. During a batch a blocking body too may have several calls to issue."""
@@ -145,30 +146,17 @@ class Journal:
 
     # -- code that does not fit
 
-    @contextmanager
-    def reading(self, *, of_a_child: bool = False) -> Generator[None]:
+    def reading(self, *, of_a_child: bool = False) -> AbstractContextManager[None]:
         """Surrounds the reading of stored data.
 
         If this release cannot take it, the run ends, because the body would go on from a wrong value. ``of_a_child``: a
         child stored it with the type of its own code, so that code differs, even if the releases have no names.
         """
-        try:
-            yield
-        except InvalidPayload as error:
-            if not (of_a_child or self._claim.of_several_releases):
-                raise
-            raise self._life.unfit("unreadable", error) from error
+        return ReadingGuard(self._life) if of_a_child or self._claim.of_several_releases else UNGUARDED
 
-    @asynccontextmanager
-    async def asking(self) -> AsyncGenerator[None]:
-        """Surrounds the binding of what the body asks for. If the deploy is at fault that it fails, the run ends. The
-        body would take it for an error like any other, and compensate for it."""
-        try:
-            yield
-        except WakelineError as error:
-            if current_body.get() is None or not self._fitting.is_bug(error):
-                raise
-            raise await self._unfit("bug", error) from error
+    def asking(self) -> AbstractAsyncContextManager[None]:
+        """Surrounds the binding of what the body asks for. If the deploy is at fault that it fails, the run ends."""
+        return self._asking
 
     async def check_sound(self, handled: BaseException | None) -> None:
         """Called when the body asks for something new while it handles this error. Raises `Stopped` if the error says
@@ -191,8 +179,11 @@ class Journal:
         if life.stopping:
             await self._others_recorded()
         life.check()
-        await life.settled()
-        life.check()
+        if life.parking is not None:
+            await life.settled()
+            life.check()
+        if not slot and self.replay.is_behind(key):
+            return None
         try:
             return await self.replay.lookup(
                 key, envelope, digest, alone=self._blocking and not self.side_by_side, slot=slot
@@ -254,8 +245,8 @@ class Journal:
             await self.check_sound(handled)
             begun_ms = None if write is not None else self.now_ms()
             # If a verb that writes its row itself is refused, it has done nothing.
-            async with nullcontext() if write is None else self.asking():
-                with self._life.in_flight.one(), told(self.instruments, self._claim.process_id, envelope, key, tried):
+            async with UNGUARDED if write is None else self._asking:
+                with self._life.in_flight, told(self.instruments, self._claim.process_id, envelope, key, tried):
                     try:
                         return await self._new(
                             key, name, perform, write, row_of, lazily=lazily, keeps_errors=keeps_errors
@@ -306,23 +297,15 @@ class Journal:
             await self.record(made)
         return outcome
 
-    @contextmanager
-    def giving_up(self, key: str) -> Generator[None]:
+    def giving_up(self, key: str) -> AbstractContextManager[None]:
         """Surrounds an effect or a wait that the body may give up, for its own timeout for example. That is recorded,
         because a replay has to do the same."""
-        begun, is_new, life = time.monotonic(), key not in self.rows, self._life
-        try:
-            yield
-        except asyncio.CancelledError:
-            if (
-                is_new
-                and life.is_running
-                and not life.stopping
-                and not self.asides.is_over
-                and not self.replay.was_given_up(key)
-            ):
-                self.note(Row(GONE + key, str(int((time.monotonic() - begun) * 1000))))
-            raise
+        return UNGUARDED if key in self.rows else GivingUpGuard(key, self._gave_up)
+
+    def _gave_up(self, key: str, after_ms: int) -> None:
+        life = self._life
+        if life.is_running and not life.stopping and not self.asides.is_over and not self.replay.was_given_up(key):
+            self.note(Row(GONE + key, str(after_ms)))
 
     # -- writing
 

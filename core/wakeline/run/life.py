@@ -6,13 +6,13 @@ Invariant: from its end on (a park, a hand-back, a lost lease), every effect of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from wakeline.cancellation import CancellationToken
 from wakeline.errors import Parked, Stopped
 from wakeline.processes.misfit import MisfitKind
+from wakeline.run.boundary import begun
 from wakeline.run.host import RunState
 from wakeline.run.in_flight import InFlight
 
@@ -77,11 +77,9 @@ class Life:
         nothing more, so the hold begins anew."""
         self._changed()
 
-    @contextmanager
-    def at_work(self) -> Generator[None]:
+    def at_work(self) -> InFlight:
         """Surrounds work during which the run does not park."""
-        with self.in_flight.one():
-            yield
+        return self.in_flight
 
     def stop(self) -> None:
         """The worker leaves. A body that waits parks at once. Any other goes on to its next effect or its end, which
@@ -107,16 +105,18 @@ class Life:
             self._ended(state)
             self._tell()
 
-    async def over(self, body: asyncio.Task[Any]) -> None:
-        """Returns when the run or its body is over. A run that does not fit is over when what it has under way is
-        recorded."""
-        while self.is_running and (self.misfit is not None or not body.done()):
-            self._over = asyncio.get_running_loop().create_future()
-            body.add_done_callback(self._tell)
-            await self._over
-            body.remove_done_callback(self._tell)
+    def begin(self, body: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """The task of the body, which may be done when this returns (`boundary.begun`)."""
+        return begun(body, asyncio.get_running_loop(), self._tell)
 
-    def _tell(self, _: object = None) -> None:
+    async def over(self, body: asyncio.Task[Any]) -> None:
+        """Returns when the run is over, or the body that it has begun. A run that does not fit is over when what it has
+        under way is recorded."""
+        while self.state is RunState.RUNNING and (self.misfit is not None or not body.done()):
+            self._over = asyncio.get_running_loop().create_future()
+            await self._over
+
+    def _tell(self) -> None:
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
 

@@ -23,15 +23,18 @@ SHOWN = 32
 """How many waits a parked process shows; it counts the rest."""
 
 
+def earlier_slots(slots: Mapping[str, Mapping[str, str]]) -> dict[str, Slot]:
+    """The slots that earlier runs opened and that are not closed, of those that a claim brought."""
+    read = {slot: Slot(fields) for slot, fields in slots.items()}
+    return {slot: found for slot, found in read.items() if found.group is not None and not found.is_given_up}
+
+
 class OpenWaits:
     """Slots, each with a future and its waiters, and the groups that are not met yet. ``slots`` are those of earlier
     runs, as the claim brought them."""
 
     def __init__(self, slots: Mapping[str, Mapping[str, str]]) -> None:
-        read = {slot: Slot(fields) for slot, fields in slots.items()}
-        self._earlier = {
-            slot: found for slot, found in read.items() if found.group is not None and not found.is_given_up
-        }
+        self._earlier = earlier_slots(slots)
         self._given_up: set[str] = set()
         self._answers: dict[str, asyncio.Future[str]] = {}
         self._awaited: Counter[str] = Counter()
@@ -46,11 +49,6 @@ class OpenWaits:
 
     def __contains__(self, slot: str) -> bool:
         return slot in self._answers
-
-    @property
-    def earlier(self) -> Mapping[str, Slot]:
-        """The slots that earlier runs opened and that are not closed."""
-        return dict(self._earlier)
 
     @property
     def slots(self) -> list[str]:

@@ -21,6 +21,7 @@ from wakeline.errors import (
     StoreError,
     ToolFailed,
 )
+from wakeline.fixed import fixed
 from wakeline.processes.failures import described
 from wakeline.processes.inputs import SessionTurn
 from wakeline.processes.misfit import MisfitKind
@@ -47,7 +48,7 @@ class ContinueAsNew(ControlFlow):
         self.version = version
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Ended:
     """The process ends with this output. ``text`` is the output as JSON. ``commit`` is what the session of a successful
     turn gets."""

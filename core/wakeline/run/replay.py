@@ -16,6 +16,7 @@ from wakeline.effects.journal import JournalRow
 from wakeline.engines.registry import ReplayMode
 from wakeline.errors import JournalCorrupt, ReplayConflict, ReplayMismatch
 from wakeline.run.asides import Asides
+from wakeline.run.open_waits import earlier_slots
 from wakeline.run.unasked import Unasked, named
 from wakeline.shown import logger
 from wakeline.store.claims import Claim
@@ -67,10 +68,11 @@ class Replay:
                     self.rows[key] = JournalRow.from_json(text)
                 except ValueError as error:
                     raise JournalCorrupt(process_id=process_id, replay_key=key) from error
-        self._names = {row.name for row in self.rows.values()}
-        self.asked = {row.asks: key for key, row in self.rows.items() if row.asks is not None}
+        found = self.rows.values()
+        self._names = {row.name for row in found} if found else set[str]()
+        self.asked = {row.asks: key for key, row in self.rows.items() if row.asks is not None} if found else {}
         """For starts of tools, the key of the row of what asked for each."""
-        self.unsaid = {row.name for row in self.rows.values() if row.kind == "start" and row.asks is None}
+        self.unsaid = {row.name for row in found if row.kind == "start" and row.asks is None} if found else set[str]()
         """Names of starts that do not say what asked for them: those of engines, and all rows of the release before."""
         self._left = Unasked(self.rows, rows, slots or {}, asides)
         self._strict = strict and self._left.is_exact
@@ -99,6 +101,10 @@ class Replay:
     def idle(self) -> bool:
         """True when no call of the body waits for the journal."""
         return not self._issued and not self._held
+
+    def is_behind(self, key: str) -> bool:
+        """Whether a call of this key is new beyond doubt, because the body has asked for all that was recorded."""
+        return self._left.is_nothing and not self._issued and not self._held and key not in self.rows
 
     async def lookup(
         self, key: str, envelope: Envelope, envelope_hash: str, *, alone: bool, slot: str = ""
@@ -306,16 +312,10 @@ class Replay:
 
 
 def replay_of(
-    claim: Claim,
-    slots: Mapping[str, Slot],
-    asides: Asides,
-    cancellation: CancellationToken,
-    *,
-    hold_ms: int,
-    mode: ReplayMode,
+    claim: Claim, asides: Asides, cancellation: CancellationToken, *, hold_ms: int, mode: ReplayMode
 ) -> Replay:
-    """The journal of a claim; ``slots`` are the waits that earlier runs left open. A process that was asked to end may
-    leave out what it did, and so may a turn that is tried again after a failure."""
+    """The journal of a claim. A process that was asked to end may leave out what it did, and so may a turn that is
+    tried again after a failure."""
 
     def excused() -> bool:
         return cancellation.cancelled or (claim.session_id is not None and claim.has_failed)
@@ -324,7 +324,7 @@ def replay_of(
         claim.process_id,
         claim.journal,
         patience_s=max(hold_ms, 100) / 1000,
-        slots=slots,
+        slots=earlier_slots(claim.slots),
         asides=asides,
         strict=mode == "strict",
         excused=excused,

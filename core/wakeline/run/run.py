@@ -83,16 +83,13 @@ class Run:
         """Told what this run does."""
         self.seen: RunSeen | None = None
         """What they see of it, where one of them wants to."""
-        self.scope: ExecutionScope = ProcessScope(claim.process_id)
-        self.passing = Passing(store, claim)
         self.fitting = fitting or Fitting(claim)
         self.life = Life(self._arm, self._ended)
         if claim.cancel_requested:
             self.life.cancellation.cancel(claim.cancel_reason)
-        open_waits, asides = OpenWaits(claim.slots), Asides(self.life.tasks, blocking=bridge is not None)
+        asides = Asides(self.life.tasks, blocking=bridge is not None)
         replay = replay_of(
             claim,
-            open_waits.earlier,
             asides,
             self.life.cancellation,
             hold_ms=host.hold_ms,
@@ -110,30 +107,70 @@ class Run:
             blocking=bridge is not None,
         )
         replay.note = self.journal.note
-        self.waits = Waits(
-            store,
-            claim,
-            self.life,
-            self.journal,
-            open_waits,
-            self.passing,
-            scope=self.scope,
-            instruments=self.instruments,
-            timer=host.timer,
-            changed=self._arm,
-        )
-        self.patches = Patches(self.journal, claim.process_id)
-        self.started = StartedProcesses()
+        self._waits: Waits | None = None
         self.awaits_children = claim.awaits_children
         """Whether it ever started a child that its end has to wait for."""
-        self.defers = Defers()
         self._park_again_s = PARK_AGAIN_S
         self.engine: Engine[..., Any] | None = None
         self.turn: CommittingTurn | None = None
         self.context: object = None
         """The context that its body got, once it is called."""
-        self.activities = Activities(store, claim.session_id)
-        self._hold = Hold(self._park_soon, lambda: self.waits.are_all)
+        self._hold: Hold | None = None
+
+    # -- its parts that most runs do without: made when they are first used, which saves a no-op a tenth
+
+    @property
+    def waits(self) -> Waits:
+        """What it waits for."""
+        if self._waits is None:
+            self._waits = Waits(
+                self.store,
+                self.claim,
+                self.life,
+                self.journal,
+                OpenWaits(self.claim.slots),
+                self.passing,
+                scope=self.scope,
+                instruments=self.instruments,
+                timer=self.host.timer,
+                changed=self._arm,
+            )
+        return self._waits
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether some wait of its body is open."""
+        return self._waits is not None and bool(self._waits)
+
+    @cached_property
+    def scope(self) -> ExecutionScope:
+        """What its waits belong to."""
+        return ProcessScope(self.claim.process_id)
+
+    @cached_property
+    def passing(self) -> Passing:
+        """Passes attachments on."""
+        return Passing(self.store, self.claim)
+
+    @cached_property
+    def patches(self) -> Patches:
+        """Which path it takes where its code was changed."""
+        return Patches(self.journal, self.claim.process_id)
+
+    @cached_property
+    def started(self) -> StartedProcesses:
+        """The children that it started."""
+        return StartedProcesses()
+
+    @cached_property
+    def defers(self) -> Defers:
+        """What its body deferred to its end."""
+        return Defers()
+
+    @cached_property
+    def activities(self) -> Activities:
+        """What it tells followers of its session."""
+        return Activities(self.store, self.claim.session_id)
 
     # -- what it is
 
@@ -213,6 +250,10 @@ class Run:
         in a thread of the pool."""
         return await invoked(partial(function, *args, **kwargs), self.bridge)
 
+    def owns(self, task: asyncio.Task[Any]) -> bool:
+        """Whether a task is that of its body, or one that it made itself. Safe to ask from another thread."""
+        return task is self.journal.asides.body or task in self.life.tasks
+
     def tell_also(self, instrument: Instrument) -> None:
         """Tells one more instrument what this run does from now on."""
         self.instruments = self.journal.instruments = self.instruments.with_also(instrument)
@@ -221,8 +262,11 @@ class Run:
 
     def _arm(self) -> None:
         """Starts the hold (again): the time that a body may stay in memory while it only waits."""
-        self._hold.stop()
+        if self._hold is not None:
+            self._hold.stop()
         life = self.life
+        if self._waits is None and life.misfit is None:
+            return  # as at most effects
         if life.misfit is not None and not life.in_flight:
             life.end(RunState.RELEASED)
         if not life.is_running or life.misfit is not None or not self.waits.are_all:
@@ -230,7 +274,12 @@ class Run:
         # There is no hold in four cases: a sync body holds a thread, a full worker needs the slot, the worker leaves,
         # or others wait for the place under a limit.
         goes = self.bridge is not None or self.host.full or life.stopping or self.claim.is_limited
-        self._hold.begin(0 if goes else self.host.hold_ms / 1000)
+        self._begin_hold(0 if goes else self.host.hold_ms / 1000)
+
+    def _begin_hold(self, for_s: float) -> None:
+        if self._hold is None:
+            self._hold = Hold(self._park_soon, lambda: self.waits.are_all)
+        self._hold.begin(for_s)
 
     def _park_soon(self) -> None:
         if self.life.parking is None and self.life.is_running:
@@ -260,7 +309,7 @@ class Run:
                 error,
             )
             self.journal.put_back(unwritten)
-            self._hold.begin(self._park_again_s)
+            self._begin_hold(self._park_again_s)
             self._park_again_s = min(self._park_again_s * 2, PARK_AGAIN_MOST_S)
             return
         finally:
@@ -276,6 +325,7 @@ class Run:
     def _ended(self, state: RunState) -> None:
         """Called when the run is over. Open waits of a sync body raise in its thread; the runner cancels an async
         body."""
-        self._hold.stop()
-        if self.bridge is not None:
-            self.waits.open.fail(self.waits.open.slots, Parked() if state is RunState.PARKED else Stopped())
+        if self._hold is not None:
+            self._hold.stop()
+        if self.bridge is not None and self._waits is not None:
+            self._waits.open.fail(self._waits.open.slots, Parked() if state is RunState.PARKED else Stopped())

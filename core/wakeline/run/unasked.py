@@ -34,10 +34,7 @@ class Unasked:
         asides: Asides | None,
     ) -> None:
         self._gone = {key.removeprefix(GONE): int(text) for key, text in journal.items() if key.startswith(GONE)}
-        kept = (
-            key for key, row in rows.items() if row.kind != PATCHED and row.place != INSIDE and key not in self._gone
-        )
-        self.rows = {key: rows[key] for key in sorted(kept, key=lambda key: rows[key].n)}
+        self.rows = self._in_order(rows) if rows else {}
         """The rows whose outcome the body does not have yet."""
         self._journal = journal
         self._slots = dict(slots)
@@ -46,9 +43,20 @@ class Unasked:
         self._issued: set[str] = set()
         self._last_n = 0
         self._is_let_go = False
-        self.is_exact = all(row.place is not None for row in rows.values())
+        self.is_exact = not rows or all(row.place is not None for row in rows.values())
         """Whether all rows say where they were asked for. A release before this one kept neither that, nor what the
         body gave up, nor the exact order."""
+
+    def _in_order(self, rows: Mapping[str, JournalRow]) -> dict[str, JournalRow]:
+        kept = (
+            key for key, row in rows.items() if row.kind != PATCHED and row.place != INSIDE and key not in self._gone
+        )
+        return {key: rows[key] for key in sorted(kept, key=lambda key: rows[key].n)}
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is left, was left out or was given up."""
+        return not (self.rows or self._slots or self._gone or self._is_let_go)
 
     def was_open(self, slot: str) -> bool:
         """Whether an earlier run opened this wait."""

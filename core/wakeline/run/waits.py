@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from pydantic import TypeAdapter
 
 from wakeline import typed
 from wakeline.attachments.attachment import MARK
 from wakeline.causality import ExecutionScope
 from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.effects.journal import JournalRow
 from wakeline.errors import InvalidDuration, LeaseLost, WaitCancelled, WaitFailed, WaitTimeout
+from wakeline.fixed import fixed
 from wakeline.processes.schema import schema_hash
 from wakeline.run.fitting import being_handled
 from wakeline.run.journal import AT_ONCE, Journal
@@ -41,7 +45,7 @@ MOST_READ = 4096
 """How many slots one look reads at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class WaitFor:
     """One thing to wait for: its identity, the store's word for it, and the longest time."""
 
@@ -58,11 +62,19 @@ class WaitFor:
 
 def schema_of_answer(kind: Any) -> tuple[str, str] | None:
     """Hash and text of the schema that an answer to a wait has to fit; None if any answer fits."""
-    schema = typed.schema_of(kind)
-    return (schema_hash(schema), canonical_json(schema)) if schema else None
+    made = typed.adapter(kind)
+    if made not in _answers:
+        schema = typed.schema_of(kind)
+        _answers[made] = (schema_hash(schema), canonical_json(schema)) if schema else None
+    return _answers[made]
 
 
-@dataclass(frozen=True, slots=True)
+_answers: WeakKeyDictionary[TypeAdapter[Any], tuple[str, str] | None] = WeakKeyDictionary()
+"""What `schema_of_answer` gives for a type, as long as its adapter lives. Each wait asks for it, and a schema takes
+longer to make than to open the wait."""
+
+
+@fixed
 class WaitCall:
     """A wait that the body issues: journal key and envelope, target, slot."""
 
@@ -140,7 +152,7 @@ class Waits:
         journal.replay.waits_for(slots)
         self.asked.difference_update(slots)
         with journal.giving_up(calls[0].key), self.open.asked(slots, self._give_up):
-            rows = await asyncio.gather(*(journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls))
+            rows = await self._records_of(calls)
             missing = [c for c, row in zip(calls, rows, strict=True) if row is None]
             if missing:
                 life.check()
@@ -169,6 +181,11 @@ class Waits:
                 out.append(resolution_of(row.deliver()))
         await journal.write_ahead()
         return out
+
+    async def _records_of(self, calls: Sequence[WaitCall]) -> Sequence[JournalRow | None]:
+        looks = [self._journal.record_of(c.key, c.envelope, c.digest, c.slot) for c in calls]
+        # Most wait for one thing, and a task for its look takes a twentieth of a resume.
+        return [await looks[0]] if len(looks) == 1 else await asyncio.gather(*looks)
 
     async def _open_and_wait(self, calls: Sequence[WaitCall]) -> dict[str, str]:
         """Opens slots and waits. A slot that another task of the body waits for already is shared: it is opened once,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -162,12 +162,13 @@ class AsyncStore(AwaitedWatching):
         ring = await self.keyring()
         return ring if ring.knows(token) else await self.keyring(newer_than_s=rings.ASK_AGAIN_S)
 
-    async def execute(self, call: Call[T]) -> T:
-        """One call; raises the call's typed errors and `StoreError`."""
-        if self.instruments.scripts:
-            with self._seen([call], time.monotonic()):
-                return await self._execute(call)
-        return await self._execute(call)
+    def execute(self, call: Call[T]) -> Coroutine[Any, Any, T]:
+        """One call, to be awaited; raises the call's typed errors and `StoreError`."""
+        return self._execute_seen(call) if self.instruments.scripts else self._execute(call)
+
+    async def _execute_seen(self, call: Call[T]) -> T:
+        with self._seen([call], time.monotonic()):
+            return await self._execute(call)
 
     async def _execute(self, call: Call[T]) -> T:
         if self._keyring is None:

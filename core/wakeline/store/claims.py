@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from wakeline.attachments.backend import Blobs
 from wakeline.errors import InvalidPayload
+from wakeline.fixed import fixed
+from wakeline.processes.alike import read_claimed
 from wakeline.processes.lease import Fence
-from wakeline.processes.reading import read_registration
 from wakeline.processes.registration import Registration
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.shown import logger
@@ -27,7 +28,7 @@ from wakeline.waits.resolutions import TIMED_OUT, is_known
 log = logger("wakeline.runs")
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Claim(ProcessFields):
     """All a worker needs to run a process: fence, registration, input of this generation, journal, slots.
 
@@ -140,28 +141,25 @@ def claim_of(reply: Any) -> Claim:
         owner=fields["ow"],
     )
     now, heard = int(reply[7]), time.monotonic_ns()
-    registration = read_registration(reply[0], reply[2])
-    claim = Claim(fence, fields, registration, None, {}, {}, True, now, heard, unread=registration.unknown)
-    if claim.unread is not None:
-        return replace(claim, fields=_without_counts(fields))
-    try:
-        _ = claim.attempt, claim.generation, claim.cancel_reason
-        slots = {row[0]: flat(row[1]) for row in reply[5]}
-        if (unknown := unknown_resolution(slots)) is not None:
-            return replace(claim, unread=unknown)
-        batch = batch_of(reply[8]) if len(reply) > 8 else None
-        held = reply if any(map(stand_ins.stands_in, (*reply[2:6], *reply[8:]))) else None
-        return replace(
-            claim,
-            input=reply[3] or None,
-            journal=flat(reply[4]),
-            slots=slots,
-            complete=reply[6] == "1",
-            batch=batch,
-            held=held,
-        )
-    except (KeyError, ValueError, TypeError, IndexError, InvalidPayload) as error:
-        return replace(claim, fields=_without_counts(fields), unread=f"its record: {type(error).__name__}: {error}")
+    registration = read_claimed(reply[0], fence.incarnation, reply[2])
+    unread = registration.unknown
+    if unread is None:
+        try:
+            slots = {row[0]: flat(row[1]) for row in reply[5]}
+            batch = batch_of(reply[8]) if len(reply) > 8 else None
+            held = reply if stand_ins.stands_in([*reply[2:6], *reply[8:]]) else None
+            journal, complete = flat(reply[4]), reply[6] == "1"
+            claim = Claim(
+                fence, fields, registration, reply[3] or None, journal, slots, complete, now, heard, batch, held
+            )
+            _ = claim.attempt, claim.generation, claim.cancel_reason
+            unknown = unknown_resolution(slots)
+            if unknown is None:
+                return claim
+            return Claim(fence, fields, registration, None, {}, {}, True, now, heard, unread=unknown)
+        except (KeyError, ValueError, TypeError, IndexError, InvalidPayload) as error:
+            unread = f"its record: {type(error).__name__}: {error}"
+    return Claim(fence, _without_counts(fields), registration, None, {}, {}, True, now, heard, unread=unread)
 
 
 def unknown_resolution(slots: Mapping[str, Mapping[str, str]]) -> str | None:
@@ -188,7 +186,7 @@ def made_whole(blobs: Blobs, claim: Claim) -> Program[Claim]:
     return replace(claim_of(whole), heard_ns=claim.heard_ns, held=None)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Taken:
     """The batch of a take. ``more``: the queues may hold more. ``reaped``: the owner must take a new id."""
 

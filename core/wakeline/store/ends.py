@@ -14,7 +14,7 @@ from wakeline.processes.lease import Fence
 from wakeline.processes.misfit import Misfit
 from wakeline.processes.outputs import to_json as output_json
 from wakeline.store import stand_ins
-from wakeline.store.calls import Call, Reply
+from wakeline.store.calls import Call, Parts, Reply
 from wakeline.store.journal import Effect, Row, fence_wire, rows_of
 from wakeline.store.replies import refuse
 from wakeline.values import content_hash, to_json
@@ -105,11 +105,11 @@ def finish(
             return int(reply[2])
         refuse(process_id, reply, session_id=turn.session_id if turn else "", expected=turn.revision if turn else "")
 
-    payloads = {
-        "output": stand_ins.of_process(process_id),
-        **(rows_of(fence) if fence else {}),
-        **(turn.payloads if turn else {}),
-    }
+    payloads: dict[str, str | Parts] = {"output": stand_ins.of_process(process_id)}
+    if fence and consumed:
+        payloads |= rows_of(fence)
+    if turn:
+        payloads |= turn.payloads
     return Call(
         "process_finish",
         args,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wakeline.fixed import fixed
 from wakeline.processes.misfit import Misfit
 from wakeline.values import number
 from wakeline.waits.kinds import as_question
@@ -165,14 +166,14 @@ class ProcessFields:
         return Misfit.from_json(self.fields.get("mf"))
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class StoredRecord(ProcessFields):
     """The record of a process that was read by the way, as that of a session's turn."""
 
     fields: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Slot:
     """One await-event slot of a process."""
 

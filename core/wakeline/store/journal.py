@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wakeline.fixed import fixed
 from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
 from wakeline.store.approvals import Ask
@@ -25,7 +26,7 @@ PARTS_OF_ROW = (("o",), ("x",), ("e",))
 """What of a row is replaced where it is large: outcome, error, arguments. What else it says is read without them."""
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Row:
     """A journal row to write: its replay key, its text, and the slots that it consumed. ``after`` is the text behind
     the gap that the script fills, if there is one."""
@@ -53,7 +54,7 @@ class Row:
         return out
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Effect:
     """What makes a verb an effect of a run: its fence, its row, and rows consumed since the run's last write."""
 
@@ -86,7 +87,10 @@ def rows_of(fence: Fence) -> dict[str, str | Parts]:
 
 
 def fence_wire(fence: Fence) -> dict[str, Any]:
-    return {"pid": fence.process_id, "inc": fence.incarnation, "ep": str(fence.epoch), "cl": fence.claim_id}
+    said = fence.said
+    if not said:
+        said |= {"pid": fence.process_id, "inc": fence.incarnation, "ep": str(fence.epoch), "cl": fence.claim_id}
+    return said
 
 
 def record(fence: Fence, rows: Sequence[Row], asks: Sequence[Ask] = ()) -> Call[None]:

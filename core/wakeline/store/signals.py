@@ -6,10 +6,10 @@ Invariant: a refusal of the script on which only a sender can act is an exceptio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from wakeline.errors import ProcessError, UndeclaredEvent
+from wakeline.fixed import fixed
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply
 from wakeline.store.events import StaleIncarnation
@@ -19,7 +19,7 @@ from wakeline.values import content_hash
 from wakeline.waits.mailbox import MAILBOX_LIMIT
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Signalled:
     """The receipt of a signal: its sequence, and whether a wait took it or the mailbox keeps it ('' for a replay)."""
 

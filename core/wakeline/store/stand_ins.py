@@ -145,9 +145,13 @@ def stands_in(reply: Reply) -> bool:
     """Whether a reply holds a stand-in, or what looks like one."""
     if isinstance(reply, str):
         return MARK in reply
-    if isinstance(reply, Mapping):
-        return any(map(stands_in, cast("Mapping[str, Any]", reply).values()))
-    return isinstance(reply, list) and any(stands_in(one) for one in reply)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(reply, list):
+        # A loop, because a generator would cost each claim half a µs.
+        for one in reply:  # noqa: SIM110  # pyright: ignore[reportUnknownVariableType]
+            if one and stands_in(one):
+                return True
+        return False
+    return isinstance(reply, Mapping) and any(map(stands_in, cast("Mapping[str, Any]", reply).values()))
 
 
 def whole(blobs: Blobs, reply: Reply) -> Program[Reply]:

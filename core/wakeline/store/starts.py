@@ -11,6 +11,7 @@ from typing import Any
 
 from wakeline.environments.spec import EnvironmentSpec
 from wakeline.errors import MissingExecutionEnvironment
+from wakeline.fixed import fixed
 from wakeline.processes.code import engine_code, tool_code
 from wakeline.processes.inputs import EngineInput, ProcessInput, ToolCall
 from wakeline.processes.registration import Registration
@@ -49,7 +50,7 @@ class SessionAddress:
         return out
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Registered:
     """The receipt of a start: whether this call created the process, its incarnation and status."""
 
@@ -104,9 +105,51 @@ def register(
     Raises `ProcessConflict`, `ProcessNoLongerRetained`, `MissingExecutionEnvironment`; under an effect `LeaseLost`,
     `with_unique` `UniqueTaken`.
     """
-    r, by = registration, registration.provenance.originator.id
+    r = registration
     target = wake or (SessionAddress(r.wake_target.session_id) if r.wake_target else None)
-    args: dict[str, Any] = {
+    args = _arguments(r, target, delay_ms=delay_ms, environment=environment, delivery=delivery)
+    if effect:
+        args |= effect.wire()
+
+    def decode(reply: Reply) -> Registered:
+        return _registered(r.id, r.content_hash, r.env_ref, effect.fence.process_id if effect else r.id, reply)
+
+    woken = (target.session_id,) if target else ()
+    about = (
+        r.id,
+        *((r.parent,) if r.parent else ()),
+        *woken,
+        *((str(delivery["occ"]),) if delivery else ()),
+        *(effect.about if effect else ()),
+    )
+    payloads = {"spec": _spec_of(r.id), **(effect.payloads if effect else {})}
+    return Call("process_register", args, decode, payloads=payloads, about=about)
+
+
+def _spec_of(process_id: str) -> Parts:
+    return Parts(stand_ins.of_process(process_id), PAYLOADS_OF_SPEC, "The registration")
+
+
+def _registered(process_id: str, content_hash: str, env_ref: str | None, holder: str, reply: Reply) -> Registered:
+    if reply[0] in ("created", "existing"):
+        return Registered(reply[0] == "created", reply[1], reply[2])
+    if reply[0] == "taken":
+        raise UniqueTaken(reply[1], reply[2])
+    if reply[0] == "no_env":
+        raise MissingExecutionEnvironment(ref=env_ref)
+    refuse(process_id, reply, given=content_hash[:16], holder=holder)
+
+
+def _arguments(
+    r: Registration,
+    target: SessionAddress | None,
+    *,
+    delay_ms: int | None,
+    environment: EnvironmentSpec | None,
+    delivery: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    by = r.provenance.originator.id
+    return {
         "pid": r.id,
         "spec": r.to_json(),
         "hash": r.content_hash[:16],
@@ -131,30 +174,25 @@ def register(
         "env": environments.wire(r.env_ref, environment),
         "delivery": delivery,
     }
-    if effect:
-        args |= effect.wire()
 
-    def decode(reply: Reply) -> Registered:
-        if reply[0] in ("created", "existing"):
-            return Registered(reply[0] == "created", reply[1], reply[2])
-        if reply[0] == "taken":
-            raise UniqueTaken(reply[1], reply[2])
-        if reply[0] == "no_env":
-            raise MissingExecutionEnvironment(ref=r.env_ref)
-        refuse(r.id, reply, given=r.content_hash[:16], holder=effect.fence.process_id if effect else r.id)
 
-    woken = (target.session_id,) if target else ()
-    about = (
-        r.id,
-        *((r.parent,) if r.parent else ()),
-        *woken,
-        *((str(delivery["occ"]),) if delivery else ()),
-        *(effect.about if effect else ()),
-    )
-    spec = Parts(stand_ins.of_process(r.id), PAYLOADS_OF_SPEC, "The registration")
-    return Call(
-        "process_register", args, decode, payloads={"spec": spec, **(effect.payloads if effect else {})}, about=about
-    )
+class AlikeStarts:
+    """Starts that differ in id, incarnation and arguments alone, and wake nothing: what each sends is what the first
+    one sent, with these in it."""
+
+    def __init__(self, registration: Registration, environment: EnvironmentSpec | None) -> None:
+        args = _arguments(registration, None, delay_ms=None, environment=environment, delivery=None)
+        self._args = {name: value for name, value in args.items() if value is not None}
+        self._env_ref = registration.env_ref
+
+    def call(self, process_id: str, incarnation: str, spec: str, content_hash: str) -> Call[Registered]:
+        """One of them, as `register` makes it."""
+
+        def decode(reply: Reply) -> Registered:
+            return _registered(process_id, content_hash, self._env_ref, process_id, reply)
+
+        args = {**self._args, "pid": process_id, "spec": spec, "hash": content_hash[:16], "inc": incarnation}
+        return Call("process_register", args, decode, payloads={"spec": _spec_of(process_id)}, about=(process_id,))
 
 
 def with_unique(call: Call[Registered], unique: Unique) -> Call[Registered]:

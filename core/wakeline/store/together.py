@@ -12,6 +12,7 @@ from typing import Any
 
 from redis import exceptions as rex
 
+from wakeline.fixed import fixed
 from wakeline.shown import logger
 from wakeline.store import scripts
 from wakeline.store.calls import Call
@@ -29,7 +30,7 @@ MAX_CALL = 256 * 1024 * 1024
 Command = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Prepared:
     """A call with its arguments as text."""
 

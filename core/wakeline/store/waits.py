@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wakeline.fixed import fixed
 from wakeline.processes.lease import Fence
 from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Reply
@@ -19,7 +20,7 @@ from wakeline.values import from_json
 from wakeline.waits.kinds import kept_kind
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Wait:
     """A wait to open. ``kind``: 's:<signal name>', 't:' (timer), 'c:<process id>' (its end), 'q:<name>' (approval),
     'x:<tool>' (completion of a pending call), 'a:<n>:<session>' (what becomes of an entry), 'e:' (the end of all
@@ -60,7 +61,7 @@ class Wait:
         return {k: v for k, v in wire.items() if v is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Opened:
     """What an open found: an open slot (with its due time), an existing resolution (JSON), or the recorded row
     (JSON)."""
@@ -116,14 +117,14 @@ def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, lis
     return Call("slot_read", args, decode, brings=stand_ins.whole, about=(fence.process_id,))
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class LetGo:
     """The park was written: the process waits, and no worker holds it."""
 
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Met:
     """A wait was over before the park, so the body goes on."""
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from weakref import WeakMethod, ref
@@ -191,7 +191,7 @@ class AwaitedWatching(Client):
         self._last_words: AsyncGenerator[None] | None = None
 
     @abstractmethod
-    async def execute(self, call: Call[T]) -> T: ...
+    def execute(self, call: Call[T]) -> Coroutine[Any, Any, T]: ...
     @abstractmethod
     async def run(self, program: Program[T]) -> T: ...
     @abstractmethod

@@ -6,8 +6,7 @@ Invariant: all attempts of one call share one idempotency key.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -53,15 +52,17 @@ current_body: ContextVar[RunningBody | None] = ContextVar("wakeline_run", defaul
 """The run whose body the current code is; None outside of a body, and in the code of a step or a tool."""
 
 
-@contextmanager
-def outside_body() -> Generator[None]:
+class outside_body:
     """Surrounds the code of a step, a tool or a deferred call. That code is recorded as a whole, so it may do anything,
     also through `App`."""
-    mark = current_body.set(None)
-    try:
-        yield
-    finally:
-        current_body.reset(mark)
+
+    __slots__ = ("_mark",)
+
+    def __enter__(self) -> None:
+        self._mark = current_body.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        current_body.reset(self._mark)
 
 
 class Tool(Generic[P, R]):

@@ -64,8 +64,12 @@ class Caller:
     def learn(self, registration: Registration) -> Producible:
         """Remembers what may be sent to a process."""
         known = registration.producible
-        self._types.put(registration.id, known, known.weight)
+        self.keep(known, known.weight)
         return known
+
+    def keep(self, known: Producible, weight: int) -> None:
+        """Remembers what may be sent to a process, which takes so many bytes."""
+        self._types.put(known.id, known, weight)
 
     def unlearn(self, process_id: str) -> None:
         """The id was pruned and used again, so it may have other types now."""

@@ -14,7 +14,7 @@ from typing import Any
 from wakeline.causality import CausalRef, HostOriginator, Originator, Provenance, SessionScope
 from wakeline.engines.declared import declared_events, event_types_of
 from wakeline.engines.engine import Engine
-from wakeline.environments.spec import EMPTY_ENVIRONMENT
+from wakeline.environments.spec import EMPTY_ENVIRONMENT, EnvironmentSpec
 from wakeline.errors import InvalidArguments, ToolFailed
 from wakeline.names import check_key, check_process_id, check_queue, new_incarnation, new_process_id
 from wakeline.processes.failures import described
@@ -26,7 +26,7 @@ from wakeline.tools.tool import Tool, outside_body
 from wakeline.typed import asked, dump
 from wakeline.values import MAX_PAYLOAD, check_size, to_json
 from wakeline.verbs.options import NOTHING, Options
-from wakeline.verbs.templates import Template
+from wakeline.verbs.templates import Filled, Template
 
 MAX_LABELS = 64 * 1024
 MOST_TEMPLATES = 1024
@@ -114,9 +114,18 @@ class Registrations:
         self._namespace = namespace
         self._templates: dict[tuple[Engine[..., Any], str], Template] = {}
 
-    def of(self, body: Tool[..., Any] | Engine[..., Any], arguments: dict[str, Any], options: Options, *, env_ref: str,
-           wake_target: SessionScope | None, wake_end: bool) -> Registration:  # fmt: skip
-        """Like `registration_of`."""
+    def of(
+        self,
+        body: Tool[..., Any] | Engine[..., Any],
+        arguments: dict[str, Any],
+        options: Options,
+        *,
+        captured: EnvironmentSpec,
+        wake_target: SessionScope | None,
+        wake_end: bool,
+    ) -> Registration | Filled:
+        """Like `registration_of`. A plain start gives a filled template, except for the first one."""
+        env_ref = captured.ref
         plain = options is NOTHING or replace(options, id="") == PLAIN
         if not (plain and isinstance(body, Engine) and body.is_plain and wake_target is None):
             return registration_of(
@@ -133,7 +142,7 @@ class Registrations:
             made = registration_of(body, arguments, options, namespace=self._namespace, env_ref=env_ref)
             if len(self._templates) >= MOST_TEMPLATES:
                 self._templates.clear()
-            self._templates[body, env_ref] = Template(made)
+            self._templates[body, env_ref] = Template(made, captured)
             return made
         pid = options.id if options.id is not None else new_process_id()
         check_process_id(pid, system=options.id is None)

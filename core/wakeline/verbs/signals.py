@@ -14,10 +14,10 @@ from wakeline import typed
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.engines.registry import Registry
 from wakeline.errors import PayloadSchemaMismatch, ProcessError, UndeclaredEvent
+from wakeline.fixed import fixed
 from wakeline.names import check_key, check_signal_name, signal_event_type, signal_replay_key
 from wakeline.processes.events import EventType
 from wakeline.processes.producing import Producible
-from wakeline.processes.schema import check_payload, schema_hash
 from wakeline.store import processes, signals
 from wakeline.store.calls import Call, Program
 from wakeline.store.events import StaleIncarnation
@@ -30,7 +30,7 @@ from wakeline.verbs.payload_types import engine_of, fitting_the_wait, signal_of
 from wakeline.verbs.recorder import Recorder, opened, written
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Outgoing:
     """A signal that may be sent: its payload as it was given, as JSON data and as text, and the key that a repetition
     is known by."""
@@ -119,12 +119,12 @@ def _judged(caller: Caller, outgoing: Outgoing, known: Producible | None, *, by_
             event_type,
             outgoing.payload,
             outgoing.data,
-            lambda one, data: check_payload(one.payload_schema, data, one.name),
+            EventType.check,
         )
     except (UndeclaredEvent, PayloadSchemaMismatch) as error:
         found.refused = error  # by the types known here; a wait that another release opened may take it
     else:
-        found.schema = schema_hash(found.declared.payload_schema)
+        found.schema = found.declared.schema_hash
     return found
 
 

@@ -6,7 +6,7 @@ Invariant: all of a start is checked before anything is sent. The same id with t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
 from wakeline.errors import AlreadyRunning, InvalidArguments, InvalidId, ProcessConflict
+from wakeline.fixed import fixed
 from wakeline.processes.registration import Registration
 from wakeline.store import processes, starts
 from wakeline.store.calls import Call, Program, Together
@@ -30,18 +31,20 @@ from wakeline.verbs.recorder import Recorder, opened, recorded, written
 from wakeline.verbs.registrations import external_registration
 from wakeline.verbs.retries import retry_of
 from wakeline.verbs.sessions import address_of
+from wakeline.verbs.templates import Filled
 
 STARTED_TOGETHER = 256
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Start:
     """A start that was checked: what is registered, whom it wakes, when it begins, and what it captured.
 
-    ``options``: those that say what a unique key means.
+    ``asked`` is the registration, or a plain start of a template, which has none of the others. ``options``: those that
+    say what a unique key means.
     """
 
-    registration: Registration
+    asked: Registration | Filled
     wake: SessionAddress | None = None
     delay_ms: int | None = None
     captured: EnvironmentSpec | None = None
@@ -51,8 +54,10 @@ class Start:
 
     def call(self, unique: Unique | None, effect: Effect | None) -> Call[Registered]:
         """The call that starts it."""
+        if isinstance(self.asked, Filled):
+            return self.asked.call()
         call = starts.register(
-            self.registration,
+            self.asked,
             wake=self.wake,
             delay_ms=self.delay_ms,
             environment=self.captured,
@@ -62,7 +67,7 @@ class Start:
         return call if unique is None else starts.with_unique(call, unique)
 
 
-@dataclass(frozen=True, slots=True)
+@fixed
 class Begun:
     """The process that a start stands for: one that it made or found, or one that has its unique key."""
 
@@ -77,15 +82,16 @@ class Begun:
 
 def begin(caller: Caller, start: Start, *, effect: Recorder | None = None) -> Program[Begun]:
     """Start a process that was checked. Raises `ProcessConflict`, `AlreadyRunning`, `AttachmentNotFound`."""
-    registration, options = start.registration, start.options
-    yield from handed(registration.to_json(), owner_of_process(registration.id), effect)
-    row = opened(effect, Begun(registration.id, GAP).outcome, text=True) if effect is not None else None
+    asked, options = start.asked, start.options
+    yield from handed(asked.text, owner_of_process(asked.id), effect)
+    row = opened(effect, Begun(asked.id, GAP).outcome, text=True) if effect is not None else None
     unique = Unique(options.unique) if options.unique is not None else None
     while True:
         try:
             receipt = yield from written(partial(start.call, unique), effect, row)
         except ProcessConflict as conflict:
-            return (yield from _repeated(registration, conflict, effect))
+            whole = asked.registration if isinstance(asked, Filled) else asked
+            return (yield from _repeated(whole, conflict, effect))
         except UniqueTaken as taken:
             assert unique is not None
             if options.if_running == "reject":
@@ -94,17 +100,21 @@ def begin(caller: Caller, start: Start, *, effect: Recorder | None = None) -> Pr
                 held = Begun(taken.process_id, taken.incarnation)
                 yield from recorded(effect, held.outcome)
                 return held
-            yield from cancel(caller, taken.process_id, f"replaced by {registration.id}")
+            yield from cancel(caller, taken.process_id, f"replaced by {asked.id}")
             unique = Unique(unique.key, taken.process_id)
         else:
             if effect is None:  # a body leaves types to the script
-                _learn(caller, registration, receipt)
-            return Begun(registration.id, receipt.incarnation)
+                _learn(caller, asked, receipt)
+            return Begun(asked.id, receipt.incarnation)
 
 
-def _learn(caller: Caller, registration: Registration, receipt: Registered) -> None:
-    if receipt.incarnation == registration.incarnation:
-        caller.learn(registration)
+def _learn(caller: Caller, asked: Registration | Filled, receipt: Registered) -> None:
+    if receipt.incarnation != asked.incarnation:
+        return
+    if isinstance(asked, Filled):
+        caller.keep(asked.producible, asked.weight)
+    else:
+        caller.learn(asked)
 
 
 def _repeated(registration: Registration, conflict: ProcessConflict, effect: Recorder | None) -> Program[Begun]:
@@ -149,7 +159,7 @@ def start_many(
     each = [replace(options, id=one) for one in ids] if ids is not None else [options] * len(rows)
     ready = _checked(caller, body, rows, each)
     for one in ready:
-        yield from handed(one.registration.to_json(), owner_of_process(one.registration.id))
+        yield from handed(one.asked.text, owner_of_process(one.asked.id))
     for first in range(0, len(ready), STARTED_TOGETHER):
         part = ready[first : first + STARTED_TOGETHER]
         try:
@@ -159,8 +169,8 @@ def start_many(
                 yield from begin(caller, one)
         else:
             for one, receipt in zip(part, receipts, strict=True):
-                _learn(caller, one.registration, receipt)
-    return [one.registration.id for one in ready]
+                _learn(caller, one.asked, receipt)
+    return [one.asked.id for one in ready]
 
 
 def _checked(
@@ -176,10 +186,8 @@ def _checked(
     target = SessionScope(session_id=wake.session_id) if wake else None
     found: list[Start] = []
     for given, own in zip(rows, each, strict=True):
-        registration = caller.registrations.of(
-            body, given, own, env_ref=captured.ref, wake_target=target, wake_end=ends
-        )
-        found.append(Start(registration, wake, own.ms("delay"), captured, own))
+        asked = caller.registrations.of(body, given, own, captured=captured, wake_target=target, wake_end=ends)
+        found.append(Start(asked, wake, own.ms("delay"), captured, own))
     return found
 
 
