@@ -13,10 +13,10 @@ def main() -> int:
     """Every figure with its spread, then a line a system."""
     names = [word for word in sys.argv[1:] if not word.startswith("-")]
     peers = [peer for peer in PEERS if not names or peer.module in names]
-    from benchmarks.app import app
-
     found: list[Measured] = []
     with measured_server() as server:
+        from benchmarks.app import app
+
         app.close()  # the peers empty the store: it is not to look at it meanwhile
         for one in each(server.url, peers, 0.2 if "--quick" in sys.argv else 1.0):
             found.append(one)
