@@ -27,7 +27,8 @@ def main() -> int:
     asked.add_argument("--against", metavar="PATH-or-COMMIT", help="measure another checkout in turn with this one")
     asked.add_argument("--rounds", type=int, help="how many rounds (3; with --against 5)")
     asked.add_argument("--rows", help=f"some of {','.join(known)}, with commas; each of them in every round")
-    asked.add_argument("--quick", action="store_true", help="a fifth of the work")
+    asked.add_argument("--scale", type=float, default=1.0, help="the part of the usual number of units")
+    asked.add_argument("--quick", action="store_const", dest="scale", const=QUICK, help="a fifth of the work")
     asked.add_argument("--long", action="store_true", help="also the sizes that take minutes")
     asked.add_argument("--server", metavar="PROGRAM", help="the server to measure on; else one with jemalloc, if any")
     asked.add_argument("--no-peers", action="store_true", help="without the table of other systems")
@@ -40,11 +41,10 @@ def main() -> int:
     chosen = [replace(known[name], once=known[name].once and not options.rows) for name in names]
     sides = [this(), *([other(options.against)] if options.against else [])]
     rounds = options.rounds or (5 if options.against else 3)
-    scale = QUICK if options.quick else 1.0
-    table = run(sides, chosen, rounds, scale=scale, long=options.long)
+    table = run(sides, chosen, rounds, scale=options.scale, long=options.long)
     print(f"\n{os.linesep.join(lines(table, sides))}", flush=True)
     if not (options.no_peers or options.rows or options.against):
-        peers(table, scale)
+        peers(table, options.scale)
     return 0
 
 

@@ -18,6 +18,8 @@ from benchmarks.peers import work
 
 APP = "peer"
 SLOTS = 100
+# redis-py allows a hundred connections; each slot has one, and so has each of the client's coroutines.
+URL = f"{work.URL}?max_connections={10 * SLOTS}"
 
 
 @workflow("nothing")
@@ -57,14 +59,14 @@ async def one_step(n: int) -> int:
 
 async def serve() -> None:
     """A worker."""
-    await start_worker(StartWorkerOptions(app=APP, url=work.URL, concurrency=SLOTS))
+    await start_worker(StartWorkerOptions(app=APP, url=URL, concurrency=SLOTS))
     await asyncio.Event().wait()
 
 
 def client() -> dict[str, Callable[[int], object]]:
     """How runs are started."""
     loop = asyncio.Runner()
-    sender = create_client(app=APP, url=work.URL)
+    sender = create_client(app=APP, url=URL)
     keys: list[str] = []
 
     async def known() -> None:
