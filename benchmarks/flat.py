@@ -24,7 +24,7 @@ FILTERS: Mapping[str, dict[str, Any]] = {
     "session": {"session": "single/s"},
     "waiting": {"waiting": "never"},
 }
-"""Each finds nothing here: whoever scans for it looks at all that lives."""
+"""Each finds nothing here, so a scan for it looks at all that lives."""
 
 
 def takes(bench: Bench) -> list[Figure]:

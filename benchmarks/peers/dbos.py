@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Any
 
 import sqlalchemy
@@ -51,6 +52,14 @@ def ten_steps() -> int:
     return total
 
 
+@DBOS.workflow(name="waits")
+def waits() -> None:
+    """Waits for its message. It keeps a thread of its executor meanwhile: DBOS parks nothing."""
+    work.parks()
+    DBOS.recv("go", timeout_seconds=3600)
+    work.nothing()
+
+
 def engine() -> sqlalchemy.Engine:
     """The system database, with what DBOS sets on its own connections and the write-ahead log."""
     made = sqlalchemy.create_engine(f"sqlite:///{work.FOLDER}/dbos.sqlite")
@@ -76,19 +85,26 @@ def client(own: sqlalchemy.Engine, database: DBOSConfig) -> dict[str, Callable[[
     """How workflows are sent; transactions are those of an engine of the client's own."""
     launch("client", [], database)
     sender = DBOSClient(system_database_engine=own)
+    ids: list[str] = []
 
     def many(name: str, n: int) -> None:
+        ids[:] = [token_hex(8) for _ in range(n)]
         for at in range(0, n, BATCH):
             with own.begin() as transaction:
-                for _ in range(min(BATCH, n - at)):
-                    sender.enqueue_in_transaction(
-                        transaction, {"queue_name": QUEUE, "workflow_name": name, "app_version": "1"}
-                    )
+                for one in ids[at : at + BATCH]:
+                    asked = {"queue_name": QUEUE, "workflow_name": name, "app_version": "1", "workflow_id": one}
+                    sender.enqueue_in_transaction(transaction, asked)
+
+    def signal(n: int) -> None:
+        for one in ids:
+            sender.send(one, True, "go")
 
     return {
         "many": lambda n: many("nothing", n),
         "one": lambda _: DBOS.start_workflow(began, time.time()),
         "steps": lambda n: many("ten_steps", n),
+        "park": lambda n: many("waits", n),
+        "signal": signal,
     }
 
 

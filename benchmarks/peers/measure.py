@@ -91,7 +91,7 @@ PEERS = (
         100,
         200,
     ),
-    Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100),
+    Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100, 100),
     Peer(
         "DBOS on Postgres",
         "dbos_postgres",
@@ -100,6 +100,7 @@ PEERS = (
         "resumed by a restarted executor",
         1500,
         200,
+        100,
         server=postgres,
     ),
     Peer(
