@@ -322,6 +322,38 @@ def test_a_queued_process_tells_how_often_it_was_lost_with_its_worker(world: Wor
     )
 
 
+def test_a_process_that_was_lost_twice_says_that_it_waits_to_run_apart(world: World) -> None:
+    for pid in ("p", "q", "r", "s", "t", "u"):
+        world.start(pid)
+    for n in range(2):
+        owner = world.worker(f"dies_{n}")
+        assert len(world.take(owner)) == 6
+        world.do(owners.reap(owner))
+    assert because(world) == Reason("no_worker", "a worker: none is alive", "start `wakeline worker`")
+    world.worker()
+    assert because(world) == Reason(
+        "apart",
+        "a worker without other work: it was lost with its worker 2 times in a row, and may be why, so it runs with at"
+        " most 1 others like it",
+        "the log of the worker says how it died",
+    )
+
+
+def test_a_process_whose_deploy_ends_its_workers_says_that_it_runs_apart(world: World) -> None:
+    world.start("p")
+    for n in range(3):
+        world.clock.advance("60s")
+        world.do(owners.register_owner(f"dies_{n}", [world.namespace], lease_ms=5_000, release="v2"))
+        assert len(world.take(f"dies_{n}", release="v2")) == 1
+        world.do(owners.reap(f"dies_{n}"))
+    found = because(world)
+    assert found is not None
+    assert (found.code, found.what) == (
+        "misfit",
+        "code that fits (crash): worker dies_2 was lost, number 3 in a row; it runs alone",
+    )
+
+
 def test_what_is_not_queued_has_no_reason(world: World) -> None:
     world.running("p")
     assert world.go(looks.process("p")).because is None

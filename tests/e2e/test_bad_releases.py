@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wakeline import App, Handle
+from wakeline.observe import Reason
 from wakeline.processes.misfit import Misfit
 
 from tests.e2e.shop import until
@@ -69,6 +71,21 @@ def waits(ctx: Ctx, n: int) -> int:
     told("died")
     os._exit(3)
 """
+HOLDS = """
+
+@app.engine(name="holds")
+def holds(ctx: Ctx, n: int) -> int:
+    told("began")
+    while not (HERE / "go").exists():
+        time.sleep(0.05)
+    return n
+"""
+WAITS_APART = Reason(
+    "apart",
+    "a worker without other work: it was lost with its worker 2 times in a row, and may be why, so it runs with at"
+    " most 3 others like it",
+    "the log of the worker says how it died",
+)
 ROOM_FOR_ONE = """
 
 def find_room():
@@ -313,6 +330,29 @@ def test_a_release_that_crashes_at_its_first_take_spends_nothing_says_why_and_al
     assert noted(site, "paid") == 1
 
 
+def test_innocents_that_were_lost_twice_run_side_by_side_and_say_why_they_wait_and_keep_no_worker_for_long(
+    site: Site,
+) -> None:
+    release = site.release("v1", BODY, HOLDS)
+    with worker(site, "v1", "-n", "1"):
+        assert release.app.start(release.order, 1).result(timeout=30) == 1
+        client: Any = release.app.store.client
+        until(lambda: client.zrange("{shop}:proven", 0, -1) == ["v1"], 10)
+        handles = [release.app.using(id=f"p{n}").start(release.holds, n) for n in range(12)]
+        for began in (12, 24):
+            until(lambda began=began: noted(site, "began") == began, 30)
+            os.kill(int(site.notes.read_text().split()[-1]), signal.SIGKILL)
+        until(lambda: WAITS_APART in [handle.view().because for handle in handles], 30)
+        until(lambda: noted(site, "began") >= 28, 30)
+        until(lambda: noted(site, "began") == 36, 60)  # in the same worker, though none of them has ended
+        assert len({line.split()[1] for line in site.notes.read_text().splitlines()[-12:]}) == 1
+        fresh = release.app.start(release.order, 2)
+        assert fresh.result(timeout=60) == 2  # beside them, once they have outlived their moment
+        site.go()
+        assert [handle.result(timeout=30) for handle in handles] == list(range(12))
+    assert {losses(release.app, f"p{n}") for n in range(12)} <= {"2", None}
+
+
 def test_each_death_counts_for_a_body_that_ends_its_worker_where_its_release_did_other_work(site: Site) -> None:
     release = site.release("v1", BODY.split("@app.engine")[0], WAITS, ENDS_ITS_WORKER)
     site.release("v2", BODY.split("@app.engine")[0], WAITS, ENDS_ITS_WORKER)  # what the commands know
@@ -327,8 +367,8 @@ def test_each_death_counts_for_a_body_that_ends_its_worker_where_its_release_did
         code, doctor = told(site, "doctor")
         assert code == 1
         assert re.search(
-            r"problem  poison was lost with its worker \d times in a row, and runs again alone (in \d+ s|now); after"
-            r" the eleventh",
+            r"problem  poison was lost with its worker \d times in a row, and runs again apart from others"
+            r" (in \d+ s|now); after the eleventh",
             doctor,
         )
         until(

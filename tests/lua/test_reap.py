@@ -50,7 +50,7 @@ def test_losses_weigh_what_the_model_says(world: World) -> None:
     for losses in range(1, lease.MAX_LOSSES + 2):
         world.worker(f"o{losses}")
         [claim] = world.take(f"o{losses}")
-        assert claim.alone == lease.runs_alone(losses - 1)
+        assert claim.alone == lease.runs_apart(losses - 1)
         world.do(owners.reap(f"o{losses}"))
         assert (world.status() == "abandoned") == lease.losses_exhausted(losses)
         if delay_ms := 0 if lease.losses_exhausted(losses) else lease.loss_delay_ms(losses):

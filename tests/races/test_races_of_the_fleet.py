@@ -184,9 +184,9 @@ def test_race_21_a_hundred_deploys_use_up_nothing(world: World) -> None:
 
 
 @fails_without(
-    "a process lost twice runs beside nothing else",
+    "a process lost twice runs beside nothing that was not",
     "queue_take.lua",
-    "elseif crashes.runs_alone(p) and (alone or #taken > 0) then",
+    "elseif is_kept_out(p) then",
     "elseif false then",
 )
 def test_race_21_a_process_that_was_lost_twice_takes_no_neighbour_with_it(world: World) -> None:
@@ -198,6 +198,25 @@ def test_race_21_a_process_that_was_lost_twice_takes_no_neighbour_with_it(world:
     assert world.take("o1") == ()
     world.start("another")
     assert [claim.process_id for claim in world.take(world.worker("o4"))] == ["poison"]
+
+
+@fails_without(
+    "what is lost together runs in ever smaller groups",
+    "lib/crashes.lua",
+    "if crashes.lost(p) >= crashes.APART then p.lb = math.max(1, math.floor(p.lb / crashes.SHARE)) end",
+)
+def test_race_21_of_those_that_were_lost_together_the_poison_is_alone_before_their_losses_are_used_up(
+    world: World,
+) -> None:
+    for pid in ("a", "b", "poison", "c", "d"):
+        world.start(pid)
+    for n in range(12):
+        taken = world.take(world.worker(f"o{n}"))
+        poisoned = "poison" in [claim.process_id for claim in taken]
+        world.do(owners.reap(f"o{n}", "owner_lost" if poisoned else "shutdown"))
+        world.pass_ms(60_000)
+        world.tick()
+    assert {pid: world.field("ls", pid) for pid in ("a", "b", "c", "d")} == dict.fromkeys(("a", "b", "c", "d"), "2")
 
 
 # -- 27: the clock jumps back: dead owners look alive

@@ -453,8 +453,9 @@ def test_what_kills_its_workers_is_named_from_the_third_loss_on() -> None:
     assert of("lost", queued=(lost(3),)) == (
         "problem",
         (
-            "p1 was lost with its worker 3 times in a row, and runs again alone in 4 s; after the eleventh loss it is"
-            " abandoned. The log of the worker says how it died; roll back, deploy a fix, or `wakeline cancel` it"
+            "p1 was lost with its worker 3 times in a row, and runs again apart from others in 4 s; after the"
+            " eleventh loss it is abandoned. The log of the worker says how it died; roll back, deploy a fix, or"
+            " `wakeline cancel` it"
         ),
     )
 

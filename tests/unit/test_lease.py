@@ -12,7 +12,8 @@ from wakeline.testing.model.lease import (
     attempts_exhausted,
     loss_delay_ms,
     losses_exhausted,
-    runs_alone,
+    runs_apart,
+    together,
     writable,
 )
 from wakeline.testing.model.lifecycle import STATUSES
@@ -48,11 +49,30 @@ def test_ten_losses_are_survived() -> None:
     assert [losses_exhausted(n) for n in (10, 11)] == [False, True]
 
 
-def test_a_process_lost_twice_runs_alone() -> None:
-    assert [runs_alone(n) for n in (1, 2)] == [False, True]
+def test_a_process_lost_twice_runs_apart() -> None:
+    assert [runs_apart(n) for n in (1, 2)] == [False, True]
 
 
-def test_what_ends_its_worker_alone_is_tried_again_later_each_time() -> None:
+@pytest.mark.parametrize(
+    ("held", "most"),
+    [
+        (64, [64, 21, 7, 2, 1, 1, 1, 1, 1, 1]),
+        (1_000, [1_000, 333, 111, 37, 12, 4, 1, 1, 1, 1]),
+        (1, [1] * 10),
+    ],
+)
+def test_of_those_that_are_lost_together_a_third_run_together_and_soon_each_alone(held: int, most: list[int]) -> None:
+    found: list[int] = []
+    for losses in range(1, 11):
+        found.append(together(losses, held, found[-1] if found else None))
+    assert found == most
+
+
+def test_no_more_run_together_than_ran_together_at_each_loss() -> None:
+    assert [together(1, 64), together(2, 5, 64), together(3, 64, 20)] == [64, 1, 6]
+
+
+def test_what_ends_its_worker_is_tried_again_later_each_time() -> None:
     assert [loss_delay_ms(n) for n in range(1, 11)] == [
         0,
         0,

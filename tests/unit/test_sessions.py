@@ -192,5 +192,5 @@ def test_a_turn_that_is_lost_with_its_workers_is_said_to_be() -> None:
     report = SessionView("bot/1", "active", "bot", 1, None, "t1", "queued", 1, 1, None, False, 1, None, losses=4)
     assert (
         explain_session(report)
-        == "turn t1 was lost with its worker 4 times, and runs again alone; `wakeline show t1` says when"
+        == "turn t1 was lost with its worker 4 times, and runs again apart from others; `wakeline show t1` says when"
     )

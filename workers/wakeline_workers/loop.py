@@ -31,6 +31,7 @@ from wakeline.store.watching import end_all
 from wakeline.telemetry.phases import Phase
 from wakeline.verbs import triggers
 
+from wakeline_workers.apart import Apart
 from wakeline_workers.clock import TICK_MS, Ticker
 from wakeline_workers.isolation import isolation_of
 from wakeline_workers.losses import Losses
@@ -90,7 +91,7 @@ class WorkerLoop:
         """What runs, by claim."""
         self._leaving: set[str] = set()
         """Claims whose body is over. The write of their end needs no slot, and the next take leaves with it."""
-        self._alone = False
+        self._apart = Apart()
         self._again: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -119,7 +120,9 @@ class WorkerLoop:
 
     @property
     def free(self) -> int:
-        return 0 if self._alone else max(0, self.concurrency - len(self._tasks) + len(self._leaving))
+        if self._apart.keeps_others_out:
+            return 0
+        return max(0, self.concurrency - len(self._tasks) + len(self._leaving))
 
     def timer(self, due_ms: int) -> None:
         """Says that a timer is due: the tick comes no later."""
@@ -263,6 +266,7 @@ class WorkerLoop:
             agents=self._agents,
             release=self._release,
             proven=proven,
+            cleared=self._apart.are_all(self._tasks.values()),
         )
         if self.store.instruments.points:
             self.store.instruments.point(Phase.taking, "")
@@ -280,14 +284,14 @@ class WorkerLoop:
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._runner.run(claim), name=claim.process_id)
         self._tasks[task] = claim.fence.claim_id
-        self._alone = self._alone or claim.alone
+        if claim.alone:
+            asyncio.get_running_loop().call_later(self._apart.begin(claim), self._rung.set)
         task.add_done_callback(self._ended)
         self.ran += 1
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         claim_id = self._tasks.pop(task)
-        emptied = not self._tasks and (self._alone or self._burst)
-        self._alone = self._alone and bool(self._tasks)
+        emptied = self._apart.end(claim_id) or (self._burst and not self._tasks)
         # A take has already left with the write of its end.
         if emptied or claim_id not in self._leaving:
             self._rung.set()

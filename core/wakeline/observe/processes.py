@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar, assert_never
 
 from wakeline.names import split_session_id
-from wakeline.observe.reasons import Reason, reason_of, reason_of_queue
+from wakeline.observe.reasons import Reason, leaves_room, reason_of, reason_of_queue
 from wakeline.observe.view import View
 from wakeline.observe.waits import WaitView, waits_of
 from wakeline.processes.inputs import EngineInput, ExternalInput, SessionTurn, ToolCall
@@ -54,7 +54,7 @@ class Status(View):
     losses: int = 0
     """How often in a row it was lost with its worker."""
     runs_again_ms: int | None = None
-    """When a queued process that was lost more than twice is run again, with nothing beside it (server ms)."""
+    """When a queued process that was lost more than twice is run again, apart from others (server ms)."""
     because: Reason | None = None
     """Why it is queued, if it does not only wait for a free worker. `Handle.status` says what the record of the process
     says; `Handle.view` and `App.processes` look at its queue, too."""
@@ -187,7 +187,7 @@ def name_of(registration: Registration) -> str:
 
 
 def held_up(status: S, queue: QueueState) -> S:
-    """The same view, with the reason of its queue if its own record has none."""
-    if status.status != "queued" or status.because is not None:
+    """The same view, with the reason of its queue if its own record leaves room for one."""
+    if status.status != "queued" or not leaves_room(status.because):
         return status
-    return replace(status, because=reason_of_queue(queue))
+    return replace(status, because=reason_of_queue(queue) or status.because)

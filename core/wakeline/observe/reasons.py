@@ -18,6 +18,7 @@ from wakeline.store.queues import QueueState
 
 CODES = {"e": "engine", "t": "tool", "a": "agent"}
 """The kind of body whose code a process waits for, by the store's letter."""
+SAYS_HOW = "the log of the worker says how it died"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Reason(View):
     - 'unread': a release that can read what is stored of it
     - 'misfit': code that fits
     - 'lost': its next run, because it was lost with its workers
+    - 'apart': a worker without other work, because it was lost with its workers
     - 'later': its time
     - 'held', 'rated': a place under a limit, a cell of a rate
     - 'code': a worker that has its code
@@ -59,11 +61,11 @@ def reason_of(record: ProcessFields, *, offered_ms: int | None, unread: str | No
         what = f"a release that can read what is stored of it: {unread}"
         return Reason("unread", what, "deploy the release that wrote it, or a later one")
     if (misfit := record.misfit) is not None:
-        return Reason("misfit", f"code that fits ({misfit.kind}): {misfit.what}", misfit.remedy)
+        apart = f"; it runs {_apart(record.runs_beside)}" if record.runs_beside is not None else ""
+        return Reason("misfit", f"code that fits ({misfit.kind}): {misfit.what}{apart}", misfit.remedy)
     if record.runs_again_ms is not None:
-        again = _seconds(record.runs_again_ms, now_ms)
-        what = f"lost with its worker {record.losses} times, runs again alone {again}"
-        return Reason("lost", what, "the log of the worker says how it died")
+        again = f"{_apart(record.runs_beside or 0)} {_seconds(record.runs_again_ms, now_ms)}"
+        return Reason("lost", f"lost with its worker {record.losses} times, runs again {again}", SAYS_HOW)
     if record.held_at is not None:
         return Reason("held", f"a place under the limit of {_limit(record.held_at)}")
     if record.rated_at is not None:
@@ -73,7 +75,16 @@ def reason_of(record: ProcessFields, *, offered_ms: int | None, unread: str | No
     if record.aside is not None:
         what = f"a worker that has its code ({_code(record.aside)})"
         return Reason("code", what, "start a worker whose app has it")
+    if record.runs_beside is not None:
+        lost = f"it was lost with its worker {record.losses} times in a row, and may be why"
+        what = f"a worker without other work: {lost}, so it runs {_apart(record.runs_beside)}"
+        return Reason("apart", what, SAYS_HOW)
     return None
+
+
+def leaves_room(reason: Reason | None) -> bool:
+    """Whether the queue of the process may say more: there is no reason, or only one that says beside what it runs."""
+    return reason is None or reason.code == "apart"
 
 
 def reason_of_queue(queue: QueueState) -> Reason | None:
@@ -90,6 +101,10 @@ def reason_of_queue(queue: QueueState) -> Reason | None:
         return Reason("no_worker", "a worker: none is alive", "start `wakeline worker`")
     way = f"start `wakeline worker -Q {own or namespace}`"
     return Reason("unserved", f"a worker: none takes from queue {queue.name}", way)
+
+
+def _apart(beside: int) -> str:
+    return f"with at most {beside} others like it" if beside else "alone"
 
 
 def _seconds(at_ms: int, now_ms: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from wakeline.observe.entries import EntryView, entry_of
-from wakeline.observe.reasons import Reason, reason_of, reason_of_queue
+from wakeline.observe.reasons import Reason, leaves_room, reason_of, reason_of_queue
 from wakeline.observe.view import View
 from wakeline.sessions.addresses import argument
 from wakeline.store.entries import StoredInbox
@@ -143,13 +143,13 @@ def with_contents(view: SessionView, seen: StoredSession) -> SessionView:
 def turn_waits(seen: StoredInbox | StoredSession) -> str | None:
     """The queue (RQ's name) in which its turn waits for a worker, if the turn's own record does not say why."""
     turn = StoredRecord(seen.turn)
-    is_queued = turn.status == "queued" and session_of(seen).because is None
+    is_queued = turn.status == "queued" and leaves_room(session_of(seen).because)
     return turn.queue if is_queued else None
 
 
 def turn_held_up(view: SessionView, queue: QueueState) -> SessionView:
-    """The same view, with the reason of its turn's queue."""
-    return replace(view, because=reason_of_queue(queue))
+    """The same view, with the reason of its turn's queue, if that has one."""
+    return replace(view, because=reason_of_queue(queue) or view.because)
 
 
 def explain_session(view: SessionView) -> str:
@@ -176,7 +176,7 @@ def _explain_turn(view: SessionView) -> str:
     if view.misfit is not None:
         return f"{turn} waits for code that fits: {view.misfit}"
     if view.losses:
-        lost = f"{turn} was lost with its worker {view.losses} times, and runs again alone"
+        lost = f"{turn} was lost with its worker {view.losses} times, and runs again apart from others"
         return f"{lost}; `wakeline show {view.turn}` says when"
     if view.because is not None:
         return f"{turn} is {view.turn_status}, and waits for {view.because.message}; {says_more}"

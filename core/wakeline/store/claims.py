@@ -22,10 +22,12 @@ from wakeline.store import stand_ins
 from wakeline.store.calls import Call, Program, Reply, flat
 from wakeline.store.fields import ProcessFields
 from wakeline.store.sessions import Batch, batch_of
-from wakeline.values import from_json
+from wakeline.values import from_json, number
 from wakeline.waits.resolutions import TIMED_OUT, is_known
 
 log = logger("wakeline.runs")
+LONGEST_APART_MS = 60_000
+"""No run keeps others out of its worker for longer (ms)."""
 
 
 @fixed
@@ -98,11 +100,14 @@ class Claim(ProcessFields):
 
     @property
     def alone(self) -> bool:
-        """Whether nothing else may run beside it, because it was lost twice, counted or not."""
-        crash = self.misfit
-        return (
-            int(self.fields.get("ls", "0")) + (crash.looks if crash is not None and crash.kind == "crash" else 0) >= 2
-        )
+        """Whether it runs apart from others, because it was lost twice, counted or not."""
+        return self.runs_beside is not None
+
+    @property
+    def moment_ms(self) -> int:
+        """For how long it runs apart (ms). What has lasted for much longer than each of its lost runs is not what ended
+        their workers."""
+        return min(2 * number(self.fields.get("la"), LONGEST_APART_MS) + 1_000, LONGEST_APART_MS)
 
     @property
     def cancel_reason(self) -> str:
@@ -206,12 +211,14 @@ def take(
     agents: Mapping[str, AdmissionPolicy] | None = None,
     release: str | None = None,
     proven: bool = False,
+    cleared: bool = False,
 ) -> Call[Taken]:
     """Take and claim up to ``n``; the same ``request`` gives the same batch. A turn of one of ``agents`` brings its
     batch.
 
     An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked. Its first take after
-    that marks its release as proven.
+    that marks its release as proven. ``cleared``: all that it runs was lost twice, and has outlived its moment
+    (`Claim.moment_ms`).
     """
     args: dict[str, Any] = {
         "owner": owner,
@@ -221,7 +228,7 @@ def take(
         "lease_ms": lease_ms,
         "idle": idle or None,
     }
-    args |= {"release": release, "proven": proven or None}
+    args |= {"release": release, "proven": proven or None, "cleared": cleared or None}
     if agents:
         args["agents"] = {name: [policy.max_entries, policy.wire()] for name, policy in agents.items()}
 

@@ -15,8 +15,7 @@ from wakeline.values import number
 from wakeline.waits.kinds import as_question
 
 LOST_WITH_OTHERS = 2
-"""So often a process is lost with its worker before it runs with nothing beside it, later each time (scripts say so:
-crashes.ALONE)."""
+"""So often a process is lost with its worker before it runs apart from others (scripts say so: crashes.APART)."""
 
 
 class ProcessFields:
@@ -101,9 +100,17 @@ class ProcessFields:
         return number(self.fields.get("ls"))
 
     @property
+    def runs_beside(self) -> int | None:
+        """How many others, which were lost with their workers, too, may at most run in the worker of a process that was
+        lost twice or more often; None of a process that may run beside any other."""
+        crash = self.misfit
+        lost = self.losses + (crash.looks if crash is not None and crash.kind == "crash" else 0)
+        return None if lost < LOST_WITH_OTHERS else max(0, number(self.fields.get("lb"), 1) - 1)
+
+    @property
     def runs_again_ms(self) -> int | None:
-        """When a queued process that was lost with its worker more than twice is run again, with nothing beside it
-        (server ms); None of others."""
+        """When a queued process that was lost with its worker more than twice is run again, apart from others (server
+        ms); None of others."""
         over = self.losses - LOST_WITH_OTHERS
         if over <= 0 or self.status != "queued":
             return None

@@ -66,6 +66,8 @@ PROCESS = (
     Field("fa", "failed", "an attempt of it failed at some time", "flag"),
     Field("at", "attempts", "failed attempts since its last progress", "number"),
     Field("ls", "losses", "runs lost with their workers since its last progress", "number"),
+    Field("lb", "lost_beside", "how many may run in its worker after its losses, itself among them", "number"),
+    Field("la", "lasted", "how long the longest of those runs lasted", "ms long"),
     Field("tr", "attempt", "which attempt the run is, where not the first", "number"),
     Field("ow", "owner", "the owner that runs it, or ran it last", "id"),
     Field("cl", "claim", "the claim that its writes have to show", "id"),

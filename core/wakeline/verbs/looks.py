@@ -12,6 +12,7 @@ from wakeline.errors import InvalidArguments, ProcessNoLongerRetained, ProcessNo
 from wakeline.observe.effects import EffectView, effect_view, effects_of
 from wakeline.observe.events import EventPage, event_view
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status, held_up, process_of, status_of
+from wakeline.observe.reasons import leaves_room
 from wakeline.observe.waits import ProcessWait, waits_with_process
 from wakeline.pages import Page, first_of
 from wakeline.processes.lifecycle import TERMINAL
@@ -56,8 +57,8 @@ def waits(limit: int) -> Program[Page[ProcessWait]]:
 
 def _held_up(found: Sequence[tuple[S, str]]) -> Program[list[S]]:
     """The same views, with the reason of their queues for being queued. Each comes with RQ's name of its queue. One
-    call looks at the queues of those whose record has no reason."""
-    asked = sorted({queue for one, queue in found if one.status == "queued" and one.because is None})
+    call looks at the queues of those whose record leaves room for it."""
+    asked = sorted({queue for one, queue in found if one.status == "queued" and leaves_room(one.because)})
     if not asked:
         return [one for one, _ in found]
     states, _ = yield queues.list_queues(asked)

@@ -86,7 +86,7 @@ def _lost(seen: Seen) -> Iterator[Finding]:
     for row in seen.fleet.queued:
         if row.losses > LOST_WITH_OTHERS and row.process_id not in unfit:
             seconds = max(0, row.due_ms - seen.fleet.now_ms + 999) // 1000
-            again = f"runs again alone {f'in {seconds} s' if seconds else 'now'}"
+            again = f"runs again apart from others {f'in {seconds} s' if seconds else 'now'}"
             what = f"{row.process_id} was lost with its worker {row.losses} times in a row, and {again}"
             to_do = "The log of the worker says how it died; roll back, deploy a fix, or `wakeline cancel` it"
             end = "after the eleventh loss it is abandoned."

@@ -37,7 +37,7 @@ if a.running and not (a.n and last >= a.n) then
         call('SREM', ns .. 'owned:' .. a.owner, pid)
         p = load(pid)
         if p.st == 'running' and p.ow == a.owner then
-          lose(pid, p, 'owner_lost')
+          lose(pid, p, 'owner_lost', 1 + call('SCARD', ns .. 'owned:' .. a.owner))
           back[#back + 1] = pid
         end
       end

@@ -18,7 +18,7 @@ mailbox.give_up(a.pid, open)
 mailbox.give_up(a.pid, a.asked or {}) -- the next generation asks anew
 -- No body awaits the children of the last generation any more.
 call('UNLINK', ns .. 'journal:' .. a.pid, ns .. 'children:' .. a.pid)
-call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls', 'sr')
+call('HDEL', proc_key(a.pid), 'jb', 'at', 'ls', 'lb', 'la', 'sr')
 misfits.clear(a.pid, p)
 local generation = int(tonumber(p.gen or '1') + 1)
 call('HSET', proc_key(a.pid), 'gen', generation, 'gs', int(now))

@@ -4,7 +4,8 @@
 -- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle
 --       (enter the idle sets when the queues are empty), agents? {name: [max, policy]} (a claimed turn of one of them
 --       brings its batch, fixed in the same step), release? (of the code that will run them), proven? (a run of this
---       owner has ended or parked: told once)
+--       owner has ended or parked: told once), cleared? (it runs only what was lost twice, for longer than it lasted
+--       when it was lost)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of
 --         nothing that is known is thrown away. What may be another app's, or a later release's, goes back to the end
@@ -68,7 +69,23 @@ local function others(id, list, pid, later, whose)
   return now - num(call('HGET', job, 'wl_stray'), now) < doorbell.FAILURE_TTL * 1000
 end
 
-local alone, kept = call('SCARD', ns .. 'owned:' .. a.owner) > 0, 0
+local held, kept = call('SCARD', ns .. 'owned:' .. a.owner), 0
+
+-- What was lost twice with its workers runs apart: nothing else is here, or only what has outlived its moment and is no
+-- more suspect than it. `room`: how many this take may bring, once it brings one of these.
+local room
+local function is_kept_out(p)
+  local most = crashes.apart(p)
+  if not most then return room ~= nil end
+  local others = not room and #taken > 0 or held > 0 and not (a.cleared and most > 1)
+  return others or #taken >= math.min(most, room or most)
+end
+
+local function took(p)
+  local most = crashes.apart(p)
+  if most then room = math.min(most, room or most) end
+  if room and #taken >= room then budget = 0 end
+end
 
 -- Whether this owner has not the code of a process, as far as the fleet knows.
 local function lacked(p)
@@ -98,7 +115,7 @@ local function take_aside()
       local pid = call('ZRANGE', ns .. 'aside:' .. line, 0, 0)[1]
       if not pid then break end
       local p = load_whole(pid)
-      if crashes.runs_alone(p) and (alone or #taken > 0) then break end
+      if is_kept_out(p) then break end
       leave_aside(pid, line)
       if p.st == 'queued' and p.as == line then
         p.as = nil
@@ -111,7 +128,7 @@ local function take_aside()
           local bell = doorbell.write_job(pid, p.ep, p.q, true)
           claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), bell, doorbell.form_now())
           reply(pid, p)
-          if crashes.runs_alone(p) then budget = 0 end
+          took(p)
         end
       end
     end
@@ -140,17 +157,17 @@ local function take_from(list)
         call('DEL', rq .. ':job:' .. id)
         rounds.leave(pid, p)
         kept = kept + 1
-      elseif crashes.runs_alone(p) and (alone or #taken > 0) then
-        -- Lost twice: it may be what kills its workers, so it runs alone. Its doorbell stays at the head for an idle
-        -- worker.
+      elseif is_kept_out(p) then
+        -- Its doorbell stays at the head: of what may kill its workers for an idle worker, of the others for the next
+        -- take.
         aside[#aside + 1] = id
-        if #aside >= BOUND then break end
+        if #aside >= BOUND or not crashes.apart(p) then break end
       elseif kept_back(pid, p, id) then
         kept = kept + 1
       else
         claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), id, form)
         reply(pid, p)
-        if crashes.runs_alone(p) then budget = 0 end
+        took(p)
       end
     end
   end
@@ -173,6 +190,7 @@ if #taken > 0 then
   call('HSET', last, 'request', a.request, 'pids', table.concat(pids, ' '))
   executions.busy(a.owner)
 end
+if room then budget = 0 end
 unasked = #taken == 0 and a.n > 0
 local full = #taken >= a.n or budget <= 0 or kept >= BOUND
 for _, queue in ipairs(a.queues) do

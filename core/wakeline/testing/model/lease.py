@@ -10,8 +10,10 @@ from wakeline.processes.lifecycle import Status
 MAX_LOSSES = 10
 """How many lost owners without progress end a process. They are counted apart, so that a poisonous neighbour does not
 use up the attempts of other processes."""
-ALONE_AFTER_LOSSES = 2
-"""From how many losses on nothing else runs beside the process."""
+APART_AFTER_LOSSES = 2
+"""From how many losses on the process runs apart: beside no other but those that were lost as often."""
+SHARE = 3
+"""One of how many that were lost together may run together from then on, and with each further loss."""
 
 LONGEST_LOSS_DELAY_MS = 60_000
 
@@ -43,15 +45,22 @@ def losses_exhausted(losses: int) -> bool:
 
 
 def loss_delay_ms(losses: int) -> int:
-    """How long (ms) a process with this many losses waits before it runs again: 0 until it was alone with its worker
-    when that died."""
+    """How long (ms) a process with this many losses waits before it runs again: 0 until it ran apart in the worker
+    that died."""
     return (
         0
-        if losses <= ALONE_AFTER_LOSSES
-        else min(1_000 * 2 ** (losses - ALONE_AFTER_LOSSES - 1), LONGEST_LOSS_DELAY_MS)
+        if losses <= APART_AFTER_LOSSES
+        else min(1_000 * 2 ** (losses - APART_AFTER_LOSSES - 1), LONGEST_LOSS_DELAY_MS)
     )
 
 
-def runs_alone(losses: int) -> bool:
-    """Whether a process with this many losses has its worker for itself."""
-    return losses >= ALONE_AFTER_LOSSES
+def together(losses: int, held: int, before: int | None = None) -> int:
+    """How many may run in one worker after the last of this many losses, the process among them, if it is one that runs
+    apart. ``held``: how many ran there; ``before``: what this function said after the loss before."""
+    most = held if before is None else min(held, before)
+    return most if losses < APART_AFTER_LOSSES else max(1, most // SHARE)
+
+
+def runs_apart(losses: int) -> bool:
+    """Whether a process with this many losses runs beside no other but those that were lost as often."""
+    return losses >= APART_AFTER_LOSSES

@@ -10,9 +10,10 @@ end
 
 -- Progress: a process that gets further is not the poison that attempts and losses are counted for.
 local function progressed(pid, p)
-  if p.at or p.ls then call('HDEL', proc_key(pid), 'at', 'ls') end
+  local crash = misfits.crash_of(p)
+  if p.at or p.ls or crash then call('HDEL', proc_key(pid), 'at', 'ls', 'lb', 'la') end
   p.at, p.ls = nil, nil
-  if misfits.crash_of(p) then misfits.clear(pid, p) end
+  if crash then misfits.clear(pid, p) end
 end
 
 -- Rows that a run consumed since its last write. They are journaled with this write, and their slots are closed.

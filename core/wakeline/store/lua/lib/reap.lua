@@ -12,7 +12,8 @@ local function tell_loss(pid, p, losses)
   append(pid, p, 'process.recovered', told, nil, nil, run_of(p))
 end
 
-local function lose(pid, p, writer)
+-- `held`: how many its owner had, 1 where that is not known.
+local function lose(pid, p, writer, held)
   if p.rc == 'b' then return abandon(pid, p, writer) end
   -- A worker that leaves in order hands on what did not end in time. No process is at fault, so no loss is counted.
   local due, others
@@ -23,9 +24,10 @@ local function lose(pid, p, writer)
       if losses > LOSSES then return abandon(pid, p, 'losses_exhausted') end
       p.ls = losses
     end
-    -- It ran alone, so it ended its worker, or the code there did. It is offered later each time, as a release that
-    -- ends its workers may be gone by then.
-    local over = crashes.lost(p) - crashes.ALONE
+    crashes.note(pid, p, held)
+    -- It ran apart, so one of few ended the worker, or the code there did. It is offered later each time, as a release
+    -- that ends its workers may be gone by then.
+    local over = crashes.lost(p) - crashes.APART
     if over > 0 then due = now + math.min(1000 * 2 ^ (over - 1), 60000) end
     others = over > 0 and misfits.crash_of(p) and rounds.passes_on(pid, p)
     tell_loss(pid, p, crashes.lost(p))
@@ -37,7 +39,7 @@ end
 -- Everything an owner held goes back to the queue; the owner itself is forgotten once nothing of it is left.
 local function reap(owner, writer)
   local held = ns .. 'owned:' .. owner
-  local lost = {}
+  local lost, had = {}, call('SCARD', held)
   local queues = call('SMEMBERS', ns .. 'listens:' .. owner)
   -- First of all: a doorbell rung below must not be hinted to the dead.
   for _, queue in ipairs(queues) do
@@ -49,7 +51,7 @@ local function reap(owner, writer)
     if not pid then break end
     local p = load(pid)
     if p.st == 'running' and p.ow == owner then
-      lose(pid, p, writer)
+      lose(pid, p, writer, had)
       lost[#lost + 1] = pid
     end
   end

@@ -55,7 +55,7 @@ look['waiting'] = function(pid, p)
 end
 look['running'] = function(pid, p)
   if not standing.runs_nowhere(p) then return false end
-  lose(pid, p, 'owner_lost')
+  lose(pid, p, 'owner_lost', 1)
   put_right('runs')
   return true
 end
