@@ -167,6 +167,30 @@ def test_an_isolated_tool_does_without_an_instrument_that_its_child_cannot_load(
         leave(running)
 
 
+def test_a_stock_worker_that_cannot_load_what_it_needs_hands_the_process_back_with_the_reason_and_spends_nothing(
+    site: Site, server: PrivateServer
+) -> None:
+    handle = site.app.start(site.bodies.helper, 2)
+    bursts = [*command("rq worker", server)[:-1], "--burst", command("rq worker", server)[-1]]
+    reasons: list[str] = []
+    for broken in ({"WAKELINE_INSTRUMENT": "nowhere:it"}, {"WAKELINE_APP": "nowhere:app"}):
+        site.until(lambda: site.app.store.client.llen("rq:queue:told") == 1, "it is offered")
+        subprocess.run(bursts, env=os.environ | broken, timeout=60, check=True, capture_output=True)
+        view = handle.view()
+        assert (view.status, view.attempt, view.failed_attempts, view.losses) == ("queued", 1, 0, 0)
+        assert view.because is not None
+        reasons.append(view.because.what)
+    assert reasons == [
+        "code that fits (missing): No instrument at 'nowhere:it': No module named 'nowhere'. Set WAKELINE_INSTRUMENT to"
+        " module:attribute of an object of a class below wakeline.extending.Instrument.",
+        "code that fits (missing): No App at 'nowhere:app': No module named 'nowhere'. Name it as module:attribute with"
+        " -A or WAKELINE_APP.",
+    ]
+    site.until(lambda: site.app.store.client.llen("rq:queue:told") == 1, "it is offered")
+    subprocess.run(bursts, timeout=60, check=True, capture_output=True)
+    assert (handle.result(timeout=20), handle.view().misfit) == (6, None)
+
+
 def test_a_command_that_only_looks_needs_no_instrument(site: Site) -> None:
     environment = os.environ | {"WAKELINE_INSTRUMENT": "nowhere:it"}
     words = [sys.executable, "-m", "wakeline_workers.cli", "ps"]

@@ -1,8 +1,8 @@
 """The function that RQ stores by name: the job of a doorbell, which a stock ``rq worker -S json`` runs.
 
 Invariant: a stale or doubled doorbell ends at once and does no harm. A doorbell of another app fails, and says what to
-do. If only stock workers run, their jobs tick: if nothing ticked for two lease times, a job ticks before it runs and
-while it runs.
+do. What cannot be run here, because the app or its instrument cannot be loaded, waits and says so. If only stock
+workers run, their jobs tick: if nothing ticked for two lease times, a job ticks before it runs and while it runs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 from rq import get_current_job
 from wakeline.app import App
 from wakeline.engines.build import build_of
-from wakeline.errors import ForeignDoorbell, StoreError
+from wakeline.errors import ForeignDoorbell, InstrumentNotFound, StoreError, WakelineError
 from wakeline.names import doorbell_namespace, new_claim_id, new_owner_id
 from wakeline.run.boundary import contain_exits
+from wakeline.run.misfits import Misfits
 from wakeline.runner import Runner
 from wakeline.store import claims, owners
 from wakeline.store.watching import end_all
@@ -25,7 +26,7 @@ from wakeline.store.watching import end_all
 from wakeline_workers.clock import Ticker
 from wakeline_workers.heartbeat import Heartbeat
 from wakeline_workers.isolation import isolation_of
-from wakeline_workers.loading import load_for_work
+from wakeline_workers.loading import load_app, load_for_work
 from wakeline_workers.losses import Losses
 from wakeline_workers.orphans import leave_without_worker
 from wakeline_workers.streams import keep_output
@@ -40,14 +41,30 @@ def run(process_id: str, epoch: int) -> str:
     """Runs one process until it ends or parks. Returns what became of it; 'stale' if there was nothing to do. Raises
     `ForeignDoorbell`."""
     keep_output()
-    app, job = load_for_work(), get_current_job()
+    job = get_current_job()
     other = doorbell_namespace(job.id) if job is not None else None
+    app, missing = _loaded(other)
     if other is not None and other != app.namespace:
         # If the job ended quietly, the process would be rung again, again for the wrong worker, and no log would say
         # why.
         raise ForeignDoorbell(namespace=app.namespace, other=other)
     leave_without_worker(app, job)
+    if missing is not None:
+        return _to_its_end(_handed_back(app, process_id, epoch, missing))
     return _to_its_end(_run(app, process_id, epoch))
+
+
+def _loaded(namespace: str | None) -> tuple[App, WakelineError | None]:
+    """The app, and why nothing can be run here: its instrument or the app itself cannot be loaded. Then an empty app of
+    the namespace stands for it, which can say so in the store. Raises what is wrong if no namespace is known."""
+    try:
+        return load_for_work(), None
+    except InstrumentNotFound as missing:
+        return load_app(), missing
+    except WakelineError as missing:
+        if namespace is None:
+            raise
+        return App(namespace), missing
 
 
 def _to_its_end(job: Coroutine[Any, Any, str]) -> str:
@@ -130,6 +147,31 @@ async def _run(app: App, process_id: str, epoch: int) -> str:
         await store.close()
         # This does not wait: a body that keeps its thread may ask this loop for more, and would get no answer.
         threads.shutdown(wait=False)
+
+
+async def _handed_back(app: App, process_id: str, epoch: int, missing: WakelineError) -> str:
+    """Gives a process back to wait for a worker that can load what runs it, as one that has no code for it does."""
+    owner, settings = new_owner_id(), app.settings
+    store = app.new_async_store(patient=True)
+    try:
+        introduction = owners.register_owner(
+            owner, (), lease_ms=settings.lease_ms, release=settings.release, patient=True
+        )
+        heard = await store.execute(introduction)
+        if isinstance(missing, InstrumentNotFound):  # only with the app do schedules that are due find their bodies
+            await _first_tick(
+                Ticker(app, store, by=f"stock {owner}", spare_ms=2 * settings.lease_ms), heard, 2 * settings.lease_ms
+            )
+        claiming = claims.claim(
+            process_id, epoch, owner, new_claim_id(), lease_ms=settings.lease_ms, release=heard.release
+        )
+        claim = await store.execute(claiming)
+        if claim is None:
+            return "stale"
+        return await Misfits(store, settings.bug_patience_ms).hand_back(claim, "missing", missing, unrun=True)
+    finally:
+        await store.execute(owners.reap(owner, "shutdown", patience_ms=settings.bug_patience_ms))
+        await store.close()
 
 
 async def _first_tick(ticker: Ticker, heard: owners.Introduced, spare_ms: int) -> None:

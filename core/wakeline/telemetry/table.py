@@ -41,8 +41,8 @@ app = App("timed", instrument=Longest())
   `WAKELINE_INSTRUMENT=module:attribute` adds one to all that runs work, without a change of the app: `wakeline worker`,
   `wakeline clock`, `rq worker`, their supervisors, and the children of isolated tools. Each OS process has an object
   of its own. If it cannot be loaded (`instrument_not_found`), `wakeline worker` and `wakeline clock` do not start. Each
-  job of an `rq worker` fails with that error, and the process stays queued. The child of an isolated tool logs it and
-  goes on without.
+  job of an `rq worker` hands its process back, which waits and says so (a misfit, `missing`). The child of an isolated
+  tool logs it and goes on without.
 - **Write it** as a class below `wakeline.extending.Instrument`, with the methods that you need. They are plain
   functions, and several threads may call them. A method *around* a stretch gives a context manager. The code after its
   `yield` runs when the stretch is over, however it ended. The error itself is not raised there: read `outcome` and
