@@ -11,7 +11,7 @@ from wakeline.environments.spec import EMPTY_ENVIRONMENT
 from wakeline.errors import InvalidId, InvalidPayload, RegistrationInvalid
 from wakeline.processes.events import EventType, Semantics, TerminalSpec, WakeSpec
 from wakeline.processes.inputs import EngineInput, ExternalInput, Identity, PreparedCall, SessionTurn, ToolCall
-from wakeline.processes.registration import Registration, prepare
+from wakeline.processes.registration import Carried, Registration, prepare
 from wakeline.processes.selectors import parse_text
 
 ENV = "process-env:sha256:00"
@@ -56,6 +56,12 @@ def test_stored_form_leaves_defaults_out_and_reads_back() -> None:
         '"wake_target":{"session_id":"helper/u42"},"queue":"shop","labels":{"team":"web"},"incarnation":"inc00001"}'
     )
     assert Registration.from_json(registration.to_json()) == registration
+
+
+def test_a_call_that_went_through_hooks_is_stored_under_the_name_that_earlier_releases_read() -> None:
+    carried = Carried("a-key", 2, hooked=True)
+    assert carried.to_data() == {"key": "a-key", "attempt": 2, "admitted": True}
+    assert crawl(options={"call": carried.to_data()}).carried == carried
 
 
 def test_the_registration_a_script_writes_for_a_turn_is_read() -> None:
