@@ -131,7 +131,7 @@ class Runner:
         """Other workers have all claims now: bodies stop, and none begins."""
         self._lost = True
         for run in list(self.runs.values()):
-            run.life.lost()
+            run.life.end(RunState.LOST)
 
     # -- one claim
 
@@ -165,7 +165,7 @@ class Runner:
             if was_late:
                 await run.waits.look()  # hints that came meanwhile
             if self._lost or not run.life.is_running:
-                return "lost"
+                return await commits.given_back(run)
             if self._stopping:
                 return await self._store.execute(ends.release(claim.fence, unrun=True))
             word = await self._carried_out(run, code)

@@ -61,6 +61,15 @@ def note(n: int) -> int:
         token.write(f"{n}\\n")
     return n
 
+@app.engine(signals={"go": int})
+async def goes(ctx: AsyncCtx) -> list[int]:
+    """A step before its wait, and two behind it; after the second signal it is taken again."""
+    done = [await ctx.step("s0", note, 0)]
+    done.append(await ctx.wait("go", int))
+    done += [await ctx.step("s1", note, 1), await ctx.step("s2", note, 2)]
+    await ctx.sleep(4)
+    return [*done, await ctx.step("s3", note, 3)]
+
 @app.engine
 async def asks(ctx: AsyncCtx) -> bool:
     question = await ctx.approval("deploy", bool)
@@ -312,3 +321,22 @@ def test_a_job_of_a_stock_worker_says_what_it_lost_before_it_leaves(site: Site) 
     assert (found.writes >= before - 2, found.emptied) == (True, True)
     assert len(lines_of(said, "the store was emptied, or is another one now: ")) == found.clients
     assert len(lines_of(said, "the leases of runs here are gone; these are stopped: r")) == 1
+
+
+def test_runs_whose_steps_were_lost_under_a_live_worker_go_on_from_what_is_stored(site: Site) -> None:
+    with working() as said:
+        handles = [site.app.using(id=f"p{n}").start(site.bodies.goes) for n in range(RUNS)]
+        until(lambda: site.acted() == RUNS, "they wait", 30)
+        time.sleep(0.5)  # the beat that follows is in the copy too
+        site.copy()
+        for n, handle in enumerate(handles):
+            handle.signal("go", n, key="k")
+        until(lambda: site.acted() == 3 * RUNS, "they sleep in memory", 30)
+        time.sleep(0.5)
+        site.crash(back=True)
+        for n, handle in enumerate(handles):
+            handle.signal("go", 100 + n, key="k")  # sent again; meanwhile their sender wants another thing
+        assert [handle.result(timeout=40) for handle in handles] == [[0, 100 + n, 1, 2, 3] for n in range(RUNS)]
+        noted = sorted((site.folder / "token").read_text().split())
+    assert noted == sorted(["0"] * RUNS + ["1", "2"] * 2 * RUNS + ["3"] * RUNS)
+    assert [line for line in said if "mismatch" in line or "lost its lease" in line] == []

@@ -155,6 +155,11 @@ RACES: dict[int, tuple[str, str]] = {
         "The end of a child is told twice",
         "A body awaits a child, and the child's end would also wake the session that the body belongs to.",
     ),
+    33: (
+        "The store goes back under a run",
+        "A crash or a failover loses what the store had answered to a run, or what it waited for and was given. The "
+        "run goes on from what it has in memory.",
+    ),
 }
 
 

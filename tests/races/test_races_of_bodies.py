@@ -237,7 +237,7 @@ def test_race_10_a_provider_sees_the_charge_of_the_next_generation_as_another_on
 @fails_without(
     "a child's start is fenced",
     "process_register.lua",
-    "  if not holds(parent, f) then return { 'lost' } end\n",
+    "  if not holds(parent, f, a.rows) then return { 'lost' } end\n",
 )
 def test_race_14_a_run_that_lost_its_lease_starts_no_child(world: World) -> None:
     fence = world.running("p", "o1")
@@ -251,7 +251,7 @@ def test_race_14_a_run_that_lost_its_lease_starts_no_child(world: World) -> None
 @fails_without(
     "a body's signal is fenced",
     "process_signal.lua",
-    "  if not holds(from, s.fence) then return { 'lost' } end\n",
+    "  if not holds(from, s.fence, s.rows) then return { 'lost' } end\n",
 )
 def test_race_14_a_run_that_lost_its_lease_sends_no_signal(world: World) -> None:
     world.start("other", kind="external")
@@ -265,7 +265,7 @@ def test_race_14_a_run_that_lost_its_lease_sends_no_signal(world: World) -> None
 @fails_without(
     "a body's event is fenced",
     "process_append.lua",
-    "if a.fence and not holds(p, a.fence) then return { 'lost' } end",
+    "if a.fence and not holds(p, a.fence, a.rows) then return { 'lost' } end",
 )
 def test_race_14_a_run_that_lost_its_lease_appends_no_event(world: World) -> None:
     fence = world.running("p", "o1")
@@ -278,7 +278,7 @@ def test_race_14_a_run_that_lost_its_lease_appends_no_event(world: World) -> Non
 @fails_without(
     "a body's cancel is fenced",
     "process_cancel.lua",
-    "  if not holds(from, s.fence) then return { 'lost' } end\n",
+    "  if not holds(from, s.fence, s.rows) then return { 'lost' } end\n",
 )
 def test_race_14_a_run_that_lost_its_lease_cancels_nobody(world: World) -> None:
     world.start("other", kind="external")
@@ -315,7 +315,7 @@ def test_race_14_a_signal_that_was_sent_is_in_its_senders_journal(world: World) 
 @fails_without(
     "a body's signal is fenced",
     "process_signal.lua",
-    "  if not holds(from, s.fence) then return { 'lost' } end\n",
+    "  if not holds(from, s.fence, s.rows) then return { 'lost' } end\n",
 )
 def test_race_14_a_body_that_wakes_up_after_its_process_ended_tells_nobody(world: World, app: App) -> None:
     awake = asyncio.Event

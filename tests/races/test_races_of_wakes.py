@@ -175,7 +175,7 @@ def test_wake_race_06_a_commit_whose_reply_was_lost_is_repeated_and_there_is_no_
 
 
 @fails_without(
-    "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then"
+    "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence, a.rows) then", "elseif false then"
 )
 def test_wake_race_07_a_worker_that_comes_back_after_a_takeover_commits_nothing(world: World) -> None:
     old, new = taken_over(world)

@@ -13,7 +13,7 @@ from tests.races.session_interleavings import Left, explore
     "an end begins the next turn", "lib/turns.lua", "status, #batch)\n  turns.begin_next(sid)", "status, #batch)"
 )
 @fails_without(
-    "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence) then", "elseif false then"
+    "who commits holds the turn", "process_finish.lua", "elseif not holds(p, a.fence, a.rows) then", "elseif false then"
 )
 @fails_without("an input is looked for by its key", "session_send.lua", "  if known then\n", "  if false then\n")
 def test_three_inputs_are_read_once_whoever_dies_and_whatever_arrives_twice() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from secrets import token_hex
 from typing import Any
@@ -11,6 +13,8 @@ from wakeline import App, AsyncCtx
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
 
+from tests.lua.world import World
+from tests.races.test_races_of_claims import rewind
 from tests.scenario.conftest import served, until
 
 BEAT_MS = 100
@@ -79,3 +83,108 @@ def test_a_worker_declares_its_schedules_again_where_they_are_lost_and_its_regis
         lose(desk, "cron", "schedule:nightly")
         until(lambda: client.zrange(cron, 0, -1) == ["nightly"])
         assert client.exists(desk.address.prefix + "schedule:nightly") == 1
+
+
+@pytest.fixture
+def world(desk: App, backend: Backend) -> World:
+    """Its namespace, to be damaged."""
+    return World(backend, None, desk.name, desk.store)  # type: ignore[arg-type]
+
+
+LONG_MS = 60_000
+"""A hold that no test waits for."""
+
+
+@pytest.fixture
+def holding(backend: Backend, namespace: str) -> Iterator[App]:
+    """An app whose bodies stay in memory while they wait."""
+    made = App(namespace, backend=backend, settings=Settings(beat_ms=BEAT_MS, hold_ms=LONG_MS))
+    yield made
+    made.close()
+
+
+def steps_of(app: App) -> tuple[Any, list[str]]:
+    """An engine that waits between steps, and what its steps did."""
+    acted: list[str] = []
+
+    @app.engine(signals={"go": int, "on": int})
+    async def goes(ctx: AsyncCtx) -> int:
+        await ctx.step("a", acted.append, "a")
+        first = await ctx.wait("go", int)
+        await ctx.step("b", acted.append, f"b{first}")
+        second = await ctx.wait("on", int)
+        await ctx.step("c", acted.append, f"c{second}")
+        return first + second
+
+    return goes, acted
+
+
+def test_a_run_whose_steps_were_lost_while_it_waits_goes_on_from_what_is_stored(holding: App, world: World) -> None:
+    goes, acted = steps_of(holding)
+    with served(holding):
+        handle = holding.using(id="p").start(goes)
+        until(lambda: world.field("o:" + group_of(world)) == "1")
+        replica = world.snapshot()
+        handle.signal("go", 1, key="k")
+        until(lambda: acted == ["a", "b1"] and len(world.journal()) == 3)
+        rewind(world, replica)
+        handle.signal("go", 2, key="k")  # the sender sends it again; meanwhile it has changed its mind
+        until(lambda: acted == ["a", "b1", "b2"])
+        handle.signal("on", 10)
+        assert handle.result(timeout=10) == 12
+        assert acted == ["a", "b1", "b2", "c10"]
+        assert [event.type for event in handle.events()].count("signal.go") == 1
+    assert world.field("ls") is None
+
+
+def group_of(world: World) -> str:
+    """The group of the only open wait."""
+    fields = world.redis.hkeys(world.key("proc:p"))
+    return next((field[2:] for field in fields if field.startswith("o:")), "")
+
+
+def test_a_run_whose_step_was_lost_while_the_next_one_is_under_way_leaves_no_hole_in_its_journal(
+    holding: App, world: World
+) -> None:
+    acted: list[str] = []
+    goes = threading.Event()
+
+    async def slow() -> None:
+        acted.append("b")
+        await asyncio.to_thread(goes.wait, 10)
+
+    @holding.engine(signals={"on": int})
+    async def naps(ctx: AsyncCtx) -> int:
+        await ctx.step("a", acted.append, "a")
+        await ctx.step("b", slow)
+        return await ctx.wait("on", int)
+
+    with served(holding):
+        handle = holding.using(id="p").start(naps)
+        until(lambda: world.status("p") == "running" and acted == ["a", "b"])
+        proc = world.redis.hgetall(world.key("proc:p"))
+        replica = world.snapshot() | {world.key("proc:p"): {k: v for k, v in proc.items() if k != "jb"}}
+        del replica[world.key("journal:p")]
+        rewind(world, replica)
+        goes.set()
+        until(lambda: acted == ["a", "b", "a", "b"])
+        handle.signal("on", 3)
+        assert handle.result(timeout=10) == 3
+    assert acted == ["a", "b", "a", "b"]
+
+
+def test_a_wait_that_was_lost_is_opened_again_by_the_next_run(holding: App, world: World) -> None:
+    goes, acted = steps_of(holding)
+    with served(holding):
+        handle = holding.using(id="p").start(goes)
+        until(lambda: len(world.journal()) == 1)
+        group = group_of
+        until(lambda: world.field("o:" + group(world)) == "1")
+        [slot] = world.redis.smembers(world.key("waits:p"))
+        for field in ("o:" + group(world), "n:go"):
+            world.redis.hdel(world.key("proc:p"), field)
+        world.redis.delete(world.key(f"slot:{slot}"), world.key("waits:p"))
+        handle.signal("go", 1)
+        handle.signal("on", 2)
+        assert handle.result(timeout=10) == 3
+    assert acted == ["a", "b1", "c2"]

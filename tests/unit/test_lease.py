@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from wakeline.processes.lease import Fence
+from wakeline.processes.lease import Fence, Journaled
 from wakeline.testing.model.lease import (
     Lease,
     attempts_exhausted,
@@ -38,6 +38,18 @@ def test_any_other_run_may_not(changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize("status", [status for status in STATUSES if status != "running"])
 def test_nobody_writes_to_a_process_that_does_not_run(status: Any) -> None:
     assert not writable(FENCE, replace(LEASE, status=status))
+
+
+@pytest.mark.parametrize(("answers", "length"), [([(5, 9), (9, 12)], 12), ([(0, 4)], 9), ([(0, 9)], 14)])
+def test_a_run_whose_store_has_less_than_it_was_answered_may_not_write(
+    answers: list[tuple[int, int]], length: int
+) -> None:
+    fence = replace(FENCE, journaled=Journaled(5))
+    for was, now in answers:
+        fence.journaled.grew(was, now)
+    assert fence.journaled.length == length
+    assert [writable(fence, replace(LEASE, journal=length - short)) for short in (0, 1)] == [True, False]
+    assert writable(fence.of_the_claim, LEASE)
 
 
 def test_five_failed_attempts_are_all_by_default() -> None:

@@ -213,6 +213,9 @@ class WorkerLoop:
     def _went_back(self) -> None:
         """The store went back, or is another one. It may lack what this worker wrote when it began."""
         self._proven = False
+        # A run that the store no longer knows of, or of whose work it lacks a part, is over before its next write.
+        for run in list(self._runner.runs.values()):
+            run.life.spawn(run.waits.look())
         if self._again is None or self._again.done():
             self._again = asyncio.get_running_loop().create_task(self._declare_again())
 

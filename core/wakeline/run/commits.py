@@ -11,15 +11,18 @@ from wakeline.attachments.attachment import owner_of_session
 from wakeline.errors import HeadConflict, LeaseLost, ParkSwallowed
 from wakeline.processes.outputs import Failure
 from wakeline.processes.outputs import to_json as output_json
+from wakeline.run.host import RunState
 from wakeline.run.journal import AT_ONCE
 from wakeline.run.misfits import Misfits
 from wakeline.run.outcomes import Ended, HandedBack, NextGeneration, Outcome, Over, Swallowed, TurnFailed, Unfit
 from wakeline.run.run import Run
+from wakeline.shown import logger
 from wakeline.store import ends, waits
 from wakeline.store.stand_ins import is_large
 from wakeline.telemetry.phases import Phase
 from wakeline.values import to_json
 
+log = logger("wakeline.runner")
 RETRY_BASE_MS, RETRY_MAX_MS = 1_000, 60_000
 
 
@@ -40,12 +43,31 @@ async def commit(run: Run, outcome: Outcome, misfits: Misfits) -> str:
                 return await run.store.execute(ends.release(run.fence, consumed=run.journal.take_unwritten()))
             case Swallowed():
                 return await _fail_swallowed(run)
+            case Over(RunState.LOST):
+                return await given_back(run)
             case Over(state):
                 return state.value
             case _:
                 assert_never(outcome)
     except LeaseLost:
+        run.life.refused = True
+        return await given_back(run)
+
+
+async def given_back(run: Run) -> str:
+    """Gives back what a run that was refused may still hold. If the store went back and lacks what the run was
+    answered, no other run has its process. The next one goes on from what is there, and neither an attempt nor a loss
+    counts. Owner-bound work, which has acted, is left to its lease."""
+    if not run.life.refused or run.claim.owner_bound:
         return "lost"
+    try:
+        word = await run.store.execute(ends.release(run.fence.of_the_claim, refused=True))
+    except LeaseLost:
+        return "lost"
+    log.warning(
+        "%s: the store went back and lacks what this run had done; it goes on from what is there", run.process_id
+    )
+    return word
 
 
 async def _end(run: Run, ended: Ended) -> str:

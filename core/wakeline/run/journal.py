@@ -335,14 +335,16 @@ class Journal:
         *,
         place: int | None = None,
         slots: tuple[str, ...] = (),
+        there: bool = False,
         begun_ms: int | None = None,
     ) -> Row:
-        """The row of an outcome that is known now; ``slots`` are the waits that it closes; ``begun_ms``: since when."""
+        """The row of an outcome that is known now; ``slots`` are the waits that it closes, which the store is known to
+        have if they are ``there``; ``begun_ms``: since when."""
         asked_from = self.asides.place() if place is None else place
         now, took = self._now_and_took(begun_ms)
         n = self.replay.next_n
         row = JournalRow.of(n, envelope, digest, outcome, None, now, place=asked_from, took_ms=took)
-        return self.replay.made(key, row, slots)
+        return self.replay.made(key, row, slots, there=there)
 
     async def record(self, row: Row, asks: Sequence[Ask] = ()) -> None:
         """Writes a row, and the earlier unwritten ones; ``asks`` as in `runs.record`."""

@@ -27,6 +27,9 @@ class Life:
         self.state = RunState.RUNNING
         self.stopping = False
         """Whether no new effect may begin."""
+        self.refused = False
+        """Whether a write of the run was refused: another run has the process, or the store lacks what this one was
+        answered."""
         self.swallowed = False
         """Whether the body went on after its run was parked."""
         self.misfit: tuple[MisfitKind, BaseException] | None = None
@@ -94,7 +97,8 @@ class Life:
             self.end(RunState.RELEASED)
 
     def lost(self) -> Stopped:
-        """Another worker has the process now; the run is over."""
+        """A write was refused; the run is over."""
+        self.refused = self.refused or self.is_running
         self.end(RunState.LOST)
         return Stopped()
 

@@ -43,6 +43,8 @@ class OpenWaits:
         self._groups: dict[str, list[str]] = {}
         self._waiters: list[list[str]] = []
         self._labels: dict[str, dict[str, Any]] = {}
+        self._there: set[str] = set()
+        """Slots that the store said it has, and whose rows are not made yet."""
 
     def __bool__(self) -> bool:
         return bool(self._groups)
@@ -115,8 +117,21 @@ class OpenWaits:
     def forget(self, slots: Sequence[str]) -> None:
         """Notes that these are given up: a later wait for one asks the store again."""
         self._given_up.update(slots)
+        self._there.difference_update(slots)
         for slot in slots:
             self._earlier.pop(slot, None)
+
+    def is_there(self, slot: str) -> bool:
+        """Whether a task waits for this slot, unresolved as far as the run knows, and the store said that it has it."""
+        future = self._answers.get(slot)
+        return future is not None and not future.done() and slot in self._there
+
+    def consumed(self, slot: str) -> bool:
+        """Notes that the row of a slot is made, which closes it. Returns whether the store has the slot until then:
+        False also for a second row, which is written when the first has closed it."""
+        there = slot in self._there
+        self._there.discard(slot)
+        return there
 
     def hinted(self, slot: str, text: str) -> bool:
         """Takes a resolution (JSON) from a hint. False for a wait that was given up: its resolution may belong to
@@ -146,6 +161,8 @@ class OpenWaits:
         """Takes the store's answer for a slot that was to be opened; returns when it is due (ms), if it is open."""
         if wait.slot not in self:
             return None
+        if opened.there:
+            self._there.add(wait.slot)
         if opened.state == "open":
             due_ms = int(opened.text) if opened.text else None
             self._label(wait, due_ms)

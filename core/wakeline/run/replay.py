@@ -296,14 +296,15 @@ class Replay:
         began."""
         return self.rows[key].n if key in self.rows else self.next_n
 
-    def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = ()) -> Row:
-        """The row of this run in the form that is written; ``slots`` are the waits that it closes."""
+    def made(self, key: str, row: JournalRow, slots: tuple[str, ...] = (), *, there: bool = False) -> Row:
+        """The row of this run in the form that is written; ``slots`` are the waits that it closes, ``there`` as in
+        `Row`."""
         self.rows[key] = row
         self._names.add(row.name)
         self._had.add(key)
         self.last_at_ms = max(self.last_at_ms, row.at_ms)
         self.next_n = max(self.next_n, row.n + 1)
-        return Row(key, row.to_json(), slots)
+        return Row(key, row.to_json(), slots, there=there)
 
     def unmade(self, key: str) -> None:
         """Notes that the effect of this key was not recorded after all."""

@@ -32,7 +32,7 @@ from wakeline.store.awaited import AsyncStore
 from wakeline.store.claims import Claim
 from wakeline.store.journal import Row
 from wakeline.store.stand_ins import stands_in
-from wakeline.store.waits import Wait, close_waits, open_waits, read_slots
+from wakeline.store.waits import GONE, Wait, close_waits, open_waits, read_slots
 from wakeline.telemetry.instruments import Instruments
 from wakeline.telemetry.phases import Phase
 from wakeline.values import canonical_json, from_json
@@ -171,7 +171,14 @@ class Waits:
                 slot = call.slot
                 journal.note(
                     journal.row_of(
-                        call.key, call.envelope, call.digest, value, place=place, slots=(slot,), begun_ms=since[slot]
+                        call.key,
+                        call.envelope,
+                        call.digest,
+                        value,
+                        place=place,
+                        slots=(slot,),
+                        there=self.open.consumed(slot),
+                        begun_ms=since[slot],
                     )
                 )
                 out.append(resolution_of(value))
@@ -268,7 +275,10 @@ class Waits:
         if reason is not None:
             self._life.cancellation.cancel(reason)
         for slot, text in zip(ids, texts, strict=False):
-            if text is not None:
+            if text == GONE:
+                if self.open.is_there(slot):  # the store went back to before it was opened
+                    self._life.lost()
+            elif text is not None:
                 self.open.resolve(slot, text)
 
 

@@ -52,6 +52,8 @@ class Call(Generic[T]):
     """Replaces stand-ins in the reply by their payloads; None if the reply holds none."""
     about: tuple[str, ...] = ()
     """The processes, sessions and occurrences that the call names. Calls about the same one keep their order."""
+    grew: Callable[[int, int], None] | None = None
+    """It is told how long (bytes) the journal of the run was before the write, and is, if that wrote rows."""
 
 
 @dataclass(frozen=True, slots=True)

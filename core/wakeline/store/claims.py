@@ -14,7 +14,7 @@ from wakeline.attachments.backend import Blobs
 from wakeline.errors import InvalidPayload
 from wakeline.fixed import fixed
 from wakeline.processes.alike import read_claimed
-from wakeline.processes.lease import Fence
+from wakeline.processes.lease import Fence, Journaled
 from wakeline.processes.registration import Registration
 from wakeline.sessions.admission import AdmissionPolicy
 from wakeline.shown import logger
@@ -144,6 +144,7 @@ def claim_of(reply: Any) -> Claim:
         epoch=int(fields["ep"]),
         claim_id=fields["cl"],
         owner=fields["ow"],
+        journaled=Journaled(number(fields.get("jb"))),
     )
     now, heard = int(reply[7]), time.monotonic_ns()
     registration = read_claimed(reply[0], fence.incarnation, reply[2])

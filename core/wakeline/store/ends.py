@@ -35,7 +35,8 @@ def cancel(process_id: str, reason: str, *, grace_ms: int, effect: Effect | None
         refuse(process_id, reply, holder=effect.fence.process_id if effect else process_id)
 
     payloads, also = (effect.payloads, effect.about) if effect else (None, ())
-    return Call("process_cancel", args, decode, payloads=payloads, about=(process_id, *also))
+    grew = effect.grew if effect else None
+    return Call("process_cancel", args, decode, payloads=payloads, about=(process_id, *also), grew=grew)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,15 @@ def release(
     unrun: bool = False,
     unread: str | None = None,
     misfit: Misfit | None = None,
+    refused: bool = False,
 ) -> Call[str]:
     """Hand a run back ('released'), or schedule the next attempt after a failed one. 'exhausted', 'abandoned' and
     'cancelled' (a turn that was asked to end and then raised) mean that the process ended instead.
 
     ``unrun``: this worker lacks its code and did nothing, so owner-bound work has certainly not acted. ``unread`` is
     the reason why this worker cannot read its stored data; the process keeps it until the next claim. ``misfit`` says
-    why its code cannot go on; it is kept and shown until code that fits has gone on."""
+    why its code cannot go on; it is kept and shown until code that fits has gone on. ``refused``: a write of the run
+    was refused, so it holds its process only if the store lacks what it was answered; raises `LeaseLost` otherwise."""
     args: dict[str, Any] = {
         "pid": fence.process_id,
         "fence": fence_wire(fence),
@@ -143,6 +146,7 @@ def release(
         "attempt": attempt or None,
         "unrun": unrun or None,
         "unread": unread,
+        "refused": refused or None,
         "misfit": misfit.to_json() if misfit is not None else None,
         "output": output,
         "text": wake_text(fence.process_id, "failed", output) if output is not None else None,

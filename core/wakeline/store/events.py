@@ -91,7 +91,12 @@ def append(
     payloads = {"payload": kept, "output": kept, **(effect.payloads if effect else {})}
     woken = (wake.session_id,) if wake and wake.session_id else ()
     return Call(
-        "process_append", args, decode, payloads=payloads, about=(process_id, *woken, *(effect.about if effect else ()))
+        "process_append",
+        args,
+        decode,
+        payloads=payloads,
+        about=(process_id, *woken, *(effect.about if effect else ())),
+        grew=effect.grew if effect else None,
     )
 
 

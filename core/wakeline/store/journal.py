@@ -5,7 +5,7 @@ Invariant: every write carries the fence of its run. A lost fence is `LeaseLost`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,14 @@ PARTS_OF_ROW = (("o",), ("x",), ("e",))
 @fixed
 class Row:
     """A journal row to write: its replay key, its text, and the slots that it consumed. ``after`` is the text behind
-    the gap that the script fills, if there is one."""
+    the gap that the script fills, if there is one. ``there``: the store said that it has these slots, so one that is
+    gone, or has no resolution any more, was lost."""
 
     key: str
     text: str
     slots: tuple[str, ...] = ()
     after: str | None = None
+    there: bool = False
 
     def opened(self, *, text: bool = False) -> Row:
         """The row with room for what its script fills in at the `GAP` of its outcome: a number or other JSON, or with
@@ -51,6 +53,8 @@ class Row:
             out["a"], out["b"] = self.text, self.after
         if self.slots:
             out["s"] = self.slots
+        if self.there:
+            out["there"] = 1
         return out
 
 
@@ -80,6 +84,11 @@ class Effect:
         """What it adds to ``about`` of a call."""
         return (self.fence.process_id,)
 
+    @property
+    def grew(self) -> Callable[[int, int], None]:
+        """``grew`` of its call."""
+        return self.fence.journaled.grew
+
 
 def rows_of(fence: Fence) -> dict[str, str | Parts]:
     """The payloads among the journal rows of a run."""
@@ -90,7 +99,7 @@ def fence_wire(fence: Fence) -> dict[str, Any]:
     said = fence.said
     if not said:
         said |= {"pid": fence.process_id, "inc": fence.incarnation, "ep": str(fence.epoch), "cl": fence.claim_id}
-    return said
+    return {**said, "jb": fence.journaled.length}
 
 
 def record(fence: Fence, rows: Sequence[Row], asks: Sequence[Ask] = ()) -> Call[None]:
@@ -105,7 +114,14 @@ def record(fence: Fence, rows: Sequence[Row], asks: Sequence[Ask] = ()) -> Call[
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "rows": [r.wire() for r in rows]}
     if asks:
         args["asks"] = [ask.wire() for ask in asks]
-    return Call("journal_record", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
+    return Call(
+        "journal_record",
+        args,
+        decode,
+        payloads=rows_of(fence),
+        about=(fence.process_id,),
+        grew=fence.journaled.grew,
+    )
 
 
 def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str, str]]]]:

@@ -70,7 +70,12 @@ def send(
         **(effect.payloads if effect else {}),
     }
     return Call(
-        "session_send", args, decode, payloads=payloads, about=(session.session_id, *(effect.about if effect else ()))
+        "session_send",
+        args,
+        decode,
+        payloads=payloads,
+        about=(session.session_id, *(effect.about if effect else ())),
+        grew=effect.grew if effect else None,
     )
 
 
@@ -216,7 +221,14 @@ def admit(fence: Fence, session_id: str, max_entries: int, policy: AdmissionPoli
 
     args: dict[str, Any] = {"pid": fence.process_id, "fence": fence_wire(fence), "sid": session_id, "max": max_entries}
     args |= {"policy": policy.wire()} if policy else {}
-    return Call("turn_admit", args, decode, brings=stand_ins.whole, about=(fence.process_id, session_id))
+    return Call(
+        "turn_admit",
+        args,
+        decode,
+        brings=stand_ins.whole,
+        about=(fence.process_id, session_id),
+        grew=fence.journaled.grew,
+    )
 
 
 def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
@@ -236,6 +248,7 @@ def arrivals(effect: Effect, session_id: str, max_entries: int) -> Call[str]:
         payloads=effect.payloads,
         brings=stand_ins.whole,
         about=(session_id, *effect.about),
+        grew=effect.grew,
     )
 
 

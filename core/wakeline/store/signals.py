@@ -92,4 +92,5 @@ def signal(
         "process_signal", args, decode,
         payloads={"payload": stand_ins.of_process(process_id), **(effect.payloads if effect else {})},
         about=(process_id, *(effect.about if effect else ())),
+        grew=effect.grew if effect else None,
     )  # fmt: skip

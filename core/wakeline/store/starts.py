@@ -123,7 +123,8 @@ def register(
         *(effect.about if effect else ()),
     )
     payloads = {"spec": _spec_of(r.id), **(effect.payloads if effect else {})}
-    return Call("process_register", args, decode, payloads=payloads, about=about)
+    grew = effect.grew if effect else None
+    return Call("process_register", args, decode, payloads=payloads, about=about, grew=grew)
 
 
 def _spec_of(process_id: str) -> Parts:

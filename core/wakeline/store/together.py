@@ -154,8 +154,11 @@ class Exchange:
             self._again.append(bundle)
             return
         if self._writes is not None and not isinstance(answer, Exception):
-            number, now_ms, answer = answer
+            number, now_ms, answer, *grew = answer
             self._writes.heard(self._stamp[0], number, now_ms)
+            for one, lengths in zip(bundle, grew[0] if grew else (), strict=False):
+                if one.call.grew is not None and lengths:
+                    one.call.grew(*lengths)
         several = answer if len(bundle) > 1 and not isinstance(answer, Exception) else [answer] * len(bundle)
         for one, reply in zip(bundle, several, strict=True):
             self._tell(one, reply)

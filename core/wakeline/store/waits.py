@@ -6,7 +6,7 @@ Invariant: the first resolution stands, and a park that would miss one is refuse
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wakeline.fixed import fixed
@@ -63,11 +63,12 @@ class Wait:
 
 @fixed
 class Opened:
-    """What an open found: an open slot (with its due time), an existing resolution (JSON), or the recorded row
-    (JSON)."""
+    """What an open found: an open slot (with its due time), an existing resolution (JSON), or the recorded row (JSON).
+    ``there``: the store has the slot, and keeps it until its row is written."""
 
     state: Literal["open", "done", "journaled"]
     text: str
+    there: bool = field(default=False, compare=False)
 
 
 def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()) -> Call[list[Opened]]:
@@ -82,9 +83,17 @@ def open_waits(fence: Fence, waits: Sequence[Wait], consumed: Sequence[Row] = ()
     def decode(reply: Reply) -> list[Opened]:
         if reply[0] != "waits":
             refuse(fence.process_id, reply)
-        return [Opened(row[0], row[1]) for row in reply[1]]
+        return [Opened(row[0], row[1], row[0] == "open" or len(row) > 2) for row in reply[1]]
 
-    return Call("wait_open", args, decode, payloads=rows_of(fence), brings=stand_ins.whole, about=(fence.process_id,))
+    return Call(
+        "wait_open",
+        args,
+        decode,
+        payloads=rows_of(fence),
+        brings=stand_ins.whole,
+        about=(fence.process_id,),
+        grew=fence.journaled.grew,
+    )
 
 
 def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()) -> Call[None]:
@@ -101,12 +110,23 @@ def close_waits(fence: Fence, slots: Sequence[str], consumed: Sequence[Row] = ()
         if reply[0] != "closed":
             refuse(fence.process_id, reply)
 
-    return Call("wait_close", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
+    return Call(
+        "wait_close",
+        args,
+        decode,
+        payloads=rows_of(fence),
+        about=(fence.process_id,),
+        grew=fence.journaled.grew,
+    )
+
+
+GONE = "-"
+"""Stands for a slot that is not there."""
 
 
 def read_slots(fence: Fence, slots: Sequence[str]) -> Call[tuple[str | None, list[str | None]]]:
-    """The reason of a requested cancel (None without one), and for each slot its resolution as JSON (None without one);
-    raises `LeaseLost`."""
+    """The reason of a requested cancel (None without one), and for each slot its resolution as JSON (None without one,
+    `GONE` if there is no such slot); raises `LeaseLost`."""
 
     def decode(reply: Reply) -> tuple[str | None, list[str | None]]:
         if reply[0] != "slots":
@@ -150,7 +170,14 @@ def park(
             return Met()
         refuse(fence.process_id, reply)
 
-    return Call("process_park", args, decode, payloads=rows_of(fence), about=(fence.process_id,))
+    return Call(
+        "process_park",
+        args,
+        decode,
+        payloads=rows_of(fence),
+        about=(fence.process_id,),
+        grew=fence.journaled.grew,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@
 -- Reply: {'recorded'} | {'lost'}
 -- Atomic because a row without its slots' end would let a second wait swallow the next signal (race 4).
 local p = load_run(a.pid)
-if not holds(p, a.fence) then return { 'lost' } end
+if not holds(p, a.fence, a.rows) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 -- An answer may come before its wait: what it has to be is known from here on. Among the closed ones, as nothing waits
 -- for it yet: no cancel answers it. It has no timer: what is due is not answered, and the wait opens with its timer.

@@ -10,7 +10,7 @@
 local p = load(a.pid)
 if not p.st then return missing(a.pid) end
 if a.inc and p.inc ~= a.inc then return { 'stale' } end
-if a.fence and not holds(p, a.fence) then return { 'lost' } end
+if a.fence and not holds(p, a.fence, a.rows) then return { 'lost' } end
 if a.external and p.k ~= 'x' then return { 'not_external' } end
 -- A resend of a body's event finds its row: the event is there.
 local written = a.fence and a.row and call('HGET', ns .. 'journal:' .. a.pid, a.row.k)
@@ -32,7 +32,13 @@ if ENDED[p.st] then return { 'terminal', p.st } end
 if a.fence then apply_rows(a.pid, p, a.rows) end
 local seq = append(a.pid, p, a.type, a.payload, a.replay_key, a.semantics)
 if a.replay_key then call('HSET', ns .. 'replay:' .. a.pid, 'k:' .. a.replay_key, seq .. ':' .. a.hash) end
-if a.row then write_row(a.pid, a.row, seq) end
+if a.row then
+  write_row(a.pid, a.row, seq)
+elseif a.fence then
+  -- Code of a tool said it, whose call has the row. It is counted too, so that the run finds out where it is lost.
+  local is = call('HINCRBY', proc_key(a.pid), 'jb', 1)
+  a.grew = { a.grew and a.grew[1] or is - 1, is }
+end
 progressed(a.pid, p)
 local n = ''
 if a.wake then

@@ -7,7 +7,7 @@
 local s = a.sender
 if s then
   local from = load(s.fence.pid)
-  if not holds(from, s.fence) then return { 'lost' } end
+  if not holds(from, s.fence, s.rows) then return { 'lost' } end
   if not load(a.pid).st then return missing(a.pid) end
   apply_rows(s.fence.pid, from, s.rows)
   write_row(s.fence.pid, s.row)

@@ -10,7 +10,7 @@ local f = a.fence
 if p.st == 'queued' and p.inc == f.inc and tonumber(p.ep) == tonumber(f.ep) + 1 then
   return { 'continued', p.gen or '1' }
 end
-if not holds(p, f) then return { 'lost' } end
+if not holds(p, f, a.rows) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows) -- closes what this generation consumed: given up, its signals would come again
 local open = call('SMEMBERS', ns .. 'waits:' .. a.pid)
 if #open > BOUND then return { 'open', { unpack(open, 1, BOUND) } } end

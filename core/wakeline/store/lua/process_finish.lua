@@ -19,7 +19,7 @@ if a.external then
   if p.k ~= 'x' then return { 'not_external' } end
 elseif a.swallowed then
   if not (p.st == 'waiting' and p.inc == a.fence.inc and p.ep == a.fence.ep) then return { 'lost' } end
-elseif not holds(p, a.fence) then
+elseif not holds(p, a.fence, a.rows) then
   return { 'lost' }
 end
 local t = a.turn

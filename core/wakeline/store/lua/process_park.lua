@@ -10,7 +10,7 @@
 local p = load(a.pid)
 local f = a.fence
 if p.st == 'waiting' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl then return { 'parked', p.seq } end
-if not holds(p, f) then return { 'lost' } end
+if not holds(p, f, a.rows) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 if #a.groups == 0 then return { 'met' } end -- nothing would resume it
 for _, group in ipairs(a.groups) do

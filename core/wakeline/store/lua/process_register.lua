@@ -14,7 +14,7 @@
 local f, parent = a.fence, nil
 if f then
   parent = load(f.pid)
-  if not holds(parent, f) then return { 'lost' } end
+  if not holds(parent, f, a.rows) then return { 'lost' } end
 end
 local old = {}
 if call('EXISTS', proc_key(a.pid), ns .. 'tomb:' .. a.pid) > 0 then -- one look at both, for nearly all are new

@@ -3,15 +3,16 @@
 -- Include: base log process rounds misfits runnable runs journal ends
 -- ARGV: pid, fence, delay_ms, attempt? (counts against max attempts; the run failed), output? (what ends it when
 --       attempts are used up), text? (the wake's then), rows?, unrun? (this worker lacks its code), unread? (what of it
---       this worker cannot read), misfit? (JSON: why this code cannot go on with it; kept until code that fits goes on)
+--       this worker cannot read), misfit? (JSON: why this code cannot go on with it; kept until code that fits goes
+--       on), refused? (a write of the run was refused: it holds its process only where the store went back)
 -- Reply: {'released', epoch} | {'exhausted', sequence} | {'abandoned', sequence} | {'cancelled', sequence} (a turn that
 --        was asked to end) | {'lost'}
 -- Atomic because a release that is not queued is a process that no worker runs.
 local p = load(a.pid)
-if p.st == 'queued' and p.inc == a.fence.inc and tonumber(p.ep) == tonumber(a.fence.ep) + 1 then
+if not a.refused and p.st == 'queued' and p.inc == a.fence.inc and tonumber(p.ep) == tonumber(a.fence.ep) + 1 then
   return { 'released', p.ep }
 end
-if not holds(p, a.fence) then return { 'lost' } end
+if not holds(p, a.fence, a.rows) then return { 'lost' } end
 if a.rows and #a.rows > 0 then apply_rows(a.pid, p, a.rows) end
 -- A turn that was asked to end, or gives way to an arrival, ends by what it raises: however its body wraps that, it is
 -- no failure.

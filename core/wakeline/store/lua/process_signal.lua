@@ -11,7 +11,7 @@ local s = a.sender
 local from
 if s then
   from = load(s.fence.pid)
-  if not holds(from, s.fence) then return { 'lost' } end
+  if not holds(from, s.fence, s.rows) then return { 'lost' } end
 end
 local function record(seq)
   if not s then return end

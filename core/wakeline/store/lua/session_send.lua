@@ -8,7 +8,7 @@
 -- Atomic because an entry without a turn to take it would wait without an end.
 local sid = a.session.sid
 local from = a.fence and load(a.fence.pid)
-if from and not holds(from, a.fence) then return { 'lost' } end
+if from and not holds(from, a.fence, a.rows) then return { 'lost' } end
 local open, deleted = open_session(a.session, from and from.sid)
 if not open then return { 'gone', sid, deleted } end
 if not a.body then return { 'created' } end

@@ -8,7 +8,7 @@
 -- Reply: {'arrivals', [[n, body, swallowed]*] as JSON} | {'lost'}
 -- Atomic because an entry admitted early and not recorded would be settled unseen by the turn's next run (race 25).
 local p = load(a.pid)
-if not holds(p, a.fence) then return { 'lost' } end
+if not holds(p, a.fence, a.rows) then return { 'lost' } end
 local journal = ns .. 'journal:' .. a.pid
 local written = call('HGET', journal, a.row.k)
 if written then return { 'arrivals', string.sub(written, #a.row.a + 1, -#a.row.b - 1) } end

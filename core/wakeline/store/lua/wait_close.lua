@@ -5,7 +5,7 @@
 -- Reply: {'closed'} | {'lost'}
 -- Atomic because between looking at the slot and closing it a signal could fall into it.
 local p = load_run(a.pid)
-if not holds(p, a.fence) then return { 'lost' } end
+if not holds(p, a.fence, a.rows) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 local once = {} -- signals and timers; the end of one child may be awaited again in the same run
 for _, id in ipairs(a.ids) do

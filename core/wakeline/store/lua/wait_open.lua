@@ -6,11 +6,12 @@
 --       or due_ms? (deadline, fixed when first opened), schema? {hash, text}, question? (an approval, of kind x), also?
 --       (of a signal: the other names that it has or had), event? (of an approval that was asked without one: its
 --       approval.requested, JSON)}]
--- Reply: {'waits', [{'open', due or ''} | {'done', resolution} | {'journaled', row}]*} | {'lost'}
+-- Reply: {'waits', [{'open', due or ''} | {'done', resolution, kept? ('1': its slot has it)} | {'journaled', row}]*} |
+--        {'lost'}
 -- Atomic because a signal or an end between the look and the opening would be missed; journaled or given-up waits are
 --        never opened again (race 4).
 local p = load_run(a.pid)
-if not holds(p, a.fence) then return { 'lost' } end
+if not holds(p, a.fence, a.rows) then return { 'lost' } end
 apply_rows(a.pid, p, a.rows)
 
 local function from_child(child, inc)
@@ -42,7 +43,7 @@ local function open(w)
   local slot = fields(key, 'r', 'd', 'g', 'z', 'es')
   if slot.r then
     if not slot.g then call('HSET', key, 'g', w.group, 'k', w.kind) end -- resolved before anyone waited
-    return { 'done', slot.r }
+    return { 'done', slot.r, '1' }
   end
   -- Given up: by this run, or as a token, which is never good twice. A later run opens a signal's wait anew.
   if slot.z == a.fence.cl or slot.z == '1' then return { 'done', '{"status":"cancelled"}' } end
@@ -54,7 +55,7 @@ local function open(w)
     local kept, at = mailbox.take(a.pid, name, w.also)
     if kept then
       resolve(w.id, kept, at, p)
-      return { 'done', kept }
+      return { 'done', kept, '1' }
     end
   end
   local asks_now = w.event and not approvals.is_one(slot)
@@ -93,7 +94,7 @@ local function open(w)
   -- It was asked before anything waited for it.
   if code == WAIT.completion then call('SREM', ns .. 'closed:' .. a.pid, w.id) end
   if asks_now then approvals.ask(a.pid, p, w.id, w.event) end
-  if resolution then return { 'done', resolution } end
+  if resolution then return { 'done', resolution, '1' } end
   call('HINCRBY', proc_key(a.pid), 'o:' .. w.group, 1)
   if w.schema then call('SET', ns .. 'schema:' .. w.schema.hash, w.schema.text, 'PX', SCHEMA_TTL) end
   if due then call('ZADD', ns .. 'timers', int(due), TIMER.wait .. w.id) end

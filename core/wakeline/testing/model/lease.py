@@ -20,18 +20,25 @@ LONGEST_LOSS_DELAY_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The run that holds a process: the status of the process, and the claim, if there is one."""
+    """The run that holds a process: the status of the process, and the claim, if there is one. ``journal``: how much of
+    its journal the store has, in bytes."""
 
     status: Status
     incarnation: str
     epoch: int
     claim_id: str | None = None
+    journal: int = 0
 
 
 def writable(fence: Fence, current: Lease) -> bool:
-    """Whether a run with this fence may write: it holds the process, and was neither released nor reaped."""
+    """Whether a run with this fence may write: it holds the process, was neither released nor reaped, and the store has
+    all of the journal that it was answered."""
     held = (current.incarnation, current.epoch, current.claim_id)
-    return current.status == "running" and held == (fence.incarnation, fence.epoch, fence.claim_id)
+    return (
+        current.status == "running"
+        and held == (fence.incarnation, fence.epoch, fence.claim_id)
+        and current.journal >= fence.journaled.length
+    )
 
 
 def attempts_exhausted(failed_attempts: int, max_attempts: int = MAX_ATTEMPTS) -> bool:

@@ -1,11 +1,18 @@
 -- The journal of a process: rows that a run records, and the progress that they are.
 -- Needs: base log misfits slots
 
+-- The run is told how long its journal was and is (lib/bundle.lua), and shows that with its next writes.
 local function write_row(pid, row, sequence)
   local value = row.v or (row.a .. sequence .. row.b)
+  local was, is
   if call('HSETNX', ns .. 'journal:' .. pid, row.k, value) == 1 then
-    call('HINCRBY', proc_key(pid), 'jb', #value)
+    is = call('HINCRBY', proc_key(pid), 'jb', #value)
+    was = is - #value
+  else
+    is = num(call('HGET', proc_key(pid), 'jb'), 0)
+    was = is
   end
+  a.grew = { a.grew and a.grew[1] or was, is }
 end
 
 -- Progress: a process that gets further is not the poison that attempts and losses are counted for.
@@ -22,7 +29,7 @@ local function apply_rows(pid, p, rows)
   if not rows or #rows == 0 then return end
   for _, row in ipairs(rows) do
     write_row(pid, row)
-    for _, id in ipairs(row.s or {}) do close_slot(pid, id) end
+    for _, id in ipairs(row.s or {}) do close_slot(pid, id, row.read and row.read[id]) end
   end
   progressed(pid, p)
 end

@@ -24,12 +24,29 @@ end
 
 -- What the fence of a run and its rows look at, for scripts that write nothing else: most steps of most bodies.
 local function load_run(pid)
-  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf', 'tl')
+  return fields(proc_key(pid), 'st', 'inc', 'ep', 'cl', 'fs', 'at', 'ls', 'cr', 'mf', 'tl', 'jb')
 end
 
 -- The fence (races 12 and 13): incarnation, epoch and claim id must all be those of the run that holds the process now.
-local function holds(p, f)
-  return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl
+-- The store must also have all that the run was answered (race 33), or its journal would get a hole: as much of a
+-- journal (jb), and each wait that a row consumed, with its resolution.
+local function holds(p, f, rows)
+  local fits = p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl
+  if not fits then return false end
+  if num(p.jb, 0) < num(f.jb, 0) then return false end
+  for _, row in ipairs(rows or {}) do
+    for _, id in ipairs(row.there and row.s or {}) do
+      local slot = fields(ns .. 'slot:' .. id, 'g', 'k', 'd', 'r', 'z', 'es')
+      if slot.k then
+        if not slot.r and not slot.z then return false end
+        row.read = row.read or {}
+        row.read[id] = slot
+      elseif call('HEXISTS', ns .. 'journal:' .. f.pid, row.k) == 0 then -- else it is sent again
+        return false
+      end
+    end
+  end
+  return true
 end
 
 -- Removes those of the fields that the record had when `p` was loaded.

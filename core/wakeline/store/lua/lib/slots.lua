@@ -61,9 +61,10 @@ end
 
 -- A wait is over (consumed, given up, its process ended). Slots an outsider can resolve stay, marked closed, so that a
 -- token is never good twice.
-local function close_slot(pid, id)
+-- `read`: the slot, where the fence has looked at it.
+local function close_slot(pid, id, read)
   local key = slot_key(id)
-  local slot = fields(key, 'g', 'k', 'd', 'r', 'z', 'es')
+  local slot = read or fields(key, 'g', 'k', 'd', 'r', 'z', 'es')
   if not slot.k or slot.z then return end
   approvals.close(id, slot)
   if slot.d then call('ZREM', ns .. 'timers', TIMER.wait .. id) end
