@@ -63,7 +63,6 @@ def note(n: int) -> int:
 
 @app.engine(signals={"go": int})
 async def goes(ctx: AsyncCtx) -> list[int]:
-    """A step before its wait, and two behind it; after the second signal it is taken again."""
     done = [await ctx.step("s0", note, 0)]
     done.append(await ctx.wait("go", int))
     done += [await ctx.step("s1", note, 1), await ctx.step("s2", note, 2)]

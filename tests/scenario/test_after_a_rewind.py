@@ -9,7 +9,8 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
-from wakeline import App, AsyncCtx
+from wakeline import App, AsyncCtx, AsyncTurn
+from wakeline.errors import EntryNotFound, ProcessNotFound
 from wakeline.settings import Settings
 from wakeline.store.connection import Backend
 
@@ -188,3 +189,62 @@ def test_a_wait_that_was_lost_is_opened_again_by_the_next_run(holding: App, worl
         handle.signal("on", 2)
         assert handle.result(timeout=10) == 3
     assert acted == ["a", "b1", "c2"]
+
+
+@pytest.mark.parametrize("since", [0, 1, 3])
+def test_a_follower_of_a_log_that_went_back_is_told_all_that_was_written_since(
+    desk: App, world: World, since: int
+) -> None:
+    work = desk.external("ci")
+    work.emit("log", {"n": 0})
+    replica = world.snapshot()
+    for _ in range(2):
+        work.emit("log", {"n": 0})
+    told = work.events(follow=True)
+    assert [next(told).sequence for _ in range(3)] == [1, 2, 3]
+    rewind(world, replica)
+    for _ in range(since):
+        work.emit("log", {"n": 1})
+    work.finish("done")
+    assert [(event.sequence, event.type) for event in told] == [
+        *((n + 2, "log") for n in range(since)),
+        (since + 2, "process.completed"),
+    ]
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["gone", "another has its number"])
+def test_who_waits_for_what_was_lost_is_told_so(desk: App, world: World, other: bool) -> None:
+    @desk.engine
+    async def idle(ctx: AsyncCtx) -> None:
+        """No worker runs it."""
+
+    @desk.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> str:
+        return "no worker runs it"
+
+    errors: list[Exception] = []
+
+    def told(wait: Any) -> threading.Thread:
+        def waits() -> None:
+            try:
+                wait()
+            except Exception as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=waits)
+        thread.start()
+        return thread
+
+    session = desk.session("clerk", "1")
+    session.create()
+    replica = world.snapshot()
+    handle = desk.using(id="lost").start(idle)
+    threads = [told(lambda: session.ask("hello", timeout="1m"))]
+    until(lambda: world.redis.exists(world.key("inbox:clerk/1")) == 1)
+    threads.append(told(lambda: handle.result()))
+    rewind(world, replica)
+    if other:
+        session.send("another")
+    for thread in threads:
+        thread.join(10)
+    assert {type(error) for error in errors} == {EntryNotFound, ProcessNotFound}

@@ -99,11 +99,11 @@ class Handle(Generic[R]):
         return self._events(after, follow)
 
     def _events(self, after: int, follow: bool) -> Iterator[EventView]:
-        more = True
+        more, told = True, None
         while more:
-            page = self.client.run("handle.events", looks.events(self.id, after, follow=follow))
+            page = self.client.run("handle.events", looks.events(self.id, after, follow=follow, told=told))
             yield from page.events
-            after, more = page.after, page.more
+            after, more, told = page.after, page.more, page.last or told
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +160,9 @@ class AsyncHandle(Generic[R]):
 
     async def events(self, *, after: int = 0, follow: bool = False) -> AsyncIterator[EventView]:
         """Its events after a sequence. ``follow`` goes on until its end."""
-        more = True
+        more, told = True, None
         while more:
-            page = await self.client.run("handle.events", looks.events(self.id, after, follow=follow))
+            page = await self.client.run("handle.events", looks.events(self.id, after, follow=follow, told=told))
             for event in page.events:
                 yield event
-            after, more = page.after, page.more
+            after, more, told = page.after, page.more, page.last or told

@@ -77,6 +77,11 @@ class EventPage:
     after: int
     more: bool
 
+    @property
+    def last(self) -> EventView | None:
+        """The last of them; None if there is none."""
+        return self.events[-1] if self.events else None
+
 
 def event_view(event: StoredEvent) -> EventView:
     """An event as its reader sees it. A payload that is no JSON, which no release writes, is shown as its text."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, ProcessNoLongerRetained, ProcessNotFound, WaitTimeout
 from wakeline.observe.effects import EffectView, effect_view, effects_of
-from wakeline.observe.events import EventPage, event_view
+from wakeline.observe.events import EventPage, EventView, event_view
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status, held_up, process_of, status_of
 from wakeline.observe.reasons import leaves_room
 from wakeline.observe.waits import ProcessWait, waits_with_process
@@ -86,17 +86,29 @@ def await_output(caller: Caller, process_id: str, timeout_ms: int | None) -> Pro
         yield Change(process_id, view.sequence, left, "end")
 
 
-def events(process_id: str, after: int, *, follow: bool) -> Program[EventPage]:
-    """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has
-    ended."""
+def events(process_id: str, after: int, *, follow: bool, told: EventView | None = None) -> Program[EventPage]:
+    """The events after a sequence, in pages; ``follow`` waits for the first one of a page until the process has ended.
+
+    ``told`` is the last event that a follower was told. If the store went back and has another one there, or none, the
+    follower is told what was written since, under the numbers that it has now.
+    """
     check_number("after", after, least=0)
     while True:
-        view: processes.StoredProcess = yield processes.read(process_id, after=after, count=EVENTS_AT_ONCE)
-        reached = view.events[-1].sequence if view.events else after
+        last = told if told is not None and told.sequence == after else None
+        first = after if last is None else after - 1
+        view: processes.StoredProcess = yield processes.read(process_id, after=first, count=EVENTS_AT_ONCE)
+        found, more = list(view.events), len(view.events) == EVENTS_AT_ONCE
+        if last is not None:
+            if found and (found[0].sequence, found[0].at_ms) == (after, last.at_ms):
+                del found[0]
+            else:
+                view = yield processes.read(process_id, count=EVENTS_AT_ONCE, tail=True)
+                found, more = [one for one in view.events if one.at_ms > last.at_ms], False
+                after, told = view.sequence, None
+        reached = found[-1].sequence if found else after
         over = view.status in TERMINAL and reached >= view.sequence
-        if view.events or over or not follow:
-            events = tuple(map(event_view, view.events))
-            return EventPage(events, reached, len(view.events) == EVENTS_AT_ONCE or (follow and not over))
+        if found or over or not follow:
+            return EventPage(tuple(map(event_view, found)), reached, more or (follow and not over))
         yield Change(process_id, after)
 
 

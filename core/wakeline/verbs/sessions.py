@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from wakeline import typed
 from wakeline.attachments.attachment import owner_of_session
-from wakeline.errors import InvalidArguments, InvalidPayload, WaitFailed, WaitTimeout
+from wakeline.errors import EntryNotFound, InvalidArguments, InvalidPayload, WaitFailed, WaitTimeout
 from wakeline.names import check_agent, check_key, check_name, split_session_id
 from wakeline.observe.entries import entry_of, explain
 from wakeline.observe.sessions import (
@@ -101,13 +101,17 @@ def delete(session: str) -> Program[Deleted]:
 
 
 def ask(caller: Caller, session: str, queue: str | None, text: Any, key: str | None, timeout: Duration) -> Program[Any]:
-    """Send, and wait for the return value of the turn that takes it; raises `WaitFailed` if it is undeliverable."""
+    """Send, and wait for the return value of the turn that takes it; raises `WaitFailed` if it is undeliverable, and
+    `EntryNotFound` or `SessionNotFound` if the store went back and lost it."""
     limit = parse_duration(timeout)
     entry = yield from send(caller, session, queue, text, key)
-    deadline, pause = caller.now_ms() + limit, FIRST_LOOK_MS
+    deadline, pause, recorded_ms = caller.now_ms() + limit, FIRST_LOOK_MS, 0
     while True:
         view: StoredInbox = yield entries.look(session, limit=1, n=entry)
         found = entry_of(view.entries[0])
+        recorded_ms = recorded_ms or found.recorded_ms
+        if found.recorded_ms != recorded_ms:  # the store went back, and another entry has the number
+            raise EntryNotFound(session_id=session, entry=entry)
         if found.state in ("settled", "failed"):
             output = yield from await_output(caller, str(found.turn), 1000)
             return raise_for(str(found.turn), output)
@@ -116,7 +120,7 @@ def ask(caller: Caller, session: str, queue: str | None, text: Any, key: str | N
                 what=f"an answer of session {session}", failure_code="undeliverable", failure_message=explain(found)
             )
         if found.by is not None:
-            entry = found.by  # it was offered again
+            entry, recorded_ms = found.by, 0  # it was offered again
             continue
         left = deadline - caller.now_ms()
         if left <= 0:
