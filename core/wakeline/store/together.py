@@ -154,9 +154,10 @@ class Exchange:
             self._again.append(bundle)
             return
         if self._writes is not None and not isinstance(answer, Exception):
-            number, now_ms, answer, *grew = answer
+            number, now_ms, answer, *more = answer
             self._writes.heard(self._stamp[0], number, now_ms)
-            for one, lengths in zip(bundle, grew[0] if grew else (), strict=False):
+            grew: list[list[int]] = more[0] if more else []
+            for one, lengths in zip(bundle, grew, strict=False):
                 if one.call.grew is not None and lengths:
                     one.call.grew(*lengths)
         several = answer if len(bundle) > 1 and not isinstance(answer, Exception) else [answer] * len(bundle)
