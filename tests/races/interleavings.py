@@ -208,12 +208,12 @@ class Play:
     def _opened(self, run: Run, reply: Any) -> Run:
         run = replace(run, rows=())
         found = dict(zip((w.slot for w in self.body[run.stage].waits), reply[1], strict=True))
-        results = {slot: text for slot, (state, text) in found.items() if state != "open"}
-        return self._with(run, results, {slot for slot, (state, _) in found.items() if state == "journaled"})
+        results = {slot: text for slot, (state, text, *_) in found.items() if state != "open"}
+        return self._with(run, results, {slot for slot, (state, *_) in found.items() if state == "journaled"})
 
     def _looked(self, run: Run, reply: Any) -> Run:
         found = zip((w.slot for w in self.body[run.stage].waits), reply[2], strict=True)
-        return self._with(run, {slot: text for slot, text in found if text}, set())
+        return self._with(run, {slot: text for slot, text in found if text and text != stored_waits.GONE}, set())
 
     def _with(self, run: Run, results: dict[str, str], journaled: set[str]) -> Run:
         """The run knows these results; the ones in the journal are recorded already."""
