@@ -42,7 +42,7 @@ from tests.races.workers import work
 FENCE = (
     "a write of a run carries its fence",
     "lib/process.lua",
-    "return p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl",
+    "local fits = p.st == 'running' and p.inc == f.inc and p.ep == f.ep and p.cl == f.cl",
 )
 
 
@@ -121,7 +121,7 @@ def taken_over(world: World) -> tuple[processes.Fence, processes.Fence]:
     return old, new
 
 
-@fails_without(*FENCE, becomes="return p.st == 'running'")
+@fails_without(*FENCE, becomes="local fits = p.st == 'running'")
 def test_wake_race_04_a_worker_that_stalled_admits_nothing_and_has_no_effect(world: World) -> None:
     old, _ = taken_over(world)
     with pytest.raises(LeaseLost):
