@@ -295,6 +295,7 @@ def test_scripts_that_write_what_nobody_counts_on_are_these() -> None:
         "queue_take",
         "rewind_tell",
         "session_follow",
+        "tailer_watch",
         "tick",
         "trigger_pending",
     ]
