@@ -1,8 +1,8 @@
 -- Bundles: how every script runs. Its own text is the function `main`, which is called once for each object of
 -- arguments.
 -- One object: its reply. Several: a list of replies; an error of one is its reply, and the others still run.
--- A client that counts its answered writes gets {number, now, reply, grew?}. `grew` is there where a journal got rows:
--- for each object {was, is}, how long the journal of its run was and is in bytes, or {}.
+-- A client that counts its answered writes gets {number, now, reply, lengths}: for each object {was, is}, how long the
+-- journal of its run was and is in bytes, or {} where that got no row.
 -- The number is how many of its writes are here
 -- with these, or '' where nothing was written that a client counts on. Where fewer are here than were answered, the
 -- store went back: the number is then how many were here before, negated (from 0 down).
@@ -22,13 +22,12 @@ end
 
 local function run_script(main, argv)
   begin(argv)
-  local replies, writes, grew = nil, 0, {}
-  local any = false
+  local replies, writes, lengths = nil, 0, {}
   if #argv == 6 then
     a, wrote, unasked = cjson.decode(argv[6]), false, false
     replies = main()
     if wrote and not unasked then writes = 1 end
-    grew[1], any = a.grew, a.grew
+    lengths[1] = a.long and { a.long - a.grew, a.long } or {}
   else
     replies = {}
     for i = 6, #argv do
@@ -36,7 +35,7 @@ local function run_script(main, argv)
       local done, reply = pcall(main)
       if not done and type(reply) == 'string' then reply = { err = reply } end
       replies[i - 5] = reply
-      grew[i - 5], any = a.grew or {}, any or a.grew
+      lengths[i - 5] = a.long and { a.long - a.grew, a.long } or {}
       if wrote and not unasked then writes = writes + 1 end
     end
   end
@@ -44,5 +43,5 @@ local function run_script(main, argv)
   write_gathered()
   if argv[4] == '' then return replies end
   if wrote then writes = math.max(writes, 1) end
-  return { writes > 0 and number_of(argv[4], tonumber(argv[5]), writes) or '', now, replies, any and grew or nil }
+  return { writes > 0 and number_of(argv[4], tonumber(argv[5]), writes) or '', now, replies, lengths }
 end

@@ -4,15 +4,8 @@
 -- The run is told how long its journal was and is (lib/bundle.lua), and shows that with its next writes.
 local function write_row(pid, row, sequence)
   local value = row.v or (row.a .. sequence .. row.b)
-  local was, is
-  if call('HSETNX', ns .. 'journal:' .. pid, row.k, value) == 1 then
-    is = call('HINCRBY', proc_key(pid), 'jb', #value)
-    was = is - #value
-  else
-    is = num(call('HGET', proc_key(pid), 'jb'), 0)
-    was = is
-  end
-  a.grew = { a.grew and a.grew[1] or was, is }
+  local bytes = call('HSETNX', ns .. 'journal:' .. pid, row.k, value) == 1 and #value or 0
+  a.long, a.grew = call('HINCRBY', proc_key(pid), 'jb', bytes), (a.grew or 0) + bytes
 end
 
 -- Progress: a process that gets further is not the poison that attempts and losses are counted for.
