@@ -7,6 +7,7 @@ Redis away) never ends a process.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -135,14 +136,14 @@ class Runner:
 
     # -- one claim
 
-    async def run(self, claim: Claim) -> str:
-        """Runs a claim. Returns what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
+    def run(self, claim: Claim) -> Coroutine[Any, Any, str]:
+        """Runs a claim. Gives what became of it: 'finished', 'parked', 'continued', 'released', 'lost'. Never raises
         for what user code does."""
-        instruments = self._registry.instruments
-        if not instruments.runs:
-            return await self._run(claim)
+        return self._run_seen(claim) if self._registry.instruments.runs else self._run(claim)
+
+    async def _run_seen(self, claim: Claim) -> str:
         seen = run_seen(claim)
-        with instruments.run(seen):
+        with self._registry.instruments.run(seen):
             word = await self._run(claim, seen)
             see_end(seen, word)  # unless its body came to an outcome, which was told by then
         return word
@@ -153,7 +154,7 @@ class Runner:
         run: Run | None = None
         try:
             was_late = self._must_read(claim)
-            whole = await self._rebuilt(claim)
+            whole = claim if claim.complete and claim.held is None else await self._rebuilt(claim)
             if whole.unread is not None:
                 return await self._misfits.leave_unread(whole, whole.unread)
             try:
@@ -201,7 +202,7 @@ class Runner:
 
     def _must_read(self, claim: Claim) -> bool:
         """Whether the run needs more than its claim brought. Hints that come while it reads have to be looked up."""
-        return claim.held is not None or not claim.complete or not self._environments.knows(claim.registration)
+        return claim.held is not None or not claim.complete or self._environments.known(claim.registration) is None
 
     async def _rebuilt(self, claim: Claim) -> Claim:
         """The claim with all data that its reply had no room for."""
@@ -220,7 +221,7 @@ class Runner:
             self._host,
             clock=self._clock.following(claim.now_ms, claim.heard_ns),
             bridge=Bridge(asyncio.get_running_loop()) if code.blocking else None,
-            environment=await self._environments.of(claim.registration),
+            environment=self._environments.known(claim.registration) or await self._environments.of(claim.registration),
             dispatch=ToolDispatch.of(self._registry),
             fitting=self._misfits.fitting(claim),
         )
@@ -283,8 +284,10 @@ class Runner:
             raise error from error.__cause__  # without its group, whose frames do not help
         if run.life.misfit is not None:
             raise Stopped  # it caught the exception that ended it
-        await await_children(run)
-        await self._deferred(run)
+        if run.awaits_children:
+            await await_children(run)
+        if run.has_deferred:
+            await self._deferred(run)
         return value
 
     def _check_fits(self, run: Run, error: BaseException) -> None:

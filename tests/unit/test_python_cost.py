@@ -11,7 +11,7 @@ from wakeline.run.boundary import contain_exits
 
 from benchmarks.python_cost import AT_ONCE, Bench, counted, made, units
 
-MOST = {"start": 78, "no-op": 161, "step": 149, "park": 447, "resume": 342, "signal": 118}
+MOST = {"start": 72, "no-op": 150, "step": 148, "park": 443, "resume": 330, "signal": 116}
 """Calls of one, of 32 side by side, as Python 3.11 makes them; later versions make fewer. One more needs a reason."""
 
 

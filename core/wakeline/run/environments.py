@@ -29,9 +29,10 @@ class Environments:
         `MissingExecutionEnvironment`."""
         return self._own if registration.env_ref is None else await self.get(registration.env_ref)
 
-    def knows(self, registration: Registration) -> bool:
-        """Whether the environment of a process is in memory and need not be read."""
-        return registration.env_ref in (None, self._own.ref) or registration.env_ref in self._known
+    def known(self, registration: Registration) -> EnvironmentSpec | None:
+        """The environment of a process, if it is in memory and need not be read."""
+        ref = registration.env_ref
+        return self._own if ref is None or ref == self._own.ref else self._known.get(ref)
 
     async def get(self, ref: str) -> EnvironmentSpec:
         """The environment of a name; raises `MissingExecutionEnvironment`, `InvalidEnvironment`."""

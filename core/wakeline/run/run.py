@@ -110,6 +110,8 @@ class Run:
         self._waits: Waits | None = None
         self.awaits_children = claim.awaits_children
         """Whether it ever started a child that its end has to wait for."""
+        self.has_deferred = False
+        """Whether its body deferred something to its end."""
         self._park_again_s = PARK_AGAIN_S
         self.engine: Engine[..., Any] | None = None
         self.turn: CommittingTurn | None = None
@@ -165,6 +167,7 @@ class Run:
     @cached_property
     def defers(self) -> Defers:
         """What its body deferred to its end."""
+        self.has_deferred = True
         return Defers()
 
     @cached_property

@@ -24,7 +24,7 @@ from wakeline.store import functions, stand_ins, tails
 from wakeline.store import keyring as rings
 from wakeline.store.address import Address, argv, opening
 from wakeline.store.blocking import SyncStore
-from wakeline.store.calls import Call, Change, Outside, Pause, Program, Step, Together
+from wakeline.store.calls import Call, Change, Outside, Pause, Program, Together
 from wakeline.store.connection import (
     AWAY,
     Backend,
@@ -279,12 +279,13 @@ class AsyncStore(AwaitedWatching):
         drive = Drive(program)
         while drive.goes_on():
             try:
-                drive.done(await self._do(drive.step))
+                step = drive.step
+                drive.done(await (self.execute(step) if isinstance(step, Call) else self._do(step)))
             except Exception as error:  # noqa: BLE001 - handed to the program, which catches what it knows
                 drive.failed(error)
         return drive.result
 
-    async def _do(self, step: Step) -> Any:
+    async def _do(self, step: Pause | Change | Outside[Any] | Together[Any]) -> Any:
         match step:
             case Pause(ms):
                 await asyncio.sleep(ms / 1000)
@@ -294,8 +295,6 @@ class AsyncStore(AwaitedWatching):
                 return await self._done_outside(step)
             case Together(calls):
                 return await self.execute_together(calls)
-            case Call():
-                return await self.execute(step)
         return None
 
     async def _await_change(self, step: Change) -> None:

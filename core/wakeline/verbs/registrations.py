@@ -144,8 +144,7 @@ class Registrations:
                 self._templates.clear()
             self._templates[body, env_ref] = Template(made, captured)
             return made
-        pid = options.id if options.id is not None else new_process_id()
-        check_process_id(pid, system=options.id is None)
+        pid = check_process_id(options.id) if options.id is not None else new_process_id()
         text = checked_arguments(body, arguments)
         return template.fill(pid, arguments, text)
 
