@@ -21,7 +21,7 @@ QUICK = 0.2
 
 
 def main() -> int:
-    """Runs what is asked for; 1 when no server is found, 2 for a row that is not there."""
+    """Runs what is asked for; 1 when no server is found or a row failed, 2 for a row that is not there."""
     known = {row.name: row for row in rows()}
     asked = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
     asked.add_argument("--against", metavar="PATH-or-COMMIT", help="measure another checkout in turn with this one")
@@ -41,8 +41,10 @@ def main() -> int:
     chosen = [replace(known[name], once=known[name].once and not options.rows) for name in names]
     sides = [this(), *([other(options.against)] if options.against else [])]
     rounds = options.rounds or (5 if options.against else 3)
-    table = run(sides, chosen, rounds, scale=options.scale, long=options.long)
+    table, failed = run(sides, chosen, rounds, scale=options.scale, long=options.long)
     print(f"\n{os.linesep.join(lines(table, sides))}", flush=True)
+    if failed:
+        return 1
     if not (options.no_peers or options.rows or options.against):
         peers(table, options.scale)
     return 0

@@ -49,9 +49,11 @@ class Found:
 Table = dict[str, Found]
 
 
-def run(sides: Sequence[Side], chosen: Sequence[Row], rounds: int, *, scale: float, long: bool) -> Table:
-    """All rounds; two sides go in turn, and the one that begins changes from round to round."""
+def run(sides: Sequence[Side], chosen: Sequence[Row], rounds: int, *, scale: float, long: bool) -> tuple[Table, int]:
+    """All rounds; two sides go in turn, and the one that begins changes from round to round. Also how many rows of the
+    first side failed."""
     table: Table = {}
+    failed = 0
     for number in range(rounds):
         names = [row.name for row in chosen if not number or not row.once]
         for side in sides if number % 2 == 0 else reversed(sides):
@@ -60,11 +62,12 @@ def run(sides: Sequence[Side], chosen: Sequence[Row], rounds: int, *, scale: flo
                 if "machine" in line and not number:
                     print(f"{side.name}: Wakeline {line['version']}; {line['machine']}", flush=True)
                 if "failed" in line:
+                    failed += side is sides[0]
                     print(f"left out: {line['row']} of {side.name}: {line['failed']}", file=sys.stderr, flush=True)
                 for name, unit, values in line.get("figures", ()):
                     found = table.setdefault(name, Found(unit))
                     found.rounds.setdefault(side.name, []).append(Measured(values, line["others"]))
-    return table
+    return table, failed
 
 
 def one_round(side: Side, names: Sequence[str], *, scale: float, long: bool) -> Iterator[dict[str, Any]]:

@@ -87,9 +87,9 @@ PEERS = (
         ["redflow[fast]>=0.1.9"],
         "durable",
         "resumed from its last step after five seconds",
-        1000,
-        100,
-        200,
+        250,
+        50,
+        50,
     ),
     Peer("DBOS on SQLite", "dbos", ["dbos>=2.0"], "durable", "resumed by a restarted executor", 800, 100, 100),
     Peer(
