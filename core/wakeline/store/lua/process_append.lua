@@ -36,7 +36,8 @@ if a.row then
   write_row(a.pid, a.row, seq)
 elseif a.fence then
   -- Code of a tool said it, whose call has the row. It is counted too, so that the run finds out where it is lost.
-  a.long, a.grew = call('HINCRBY', proc_key(a.pid), 'jb', 1), (a.grew or 0) + 1
+  a.now = call('HINCRBY', proc_key(a.pid), 'jb', 1)
+  a.had = a.had or a.now - 1
 end
 progressed(a.pid, p)
 local n = ''

@@ -22,12 +22,12 @@ end
 
 local function run_script(main, argv)
   begin(argv)
-  local replies, writes, lengths = nil, 0, {}
+  local replies, writes, out = nil, 0, {}
   if #argv == 6 then
     a, wrote, unasked = cjson.decode(argv[6]), false, false
     replies = main()
     if wrote and not unasked then writes = 1 end
-    lengths[1] = a.long and { a.long - a.grew, a.long } or {}
+    out[1] = { a.had, a.now }
   else
     replies = {}
     for i = 6, #argv do
@@ -35,7 +35,7 @@ local function run_script(main, argv)
       local done, reply = pcall(main)
       if not done and type(reply) == 'string' then reply = { err = reply } end
       replies[i - 5] = reply
-      lengths[i - 5] = a.long and { a.long - a.grew, a.long } or {}
+      out[i - 5] = { a.had, a.now }
       if wrote and not unasked then writes = writes + 1 end
     end
   end
@@ -43,5 +43,5 @@ local function run_script(main, argv)
   write_gathered()
   if argv[4] == '' then return replies end
   if wrote then writes = math.max(writes, 1) end
-  return { writes > 0 and number_of(argv[4], tonumber(argv[5]), writes) or '', now, replies, lengths }
+  return { writes > 0 and number_of(argv[4], tonumber(argv[5]), writes) or '', now, replies, out }
 end

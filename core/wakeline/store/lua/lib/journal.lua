@@ -5,7 +5,8 @@
 local function write_row(pid, row, sequence)
   local value = row.v or (row.a .. sequence .. row.b)
   local bytes = call('HSETNX', ns .. 'journal:' .. pid, row.k, value) == 1 and #value or 0
-  a.long, a.grew = call('HINCRBY', proc_key(pid), 'jb', bytes), (a.grew or 0) + bytes
+  a.now = call('HINCRBY', proc_key(pid), 'jb', bytes)
+  a.had = a.had or a.now - bytes
 end
 
 -- Progress: a process that gets further is not the poison that attempts and losses are counted for.
