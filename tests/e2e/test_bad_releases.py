@@ -254,9 +254,9 @@ def test_a_release_that_ends_its_workers_slows_down_and_abandons_nothing(site: S
     bad = site.release("v2", ENDS_ITS_WORKER)
     handles = [bad.app.using(id=f"p{n}").start(bad.order, n) for n in range(3)]
     with worker(site, "v2", "-n", "1") as log:
-        time.sleep(12)
-        pids = {line.split()[1] for line in site.notes.read_text().splitlines()}
-        assert 2 <= len(pids) <= 8
+        until(lambda: len(set(site.notes.read_text().split()[1::2])) >= 2, 60)
+        time.sleep(10)  # at most so many die meanwhile, on a machine of any speed
+        assert len(set(site.notes.read_text().split()[1::2])) <= 8
         until(lambda: "died soon after they started, one after the other; the next one starts in" in log.text, 60)
         assert log.process.poll() is None
     assert {handle.status().status for handle in handles} <= {"queued"}
