@@ -60,7 +60,9 @@ def test_every_race_of_wakes_that_is_cited_is_in_their_table() -> None:
 
 
 def test_every_decision_that_is_cited_is_written_down() -> None:
-    decisions = {int(path.name[:4]) for path in (ROOT / "docs/adr").glob("*.md")}
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs/adr").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1)), "each decision has a number of its own"
+    decisions = set(numbers)
     found = {(path, int(number)) for path, number in cited(ADR)}
     assert len(found) > 5
     assert sorted(one for one in found if one[1] not in decisions) == []
