@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from copy import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Self, cast
@@ -49,7 +48,8 @@ class Stored(BaseModel):
         object.__setattr__(made, "__dict__", fields | changes)
         object.__setattr__(made, "__pydantic_fields_set__", self.__pydantic_fields_set__ | (changes.keys() & names))
         object.__setattr__(made, "__pydantic_extra__", None)
-        object.__setattr__(made, "__pydantic_private__", copy(self.__pydantic_private__))
+        private = self.__pydantic_private__
+        object.__setattr__(made, "__pydantic_private__", None if private is None else dict(private))
         return made
 
 

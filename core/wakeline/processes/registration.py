@@ -93,7 +93,8 @@ class Registration(Stored):
     @property
     def unknown(self) -> str | None:
         """In words, what this release does not know of the stored text; None if it knows all."""
-        return self._unknown
+        # Not by its name: pydantic looks for a private name in ways that take 2 % of a no-op.
+        return None if self.__pydantic_private__ is None else self.__pydantic_private__["_unknown"]
 
     @property
     def known(self) -> bool:
