@@ -35,8 +35,8 @@ def takes(bench: Bench) -> list[Figure]:
         before, n = bench.meter.look(), bench.number(200)
         at, took = used_s(server), asyncio.run(_takes(bench, number, n))
         cpu.append((used_s(server) - at) / n * 1e6)
-        commands = bench.meter.since(before, f"take at {number:,} queues", n)[0]
-        figures += [commands, Figure(f"take at {number:,} queues", "ms", took)]
+        commands = bench.meter.since(before, f"take at {number:,} queue{'s' * (number > 1)}", n)[0]
+        figures += [commands, Figure(f"take at {number:,} queue{'s' * (number > 1)}", "ms", took)]
     return [
         *figures,
         Figure(f"take at {QUEUES[-1]:,} queues ÷ at one, server CPU", "", [cpu[-1] / cpu[0]]),
