@@ -32,6 +32,7 @@ LOOKS = {
     "declarations.written",
     "entries.look",
     "processes.read",
+    "processes.read_log",
     "queues.list_queues",
     "sessions.read",
     "triggers.list_all",

@@ -240,3 +240,18 @@ def _until(look: Callable[[], bool]) -> None:
     while not look():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_look_at_a_result_brings_the_result_and_not_the_input_of_the_process(app: App, server: PrivateServer) -> None:
+    @app.engine
+    async def first(ctx: AsyncCtx, text: str) -> str:
+        return text[:50_000]
+
+    with WorkerThread(app):
+        handle = app.start(first, "x" * 500_000)
+        assert handle.result(timeout=10) == "x" * 50_000
+    client: Any = redis.Redis.from_url(server.url)
+    before = client.info("stats")["total_net_output_bytes"]
+    handle.result(timeout=10)
+    assert sum(1 for _ in handle.events()) == 2
+    assert client.info("stats")["total_net_output_bytes"] - before < 150_000  # the result twice

@@ -145,7 +145,7 @@ def test_what_lies_under_a_dotted_namespace_since_the_release_before_is_taken(ba
     _, slow = two(backend, "shop", "shop.slow")
     before(slow, "b", "shop.slow")
     before(slow, "c", "shop.slow.eu")
-    slow.worker()
+    slow.do(owners.register_owner("o1", ["shop..slow", "shop..slow.eu"], lease_ms=LEASE_MS))
     taken = slow.do(claims.take("o1", "r", ["shop..slow", "shop..slow.eu"], 9, lease_ms=LEASE_MS)).claims
     assert [claim.process_id for claim in taken] == ["b", "c"]
     # What becomes of them is rung where this release listens.

@@ -608,6 +608,32 @@ def test_who_waits_for_work_is_told_once_and_not_when_it_has_enough(world: World
     assert world.redis.smembers(world.key(f"idle:{world.ns}")) == set()
 
 
+@of("ringing <queue>")
+@pytest.mark.parametrize("how", ["empty", "paused", "pushed"])
+def test_takes_of_several_queues_look_where_there_may_be_doorbells(world: World, how: str) -> None:
+    several = [f"{world.ns}.a", f"{world.ns}.b"]
+    world.do(owners.register_owner("o1", several, lease_ms=LEASE_MS))
+
+    def takes() -> list[str]:
+        call = claims.take("o1", f"r{next(world._takes)}", several, 9, lease_ms=LEASE_MS)
+        return [claim.process_id for claim in world.do(call).claims]
+
+    world.start(queue=several[1])
+    assert world.redis.smembers(world.key("ringing")) == {several[1]}
+    match how:
+        case "empty":
+            assert (takes(), world.redis.exists(world.key("ringing"))) == (["p"], 0)
+        case "paused":
+            world.do(queues.pause(several[1]))
+            assert (takes(), world.redis.exists(world.key("ringing"))) == ([], 0)
+        case _:
+            world.redis.delete(world.key("ringing"))
+            assert takes() == []
+            world.pass_ms(1_000)
+            world.tick()
+            assert takes() == ["p"]
+
+
 # -- leases of different lengths
 
 

@@ -121,7 +121,7 @@ def test_the_library_has_every_fragment_once_and_every_script_as_a_function_of_i
     assert len(functions) > 100
     assert [len(re.findall(rf"\bfunction {re.escape(one)}", library.text)) for one in functions] == [1] * len(functions)
     assert [
-        library.text.count(f"redis.register_function('{scripts.load(name).function}'") for name in scripts.names()
+        library.text.count(f"register('{scripts.load(name).function}'") for name in scripts.names()
     ] == [1] * len(scripts.names())
 
 

@@ -1,8 +1,8 @@
-"""What time does: fires due timers, reaps expired owners, rings lost doorbells, prunes. Every worker ticks; ``wakeline
-clock`` only ticks.
+"""What time does: fires due timers, reaps expired owners, rings lost doorbells, prunes. One worker ticks, and the
+others look once a second whether it does; ``wakeline clock`` does nothing else.
 
-Invariant: there is no leader. The script decides by Redis' clock, and a second tick does nothing twice, so any number
-of programs may tick.
+Invariant: nothing depends on which one ticks. The script decides that by Redis' clock, and a second tick does nothing
+twice. So one that died, stalls or was stopped is replaced within a second, and any number of programs may tick.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from wakeline_workers.streams import keep_output
 
 log = logger("wakeline.clock")
 TICK_MS = 1000
-"""The longest time between two ticks, in ms; a known timer shortens it."""
+"""The longest time between two ticks, in ms; a known timer shortens it. A worker that is later is replaced."""
+OWN_TICK_MS = 900
+"""The same for the one that ticks, so that it comes before those that would replace it."""
 SWEEP_MS = 60_000
 """The time between two sweeps of attachments by one worker. A sweep is one look if nothing is due."""
 
 
 class Ticker:
-    """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`.
+    """Ticks until cancelled; sleeps until the next due time, at most `TICK_MS`. While another one ticks, it fires only
+    timers that it was told of.
 
     ``by`` says what ticks: `worker`, `clock` or `stock`, and an owner id. With ``spare_ms`` it ticks only if nothing
     else ticked in that time.
@@ -57,6 +60,8 @@ class Ticker:
         self._spare_ms = spare_ms
         self._sooner = asyncio.Event()
         self._next_ms = 0
+        self._told_ms: int | None = None
+        """When the next timer is due that it was told of, and that the one that ticks may not know of yet."""
         self._swept_ms = _monotonic_ms()
         self._sweeping: asyncio.Task[None] | None = None
         self._pruning: asyncio.Task[None] | None = None
@@ -65,7 +70,11 @@ class Ticker:
         self._server_offset_ms: int | None = None
 
     def sooner(self, due_ms: int) -> None:
-        """Says that a timer is due (server ms): the next tick comes no later."""
+        """Says that a timer is due (server ms): it is fired no later. The next tick, of any worker, comes to know of
+        one that is due after that."""
+        if self._server_offset_ms is None or self._left_ms(due_ms) >= TICK_MS:
+            return
+        self._told_ms = due_ms if self._told_ms is None else min(due_ms, self._told_ms)
         if due_ms < self._next_ms:
             self._next_ms = due_ms
             self._sooner.set()
@@ -98,22 +107,41 @@ class Ticker:
             "retention_ms": s.retention_ms,
             "tombstone_ms": s.tombstone_ms,
         }
+        told = self._told_ms is not None and self._left_ms(self._told_ms) <= 0
+        if told:
+            self._told_ms = None
+        ticking = ticks.tick(
+            **lengths,
+            by=self._by,
+            spare_ms=self._spare_ms,
+            every_ms=None if self._spare_ms else TICK_MS,
+            told=told,
+            patience_ms=s.bug_patience_ms,
+        )
         try:
-            report = await self._store.execute(
-                ticks.tick(**lengths, by=self._by, spare_ms=self._spare_ms, patience_ms=s.bug_patience_ms)
-            )
+            report = await self._store.execute(ticking)
         except StoreError:
             log.exception("a tick failed; the next one follows")
             return False
-        if report.spared:
-            self.begin_at(report.next_due_ms or report.now_ms + TICK_MS, now_ms=report.now_ms)
+        if report.spared and self._spare_ms:
+            self.begin_at(report.spared_until_ms or report.now_ms + TICK_MS, now_ms=report.now_ms)
             return True
         self._ticked()
         fired = await self._tend(report)
-        self.begin_at(report.now_ms + (0 if report.more or fired else TICK_MS), now_ms=report.now_ms)
-        if report.next_due_ms is not None:
-            self._next_ms = min(self._next_ms, report.next_due_ms)
+        self._plan(report, at_once=report.more or fired > 0)
         return True
+
+    def _plan(self, report: ticks.TickReport, *, at_once: bool) -> None:
+        """Sets when the next tick is due."""
+        if at_once:
+            self._told_ms = self._told_ms if report.spared_until_ms is None else report.now_ms
+            return self.begin_at(report.now_ms, now_ms=report.now_ms)
+        dues = [due for due in (report.next_due_ms, self._told_ms) if due is not None]
+        if report.spared_until_ms is not None:
+            # Another one's tick knows what is due later.
+            self._told_ms = min((due for due in dues if due < report.spared_until_ms), default=None)
+        until = report.spared_until_ms or report.now_ms + OWN_TICK_MS
+        return self.begin_at(min([until, *dues]), now_ms=report.now_ms)
 
     async def _tend(self, report: ticks.TickReport) -> int:
         """Does what a tick found and only code can do: schedules that are due, and deliveries that their emitter did
@@ -176,10 +204,14 @@ class Ticker:
             return False
         return True
 
+    def _left_ms(self, at_ms: int) -> int:
+        """How long until a moment of the server's clock."""
+        return at_ms - (self._server_offset_ms or 0) - _monotonic_ms()
+
     async def _until_next(self) -> None:
         if self._server_offset_ms is None:
             return  # the first tick
-        while (left := self._next_ms - self._server_offset_ms - _monotonic_ms()) > 0:
+        while (left := self._left_ms(self._next_ms)) > 0:
             self._sooner.clear()
             try:
                 await asyncio.wait_for(self._sooner.wait(), left / 1000)

@@ -217,6 +217,7 @@ def take(
     """Take and claim up to ``n``; the same ``request`` gives the same batch. A turn of one of ``agents`` brings its
     batch.
 
+    ``queues`` are those that the owner registered with; if they are several, the store knows them by its route.
     An owner that takes 0 hears no more bells. ``proven``: a run of this owner has ended or parked. Its first take after
     that marks its release as proven. ``cleared``: all that it runs was lost twice, and has outlived its moment
     (`Claim.moment_ms`).
@@ -225,7 +226,7 @@ def take(
         "owner": owner,
         "request": request,
         "n": n,
-        "queues": list(queues),
+        "queue": queues[0] if len(queues) == 1 else None,
         "lease_ms": lease_ms,
         "idle": idle or None,
     }

@@ -140,6 +140,14 @@ META = (
     Field("still", "standing", "where the sweep of what stands still goes on: `<kind> <rank>`", "numbers"),
     Field("ticked", "ticked", "when the last tick was, and whose: `<ms> <worker, clock or stock> <owner>`", "words"),
     Field("tidied", "tidied", "when RQ's registries were tidied last", "ms"),
+    Field(
+        "ticker",
+        "ticker",
+        "until when the others leave ticks to one, and to which: `<ms> <what ticks> <owner>`",
+        "words",
+    ),
+    Field("routes", "routes", "the routes that there are", "words"),
+    Field("looked", "looked", "where the look for doorbells that others pushed goes on: `<route> <rank>`", "words"),
     Field("pruner", "pruner", "until when one worker prunes and the others leave it to that one", "ms"),
     Field("mixed", "mixed", "owners differ in their code, or some process is left aside", "flag"),
     Field("rewound", "rewound", "when a client found that the store had gone back", "ms"),
@@ -260,6 +268,7 @@ HASHES: tuple[Fields, ...] = (
             Field("pids", "batch", "what that take claimed, in order", "words"),
             Field("lacks", "lacks", "code of others, which it leaves aside", "words"),
             Field("able", "able", "it looks for what others left aside", "flag"),
+            Field("route", "route", "the queues that it takes from, where they are several", "id"),
         ),
     ),
     Fields(

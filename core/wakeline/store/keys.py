@@ -364,7 +364,7 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "takes:<owner>",
         "hash",
-        "its last take: request id and batch; what it leaves aside, whether it looks there",
+        "its last take: request id and batch; what it leaves aside, whether it looks there; its route",
         "owner",
         "reap",
     ),
@@ -377,7 +377,21 @@ TABLE: tuple[KeyFamily, ...] = (
         "client",
         "the end of its waits, expires a minute after its last look",
     ),
-    KeyFamily("idle:<queue>", "set", "owners waiting for work", "fleet", "a ring, a full take, reap"),
+    KeyFamily(
+        "idle:<queue>", "set", "owners of that queue alone waiting for work", "fleet", "a ring, a full take, reap"
+    ),
+    KeyFamily("idle:<route>", "set", "owners of a route waiting for work", "fleet", "a ring, a full take, reap"),
+    KeyFamily(
+        "route:<route>", "zset", "queues of owners that take from several, in order", "fleet", "its last owner goes"
+    ),
+    KeyFamily("travels:<route>", "set", "owners that have this route", "fleet", "reap, tick"),
+    KeyFamily(
+        "ringing",
+        "set",
+        "queues of routes that may have doorbells",
+        "fleet",
+        "a take that finds it empty or paused, the last route goes",
+    ),
     KeyFamily(
         "timers",
         "zset",
@@ -450,8 +464,8 @@ TABLE: tuple[KeyFamily, ...] = (
     KeyFamily(
         "meta",
         "hash",
-        "key format, RQ prefix, form of doorbell ids, sweep cursors, last tick and whose, until when one prunes, "
-        "last tidying, mixed code",
+        "key format, RQ prefix, form of doorbell ids, sweep cursors, last tick and whose, who ticks, routes, until "
+        "when one prunes, last tidying, mixed code",
         "namespace",
         "never",
     ),  # fmt: skip

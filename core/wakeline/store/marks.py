@@ -133,6 +133,11 @@ MARKS: tuple[Mark, ...] = (
     ),
     Mark("told:<tailer>", "a client has waiters", "the end of its waits, a minute without a look"),
     Mark("idle:<queue> <owner>", "an owner that is to be told of work", "a ring, a full take, a take of 0, reap"),
+    Mark(
+        "ringing <queue>",
+        "takes of owners with several queues look there",
+        "such a take that finds it empty or paused; what RQ or an earlier release pushes, the tick finds",
+    ),
 )
 
 

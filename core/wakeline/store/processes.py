@@ -58,6 +58,28 @@ class StoredProcess(ProcessRow):
     children_count: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StoredLog(ProcessFields):
+    """The record of a process and some of its events, without its registration, which has its whole input."""
+
+    process_id: str
+    fields: Mapping[str, str]
+    events: tuple[StoredEvent, ...] = ()
+
+
+def read_log(process_id: str, *, after: int = 0, count: int = 0, tail: bool = False) -> Call[StoredLog]:
+    """The record of a process, and ``count`` events after a sequence (or the last ones). Raises `ProcessNotFound`,
+    `ProcessNoLongerRetained`."""
+
+    def decode(reply: Reply) -> StoredLog:
+        if reply[0] in ("not_found", "pruned"):
+            refuse(process_id, reply)
+        return StoredLog(process_id, flat(reply[0]), tuple(stored_event(e) for e in reply[2]))
+
+    args = {"pid": process_id, "after": after, "count": count, "tail": tail or None, "bare": True}
+    return Call("process_read", args, decode, brings=stand_ins.whole, about=(process_id,))
+
+
 def read(
     process_id: str, *, after: int = 0, count: int = 0, tail: bool = False, detail: bool = False
 ) -> Call[StoredProcess]:

@@ -31,10 +31,15 @@ class TickReport:
     """Deliveries of triggers that their emitter did not settle."""
     prune_in_ms: int | None = None
     """If more was over than this tick could prune: after how many ms the worker goes on with it (`prune`)."""
-    spared: bool = False
-    """Another program ticks, so this tick did nothing; `next_due_ms` is when it should look again."""
+    spared_until_ms: int | None = None
+    """Another program ticks, so this tick left all to it that is not urgent; until when (server ms) it does."""
     unwritten: tuple[tuple[str, str], ...] = ()
     """Apps, each with the release (`Declared.id`) whose declarations came into force and are not written."""
+
+    @property
+    def spared(self) -> bool:
+        """Whether another program ticks."""
+        return self.spared_until_ms is not None
 
 
 def tick(
@@ -47,12 +52,16 @@ def tick(
     limit: int = 100,
     by: str | None = None,
     spare_ms: int | None = None,
+    every_ms: int | None = None,
+    told: bool = False,
     patience_ms: int = PATIENCE_MS,
 ) -> Call[TickReport]:
     """Due timers, expired owners, lost doorbells, unfinished bounded work, retention: one bounded script.
 
     ``by`` says what ticks: `worker`, `clock` or `stock`, and its owner id. With ``spare_ms`` it does nothing if another
-    program ticked less than that ago. ``patience_ms`` as for `reap`.
+    program ticked less than that ago. With ``every_ms`` one program ticks, at least that often, and this one leaves it
+    to that one unless it is late; timers that are due are fired in any case if it was ``told`` of one.
+    ``patience_ms`` as for `reap`.
     """
     args: dict[str, Any] = {
         "beat_ms": beat_ms,
@@ -61,7 +70,8 @@ def tick(
         "retention_ms": retention_ms,
         "tombstone_ms": tombstone_ms,
     }
-    args |= {"limit": limit, "by": by, "spare_ms": spare_ms, "patience_ms": patience_ms}
+    args |= {"limit": limit, "by": by, "spare_ms": spare_ms, "every_ms": every_ms, "told": told or None}
+    args["patience_ms"] = patience_ms
 
     def decode(reply: Reply) -> TickReport:
         due = int(float(reply[4])) if reply[4] not in ("", None) else None
@@ -74,8 +84,9 @@ def tick(
             moment(reply[9]),
         )
         unwritten = tuple((row[0], row[1]) for row in reply[11])
+        spared_until = int(reply[10]) or None
         return TickReport(
-            fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, reply[10] == "1", unwritten
+            fired, reaped, rung, pruned, due, more, now, schedules, undelivered, prune_in, spared_until, unwritten
         )
 
     return Call("tick", args, decode)

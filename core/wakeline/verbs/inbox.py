@@ -102,7 +102,7 @@ def why_address(address: str) -> Program[str]:
 def _of_a_process(address: str, error: InvalidId) -> Program[InvalidId]:
     """The error about a text that is no address. If it is the id of a process, the error says where to look."""
     try:
-        yield processes.read(check_process_id(address, system=True))
+        yield processes.read_log(check_process_id(address, system=True))
     except (InvalidId, ProcessNotFound, ProcessNoLongerRetained):
         return error
     also = f"; it is the id of a process, of which `wakeline show {argument(address)}` tells"

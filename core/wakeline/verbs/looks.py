@@ -77,7 +77,7 @@ def await_output(caller: Caller, process_id: str, timeout_ms: int | None) -> Pro
     """The await output, once the process has ended."""
     deadline = None if timeout_ms is None else caller.now_ms() + timeout_ms
     while True:
-        view = yield processes.read(process_id, count=1, tail=True)
+        view: processes.StoredLog = yield processes.read_log(process_id, count=1, tail=True)
         if view.status in TERMINAL:
             return output_of(view.events[-1].payload)
         left = None if deadline is None else deadline - caller.now_ms()
@@ -96,13 +96,13 @@ def events(process_id: str, after: int, *, follow: bool, told: EventView | None 
     while True:
         last = told if told is not None and told.sequence == after else None
         first = after if last is None else after - 1
-        view: processes.StoredProcess = yield processes.read(process_id, after=first, count=EVENTS_AT_ONCE)
+        view: processes.StoredLog = yield processes.read_log(process_id, after=first, count=EVENTS_AT_ONCE)
         found, more = list(view.events), len(view.events) == EVENTS_AT_ONCE
         if last is not None:
             if found and (found[0].sequence, found[0].at_ms) == (after, last.at_ms):
                 del found[0]
             else:
-                view = yield processes.read(process_id, count=EVENTS_AT_ONCE, tail=True)
+                view = yield processes.read_log(process_id, count=EVENTS_AT_ONCE, tail=True)
                 found, more = [one for one in view.events if one.at_ms > last.at_ms], False
                 after, told = view.sequence, None
         reached = found[-1].sequence if found else after

@@ -182,7 +182,7 @@ class Handles(Facts):
         async def look(_: str) -> Any:
             if not await self._is_granted(run, process_id):
                 raise ProcessNotVisible(process_id=process_id)
-            view = await run.store.execute(processes.read(process_id, count=0))
+            view = await run.store.execute(processes.read_log(process_id))
             return view.incarnation
 
         # An effect, so a grant that is revoked later does not change a replay.

@@ -1,5 +1,5 @@
 -- Purpose: what doctor and the dashboard need to know of a namespace.
--- Include: base queues doorbell standing takers
+-- Include: base queues routes doorbell standing takers
 -- ARGV: queues (of the app; other queues of the namespace that RQ knows are added), stale_ms (a doorbell younger than
 --       that is on its way, where it is gone)
 -- Reply: {counts [status, n]*, owners [owner, expiry, held]*, timers, todo, queues [queue, length, idle, workers
@@ -29,7 +29,7 @@ local seen = {}
 local function look_at(queue)
   if seen[queue] then return end
   seen[queue] = true
-  local length, idle = call('LLEN', rq .. ':queue:' .. queue), call('SCARD', ns .. 'idle:' .. queue)
+  local length, idle = call('LLEN', rq .. ':queue:' .. queue), routes.idle(queue)
   queues[#queues + 1] = { queue, length, idle, takers.of(queue) }
 end
 for _, queue in ipairs(a.queues) do look_at(queue) end

@@ -1,5 +1,5 @@
 -- Purpose: a worker start introduces itself under a fresh random id.
--- Include: base declarations queues ticked doorbell aside misfits
+-- Include: base declarations queues routes ticked doorbell aside misfits
 -- ARGV: owner, lease_ms, queues, limits? {name: JSON, '' for none}, agents? {name: what its turns take, '' for the
 --       defaults}, app? (its name), release? (of its code), declares? (the release, and what tells its declarations),
 --       patient? (a stock worker's job, which runs no agent of its own for long) codes? [what it can run]*, build?
@@ -29,7 +29,11 @@ call('HSET', ns .. 'knows', a.owner, '2')
 doorbell.choose_form()
 local release = a.release and a.build and declarations.called(a.app or '-', a.release, a.build) or a.release
 if release then call('HSET', ns .. 'releases', a.owner, release) end
-for _, queue in ipairs(a.queues) do call('SADD', ns .. 'listens:' .. a.owner, queue_of(queue)) end
+for i, queue in ipairs(a.queues) do
+  a.queues[i] = queue_of(queue)
+  call('SADD', ns .. 'listens:' .. a.owner, a.queues[i])
+end
+routes.join(a.owner, a.queues)
 local declares = a.declares and declarations.serve_release(a.owner, a.app or '-', a.declares, a.patient)
 local unwritten = declares and call('HEXISTS', ns .. 'inforce', (a.app or '-') .. ':p') == 1
 if declares and (unwritten or not a.patient) then declarations.write(a.limits, a.agents) end
@@ -39,7 +43,7 @@ if a.codes then
 end
 -- A stock worker registers for each of its jobs, with no queues.
 if #a.queues > 0 then misfits.look(release, 0) end
-local ticked = last_tick()
+local ticked = ticks.last()
 return {
   'registered', int(now), ticked and int(ticked) or '', declares and '1' or '0', unwritten and '1' or '0',
   release or '',

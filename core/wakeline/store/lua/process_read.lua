@@ -1,10 +1,10 @@
 -- Purpose: one consistent look at a process.
 -- Include: base
 -- ARGV: pid, after (events with a higher sequence), count (0 = none), tail? (the last count instead), detail? (journal
---       keys, slots and children too)
--- Reply: {fields, spec, events [[id, fields]*], journal keys, slots [id, fields]*, now, when it is offered to workers
---        ('' where it is not queued), children of this generation [pid, status or '']* (256 at most), how many there
---        are} | not_found | pruned
+--       keys, slots and children too), bare? (without its registration, which may be large)
+-- Reply: {fields, spec or '', events [[id, fields]*], journal keys, slots [id, fields]*, now, when it is offered to
+--        workers ('' where it is not queued), children of this generation [pid, status or '']* (256 at most), how many
+--        there are} | not_found | pruned
 -- Atomic because record, log and waits must be of one moment.
 local state = call('HGETALL', proc_key(a.pid))
 if #state == 0 then return missing(a.pid) end
@@ -35,6 +35,5 @@ if a.detail then
   table.sort(some)
   for i, pid in ipairs(some) do children[i] = { pid, call('HGET', proc_key(pid), 'st') or '' } end
 end
-return {
-  state, call('GET', ns .. 'spec:' .. a.pid) or '', events, keys, slots, int(now), offered, children, number,
-}
+local spec = not a.bare and call('GET', ns .. 'spec:' .. a.pid) or ''
+return { state, spec, events, keys, slots, int(now), offered, children, number }

@@ -1,5 +1,5 @@
 -- Purpose: queues and limits as an operator sees them.
--- Include: base takers
+-- Include: base routes takers
 -- ARGV: queues (RQ's names)
 -- Reply: [queue, waiting, running, paused ('1'|'0'), limit (JSON or ''), doorbells, idle owners, workers that take from
 --        it [name]*]*, [limit, JSON or '', running under it, waiting for a place or a cell]* (of bodies and keys),
@@ -11,7 +11,7 @@ for _, queue in ipairs(a.queues) do
   local bells, paused = call('LLEN', rq .. ':queue:' .. queue), call('SISMEMBER', ns .. 'paused', queue) == 1
   queues[#queues + 1] = {
     queue, bells + waiting('q:' .. queue), call('ZCARD', rq .. ':wip:' .. queue), paused and '1' or '0',
-    call('HGET', ns .. 'limits', 'q:' .. queue) or '', bells, call('SCARD', ns .. 'idle:' .. queue),
+    call('HGET', ns .. 'limits', 'q:' .. queue) or '', bells, routes.idle(queue),
     takers.of(queue),
   }
 end

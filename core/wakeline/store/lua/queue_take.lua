@@ -1,11 +1,11 @@
 -- Purpose: take up to n doorbells and claim their processes: no intermediate list, no moment in which a job belongs to
 --          no worker.
--- Include: base queues doorbell rq code aside rounds crashes claims lines admitting
--- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queues, lease_ms, idle
---       (enter the idle sets when the queues are empty), agents? {name: [max, policy]} (a claimed turn of one of them
---       brings its batch, fixed in the same step), release? (of the code that will run them), proven? (a run of this
---       owner has ended or parked: told once), cleared? (it runs only what was lost twice, for longer than it lasted
---       when it was lost)
+-- Include: base queues routes doorbell rq code aside rounds crashes claims lines admitting
+-- ARGV: owner, request (random, the claim ids' stem), n (0: it only leaves the idle sets), queue? (absent: those of
+--       its route), lease_ms, idle (enter the idle sets when the queues are empty), agents? {name: [max, policy]} (a
+--       claimed turn of one of them brings its batch, fixed in the same step), release? (of the code that will run
+--       them), proven? (a run of this owner has ended or parked: told once), cleared? (it runs only what was lost
+--       twice, for longer than it lasted when it was lost)
 -- Reply: {'taken', [claim]*, more ('1' while the queues may hold more)} | {'reaped'} (take a new owner id)
 -- Errors: a foreign job (its id is no doorbell's) goes to RQ's failed registry; it is not ours to run. A doorbell of
 --         nothing that is known is thrown away. What may be another app's, or a later release's, goes back to the end
@@ -31,7 +31,8 @@ local function reply(pid, p)
 end
 
 -- A resend (its reply was lost) gets the same batch: race 1.
-local known = fields(last, 'request', 'lacks', 'able')
+local known = fields(last, 'request', 'lacks', 'able', 'route')
+local single = queue_of(a.queue)
 if known.request == a.request then
   local i = 0
   for pid in string.gmatch(call('HGET', last, 'pids') or '', '[^ ]+') do
@@ -102,15 +103,19 @@ local function takes_from(codes, queue, rest)
   return not (rounds.has_looked(uf, a.release) and rounds.others(uf, queue, code))
 end
 
+local function listens_to(queue)
+  if single then return single == queue end
+  return known.route ~= nil and routes.has(known.route, queue)
+end
+
 -- What workers without its code, or of a release that cannot go on with it, left to others.
 local function take_aside()
-  local listens, codes, lines = {}, call('HGET', ns .. 'codes', a.owner), call('SMEMBERS', ns .. 'asides')
-  for _, queue in ipairs(a.queues) do listens[queue_of(queue)] = true end
+  local codes, lines = call('HGET', ns .. 'codes', a.owner), call('SMEMBERS', ns .. 'asides')
   if #lines == 0 and not known.lacks then call('HDEL', last, 'able') end
   for _, line in ipairs(lines) do
     local queue, rest = string.match(line, '^(%S+) (.*)$')
     queue = unword(queue)
-    local mine = listens[queue] and call('SISMEMBER', ns .. 'paused', queue) == 0 and takes_from(codes, queue, rest)
+    local mine = listens_to(queue) and call('SISMEMBER', ns .. 'paused', queue) == 0 and takes_from(codes, queue, rest)
     while mine and #taken < a.n and budget > 0 and kept < BOUND do
       local pid = call('ZRANGE', ns .. 'aside:' .. line, 0, 0)[1]
       if not pid then break end
@@ -126,7 +131,7 @@ local function take_aside()
           kept = kept + 1
         else
           local bell = doorbell.write_job(pid, p.ep, p.q, true)
-          claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), bell, doorbell.form_now())
+          claim(pid, p, a.owner, a.request .. '-' .. (#taken + 1), bell, routes.bell_form())
           reply(pid, p)
           took(p)
         end
@@ -135,11 +140,17 @@ local function take_aside()
   end
 end
 
+local function is_full() return #taken >= a.n or budget <= 0 or kept >= BOUND end
+
+-- Whether nothing is left there.
 local function take_from(list)
-  local aside, strays = {}, {}
-  while #taken < a.n and budget > 0 and kept < BOUND and #strays < BOUND do
+  local aside, strays, emptied = {}, {}, false
+  while not is_full() and #strays < BOUND do
     local id = call('LPOP', rq .. ':queue:' .. list)
-    if not id then break end
+    if not id then
+      emptied = true
+      break
+    end
     local pid, epoch, form, whose = doorbell.read(id)
     if others(id, list, pid, pid and form or epoch, whose) then
       strays[#strays + 1] = id
@@ -173,15 +184,23 @@ local function take_from(list)
   end
   for i = #aside, 1, -1 do call('LPUSH', rq .. ':queue:' .. list, aside[i]) end
   for _, id in ipairs(strays) do call('RPUSH', rq .. ':queue:' .. list, id) end
+  return emptied and #aside + #strays == 0
+end
+
+-- Whether there is nothing more to take from a queue, for now.
+local function take_from_queue(queue)
+  if call('SISMEMBER', ns .. 'paused', queue) == 1 then return true end
+  local former = former_name(queue)
+  local silent = not former or take_from(former)
+  return take_from(queue) and silent
 end
 if known.able and a.n > 0 then take_aside() end
-for i, queue in ipairs(a.queues) do
-  queue = queue_of(queue)
-  a.queues[i] = queue
-  if call('SISMEMBER', ns .. 'paused', queue) == 0 then
-    local former = former_name(queue)
-    if former then take_from(former) end
-    take_from(queue)
+if single then
+  take_from_queue(single)
+elseif known.route then
+  for _, queue in ipairs(routes.ringing(known.route)) do
+    if is_full() then break end
+    if take_from_queue(queue) then call('SREM', ns .. 'ringing', queue) end
   end
 end
 if #taken > 0 then
@@ -192,8 +211,6 @@ if #taken > 0 then
 end
 if room then budget = 0 end
 unasked = #taken == 0 and a.n > 0
-local full = #taken >= a.n or budget <= 0 or kept >= BOUND
-for _, queue in ipairs(a.queues) do
-  call((full or not a.idle) and 'SREM' or 'SADD', ns .. 'idle:' .. queue, a.owner)
-end
+local full, place = is_full(), single or known.route
+if place then call((full or not a.idle) and 'SREM' or 'SADD', ns .. 'idle:' .. place, a.owner) end
 return { 'taken', taken, full and '1' or '0' }

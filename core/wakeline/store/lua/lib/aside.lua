@@ -1,5 +1,5 @@
 -- Processes that workers without their code leave aside, for a worker that has it.
--- Needs: base hints code
+-- Needs: base routes hints code
 
 -- A worker that lacks the code of a process leaves it to a worker that has it. aside:<queue> <code> holds such
 -- processes, and asides names the lines that are not empty.
@@ -8,10 +8,12 @@ local function set_aside(pid, queue, code)
   call('ZADD', ns .. 'aside:' .. line, int(now), pid)
   call('SADD', ns .. 'asides', line)
   call('HSET', proc_key(pid), 'as', line)
-  for _, owner in ipairs(call('SMEMBERS', ns .. 'idle:' .. queue)) do
-    if has_code(call('HGET', ns .. 'codes', owner) or ' ', code) then
-      call('SREM', ns .. 'idle:' .. queue, owner)
-      return hints.send(owner, 'bell')
+  for _, set in ipairs(routes.idle_sets(queue)) do
+    for _, owner in ipairs(call('SMEMBERS', set)) do
+      if has_code(call('HGET', ns .. 'codes', owner) or ' ', code) then
+        call('SREM', set, owner)
+        return hints.send(owner, 'bell')
+      end
     end
   end
 end

@@ -14,9 +14,9 @@ local wrote, unasked
 local LOOKS = {
   TIME = true, EXISTS = true, GET = true, GETRANGE = true, HGET = true, HMGET = true, HGETALL = true, HEXISTS = true,
   HKEYS = true, HLEN = true, HSCAN = true, SISMEMBER = true, SMEMBERS = true, SCARD = true, SRANDMEMBER = true,
-  SUNION = true, LLEN = true, LINDEX = true, LRANGE = true, ZCARD = true, ZCOUNT = true, ZSCORE = true,
-  ZRANGE = true, ZRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGE = true, ZREVRANGEBYSCORE = true, XLEN = true,
-  XRANGE = true, XREVRANGE = true,
+  SMISMEMBER = true, SUNION = true, LLEN = true, LINDEX = true, LRANGE = true, ZCARD = true, ZCOUNT = true,
+  ZSCORE = true, ZINTER = true, ZRANGE = true, ZRANGEBYLEX = true, ZRANGEBYSCORE = true, ZREVRANGE = true,
+  ZREVRANGEBYSCORE = true, XLEN = true, XRANGE = true, XREVRANGE = true,
 }
 local function noting(command, ...)
   if not LOOKS[command] then wrote = true end

@@ -1,7 +1,7 @@
 -- Doorbells: the RQ job that tells a worker to look at a process, under an id in one of two forms.
 -- A doorbell is disposable: what it says is checked against the process at the claim, so a stale or doubled one is
 -- harmless.
--- Needs: base queues times hints
+-- Needs: base queues routes times hints
 local doorbell = {}
 
 doorbell.FAILURE_TTL = 3600 -- seconds
@@ -18,7 +18,6 @@ end
 -- A doorbell's id has two forms. '2' names the namespace, so that two apps on one server have two jobs for processes of
 -- one id. '1' is of the release before, which fails what it cannot read. Form '1' is rung while a worker of that
 -- release lives (doorbell.choose_form), and is always read.
-local form_rung
 function doorbell.id(pid, epoch, form)
   return (form == '1' and 'wl-' or 'wl-' .. escaped(namespace) .. '-') .. escaped(pid) .. '-' .. epoch
 end
@@ -42,15 +41,10 @@ function doorbell.choose_form()
   if call('HGET', ns .. 'meta', 'bells') ~= form then call('HSET', ns .. 'meta', 'bells', form) end
 end
 
-function doorbell.form_now()
-  form_rung = form_rung or call('HGET', ns .. 'meta', 'bells') or '2'
-  return form_rung
-end
-
 -- Writes the job RQ needs; returns its id.
 -- wl_rung is the time of a bell rung at the tail; one at the head says nothing about the age of what is behind it.
 function doorbell.write_job(pid, epoch, queue, at_head)
-  local id, at = doorbell.id(pid, epoch, doorbell.form_now()), iso(now)
+  local id, at = doorbell.id(pid, epoch, routes.bell_form()), iso(now)
   call('HSET', rq .. ':job:' .. id, 'status', 'queued', 'origin', queue, 'created_at', at, 'enqueued_at', at,
     'data', '["wakeline_workers.jobs.run", null, [' .. quote(pid) .. ', ' .. epoch .. '], {}]',
     'description', pid, 'timeout', '-1', 'result_ttl', '0', 'failure_ttl', doorbell.FAILURE_TTL,
@@ -64,6 +58,7 @@ function doorbell.ring(pid, epoch, queue, at_head)
   -- The push of the first bell names the queue.
   if call(at_head and 'LPUSH' or 'RPUSH', rq .. ':queue:' .. queue, id) == 1 then
     call('SADD', rq .. ':queues', rq .. ':queue:' .. queue)
+    routes.rings(queue)
   end
   hints.wake_idle(queue)
 end
@@ -72,7 +67,7 @@ end
 -- `score`: when it was rung, or last looked after. The head is the first bell that was rung at the tail, as it was at
 -- the first look of this script. A bell that was rung at the head since then would make all behind it look lost.
 local heads
-at_begin[#at_begin + 1] = function() heads, form_rung = {}, nil end
+at_begin[#at_begin + 1] = function() heads = {} end
 function doorbell.is_lost(pid, p, score)
   local head = heads[p.q]
   if not head then

@@ -1,5 +1,5 @@
 -- Hints: a word to one worker, which may be lost.
--- Needs: base
+-- Needs: base routes
 local hints = {}
 
 -- A hint may be lost (state decides, the tick looks again), so the list lives no longer than it can be of use.
@@ -16,19 +16,25 @@ function hints.send_to_run(pid, p, verb) hints.send(p.ow, verb .. ' ' .. p.cl ..
 local nobody_idle
 at_begin[#at_begin + 1] = function() nobody_idle = {} end
 function hints.wake_idle(queue)
-  for _ = 1, nobody_idle[queue] and 0 or 4 do
-    local owner = call('SPOP', ns .. 'idle:' .. queue)
-    if not owner then
-      nobody_idle[queue] = true
-      return
+  if nobody_idle[queue] then return end
+  local none = true
+  for _, set in ipairs(routes.idle_sets(queue)) do
+    local owner
+    for _ = 1, 4 do
+      owner = call('SPOP', set)
+      if not owner then break end
+      if call('ZSCORE', ns .. 'owners', owner) then return hints.send(owner, 'bell') end
     end
-    if call('ZSCORE', ns .. 'owners', owner) then return hints.send(owner, 'bell') end
+    none = none and not owner
   end
+  nobody_idle[queue] = none
 end
 
 -- A due time before the next tick of any worker: one idle worker ticks sooner.
 function hints.announce_timer(queue, due)
   if due >= now + 1000 then return end
-  local owner = call('SRANDMEMBER', ns .. 'idle:' .. queue)
-  if owner then hints.send(owner, 'timer ' .. int(due)) end
+  for _, set in ipairs(routes.idle_sets(queue)) do
+    local owner = call('SRANDMEMBER', set)
+    if owner then return hints.send(owner, 'timer ' .. int(due)) end
+  end
 end

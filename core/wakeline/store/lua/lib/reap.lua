@@ -1,5 +1,5 @@
 -- Reap: what becomes of the runs of an owner that is gone.
--- Needs: base declarations hints aside log process rounds misfits crashes runnable runs ends
+-- Needs: base declarations routes hints aside log process rounds misfits crashes runnable runs ends
 
 -- A run whose owner is gone. Losses are counted apart from failed attempts: a neighbour's crash must not use them up
 -- (race 21).
@@ -46,6 +46,7 @@ local function reap(owner, writer)
     call('SREM', ns .. 'idle:' .. queue, owner)
     call('SREM', rq .. ':workers:' .. queue, rq .. ':worker:' .. owner)
   end
+  routes.leave(owner)
   for _ = 1, BOUND do
     local pid = call('SPOP', held)
     if not pid then break end

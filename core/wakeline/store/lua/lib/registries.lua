@@ -1,5 +1,5 @@
 -- Registries: those that RQ keeps of our queues.
--- Needs: base doorbell
+-- Needs: base routes doorbell
 local TIDY_EVERY = 60000
 local RQ_KEEPS = 3600 -- s; RQ's own cleaning comes first, where a stock worker does it
 
@@ -7,6 +7,7 @@ local RQ_KEEPS = 3600 -- s; RQ's own cleaning comes first, where a stock worker 
 local function tidy_registries()
   if now < num(call('HGET', ns .. 'meta', 'tidied'), 0) + TIDY_EVERY then return end
   call('HSET', ns .. 'meta', 'tidied', int(now))
+  routes.tidy()
   local queues = {}
   for _, owner in ipairs(call('ZRANGE', ns .. 'owners', 0, 63)) do
     for _, queue in ipairs(call('SMEMBERS', ns .. 'listens:' .. owner)) do queues[queue] = true end

@@ -1,5 +1,5 @@
 -- Rounds: releases side by side each look once at a process that does not fit, then all wait.
--- Needs: base hints code aside
+-- Needs: base routes hints code aside
 local rounds = {}
 at_begin[#at_begin + 1] = function() rounds.alive = nil end
 
@@ -51,9 +51,13 @@ function rounds.leave(pid, p)
     call('HSET', ns .. 'meta', 'mixed', '1')
   end
   rounds.others(p.uf, p.q, code, function(owner)
-    if call('SREM', ns .. 'idle:' .. p.q, owner) == 0 then return false end
-    hints.send(owner, 'bell')
-    return true
+    for _, set in ipairs(routes.idle_sets(p.q)) do
+      if call('SREM', set, owner) == 1 then
+        hints.send(owner, 'bell')
+        return true
+      end
+    end
+    return false
   end)
 end
 

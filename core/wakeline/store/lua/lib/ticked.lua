@@ -1,7 +1,17 @@
--- Ticked: when the last tick of the namespace was, and which worker did it. Nil where that is unknown, or is later than
--- now, as the clock jumped back.
+-- Ticked: when the last tick of the namespace was, and who ticks.
 -- Needs: base
-local function last_tick()
+local ticks = {}
+
+-- When the last tick was, and what did it. Nil where that is unknown, or is later than now, as the clock jumped back.
+function ticks.last()
   local at, by = string.match(call('HGET', ns .. 'meta', 'ticked') or '', '^(%d+) (.*)$')
   if at and tonumber(at) <= now then return tonumber(at), by end
+end
+
+-- Until when another one ticks. A late one is replaced, even if it only stalls. A tick of the release before
+-- makes no one the one that ticks: it does not do all that this release does.
+function ticks.left_to_another()
+  local ends, by = string.match(call('HGET', ns .. 'meta', 'ticker') or '', '^(%d+) (.*)$')
+  ends = tonumber(ends)
+  if ends and by ~= a.by and ends > now and ends <= now + a.every_ms then return ends end
 end
