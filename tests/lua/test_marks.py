@@ -11,7 +11,7 @@ import pytest
 from wakeline.processes.lease import Fence
 from wakeline.processes.limits import Limit
 from wakeline.processes.misfit import Misfit
-from wakeline.store import claims, ends, events, journal, owners, queues, tails, waits
+from wakeline.store import claims, ends, events, feed, journal, owners, queues, sessions, tails, waits
 from wakeline.store.blocking import SyncStore
 from wakeline.store.journal import Effect, Row
 from wakeline.store.marks import MARKS
@@ -507,7 +507,7 @@ def test_a_process_names_the_clients_that_wait_for_it_now(world: World, how: str
             world.finish("p", fence)
             assert world.field("tl") is None
         case "look":
-            world.do(tails.look("t1", [], ["p"]))
+            world.do(tails.look("t1", [], [end]))
             assert world.field("tl") is None
         case _:
             for n in range(2, 9):
@@ -515,6 +515,31 @@ def test_a_process_names_the_clients_that_wait_for_it_now(world: World, how: str
             world.redis.delete(*(world.key(f"told:t{n}") for n in range(1, 8)))
             world.do(tails.watch("t9", [(end, 0)]))
             assert world.field("tl") == "t8 t9"
+
+
+@of("wakes:<sid> <n>:t, followed:<sid>")
+@pytest.mark.parametrize("how", ["end", "look"])
+def test_an_entry_and_a_session_name_the_clients_that_wait_for_them_now(world: World, how: str) -> None:
+    world.do(sessions.send(world.session(), '{"kind":"input","input":"hello"}'))
+    reached = world.do(feed.follow("bot/1", None)).reached
+    items, entry = tails.Subject("feed", "bot/1"), tails.Subject("entry", "bot/1#1")
+    assert world.do(tails.watch("t1", [(items, reached), (entry, 0)])) == []
+
+    def marks() -> tuple[str | None, str | None]:
+        return world.redis.get(world.key("followed:bot/1")), world.redis.hget(world.key("wakes:bot/1"), "1:t")
+
+    assert marks() == ("1 t1", "t1")
+    match how:
+        case "end":
+            world.worker()
+            [turn] = world.take()
+            world.do(sessions.admit(turn.fence, "bot/1", 1))
+            world.finish(turn.process_id, turn.fence)
+            assert marks() == ("1 t1", None)
+            assert 50_000 < world.redis.pttl(world.key("followed:bot/1")) <= 60_000
+        case _:
+            world.do(tails.look("t1", [], [items, entry]))
+            assert marks() == ("1", None)
 
 
 @of("told:<tailer>")

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from wakeline.store import ends, events, tails
+from wakeline.store import ends, events, feed, sessions, tails
 from wakeline.store.awaited import AsyncStore
 from wakeline.store.blocking import SyncStore
 from wakeline.store.connection import UrlBackend
@@ -19,6 +19,7 @@ from tests.lua.conftest import emptied
 from tests.lua.world import SUCCESS, World, wait
 from tests.servers import BACKENDS
 
+INPUT = '{"kind":"input","input":"hello"}'
 END, EVENT = Subject("end", "p"), Subject("event", "p")
 
 
@@ -70,6 +71,26 @@ def test_a_waiter_that_is_behind_is_told_so_at_once(
     world.start("p", kind="external")
     log(world)
     assert world.do(tails.watch("t1", [(subject, after)])) == changed
+
+
+@pytest.mark.parametrize("subject", [END, EVENT, Subject("feed", "bot/1"), Subject("entry", "bot/1#1")])
+def test_what_a_look_finds_without_its_mark_has_changed_as_the_store_went_back(world: World, subject: Subject) -> None:
+    world.start("p", kind="external")
+    world.do(sessions.send(world.session(), INPUT))
+    after = world.do(feed.follow("bot/1", None)).reached if subject.what == "feed" else 0
+    assert world.do(tails.watch("t1", [(subject, after)])) == []
+    assert world.do(tails.look("t1", [(subject, after)], [])) == []
+    world.redis.hdel(world.key("proc:p"), "tl")
+    world.redis.hdel(world.key("wakes:bot/1"), "1:t")
+    world.redis.set(world.key("followed:bot/1"), "1")
+    assert world.do(tails.look("t1", [(subject, after)], [])) == [subject]
+    assert world.do(tails.look("t1", [(subject, after)], [])) == []
+
+
+def test_a_log_that_is_shorter_than_what_a_follower_was_told_has_changed(world: World) -> None:
+    world.start("p", kind="external")
+    assert world.do(tails.watch("t1", [(EVENT, 3)])) == []  # once a second is enough
+    assert world.do(tails.look("t1", [(EVENT, 3)], [])) == [EVENT]
 
 
 def test_what_has_ended_and_what_is_not_there_is_no_wait(world: World) -> None:
@@ -142,6 +163,53 @@ def test_ends_of_one_bundle_are_one_item(world: World) -> None:
     ]
 
 
+def test_who_follows_a_session_is_told_of_each_item_and_what_is_missed_is_seen(world: World) -> None:
+    sid, items = "bot/a b", Subject("feed", "bot/a b")
+    world.do(sessions.create(world.session(sid)))
+    assert world.do(tails.watch("t1", [(items, 0)])) == [items]  # it is not followed yet
+    page = world.do(feed.follow(sid, None))
+    assert world.do(tails.watch("t1", [(items, page.reached)])) == []
+    world.do(sessions.send(world.session(sid), INPUT))
+    assert said(world) == [f"feed {page.reached + 1} bot/a%20b"]
+    assert list(tails.told(said(world)[0])) == [("feed", page.reached + 1, sid)]
+    assert world.do(tails.watch("t1", [(items, page.reached)])) == [items]
+    world.do(tails.look("t1", [], [items]))
+    assert world.redis.get(world.key(f"followed:{sid}")) == "1"
+    assert 50_000 < world.redis.pttl(world.key(f"followed:{sid}")) <= 60_000
+    world.do(sessions.send(world.session(sid), INPUT))
+    assert len(said(world)) == 1
+
+
+def test_a_session_is_followed_while_a_look_has_a_waiter_of_it(world: World) -> None:
+    items, key = Subject("feed", "bot/1"), world.key("followed:bot/1")
+    world.do(sessions.create(world.session()))
+    reached = world.do(feed.follow("bot/1", None)).reached
+    world.do(tails.watch("t1", [(items, reached)]))
+    world.redis.pexpire(key, 5_000)
+    assert world.do(tails.look("t1", [(items, reached)], [])) == []
+    assert world.redis.pttl(key) > 50_000
+    world.redis.delete(key)  # it was not: changes were told to no one
+    assert world.do(tails.look("t1", [(items, reached)], [])) == [items]
+
+
+def test_who_waits_for_an_entry_is_told_of_its_end_alone(world: World) -> None:
+    entry = Subject("entry", "bot/1#1")
+    assert world.do(tails.watch("t1", [(entry, 0)])) == [entry]  # it is not there
+    world.do(sessions.send(world.session(), INPUT))
+    world.do(sessions.send(world.session(), INPUT))
+    assert world.do(tails.watch("t1", [(entry, 0)])) == []
+    assert world.redis.hget(world.key("wakes:bot/1"), "1:t") == "t1"
+    world.worker()
+    [turn] = world.take()
+    world.do(sessions.admit(turn.fence, "bot/1", 1))
+    assert said(world) == []  # admitted: its life goes on
+    world.finish(turn.process_id, turn.fence)
+    assert said(world) == ["entry 1 bot/1"]
+    assert [subject for one in tails.told(said(world)[0]) for subject in one.subjects] == [entry]
+    assert world.redis.hget(world.key("wakes:bot/1"), "1:t") is None
+    assert world.do(tails.watch("t1", [(entry, 0)])) == [entry]
+
+
 def test_an_item_of_a_later_release_is_read_as_far_as_it_is_known() -> None:
     assert list(tails.told("end 3 p later 7 x event 4 a%20b")) == [("end", 3, "p"), ("event", 4, "a b")]
     assert list(tails.told("")) == list(tails.told("end x p")) == []
@@ -158,7 +226,7 @@ def test_the_stream_of_a_tailer_lives_a_minute_longer_with_each_look_and_ends_wi
     world.do(tails.look("t1", [], []))
     assert world.redis.pttl(key) > 50_000
     assert world.redis.xlen(key) == 1
-    world.do(tails.leave("t1", ["p"]))
+    world.do(tails.leave("t1", [EVENT]))
     assert (world.redis.exists(key), world.field("tl")) == (0, None)
 
 

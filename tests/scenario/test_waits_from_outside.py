@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from wakeline import App, AsyncCtx, Engine
+from wakeline import App, AsyncCtx, AsyncTurn, Engine
 from wakeline.errors import ProcessNotFound, WaitTimeout
+from wakeline.sessions.feed import EntryChanged, SessionGone
 
 from tests.scenario.conftest import until
 
@@ -193,3 +194,51 @@ def test_the_time_of_a_wait_is_what_it_says(app: App, body: Engine[[], str]) -> 
     with pytest.raises(WaitTimeout):
         handle.result(timeout="300ms")
     assert time.monotonic() - began >= 0.29
+
+
+@pytest.fixture
+def clerk(app: App) -> str:
+    """An agent that answers each input."""
+
+    @app.agent("clerk")
+    async def clerk(turn: AsyncTurn) -> str:
+        return f"heard {len(list(turn.inbox))}"
+
+    return "clerk"
+
+
+@pytest.mark.usefixtures("told_alone")
+def test_who_asks_is_told_of_the_answer_in_a_thread_and_on_a_loop(app: App, clerk: str) -> None:
+    thread, found = in_thread(lambda: app.session(clerk, "1").ask("one", timeout="20s"))
+
+    async def asked() -> Any:
+        answer = await app.aio.session(clerk, "2").ask("two", timeout="20s")
+        await app.aio.close()
+        return answer
+
+    assert asyncio.run(asked()) == "heard 1"
+    thread.join(20)
+    assert found == ["heard 1"]
+
+
+@pytest.mark.usefixtures("told_alone")
+def test_who_follows_a_session_is_told_of_each_item(app: App, clerk: str) -> None:
+    app.session(clerk, "1").create()
+    seen: list[str] = []
+
+    async def follow() -> None:
+        began = app.aio.session(clerk, "1").follow()
+        following = asyncio.ensure_future(anext(began))
+        while app.aio.store.sent.counts.get("tailer_watch", 0) < 1:
+            await asyncio.sleep(0.005)
+        await app.aio.session(clerk, "1").send("hello")
+        item = await asyncio.wait_for(following, 20)
+        while not isinstance(item, SessionGone):
+            seen.append(item.state if isinstance(item, EntryChanged) else type(item).__name__)
+            if isinstance(item, EntryChanged) and item.state == "settled":
+                await app.aio.session(clerk, "1").delete()
+            item = await asyncio.wait_for(anext(began), 20)
+        await app.aio.close()
+
+    asyncio.run(follow())
+    assert [one for one in seen if one != "TurnActivity"] == ["delivered", "admitted", "Committed", "settled"]

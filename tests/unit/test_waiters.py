@@ -188,7 +188,7 @@ def test_a_waiter_that_left_in_order_or_by_an_exception_is_not_kept_and_the_stor
     with tailer.waiting(Subject("event", "other"), BlockingWaiter(0)):
         pass
     until(lambda: tailer._watched == {})
-    until(lambda: [one.get("left") for one in store.asked if one.get("left")] == [["other", "p"]])
+    until(lambda: [one.get("left") for one in store.asked if one.get("left")] == [[["event", "other"], ["event", "p"]]])
 
 
 def test_a_waiter_whose_code_was_broken_off_at_any_line_is_not_kept(tailer: Tailer, store: Store) -> None:
@@ -247,7 +247,14 @@ def test_the_thread_ends_after_the_last_waiter_and_the_next_one_begins_another(
     with tailer.waiting(END, BlockingWaiter(0)) as first:
         pass
     assert store.closed.wait(10)
-    assert store.asked[-1] == {"tailer": first, "keep_ms": 60_000, "rows": [], "left": ["p"], "over": True}
+    assert store.asked[-1] == {
+        "tailer": first,
+        "keep_ms": 60_000,
+        "followed_ms": 60_000,
+        "rows": [],
+        "left": [["event", "p"]],
+        "over": True,
+    }
     waiter = BlockingWaiter(0)
     with tailer.waiting(END, waiter) as second:
         stores[1].items.put("end 1 p")

@@ -298,14 +298,11 @@ class AsyncStore(AwaitedWatching):
         return None
 
     async def _await_change(self, step: Change) -> None:
-        if step.of == "feed":
-            await asyncio.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
-            return
-        subject, waiter = Subject(step.of, step.process_id), AwaitedWaiter(step.sequence)
+        subject, waiter = Subject(step.of, step.id), AwaitedWaiter(step.after)
         with self._tailers.here.waiting(subject, waiter) as name:
             if name is None:
                 await asyncio.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
-            elif not await self.execute(tails.watch(name, [(subject, step.sequence)])):
+            elif not await self.execute(tails.watch(name, [(subject, step.after)])):
                 await waiter.wait(step.ms)
 
     async def _done_outside(self, step: Outside[T]) -> T:

@@ -195,14 +195,11 @@ class SyncStore(Watching):
         return None
 
     def _await_change(self, step: Change) -> None:
-        if step.of == "feed":
-            time.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
-            return
-        subject, waiter = Subject(step.of, step.process_id), BlockingWaiter(step.sequence)
+        subject, waiter = Subject(step.of, step.id), BlockingWaiter(step.after)
         with self.tailers.here.waiting(subject, waiter) as name:
             if name is None:
                 time.sleep(min(LOOK_AGAIN_MS, step.ms or LOOK_AGAIN_MS) / 1000)
-            elif not self.execute(tails.watch(name, [(subject, step.sequence)])):
+            elif not self.execute(tails.watch(name, [(subject, step.after)])):
                 waiter.wait(step.ms)
 
     def read_told(self, tailer: str, after: str, ms: int) -> tuple[str, list[str]]:

@@ -65,16 +65,17 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Wait until the process has an event after ``sequence``, at most ``ms`` (None: without a bound).
+    """Wait until what is named has changed, at most ``ms`` (None: without a bound).
 
-    It is only a hint, so the program reads again in both cases. ``of`` says for what it waits: an ``event`` of the
-    process, its ``end``, or an item of the ``feed`` of a session.
+    It is only a hint, so the program reads again in both cases. ``of`` says for what it waits: the ``end`` of a
+    process, its ``event`` after a sequence, the item of the ``feed`` of a session after a number, or the end of the
+    life of an ``entry``, whose id is ``<session>#<n>``.
     """
 
-    process_id: str
-    sequence: int
+    id: str
+    after: int
     ms: int | None = None
-    of: Literal["event", "end", "feed"] = "event"
+    of: Literal["event", "end", "feed", "entry"] = "event"
 
 
 @dataclass(frozen=True, slots=True)

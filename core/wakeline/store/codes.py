@@ -45,8 +45,10 @@ HINTS = (
 TOLD = (
     CodeRow("end", "end", "a process ended: `end <sequence> <pid>`"),
     CodeRow("event", "event", "a process has an event that is not its end: `event <sequence> <pid>`"),
+    CodeRow("feed", "feed", "a session that is followed has an item: `feed <number> <sid>`"),
+    CodeRow("entry", "entry", "the life of an entry is over: `entry <n> <sid>`"),
 )
-"""What a tailer is told."""
+"""What a tailer is told of."""
 
 INPUTS: Mapping[type, CodeRow] = {
     ToolCall: CodeRow("t", "tool", "a tool call"),

@@ -120,6 +120,7 @@ ENTRIES = (
     Field("<n>:k", "key", "its sender's key"),
     Field("<n>:e", "error", "the await output of the turn that failed with it", "JSON"),
     Field("<n>:a", "awaited_by", "slots that wait for what becomes of it, with commas", "ids"),
+    Field("<n>:t", "tailers", "the tailers that are told when its life is over", "words"),
     Field("co:<key>", "pending", "the entry whose place a wake of this key takes", "number"),
     Field("key:<key>", "sent", "the entry that was sent with this key, and its content: `<n>:<hash>`"),
 )

@@ -193,7 +193,11 @@ TABLE: tuple[KeyFamily, ...] = (
         "the next releases",
     ),
     KeyFamily(
-        "followed:<sid>", "string", "the session has followers", "session", "expires a minute after the last look"
+        "followed:<sid>",
+        "string",
+        "the session has followers: `1`, and the tailers that are told",
+        "session",
+        "expires a minute after the last look",
     ),
     KeyFamily(
         "feed:<sid>",

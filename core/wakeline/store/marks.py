@@ -131,6 +131,11 @@ MARKS: tuple[Mark, ...] = (
         "clients whose waiters are told of its end, or of each event",
         "the end; the look of a client for which nothing waits any more; a long list forgets those without a stream",
     ),
+    Mark(
+        "wakes:<sid> <n>:t, followed:<sid>",
+        "clients whose waiters are told of the end of an entry, or of items of the feed",
+        "the end of the entry's life; the look of a client for which nothing waits any more; expiry of followed:<sid>",
+    ),
     Mark("told:<tailer>", "a client has waiters", "the end of its waits, a minute without a look"),
     Mark("idle:<queue> <owner>", "an owner that is to be told of work", "a ring, a full take, a take of 0, reap"),
     Mark(

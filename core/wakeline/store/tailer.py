@@ -145,14 +145,13 @@ class Tailer:
                 return False
             if time.monotonic() - ear.needed_s < ear.linger_s:
                 return False
-            ear.left = sorted({one.id for one in self._watched})[:ROWS_AT_ONCE]
+            ear.left = sorted({one.marked for one in self._watched})[:ROWS_AT_ONCE]
             self._watched.clear()
             self._ear = None
             return True
 
-    def due(self) -> tuple[list[tuple[Subject, int]], list[str]]:
-        """What to look at now, each behind a number; and the processes that nothing waits for any more, which are
-        forgotten here."""
+    def due(self) -> tuple[list[tuple[Subject, int]], list[Subject]]:
+        """What to look at now, each behind a number; and what nothing waits for any more, which is forgotten here."""
         now_s = time.monotonic()
         rows: list[tuple[float, Subject, int]] = []
         left: list[Subject] = []
@@ -169,7 +168,9 @@ class Tailer:
         for _, subject, _ in rows:
             if (looked := self._watched.get(subject)) is not None:
                 looked.looked_s = now_s
-        gone = {one.id for one in left if not self._waits(one.id)}
+        gone = {one.marked for one in left}
+        if gone:
+            gone -= {one.marked for one in list(self._watched)}
         return [(subject, after) for _, subject, after in rows], sorted(gone)
 
     def _forget(self, subject: Subject, watched: _Watched) -> bool:
@@ -178,9 +179,6 @@ class Tailer:
                 return False
             del self._watched[subject]
             return True
-
-    def _waits(self, process_id: str) -> bool:
-        return Subject("end", process_id) in self._watched or Subject("event", process_id) in self._watched
 
     def told(self, items: Iterable[ToldItem]) -> None:
         """Wakes those who wait for what was told. What is over is not watched any more."""
@@ -214,7 +212,7 @@ class _Ear(threading.Thread):
         self.tailer = "t" + token_hex(6)
         self.needed_s = time.monotonic()
         self.linger_s = LINGER_S
-        self.left: list[str] = []
+        self.left: list[Subject] = []
         """What nothing waits for any more, at its end."""
         self._owner = owner
         self._client = client

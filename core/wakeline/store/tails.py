@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from wakeline.names import unword
 from wakeline.store.calls import Call, Reply, flat
+from wakeline.store.feed import FOLLOWED_MS
 
 KEPT_MS = 60_000
 """How long the stream of a tailer is kept after its last look, in ms."""
@@ -18,15 +19,26 @@ ROWS_AT_ONCE = 256
 """How many rows one call has at most; the scripts' bound."""
 TOLD_AT_ONCE = 1000
 """How many items a tailer reads at once."""
-What = Literal["end", "event"]
-_KNOWN: Mapping[str, What] = {"end": "end", "event": "event"}
+What = Literal["end", "event", "feed", "entry"]
+_KNOWN: Mapping[str, What] = {"end": "end", "event": "event", "feed": "feed", "entry": "entry"}
 
 
 class Subject(NamedTuple):
-    """What is waited for: the end of a process, or its next event."""
+    """What is waited for: the end of a process or its next event, the next item of the feed of a session, or the end
+    of an entry's life (``<session>#<n>``)."""
 
     what: What
     id: str
+
+    @property
+    def about(self) -> str:
+        """The process or session."""
+        return self.id.rpartition("#")[0] if self.what == "entry" else self.id
+
+    @property
+    def marked(self) -> Subject:
+        """The subject that has the same mark in the store. A process has one for both of its subjects."""
+        return Subject("event", self.id) if self.what == "end" else self
 
 
 class ToldItem(NamedTuple):
@@ -39,13 +51,16 @@ class ToldItem(NamedTuple):
     @property
     def is_over(self) -> bool:
         """Whether nothing follows."""
-        return self.what == "end"
+        return self.what in ("end", "entry")
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
         """What the waiters wait for that are told of it. An end is an event, too."""
-        event = Subject("event", self.id)
-        return (Subject("end", self.id), event) if self.is_over else (event,)
+        if self.what == "end":
+            return Subject("end", self.id), Subject("event", self.id)
+        if self.what == "entry":
+            return (Subject("entry", f"{self.id}#{self.number}"),)
+        return (Subject(self.what, self.id),)
 
 
 def watch(tailer: str, rows: Sequence[tuple[Subject, int]]) -> Call[list[Subject]]:
@@ -54,26 +69,28 @@ def watch(tailer: str, rows: Sequence[tuple[Subject, int]]) -> Call[list[Subject
     return _call(tailer, rows, ())
 
 
-def look(tailer: str, rows: Sequence[tuple[Subject, int]], left: Sequence[str]) -> Call[list[Subject]]:
-    """The look of the tailer itself: as `watch`, and nothing waits any more for the processes that were ``left``, at
-    most 256."""
+def look(tailer: str, rows: Sequence[tuple[Subject, int]], left: Sequence[Subject]) -> Call[list[Subject]]:
+    """The look of the tailer itself: as `watch`, and nothing waits any more for what was ``left``, at most 256."""
     return _call(tailer, rows, left, look=True)
 
 
-def leave(tailer: str, left: Sequence[str]) -> Call[list[Subject]]:
+def leave(tailer: str, left: Sequence[Subject]) -> Call[list[Subject]]:
     """The last call of a tailer: nothing waits any more."""
     return _call(tailer, (), left, over=True)
 
 
-def _call(tailer: str, rows: Sequence[tuple[Subject, int]], left: Sequence[str], **more: bool) -> Call[list[Subject]]:
+def _call(
+    tailer: str, rows: Sequence[tuple[Subject, int]], left: Sequence[Subject], **more: bool
+) -> Call[list[Subject]]:
     args = {
         "tailer": tailer,
         "keep_ms": KEPT_MS,
+        "followed_ms": FOLLOWED_MS,
         "rows": [[one.what, one.id, after] for one, after in rows],
-        "left": list(left) or None,
+        "left": [[one.what, one.id] for one in left] or None,
         **more,
     }
-    about = (*(one.id for one, _ in rows), *left)
+    about = (*(one.about for one, _ in rows), *(one.about for one in left))
     return Call("tailer_watch", args, lambda reply: [rows[int(place) - 1][0] for place in reply], about=about)
 
 

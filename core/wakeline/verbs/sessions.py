@@ -42,7 +42,6 @@ from wakeline.verbs.caller import Caller
 from wakeline.verbs.looks import await_output
 from wakeline.verbs.recorder import Recorder, opened, written
 
-FIRST_LOOK_MS, LAST_LOOK_MS = 25, 500
 MOST_AT_ONCE = 256
 
 
@@ -105,7 +104,7 @@ def ask(caller: Caller, session: str, queue: str | None, text: Any, key: str | N
     `EntryNotFound` or `SessionNotFound` if the store went back and lost it."""
     limit = parse_duration(timeout)
     entry = yield from send(caller, session, queue, text, key)
-    deadline, pause, recorded_ms = caller.now_ms() + limit, FIRST_LOOK_MS, 0
+    deadline, recorded_ms = caller.now_ms() + limit, 0
     while True:
         view: StoredInbox = yield entries.look(session, limit=1, n=entry)
         found = entry_of(view.entries[0])
@@ -125,19 +124,16 @@ def ask(caller: Caller, session: str, queue: str | None, text: Any, key: str | N
         left = deadline - caller.now_ms()
         if left <= 0:
             raise WaitTimeout(what=f"an answer of session {session}")
-        yield Change(view.head.turn or "none", 0, min(left, pause))
-        pause = min(pause * 2, LAST_LOOK_MS)
+        yield Change(f"{session}#{entry}", 0, left, "entry")
 
 
 def follow(session: str, cursor: str | None) -> Program[FeedPage]:
     """Waits for a change after a cursor, and returns what changed; without a cursor it begins now."""
-    pause = FIRST_LOOK_MS
     while True:
         page: FeedPage = yield feed.follow(session, cursor)
         if page.items or page.over or cursor is None:
             return page
-        yield Change(session, page.reached, pause, "feed")
-        pause = min(pause * 2, LAST_LOOK_MS)
+        yield Change(session, page.reached, of="feed")
 
 
 def append(session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:

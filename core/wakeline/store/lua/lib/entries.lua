@@ -2,10 +2,10 @@
 -- The inbox stream of a session holds what no turn has settled, in order of arrival. wakes:<sid> has, by entry number
 -- n:
 -- "<n>" body, "<n>:s" state, "<n>:c" how many it swallowed and "<n>:w" which, "<n>:co" coalescing key, "<n>:k" sender's
--- key, "<n>:e" error, "<n>:a" slots of the processes that await it.
+-- key, "<n>:e" error, "<n>:a" slots of the processes that await it, "<n>:t" tailers that are told of its end.
 -- States: delivered | admitted TURN MS | settled TURN MS ADMITTED | failed TURN MS ADMITTED | blocked TURN MS ADMITTED
 --         | undeliverable REASON MS | superseded N MS
--- Needs: base slots feed
+-- Needs: base tails slots feed
 local entries = {}
 
 entries.KEPT = 1000 -- entries kept per session for "why did this agent wake?"
@@ -26,7 +26,8 @@ function entries.forget(sid, n)
   if not OVER[entries.verb_of(entries.state_of(sid, n))] then return end
   local dedupe = call('HGET', bodies, n .. ':k')
   if dedupe then call('HDEL', bodies, 'key:' .. dedupe) end
-  call('HDEL', bodies, n, n .. ':s', n .. ':c', n .. ':w', n .. ':co', n .. ':k', n .. ':e', n .. ':a')
+  call('HDEL', bodies, n, n .. ':s', n .. ':c', n .. ':w', n .. ':co', n .. ':k', n .. ':e', n .. ':a',
+    n .. ':t')
   call('ZREM', ns .. 'idx:undeliverable', sid .. '#' .. n)
 end
 
@@ -41,8 +42,10 @@ function entries.conclude(sid, n, state, resolution)
   if verb == 'undeliverable' or verb == 'failed' then
     call('ZADD', ns .. 'idx:undeliverable', int(now), sid .. '#' .. n)
   end
-  for slot in string.gmatch(call('HGET', bodies, n .. ':a') or '', '[^,]+') do resolve(slot, resolution) end
-  call('HDEL', bodies, n .. ':a')
+  local waiting = fields(bodies, n .. ':a', n .. ':t')
+  for slot in string.gmatch(waiting[n .. ':a'] or '', '[^,]+') do resolve(slot, resolution) end
+  if waiting[n .. ':t'] then tails.concluded(sid, waiting[n .. ':t'], n) end
+  call('HDEL', bodies, n .. ':a', n .. ':t')
   entries.forget(sid, int(tonumber(n) - entries.KEPT))
 end
 

@@ -1,7 +1,8 @@
 -- Tailers: how clients learn that what they wait for has changed. A tailer is the stream of one client, and all its
 -- waiters share it. What is waited for names its tailers, so an event and an end without a waiter cost nothing.
--- The mark of a process is a list of words: `t<hex>` each, with `+` behind one that is told of every event and not only
--- of the end.
+-- A mark is a list of words: `t<hex>` for each tailer, with `+` behind one that is told of every event of a process and
+-- not only of the end. Processes have one (`tl`), entries (`<n>:t`), and sessions that are followed: the value of
+-- `followed:<sid>`, whose first word is '1'.
 -- Needs: base
 local tails = {}
 local TOLD_KEPT = 4096 -- the latest items of a stream; a client that is slower finds the others by its own look
@@ -23,6 +24,10 @@ end
 function tails.event(pid, mark, seq) tell_tailers(mark, '(t%x+)%+', 'event', seq, pid) end
 
 function tails.ended(pid, mark, seq) tell_tailers(mark, 't%x+', 'end', seq, pid) end
+
+function tails.item(sid, mark, number) tell_tailers(mark, 't%x+', 'feed', number, sid) end
+
+function tails.concluded(sid, mark, n) tell_tailers(mark, 't%x+', 'entry', n, sid) end
 
 -- One item for all that a script has to say to a tailer. A stream that is gone has no waiters any more.
 at_end[#at_end + 1] = function()
