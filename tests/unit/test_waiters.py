@@ -79,6 +79,11 @@ def until(look: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def woken(waiter: BlockingWaiter) -> None:
+    """It is woken, and not left to its time."""
+    waiter._told.get(timeout=10)
+
+
 def looked_at(store: Store) -> list[list[Any]]:
     return [row for one in store.asked for row in one["rows"]]
 
@@ -98,11 +103,11 @@ def test_an_item_wakes_those_who_wait_for_it_and_no_others(
     ):
         store.items.put("event 2 p")
         store.items.put("event 3 p")
-        waiters[Subject("event", "p")].wait(10_000)
+        woken(waiters[Subject("event", "p")])
         assert [one._told.qsize() for one in waiters.values()] == [0, 0, 0]
         store.items.put("end 4 p")
-        waiters[END].wait(10_000)
-        waiters[Subject("event", "p")].wait(10_000)
+        woken(waiters[END])
+        woken(waiters[Subject("event", "p")])
         assert waiters[Subject("end", "other")]._told.qsize() == 0
     assert store.asked == []  # no look helped
 
@@ -155,7 +160,7 @@ def test_a_loop_that_was_closed_keeps_no_other_from_being_woken(tailer: Tailer, 
     waiter = BlockingWaiter(0)
     with tailer.waiting(END, waiter):
         store.items.put("end 1 p")
-        waiter.wait(10_000)
+        woken(waiter)
         assert tailer._ear is not None and tailer._ear.is_alive()
     kept.clear()
 
@@ -165,8 +170,7 @@ def test_what_no_item_told_is_found_by_the_look(tailer: Tailer, store: Store) ->
     with tailer.waiting(Subject("event", "p"), waiter):
         until(lambda: ["event", "p", 4] in looked_at(store))
         store.changed = [Subject("event", "p")]
-        waiter.wait(10_000)
-    assert waiter._told.qsize() == 0  # it was woken, and not left to its time
+        woken(waiter)
 
 
 def test_a_look_covers_thousands_with_256_a_call(tailer: Tailer, store: Store) -> None:
@@ -216,12 +220,12 @@ def test_while_the_server_is_away_each_waiter_looks_by_itself_and_the_thread_goe
     store.fails = 3
     waiter = BlockingWaiter(0)
     with tailer.waiting(END, waiter):
-        waiter.wait(10_000)
+        woken(waiter)
     again = BlockingWaiter(0)
     with tailer.waiting(END, again):
         until(lambda: store.fails == 0)
         store.items.put("end 1 p")
-        again.wait(10_000)
+        woken(again)
 
 
 def test_an_error_that_nothing_expects_leaves_no_waiter_hanging(
@@ -231,9 +235,9 @@ def test_an_error_that_nothing_expects_leaves_no_waiter_hanging(
     with tailer.waiting(END, waiter):
         store.items.put(ValueError("a mistake"))
         store.items.put(ValueError("a mistake"))
-        waiter.wait(10_000)
+        woken(waiter)
         store.items.put("end 1 p")
-        waiter.wait(10_000)
+        woken(waiter)
     assert "a mistake" in caplog.text
 
 
@@ -258,7 +262,7 @@ def test_the_thread_ends_after_the_last_waiter_and_the_next_one_begins_another(
     waiter = BlockingWaiter(0)
     with tailer.waiting(END, waiter) as second:
         stores[1].items.put("end 1 p")
-        waiter.wait(10_000)
+        woken(waiter)
     assert first != second
     assert stores[1].closed.wait(10)
 
