@@ -15,7 +15,7 @@ from wakeline.body.execution import ExecutionContext, outside
 from wakeline.client.aio import AsyncApp
 from wakeline.client.drivers import AwaitedDriver, BlockingDriver
 from wakeline.client.externals import External
-from wakeline.client.handles import Handle, as_json
+from wakeline.client.handles import Handle, as_json, check_load
 from wakeline.client.sessions import Session
 from wakeline.client.starters import Starter
 from wakeline.client.triggers import Source, Trigger
@@ -51,7 +51,7 @@ from wakeline.verbs import answers, approvals, inbox, looks, queues, sessions, s
 from wakeline.verbs.attachments import Attachments
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.fleet import FleetVerbs
-from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget
+from wakeline.verbs.options import NOTHING, Options, StartOptions, WakeTarget, session_named
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -99,7 +99,13 @@ class App(Declarations):
         self._attachments = attachments or chosen_backend(self.settings.attachments)
         self._client = BlockingDriver(self.caller, lambda: self.store)
         self._fleet = FleetVerbs(
-            self.settings, self.registry, self.clock, lambda: self.queues, lambda: self.declared, self._looking_store
+            self.settings,
+            self.registry,
+            self.clock,
+            lambda: self.queues,
+            lambda: self.declared,
+            lambda: self.known_queues,
+            self._looking_store,
         )
         self._aio = AsyncApp(AwaitedDriver(self.caller, self.new_async_store), self.registry, self._fleet)
 
@@ -216,12 +222,13 @@ class App(Declarations):
     def handle(self, process_id: str, load: Callable[[Any], R]) -> Handle[R]: ...
     def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> Handle[Any]:
         """A process by id; nothing is read yet. ``load`` turns JSON data into its result."""
-        return Handle(self._client, called(process_id), load)
+        return Handle(self._client, called(process_id), check_load(load))
 
     def session(self, agent: str, key: str) -> Session:
         """A session. The first send, or the first start with ``wake=<session>``, creates it."""
+        named = session_id(agent, key)
         known = self.registry.agents.get(agent)
-        return Session(self._client, session_id(agent, key), known.queue if known else None)
+        return Session(self._client, named, known.queue if known else None)
 
     def external(
         self,
@@ -250,9 +257,7 @@ class App(Declarations):
     def execution(self, session: Session | str | None = None) -> ExecutionContext:
         """The execution context of this host code. Host code is no process, so the context has facts, and its verbs
         name what to use instead."""
-        return outside(
-            self.namespace, self.registry, session if session is None or isinstance(session, str) else session.id
-        )
+        return outside(self.namespace, self.registry, session_named(session)[0] if session is not None else None)
 
     def resolve(self, token: str, value: Any = None) -> bool:
         """Resolve a bearer token; False when it was resolved before. Raises `AwaitEventUnknownOrRevoked`."""
@@ -270,8 +275,8 @@ class App(Declarations):
 
     def answer(self, approval: ApprovalView | str, value: Any = None) -> bool:
         """Answer an open approval of that list, or of its id, without a token. False if another answer came at the
-        same moment and was first. Raises `PayloadSchemaMismatch`, and `ApprovalNotOpen` once it is no longer listed: it
-        was answered or withdrawn, or its time is over."""
+        same moment and was first. Raises `PayloadSchemaMismatch`, and once it is no longer listed `ApprovalAnswered`
+        (within 7 days after its answer) or `ApprovalNotOpen`: it was withdrawn, or its time is over."""
         return self.run("app.answer", answers.answer(self.caller, approval, value))
 
     def processes(
@@ -282,20 +287,23 @@ class App(Declarations):
         session: str | None = None,
         waiting: str | None = None,
         limit: int = 50,
+        after: str | None = None,
     ) -> Page[Status]:
         """Processes of a status ('live', 'any', or one), newest first within each status. ``.more`` says whether there
         are others."""
-        return self.run("app.processes", looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting))
+        return self.run(
+            "app.processes", looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, after=after)
+        )
 
-    def waits(self, limit: int = 50) -> Page[ProcessWait]:
+    def waits(self, limit: int = 50, *, after: str | None = None) -> Page[ProcessWait]:
         """What waiting processes wait for, of every kind; of at most ``limit`` processes, the latest to wait first.
 
         ``.more`` says whether others wait."""
-        return self.run("app.waits", looks.waits(limit))
+        return self.run("app.waits", looks.waits(limit, after))
 
-    def sessions(self, limit: int = 50) -> Page[SessionView]:
+    def sessions(self, limit: int = 50, *, after: str | None = None) -> Page[SessionView]:
         """Sessions by last activity, latest first; ``.more`` says whether there are others."""
-        return self.run("app.sessions", sessions.listed(limit))
+        return self.run("app.sessions", sessions.listed(limit, after))
 
     def fleet(self) -> FleetView:
         """Workers, queues and limits of the namespace, and how much is in which status."""
@@ -310,24 +318,24 @@ class App(Declarations):
 
     def pause(self, queue: str | None = None) -> bool:
         """Let workers take nothing more from a queue (the app's own, unless given). What runs goes on. Returns whether
-        that changed anything."""
-        return self.run("app.pause", queues.pause(self.caller, queue, paused=True))
+        that changed anything. Raises `UnknownName` for a queue that no body names and that is not in use."""
+        return self.run("app.pause", queues.pause(self.caller, queue, self.known_queues, paused=True))
 
     def resume(self, queue: str | None = None) -> bool:
         """Let workers take from it again. Returns whether that changed anything."""
-        return self.run("app.resume", queues.pause(self.caller, queue, paused=False))
+        return self.run("app.resume", queues.pause(self.caller, queue, self.known_queues, paused=False))
 
     def why(self, address: str) -> str:
         """Why an agent did, or did not, wake. The address is ``<agent>/<key>``, an entry ``<agent>/<key>#<n>``, or an
         event ``<process id>#<sequence>``."""
         return self.run("app.why", inbox.why_address(address))
 
-    def undeliverable(self, limit: int = 50) -> Page[EntryView]:
+    def undeliverable(self, limit: int = 50, *, after: str | None = None) -> Page[EntryView]:
         """Entries of all sessions that are undeliverable, failed or blocked, the latest first; `Session.redrive`
         offers one again.
 
         ``.more`` says whether there are others."""
-        return self.run("app.undeliverable", inbox.undeliverable(limit))
+        return self.run("app.undeliverable", inbox.undeliverable(limit, after=after))
 
     def close(self) -> None:
         """Closes the blocking client; the next verb makes a new one."""

@@ -321,3 +321,8 @@ class Declarations:
         ]
         own = {queue_name(self.namespace, check_queue(queue)) for queue in named if queue}
         return (queue_name(self.namespace, None), *sorted(own))
+
+    @property
+    def known_queues(self) -> frozenset[str]:
+        """The RQ names of the queues that its bodies use or that it limits."""
+        return frozenset((*self.queues, *self.queue_limits))

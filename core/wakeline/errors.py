@@ -23,12 +23,12 @@
     │   ├── TerminalOutcomeMismatch ├── ExternalRefConflict    ├── TransitionRefused
     │   ├── ProcessExecutionUnavailable                        ├── ProcessEventContextMismatch
     │   ├── MissingExecutionEnvironment                        ├── ProcessNotEnded         ├── ProcessNotRetryable
-    │   ├── AlreadyRunning         ├── SessionTurnUnsupported  ├── RegistrationUnreadable
+    │   ├── AlreadyRunning         ├── SessionTurnUnsupported  ├── RegistrationUnreadable  ├── EventNotFound
     │   └── ProcessEnded: ProcessFailed, ProcessCancelled, ProcessAbandoned
     ├── WaitError
     │   ├── WaitTimeout: SignalWaitTimeout                     ├── WaitCancelled: SleepCancelled, SignalWaitCancelled
-    │   ├── AwaitEventUnknownOrRevoked                         ├── WaitFailed              ├── ApprovalNotOpen
-    │   └── OperationCancelled
+    │   ├── AwaitEventUnknownOrRevoked                         ├── WaitFailed              ├── TokenUsed
+    │   ├── ApprovalNotOpen: ApprovalAnswered                  └── OperationCancelled
     ├── RunError
     │   └── LeaseLost              └── ReplayMismatch          └── ParkSwallowed           └── JournalCorrupt
     ├── ToolError
@@ -231,6 +231,7 @@ class KeyFormatTooNew(ConfigurationError):
 
 
 REPEATED = "be done again by every replay"
+NOT_DURABLE = "run without a process"
 
 
 class WrongVerb(ConfigurationError):
@@ -592,6 +593,19 @@ class ProcessNoLongerRetained(ProcessError):
     )
 
 
+class EventNotFound(ProcessError):
+    """The log of the process has no event of this number."""
+
+    process_id: str
+    sequence: int
+    status: str
+    latest: int
+    template = (
+        "Process {process_id!r} has no event {sequence}; it is {status}, and its latest is {latest}. `wakeline events`"
+        " lists them."
+    )
+
+
 class ProcessConflict(ProcessError):
     """The id is taken by a process with other content."""
 
@@ -652,12 +666,12 @@ class ProcessNotVisible(ProcessError):
 
 
 class ProcessExecutionUnavailable(ProcessError):
-    """A verb of a running process was used outside of one."""
+    """A verb of a running process was used outside of one, or through a context that was kept after its run."""
 
     verb: str
     template = (
-        "{verb} needs a running process, and there is none here. In a body use ctx.execution; outside of one use "
-        "app.handle(id) and app.start."
+        "{verb} needs a running process, and there is none here. In a body use its own ctx, which serves that run"
+        " alone; outside of one use app.handle(id) and app.start."
     )
 
 
@@ -912,6 +926,24 @@ class ApprovalNotOpen(WaitError):
         "Approval {approval!r} cannot be answered: it was answered or withdrawn, its time is over, or its process has"
         " ended. `wakeline approvals` and app.approvals() list those that can be."
     )
+
+
+class ApprovalAnswered(ApprovalNotOpen):
+    """The approval was answered before; the first answer stands."""
+
+    approval: str
+    answered_at_ms: int | None
+    """When; None where it is not known."""
+    template = "Approval {approval!r} was answered before, at {answered_at_ms}, and the first answer stands."
+
+    def _template(self) -> str:
+        return self.template if self.answered_at_ms is not None else self.template.replace(", at {answered_at_ms}", "")
+
+
+class TokenUsed(WaitError):
+    """The token was used before; the first answer stands."""
+
+    template = "This token was answered before, and the first answer stands."
 
 
 class WaitFailed(WaitError):

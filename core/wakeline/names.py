@@ -174,6 +174,12 @@ def check_key(value: str, kind: str) -> str:
     return value
 
 
+def check_label(value: str, kind: str) -> str:
+    """The value as a name that people read and that is no key (of an approval, a step, a change): any printable text,
+    not all of it blank, else `InvalidId`."""
+    return _printable(kind, value, LONGEST_KEY)
+
+
 def check_replay_key(value: str) -> str:
     """The value as the replay key of an effect that its caller chose, else `InvalidId`. "@" begins the rows that
     Wakeline itself keeps in a journal."""
@@ -248,16 +254,22 @@ def _random(length: int) -> str:
     return secrets.token_bytes(length).translate(_FOLDED).decode()
 
 
+def all_of(was: Sequence[str] | str, what: str) -> tuple[str, ...]:
+    """Former names as they were given, one as a text or several; raises `InvalidId` for what is no text."""
+    found = (was,) if isinstance(was, str) else tuple(was) if isinstance(was, Sequence) else (was,)  # pyright: ignore[reportUnnecessaryIsInstance]
+    for one in found:
+        if not isinstance(one, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidId(kind=f"former name of {what}", value=one, grammar="a text")
+    return found
+
+
 def former_names(
     name: str, was: Sequence[str] | str, what: str, *, check: Callable[[str], str] | None = None
 ) -> tuple[str, ...]:
     """The former names of something, oldest first. A single name may be given as a text. Raises `InvalidId` as
     `check_name` (or as ``check``), and for its own name.
     """
-    found = tuple(
-        check(one) if check else check_name(one, f"former name of {what}")
-        for one in ((was,) if isinstance(was, str) else was)
-    )
+    found = tuple(check(one) if check else check_name(one, f"former name of {what}") for one in all_of(was, what))
     if name in found:
         raise InvalidId(kind=f"former name of {what}", value=name, grammar="another name than it has now")
     return found

@@ -11,6 +11,8 @@ from wakeline import EffectView, current
 from wakeline.app import App
 from wakeline.body.context import AsyncCtx
 from wakeline.errors import ProcessNotFound, StepFailed, WakelineError
+from wakeline.store import journal
+from wakeline.store.journal import Row
 
 from tests.contract.working import app_of, work
 
@@ -146,9 +148,9 @@ def test_a_row_that_the_release_before_stored_apart_is_shown_by_its_key(world: W
     handle = app.using(id="p").start(many(app, 2))
     assert work(world, app) == ["finished"]
     client: Any = world.store.client
-    journal = "{" + world.namespace + "}:journal:p"
+    rows = "{" + world.namespace + "}:journal:p"
     before = '{"__claim__":"sha256:' + "0" * 64 + '"}'
-    client.hset(journal, mapping={"old": before, "torn": "{", "later": '{"n":7,"v":9}'})
+    client.hset(rows, mapping={"old": before, "torn": "{", "later": '{"n":7,"v":9}'})
     found = {one.key: one for one in handle.effects()}
     assert len(found) == 5
     assert [(found[key].n, found[key].name, found[key].is_whole) for key in ("old", "torn")] == [
@@ -194,12 +196,68 @@ def test_keys_of_a_callers_own_that_look_like_attempts_are_effects_of_their_own(
     assert [one.key for one in handle.effects()] == ["pay", "pay~2", "pay~completion"]
 
 
+def test_a_call_whose_own_key_looks_like_an_attempt_of_another_is_an_effect_of_its_own(world: World) -> None:
+    app = app_of(world)
+    tries: list[int] = []
+
+    @app.tool(name="pay", retries=2)
+    def pay(order: int) -> int:
+        tries.append(order)
+        if tries.count(order) < 2 and order == 3:
+            raise ValueError
+        return order
+
+    @app.engine(name="engine")
+    async def engine(ctx: AsyncCtx) -> None:
+        await ctx.using(key="c").call(pay, 1)
+        await ctx.using(key="c~2").call(pay, 1)
+        await ctx.using(key="d").call(pay, 3)
+
+    handle = app.using(id="p").start(engine)
+    work(world, app)
+    world.clock.advance(100)
+    world.tick()
+    work(world, app)
+    assert [(one.key, one.attempts, one.outcome) for one in handle.effects()] == [
+        ("c", 1, 1),
+        ("c~2", 1, 1),
+        ("d", 2, 3),
+    ]
+
+
+def test_a_reader_that_goes_on_from_the_next_of_each_page_has_every_effect_once_whenever_it_was_recorded(
+    world: World,
+) -> None:
+    fence = world.running("p")
+    handle = app_of(world).handle("p")
+
+    def recorded(*numbers: int) -> None:
+        rows = [f'{{"n":{n},"o":1,"k":"step","h":"0f","at":5,"f":"s{n}"}}' for n in numbers]
+        world.do(journal.record(fence, [Row(f"k{n}", text) for n, text in zip(numbers, rows, strict=True)]))
+
+    def read(after: int | str, limit: int = 50) -> tuple[list[int], str | None, bool]:
+        page = handle.effects(after=after, limit=limit)
+        return [one.n for one in page], page.next, page.more
+
+    assert read(0) == ([], "0", False)
+    recorded(1, 2, 5)
+    assert read("0") == ([1, 2, 5], "5-3,4", False)
+    assert read(5) == ([], "5", False)  # a number alone is no cursor: it says nothing of what came late
+    recorded(4, 6, 8)
+    assert read("5-3,4", limit=2) == ([4, 6], "6-3", True)
+    assert read("6-3") == ([8], "8-3,7", False)
+    recorded(3, 7)
+    assert read("8-3,7", limit=1) == ([3], "8-7", True)
+    assert read("8-7") == ([7], "8", False)
+    assert read("8") == ([], "8", False)
+
+
 def test_what_is_asked_wrongly_is_refused(world: World) -> None:
     app = app_of(world)
     with pytest.raises(ProcessNotFound):
         app.handle("nobody").effects()
     world.start("p")
     assert list(app.handle("p").effects()) == []
-    for wrong in ({"after": -1}, {"limit": -1}, {"limit": "many"}):
+    for wrong in ({"after": -1}, {"after": "5-"}, {"after": "x"}, {"limit": 0}, {"limit": -1}, {"limit": "many"}):
         with pytest.raises(WakelineError):
             app.handle("p").effects(**wrong)  # type: ignore[arg-type]

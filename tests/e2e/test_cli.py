@@ -140,7 +140,7 @@ def test_resolve_answers_an_approval_once(shop: Shop) -> None:
         "",
         "wakeline: This token was answered before, and the first answer stands.\n",
     )
-    assert shop.json("resolve", token, "false", code=5) == {"accepted": False}
+    assert shop.json("resolve", token, "false", code=5)["error"]["code"] == "token_used"
     shop.work()
     assert shop.json("show", "deploy-1")["outcome"]["value"] is True
 
@@ -174,7 +174,10 @@ def test_approvals_lists_what_can_be_answered_in_pages_and_answer_answers_by_the
     refused = shop.run("answer", found[0]["id"], '"maybe"')
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert shop.json("answer", found[0]["id"], "true") == {"accepted": True}
-    assert shop.run("answer", found[0]["id"], "true").exit_code == 3
+    again = shop.json("answer", found[0]["id"], "false", code=5)["error"]
+    assert (again["code"], again["fields"]["approval"]) == ("approval_answered", found[0]["id"])
+    assert found[0]["since_ms"] <= again["fields"]["answered_at_ms"]
+    assert shop.json("answer", "nothing", "true", code=3)["error"]["code"] == "approval_not_open"
     shop.work()
     assert shop.json("show", "deploy-1")["outcome"]["value"] is True
     assert [row["process_id"] for row in shop.json("approvals")] == ["deploy-2", "deploy-3"]

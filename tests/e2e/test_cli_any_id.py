@@ -95,7 +95,10 @@ def test_an_id_that_is_no_printable_text_is_refused_and_none_of_it_reaches_the_t
 def test_an_address_that_can_be_read_in_two_ways_means_what_is_there(shop: Shop) -> None:
     shop.text("start", "refund", "[7]", "--id", "clerk/1")
     shop.text("send", "clerk/general#2", "hello")
-    assert shop.text("why", "clerk/1#9").startswith("process clerk/1 has no event 9")
+    nothing = shop.run("why", "clerk/1#9")
+    assert (nothing.exit_code, nothing.stdout) == (3, "")
+    assert nothing.stderr.startswith("wakeline: Process 'clerk/1' has no event 9; it is queued, and its latest is 0.")
+    assert shop.json("why", "clerk/1#9", code=3)["error"]["code"] == "event_not_found"
     assert "it waits in the inbox" in shop.text("why", "clerk/general#2#1")
     assert shop.text("why", "clerk/general#2").startswith("turn process:turn:")
     for _ in range(2):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import time
+from typing import Any
 
 import pytest
 from wakeline.store import claims, ends, feed, owners, sessions
@@ -38,6 +42,45 @@ def test_a_session_is_created_shown_and_deleted(shop: Shop) -> None:
     assert (refused.exit_code, "never used again" in refused.stderr) == (3, True)
 
 
+def next_page(shop: Shop, *words: str, of: str = "") -> list[Any]:
+    """The rows behind the first one, by the cursor that the note of a cut list names; with --json it is named too."""
+    [note] = shop.run(*words, "--limit", "1").stderr.splitlines()
+    assert shop.run("--json", *words, "--limit", "1").stderr == f"{note}\n"
+    told = re.fullmatch(rf"wakeline: there are more than these 1{of}; (--after .+) shows the next", note)
+    assert told is not None, note
+    found: list[Any] = shop.json(*words, *shlex.split(told[1]))
+    return found
+
+
+def test_each_cut_list_names_the_next_page(shop: Shop) -> None:
+    keys = ("u1", "u2", "u 3")
+    for key in keys:
+        shop.text("send", f"clerk/{key}", "hello")
+        time.sleep(0.002)
+    for n in (1, 2, 3):
+        shop.text("start", "nap", "--id", f"nap {n}")
+        shop.work()
+        time.sleep(0.002)
+    waiting = ("ps", "--status", "waiting")
+    assert [row["id"] for row in next_page(shop, *waiting)] == ["nap 2", "nap 1"]
+    assert [row["process_id"] for row in next_page(shop, "waits", of=" processes")] == ["nap 2", "nap 1"]
+    assert sorted(row["id"] for row in next_page(shop, "ps")) == sorted(row["id"] for row in shop.json("ps")[1:])
+    rest = [row["id"] for row in shop.json("sessions")[1:]]
+    assert [row["id"] for row in next_page(shop, "sessions")] == rest
+    assert [row["session"] for row in next_page(shop, "wakes", of=" sessions")] == rest
+    failed_turn(shop)
+    shop.text("send", "clerk/u2", "hello")
+    for key in keys:
+        shop.text("send", f"clerk/{key}", "hello")
+        shop.text("session", f"clerk/{key}", "--delete")
+    bad = shop.json("wakes", "--undeliverable")
+    assert len(bad) > 2
+    assert next_page(shop, "wakes", "--undeliverable") == bad[1:]
+    for words in (("sessions",), ("ps",), ("waits",), ("wakes",), ("wakes", "--undeliverable")):
+        assert shop.json(*words, "--after", "nowhere", code=2)["error"]["code"] == "invalid_arguments"
+    assert shop.run("wakes", "clerk/u1", "--after", "1:x").exit_code == 2
+
+
 def test_a_list_that_is_cut_says_so_and_how_to_see_the_rest(shop: Shop) -> None:
     for text in ("one", "two", "three"):
         shop.text("send", "clerk/u1", text)
@@ -47,8 +90,8 @@ def test_a_list_that_is_cut_says_so_and_how_to_see_the_rest(shop: Shop) -> None:
     assert [row["n"] for row in shop.json("wakes", "clerk/u1", "--before", "2")] == [1]
     assert shop.run("wakes", "clerk/u1", "--limit", "3").stderr == ""
     assert shop.run("wakes", "--before", "2").exit_code == 2
-    assert "there are more than these 1 sessions; --limit shows more" in shop.run("wakes", "--limit", "1").stderr
-    assert "there are more than these 1; --limit shows more" in shop.run("sessions", "--limit", "1").stderr
+    assert [row["session"] for row in next_page(shop, "wakes", of=" sessions")] == ["clerk/u1"] * 3
+    assert [row["id"] for row in next_page(shop, "sessions")] == ["clerk/u1"]
     assert "there are more than these 1; --limit shows more" in shop.run("ps", "--limit", "1").stderr
     shop.app.attachments.put(b"a")
     shop.app.attachments.put(b"b")

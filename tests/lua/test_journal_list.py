@@ -36,7 +36,7 @@ def all_keys(world: World, pid: str = "p") -> list[RecordedKey]:
 def test_every_key_comes_with_the_number_and_the_kind_of_its_row_and_marks_of_the_run_do_not(world: World) -> None:
     fence = world.running()
     world.do(journal.record(fence, [Row("b", row(2, k="tool_call")), Row("a", row(1)), Row("@gone:a", "12")]))
-    assert all_keys(world) == [RecordedKey("a", 1, "step"), RecordedKey("b", 2, "tool_call")]
+    assert all_keys(world) == [RecordedKey("a", 1, "step", "0f"), RecordedKey("b", 2, "tool_call", "0f")]
 
 
 def test_a_long_journal_is_read_in_parts(world: World) -> None:
@@ -65,7 +65,7 @@ def test_a_reply_holds_as_many_rows_as_fit_and_one_at_least(world: World) -> Non
 def test_a_large_outcome_stays_where_it_is_and_its_size_is_told(world: World) -> None:
     fence = world.running()
     world.do(journal.record(fence, [Row("a", row(7, {"picture": BIG}))]))
-    assert all_keys(world) == [RecordedKey("a", 7, "step")]
+    assert all_keys(world) == [RecordedKey("a", 7, "step", "0f")]
     [read] = world.do(journal.list_rows("p", ["a"]))
     kept = json.loads(read.text)
     assert (len(read.text) < 200, kept["n"], kept["f"], list(kept["o"])) == (True, 7, "s7", ["__claim__"])

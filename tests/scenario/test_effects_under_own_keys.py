@@ -332,7 +332,7 @@ def test_a_context_whose_run_is_over_says_so(app: App) -> None:
         kept.append(ctx)
 
     app.start(keeps).result(timeout=10)
-    until(lambda: kept[0].run.journal.is_over)
+    until(lambda: kept[0].run.life.is_used_up)
     with pytest.raises(ProcessExecutionUnavailable, match=r"ctx\.effect needs a running process"):
         asyncio.run(kept[0].effect("ask", lambda: 1, key="k"))
 

@@ -11,9 +11,11 @@ import pytest
 from pydantic import BaseModel
 from wakeline import App, AsyncCtx, AsyncTurn, Ctx, WaitTimeout
 from wakeline.errors import (
+    ApprovalAnswered,
     ApprovalNotOpen,
     AwaitEventUnknownOrRevoked,
     InvalidArguments,
+    InvalidId,
     InvalidPayload,
     PayloadSchemaMismatch,
     PayloadTooLarge,
@@ -192,8 +194,62 @@ def test_an_answer_from_the_list_is_checked_and_the_first_one_stands(app: App) -
     assert opened(app, 1) == [view]
     assert app.answer(view.id, {"ship": True, "why": "green"}) is True
     assert handle.result(timeout=10) == "True green"
-    with pytest.raises(ApprovalNotOpen, match="cannot be answered"):
+    with pytest.raises(ApprovalAnswered, match=r"was answered before, at 20\d\d-.*and the first answer stands"):
         app.answer(view, {"ship": False})
+
+
+def test_a_second_answer_is_told_when_the_first_one_was_also_once_its_process_has_ended(app: App) -> None:
+    @app.engine
+    def asks(ctx: Ctx) -> None:
+        first, second = ctx.approval("first", bool), ctx.approval("second", bool)
+        ctx.gather([first])
+        ctx.gather([second], timeout="10ms", default=None)
+
+    handle = app.start(asks)
+    answered, late = opened(app, 2)
+    assert app.answer(answered, True) is True
+    for _ in range(2):
+        with pytest.raises(ApprovalAnswered) as told:
+            app.answer(answered.id, False)
+        assert told.value.answered_at_ms is not None
+        assert answered.since_ms <= told.value.answered_at_ms <= app.fleet().now_ms
+        handle.result(timeout=10)
+    with pytest.raises(ApprovalNotOpen) as closed:
+        app.answer(late, True)
+    assert type(closed.value) is ApprovalNotOpen
+
+
+def test_a_second_answer_to_an_approval_that_a_release_before_took_is_told_too(app: App) -> None:
+    @app.engine
+    def asks(ctx: Ctx) -> None:
+        ctx.approval("ship", bool).wait()
+        ctx.wait("go")
+
+    app.start(asks)
+    [view] = opened(app, 1)
+    assert app.answer(view, True) is True
+    app.store.client.delete(app.store.address.prefix + f"answer:{view.id}")
+    with pytest.raises(ApprovalAnswered, match="was answered before, and the first answer stands") as told:
+        app.answer(view, True)
+    assert told.value.answered_at_ms is None
+
+
+def test_a_bearer_token_is_no_id_of_an_approval_and_is_not_repeated(app: App) -> None:
+    tokens: list[str] = []
+
+    @app.engine
+    def asks(ctx: Ctx) -> None:
+        question = ctx.approval("ship", bool)
+        tokens.append(question.token)
+        question.wait()
+
+    app.start(asks)
+    opened(app, 1)
+    for given in (tokens[0], tokens[0][:-1], 5, None):
+        with pytest.raises(InvalidId) as refused:
+            app.answer(given, True)  # type: ignore[arg-type]
+        assert tokens[0][8:-2] not in str(refused.value.to_json())
+    assert app.resolve(tokens[0], True) is True
 
 
 @pytest.mark.parametrize("given", ["", "nonsense", "v1AAAAAAAAAAAAAAAAAAAAAAAA"])

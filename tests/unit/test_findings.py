@@ -105,7 +105,6 @@ def test_what_is_not_known_is_said_and_is_no_problem() -> None:
         ("note", "maxmemory-policy: not known; it has to be noeviction"),
         ("note", "AOF: not known; without it a restart of the server loses what happened since its last snapshot"),
         ("note", "role and replicas: not known"),
-        ("note", "threads left behind by bodies that did not stop: not known here; workers log them"),
     ]
     assert of("aof", fsync=None) == ("ok", "AOF is on, appendfsync not known: how often it is synced is not known")
 

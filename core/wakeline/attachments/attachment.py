@@ -42,10 +42,10 @@ class Attachment(BaseModel):
 
 def attachment_of(data: bytes, media_type: str) -> Attachment:
     """The reference to these bytes; raises `InvalidAttachment` for an invalid media type, and for more than 64 MB."""
-    if not _MEDIA_TYPE.fullmatch(media_type):
+    if not isinstance(media_type, str) or not _MEDIA_TYPE.fullmatch(media_type):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidAttachment(
             reason=(
-                f"{media_type[:100]!r} is no media type; one looks like image/png, in lower case and without parameters"
+                f"{_shown(media_type)} is no media type; one looks like image/png, in lower case and without parameters"
             )
         )
     if len(data) > MAX_ATTACHMENT:
@@ -60,9 +60,13 @@ def attachment_of(data: bytes, media_type: str) -> Attachment:
 def check_id(given: Attachment | str) -> str:
     """The id of an attachment, given as a reference or as an id; raises `InvalidAttachment`."""
     found = given.id if isinstance(given, Attachment) else given
-    if not _ID.fullmatch(found):
-        raise InvalidAttachment(reason=f"{found[:100]!r} is no id of one; ids are sha256:<64 hex digits>")
+    if not isinstance(found, str) or not _ID.fullmatch(found):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidAttachment(reason=f"{_shown(found)} is no id of one; ids are sha256:<64 hex digits>")
     return found
+
+
+def _shown(value: object) -> str:
+    return repr(value[:100] if isinstance(value, str | bytes) else value)
 
 
 def owner_of_process(process_id: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from wakeline import typed
 from wakeline.effects.envelope import Envelope
+from wakeline.names import check_label
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, schema_of_answer, settle
 from wakeline.store.approvals import Ask
@@ -76,6 +77,8 @@ async def ask(run: Run, name: str, kind: Any, timeout_ms: int | None, question: 
     # The question is no part of what tells effects apart: a deploy may word it anew.
     envelope = Envelope(kind="approval", name=f"approval:{name}", args={"timeout": timeout_ms})
     async with run.journal.asking():
+        if envelope.name not in run.journal.names:  # what a release before took goes on
+            check_label(name, "approval name")
         text = typed.asked(question, what=f"the question of approval {name}")
         Question.of(name, text, {}, None)
     key = run.journal.key_of(envelope)

@@ -17,7 +17,7 @@ from wakeline.run.recorder import written
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitFor, settle
 from wakeline.verbs import sessions
-from wakeline.verbs.options import WakeTarget
+from wakeline.verbs.options import WakeTarget, session_named
 from wakeline.verbs.recorder import Recorder
 from wakeline.waits.identity import Custom
 from wakeline.waits.kinds import WaitKind
@@ -35,7 +35,7 @@ async def ask(
 ) -> Any:
     """The answer, checked against ``output``. Raises `ProcessFailed`, `OutputMismatch`, `WaitFailed` (undeliverable),
     `WaitTimeout`."""
-    sid, queue = (session, None) if isinstance(session, str) else (session.id, session.queue)
+    sid, queue = session_named(session)
     split_session_id(sid)
     async with run.journal.asking():
         if sid == run.claim.session_id:

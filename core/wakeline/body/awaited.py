@@ -13,6 +13,8 @@ from wakeline.body import signals
 from wakeline.body.approvals import AsyncApproval, answer_of, wait_for
 from wakeline.body.children import awaiting
 from wakeline.body.messages import request_cancel
+from wakeline.errors import InvalidArguments
+from wakeline.names import called
 from wakeline.processes.outputs import from_data, raise_for
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, settle
@@ -60,9 +62,27 @@ Gathered = AsyncChild[R] | AsyncApproval[R]
 """What `AsyncCtx.gather` takes."""
 
 
+def check_awaited(verb: str, awaited: Sequence[Any], kinds: tuple[type, ...] = ()) -> None:
+    """Raises `InvalidArguments` for a list that has anything else than children and approvals (or the given ones)."""
+    wanted = kinds or (AsyncChild, AsyncApproval)
+    if isinstance(awaited, str | bytes) or not isinstance(awaited, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArguments(
+            name=verb, reason=f"it takes a list of what start() and approval() gave, not {awaited!r}"
+        )
+    for one in awaited:
+        if not isinstance(one, wanted):
+            raise InvalidArguments(name=verb, reason=f"it takes what start() and approval() gave, not {one!r}")
+
+
+def process_named(target: AsyncChild[Any] | str) -> str:
+    """The id of a process that a body names by its id or as its child; raises `InvalidId` for anything else."""
+    return target.id if isinstance(target, AsyncChild) else called(target)
+
+
 async def gather(run: Run, awaited: Sequence[Gathered[Any]], *, timeout: Duration | None, default: Any) -> list[Any]:
     """The results of all children and the answers to all approvals, in order."""
     limit = parse_duration(timeout) if timeout is not None else None
+    check_awaited("gather", awaited)
     calls = [_wait_for(one, limit) for one in awaited]
     resolutions = await run.waits.for_all(calls) if calls else []
     return [_answer_of(one, resolution, default) for one, resolution in zip(awaited, resolutions, strict=True)]

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from wakeline.errors import (
     FailureClass,
+    InvalidArguments,
     InvalidPayload,
     PayloadTooLarge,
     ProcessAbandoned,
@@ -36,6 +37,35 @@ class BatchCall:
 
 MOST_CALLS = 256
 """How many calls one batch may have, because one park may wait for all of them."""
+
+
+def check_batch(calls: Sequence[Any]) -> None:
+    """Raises `InvalidArguments` for what is no list of tools with their arguments by name, or too long."""
+    if not isinstance(calls, list | tuple):
+        raise _no_batch(calls)
+    if len(calls) > MOST_CALLS:
+        raise InvalidArguments(
+            name="call_batch",
+            reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several",
+        )
+    for one in calls:
+        if not _is_call(one):
+            raise _no_batch(one)
+
+
+def _is_call(one: Any) -> bool:
+    match one:
+        case [_, dict()]:
+            given: Any = one[1]
+            return all(isinstance(name, str) for name in given)
+        case _:
+            return False
+
+
+def _no_batch(given: Any) -> InvalidArguments:
+    return InvalidArguments(
+        name="call_batch", reason=f"it takes pairs of a tool and a dict of its arguments by name, not {given!r}"
+    )
 
 
 async def call_batch(run: Run, calls: Sequence[BatchCall]) -> list[ToolOutcome]:

@@ -15,7 +15,7 @@ from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.body.approvals import AsyncApproval
 from wakeline.body.attachments import blocking_attachments_of
-from wakeline.body.awaited import AsyncChild
+from wakeline.body.awaited import AsyncChild, check_awaited
 from wakeline.body.context import AsyncCtx
 from wakeline.body.execution import BlockingExecutionContext
 from wakeline.body.triggers import BodyTrigger
@@ -82,6 +82,10 @@ class Approval(Generic[T]):
     def wait(self, *, default: Any = MISSING) -> Any:
         """The answer; raises `WaitTimeout` at the timeout (unless ``default`` is given), `WaitCancelled`."""
         return self.bridge.block(self.inner.wait(default=default))
+
+
+def _inner_of(target: Child[Any] | str) -> AsyncChild[Any] | str:
+    return target.inner if isinstance(target, Child) else target
 
 
 class Ctx:
@@ -200,10 +204,12 @@ class Ctx:
     ) -> list[Any]:
         """The results of all children and the answers to all approvals, in order; one resume for all of them. The
         timeout is for all, the default for each that is late."""
+        check_awaited("gather", awaited, (Child, Approval))
         return self._block(self._inner.gather([one.inner for one in awaited], timeout=timeout, default=default))
 
     def race(self, *contenders: Child[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """The index and the result of the child that ends first."""
+        check_awaited("race", contenders, (Child,))
         return self._block(self._inner.race(*[child.inner for child in contenders], cancel_losers=cancel_losers))
 
     def sleep(self, duration: Duration) -> None:
@@ -285,9 +291,7 @@ class Ctx:
 
     def signal(self, target: Child[Any] | str, name: str, payload: Any = None, *, key: str | None = None) -> int:
         """Send a signal to another process, once, even after a crash."""
-        return self._block(
-            self._inner.signal(target if isinstance(target, str) else target.inner, name, payload, key=key)
-        )
+        return self._block(self._inner.signal(_inner_of(target), name, payload, key=key))
 
     @overload
     def ask(
@@ -335,7 +339,7 @@ class Ctx:
 
     def cancel(self, target: Child[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end. Returns its status."""
-        return self._block(self._inner.cancel(target if isinstance(target, str) else target.inner, reason))
+        return self._block(self._inner.cancel(_inner_of(target), reason))
 
     def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
         """End this generation and begin the next with new arguments and a fresh journal."""

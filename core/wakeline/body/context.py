@@ -17,8 +17,8 @@ from wakeline.body.approvals import AsyncApproval
 from wakeline.body.approvals import ask as ask_outside
 from wakeline.body.asks import ask
 from wakeline.body.attachments import attachments_of
-from wakeline.body.awaited import AsyncChild, Gathered, gather
-from wakeline.body.batches import MOST_CALLS, BatchCall, call_batch
+from wakeline.body.awaited import AsyncChild, Gathered, gather, process_named
+from wakeline.body.batches import BatchCall, call_batch, check_batch
 from wakeline.body.carriers import call_from_body
 from wakeline.body.children import start_body
 from wakeline.body.effects import recorded
@@ -89,7 +89,7 @@ class AsyncCtx(BodyFacts):
 
         ``was`` are the former names of the step, oldest first. It is no argument of the function.
         """
-        return await run_step(self.run, name, function, args, kwargs, was=was, key=self._options.key)
+        return await run_step(self._for("step"), name, function, args, kwargs, was=was, key=self._options.key)
 
     async def effect(self, name: str, perform: Callable[[], Any], *, args: Any = None, key: str | None = None) -> Any:
         """Record the result of ``perform()`` as JSON, under a ``key`` of the caller's. Once recorded it never runs
@@ -100,44 +100,41 @@ class AsyncCtx(BodyFacts):
         later run of the body performs again. Raises `EffectRepeated` for a key that this run used before, `InvalidId`,
         `InvalidPayload`, `PayloadTooLarge`, and `ProcessExecutionUnavailable` once the run is over.
         """
-        return await recorded(self.run, name, perform, args, key if key is not None else self._options.key)
+        return await recorded(self._for("effect"), name, perform, args, key if key is not None else self._options.key)
 
     async def call(self, tool: Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a tool inside this process, with its retries. A tool with a queue, a limit or isolation runs in a
         separate process, which is awaited. A recorded call is followed where it ran, even if the tool is declared
         otherwise now."""
-        async with self.run.journal.asking():
+        run = self._for("call")
+        async with run.journal.asking():
             given = bound(tool, *args, **kwargs)
             if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise InvalidArguments(
                     name="call", reason=f"it takes a tool, not {tool!r}; start() an engine and await its result"
                 )
-        found = await call_from_body(self.run, tool, given, self._options, wake_end=self._child_ends_wake())
-        with self.run.journal.reading(of_a_child=tool.is_apart or bool(self._options.queue)):
+        found = await call_from_body(run, tool, given, self._options, wake_end=self._child_ends_wake())
+        with run.journal.reading(of_a_child=tool.is_apart or bool(self._options.queue)):
             return cast("R", tool.signature.load_result(found))
 
     async def call_batch(self, calls: Sequence[tuple[Tool[..., Any], dict[str, Any]]]) -> list[ToolOutcome]:
         """Call tools side by side, with arguments by name. Those declared ``scheduling="serial"`` run one by one after
         the others. Returns the outcome of each, in order; a failure is an outcome and no error. Raises
         `InvalidArguments` before anything runs."""
-        if len(calls) > MOST_CALLS:
-            raise InvalidArguments(
-                name="call_batch",
-                reason=f"it has {len(calls)} calls, at most {MOST_CALLS} go into one batch; make several",
-            )
-        async with self.run.journal.asking():
+        check_batch(calls)
+        run = self._for("call_batch")
+        async with run.journal.asking():
             for tool, given in calls:
                 bound(tool, **given)
-        return await call_batch(
-            self.run, [BatchCall(tool.name, partial(self.call, tool, **given)) for tool, given in calls]
-        )
+        return await call_batch(run, [BatchCall(tool.name, partial(self.call, tool, **given)) for tool, given in calls])
 
     async def start(self, body: Engine[P, R] | Tool[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncChild[R]:
         """Start a child process. Its id follows from this call, so a crash does not start it twice."""
-        async with self.run.journal.asking():
+        run = self._for("start")
+        async with run.journal.asking():
             given = bound(body, *args, **kwargs)
-        started = await start_body(self.run, body, given, self._options, wake_end=self._child_ends_wake())
-        return AsyncChild(*started, self.run, body.signature.load_result)
+        started = await start_body(run, body, given, self._options, wake_end=self._child_ends_wake())
+        return AsyncChild(*started, run, body.signature.load_result)
 
     def _child_ends_wake(self) -> bool:
         """Whether the ends of children wake. An inherited target gets only explicit wakes, or 1,000 children would wake
@@ -155,12 +152,12 @@ class AsyncCtx(BodyFacts):
     ) -> list[Any]:
         """The results of all children and the answers to all approvals, in order, with one resume for all of them. The
         timeout is for all, besides that of each approval. The default is for each that is late."""
-        return await gather(self.run, awaited, timeout=timeout, default=default)
+        return await gather(self._for("gather"), awaited, timeout=timeout, default=default)
 
     async def race(self, *contenders: Awaitable[Any], cancel_losers: bool = False) -> tuple[int, Any]:
         """The index and the value of the first one. The others are given up: an abandoned wait swallows no signal, and
         a child goes on unless ``cancel_losers`` is set."""
-        winner, first = await first_of(self.run, contenders)
+        winner, first = await first_of(self._for("race"), contenders)
         if cancel_losers:
             for i, contender in enumerate(contenders):
                 if i != winner and isinstance(contender, AsyncChild):
@@ -171,11 +168,11 @@ class AsyncCtx(BodyFacts):
 
     async def sleep(self, duration: Duration) -> None:
         """Sleep durably. The due time is fixed once, so after a crash only the rest is waited for."""
-        await sleep_for(self.run, parse_duration(duration))
+        await sleep_for(self._for("sleep"), parse_duration(duration))
 
     async def sleep_until(self, when: datetime) -> None:
         """Sleep until a moment (naive times are local)."""
-        await sleep_until(self.run, moment_ms(when))
+        await sleep_until(self._for("sleep_until"), moment_ms(when))
 
     @overload
     async def wait(
@@ -223,7 +220,7 @@ class AsyncCtx(BodyFacts):
         Raises `WaitTimeout` unless ``default`` is given, `WaitCancelled`, `UndeclaredEvent` for a signal that no sender
         can serve.
         """
-        return await signals.wait_for_signal(self.run, name, kind, timeout=timeout, default=default, was=was)
+        return await signals.wait_for_signal(self._for("wait"), name, kind, timeout=timeout, default=default, was=was)
 
     @overload
     async def approval(
@@ -243,28 +240,30 @@ class AsyncCtx(BodyFacts):
         ``approval.requested`` show it, and neither has the token. Raises `PayloadTooLarge`, `InvalidPayload`.
         """
         limit = parse_duration(timeout) if timeout is not None else None
-        return await ask_outside(self.run, name, kind, limit, question)
+        return await ask_outside(self._for("approval"), name, kind, limit, question)
 
     # -- telling others
 
     async def emit(self, event_type: str, payload: Any = None) -> int:
         """Append an event to this process, with the wake of its type; returns its sequence. Raises `UndeclaredEvent`,
         `PayloadSchemaMismatch`."""
-        async with self.run.journal.asking():
-            event = emitted(self.run, event_type, payload)
-        return (await append_event(self.run, event)).sequence
+        run = self._for("emit")
+        async with run.journal.asking():
+            event = emitted(run, event_type, payload)
+        return (await append_event(run, event)).sequence
 
     def trigger(self, source: str, kind: Any = Any) -> AsyncBodyTrigger:
         """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of
         its payloads."""
-        return AsyncBodyTrigger(self.run, source, kind, self.execution.trigger_registrar)
+        return AsyncBodyTrigger(self._for("trigger"), source, kind, self.execution.trigger_registrar)
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session of this chain with a text. Wakes with the same ``key`` coalesce while they are pending."""
-        async with self.run.journal.asking():
-            event = emitted(self.run, "wake", {"text": check_text("the text", text)})
+        run = self._for("wake")
+        async with run.journal.asking():
+            event = emitted(run, "wake", {"text": check_text("the text", text)})
         told = await append_event(
-            self.run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None))
+            run, replace(event, wake=WakeText(text, check_key(key, "key of a wake") if key is not None else None))
         )
         return told.sequence
 
@@ -272,9 +271,7 @@ class AsyncCtx(BodyFacts):
         self, target: AsyncChild[Any] | str, name: str, payload: Any = None, *, key: str | None = None
     ) -> int:
         """Send a signal to another process, once, even after a crash; returns the sequence of the event there."""
-        return (
-            await signals.send_signal(self.run, target if isinstance(target, str) else target.id, name, payload, key)
-        ).sequence
+        return (await signals.send_signal(self._for("signal"), process_named(target), name, payload, key)).sequence
 
     @overload
     async def ask(
@@ -324,11 +321,11 @@ class AsyncCtx(BodyFacts):
         `WaitTimeout` unless ``default`` is given.
         """
         limit = parse_duration(timeout) if timeout is not None else None
-        return await ask(self.run, session, text, output=output, key=key, timeout_ms=limit, default=default)
+        return await ask(self._for("ask"), session, text, output=output, key=key, timeout_ms=limit, default=default)
 
     async def cancel(self, target: AsyncChild[Any] | str, reason: str = "requested by another process") -> str:
         """Ask another process to end; returns its status."""
-        return await request_cancel(self.run, target if isinstance(target, str) else target.id, reason)
+        return await request_cancel(self._for("cancel"), process_named(target), reason)
 
     async def continue_as_new(self, *args: Any, **kwargs: Any) -> NoReturn:
         """End this generation, and begin the next with new arguments and a fresh journal. Signals that were not taken
@@ -337,4 +334,4 @@ class AsyncCtx(BodyFacts):
         The next generation moves to the engine version that is started now, if that takes the arguments and declares no
         other signals and events.
         """
-        await end_generation(self.run, args, kwargs)
+        await end_generation(self._for("continue_as_new"), args, kwargs)

@@ -11,7 +11,7 @@ from typing import Any
 
 from wakeline import typed
 from wakeline.effects.envelope import Envelope, envelope_hash
-from wakeline.errors import InvalidArguments, ProcessExecutionUnavailable
+from wakeline.errors import InvalidArguments
 from wakeline.names import check_effect_key, check_key
 from wakeline.run.run import Run
 
@@ -21,10 +21,8 @@ async def recorded(run: Run, name: str, perform: Callable[[], Any], args: Any, k
 
     Raises what ``perform`` raises. Raises `InvalidPayload` or `PayloadTooLarge` for an outcome that cannot be recorded,
     and `ReplayMismatch` if another name or other arguments are recorded under the key. Raises `EffectRepeated` if this
-    run used the key before, and `ProcessExecutionUnavailable` once the run is over.
+    run used the key before.
     """
-    if run.journal.is_over:
-        raise ProcessExecutionUnavailable(verb="ctx.effect")
     what = f"The outcome of effect {name}"
 
     async def made(_: str) -> Any:

@@ -1,6 +1,7 @@
 """What a body knows and says without awaiting: who it is, and values that are the same in each replay.
 
-Invariant: nothing here is an effect; a replay finds the same.
+Invariant: nothing here is an effect; a replay finds the same. Facts stay true after the run; what is said then is
+refused.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from wakeline.errors import InvalidArguments
 from wakeline.run.run import Run
 from wakeline.shown import logger, shown
 
@@ -21,6 +23,11 @@ class BodyFacts:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+
+    def _for(self, verb: str) -> Run:
+        """The run, for a verb of this context. Raises `ProcessExecutionUnavailable` once the body has ended."""
+        self.run.life.check_in_use(f"ctx.{verb}")
+        return self.run
 
     @property
     def id(self) -> str:
@@ -80,14 +87,19 @@ class BodyFacts:
         A process has one answer per change, also in loops and in tasks side by side. A process that waits just behind
         this point is past it.
         """
-        return self.run.patches.is_taken(change)
+        return self._for("patched").patches.is_taken(change)
 
     def deprecated_patch(self, change: str) -> None:
         """Replaces ``patched`` once the old path is gone from the code. Raises `ReplayMismatch` in a process that is
         past this point on the old path."""
-        self.run.patches.deprecate(change)
+        self._for("deprecated_patch").patches.deprecate(change)
 
     def defer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Run a function when the process ends (not when it parks). The last deferred one runs first. Compensation
         belongs here."""
-        self.run.defers.add(function, args, kwargs)
+        run = self._for("defer")
+        if not callable(function):  # pyright: ignore[reportUnnecessaryComparison]
+            raise InvalidArguments(
+                name="defer", reason=f"it takes a function and its arguments, and {function!r} cannot be called"
+            )
+        run.defers.add(function, args, kwargs)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 from wakeline.effects.envelope import Envelope, envelope_hash
+from wakeline.errors import InvalidArguments
 from wakeline.run.run import Run
 
 T = TypeVar("T")
@@ -17,6 +18,11 @@ T = TypeVar("T")
 
 async def first_of(run: Run, contenders: Sequence[Awaitable[Any]]) -> tuple[int, asyncio.Task[Any]]:
     """Index and task of the contender that is first; all tasks have ended."""
+    if not contenders:
+        raise InvalidArguments(name="race", reason="it takes what start() gave, or awaitables; give one at least")
+    for one in contenders:
+        if not isinstance(one, Awaitable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArguments(name="race", reason=f"it takes what can be awaited, not {one!r}")
     key = f"race:{run.journal.repetition('race')}"
     tasks = [run.life.spawn(_awaited(a)) for a in contenders]
     known = run.journal.rows.get(key)

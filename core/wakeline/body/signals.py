@@ -11,7 +11,7 @@ from typing import Any
 from wakeline.body.messages import Told, taken_types, told
 from wakeline.effects.envelope import Envelope
 from wakeline.errors import InvalidPayload
-from wakeline.names import check_signal_name, signal_event_type
+from wakeline.names import all_of, check_signal_name, signal_event_type
 from wakeline.processes.schema import fits_schema
 from wakeline.run.run import Run
 from wakeline.run.waits import WaitCall, WaitFor, schema_of_answer, settle
@@ -86,7 +86,7 @@ def signal_names(run: Run, name: str, was: Sequence[str] | str = ()) -> tuple[st
     declares."""
     check_signal_name(name)
     declared = run.engine.names_of_signal(name) if run.engine is not None else (name,)
-    return tuple(dict.fromkeys((*((was,) if isinstance(was, str) else was), *declared)))
+    return tuple(dict.fromkeys((*all_of(was, f"signal {name}"), *declared)))
 
 
 def signal_known_as(run: Run, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

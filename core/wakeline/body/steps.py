@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wakeline import arguments, typed
-from wakeline.errors import BodyInvalid, ControlFlow, StepFailed, WakelineError
+from wakeline.errors import BodyInvalid, ControlFlow, InvalidArguments, StepFailed, WakelineError
+from wakeline.names import all_of, check_label
 from wakeline.processes.failures import described
 from wakeline.run.groups import deciding
 from wakeline.run.run import Run
@@ -29,8 +30,15 @@ async def run_step(
 ) -> Any:
     """What the function returned, now or in an earlier run. ``was`` are the former names of the step, oldest first.
     Raises `StepFailed` if the function raised."""
-    name = run.journal.known_as(name, (was,) if isinstance(was, str) else was, ("",))
     async with run.journal.asking():
+        # What a release before took goes on.
+        if not isinstance(name, str) or name not in run.journal.names:  # pyright: ignore[reportUnnecessaryIsInstance]
+            check_label(name, "step name")
+        if not callable(function):  # pyright: ignore[reportUnnecessaryComparison]
+            raise InvalidArguments(
+                name=f"step {name}", reason=f"it runs the function that it is given, and {function!r} cannot be called"
+            )
+        name = run.journal.known_as(name, all_of(was, f"step {name}"), ("",))
         given = typed.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
     # A tool may be a step like any function; its own function says whether it is `async def`.
     invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function

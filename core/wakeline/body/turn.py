@@ -135,6 +135,7 @@ class AsyncTurn(AsyncCtx):
 
     @state.setter
     def state(self, value: dict[str, Any]) -> None:
+        self._for("state")
         if not isinstance(value, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidPayload(
                 what="The state of a session", reason=f"it has to be a dict and is a {type(value).__name__}"
@@ -165,7 +166,7 @@ class AsyncTurn(AsyncCtx):
         With those it began with, the turn has at most ``max_entries`` of its agent; further ones wait for the next
         turn. Commands wait for their own turn. A turn that is a part of a failed batch takes no more than its part.
         """
-        run = self.run
+        run = self._for("arrivals")
         envelope = Envelope(kind="arrivals", name="arrivals", args=None)
 
         async def arrived(effect: Recorder) -> Any:
@@ -182,6 +183,7 @@ class AsyncTurn(AsyncCtx):
     def switch_frame(self, frame: str, text: str = "") -> None:
         """End this turn in another agent frame, which is opened if there is none of that name. The first turn of that
         frame follows, with ``text`` as a wake."""
+        self._for("switch_frame")
         if self._batch.follow_ons >= MOST_FOLLOW_ONS:
             raise FrameLimitExceeded(session_id=self.session_id, limit=MOST_FOLLOW_ONS)
         wake = to_json(check_text("the text", text))

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from wakeline.client.drivers import AwaitedDriver
 from wakeline.client.externals import AsyncExternal
-from wakeline.client.handles import AsyncHandle, as_json
+from wakeline.client.handles import AsyncHandle, as_json, check_load
 from wakeline.client.sessions import AsyncSession
 from wakeline.client.starters import AsyncStarter
 from wakeline.client.triggers import AsyncTrigger, Source
@@ -81,12 +81,13 @@ class AsyncApp:
     def handle(self, process_id: str, load: Callable[[Any], R]) -> AsyncHandle[R]: ...
     def handle(self, process_id: str, load: Callable[[Any], Any] = as_json) -> AsyncHandle[Any]:
         """A process by id; nothing is read yet."""
-        return AsyncHandle(self._client, called(process_id), load)
+        return AsyncHandle(self._client, called(process_id), check_load(load))
 
     def session(self, agent: str, key: str) -> AsyncSession:
         """A session; the first send, or a start with ``wake=`` it, creates it."""
+        named = session_id(agent, key)
         known = self._registry.agents.get(agent)
-        return AsyncSession(self._client, session_id(agent, key), known.queue if known else None)
+        return AsyncSession(self._client, named, known.queue if known else None)
 
     async def external(
         self,
@@ -132,21 +133,22 @@ class AsyncApp:
         session: str | None = None,
         waiting: str | None = None,
         limit: int = 50,
+        after: str | None = None,
     ) -> Page[Status]:
         """Processes of a status ('live', 'any', or one), newest first within each; ``.more`` says whether there are
         others."""
         return await self._client.run(
             "app.processes",
-            looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting),
+            looks.listed(status, limit=limit, kind=kind, session=session, waiting=waiting, after=after),
         )
 
-    async def waits(self, limit: int = 50) -> Page[ProcessWait]:
+    async def waits(self, limit: int = 50, *, after: str | None = None) -> Page[ProcessWait]:
         """What waiting processes wait for, of every kind; of at most ``limit`` processes, the latest to wait first."""
-        return await self._client.run("app.waits", looks.waits(limit))
+        return await self._client.run("app.waits", looks.waits(limit, after))
 
-    async def sessions(self, limit: int = 50) -> Page[SessionView]:
+    async def sessions(self, limit: int = 50, *, after: str | None = None) -> Page[SessionView]:
         """Sessions by last activity, latest first; ``.more`` says whether there are others."""
-        return await self._client.run("app.sessions", sessions.listed(limit))
+        return await self._client.run("app.sessions", sessions.listed(limit, after))
 
     async def fleet(self) -> FleetView:
         """Workers, queues and limits of the namespace, and how much is in which status."""
@@ -160,19 +162,23 @@ class AsyncApp:
 
     async def pause(self, queue: str | None = None) -> bool:
         """Let workers take nothing more from a queue; what runs goes on."""
-        return await self._client.run("app.pause", queues.pause(self._client.caller, queue, paused=True))
+        return await self._client.run(
+            "app.pause", queues.pause(self._client.caller, queue, self._fleet.known_queues(), paused=True)
+        )
 
     async def resume(self, queue: str | None = None) -> bool:
         """Let workers take from it again."""
-        return await self._client.run("app.resume", queues.pause(self._client.caller, queue, paused=False))
+        return await self._client.run(
+            "app.resume", queues.pause(self._client.caller, queue, self._fleet.known_queues(), paused=False)
+        )
 
     async def why(self, address: str) -> str:
         """Why an agent did, or did not, wake: of a session, an entry of it, or an event of a process."""
         return await self._client.run("app.why", inbox.why_address(address))
 
-    async def undeliverable(self, limit: int = 50) -> Page[EntryView]:
+    async def undeliverable(self, limit: int = 50, *, after: str | None = None) -> Page[EntryView]:
         """Entries of all sessions that are undeliverable, failed or blocked, the latest first."""
-        return await self._client.run("app.undeliverable", inbox.undeliverable(limit))
+        return await self._client.run("app.undeliverable", inbox.undeliverable(limit, after=after))
 
     async def close(self) -> None:
         """Closes the client of the running loop; the next verb makes a new one."""

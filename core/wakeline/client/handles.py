@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.client.drivers import AwaitedDriver, BlockingDriver
+from wakeline.errors import InvalidArguments
 from wakeline.observe.effects import EffectView
 from wakeline.observe.events import EventView
 from wakeline.observe.processes import ProcessView, Status
@@ -26,6 +27,15 @@ R = TypeVar("R")
 def as_json(data: Any) -> Any:
     """Without the types of a body a result stays JSON data."""
     return data
+
+
+def check_load(load: Callable[[Any], R]) -> Callable[[Any], R]:
+    """What turns JSON data into a result; raises `InvalidArguments` for what cannot be called."""
+    if not callable(load):  # pyright: ignore[reportUnnecessaryComparison]
+        raise InvalidArguments(
+            name="handle", reason=f"load= turns JSON data into a result, and {load!r} cannot be called"
+        )
+    return load
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +94,13 @@ class Handle(Generic[R]):
         undeliverable; others stay where they are."""
         self.client.run("handle.retarget", processes.retarget(self.id, session))
 
-    def effects(self, *, after: int = 0, limit: int = 50) -> Page[EffectView]:
+    def effects(self, *, after: int | str = 0, limit: int = 50) -> Page[EffectView]:
         """What its body has done: a page of the effects that were recorded since it began, or last went on as new.
 
         They are in order, behind effect ``after``; ``.more`` says whether others follow. An outcome over 64 KB is not
-        loaded. A body that does several things at once records them in the order in which they end. So to follow a body
-        that still runs, read from the start again.
+        loaded. A body that does several things at once may record one after another that has a higher number. So to
+        follow a body that still runs, give ``after`` the ``.next`` of a page. That brings each effect once, so a call
+        that is tried again later is not brought again.
         """
         return self.client.run("handle.effects", looks.effects(self.id, after, limit))
 
@@ -154,7 +165,7 @@ class AsyncHandle(Generic[R]):
         """Let it wake another session from now on, or none."""
         await self.client.run("handle.retarget", processes.retarget(self.id, session))
 
-    async def effects(self, *, after: int = 0, limit: int = 50) -> Page[EffectView]:
+    async def effects(self, *, after: int | str = 0, limit: int = 50) -> Page[EffectView]:
         """What its body has done: the effects recorded since it began, or last went on as new."""
         return await self.client.run("handle.effects", looks.effects(self.id, after, limit))
 

@@ -15,7 +15,7 @@ from wakeline.engines.engine import Engine
 from wakeline.tools.tool import Tool
 from wakeline.verbs import starts
 from wakeline.verbs.options import Options
-from wakeline.verbs.registrations import bound
+from wakeline.verbs.registrations import bound, bound_rows
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,7 +44,7 @@ class Starter:
 
         ``ids`` gives one id for each row, so that a repetition starts nothing twice. All rows are checked before the
         first start. Raises `InvalidArguments`, `ProcessConflict`, `PayloadTooLarge`."""
-        program = starts.start_many(self.client.caller, body, [bound(body, **row) for row in rows], self.options, ids)
+        program = starts.start_many(self.client.caller, body, bound_rows(body, rows), self.options, ids)
         return [
             Handle(self.client, pid, body.signature.load_result) for pid in self.client.run("app.start_many", program)
         ]
@@ -72,7 +72,7 @@ class AsyncStarter:
         ids: Sequence[str] | None = None,
     ) -> list[AsyncHandle[R]]:
         """Start a process for each row of named arguments, hundreds in one write; ``ids``: one for each."""
-        program = starts.start_many(self.client.caller, body, [bound(body, **row) for row in rows], self.options, ids)
+        program = starts.start_many(self.client.caller, body, bound_rows(body, rows), self.options, ids)
         return [
             AsyncHandle(self.client, pid, body.signature.load_result)
             for pid in await self.client.run("app.start_many", program)

@@ -9,16 +9,17 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, TypeVar, get_type_hints
 
 from wakeline.arguments import Signature, check_body, own_name
 from wakeline.engines.declared import declared_events, declared_signals, event_types_of
-from wakeline.errors import BodyInvalid, InvalidArguments, WakelineError
+from wakeline.errors import NOT_DURABLE, BodyInvalid, InvalidArguments, WakelineError, WrongVerb
 from wakeline.names import check_name, check_queue, former_names, signal_event_type
 from wakeline.processes.events import EventType
 from wakeline.processes.inputs import Identity
 from wakeline.processes.limits import Limit
 from wakeline.processes.selectors import parse_text, select
+from wakeline.tools.tool import current_body
 from wakeline.typed import schema_of
 
 P = ParamSpec("P")
@@ -158,6 +159,14 @@ class Engine(Generic[P, R]):
         """All names of a signal, former and present, oldest first, given any of them; only the given name if it is not
         declared."""
         return self._signal_names.get(name, (name,))
+
+    if not TYPE_CHECKING:  # for type checkers it cannot be called
+
+        def __call__(self, *_: Any, **__: Any) -> NoReturn:
+            """Raises `WrongVerb`: a plain call would run the function without a process."""
+            body = current_body.get()
+            use = f"app.start({self.name}, …)" if body is None else body.named(f"start({self.name}, …)")
+            raise WrongVerb(verb=f"A plain call of the engine {self.name}", use=use, harm=NOT_DURABLE)
 
     def __repr__(self) -> str:
         return f"<Engine {self.name}{f' {self.version}' if self.version else ''}>"

@@ -5,18 +5,15 @@ Invariant: pure; a view says what its body asked, and no more than the log of it
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from wakeline.errors import InvalidPayload
 from wakeline.observe.view import View
-from wakeline.store.approvals import OpenApproval, Place
+from wakeline.store.approvals import OpenApproval
 from wakeline.values import from_json
 from wakeline.waits.kinds import kind_of
 from wakeline.waits.questions import Question, options_of
-
-_SINCE = re.compile(r"\d{1,16}(\.\d{1,16})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +70,3 @@ def _schema(text: str) -> dict[str, Any] | None:
     except InvalidPayload:
         return None
     return found if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType]
-
-
-def place_of(cursor: str) -> Place | None:
-    """Where a page goes on; None for a text that no view gave."""
-    since, _, slot = cursor.partition(":")
-    return Place(since, slot) if slot and _SINCE.fullmatch(since) else None

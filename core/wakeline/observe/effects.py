@@ -6,6 +6,7 @@ list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -22,6 +23,10 @@ from wakeline.waits.resolutions import Cancelled, Err, Ok, TimedOut, resolution_
 
 CALL = "tool_call"
 WAITS = ("wait", "await")
+CARRIED = "start"
+"""The kind of an attempt that a process of its own carried out."""
+OF_A_CALL = ("wait", "after", "admit")
+"""The kinds of what belongs to a call beside its attempts: pauses, its completion, its hooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +81,13 @@ class Recorded:
 
 def effects_of(keys: Sequence[RecordedKey]) -> list[Recorded]:
     """The effects of a journal, in the order of recording; attempts and pauses of a call are parts of it."""
-    calls = {one.key for one in keys if one.kind == CALL}
+    known = {one.key: one for one in keys}
     parts: dict[str, list[tuple[int, str]]] = {}
     last: dict[str, list[str]] = {}
     alone: list[RecordedKey] = []
     for one in sorted(keys, key=lambda found: (found.n, found.key)):
         part = PART_OF_A_CALL.fullmatch(one.key)
-        if part is None or part["call"] not in calls:
+        if part is None or not _is_part(one, part, known):
             alone.append(one)
         elif part["attempt"] is not None:
             parts.setdefault(part["call"], []).append((int(part["attempt"]), one.key))
@@ -90,6 +95,20 @@ def effects_of(keys: Sequence[RecordedKey]) -> list[Recorded]:
             last.setdefault(part["call"], []).append(one.key)
     attempts = {call: tuple(key for _, key in sorted(found)) for call, found in parts.items()}
     return [Recorded(one.n, one.key, attempts.get(one.key, ()), tuple(last.get(one.key, ()))) for one in alone]
+
+
+def _is_part(one: RecordedKey, part: re.Match[str], known: Mapping[str, RecordedKey]) -> bool:
+    """Whether a row belongs to the call that its key names. The caller of another call may have chosen a key that reads
+    like that of an attempt (``c~2``), but an attempt asks for the same as its call, and one before it failed."""
+    call = known.get(part["call"])
+    if call is None or call.kind != CALL:
+        return False
+    if part["attempt"] is None:
+        return one.kind in OF_A_CALL
+    n = int(part["attempt"])
+    before = known.get(call.key if n == 2 else f"{call.key}~{n - 1}")
+    asks_the_same = one.kind == CARRIED or (one.kind, one.digest) == (CALL, call.digest)
+    return asks_the_same and before is not None and before.failed
 
 
 def effect_view(recorded: Recorded, rows: Mapping[str, RecordedRow]) -> EffectView | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from wakeline.errors import InvalidPayload
-from wakeline.names import PROCESS_RECOVERED, PROCESS_STARTED
 from wakeline.observe.view import View
 from wakeline.store.events import StoredEvent
 from wakeline.values import from_json
@@ -62,8 +61,9 @@ class EventView(View):
 
     @property
     def said(self) -> Any:
-        """The payload without the facts of the run, where it says something else too: for lines that people read."""
-        if self.run is None or self.type in (PROCESS_STARTED, PROCESS_RECOVERED):
+        """The payload without the facts of the run, for lines that people read and that say the run in their own
+        way."""
+        if self.run is None:
             return self.payload
         payload = cast("Mapping[str, Any]", self.payload)
         return {name: value for name, value in payload.items() if name not in RUN_FIELDS}

@@ -14,12 +14,6 @@ def targets_of(view: StoredProcess) -> list[str]:
     return sorted({target for target in (view.wake_session, first.session_id if first else None) if target is not None})
 
 
-def no_event(view: StoredProcess, sequence: int) -> str:
-    """The sentence for a process without an event of this number."""
-    told = f"it is {view.status}, and its latest is {view.sequence}"
-    return f"process {view.process_id} has no event {sequence}; {told}"
-
-
 def woke(view: StoredProcess, entry: EntryView, told: str) -> str:
     """The sentence for an event with an entry; ``told`` is what became of that."""
     return f"{_event(view)} woke {entry.session_id}, as its entry {entry.n}: {told}"

@@ -14,8 +14,9 @@ from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from wakeline.errors import WrongVerb
+from wakeline.errors import ProcessExecutionUnavailable, WrongVerb
 from wakeline.run.fitting import handled_by_body
+from wakeline.run.life import Life
 
 T = TypeVar("T")
 
@@ -25,6 +26,8 @@ class Bridge:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.life: Life | None = None
+        """The life of the run that it serves, once that exists."""
         self._lock = threading.Lock()
         self._inside: int | None = None
         self._inbox: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any] | None, contextvars.Context | None]] = (
@@ -35,8 +38,12 @@ class Bridge:
         """Runs a coroutine on the loop and returns its result to the body's thread; raises what it raises, control flow
         included.
 
-        Raises `WrongVerb` while another thread is in here, because each would take results meant for the other.
+        Raises `ProcessExecutionUnavailable` once the body has ended, and `WrongVerb` while another thread is in here,
+        because each would take results meant for the other.
         """
+        if self._loop.is_closed() or (self.life is not None and self.life.is_used_up):
+            coroutine.close()
+            raise ProcessExecutionUnavailable(verb=verb_of(coroutine))
         me = threading.get_ident()
         with self._lock:
             outer, self._inside = self._inside, self._inside or me
@@ -87,3 +94,9 @@ class Bridge:
         reply: asyncio.Future[T] = self._loop.create_future()
         self._inbox.put((code, reply, contextvars.copy_context()))
         return await reply
+
+
+def verb_of(coroutine: Coroutine[Any, Any, Any]) -> str:
+    """How a body writes the call that made a coroutine."""
+    owner, _, name = str(getattr(coroutine, "__qualname__", "a context")).rpartition(".")
+    return f"{'ctx.' if owner in ('AsyncCtx', 'AsyncTurn') else ''}{name}"

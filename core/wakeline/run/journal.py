@@ -6,7 +6,7 @@ Invariant: a recorded effect is never performed again, and nothing is recorded f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
@@ -113,6 +113,11 @@ class Journal:
         self._numbers.reserve_ordinal(signal, chosen)
         return chosen
 
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all that is recorded."""
+        return self.replay.names
+
     def known_as(self, name: str, was: Sequence[str], prefixes: Sequence[str] = ("call:", "start:")) -> str:
         """The name of a tool, an engine or a step in this process: one that it has used before, or else the oldest."""
         return self.replay.known_as(name, was, prefixes)
@@ -121,14 +126,9 @@ class Journal:
         """The first of these names that a row of this process has behind one of the prefixes."""
         return self.replay.used(names, prefixes)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the body has ended, by itself."""
-        return self.asides.is_over and self._life.has_run_out
-
     def belongs_to(self, body: asyncio.Task[Any]) -> None:
         """Sets the task of the body. All other tasks ask beside it."""
-        self.asides.body = body
+        self.asides.body = self._life.body = body
 
     def lose(self, task: asyncio.Task[Any]) -> None:
         """A race cancels one of its contenders."""

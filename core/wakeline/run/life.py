@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from wakeline.cancellation import CancellationToken
-from wakeline.errors import Parked, Stopped
+from wakeline.errors import Parked, ProcessExecutionUnavailable, Stopped
 from wakeline.processes.misfit import MisfitKind
 from wakeline.run.boundary import begun
 from wakeline.run.host import RunState
@@ -38,6 +38,8 @@ class Life:
         self.in_flight = InFlight(changed)
         self.tasks: set[asyncio.Task[Any]] = set()
         """The tasks that the run itself made beside its body."""
+        self.body: asyncio.Task[Any] | None = None
+        """The body's own task, once it exists."""
         self.parking: asyncio.Task[None] | None = None
         """The park that is under way."""
         self._changed, self._ended = changed, ended
@@ -49,13 +51,19 @@ class Life:
         return self.state is RunState.RUNNING
 
     @property
-    def has_run_out(self) -> bool:
-        """Whether nothing cut it short: it was not parked, lost, handed back, and its code fits."""
-        return self.state in (RunState.RUNNING, RunState.ENDED) and self.misfit is None
+    def is_used_up(self) -> bool:
+        """Whether the body has ended. What asks for something from then on has kept the context of the run."""
+        return self.body is not None and self.body.done()
+
+    def check_in_use(self, verb: str) -> None:
+        """Raises `ProcessExecutionUnavailable` for a verb of a context that was kept after its run."""
+        if self.is_used_up:
+            raise ProcessExecutionUnavailable(verb=verb)
 
     def check(self, *, is_new: bool = True) -> None:
         """Raises if this run may do nothing any more. ``is_new``: raises also if it may begin nothing, because its
-        worker leaves."""
+        worker leaves. The body is told by control flow, which ends it, and other code by an error."""
+        self.check_in_use("A context")
         if self.state is RunState.PARKED:
             self.swallowed = True
             raise Parked

@@ -7,6 +7,7 @@ process did behind that point, so a later run finds it again.
 from __future__ import annotations
 
 from wakeline.errors import ReplayMismatch
+from wakeline.names import check_label
 from wakeline.run.journal import Journal
 from wakeline.run.unasked import PATCHED
 
@@ -21,8 +22,11 @@ class Patches:
     def is_taken(self, change: str) -> bool:
         """Whether the process takes the new path, because it has taken it before, or has done nothing yet behind this
         point."""
-        if change not in self._known:
-            self._known[change] = self._found(f"{PATCHED}:{change}")
+        if not isinstance(change, str) or change not in self._known:  # pyright: ignore[reportUnnecessaryIsInstance]
+            key = f"{PATCHED}:{change}"
+            if key not in self._journal.rows:
+                check_label(change, "name of a change")
+            self._known[change] = self._found(key)
         return self._known[change]
 
     def _found(self, key: str) -> bool:

@@ -69,7 +69,8 @@ class Replay:
                 except ValueError as error:
                     raise JournalCorrupt(process_id=process_id, replay_key=key) from error
         found = self.rows.values()
-        self._names = {row.name for row in found} if found else set[str]()
+        self.names = {row.name for row in found} if found else set[str]()
+        """The names of all rows."""
         self.asked = {row.asks: key for key, row in self.rows.items() if row.asks is not None} if found else {}
         """For starts of tools, the key of the row of what asked for each."""
         self.unsaid = {row.name for row in found if row.kind == "start" and row.asks is None} if found else set[str]()
@@ -223,7 +224,7 @@ class Replay:
 
     def used(self, names: Sequence[str], prefixes: Sequence[str]) -> str | None:
         """The first of these names that a record of this process has behind one of the prefixes."""
-        return next((one for one in names if any(prefix + one in self._names for prefix in prefixes)), None)
+        return next((one for one in names if any(prefix + one in self.names for prefix in prefixes)), None)
 
     def key_of(self, key: str, envelope: Envelope) -> str:
         """The key of a call, or the key under which a release before this one recorded it, with its sets in another
@@ -300,7 +301,7 @@ class Replay:
         """The row of this run in the form that is written; ``slots`` are the waits that it closes, ``there`` as in
         `Row`."""
         self.rows[key] = row
-        self._names.add(row.name)
+        self.names.add(row.name)
         self._had.add(key)
         self.last_at_ms = max(self.last_at_ms, row.at_ms)
         self.next_n = max(self.next_n, row.n + 1)

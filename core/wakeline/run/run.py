@@ -85,6 +85,8 @@ class Run:
         """What they see of it, where one of them wants to."""
         self.fitting = fitting or Fitting(claim)
         self.life = Life(self._arm, self._ended)
+        if bridge is not None:
+            bridge.life = self.life
         if claim.cancel_requested:
             self.life.cancellation.cancel(claim.cancel_reason)
         asides = Asides(self.life.tasks, blocking=bridge is not None)

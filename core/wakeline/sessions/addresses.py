@@ -31,6 +31,8 @@ def readings(address: str) -> list[Reading]:
 
     Ids and keys may hold slashes, and numbers behind a ``#``. The first reading that exists in the store is meant.
     """
+    if not isinstance(address, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise no_address(address)
     found: list[Reading] = []
     numbered = _NUMBERED.fullmatch(address)
     if numbered:

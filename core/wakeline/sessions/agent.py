@@ -8,10 +8,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 from wakeline.arguments import check_body, own_name
-from wakeline.errors import BodyInvalid
+from wakeline.errors import NOT_DURABLE, BodyInvalid, WrongVerb
 from wakeline.names import check_agent, check_queue
 from wakeline.sessions.admission import ALL_KINDS, MOST_ENTRIES, AdmissionPolicy, Arrival, EntryKind
 from wakeline.typed import dump
@@ -95,6 +95,13 @@ class Agent:
     def _check_choice(self, what: str, given: Any, known: tuple[str, ...]) -> None:
         if given not in known:
             raise BodyInvalid(name=self.name, reason=f"its {what} is {given!r}, it has to be one of {', '.join(known)}")
+
+    if not TYPE_CHECKING:  # for type checkers it cannot be called
+
+        def __call__(self, *_: Any, **__: Any) -> NoReturn:
+            """Raises `WrongVerb`: a plain call would run the function without a turn."""
+            use = f"app.session({self.name!r}, key).send(…)"
+            raise WrongVerb(verb=f"A plain call of the agent {self.name}", use=use, harm=NOT_DURABLE)
 
     def __repr__(self) -> str:
         return f"<Agent {self.name}>"

@@ -76,6 +76,8 @@ def cursor_of(mark: str, number: int) -> str:
 
 def parse_cursor(cursor: str) -> tuple[str, int]:
     """Mark and number of a cursor; raises `ForeignCursor`."""
+    if not isinstance(cursor, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ForeignCursor(cursor=repr(cursor))
     mark, colon, number = cursor.rpartition(":")
     if not (colon and mark and number.isascii() and number.isdigit() and len(number) < 16):
         raise ForeignCursor(cursor=cursor)

@@ -97,10 +97,19 @@ def page(limit: int, after: Place | None = None) -> Call[ApprovalPage]:
     return Call("approval_list", args, _page)
 
 
-def one(slot: str) -> Call[OpenApproval | None]:
-    """One of them; None if it cannot be answered."""
+@dataclass(frozen=True, slots=True)
+class PastApproval:
+    """An approval that was answered; when (ms), where that is known."""
 
-    def decode(reply: Reply) -> OpenApproval | None:
-        return next(iter(_page(reply).rows), None)
+    at_ms: int | None
+
+
+def one(slot: str) -> Call[OpenApproval | PastApproval | None]:
+    """One that is open, or was answered; None where it can be answered no more for another reason, or never was."""
+
+    def decode(reply: Reply) -> OpenApproval | PastApproval | None:
+        for row in _page(reply).rows:
+            return row
+        return PastApproval(number(reply[3]) or None) if reply[3] else None
 
     return Call("approval_list", {"limit": 1, "one": slot}, decode)

@@ -49,6 +49,8 @@ class StoredInbox:
     following: int | None = None
     """The number to go on after, or before; None if nothing follows. There may be fewer entries than were asked for
     while more follow."""
+    listed_at: str = ""
+    """The place of its session in the list of sessions; '' where that was not read."""
 
 
 def _entry(row: Reply) -> StoredEntry:

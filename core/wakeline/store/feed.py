@@ -106,13 +106,15 @@ class SessionNode:
 
 
 def graph(session_id: str) -> Call[SessionNode]:
-    """The links of a session. Raises `SessionNotFound`."""
+    """The links of a session. Raises `SessionNotFound`, `SessionDeleted`."""
 
     def decode(reply: Reply) -> SessionNode:
         if reply[0] == "not_found":
             raise SessionNotFound(session_id=session_id)
-        frames = {name: int(at) for name, at in flat(reply[2]).items()}
-        return SessionNode(session_id, reply[0] or None, tuple(sorted(reply[1])), frames, int(reply[3]))
+        if reply[0] != "node":
+            refuse(session_id, reply)
+        frames = {name: int(at) for name, at in flat(reply[3]).items()}
+        return SessionNode(session_id, reply[1] or None, tuple(sorted(reply[2])), frames, int(reply[4]))
 
     return Call("session_graph", {"sid": session_id}, decode, about=(session_id,))
 

@@ -143,11 +143,14 @@ def read_journal(fence: Fence) -> Call[tuple[dict[str, str], dict[str, dict[str,
 
 @dataclass(frozen=True, slots=True)
 class RecordedKey:
-    """A replay key of a journal; the number and the kind of its row, where the row itself says them."""
+    """A replay key of a journal; the number, the kind and the hash of its row, and whether it ended with an error,
+    where the row itself says them."""
 
     key: str
     n: int
     kind: str
+    digest: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,8 @@ def list_keys(process_id: str, cursor: str = "0") -> Call[tuple[str, list[Record
     def decode(reply: Reply) -> tuple[str, list[RecordedKey]]:
         if reply[0] != "keys":
             refuse(process_id, reply)
-        return reply[1], [RecordedKey(key, number(n), kind) for key, n, kind in reply[2]]
+        keys = [RecordedKey(key, number(n), kind, digest, how == "x") for key, n, kind, digest, how in reply[2]]
+        return reply[1], keys
 
     return Call("journal_list", {"pid": process_id, "cursor": cursor}, decode, about=(process_id,))
 

@@ -76,6 +76,13 @@ TABLE: tuple[KeyFamily, ...] = (
         "answered:<pid>", "set", "slots whose token was answered: a second answer is told so", "process", "prune"
     ),
     KeyFamily(
+        "answer:<key id>",
+        "string",
+        "when an approval was answered (ms): a second answer by its id is told so",
+        "wait",
+        "expires after 7 days",
+    ),
+    KeyFamily(
         "mail:<pid>",
         "list",
         "signals not yet consumed, oldest first: <name>:<sequence>",

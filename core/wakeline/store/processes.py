@@ -130,6 +130,8 @@ class ListPage:
     member: str
     done: int
     now_ms: int = 0
+    scores: tuple[str, ...] = ()
+    """The place of each row in the list of its status."""
 
 
 def _row_of(row: Reply) -> ProcessRow:
@@ -165,7 +167,7 @@ def list_page(
 
     def decode(reply: Reply) -> ListPage:
         rows = tuple(_row_of(r) for r in reply[0])
-        return ListPage(rows, reply[1], reply[2], int(reply[3]), int(reply[4]))
+        return ListPage(rows, reply[1], reply[2], int(reply[3]), int(reply[4]), tuple(str(r[3]) for r in reply[0]))
 
     return Call("process_list", args, decode, about=(session_id,) if session_id else ())
 

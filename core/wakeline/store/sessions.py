@@ -169,22 +169,36 @@ def read(
 
 
 def frames(session_id: str) -> Call[dict[str, int]]:
-    """The agent frames of a session, each with the time (ms) at which it was opened."""
-    return Call(
-        "frame_list",
-        {"sid": session_id},
-        lambda reply: {name: int(at) for name, at in flat(reply).items()},
-        about=(session_id,),
-    )
+    """The agent frames of a session, each with the time (ms) at which it was opened. Raises `SessionNotFound`,
+    `SessionDeleted`."""
+
+    def decode(reply: Reply) -> dict[str, int]:
+        if reply[0] == "not_found":
+            raise SessionNotFound(session_id=session_id)
+        if reply[0] != "frames":
+            refuse(session_id, reply)
+        return {name: int(at) for name, at in flat(reply[1]).items()}
+
+    return Call("frame_list", {"sid": session_id}, decode, about=(session_id,))
 
 
-def list_sessions(limit: int = 50) -> Call[list[StoredInbox]]:
-    """Sessions by last activity, newest first; without their entries."""
+LISTED_AT_ONCE = 256
+"""How many sessions one call lists at most."""
+
+
+def list_sessions(
+    limit: int = 50, *, score: str | None = None, session_id: str | None = None
+) -> Call[list[StoredInbox]]:
+    """Sessions by last activity, newest first, at most `LISTED_AT_ONCE`; without their entries. ``score`` and
+    ``session_id``: of the last one before this page."""
 
     def decode(reply: Reply) -> list[StoredInbox]:
-        return [StoredInbox(r[0], SessionHead(flat(r[1])), int(r[2]), flat(r[3]), (), int(r[4])) for r in reply]
+        return [
+            StoredInbox(r[0], SessionHead(flat(r[1])), int(r[2]), flat(r[3]), (), int(r[4]), None, str(r[5]))
+            for r in reply
+        ]
 
-    return Call("session_list", {"limit": limit}, decode)
+    return Call("session_list", {"limit": limit, "score": score, "sid": session_id}, decode)
 
 
 @dataclass(frozen=True, slots=True)

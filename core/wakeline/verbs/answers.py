@@ -10,11 +10,12 @@ from typing import Any
 from wakeline import typed
 from wakeline.attachments.attachment import owner_of_process
 from wakeline.bounded import WEIGHT_OF_JSON
-from wakeline.errors import ApprovalNotOpen, AwaitEventUnknownOrRevoked
+from wakeline.errors import ApprovalAnswered, ApprovalNotOpen, AwaitEventUnknownOrRevoked, InvalidId
+from wakeline.names import called
 from wakeline.observe.approvals import ApprovalView
 from wakeline.processes.schema import fits_schema
 from wakeline.store import approvals, waits
-from wakeline.store.approvals import OpenApproval
+from wakeline.store.approvals import OpenApproval, PastApproval
 from wakeline.store.calls import Program
 from wakeline.store.signals import SchemaWanted
 from wakeline.store.waits import Resolved
@@ -22,7 +23,7 @@ from wakeline.values import MAX_PAYLOAD, check_size, from_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.payload_types import against, fitting
-from wakeline.waits.keys import Keyring, TokenContent
+from wakeline.waits.keys import Keyring, TokenContent, token_version
 from wakeline.waits.resolutions import Ok
 from wakeline.waits.resolutions import to_json as resolution_json
 
@@ -41,9 +42,12 @@ def resolve(caller: Caller, keyring: Keyring, token: str, value: Any) -> Program
 
 def answer(caller: Caller, approval: ApprovalView | str, value: Any) -> Program[bool]:
     """Answer an open approval; False if another answer came at the same moment and was first. Raises
-    `ApprovalNotOpen` once it is no longer listed, and `PayloadSchemaMismatch`."""
-    slot = approval.id if isinstance(approval, ApprovalView) else str(approval)
-    row: OpenApproval | None = yield approvals.one(slot)
+    `ApprovalAnswered` if it was answered before, `ApprovalNotOpen` if it is not listed for another reason, and
+    `PayloadSchemaMismatch`."""
+    slot = approval.id if isinstance(approval, ApprovalView) else _checked_id(approval)
+    row: OpenApproval | PastApproval | None = yield approvals.one(slot)
+    if isinstance(row, PastApproval):
+        raise ApprovalAnswered(approval=slot, answered_at_ms=row.at_ms)
     if row is None:
         raise ApprovalNotOpen(approval=slot)
     content = TokenContent(row.process_id, row.incarnation, slot, row.due_ms)
@@ -51,6 +55,20 @@ def answer(caller: Caller, approval: ApprovalView | str, value: Any) -> Program[
     if done.unknown:
         raise ApprovalNotOpen(approval=slot)
     return bool(done.accepted)
+
+
+def _checked_id(given: str) -> str:
+    """The text as the id of an approval; raises `InvalidId`, which does not repeat a token."""
+    version = token_version(given)
+    if version is not None:
+        grammar = (
+            "an id that `wakeline approvals` shows; a bearer token, as this one, goes to `wakeline resolve` or"
+            " app.resolve()"
+        )
+        raise InvalidId(kind="approval id", value=f"{version}.…", grammar=grammar)
+    if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidId(kind="approval id", value=given, grammar="an id that app.approvals() shows")
+    return called(given)  # any text may be asked for; one that is no id is of no approval
 
 
 def _resolve(caller: Caller, content: TokenContent, value: Any, by: str | None) -> Program[Resolved]:

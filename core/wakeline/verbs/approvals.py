@@ -5,11 +5,10 @@ Invariant: a page is read from the index that the scripts keep; nothing is looke
 
 from __future__ import annotations
 
-from wakeline.errors import InvalidArguments
-from wakeline.observe.approvals import ApprovalView, approval_of, place_of
-from wakeline.pages import Page, first_of
+from wakeline.observe.approvals import ApprovalView, approval_of
+from wakeline.pages import Page, first_of, place_of
 from wakeline.store import approvals
-from wakeline.store.approvals import OpenApproval
+from wakeline.store.approvals import OpenApproval, Place
 from wakeline.store.calls import Program
 from wakeline.values import check_number
 
@@ -22,10 +21,7 @@ def open_page(after: ApprovalView | str | None, limit: int) -> Program[Page[Appr
     check_number("limit", limit)
     place = None
     if after is not None:
-        place = place_of(after.cursor if isinstance(after, ApprovalView) else str(after))
-        if place is None:
-            reason = f"{after!r} is no place in the list; give the last approval of a page, or its cursor"
-            raise InvalidArguments(name="after", reason=reason)
+        place = Place(*place_of(after.cursor if isinstance(after, ApprovalView) else after))
     found: list[OpenApproval] = []
     while len(found) <= limit:
         page = yield approvals.page(min(limit + 1 - len(found), MOST_AT_ONCE), place)
@@ -33,4 +29,5 @@ def open_page(after: ApprovalView | str | None, limit: int) -> Program[Page[Appr
         place = page.following
         if place is None:
             break
-    return first_of([approval_of(row) for row in found], limit)
+    views = [approval_of(row) for row in found]
+    return first_of(views, limit, [view.cursor for view in views])

@@ -32,6 +32,7 @@ class FleetVerbs:
     clock: Clock
     queues: Callable[[], tuple[str, ...]]
     declared: Callable[[], Declared]
+    known_queues: Callable[[], frozenset[str]]
     connect: Callable[[], SyncStore]
     """A client of its own that only looks: what every other client refuses is a finding, not an end."""
 

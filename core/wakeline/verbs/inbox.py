@@ -5,10 +5,12 @@ Invariant: a look writes nothing. What is offered again is a new entry.
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from wakeline.errors import (
     EntryNotFound,
+    EventNotFound,
     InvalidArguments,
     InvalidId,
     NothingBlocks,
@@ -19,8 +21,8 @@ from wakeline.errors import (
 )
 from wakeline.names import check_process_id
 from wakeline.observe.entries import EntryView, entry_of, explain, why_unread
-from wakeline.observe.wakes import no_event, no_wake, superseded, targets_of, woke
-from wakeline.pages import Page, first_of
+from wakeline.observe.wakes import no_wake, superseded, targets_of, woke
+from wakeline.pages import Page, first_of, no_place, place_of
 from wakeline.sessions.addresses import argument, missing, readings
 from wakeline.store import entries, processes, sessions
 from wakeline.store.calls import Call, Program
@@ -30,6 +32,8 @@ from wakeline.values import check_number, from_json
 from wakeline.verbs.caller import Caller
 from wakeline.verbs.recorder import Recorder, opened, written
 from wakeline.verbs.sessions import inspect, shown_of
+
+NUMBERED = re.compile("#[0-9]{1,15}$")
 
 
 def wakes(
@@ -91,8 +95,10 @@ def why_address(address: str) -> Program[str]:
                 told = yield from why(meant.session, meant.n)
             else:
                 told = yield from _why_event(str(meant.process), meant.n or 0)
-        except (SessionNotFound, EntryNotFound, ProcessNotFound) as error:
-            first = first or error
+        except (SessionNotFound, EntryNotFound, EventNotFound, ProcessNotFound) as error:
+            # A number that something does not have says more than an id that nothing has.
+            if first is None or isinstance(first, SessionNotFound | ProcessNotFound):
+                first = error if first is None or isinstance(error, EntryNotFound | EventNotFound) else first
         else:
             return told
     assert first is not None
@@ -112,7 +118,7 @@ def _of_a_process(address: str, error: InvalidId) -> Program[InvalidId]:
 def _why_event(process_id: str, sequence: int) -> Program[str]:
     view: processes.StoredProcess = yield processes.read(process_id, after=sequence - 1, count=1)
     if not view.events or view.events[0].sequence != sequence:
-        return no_event(view, sequence)
+        raise EventNotFound(process_id=process_id, sequence=sequence, status=view.status, latest=view.sequence)
     targets = targets_of(view)
     for session in targets:
         try:
@@ -151,21 +157,31 @@ def _blocking(session: str) -> Program[int]:
     return int(view.blocked_by)
 
 
-def undeliverable(limit: int, session: str | None = None) -> Program[Page[EntryView]]:
-    """Entries that are undeliverable, failed or blocked, of one session or of all, the latest first."""
+def undeliverable(limit: int, session: str | None = None, after: str | None = None) -> Program[Page[EntryView]]:
+    """Entries that are undeliverable, failed or blocked, of one session or of all, the latest first, behind a
+    cursor."""
     check_number("limit", limit)
     found: list[EntryView] = []
+    places: list[str] = []
     behind: str | None = None
     seen = 0
+    if after is not None:
+        many, behind = place_of(after)
+        if not many.isdigit() or not NUMBERED.search(behind):
+            raise no_place(after)
+        seen = int(many)
     while len(found) <= limit:
         page, behind = yield entries.undeliverable(
             limit + 1 - len(found) if session is None else entries.MOST, behind=behind, seen=seen
         )
-        found += [entry_of(entry) for entry in page if session in (None, entry.session_id)]
-        seen += len(page)
+        for entry in page:
+            seen += 1
+            if session in (None, entry.session_id):
+                found.append(entry_of(entry))
+                places.append(f"{seen}:{entry.session_id}#{entry.n}")
         if behind is None:
             break
-    return first_of(found, limit)
+    return first_of(found, limit, places)
 
 
 def arrivals(session: str, most: int, *, effect: Recorder) -> Program[list[list[Any]]]:

@@ -9,15 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from wakeline.errors import InvalidArguments, ProcessNoLongerRetained, ProcessNotFound, WaitTimeout
+from wakeline.names import check_name, check_signal_name, split_session_id
 from wakeline.observe.effects import EffectView, effect_view, effects_of
 from wakeline.observe.events import EventPage, EventView, event_view
+from wakeline.observe.follows import Reached
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status, held_up, process_of, status_of
 from wakeline.observe.reasons import leaves_room
 from wakeline.observe.waits import ProcessWait, waits_with_process
-from wakeline.pages import Page, first_of
+from wakeline.pages import Page, first_of, no_place, place_of
 from wakeline.processes.lifecycle import TERMINAL
 from wakeline.processes.outputs import AwaitOutput, output_of, raise_for
-from wakeline.store import journal, processes, queues
+from wakeline.store import entries, journal, processes, queues
 from wakeline.store.calls import Change, Program
 from wakeline.tools.tool import Duration
 from wakeline.values import check_number, parse_duration
@@ -42,9 +44,9 @@ def process(process_id: str) -> Program[ProcessView]:
     return view
 
 
-def waits(limit: int) -> Program[Page[ProcessWait]]:
+def waits(limit: int, after: str | None = None) -> Program[Page[ProcessWait]]:
     """What waiting processes wait for, of at most ``limit`` processes; the last one that began to wait comes first."""
-    waiting = yield from page(("waiting",), limit=limit)
+    waiting = yield from page(("waiting",), limit=limit, after=after)
     found: list[ProcessWait] = []
     for status in waiting:
         try:
@@ -52,7 +54,7 @@ def waits(limit: int) -> Program[Page[ProcessWait]]:
         except (ProcessNotFound, ProcessNoLongerRetained):
             continue  # it ended and was pruned between the two looks
         found += waits_with_process(stored)
-    return Page(found, more=waiting.more)
+    return Page(found, more=waiting.more, following=waiting.next)
 
 
 def _held_up(found: Sequence[tuple[S, str]]) -> Program[list[S]]:
@@ -112,10 +114,11 @@ def events(process_id: str, after: int, *, follow: bool, told: EventView | None 
         yield Change(process_id, after)
 
 
-def effects(process_id: str, after: int, limit: int) -> Program[Page[EffectView]]:
-    """What a process has recorded in this generation, in order, behind effect number ``after``, at most ``limit``."""
-    check_number("after", after, least=0)
-    check_number("limit", limit, least=0)
+def effects(process_id: str, after: int | str, limit: int) -> Program[Page[EffectView]]:
+    """What a process has recorded in this generation, in order, behind effect number ``after``, at most ``limit``; or
+    what a reader with this cursor did not have yet."""
+    reached = Reached.of(after)
+    check_number("limit", limit)
     keys: dict[str, journal.RecordedKey] = {}
     cursor = "0"
     while True:
@@ -123,15 +126,21 @@ def effects(process_id: str, after: int, limit: int) -> Program[Page[EffectView]
         keys |= {one.key: one for one in found}
         if cursor == "0":
             break
-    behind = [one for one in effects_of(list(keys.values())) if one.n > after or not after]
+    own = effects_of(list(keys.values()))
+    behind = [one for one in own if reached.is_ahead(one.n)]
+    shown, more = behind[:limit], len(behind) > limit
     rows: dict[str, journal.RecordedRow] = {}
-    missing = [key for one in behind[:limit] for key in one.keys]
+    missing = [key for one in shown for key in one.keys]
     while missing:
         read: list[journal.RecordedRow] = yield journal.list_rows(process_id, missing[:ROWS_AT_ONCE])
         rows |= {row.key: row for row in read}
         missing = missing[len(read) :]
-    views = [effect_view(one, rows) for one in behind[:limit]]
-    return Page([view for view in views if view is not None], more=len(behind) > limit)
+    views = [effect_view(one, rows) for one in shown]
+    numbers = {one.n for one in keys.values()}
+    got = reached.with_page(
+        [one.n for one in shown], numbers - {one.n for one in own}, shown[-1].n if more else max(numbers, default=0)
+    )
+    return Page([view for view in views if view is not None], more=more, following=got.cursor)
 
 
 def listed(
@@ -141,15 +150,25 @@ def listed(
     kind: str | None = None,
     session: str | None = None,
     waiting: str | None = None,
+    after: str | None = None,
 ) -> Program[Page[Status]]:
-    """Processes of a status ('live', 'any', or one), newest first within each; raises `InvalidArguments` for
-    another word."""
-    wanted = {"live": LIVE, "any": LIVE + ENDED, None: LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
-    if status not in wanted:
+    """Processes of a status ('live', 'any', or one), newest first within each. Raises `InvalidArguments` for another
+    word, `InvalidId`, and `SessionNotFound` for a session that never was."""
+    wanted = {"live": LIVE, "any": LIVE + ENDED} | {one: (one,) for one in LIVE + ENDED}
+    asked = "any" if status is None else status
+    if not isinstance(asked, str) or asked not in wanted:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArguments(
             name="processes", reason=f"status is live, any, or one of {', '.join(LIVE + ENDED)}; not {status!r}"
         )
-    found = yield from page(wanted[status], limit=limit, kind=kind, session=session, waiting=waiting)
+    if kind is not None:
+        check_name(kind, "kind of process")
+    if session is not None:
+        split_session_id(session)
+    if waiting is not None:
+        check_signal_name(waiting)
+    found = yield from page(wanted[asked], limit=limit, kind=kind, session=session, waiting=waiting, after=after)
+    if session is not None and not found and after is None:
+        yield entries.look(session, limit=0)
     return found
 
 
@@ -160,11 +179,19 @@ def page(
     kind: str | None = None,
     session: str | None = None,
     waiting: str | None = None,
+    after: str | None = None,
 ) -> Program[Page[Status]]:
-    """Processes of these statuses, newest first within each, at most ``limit``."""
-    check_number("limit", limit, least=0)
+    """Processes of these statuses, newest first within each, at most ``limit``, behind a cursor."""
+    check_number("limit", limit)
     found: dict[str, tuple[Status, str]] = {}
+    places: list[str] = []
     score, member = "+inf", ""
+    if after is not None:
+        reached, _, rest = after.partition(":") if isinstance(after, str) else ("", "", "")  # pyright: ignore[reportUnnecessaryIsInstance]
+        if reached not in statuses:
+            raise no_place(after)
+        statuses = statuses[list(statuses).index(reached) :]
+        score, member = place_of(rest)
     while statuses and len(found) <= limit:
         page: processes.ListPage = yield processes.list_page(
             statuses,
@@ -176,10 +203,12 @@ def page(
             waiting=waiting,
         )
         # A process that moved between two pages is shown once, as it was first seen.
-        for row in page.rows:
-            found.setdefault(row.process_id, (status_of(row, page.now_ms), row.registration.queue))
+        for row, at in zip(page.rows, page.scores, strict=True):
+            if row.process_id not in found:
+                found[row.process_id] = (status_of(row, page.now_ms), row.registration.queue)
+                places.append(f"{row.status}:{at}:{row.process_id}")
         if not page.score:
             break
         statuses, score, member = statuses[page.done :], page.score, page.member
     shown = yield from _held_up(list(found.values()))
-    return first_of(shown, limit)
+    return first_of(shown, limit, places)

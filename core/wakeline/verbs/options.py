@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 from wakeline.environments.spec import EnvironmentSpec
-from wakeline.errors import InvalidArguments
+from wakeline.errors import InvalidArguments, InvalidId
 from wakeline.names import check_key, check_replay_key
 from wakeline.values import parse_duration
 
@@ -28,6 +28,16 @@ class WakeTarget(Protocol):
     def id(self) -> str: ...
     @property
     def queue(self) -> str | None: ...
+
+
+def session_named(target: WakeTarget | str, kind: str = "session") -> tuple[str, str | None]:
+    """The id and the queue of a session that a caller names by its id or by itself; raises `InvalidId` for anything
+    else."""
+    if isinstance(target, str):
+        return target, None
+    if not isinstance(getattr(target, "id", None), str) or not hasattr(target, "queue"):
+        raise InvalidId(kind=kind, value=target, grammar="a session, or <agent>/<key>")
+    return target.id, target.queue
 
 
 class StartOptions(TypedDict, total=False):

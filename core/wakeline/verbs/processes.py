@@ -17,7 +17,7 @@ from wakeline.store.calls import Program
 from wakeline.values import MAX_PAYLOAD, check_size, check_text, content_json, to_json
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
-from wakeline.verbs.options import WakeTarget
+from wakeline.verbs.options import WakeTarget, session_named
 from wakeline.verbs.recorder import Recorder, known, written
 
 MAX_REASON = 64 * 1024
@@ -44,7 +44,7 @@ def cancel(caller: Caller, process_id: str, reason: str, *, effect: Recorder | N
 
 def retarget(process_id: str, target: WakeTarget | str | None) -> Program[None]:
     """Give a process another wake target, or none. An audit event records it."""
-    session = target if target is None or isinstance(target, str) else target.id
+    session = session_named(target, "wake target")[0] if target is not None else None
     if session is not None:
         split_session_id(session)
     yield processes.retarget(process_id, session)

@@ -6,7 +6,7 @@ scope. Callers cannot give it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -40,6 +40,20 @@ def bound(body: Any, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
             name="start", reason=f"it takes what @app.engine or @app.tool made, not a {type(body).__name__}"
         )
     return body.signature.bind(*args, **kwargs)
+
+
+def bound_rows(body: Any, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`bound` for each row of named arguments; raises `InvalidArguments` also for what are no rows."""
+    if isinstance(rows, Mapping | str) or not isinstance(rows, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArguments(
+            name="start_many", reason=f"it takes a list of rows, each a dict of named arguments, not {rows!r}"
+        )
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArguments(name="start_many", reason=f"a row is a dict of named arguments, not {row!r}")
+        found.append(bound(body, **row))
+    return found
 
 
 def registration_of(

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from wakeline import typed
 from wakeline.attachments.attachment import owner_of_session
-from wakeline.errors import EntryNotFound, InvalidArguments, InvalidPayload, WaitFailed, WaitTimeout
-from wakeline.names import check_agent, check_key, check_name, split_session_id
+from wakeline.errors import EntryNotFound, InvalidArguments, InvalidId, InvalidPayload, WaitFailed, WaitTimeout
+from wakeline.names import check_agent, check_frame, check_key, check_name, split_session_id
 from wakeline.observe.entries import entry_of, explain
 from wakeline.observe.sessions import (
     Message,
@@ -24,7 +24,7 @@ from wakeline.observe.sessions import (
     turn_waits,
     with_contents,
 )
-from wakeline.pages import Page, first_of
+from wakeline.pages import Page, first_of, place_of
 from wakeline.processes.outputs import raise_for
 from wakeline.sessions.admission import EntryKind
 from wakeline.store import entries, feed, queues, sessions
@@ -138,6 +138,10 @@ def follow(session: str, cursor: str | None) -> Program[FeedPage]:
 
 def append(session: str, messages: Sequence[Any], ancestor: int | None) -> Program[int]:
     """Append messages to the history; returns the new revision."""
+    if isinstance(messages, str | bytes) or not isinstance(messages, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArguments(name="append", reason=f"it takes a list of messages, not {messages!r}")
+    if ancestor is not None:
+        check_number("ancestor", ancestor, least=0)
     if len(messages) > MOST_AT_ONCE:
         raise InvalidArguments(
             name="append", reason=f"it has {len(messages)} messages, at most {MOST_AT_ONCE} are appended at once"
@@ -173,8 +177,12 @@ def shown_of(seen: StoredInbox | StoredSession) -> Program[SessionView]:
 
 def history(session: str, *, after: int, count: int, frame: str | None) -> Program[Page[Message]]:
     """Messages after a number, of one frame or of all, oldest first."""
-    check_number("count", count, least=0)
+    check_number("count", count)
     check_number("after", after, least=0)
+    if frame:  # "" is what was said before any frame
+        check_frame(frame)
+    elif frame not in (None, ""):
+        raise InvalidId(kind="agent frame", value=frame, grammar="the name of a frame")
     found: list[Message] = []
     while len(found) <= count:
         view: StoredSession = yield sessions.read(
@@ -212,18 +220,29 @@ def inspect(session: str) -> Program[SessionView]:
     return view
 
 
-def listed(limit: int) -> Program[Page[SessionView]]:
-    """Sessions by last activity, latest first."""
+def listed(limit: int, after: str | None = None) -> Program[Page[SessionView]]:
+    """Sessions by last activity, latest first, behind a cursor."""
     check_number("limit", limit)
-    found: list[StoredInbox] = yield sessions.list_sessions(limit + 1)
-    page = first_of(found, limit)
+    score, sid = place_of(after) if after is not None else (None, None)
+    seen: dict[str, StoredInbox] = {}
+    while len(seen) <= limit:
+        asked = min(limit + 1 - len(seen), sessions.LISTED_AT_ONCE)
+        part: list[StoredInbox] = yield sessions.list_sessions(asked, score=score, session_id=sid)
+        for one in part:  # one that was active between two looks is shown once
+            seen.setdefault(one.session_id, one)
+        if len(part) < asked:
+            break
+        score, sid = part[-1].listed_at, part[-1].session_id
+    found = list(seen.values())
+    page = first_of(found, limit, [f"{one.listed_at}:{one.session_id}" for one in found])
     waits = {seen.session_id: queue for seen in page if (queue := turn_waits(seen)) is not None}
     states: dict[str, QueueState] = {}
     if waits:
         known, _ = yield queues.list_queues(sorted(set(waits.values())))
         states = {state.name: state for state in known}
     shown = [(session_of(seen), states.get(waits.get(seen.session_id, ""))) for seen in page]
-    return Page([turn_held_up(one, queue) if queue else one for one, queue in shown], more=page.more)
+    views = [turn_held_up(one, queue) if queue else one for one, queue in shown]
+    return Page(views, more=page.more, following=page.next)
 
 
 def as_stored(message: Any) -> tuple[str, str]:

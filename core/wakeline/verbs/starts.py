@@ -14,7 +14,7 @@ from wakeline.attachments.attachment import owner_of_process
 from wakeline.causality import SessionScope
 from wakeline.engines.engine import Engine
 from wakeline.environments.spec import EnvironmentSpec, environment
-from wakeline.errors import AlreadyRunning, InvalidArguments, InvalidId, ProcessConflict
+from wakeline.errors import AlreadyRunning, InvalidArguments, ProcessConflict
 from wakeline.fixed import fixed
 from wakeline.processes.registration import Registration
 from wakeline.store import processes, starts
@@ -25,7 +25,7 @@ from wakeline.store.starts import Registered, SessionAddress, Unique, UniqueTake
 from wakeline.tools.tool import Tool
 from wakeline.verbs.attachments import handed
 from wakeline.verbs.caller import Caller
-from wakeline.verbs.options import NOTHING, Options, WakeTarget
+from wakeline.verbs.options import NOTHING, Options, WakeTarget, session_named
 from wakeline.verbs.processes import cancel
 from wakeline.verbs.recorder import Recorder, opened, recorded, written
 from wakeline.verbs.registrations import external_registration
@@ -150,6 +150,8 @@ def start_many(
         raise InvalidArguments(
             name="start_many", reason="an id and a unique key are of one process; give ids=, one for each row"
         )
+    if ids is not None and (isinstance(ids, str) or not isinstance(ids, Sequence)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArguments(name="start_many", reason=f"ids= is a list of ids, one for each row, not {ids!r}")
     if ids is not None and len(ids) != len(rows):
         raise InvalidArguments(
             name="start_many", reason=f"it has {len(rows)} rows and {len(ids)} ids; give one for each"
@@ -224,8 +226,5 @@ def wake_of(target: WakeTarget | str | None, namespace: str) -> tuple[SessionAdd
     process."""
     if target is None or target == "end":
         return None, target == "end"
-    if isinstance(target, str):
-        return address_of(target, namespace), True
-    if not hasattr(target, "queue"):
-        raise InvalidId(kind="wake target", value=target, grammar="a session, or <agent>/<key>")
-    return address_of(target.id, namespace, target.queue), True
+    session, queue = session_named(target, "wake target")
+    return address_of(session, namespace, queue), True

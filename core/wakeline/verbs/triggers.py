@@ -40,9 +40,9 @@ from wakeline.triggers.moments import drawn, is_random
 from wakeline.triggers.occurrence import Occurrence, delivered_process_id
 from wakeline.triggers.schedule import SOURCE, Missed, Overlap, Schedule, check_schedule, following
 from wakeline.triggers.subscription import Subscription, Target, arguments_of, check_subscription, parse_input
-from wakeline.values import MAX_PAYLOAD, check_size, from_json, to_json
+from wakeline.values import MAX_PAYLOAD, check_number, check_size, from_json, to_json
 from wakeline.verbs.caller import Caller
-from wakeline.verbs.options import NOTHING, WakeTarget
+from wakeline.verbs.options import NOTHING, WakeTarget, session_named
 from wakeline.verbs.registrations import registration_of
 from wakeline.verbs.sessions import address_of
 from wakeline.verbs.starts import Start
@@ -100,7 +100,7 @@ def subscription_to(
                 name=body.name,
                 reason=f"input= names {parameter!r}, which is none of {', '.join(body.signature.parameters)}",
             )
-    session, wake_queue = (wake, None) if wake is None or isinstance(wake, str) else (wake.id, wake.queue)
+    session, wake_queue = session_named(wake, "wake target") if wake is not None else (None, None)
     if session is not None:
         address_of(session, "checked")
     return check_subscription(
@@ -171,6 +171,8 @@ def occurrence_of(source: str, kind: Any, payload: Any, key: str | None, source_
 
 def subscribe(subscription: Subscription, revision: int | None = None) -> Program[Subscribed]:
     """Subscribe, or change a subscription; raises `SubscriptionChanged`, `SubscriptionLimit`, `SessionDeleted`."""
+    if revision is not None:
+        check_number("revision", revision)
     done: Subscribed = yield triggers.subscribe(subscription, revision=revision)
     return done
 
@@ -197,7 +199,10 @@ def switch(
 ) -> Program[bool]:
     """Enable a subscription (``to`` "1"), disable it ("0") or remove it (""); whether that changed anything. ``owner``:
     only if it is this session's, or ("") the host's. Raises `SubscriptionNotFound`, `SubscriptionChanged`."""
-    changed: bool = yield triggers.switch(source, subscription, to, owner=owner, revision=revision)
+    if revision is not None:
+        check_number("revision", revision)
+    name = check_key(subscription, "subscription id")
+    changed: bool = yield triggers.switch(source, name, to, owner=owner, revision=revision)
     return bool(changed)
 
 

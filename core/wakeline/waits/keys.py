@@ -102,6 +102,12 @@ class Keyring:
         return {secret_id(secret): secret for secret in (self.current, self.previous) if secret is not None}
 
 
+def token_version(text: object) -> str | None:
+    """The version of a text that reads like a bearer token; None for any other value."""
+    version = text.partition(".")[0] if isinstance(text, str) and text.count(".") > 1 else None
+    return version if version in (TOKEN_VERSION, NAMED_VERSION) else None
+
+
 def encode_token(
     secret: bytes, process_id: str, incarnation: str, key_id: str, expires_ms: int | None = None, *, named: bool = False
 ) -> str:

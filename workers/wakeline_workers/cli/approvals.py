@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 import click
+from wakeline.errors import ApprovalAnswered
 from wakeline.shown import moment
 from wakeline.values import MOST
 
-from wakeline_workers.cli.root import Console, command, option, payload
-
-NOT_FIRST = 5
+from wakeline_workers.cli.root import Console, command, next_page, option, payload, saying_that_none_was_given
 
 
 @command("approvals")
@@ -39,7 +38,7 @@ def approvals(console: Console, after: str | None, limit: int) -> None:
     headings = ("ID", "PROCESS", "WHAT", "NAME", "QUESTION", "SINCE", "UNTIL")
     console.table(headings, cells, data, empty="no approval is open")
     if page.more:
-        console.cut(limit, f"--after {page[-1].cursor} shows the next")
+        console.cut(limit, next_page(page))
 
 
 def _in_a_line(question: object) -> str:
@@ -48,16 +47,16 @@ def _in_a_line(question: object) -> str:
 
 @command("answer")
 @click.argument("approval", metavar="ID")
-@click.argument("text", metavar="[JSON]", default="null")
+@click.argument("text", metavar="[JSON]", required=False)
 @click.pass_obj
-def answer(console: Console, approval: str, text: str) -> int:
+def answer(console: Console, approval: str, text: str | None) -> None:
     """Answer an open approval by the id that `approvals` shows.
 
-    JSON is the answer, or - for stdin. The first answer stands. Exits 3 once the approval is no longer listed, and 5
-    where another answer came at the same moment and was first.
+    JSON is the answer, null unless given, or - for stdin. The first answer stands: a later one exits 5. Exits 3 for an
+    approval that cannot be answered any more.
     """
-    first = console.app.answer(approval, payload("The value", text))
-    console.answer({"accepted": first}, *(["accepted"] if first else []))
+    with saying_that_none_was_given(text):
+        first = console.app.answer(approval, payload("The value", text if text is not None else "null"))
     if not first:
-        console.note("wakeline: This approval was answered before, and the first answer stands.")
-    return 0 if first else NOT_FIRST
+        raise ApprovalAnswered(approval=approval, answered_at_ms=None)
+    console.answer({"accepted": True}, "accepted")

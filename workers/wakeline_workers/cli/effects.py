@@ -16,10 +16,10 @@ SHOWN = 60
 
 @command("effects")
 @click.argument("given", metavar="ID", shell_complete=complete_process)
-@option("--after", default=0, show_default=True, type=click.IntRange(0, MOST), help="Only effects after this number.")
+@option("--after", default="0", metavar="N", help="Only effects after this number, or behind a page: its next.")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
 @click.pass_obj
-def effects(console: Console, given: str, after: int, limit: int) -> None:
+def effects(console: Console, given: str, after: str, limit: int) -> None:
     """Show what a process has done.
 
     Steps, calls, starts and waits that it has recorded, in order, with how long each took and what came of it.
@@ -29,7 +29,7 @@ def effects(console: Console, given: str, after: int, limit: int) -> None:
     data = [effect.to_data() for effect in found]
     console.table(headings, [_cells(effect) for effect in found], data, empty="nothing is recorded")
     if found.more:
-        console.cut(limit, way=f"--after {found[-1].n} shows the next ones", of="effects")
+        console.cut(limit, way=f"--after {found.next} shows the next ones", of="effects")
 
 
 def _cells(effect: EffectView) -> tuple[str, ...]:

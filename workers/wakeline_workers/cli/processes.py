@@ -7,16 +7,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from wakeline.errors import SessionNotFound
-from wakeline.names import split_session_id
-from wakeline.observe.events import EventView
+from wakeline.observe.events import EventView, RunFacts
+from wakeline.observe.findings.finding import named
 from wakeline.observe.processes import ENDED, LIVE, ProcessView, Status
 from wakeline.shown import moment
 from wakeline.values import MOST, to_json
 from wakeline.verbs.options import Options
 
 from wakeline_workers.cli.lookup import complete_body, complete_process, process_id
-from wakeline_workers.cli.root import Console, command, duration, option, payload
+from wakeline_workers.cli.root import (
+    Console,
+    command,
+    duration,
+    next_page,
+    option,
+    payload,
+    saying_that_none_was_given,
+)
 from wakeline_workers.cli.waits import sentence
 
 INPUT_KINDS = ("tool", "session_turn", "external")
@@ -78,17 +85,18 @@ def start(
 @command("signal")
 @click.argument("given", metavar="ID", shell_complete=complete_process)
 @click.argument("name")
-@click.argument("text", metavar="[JSON]", default="null")
+@click.argument("text", metavar="[JSON]", required=False)
 @option("--key", help="The same key again is the same signal.")
 @click.pass_obj
-def signal(console: Console, given: str, name: str, text: str, key: str | None) -> None:
+def signal(console: Console, given: str, name: str, text: str | None, key: str | None) -> None:
     """Send a signal to a process.
 
-    JSON is its payload, or - for stdin.
+    JSON is its payload, null unless given, or - for stdin.
     """
-    value = payload("The payload", text)
+    value = payload("The payload", text if text is not None else "null")
     pid = process_id(console.app, given)
-    sequence = console.app.handle(pid).signal(name, value, key=key)
+    with saying_that_none_was_given(text):
+        sequence = console.app.handle(pid).signal(name, value, key=key)
     console.answer({"id": pid, "sequence": sequence}, f"signal {name} is event {sequence} of {pid}")
 
 
@@ -124,22 +132,31 @@ def retry(console: Console, given: str) -> None:
 @option("--session", help="Of this session: its turns, and what wakes it.")
 @option("--waiting", metavar="SIGNAL", help="Waiting for this signal.")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
+@option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
 @click.pass_obj
-def ps(console: Console, status: str, kind: str | None, session: str | None, waiting: str | None, limit: int) -> None:
+def ps(
+    console: Console,
+    status: str,
+    kind: str | None,
+    session: str | None,
+    waiting: str | None,
+    limit: int,
+    after: str | None,
+) -> None:
     """List processes, newest first within each status."""
-    rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit)
+    rows = console.app.processes(status, kind=kind, session=session, waiting=waiting, limit=limit, after=after)
     if not rows:
-        _doubt(console, kind, session)
+        _doubt(console, kind)
     cells = [(row.id, row.status, what(row), age(row.seen_ms - row.created_ms), awaited(row)) for row in rows]
     data = [row.to_data() for row in rows]
     console.table(("ID", "STATUS", "KIND", "AGE", "WAITING FOR"), cells, data, empty="no processes")
     if rows.more:
-        console.cut(limit)
+        console.cut(limit, next_page(rows))
 
 
-def _doubt(console: Console, kind: str | None, session: str | None) -> None:
-    """Says what may be mistyped where nothing was found; processes of code that left the app, and of sessions that are
-    deleted, may have been asked for."""
+def _doubt(console: Console, kind: str | None) -> None:
+    """Says what may be mistyped where nothing was found; processes of code that left the app may have been asked
+    for."""
     registry = console.app.registry
     if (
         kind is not None
@@ -147,11 +164,6 @@ def _doubt(console: Console, kind: str | None, session: str | None) -> None:
         and registry.current(kind) not in {name for name, _ in registry.versions}
     ):
         console.note(f"wakeline: this app has no engine {kind!r}, and the other kinds are {', '.join(INPUT_KINDS)}")
-    if session is not None:
-        try:
-            console.app.session(*split_session_id(session)).inspect()
-        except SessionNotFound as error:
-            console.note(f"wakeline: {error}")
 
 
 @command("show")
@@ -196,8 +208,16 @@ def lines_of(view: ProcessView) -> Iterator[str]:
 
 def line_of(event: EventView) -> str:
     """An event for people."""
-    line = f"{event.sequence:>4}  {moment(event.at_ms, exact=True)}  {event.type:<26} {to_json(event.said)}"
+    said = to_json(event.said) if event.run is None or event.said else ""
+    parts = [f"{event.sequence:>4}", moment(event.at_ms, exact=True), f"{event.type:<26} {said}"]
+    line = "  ".join([*parts, *_of_run(event.run)] if event.run is not None else parts).rstrip()
     return line[:SHOWN] if sys.stdout.isatty() else line
+
+
+def _of_run(run: RunFacts) -> list[str]:
+    """The run that an event tells of, in short: which attempt, since when, by which worker, of which release."""
+    named = [f"release {run.release}"] if run.release is not None else []
+    return [", ".join([f"attempt {run.attempt} since {moment(run.claimed_ms, exact=True)} by {run.owner}", *named])]
 
 
 def what(row: Status) -> str:
@@ -216,6 +236,8 @@ def plain(name: str, value: Any) -> str:
         return f"{value['message']} (since {moment(value['since_ms'])})"
     if name.endswith("_ms"):
         return moment(value)
+    if name == "queue":
+        return named(value)
     return value if isinstance(value, str) else to_json(value)
 
 

@@ -1,21 +1,16 @@
 """Commands about queues: what waits and runs, pause, resume, and the limits bodies are under.
 
-Invariant: the name of a queue is without the app's namespace. The app's own queue has the name of the app.
+Invariant: for people the name of a queue is without the app's namespace, and the app's own queue has the name of the
+app. Commands take RQ's names too, which JSON has.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
-from wakeline.errors import UnknownName
-from wakeline.names import check_queue
-from wakeline.store.keys import queue_name, split_queue
+from wakeline.observe.findings.finding import named
+from wakeline.observe.fleet import QueueView
 
 from wakeline_workers.cli.root import Console, command, group
-
-if TYPE_CHECKING:
-    from wakeline.app import App
 
 
 @group("queues")
@@ -28,10 +23,10 @@ def queues(context: click.Context) -> None:
     fleet = console.app.fleet()
     cells = [
         (
-            split_queue(one.name)[1] or console.app.namespace,
+            named(one.name),
             str(one.waiting),
             str(one.running),
-            "paused" if one.paused else "",
+            _state(one),
             one.limit.described if one.limit else "",
         )
         for one in fleet.queues
@@ -44,26 +39,14 @@ def queues(context: click.Context) -> None:
     console.table(("QUEUE OR BODY", "WAITING", "RUNNING", "STATE", "LIMIT"), cells, data, empty="no queues")
 
 
-def _check_known(app: App, queue: str | None, name: str) -> None:
-    """Raises `UnknownName` for a typing error: a queue that no body names, in which nothing waits, that no worker
-    serves and that is not paused."""
-    from wakeline.verbs.queues import look
-
-    wanted = queue_name(app.namespace, queue)
-    declared = {*app.queues, *app.queue_limits}
-    if wanted in declared:
-        return
-    found = app.store.run(look(wanted))
-    if not (found.waiting or found.running or found.paused or found.workers):
-        known = sorted(split_queue(one)[1] or app.namespace for one in declared)
-        raise UnknownName(kind="queue", name=name, known=known)
+def _state(queue: QueueView) -> str:
+    """What keeps a queue from being served."""
+    said = ["paused"] if queue.paused else []
+    return ", ".join(said if queue.workers else [*said, "no worker"])
 
 
 def _switch(console: Console, name: str, *, paused: bool) -> None:
-    app = console.app
-    queue = None if name == app.namespace else check_queue(name)
-    _check_known(app, queue, name)
-    changed = app.pause(queue) if paused else app.resume(queue)
+    changed = console.app.pause(name) if paused else console.app.resume(name)
     word = "paused" if paused else "resumed"
     console.answer({"queue": name, word: changed}, word if changed else f"was {word} already")
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -23,16 +24,19 @@ from wakeline.shown import shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
     from wakeline.app import App
+    from wakeline.pages import Page
 
 PROGRAMS = ("wakeline", "wl")
 INTERRUPTED = 130
 CODES: tuple[tuple[tuple[type[errors.WakelineError], ...], int], ...] = (
+    ((errors.ApprovalAnswered, errors.TokenUsed), 5),
     (
         (
             errors.ProcessNotFound,
             errors.ProcessNoLongerRetained,
             errors.SessionNotFound,
             errors.EntryNotFound,
+            errors.EventNotFound,
             errors.AwaitEventUnknownOrRevoked,
             errors.ApprovalNotOpen,
             errors.SubscriptionNotFound,
@@ -284,6 +288,26 @@ def payload(what: str, text: str) -> Any:
     except errors.InvalidPayload as error:
         hint = "" if text[:1] in '{["' else "; a text needs quotes of its own, as in '\"yes\"'"
         raise errors.InvalidPayload(what=what, reason=f"{error.reason}{hint}") from error
+
+
+@contextmanager
+def saying_that_none_was_given(text: str | None) -> Generator[None]:
+    """Surrounds the use of an optional argument. Where null is refused, the error says that it was left out."""
+    try:
+        yield
+    except errors.PayloadSchemaMismatch as mismatch:
+        if text is not None:
+            raise
+        reason = f"no JSON was given, which means null, and {mismatch.reason}"
+        fields = mismatch.fields | {"reason": reason}
+        raise type(mismatch).recorded(fields) from mismatch
+
+
+def next_page(page: Page[Any]) -> str:
+    """How to see what follows a page."""
+    from wakeline.sessions.addresses import argument
+
+    return f"--after {argument(page.next or '')} shows the next"
 
 
 @command("version")

@@ -14,19 +14,20 @@ from wakeline.sessions.addresses import argument, missing, no_address, readings
 from wakeline.shown import moment
 from wakeline.values import MOST, to_json
 
-from wakeline_workers.cli.root import Console, command, option
+from wakeline_workers.cli.root import Console, command, next_page, option
 
 if TYPE_CHECKING:
+    from wakeline.app import App
     from wakeline.client.sessions import Session
-    from wakeline.observe.sessions import SessionView
 
 
 @command("sessions")
 @option("--limit", default=50, show_default=True, type=click.IntRange(1, MOST))
+@option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
 @click.pass_obj
-def list_sessions(console: Console, limit: int) -> None:
+def list_sessions(console: Console, limit: int, after: str | None) -> None:
     """List sessions by last activity, latest first."""
-    found = console.app.sessions(limit)
+    found = console.app.sessions(limit, after=after)
     cells = [(one.id, one.status, str(one.entries), str(one.pending), one.turn or "") for one in found]
     console.table(
         ("SESSION", "STATUS", "ENTRIES", "PENDING", "TURN"),
@@ -35,7 +36,7 @@ def list_sessions(console: Console, limit: int) -> None:
         empty="no sessions",
     )
     if found.more:
-        console.cut(limit)
+        console.cut(limit, next_page(found))
 
 
 @command("send")
@@ -66,8 +67,11 @@ def send(console: Console, session: str, text: str, key: str | None) -> None:
     help="The most entries of a session, and the most sessions.",
 )
 @option("--before", type=click.IntRange(0, MOST), help="The entries of one session before this number.")
+@option("--after", metavar="CURSOR", help="Go on behind a page of all sessions: the cursor that it named.")
 @click.pass_obj
-def wakes(console: Console, session: str | None, undeliverable: bool, limit: int, before: int | None) -> None:
+def wakes(
+    console: Console, session: str | None, undeliverable: bool, limit: int, before: int | None, after: str | None
+) -> None:
     """Show why an agent woke, or did not.
 
     Lists the latest inbox entries, of one session or of all, and what became of them.
@@ -79,10 +83,13 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
         split_session_id(session)
     elif before is not None:
         raise click.UsageError("--before is about the entries of one session: name it.")
-    listed = Page([session]) if session is not None else _ids(app.sessions(limit))
+    if session is not None and after is not None:
+        raise click.UsageError("--after is about all sessions; for one, --before shows earlier entries.")
+    # The pages of what came to no good end have cursors of their own, and the first one has what waits in vain too.
+    listed = _listed(app, session, limit, after, only_over=undeliverable and after is not None)
     pages = {sid: app.store.run(inbox.wakes(app.caller, sid, after=None, before=before, limit=limit)) for sid in listed}
     found = [entry for page in pages.values() for entry in page]
-    over = app.store.run(inbox.undeliverable(limit, session)) if undeliverable else None
+    over = app.store.run(inbox.undeliverable(limit, session, after)) if undeliverable else None
     if over is not None:
         # Entries that wait in vain, and entries that are over. Those of a deleted session are in no list of sessions.
         found = [*(entry for entry in found if entry.waits is not None), *over]
@@ -93,17 +100,22 @@ def wakes(console: Console, session: str | None, undeliverable: bool, limit: int
     data = [entry.to_data() for entry in found]
     console.table(("SESSION", "N", "KIND", "STATE", "PROCESS", "INPUT"), cells, data, empty="no entries")
     if listed.more:
-        console.cut(limit, of="sessions")
+        console.cut(limit, next_page(listed) if over is None else "--limit shows more", of="sessions")
     if over is not None and over.more:
-        console.cut(limit)
+        console.cut(limit, next_page(over) if session is None else "--limit shows more")
     for sid, page in pages.items():
         if page.more and (over is None or any(entry.waits is not None for entry in page)):
             way = f"`wakeline wakes {argument(sid)} --before {page[0].n}` shows them"
             console.note(f"wakeline: {sid} has entries before {page[0].n}; {way}")
 
 
-def _ids(found: Page[SessionView]) -> Page[str]:
-    return Page([one.id for one in found], more=found.more)
+def _listed(app: App, session: str | None, limit: int, after: str | None, *, only_over: bool) -> Page[str]:
+    if session is not None:
+        return Page([session])
+    if only_over:
+        return Page()
+    found = app.sessions(limit, after=after)
+    return Page([one.id for one in found], more=found.more, following=found.next)
 
 
 @command("session")

@@ -49,16 +49,19 @@ def triggers(context: click.Context) -> None:
 
 @command("emit", of=triggers)
 @click.argument("source")
-@click.argument("text", metavar="[JSON]", default="null")
+@click.argument("text", metavar="[JSON]", required=False)
 @option("--key", help="The same key again is the same occurrence.")
 @option("--source-key", help="Which of the source's things the occurrence is about.")
 @click.pass_obj
-def emit(console: Console, source: str, text: str, key: str | None, source_key: str | None) -> int:
+def emit(console: Console, source: str, text: str | None, key: str | None, source_key: str | None) -> int:
     """Say that something happened at a source.
 
-    JSON is its payload, or - for stdin. Prints the processes that it starts; exits 1 if one of them cannot be started.
+    JSON is its payload, null unless given, or - for stdin.
+    Prints the processes that it starts; exits 1 if one of them cannot be started.
     """
-    receipt = console.app.trigger(source).emit(payload("The payload", text), key=key, source_key=source_key)
+    receipt = console.app.trigger(source).emit(
+        payload("The payload", text if text is not None else "null"), key=key, source_key=source_key
+    )
     data = {
         "occurrence": receipt.occurrence_id,
         "replayed": receipt.replayed,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import click
+from wakeline.errors import TokenUsed
 from wakeline.observe.waits import WaitView
 from wakeline.shown import moment
 from wakeline.values import MOST
 
-from wakeline_workers.cli.root import Console, command, option, payload
-
-NOT_FIRST = 5
+from wakeline_workers.cli.root import Console, command, next_page, option, payload, saying_that_none_was_given
 
 
 def sentence(wait: WaitView) -> str:
@@ -26,13 +25,14 @@ def sentence(wait: WaitView) -> str:
     type=click.IntRange(1, MOST),
     help="The most processes, those that wait latest first.",
 )
+@option("--after", metavar="CURSOR", help="Go on behind a page: the cursor that it named.")
 @click.pass_obj
-def waits(console: Console, limit: int) -> None:
+def waits(console: Console, limit: int, after: str | None) -> None:
     """List what waiting processes wait for.
 
     Signals, timers, children, approvals, and completions of tools that answered "pending".
     """
-    found = console.app.waits(limit)
+    found = console.app.waits(limit, after=after)
     cells = [
         (
             wait.process_id,
@@ -46,20 +46,20 @@ def waits(console: Console, limit: int) -> None:
     data = [wait.to_data() for wait in found]
     console.table(("ID", "KIND", "WAITS FOR", "NAME", "UNTIL"), cells, data, empty="nothing waits")
     if found.more:
-        console.cut(limit, of="processes")
+        console.cut(limit, next_page(found), of="processes")
 
 
 @command("resolve")
 @click.argument("token")
-@click.argument("text", metavar="[JSON]", default="null")
+@click.argument("text", metavar="[JSON]", required=False)
 @click.pass_obj
-def resolve(console: Console, token: str, text: str) -> int:
+def resolve(console: Console, token: str, text: str | None) -> None:
     """Answer an approval by its bearer token.
 
-    JSON is the answer, or - for stdin. The first answer stands; a later one exits 5.
+    JSON is the answer, null unless given, or - for stdin. The first answer stands; a later one exits 5.
     """
-    first = console.app.resolve(token, payload("The value", text))
-    console.answer({"accepted": first}, *(["accepted"] if first else []))
+    with saying_that_none_was_given(text):
+        first = console.app.resolve(token, payload("The value", text if text is not None else "null"))
     if not first:
-        console.note("wakeline: This token was answered before, and the first answer stands.")
-    return 0 if first else NOT_FIRST
+        raise TokenUsed()
+    console.answer({"accepted": True}, "accepted")

@@ -221,10 +221,12 @@ class Facts:
         return process_id in self.started_process_ids
 
     def in_process(self, verb: str) -> Run:
-        """The run; raises `ProcessExecutionUnavailable`, which names the verb that needs one."""
-        if self.services.run is None:
+        """The run; raises `ProcessExecutionUnavailable`, which names the verb that needs one that goes on."""
+        run = self.services.run
+        if run is None:
             raise ProcessExecutionUnavailable(verb=verb)
-        return self.services.run
+        run.life.check_in_use(verb)
+        return run
 
     @property
     def cancelled(self) -> bool:

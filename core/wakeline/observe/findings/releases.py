@@ -23,9 +23,6 @@ def findings(seen: Seen) -> Iterator[Finding]:
         runs = "any that has a process's code runs it (`wakeline show` says which did)"
         yield Finding("releases", "note", f"{what}; {runs}")
     yield from _namesakes(releases)
-    yield Finding(
-        "threads", "note", "threads left behind by bodies that did not stop: not known here; workers log them"
-    )
     yield from _declarations(seen)
 
 

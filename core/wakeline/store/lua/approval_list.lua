@@ -2,8 +2,8 @@
 -- Include: base approvals
 -- ARGV: limit, since? and id? (where the last page ended), one? (only the approval of this slot)
 -- Reply: {rows [slot, since ('' of one that is not listed), pid, kind, due or '', its event or '', schema or '',
---        process fields, spec]*, next since or '', next slot}; a page may hold fewer rows than the limit while more
---        follow
+--        process fields, spec]*, next since or '', next slot, of one that is not open: when it was answered ('0': not
+--        known) or ''}; a page may hold fewer rows than the limit while more follow
 -- Atomic because an approval must not be shown with the state of another moment.
 local list = ns .. 'idx:approvals'
 local rows = {}
@@ -23,7 +23,7 @@ end
 if a.one then
   local since = call('ZSCORE', list, a.one)
   if since then show(a.one, since) end
-  return { rows, '', '' }
+  return { rows, '', '', #rows == 0 and approvals.answered_at(a.one) or '' }
 end
 
 -- The first rank behind an approval that may have been answered since: behind it are all that were asked later, and of

@@ -1,6 +1,9 @@
 -- Purpose: the agent frames of a session.
 -- Include: base
 -- ARGV: sid
--- Reply: [frame, opened at]*, flat
+-- Reply: {'frames', [frame, opened at]*, flat} | {'not_found'} | {'gone', sid, deleted at}
 -- Atomic only as every read is.
-return call('HGETALL', ns .. 'frames:' .. a.sid)
+local head = fields(ns .. 'sess:' .. a.sid, 'ag', 'gone')
+if head.gone then return { 'gone', a.sid, head.gone } end
+if not head.ag then return { 'not_found' } end
+return { 'frames', call('HGETALL', ns .. 'frames:' .. a.sid) }

@@ -1,7 +1,8 @@
 -- Purpose: what a process has recorded, for a reader: the keys of its journal, a part of them each time, or some rows.
 -- Include: base attachments
 -- ARGV: pid, cursor? ('0' at first; then what the last reply said), keys? [replay key]* (at most 256, without a cursor)
--- Reply: {'keys', next cursor ('0': that was all), [key, number ('' where its row is stored apart), kind]*}
+-- Reply: {'keys', next cursor ('0': that was all), [key, number ('' where its row is stored apart), kind, hash, 'x' of
+--        one that ended with an error]*}
 --        | {'rows', [key, row, [bytes of a payload that is stored apart]*]*} (as many as fit, in order; a row that is
 --        gone is ''; no stand-in is looked up) | not_found | pruned
 -- Atomic because it is one read.
@@ -14,8 +15,9 @@ if not a.keys then
     local key, row = page[2][i], page[2][i + 1]
     -- A name before which an @ stands is a mark of the run's own.
     if string.sub(key, 1, 1) ~= '@' then
-      local kind = string.match(row, '"k":"([%w_]+)","h":"%x+","at":%d+,"f":"')
-      found[#found + 1] = { key, string.match(row, '^{"n":(%d+),') or '', kind or '' }
+      local kind, hash = string.match(row, '"k":"([%w_]+)","h":"(%x+)","at":%d+,"f":"')
+      local n, failed = string.match(row, '^{"n":(%d+),') or '', string.match(row, '^{"n":%d+,"(x)"') or ''
+      found[#found + 1] = { key, n, kind or '', hash or '', failed }
     end
   end
   return { 'keys', page[1], found }

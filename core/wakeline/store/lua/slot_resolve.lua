@@ -32,4 +32,5 @@ else
   approvals.close(a.id, slot)
 end
 call('SADD', ns .. 'answered:' .. a.pid, a.id)
+approvals.answered(a.id, slot)
 return { 'accepted' }
