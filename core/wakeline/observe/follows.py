@@ -1,6 +1,6 @@
 """Where a reader of effects goes on: behind the last one it had, and to those before it that were not recorded yet.
 
-Invariant: pure; a reader that goes on from the cursor of each page gets every effect once, in whatever order they end.
+Invariant: pure; a reader that goes on from the cursor of each page gets every effect once, in any order of their ends.
 """
 
 from __future__ import annotations
