@@ -128,6 +128,10 @@ class WakelineError(Exception):
         missing."""
         return _rebuild(cls, {name: fields[name] for name in cls._declared if name in fields})
 
+    def changed(self, **fields: object) -> WakelineError:
+        """The same error with some fields changed."""
+        return _rebuild(type(self), self.fields | fields)
+
     def to_json(self) -> dict[str, object]:
         """The error as a JSON object: code, message, retryable, fields; values that are not JSON become text."""
         fields = {name: _plain(value) for name, value in self.fields.items()}

@@ -214,7 +214,7 @@ def session_id(agent: str, key: str) -> SessionId:
 
 def split_session_id(value: str) -> tuple[str, str]:
     """Agent and key of a session id, else `InvalidId`."""
-    agent, slash, key = value.partition("/")
+    agent, slash, key = value.partition("/") if isinstance(value, str) else ("", "", "")  # pyright: ignore[reportUnnecessaryIsInstance]
     if not slash:
         raise InvalidId(kind="session id", value=value, grammar="<agent>/<key>")
     # A process without a session acts as a session under its own id.

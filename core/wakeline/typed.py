@@ -255,3 +255,5 @@ def check_kind(name: str, kind: Any) -> None:
         raise BodyInvalid(
             name=name, reason=f"{kind!r} cannot be stored as JSON; use a pydantic model, a dataclass or a plain type"
         ) from refused
+    except (KeyError, TypeError) as refused:  # pydantic's, for a value that is no type
+        raise BodyInvalid(name=name, reason=f"{kind!r} is no type") from refused

@@ -32,12 +32,13 @@ from wakeline.body.timers import sleep_for, sleep_until
 from wakeline.body.triggers import AsyncBodyTrigger
 from wakeline.engines.engine import Engine
 from wakeline.errors import InvalidArguments
-from wakeline.names import check_key
+from wakeline.names import check_key, check_source
 from wakeline.run.run import Run
 from wakeline.run.waits import moment_ms
 from wakeline.store.events import WakeText
 from wakeline.tools.outcome import ToolOutcome
 from wakeline.tools.tool import Duration, Tool
+from wakeline.typed import check_kind
 from wakeline.values import check_text, parse_duration
 from wakeline.verbs.attachments import AsyncAttachments
 from wakeline.verbs.options import MISSING, NOTHING, Options, StartOptions, WakeTarget
@@ -255,7 +256,9 @@ class AsyncCtx(BodyFacts):
     def trigger(self, source: str, kind: Any = Any) -> AsyncBodyTrigger:
         """A source: ``await ctx.trigger("github.push").emit(payload)``, or ``.subscribe(body)``. ``kind``: the type of
         its payloads."""
-        return AsyncBodyTrigger(self._for("trigger"), source, kind, self.execution.trigger_registrar)
+        run = self._for("trigger")
+        check_kind(f"trigger {check_source(source)}", kind)
+        return AsyncBodyTrigger(run, source, kind, self.execution.trigger_registrar)
 
     async def wake(self, text: str, key: str | None = None) -> int:
         """Wake the session of this chain with a text. Wakes with the same ``key`` coalesce while they are pending."""

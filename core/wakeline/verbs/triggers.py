@@ -27,7 +27,7 @@ from wakeline.errors import (
     ProcessNoLongerRetained,
     WakelineError,
 )
-from wakeline.names import check_key, check_queue, check_source
+from wakeline.names import check_key, check_name, check_queue, check_source
 from wakeline.observe.triggers import ScheduleView, SubscriptionView, schedule_view, subscription_view
 from wakeline.releases import Declared
 from wakeline.shown import logger
@@ -101,6 +101,10 @@ def subscription_to(
                 reason=f"input= names {parameter!r}, which is none of {', '.join(body.signature.parameters)}",
             )
     session, wake_queue = session_named(wake, "wake target") if wake is not None else (None, None)
+    if name is not None:
+        check_name(name, "subscription name")
+    if source_key is not None:
+        check_key(source_key, "source key")
     if session is not None:
         address_of(session, "checked")
     return check_subscription(
@@ -117,7 +121,7 @@ def subscription_to(
             wake_target=SessionScope(session_id=session) if session is not None else None,
             wake_queue=wake_queue,
             queue=check_queue(queue) if queue is not None else None,
-            labels=labels or {},
+            labels=typed.dump(labels or {}, dict[str, str], "the labels"),
         )
     )
 

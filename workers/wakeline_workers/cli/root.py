@@ -298,9 +298,7 @@ def saying_that_none_was_given(text: str | None) -> Generator[None]:
     except errors.PayloadSchemaMismatch as mismatch:
         if text is not None:
             raise
-        reason = f"no JSON was given, which means null, and {mismatch.reason}"
-        fields = mismatch.fields | {"reason": reason}
-        raise type(mismatch).recorded(fields) from mismatch
+        raise mismatch.changed(reason=f"no JSON was given, which means null, and {mismatch.reason}") from mismatch
 
 
 def next_page(page: Page[Any]) -> str:
