@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from wakeline.processes.lease import Fence
 from wakeline.store import claims as stored_claims
-from wakeline.store import ends, entries, events, owners, sessions, waits
+from wakeline.store import ends, entries, events, feed, owners, sessions, waits
 from wakeline.store.claims import Claim
 from wakeline.store.journal import Effect, Row
 from wakeline.verbs import inbox as inbox_verbs
@@ -476,7 +476,7 @@ def test_a_turn_ends_in_another_frame_and_its_first_turn_follows_in_the_same_ste
     batch = world.do(sessions.admit(again.fence, CHAT, 256))
     assert (texts, batch.frame, batch.follow_ons) == (["do it"], "doing", 1)
     commit(world, again, history=['{"role":"agent","content":"done"}'])
-    assert world.do(sessions.frames(CHAT)) == {"doing": 1_700_000_000_000}
+    assert world.do(feed.graph(CHAT)).frames == {"doing": 1_700_000_000_000}
     assert [json.loads(m)["content"] for _, m, _ in world.do(sessions.read(CHAT, frame="doing")).history] == ["done"]
     assert [json.loads(m)["content"] for _, m, _ in world.do(sessions.read(CHAT, frame="")).history] == ["a plan"]
     assert len(world.do(sessions.read(CHAT)).history) == 2

@@ -256,7 +256,6 @@ CALLS = [
     made(sessions.create, BOT, about="bot/session-1"),
     made(sessions.delete, "bot/session-1", about="bot/session-1"),
     made(sessions.read, "bot/session-1", about="bot/session-1"),
-    made(sessions.frames, "bot/session-1", about="bot/session-1"),
     made(sessions.list_sessions),
     made(sessions.admit, FENCE, "bot/session-1", 1, POLICY, about="process-run bot/session-1"),
     made(sessions.arrivals, EFFECT, "bot/session-1", 1, about="process-run bot/session-1"),

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from wakeline.errors import ProcessExecutionUnavailable, WrongVerb
 from wakeline.run.fitting import handled_by_body
-from wakeline.run.life import Life
 
 T = TypeVar("T")
 
@@ -26,8 +25,8 @@ class Bridge:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.life: Life | None = None
-        """The life of the run that it serves, once that exists."""
+        self.is_used_up: Callable[[], bool] = loop.is_closed
+        """Whether the body has ended for which it is; the run says it, once that exists."""
         self._lock = threading.Lock()
         self._inside: int | None = None
         self._inbox: SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any] | None, contextvars.Context | None]] = (
@@ -41,7 +40,7 @@ class Bridge:
         Raises `ProcessExecutionUnavailable` once the body has ended, and `WrongVerb` while another thread is in here,
         because each would take results meant for the other.
         """
-        if self._loop.is_closed() or (self.life is not None and self.life.is_used_up):
+        if self._loop.is_closed() or self.is_used_up():
             coroutine.close()
             raise ProcessExecutionUnavailable(verb=verb_of(coroutine))
         me = threading.get_ident()

@@ -86,7 +86,7 @@ class Run:
         self.fitting = fitting or Fitting(claim)
         self.life = Life(self._arm, self._ended)
         if bridge is not None:
-            bridge.life = self.life
+            bridge.is_used_up = lambda: self.life.is_used_up
         if claim.cancel_requested:
             self.life.cancellation.cancel(claim.cancel_reason)
         asides = Asides(self.life.tasks, blocking=bridge is not None)

@@ -168,20 +168,6 @@ def read(
     return Call("session_read", args, decode, brings=stand_ins.whole, about=(session_id,))
 
 
-def frames(session_id: str) -> Call[dict[str, int]]:
-    """The agent frames of a session, each with the time (ms) at which it was opened. Raises `SessionNotFound`,
-    `SessionDeleted`."""
-
-    def decode(reply: Reply) -> dict[str, int]:
-        if reply[0] == "not_found":
-            raise SessionNotFound(session_id=session_id)
-        if reply[0] != "frames":
-            refuse(session_id, reply)
-        return {name: int(at) for name, at in flat(reply[1]).items()}
-
-    return Call("frame_list", {"sid": session_id}, decode, about=(session_id,))
-
-
 LISTED_AT_ONCE = 256
 """How many sessions one call lists at most."""
 

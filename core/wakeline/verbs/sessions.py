@@ -209,8 +209,8 @@ def turn(session: str) -> Program[str | None]:
 
 def frames(session: str) -> Program[dict[str, int]]:
     """Its agent frames, each with the time (ms) at which it was opened."""
-    found = yield sessions.frames(session)
-    return dict(found)
+    node: SessionNode = yield feed.graph(session)
+    return dict(node.frames)
 
 
 def inspect(session: str) -> Program[SessionView]:

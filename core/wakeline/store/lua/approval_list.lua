@@ -23,7 +23,10 @@ end
 if a.one then
   local since = call('ZSCORE', list, a.one)
   if since then show(a.one, since) end
-  return { rows, '', '', #rows == 0 and approvals.answered_at(a.one) or '' }
+  -- One that a release before answered is known by its slot, while that is there.
+  local at, pid = call('GET', ns .. 'answer:' .. a.one), call('HGET', ns .. 'slot:' .. a.one, 'p')
+  local was = pid and call('SISMEMBER', ns .. 'answered:' .. pid, a.one) == 1
+  return { rows, '', '', #rows == 0 and (at or was and '0') or '' }
 end
 
 -- The first rank behind an approval that may have been answered since: behind it are all that were asked later, and of

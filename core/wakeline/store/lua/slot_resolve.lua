@@ -32,5 +32,6 @@ else
   approvals.close(a.id, slot)
 end
 call('SADD', ns .. 'answered:' .. a.pid, a.id)
-approvals.answered(a.id, slot)
+-- A second answer by its id is told when the first one was, also once its slot is gone.
+if approvals.is_one(slot) then call('SET', ns .. 'answer:' .. a.id, int(now), 'PX', '604800000') end -- 7 days
 return { 'accepted' }

@@ -20,19 +20,6 @@ function approvals.close(id, slot)
   if approvals.is_one(slot) then call('ZREM', ns .. 'idx:approvals', id) end
 end
 
--- It was answered, and a second answer by its id is told so and when, also once its slot is gone. `slot` has its 'es'.
-function approvals.answered(id, slot)
-  if approvals.is_one(slot) then call('SET', ns .. 'answer:' .. id, int(now), 'PX', '604800000') end -- 7 days
-end
-
--- When it was answered (ms): '0' where a release before answered it and did not keep that, '' where it was not.
-function approvals.answered_at(id)
-  local at = call('GET', ns .. 'answer:' .. id)
-  if at then return at end
-  local pid = call('HGET', ns .. 'slot:' .. id, 'p')
-  return pid and call('SISMEMBER', ns .. 'answered:' .. pid, id) == 1 and '0' or ''
-end
-
 -- Of slots that are gone with their process, or may no more be answered.
 function approvals.forget(ids)
   if #ids > 0 then call('ZREM', ns .. 'idx:approvals', unpack(ids)) end
