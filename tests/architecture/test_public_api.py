@@ -414,6 +414,7 @@ ONLY_BLOCKING = {
         "extend",
         "use_completions",
         "queues",
+        "known_queues",
         "limits",
         "limit_queue",
         "declared",
