@@ -91,7 +91,7 @@ def test_a_paused_queue_and_what_a_limit_keeps_back_are_told() -> None:
 
 
 def test_a_healthy_fleet_asks_for_nothing() -> None:
-    assert {one.level for one in seen()} == {"ok", "note"}
+    assert {one.level for one in seen()} == {"ok"}
     assert of("role") == (
         "ok",
         "primary with 1 replica, which follow asynchronously: a failover loses the last moments",
