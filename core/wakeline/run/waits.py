@@ -61,8 +61,13 @@ class WaitFor:
 
 
 def schema_of_answer(kind: Any) -> tuple[str, str] | None:
-    """Hash and text of the schema that an answer to a wait has to fit; None if any answer fits."""
-    made = typed.adapter(kind)
+    """Hash and text of the schema that an answer to a wait has to fit; None if any answer fits. Raises `BodyInvalid`
+    for what is no type."""
+    try:
+        made = typed.adapter(kind)
+    except Exception:
+        typed.check_kind("a wait", kind)  # it says in words why this is no type of an answer
+        raise
     if made not in _answers:
         schema = typed.schema_of(kind)
         _answers[made] = (schema_hash(schema), canonical_json(schema)) if schema else None
