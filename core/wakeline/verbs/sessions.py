@@ -209,7 +209,7 @@ def turn(session: str) -> Program[str | None]:
 
 def frames(session: str) -> Program[dict[str, int]]:
     """Its agent frames, each with the time (ms) at which it was opened."""
-    node: SessionNode = yield feed.graph(session)
+    node = yield from graph(session)
     return dict(node.frames)
 
 
