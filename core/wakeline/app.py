@@ -319,11 +319,11 @@ class App(Declarations):
     def pause(self, queue: str | None = None) -> bool:
         """Let workers take nothing more from a queue (the app's own, unless given). What runs goes on. Returns whether
         that changed anything. Raises `UnknownName` for a queue that no body names and that is not in use."""
-        return self.run("app.pause", queues.pause(self.caller, queue, self.known_queues, paused=True))
+        return self.run("app.pause", queues.pause(self.caller, queue, lambda: self.known_queues, paused=True))
 
     def resume(self, queue: str | None = None) -> bool:
         """Let workers take from it again. Returns whether that changed anything."""
-        return self.run("app.resume", queues.pause(self.caller, queue, self.known_queues, paused=False))
+        return self.run("app.resume", queues.pause(self.caller, queue, lambda: self.known_queues, paused=False))
 
     def why(self, address: str) -> str:
         """Why an agent did, or did not, wake. The address is ``<agent>/<key>``, an entry ``<agent>/<key>#<n>``, or an

@@ -163,13 +163,13 @@ class AsyncApp:
     async def pause(self, queue: str | None = None) -> bool:
         """Let workers take nothing more from a queue; what runs goes on."""
         return await self._client.run(
-            "app.pause", queues.pause(self._client.caller, queue, self._fleet.known_queues(), paused=True)
+            "app.pause", queues.pause(self._client.caller, queue, self._fleet.known_queues, paused=True)
         )
 
     async def resume(self, queue: str | None = None) -> bool:
         """Let workers take from it again."""
         return await self._client.run(
-            "app.resume", queues.pause(self._client.caller, queue, self._fleet.known_queues(), paused=False)
+            "app.resume", queues.pause(self._client.caller, queue, self._fleet.known_queues, paused=False)
         )
 
     async def why(self, address: str) -> str:

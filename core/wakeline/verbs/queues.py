@@ -5,7 +5,7 @@ Invariant: what runs goes on; a queue that is held back gives out nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from wakeline.errors import UnknownName
 from wakeline.names import check_queue_name
@@ -16,13 +16,13 @@ from wakeline.store.keys import queue_name, split_queue
 from wakeline.verbs.caller import Caller
 
 
-def pause(caller: Caller, queue: str | None, declared: Collection[str], *, paused: bool) -> Program[bool]:
+def pause(caller: Caller, queue: str | None, declared: Callable[[], Collection[str]], *, paused: bool) -> Program[bool]:
     """Let workers take nothing from a queue, or take from it again. Returns whether that changed anything.
 
     ``declared``: the queues of the app, as RQ names them. Raises `UnknownName` for a queue that is none of them, in
     which nothing waits or runs, that no worker serves and that is not paused.
     """
-    name = yield from known_queue(caller.namespace, queue, declared)
+    name = yield from known_queue(caller.namespace, queue, declared())
     changed: bool = yield queues.pause(name, paused=paused)
     return bool(changed)
 
