@@ -25,8 +25,7 @@ PYTEST = ["-m", "pytest", "-p", "no:cacheprovider", "-n", str(min(2, os.cpu_coun
 COMMANDS: dict[str, list[list[str]]] = {
     "demo": [["-m", "wakeline_workers.demo"]],
     "test": [PYTEST],
-    # What needs no processes of its own, so that a second python costs minutes and not half an hour.
-    "newest": [[*PYTEST, "tests/unit", "tests/contract"]],
+    "newest": [PYTEST],
     "lint": [
         ["-m", "ruff", "check", "."],
         ["-m", "mypy"],
@@ -37,6 +36,9 @@ COMMANDS: dict[str, list[list[str]]] = {
     "setup": [],
 }
 CHECK = ["lint", "demo", "newest", "test"]
+OF_NEWEST = ["tests/unit", "tests/contract"]
+"""What runs with a second python, unless folders are given. It needs no processes of its own, so it takes minutes and
+not half an hour."""
 TELL_VERSION = "import sys; sys.stdout.write(sys.version)"
 Version = tuple[int, int, int]
 
@@ -104,8 +106,9 @@ def newest(rest: list[str]) -> int:
     except subprocess.CalledProcessError as failed:
         print(f"NOT tested with python {shown(version)}: its packages cannot be installed ({failed})", flush=True)
         return 0
-    print(f"the newest, {shown(version)}, runs {' and '.join(COMMANDS['newest'][0][-2:])}", flush=True)
-    return with_python(str(found[version]), NEWEST_VENV, "newest", rest)
+    folders = rest or OF_NEWEST
+    print(f"the newest, {shown(version)}, runs {' and '.join(folders)}", flush=True)
+    return with_python(str(found[version]), NEWEST_VENV, "newest", folders)
 
 
 def newer_than(this: Version, found: dict[Version, Path]) -> Version | None:

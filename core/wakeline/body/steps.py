@@ -38,7 +38,8 @@ async def run_step(
             raise InvalidArguments(
                 name=f"step {name}", reason=f"it runs the function that it is given, and {function!r} cannot be called"
             )
-        name = run.journal.known_as(name, all_of(was, f"step {name}"), ("",))
+        if was != ():
+            name = run.journal.known_as(name, all_of(was, f"step {name}"), ("",))
         given = typed.asked({"args": args, "kwargs": kwargs}, what=f"an argument of step {name}", strict=False)
     # A tool may be a step like any function; its own function says whether it is `async def`.
     invoked: Callable[..., Any] = function.function if isinstance(function, Tool) else function

@@ -57,13 +57,14 @@ class Life:
 
     def check_in_use(self, verb: str) -> None:
         """Raises `ProcessExecutionUnavailable` for a verb of a context that was kept after its run."""
-        if self.is_used_up:
+        if self.body is not None and self.body.done():  # `is_used_up` in place: each step comes here
             raise ProcessExecutionUnavailable(verb=verb)
 
     def check(self, *, is_new: bool = True) -> None:
         """Raises if this run may do nothing any more. ``is_new``: raises also if it may begin nothing, because its
         worker leaves. The body is told by control flow, which ends it, and other code by an error."""
-        self.check_in_use("A context")
+        if self.body is not None and self.body.done():
+            raise ProcessExecutionUnavailable(verb="A context")
         if self.state is RunState.PARKED:
             self.swallowed = True
             raise Parked
