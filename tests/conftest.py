@@ -6,8 +6,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from wakeline.embedded import PrivateServer, find_server
 from wakeline.store.connection import Backend, FakeBackend, UrlBackend
+
+# How long an example takes says how busy the machine is. A test whose promise is a time measures that itself.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts in the background like this, and programs inherit it: tests that send Ctrl-C to one

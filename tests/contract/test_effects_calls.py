@@ -648,7 +648,7 @@ FORM = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     forms=st.lists(FORM, min_size=1, max_size=2),
     how=st.sampled_from(["def", "async def"]),
@@ -684,7 +684,7 @@ HOWS = st.sampled_from([PLAIN, QUEUE, LIMIT])
 CUTS = st.sampled_from([None, "journal_record", "process_register", "wait_open", "process_finish"])
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     asks=st.lists(st.tuples(st.sampled_from(["call", "start", "keyed"]), st.integers(1, 2)), min_size=1, max_size=5),
     together=st.booleans(),

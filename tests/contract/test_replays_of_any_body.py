@@ -301,7 +301,7 @@ def test_a_deterministic_body_is_never_another_one(
     ended: list[str] = []
 
     @settings(
-        max_examples=50, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
     @given(tree=bodies(*LEAVES), deaths=st.lists(st.tuples(st.integers(1, 14), st.booleans()), max_size=6))
     def check(tree: Tree, deaths: list[tuple[int, bool]]) -> None:
@@ -327,7 +327,7 @@ def test_a_body_of_real_time_ends_or_is_a_misfit_that_is_named_and_never_stands_
     ended: Counter[str] = Counter()
 
     @settings(
-        max_examples=50, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        max_examples=50, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
     @given(
         tree=bodies(*LEAVES, *REAL_TIME, *REAL_TIME),

@@ -68,7 +68,7 @@ def test_the_failed_entry_says_with_what_its_turn_failed_and_when(world: World) 
     assert entry.error == {"type": "failure", "class": "execution", "code": "broken", "message": "it raised"}
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(count=st.integers(1, 12), poison=st.sets(st.integers(0, 11)))
 def test_every_entry_is_settled_in_order_and_only_the_poisonous_ones_fail(
     fresh: Any, count: int, poison: set[int]

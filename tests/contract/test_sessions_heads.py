@@ -296,7 +296,7 @@ def heads(fresh: Callable[[], World]) -> tuple[Counter[tuple[str, str, str]], Co
     fields: Counter[str] = Counter()
     machine = type("TheseHeads", (Heads,), {"fresh": staticmethod(fresh), "seen": seen, "fields": fields})
     options = settings(
-        max_examples=150, stateful_step_count=50, phases=[Phase.generate], deadline=None, derandomize=True,
+        max_examples=150, stateful_step_count=50, phases=[Phase.generate], derandomize=True,
         suppress_health_check=list(HealthCheck), database=None,
     )  # fmt: skip
     run_state_machine_as_test(machine, settings=options)

@@ -477,7 +477,6 @@ def lives(fresh: Callable[[], World]) -> Counter[str]:
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
         phases=[Phase.generate],
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
         database=None,

@@ -334,7 +334,6 @@ def test_every_signal_is_consumed_at_most_once_and_none_is_lost(fresh: Callable[
             max_examples=170,
             stateful_step_count=60,
             phases=[Phase.generate],
-            deadline=None,
             derandomize=True,
             database=None,
             suppress_health_check=list(HealthCheck),

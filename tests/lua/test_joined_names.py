@@ -55,7 +55,7 @@ def two(backend: Backend, one: str, other: str) -> tuple[World, World]:
     text=st.text(min_size=1, max_size=12).filter(lambda text: text.isprintable()),
     queue=st.none() | QUEUES,
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_scripts_make_and_read_what_python_makes(world: World, namespace: str, text: str, queue: str | None) -> None:
     code = (
         "".join(

@@ -132,7 +132,7 @@ def forget(world: World, app: App, pids: list[str]) -> None:
 @example(one="a/b", tail="#1", other="a%2Fb")
 @example(one="a\\u0000b", tail=":compact", other="%")
 @example(one="日" * 55, tail="/", other="x" * 200)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 def test_any_printable_id_goes_through_its_whole_life_beside_others(
     backend: Backend, one: str, tail: str, other: str
 ) -> None:
