@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 
 PREFIX = "wakeline_"
 """The beginning of the names of all libraries and functions that any release keeps on a server."""
@@ -136,8 +138,10 @@ def fragments() -> tuple[str, ...]:
 def _closed(texts: dict[str, str], rest: str) -> Iterator[str]:
     """The fragments, with names that only one of them uses in a separate block, because Lua has room for 200 names side
     by side."""
+    mentions = {name: _mentioned(text) for name, text in texts.items()}
+    by_rest, mentioned = _mentioned(rest), Counter(chain.from_iterable(mentions.values()))
     for name, text in texts.items():
-        others = _mentioned("\n".join([rest, *(text for other, text in texts.items() if other != name)]))
+        others = {one for one, n in mentioned.items() if n > (one in mentions[name])} | by_rest
         shared: list[str] = []
         lines: list[str] = []
         for line in text.splitlines():
